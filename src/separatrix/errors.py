@@ -1,0 +1,75 @@
+"""One family of errors: what went wrong, what was found, what was expected, what to type next.
+
+Every message is one sentence that a person can act on. The command line prints it without a traceback and exits
+with 2; in Python it is an ordinary exception. `DataError`, `ShapeError` and `OptionError` are `ValueError` as well, so
+that code written for scikit-learn catches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SeparatrixError(Exception):
+    """A mistake that the user can mend.
+
+    Args:
+        what: what went wrong and where (file, row, option).
+        got: what was found.
+        expected: what would have been right.
+        hint: what to do or type next.
+
+    >>> print(SeparatrixError("k is out of range", got=0, expected="1 or more", hint="pass --k 5"))
+    k is out of range: got 0, expected 1 or more; pass --k 5
+    """
+
+    def __init__(
+        self, what: str, *, got: object = None, expected: object = None, hint: str | None = None
+    ) -> None:
+        details = [f"got {got}"] if got is not None else []
+        details += [f"expected {expected}"] if expected is not None else []
+        message = what + (": " + ", ".join(details) if details else "") + (f"; {hint}" if hint else "")
+        super().__init__(message)
+
+
+class DataError(SeparatrixError, ValueError):
+    """The texts, labels or groups given cannot be used."""
+
+
+class ShapeError(SeparatrixError, ValueError):
+    """An array does not have the shape that its use asks for."""
+
+
+class OptionError(SeparatrixError, ValueError):
+    """An option is unknown, out of range or contradicts another one."""
+
+
+class ModelError(SeparatrixError):
+    """A model cannot be found, loaded or used in the way asked for."""
+
+
+class StoreError(SeparatrixError):
+    """Files on disk are missing, damaged, newer than this version, or in the way."""
+
+
+class MissingExtra(SeparatrixError, ImportError):
+    """An optional dependency is not installed."""
+
+
+def choose(value: str, known: Iterable[str], what: str) -> str:
+    """Return `value` if it is one of `known`, else raise an `OptionError` that names the nearest one.
+
+    >>> choose("cosine", ["cosine", "distance"], "loss")
+    'cosine'
+    >>> choose("cosin", ["cosine", "distance"], "loss")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.OptionError: unknown loss: got 'cosin', expected one of cosine, distance; did you mean 'cosine'?
+    """
+    names = list(known)
+    if value in names:
+        return value
+    near = get_close_matches(str(value), names, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else None
+    raise OptionError(f"unknown {what}", got=repr(value), expected="one of " + ", ".join(names), hint=hint)

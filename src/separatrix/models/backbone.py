@@ -1,0 +1,213 @@
+"""A frozen transformer and its tokenizer, every option explicit.
+
+The backbone runs texts and prompts through the model; it is never trained. Causal models and encoders look the same
+from outside: `tokenize`, `embed`, `run`, `logits`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import DataError, ModelError
+from separatrix.models import attention
+from separatrix.models.source import Source, resolve
+from separatrix.recipe import ModelRecipe
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Embedding tables that count positions from the pad id + 1 (RoBERTa and its kin).
+OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of texts, without padding, and which texts had to be cut."""
+
+    ids: tuple[tuple[int, ...], ...]
+    cut: int  # how many texts were longer than max_length
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A frozen model with its tokenizer. Make one with `load_backbone`."""
+
+    model: Any
+    tokenizer: Any
+    recipe: ModelRecipe
+    source: Source
+    causal: bool
+    device: torch.device
+
+    @property
+    def body(self) -> Any:
+        """The transformer without its language-model head."""
+        return self.model.base_model
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format that the model computes in."""
+        return next(self.model.parameters()).dtype
+
+    @property
+    def width(self) -> int:
+        """Width of the hidden states."""
+        return int(self.model.config.hidden_size)
+
+    @property
+    def embedding(self) -> Tensor:
+        """The table of token embeddings, (vocabulary, embedding width)."""
+        return self.model.get_input_embeddings().weight
+
+    @property
+    def first_position(self) -> int:
+        """The position id of a row's first token."""
+        config = self.model.config
+        return config.pad_token_id + 1 if config.model_type in OFFSET_FAMILIES else 0
+
+    @property
+    def longest(self) -> int | None:
+        """Tokens that one row may have in all, or None where positions are not limited."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return None if limit is None else int(limit) - self.first_position
+
+    def tokenize(self, texts: Sequence[str], *, reserve: int = 0) -> Tokens:
+        """Token ids of each text, cut to `max_length` and to what the model can hold beside `reserve` prompt tokens.
+
+        Raises:
+            ModelError: the prompt leaves no room for text.
+            DataError: a text without a single token.
+        """
+        room = self.recipe.max_length if self.longest is None else min(self.recipe.max_length, self.longest - reserve)
+        if room < 3:
+            raise ModelError(f"{reserve} prompt tokens leave no room for text", expected=f"at most {self.longest}")
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=room, verbose=False)["input_ids"]
+        cut = self._count_cut(texts, encoded, room)
+        for row, ids in enumerate(encoded):
+            if not ids:
+                raise DataError(f"row {row}: the tokenizer finds no token in {texts[row]!r}", hint="remove the row")
+        return Tokens(tuple(tuple(ids) for ids in encoded), cut)
+
+    def _count_cut(self, texts: Sequence[str], encoded: list[list[int]], room: int) -> int:
+        full = [row for row, ids in enumerate(encoded) if len(ids) >= room]
+        if not full:
+            return 0
+        whole = self.tokenizer([texts[row] for row in full], truncation=False, verbose=False)["input_ids"]
+        return sum(len(ids) > room for ids in whole)
+
+    def run(self, *, positions: Tensor, mask: Tensor | None = None, **inputs: Tensor) -> Tensor:
+        """Last hidden states of one batch, (rows, tokens, width); positions count from each row's first token."""
+        if self.causal:
+            inputs["use_cache"] = False  # type: ignore[assignment]
+        positions = positions + self.first_position
+        return self.body(attention_mask=mask, position_ids=positions, **inputs).last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary).
+
+        Raises:
+            ModelError: the model has no trained language-model head.
+        """
+        if self.model is self.body:
+            raise ModelError(f"model {self.source.name!r} has no language-model head", hint="use --readout hidden")
+        head = LM_HEADS.get(self.model.config.model_type)
+        return head(self.model, hidden) if head else self.model.get_output_embeddings()(hidden)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen."""
+        total = hashlib.sha256()
+        for name, tensor in sorted(self.model.state_dict().items()):
+            total.update(name.encode())
+            total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return total.hexdigest()
+
+
+# Masked language models put layers between the hidden state and the output embedding; causal ones do not.
+LM_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "bert": lambda model, hidden: model.cls(hidden),
+    "roberta": lambda model, hidden: model.lm_head(hidden),
+    "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
+    "distilbert": lambda model, hidden: model.vocab_projector(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
+    ),
+    "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
+}
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` takes CUDA where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ModelError("no CUDA device on this machine", hint="use --device cpu")
+    return torch.device(name)
+
+
+def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
+    """Load model and tokenizer, frozen and in evaluation mode.
+
+    Args:
+        recipe: which model, from where, in what format.
+        logits: load the language-model head as well.
+
+    Raises:
+        ModelError: unknown model, no safetensors, no trained head although `logits`, or no such device.
+    """
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+    device, source = pick_device(recipe.device), resolve(recipe)
+    trust = recipe.trust_remote_code
+    try:
+        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=trust)
+        causal = is_causal(config)
+        kind = AutoModel if not logits else AutoModelForCausalLM if causal else AutoModelForMaskedLM
+        attention.register()
+        model, report = kind.from_pretrained(
+            source.folder,
+            config=config,
+            attn_implementation=attention.NAME,
+            dtype=DTYPES[recipe.dtype],
+            use_safetensors=True,
+            trust_remote_code=trust,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=trust)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"model {source.name!r} cannot be loaded ({reason})") from error
+    _check_weights(source, report["missing_keys"], logits)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return Backbone(model.to(device).eval().requires_grad_(False), tokenizer, recipe, source, causal, device)
+
+
+def _check_weights(source: Source, missing: Sequence[str], logits: bool) -> None:
+    # A pooler on top of [CLS] is never used here, and many checkpoints lack it.
+    absent = [name for name in missing if "pooler" not in name]
+    if absent:
+        what = "language-model head" if logits else "weights"
+        raise ModelError(
+            f"model {source.name!r} has no trained {what} ({absent[0]} is missing)",
+            hint="use --readout hidden" if logits else "give a complete checkpoint",
+        )
+
+
+def is_causal(config: Any) -> bool:
+    """True for a left-to-right language model, False for an encoder."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{config.model_type} is an encoder-decoder", expected="a causal model or an encoder")
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return bool(getattr(config, "is_decoder", False))
+    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES

@@ -1,0 +1,221 @@
+"""The text runs once: keys and values of every layer for each row's real tokens, kept and handed out in batches.
+
+The prompt stands behind the text and the text never looks at it, so with a frozen model these numbers are constants.
+They are kept ragged (no padding) in 16 bits, in memory or in a mapped file; above both budgets the text is run
+without gradient at every step. The numbers do not depend on the place: `off` rounds to the same format.
+
+Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 small 36.9 kB a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.errors import ModelError
+from separatrix.models.attention import Capture, running
+from separatrix.models.backbone import DTYPES, Backbone, Tokens
+from separatrix.recipe import CacheRecipe
+from separatrix.store.ragged import RaggedRows
+
+# Padded tokens of one capturing forward: large enough to keep the cores busy, small enough for any memory.
+CAPTURE_TOKENS = 4096
+# NumPy has no bfloat16; its bits travel as integers.
+STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
+GIB = float(1 << 30)
+
+
+@dataclass(frozen=True)
+class AttentionShape:
+    """Sizes of a model's attention, read off a forward of one token."""
+
+    layers: int
+    heads: int
+    key_heads: int
+    head_width: int
+
+    @property
+    def query_width(self) -> int:
+        """Width of all heads of a query side by side."""
+        return self.heads * self.head_width
+
+    @property
+    def item(self) -> tuple[int, int, int]:
+        """Shape of what one token leaves behind: (layers, keys and values, key heads * head width)."""
+        return (self.layers, 2, self.key_heads * self.head_width)
+
+
+@torch.no_grad()
+def attention_shape(backbone: Backbone) -> AttentionShape:
+    """Run one token and look; works for every family without knowing its names."""
+    ids = torch.zeros(1, 1, dtype=torch.long, device=backbone.device)
+    with running(seen := Capture()):
+        backbone.run(input_ids=ids, positions=ids, mask=torch.ones_like(ids))
+    shapes = {tuple(key.shape) for key, _ in seen.layers}
+    if len(shapes) != 1:
+        raise ModelError(f"model {backbone.source.name!r} has layers of different key sizes, which is not supported")
+    _, key_heads, _, head_width = shapes.pop()
+    return AttentionShape(len(seen.layers), seen.heads, key_heads, head_width)
+
+
+@dataclass
+class TextBatch:
+    """Keys and values of a padded batch; gives one layer at a time in the model's number format."""
+
+    lengths: Tensor  # (rows,)
+    mask: Tensor  # (rows, tokens) bool
+    block: Tensor  # (rows, tokens, layers, 2, key heads * head width)
+    shape: AttentionShape
+    dtype: torch.dtype
+
+    def layer(self, index: int) -> tuple[Tensor, Tensor]:
+        """Keys and values of one layer, each (rows, key heads, tokens, head width)."""
+        rows, tokens = self.mask.shape
+        pair = self.block[:, :, index].to(self.mask.device, self.dtype)  # (rows, tokens, 2, width)
+        pair = pair.view(rows, tokens, 2, self.shape.key_heads, self.shape.head_width)
+        key, value = pair.permute(2, 0, 3, 1, 4)
+        return key, value
+
+
+@dataclass
+class TextCache:
+    """The frozen text of a set of rows. Make one with `build_cache`."""
+
+    backbone: Backbone
+    tokens: Tokens
+    shape: AttentionShape
+    recipe: CacheRecipe
+    place: str  # "memory", "disk" or "off"
+    rows: RaggedRows | None = None
+    lengths: np.ndarray = field(init=False)  # (rows,)
+
+    def __post_init__(self) -> None:
+        self.lengths = np.array([len(ids) for ids in self.tokens.ids], dtype=np.int64)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the cache takes, or would take."""
+        return cache_bytes(self.lengths, self.shape, self.recipe)
+
+    def batch(self, rows: np.ndarray) -> TextBatch:
+        """The stored text of the rows named, padded to the longest of them."""
+        device = self.backbone.device
+        lengths = torch.from_numpy(self.lengths[rows])
+        mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
+        if self.rows is None:
+            block = self._run(rows)
+        else:
+            block = torch.from_numpy(self.rows.padded(rows))
+            block = block.view(torch.bfloat16) if self.recipe.cache_dtype == "bfloat16" else block
+        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, self.backbone.dtype)
+
+    @torch.no_grad()
+    def _run(self, rows: np.ndarray) -> Tensor:
+        """Keys and values of a batch by a forward, (rows, tokens, *item), rounded to the cache's format."""
+        ids, mask = _pad([self.tokens.ids[row] for row in rows], self.backbone)
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        with running(seen := Capture()):
+            self.backbone.run(input_ids=ids, positions=positions, mask=mask)
+        # Each layer (rows, key heads, tokens, head width) -> (rows, tokens, key heads * head width).
+        flat = [part.transpose(1, 2).flatten(2) for pair in seen.layers for part in pair]
+        block = torch.stack(flat, dim=2).to(DTYPES[self.recipe.cache_dtype])
+        return block.view(*block.shape[:2], *self.shape.item)
+
+    def fill(self, rows: RaggedRows, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Run every text once and keep what it leaves behind."""
+        for batch in token_batches(self.lengths, CAPTURE_TOKENS):
+            block = self._run(batch).cpu()
+            if not bool(torch.isfinite(block).all()):
+                raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
+            block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
+            values = block.numpy().view(STORED[self.recipe.cache_dtype])
+            for place, row in enumerate(batch):
+                rows.write(int(row), values[place, : self.lengths[row]])
+            progress(len(batch))
+        rows.seal()
+        self.rows = rows
+
+    def close(self) -> None:
+        """Free the memory or delete the file."""
+        if self.rows is not None:
+            self.rows.remove()
+            self.rows = None
+
+
+def _pad(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, Tensor]:
+    """Right-padded token ids and their mask, each (rows, longest)."""
+    longest = max(map(len, ids))
+    pad = backbone.tokenizer.pad_token_id or 0
+    table = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in ids], device=backbone.device)
+    lengths = torch.tensor([len(row) for row in ids], device=backbone.device)
+    return table, (torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None]).long()
+
+
+def token_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+    """Row numbers in batches of similar length whose padded size stays within the budget (at least one row each).
+
+    >>> [batch.tolist() for batch in token_batches(np.array([5, 1, 4, 2]), budget=8)]
+    [[1, 3], [2], [0]]
+    """
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    for stop in range(1, len(order) + 1):
+        full = stop < len(order) and int(lengths[order[stop]]) * (stop + 1 - start) > budget
+        if full or stop == len(order):
+            yield order[start:stop]
+            start = stop
+
+
+def cache_bytes(lengths: np.ndarray, shape: AttentionShape, recipe: CacheRecipe) -> int:
+    """Bytes of a cache over rows of these lengths."""
+    return int(lengths.sum()) * int(np.prod(shape.item)) * np.dtype(STORED[recipe.cache_dtype]).itemsize
+
+
+def build_cache(
+    backbone: Backbone,
+    tokens: Tokens,
+    recipe: CacheRecipe,
+    *,
+    folder: Path | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> TextCache:
+    """Run every text once and keep its keys and values where the recipe and the budgets say.
+
+    Args:
+        backbone: the frozen model.
+        tokens: the texts.
+        recipe: place, number format, budgets. `auto`: memory if it fits, else disk if it fits, else `off`.
+        folder: where a cache on disk goes.
+        progress: told the number of rows done after each batch.
+
+    Raises:
+        ModelError: numbers that the format cannot hold.
+        StoreError: no room on the disk.
+    """
+    cache = TextCache(backbone, tokens, attention_shape(backbone), recipe, "off")
+    cache.place = _place(cache.nbytes, recipe, folder)
+    if cache.place == "off":
+        return cache
+    path = folder / "text.cache" if cache.place == "disk" and folder is not None else None
+    rows = RaggedRows.allocate(cache.lengths, cache.shape.item, np.dtype(STORED[recipe.cache_dtype]), path)
+    try:
+        cache.fill(rows, progress)
+    except BaseException:
+        rows.remove()
+        raise
+    return cache
+
+
+def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None) -> str:
+    if recipe.cache == "disk" and folder is None:
+        raise ModelError("a cache on disk needs a folder", hint="give --out, or type --cache memory")
+    if recipe.cache != "auto":
+        return recipe.cache
+    if nbytes <= recipe.memory_gib * GIB:
+        return "memory"
+    return "disk" if folder is not None and nbytes <= recipe.disk_gib * GIB else "off"

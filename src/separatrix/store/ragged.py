@@ -1,0 +1,124 @@
+"""Rows of different lengths in one flat block, in memory or in one mapped file.
+
+Row i is an array (length_i, *shape) and lies at the sum of the lengths before it: no padding, no index beyond the
+lengths. A file is written under a temporary name and renamed when it is whole. Reading a mapped file hands its pages
+back to the system now and then, so that the memory in use does not grow with the file.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from separatrix.errors import StoreError
+
+# Mapped pages count as resident memory until they are handed back; this much may pile up.
+RELEASE_BYTES = 256 << 20
+
+
+@dataclass
+class RaggedRows:
+    """Fixed-type rows of known lengths. Make one with `allocate`, `write` every row, then `seal`."""
+
+    starts: np.ndarray  # (rows + 1,) int64: where each row begins, counted in items
+    shape: tuple[int, ...]  # of one item
+    dtype: np.dtype
+    path: Path | None
+    block: np.ndarray | None  # (items, *shape); None while a file is being written
+    _map: mmap.mmap | None = None
+    _touched: int = field(default=0)
+
+    @classmethod
+    def allocate(
+        cls, lengths: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, path: Path | None = None
+    ) -> RaggedRows:
+        """Room for rows of the given lengths, in memory or (with a path) on disk.
+
+        Raises:
+            StoreError: the disk has not enough room.
+        """
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = cls(starts, shape, np.dtype(dtype), path, None)
+        if path is None:
+            rows.block = np.empty((int(starts[-1]), *shape), dtype)
+            return rows
+        path.parent.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(path.parent).free
+        if free < rows.nbytes:
+            raise StoreError(
+                f"no room for the text cache in {path.parent}",
+                got=f"{free / 2**30:.2f} GiB free",
+                expected=f"{rows.nbytes / 2**30:.2f} GiB",
+                hint="free some space, or type --cache off",
+            )
+        rows.part.unlink(missing_ok=True)
+        with rows.part.open("wb") as stream:
+            stream.truncate(rows.nbytes)
+        return rows
+
+    @property
+    def part(self) -> Path:
+        """The temporary name under which a file is written."""
+        assert self.path is not None
+        return self.path.with_name(self.path.name + ".part")
+
+    @property
+    def item_bytes(self) -> int:
+        """Bytes of one item."""
+        return int(np.prod(self.shape)) * self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all rows."""
+        return int(self.starts[-1]) * self.item_bytes
+
+    def write(self, row: int, values: np.ndarray) -> None:
+        """Put one row, (length, *shape), in its place."""
+        if self.block is not None:
+            self.block[self.starts[row] : self.starts[row + 1]] = values
+            return
+        data = np.ascontiguousarray(values, self.dtype)
+        try:
+            with self.part.open("r+b", buffering=0) as stream:
+                os.pwrite(stream.fileno(), data.tobytes(), int(self.starts[row]) * self.item_bytes)
+        except OSError as error:
+            self.part.unlink(missing_ok=True)
+            raise StoreError(f"the text cache cannot be written to {self.part} ({error.strerror})") from error
+
+    def seal(self) -> None:
+        """All rows are written: give the file its name and map it."""
+        if self.path is None:
+            return
+        os.replace(self.part, self.path)
+        with self.path.open("rb") as stream:
+            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self.block = np.frombuffer(self._map, self.dtype).reshape(-1, *self.shape)
+
+    def padded(self, rows: np.ndarray) -> np.ndarray:
+        """The rows side by side, zeros behind the shorter ones: (rows, longest, *shape)."""
+        if self.block is None:
+            raise StoreError("the rows are not sealed yet")
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        out = np.zeros((len(rows), int(lengths.max()), *self.shape), self.dtype)
+        for place, row in enumerate(rows):
+            out[place, : lengths[place]] = self.block[self.starts[row] : self.starts[row + 1]]
+        self._release(int(lengths.sum()))
+        return out
+
+    def _release(self, items: int) -> None:
+        self._touched += items * self.item_bytes
+        if self._map is not None and self._touched > RELEASE_BYTES:
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._touched = 0
+
+    def remove(self) -> None:
+        """Drop the block and delete its file."""
+        self.block, self._map = None, None
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+            self.part.unlink(missing_ok=True)

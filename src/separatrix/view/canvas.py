@@ -1,0 +1,87 @@
+"""The sheet that every picture is drawn on: size, text colours, quiet axes, and saving with the same bytes each time.
+
+Figures are made by the object interface of matplotlib with the Agg canvas. pyplot is never imported: it keeps every
+figure in a global list and picks a window system.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from separatrix.errors import choose
+from separatrix.view.files import write_whole
+from separatrix.view.palette import HAIR, INK, MUTED
+
+DPI = 150
+
+
+def new_figure(width: float, height: float, dpi: int = DPI) -> Figure:
+    """An empty white figure, in inches, that belongs to no window."""
+    figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def quiet(axes: Axes) -> None:
+    """Take away what is not data: two spines, ticks, loud grid lines."""
+    axes.set_facecolor("white")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(HAIR)
+    axes.tick_params(colors=MUTED, labelsize=8, length=0)
+    axes.grid(visible=True, color=HAIR, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set_color(MUTED)
+        label.set_size(8.5)
+
+
+def headline(axes: Axes, text: str) -> None:
+    """The title of a panel, at its left edge."""
+    axes.set_title(plain(text, 80), loc="left", fontsize=10.5, fontweight="bold", color=INK)
+
+
+def plain(text: str, limit: int = 28) -> str:
+    """One line of a foreign text, as it is: cut to `limit` signs, and a dollar sign starts no formula.
+
+    >>> plain("price in $ or $$", 12)
+    'price in \\\\$...'
+    """
+    line = re.sub(r"\s+", " ", text).strip()
+    return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...").replace("$", r"\$")
+
+
+@contextmanager
+def missing_glyphs_allowed() -> Iterator[None]:
+    """A sign that the font lacks is drawn as a box; that is no reason to trouble the reader with a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+        yield
+
+
+def save(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
+
+    Args:
+        figure: what a function of this folder returned.
+        path: the file; it must end in .png.
+
+    Raises:
+        OptionError: another ending.
+        StoreError: the place cannot be written.
+    """
+    choose(Path(path).suffix.lower(), [".png"], "kind of picture")
+    buffer = io.BytesIO()
+    with missing_glyphs_allowed():
+        # matplotlib would write its own version into the file.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    return write_whole(path, buffer.getvalue())

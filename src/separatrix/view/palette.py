@@ -1,0 +1,63 @@
+"""Which colour and shape a class gets: ten colours that stay apart for colour-blind eyes, then the next shape.
+
+The colours are those of M. Petroff, "Accessible color sequences for data visualization" (2021), in his order. With
+more than ten classes the colours come again with another marker, so that 60 classes are all different.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COLOURS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+# The same shape under its name in matplotlib and in plotly.
+SHAPES = (
+    ("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamond"), ("v", "triangle-down"), ("P", "cross"),
+)  # fmt: skip
+
+INK = "#1f2430"
+MUTED = "#6b7280"
+HAIR = "#e3e5ea"
+ACCENT = "#0f6e72"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one class is drawn."""
+
+    colour: str
+    marker: str
+    symbol: str
+
+
+def look(class_id: int) -> Look:
+    """Colour and shape of a class.
+
+    Args:
+        class_id: number of the class, from 0.
+
+    >>> look(0), look(11).colour == look(1).colour, look(11).symbol
+    (Look(colour='#3f90da', marker='o', symbol='circle'), True, 'square')
+    """
+    marker, symbol = SHAPES[class_id // len(COLOURS) % len(SHAPES)]
+    return Look(COLOURS[class_id % len(COLOURS)], marker, symbol)
+
+
+def mix(colour: str, other: str, share: float) -> str:
+    """`colour` with a share of another one, both as #rrggbb.
+
+    >>> mix("#000000", "#ffffff", 0.5)
+    '#808080'
+    """
+    pairs = zip(rgb(colour), rgb(other), strict=True)
+    return "#" + "".join(f"{round(own + share * (theirs - own)):02x}" for own, theirs in pairs)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour, 0 to 255.
+
+    >>> rgb("#3f90da")
+    (63, 144, 218)
+    """
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
