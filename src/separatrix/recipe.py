@@ -217,6 +217,7 @@ class LoopRecipe:
     epochs: int = option(10, "passes over the training rows", low=1)
     batch_size: int = option(32, "rows per step", low=1)
     lr: float = option(1e-2, "learning rate of the prompt", low=0)
+    layer_lr: float | None = option(None, "learning rate of the vectors at the layers (default: that of the prompt)", low=0)
     centroid_lr: float | None = option(None, "learning rate of the centroids (default: that of the prompt)", low=0)
     head_lr: float | None = option(None, "learning rate of the head (default: that of the prompt)", low=0)
     weight_decay: float = option(0.0, "decay of the trained vectors", low=0)
@@ -225,6 +226,7 @@ class LoopRecipe:
     patience: int = option(0, "epochs without a better validation score before stopping; 0 never stops", low=0)
     seed: int = option(0, "seed of every random choice", low=0)
     snapshots: int = option(4, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
+    checkpoint_seconds: float = option(60.0, "seconds between two saved states within an epoch", low=0)
 
     def __post_init__(self) -> None:
         check(self)

@@ -1,0 +1,13 @@
+"""What shape is it? Scores, neighbours, probes and flat maps of vectors, and the guards that look at numbers.
+
+NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing is imported on the way in, so that
+`import separatrix.geometry` costs nothing; take the stage you need: `from separatrix.geometry import score`.
+
+    checks      arrays at the door: labels, finite numbers, shapes, output width (they raise)
+    score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
+    calibrate   scores to probabilities: one temperature, fitted on validation rows
+    neighbours  exact k nearest neighbours in bounded memory, and their vote
+    probe       linear baselines on frozen vectors
+    project     a fixed plane to look at, and how faithful a flat picture is
+    guards      what looks as if nothing was learnt (they speak up)
+"""

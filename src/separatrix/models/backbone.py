@@ -102,12 +102,24 @@ class Backbone:
         whole = self.tokenizer([texts[row] for row in full], truncation=False, verbose=False)["input_ids"]
         return sum(len(ids) > room for ids in whole)
 
-    def run(self, *, positions: Tensor, mask: Tensor | None = None, **inputs: Tensor) -> Tensor:
-        """Last hidden states of one batch, (rows, tokens, width); positions count from each row's first token."""
-        if self.causal:
-            inputs["use_cache"] = False  # type: ignore[assignment]
-        positions = positions + self.first_position
-        return self.body(attention_mask=mask, position_ids=positions, **inputs).last_hidden_state
+    def run(
+        self, *, positions: Tensor, ids: Tensor | None = None, embeds: Tensor | None = None, mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Hidden states of one batch, each (rows, tokens, width): the embeddings (for `ids` only), then every layer.
+
+        Positions, (rows, tokens), count from each row's first token. Prompts come as `embeds` and return the last
+        layer alone.
+        """
+        options: dict[str, Any] = {"use_cache": False} if self.causal else {}
+        found = self.body(
+            input_ids=ids,
+            inputs_embeds=embeds,
+            attention_mask=mask,
+            position_ids=positions + self.first_position,
+            output_hidden_states=ids is not None,
+            **options,
+        )
+        return (found.last_hidden_state,) if ids is None else (*found.hidden_states[:-1], found.last_hidden_state)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary).

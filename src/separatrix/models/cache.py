@@ -20,6 +20,7 @@ from torch import Tensor
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
+from separatrix.models.pool import layer_mean
 from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows
 
@@ -55,7 +56,7 @@ def attention_shape(backbone: Backbone) -> AttentionShape:
     """Run one token and look; works for every family without knowing its names."""
     ids = torch.zeros(1, 1, dtype=torch.long, device=backbone.device)
     with running(seen := Capture()):
-        backbone.run(input_ids=ids, positions=ids, mask=torch.ones_like(ids))
+        backbone.run(ids=ids, positions=ids, mask=torch.ones_like(ids))
     shapes = {tuple(key.shape) for key, _ in seen.layers}
     if len(shapes) != 1:
         raise ModelError(f"model {backbone.source.name!r} has layers of different key sizes, which is not supported")
@@ -93,6 +94,7 @@ class TextCache:
     place: str  # "memory", "disk" or "off"
     rows: RaggedRows | None = None
     lengths: np.ndarray = field(init=False)  # (rows,)
+    vectors: np.ndarray | None = None  # (rows, width) float32: the text's own layer mean, kept on the way
 
     def __post_init__(self) -> None:
         self.lengths = np.array([len(ids) for ids in self.tokens.ids], dtype=np.int64)
@@ -108,37 +110,44 @@ class TextCache:
         lengths = torch.from_numpy(self.lengths[rows])
         mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
         if self.rows is None:
-            block = self._run(rows)
+            block, _ = self._run(rows)
         else:
             block = torch.from_numpy(self.rows.padded(rows))
             block = block.view(torch.bfloat16) if self.recipe.cache_dtype == "bfloat16" else block
         return TextBatch(lengths.to(device), mask.to(device), block, self.shape, self.backbone.dtype)
 
     @torch.no_grad()
-    def _run(self, rows: np.ndarray) -> Tensor:
-        """Keys and values of a batch by a forward, (rows, tokens, *item), rounded to the cache's format."""
+    def _run(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; and its layer means."""
         ids, mask = _pad([self.tokens.ids[row] for row in rows], self.backbone)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         with running(seen := Capture()):
-            self.backbone.run(input_ids=ids, positions=positions, mask=mask)
+            states = self.backbone.run(ids=ids, positions=positions, mask=mask)
         # Each layer (rows, key heads, tokens, head width) -> (rows, tokens, key heads * head width).
         flat = [part.transpose(1, 2).flatten(2) for pair in seen.layers for part in pair]
         block = torch.stack(flat, dim=2).to(DTYPES[self.recipe.cache_dtype])
-        return block.view(*block.shape[:2], *self.shape.item)
+        return block.view(*block.shape[:2], *self.shape.item), layer_mean(states, mask).float()
 
-    def fill(self, rows: RaggedRows, progress: Callable[[int], None] = lambda done: None) -> None:
-        """Run every text once and keep what it leaves behind."""
+    def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] = lambda done: None) -> None:
+        """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
+        self.vectors = np.empty((len(self.lengths), self.backbone.width), np.float32)
         for batch in token_batches(self.lengths, CAPTURE_TOKENS):
-            block = self._run(batch).cpu()
-            if not bool(torch.isfinite(block).all()):
-                raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
-            block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
-            values = block.numpy().view(STORED[self.recipe.cache_dtype])
-            for place, row in enumerate(batch):
-                rows.write(int(row), values[place, : self.lengths[row]])
+            block, vectors = self._run(batch)
+            self.vectors[batch] = vectors.cpu().numpy()
             progress(len(batch))
-        rows.seal()
+            if rows is not None:
+                self._keep(rows, batch, block.cpu())
+        if rows is not None:
+            rows.seal()
         self.rows = rows
+
+    def _keep(self, rows: RaggedRows, batch: np.ndarray, block: Tensor) -> None:
+        if not bool(torch.isfinite(block).all()):
+            raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
+        block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
+        values = block.numpy().view(STORED[self.recipe.cache_dtype])
+        for place, row in enumerate(batch):
+            rows.write(int(row), values[place, : self.lengths[row]])
 
     def close(self) -> None:
         """Free the memory or delete the file."""
@@ -200,6 +209,7 @@ def build_cache(
     cache = TextCache(backbone, tokens, attention_shape(backbone), recipe, "off")
     cache.place = _place(cache.nbytes, recipe, folder)
     if cache.place == "off":
+        cache.fill(None, progress)
         return cache
     path = folder / "text.cache" if cache.place == "disk" and folder is not None else None
     rows = RaggedRows.allocate(cache.lengths, cache.shape.item, np.dtype(STORED[recipe.cache_dtype]), path)

@@ -66,7 +66,7 @@ def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone) -> Tenso
     embeds = prompt.tokens.to(backbone.dtype).expand(rows, -1, -1)
     positions = text.lengths[:, None] + torch.arange(count, device=text.lengths.device)[None, :]  # (rows, tokens)
     with running(Suffix(text, backbone.causal, prompt.steer)):
-        return backbone.run(inputs_embeds=embeds, positions=positions)
+        return backbone.run(embeds=embeds, positions=positions)[-1]
 
 
 def read(hidden: Tensor, recipe: PromptRecipe, backbone: Backbone) -> Tensor:

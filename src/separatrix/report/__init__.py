@@ -1,0 +1,11 @@
+"""Results in, one offline HTML file out.
+
+`write_report` makes a page that needs no network: plotly's bundle, styles, data and pictures stand in the file, and the
+page itself forbids every request. A part of the page is one function and one entry in `sections.SECTIONS`.
+"""
+
+from separatrix.report.page import ReportWritten, render, write_report
+from separatrix.report.result import Picture, RunReport
+from separatrix.report.verdict import Verdict, judge
+
+__all__ = ["Picture", "ReportWritten", "RunReport", "Verdict", "judge", "render", "write_report"]

@@ -1,8 +1,8 @@
 """Results in, pictures out. Nothing here fits anything: a picture shows numbers that were computed elsewhere.
 
-A training is given as `Frames` (the same rows in one fixed plane, frame by frame), as the rows of `metrics.jsonl`, or as
-a confusion matrix. Every function returns a matplotlib `Figure` made without pyplot, so nothing global changes; `save`
-writes it with the same bytes each time, and `write_data` puts the numbers of the picture beside it as CSV.
+A training is given as `Frames` (the same rows in one fixed plane, frame by frame), as the rows of `metrics.jsonl`, or
+as a confusion matrix. Every function returns a matplotlib `Figure` made without pyplot, so nothing global changes;
+`save` writes it with the same bytes each time, and `write_data` puts the numbers of the picture beside it as CSV.
 """
 
 from separatrix.view.animation import animate

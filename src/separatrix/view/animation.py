@@ -10,18 +10,23 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from separatrix.errors import MissingExtra, OptionError, StoreError, choose
+from separatrix.store.files import write_bytes
 from separatrix.view.canvas import missing_glyphs_allowed
-from separatrix.view.files import write_whole
 from separatrix.view.frames import Frames
 from separatrix.view.palette import ACCENT, COLOURS, HAIR, INK, MUTED, mix, rgb
-from separatrix.view.scatter_plot import TRAIL, draw
+from separatrix.view.scatter_plot import PLACE, TRAIL, moment, sheet
 
 FILM_DPI = 100  # 800 x 540 pixels: even numbers, as video codecs ask for
 
@@ -42,41 +47,54 @@ def animate(frames: Frames, path: str | Path, *, seconds_per_frame: float = 0.15
     kind = choose(Path(path).suffix.lower(), WRITERS, "kind of film")
     if not 0.02 <= seconds_per_frame <= 60:
         raise OptionError("seconds_per_frame is out of range", got=seconds_per_frame, expected="0.02 to 60")
-    return write_whole(path, WRITERS[kind](frames, seconds_per_frame))
+    write_bytes(Path(path), WRITERS[kind](frames, seconds_per_frame))
+    return Path(path)
 
 
-def picture(frames: Frames, index: int) -> np.ndarray:
-    """One picture of the film.
+def pictures(frames: Frames, order: Iterable[int]) -> Iterator[np.ndarray]:
+    """Draw pictures of the film, in any order: each is the same whatever was drawn before it.
 
     Args:
         frames: the training.
-        index: number of the frame; -1 is the last.
+        order: numbers of the frames; a negative one counts from the end.
 
-    Returns:
+    Yields:
         (height, width, 3) red, green and blue, 0 to 255.
     """
-    frame, last = frames.at(index), len(frames.titles)
-    figure = draw(frames, frame, frames.limits, dpi=FILM_DPI, trail=TRAIL)
-    bar = figure.add_axes((0.085, 0.985, 0.66, 0.008))
-    bar.set_axis_off()
-    bar.set_xlim(0, last)
-    bar.axhspan(0, 1, color=HAIR, linewidth=0)
-    bar.barh(0.5, frame + 1, height=1, color=ACCENT, linewidth=0)
-    # The number makes each picture different from the one before: players and writers drop equal ones.
-    figure.text(0.755, 0.989, f"{frame + 1} / {last}", fontsize=7.5, color=MUTED, va="center")
+    figure = sheet(frames, frames.limits, dpi=FILM_DPI)
+    canvas = cast(FigureCanvasAgg, figure.canvas)
     with missing_glyphs_allowed():
-        figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()  # type: ignore[attr-defined]
+        canvas.draw()
+    # Axes and legend are most of the work and never change: they are drawn once and put back before each picture.
+    ground = np.array(canvas.buffer_rgba())
+    for index in order:
+        np.asarray(canvas.buffer_rgba())[:] = ground
+        frame = frames.at(index)
+        parts = [*moment(figure, frames, frame, TRAIL), *_progress(figure, frame, len(frames.titles))]
+        with missing_glyphs_allowed():
+            for part in sorted(parts, key=lambda part: part.get_zorder()):
+                part.draw(canvas.get_renderer())
+                part.remove()
+        yield np.array(canvas.buffer_rgba())[..., :3]
 
 
-def _pictures(frames: Frames) -> Iterator[Image.Image]:
-    for index in range(len(frames.titles)):
-        yield Image.fromarray(picture(frames, index))
+def _progress(figure: Figure, frame: int, last: int) -> list[Artist]:
+    """Add a bar, and the number that makes each picture different from the last: writers of GIF drop equal ones."""
+    left, width, top = PLACE[0], PLACE[2], 0.976
+    bars = [
+        figure.add_artist(Rectangle((left, top), width * share, 0.008, color=colour, linewidth=0, zorder=place))
+        for place, (share, colour) in enumerate(((1.0, HAIR), ((frame + 1) / last, ACCENT)))
+    ]
+    count = figure.text(
+        left + width + 0.01, top + 0.004, f"{frame + 1} / {last}", fontsize=7.5, color=MUTED, va="center"
+    )
+    return [*bars, count]
 
 
 def _gif(frames: Frames, seconds: float) -> bytes:
     palette = _palette()
-    pages = [page.quantize(palette=palette, dither=Image.Dither.NONE) for page in _pictures(frames)]
+    shots = pictures(frames, range(len(frames.titles)))
+    pages = [Image.fromarray(shot).quantize(palette=palette, dither=Image.Dither.NONE) for shot in shots]
     buffer = io.BytesIO()
     stays = [round(seconds * 100) * 10] * (len(pages) - 1) + [2000]  # milliseconds, in steps of ten
     pages[0].save(buffer, format="GIF", save_all=True, append_images=pages[1:], duration=stays, loop=0, disposal=1)
@@ -85,8 +103,9 @@ def _gif(frames: Frames, seconds: float) -> bytes:
 
 def _palette() -> Image.Image:
     """256 colours for all pictures alike, so that nothing flickers: each class colour towards white and towards ink."""
-    colours = [mix("#ffffff", INK, step / 40) for step in range(41)]
-    colours += [mix("#ffffff", grey, step / 6) for grey in (MUTED, HAIR) for step in range(1, 7)]
+    # The search for the nearest colour is coarse: a grey too near to white would be taken for it, on the whole ground.
+    colours = ["#ffffff", *(mix("#ffffff", INK, step / 40) for step in range(2, 41))]
+    colours += [MUTED, HAIR]
     for colour in (*COLOURS, ACCENT):
         colours += [mix("#ffffff", colour, step / 12) for step in range(1, 13)]
         colours += [mix(colour, INK, step / 6) for step in range(1, 6)]
@@ -100,7 +119,8 @@ def _mp4(frames: Frames, seconds: float) -> bytes:
     program = shutil.which("ffmpeg")
     if program is None:
         raise MissingExtra("an .mp4 film needs the program ffmpeg", hint="install ffmpeg, or name the file .gif")
-    height, width, _ = picture(frames, 0).shape
+    shots = list(pictures(frames, range(len(frames.titles))))
+    height, width, _ = shots[0].shape
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "film.mp4"
         command = [
@@ -109,7 +129,7 @@ def _mp4(frames: Frames, seconds: float) -> bytes:
             "-fflags", "+bitexact", "-flags:v", "+bitexact", "-map_metadata", "-1", str(film),
         ]  # fmt: skip
         done = subprocess.run(
-            command, input=b"".join(page.tobytes() for page in _pictures(frames)), capture_output=True, check=False
+            command, input=b"".join(shot.tobytes() for shot in shots), capture_output=True, check=False
         )
         if done.returncode or not film.is_file():
             reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no film written"]

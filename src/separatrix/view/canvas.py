@@ -18,14 +18,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from separatrix.errors import choose
-from separatrix.view.files import write_whole
+from separatrix.store.files import write_bytes
 from separatrix.view.palette import HAIR, INK, MUTED
 
 DPI = 150
 
 
 def new_figure(width: float, height: float, dpi: int = DPI) -> Figure:
-    """An empty white figure, in inches, that belongs to no window."""
+    """Make an empty white figure, in inches, that belongs to no window."""
     figure = Figure(figsize=(width, height), dpi=dpi, facecolor="white")
     FigureCanvasAgg(figure)
     return figure
@@ -42,19 +42,19 @@ def quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(MUTED)
-        label.set_size(8.5)
+        label.set_fontsize(8.5)
 
 
 def headline(axes: Axes, text: str) -> None:
-    """The title of a panel, at its left edge."""
+    """Write the title of a panel at its left edge."""
     axes.set_title(plain(text, 80), loc="left", fontsize=10.5, fontweight="bold", color=INK)
 
 
 def plain(text: str, limit: int = 28) -> str:
-    """One line of a foreign text, as it is: cut to `limit` signs, and a dollar sign starts no formula.
+    r"""Show a foreign text as it is, in one line: cut to `limit` signs, and a dollar sign starts no formula.
 
-    >>> plain("price in $ or $$", 12)
-    'price in \\\\$...'
+    >>> plain("price in $ or $$", 14)
+    'price in \\$...'
     """
     line = re.sub(r"\s+", " ", text).strip()
     return (line if len(line) <= limit else line[: limit - 3].rstrip() + "...").replace("$", r"\$")
@@ -62,7 +62,7 @@ def plain(text: str, limit: int = 28) -> str:
 
 @contextmanager
 def missing_glyphs_allowed() -> Iterator[None]:
-    """A sign that the font lacks is drawn as a box; that is no reason to trouble the reader with a warning."""
+    """Draw a sign that the font lacks as a box, without a warning: the rest of the picture is good."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
         yield
@@ -84,4 +84,5 @@ def save(figure: Figure, path: str | Path) -> Path:
     with missing_glyphs_allowed():
         # matplotlib would write its own version into the file.
         figure.savefig(buffer, format="png", metadata={"Software": None})
-    return write_whole(path, buffer.getvalue())
+    write_bytes(Path(path), buffer.getvalue())
+    return Path(path)

@@ -52,5 +52,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         else:
             colour = LINE_COLOURS[place % len(LINE_COLOURS)]
             axes.plot(x, y, color=colour, linewidth=1.8, marker="o", markersize=3 if len(x) > 1 else 5, label=line.name)
+    if len(panel.lines[0].x) == 1:
+        axes.set_xticks(panel.lines[0].x)
     axes.margins(x=0.04, y=0.12)
     axes.legend(frameon=False, fontsize=8, labelcolor=MUTED)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import ShapeError
-from separatrix.view.files import write_whole
+from separatrix.store.files import write_bytes
 from separatrix.view.frames import Frames
 
 
@@ -22,8 +22,8 @@ def write_data(
     """Write what a picture shows; the same source gives the same bytes.
 
     Args:
-        source: frames (one line per frame and row or centroid), rows of `metrics.jsonl` (nested keys joined by dots), or
-            a confusion matrix (one line per gold class).
+        source: frames (one line per frame and row or centroid), rows of `metrics.jsonl` (nested keys joined by dots),
+            or a confusion matrix (one line per gold class).
         path: the CSV file, in UTF-8.
         names: (classes,) class names, for a matrix; numbers if absent.
 
@@ -39,7 +39,8 @@ def write_data(
         lines = _metric_lines(source)
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="\n").writerows(lines)
-    return write_whole(path, buffer.getvalue().encode())
+    write_bytes(Path(path), buffer.getvalue().encode())
+    return Path(path)
 
 
 def _frame_lines(frames: Frames) -> Iterator[Iterable[Any]]:
@@ -71,7 +72,7 @@ def _metric_lines(metrics: Sequence[Mapping[str, Any]]) -> Iterator[Iterable[Any
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested keys joined by dots, in their order; a list stays one value, as JSON.
+    """Join nested keys by dots, in their order; a list stays one value, as JSON.
 
     >>> dict(flatten({"loop": {"lr": 0.1}, "words": ["a"], "seed": 0}))
     {'loop.lr': 0.1, 'words': '["a"]', 'seed': 0}

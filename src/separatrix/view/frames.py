@@ -25,6 +25,19 @@ class Box:
     bottom: float
     top: float
 
+    def widened(self, ratio: float) -> Box:
+        """Return the smallest box around this one whose width is `ratio` times its height, with the same centre.
+
+        Args:
+            ratio: width by height of the drawn axes; then a unit is as long on both axes.
+
+        >>> Box(0.0, 2.0, 0.0, 2.0).widened(2.0)
+        Box(left=-1.0, right=3.0, bottom=0.0, top=2.0)
+        """
+        width, height = self.right - self.left, self.top - self.bottom
+        wider, taller = max(0.0, ratio * height - width) / 2, max(0.0, width / ratio - height) / 2
+        return Box(self.left - wider, self.right + wider, self.bottom - taller, self.top + taller)
+
 
 @dataclass(frozen=True, eq=False)
 class Frames:
@@ -70,7 +83,11 @@ class Frames:
             object.__setattr__(self, "centroids", _positions("centroids", self.centroids, (count, classes, 2)))
         object.__setattr__(self, "labels", _class_ids("labels", self.labels, (rows,), classes))
         object.__setattr__(self, "predicted", _class_ids("predicted", self.predicted, (count, rows), classes))
-        for name, values, length in (("titles", self.titles, count), ("texts", self.texts, rows), ("axes", self.axes, 2)):
+        for name, values, length in (
+            ("titles", self.titles, count),
+            ("texts", self.texts, rows),
+            ("axes", self.axes, 2),
+        ):
             if len(values) != length:
                 raise ShapeError(f"{name} of the frames do not fit", got=len(values), expected=length)
             object.__setattr__(self, name, tuple(values))
@@ -92,7 +109,7 @@ class Frames:
         return int(np.bincount(self.labels).max())
 
     def at(self, index: int) -> int:
-        """The frame number behind `index`, which may count from the end; `ShapeError` outside the frames.
+        """Return the number of a frame that may be counted from the end; `ShapeError` outside the frames.
 
         Args:
             index: 0 is the first frame, -1 the last.
@@ -103,7 +120,7 @@ class Frames:
         return index % count
 
     def score(self, index: int) -> str:
-        """What the picture of a frame says in numbers, with its baseline.
+        """Say in numbers what the picture of a frame shows, with its baseline.
 
         Args:
             index: number of the frame.
@@ -113,7 +130,7 @@ class Frames:
 
 
 def enclose(points: np.ndarray, centroids: np.ndarray | None) -> Box:
-    """A box around all positions, with a margin that is a share of the span: right also far from zero.
+    """Put a box around all positions, with a margin that is a share of the span: right also far from zero.
 
     Seed 001 multiplied the limits by 1.1, which cuts a positive minimum off.
 
@@ -147,7 +164,9 @@ def _positions(name: str, values: Any, shape: tuple[int, ...] | None) -> np.ndar
 def _class_ids(name: str, values: Any, shape: tuple[int, ...], classes: int) -> np.ndarray:
     array = np.asarray(values)
     if array.shape != shape or array.dtype.kind not in "iu":
-        raise ShapeError(f"{name} of the frames do not fit", got=f"{array.dtype} {array.shape}", expected=f"ints {shape}")
+        raise ShapeError(
+            f"{name} of the frames do not fit", got=f"{array.dtype} {array.shape}", expected=f"ints {shape}"
+        )
     if array.min() < 0 or array.max() >= classes:
         span = f"{array.min()} to {array.max()}"
         raise ShapeError(f"{name} name a class that has no name", got=span, expected=f"0 to {classes - 1}")

@@ -64,7 +64,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...], bool], ...]], ..
 
 
 def panels(metrics: Sequence[Row]) -> tuple[Panel, ...]:
-    """The panels for which there are numbers.
+    """Collect the panels for which there are numbers.
 
     Args:
         metrics: rows of `metrics.jsonl`; any key may be missing.
@@ -85,7 +85,7 @@ def panels(metrics: Sequence[Row]) -> tuple[Panel, ...]:
 
 
 def _moments(metrics: Sequence[Row]) -> tuple[str, tuple[float, ...]]:
-    """The first of epoch, step and row number that every row has."""
+    """Find the first of epoch, step and row number that every row has."""
     for key in ("epoch", "step"):
         values = tuple(number(row, (key,)) for row in metrics)
         if values and all(math.isfinite(value) for value in values):
@@ -94,9 +94,9 @@ def _moments(metrics: Sequence[Row]) -> tuple[str, tuple[float, ...]]:
 
 
 def number(row: Row, path: tuple[str, ...]) -> float:
-    """The finite number that stands at a path of a nested row, or NaN.
+    """Read the finite number at a path of a nested row, or NaN.
 
-    >>> number({"validation": {"loss": 0.5}}, ("validation", "loss")), number({"validation": None}, ("validation", "loss"))
+    >>> number({"validation": {"loss": 0.5}}, ("validation", "loss")), number({"validation": None}, ("loss",))
     (0.5, nan)
     """
     value: Any = row

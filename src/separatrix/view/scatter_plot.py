@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from separatrix.view.canvas import DPI, headline, new_figure, plain, quiet
+from separatrix.view.canvas import DPI, new_figure, plain, quiet
 from separatrix.view.frames import Box, Frames, enclose
 from separatrix.view.palette import INK, MUTED, look
 
 LEGEND = 22  # entries that fit beside the picture
+WIDTH, HEIGHT = 8.0, 5.4  # inches
+PLACE = (0.085, 0.155, 0.66, 0.755)  # of the axes: left, bottom, width, height, as shares of the sheet
 TRAIL = 5  # earlier frames whose centroids are still hinted at
 
 
@@ -29,64 +34,88 @@ def scatter(frames: Frames, index: int = -1) -> Figure:
     """
     frame = frames.at(index)
     centroids = None if frames.centroids is None else frames.centroids[frame]
-    return draw(frames, frame, enclose(frames.points[frame], centroids), dpi=DPI)
+    figure = sheet(frames, enclose(frames.points[frame], centroids), dpi=DPI)
+    moment(figure, frames, frame)
+    return figure
 
 
-def draw(frames: Frames, frame: int, box: Box, *, dpi: int, trail: int = 0) -> Figure:
-    """A picture that depends on (frames, frame) and on nothing drawn before it.
+def sheet(frames: Frames, box: Box, *, dpi: int) -> Figure:
+    """Draw what is the same in all pictures of a training: axes, legend, note.
 
     Args:
         frames: the training.
-        frame: number of the frame, from 0.
         box: limits of the axes; the narrower side is widened, so that a unit is as long on both axes.
         dpi: pixels per inch; the sheet is 8 x 5.4 inches.
-        trail: how many earlier positions of each centroid are drawn as a line.
     """
-    figure = new_figure(8.0, 5.4, dpi)
-    axes = figure.add_axes((0.085, 0.155, 0.66, 0.755))
+    figure = new_figure(WIDTH, HEIGHT, dpi)
+    axes = figure.add_axes(PLACE)
     quiet(axes)
-    axes.set_xlim(box.left, box.right)
-    axes.set_ylim(box.bottom, box.top)
-    axes.set_aspect("equal", adjustable="datalim")
+    wide = box.widened(WIDTH * PLACE[2] / (HEIGHT * PLACE[3]))
+    axes.set_xlim(wide.left, wide.right)
+    axes.set_ylim(wide.bottom, wide.top)
     axes.set_xlabel(plain(frames.axes[0], 60))
     axes.set_ylabel(plain(frames.axes[1], 60))
-    _draw_rows(axes, frames, frame)
-    _draw_centroids(axes, frames, frame, trail)
-    headline(axes, frames.titles[frame])
-    axes.set_title(frames.score(frame), loc="right", fontsize=8.5, color=MUTED)
-    note = "\n".join(textwrap.wrap(plain(frames.note, 240), 120)[:2])
-    figure.text(0.085, 0.022, note, fontsize=7.5, color=MUTED, va="bottom")
+    note = "\n".join(textwrap.wrap(plain(frames.note, 270), 135))
+    figure.text(PLACE[0], 0.022, note, fontsize=7.5, color=MUTED, va="bottom")
     _legend(figure, frames)
     return figure
 
 
-def _draw_rows(axes: Axes, frames: Frames, frame: int) -> None:
+def moment(figure: Figure, frames: Frames, frame: int, trail: int = 0) -> list[Artist]:
+    """Put one frame on a sheet; what is put there depends on (frames, frame) and on nothing drawn before.
+
+    Args:
+        figure: the sheet.
+        frames: the training.
+        frame: number of the frame, from 0.
+        trail: how many earlier positions of each centroid are drawn as a line.
+
+    Returns:
+        What was added, so that it can be taken off again.
+    """
+    axes, top = figure.axes[0], PLACE[1] + PLACE[3] + 0.017
+    title = figure.text(PLACE[0], top, plain(frames.titles[frame], 40), fontsize=10.5, fontweight="bold", color=INK)
+    score = figure.text(PLACE[0] + PLACE[2], top, frames.score(frame), fontsize=8.5, color=MUTED, ha="right")
+    return [title, score, *_draw_rows(axes, frames, frame), *_draw_centroids(axes, frames, frame, trail)]
+
+
+def _draw_rows(axes: Axes, frames: Frames, frame: int) -> Iterator[Artist]:
     points = frames.points[frame]  # (rows, 2)
     size = float(np.clip(9000 / len(points), 8, 34))
-    for class_id in np.unique(frames.labels):
-        own, style = points[frames.labels == class_id], look(int(class_id))
-        axes.scatter(*own.T, s=size, color=style.colour, marker=style.marker, alpha=0.75, linewidths=0, zorder=2)
+    for marker, chosen in _by_marker(frames.labels):
+        colours = [look(class_id).colour for class_id in frames.labels[chosen]]
+        x, y = points[chosen].T
+        yield axes.scatter(x, y, s=size, c=colours, marker=marker, alpha=0.75, linewidths=0, zorder=2)
     wrong = points[frames.predicted[frame] != frames.labels]
-    axes.scatter(*wrong.T, s=size * 1.9, facecolors="none", edgecolors=INK, linewidths=0.8, zorder=3)
+    yield axes.scatter(
+        wrong[:, 0], wrong[:, 1], s=size * 1.9, facecolors="none", edgecolors=INK, linewidths=0.8, zorder=3
+    )
 
 
-def _draw_centroids(axes: Axes, frames: Frames, frame: int, trail: int) -> None:
+def _draw_centroids(axes: Axes, frames: Frames, frame: int, trail: int) -> Iterator[Artist]:
     if frames.centroids is None:
         return
-    many = len(frames.names) > 20
+    classes = np.arange(len(frames.names))
     past = frames.centroids[max(0, frame - trail) : frame + 1]  # (moments, classes, 2)
-    for class_id, place in enumerate(frames.centroids[frame]):
-        style = look(class_id)
-        for age in range(len(past) - 1):
-            leg, share = past[age : age + 2, class_id], (age + 1) / len(past)
-            axes.plot(*leg.T, color=style.colour, alpha=0.7 * share, linewidth=2.2, zorder=4, solid_capstyle="round")
-        axes.scatter(
-            *place, s=60 if many else 150, color=style.colour, marker=style.marker, edgecolors="white",
-            linewidths=1.4, zorder=5,
-        )  # fmt: skip
-        axes.scatter(
-            *place, s=82 if many else 190, facecolors="none", marker=style.marker, edgecolors=INK, linewidths=0.9, zorder=5
-        )
+    for age in range(len(past) - 1):
+        shades = [(look(class_id).colour, 0.7 * (age + 1) / len(past)) for class_id in range(len(classes))]
+        legs = past[age : age + 2].transpose(1, 0, 2)  # (classes, 2 moments, 2)
+        lines = LineCollection(list(legs), colors=shades, linewidths=2.2, zorder=4)
+        yield axes.add_collection(lines, autolim=False)
+    area = 45 if len(classes) > 20 else 150
+    for marker, chosen in _by_marker(classes):
+        x, y = frames.centroids[frame, chosen].T
+        own = [look(class_id).colour for class_id in chosen]
+        # An ink ring, a white ring, the colour: seen on any ground.
+        for share, colours in ((1.45, INK), (1.2, "white"), (0.75, own)):
+            yield axes.scatter(x, y, s=area * share, c=colours, marker=marker, linewidths=0, zorder=5)
+
+
+def _by_marker(class_ids: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Each marker in use with the places of its classes: one call draws one shape, and calls are what costs."""
+    markers = np.array([look(class_id).marker for class_id in class_ids])
+    for marker in dict.fromkeys(markers.tolist()):
+        yield marker, np.flatnonzero(markers == marker)
 
 
 def _legend(figure: Figure, frames: Frames) -> None:
@@ -102,13 +131,11 @@ def _legend(figure: Figure, frames: Frames) -> None:
         handles.append(Line2D([], [], linestyle=""))
         labels.append(f"and {len(frames.names) - len(shown)} more classes")
     if frames.centroids is not None:
-        handles.append(
-            Line2D([], [], color=MUTED, marker="o", linestyle="", markersize=9, markeredgecolor=INK, markeredgewidth=0.9)
-        )
+        handles.append(Line2D([], [], color=MUTED, marker="o", linestyle="", markersize=8, markeredgecolor=INK))
         labels.append("centroid")
     handles.append(Line2D([], [], color="none", marker="o", linestyle="", markersize=7, markeredgecolor=INK))
     labels.append("wrong prediction")
     figure.legend(
-        handles, labels, loc="upper left", bbox_to_anchor=(0.755, 0.925), frameon=False, fontsize=8, labelcolor=INK,
-        labelspacing=0.55 if len(shown) <= 12 else 0.4, handletextpad=0.3, borderaxespad=0,
+        handles, labels, loc="upper left", bbox_to_anchor=(PLACE[0] + PLACE[2] + 0.01, 0.925), borderaxespad=0,
+        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.3, labelspacing=0.55 if len(shown) <= 12 else 0.4,
     )  # fmt: skip

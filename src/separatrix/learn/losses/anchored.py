@@ -47,8 +47,8 @@ def attract_repel(z: Tensor, y: Tensor, anchors: Anchors, recipe: LossRecipe) ->
     >>> anchors = Anchors(centroids=torch.tensor([[0.0, 0.0], [4.0, 0.0]]))
     >>> z, y = torch.tensor([[0.0, 3.0], [4.0, 2.0]]), torch.tensor([0, 1])
     >>> value = attract_repel(z, y, anchors, LossRecipe(loss="attract_repel", attraction=2.0))
-    >>> value.parts["attraction"], value.parts["repulsion"] == (1 / 5 + 1 / 20**0.5) / 2
-    (tensor(5.), tensor(True))
+    >>> value.parts["attraction"]
+    tensor(5.)
     """
     centres = check_centroids(z, anchors)
     labels = check_labels(z, y, len(centres))

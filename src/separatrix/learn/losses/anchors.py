@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.learn.losses.metric import wide
+from separatrix.learn.losses.metric import alike
 from separatrix.recipe import LossRecipe
 
 
@@ -57,13 +57,9 @@ class Objective:
 
 
 def total(terms: dict[str, Tensor]) -> LossValue:
-    """The sum of the named terms."""
-    return LossValue(sum(terms.values(), start=next(iter(terms.values())).new_zeros(())), detached(terms))
-
-
-def detached(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The terms without their gradient."""
-    return {name: term.detach() for name, term in terms.items()}
+    """Add the named terms up."""
+    first, *rest = terms.values()
+    return LossValue(sum(rest, start=first), {name: term.detach() for name, term in terms.items()})
 
 
 def cross_entropy(scores: Tensor, y: Tensor) -> LossValue:
@@ -85,7 +81,7 @@ def check_rows(z: Tensor, y: Tensor) -> None:
 
 
 def check_labels(z: Tensor, y: Tensor, classes: int) -> Tensor:
-    """The labels as class numbers; a label outside 0 to classes - 1 (say -1 for "missing") is refused, not indexed."""
+    """Return labels as class numbers; one outside 0 to classes - 1 (-1 for "missing", say) is refused, not indexed."""
     check_rows(z, y)
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
@@ -95,7 +91,7 @@ def check_labels(z: Tensor, y: Tensor, classes: int) -> Tensor:
 
 
 def check_centroids(z: Tensor, anchors: Anchors) -> Tensor:
-    """The centroids of two classes or more, as wide as the outputs."""
+    """Return the centroids, of two classes or more, as wide as the outputs."""
     if anchors.centroids is None:
         raise ShapeError("the objective needs centroids", got="none", expected="(classes, width)")
     if anchors.centroids.ndim != 2 or z.ndim != 2 or anchors.centroids.shape[1] != z.shape[1]:
@@ -114,7 +110,7 @@ def check_classes(found: int, anchors: Anchors, what: str) -> None:
 
 
 def head(z: Tensor, anchors: Anchors) -> Tensor:
-    """z @ weight.T + bias `(rows, columns)`."""
+    """Compute z @ weight.T + bias `(rows, columns)`."""
     weight, bias = anchors.weight, anchors.bias
     if weight is None or bias is None:
         raise ShapeError(
@@ -123,4 +119,4 @@ def head(z: Tensor, anchors: Anchors) -> Tensor:
     if z.ndim != 2 or weight.ndim != 2 or weight.shape[1] != z.shape[1] or bias.shape != weight.shape[:1]:
         got = f"outputs {tuple(z.shape)}, weight {tuple(weight.shape)}, bias {tuple(bias.shape)}"
         raise ShapeError("the head does not fit", got=got, expected="(rows, width), (columns, width), (columns,)")
-    return functional.linear(wide(z), wide(weight).to(wide(z).dtype), wide(bias).to(wide(z).dtype))
+    return functional.linear(*alike(z, weight, bias))

@@ -53,7 +53,7 @@ def mse(z: Tensor, y: Tensor, anchors: Anchors, recipe: LossRecipe) -> LossValue
 
 
 def word_logits(z: Tensor, anchors: Anchors, _recipe: LossRecipe) -> Tensor:
-    """The logits of the label words `(rows, classes)`, plus `anchors.bias` where given."""
+    """Return the logits of the label words `(rows, classes)`, plus `anchors.bias` where given."""
     words = anchors.words
     if words is None or words.ndim != 1:
         raise ShapeError("the objective needs label words", got="none", expected="token ids (classes,)")
@@ -71,14 +71,14 @@ def word_logits(z: Tensor, anchors: Anchors, _recipe: LossRecipe) -> Tensor:
 
 
 def head_logits(z: Tensor, anchors: Anchors, _recipe: LossRecipe) -> Tensor:
-    """The output of the linear head `(rows, classes)`; a head of one column is refused."""
+    """Compute the output of the linear head `(rows, classes)`; a head of one column is refused."""
     scores = head(z, anchors)
     check_classes(scores.shape[1], anchors, "columns of the head")
     return scores
 
 
 def head_value(z: Tensor, anchors: Anchors, _recipe: LossRecipe) -> Tensor:
-    """The output of the regression head `(rows, 1)`."""
+    """Compute the output of the regression head `(rows, 1)`."""
     value = head(z, anchors)
     if value.shape[1] != 1:
         raise ShapeError("a regression head has one column", got=value.shape[1], hint="for classes use --loss linear")

@@ -11,12 +11,22 @@ NEAREST = 1e-6
 
 
 def wide(values: Tensor) -> Tensor:
-    """The values in float32; float64 stays as it is.
+    """Cast to float32; float64 stays as it is.
 
     >>> wide(torch.ones(1, dtype=torch.bfloat16)).dtype, wide(torch.ones(1, dtype=torch.float64)).dtype
     (torch.float32, torch.float64)
     """
     return values if values.dtype == torch.float64 else values.float()
+
+
+def alike(*tensors: Tensor) -> list[Tensor]:
+    """Cast several tensors to one format, the widest among them and float32 at least.
+
+    >>> [t.dtype for t in alike(torch.ones(1, dtype=torch.float64), torch.ones(1, dtype=torch.bfloat16))]
+    [torch.float64, torch.float64]
+    """
+    dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in tensors) else torch.float32
+    return [tensor.to(dtype) for tensor in tensors]
 
 
 def distances(left: Tensor, right: Tensor) -> Tensor:
@@ -29,14 +39,15 @@ def distances(left: Tensor, right: Tensor) -> Tensor:
     >>> distances(torch.tensor([[0.0, 0.0]]), torch.tensor([[3.0, 4.0], [0.0, 1.0]]))
     tensor([[5., 1.]])
     """
-    return torch.cdist(wide(left), wide(right), compute_mode="donot_use_mm_for_euclid_dist")
+    left, right = alike(left, right)
+    return torch.cdist(left, right, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def reciprocal(distance: Tensor) -> Tensor:
     """1/d, with distances below 1e-6 taken as 1e-6 (no infinity, and no gradient there).
 
-    >>> reciprocal(torch.tensor([0.5, 0.0])).tolist() == [2.0, 1 / torch.tensor(1e-6).item()]
-    True
+    >>> reciprocal(torch.tensor([0.5, 0.0, 1e-9]))
+    tensor([2.0000e+00, 1.0000e+06, 1.0000e+06])
     """
     return 1 / distance.clamp(min=NEAREST)
 
@@ -47,7 +58,7 @@ def cosines(left: Tensor, right: Tensor) -> Tensor:
     >>> cosines(torch.tensor([[2.0, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 3.0], [0.0, 0.0]]))
     tensor([[1., 0., 0.]])
     """
-    one, two = (functional.normalize(wide(rows), dim=1, eps=NEAREST) for rows in (left, right))
+    one, two = (functional.normalize(rows, dim=1, eps=NEAREST) for rows in alike(left, right))
     return one @ two.T
 
 

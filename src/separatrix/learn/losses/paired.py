@@ -15,7 +15,7 @@ from separatrix.recipe import LossRecipe
 
 
 def distance(z: Tensor, y: Tensor, _anchors: Anchors, recipe: LossRecipe) -> LossValue:
-    """d for two rows of one class, 1/d for two rows of different classes.
+    """Pull two rows of one class together by d, push two rows of different classes apart by 1/d.
 
     attraction * mean over same-class pairs of d + repulsion * mean over other pairs of 1/d
 
@@ -37,7 +37,7 @@ def distance(z: Tensor, y: Tensor, _anchors: Anchors, recipe: LossRecipe) -> Los
 
 
 def cosine(z: Tensor, y: Tensor, _anchors: Anchors, recipe: LossRecipe) -> LossValue:
-    """1 - cos for two rows of one class, max(0, cos) for two rows of different classes.
+    """Ask rows of one class for cosine 1, rows of different classes for cosine 0 or less.
 
     attraction * mean over same-class pairs of 1 - cos + repulsion * mean over other pairs of max(0, cos)
 
@@ -70,7 +70,7 @@ def same_class(y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def boids(positions: Tensor) -> Tensor:
-    """The toy of seed 001: mean d + mean 1/d over all pairs of different points; two points settle at distance 1.
+    """Toy of seed 001: mean d + mean 1/d over all pairs of different points; two points settle at distance 1.
 
     >>> import torch
     >>> boids(torch.tensor([[0.0, 0.0], [0.0, 2.0]]))

@@ -1,0 +1,162 @@
+"""Arrays are checked at the door: every other module here may then trust its input.
+
+Each check returns the array in the form that the caller computes with, or raises one sentence that names the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.errors import DataError, OptionError, ShapeError
+
+_BLOCK_ROWS = 65536  # rows looked at together, so that the check of a large matrix needs little memory
+
+
+def check_labels(ids: ArrayLike, classes: int, what: str = "labels") -> NDArray[np.int64]:
+    """Class numbers as an int64 array (rows,), each in 0 .. classes - 1.
+
+    Raises:
+        ShapeError: not one number per row.
+        DataError: no rows, not whole numbers, or a number outside the classes (-1 is a missing label).
+
+    >>> check_labels([0, 1, 1], 2)
+    array([0, 1, 1])
+    >>> check_labels([0, -1], 2)
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: labels: row 1 has no class: got -1, expected 0 to 1
+    """
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ShapeError(f"{what} must be one class number per row", got=f"shape {array.shape}", expected="(rows,)")
+    if len(array) == 0:
+        raise DataError(f"{what} have no rows", hint="give at least one row")
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{what} are not whole numbers", got=array.dtype, expected=f"integers 0 to {classes - 1}")
+    wrong = np.flatnonzero((array < 0) | (array >= classes))
+    if len(wrong):
+        value = int(array[wrong[0]])
+        problem = "has no class" if value == -1 else "is outside the classes"
+        raise DataError(f"{what}: row {wrong[0]} {problem}", got=value, expected=f"0 to {classes - 1}")
+    return array.astype(np.int64, copy=False)
+
+
+def check_finite(x: ArrayLike, what: str) -> NDArray[Any]:
+    """The array itself if it holds no NaN and no infinity, else a DataError that names the first such row.
+
+    >>> check_finite([[0.0, 1.0], [float("nan"), 2.0]], "vectors")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: vectors: row 1 is not finite: got nan, expected finite numbers
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{what} are not real numbers", got=array.dtype, expected="floats")
+    if array.dtype.kind != "f":
+        return array
+    if array.ndim == 0:
+        array = array[None]
+    for start in range(0, len(array), _BLOCK_ROWS):
+        block = array[start : start + _BLOCK_ROWS]
+        finite = np.isfinite(block)
+        if not finite.all():
+            row = int(np.flatnonzero(~finite.reshape(len(block), -1).all(axis=1))[0])
+            value = block[row][~finite[row]].ravel()[0] if block.ndim > 1 else block[row]
+            raise DataError(f"{what}: row {start + row} is not finite", got=value, expected="finite numbers")
+    return array
+
+
+def check_matrix(x: ArrayLike, what: str, *, width: int | None = None) -> NDArray[Any]:
+    """A finite real matrix (rows, width) with at least one row and one column.
+
+    >>> check_matrix([1.0, 2.0], "vectors")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.ShapeError: vectors must be a matrix: got shape (2,), expected (rows, width)
+    """
+    array = np.asarray(x)
+    if array.ndim != 2:
+        raise ShapeError(f"{what} must be a matrix", got=f"shape {array.shape}", expected="(rows, width)")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise DataError(f"{what} are empty", got=f"shape {array.shape}", expected="at least one row and one column")
+    if width is not None and array.shape[1] != width:
+        raise ShapeError(f"{what} have the wrong width", got=array.shape[1], expected=width)
+    return check_finite(array, what)
+
+
+def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:
+    """Finite numbers as a float64 array (rows,); a column (rows, 1) is taken as well.
+
+    >>> check_values([[1], [2]], "targets")
+    array([1., 2.])
+    """
+    array = np.asarray(y)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ShapeError(f"{what} must be one number per row", got=f"shape {array.shape}", expected="(rows,)")
+    if len(array) == 0:
+        raise DataError(f"{what} have no rows", hint="give at least one row")
+    return check_finite(array, what).astype(np.float64)
+
+
+def check_same_rows(rows: int, other: int, what: str, other_what: str) -> None:
+    """Raise a ShapeError unless both arrays have as many rows.
+
+    >>> check_same_rows(3, 2, "labels", "predictions")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.ShapeError: labels and predictions differ in length: got 3 and 2 rows, expected as many
+    """
+    if rows != other:
+        raise ShapeError(
+            f"{what} and {other_what} differ in length", got=f"{rows} and {other} rows", expected="as many"
+        )
+
+
+def check_output_width(width: int, classes: int) -> None:
+    """Raise a ShapeError unless the output has one column per class (seed 003: one column, 0.4908 for every run).
+
+    >>> check_output_width(2, 2)
+    """
+    if width == classes:
+        return
+    hint = f"build the head with {classes} outputs (num_labels={classes})"
+    if width == 1:
+        hint = f"a one-column output is a regression, whose argmax is always class 0; {hint}"
+    columns = "1 column" if width == 1 else f"{width} columns"
+    raise ShapeError(f"the output has {columns} for {classes} classes", hint=hint)
+
+
+def check_names(names: Any) -> tuple[str, ...]:
+    """The class names, two or more and all different.
+
+    >>> check_names(["yes"])
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: one class only: got 'yes', expected two or more classes
+    """
+    if isinstance(names, str):
+        raise DataError("class names must be a list of names", got=repr(names))
+    listed = tuple(str(name) for name in names)
+    if len(listed) < 2:
+        found = repr(listed[0]) if listed else "no names"
+        raise DataError("one class only", got=found, expected="two or more classes")
+    if len(set(listed)) < len(listed):
+        twice = next(name for name in listed if listed.count(name) > 1)
+        raise DataError("a class name stands twice", got=repr(twice), expected="different names")
+    return listed
+
+
+def check_count(value: int, what: str, *, low: int = 1) -> int:
+    """A whole number not below `low`, else an OptionError.
+
+    >>> check_count(5, "k")
+    5
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+        raise OptionError(f"{what} is out of range", got=repr(value), expected=f"a whole number, {low} or more")
+    return int(value)

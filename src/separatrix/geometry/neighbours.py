@@ -1,0 +1,260 @@
+"""Exact k nearest neighbours in bounded memory, and their vote.
+
+Both metrics become one: the nearest row is the one with the largest inner product, of unit vectors for cosine, of
+`[query, 1]` and `[row, -|row|^2 / 2]` for Euclidean. So the work is one matrix product, done tile by tile. After the
+first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they are sorted.
+The best k and a few more are then measured again from the vectors themselves, because an inner product in float32
+cannot tell near duplicates apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.errors import DataError, ShapeError, choose
+from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+
+METRICS = ("cosine", "euclidean")
+WEIGHTS = ("uniform", "distance")
+
+_SPARE = 8  # candidates kept beyond k, measured again at the end
+_CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinned out before it is sorted
+_FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
+_MEASURED = 16_000_000  # numbers gathered at a time when candidates are measured again
+
+Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """The k nearest rows of each query, nearest first; equal distances stand in the order of the rows.
+
+    Where far more than k rows lie at one distance to within float32 rounding, which of them are listed may follow the
+    rounding; the distances do not.
+    """
+
+    index: NDArray[np.int64]  # (queries, k)
+    distance: Matrix  # (queries, k): Euclidean distance, or 1 - cosine
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Rows made ready: `factor` goes into the matrix product, `plain` is measured again."""
+
+    metric: str
+    centre: Matrix  # (width,)
+    plain: Matrix  # (rows, width)
+    factor: Matrix  # (rows, width) or (rows, width + 1)
+    unit: Matrix  # (rows,): 0 for a vector without a direction, else 1
+
+
+def neighbours(
+    queries: ArrayLike,
+    rows: ArrayLike,
+    k: int,
+    *,
+    metric: str = "cosine",
+    exclude_self: bool = False,
+    block: int = 4096,
+) -> Neighbours:
+    """The k rows nearest to each query, exactly.
+
+    Beside its result and a float32 copy of the rows (two for `euclidean`) it holds about `5 * block ** 2` bytes (four
+    times that where the rows are sorted against the queries), whatever the number of rows.
+    Distances are computed in float32. A zero vector has cosine distance 1 to everything.
+
+    Args:
+        queries: vectors (queries, width).
+        rows: vectors (rows, width).
+        k: neighbours per query.
+        metric: `cosine` or `euclidean`.
+        exclude_self: queries are the rows; row i is no neighbour of query i (leave one out).
+        block: queries and rows that meet in one tile of the matrix product; it changes memory and speed only.
+
+    Raises:
+        DataError: fewer than k rows to choose from, empty input, or a number that is not finite.
+        ShapeError: widths differ, or `exclude_self` with other queries than rows.
+        OptionError: unknown metric, k or block below 1.
+
+    >>> found = neighbours([[0.0, 0.9]], [[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]], 2, metric="euclidean")
+    >>> found.index.tolist(), found.distance.round(3).tolist()
+    ([[0, 2]], [[0.10000000149011612, 0.4000000059604645]])
+    """
+    choose(metric, METRICS, "metric")
+    check_count(k, "k")
+    check_count(block, "block")
+    base = check_matrix(rows, "rows")
+    asked = base if queries is rows else check_matrix(queries, "queries", width=base.shape[1])
+    if exclude_self and len(asked) != len(base):
+        raise ShapeError("exclude_self needs the rows as queries", got=f"{len(asked)} queries, {len(base)} rows")
+    choice = len(base) - exclude_self
+    if k > choice:
+        raise DataError("k is larger than the number of rows to choose from", got=k, expected=f"{choice} or fewer")
+    ready = _make_ready(base, metric)
+    index = np.empty((len(asked), k), np.int64)
+    distance = np.empty((len(asked), k), np.float32)
+    for start in range(0, len(asked), block):
+        part = slice(start, min(start + block, len(asked)))
+        plain, factor, unit = _transform(asked[part], ready.metric, ready.centre, query=True)
+        candidates = _candidates(factor, ready, min(k + _SPARE, choice), block, start if exclude_self else None)
+        index[part], distance[part] = _measure(plain, unit, candidates, ready, k)
+    return Neighbours(index, distance)
+
+
+def knn_predict(
+    queries: ArrayLike,
+    rows: ArrayLike,
+    labels: ArrayLike,
+    k: int,
+    *,
+    classes: int | None = None,
+    metric: str = "cosine",
+    weights: str = "uniform",
+    exclude_self: bool = False,
+) -> NDArray[np.float64]:
+    """Vote shares of the k nearest rows, (queries, classes); each row sums to 1.
+
+    The answer is the argmax, the lowest class on a tie, as scikit-learn's KNeighborsClassifier.
+
+    Args:
+        queries, rows, k, metric, exclude_self: as in `neighbours`.
+        labels: class numbers of the rows (rows,).
+        classes: number of classes; without it, the largest label + 1.
+        weights: `uniform`, or `distance`: a vote counts 1 / distance, and neighbours at distance 0 decide alone.
+
+    Raises:
+        DataError, ShapeError, OptionError: as `neighbours`; labels outside the classes or not one per row.
+
+    >>> knn_predict([[0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0], [0.1, 1.0]], [1, 0, 0], 2)
+    array([[0.5, 0.5]])
+    """
+    choose(weights, WEIGHTS, "weights")
+    known = np.asarray(labels)
+    if classes is None:
+        classes = int(check_labels(known, 2**62).max()) + 1
+    known = check_labels(known, classes)
+    check_same_rows(len(known), len(np.asarray(rows)), "labels", "rows")
+    found = neighbours(queries, rows, k, metric=metric, exclude_self=exclude_self)
+    votes = np.ones(found.index.shape) if weights == "uniform" else _closeness(found.distance)
+    count = len(found.index)
+    cells = np.arange(count)[:, None] * classes + known[found.index]  # (queries, k)
+    totals = np.bincount(cells.ravel(), weights=votes.ravel(), minlength=count * classes).reshape(count, classes)
+    return totals / totals.sum(axis=1, keepdims=True)
+
+
+def _closeness(distance: Matrix) -> NDArray[np.float64]:
+    same = distance == 0
+    near = np.divide(1.0, distance, out=np.zeros(distance.shape), where=~same)
+    return np.where(same.any(axis=1, keepdims=True), same, near)
+
+
+def _make_ready(base: NDArray[Any], metric: str) -> _Rows:
+    width = base.shape[1]
+    centre = np.zeros(width, np.float32)
+    if metric == "euclidean":
+        # Distances do not change when everything moves, but |x|^2 far from the origin would drown them. The middle of
+        # an odd number of rows is itself a value of the data, so whole numbers stay whole.
+        sample = np.linspace(0, len(base) - 1, min(101, len(base) - (len(base) + 1) % 2)).astype(int)
+        centre = np.median(base[sample], axis=0).astype(np.float32)
+    plain, factor, unit = _transform(base, metric, centre, query=False)
+    return _Rows(metric, centre, plain, factor, unit)
+
+
+def _transform(x: NDArray[Any], metric: str, centre: Matrix, *, query: bool) -> tuple[Matrix, Matrix, Matrix]:
+    """Vectors to measure, vectors to multiply, and which of them have a direction."""
+    x32 = x.astype(np.float32, copy=False)
+    if metric == "cosine":
+        # Scaled by the largest entry first: the square of a very small or large entry does not fit into float32.
+        largest = np.abs(x32).max(axis=1, keepdims=True)
+        unit = (largest[:, 0] > 0).astype(np.float32)
+        largest[largest == 0] = 1
+        scaled = x32 / largest
+        length = np.sqrt(np.einsum("rw,rw->r", scaled, scaled))
+        length[length == 0] = 1
+        scaled /= length[:, None]
+        return scaled, scaled, unit
+    plain = x32 - centre
+    factor = np.ones((len(plain), plain.shape[1] + 1), np.float32)
+    factor[:, :-1] = plain
+    if not query:
+        factor[:, -1] = -0.5 * np.einsum("rw,rw->r", plain, plain)
+    return plain, factor, np.ones(len(plain), np.float32)
+
+
+def _candidates(factor: Matrix, ready: _Rows, keep: int, block: int, first_self: int | None) -> NDArray[np.int64]:
+    """The `keep` rows with the largest inner product, (queries, keep); -1 where a query has fewer."""
+    count, total = len(factor), len(ready.factor)
+    best = np.full((count, keep), -np.inf, np.float32)
+    index = np.full((count, keep), -1, np.int64)
+    tile_memory = np.empty(count * min(block, total), np.float32)
+    start, width = 0, min(_FIRST, block)
+    while start < total:
+        stop = min(start + width, total)
+        tile = tile_memory[: count * (stop - start)].reshape(count, stop - start)
+        np.matmul(factor, ready.factor[start:stop].T, out=tile)
+        if first_self is not None:
+            own = np.arange(max(first_self, start), min(first_self + count, stop))
+            tile[own - first_self, own - start] = -np.inf
+        _merge(best, index, tile, start)
+        start, width = stop, min(2 * width, block)
+    return index
+
+
+def _merge(best: Matrix, index: NDArray[np.int64], tile: Matrix, start: int) -> None:
+    """Take what a tile (queries, columns) adds into the running best, in place.
+
+    Rows come in order and sorting is stable, so of equal products the lower row number stays.
+    """
+    keep = best.shape[1]
+    newcomer = tile > best[:, -1:]
+    crowded = np.flatnonzero(newcomer.sum(axis=1) > _CROWD * keep)
+    if len(crowded):
+        newcomer[crowded] = _largest(tile[crowded], keep)
+    flat = np.flatnonzero(newcomer)
+    if len(flat) == 0:
+        return
+    query, column = np.divmod(flat, tile.shape[1])
+    touched, begin, size = np.unique(query, return_index=True, return_counts=True)
+    line = np.repeat(np.arange(len(touched)), size)
+    slot = keep + np.arange(len(flat)) - np.repeat(begin, size)
+    merged = np.full((len(touched), keep + size.max()), -np.inf, np.float32)
+    merged_index = np.full(merged.shape, -1, np.int64)
+    merged[:, :keep], merged_index[:, :keep] = best[touched], index[touched]
+    merged[line, slot] = tile.ravel()[flat]
+    merged_index[line, slot] = start + column
+    order = np.argsort(-merged, axis=1, kind="stable")[:, :keep]
+    best[touched] = np.take_along_axis(merged, order, axis=1)
+    index[touched] = np.take_along_axis(merged_index, order, axis=1)
+
+
+def _largest(tile: Matrix, keep: int) -> NDArray[np.bool_]:
+    """Mark the `keep` largest entries of each line, the left ones of equals."""
+    at = tile.shape[1] - keep
+    border = np.partition(tile, at, axis=1)[:, at, None]
+    above, level = tile > border, tile == border
+    room = keep - above.sum(axis=1, keepdims=True)
+    return above | (level & (level.cumsum(axis=1, dtype=np.int32) <= room))
+
+
+def _measure(
+    plain: Matrix, unit: Matrix, candidates: NDArray[np.int64], ready: _Rows, k: int
+) -> tuple[NDArray[np.int64], Matrix]:
+    """Distances of the candidates from the vectors themselves; the k smallest, lower row number first on a tie."""
+    distance = np.empty(candidates.shape, np.float32)  # (queries, kept)
+    step = max(1, _MEASURED // (candidates.shape[1] * plain.shape[1]))
+    for start in range(0, len(plain), step):
+        part = slice(start, start + step)
+        gap = ready.plain[candidates[part]]  # (queries, kept, width)
+        gap -= plain[part, None]
+        squared = np.einsum("qcw,qcw->qc", gap, gap)
+        if ready.metric == "euclidean":
+            distance[part] = np.sqrt(squared)
+        else:  # 1 - cosine is half the squared distance of unit vectors; this form also holds for zero vectors
+            distance[part] = 1 - (unit[part, None] + ready.unit[candidates[part]]) / 2 + squared / 2
+    distance[candidates < 0] = np.inf
+    order = np.lexsort((candidates, distance), axis=1)[:, :k]
+    return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(distance, order, axis=1)

@@ -1,0 +1,143 @@
+"""Linear baselines on frozen vectors: what a straight border already gives, without a prompt.
+
+A probe standardises the vectors and is then one matrix and one bias, kept as plain arrays.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.errors import DataError
+from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+
+PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # tried on validation rows, strong to weak
+_ITERATIONS = 2000
+_NEVER = -1e4  # bias of a class without training rows
+
+Validation = tuple[ArrayLike, ArrayLike]
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """scores = (x - mean) / scale @ weight.T + bias."""
+
+    weight: NDArray[np.float64]  # (outputs, width)
+    bias: NDArray[np.float64]  # (outputs,)
+    mean: NDArray[np.float64]  # (width,) of the training rows
+    scale: NDArray[np.float64]  # (width,) standard deviation, 1 where it is 0
+    penalty: float  # weight of the squared norm beside the summed loss
+    converged: bool
+
+    def scores(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Logits (rows, classes) of a classifier, values (rows, 1) of a regression.
+
+        Raises:
+            ShapeError: vectors of another width than those of the training.
+        """
+        vectors = check_matrix(x, "vectors", width=len(self.mean))
+        return (vectors - self.mean) / self.scale @ self.weight.T + self.bias
+
+
+def fit_probe(
+    x: ArrayLike, y: ArrayLike, classes: int, *, seed: int = 0, validation: Validation | None = None
+) -> Probe:
+    """Multinomial logistic regression on standardised vectors.
+
+    The softmax of its scores are its probabilities. A class without training rows is never answered.
+
+    Args:
+        x: training vectors (rows, width).
+        y: class numbers (rows,).
+        classes: number of classes.
+        seed: of the solver.
+        validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
+            tie). Without it the penalty is 1.
+
+    Raises:
+        DataError: one class only, labels outside the classes, a number that is not finite.
+        ShapeError: lengths or widths differ.
+
+    >>> probe = fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2)
+    >>> probe.scores([[0.0], [3.0]]).argmax(axis=1), probe.converged
+    (array([0, 1]), True)
+    """
+    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    if gold.min() == gold.max():
+        raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
+    if validation is None:
+        return _logistic(vectors, gold, classes, 1.0, seed)
+    held, held_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
+    check_same_rows(len(held), len(held_gold), "validation vectors", "labels")
+    probes = [_logistic(vectors, gold, classes, penalty, seed) for penalty in PENALTIES]
+    return min(probes, key=lambda probe: _log_loss(probe.scores(held), held_gold))
+
+
+def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None) -> Probe:
+    """Linear regression with a squared-norm penalty on standardised vectors; one output.
+
+    Args:
+        x: training vectors (rows, width).
+        y: targets (rows,).
+        validation: (vectors, targets); the penalty with the lowest squared error there is kept. Without it, 1.
+
+    Raises:
+        DataError, ShapeError: as `fit_probe`.
+
+    >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [0.0, 2.0, 4.0], validation=([[3.0]], [6.0]))
+    >>> probe.penalty, probe.scores([[3.0]]).round(1)
+    (0.01, array([[6.]]))
+    """
+    vectors, gold = check_matrix(x, "vectors"), check_values(y, "targets")
+    check_same_rows(len(vectors), len(gold), "vectors", "targets")
+    if validation is None:
+        return _ridge(vectors, gold, 1.0)
+    held, held_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
+    check_same_rows(len(held), len(held_gold), "validation vectors", "targets")
+    probes = [_ridge(vectors, gold, penalty) for penalty in PENALTIES]
+    return min(probes, key=lambda probe: float(((probe.scores(held)[:, 0] - held_gold) ** 2).mean()))
+
+
+def _standard(x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    wide = x.astype(np.float64)
+    mean, scale = wide.mean(axis=0), wide.std(axis=0)
+    # A constant column has a deviation of rounding size, not always 0; dividing by that would blow noise up.
+    scale = np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)
+    scale[scale == 0] = 1.0
+    return (wide - mean) / scale, mean, scale
+
+
+def _logistic(x: NDArray[np.floating], y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    standard, mean, scale = _standard(x)
+    model = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says it instead
+        model.fit(standard, y)
+    weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)
+    if len(model.classes_) == 2:  # one row of weights, the difference of the two classes: half of it for each
+        signs = np.array([[-0.5], [0.5]])
+        weight[model.classes_], bias[model.classes_] = signs * model.coef_, signs[:, 0] * model.intercept_
+    else:
+        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
+    return Probe(weight, bias, mean, scale, penalty, converged=bool(model.n_iter_.max() < _ITERATIONS))
+
+
+def _ridge(x: NDArray[np.floating], y: NDArray[np.float64], penalty: float) -> Probe:
+    from sklearn.linear_model import Ridge
+
+    standard, mean, scale = _standard(x)
+    model = Ridge(alpha=penalty).fit(standard, y)
+    return Probe(model.coef_[None], np.array([model.intercept_]), mean, scale, penalty, converged=True)
+
+
+def _log_loss(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    from scipy.special import log_softmax
+
+    return -float(log_softmax(scores, axis=1)[np.arange(len(y)), y].mean())

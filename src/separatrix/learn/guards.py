@@ -1,0 +1,72 @@
+"""Guards on tensors: what a training must not do in silence.
+
+Each raises one sentence; the guards that look at predictions are in `geometry.guards`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.errors import ModelError, SeparatrixError
+from separatrix.models.backbone import Backbone
+from separatrix.models.cache import TextCache
+from separatrix.models.suffix import SoftPrompt, run_prompt
+
+# Cached against freshly run text: both are rounded to the cache's format, so only the order of sums differs.
+CACHE_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3}
+
+
+def check_loss(loss: Tensor, step: int, lr: float) -> None:
+    """Stop at a loss that is no number."""
+    if not bool(torch.isfinite(loss)):
+        raise SeparatrixError(f"the loss is {loss.item()} at step {step}", hint=f"lower --lr (now {lr:g})")
+
+
+def check_gradients(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> dict[str, float]:
+    """The gradient norm of each group; stop at the first step if nothing at all is being learnt, or at NaN."""
+    norms = {}
+    for group, tensors in groups.items():
+        parts = [tensor.grad.norm() for tensor in tensors.values() if tensor.grad is not None]
+        norms[group] = float(torch.stack(parts).norm()) if parts else 0.0
+    if step == 0 and not any(norms.values()):
+        raise SeparatrixError(
+            "the gradient is zero for " + ", ".join(norms) + " at the first step: nothing would be learnt",
+            hint="see whether the objective reaches the trained vectors",
+        )
+    bad = [group for group, norm in norms.items() if not np.isfinite(norm)]
+    if bad:
+        raise SeparatrixError(f"the gradient of {bad[0]} is not a number at step {step}", hint="lower --lr")
+    return norms
+
+
+def check_cache(cache: TextCache, prompt: SoftPrompt, backbone: Backbone, *, rows: int = 4) -> float:
+    """Outputs from the cache must equal outputs from text run afresh, alone; returns the largest difference.
+
+    Raises:
+        ModelError: they differ, so padding, batch mates or a stale cache leak into the outputs.
+    """
+    picked = np.linspace(0, len(cache.lengths) - 1, min(rows, len(cache.lengths))).astype(int)
+    fresh = TextCache(backbone, cache.tokens, cache.shape, cache.recipe, "off")
+    with torch.no_grad():
+        together = run_prompt(prompt, cache.batch(picked), backbone)  # (rows, tokens, width)
+        alone = torch.cat([run_prompt(prompt, fresh.batch(picked[i : i + 1]), backbone) for i in range(len(picked))])
+    gap = float((together - alone).abs().max() / alone.abs().max().clamp_min(1.0))
+    # 16-bit rounding of two sums that differ in the last bit may flip, and the flip travels through the layers.
+    slack = 1.0 if cache.recipe.cache_dtype == "float32" else 20.0
+    if gap > CACHE_TOLERANCE[backbone.recipe.dtype] * slack:
+        raise ModelError(
+            f"the text cache changes the outputs by {gap:.2g} of their size",
+            expected="no change",
+            hint="type --cache off",
+        )
+    return gap
+
+
+def check_frozen(backbone: Backbone, before: str) -> None:
+    """The weights must be the same bytes as before training."""
+    if backbone.fingerprint() != before:
+        raise ModelError(f"the weights of {backbone.source.name!r} changed in training although the model is frozen")

@@ -1,0 +1,318 @@
+"""The one training loop: prompt, head, centroids or (later) an encoder, whatever is learnt.
+
+An epoch: rows in shuffled batches of similar length; forward, loss, backward, clip, step; centroids move by their rule;
+now and then a picture of the outputs. After it: validation, one line of metrics, the best tensors kept. The state is
+saved every so often; a training that was killed goes on from there and ends with the same bytes, because every
+random choice is a function of (seed, epoch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.learn import schedule
+from separatrix.learn.centroids import CentroidState, class_means, move, spread
+from separatrix.learn.guards import check_gradients, check_loss
+from separatrix.learn.losses import Anchors, Objective
+from separatrix.learn.state import State
+from separatrix.recipe import TrainRecipe
+
+# Rows of one forward without gradient.
+EVALUATION_ROWS = 128
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class Learner(Protocol):
+    """What the loop trains: named tensors in learning-rate groups, and outputs of the rows of a part."""
+
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        """Leaf tensors by group ("prompt", "layers", ...) and name."""
+        ...
+
+    def outputs(self, part: str, rows: np.ndarray) -> Tensor:
+        """Outputs of these rows of "train" or "validation", (rows, width), with gradient."""
+        ...
+
+    def lengths(self, part: str) -> np.ndarray:
+        """Tokens of each row of a part."""
+        ...
+
+
+class Watcher(Protocol):
+    """Sees the training go by (a trajectory on disk, a progress bar); changes nothing."""
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Called after each step."""
+        ...
+
+    def on_rows(self, epoch: int, rows: np.ndarray, gold: np.ndarray) -> None:
+        """Probability of the own class for the rows of a training batch."""
+        ...
+
+    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
+        """Called at the steps planned for pictures."""
+        ...
+
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
+        """Validation outputs and scores after an epoch."""
+        ...
+
+    def on_save(self) -> None:
+        """Called just before the loop's state is saved."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt: objective, targets, and what stays fixed."""
+
+    objective: Objective
+    targets: dict[str, Tensor]  # part -> (rows,) class ids, or numbers standardised on the training rows
+    classes: int  # 0 for regression
+    words: Tensor | None = None  # (classes,) token ids of the label words
+    score: Callable[[np.ndarray, np.ndarray], dict[str, float]] = lambda scores, targets: {}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best tensors by name, and the lines of metrics."""
+
+    tensors: dict[str, Tensor]
+    metrics: list[dict[str, Any]]
+    best_epoch: int
+    stopped_early: bool
+
+
+@torch.no_grad()
+def evaluate(learner: Learner, part: str, rows: np.ndarray | None = None) -> Tensor:
+    """Outputs of the rows of a part in their own order, (rows, width), without gradient."""
+    rows = np.arange(len(learner.lengths(part))) if rows is None else rows
+    order = np.argsort(learner.lengths(part)[rows], kind="stable")
+    blocks = [
+        learner.outputs(part, rows[order[place : place + EVALUATION_ROWS]])
+        for place in range(0, len(order), EVALUATION_ROWS)
+    ]
+    together = torch.cat(blocks)
+    back = torch.empty_like(together)
+    back[torch.from_numpy(order).to(together.device)] = together
+    return back
+
+
+class Loop:
+    """One training. `run` is the whole story; the other methods are its sentences."""
+
+    def __init__(
+        self,
+        learner: Learner,
+        problem: Problem,
+        recipe: TrainRecipe,
+        state_dict: dict[str, Tensor],
+        watcher: Watcher,
+        *,
+        folder: Path | None = None,
+        identity: str = "",
+    ) -> None:
+        self.learner, self.problem, self.recipe, self.watcher = learner, problem, recipe, watcher
+        self.anchors_trained = state_dict  # "centroids", "weight", "bias" where the objective has them
+        self.path = None if folder is None else folder / CHECKPOINT
+        self.identity = identity
+        size = recipe.loop.batch_size
+        lengths = learner.lengths("train")
+        self.steps = recipe.loop.epochs * len(schedule.batches(lengths, size, recipe.loop.seed, 0))
+        self.frames = schedule.frame_steps(self.steps, min(recipe.loop.epochs * recipe.loop.snapshots, 200))
+        self.groups = self._groups()
+        self.state = self._start()
+        self.saved_at = monotonic()
+
+    def run(self) -> Fitted:
+        """Train to the end (or go on from the checkpoint) and return the best tensors."""
+        if self.path is not None and self.path.is_file():
+            self.state.load(self.path, self.identity)
+        progress, loop = self.state.progress, self.recipe.loop
+        if progress.step == 0 and self.frames:
+            self.watcher.on_frame(0, "start", self.anchors())
+        while not progress.done:
+            self._epoch()
+            stale = progress.epoch - progress.best_epoch
+            progress.done = progress.epoch >= loop.epochs or (loop.patience > 0 and stale >= loop.patience)
+            self._save()
+        return Fitted(self.state.best, progress.metrics, progress.best_epoch, progress.epoch < loop.epochs)
+
+    def anchors(self, tensors: dict[str, Tensor] | None = None) -> Anchors:
+        """The anchors as they stand (or as they stand in `tensors`)."""
+        held = self.state.tensors if tensors is None else tensors
+        words, classes = self.problem.words, self.problem.classes or None
+        return Anchors(held.get("centroids"), held.get("weight"), held.get("bias"), words, classes)
+
+    def _groups(self) -> dict[str, dict[str, Tensor]]:
+        groups = dict(self.learner.groups())
+        held = self.anchors_trained
+        if "weight" in held:
+            groups["head"] = {"weight": held["weight"], "bias": held["bias"]}
+        if self.problem.objective.needs == "centroids" and self.recipe.centroids.mover == "gradient":
+            groups["centroids"] = {"centroids": held["centroids"]}
+        return groups
+
+    def _start(self) -> State:
+        loop = self.recipe.loop
+        rates = {"layers": loop.layer_lr, "centroids": loop.centroid_lr, "head": loop.head_lr}
+        options = []
+        for name, tensors in self.groups.items():
+            own = rates.get(name)
+            for tensor in tensors.values():
+                tensor.requires_grad_()
+            decay = 0.0 if name == "centroids" else loop.weight_decay
+            options.append(
+                {"params": list(tensors.values()), "lr": loop.lr if own is None else own, "weight_decay": decay}
+            )
+        optimiser = torch.optim.AdamW(options, fused=True)
+        for group in optimiser.param_groups:
+            group["top"] = group["lr"]
+        tensors = {name: tensor for group in self.groups.values() for name, tensor in group.items()}
+        state = State(tensors | self.anchors_trained, optimiser)
+        if "centroids" in self.anchors_trained:
+            centroids = self.anchors_trained["centroids"].detach()
+            state.extra = {
+                "velocity": torch.zeros_like(centroids),
+                "origin": centroids.clone(),
+                "path": torch.zeros(len(centroids), device=centroids.device),
+            }
+        return state
+
+    def _epoch(self) -> None:
+        progress, loop = self.state.progress, self.recipe.loop
+        order = schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, progress.epoch)
+        for rows in order[progress.index :]:
+            self._step(rows)
+            progress.index += 1
+            self.watcher.on_step(progress.step, self.steps, progress.loss / progress.rows)
+            if progress.step in self.frames:
+                title = f"epoch {progress.epoch + progress.index / len(order):.2f}"
+                self.watcher.on_frame(progress.step, title, self.anchors())
+            if progress.index < len(order) and monotonic() - self.saved_at >= loop.checkpoint_seconds:
+                self._save()
+        progress.epoch += 1
+        self._close_epoch(len(order))
+        progress.index, progress.rows, progress.loss, progress.parts, progress.norm = 0, 0, 0.0, {}, {}
+
+    def _step(self, rows: np.ndarray) -> None:
+        progress, optimiser = self.state.progress, self.state.optimiser
+        factor = schedule.rate(progress.step, self.steps, self.recipe.loop.warmup)
+        for group in optimiser.param_groups:
+            group["lr"] = group["top"] * factor
+        targets = self.problem.targets["train"]
+        y = targets[torch.from_numpy(rows).to(targets.device)]
+        z = self.learner.outputs("train", rows)
+        value = self.problem.objective.loss(z, y, self.anchors(), self.recipe.objective)
+        check_loss(value.total, progress.step, self.recipe.loop.lr)
+        optimiser.zero_grad(set_to_none=True)
+        value.total.backward()
+        norms = check_gradients(self.groups, progress.step)
+        if self.recipe.loop.clip:
+            tensors = [tensor for group in self.groups.values() for tensor in group.values()]
+            torch.nn.utils.clip_grad_norm_(tensors, self.recipe.loop.clip)
+        optimiser.step()
+        progress.step += 1
+        self._move(z.detach(), y)
+        self._count(len(rows), value.total.item(), {k: float(v) for k, v in value.parts.items()}, norms)
+        if self.problem.classes and self.problem.objective.needs != "means":
+            self._watch_rows(rows, z.detach(), y)
+
+    def _watch_rows(self, rows: np.ndarray, z: Tensor, y: Tensor) -> None:
+        with torch.no_grad():
+            chance = self.problem.objective.scores(z, self.anchors(), self.recipe.objective).softmax(1)
+        self.watcher.on_rows(self.state.progress.epoch, rows, chance.gather(1, y[:, None])[:, 0].cpu().numpy())
+
+    def _count(self, rows: int, loss: float, parts: dict[str, float], norms: dict[str, float]) -> None:
+        progress = self.state.progress
+        progress.rows += rows
+        progress.loss += loss * rows
+        for name, value in parts.items():
+            progress.parts[name] = progress.parts.get(name, 0.0) + value * rows
+        for name, value in norms.items():
+            progress.norm[name] = progress.norm.get(name, 0.0) + value
+
+    @torch.no_grad()
+    def _move(self, z: Tensor, y: Tensor) -> None:
+        """Move the centroids by their rule, and note how far they went."""
+        if self.problem.objective.needs != "centroids":
+            return
+        recipe, progress, extra = self.recipe.centroids, self.state.progress, self.state.extra
+        centroids = self.state.tensors["centroids"]
+        before = extra.get("last", extra["origin"])
+        due = (progress.moves + 1) % recipe.every == 0
+        if recipe.mover == "mean" and due:
+            z, y = evaluate(self.learner, "train"), self.problem.targets["train"]
+        moved = move(CentroidState(centroids.detach(), extra["velocity"], progress.moves), z, y, recipe)
+        progress.moves += 1
+        centroids.copy_(moved.centroids)
+        extra["velocity"] = moved.velocity
+        extra["path"] = extra["path"] + (centroids - before).norm(dim=1)
+        extra["last"] = centroids.detach().clone()
+
+    @torch.no_grad()
+    def _close_epoch(self, steps: int) -> None:
+        progress, problem = self.state.progress, self.problem
+        if problem.objective.needs == "means":
+            z = evaluate(self.learner, "train")
+            means, _ = class_means(z, problem.targets["train"], problem.classes)
+            self.state.tensors["centroids"].copy_(means)
+        line: dict[str, Any] = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "loss": progress.loss / progress.rows,
+            "parts": {name: value / progress.rows for name, value in progress.parts.items()},
+            "lr": max(group["lr"] for group in self.state.optimiser.param_groups),
+            "grad_norm": {name: value / steps for name, value in progress.norm.items()},
+        }
+        line["validation"] = self._validate()
+        if "centroids" in self.state.tensors and problem.classes > 1:
+            line["centroids"] = self._centroid_line()
+        progress.metrics.append(line)
+
+    def _validate(self) -> dict[str, float]:
+        progress, problem = self.state.progress, self.problem
+        z, y = evaluate(self.learner, "validation"), problem.targets["validation"]
+        scores = problem.objective.scores(z, self.anchors(), self.recipe.objective)
+        loss = self._validation_loss(z, y)
+        found = problem.score(scores.cpu().numpy(), y.cpu().numpy())
+        key = found["accuracy"] if problem.classes else -found["rmse"]
+        if (key, -loss) > tuple(progress.best):
+            progress.best, progress.best_epoch = (key, -loss), progress.epoch
+            self.state.remember()
+        self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy())
+        return {"loss": loss, **found}
+
+    def _validation_loss(self, z: Tensor, y: Tensor) -> float:
+        """In blocks, so that a pair loss stays small; blocks of one row have no pair and are left to their neighbour."""
+        size, total, rows = 512, 0.0, 0
+        starts = list(range(0, max(1, len(y) - 1), size))
+        for place, begin in enumerate(starts):
+            end = len(y) if place == len(starts) - 1 else begin + size
+            part = self.problem.objective.loss(z[begin:end], y[begin:end], self.anchors(), self.recipe.objective)
+            total, rows = total + part.total.item() * (end - begin), rows + end - begin
+        return total / rows
+
+    def _centroid_line(self) -> dict[str, float]:
+        centroids, extra = self.state.tensors["centroids"].detach(), self.state.extra
+        line = dict(spread(centroids))
+        if self.problem.objective.needs == "centroids":
+            net, path = (centroids - extra["origin"]).norm(dim=1), extra["path"]
+            line["moved"] = float(net.mean())
+            line["path"] = float(path.mean())
+            line["oscillation"] = float((1 - net / path.clamp_min(1e-12)).clamp(0, 1).mean()) if path.any() else 0.0
+        return line
+
+    def _save(self) -> None:
+        self.saved_at = monotonic()
+        if self.path is not None:
+            self.watcher.on_save()
+            self.state.save(self.path, self.identity)

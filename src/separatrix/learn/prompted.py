@@ -1,0 +1,187 @@
+"""A trained prompt in use: new texts in, outputs, scores, probabilities and labels out; and its files.
+
+The folder holds `model.safetensors` (prompt, what the layers learnt, centroids or head) and `model.json` (recipe,
+classes, temperature, and the name, revision and weights hash of the model it belongs to).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix import recipe as recipes
+from separatrix.errors import ModelError, StoreError
+from separatrix.geometry.calibrate import probabilities
+from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.cache import AttentionShape, TextCache, attention_shape, token_batches
+from separatrix.models.suffix import SoftPrompt, read, run_prompt
+from separatrix.recipe import CacheRecipe, TrainRecipe
+from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
+from separatrix.texts import Classes
+
+FORMAT = 1
+TENSORS, NOTES = "model.safetensors", "model.json"
+# Padded tokens of one forward over new texts.
+PREDICT_TOKENS = 4096
+ANCHORS = ("centroids", "weight", "bias", "words")
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Numbers to predict are trained standardised; this turns them back."""
+
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class PromptModel:
+    """A frozen model with a trained prompt. Made by `train_prompt` or `load_prompt`."""
+
+    backbone: Backbone
+    shape: AttentionShape
+    recipe: TrainRecipe
+    prompt: SoftPrompt
+    anchors: Anchors
+    classes: Classes | None  # None: numbers are predicted
+    scaling: Scaling = Scaling()
+    temperature: float = 1.0
+
+    @property
+    def objective(self) -> Objective:
+        """The objective that it was trained with, which also decides."""
+        return OBJECTIVES[self.recipe.objective.loss]
+
+    @torch.no_grad()
+    def outputs(self, texts: Sequence[str], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
+        """What is read behind each text, (rows, width) float32. Texts are run in batches and nothing is kept of them."""
+        tokens = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens)
+        cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
+        out: np.ndarray | None = None
+        for rows in token_batches(cache.lengths, PREDICT_TOKENS):
+            hidden = run_prompt(self.prompt, cache.batch(rows), self.backbone)
+            z = read(hidden, self.recipe.prompt, self.backbone).cpu().numpy()
+            out = np.empty((len(tokens), z.shape[1]), np.float32) if out is None else out
+            out[rows] = z
+            progress(len(rows))
+        return out if out is not None else np.empty((0, 0), np.float32)
+
+    @property
+    def cache_dtype(self) -> str:
+        """Number format that the text was rounded to in training; used again, so that nothing shifts."""
+        return self.recipe.text_cache.cache_dtype
+
+    @torch.no_grad()
+    def scores(self, outputs: np.ndarray) -> np.ndarray:
+        """Scores of outputs (rows, width): one column a class, or (rows, 1) standardised numbers."""
+        z = torch.from_numpy(outputs).to(self.backbone.device)
+        return self.objective.scores(z, self.anchors, self.recipe.objective).cpu().numpy()
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of scores, (rows, classes)."""
+        return probabilities(scores, self.temperature)
+
+    def labels(self, scores: np.ndarray) -> np.ndarray:
+        """The labels, or numbers, that the scores decide for, (rows,)."""
+        if self.classes is None:
+            return scores[:, 0] * self.scaling.scale + self.scaling.mean
+        return self.classes.decode(scores.argmax(axis=1))
+
+    def distances(self, outputs: np.ndarray) -> np.ndarray | None:
+        """Euclidean distance of outputs (rows, width) to each centroid, (rows, classes); None without centroids."""
+        if self.anchors.centroids is None:
+            return None
+        centroids = self.anchors.centroids.float().cpu()
+        return torch.cdist(torch.from_numpy(outputs), centroids, compute_mode="donot_use_mm_for_euclid_dist").numpy()
+
+    def save(self, folder: Path) -> None:
+        """Write the two files, each whole."""
+        tensors = {f"prompt.{name}": tensor for name, tensor in self.prompt.named().items()}
+        held = {name: getattr(self.anchors, name) for name in ANCHORS}
+        tensors |= {name: tensor for name, tensor in held.items() if tensor is not None}
+        notes = {
+            "format": FORMAT,
+            "kind": "prompt",
+            "prompt_position": "suffix",
+            "recipe": recipes.to_dict(self.recipe),
+            "classes": None if self.classes is None else self.classes.to_dict(),
+            "scaling": {"mean": self.scaling.mean, "scale": self.scaling.scale},
+            "temperature": self.temperature,
+            "base_model": {
+                "name": self.backbone.source.name,
+                "revision": self.backbone.source.revision,
+                "weights": self.backbone.source.weights,
+            },
+        }
+        write_tensors(folder / TENSORS, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
+        write_json(folder / NOTES, notes)
+
+
+def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto") -> PromptModel:
+    """Load a saved prompt together with its model.
+
+    Args:
+        folder: where it was saved.
+        model: another place of the same model (a folder, say).
+        device: where to compute.
+
+    Raises:
+        StoreError: no such files, damaged, or written by a newer version.
+        ModelError: the model found has other weights than the one that the prompt was trained on.
+    """
+    notes = read_json(folder / NOTES)
+    if notes.get("format", 0) > FORMAT or notes.get("kind") != "prompt":
+        raise StoreError(
+            f"{folder / NOTES} cannot be read by this version",
+            got=f"{notes.get('kind')} format {notes.get('format')}",
+            expected=f"prompt format {FORMAT}",
+            hint="update separatrix",
+        )
+    recipe = recipes.from_dict(TrainRecipe, _tuples(notes["recipe"]))
+    wanted = replace(recipe.backbone, model=model or recipe.backbone.model, device=device)
+    objective = OBJECTIVES[recipe.objective.loss]
+    backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
+    _check_same(backbone, notes["base_model"], folder)
+    tensors = {
+        name: torch.from_numpy(array).to(backbone.device) for name, array in read_tensors(folder / TENSORS)[0].items()
+    }
+    classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
+    return PromptModel(
+        backbone,
+        attention_shape(backbone),
+        replace(recipe, backbone=wanted),
+        SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer")),
+        _anchors(tensors, classes),
+        classes,
+        Scaling(**notes["scaling"]),
+        notes["temperature"],
+    )
+
+
+def _anchors(tensors: dict[str, Tensor], classes: Classes | None) -> Anchors:
+    held = {name: tensors.get(name) for name in ANCHORS}
+    return Anchors(**held, classes=None if classes is None else len(classes))
+
+
+def _check_same(backbone: Backbone, base: dict[str, str], folder: Path) -> None:
+    if backbone.source.weights != base["weights"]:
+        raise ModelError(
+            f"the prompt in {folder} belongs to other weights",
+            got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
+            expected=f"{base['name']} with {base['weights'][:12]}",
+            hint="give the model that it was trained on, or train again",
+        )
+
+
+def _tuples(value: dict) -> dict:
+    """JSON knows no tuples; the only one in a recipe is the label words."""
+    words = value["objective"].get("words")
+    if words is not None:
+        value["objective"]["words"] = tuple(words)
+    return value

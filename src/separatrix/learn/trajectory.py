@@ -1,0 +1,125 @@
+"""A training as it went by, in bounded room: what the animation, the curves and the training dynamics are made from.
+
+On disk, one small file per event, each written whole under a name that depends only on the step, so a resumed training
+writes the same bytes again:
+
+- `frame-<step>.safetensors`: outputs of a fixed, seeded subsample of validation rows (frames at most 200), centroids,
+  predicted classes;
+- `epoch-<n>.safetensors`: validation outputs (a fixed subsample) and scores of all validation rows, and, for every
+  training row, the probability of its own class when it was last trained on.
+
+Outputs wider than `WIDEST` (logits over a vocabulary) are stored through a fixed random projection, which keeps
+distances (Johnson and Lindenstrauss); so the room is rows x frames x WIDEST x 2 bytes at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from separatrix.learn.losses import Anchors
+from separatrix.store.files import read_tensors, write_tensors
+
+FRAME_ROWS = 300
+EPOCH_ROWS = 2000
+WIDEST = 4096
+NARROWED = 256
+
+
+def subsample(rows: int, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` row numbers, sorted, the same for the same seed."""
+    if rows <= limit:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng([seed, rows, limit]).permutation(rows)[:limit])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Outputs of the fixed rows at one moment."""
+
+    step: int
+    title: str
+    outputs: np.ndarray  # (rows, width) float16 as stored
+    predicted: np.ndarray  # (rows,) class ids, or predicted numbers
+    centroids: np.ndarray | None  # (classes, width)
+
+
+@dataclass
+class Recorder:
+    """Writes the files of one training."""
+
+    folder: Path | None
+    train_rows: int
+    validation_rows: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        self.frame_rows = subsample(self.validation_rows, FRAME_ROWS, self.seed)
+        self.epoch_rows = subsample(self.validation_rows, EPOCH_ROWS, self.seed)
+        self.own = np.full(self.train_rows, np.nan, dtype=np.float32)  # (train rows,)
+        if self.folder is not None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._load_own()
+
+    def frame(self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, anchors: Anchors) -> None:
+        """Keep the outputs, (rows, width), of `frame_rows`, and the centroids."""
+        if self.folder is None:
+            return
+        arrays = {"outputs": self._narrow(outputs), "predicted": predicted}
+        if anchors.centroids is not None:
+            arrays["centroids"] = self._narrow(anchors.centroids.detach().float().cpu().numpy())
+        write_tensors(self.folder / f"frame-{step:07d}.safetensors", arrays, {"step": step, "title": title})
+
+    def rows(self, rows: np.ndarray, own: np.ndarray) -> None:
+        """Note the probability of the own class for a training batch."""
+        self.own[rows] = own
+
+    def keep_own(self) -> None:
+        """Save the notes within an epoch, beside the loop's checkpoint."""
+        if self.folder is not None:
+            write_tensors(self.folder / "own.safetensors", {"own": self.own})
+
+    def epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
+        """Close an epoch: validation outputs and scores, and the notes on the training rows."""
+        if self.folder is None:
+            return
+        arrays = {
+            "outputs": self._narrow(outputs[self.epoch_rows]),
+            "rows": self.epoch_rows,
+            "scores": scores.astype(np.float32),
+            "own": self.own.astype(np.float16),
+        }
+        write_tensors(self.folder / f"epoch-{epoch:04d}.safetensors", arrays, {"epoch": epoch})
+        self.keep_own()
+
+    def _load_own(self) -> None:
+        path = self.folder / "own.safetensors" if self.folder is not None else None
+        if path is not None and path.is_file():
+            own = read_tensors(path)[0]["own"]
+            self.own = own.copy() if len(own) == self.train_rows else self.own
+
+    def _narrow(self, values: np.ndarray) -> np.ndarray:
+        width = values.shape[1]
+        if width > WIDEST:
+            matrix = np.random.default_rng([self.seed, width]).standard_normal((width, NARROWED), dtype=np.float32)
+            values = values @ (matrix / np.sqrt(NARROWED))
+        return values.astype(np.float16)
+
+
+def read_frames(folder: Path) -> list[Frame]:
+    """All frames of a training in order."""
+    frames = []
+    for path in sorted(folder.glob("frame-*.safetensors")):
+        arrays, note = read_tensors(path)
+        frames.append(
+            Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
+        )
+    return frames
+
+
+def read_dynamics(folder: Path) -> np.ndarray:
+    """Probability of the own class of every training row after each epoch, (epochs, train rows)."""
+    paths = sorted(folder.glob("epoch-*.safetensors"))
+    return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)

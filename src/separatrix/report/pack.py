@@ -1,0 +1,134 @@
+"""Numbers and texts on their way into the page: small, exact enough, and harmless.
+
+Positions become 16-bit steps of their box (a picture has far fewer pixels), other numbers keep four significant digits.
+Foreign text reaches the page in three ways, each escaped for its reader: jinja2 escapes what stands in HTML, `data_json`
+what stands in a script element, `hover_text` what plotly reads as its own little HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import re
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import StoreError, choose
+from separatrix.view.frames import Box
+
+STEPS = 65535  # of a 16-bit number
+MEDIA = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
+
+
+def pack_positions(positions: np.ndarray, box: Box) -> str:
+    """Positions as 16-bit little-endian steps of their box, in base64.
+
+    Args:
+        positions: (..., 2) inside the box.
+        box: the limits of the plane.
+    """
+    low, high = np.array([box.left, box.bottom]), np.array([box.right, box.top])
+    steps = np.rint((positions.astype(np.float64) - low) / (high - low) * STEPS)
+    return base64.b64encode(steps.astype("<u2").tobytes()).decode()
+
+
+def pack_ids(ids: np.ndarray) -> str:
+    """Class ids as 16-bit little-endian numbers, in base64."""
+    return base64.b64encode(ids.astype("<u2").tobytes()).decode()
+
+
+def data_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no sign of it can end the element or the line.
+
+    >>> print(data_json({"text": "</script> & more", "loss": float("nan"), "rate": 0.123456}))
+    {"text":"\\u003c/script\\u003e \\u0026 more","loss":null,"rate":0.1235}
+    """
+    text = json.dumps(_rounded(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return re.sub("[<>&\u2028\u2029]", lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(part) for part in value]
+    return value
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` signs of a text, without control signs; line ends stay.
+
+    >>> cut("one two three", 10)
+    'one two...'
+    """
+    clean = "".join(sign for sign in text if sign == "\n" or (sign.isprintable() or sign == " "))
+    return clean if len(clean) <= limit else clean[: limit - 3].rstrip() + "..."
+
+
+def hover_text(text: str, *, width: int = 46, limit: int = 300) -> str:
+    """A foreign text for plotly's hover box, which reads tags and entities: wrapped, cut and escaped.
+
+    Args:
+        text: any text.
+        width: signs per line.
+        limit: signs kept.
+
+    >>> hover_text("<b>bold</b> & <img src=x>")
+    '&#60;b&#62;bold&#60;/b&#62; &#38; &#60;img src=x&#62;'
+    """
+    lines = textwrap.wrap(cut(" ".join(text.split()), limit), width, break_long_words=True)
+    # Numbers, not names: plotly knows only a few named entities.
+    escaped = (re.sub("[&<>]", lambda sign: f"&#{ord(sign[0])};", line) for line in lines)
+    return "<br>".join(escaped)
+
+
+def data_uri(path: Path) -> str:
+    """A picture file as text that stands in the page.
+
+    Raises:
+        OptionError: not a kind of picture that can be shown.
+        StoreError: the file cannot be read.
+    """
+    kind = choose(path.suffix.lower(), MEDIA, "kind of picture")
+    try:
+        return f"data:{MEDIA[kind]};base64," + base64.b64encode(path.read_bytes()).decode()
+    except OSError as error:
+        raise StoreError(f"cannot read the picture {path}", got=error.strerror) from error
+
+
+def setting(value: Any) -> str:
+    """An option as it would be typed.
+
+    >>> setting(0.01), setting(1.0), setting(None), setting(True), setting(1e-5)
+    ('0.01', '1', '-', 'yes', '1e-05')
+    """
+    return f"{value:g}" if isinstance(value, float) else show(value)
+
+
+def show(value: Any) -> str:
+    """A value as the page shows it: scores as fractions with three digits, intervals as "low to high".
+
+    >>> show(0.95432), show((0.9, 0.97)), show(171), show(None), show(12345.678), show(True)
+    ('0.954', '0.900 to 0.970', '171', '-', '12346', 'yes')
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+    if isinstance(value, (list, tuple)):
+        numbers = len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
+        return (" to " if numbers else ", ").join(show(part) for part in value)
+    return str(value)

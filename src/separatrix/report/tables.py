@@ -1,0 +1,78 @@
+"""Tables of the page: rows of plain mappings become columns, cells and, for scores, a small ruler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from separatrix.report.pack import show
+from separatrix.view.panels import number
+
+HEADINGS = {
+    "macro_f1": "macro F1", "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: what is shown, and whether it is a number (set to the right)."""
+
+    text: str
+    number: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """Column headings and rows of cells; `strong` marks the rows that the page is about."""
+
+    headings: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    strong: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Ruler:
+    """A score on a line from 0 to 1, as percentages of its length; None where there is none."""
+
+    score: float
+    low: float | None
+    high: float | None
+    majority: float | None
+
+
+def tabulate(rows: Sequence[Mapping[str, Any]], strong: Sequence[bool] = ()) -> Table:
+    """A table of all keys that appear, in the order of their first appearance; missing values are shown as "-".
+
+    Args:
+        rows: one mapping per line.
+        strong: (rows,) lines to mark.
+
+    >>> table = tabulate([{"method": "prompt", "macro_f1": 0.9}, {"method": "k-NN"}])
+    >>> [cell.text for cell in table.headings], [cell.text for cell in table.rows[1]]
+    (['method', 'macro F1'], ['k-NN', '-'])
+    """
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    numeric = {key: not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys}
+    headings = tuple(Cell(HEADINGS.get(key, str(key).replace("_", " ")), numeric[key]) for key in keys)
+    cells = tuple(tuple(Cell(show(row.get(key)), numeric[key]) for key in keys) for row in rows)
+    return Table(headings, cells, tuple(strong) or (False,) * len(cells))
+
+
+def ruler(row: Mapping[str, Any]) -> Ruler | None:
+    """Where the accuracy of a row, its interval and the majority baseline lie; None without an accuracy.
+
+    >>> ruler({"accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.25})
+    Ruler(score=90.0, low=85.0, high=94.0, majority=25.0)
+    """
+    score = number(row, ("accuracy",))
+    if not 0 <= score <= 1:
+        return None
+    ends = row.get("interval") or (math.nan, math.nan)
+    low, high, majority = (_percent(value) for value in (ends[0], ends[1], number(row, ("majority",))))
+    return Ruler(round(100 * score, 2), low, high, majority)
+
+
+def _percent(value: float) -> float | None:
+    return round(100 * float(value), 2) if 0 <= value <= 1 else None

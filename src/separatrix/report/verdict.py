@@ -1,0 +1,126 @@
+"""Does it separate? One sentence, taken from the score table, that never gives a number without its baseline.
+
+The trained method is compared with the share of the largest class and with the best other method on the same rows. A
+difference counts when it lies outside the interval of the trained method's score.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from separatrix.report.pack import show
+from separatrix.view.panels import number
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer: `tone` is yes, mixed or no; `figures` are the numbers behind it as (label, value)."""
+
+    tone: str
+    headline: str
+    detail: str
+    figures: tuple[tuple[str, str], ...] = ()
+
+
+def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interval") -> Verdict:
+    """Judge the trained method by its own interval, the majority baseline and the other methods.
+
+    Args:
+        scores: rows of the score table.
+        method: the method that was trained.
+        interval: what the intervals are called.
+
+    >>> rows = [{"method": "prompt", "split": "test", "accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.3},
+    ...         {"method": "k-NN", "split": "test", "accuracy": 0.8}]
+    >>> judge(rows).headline
+    'Yes - the classes separate, better than with any baseline.'
+    >>> judge(rows, "k-NN").headline
+    'The classes separate, but prompt does better.'
+    """
+    own = [row for row in scores if row.get("method") == method]
+    if not own:
+        return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
+    row = next((row for row in own if row.get("split") == "test"), own[-1])
+    others = [other for other in scores if other.get("split") == row.get("split") and other.get("method") != method]
+    if math.isfinite(number(row, ("accuracy",))):
+        return _classes(row, others, interval)
+    if math.isfinite(number(row, ("rmse",))):
+        return _values(row, others, interval)
+    return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
+
+
+def _classes(row: Row, others: Sequence[Row], interval: str) -> Verdict:
+    accuracy = number(row, ("accuracy",))
+    low, high = _ends(row, accuracy)
+    majority = _first(number(row, ("majority",)), *(_score(o, "accuracy") for o in others if _is_majority(o)))
+    best = max((o for o in others if not _is_majority(o)), key=lambda o: _score(o, "accuracy", -1), default=None)
+    tone, headline = _compare_classes(low, high, majority, best)
+    figures = [("accuracy", show(accuracy)), (interval, show((low, high)) if row.get("interval") else "not given")]
+    figures.append(("always the largest class", show(majority)))
+    if best is not None:
+        figures.append((f"best baseline: {best.get('method')}", show(best.get("accuracy"))))
+    return Verdict(tone, headline, _where(row), tuple(figures))
+
+
+def _compare_classes(low: float, high: float, majority: float, best: Row | None) -> tuple[str, str]:
+    if math.isfinite(majority) and low <= majority:
+        return "no", "No - this is not better than always answering the largest class."
+    if best is None:
+        return "yes", "Yes - the classes separate; no other method was scored."
+    rival, name = _score(best, "accuracy", -1), best.get("method")
+    if low > rival:
+        return "yes", "Yes - the classes separate, better than with any baseline."
+    if rival > high:
+        return "mixed", f"The classes separate, but {name} does better."
+    return "yes", f"Yes - the classes separate, about as well as with {name}."
+
+
+def _values(row: Row, others: Sequence[Row], interval: str) -> Verdict:
+    """Regression: a smaller error is better."""
+    error = number(row, ("rmse",))
+    low, high = _ends(row, error)
+    constant = _first(number(row, ("baseline_rmse",)), *(_score(o, "rmse") for o in others if _is_majority(o)))
+    best = min((o for o in others if not _is_majority(o)), key=lambda o: _score(o, "rmse", math.inf), default=None)
+    rival = math.inf if best is None else _score(best, "rmse", math.inf)
+    if math.isfinite(constant) and high >= constant:
+        tone, headline = "no", "No - this is not better than always answering the mean."
+    elif rival < low:
+        tone, headline = "mixed", f"The values are predicted, but {best and best.get('method')} does better."
+    else:
+        tone, headline = "yes", "Yes - the values are predicted better than by their mean."
+    figures = [("root mean square error", show(error))]
+    figures.append((interval, show((low, high)) if row.get("interval") else "not given"))
+    figures.append(("always the mean", show(constant)))
+    if best is not None:
+        figures.append((f"best baseline: {best.get('method')}", show(best.get("rmse"))))
+    return Verdict(tone, headline, _where(row), tuple(figures))
+
+
+def _where(row: Row) -> str:
+    rows = f"{row['rows']} " if row.get("rows") else ""
+    return f"Method: {row.get('method')}, measured on {rows}{row.get('split', 'held-out')} rows."
+
+
+def _ends(row: Row, score: float) -> tuple[float, float]:
+    """The interval of a score; without one, the score itself."""
+    ends = row.get("interval") or (score, score)
+    return float(ends[0]), float(ends[1])
+
+
+def _is_majority(row: Row) -> bool:
+    return str(row.get("method")).lower() in ("majority", "mean", "constant")
+
+
+def _score(row: Row, key: str, missing: float = math.nan) -> float:
+    value = number(row, (key,))
+    return value if math.isfinite(value) else missing
+
+
+def _first(*values: float) -> float:
+    """The first finite value, or NaN."""
+    return next((value for value in values if math.isfinite(value)), math.nan)

@@ -1,0 +1,249 @@
+"""Raw columns in, checked and typed columns out: the one door that every source of texts passes.
+
+A text is a string with something in it. A label is a name, an integer (a class) or a float (a number to predict);
+one column holds one kind. A group is a name. What is missing or broken is refused here, with file and rows, before
+any work is done; rows are counted from 0 over the whole source.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import DataError
+
+UNLABELLED = -1  # public test parts (GLUE's, for one) carry -1 where the label is kept secret
+FILL_IN = "fill them in or remove these rows"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table are the text, the label and the group; `None` = not wanted.
+
+    >>> Columns("question", "kind").names
+    ('question', 'kind')
+    """
+
+    text: str = "text"
+    label: str | None = "label"
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.text in (self.label, self.group):
+            role = "--label" if self.text == self.label else "--group"
+            raise DataError(f"--text and {role} name the same column", got=repr(self.text), expected="two columns")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The wanted columns, each once."""
+        return tuple(dict.fromkeys(name for name in (self.text, self.label, self.group) if name is not None))
+
+    def check(self, found: Sequence[str], source: str) -> None:
+        """Raise a `DataError` unless each wanted column stands exactly once among those found.
+
+        >>> Columns("txt", None).check(["text", "kind"], "a.csv")
+        Traceback (most recent call last):
+            ...
+        separatrix.errors.DataError: a.csv has no column 'txt': got columns text, kind; did you mean --text text?
+        """
+        for flag, name in (("--text", self.text), ("--label", self.label), ("--group", self.group)):
+            if name is None:
+                continue
+            if name not in found:
+                listed = ", ".join(map(str, found)) or "none"
+                hint = _column_hint(flag, name, self.names, found)
+                raise DataError(f"{source} has no column {name!r}", got=f"columns {listed}", hint=hint)
+            if list(found).count(name) > 1:
+                times = list(found).count(name)
+                raise DataError(
+                    f"{source} has {times} columns named {name!r}", expected="one", hint="rename the others"
+                )
+
+
+def _column_hint(flag: str, name: str, wanted: Sequence[str], found: Sequence[str]) -> str:
+    free = [str(column) for column in found if column not in wanted]
+    if len(found) == 1 and any(mark in str(found[0]) for mark in ";\t|"):
+        return "the columns seem to be separated by another character: save the file with commas (.csv) or tabs (.tsv)"
+    by_lower = {column.lower(): column for column in free}
+    near = get_close_matches(name.lower(), by_lower, n=1)
+    if near:
+        return f"did you mean {flag} {by_lower[near[0]]}?"
+    return f"name the column, for example {flag} {free[0]}" if free else f"name the column with {flag}"
+
+
+def name_rows(rows: Sequence[int]) -> str:
+    """The first three rows and how many more there are.
+
+    >>> name_rows([4]), name_rows([1, 2, 5, 8, 9])
+    ('row 4 (counted from 0)', 'rows 1, 2, 5 and 2 more (counted from 0)')
+    """
+    listed = ", ".join(str(row) for row in rows[:3])
+    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
+    return f"row{'s' if len(rows) > 1 else ''} {listed}{more} (counted from 0)"
+
+
+def is_missing(value: object) -> bool:
+    """Whether a cell is empty: None, NaN, or nothing but white space."""
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
+
+
+def _refuse_missing(values: Sequence[object], source: str, what: str, hint: str = FILL_IN) -> None:
+    rows = [row for row, value in enumerate(values) if is_missing(value)]
+    if rows:
+        raise DataError(f"{source}: {len(rows)} of {len(values)} rows have no {what}", got=name_rows(rows), hint=hint)
+
+
+def _refuse_broken(values: Sequence[str], source: str, what: str) -> None:
+    rows = [row for row, value in enumerate(values) if _is_broken(value)]
+    if rows:
+        head = f"{source}: {len(rows)} of {len(values)} rows hold a NUL or half a surrogate pair in the {what}"
+        raise DataError(head, got=name_rows(rows), hint="write the source again as valid UTF-8")
+
+
+def _is_broken(value: str) -> bool:
+    if "\0" in value:
+        return True
+    try:
+        value.isascii() or value.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def text_column(values: Sequence[object], source: str) -> tuple[str, ...]:
+    """The texts, each a string with at least one visible character.
+
+    Raises:
+        DataError: no rows; a text that is empty, null, no string, or holds a NUL or a lone surrogate.
+    """
+    if not len(values):
+        raise DataError(f"{source} holds no rows")
+    _refuse_missing(values, source, "text")
+    texts = [str(value) for value in values if isinstance(value, str)]  # np.str_ becomes a plain str
+    if len(texts) < len(values):
+        row = next(row for row, value in enumerate(values) if not isinstance(value, str))
+        got = f"{type(values[row]).__name__} in row {row} (counted from 0)"
+        raise DataError(f"{source}: a text is not a string", got=got, hint="name the column of texts with --text")
+    _refuse_broken(texts, source, "text")
+    return tuple(texts)
+
+
+def group_column(values: Sequence[object], source: str) -> np.ndarray:
+    """The groups as names: (rows,) object array of str."""
+    _refuse_missing(values, source, "group")
+    groups = [str(value) for value in values]
+    _refuse_broken(groups, source, "group")
+    return _names(groups)
+
+
+def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
+    """The labels as one kind: (rows,) object array of str, int64 or float64.
+
+    Booleans become the names "False" and "True"; integers among floats become floats. In integers whose smallest
+    value is -1, -1 marks a row without label, as in the public test parts of GLUE.
+
+    Raises:
+        DataError: a label is missing, -1, infinite, too large, neither name nor number, or kinds are mixed.
+
+    >>> label_column([2, 1], "a.jsonl"), label_column([2, 0.5], "a.jsonl")
+    (array([2, 1]), array([2. , 0.5]))
+    """
+    plain = values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values]
+    _refuse_missing(plain, source, "label")
+    labels: list[Any] = [str(value) if isinstance(value, bool) else value for value in plain]
+    kinds = {type(label) for label in labels}
+    if kinds == {str}:
+        _refuse_broken(labels, source, "label")
+        return _names(labels)
+    if kinds == {int}:
+        return _integers(labels, source)
+    if kinds <= {int, float}:
+        return _floats(labels, source)
+    raise _mixed(labels, source)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if type(value) is not str and isinstance(value, str) else value
+
+
+def _names(values: Sequence[str]) -> np.ndarray:
+    seen: dict[str, str] = {}  # one string object per distinct name, however many rows carry it
+    array = np.empty(len(values), dtype=object)
+    array[:] = [seen.setdefault(value, value) for value in values]
+    return array
+
+
+def _integers(labels: list[int], source: str) -> np.ndarray:
+    if min(labels) == UNLABELLED:
+        rows = [row for row, label in enumerate(labels) if label == UNLABELLED]
+        head = f"{source}: {len(rows)} of {len(labels)} rows are unlabelled (-1)"
+        hint = (
+            "remove them or leave this part out; if -1 is a class, give it a name, if a number to predict, write -1.0"
+        )
+        raise DataError(head, got=name_rows(rows), hint=hint)
+    try:
+        return np.array(labels, dtype=np.int64)
+    except OverflowError:
+        row = next(row for row, label in enumerate(labels) if not -(2**63) <= label < 2**63)
+        got = f"row {row} (counted from 0)"
+        raise DataError(
+            f"{source}: an integer label does not fit 64 bits", got=got, hint="write it as a name"
+        ) from None
+
+
+def _floats(labels: list[float], source: str) -> np.ndarray:
+    try:
+        numbers = np.array(labels, dtype=np.float64)
+    except OverflowError:  # an integer beyond the range of float64 among floats
+        raise DataError(f"{source}: a label is too large for a number", expected="a finite number") from None
+    rows = np.flatnonzero(~np.isfinite(numbers)).tolist()
+    if rows:
+        raise DataError(f"{source}: {len(rows)} labels are infinite", got=name_rows(rows), expected="finite numbers")
+    return numbers
+
+
+def _mixed(labels: Sequence[object], source: str) -> DataError:
+    first: dict[str, int] = {}
+    for row, label in enumerate(labels):
+        word = (
+            "a name"
+            if isinstance(label, str)
+            else "a number"
+            if isinstance(label, int | float)
+            else type(label).__name__
+        )
+        first.setdefault(word, row)
+    got = ", ".join(f"{word} in row {row}" for word, row in first.items()) + " (counted from 0)"
+    return DataError(f"{source}: the labels are not of one kind", got=got, expected="all names or all numbers")
+
+
+def same_kind(parts: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Bring the labels of several parts to one kind.
+
+    A csv file has no types, so one part's column may look like integers while another's are names or floats:
+    integers beside names become names, integers beside floats become floats.
+
+    >>> same_kind({"train": np.array(["01", "2"], dtype=object), "test": np.array([2])})["test"].tolist()
+    ['2']
+    """
+    kinds = {part: labels.dtype.kind for part, labels in parts.items()}
+    if {"O", "f"} <= set(kinds.values()):
+        words = {"O": "names", "f": "floats", "i": "integers"}
+        got = ", ".join(f"{words[kind]} in {part}" for part, kind in kinds.items())
+        raise DataError("the parts have labels of different kinds", got=got, expected="one kind in all parts")
+    if "O" in kinds.values():
+        return {part: _names([str(label) for label in labels.tolist()]) for part, labels in parts.items()}
+    if "f" in kinds.values():
+        return {part: labels.astype(np.float64) for part, labels in parts.items()}
+    return dict(parts)

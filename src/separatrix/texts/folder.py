@@ -1,0 +1,99 @@
+"""Folders in: parts of a data set (train, validation, test), or one folder of text files per class.
+
+Parts are files or class folders:
+
+    data/train.csv  data/test.csv                    a folder of splits
+    data/pos/1.txt  data/neg/7.txt                   class folders: the folder's name is the label
+    data/train/pos/1.txt  data/test/pos/9.txt        class folders in parts, as IMDB comes
+
+The validation part may also be called valid, val or dev. A class folder named `unsup` (IMDB's reviews without a
+label) is left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from separatrix.errors import DataError
+from separatrix.texts.columns import Columns
+from separatrix.texts.read import READERS, broken_encoding
+from separatrix.texts.table import Texts
+
+PARTS = ("train", "validation", "test")
+PART_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation"}
+PART_NAMES |= {"dev": "validation", "test": "test"}
+UNSUPERVISED = "unsup"
+
+
+def find_parts(folder: Path) -> dict[str, Path]:
+    """The parts in a folder, in the order train, validation, test; empty if it is no folder of splits.
+
+    Raises:
+        DataError: two files for the same part.
+    """
+    found: dict[str, Path] = {}
+    for entry in _visible(folder):
+        part = PART_NAMES.get(entry.stem.lower() if entry.is_file() else entry.name.lower())
+        usable = entry.suffix.lower() in READERS if entry.is_file() else bool(class_folders(entry))
+        if part is None or not usable:
+            continue
+        if part in found:
+            got = f"{found[part].name} and {entry.name}"
+            raise DataError(f"{folder} has two {part} parts", got=got, hint="keep one of them in the folder")
+        found[part] = entry
+    return {part: found[part] for part in PARTS if part in found}
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The sub-folders that hold text files, sorted by name; `unsup` is left out."""
+    inner = [entry for entry in _visible(folder) if entry.is_dir() and entry.name != UNSUPERVISED]
+    return [entry for entry in inner if any(file.suffix.lower() == ".txt" for file in entry.iterdir())]
+
+
+def read_class_folders(folder: Path, columns: Columns) -> Texts:
+    """One text per .txt file, the folder's name as its label; a table with the columns text and label.
+
+    Rows come folder by folder and file by file, both sorted by name.
+
+    Raises:
+        DataError: other column names are asked for, a file is not UTF-8, or a text is empty (the file is named).
+    """
+    columns.check(["text", "label"], str(folder))
+    text: list[str] = []
+    label: list[str] = []
+    for inner in class_folders(folder):
+        for path in _visible(inner):
+            if path.suffix.lower() == ".txt" and path.is_file():
+                text.append(_read_text(path))
+                label.append(inner.name)
+    column = {"text": text, "label": label}
+    labels = None if columns.label is None else column[columns.label]
+    return Texts.of(column[columns.text], labels, None, source=str(folder))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # bytes: line ends stay as they are
+    except UnicodeDecodeError as error:
+        raise broken_encoding(path) from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read", got=error.strerror or str(error)) from error
+    if not text.strip():
+        raise DataError(f"{path} holds no text", hint="fill it in or remove it")
+    return text
+
+
+def nothing_usable(folder: Path) -> DataError:
+    """The error for a folder that is neither a folder of splits nor class folders."""
+    names = [entry.name for entry in _visible(folder)]
+    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    kinds = "|".join(ending[1:] for ending in READERS)
+    expected = f"train.{kinds} (and validation, test), or one sub-folder of .txt files per class"
+    return DataError(f"{folder} holds nothing usable", got=listed or "an empty folder", expected=expected)
+
+
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read", got=error.strerror or str(error)) from error

@@ -1,0 +1,268 @@
+"""The two doors: `load_texts` gives one table, `load_splits` gives train, validation and test.
+
+Both take a file, a folder, a pandas frame, a `datasets` object or a hub name. A source is first described as parts
+that can be read (nothing is opened yet), then read part by part.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import DataError, OptionError, choose
+from separatrix.texts.columns import Columns, same_kind
+from separatrix.texts.folder import class_folders, find_parts, nothing_usable, read_class_folders
+from separatrix.texts.hub import dataset_parts, is_datasets_object, is_hub_name, load_hub, read_dataset
+from separatrix.texts.read import READERS, read_file
+from separatrix.texts.table import BY, Texts
+
+Read = Callable[[Columns], Texts]
+WHOLE = "whole"
+
+
+@dataclass(frozen=True)
+class _Source:
+    name: str
+    parts: Mapping[str, Read]  # "whole" alone, or some of train, validation, test
+    left_out: tuple[str, ...] = ()  # parts with other names
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The three parts of a data set.
+
+    Attributes:
+        train: rows to learn from.
+        validation: rows to choose by.
+        test: rows for the final figure; `None` = the source has none.
+        notes: plain sentences that say where each part comes from.
+    """
+
+    train: Texts
+    validation: Texts
+    test: Texts | None
+    notes: tuple[str, ...]
+
+    @property
+    def parts(self) -> dict[str, Texts]:
+        """The parts that are there, by name."""
+        parts = {"train": self.train, "validation": self.validation}
+        return parts if self.test is None else parts | {"test": self.test}
+
+
+def load_texts(
+    source: Any,
+    *,
+    text: str = "text",
+    label: str | None = "label",
+    group: str | None = None,
+    revision: str | None = None,
+) -> Texts:
+    """Read texts with their labels and groups into one table.
+
+    Args:
+        source: a csv, tsv, jsonl or parquet file; a folder of splits or of class folders; a pandas frame; a
+            `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`, unless
+            a folder `owner` is here. Several parts are put one after the other: train,
+            validation, test.
+        text: name of the column of texts.
+        label: name of the column of labels; `None` = no labels wanted (to predict them).
+        group: name of the column of groups; `None` = no groups.
+        revision: branch, tag or commit on the hub.
+
+    Returns:
+        The table; `id` counts the rows of the source from 0 on.
+
+    Raises:
+        DataError: the source cannot be read or a row cannot be used; file and rows are named.
+        MissingExtra: a hub name, and `datasets` is not installed.
+
+    >>> import pandas as pd
+    >>> load_texts(pd.DataFrame({"text": ["Who?"], "label": ["human"]})).label.tolist()
+    ['human']
+    """
+    opened = _open(source, revision)
+    return _join(list(_read(opened, Columns(text, label, group)).values()), opened.name)
+
+
+def load_splits(
+    source: Any,
+    *,
+    text: str = "text",
+    label: str | None = "label",
+    group: str | None = None,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    by: str = "label",
+) -> Splits:
+    """Read a source as train, validation and test, holding out what it lacks.
+
+    Parts that the source has are taken as they are. A missing validation part is held out of the training rows. A
+    missing test part stays `None` - unless the source is one table: then test is held out first, and validation
+    out of the remaining rows.
+
+    Args:
+        source: as for `load_texts`.
+        text: name of the column of texts.
+        label: name of the column of labels, or `None`.
+        group: name of the column of groups, or `None`.
+        validation: share of the training rows to hold out, between 0 and 1.
+        test: share of a single table to hold out; 0 = no test part.
+        seed: seed of the draw.
+        by: "label" keeps the class shares, "group" holds out whole groups, "rows" draws plainly (right for
+            integers that are numbers to predict).
+
+    Raises:
+        DataError: as for `load_texts`; no train part; a part without labels (-1); too few rows to hold out.
+    """
+    _check_options(group, validation, test, by)
+    opened = _open(source, None)
+    if WHOLE not in opened.parts and "train" not in opened.parts:
+        got, hint = ", ".join(opened.parts), "to split one part, give its file"
+        raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
+    parts = _read(opened, Columns(text, label, group))
+    if WHOLE in parts:
+        return _split_table(parts[WHOLE], validation, test, seed, by)
+    return _complete(opened, parts, validation, seed, by)
+
+
+def _check_options(group: str | None, validation: float, test: float, by: str) -> None:
+    choose(by, BY, "way to split")
+    if by == "group" and group is None:
+        raise OptionError("a split by group needs groups", hint="name their column with --group")
+    if not 0 < validation < 1:
+        raise OptionError(
+            "validation is out of range", got=validation, expected="a share between 0 and 1, both excluded"
+        )
+    if not 0 <= test < 1:
+        raise OptionError("test is out of range", got=test, expected="a share from 0 to below 1")
+
+
+def _split_table(table: Texts, validation: float, test: float, seed: int, by: str) -> Splits:
+    notes: list[str] = []
+    rest, tested = table, None
+    if test > 0:
+        rest, tested = table.split(test, seed, by)
+        notes.append(f"test: {len(tested)} of {len(table)} rows of {table.source} held out {_how(table, seed, by)}")
+    train, checked = rest.split(validation, seed, by)
+    which = "rows" if tested is None else "remaining rows"
+    notes.append(
+        f"validation: {len(checked)} of {len(rest)} {which} of {table.source} held out {_how(table, seed, by)}"
+    )
+    return Splits(train, checked, tested, tuple(notes))
+
+
+def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed: int, by: str) -> Splits:
+    train, checked = parts["train"], parts.get("validation")
+    notes = [f"{part}: the {len(table)} rows of {table.source}" for part, table in parts.items() if part != "train"]
+    if checked is None:
+        whole = train
+        train, checked = whole.split(validation, seed, by)
+        notes.insert(
+            0, f"validation: {len(checked)} of {len(whole)} rows of {whole.source} held out {_how(whole, seed, by)}"
+        )
+    if "test" not in parts:
+        notes.append(f"test: none, because {opened.name} has no test part")
+    if opened.left_out:
+        notes.append(f"left out: {', '.join(opened.left_out)}")
+    if by == "group":
+        given = {"validation": checked, "test": parts.get("test")}
+        notes += [
+            note for part, table in given.items() if table is not None for note in _shared_groups(train, table, part)
+        ]
+    return Splits(train, checked, parts.get("test"), tuple(notes))
+
+
+def _how(table: Texts, seed: int, by: str) -> str:
+    if by == "group":
+        return f"(whole groups, seed {seed})"
+    stratified = by == "label" and table.kind in ("names", "integers")
+    return f"(stratified by label, seed {seed})" if stratified else f"(drawn plainly, seed {seed})"
+
+
+def _shared_groups(train: Texts, other: Texts, part: str) -> list[str]:
+    if train.group is None or other.group is None:
+        return []
+    shared = len(set(train.group.tolist()) & set(other.group.tolist()))
+    return [f"{shared} groups stand in both train and {part}"] if shared else []
+
+
+def _read(opened: _Source, columns: Columns) -> dict[str, Texts]:
+    parts = {part: read(columns) for part, read in opened.parts.items()}
+    labels = {part: table.label for part, table in parts.items() if table.label is not None}
+    labels = same_kind(labels)
+    return {part: replace(table, label=labels.get(part)) for part, table in parts.items()}
+
+
+def _join(tables: list[Texts], source: str) -> Texts:
+    if len(tables) == 1:
+        return tables[0]
+    labels = [table.label for table in tables if table.label is not None]
+    groups = [table.group for table in tables if table.group is not None]
+    return Texts(
+        text=tuple(line for table in tables for line in table.text),
+        label=np.concatenate(labels) if labels else None,
+        group=np.concatenate(groups) if groups else None,
+        id=np.arange(sum(map(len, tables)), dtype=np.int64),
+        source=source,
+    )
+
+
+def _open(source: Any, revision: str | None) -> _Source:
+    """Describe a source as parts that can be read; nothing is read yet."""
+    on_hub = isinstance(source, str) and _is_on_hub(source)
+    if revision is not None and not on_hub:
+        raise OptionError("a revision belongs to a hub name", got=repr(str(source)), hint="leave --revision away")
+    if on_hub:
+        return _open_dataset(load_hub(source, revision), source)
+    if is_datasets_object(source):
+        return _open_dataset(source, "the data set")
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(source, pandas.DataFrame):
+        return _Source(
+            "the data frame", {WHOLE: lambda c: Texts.from_frame(source, text=c.text, label=c.label, group=c.group)}
+        )
+    if isinstance(source, str | Path):
+        return _open_path(Path(source))
+    expected = "a file, a folder, a hub name, a pandas frame, a datasets.Dataset or DatasetDict"
+    raise DataError("texts cannot be read from this", got=type(source).__name__, expected=expected)
+
+
+def _is_on_hub(source: str) -> bool:
+    # "data/trec" beside a folder `data` is a mistyped path: looking for it on the hub would only waste time.
+    here = os.path.exists(source) or os.path.isdir(source.split("/")[0])
+    return not here and is_hub_name(source) and Path(source).suffix.lower() not in READERS
+
+
+def _open_path(path: Path) -> _Source:
+    if not os.path.isdir(path):
+        return _Source(str(path), {WHOLE: lambda columns: read_file(path, columns)})
+    parts = find_parts(path)
+    if parts:
+        return _Source(str(path), {part: _reader(entry) for part, entry in parts.items()})
+    if class_folders(path):
+        return _Source(str(path), {WHOLE: _reader(path)})
+    raise nothing_usable(path)
+
+
+def _reader(path: Path) -> Read:
+    read = read_class_folders if path.is_dir() else read_file
+    return lambda columns: read(path, columns)
+
+
+def _open_dataset(data: Any, name: str) -> _Source:
+    if hasattr(data, "column_names") and not isinstance(data, dict):
+        return _Source(name, {WHOLE: lambda columns: read_dataset(data, columns, name)})
+    parts, left_out = dataset_parts(data)
+    return _Source(name, {part: _dataset_reader(table, f"{name} ({part})") for part, table in parts.items()}, left_out)
+
+
+def _dataset_reader(data: Any, name: str) -> Read:
+    return lambda columns: read_dataset(data, columns, name)

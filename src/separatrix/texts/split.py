@@ -1,0 +1,120 @@
+"""Which rows are held out: seeded masks, stratified by class or whole groups at a time.
+
+By class, each class gives its share to the nearest row (largest remainders first) and keeps at least one row for
+training, so a class with one row stays in training. By group, groups are drawn in random order while they bring
+the held-out rows nearer to the share asked for; a group that alone holds a class's last training rows is passed over.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from separatrix.errors import DataError, OptionError
+
+
+def _check(rows: int, share: float, source: str) -> int:
+    if not 0 < share < 1:  # also refuses NaN
+        raise OptionError(
+            "the share to hold out is out of range", got=share, expected="a number between 0 and 1, both excluded"
+        )
+    if rows < 2:
+        raise DataError(f"{source} is too small to hold rows out", got=f"{rows} row", expected="2 rows or more")
+    return min(max(int(rows * share + 0.5), 1), rows - 1)
+
+
+def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
+    """A plain random mask: (rows,) bool, True = held out; `share` of the rows, at least one on each side.
+
+    >>> hold_out_rows(10, 0.3, seed=0).sum().item()
+    3
+    """
+    wanted = _check(rows, share, source)
+    held = np.zeros(rows, dtype=bool)
+    held[np.random.default_rng(seed).permutation(rows)[:wanted]] = True
+    return held
+
+
+def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
+    """A random mask that keeps the class shares: (rows,) bool, True = held out.
+
+    Each class differs from its exact share by less than one row and keeps at least one row for training.
+
+    Raises:
+        DataError: no class has two rows, so that nothing can be held out.
+
+    >>> labels = np.array(["a"] * 8 + ["b"] * 4 + ["c"], dtype=object)
+    >>> held = hold_out_stratified(labels, 0.25, seed=0)
+    >>> labels[held].tolist()
+    ['a', 'a', 'b']
+    """
+    wanted = _check(len(labels), share, source)
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    counts = _largest_remainders(sizes, share, wanted)
+    if not counts.any():
+        hint = "give more rows, or write the labels with a decimal point if they are numbers to predict"
+        raise DataError(
+            f"{source}: no class has two rows, so none can be held out", got=f"{len(sizes)} classes", hint=hint
+        )
+    order = np.random.default_rng(seed).permutation(len(labels))
+    by_class = order[np.argsort(codes[order], kind="stable")]  # rows, class after class, random inside each
+    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    held = np.zeros(len(labels), dtype=bool)
+    held[by_class[place < np.repeat(counts, sizes)]] = True
+    return held
+
+
+def _largest_remainders(sizes: np.ndarray, share: float, wanted: int) -> np.ndarray:
+    """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`."""
+    exact = sizes * share
+    counts = np.minimum(np.floor(exact).astype(np.int64), sizes - 1)
+    remainder = np.where(counts < sizes - 1, exact - counts, 0.0)
+    raised = np.argsort(-remainder, kind="stable")[: max(wanted - int(counts.sum()), 0)]
+    counts[raised[remainder[raised] > 0]] += 1
+    return counts
+
+
+def hold_out_groups(
+    groups: np.ndarray, classes: np.ndarray | None, share: float, seed: int, *, source: str = "the data"
+) -> np.ndarray:
+    """A random mask of whole groups: (rows,) bool, True = held out; no group stands on both sides.
+
+    Args:
+        groups: the group of each row.
+        classes: the class of each row; every class keeps training rows. `None` = no classes to mind.
+        share: share of the rows to come near to (groups are not cut, so it is met only roughly).
+        seed: seed of the order in which groups are drawn.
+        source: the name used in errors.
+
+    Raises:
+        DataError: fewer than two groups, or each group holds all rows of some class.
+
+    >>> hold_out_groups(np.array(["x", "x", "y", "y"], dtype=object), None, 0.5, seed=0).sum().item()
+    2
+    """
+    wanted = _check(len(groups), share, source)
+    names, codes = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{source}: whole groups cannot be held out", got="1 group", expected="2 groups or more")
+    table = _group_table(codes, classes)  # (groups, classes)
+    left, sizes, taken = table.sum(axis=0), table.sum(axis=1), 0
+    chosen: list[int] = []
+    for group in np.random.default_rng(seed).permutation(len(names)):
+        if taken + sizes[group] / 2 <= wanted and _spares_classes(left, table[group]):
+            chosen.append(int(group))
+            left, taken = left - table[group], taken + sizes[group]
+    if not chosen:  # every group is large: take the smallest that leaves each class some training rows
+        chosen = [g for g in np.argsort(sizes, kind="stable").tolist() if _spares_classes(left, table[g])][:1]
+    if not chosen:
+        hint = "split by label, or name another column with --group"
+        raise DataError(f"{source}: each of the {len(names)} groups holds all rows of some class", hint=hint)
+    return np.isin(codes, chosen)
+
+
+def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    kinds = np.zeros(len(codes), dtype=np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
+    width = int(kinds.max()) + 1
+    return np.bincount(codes * width + kinds, minlength=(int(codes.max()) + 1) * width).reshape(-1, width)
+
+
+def _spares_classes(left: np.ndarray, group: np.ndarray) -> bool:
+    return bool(np.all(left[group > 0] > group[group > 0]))

@@ -1,0 +1,174 @@
+"""Texts with their labels, groups and row numbers: one small frozen table, always together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from separatrix.errors import DataError, ShapeError, choose
+from separatrix.texts.columns import Columns, group_column, label_column, text_column
+from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BY = ("label", "group", "rows")
+KINDS = {"O": "names", "i": "integers", "f": "floats"}
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A labelled table of texts. Make one with `load_texts`, `Texts.of` or `Texts.from_frame`.
+
+    Attributes:
+        text: (rows,) the texts, none empty.
+        label: (rows,) object array of str, int64 or float64; `None` = no labels.
+        group: (rows,) object array of str; `None` = no groups.
+        id: (rows,) int64, the row number in `source`, counted from 0 over the whole source.
+        source: where the rows come from (a file, a folder, a hub name, "memory").
+
+    >>> texts = Texts.of(["How far?", "Who?"], ["number", "human"])
+    >>> len(texts), texts.kind, texts.take([1]).text, texts.take([1]).id.tolist()
+    (2, 'names', ('Who?',), [1])
+    """
+
+    text: tuple[str, ...]
+    label: np.ndarray | None
+    group: np.ndarray | None
+    id: np.ndarray
+    source: str
+
+    def __post_init__(self) -> None:
+        for name in ("label", "group", "id"):
+            column = getattr(self, name)
+            if column is not None and column.shape != (len(self.text),):
+                got, rows = column.shape, len(self.text)
+                raise ShapeError(f"{self.source}: {name} does not fit the texts", got=got, expected=f"({rows},)")
+        if self.label is not None and self.label.dtype not in (
+            np.dtype(object),
+            np.dtype(np.int64),
+            np.dtype(np.float64),
+        ):
+            expected, hint = "object (names), int64 or float64", "make the table with Texts.of"
+            raise ShapeError(f"{self.source}: wrong type of label", got=self.label.dtype, expected=expected, hint=hint)
+
+    @classmethod
+    def of(cls, text: Sequence[str], label: Any = None, group: Any = None, *, source: str = "memory") -> Texts:
+        """Check and type plain columns (lists, arrays); rows are numbered from 0.
+
+        Raises:
+            DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ.
+
+        >>> Texts.of(["a", "b"], [1, 2.5]).label
+        array([1. , 2.5])
+        """
+        if isinstance(text, str):
+            raise DataError(f"{source}: one string where a list of texts belongs", hint="write it as [text]")
+        for name, column in (("label", label), ("group", group)):
+            if column is not None and len(column) != len(text):
+                raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
+        texts = text_column(text, source)
+        labels = None if label is None else label_column(label, source)
+        groups = None if group is None else group_column(group, source)
+        return cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source)
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        text: str = "text",
+        label: str | None = "label",
+        group: str | None = None,
+        source: str = "the data frame",
+    ) -> Texts:
+        """Take the named columns of a pandas frame; its index is ignored, rows are numbered from 0.
+
+        >>> import pandas as pd
+        >>> Texts.from_frame(pd.DataFrame({"q": ["Who?"], "n": [3]}), text="q", label="n").label
+        array([3])
+        """
+        columns = Columns(text, label, group)
+        columns.check(list(frame.columns), source)
+        cells = {name: _cells(frame[name]) for name in columns.names}
+        labels = None if label is None else cells[label]
+        return cls.of(cells[text], labels, None if group is None else cells[group], source=source)
+
+    @property
+    def kind(self) -> str | None:
+        """What the labels are: "names", "integers", "floats" or None."""
+        return None if self.label is None else KINDS[self.label.dtype.kind]
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Texts:
+        """The rows at these positions, in this order; each keeps its id.
+
+        Raises:
+            ShapeError: positions that are no whole numbers or lie outside the table.
+        """
+        places = np.asarray(rows, dtype=np.int64 if len(rows) == 0 else None)
+        if places.ndim != 1 or places.dtype.kind not in "iu":
+            raise ShapeError(
+                "take needs row positions", got=f"{places.dtype} {places.shape}", hint="use where for a mask"
+            )
+        if places.size and not -len(self) <= places.min() <= places.max() < len(self):
+            got = f"{places.min()} to {places.max()}"
+            raise ShapeError("a row position lies outside the table", got=got, expected=f"0 to {len(self) - 1}")
+        text = tuple(self.text[place] for place in places.tolist())
+        label = None if self.label is None else self.label[places]
+        group = None if self.group is None else self.group[places]
+        return replace(self, text=text, label=label, group=group, id=self.id[places])
+
+    def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
+        """The rows where the mask, (rows,) bool, is true."""
+        kept = np.asarray(mask)
+        if kept.dtype != bool or kept.shape != (len(self),):
+            raise ShapeError("where needs a mask", got=f"{kept.dtype} {kept.shape}", expected=f"bool ({len(self)},)")
+        return self.take(np.flatnonzero(kept))
+
+    def split(self, test: float = 0.2, seed: int = 0, by: str = "label") -> tuple[Texts, Texts]:
+        """Hold out a seeded share of the rows; both sides keep the order of the source.
+
+        Args:
+            test: share of the rows to hold out, between 0 and 1.
+            seed: the same seed gives the same rows.
+            by: "label" keeps the class shares (a class with one row stays in training; floats and unlabelled rows
+                are drawn plainly); "group" holds out whole groups; "rows" draws plainly.
+
+        Returns:
+            The training rows and the held-out rows.
+
+        >>> train, test = Texts.of(["a", "b", "c", "d"], [0, 1, 0, 1]).split(test=0.5)
+        >>> sorted(train.label.tolist()), sorted(test.label.tolist())
+        ([0, 1], [0, 1])
+        """
+        choose(by, BY, "way to split")
+        classes = self.label if self.kind in ("names", "integers") else None
+        if by == "group":
+            if self.group is None:
+                raise DataError(f"{self.source}: a split by group needs groups", hint="name their column with --group")
+            held = hold_out_groups(self.group, classes, test, seed, source=self.source)
+        elif by == "label" and classes is not None:
+            held = hold_out_stratified(classes, test, seed, source=self.source)
+        else:
+            held = hold_out_rows(len(self), test, seed, source=self.source)
+        return self.where(~held), self.where(held)
+
+    def to_frame(self) -> pd.DataFrame:
+        """A pandas frame with the columns text, label, group (those that are there) and id."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {"text": list(self.text)}
+        columns |= {} if self.label is None else {"label": self.label}
+        columns |= {} if self.group is None else {"group": self.group}
+        return pd.DataFrame(columns | {"id": self.id})
+
+
+def _cells(column: pd.Series[Any]) -> list[Any]:
+    # Frames mark missing cells in four ways (None, NaN, NaT, pd.NA): make them one.
+    return [None if gone else value for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)]

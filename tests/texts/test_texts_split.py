@@ -1,0 +1,114 @@
+"""Hold-outs: disjoint, complete, seeded, stratified within one row, whole groups on one side."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from separatrix.errors import DataError, OptionError
+from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
+
+SHARES = st.floats(min_value=0.02, max_value=0.98)
+LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=120).map(np.array)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LABELS, SHARES, st.integers(0, 10))
+def test_each_class_is_within_one_row_of_its_share_and_keeps_a_training_row(labels, share, seed):
+    if np.bincount(labels).max() < 2:
+        with pytest.raises(DataError, match="no class has two rows"):
+            hold_out_stratified(labels, share, seed)
+        return
+    held = hold_out_stratified(labels, share, seed)
+    for label in np.unique(labels):
+        rows = labels == label
+        assert abs(held[rows].sum() - rows.sum() * share) < 1
+        assert (rows & ~held).any()
+    assert held.any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(LABELS, SHARES, st.integers(0, 10))
+def test_largest_remainders_agree_with_a_slow_loop(labels, share, seed):
+    if np.bincount(labels).max() < 2:
+        return
+    sizes = {label: int((labels == label).sum()) for label in sorted(set(labels.tolist()))}
+    counts = {label: min(int(size * share), size - 1) for label, size in sizes.items()}
+    wanted = min(max(int(len(labels) * share + 0.5), 1), len(labels) - 1)
+    by_remainder = sorted(sizes, key=lambda label: counts[label] - sizes[label] * share)
+    for label in by_remainder:
+        room = counts[label] < sizes[label] - 1 and sizes[label] * share > counts[label]
+        if sum(counts.values()) < wanted and room:
+            counts[label] += 1
+    held = hold_out_stratified(labels, share, seed)
+    assert {label: int(held[labels == label].sum()) for label in sizes} == counts
+
+
+def test_exact_shares_are_exact():
+    labels = np.repeat(["a", "b", "c"], [500, 300, 200]).astype(object)
+    held = hold_out_stratified(labels, 0.1, 0)
+    assert [(held & (labels == name)).sum() for name in "abc"] == [50, 30, 20]
+
+
+def test_the_seed_decides_and_nothing_else():
+    labels = np.repeat([0, 1], 50)
+    np.random.seed(1)  # noqa: NPY002 - the global state must not matter
+    first = hold_out_stratified(labels, 0.2, 3)
+    assert np.array_equal(first, hold_out_stratified(labels, 0.2, 3))
+    assert not np.array_equal(first, hold_out_stratified(labels, 0.2, 4))
+    assert np.array_equal(hold_out_rows(50, 0.2, 3), hold_out_rows(50, 0.2, 3))
+    assert not np.array_equal(hold_out_rows(50, 0.2, 3), hold_out_rows(50, 0.2, 4))
+
+
+def test_every_row_of_a_class_is_drawn_about_equally_often():
+    labels = np.repeat([0, 1], 10)
+    times = np.sum([hold_out_stratified(labels, 0.5, seed) for seed in range(400)], axis=0)
+    assert times.min() > 150
+    assert times.max() < 250  # 200 expected, standard deviation 10
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), SHARES, st.integers(0, 10))
+def test_groups_stay_whole_and_each_class_keeps_training_rows(data, share, seed):
+    rows = data.draw(st.integers(2, 80))
+    draw = st.lists(st.integers(0, 6), min_size=rows, max_size=rows)
+    groups = np.array([f"g{g}" for g in data.draw(draw)], dtype=object)
+    classes = np.array([c % 3 for c in data.draw(draw)])
+    try:
+        held = hold_out_groups(groups, classes, share, seed)
+    except DataError as error:
+        assert "2 groups or more" in str(error) or "holds all rows of some class" in str(error)
+        return
+    assert held.any()
+    assert not held.all()
+    assert not set(groups[held]) & set(groups[~held])
+    assert set(classes[held]) <= set(classes[~held])
+    assert np.array_equal(held, hold_out_groups(groups, classes, share, seed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_small_groups_come_near_to_the_share(seed):
+    groups = np.array([f"g{row // 4}" for row in range(1000)], dtype=object)
+    assert abs(hold_out_groups(groups, None, 0.2, seed).sum() - 200) <= 4
+
+
+def test_a_large_group_is_held_out_only_when_there_is_no_other():
+    groups = np.array(["big"] * 60 + ["small"] * 40, dtype=object)
+    assert set(groups[hold_out_groups(groups, None, 0.1, 0)]) == {"small"}
+
+
+@pytest.mark.parametrize("share", [0, 1, -0.1, 1.5, float("nan")])
+def test_a_share_out_of_range_is_refused(share):
+    with pytest.raises(OptionError, match="share to hold out is out of range"):
+        hold_out_rows(10, share, 0)
+
+
+def test_too_little_to_hold_out_is_refused():
+    with pytest.raises(DataError, match=r"q\.csv is too small to hold rows out: got 1 row, expected 2 rows"):
+        hold_out_rows(1, 0.5, 0, source="q.csv")
+    with pytest.raises(DataError, match="no class has two rows, so none can be held out: got 3 classes"):
+        hold_out_stratified(np.array([1, 2, 3]), 0.5, 0)
+    with pytest.raises(DataError, match="whole groups cannot be held out: got 1 group"):
+        hold_out_groups(np.array(["x", "x"], dtype=object), None, 0.5, 0)
+    with pytest.raises(DataError, match="each of the 2 groups holds all rows of some class"):
+        hold_out_groups(np.array(["x", "x", "y"], dtype=object), np.array([0, 0, 1]), 0.5, 0)
