@@ -225,7 +225,7 @@ class LoopRecipe:
     clip: float = option(1.0, "largest gradient norm; 0 switches clipping off", low=0)
     patience: int = option(0, "epochs without a better validation score before stopping; 0 never stops", low=0)
     seed: int = option(0, "seed of every random choice", low=0)
-    snapshots: int = option(4, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
+    snapshots: int = option(3, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
     checkpoint_seconds: float = option(60.0, "seconds between two saved states within an epoch", low=0)
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ def test_temperature_equals_a_slow_search():
     assert fit_temperature(logits, y) == pytest.approx(slow, rel=2e-3)
 
 
-@pytest.mark.parametrize("factor", [0.01, 1.0, 5.0, 1e4])
+@pytest.mark.parametrize("factor", [1e-5, 1.0, 5.0, 1e5])
 def test_temperature_finds_the_factor_that_made_the_scores_too_sure(factor):
     logits, y = sampled()
     assert fit_temperature(factor * logits, y) == pytest.approx(factor, rel=0.08)

@@ -22,7 +22,7 @@ def test_one_run_has_no_interval_and_equal_runs_have_none_to_speak_of():
 
 
 def test_paired_difference_equals_scipy_and_sees_what_separate_intervals_hide():
-    better = np.array(VALUES) + [0.004, 0.005, 0.006, 0.005, 0.004]
+    better = np.add(VALUES, [0.004, 0.005, 0.006, 0.005, 0.004])
     found = paired_difference(better, VALUES)
     expected = stats.ttest_rel(better, VALUES).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)

@@ -76,7 +76,9 @@ def test_what_cannot_be_fetched_is_one_sentence(monkeypatch):
         raise ConnectionError("no route\nmore lines")
 
     monkeypatch.setattr(datasets, "load_dataset", fetch)
-    with pytest.raises(DataError, match="owner/name is no file here and cannot be loaded from the hub: got no route;"):
+    with pytest.raises(
+        DataError, match="owner/name is no file here and cannot be loaded from the hub: got no route more lines;"
+    ):
         load_texts("owner/name")
 
 

@@ -45,7 +45,9 @@ def test_the_four_formats_hold_the_same_rows(tmp_path):
         (["+1", "-1"], "names", ["+1", "-1"]),
         (["1", "a"], "names", ["1", "a"]),
         (["nan", "inf"], "names", ["nan", "inf"]),
-        (["12345678901234567890", "1"], "floats", [12345678901234567890.0, 1.0]),
+        (["9223372036854775807", "1"], "integers", [2**63 - 1, 1]),
+        (["9223372036854775808", "1"], "names", ["9223372036854775808", "1"]),
+        (["9" * 5000, "1"], "names", ["9" * 5000, "1"]),
         (["\u0661", "\u0662"], "names", ["\u0661", "\u0662"]),
     ],
 )
@@ -103,6 +105,7 @@ BAD = [
     ("a.csv", "question,label\nx,1\n", "no column 'text': got columns question, label; name the .* --text question"),
     ("a.csv", "txt,label\nx,1\n", r"no column 'text': got columns txt, label; did you mean --text txt\?"),
     ("a.csv", "text,Label\nx,1\n", r"no column 'label': got columns text, Label; did you mean --label Label\?"),
+    ("a.csv", '"a\nb",' + "c" * 99 + ",x" * 40 + "\n", r"got columns 'a\\nb', c{57}\.\.\., x, .*, x and 22 more; name"),
     ("a.csv", "text;label\nx;1\n", "got columns text;label; the columns seem to be separated by another"),
     ("a.csv", "text,text,label\nx,y,1\n", "has 2 columns named 'text': expected one; rename"),
     ("a.csv", "text,label\nx,1\ny\nz,2\n", "a.csv line 3 has another number of cells .*: got 1, expected 2; put"),
@@ -156,7 +159,7 @@ def test_bad_files_are_refused_in_one_sentence(tmp_path, name, content, match):
 def test_bad_parquet_tables_are_refused(tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"question": ["x"], "label": [1]}), path)
-    with pytest.raises(DataError, match="no column 'text': got columns question, label; name the .* --text question"):
+    with pytest.raises(DataError, match=r"no column 'text': got columns question, label; name the .* --text question"):
         load_texts(path)
     pq.write_table(pa.Table.from_arrays([pa.array(["x"])] * 2, names=["text", "text"]), path)
     with pytest.raises(DataError, match="has 2 columns named 'text'"):

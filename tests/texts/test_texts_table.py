@@ -123,14 +123,14 @@ def test_bad_texts_are_refused(texts, match):
 def test_bad_groups_are_refused():
     with pytest.raises(DataError, match="1 of 2 rows have no group: got row 0"):
         Texts.of(["a", "b"], None, [None, "x"])
-    with pytest.raises(OptionError, match="unknown way to split: got 'labels'.*did you mean 'label'"):
+    with pytest.raises(OptionError, match=r"unknown way to split: got 'labels'.*did you mean 'label'"):
         ROWS.split(by="labels")
     with pytest.raises(DataError, match="a split by group needs groups; name their column with --group"):
         Texts.of(["a", "b"]).split(by="group")
 
 
 def test_bad_selections_are_refused():
-    with pytest.raises(ShapeError, match="take needs row positions.*use where"):
+    with pytest.raises(ShapeError, match=r"take needs row positions.*use where"):
         ROWS.take(np.ones(10, dtype=bool))
     with pytest.raises(ShapeError, match="outside the table: got 3 to 10, expected 0 to 9"):
         ROWS.take([3, 10])

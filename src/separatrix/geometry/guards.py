@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.errors import choose
 from separatrix.geometry.checks import (
     check_finite,
     check_labels,
@@ -31,6 +32,8 @@ __all__ = [
     "histogram",
 ]
 
+LEVELS = ("warning", "error")
+
 _NEARLY_ALL = 0.95  # share of one answer from which predictions count as nearly constant
 _FROZEN_EPOCHS = 3  # epochs without a single changed answer, from the first one on
 
@@ -42,6 +45,13 @@ class Finding:
     code: str  # short and stable, for machines
     message: str  # one or two lines, for people
     level: str = "warning"  # or "error": the score means nothing
+
+    def __post_init__(self) -> None:
+        choose(self.level, LEVELS, "level")
+
+    def to_dict(self) -> dict[str, str]:
+        """Plain values, ready for JSON."""
+        return dict(vars(self))
 
 
 def histogram(ids: ArrayLike, names: Sequence[str], *, most: int = 8) -> str:

@@ -1,0 +1,1 @@
+"""What is trained, and how: objectives, centroids, one loop, prompts, trajectories."""

@@ -30,6 +30,9 @@ EVALUATION_ROWS = 128
 CHECKPOINT = "checkpoint.safetensors"
 
 
+Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]  # (scores, targets) -> figures of an epoch
+
+
 class Learner(Protocol):
     """What the loop trains: named tensors in learning-rate groups, and outputs of the rows of a part."""
 
@@ -77,8 +80,17 @@ class Problem:
     objective: Objective
     targets: dict[str, Tensor]  # part -> (rows,) class ids, or numbers standardised on the training rows
     classes: int  # 0 for regression
+    score: Score
     words: Tensor | None = None  # (classes,) token ids of the label words
-    score: Callable[[np.ndarray, np.ndarray], dict[str, float]] = lambda scores, targets: {}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Who learns what, and how."""
+
+    learner: Learner
+    problem: Problem
+    recipe: TrainRecipe
 
 
 @dataclass(frozen=True)
@@ -110,24 +122,16 @@ class Loop:
     """One training. `run` is the whole story; the other methods are its sentences."""
 
     def __init__(
-        self,
-        learner: Learner,
-        problem: Problem,
-        recipe: TrainRecipe,
-        state_dict: dict[str, Tensor],
-        watcher: Watcher,
-        *,
-        folder: Path | None = None,
-        identity: str = "",
+        self, task: Task, held: dict[str, Tensor], watcher: Watcher, *, path: Path | None = None, identity: str = ""
     ) -> None:
-        self.learner, self.problem, self.recipe, self.watcher = learner, problem, recipe, watcher
-        self.anchors_trained = state_dict  # "centroids", "weight", "bias" where the objective has them
-        self.path = None if folder is None else folder / CHECKPOINT
-        self.identity = identity
+        self.learner, self.problem, self.recipe, self.watcher = task.learner, task.problem, task.recipe, watcher
+        self.held = held  # "centroids", "weight", "bias" where the objective has them
+        self.path, self.identity = path, identity
+        recipe, learner = task.recipe, task.learner
         size = recipe.loop.batch_size
         lengths = learner.lengths("train")
         self.steps = recipe.loop.epochs * len(schedule.batches(lengths, size, recipe.loop.seed, 0))
-        self.frames = schedule.frame_steps(self.steps, min(recipe.loop.epochs * recipe.loop.snapshots, 200))
+        self.frames = schedule.frame_steps(self.steps, min(recipe.loop.epochs * recipe.loop.snapshots, 120))
         self.groups = self._groups()
         self.state = self._start()
         self.saved_at = monotonic()
@@ -154,7 +158,7 @@ class Loop:
 
     def _groups(self) -> dict[str, dict[str, Tensor]]:
         groups = dict(self.learner.groups())
-        held = self.anchors_trained
+        held = self.held
         if "weight" in held:
             groups["head"] = {"weight": held["weight"], "bias": held["bias"]}
         if self.problem.objective.needs == "centroids" and self.recipe.centroids.mover == "gradient":
@@ -177,9 +181,9 @@ class Loop:
         for group in optimiser.param_groups:
             group["top"] = group["lr"]
         tensors = {name: tensor for group in self.groups.values() for name, tensor in group.items()}
-        state = State(tensors | self.anchors_trained, optimiser)
-        if "centroids" in self.anchors_trained:
-            centroids = self.anchors_trained["centroids"].detach()
+        state = State(tensors | self.held, optimiser)
+        if "centroids" in self.held:
+            centroids = self.held["centroids"].detach()
             state.extra = {
                 "velocity": torch.zeros_like(centroids),
                 "origin": centroids.clone(),
@@ -292,7 +296,7 @@ class Loop:
         return {"loss": loss, **found}
 
     def _validation_loss(self, z: Tensor, y: Tensor) -> float:
-        """In blocks, so that a pair loss stays small; blocks of one row have no pair and are left to their neighbour."""
+        """In blocks, so that a pair loss stays small; a row left alone has no pair and joins the block before it."""
         size, total, rows = 512, 0.0, 0
         starts = list(range(0, max(1, len(y) - 1), size))
         for place, begin in enumerate(starts):

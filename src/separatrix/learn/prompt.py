@@ -19,9 +19,10 @@ from separatrix.errors import DataError, OptionError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import centroids
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.loop import Fitted, Loop, Problem, evaluate
+from separatrix.learn.loop import CHECKPOINT, Fitted, Loop, Problem, Score, Task, evaluate
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
-from separatrix.learn.prompted import PromptModel, Scaling
+from separatrix.learn.prompted import PromptModel
+from separatrix.learn.saved import Scaling
 from separatrix.learn.trajectory import Recorder
 from separatrix.learn.words import WordRanking, rank_words
 from separatrix.models.backbone import Backbone, load_backbone
@@ -77,6 +78,18 @@ class TrainedPrompt:
     words: WordRanking | None = None
 
 
+@dataclass(frozen=True)
+class Job:
+    """One order: the texts, the recipe, where things go and who is told."""
+
+    train: Texts
+    validation: Texts
+    recipe: TrainRecipe
+    score: Score
+    folder: Path | None = None
+    report: Report = silent
+
+
 @dataclass
 class Bench:
     """A learner, its problem and its anchors on the bench: everything between loading and looping."""
@@ -89,47 +102,39 @@ class Bench:
     words: WordRanking | None = None
 
 
-def train_prompt(
-    train: Texts,
-    validation: Texts,
-    recipe: TrainRecipe,
-    *,
-    folder: Path | None = None,
-    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
-    report: Report = silent,
-) -> TrainedPrompt:
+def train_prompt(job: Job) -> TrainedPrompt:
     """Train a prompt (and centroids or a head) on labelled texts.
 
-    Args:
-        train: texts and labels.
-        validation: held-out texts and labels: chooses the best epoch and the temperature.
-        recipe: every option.
-        folder: where checkpoint, trajectory and a cache on disk go; None keeps all in memory.
-        score: (scores, targets) -> figures for each epoch's line, "accuracy" or "rmse" among them.
-        report: told (stage, done, total, note) as the work goes on.
+    With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
+    goes on and ends with the same bytes. Without one everything stays in memory.
 
     Raises:
-        DataError, ModelError, OptionError, StoreError: see the room that raises them.
+        DataError: labels that do not fit the objective, texts without a token.
+        ModelError: the model cannot be found, loaded or used; its weights changed; the cache changes the outputs.
+        OptionError: label words or a start of the prompt that do not exist.
+        StoreError: no room, or a checkpoint of another job in the folder.
     """
-    objective = OBJECTIVES[recipe.objective.loss]
-    recipe = _readout(recipe, objective)
-    backbone = load_backbone(recipe.backbone, logits=recipe.prompt.readout == "logits")
+    objective = OBJECTIVES[job.recipe.objective.loss]
+    job = replace(job, recipe=_readout(job.recipe, objective))
+    backbone = load_backbone(job.recipe.backbone, logits=job.recipe.prompt.readout == "logits")
     before = backbone.fingerprint()
-    bench = _prepare(train, validation, recipe, backbone, objective, folder, score, report)
-    check_cache(bench.learner.caches["train"], bench.learner.prompt, backbone)
-    watcher = _Watcher(bench, recipe, folder, report)
-    identity = recipes.digest(recipe, backbone.source.weights, *(_content(texts) for texts in (train, validation)))
-    loop = Loop(bench.learner, bench.problem, recipe, bench.held, watcher, folder=folder, identity=identity)
-    watcher.loop = loop
+    caches: dict[str, TextCache] = {}
     try:
+        bench = _prepare(job, backbone, objective, caches)
+        check_cache(caches["train"], bench.learner.prompt, backbone)
+        watcher = _Watcher(bench, job)
+        contents = [_content(texts) for texts in (job.train, job.validation)]
+        identity = recipes.digest(job.recipe, backbone.source.weights, *contents)
+        place = None if job.folder is None else job.folder / CHECKPOINT
+        loop = Loop(Task(bench.learner, bench.problem, job.recipe), bench.held, watcher, path=place, identity=identity)
         fitted = loop.run()
         check_frozen(backbone, before)
-        model = _finish(bench, loop, fitted, recipe)
-        vectors = {part: cache.vectors for part, cache in bench.learner.caches.items() if cache.vectors is not None}
+        model = _finish(bench, loop, fitted, job.recipe)
+        vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
+        return TrainedPrompt(model, fitted, _notes(caches), vectors, bench.words)
     finally:
-        for cache in bench.learner.caches.values():
+        for cache in caches.values():
             cache.close()
-    return TrainedPrompt(model, fitted, _notes(bench), vectors, bench.words)
 
 
 def _content(texts: Texts) -> list[list[str]]:
@@ -166,30 +171,20 @@ def _targets(train: Texts, validation: Texts, task: str) -> tuple[Classes | None
     )
 
 
-def _prepare(
-    train: Texts,
-    validation: Texts,
-    recipe: TrainRecipe,
-    backbone: Backbone,
-    objective: Objective,
-    folder: Path | None,
-    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
-    report: Report,
-) -> Bench:
-    classes, scaling, targets = _targets(train, validation, objective.task)
+def _prepare(job: Job, backbone: Backbone, objective: Objective, caches: dict[str, TextCache]) -> Bench:
+    """Run the texts (filling `caches`, which the caller closes), start the prompt and the anchors."""
+    recipe = job.recipe
+    classes, scaling, targets = _targets(job.train, job.validation, objective.task)
     targets = {part: values.to(backbone.device) for part, values in targets.items()}
-    caches = {}
-    for part, texts in (("train", train), ("validation", validation)):
+    for part, texts in (("train", job.train), ("validation", job.validation)):
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
-        done = _Counter(report, f"texts ({part})", len(texts))
-        place = None if folder is None else folder / "cache" / part
+        done = _Counter(job.report, f"texts ({part})", len(texts))
+        place = None if job.folder is None else job.folder / "cache" / part
         caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done)
     names = () if classes is None else classes.names
-    seed = recipe.loop.seed
-    prompt = start_prompt(recipe.prompt, backbone, caches["train"].shape, names=names, seed=seed)
-    learner = PromptLearner(backbone, recipe, prompt, caches)
-    problem = Problem(objective, targets, 0 if classes is None else len(classes), score=score)
-    return _start_anchors(Bench(learner, problem, classes, scaling), recipe)
+    prompt = start_prompt(recipe.prompt, backbone, caches["train"].shape, names=names, seed=recipe.loop.seed)
+    problem = Problem(objective, targets, 0 if classes is None else len(classes), job.score)
+    return _start_anchors(Bench(PromptLearner(backbone, recipe, prompt, caches), problem, classes, scaling), recipe)
 
 
 def _start_anchors(bench: Bench, recipe: TrainRecipe) -> Bench:
@@ -205,8 +200,11 @@ def _start_anchors(bench: Bench, recipe: TrainRecipe) -> Bench:
         bench.held = {"weight": weight.to(device), "bias": torch.zeros(len(weight), device=device)}
     elif needs == "words":
         ids = recipe.objective.words and _word_ids(bench, recipe.objective.words)
-        bench.words = None if ids else rank_words(z.cpu().numpy(), y.cpu().numpy(), problem.classes)
+        bench.words = None if ids else rank_words(z, y, problem.classes)
         chosen = torch.tensor(ids) if ids else torch.as_tensor(bench.words.words)  # type: ignore[union-attr]
+        if bench.words is not None:
+            # Words differ far more in their usual logit than classes do: chosen ones are compared with their level.
+            bench.held = {"bias": -torch.as_tensor(bench.words.levels, dtype=torch.float32).to(device)}
         bench.problem = replace(problem, words=chosen.to(device))
     else:
         name = "mean" if needs == "means" else recipe.centroids.start
@@ -251,14 +249,14 @@ def _finish(bench: Bench, loop: Loop, fitted: Fitted, recipe: TrainRecipe) -> Pr
     return replace(model, temperature=fit_temperature(scores, bench.problem.targets["validation"].cpu().numpy()))
 
 
-def _notes(bench: Bench) -> tuple[str, ...]:
+def _notes(caches: dict[str, TextCache]) -> tuple[str, ...]:
     notes = []
-    for part, cache in bench.learner.caches.items():
+    for part, cache in caches.items():
         if cache.tokens.cut:
             limit = int(cache.lengths.max())
             notes.append(f"{part}: {cache.tokens.cut} of {len(cache.tokens)} texts were cut to {limit} tokens")
-    place = bench.learner.caches["train"]
-    notes.append(f"text cache: {place.place}, {place.nbytes / 2**20:.0f} MiB for the training texts")
+    cache = caches["train"]
+    notes.append(f"text cache: {cache.place}, {cache.nbytes / 2**20:.0f} MiB for the training texts")
     return tuple(notes)
 
 
@@ -279,12 +277,10 @@ class _Counter:
 class _Watcher:
     """Writes the trajectory and reports progress."""
 
-    def __init__(self, bench: Bench, recipe: TrainRecipe, folder: Path | None, report: Report) -> None:
-        self.bench, self.recipe, self.report = bench, recipe, report
-        place = None if folder is None else folder / "trajectory"
-        lengths = bench.learner.lengths
-        self.recorder = Recorder(place, len(lengths("train")), len(lengths("validation")), recipe.loop.seed)
-        self.loop: Loop | None = None
+    def __init__(self, bench: Bench, job: Job) -> None:
+        self.bench, self.recipe, self.report = bench, job.recipe, job.report
+        place = None if job.folder is None else job.folder / "trajectory"
+        self.recorder = Recorder(place, len(job.train), len(job.validation), job.recipe.loop.seed)
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         self.report("training", done, total, f"loss {loss:.3f}")

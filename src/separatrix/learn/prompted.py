@@ -15,29 +15,28 @@ import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
-from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_same, describe, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape, token_batches
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.recipe import CacheRecipe, TrainRecipe
-from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
+from separatrix.store.files import read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
-FORMAT = 1
-TENSORS, NOTES = "model.safetensors", "model.json"
 # Padded tokens of one forward over new texts.
 PREDICT_TOKENS = 4096
 ANCHORS = ("centroids", "weight", "bias", "words")
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Numbers to predict are trained standardised; this turns them back."""
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What texts gave: read at the prompt, and the frozen text's own layer means."""
 
-    mean: float = 0.0
-    scale: float = 1.0
+    outputs: np.ndarray  # (rows, output width) float32
+    vectors: np.ndarray  # (rows, width) float32
+    cut: int  # texts that were longer than max_length
 
 
 @dataclass(frozen=True)
@@ -59,18 +58,30 @@ class PromptModel:
         return OBJECTIVES[self.recipe.objective.loss]
 
     @torch.no_grad()
-    def outputs(self, texts: Sequence[str], progress: Callable[[int], None] = lambda done: None) -> np.ndarray:
-        """What is read behind each text, (rows, width) float32. Texts are run in batches and nothing is kept of them."""
+    def run(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Outputs:
+        """Run texts in batches and read behind each; nothing is kept of the texts."""
         tokens = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens)
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
-        out: np.ndarray | None = None
+        vectors = np.empty((len(tokens), self.backbone.width), np.float32)
+        outputs: np.ndarray | None = None
         for rows in token_batches(cache.lengths, PREDICT_TOKENS):
-            hidden = run_prompt(self.prompt, cache.batch(rows), self.backbone)
-            z = read(hidden, self.recipe.prompt, self.backbone).cpu().numpy()
-            out = np.empty((len(tokens), z.shape[1]), np.float32) if out is None else out
-            out[rows] = z
-            progress(len(rows))
-        return out if out is not None else np.empty((0, 0), np.float32)
+            batch = cache.batch(rows)
+            z = read(run_prompt(self.prompt, batch, self.backbone), self.recipe.prompt, self.backbone).cpu().numpy()
+            outputs = np.empty((len(tokens), z.shape[1]), np.float32) if outputs is None else outputs
+            outputs[rows] = z
+            if batch.vectors is not None:
+                vectors[rows] = batch.vectors.cpu().numpy()
+            if progress is not None:
+                progress(len(rows))
+        return Outputs(np.empty((0, 0), np.float32) if outputs is None else outputs, vectors, tokens.cut)
+
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+        """Labels, probabilities and distances of texts."""
+        found = self.run(texts, progress)
+        scores = self.scores(found.outputs)
+        chance = None if self.classes is None else self.probabilities(scores)
+        far = self.distances(found.outputs)
+        return Answer(self.labels(scores), scores, chance, far, found.vectors, found.cut)
 
     @property
     def cache_dtype(self) -> str:
@@ -113,11 +124,7 @@ class PromptModel:
             "classes": None if self.classes is None else self.classes.to_dict(),
             "scaling": {"mean": self.scaling.mean, "scale": self.scaling.scale},
             "temperature": self.temperature,
-            "base_model": {
-                "name": self.backbone.source.name,
-                "revision": self.backbone.source.revision,
-                "weights": self.backbone.source.weights,
-            },
+            "base_model": describe(self.backbone),
         }
         write_tensors(folder / TENSORS, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
         write_json(folder / NOTES, notes)
@@ -135,19 +142,12 @@ def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto")
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the model found has other weights than the one that the prompt was trained on.
     """
-    notes = read_json(folder / NOTES)
-    if notes.get("format", 0) > FORMAT or notes.get("kind") != "prompt":
-        raise StoreError(
-            f"{folder / NOTES} cannot be read by this version",
-            got=f"{notes.get('kind')} format {notes.get('format')}",
-            expected=f"prompt format {FORMAT}",
-            hint="update separatrix",
-        )
+    notes = read_notes(folder)
     recipe = recipes.from_dict(TrainRecipe, _tuples(notes["recipe"]))
     wanted = replace(recipe.backbone, model=model or recipe.backbone.model, device=device)
     objective = OBJECTIVES[recipe.objective.loss]
     backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
-    _check_same(backbone, notes["base_model"], folder)
+    check_same(backbone, notes["base_model"], folder)
     tensors = {
         name: torch.from_numpy(array).to(backbone.device) for name, array in read_tensors(folder / TENSORS)[0].items()
     }
@@ -167,16 +167,6 @@ def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto")
 def _anchors(tensors: dict[str, Tensor], classes: Classes | None) -> Anchors:
     held = {name: tensors.get(name) for name in ANCHORS}
     return Anchors(**held, classes=None if classes is None else len(classes))
-
-
-def _check_same(backbone: Backbone, base: dict[str, str], folder: Path) -> None:
-    if backbone.source.weights != base["weights"]:
-        raise ModelError(
-            f"the prompt in {folder} belongs to other weights",
-            got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
-            expected=f"{base['name']} with {base['weights'][:12]}",
-            hint="give the model that it was trained on, or train again",
-        )
 
 
 def _tuples(value: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Which rows make a step, and how fast it goes: pure functions of (seed, epoch, step), so that a resumed run repeats them."""
+"""Which rows make a step, and how fast it goes: functions of (seed, epoch, step), so a resumed run repeats them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
 
     Args:
         lengths: tokens of each row, (rows,).
-        size: rows of a batch; the last of each pool may be smaller.
+        size: rows of a batch; the last of each pool may be smaller, but a row alone joins the batch before it, because
+            pair losses need two.
         seed: of the run.
         epoch: counted from 0; every epoch has its own order.
 
@@ -26,7 +27,10 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
     for start in range(0, len(order), size * POOL):
         pool = order[start : start + size * POOL]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        made += [pool[place : place + size] for place in range(0, len(pool), size)]
+        cuts = list(range(size, len(pool), size))
+        if len(cuts) > 0 and len(pool) - cuts[-1] == 1 and size > 1:
+            cuts.pop()
+        made += np.split(pool, cuts)
     return [made[place] for place in generator.permutation(len(made))]
 
 

@@ -1,4 +1,4 @@
-"""Everything a training needs to go on: tensors, optimiser, counters. One file holds it, so no half of it can be lost."""
+"""Everything a training needs to go on: tensors, optimiser, counters; in one file, so no half of it can be lost."""
 
 from __future__ import annotations
 

@@ -123,3 +123,8 @@ def read_dynamics(folder: Path) -> np.ndarray:
     """Probability of the own class of every training row after each epoch, (epochs, train rows)."""
     paths = sorted(folder.glob("epoch-*.safetensors"))
     return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)
+
+
+def read_epoch_scores(folder: Path) -> list[np.ndarray]:
+    """Scores of all validation rows after each epoch, each (rows, classes)."""
+    return [read_tensors(path)[0]["scores"] for path in sorted(folder.glob("epoch-*.safetensors"))]

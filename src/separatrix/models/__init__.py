@@ -1,0 +1,1 @@
+"""Vectors out of a transformer: backbone, attention, text cache, suffix prompt, pooling."""

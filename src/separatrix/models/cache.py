@@ -73,6 +73,7 @@ class TextBatch:
     block: Tensor  # (rows, tokens, layers, 2, key heads * head width)
     shape: AttentionShape
     dtype: torch.dtype
+    vectors: Tensor | None = None  # (rows, width): layer means, where the text was run just now
 
     def layer(self, index: int) -> tuple[Tensor, Tensor]:
         """Keys and values of one layer, each (rows, key heads, tokens, head width)."""
@@ -109,17 +110,18 @@ class TextCache:
         device = self.backbone.device
         lengths = torch.from_numpy(self.lengths[rows])
         mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
+        vectors = None
         if self.rows is None:
-            block, _ = self._run(rows)
+            block, vectors = self._run(rows)
         else:
             block = torch.from_numpy(self.rows.padded(rows))
             block = block.view(torch.bfloat16) if self.recipe.cache_dtype == "bfloat16" else block
-        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, self.backbone.dtype)
+        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, self.backbone.dtype, vectors)
 
     @torch.no_grad()
     def _run(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; and its layer means."""
-        ids, mask = _pad([self.tokens.ids[row] for row in rows], self.backbone)
+        ids, mask = pad_tokens([self.tokens.ids[row] for row in rows], self.backbone)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         with running(seen := Capture()):
             states = self.backbone.run(ids=ids, positions=positions, mask=mask)
@@ -128,13 +130,14 @@ class TextCache:
         block = torch.stack(flat, dim=2).to(DTYPES[self.recipe.cache_dtype])
         return block.view(*block.shape[:2], *self.shape.item), layer_mean(states, mask).float()
 
-    def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] = lambda done: None) -> None:
+    def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
         self.vectors = np.empty((len(self.lengths), self.backbone.width), np.float32)
         for batch in token_batches(self.lengths, CAPTURE_TOKENS):
             block, vectors = self._run(batch)
             self.vectors[batch] = vectors.cpu().numpy()
-            progress(len(batch))
+            if progress is not None:
+                progress(len(batch))
             if rows is not None:
                 self._keep(rows, batch, block.cpu())
         if rows is not None:
@@ -156,7 +159,7 @@ class TextCache:
             self.rows = None
 
 
-def _pad(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, Tensor]:
+def pad_tokens(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, Tensor]:
     """Right-padded token ids and their mask, each (rows, longest)."""
     longest = max(map(len, ids))
     pad = backbone.tokenizer.pad_token_id or 0
@@ -191,7 +194,7 @@ def build_cache(
     recipe: CacheRecipe,
     *,
     folder: Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] | None = None,
 ) -> TextCache:
     """Run every text once and keep its keys and values where the recipe and the budgets say.
 

@@ -1,8 +1,8 @@
 """Numbers and texts on their way into the page: small, exact enough, and harmless.
 
 Positions become 16-bit steps of their box (a picture has far fewer pixels), other numbers keep four significant digits.
-Foreign text reaches the page in three ways, each escaped for its reader: jinja2 escapes what stands in HTML, `data_json`
-what stands in a script element, `hover_text` what plotly reads as its own little HTML.
+Foreign text reaches the page in three ways, each escaped for its reader: jinja2 escapes what stands in HTML,
+`data_json` what stands in a script element, `hover_text` what plotly reads as its own little HTML.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def pack_ids(ids: np.ndarray) -> str:
 
 
 def data_json(value: Any) -> str:
-    """JSON that can stand inside a script element: no sign of it can end the element or the line.
+    r"""JSON that can stand inside a script element: no sign of it can end the element or the line.
 
     >>> print(data_json({"text": "</script> & more", "loss": float("nan"), "rate": 0.123456}))
-    {"text":"\\u003c/script\\u003e \\u0026 more","loss":null,"rate":0.1235}
+    {"text":"\u003c/script\u003e \u0026 more","loss":null,"rate":0.1235}
     """
     text = json.dumps(_rounded(value), separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return re.sub("[<>&\u2028\u2029]", lambda sign: f"\\u{ord(sign[0]):04x}", text)

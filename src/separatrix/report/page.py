@@ -46,7 +46,8 @@ def write_report(path: str | Path, report: RunReport) -> ReportWritten:
     Raises:
         StoreError: the place cannot be written, or a picture cannot be read.
     """
-    content = render(report).encode()
+    # Half a surrogate pair, from a text in a broken encoding, has no bytes: it becomes a question mark.
+    content = render(report).encode(errors="replace")
     write_bytes(Path(path), content)
     return ReportWritten(Path(path), len(content))
 
@@ -58,16 +59,20 @@ def render(report: RunReport) -> str:
         report: what to show.
     """
     world = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    world.filters["data_json"] = lambda value: Markup(data_json(value))  # noqa: S704 - escaped by data_json
+    world.filters["data_json"] = lambda value: Markup(data_json(value))
     world.filters["show"] = show
     sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
     return world.get_template("page.html").render(
         report=report,
         sections=sections,
         policy=POLICY,
-        style=Markup(_asset("page.css")),  # noqa: S704 - a file of this package
+        style=Markup(_asset("page.css")),
         plotly=inline_script(get_plotlyjs()) if any(section.draw for section in sections) else "",
         script=inline_script("\n".join(_asset(name) for name in SCRIPTS)),
     )
@@ -79,7 +84,7 @@ def inline_script(source: str) -> Markup:
     >>> print(inline_script("a = '</script>'; b = '<!--'"))
     a = '<\/script>'; b = '<\!--'
     """
-    return Markup(re.sub(r"<(?=/script|!--)", r"<\\", source, flags=re.IGNORECASE))  # noqa: S704
+    return Markup(re.sub(r"<(?=/script|!--)", r"<\\", source, flags=re.IGNORECASE))
 
 
 def _asset(name: str) -> str:

@@ -29,8 +29,8 @@ class RunReport:
         title: name of the run.
         summary: what a reader wants to know first (data, model, rows, seconds), as (label, value).
         scores: one mapping per method and split, with any of `method`, `split`, `accuracy`, `interval` (low, high),
-            `macro_f1`, `majority`, `rows`, or `rmse` and `baseline_rmse`; other keys become columns as well. The trained
-            method stands next to its baselines, which were scored on the same rows.
+            `macro_f1`, `majority`, `rows`, or `rmse` and `baseline_rmse`; other keys become columns as well. The
+            trained method stands next to its baselines, which were scored on the same rows.
         method: the `method` in `scores` that the verdict is about.
         interval: what the intervals are.
         per_class: one mapping per class; its keys are the columns.

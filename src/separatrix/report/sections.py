@@ -1,7 +1,7 @@
 """The parts of the page. A part = one function that returns a `Section` (or None: nothing to show) + one entry below.
 
-A section names a template in `assets`, gives it `view`, and may give a script `data`: the script of that name, registered
-in `assets/*.js`, draws into the section.
+A section names a template in `assets`, gives it `view`, and may give a script `data`: the script of that name,
+registered in `assets/*.js`, draws into the section.
 """
 
 from __future__ import annotations

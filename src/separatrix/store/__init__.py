@@ -1,0 +1,1 @@
+"""The disk: whole files or none, ragged rows, tensors, tables."""

@@ -55,7 +55,7 @@ class Columns:
             if name is None:
                 continue
             if name not in found:
-                listed = ", ".join(map(str, found)) or "none"
+                listed = listing(found) or "none"
                 hint = _column_hint(flag, name, self.names, found)
                 raise DataError(f"{source} has no column {name!r}", got=f"columns {listed}", hint=hint)
             if list(found).count(name) > 1:
@@ -72,8 +72,19 @@ def _column_hint(flag: str, name: str, wanted: Sequence[str], found: Sequence[st
     by_lower = {column.lower(): column for column in free}
     near = get_close_matches(name.lower(), by_lower, n=1)
     if near:
-        return f"did you mean {flag} {by_lower[near[0]]}?"
-    return f"name the column, for example {flag} {free[0]}" if free else f"name the column with {flag}"
+        return f"did you mean {flag} {listing([by_lower[near[0]]])}?"
+    return f"name the column, for example {flag} {listing(free[:1])}" if free else f"name the column with {flag}"
+
+
+def listing(names: Sequence[object], most: int = 20) -> str:
+    """Names on one line: what cannot be printed is quoted, long names and long lists are cut.
+
+    >>> listing(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    shown = [name if name.isprintable() else repr(name) for name in map(str, names[:most])]
+    short = [name if len(name) <= 60 else name[:57] + "..." for name in shown]
+    return ", ".join(short) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def name_rows(rows: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from separatrix.errors import DataError
-from separatrix.texts.columns import Columns
+from separatrix.texts.columns import Columns, listing
 from separatrix.texts.read import READERS, broken_encoding
 from separatrix.texts.table import Texts
 
@@ -86,7 +86,7 @@ def _read_text(path: Path) -> str:
 def nothing_usable(folder: Path) -> DataError:
     """The error for a folder that is neither a folder of splits nor class folders."""
     names = [entry.name for entry in _visible(folder)]
-    listed = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    listed = listing(names, most=5)
     kinds = "|".join(ending[1:] for ending in READERS)
     expected = f"train.{kinds} (and validation, test), or one sub-folder of .txt files per class"
     return DataError(f"{folder} holds nothing usable", got=listed or "an empty folder", expected=expected)

@@ -52,7 +52,7 @@ def load_hub(name: str, revision: str | None) -> Any:
     try:
         return datasets.load_dataset(path, configuration, revision=own_revision or revision)
     except Exception as error:  # the library has no common base class for its many errors
-        reason = (str(error).strip() or type(error).__name__).split("\n")[0][:300]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         hint = "check the name, or give a file or folder that is here"
         raise DataError(f"{name} is no file here and cannot be loaded from the hub", got=reason, hint=hint) from error
 

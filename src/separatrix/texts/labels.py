@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.texts.columns import label_column
+from separatrix.texts.columns import label_column, listing
 from separatrix.texts.table import Texts
 
 
@@ -86,7 +86,7 @@ class Classes:
     def _unknown(self, labels: list[Any], source: str) -> DataError:
         known = set(self.values)
         rows = [row for row, label in enumerate(labels) if not isinstance(label, str | int) or label not in known]
-        listed = ", ".join(self.names[:20]) + (f" and {len(self) - 20} more" if len(self) > 20 else "")
+        listed = listing(self.names)
         near = get_close_matches(str(labels[rows[0]]), self.names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else "the label was never seen in training: remove these rows"
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""

@@ -25,7 +25,7 @@ BATCH = 4096  # rows of a parquet batch: some MB of text at a time
 LONGEST = 1 << 26  # characters of one csv cell; longer means a quote that was never closed
 ONE_LINE = "write one JSON object per line"
 
-INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")  # no leading zeros: "01" stays a name
+INTEGER = re.compile(r"0|-?[1-9][0-9]*")  # no leading zeros: "01" stays a name
 FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 NOT_A_NUMBER = ("nan", "inf", "-inf")
 
@@ -34,7 +34,8 @@ def read_file(path: str | Path, columns: Columns) -> Texts:
     """Read one csv, tsv, jsonl (also .json, .ndjson: one object per line) or parquet file.
 
     In csv and tsv the cells carry no type: labels that all look like 7 or -7 are integers, those that all look like
-    0.5 or 1e-3 are floats, all others are names (also "01" and "+1"). In jsonl and parquet the type is as written.
+    0.5 or 1e-3 are floats, all others are names (also "01", "+1" and whole
+    numbers beyond 64 bits). In jsonl and parquet the type is as written.
 
     Raises:
         DataError: no such file, not a file, empty, unknown ending, broken encoding or syntax (with line or byte),
@@ -143,7 +144,8 @@ def typed_cells(cells: list[str]) -> list[str | int | float | None]:
     filled = [cell for cell in cells if not is_missing(cell)]
     convert: Callable[[str], str | int | float] = str
     if all(INTEGER.fullmatch(cell) for cell in filled):
-        convert = int
+        # Longer numbers are codes: as names they lose no digit.
+        convert = int if all(len(cell) < 20 and abs(int(cell)) < 2**63 for cell in filled) else str
     elif _are_floats(filled):
         convert = float
     return [None if is_missing(cell) else convert(cell) for cell in cells]
@@ -214,7 +216,7 @@ def read_parquet(path: Path, columns: Columns) -> Cells:
         raise
     # Damaged bytes surface as Arrow's errors, but also as broken text, lengths or keys while cells are unpacked.
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        reason = str(error).strip().split("\n")[0][:200]
+        reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is not a Parquet file or is damaged", got=reason or type(error).__name__) from error
     return cells
 

@@ -66,7 +66,7 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
 def _largest_remainders(sizes: np.ndarray, share: float, wanted: int) -> np.ndarray:
     """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`."""
     exact = sizes * share
-    counts = np.minimum(np.floor(exact).astype(np.int64), sizes - 1)
+    counts = np.floor(exact).astype(np.int64)  # at most size - 1, as the share is below 1
     remainder = np.where(counts < sizes - 1, exact - counts, 0.0)
     raised = np.argsort(-remainder, kind="stable")[: max(wanted - int(counts.sum()), 0)]
     counts[raised[remainder[raised] > 0]] += 1

@@ -83,11 +83,8 @@ class Frames:
             object.__setattr__(self, "centroids", _positions("centroids", self.centroids, (count, classes, 2)))
         object.__setattr__(self, "labels", _class_ids("labels", self.labels, (rows,), classes))
         object.__setattr__(self, "predicted", _class_ids("predicted", self.predicted, (count, rows), classes))
-        for name, values, length in (
-            ("titles", self.titles, count),
-            ("texts", self.texts, rows),
-            ("axes", self.axes, 2),
-        ):
+        for name, length in (("titles", count), ("texts", rows), ("axes", 2)):
+            values = getattr(self, name)
             if len(values) != length:
                 raise ShapeError(f"{name} of the frames do not fit", got=len(values), expected=length)
             object.__setattr__(self, name, tuple(values))
@@ -164,9 +161,8 @@ def _positions(name: str, values: Any, shape: tuple[int, ...] | None) -> np.ndar
 def _class_ids(name: str, values: Any, shape: tuple[int, ...], classes: int) -> np.ndarray:
     array = np.asarray(values)
     if array.shape != shape or array.dtype.kind not in "iu":
-        raise ShapeError(
-            f"{name} of the frames do not fit", got=f"{array.dtype} {array.shape}", expected=f"ints {shape}"
-        )
+        found = f"{array.dtype} {array.shape}"
+        raise ShapeError(f"{name} of the frames do not fit", got=found, expected=f"integers {shape}")
     if array.min() < 0 or array.max() >= classes:
         span = f"{array.min()} to {array.max()}"
         raise ShapeError(f"{name} name a class that has no name", got=span, expected=f"0 to {classes - 1}")

@@ -33,7 +33,7 @@ separatrix.draw.map = (section, data) => {
   };
 
   const draw = () => {
-    const theme = separatrix.theme(), size = rows > 400 ? 7 : 9, many = classes > 20;
+    const theme = separatrix.theme(), size = (rows > 400 ? 7 : 9) - (plane.clientWidth < 500 ? 2 : 0), many = classes > 20;
     const ring = { color: theme.ink, width: 1.1 }, shown = data.looks.filter((_, k) => !state.hidden.has(k));
     const looks = [
       ...data.looks.map(([color, symbol]) => ({ color, symbol, size, opacity: 0.8, line: { width: theme.dark ? 0.6 : 0, color: "rgba(255,255,255,.55)" } })),

@@ -1,0 +1,33 @@
+"""Labels for new texts from a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from separatrix.learn.probed import load_probe
+from separatrix.learn.prompted import load_prompt
+from separatrix.learn.saved import Predictor, read_notes
+from separatrix.study.run import predictions
+from separatrix.texts import Texts
+
+LOADERS: dict[str, Callable[..., Predictor]] = {"prompt": load_prompt, "probe": load_probe}
+
+
+def load_model(folder: Path, *, model: str | None = None, device: str = "auto") -> Predictor:
+    """Load what a run trained, whatever its method.
+
+    Raises:
+        StoreError: no trained model in the folder.
+        ModelError: the base model has other weights now.
+    """
+    return LOADERS[read_notes(folder)["kind"]](folder, model=model, device=device)
+
+
+def predict_texts(
+    model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None
+) -> pd.DataFrame:
+    """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids."""
+    return predictions(texts, model.classes, model.answer(texts.text, progress))

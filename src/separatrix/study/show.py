@@ -1,0 +1,163 @@
+"""Pictures and report of a run, made from the files in its directory alone: nothing is trained, no model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.errors import StoreError
+from separatrix.geometry.project import faithfulness, fit_plane
+from separatrix.learn.trajectory import Frame, read_frames, subsample
+from separatrix.report import Picture, ReportWritten, RunReport, write_report
+from separatrix.store.files import read_json, read_lines
+from separatrix.store.table import read_table
+from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT
+from separatrix.view import Frames, animate, confusion, curves, save, scatter, write_data
+
+# Frames that fit the plane: the last one and some before it; the plane then holds for the whole run.
+PLANE_FRAMES = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run's directory says."""
+
+    folder: Path
+    recipe: dict[str, Any]
+    result: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    validation: pd.DataFrame
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        StoreError: the directory holds no finished run.
+    """
+    if not (folder / RESULT).is_file():
+        hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
+        raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
+    metrics = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    validation = read_table(folder / "predictions" / "validation.parquet")
+    return Run(folder, read_json(folder / RECIPE), read_json(folder / RESULT), metrics, validation)
+
+
+def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
+    """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
+    run = read_run(folder)
+    frames = run_frames(run)
+    pictures = _draw(run, frames)
+    return write_report(out or folder / REPORT, _report(run, frames, pictures))
+
+
+def run_frames(run: Run) -> Frames | None:
+    """The training in one plane that is fixed over the whole run; None where none was recorded or for numbers."""
+    names = tuple(run.result["classes"])
+    kept = read_frames(run.folder / "trajectory")
+    if not kept or not names:
+        return None
+    rows = subsample(len(run.validation), len(kept[0].outputs), run.recipe["loop"]["seed"])
+    table = run.validation.iloc[rows]
+    picked = np.unique(np.linspace(len(kept) - 1, 0, PLANE_FRAMES).astype(int))
+    plane = fit_plane(np.concatenate([_wide(kept[place].outputs) for place in picked]))
+    ids = {name: place for place, name in enumerate(names)}
+    points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
+    return Frames(
+        points=points.astype(np.float32),
+        centroids=_centroids(kept, plane.place),
+        labels=np.array([ids[str(label)] for label in table["label"]]),
+        predicted=np.stack([frame.predicted for frame in kept]),
+        names=names,
+        titles=tuple(frame.title for frame in kept),
+        texts=tuple(table["text"]),
+        axes=tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)),  # type: ignore[arg-type]
+        note=_note(_wide(kept[-1].outputs), points[-1], run.recipe["loop"]["seed"]),
+    )
+
+
+def _wide(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def _centroids(kept: list[Frame], place: Any) -> np.ndarray | None:
+    tracks = [frame.centroids for frame in kept]
+    if any(track is None for track in tracks):
+        return None
+    return np.stack([place(_wide(track)) for track in tracks if track is not None]).astype(np.float32)
+
+
+def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
+    if len(outputs) < 25:
+        return f"{len(outputs)} rows are too few to say how faithful the plane is"
+    found = faithfulness(outputs, flat, seed=seed)
+    return (
+        f"PCA plane fixed over the run; trustworthiness {found.trustworthiness:.2f}, k-NN overlap {found.knn_overlap:.2f} "
+        f"(k = {found.k}, {found.rows} rows, seed {found.seed})"
+    )
+
+
+def _draw(run: Run, frames: Frames | None) -> list[Picture]:
+    folder = run.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    pictures = []
+    if run.metrics:
+        save(curves(run.metrics), folder / "curves.png")
+        write_data(run.metrics, folder / "curves.csv")
+    if run.result["classes"]:
+        part = "test" if "test" in run.result["scores"] else "validation"
+        matrix = np.array(run.result["scores"][part]["confusion"])
+        names = tuple(run.result["classes"])
+        save(confusion(matrix, names), folder / "confusion.png")
+        write_data(matrix, folder / "confusion.csv", names)
+    if frames is not None:
+        save(scatter(frames), folder / "scatter.png")
+        write_data(frames, folder / "scatter.csv")
+        animate(frames, folder / "training.gif")
+        pictures.append(Picture("Training, as it went by", folder / "training.gif"))
+    return pictures
+
+
+def _report(run: Run, frames: Frames | None, pictures: list[Picture]) -> RunReport:
+    result = run.result
+    part = "test" if "test" in result["scores"] else "validation"
+    main = result["scores"][part]
+    rows = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
+    model = result["model"]
+    summary = [
+        ("model", f"{model['name']} ({model['origin']}, weights {model['weights'][:12]})"),
+        ("method", f"{result['method']}, loss {result['loss']}"),
+        ("rows", rows),
+        ("seconds", result["seconds"]),
+    ]
+    if result.get("words"):
+        summary.insert(2, ("label words", ", ".join(result["words"])))
+    return RunReport(
+        title=run.folder.resolve().name,
+        summary=tuple(summary),
+        scores=score_rows(result),
+        method=result["method"],
+        per_class=main.get("per_class", ()),
+        confusion=np.array(main["confusion"]) if "confusion" in main else None,
+        names=tuple(result["classes"]),
+        metrics=run.metrics,
+        frames=frames,
+        warnings=tuple(result["warnings"]),
+        recipe=run.recipe,
+        notes=tuple(result["notes"]),
+        pictures=tuple(pictures),
+    )
+
+
+def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The score table: the trained method and its baselines, a row for each split."""
+    keys = ("accuracy", "interval", "macro_f1", "majority", "rmse", "mae", "r2", "baseline_rmse", "rows")
+    table = []
+    for method, splits in {result["method"]: result["scores"], **result["baselines"]}.items():
+        for split, figures in splits.items():
+            table.append({"method": method, "split": split} | {key: figures[key] for key in keys if key in figures})
+    return sorted(table, key=lambda row: row["split"] != "test")

@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from separatrix.errors import DataError, ShapeError
+from separatrix.geometry import probe as probes
+from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.probe import Probe, fit_probe, fit_ridge
+
+
+def blobs(rows=200, classes=3, width=6, gap=1.5, seed=0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(classes, size=rows)
+    centres = np.random.default_rng(99).standard_normal((classes, width))
+    return gap * centres[y] + rng.standard_normal((rows, width)), y
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_probe_equals_the_scikit_learn_pipeline(classes):
+    x, y = blobs(classes=classes)
+    x = x * [1, 100, 0.01, 1, 1, 1] + 5  # columns of different size: standardising matters
+    expected = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000)).fit(x, y)
+    probe = fit_probe(x, y, classes)
+    np.testing.assert_allclose(probabilities(probe.scores(x)), expected.predict_proba(x), atol=1e-6)
+    assert probe.converged
+    assert probe.weight.shape == (classes, 6)
+
+
+def test_probe_is_plain_arrays():
+    x, y = blobs()
+    probe = fit_probe(x, y, 3)
+    copy = Probe(probe.weight.copy(), probe.bias.copy(), probe.mean.copy(), probe.scale.copy(), 1.0, True)
+    np.testing.assert_array_equal(copy.scores(x), probe.scores(x))
+    assert {array.dtype for array in (probe.weight, probe.bias, probe.mean, probe.scale)} == {np.dtype(np.float64)}
+
+
+def test_validation_rows_choose_the_penalty():
+    # Few rows, many noisy columns: a weak penalty learns the noise.
+    x, y = blobs(rows=40, width=60, gap=0.1)
+    held = blobs(rows=400, width=60, gap=0.1, seed=1)
+    plain, chosen = fit_probe(x, y, 3), fit_probe(x, y, 3, validation=held)
+    losses = [probes._log_loss(probe.scores(held[0]), held[1]) for probe in (plain, chosen)]
+    assert chosen.penalty > 1
+    assert losses[1] < losses[0] - 0.2
+    every = [probes._log_loss(fit_with(x, y, p).scores(held[0]), held[1]) for p in probes.PENALTIES]
+    assert losses[1] == min(every)
+
+
+def fit_with(x, y, penalty):
+    return probes._logistic(np.asarray(x), y, 3, penalty, 0)
+
+
+def test_a_probe_cut_short_says_so_and_warns_nobody(monkeypatch):
+    monkeypatch.setattr(probes, "_ITERATIONS", 1)
+    x, y = blobs()
+    assert not fit_probe(x, y, 3).converged
+
+
+def test_a_class_without_training_rows_is_never_answered():
+    x, y = blobs(classes=2)
+    for kept in (y * 2, np.where(np.arange(len(y)) % 3 == 0, 3, y)):  # classes 0, 2 and classes 0, 1, 3 of four
+        scores = fit_probe(x, kept, 4).scores(1e3 * x)
+        assert np.isfinite(scores).all()
+        assert set(scores.argmax(axis=1)) <= set(kept)
+        assert set(fit_probe(x, kept, 4).scores(x).argmax(axis=1)) <= set(kept)
+
+
+def test_constant_columns_do_no_harm():
+    x, y = blobs(rows=53)
+    for value in (0.0, 0.1, 1e6):
+        constant = np.full((len(x), 1), value)  # 0.1 has a standard deviation of 1e-17 here, by rounding
+        probe = fit_probe(np.hstack([x, constant]), y, 3)
+        assert probe.scale[-1] == 1.0
+        np.testing.assert_allclose(probe.scores(np.hstack([x, constant])), fit_probe(x, y, 3).scores(x), atol=1e-3)
+
+
+def test_ridge_equals_the_scikit_learn_pipeline_and_chooses_on_validation():
+    rng = np.random.default_rng(0)
+    x, held = rng.standard_normal((50, 40)), rng.standard_normal((200, 40))
+    weight = np.r_[np.ones(3), np.zeros(37)]
+    y, held_y = x @ weight + rng.standard_normal(50), held @ weight + rng.standard_normal(200)
+    expected = make_pipeline(StandardScaler(), Ridge(alpha=1.0)).fit(x, y)
+    plain = fit_ridge(x, y)
+    np.testing.assert_allclose(plain.scores(held)[:, 0], expected.predict(held), atol=1e-10)
+    chosen = fit_ridge(x, y, validation=(held, held_y))
+    errors = [((probe.scores(held)[:, 0] - held_y) ** 2).mean() for probe in (plain, chosen)]
+    assert chosen.penalty == 10.0
+    assert errors[1] < 0.9 * errors[0]
+
+
+def test_impossible_input_is_refused():
+    x, y = blobs(rows=10)
+    with pytest.raises(DataError, match="one class only in the training labels: got 0"):
+        fit_probe(x, np.zeros(10, int), 2)
+    with pytest.raises(DataError, match="labels: row 0 is outside the classes"):
+        fit_probe(x, np.full(10, 5), 2)
+    with pytest.raises(ShapeError, match="vectors and labels differ in length: got 10 and 9 rows"):
+        fit_probe(x, y[:9], 3)
+    with pytest.raises(ShapeError, match="validation vectors and labels differ in length"):
+        fit_probe(x, y, 3, validation=(x, y[:9]))
+    with pytest.raises(ShapeError, match="vectors have the wrong width: got 2, expected 6"):
+        fit_probe(x, y, 3).scores(np.zeros((1, 2)))
+    with pytest.raises(ShapeError, match="vectors and targets differ in length"):
+        fit_ridge(x, np.zeros(9))
+    with pytest.raises(DataError, match="targets: row 0 is not finite"):
+        fit_ridge(x, np.full(10, np.nan))

@@ -1,0 +1,86 @@
+import base64
+import html
+import json
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from separatrix.errors import OptionError, StoreError
+from separatrix.report.pack import cut, data_json, data_uri, hover_text, pack_ids, pack_positions
+from separatrix.report.tables import ruler, tabulate
+from separatrix.view.frames import enclose
+
+
+@given(arrays(np.float32, (2, 5, 2), elements=st.floats(-1e5, 1e5, width=32)))
+def test_positions_come_back_within_half_a_step(points):
+    box = enclose(points, None)
+    raw = np.frombuffer(base64.b64decode(pack_positions(points, box)), "<u2").reshape(points.shape)
+    low, span = np.array([box.left, box.bottom]), np.array([box.right - box.left, box.top - box.bottom])
+    back = low + raw / 65535 * span
+    assert (np.abs(back - points) <= span / 65535 * 0.51 + 1e-9).all()
+
+
+def test_ids_come_back():
+    ids = np.array([[0, 300], [65535, 7]])
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(pack_ids(ids)), "<u2").reshape(2, 2), ids)
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text(max_size=9), st.one_of(st.text(max_size=30), st.integers()), max_size=4))
+def test_json_ends_no_script_and_comes_back(value):
+    text = data_json(value)
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == value
+
+
+def test_json_keeps_four_digits_and_no_nan():
+    value = {"a": [np.float32(0.123456), float("inf"), 123456.0], 1: None, "b": True, "n": np.int64(123456)}
+    assert json.loads(data_json(value)) == {"a": [0.1235, None, 123500.0], "1": None, "b": True, "n": 123456}
+
+
+@given(st.text())
+def test_hover_text_holds_no_tag_but_line_ends(text):
+    shown = hover_text(text)
+    assert set(re.findall("<[^>]*>?", shown)) <= {"<br>"}
+    assert re.fullmatch(r"(?:[^&<>]|<br>|&#\d+;)*", shown)
+    assert all(len(html.unescape(line)) <= 46 for line in shown.split("<br>"))
+
+
+def test_hover_text_of_evil(evil):
+    shown = html.unescape(hover_text(evil).replace("<br>", ""))
+    assert "<script>document.body" in shown
+    assert len(html.unescape(hover_text("word " * 1000).replace("<br>", " "))) <= 300
+
+
+def test_cut_keeps_lines_and_drops_control_signs():
+    assert cut("a\nb\tc\x00\x1b[31m\ud800", 99) == "a\nbc[31m"
+    assert cut("x" * 400, 300) == "x" * 297 + "..."
+
+
+def test_pictures_are_put_inside(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"abc")
+    assert data_uri(tmp_path / "a.png") == "data:image/png;base64,YWJj"
+    with pytest.raises(OptionError, match=r"unknown kind of picture: got '.svg', expected one of .png, .gif, .jpg"):
+        data_uri(tmp_path / "a.svg")
+    with pytest.raises(StoreError, match=r"cannot read the picture .*b.png: got No such file"):
+        data_uri(tmp_path / "b.png")
+
+
+def test_table_sets_numbers_to_the_right_and_shows_gaps():
+    table = tabulate([{"method": "a", "rows": 3, "interval": (0.1, 0.2)}, {"method": "b", "rmse": 0.5}])
+    assert [(cell.text, cell.number) for cell in table.headings] == [
+        ("method", False), ("rows", True), ("interval", True), ("RMSE", True),
+    ]  # fmt: skip
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["a", "3", "0.100 to 0.200", "-"], ["b", "-", "-", "0.500"],
+    ]  # fmt: skip
+
+
+def test_ruler_needs_an_accuracy_between_0_and_1():
+    assert ruler({"rmse": 0.4}) is None
+    assert ruler({"accuracy": 1.4}) is None
+    assert ruler({"accuracy": 0.5}).low is None

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from separatrix.report import judge
+
+
+def row(method, accuracy, split="test", **more):
+    return {"method": method, "split": split, "accuracy": accuracy, **more}
+
+
+OWN = row("prompt", 0.9, interval=(0.85, 0.94), majority=0.3, rows=200)
+CASES = [
+    ([OWN], "yes", "no other method was scored"),
+    ([OWN, row("k-NN", 0.84)], "yes", "better than with any baseline"),
+    ([OWN, row("k-NN", 0.86)], "yes", "about as well as with k-NN"),
+    ([OWN, row("k-NN", 0.93)], "yes", "about as well as with k-NN"),
+    ([OWN, row("k-NN", 0.95)], "mixed", "but k-NN does better"),
+    ([OWN, row("k-NN", 0.95, split="validation")], "yes", "no other method was scored"),
+    ([{**OWN, "interval": (0.29, 0.94)}], "no", "not better than always answering the largest class"),
+    ([{**OWN, "majority": None}, row("majority", 0.86)], "no", "not better than always answering the largest class"),
+    ([{**OWN, "interval": None}, row("probe", 0.91)], "mixed", "but probe does better"),
+    ([row("k-NN", 0.9)], "mixed", "No score was recorded"),
+    ([row("prompt", float("nan"))], "mixed", "No score was recorded"),
+    ([], "mixed", "No score was recorded"),
+]
+
+
+@pytest.mark.parametrize(("scores", "tone", "words"), CASES)
+def test_classification(scores, tone, words):
+    found = judge(scores, "prompt", "interval")
+    assert found.tone == tone
+    assert words in found.headline
+
+
+def test_numbers_stand_beside_their_baselines():
+    found = judge([OWN, row("k-NN", 0.84), row("probe", np.float64(0.841))], "prompt", "95 % interval")
+    assert found.figures == (
+        ("accuracy", "0.900"),
+        ("95 % interval", "0.850 to 0.940"),
+        ("always the largest class", "0.300"),
+        ("best baseline: probe", "0.841"),
+    )
+    assert found.detail == "Method: prompt, measured on 200 test rows."
+
+
+def test_the_test_part_goes_before_validation():
+    scores = [row("prompt", 0.5, interval=(0.4, 0.6), majority=0.1), row("prompt", 0.9, split="validation")]
+    assert judge(scores).figures[0] == ("accuracy", "0.500")
+    assert judge(scores[1:]).detail == "Method: prompt, measured on validation rows."
+
+
+def test_seed_003_a_score_equal_to_a_class_share_is_no_success():
+    found = judge([row("prompt", 0.4908, interval=(0.46, 0.52), majority=0.5092)])
+    assert found.tone == "no"
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "tone", "words"),
+    [
+        ({"rmse": 0.5, "interval": (0.4, 0.6), "baseline_rmse": 1.0}, 0.7, "yes", "better than by their mean"),
+        ({"rmse": 0.5, "interval": (0.4, 1.1), "baseline_rmse": 1.0}, 0.7, "no", "always answering the mean"),
+        ({"rmse": 0.5, "interval": (0.4, 0.6), "baseline_rmse": 1.0}, 0.3, "mixed", "but probe does better"),
+    ],
+)
+def test_regression_wants_a_small_error(own, other, tone, words):
+    found = judge([{"method": "prompt", **own}, {"method": "probe", "rmse": other}])
+    assert found.tone == tone
+    assert words in found.headline
+    assert found.figures[2] == ("always the mean", "1.000")
