@@ -49,6 +49,15 @@ def test_axes_do_not_move(make_frames):
         np.testing.assert_array_equal(first, other)
 
 
+def test_axes_enclose_the_last_frame_from_the_start(make_frames):
+    points = make_frames().points * np.array([1, 1, 1, 100])[:, None, None]
+    shots = pictures(make_frames(points=points, centroids=None), range(4))
+    inside = [shot[55:450, 75:590].astype(int) for shot in shots]  # between the axes
+    coloured = [int((np.ptp(area, axis=2) > 60).sum()) for area in inside]
+    # The early rows are one small heap, the last ones stand apart and are all there.
+    assert 0 < coloured[0] < 500 < 1500 < coloured[-1]
+
+
 def test_film_of_one_frame_without_centroids(make_frames, tmp_path):
     with Image.open(animate(make_frames(count=1, centroids=None), tmp_path / "a.gif")) as film:
         assert film.n_frames == 1

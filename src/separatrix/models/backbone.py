@@ -7,7 +7,8 @@ from outside: `tokenize`, `embed`, `run`, `logits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,15 +182,16 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
         causal = is_causal(config)
         kind = AutoModel if not logits else AutoModelForCausalLM if causal else AutoModelForMaskedLM
         attention.register()
-        model, report = kind.from_pretrained(
-            source.folder,
-            config=config,
-            attn_implementation=attention.NAME,
-            dtype=DTYPES[recipe.dtype],
-            use_safetensors=True,
-            trust_remote_code=trust,
-            output_loading_info=True,
-        )
+        with _quietly():
+            model, report = kind.from_pretrained(
+                source.folder,
+                config=config,
+                attn_implementation=attention.NAME,
+                dtype=DTYPES[recipe.dtype],
+                use_safetensors=True,
+                trust_remote_code=trust,
+                output_loading_info=True,
+            )
         tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=trust)
     except (OSError, ValueError, KeyError, ImportError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
@@ -198,6 +200,22 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return Backbone(model.to(device).eval().requires_grad_(False), tokenizer, recipe, source, causal, device)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers' loading bar and its table of unused weights off the screen; `_check_weights` speaks instead."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _check_weights(source: Source, missing: Sequence[str], logits: bool) -> None:
