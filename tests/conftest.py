@@ -111,6 +111,30 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return folder
 
 
+@pytest.fixture(scope="session", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> str:
+    """Each of the ten families in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def loaded(tiny: Callable[[str], Path]) -> Callable[..., object]:
+    """`loaded("bert", logits=True, max_length=20)` is a backbone; the same call gives the same object: do not change it."""
+    from separatrix.models.backbone import load_backbone
+    from separatrix.recipe import ModelRecipe
+
+    made: dict[object, object] = {}
+
+    def load(family: str, *, logits: bool = False, **options: object) -> object:
+        key = (family, logits, *sorted(options.items()))
+        if key not in made:
+            recipe = ModelRecipe(model=str(tiny(family)), **{"device": "cpu", **options})
+            made[key] = load_backbone(recipe, logits=logits)
+        return made[key]
+
+    return load
+
+
 @pytest.fixture(scope="session")
 def planted() -> tuple[list[str], list[str]]:
     """180 short texts whose class is planted: the animal named decides (cat, dog or bird)."""

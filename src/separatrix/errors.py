@@ -57,6 +57,10 @@ class MissingExtra(SeparatrixError, ImportError):
     """An optional dependency is not installed."""
 
 
+class SeparatrixWarning(UserWarning):
+    """What a guard found: the work went on, but look at this before you believe a score."""
+
+
 def choose(value: str, known: Iterable[str], what: str) -> str:
     """Return `value` if it is one of `known`, else raise an `OptionError` that names the nearest one.
 

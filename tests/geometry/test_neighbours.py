@@ -82,6 +82,13 @@ def test_ties_go_to_the_lower_row_where_hundreds_of_rows_are_equal(block):
     np.testing.assert_array_equal(found.index, index)
 
 
+@pytest.mark.parametrize("rows", [30, 50, 53, 5000])
+def test_of_equal_rows_the_first_are_listed(rows):
+    # As many newcomers as are just sorted, as are just thinned out first, and more than one tile of them.
+    x = np.ones((rows, 3), np.float32)
+    assert neighbours(x[:2], x, 5, metric="euclidean").index.tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
 def test_candidates_are_measured_again_where_the_matrix_product_is_too_coarse():
     # Two groups far apart: no centre helps both, and |x|^2 / 2 = 5e5 is held to 0.03 only.
     x = cloud(400, seed=4)

@@ -11,12 +11,12 @@ EVIL = (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def evil():
     return EVIL
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_frames():
     def make(classes=3, rows=30, count=4, names=None, texts=None):
         rng = np.random.default_rng(0)
@@ -35,7 +35,7 @@ def make_frames():
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_report(make_frames):
     def make(frames=None, **changes):
         frames = frames or make_frames()

@@ -20,10 +20,10 @@ from separatrix.models.suffix import SoftPrompt, run_prompt
 CACHE_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3}
 
 
-def check_loss(loss: Tensor, step: int, lr: float) -> None:
+def check_loss(loss: float, step: int, lr: float) -> None:
     """Stop at a loss that is no number."""
-    if not bool(torch.isfinite(loss)):
-        raise SeparatrixError(f"the loss is {loss.item()} at step {step}", hint=f"lower --lr (now {lr:g})")
+    if not np.isfinite(loss):
+        raise SeparatrixError(f"the loss is {loss} at step {step}", hint=f"lower --lr (now {lr:g})")
 
 
 def check_gradients(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> dict[str, float]:

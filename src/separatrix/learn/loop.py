@@ -8,89 +8,24 @@ random choice is a function of (seed, epoch).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from separatrix.learn import schedule
-from separatrix.learn.centroids import CentroidState, class_means, move, spread
+from separatrix.learn.centroids import CentroidState, class_means, move
 from separatrix.learn.guards import check_gradients, check_loss
-from separatrix.learn.losses import Anchors, Objective
+from separatrix.learn.losses import Anchors
+from separatrix.learn.measure import centroid_line, evaluate, validation_loss
 from separatrix.learn.state import State
-from separatrix.recipe import TrainRecipe
+from separatrix.learn.task import Task, Watcher
 
-# Rows of one forward without gradient.
-EVALUATION_ROWS = 128
 CHECKPOINT = "checkpoint.safetensors"
-
-
-Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]  # (scores, targets) -> figures of an epoch
-
-
-class Learner(Protocol):
-    """What the loop trains: named tensors in learning-rate groups, and outputs of the rows of a part."""
-
-    def groups(self) -> dict[str, dict[str, Tensor]]:
-        """Leaf tensors by group ("prompt", "layers", ...) and name."""
-        ...
-
-    def outputs(self, part: str, rows: np.ndarray) -> Tensor:
-        """Outputs of these rows of "train" or "validation", (rows, width), with gradient."""
-        ...
-
-    def lengths(self, part: str) -> np.ndarray:
-        """Tokens of each row of a part."""
-        ...
-
-
-class Watcher(Protocol):
-    """Sees the training go by (a trajectory on disk, a progress bar); changes nothing."""
-
-    def on_step(self, done: int, total: int, loss: float) -> None:
-        """Called after each step."""
-        ...
-
-    def on_rows(self, epoch: int, rows: np.ndarray, gold: np.ndarray) -> None:
-        """Probability of the own class for the rows of a training batch."""
-        ...
-
-    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
-        """Called at the steps planned for pictures."""
-        ...
-
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
-        """Validation outputs and scores after an epoch."""
-        ...
-
-    def on_save(self) -> None:
-        """Called just before the loop's state is saved."""
-        ...
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What is to be learnt: objective, targets, and what stays fixed."""
-
-    objective: Objective
-    targets: dict[str, Tensor]  # part -> (rows,) class ids, or numbers standardised on the training rows
-    classes: int  # 0 for regression
-    score: Score
-    words: Tensor | None = None  # (classes,) token ids of the label words
-
-
-@dataclass(frozen=True)
-class Task:
-    """Who learns what, and how."""
-
-    learner: Learner
-    problem: Problem
-    recipe: TrainRecipe
 
 
 @dataclass(frozen=True)
@@ -103,28 +38,14 @@ class Fitted:
     stopped_early: bool
 
 
-@torch.no_grad()
-def evaluate(learner: Learner, part: str, rows: np.ndarray | None = None) -> Tensor:
-    """Outputs of the rows of a part in their own order, (rows, width), without gradient."""
-    rows = np.arange(len(learner.lengths(part))) if rows is None else rows
-    order = np.argsort(learner.lengths(part)[rows], kind="stable")
-    blocks = [
-        learner.outputs(part, rows[order[place : place + EVALUATION_ROWS]])
-        for place in range(0, len(order), EVALUATION_ROWS)
-    ]
-    together = torch.cat(blocks)
-    back = torch.empty_like(together)
-    back[torch.from_numpy(order).to(together.device)] = together
-    return back
-
-
 class Loop:
     """One training. `run` is the whole story; the other methods are its sentences."""
 
     def __init__(
         self, task: Task, held: dict[str, Tensor], watcher: Watcher, *, path: Path | None = None, identity: str = ""
     ) -> None:
-        self.learner, self.problem, self.recipe, self.watcher = task.learner, task.problem, task.recipe, watcher
+        self.task, self.watcher = task, watcher
+        self.learner, self.problem, self.recipe = task.learner, task.problem, task.recipe
         self.held = held  # "centroids", "weight", "bias" where the objective has them
         self.path, self.identity = path, identity
         recipe, learner = task.recipe, task.learner
@@ -170,13 +91,9 @@ class Loop:
         rates = {"layers": loop.layer_lr, "centroids": loop.centroid_lr, "head": loop.head_lr}
         options = []
         for name, tensors in self.groups.items():
-            own = rates.get(name)
-            for tensor in tensors.values():
-                tensor.requires_grad_()
+            own, leaves = rates.get(name), [tensor.requires_grad_() for tensor in tensors.values()]
             decay = 0.0 if name == "centroids" else loop.weight_decay
-            options.append(
-                {"params": list(tensors.values()), "lr": loop.lr if own is None else own, "weight_decay": decay}
-            )
+            options.append({"params": leaves, "lr": loop.lr if own is None else own, "weight_decay": decay})
         optimiser = torch.optim.AdamW(options, fused=True)
         for group in optimiser.param_groups:
             group["top"] = group["lr"]
@@ -216,7 +133,8 @@ class Loop:
         y = targets[torch.from_numpy(rows).to(targets.device)]
         z = self.learner.outputs("train", rows)
         value = self.problem.objective.loss(z, y, self.anchors(), self.recipe.objective)
-        check_loss(value.total, progress.step, self.recipe.loop.lr)
+        loss = value.total.item()
+        check_loss(loss, progress.step, self.recipe.loop.lr)
         optimiser.zero_grad(set_to_none=True)
         value.total.backward()
         norms = check_gradients(self.groups, progress.step)
@@ -226,7 +144,7 @@ class Loop:
         optimiser.step()
         progress.step += 1
         self._move(z.detach(), y)
-        self._count(len(rows), value.total.item(), {k: float(v) for k, v in value.parts.items()}, norms)
+        self._count(len(rows), loss, {name: float(part) for name, part in value.parts.items()}, norms)
         if self.problem.classes and self.problem.objective.needs != "means":
             self._watch_rows(rows, z.detach(), y)
 
@@ -279,41 +197,24 @@ class Loop:
         }
         line["validation"] = self._validate()
         if "centroids" in self.state.tensors and problem.classes > 1:
-            line["centroids"] = self._centroid_line()
+            extra = self.state.extra if problem.objective.needs == "centroids" else {}
+            centroids = self.state.tensors["centroids"].detach()
+            line["centroids"] = centroid_line(centroids, extra.get("origin"), extra.get("path"))
         progress.metrics.append(line)
 
     def _validate(self) -> dict[str, float]:
         progress, problem = self.state.progress, self.problem
         z, y = evaluate(self.learner, "validation"), problem.targets["validation"]
+        loss = validation_loss(self.task, z, y, self.anchors())
+        check_loss(loss, progress.step, self.recipe.loop.lr)
         scores = problem.objective.scores(z, self.anchors(), self.recipe.objective)
-        loss = self._validation_loss(z, y)
         found = problem.score(scores.cpu().numpy(), y.cpu().numpy())
         key = found["accuracy"] if problem.classes else -found["rmse"]
-        if (key, -loss) > tuple(progress.best):
+        if (key, -loss) > progress.best:
             progress.best, progress.best_epoch = (key, -loss), progress.epoch
             self.state.remember()
         self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy())
         return {"loss": loss, **found}
-
-    def _validation_loss(self, z: Tensor, y: Tensor) -> float:
-        """In blocks, so that a pair loss stays small; a row left alone has no pair and joins the block before it."""
-        size, total, rows = 512, 0.0, 0
-        starts = list(range(0, max(1, len(y) - 1), size))
-        for place, begin in enumerate(starts):
-            end = len(y) if place == len(starts) - 1 else begin + size
-            part = self.problem.objective.loss(z[begin:end], y[begin:end], self.anchors(), self.recipe.objective)
-            total, rows = total + part.total.item() * (end - begin), rows + end - begin
-        return total / rows
-
-    def _centroid_line(self) -> dict[str, float]:
-        centroids, extra = self.state.tensors["centroids"].detach(), self.state.extra
-        line = dict(spread(centroids))
-        if self.problem.objective.needs == "centroids":
-            net, path = (centroids - extra["origin"]).norm(dim=1), extra["path"]
-            line["moved"] = float(net.mean())
-            line["path"] = float(path.mean())
-            line["oscillation"] = float((1 - net / path.clamp_min(1e-12)).clamp(0, 1).mean()) if path.any() else 0.0
-        return line
 
     def _save(self) -> None:
         self.saved_at = monotonic()

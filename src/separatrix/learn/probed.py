@@ -11,7 +11,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_same, describe, read_notes
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, check_same, describe, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
@@ -59,11 +59,14 @@ class ProbeModel:
 
 def load_probe(folder: Path, *, model: str | None = None, device: str = "auto") -> ProbeModel:
     """Load a saved probe together with its model; raises as `load_prompt`."""
-    notes = read_notes(folder)
+    notes = read_notes(folder, "probe")
+    check_has(notes, ("backbone", "temperature", "pool", "penalty", "converged"), folder / NOTES)
     recipe = recipes.from_dict(ModelRecipe, notes["backbone"])
     backbone = load_backbone(replace(recipe, model=model or recipe.model, device=device))
     check_same(backbone, notes["base_model"], folder)
     arrays, _ = read_tensors(folder / TENSORS)
-    probe = Probe(*(arrays[name] for name in ARRAYS), penalty=notes["penalty"], converged=notes["converged"])
+    check_has(arrays, ARRAYS, folder / TENSORS)
+    weight, bias, mean, scale = (arrays[name] for name in ARRAYS)
+    probe = Probe(weight, bias, mean, scale, penalty=notes["penalty"], converged=notes["converged"])
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
     return ProbeModel(backbone, probe, classes, notes["temperature"], notes["pool"])

@@ -6,7 +6,7 @@ on validation. The model's weights are hashed before and after.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,30 +15,28 @@ import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import centroids
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.loop import CHECKPOINT, Fitted, Loop, Problem, Score, Task, evaluate
-from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
+from separatrix.learn.loop import CHECKPOINT, Fitted, Loop
+from separatrix.learn.losses import OBJECTIVES, Objective
+from separatrix.learn.measure import evaluate
 from separatrix.learn.prompted import PromptModel
-from separatrix.learn.saved import Scaling
+from separatrix.learn.targets import Targets, encode
+from separatrix.learn.task import Problem, Score, Task
 from separatrix.learn.trajectory import Recorder
+from separatrix.learn.watch import Counter, Report, RunWatcher, silent
 from separatrix.learn.words import WordRanking, rank_words
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import TextCache, build_cache
 from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
 from separatrix.recipe import TrainRecipe
-from separatrix.texts import Classes, Texts
+from separatrix.texts import Texts
 
+CACHE, TRAJECTORY = "cache", "trajectory"
 # Training rows whose outputs start the centroids and choose the label words; every class is in.
 START_ROWS = 2000
-
-Report = Callable[[str, int, int, str], None]  # (stage, done, total, note)
-
-
-def silent(_stage: str, _done: int, _total: int, _note: str) -> None:
-    """Report nothing."""
 
 
 @dataclass
@@ -96,8 +94,7 @@ class Bench:
 
     learner: PromptLearner
     problem: Problem
-    classes: Classes | None
-    scaling: Scaling
+    targets: Targets
     held: dict[str, Tensor] = field(default_factory=dict)  # centroids, or weight and bias
     words: WordRanking | None = None
 
@@ -122,11 +119,7 @@ def train_prompt(job: Job) -> TrainedPrompt:
     try:
         bench = _prepare(job, backbone, objective, caches)
         check_cache(caches["train"], bench.learner.prompt, backbone)
-        watcher = _Watcher(bench, job)
-        contents = [_content(texts) for texts in (job.train, job.validation)]
-        identity = recipes.digest(job.recipe, backbone.source.weights, *contents)
-        place = None if job.folder is None else job.folder / CHECKPOINT
-        loop = Loop(Task(bench.learner, bench.problem, job.recipe), bench.held, watcher, path=place, identity=identity)
+        loop = _loop(bench, job, backbone.source.weights)
         fitted = loop.run()
         check_frozen(backbone, before)
         model = _finish(bench, loop, fitted, job.recipe)
@@ -135,6 +128,17 @@ def train_prompt(job: Job) -> TrainedPrompt:
     finally:
         for cache in caches.values():
             cache.close()
+        if job.folder is not None:
+            shutil.rmtree(job.folder / CACHE, ignore_errors=True)
+
+
+def _loop(bench: Bench, job: Job, weights: str) -> Loop:
+    """The loop of a job; its checkpoint belongs to this recipe, these weights and these texts alone."""
+    task = Task(bench.learner, bench.problem, job.recipe)
+    trajectory, checkpoint = (None, None) if job.folder is None else (job.folder / TRAJECTORY, job.folder / CHECKPOINT)
+    recorder = Recorder(trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
+    identity = recipes.digest(job.recipe, weights, _content(job.train), _content(job.validation))
+    return Loop(task, bench.held, RunWatcher(task, recorder, job.report), path=checkpoint, identity=identity)
 
 
 def _content(texts: Texts) -> list[list[str]]:
@@ -148,43 +152,29 @@ def _readout(recipe: TrainRecipe, objective: Objective) -> TrainRecipe:
     return recipes.replace(recipe, readout="logits", positions="last")
 
 
-def _targets(train: Texts, validation: Texts, task: str) -> tuple[Classes | None, Scaling, dict[str, Tensor]]:
-    if train.label is None or validation.label is None:
-        raise DataError(f"{train.source}: training needs labels", hint="name their column with --label")
-    if task == "classify":
-        classes = Classes.of(train.label, source=train.source)
-        parts = {"train": train, "validation": validation}
-        ids = {part: classes.encode(texts.label, source=texts.source) for part, texts in parts.items()}
-        return classes, Scaling(), {part: torch.from_numpy(values) for part, values in ids.items()}
-    if train.kind == "names":
-        raise DataError(f"{train.source}: the loss mse needs numbers as labels", got="names", hint="use another --loss")
-    y = np.asarray(train.label, dtype=np.float64)
-    scaling = Scaling(float(y.mean()), float(y.std()) or 1.0)
-    both = {"train": y, "validation": np.asarray(validation.label, dtype=np.float64)}
-    return (
-        None,
-        scaling,
-        {
-            part: torch.from_numpy(((values - scaling.mean) / scaling.scale).astype(np.float32))
-            for part, values in both.items()
-        },
-    )
-
-
 def _prepare(job: Job, backbone: Backbone, objective: Objective, caches: dict[str, TextCache]) -> Bench:
     """Run the texts (filling `caches`, which the caller closes), start the prompt and the anchors."""
     recipe = job.recipe
-    classes, scaling, targets = _targets(job.train, job.validation, objective.task)
-    targets = {part: values.to(backbone.device) for part, values in targets.items()}
-    for part, texts in (("train", job.train), ("validation", job.validation)):
+    parts = {"train": job.train, "validation": job.validation}
+    targets = encode(parts, objective.task)
+    for part, texts in parts.items():
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
-        done = _Counter(job.report, f"texts ({part})", len(texts))
-        place = None if job.folder is None else job.folder / "cache" / part
+        done = Counter(job.report, f"texts ({part})", len(texts))
+        place = None if job.folder is None else job.folder / CACHE / part
         caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done)
-    names = () if classes is None else classes.names
-    prompt = start_prompt(recipe.prompt, backbone, caches["train"].shape, names=names, seed=recipe.loop.seed)
-    problem = Problem(objective, targets, 0 if classes is None else len(classes), job.score)
-    return _start_anchors(Bench(PromptLearner(backbone, recipe, prompt, caches), problem, classes, scaling), recipe)
+    shape, seed = caches["train"].shape, recipe.loop.seed
+    prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
+    seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
+    problem = Problem(objective, seen, len(targets.names), _in_unit(job.score, targets))
+    return _start_anchors(Bench(PromptLearner(backbone, recipe, prompt, caches), problem, targets), recipe)
+
+
+def _in_unit(score: Score, targets: Targets) -> Score:
+    """Numbers are trained standardised, but their errors are told in their own unit."""
+    if targets.classes is not None:
+        return score
+    mean, scale = targets.scaling.mean, targets.scaling.scale
+    return lambda scores, y: score(scores * scale + mean, y * scale + mean)
 
 
 def _start_anchors(bench: Bench, recipe: TrainRecipe) -> Bench:
@@ -223,7 +213,7 @@ def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
 
 def _word_ids(bench: Bench, words: tuple[str, ...]) -> list[int]:
     """The first token of each label word, with the space before it that running text has."""
-    names = bench.classes.names if bench.classes else ()
+    names = bench.targets.names
     if len(words) != len(names):
         raise OptionError(
             "one label word per class is needed", got=len(words), expected=f"{len(names)}: {', '.join(names)}"
@@ -241,8 +231,9 @@ def _finish(bench: Bench, loop: Loop, fitted: Fitted, recipe: TrainRecipe) -> Pr
     prompt = SoftPrompt(best["tokens"], best.get("steer"))
     anchors = loop.anchors(best)
     shape = bench.learner.caches["train"].shape
-    model = PromptModel(bench.learner.backbone, shape, recipe, prompt, anchors, bench.classes, bench.scaling)
-    if bench.classes is None:
+    classes, scaling = bench.targets.classes, bench.targets.scaling
+    model = PromptModel(bench.learner.backbone, shape, recipe, prompt, anchors, classes, scaling)
+    if classes is None:
         return model
     bench.learner.prompt = prompt
     scores = model.scores(evaluate(bench.learner, "validation").cpu().numpy())
@@ -258,47 +249,3 @@ def _notes(caches: dict[str, TextCache]) -> tuple[str, ...]:
     cache = caches["train"]
     notes.append(f"text cache: {cache.place}, {cache.nbytes / 2**20:.0f} MiB for the training texts")
     return tuple(notes)
-
-
-@dataclass
-class _Counter:
-    """Turns "so many more" into a report with a total."""
-
-    report: Report
-    stage: str
-    total: int
-    done: int = 0
-
-    def __call__(self, more: int) -> None:
-        self.done += more
-        self.report(self.stage, self.done, self.total, "")
-
-
-class _Watcher:
-    """Writes the trajectory and reports progress."""
-
-    def __init__(self, bench: Bench, job: Job) -> None:
-        self.bench, self.recipe, self.report = bench, job.recipe, job.report
-        place = None if job.folder is None else job.folder / "trajectory"
-        self.recorder = Recorder(place, len(job.train), len(job.validation), job.recipe.loop.seed)
-
-    def on_step(self, done: int, total: int, loss: float) -> None:
-        self.report("training", done, total, f"loss {loss:.3f}")
-
-    def on_rows(self, _epoch: int, rows: np.ndarray, own: np.ndarray) -> None:
-        self.recorder.rows(rows, own)
-
-    def on_save(self) -> None:
-        self.recorder.keep_own()
-
-    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
-        if self.recorder.folder is None:
-            return
-        z = evaluate(self.bench.learner, "validation", self.recorder.frame_rows)
-        problem = self.bench.problem
-        scores = problem.objective.scores(z, anchors, self.recipe.objective)
-        predicted = scores.argmax(1) if problem.classes else scores[:, 0]
-        self.recorder.frame(step, title, z.cpu().numpy(), predicted.cpu().numpy(), anchors)
-
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
-        self.recorder.epoch(epoch, outputs, scores)

@@ -7,7 +7,7 @@ classes, temperature, and the name, revision and weights hash of the model it be
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_same, describe, read_notes
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_has, check_same, describe, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape, token_batches
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
@@ -49,7 +49,7 @@ class PromptModel:
     prompt: SoftPrompt
     anchors: Anchors
     classes: Classes | None  # None: numbers are predicted
-    scaling: Scaling = Scaling()
+    scaling: Scaling = field(default_factory=Scaling)
     temperature: float = 1.0
 
     @property
@@ -142,15 +142,16 @@ def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto")
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the model found has other weights than the one that the prompt was trained on.
     """
-    notes = read_notes(folder)
+    notes = read_notes(folder, "prompt")
+    check_has(notes, ("recipe", "scaling", "temperature"), folder / NOTES)
     recipe = recipes.from_dict(TrainRecipe, _tuples(notes["recipe"]))
     wanted = replace(recipe.backbone, model=model or recipe.backbone.model, device=device)
     objective = OBJECTIVES[recipe.objective.loss]
     backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
     check_same(backbone, notes["base_model"], folder)
-    tensors = {
-        name: torch.from_numpy(array).to(backbone.device) for name, array in read_tensors(folder / TENSORS)[0].items()
-    }
+    arrays, _ = read_tensors(folder / TENSORS)
+    check_has(arrays, ("prompt.tokens",), folder / TENSORS)
+    tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
     return PromptModel(
         backbone,

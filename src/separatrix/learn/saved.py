@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,8 +41,15 @@ class Answer:
 class Predictor(Protocol):
     """A trained model in use."""
 
-    backbone: Backbone
-    classes: Classes | None
+    @property
+    def backbone(self) -> Backbone:
+        """The frozen model."""
+        ...
+
+    @property
+    def classes(self) -> Classes | None:
+        """The classes; None where numbers are predicted."""
+        ...
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
         """Labels, probabilities and distances of texts."""
@@ -59,23 +66,34 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     return {"name": source.name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
-def read_notes(folder: Path) -> dict[str, Any]:
-    """The notes of a saved model.
+def read_notes(folder: Path, kind: str | None = None) -> dict[str, Any]:
+    """The notes of a saved model, of one kind ("prompt", "probe") or of any.
 
     Raises:
-        StoreError: there is no model in the folder, or a newer version wrote it.
+        StoreError: no model in the folder, one of another kind, damaged, or written by a newer version.
     """
-    if not (folder / NOTES).is_file():
+    path = folder / NOTES
+    if not path.is_file():
         raise StoreError(f"{folder} holds no trained model", expected=f"{NOTES} and {TENSORS}", hint="train one first")
-    notes = read_json(folder / NOTES)
-    if notes.get("format", 0) > FORMAT:
+    notes = read_json(path)
+    check_has(notes if isinstance(notes, dict) else {}, ("format", "kind", "classes", "base_model"), path)
+    if notes["format"] > FORMAT:
         raise StoreError(
-            f"{folder / NOTES} was written by a newer version",
-            got=f"format {notes.get('format')}",
+            f"{path} was written by a newer version",
+            got=f"format {notes['format']}",
             expected=f"format {FORMAT} or older",
             hint="update separatrix",
         )
+    if kind is not None and notes["kind"] != kind:
+        raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
     return notes
+
+
+def check_has(held: Container[str], names: Iterable[str], path: Path) -> None:
+    """Raise a `StoreError` unless a file holds these entries."""
+    missing = [name for name in names if name not in held]
+    if missing:
+        raise StoreError(f"{path} is damaged ({missing[0]} is missing)", hint="train again with --overwrite")
 
 
 def check_same(backbone: Backbone, base: dict[str, Any], folder: Path) -> None:

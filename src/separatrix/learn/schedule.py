@@ -27,10 +27,9 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
     for start in range(0, len(order), size * POOL):
         pool = order[start : start + size * POOL]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        cuts = list(range(size, len(pool), size))
-        if len(cuts) > 0 and len(pool) - cuts[-1] == 1 and size > 1:
-            cuts.pop()
-        made += np.split(pool, cuts)
+        made += np.split(pool, range(size, len(pool), size))
+        if len(made[-1]) == 1 < size and len(made) > 1:
+            made[-2:] = [np.concatenate(made[-2:])]
     return [made[place] for place in generator.permutation(len(made))]
 
 

@@ -80,8 +80,7 @@ class State:
             kept = {key: groups[f"adam/{key}"][name] for key in ADAM if name in groups.get(f"adam/{key}", {})}
             if kept:
                 self.optimiser.state[tensor] = {
-                    key: torch.from_numpy(value.copy()).to("cpu" if key == "step" else tensor.device)
-                    for key, value in kept.items()
+                    key: torch.from_numpy(value.copy()).to(tensor.device) for key, value in kept.items()
                 }
         device = next(iter(self.tensors.values())).device
         self.best = {name: torch.from_numpy(array).to(device) for name, array in groups.get("best", {}).items()}

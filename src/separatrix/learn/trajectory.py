@@ -3,7 +3,7 @@
 On disk, one small file per event, each written whole under a name that depends only on the step, so a resumed training
 writes the same bytes again:
 
-- `frame-<step>.safetensors`: outputs of a fixed, seeded subsample of validation rows (frames at most 200), centroids,
+- `frame-<step>.safetensors`: outputs of a fixed, seeded subsample of validation rows (at most 121 frames), centroids,
   predicted classes;
 - `epoch-<n>.safetensors`: validation outputs (a fixed subsample) and scores of all validation rows, and, for every
   training row, the probability of its own class when it was last trained on.
@@ -26,6 +26,7 @@ FRAME_ROWS = 300
 EPOCH_ROWS = 2000
 WIDEST = 4096
 NARROWED = 256
+HALF_MAX = float(np.finfo(np.float16).max)
 
 
 def subsample(rows: int, limit: int, seed: int) -> np.ndarray:
@@ -105,7 +106,7 @@ class Recorder:
         if width > WIDEST:
             matrix = np.random.default_rng([self.seed, width]).standard_normal((width, NARROWED), dtype=np.float32)
             values = values @ (matrix / np.sqrt(NARROWED))
-        return values.astype(np.float16)
+        return values.clip(-HALF_MAX, HALF_MAX).astype(np.float16)
 
 
 def read_frames(folder: Path) -> list[Frame]:
@@ -120,7 +121,10 @@ def read_frames(folder: Path) -> list[Frame]:
 
 
 def read_dynamics(folder: Path) -> np.ndarray:
-    """Probability of the own class of every training row after each epoch, (epochs, train rows)."""
+    """Probability of the own class of every training row when an epoch trained on it, (epochs, train rows).
+
+    NaN where no class has an anchor within an epoch (cosine, distance), and for numbers.
+    """
     paths = sorted(folder.glob("epoch-*.safetensors"))
     return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)
 

@@ -7,15 +7,16 @@ from outside: `tokenize`, `embed`, `run`, `logits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from separatrix.errors import DataError, ModelError
+from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.models import attention
 from separatrix.models.source import Source, resolve
 from separatrix.recipe import ModelRecipe
@@ -84,17 +85,29 @@ class Backbone:
 
         Raises:
             ModelError: the prompt leaves no room for text.
+            OptionError: `max_length` leaves no room for text.
             DataError: a text without a single token.
         """
-        room = self.recipe.max_length if self.longest is None else min(self.recipe.max_length, self.longest - reserve)
-        if room < 3:
-            raise ModelError(f"{reserve} prompt tokens leave no room for text", expected=f"at most {self.longest}")
+        if not len(texts):
+            return Tokens((), 0)
+        room = self._room(reserve)
         encoded = self.tokenizer(list(texts), truncation=True, max_length=room, verbose=False)["input_ids"]
         cut = self._count_cut(texts, encoded, room)
-        for row, ids in enumerate(encoded):
-            if not ids:
-                raise DataError(f"row {row}: the tokenizer finds no token in {texts[row]!r}", hint="remove the row")
+        if (row := next((row for row, ids in enumerate(encoded) if not ids), None)) is not None:
+            raise DataError(f"row {row}: the tokenizer finds no token in {texts[row]!r}", hint="remove the row")
         return Tokens(tuple(tuple(ids) for ids in encoded), cut)
+
+    def _room(self, reserve: int) -> int:
+        """Tokens that a text may have beside `reserve` prompt tokens."""
+        least = self.tokenizer.num_special_tokens_to_add() + 1
+        if self.longest is not None and self.longest - reserve < least:
+            most = max(0, self.longest - least)
+            raise ModelError(f"{reserve} prompt tokens leave no room for text", expected=f"at most {most}")
+        if self.recipe.max_length < least:
+            raise OptionError(
+                "--max-length leaves no room for text", got=self.recipe.max_length, expected=f"{least} or more"
+            )
+        return self.recipe.max_length if self.longest is None else min(self.recipe.max_length, self.longest - reserve)
 
     def _count_cut(self, texts: Sequence[str], encoded: list[list[int]], room: int) -> int:
         full = [row for row, ids in enumerate(encoded) if len(ids) >= room]
@@ -130,22 +143,28 @@ class Backbone:
         """
         if self.model is self.body:
             raise ModelError(f"model {self.source.name!r} has no language-model head", hint="use --readout hidden")
-        head = LM_HEADS.get(self.model.config.model_type)
-        return head(self.model, hidden) if head else self.model.get_output_embeddings()(hidden)
+        if head := LM_HEADS.get(self.model.config.model_type):
+            return head(self.model, hidden)
+        return getattr(self.model, "lm_head", self.model.get_output_embeddings())(hidden)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen."""
+        """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen.
+
+        A pooler is left out: it is never used, and random where the checkpoint lacks it.
+        """
         total = hashlib.sha256()
         for name, tensor in sorted(self.model.state_dict().items()):
+            if "pooler" in name:
+                continue
             total.update(name.encode())
             total.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
         return total.hexdigest()
 
 
-# Masked language models put layers between the hidden state and the output embedding; causal ones do not.
+# Masked language models put layers between the hidden state and the output embedding, under names of their own.
+# All others have `lm_head` or the bare embedding, and `_check_head` refuses those for which that is wrong.
 LM_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
     "bert": lambda model, hidden: model.cls(hidden),
-    "roberta": lambda model, hidden: model.lm_head(hidden),
     "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
     "distilbert": lambda model, hidden: model.vocab_projector(
         model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
@@ -171,40 +190,52 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
         logits: load the language-model head as well.
 
     Raises:
-        ModelError: unknown model, no safetensors, no trained head although `logits`, or no such device.
+        ModelError: unknown model, damaged or missing files, no usable head although `logits`, or no such device.
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
-
     device, source = pick_device(recipe.device), resolve(recipe)
-    trust = recipe.trust_remote_code
     try:
-        config = AutoConfig.from_pretrained(source.folder, trust_remote_code=trust)
-        causal = is_causal(config)
-        kind = AutoModel if not logits else AutoModelForCausalLM if causal else AutoModelForMaskedLM
-        attention.register()
-        with _quietly():
-            model, report = kind.from_pretrained(
-                source.folder,
-                config=config,
-                attn_implementation=attention.NAME,
-                dtype=DTYPES[recipe.dtype],
-                use_safetensors=True,
-                trust_remote_code=trust,
-                output_loading_info=True,
-            )
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=trust)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"model {source.name!r} cannot be loaded ({reason})") from error
-    _check_weights(source, report["missing_keys"], logits)
+        model, tokenizer, report = _read(source, recipe, logits)
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files surface as almost any type
+        raise ModelError(f"model {source.name!r} cannot be loaded ({shorten(str(error), 200)})") from error
+    _check_weights(source, report, logits)
+    _check_tokenizer(source, tokenizer)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return Backbone(model.to(device).eval().requires_grad_(False), tokenizer, recipe, source, causal, device)
+    model = model.to(device).eval().requires_grad_(False)
+    backbone = Backbone(model, tokenizer, recipe, source, is_causal(model.config), device)
+    if logits:
+        _check_head(backbone)
+    return backbone
+
+
+def _read(source: Source, recipe: ModelRecipe, logits: bool) -> tuple[Any, Any, Mapping[str, Any]]:
+    """Model, tokenizer, and which weights were missing or of another shape."""
+    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
+    head = AutoModelForCausalLM if is_causal(config) else AutoModelForMaskedLM
+    attention.register()
+    # What a checkpoint lacks is drawn at random: not from the caller's random state.
+    with _quietly(), torch.random.fork_rng(devices=[]):
+        model, report = (head if logits else AutoModel).from_pretrained(
+            source.folder,
+            config=config,
+            attn_implementation=attention.NAME,
+            dtype=DTYPES[recipe.dtype],
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=recipe.trust_remote_code,
+            output_loading_info=True,
+        )
+    tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
+    return model, tokenizer, report
 
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Keep transformers' loading bar and its table of unused weights off the screen; `_check_weights` speaks instead."""
+    """Keep transformers' bar and its table of unused weights off the screen; `_check_weights` speaks instead."""
     from transformers.utils import logging
 
     level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -218,15 +249,41 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_weights(source: Source, missing: Sequence[str], logits: bool) -> None:
+def _check_weights(source: Source, report: Mapping[str, Any], logits: bool) -> None:
     # A pooler on top of [CLS] is never used here, and many checkpoints lack it.
-    absent = [name for name in missing if "pooler" not in name]
+    absent = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if absent:
         what = "language-model head" if logits else "weights"
         raise ModelError(
             f"model {source.name!r} has no trained {what} ({absent[0]} is missing)",
             hint="use --readout hidden" if logits else "give a complete checkpoint",
         )
+    if other := sorted(report["mismatched_keys"]):
+        name, got, expected = other[0]
+        what = f"the weights of model {source.name!r} do not fit its config.json ({name})"
+        raise ModelError(what, got=tuple(got), expected=tuple(expected))
+
+
+def _check_tokenizer(source: Source, tokenizer: Any) -> None:
+    # Without its files transformers makes up an empty one, to which every word is unknown.
+    if len(tokenizer) <= len(tokenizer.all_special_ids):
+        raise ModelError(f"model {source.name!r} has no tokenizer", expected="tokenizer.json or a vocabulary beside it")
+
+
+@torch.no_grad()
+def _check_head(backbone: Backbone) -> None:
+    """Run one token and compare: heads that scale or cap their logits, or have other layers, are refused."""
+    ids = torch.zeros(1, 1, dtype=torch.long, device=backbone.device)
+    mask = torch.ones_like(ids)
+    hidden = backbone.run(ids=ids, positions=ids, mask=mask)[-1]
+    wanted = backbone.model(input_ids=ids, position_ids=ids + backbone.first_position, attention_mask=mask).logits
+    try:
+        near = torch.allclose(backbone.logits(hidden), wanted, rtol=1e-2, atol=1e-2 * float(wanted.abs().max()))
+    except RuntimeError:  # widths that do not fit
+        near = False
+    if not near:
+        kind = backbone.model.config.model_type
+        raise ModelError(f"the language-model head of {kind} models is not supported", hint="use --readout hidden")
 
 
 def is_causal(config: Any) -> bool:

@@ -120,7 +120,7 @@ class TextCache:
 
     @torch.no_grad()
     def _run(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; and its layer means."""
+        """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; its layer means."""
         ids, mask = pad_tokens([self.tokens.ids[row] for row in rows], self.backbone)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         with running(seen := Capture()):
@@ -136,17 +136,17 @@ class TextCache:
         for batch in token_batches(self.lengths, CAPTURE_TOKENS):
             block, vectors = self._run(batch)
             self.vectors[batch] = vectors.cpu().numpy()
-            if progress is not None:
-                progress(len(batch))
+            if not bool(torch.isfinite(block).all()):
+                raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
             if rows is not None:
                 self._keep(rows, batch, block.cpu())
+            if progress is not None:
+                progress(len(batch))
         if rows is not None:
             rows.seal()
         self.rows = rows
 
     def _keep(self, rows: RaggedRows, batch: np.ndarray, block: Tensor) -> None:
-        if not bool(torch.isfinite(block).all()):
-            raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
         block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
         values = block.numpy().view(STORED[self.recipe.cache_dtype])
         for place, row in enumerate(batch):

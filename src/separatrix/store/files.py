@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,16 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written ({error.strerror})", hint="free some space or choose another --out")
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        what = f"{path} cannot be written ({error.strerror})"
+        raise StoreError(what, hint="free some space or choose another --out") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[str, Any] | None = None) -> None:
     """Named arrays and a JSON note in one safetensors file."""
     meta = {"note": json.dumps(note, sort_keys=True)} if note is not None else None
-    write_bytes(path, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}, meta))
+    write_bytes(path, save({name: np.asarray(array, order="C") for name, array in tensors.items()}, meta))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -75,7 +78,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise StoreError(f"{path} is damaged ({error})") from error
 
 
@@ -86,7 +89,14 @@ def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of `write_lines`."""
-    if not path.is_file():
-        raise StoreError(f"{path} does not exist")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """The objects of `write_lines`.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        raise StoreError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise StoreError(f"{path} is damaged ({error})") from error

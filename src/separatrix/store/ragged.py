@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,19 +48,32 @@ class RaggedRows:
         if path is None:
             rows.block = np.empty((int(starts[-1]), *shape), dtype)
             return rows
-        path.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(path.parent).free
-        if free < rows.nbytes:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows._check_room(shutil.disk_usage(path.parent).free)
+            with rows.part.open("wb") as stream:
+                stream.truncate(rows.nbytes)
+        except OSError as error:
+            raise rows._refused(error) from error
+        return rows
+
+    def _check_room(self, free: int) -> None:
+        if free < self.nbytes:
             raise StoreError(
-                f"no room for the text cache in {path.parent}",
+                f"no room for the text cache in {self.part.parent}",
                 got=f"{free / 2**30:.2f} GiB free",
-                expected=f"{rows.nbytes / 2**30:.2f} GiB",
+                expected=f"{self.nbytes / 2**30:.2f} GiB",
                 hint="free some space, or type --cache off",
             )
-        rows.part.unlink(missing_ok=True)
-        with rows.part.open("wb") as stream:
-            stream.truncate(rows.nbytes)
-        return rows
+
+    def _refused(self, error: OSError) -> StoreError:
+        """The system's refusal in one sentence; what was begun is deleted."""
+        with suppress(OSError):
+            self.part.unlink(missing_ok=True)
+        return StoreError(
+            f"the text cache cannot be written to {self.part} ({error.strerror})",
+            hint="free some space, or type --cache off",
+        )
 
     @property
     def part(self) -> Path:
@@ -82,19 +96,24 @@ class RaggedRows:
         if self.block is not None:
             self.block[self.starts[row] : self.starts[row + 1]] = values
             return
-        data = np.ascontiguousarray(values, self.dtype)
+        data = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        place = int(self.starts[row]) * self.item_bytes
         try:
             with self.part.open("r+b", buffering=0) as stream:
-                os.pwrite(stream.fileno(), data.tobytes(), int(self.starts[row]) * self.item_bytes)
+                while data:  # a disk that is nearly full takes a part without complaint
+                    done = os.pwrite(stream.fileno(), data, place)
+                    data, place = data[done:], place + done
         except OSError as error:
-            self.part.unlink(missing_ok=True)
-            raise StoreError(f"the text cache cannot be written to {self.part} ({error.strerror})") from error
+            raise self._refused(error) from error
 
     def seal(self) -> None:
         """All rows are written: give the file its name and map it."""
         if self.path is None:
             return
         os.replace(self.part, self.path)
+        if self.nbytes == 0:  # nothing to map
+            self.block = np.empty((0, *self.shape), self.dtype)
+            return
         with self.path.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         self.block = np.frombuffer(self._map, self.dtype).reshape(-1, *self.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,8 @@ ENDINGS = (".parquet", ".csv", ".jsonl")
 def check_ending(path: Path) -> str:
     """The ending of a table's name, or an `OptionError` that lists those that can be written."""
     if path.suffix not in ENDINGS:
-        raise OptionError(f"{path} cannot be written as a table", got=path.suffix or "no ending", expected=", ".join(ENDINGS))
+        got = path.suffix or "no ending"
+        raise OptionError(f"{path} cannot be written as a table", got=got, expected=", ".join(ENDINGS))
     return path.suffix
 
 
@@ -27,12 +29,25 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     elif ending == ".csv":
         data = frame.to_csv(index=False).encode()
     else:
-        data = frame.to_json(orient="records", lines=True, force_ascii=False).encode()
+        data = _json_lines(frame).encode()
     write_bytes(path, data)
 
 
+def _json_lines(frame: pd.DataFrame) -> str:
+    # pandas' own writer keeps ten decimals: a small probability would become 0.
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
+
+
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table that `write_table` wrote."""
+    """Read a Parquet table that `write_table` wrote.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
     if not path.is_file():
         raise StoreError(f"{path} does not exist")
-    return pd.read_parquet(path)
+    try:
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:  # Arrow's own errors are ValueErrors
+        raise StoreError(f"{path} is damaged ({error})") from error

@@ -26,8 +26,6 @@ def load_model(folder: Path, *, model: str | None = None, device: str = "auto") 
     return LOADERS[read_notes(folder)["kind"]](folder, model=model, device=device)
 
 
-def predict_texts(
-    model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None
-) -> pd.DataFrame:
+def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids."""
     return predictions(texts, model.classes, model.answer(texts.text, progress))

@@ -13,6 +13,7 @@ The directory of a run holds
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -22,18 +23,20 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError
+from separatrix.errors import StoreError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.probed import ProbeModel
-from separatrix.learn.prompt import Job, Report, TrainedPrompt, silent, train_prompt
+from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
 from separatrix.learn.saved import Answer, Predictor, describe
+from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trajectory import read_epoch_scores
+from separatrix.learn.watch import Counter, Report, silent
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import TrainRecipe
-from separatrix.store.files import write_json, write_lines
+from separatrix.store.files import read_json, write_json, write_lines
 from separatrix.store.table import write_table
 from separatrix.study.baselines import Part, fit_baselines
 from separatrix.study.folder import METRICS, RECIPE, RESULT
@@ -70,18 +73,23 @@ def train_run(order: Order) -> Finished:
     """
     begun = monotonic()
     warnings = list(check_labels(order.splits.train)) if _classifies(order) else []
-    targets, yardstick = _targets(order)
+    targets = encode(order.splits.parts, OBJECTIVES[order.recipe.objective.loss].task)
+    yardstick = Yardstick.of(targets.values["train"], targets.names, order.recipe.loop.seed)
     if order.folder is not None:
-        write_json(order.folder / RECIPE, {"method": order.method, **recipes.to_dict(order.recipe)})
-    trained, model, vectors = TRAINERS[order.method](order, yardstick)
+        _write_recipe(order, order.folder)
+    trained, model, vectors = TRAINERS[order.method](order, targets, yardstick)
     answers = {part: _answer(order, model, part) for part in order.splits.parts if part != "train"}
-    parts = {part: Part(answers[part].vectors if part in answers else vectors, targets[part]) for part in targets}
+    parts = {
+        part: Part(answers[part].vectors if part in answers else vectors, values)
+        for part, values in targets.values.items()
+    }
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
     history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / "trajectory")
-    scores = {part: _figures(model, answer, targets[part], yardstick) for part, answer in answers.items()}
+    scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
     for part, answer in answers.items():
         past = history[:-1] if part == "validation" else []
-        warnings += [f"{part}: {line}" for line in yardstick.findings(_plain(model, answer), targets[part], past)]
+        found = yardstick.findings(_plain(model, answer), parts[part].targets, past)
+        warnings += [f"{part}: {line}" for line in found]
     result = {
         "method": order.method,
         "model": describe(model.backbone),
@@ -101,53 +109,68 @@ def train_run(order: Order) -> Finished:
     return Finished(model, result)
 
 
+def describe_texts(splits: Splits) -> dict[str, Any]:
+    """Where the texts of each part came from, how many they are, and a digest of texts and labels."""
+    return {
+        part: {
+            "source": texts.source,
+            "rows": len(texts),
+            "digest": recipes.digest(list(texts.text), [] if texts.label is None else texts.label.tolist()),
+        }
+        for part, texts in splits.parts.items()
+    }
+
+
+def is_run_of(folder: Path, splits: Splits) -> bool:
+    """Whether a folder holds a run, finished or not, on these very texts."""
+    path = folder / RECIPE
+    return path.is_file() and read_json(path).get("data") == describe_texts(splits)
+
+
+def _write_recipe(order: Order, folder: Path) -> None:
+    """Write what was asked for; what was begun with other options or texts is not gone on with."""
+    asked = {"method": order.method, **recipes.to_dict(order.recipe), "data": describe_texts(order.splits)}
+    path = folder / RECIPE
+    begun = read_json(path) if path.is_file() else None
+    if begun is not None and recipes.canonical(begun) != recipes.canonical(asked):
+        raise StoreError(
+            f"{folder} was begun with other options or other texts",
+            got=_difference(begun, json.loads(recipes.canonical(asked))),
+            hint="type the earlier ones, --overwrite, or choose another --out",
+        )
+    write_json(path, asked)
+
+
+def _difference(begun: Any, asked: Any, name: str = "") -> str:
+    """The first option that differs, as "name new instead of old"."""
+    if not (isinstance(begun, dict) and isinstance(asked, dict)):
+        return f"{name} {asked} instead of {begun}"
+    key = next(key for key in sorted({*begun, *asked}) if begun.get(key) != asked.get(key))
+    return _difference(begun.get(key), asked.get(key), key)
+
+
 def _classifies(order: Order) -> bool:
     return OBJECTIVES[order.recipe.objective.loss].task == "classify"
 
 
-def _targets(order: Order) -> tuple[dict[str, np.ndarray], Yardstick]:
-    parts, seed = order.splits.parts, order.recipe.loop.seed
-    train = order.splits.train
-    if train.label is None:
-        raise DataError(f"{train.source}: training needs labels", hint="name their column with --label")
-    if not _classifies(order):
-        if any(texts.kind == "names" for texts in parts.values()):
-            raise DataError(
-                f"{train.source}: the loss mse needs numbers as labels", got="names", hint="use another --loss"
-            )
-        numbers = {part: np.asarray(texts.label, dtype=np.float64) for part, texts in parts.items()}
-        return numbers, Yardstick.of(numbers["train"], (), seed)
-    classes = Classes.of(train.label, source=train.source)
-    ids = {part: classes.encode(_labels(texts), source=texts.source) for part, texts in parts.items()}
-    return ids, Yardstick.of(ids["train"], classes.names, seed)
-
-
-def _labels(texts: Texts) -> np.ndarray:
-    if texts.label is None:
-        raise DataError(f"{texts.source}: evaluation needs labels", hint="name their column with --label")
-    return texts.label
-
-
-def _prompt(order: Order, yardstick: Yardstick) -> tuple[TrainedPrompt, Predictor, np.ndarray]:
+def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> tuple[TrainedPrompt, Predictor, np.ndarray]:
     splits = order.splits
     job = Job(splits.train, splits.validation, order.recipe, yardstick.quick, order.folder, order.report)
     trained = train_prompt(job)
     return trained, trained.model, trained.vectors["train"]
 
 
-def _probe(order: Order, yardstick: Yardstick) -> tuple[None, Predictor, np.ndarray]:
+def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> tuple[None, Predictor, np.ndarray]:
     backbone = load_backbone(order.recipe.backbone)
-    targets, _ = _targets(order)
     parts = {}
     for part, texts in (("train", order.splits.train), ("validation", order.splits.validation)):
-        order.report(f"texts ({part})", 0, len(texts), "")
-        parts[part] = Part(extract(backbone, texts.text).values, targets[part])
-    fitted = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
+        done = Counter(order.report, f"texts ({part})", len(texts))
+        parts[part] = Part(extract(backbone, texts.text, progress=done).values, targets.values[part])
+    train, held = parts["train"], parts["validation"]
+    fitted = fit_baselines(train, held, len(targets.names), yardstick.seed)
     probe = next(model for model in fitted.values() if isinstance(model, Probe))
-    classes = Classes.of(_labels(order.splits.train)) if yardstick.names else None
-    held = parts["validation"]
-    warmth = fit_temperature(probe.scores(held.vectors), held.targets) if classes else 1.0
-    return None, ProbeModel(backbone, probe, classes, warmth), parts["train"].vectors
+    warmth = fit_temperature(probe.scores(held.vectors), held.targets) if targets.classes else 1.0
+    return None, ProbeModel(backbone, probe, targets.classes, warmth), train.vectors
 
 
 TRAINERS = {"prompt": _prompt, "probe": _probe}
@@ -155,14 +178,7 @@ TRAINERS = {"prompt": _prompt, "probe": _probe}
 
 def _answer(order: Order, model: Predictor, part: str) -> Answer:
     texts = order.splits.parts[part]
-    done = 0
-
-    def progress(more: int) -> None:
-        nonlocal done
-        done += more
-        order.report(f"evaluation ({part})", done, len(texts), "")
-
-    return model.answer(texts.text, progress)
+    return model.answer(texts.text, Counter(order.report, f"evaluation ({part})", len(texts)))
 
 
 def _plain(model: Predictor, answer: Answer) -> np.ndarray:

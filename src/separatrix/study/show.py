@@ -18,8 +18,8 @@ from separatrix.store.table import read_table
 from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT
 from separatrix.view import Frames, animate, confusion, curves, save, scatter, write_data
 
-# Frames that fit the plane: the last one and some before it; the plane then holds for the whole run.
-PLANE_FRAMES = 8
+# The plane is that of the last frame and holds for the whole run: what moves in it has moved.
+PLANE_FRAMES = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,8 @@ def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
         return f"{len(outputs)} rows are too few to say how faithful the plane is"
     found = faithfulness(outputs, flat, seed=seed)
     return (
-        f"PCA plane fixed over the run; trustworthiness {found.trustworthiness:.2f}, k-NN overlap {found.knn_overlap:.2f} "
-        f"(k = {found.k}, {found.rows} rows, seed {found.seed})"
+        f"PCA plane fixed over the run; trustworthiness {found.trustworthiness:.2f}, "
+        f"k-NN overlap {found.knn_overlap:.2f} (k = {found.k}, {found.rows} rows, seed {found.seed})"
     )
 
 

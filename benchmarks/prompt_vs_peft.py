@@ -1,0 +1,272 @@
+"""A training step behind cached texts against a step of PEFT's prompt tuning, on a GPT-2 of small size.
+
+    python benchmarks/prompt_vs_peft.py [--json]              steps, share of a plain matrix product, whole training
+    python benchmarks/prompt_vs_peft.py --quality --data DIR  time to quality on trec coarse
+
+Random weights, batch 32, float32, no dropout, no padding, all cores. PEFT's side is sequence classification (the body,
+then a head of two columns on the last position): the least work that PEFT can do for a label; the vocabulary is never
+multiplied. Its whole text goes forward and backward; ours was run once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from benchmarks.parts.gpt2 import TINY, Size, random_labels, random_tokens, save_gpt2
+from benchmarks.parts.suffix import Material, train_suffix
+from studies.common import machine, markdown
+from studies.peft_side import load_quietly
+
+from separatrix import recipe as recipes
+from separatrix.learn.losses import OBJECTIVES, Anchors
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.cache import build_cache
+from separatrix.models.suffix import read, run_prompt, start_prompt
+from separatrix.recipe import CacheRecipe, ModelRecipe, TrainRecipe
+
+HERE = Path(__file__).resolve().parent
+BATCH = 32
+CASES = ((64, 20, 3.5), (64, 5, 10.0), (256, 20, 20.0))  # text tokens, prompt tokens, target of the ratio
+WHOLE = (256, 20, 8.0)
+SHARE = 0.60
+EPOCHS = 5
+Step = Callable[[np.ndarray], None]  # one training step on these rows
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Text and prompt tokens of a case."""
+
+    text: int
+    prompt: int
+
+    def __str__(self) -> str:
+        return f"({self.text} text, {self.prompt} prompt)"
+
+
+def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step:
+    """Gather from the cache, prompt forward, `centroid_ce`, backward, AdamW on prompt and centroids."""
+    recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt)
+    cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"))
+    prompt = start_prompt(recipe.prompt, backbone, cache.shape)
+    centroids = torch.randn(2, size.width, generator=torch.Generator().manual_seed(0))
+    trained = [*prompt.named().values(), centroids]
+    optimiser = torch.optim.AdamW([tensor.requires_grad_() for tensor in trained], lr=1e-3, fused=True)
+    labels, loss = torch.from_numpy(random_labels(rows)), OBJECTIVES["centroid_ce"].loss
+
+    def step(batch: np.ndarray) -> None:
+        z = read(run_prompt(prompt, cache.batch(batch), backbone), recipe.prompt, backbone)
+        value = loss(z, labels[torch.from_numpy(batch)], Anchors(centroids), recipe.objective).total
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+
+    return step
+
+
+def peft_step(folder: Path, shape: Shape, size: Size, rows: int) -> Step:
+    """Prompt and text forward, cross-entropy of the head on the last position, backward, AdamW on prompt and head."""
+    from peft import PromptTuningConfig
+    from transformers import GPT2ForSequenceClassification
+
+    config = PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=shape.prompt, prompt_tuning_init="SAMPLE_VOCAB")
+    model = load_quietly(GPT2ForSequenceClassification, folder, config, num_labels=2).eval()
+    for name, tensor in model.named_parameters():
+        tensor.requires_grad_("prompt_encoder" in name or "score" in name)
+    trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=1e-3, fused=True)
+    ids = torch.tensor(random_tokens(rows, shape.text, size).ids)  # (rows, text)
+    labels = torch.from_numpy(random_labels(rows))
+
+    def step(batch: np.ndarray) -> None:
+        picked = torch.from_numpy(batch)
+        logits = model(input_ids=ids[picked], attention_mask=torch.ones_like(ids[picked])).logits
+        value = torch.nn.functional.cross_entropy(logits, labels[picked])
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+
+    return step
+
+
+def step_flop(shape: Shape, size: Size) -> float:
+    """Floating-point operations that a suffix step needs: nothing is counted that a better program could leave out.
+
+    Matrix products: 2 per parameter and prompt token, forward and again backward (towards the activations only; the
+    weights are frozen). Attention: forward q k and p v; backward towards p and q over text and prompt, towards k and v
+    over the prompt alone.
+    """
+    rows, prompt, seen = BATCH, shape.prompt, shape.text + shape.prompt
+    products = 2 * 2 * size.block_parameters * rows * prompt
+    attention = 2 * size.layers * rows * prompt * size.width * (4 * seen + 2 * prompt)
+    return float(products + attention)
+
+
+def product_rate(side: int, repeats: int = 5) -> float:
+    """FLOP per second of a plain matrix product, side x side, float32: the best of several."""
+    a, b = torch.randn(side, side), torch.randn(side, side)
+    return 2.0 * side**3 / min(seconds(lambda: torch.matmul(a, b)) for _ in range(repeats))
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Seconds that a call takes."""
+    begun = perf_counter()
+    work()
+    return perf_counter() - begun
+
+
+def compare_steps(folder: Path, backbone: Backbone, size: Size, repeats: int) -> list[dict[str, Any]]:
+    """Median seconds of a step of each side, measured in turn after a step to warm up; and the matrix product."""
+    found = []
+    for text, prompt, target in CASES:
+        shape = Shape(text, prompt)
+        print(f"steps {shape}", file=sys.stderr, flush=True)
+        sides = {
+            "suffix": suffix_step(backbone, shape, size, 2 * BATCH),
+            "peft": peft_step(folder, shape, size, 2 * BATCH),
+        }
+        times: dict[str, list[float]] = {name: [] for name in sides}
+        rates = []
+        for place in range(repeats + 1):
+            rows = np.arange(BATCH) + BATCH * (place % 2)
+            for name, step in sides.items():
+                times[name].append(seconds(lambda step=step, rows=rows: step(rows)))  # type: ignore[misc]
+            rates.append(product_rate(min(2048, 32 * size.width // 12)))
+        ours, theirs = median(times["suffix"][1:]), median(times["peft"][1:])
+        rate, product = step_flop(shape, size) / ours, median(rates)
+        line = {"case": f"step {shape}", "peft": theirs, "ours": ours, "ratio": theirs / ours, "target": target}
+        found.append(line | {"shape": str(shape), "rate": rate, "product": product, "share": rate / product})
+    return found
+
+
+def compare_whole(
+    folder: Path, backbone: Backbone, size: Size, rows: int, step_seconds: float | None
+) -> dict[str, Any]:
+    """Five epochs on both sides, ours with building the cache; PEFT's from one step's seconds if these are given."""
+    shape = Shape(*WHOLE[:2])
+    print(f"whole training {shape}, {rows} rows", file=sys.stderr, flush=True)
+    labels = random_labels(rows)
+    tokens = {"train": random_tokens(rows, shape.text, size), "validation": random_tokens(2, shape.text, size, seed=1)}
+    recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt, epochs=EPOCHS, batch_size=BATCH, memory_gib=8.0)
+    material = Material(tokens, {"train": labels, "validation": np.array([0, 1])}, 2)
+    ours = train_suffix(backbone, material, recipe)
+    batches = [np.arange(rows)[place : place + BATCH] for place in range(0, rows, BATCH)] * EPOCHS
+    if step_seconds is None:
+        step = peft_step(folder, shape, size, rows)
+        theirs, note = seconds(lambda: [step(batch) for batch in batches]), ""
+    else:
+        theirs, note = step_seconds * sum(map(len, batches)) / BATCH, ", PEFT side extrapolated from its step"
+    return {
+        "case": f"whole training {shape}, {EPOCHS} epochs with the cache{note}",
+        "peft": theirs,
+        "ours": ours.seconds,
+        "ratio": theirs / ours.seconds,
+        "target": WHOLE[2],
+        "cache_seconds": ours.cache_seconds,
+    }
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Steps, shares and the whole training."""
+    size = TINY if options.tiny else Size()
+    with tempfile.TemporaryDirectory() as place:
+        folder = save_gpt2(size, Path(place) / "gpt2")
+        backbone = load_backbone(ModelRecipe(model=str(folder), device="cpu"))
+        steps = compare_steps(folder, backbone, size, options.repeats)
+        one = next(line["peft"] for line in steps if line["shape"] == str(Shape(*WHOLE[:2])))
+        whole = compare_whole(folder, backbone, size, options.rows, one if options.extrapolate else None)
+    lines = [*steps, whole]
+    ratios = {line["case"]: line["ratio"] for line in lines}
+    targets = {line["case"]: line["target"] for line in lines}
+    ratios |= {f"share of a plain matrix product {line['shape']}": line["share"] for line in steps}
+    targets |= {f"share of a plain matrix product {line['shape']}": SHARE for line in steps}
+    return {"ratios": ratios, "targets": targets, "measured": lines}
+
+
+def show(found: dict[str, Any]) -> str:
+    """The tables as text."""
+    parts = []
+    if found.get("measured"):
+        lines = found["measured"]
+        named = {"peft": "PEFT, s", "ours": "ours, s", "ratio": "ratio", "target": "target"}
+        parts.append(
+            markdown([{"case": x["case"]} | {text: f"{x[name]:.4g}" for name, text in named.items()} for x in lines])
+        )
+        shares = [line for line in lines if "share" in line]
+        parts.append(
+            markdown(
+                [
+                    {
+                        "our step": line["shape"],
+                        "GFLOP/s": f"{line['rate'] / 1e9:.1f}",
+                        "plain matrix product, GFLOP/s": f"{line['product'] / 1e9:.1f}",
+                        "share": f"{line['share']:.2f}",
+                        "target": f"{SHARE:.2f}",
+                    }
+                    for line in shares
+                ]
+            )
+        )
+        parts.append(f"Building the cache of the whole training: {lines[-1]['cache_seconds']:.1f} s of ours.")
+    parts += found.get("said", [])
+    info = found["machine"]
+    parts.append(f"{info['cpu']}, {info['cores']} cores, {info['threads']} threads, torch {info['versions']['torch']}")
+    return "\n\n".join(parts)
+
+
+def quality(options: argparse.Namespace) -> dict[str, Any]:
+    """Time to quality, or a sentence where there is no data."""
+    from benchmarks.parts.quality import CASE, TARGET, time_to_quality
+
+    if options.data is None or not (options.data / "trec").is_dir():
+        return {
+            "ratios": {},
+            "targets": {},
+            "said": ["Time to quality is skipped: --data needs a folder with trec in it."],
+        }
+    ratio, table = time_to_quality(options.data, options.lines, epochs=options.epochs, rows=options.quality_rows)
+    verdict = "our side never passes PEFT's best" if ratio is None else f"ratio {ratio:.1f}, target {TARGET:.0f}"
+    return {"ratios": {CASE: ratio}, "targets": {CASE: TARGET}, "said": [table, f"{CASE}: {verdict}"]}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--repeats", type=int, default=3, help="timed steps of each side and case (default 3)")
+    parser.add_argument("--rows", type=int, default=96, help="training rows of the whole training (default 96)")
+    parser.add_argument(
+        "--extrapolate", action="store_true", help="PEFT's whole training from its step; the case says so"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=machine(0)["cores"], help="threads of torch (default: all cores)"
+    )
+    parser.add_argument("--quality", action="store_true", help="only the time to quality on trec coarse")
+    parser.add_argument("--data", type=Path, help="for --quality: folder with trec/train.parquet and trec/test.parquet")
+    parser.add_argument("--lines", type=Path, default=HERE / "results" / "time_to_quality.jsonl", help="its runs")
+    parser.add_argument("--epochs", type=int, default=10, help="for --quality (default 10)")
+    parser.add_argument("--quality-rows", type=int, help="training rows, for a trial of the script")
+    parser.add_argument("--tiny", action="store_true", help="a toy model, for a trial of the script: measures nothing")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    found = quality(options) if options.quality else measure(options)
+    found["machine"] = machine(options.threads)
+    print(json.dumps(found, indent=1) if options.json else show(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

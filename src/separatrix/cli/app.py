@@ -1,0 +1,75 @@
+"""The command `separatrix`: parse the words, run one command, turn errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from cyclopts import App
+
+from separatrix.cli.mistakes import DONE, FAILED, mendable, tell
+
+HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
+# Name -> summary, in the order in which a newcomer meets them. A further command is one line here and one function
+# of that name in `commands`, whose docstring is the rest of its help.
+COMMANDS = {
+    "demo": "Train on the shipped questions, print the scores and where the report is.",
+    "train": "Train on labelled texts, score validation and test, write a run with its report.",
+    "predict": "Label new texts with a trained run.",
+    "report": "Write the report of a run once more; nothing is trained.",
+}
+
+Command = Callable[..., None]
+
+
+def build(words: Sequence[str]) -> App:
+    """The parser for these words; the commands themselves are imported only if one of them is called."""
+    app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
+    called = bool(words) and words[0] in COMMANDS
+    for place, (name, summary) in enumerate(COMMANDS.items()):
+        command = _find(name) if called else _nothing
+        details = inspect.getdoc(command) if called else ""
+        app.command(command, name=name, sort_key=place, help=f"{summary}\n\n{details}".strip())
+    return app
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the words after `separatrix`; those of this process if absent.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 the user's mistake, 130 stopped.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
+        with mendable():
+            command(*bound.args, **bound.kwargs)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`| head`) has gone; python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (Exception, KeyboardInterrupt) as error:
+        return tell(error, words)
+    return DONE
+
+
+def _find(name: str) -> Command:
+    from separatrix.cli import commands
+
+    return getattr(commands, name)
+
+
+def _nothing() -> None:
+    """Stands for a command in the list of commands."""
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("separatrix")

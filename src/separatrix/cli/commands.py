@@ -1,0 +1,211 @@
+"""The four commands; their docstrings are the help behind the summaries in `app`.
+
+What loads torch is imported inside them, so that `--help` and mistyped options answer at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from separatrix import recipe as recipes
+from separatrix.cli import options as opts
+from separatrix.cli.flags import Said, takes
+from separatrix.cli.mistakes import mendable
+from separatrix.cli.progress import Teller
+from separatrix.cli.results import print_json, print_lines, print_scores, print_table
+from separatrix.errors import OptionError, StoreError
+from separatrix.recipe import ModelRecipe, TrainRecipe, flag, option_names
+from separatrix.texts import Splits, load_demo, load_splits, load_texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from separatrix.study.run import Order
+
+DataArgument = Annotated[
+    str,
+    Parameter(
+        name="DATA", help="a csv, tsv, jsonl or parquet file, a folder of parts or of class folders, or a hub name"
+    ),
+]
+RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]
+RunsArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote (one, for now)")]
+
+HEAD = 5  # answers that `predict` shows
+
+
+@takes(opts.DemoOptions, ModelRecipe, recipes.LoopRecipe, opts.Speech, only=("model", "device", "epochs", "seed"))
+def demo(said: Said) -> None:
+    """A second demo replaces the first one; nothing else is ever replaced.
+
+    For example:
+        separatrix demo
+        separatrix demo --epochs 3 --out runs/short
+    """
+    out, speech = said.make(opts.DemoOptions).out, said.make(opts.Speech)
+    recipe, splits = said.recipe(), load_demo()
+    from separatrix.study.run import Order, is_run_of
+
+    again = is_run_of(out, splits)
+    if not again and out.is_dir() and any(out.iterdir()):
+        raise StoreError(f"{out} exists and holds no earlier demo", hint="choose another --out")
+    result = _run(Order(splits, recipe, folder=out), speech, overwrite=again)
+    _print_run(out, result, speech)
+
+
+@takes(opts.TrainOptions, opts.ColumnOptions, opts.SplitOptions, TrainRecipe, opts.Speech)
+def train(said: Said, data: DataArgument, /) -> None:
+    """The model stays frozen; a soft prompt behind the text or a linear probe learns.
+
+    For example:
+        separatrix train questions.csv --label kind --out runs/questions
+        separatrix train data/trec --label coarse --method probe --out runs/probe
+        separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
+    """
+    recipe, options, speech = said.recipe(), said.make(opts.TrainOptions), said.make(opts.Speech)
+    if options.method == "probe":
+        _check_probe(said, recipe)
+    splits = _read_splits(said, data, recipe)
+    from separatrix.study.run import Order
+
+    order = Order(splits, recipe, options.method, options.out)
+    result = _run(order, speech, overwrite=options.overwrite, resume=options.resume)
+    _print_run(options.out, result, speech)
+
+
+@takes(opts.PredictOptions, opts.Speech)
+def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
+    """An answer has a label, a probability and a distance to the centroid of each class.
+
+    For example:
+        separatrix predict runs/questions new.csv --out answers.csv
+        separatrix predict runs/questions new.jsonl --text body --out answers.parquet
+    """
+    options, speech = said.make(opts.PredictOptions), said.make(opts.Speech)
+    begun = monotonic()
+    from separatrix.store.table import check_ending, write_table
+
+    check_ending(options.out)
+    _check_free(options.out, overwrite=options.overwrite)
+    texts = load_texts(data, text=options.text, label=options.label)
+    from separatrix.learn.watch import Counter
+    from separatrix.study.predict import load_model
+    from separatrix.study.run import predictions
+
+    with Teller(quiet=speech.quiet) as teller:
+        model = load_model(run, model=options.model, device=options.device)
+        answer = model.answer(texts.text, Counter(teller, "prediction", len(texts)))
+        if answer.cut:
+            teller.warn(f"{answer.cut} of {len(texts)} texts were cut")
+    frame = predictions(texts, model.classes, answer)
+    write_table(options.out, frame)
+    if speech.json:
+        seconds = round(monotonic() - begun, 2)
+        print_json({"rows": len(frame), "out": str(options.out), "cut": answer.cut, "seconds": seconds})
+    else:
+        _print_answers(frame, options.out)
+
+
+@takes(opts.ReportOptions, opts.Speech)
+def report(said: Said, /, *runs: RunsArgument) -> None:
+    """A report is one HTML file that opens offline.
+
+    For example:
+        separatrix report runs/questions
+        separatrix report runs/questions --out questions.html
+    """
+    options, speech = said.make(opts.ReportOptions), said.make(opts.Speech)
+    if len(runs) != 1:
+        raise OptionError("report takes one run for now", got=len(runs), hint="call it once for each run")
+    if options.out is not None:
+        _check_free(options.out, overwrite=options.overwrite)
+    from separatrix.study.show import show_run
+
+    with Teller(quiet=speech.quiet) as teller:
+        teller.say("pictures and report")
+        written = show_run(runs[0], options.out)
+    found: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
+    print_json(found) if speech.json else print_lines(list(found.items()))
+
+
+def _read_splits(said: Said, data: str, recipe: TrainRecipe) -> Splits:
+    columns, splits = said.make(opts.ColumnOptions), said.make(opts.SplitOptions)
+    read = load_splits(
+        data,
+        text=columns.text,
+        label=columns.label,
+        group=columns.group,
+        validation=splits.validation,
+        test=splits.test,
+        seed=recipe.loop.seed,
+        # Numbers to predict are no classes whose shares could be kept.
+        by=splits.by or ("rows" if recipe.objective.loss == "mse" else "label"),
+    )
+    held_out = " ".join(note for note in read.notes if "held out" in note)
+    for part in ("validation", "test"):
+        if part in said and f"{part}: " not in held_out and getattr(splits, part):
+            raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
+    return read
+
+
+def _check_probe(said: Said, recipe: TrainRecipe) -> None:
+    """A probe has no prompt, no cache, no loop: options for these would be ignored in silence."""
+    used = {"seed", *option_names(recipe.backbone)}
+    if recipe.objective.loss == "mse":
+        used.add("loss")
+    for name in option_names(recipe):
+        if name in said and name not in used:
+            raise OptionError(f"{flag(name)} has no effect with --method probe", hint=f"leave {flag(name)} away")
+
+
+def _check_free(out: Path, *, overwrite: bool) -> None:
+    if out.is_dir():
+        raise StoreError(f"{out} is a folder", expected="a file", hint="choose another --out")
+    if out.exists() and not overwrite:
+        raise StoreError(f"{out} exists", hint="type --overwrite to replace it, or choose another --out")
+
+
+def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
+    """Train, write, report; what the guards say goes to stderr."""
+    from dataclasses import replace
+
+    from separatrix.study.folder import run_folder
+    from separatrix.study.run import train_run
+    from separatrix.study.show import show_run
+
+    assert order.folder is not None
+    with Teller(quiet=speech.quiet) as teller:
+        with run_folder(order.folder, overwrite=overwrite, resume=resume), mendable():
+            teller.say(f"model: {order.recipe.backbone.model}")
+            result = train_run(replace(order, report=teller)).result
+        teller.say("pictures and report")
+        show_run(order.folder)
+        for line in result["warnings"]:
+            teller.warn(line)
+    return result
+
+
+def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
+    from separatrix.study.folder import REPORT
+    from separatrix.study.show import score_rows
+
+    places = {"run": str(out), "report": str(out / REPORT)}
+    if speech.json:
+        print_json({**places, **result})
+        return
+    print_scores(score_rows(result), result["method"])
+    print_lines([*(("note", note) for note in result["notes"]), *places.items()])
+
+
+def _print_answers(frame: pd.DataFrame, out: Path) -> None:
+    chances = [name for name in frame.columns if name.startswith("probability_")]
+    rows = []
+    for _, row in frame.head(HEAD).iterrows():
+        chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
+        rows.append([str(row["predicted"]), chance, row["text"][:80]])
+    print_table(["predicted", "probability", "text"], rows)
+    print_lines([("rows", len(frame)), ("out", out)])

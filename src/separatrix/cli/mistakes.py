@@ -1,0 +1,96 @@
+"""Errors as one sentence and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cyclopts import CycloptsError
+
+from separatrix.errors import SeparatrixError, StoreError
+
+DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
+TRACEBACK = "SEPARATRIX_TRACEBACK"
+
+# What the system refuses and a person can mend.
+ENVIRONMENT = {
+    errno.ENOSPC: "free some space or choose another --out",
+    errno.EDQUOT: "free some space or choose another --out",
+    errno.EROFS: "choose another --out",
+    errno.EACCES: "choose another place, or ask for the right to use it",
+    errno.EPERM: "choose another place, or ask for the right to use it",
+    errno.ENOTDIR: "choose another path",
+    errno.EISDIR: "choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.EMFILE: "raise the number of open files (ulimit -n)",
+}
+# How torch says that memory ran out, on CUDA and on the CPU.
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+@contextmanager
+def mendable() -> Iterator[None]:
+    """Turn what the system refuses (disk full, no right, no memory) into our errors, so that a run cleans up.
+
+    >>> with mendable():
+    ...     raise OSError(errno.ENOSPC, "No space left on device", "runs/x")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.StoreError: runs/x: No space left on device; free some space or choose another --out
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, SeparatrixError) or error.errno not in ENVIRONMENT:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise StoreError(f"{where}{error.strerror}", hint=ENVIRONMENT[error.errno]) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
+            raise
+        hint = "lower --batch-size or --max-length, or type --cache disk"
+        raise SeparatrixError("memory ran out", hint=hint) from error
+
+
+def tell(error: BaseException, argv: list[str]) -> int:
+    """Print one sentence on stderr (and the traceback if it is asked for); return the exit code."""
+    if os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    text, code = _sentence(error, argv)
+    print(f"separatrix: {' '.join(text.split())}", file=sys.stderr)
+    return code
+
+
+def _sentence(error: BaseException, argv: list[str]) -> tuple[str, int]:
+    if isinstance(error, CycloptsError):
+        return _usage(str(error), argv), MISTAKE
+    if isinstance(error, SeparatrixError):
+        return str(error), MISTAKE
+    if isinstance(error, KeyboardInterrupt):
+        train = argv[:1] == ["train"]
+        return "stopped" + ("; the same command with --resume goes on from the last saved state" if train else ""), STOPPED
+    first = (str(error).strip().splitlines() or ["no more is known"])[0]
+    return f"{type(error).__name__}: {first}; set {TRACEBACK}=1 to see where", FAILED
+
+
+def _usage(text: str, argv: list[str]) -> str:
+    """The parser's message as one sentence of our kind.
+
+    >>> _usage("Unknown option: --los. Did you mean --loss?", ["train"])
+    'unknown option: --los; did you mean --loss?'
+    >>> _usage("Parameter --lr specified multiple times.", ["train"])
+    'parameter --lr specified multiple times; see separatrix train --help'
+    """
+    message, near, guess = text.strip().partition(" Did you mean ")
+    message, _, known = message.partition(" Available commands: ")
+    message = message[:1].lower() + message[1:].rstrip(".")
+    if near:
+        return f"{message}; did you mean {guess.partition('?')[0]}?"
+    if known:
+        return f"{message}, expected one of {known.rstrip('.')}"
+    command = f" {argv[0]}" if argv and not argv[0].startswith("-") else ""
+    return f"{message}; see separatrix{command} --help"

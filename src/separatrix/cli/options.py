@@ -1,0 +1,89 @@
+"""Options of the commands that are no part of a recipe; the docstring of each class heads its panel in the help."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from separatrix.recipe import option
+from separatrix.texts.load import load_splits
+from separatrix.texts.table import BY
+
+# `study.run.METHODS` has the same names (a test compares them), but importing it loads torch.
+METHODS = ("prompt", "probe")
+MODEL_OF_RUN = "folder or hub name of the model under the run (default: the one it was trained on)"
+
+_SPLITS = inspect.signature(load_splits).parameters
+
+
+def _of_splits(name: str, text: str, **meta: Any) -> Any:
+    """An option of `load_splits`, with the default that it has there."""
+    return option(_SPLITS[name].default, text, **meta)
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What is done, and where it goes."""
+
+    out: Path = option(dataclasses.MISSING, "folder of the run")
+    method: str = option(METHODS[0], "what is trained: a soft prompt, or a linear probe", choices=METHODS)
+    overwrite: bool = option(False, "replace the run that is in --out")
+    resume: bool = option(False, "go on with the run in --out, or start where there is none")
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """Columns of the data."""
+
+    text: str = _of_splits("text", "column of the texts")
+    label: str = _of_splits("label", "column of the labels")
+    group: str | None = _of_splits("group", "column of the groups")
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """Parts that the data do not bring are held out."""
+
+    validation: float = _of_splits("validation", "share of the training rows to hold out")
+    test: float = _of_splits("test", "share of a single table to hold out; 0 = none")
+    by: str | None = option(
+        None, "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)", choices=BY
+    )
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Where it goes."""
+
+    out: Path = option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced")
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What is read, and where the answers go."""
+
+    out: Path = option(dataclasses.MISSING, "file of the answers: .parquet, .csv or .jsonl")
+    overwrite: bool = option(False, "replace the file in --out")
+    text: str = _of_splits("text", "column of the texts")
+    label: str | None = option(None, "column of labels to be copied beside the answers")
+    model: str | None = option(None, MODEL_OF_RUN)
+    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """Where it goes."""
+
+    out: Path | None = option(None, "the .html file (default: report.html in the run, which is written anew)")
+    overwrite: bool = option(False, "replace the file in --out")
+
+
+@dataclass(frozen=True)
+class Speech:
+    """What is said."""
+
+    json: bool = option(False, "print one JSON object instead of tables")
+    quiet: bool = option(False, "say nothing on stderr but errors")

@@ -1,0 +1,76 @@
+"""What came out, to stdout: tables for people, or one JSON object for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 120  # columns where stdout is no terminal
+
+# Heading, figure, and the figure whose interval stands behind it.
+FIGURES = {
+    "accuracy": "accuracy (95 % interval)",
+    "macro_f1": "macro-F1",
+    "majority": "majority",
+    "rmse": "RMSE (95 % interval)",
+    "mae": "MAE",
+    "r2": "R2",
+    "baseline_rmse": "RMSE of the mean",
+    "rows": "rows",
+}
+WITH_INTERVAL = ("accuracy", "rmse")
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object, alone on stdout."""
+    print(json.dumps(value, allow_nan=False))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[bool] = ()) -> None:
+    """A table; numbers to the right, strong rows in bold."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        numeric = all(row[place][:1].isdigit() or row[place][:1] in "-" for row in rows)
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    for place, row in enumerate(rows):
+        table.add_row(*map(Text, row), style="bold" if strong and strong[place] else None)
+    _console().print(table)
+
+
+def print_lines(lines: Sequence[tuple[str, object]]) -> None:
+    """Names and values, one pair a line."""
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        _console().print(f"{name:<{width}}  {value}", soft_wrap=True)
+
+
+def print_scores(rows: Sequence[Mapping[str, Any]], method: str) -> None:
+    """The score table of a run: every method on every split, each figure beside its baseline."""
+    keys = [key for key in FIGURES if any(key in row for row in rows)]
+    cells = [[row["method"], row["split"], *(_figure(row, key) for key in keys)] for row in rows]
+    headings = ["method", "split", *(FIGURES[key] for key in keys)]
+    print_table(headings, cells, strong=[row["method"] == method for row in rows])
+
+
+def _figure(row: Mapping[str, Any], key: str) -> str:
+    if row.get(key) is None:
+        return "-"
+    if isinstance(row[key], int):
+        return str(row[key])
+    text = f"{row[key]:.3f}"
+    if key in WITH_INTERVAL and "interval" in row:
+        low, high = row["interval"]
+        text += f" ({low:.3f} to {high:.3f})"
+    return text
+
+
+def _console() -> Console:
+    # Made anew each time: stdout may have been replaced since.
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, markup=False, highlight=False, emoji=False)

@@ -1,0 +1,184 @@
+"""What both estimators share: fit, transform, files, pickles.
+
+Constructor arguments stay as they were given; what is learnt ends in an underscore. A fitted estimator is written as
+the trained model's two files (a few vectors and JSON; `separatrix predict` reads them as well) and `estimator.json`
+beside them. Its pickle holds the same files: kilobytes, and the transformer is found, loaded and checked anew.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.estimators import files
+from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, texts_only
+from separatrix.estimators.training import check_task, hold_out, train, whole_recipe
+from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
+from separatrix.learn.saved import NOTES, TENSORS
+from separatrix.recipe import TrainRecipe
+from separatrix.texts import check_labels
+
+
+class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The shared half of `PromptClassifier` and `PromptRegressor`; not to be used by itself."""
+
+    _task: ClassVar[str]  # "classify" or "regress"
+
+    model: str
+    seed: int
+    recipe: TrainRecipe | None
+    model_: PromptModel
+    history_: list[dict[str, Any]]
+    validation_scores_: dict[str, Any]
+    warnings_: tuple[str, ...]
+    notes_: tuple[str, ...]
+    classes_: np.ndarray
+
+    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
+        """Train a prompt behind the frozen model.
+
+        Args:
+            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
+            y: (rows,) labels (names, integers or booleans), or numbers for a regressor.
+            validation: (X, y) to choose the best epoch and to calibrate by; without it, a seeded tenth of the rows is
+                held out, stratified by class.
+
+        Returns:
+            The estimator itself. What the guards found is in `warnings_` and comes as `SeparatrixWarning`s.
+
+        Raises:
+            DataError: texts or labels that cannot be used, one class only, too few rows to hold a tenth out.
+            OptionError: an option is unknown or out of range.
+            ModelError: the model cannot be found, loaded or used.
+        """
+        recipe, said = whole_recipe(self._named(), self.recipe)
+        check_task(recipe, self._task)
+        rows = READERS[self._task](X, y, TRAINING)
+        found = [*said, *check_labels(rows.texts)]
+        if validation is None:
+            part, held = hold_out(rows.texts, recipe.loop.seed)
+        else:
+            part, held = rows.texts, READERS[self._task](*_pair(validation), VALIDATION).texts
+        outcome = train(recipe, part, held)
+        self.model_, self.history_ = outcome.model, outcome.history
+        self.validation_scores_, self.notes_ = outcome.validation_scores, outcome.notes
+        self.warnings_ = (*found, *outcome.warnings)
+        if rows.classes is not None:
+            self.classes_ = rows.classes
+        for line in self.warnings_:
+            warnings.warn(line, SeparatrixWarning, stacklevel=2)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The outputs at the prompt, (rows, width) float32: features for another estimator."""
+        return self._run(X).outputs
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the trained vectors, the constructor's arguments and the figures; the transformer is not copied.
+
+        Args:
+            folder: a new or empty folder.
+            overwrite: write into a folder that is not empty.
+
+        Raises:
+            StoreError: the folder is not empty, or a file is in its place.
+        """
+        check_is_fitted(self, "model_")
+        place = files.check_free(Path(folder), overwrite)
+        self.model_.save(place)
+        learnt = {name: getattr(self, attribute) for name, attribute in files.LEARNT.items()}
+        classes = getattr(self, "classes_", None)
+        learnt["classes"] = None if classes is None else classes.tolist()
+        files.write(place, self.get_params(deep=False), learnt)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, model: str | None = None, device: str = "auto") -> Self:
+        """Read what `save` wrote, or the folder of a run of `separatrix train --method prompt`.
+
+        Args:
+            folder: where it was saved.
+            model: another place of the same transformer; it then becomes the argument `model` too.
+            device: where to compute: "auto", "cpu" or "cuda".
+
+        Raises:
+            StoreError: nothing that this class can read is there.
+            ModelError: the transformer found has other weights than the one trained on.
+        """
+        place = Path(folder)
+        files.check_task(place, cls._task)
+        trained = load_prompt(place, model=model, device=device)
+        params, learnt = files.read(place, trained)
+        if model is not None:
+            rest = params["recipe"]
+            recipe = None if rest is None else recipes.replace(rest, model=model)
+            params |= {"model": model, "recipe": recipe}
+        self = cls(**{name: params[name] for name in cls._get_param_names()})
+        self.model_ = trained
+        for name, attribute in files.LEARNT.items():
+            value = learnt[name]
+            setattr(self, attribute, tuple(value) if name in ("warnings", "notes") else value)
+        if learnt["classes"] is not None:
+            self.classes_ = np.array(learnt["classes"])
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the transformer; the trained vectors as the bytes of their files."""
+        state = dict(super().__getstate__())
+        if "model_" not in state:
+            return state
+        with TemporaryDirectory() as folder:
+            state.pop("model_").save(Path(folder))
+            state["_files"] = {name: (Path(folder) / name).read_bytes() for name in (TENSORS, NOTES)}
+        state["_device"] = self.model_.recipe.backbone.device
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Find the transformer again, and refuse one with other weights."""
+        held, device = state.pop("_files", None), state.pop("_device", "auto")
+        super().__setstate__(state)
+        if held is None:
+            return
+        with TemporaryDirectory() as folder:
+            for name, data in held.items():
+                (Path(folder) / name).write_bytes(data)
+            self.model_ = load_prompt(Path(folder), device=device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def _named(self) -> dict[str, Any]:
+        """The constructor's own arguments as options of a recipe."""
+        named = {name: value for name, value in self.get_params(deep=False).items() if name != "recipe"}
+        # A regressor has one loss, so it is no argument; it is what the task says.
+        return {"loss": "mse"} | named | {"model": str(named["model"])}
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the outputs; scikit-learn names the columns of `transform` by it."""
+        anchors = self.model_.anchors
+        shaped = anchors.centroids if anchors.centroids is not None else anchors.weight
+        return len(self.model_.backbone.embedding) if shaped is None else int(shaped.shape[1])
+
+    def _run(self, X: Any) -> Outputs:
+        check_is_fitted(self, "model_")
+        return self.model_.run(texts_only(X).text)
+
+
+def _pair(validation: Any) -> tuple[Any, Any]:
+    if not isinstance(validation, tuple | list) or len(validation) != 2:
+        raise DataError("validation is not a pair", got=type(validation).__name__, expected="(X, y)")
+    return validation[0], validation[1]

@@ -1,0 +1,97 @@
+"""`estimator.json`: the constructor's arguments and the figures, beside the trained model's own two files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from separatrix import recipe as recipes
+from separatrix.errors import StoreError
+from separatrix.estimators.training import flat
+from separatrix.learn.prompted import PromptModel
+from separatrix.learn.saved import read_notes
+from separatrix.recipe import TrainRecipe
+from separatrix.store.files import read_json, read_lines, write_json
+from separatrix.study.folder import METRICS, RESULT
+
+FILE = "estimator.json"
+FORMAT = 1
+NAMES = {"classify": "PromptClassifier", "regress": "PromptRegressor"}
+# Figures and messages: file key -> attribute.
+LEARNT = {
+    "history": "history_",
+    "validation_scores": "validation_scores_",
+    "warnings": "warnings_",
+    "notes": "notes_",
+}
+
+
+def check_free(folder: Path, overwrite: bool) -> Path:
+    """The folder, if it may be written into.
+
+    Raises:
+        StoreError: it is not empty, or a file is in its place.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file", expected="a folder", hint="choose another place")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise StoreError(f"{folder} is not empty", hint="choose another folder or say overwrite=True")
+    return folder
+
+
+def check_task(folder: Path, task: str) -> None:
+    """Raise a `StoreError` unless the folder holds a prompt of this task; the transformer is not touched."""
+    notes = read_notes(folder)
+    if notes["kind"] != "prompt":
+        raise StoreError(f"{folder} holds no prompt", got=notes["kind"], hint="use separatrix predict")
+    found = "regress" if notes["classes"] is None else "classify"
+    if found != task:
+        expected = f"a {NAMES[task]}"
+        raise StoreError(f"{folder} holds another estimator", got=f"a {NAMES[found]}", expected=expected)
+
+
+def write(folder: Path, params: dict[str, Any], learnt: dict[str, Any]) -> None:
+    """Write the file; the recipe among the arguments becomes plain data."""
+    rest = params["recipe"]
+    plain = {name: _plain(value) for name, value in params.items() if name != "recipe"}
+    plain["recipe"] = None if rest is None else recipes.to_dict(rest)
+    write_json(folder / FILE, {"format": FORMAT, "params": plain, "learnt": learnt})
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as Python's, paths as text."""
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def read(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The constructor's arguments and what was learnt, of a saved estimator or of a run's folder.
+
+    Raises:
+        StoreError: the file is damaged, or a newer version wrote it.
+    """
+    if not (folder / FILE).is_file():
+        return _of_run(folder, trained)
+    found = read_json(folder / FILE)
+    if found["format"] > FORMAT:
+        expected = f"format {FORMAT} or older"
+        raise StoreError(f"{folder / FILE} was written by a newer version", expected=expected, hint="update separatrix")
+    params = found["params"]
+    if params["recipe"] is not None:
+        words = params["recipe"]["objective"]["words"]
+        params["recipe"]["objective"]["words"] = None if words is None else tuple(words)  # JSON knows no tuples
+        params["recipe"] = recipes.from_dict(TrainRecipe, params["recipe"])
+    return params, found["learnt"]
+
+
+def _of_run(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, Any]]:
+    result = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
+    learnt = {
+        "classes": None if trained.classes is None else list(trained.classes.values),
+        "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
+        "validation_scores": result.get("scores", {}).get("validation", {}),
+        "warnings": result.get("warnings", []),
+        "notes": result.get("notes", []),
+    }
+    return flat(trained.recipe) | {"recipe": trained.recipe}, learnt

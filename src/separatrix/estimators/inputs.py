@@ -1,0 +1,129 @@
+"""X and y as scikit-learn's users have them, in; checked `Texts` out.
+
+X is one column of strings: a list, an array, a pandas Series, or a frame or array with one column. y is a column of
+labels. What cannot be used is refused here with a `DataError`, which is a `ValueError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.errors import DataError
+from separatrix.texts import Texts
+
+TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
+
+
+def column(values: Any, source: str, what: str) -> list[Any]:
+    """One column as a plain list of Python values; missing cells (NaN, NaT, pd.NA) become None.
+
+    Raises:
+        DataError: a single string, more than one column, or nothing that has rows.
+
+    >>> column(np.array([["a"], ["b"]]), "X", "text")
+    ['a', 'b']
+    >>> column(pd.Series([1, None], dtype="Int64"), "y", "label")
+    [1, None]
+    """
+    if isinstance(values, str):
+        raise DataError(f"{source}: one string where a list of {what}s belongs", hint="write it as [text]")
+    cells = _objects(values)
+    if cells.ndim == 2 and cells.shape[1] == 1:
+        cells = cells[:, 0]
+    if cells.ndim != 1:
+        got = f"shape {cells.shape}" if cells.ndim else type(values).__name__
+        raise DataError(f"{source}: one column of {what}s is needed", got=got, expected=f"a list of {what}s")
+    gone = pd.isna(cells)
+    return [None if missing else _plain(cell) for cell, missing in zip(cells, gone, strict=True)]
+
+
+def _objects(values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values, dtype=object)
+    except ValueError:  # rows of several lengths within rows: no column, whatever else it is
+        return np.empty((0, 0), dtype=object)
+
+
+def _plain(cell: Any) -> Any:
+    return cell.item() if isinstance(cell, np.generic) else cell
+
+
+def texts_only(X: Any, source: str = NEW) -> Texts:
+    """Texts without labels."""
+    return Texts.of(_strings(X, source), source=source)
+
+
+def _strings(X: Any, source: str) -> list[Any]:
+    texts = column(X, source, "text")
+    strange = [row for row, text in enumerate(texts) if text is not None and not isinstance(text, str)]
+    if strange:
+        got = f"{type(texts[strange[0]]).__name__} in row {strange[0]} (counted from 0)"
+        raise DataError(f"{source}: a text is not a string", got=got, expected="one string a row")
+    return texts
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Texts with their targets."""
+
+    texts: Texts
+    classes: np.ndarray | None  # (classes,) sorted, as the user wrote them; None: numbers to predict
+
+
+def labelled(X: Any, y: Any, source: str) -> Rows:
+    """Texts with the labels of a classifier.
+
+    Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers.
+
+    Raises:
+        DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
+    """
+    given = _given(y, source)
+    table = Texts.of(_strings(X, source), _whole(given, source), source=source)
+    return Rows(table, np.array(sorted(set(given))))
+
+
+def measured(X: Any, y: Any, source: str) -> Rows:
+    """Texts with numbers to predict.
+
+    Raises:
+        DataError: lengths differ; a text or number is missing; a target is no number.
+    """
+    given = _given(y, source)
+    strange = [row for row, value in enumerate(given) if isinstance(value, bool) or not _is_number(value)]
+    if strange:
+        got = f"{given[strange[0]]!r} in row {strange[0]} (counted from 0)"
+        hint = "use PromptClassifier for classes"
+        raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
+    numbers = np.array([np.nan if value is None else float(value) for value in given])
+    return Rows(Texts.of(_strings(X, source), numbers, source=source), None)
+
+
+READERS: dict[str, Callable[[Any, Any, str], Rows]] = {"classify": labelled, "regress": measured}
+
+
+def _given(y: Any, source: str) -> list[Any]:
+    if y is None:
+        raise DataError(f"{source}: fit requires y to be passed, but the target y is None")
+    return column(y, source, "label")
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or isinstance(value, int | float)
+
+
+def _whole(labels: list[Any], source: str) -> list[Any]:
+    """Floats that are whole are classes; others are not."""
+    floats = [label for label in labels if isinstance(label, float)]
+    if not floats or not all(_is_number(label) for label in labels):
+        return labels
+    if all(label.is_integer() for label in floats):
+        return [int(label) if isinstance(label, float) else label for label in labels]
+    hint = "use PromptRegressor, or make classes of them"
+    message = "Unknown label type: the labels are numbers to predict, not classes"
+    raise DataError(f"{source}: {message}", got="floats", hint=hint)

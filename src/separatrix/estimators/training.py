@@ -1,0 +1,136 @@
+"""The verbs behind `fit`: options to a recipe, a training, its figures on validation, what the guards found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, OptionError
+from separatrix.learn.losses import OBJECTIVES
+from separatrix.learn.prompt import Job, train_prompt
+from separatrix.learn.prompted import PromptModel
+from separatrix.recipe import TrainRecipe
+from separatrix.study.judge import Yardstick
+from separatrix.texts import Classes, Texts, overlap
+
+HELD_OUT = 0.1
+FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a training gives an estimator."""
+
+    model: PromptModel
+    history: list[dict[str, Any]]  # one line of metrics an epoch
+    validation_scores: dict[str, Any]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def whole_recipe(named: Mapping[str, Any], rest: TrainRecipe | None) -> tuple[TrainRecipe, tuple[str, ...]]:
+    """The recipe that the named arguments and `recipe` make together, and where they disagree.
+
+    The named arguments win. A `recipe` that asks for something else than the default is then reported: nothing that
+    was asked for is dropped in silence.
+
+    Raises:
+        OptionError: an option is out of range, or `rest` is no `TrainRecipe`.
+
+    >>> made, said = whole_recipe({"tokens": 4}, recipes.replace(TrainRecipe(), tokens=20, warmup=0.2))
+    >>> made.prompt.tokens, made.loop.warmup, said
+    (4, 0.2, ('recipe says tokens=20, but the argument tokens=4 wins',))
+    """
+    if rest is not None and not isinstance(rest, TrainRecipe):
+        raise OptionError("recipe is not a recipe", got=type(rest).__name__, expected="a TrainRecipe or None")
+    base = TrainRecipe() if rest is None else rest
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in named.items()}
+    stated, defaults = flat(base), flat(TrainRecipe())
+    said = tuple(
+        f"recipe says {name}={stated[name]!r}, but the argument {name}={value!r} wins"
+        for name, value in plain.items()
+        if stated[name] not in (defaults[name], value)
+    )
+    return recipes.replace(base, **plain), said
+
+
+def flat(recipe: TrainRecipe) -> dict[str, Any]:
+    """Every option of a recipe by its own name."""
+    return {name: value for part in recipes.to_dict(recipe).values() for name, value in part.items()}
+
+
+def check_task(recipe: TrainRecipe, task: str) -> None:
+    """Raise an `OptionError` unless the loss of the recipe classifies (or regresses)."""
+    loss = recipe.objective.loss
+    if OBJECTIVES[loss].task != task:
+        other = "it predicts numbers" if task == "classify" else "it predicts classes"
+        hint = "use PromptRegressor" if task == "classify" else "use PromptClassifier"
+        raise OptionError(f"the loss {loss} does not fit: {other}", hint=hint)
+
+
+def hold_out(table: Texts, seed: int) -> tuple[Texts, Texts]:
+    """Training and validation rows: a seeded tenth is held out, stratified by class.
+
+    Raises:
+        DataError: too few rows.
+    """
+    if len(table) < FEWEST_ROWS:
+        raise DataError(
+            f"{table.source}: too few rows to hold a tenth out for validation",
+            got=len(table),
+            expected=f"{FEWEST_ROWS} or more",
+            hint="give them yourself with validation=(X, y)",
+        )
+    return table.split(HELD_OUT, seed)
+
+
+def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
+    """Train on rows, choose and judge on held-out rows; nothing is written.
+
+    Raises:
+        SeparatrixError: anything that the user can mend; see `train_prompt`.
+    """
+    yardstick, targets = _measure(recipe, rows, held)
+    epochs: list[np.ndarray] = []  # validation scores of each epoch
+
+    def score(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
+        epochs.append(scores)
+        return yardstick.quick(scores, gold)
+
+    trained = train_prompt(Job(rows, held, recipe, score))
+    model = trained.model
+    found = model.run(held.text)
+    scores = model.scores(found.outputs)
+    chance = model.probabilities(scores) if yardstick.names else None
+    plain = scores if yardstick.names else np.asarray(model.labels(scores), dtype=np.float64)[:, None]
+    warnings = [f"validation: {line}" for line in yardstick.findings(plain, targets, epochs[:-1])]
+    return Outcome(
+        model,
+        trained.fitted.metrics,
+        yardstick.full(plain, targets, chance),
+        (*warnings, *_shared(rows, held)),
+        trained.notes,
+    )
+
+
+def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Yardstick, np.ndarray]:
+    """What predictions are measured against, and the targets of the held-out rows, (rows,)."""
+    assert rows.label is not None
+    assert held.label is not None
+    seed = recipe.loop.seed
+    if OBJECTIVES[recipe.objective.loss].task == "regress":
+        return Yardstick.of(rows.label, (), seed), held.label
+    classes = Classes.of(rows.label, source=rows.source)
+    ids = classes.encode(rows.label, source=rows.source)
+    return Yardstick.of(ids, classes.names, seed), classes.encode(held.label, source=held.source)
+
+
+def _shared(rows: Texts, held: Texts) -> tuple[str, ...]:
+    found = overlap(rows, held)
+    if not found.normalised:
+        return ()
+    return (f"validation: {found.normalised} of {found.total} rows stand in the training rows as well",)

@@ -1,0 +1,75 @@
+"""What the loop is given: who learns, what is asked, who watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from torch import Tensor
+
+from separatrix.learn.losses import Anchors, Objective
+from separatrix.recipe import TrainRecipe
+
+Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]  # (scores, targets) -> figures of an epoch
+
+
+class Learner(Protocol):
+    """What the loop trains: named tensors in learning-rate groups, and outputs of the rows of a part."""
+
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        """Leaf tensors by group ("prompt", "layers", ...) and name."""
+        ...
+
+    def outputs(self, part: str, rows: np.ndarray) -> Tensor:
+        """Outputs of these rows of "train" or "validation", (rows, width), with gradient."""
+        ...
+
+    def lengths(self, part: str) -> np.ndarray:
+        """Tokens of each row of a part."""
+        ...
+
+
+class Watcher(Protocol):
+    """Sees the training go by (a trajectory on disk, a progress bar); changes nothing."""
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Called after each step."""
+        ...
+
+    def on_rows(self, epoch: int, rows: np.ndarray, gold: np.ndarray) -> None:
+        """Probability of the own class for the rows of a training batch."""
+        ...
+
+    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
+        """Called at the steps planned for pictures."""
+        ...
+
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
+        """Validation outputs and scores after an epoch."""
+        ...
+
+    def on_save(self) -> None:
+        """Called just before the loop's state is saved."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be learnt: objective, targets, and what stays fixed."""
+
+    objective: Objective
+    targets: dict[str, Tensor]  # part -> (rows,) class ids, or numbers standardised on the training rows
+    classes: int  # 0 for regression
+    score: Score
+    words: Tensor | None = None  # (classes,) token ids of the label words
+
+
+@dataclass(frozen=True)
+class Task:
+    """Who learns what, and how."""
+
+    learner: Learner
+    problem: Problem
+    recipe: TrainRecipe

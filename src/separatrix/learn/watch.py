@@ -1,0 +1,69 @@
+"""Who is told of a training as it goes by: the progress report, and the trajectory on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from separatrix.learn.losses import Anchors
+from separatrix.learn.measure import evaluate
+from separatrix.learn.task import Task
+from separatrix.learn.trajectory import Recorder
+
+Report = Callable[[str, int, int, str], None]  # (stage, done, total, note)
+
+
+def silent(_stage: str, _done: int, _total: int, _note: str) -> None:
+    """Report nothing."""
+
+
+@dataclass
+class Counter:
+    """Turns "so many more" into a report with a total."""
+
+    report: Report
+    stage: str
+    total: int
+    done: int = 0
+
+    def __call__(self, more: int) -> None:
+        """So many more are done."""
+        self.done += more
+        self.report(self.stage, self.done, self.total, "")
+
+
+@dataclass(frozen=True)
+class RunWatcher:
+    """Writes the trajectory and reports progress."""
+
+    task: Task
+    recorder: Recorder
+    report: Report = silent
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Report a step."""
+        self.report("training", done, total, f"loss {loss:.3f}")
+
+    def on_rows(self, _epoch: int, rows: np.ndarray, own: np.ndarray) -> None:
+        """Note the probability of the own class."""
+        self.recorder.rows(rows, own)
+
+    def on_save(self) -> None:
+        """Save these notes beside the loop's state."""
+        self.recorder.keep_own()
+
+    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
+        """Keep a picture of the validation outputs."""
+        if self.recorder.folder is None:
+            return
+        learner, problem, recipe = self.task.learner, self.task.problem, self.task.recipe
+        z = evaluate(learner, "validation", self.recorder.frame_rows)
+        scores = problem.objective.scores(z, anchors, recipe.objective)
+        predicted = scores.argmax(1) if problem.classes else scores[:, 0]
+        self.recorder.frame(step, title, z.cpu().numpy(), predicted.detach().cpu().numpy(), anchors)
+
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
+        """Keep the validation outputs and scores of an epoch."""
+        self.recorder.epoch(epoch, outputs, scores)

@@ -1,0 +1,180 @@
+"""What the studies and benchmarks share: one line of JSON per run, a clock that can stand still, tables.
+
+A study is a file of runs and a function that reads it. Each run appends one line when it is done, so that a study that
+was stopped goes on where it stood, and a table can be made again without computing anything.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import OptionError
+from separatrix.geometry.runs import MeanInterval, mean_interval
+from separatrix.texts import Splits, load_splits
+
+PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")
+
+# name -> (folder, column of labels, training rows, or None for all)
+SETS: dict[str, tuple[str, str, int | None]] = {
+    "trec6": ("trec", "coarse", None),
+    "trec50": ("trec", "fine", None),
+    "sst2": ("sst2", "label", None),
+    "imdb": ("imdb", "label", 2000),
+}
+
+
+@dataclass
+class Clock:
+    """Seconds that ran; between `pause` and `go` it stands still."""
+
+    ran: float = 0.0
+    since: float | None = field(default=None, repr=False)
+
+    def go(self) -> None:
+        """Run from now on."""
+        self.since = monotonic() if self.since is None else self.since
+
+    def pause(self) -> None:
+        """Stand still."""
+        self.ran, self.since = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.ran + (0.0 if self.since is None else monotonic() - self.since)
+
+
+def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Splits:
+    """A data set by its name in `SETS`: train, validation and test.
+
+    Where a set has no validation part, a stratified tenth of train, drawn by the seed, is held out first; then a
+    stratified sample of the training rows is drawn by the same seed where the set (or `rows`) asks for fewer.
+    """
+    folder, label, usual = SETS[name]
+    splits = load_splits(data / folder, label=label, seed=seed, validation=0.1)
+    wanted, train = rows or usual, splits.train
+    if wanted is None or wanted >= len(train):
+        return splits
+    _, drawn = train.split(wanted / len(train), seed=seed)
+    return Splits(drawn, splits.validation, splits.test, splits.notes)
+
+
+def append_run(path: Path, run: Mapping[str, Any]) -> None:
+    """Add one line; a line that a kill cut short is closed first, so that it spoils only itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as stream:
+        stream.seek(0, os.SEEK_END)
+        if stream.tell():
+            stream.seek(-1, os.SEEK_END)
+            start = b"" if stream.read(1) == b"\n" else b"\n"
+        else:
+            start = b""
+        stream.write(start + json.dumps(run, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def read_runs(path: Path) -> list[dict[str, Any]]:
+    """All whole lines of a file of runs; none if there is no file."""
+    runs = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            runs.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue  # cut short by a kill; the run is done again
+    return runs
+
+
+def read_changes(items: Iterable[str]) -> dict[str, Any]:
+    """Changes to a recipe from the command line: `lr=0.01 positions=mean` (values as in JSON, else plain text).
+
+    >>> read_changes(["lr=0.01", "positions=mean", "layer_lr=null"])
+    {'lr': 0.01, 'positions': 'mean', 'layer_lr': None}
+    """
+    changes = {}
+    for item in items:
+        name, equals, text = item.partition("=")
+        if not equals:
+            raise OptionError("--set needs name=value", got=repr(item), hint="for example --set lr=0.01")
+        try:
+            changes[name] = json.loads(text)
+        except json.JSONDecodeError:
+            changes[name] = text
+    return changes
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """The machine and what runs on it, without names or paths."""
+    return {"cpu": _cpu(), "cores": len(os.sched_getaffinity(0)), "threads": threads, "versions": versions()}
+
+
+def _cpu() -> str:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def rounded(values: Mapping[str, Any], digits: int = 6) -> dict[str, Any]:
+    """The mapping with its floats rounded, for readable lines."""
+    return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def interval(runs: Sequence[Mapping[str, Any]], name: str) -> MeanInterval | None:
+    """Mean and 95 % t interval of one figure of runs; None where no run has it."""
+    values = [run[name] for run in runs if run.get(name) is not None]
+    return mean_interval(np.array(values, dtype=float)) if values else None
+
+
+def spell(found: MeanInterval | None, digits: int = 4) -> str:
+    """A mean with its interval as text; a single run has none.
+
+    >>> spell(mean_interval([0.95, 0.96, 0.97])), spell(mean_interval([0.95])), spell(None)
+    ('0.9600 [0.9352, 0.9848]', '0.9500', '-')
+    """
+    if found is None:
+        return "-"
+    if found.low is None or found.high is None:
+        return f"{found.mean:.{digits}f}"
+    return f"{found.mean:.{digits}f} [{found.low:.{digits}f}, {found.high:.{digits}f}]"
+
+
+def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows with the same keys as a Markdown table, columns padded so that it reads well as plain text too.
+
+    >>> print(markdown([{"a": 1, "b": "x"}]))
+    | a | b |
+    |---|---|
+    | 1 | x |
+    """
+    if not rows:
+        return "(no runs yet)"
+    names = list(rows[0])
+    table = [names, *([str(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[place]) for line in table) for place in range(len(names))]
+    lines = [
+        "| " + " | ".join(cell.ljust(size) for cell, size in zip(line, widths, strict=True)) + " |" for line in table
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Rows with the same keys as a CSV file."""
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["no runs yet"], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,128 @@
+"""RESULTS.md and results.csv of the study, from its lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.common import interval, markdown, spell, write_csv
+
+from separatrix.geometry.runs import mean_interval, paired_difference
+from separatrix.recipe import digest
+
+Run = dict[str, Any]
+Study = Mapping[tuple[str, str], list[Run]]  # (set, method) -> one line per seed
+Standard = Mapping[tuple[str, str], dict[str, Any]]  # (set, method) -> recipe
+
+NAMES = {"suffix": "suffix prompt", "peft": "PEFT prefix prompt", "probe": "linear probe", "knn": "k-NN"}
+MOST_SCREENS = 40
+HEAD = """# Suffix prompt, PEFT prefix prompt, linear probe and k-NN: results
+
+Written by `python studies/prompt_quality/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
+this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds.
+"""
+
+
+def write_tables(
+    out: Path,
+    study: Study,
+    screens: Sequence[Run],
+    targets: Mapping[str, float],
+    standard: Mapping[tuple[str, str], Any],
+) -> None:
+    """Write both files.
+
+    Args:
+        out: their folder.
+        study: the lines of the study.
+        screens: the lines of screens, which hold validation figures only.
+        targets: test accuracy that the suffix prompt must reach, by set.
+        standard: the recipe of each (set, method) as it stands now, to show what a screen changed.
+    """
+    parts = [HEAD, "## Test part", markdown([_row(*place, runs, targets) for place, runs in study.items()])]
+    parts += ["## Differences of test accuracy to the suffix prompt, over the seeds that both have"]
+    parts += [markdown(_differences(study)), "## Screens (validation only; the best of each set and method first)"]
+    parts += [markdown(_screens(screens, standard)), "## Versions", _versions(study)]
+    (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    write_csv(out / "results.csv", [_plain(*place, runs) for place, runs in study.items()])
+
+
+def _row(name: str, method: str, runs: list[Run], targets: Mapping[str, float]) -> dict[str, str]:
+    accuracy = interval(runs, "test_accuracy")
+    target = targets.get(name) if method == "suffix" else None
+    verdict = "-"
+    if target is not None and accuracy is not None:
+        verdict = f"{target:.4f}: {'reached' if accuracy.mean >= target else 'not reached'}"
+    return {
+        "set": name,
+        "method": NAMES[method],
+        "runs": str(len(runs)),
+        "train rows": str(runs[0]["rows"]["train"]),
+        "test accuracy": spell(accuracy),
+        "test macro-F1": spell(interval(runs, "test_macro_f1")),
+        "majority": f"{mean_interval([run['test_majority'] for run in runs]).mean:.4f}",
+        "validation accuracy": spell(interval(runs, "validation_accuracy")),
+        "seconds": spell(interval(runs, "seconds"), 0),
+        "target": verdict,
+    }
+
+
+def _plain(name: str, method: str, runs: list[Run]) -> dict[str, Any]:
+    line: dict[str, Any] = {"set": name, "method": method, "runs": len(runs), "train_rows": runs[0]["rows"]["train"]}
+    for figure in ("test_accuracy", "test_macro_f1", "test_majority", "validation_accuracy", "seconds"):
+        found = interval(runs, figure)
+        if found is not None:
+            line |= {figure: found.mean, f"{figure}_low": found.low, f"{figure}_high": found.high}
+    return line
+
+
+def _differences(study: Study) -> list[dict[str, str]]:
+    rows = []
+    for (name, method), runs in study.items():
+        ours = {run["seed"]: run for run in study.get((name, "suffix"), [])}
+        shared = [(ours[run["seed"]], run) for run in runs if run["seed"] in ours]
+        if method == "suffix" or not shared:
+            continue
+        pairs = [(own["test_accuracy"], other["test_accuracy"]) for own, other in shared]
+        gain = paired_difference(*zip(*pairs, strict=True))
+        times = [other["seconds"] / own["seconds"] for own, other in shared]
+        row = {"set": name, "suffix prompt less": NAMES[method], "seeds": str(len(shared)), "difference": spell(gain)}
+        rows.append(row | {"its seconds / ours": f"{mean_interval(times).mean:.1f}"})
+    return rows
+
+
+def _screens(screens: Sequence[Run], standard: Standard) -> list[dict[str, str]]:
+    groups: dict[tuple[str, str, str], list[Run]] = {}
+    for run in screens:
+        groups.setdefault((run["set"], run["method"], digest([run["recipe"], run["rows"]["train"]])), []).append(run)
+    found = []
+    for (name, method, _), runs in groups.items():
+        accuracy = interval(runs, "validation_accuracy")
+        assert accuracy is not None
+        row = {"set": name, "method": NAMES[method], "changed": changed(runs[0]["recipe"], standard[name, method])}
+        row |= {"runs": str(len(runs)), "validation accuracy": spell(accuracy)}
+        found.append((name, method, -accuracy.mean, row | {"seconds": spell(interval(runs, "seconds"), 0)}))
+    return [row for *_, row in sorted(found, key=lambda line: line[:3])][:MOST_SCREENS]
+
+
+def changed(recipe: Mapping[str, Any], standard: Mapping[str, Any]) -> str:
+    """What a recipe has that differs from another, as `name=value ...`.
+
+    >>> changed({"loop": {"lr": 0.1, "epochs": 3}}, {"loop": {"lr": 0.01, "epochs": 3}})
+    'lr=0.1'
+    """
+    words = []
+    for name, value in recipe.items():
+        other = standard.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            words.append(changed(value, other))
+        elif value != other:
+            words.append(f"{name}={value}")
+    return " ".join(word for word in words if word)
+
+
+def _versions(study: Study) -> str:
+    seen = [run["versions"] for runs in study.values() for run in runs]
+    lines = {", ".join(f"{name} {number}" for name, number in found.items()) for found in seen}
+    return "\n".join(f"- {line}" for line in sorted(lines)) or "(no runs yet)"

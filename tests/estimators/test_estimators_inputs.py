@@ -1,0 +1,161 @@
+"""Every usual form of X and y is read alike; what cannot be used is refused in one sentence, before any work."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from separatrix.errors import DataError
+from separatrix.estimators import PromptClassifier, PromptRegressor, inputs
+from separatrix.texts import Classes
+
+QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+METHODS = ("predict", "predict_proba", "decision_function", "transform", "distances")
+
+FORMS = {
+    "list": list,
+    "tuple": tuple,
+    "array": np.array,
+    "objects": lambda texts: np.array(texts, dtype=object),
+    "one column": lambda texts: np.array(texts, dtype=object)[:, None],
+    "series": lambda texts: pd.Series(texts, index=range(100, 100 + len(texts))),
+    "frame": lambda texts: pd.DataFrame({"text": texts}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_of_x_is_read_alike(form, planted):
+    texts, labels = planted
+    table = inputs.labelled(FORMS[form](texts), FORMS[form](labels), "here").texts
+    assert table.text == tuple(texts)
+    assert table.label.tolist() == labels
+    assert inputs.texts_only(FORMS[form](texts)).text == tuple(texts)
+
+
+LABELS = {
+    "names": (["b", "a", "c"], "U"),
+    "integers": ([10, 9, 11], "i"),
+    "booleans": ([True, False, True], "b"),
+    "whole floats": ([1.0, 0.0, 2.0], "f"),
+    "categories": (pd.Categorical(["b", "a", "c"]), "U"),
+    "numbers in a series": (pd.Series([3, 1, 2], dtype="Int64"), "i"),
+    "objects": (np.array([3, 1, 2], dtype=object), "i"),
+}
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_classes_keep_the_type_of_the_labels(name):
+    given, kind = LABELS[name]
+    rows = inputs.labelled(["x", "y", "z"], given, "here")
+    assert rows.classes.dtype.kind == kind
+    assert rows.classes.tolist() == sorted(set(np.asarray(given).tolist()))
+
+
+@QUIET
+@pytest.mark.parametrize("decode", [{"cat": 10, "dog": 9, "bird": 11}, {"cat": True, "dog": False, "bird": True}])
+def test_predictions_have_the_type_of_the_labels(quick, planted, decode):
+    texts, labels = planted
+    y = np.array([decode[label] for label in labels])
+    clf = quick.fit(texts, pd.Series(y))
+    assert clf.classes_.dtype == y.dtype == clf.predict(texts).dtype
+    assert clf.classes_.tolist() == sorted(set(decode.values()))
+    scores = clf.model_.scores(clf.transform(texts))
+    assert (clf.model_.classes.names == np.array([str(name) for name in clf.classes_])).all()
+    assert (clf.predict(texts) == clf.classes_[scores.argmax(1)]).all()
+
+
+KINDS = (
+    st.text("abc xyz", min_size=1).filter(str.strip),
+    st.integers(0, 99),
+    st.booleans(),
+    st.integers(0, 9).map(float),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), kind=st.sampled_from(KINDS))
+def test_labels_come_back_through_the_classes(data, kind):
+    labels = data.draw(st.lists(kind, min_size=2, max_size=12).filter(lambda given: len(set(given)) > 1))
+    rows = inputs.labelled([f"text {row}" for row in range(len(labels))], labels, "here")
+    ids = Classes.of(rows.texts.label).encode(rows.texts.label)
+    assert rows.classes[ids].tolist() == labels
+
+
+def nth(values, place, value):
+    return [value if row == place else given for row, given in enumerate(values)]
+
+
+BAD = {
+    "number": (lambda X, y: (nth(X, 3, 7), y), "a text is not a string: got int in row 3"),
+    "bytes": (lambda X, y: (nth(X, 3, b"who"), y), "a text is not a string: got bytes in row 3"),
+    "empty": (lambda X, y: (nth(X, 3, "  "), y), "1 of 180 rows have no text: got row 3"),
+    "missing": (lambda X, y: (pd.Series(nth(X, 3, None)), y), "1 of 180 rows have no text: got row 3"),
+    "one string": (lambda X, y: ("who is it", y), "one string where a list of texts belongs"),
+    "two columns": (lambda X, y: (pd.DataFrame({"a": X, "b": X}), y), r"one column of texts is needed: got shape"),
+    "ragged": (lambda X, y: ([["a"], ["b", "c"]], [0, 1]), "a text is not a string: got list in row 0"),
+    "no rows": (lambda X, y: ([], []), "holds no rows"),
+    "lengths": (lambda X, y: (X, y[:-1]), "as many labels as texts are needed: got 179, expected 180"),
+    "no labels": (lambda X, y: (X, None), "requires y to be passed, but the target y is None"),
+    "missing label": (lambda X, y: (X, nth(y, 5, None)), "1 of 180 rows have no label: got row 5"),
+    "NaN": (lambda X, y: (X, nth([0.0, 1.0] * 90, 5, np.nan)), "1 of 180 rows have no label: got row 5"),
+    "NA": (lambda X, y: (X, pd.Series(nth([0, 1] * 90, 5, None), dtype="Int64")), "1 of 180 rows have no label"),
+    "one class": (lambda X, y: (X, ["cat"] * 180), "two classes or more: got only 'cat' in 180 rows"),
+    "numbers": (lambda X, y: (X, [0.5, 1.0] * 90), "numbers to predict, not classes: got floats; use PromptRegressor"),
+    "mixed": (lambda X, y: (X, nth(y, 5, 7)), "the labels are not of one kind"),
+    "unlabelled": (lambda X, y: (X, [-1, 0] * 90), r"90 of 180 rows are unlabelled \(-1\)"),
+    "few rows": (
+        lambda X, y: (X[:19], y[:19]),
+        r"a tenth out for validation: got 19, expected 20 or more; .*validation=",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_a_value_error_of_one_sentence(planted, name):
+    spoil, message = BAD[name]
+    with pytest.raises(DataError, match=message) as caught:
+        PromptClassifier("no/such/model").fit(*spoil(*planted))
+    assert isinstance(caught.value, ValueError)
+    assert "\n" not in str(caught.value)
+
+
+REGRESSION = {
+    "names": (["cat", "dog"] * 90, "the targets are not numbers: got 'cat' in row 0"),
+    "booleans": ([True, False] * 90, "the targets are not numbers: got True in row 0"),
+    "NaN": ([np.nan, 1.0] * 90, "90 of 180 rows have no label"),
+    "infinite": ([np.inf, 1.0] * 90, "90 labels are infinite"),
+    "constant": ([2.0] * 180, "all labels are the same number"),
+}
+
+
+@pytest.mark.parametrize("name", REGRESSION)
+def test_targets_that_are_no_numbers(planted, name):
+    targets, message = REGRESSION[name]
+    with pytest.raises(DataError, match=message):
+        PromptRegressor("no/such/model").fit(planted[0], targets)
+
+
+def test_minus_one_is_a_number_to_predict():
+    assert inputs.measured(["a", "b"], [-1, 1], "here").texts.label.tolist() == [-1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("validation", "message"),
+    [
+        (["a", "b", "c"], r"validation is not a pair: got list, expected \(X, y\)"),
+        ((["a"], ["horse"]), "validation data: unknown label in row 0 .*'horse'"),
+        ((["a"], []), "validation data: as many labels as texts"),
+    ],
+)
+def test_bad_validation(quick, planted, validation, message):
+    with pytest.raises(DataError, match=message):
+        quick.fit(*planted, validation=validation)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_bad_texts_to_answer(fitted, method):
+    with pytest.raises(DataError, match="new texts: 1 of 2 rows have no text: got row 1"):
+        getattr(fitted, method)(["who", ""])
+    with pytest.raises(DataError, match="new texts holds no rows"):
+        getattr(fitted, method)([])

@@ -1,0 +1,82 @@
+"""A task that tiny random transformers learn in a second or two, and one call that trains on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from separatrix import recipe as recipes
+from separatrix.errors import SeparatrixError
+from separatrix.learn.losses import OBJECTIVES
+from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
+from separatrix.learn.targets import encode
+from separatrix.recipe import TrainRecipe
+from separatrix.study.judge import Yardstick
+from separatrix.texts import Texts
+
+ANIMALS = ("cat", "dog", "bird")
+FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was".split()
+QUICK = {"epochs": 6, "tokens": 4, "lr": 0.05, "batch_size": 16, "device": "cpu"}
+Parts = tuple[Texts, Texts]
+
+
+def sentences(keys: list[str], longest: int, seed: int = 0) -> list[str]:
+    """Each key word at a random place among one to `longest` others."""
+    generator = np.random.default_rng(seed)
+    texts = []
+    for key in keys:
+        words = list(generator.choice(FILLER, size=int(generator.integers(1, longest + 1))))
+        words.insert(int(generator.integers(0, len(words) + 1)), key)
+        texts.append(" ".join(words))
+    return texts
+
+
+@pytest.fixture(scope="session")
+def animals() -> Parts:
+    """270 training and 90 validation texts; the animal named is the class."""
+    labels = list(ANIMALS) * 120
+    return Texts.of(sentences(labels, 3), labels).split(test=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def few() -> Parts:
+    """54 training and 18 validation texts of the same kind: a training of them takes a blink."""
+    labels = list(ANIMALS) * 24
+    return Texts.of(sentences(labels, 5, seed=3), labels).split(test=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Parts:
+    """270 training and 90 validation texts; the target is ten times the digit named."""
+    digits = [place % 9 + 1 for place in range(360)]
+    texts = sentences([str(digit) for digit in digits], 2, seed=1)
+    return Texts.of(texts, [10.0 * digit for digit in digits]).split(test=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
+    """`make_job(parts, "gpt2", folder=..., report=..., **options)` is an order for a training."""
+
+    def job(parts: Parts, family: str = "gpt2", *, folder=None, report=None, **options) -> Job:
+        recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
+        yardstick = Yardstick(("a", "b"))
+        try:
+            targets = encode({"train": parts[0]}, OBJECTIVES[recipe.objective.loss].task)
+            yardstick = Yardstick.of(targets.values["train"], targets.names, recipe.loop.seed)
+        except SeparatrixError:  # the training itself has to say so
+            pass
+        told = {} if report is None else {"report": report}
+        return Job(*parts, recipe, yardstick.quick, folder, **told)
+
+    return job
+
+
+@pytest.fixture(scope="session")
+def train(make_job: Callable[..., Job]) -> Callable[..., TrainedPrompt]:
+    """Train at once; arguments as `make_job`."""
+
+    def run(*args, **options) -> TrainedPrompt:
+        return train_prompt(make_job(*args, **options))
+
+    return run

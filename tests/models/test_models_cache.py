@@ -1,0 +1,181 @@
+"""Where the text cache goes, what it holds, what is left when it fails."""
+
+import errno
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from suffix_oracle import EXACT, ROWS, outputs, some_prompt
+
+from separatrix.errors import ModelError, StoreError
+from separatrix.models.backbone import load_backbone
+from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes, token_batches
+from separatrix.recipe import CacheRecipe, ModelRecipe
+
+TOKENS = sum(map(len, ROWS.ids))
+
+
+def test_sizes_are_read_off_the_model(loaded, family):
+    shape = attention_shape(loaded(family))
+    key_heads = 2 if family in ("llama", "qwen2") else 4
+    assert (shape.layers, shape.heads, shape.key_heads, shape.head_width) == (3, 4, key_heads, 8)
+    assert shape.query_width == 32
+    assert shape.item == (3, 2, key_heads * 8)
+
+
+def test_bytes_by_hand(loaded):
+    shape = attention_shape(loaded("llama"))
+    lengths = np.array([len(ids) for ids in ROWS.ids])
+    for cache_dtype, width in (("float32", 4), ("float16", 2), ("bfloat16", 2)):
+        assert cache_bytes(lengths, shape, CacheRecipe(cache_dtype=cache_dtype)) == TOKENS * 3 * 2 * 16 * width
+
+
+@pytest.mark.parametrize(
+    ("memory", "disk", "place"), [(1, 1, "memory"), (0, 1, "disk"), (0, 0, "off"), (1, 0, "memory")]
+)
+def test_auto_goes_by_the_budgets(loaded, tmp_path, memory, disk, place):
+    backbone = loaded("bert")
+    need = cache_bytes(np.array([len(ids) for ids in ROWS.ids]), attention_shape(backbone), CacheRecipe()) / GIB
+    # A budget of exactly what is needed is enough; one byte less is not.
+    recipe = CacheRecipe(memory_gib=need - (1 - memory) / GIB, disk_gib=need - (1 - disk) / GIB)
+    cache = build_cache(backbone, ROWS, recipe, folder=tmp_path)
+    assert cache.place == place
+    assert cache.nbytes / GIB == need
+    assert [path.name for path in tmp_path.iterdir()] == (["text.cache"] if place == "disk" else [])
+    if place == "disk":
+        assert (tmp_path / "text.cache").stat().st_size == cache.nbytes
+    assert cache.vectors.shape == (4, 32)
+    cache.close()
+    cache.close()  # again does no harm
+    assert not list(tmp_path.iterdir())
+
+
+def test_auto_without_a_folder_never_goes_to_disk(loaded):
+    assert build_cache(loaded("bert"), ROWS, CacheRecipe(memory_gib=0)).place == "off"
+
+
+def test_disk_needs_a_folder(loaded):
+    with pytest.raises(ModelError, match="a cache on disk needs a folder; give --out, or type --cache memory"):
+        build_cache(loaded("bert"), ROWS, CacheRecipe(cache="disk"))
+
+
+def test_the_block_holds_the_keys_and_values_of_a_plain_forward(loaded, tiny):
+    """GPT-2 by hand: its own cache of keys and values, one row, no padding."""
+    from transformers import GPT2Model
+
+    cache = build_cache(loaded("gpt2"), ROWS, EXACT)
+    model = GPT2Model.from_pretrained(tiny("gpt2"), attn_implementation="eager").eval()
+    for row, ids in enumerate(ROWS.ids):
+        with torch.no_grad():
+            past = model(torch.tensor([ids]), use_cache=True).past_key_values
+        batch = cache.batch(np.array([row]))
+        for layer in range(3):
+            key, value = batch.layer(layer)
+            torch.testing.assert_close(key, past.layers[layer].keys, rtol=0, atol=1e-5)
+            torch.testing.assert_close(value, past.layers[layer].values, rtol=0, atol=1e-5)
+
+
+def test_batches_are_padded_and_masked(loaded):
+    cache = build_cache(loaded("gpt2"), ROWS, EXACT)
+    batch = cache.batch(np.array([2, 0, 2]))
+    assert batch.lengths.tolist() == [1, 3, 1]
+    assert batch.mask.tolist() == [[True, False, False], [True, True, True], [True, False, False]]
+    assert not batch.block[~batch.mask].any()
+    assert torch.equal(batch.block[0], batch.block[2])
+
+
+def test_progress_counts_every_row(loaded, monkeypatch):
+    monkeypatch.setattr("separatrix.models.cache.CAPTURE_TOKENS", 8)
+    seen = []
+    cache = build_cache(loaded("bert"), ROWS, EXACT, progress=seen.append)
+    assert sum(seen) == len(ROWS)
+    assert len(seen) > 1
+    monkeypatch.undo()
+    whole = build_cache(loaded("bert"), ROWS, EXACT)  # block-wise equals at once
+    np.testing.assert_allclose(cache.rows.block, whole.rows.block, atol=1e-5)
+    np.testing.assert_allclose(cache.vectors, whole.vectors, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(lengths=st.lists(st.integers(1, 50), max_size=30), budget=st.integers(1, 200))
+def test_batches_of_similar_length(lengths, budget):
+    lengths = np.array(lengths, dtype=int)
+    batches = list(token_batches(lengths, budget))
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in batches)
+    for one, two in zip(batches, batches[1:], strict=False):
+        assert lengths[one].max() <= lengths[two].min()
+        assert (len(one) + 1) * lengths[two[0]] > budget  # the next row would not have fitted
+
+
+# When it fails
+
+
+def test_no_room_on_the_disk_is_one_sentence(loaded, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 90, 10))
+    with pytest.raises(
+        StoreError, match=r"no room for the text cache in .*: got 0.00 GiB free, expected .*--cache off$"
+    ):
+        build_cache(loaded("bert"), ROWS, CacheRecipe(cache="disk"), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_on_the_way_leaves_nothing(loaded, tmp_path, monkeypatch):
+    real, calls = os.pwrite, []
+
+    def full(file, data, place):
+        calls.append(place)
+        if len(calls) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data, place)
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(StoreError, match=r"the text cache cannot be written to .*No space left on device"):
+        build_cache(loaded("bert"), ROWS, CacheRecipe(cache="disk"), folder=tmp_path)
+    assert len(calls) == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupt_leaves_nothing(loaded, tmp_path):
+    def stop(_):
+        raise KeyboardInterrupt("stop")
+
+    with pytest.raises(KeyboardInterrupt, match="stop"):
+        build_cache(loaded("bert"), ROWS, CacheRecipe(cache="disk"), folder=tmp_path, progress=stop)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_left_is_replaced(loaded, tmp_path):
+    (tmp_path / "text.cache.part").write_bytes(b"half" * 100_000)
+    (tmp_path / "text.cache").write_bytes(b"old")
+    backbone = loaded("bert")
+    cache = build_cache(backbone, ROWS, CacheRecipe(cache="disk", cache_dtype="float32"), folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["text.cache"]
+    assert np.array_equal(cache.rows.block, build_cache(backbone, ROWS, EXACT).rows.block)
+    cache.close()
+
+
+@pytest.fixture
+def loud(tiny):
+    """GPT-2 whose second layer's keys are beyond what float16 can hold."""
+    backbone = load_backbone(ModelRecipe(model=str(tiny("gpt2")), device="cpu"))
+    with torch.no_grad():
+        backbone.model.h[1].attn.c_attn.weight[:, 32:64] *= 1e6
+    return backbone
+
+
+@pytest.mark.parametrize("place", ["memory", "disk", "off"])
+def test_an_overflow_of_float16_is_refused(loud, tmp_path, place):
+    with pytest.raises(ModelError, match="keys or values overflow the text cache; type --cache-dtype bfloat16"):
+        build_cache(loud, ROWS, CacheRecipe(cache=place, cache_dtype="float16"), folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("cache_dtype", ["bfloat16", "float32"])
+def test_wider_formats_hold_large_keys(loud, cache_dtype):
+    prompt = some_prompt(loud, attention_shape(loud))
+    assert torch.isfinite(outputs(loud, prompt, ROWS, CacheRecipe(cache_dtype=cache_dtype))).all()

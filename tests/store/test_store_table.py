@@ -1,0 +1,79 @@
+"""Tables: the ending decides the format, and what is written is read back."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from separatrix.errors import OptionError, StoreError
+from separatrix.store.table import check_ending, read_table, write_table
+
+READ = {
+    ".parquet": pd.read_parquet,
+    ".csv": lambda path: pd.read_csv(path, keep_default_na=False, na_values={"score": [""]}),
+    ".jsonl": lambda path: pd.DataFrame([json.loads(line) for line in path.read_text().split("\n")[:-1]]),
+}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(
+        {
+            "text": ['a "quoted", word', "two\nlines \u2028 and a / slash", "\u00fcml\u00e4ut", ""],
+            "row": [3, 1, 2, 0],
+            "score": [1 / 3, 1e-12 / 7, np.nan, 1e20 / 3],
+            "right": [True, False, True, False],
+        },
+        index=[9, 8, 7, 6],
+    )
+
+
+@pytest.mark.parametrize("ending", READ)
+def test_round_trip(tmp_path, frame, ending):
+    path = tmp_path / f"table{ending}"
+    write_table(path, frame)
+    # Some pandas read a float's last digit from CSV inexactly; no format may write fewer digits.
+    pd.testing.assert_frame_equal(READ[ending](path), frame.reset_index(drop=True), rtol=1e-14, atol=0)
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", READ)
+def test_a_table_without_rows(tmp_path, frame, ending):
+    path = tmp_path / f"table{ending}"
+    write_table(path, frame.iloc[:0])
+    assert len(READ[ending](path)) == 0
+
+
+def test_json_lines_are_readable_text(tmp_path, frame):
+    write_table(tmp_path / "t.jsonl", frame)
+    lines = (tmp_path / "t.jsonl").read_text().split("\n")
+    assert '"\u00fcml\u00e4ut"' in lines[2]
+    assert "a / slash" in lines[1]  # pandas would escape it
+    assert '"score": null' in lines[2]
+
+
+def test_read_table_reads_parquet(tmp_path, frame):
+    write_table(tmp_path / "t.parquet", frame)
+    pd.testing.assert_frame_equal(read_table(tmp_path / "t.parquet"), frame.reset_index(drop=True))
+
+
+def test_a_missing_or_damaged_table_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"t\.parquet does not exist"):
+        read_table(tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 no more")
+    with pytest.raises(StoreError, match=r"t\.parquet is damaged"):
+        read_table(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize(("name", "got"), [("t.xlsx", ".xlsx"), ("t", "no ending"), ("t.CSV", ".CSV")])
+def test_an_unknown_ending_is_refused(tmp_path, frame, name, got):
+    with pytest.raises(
+        OptionError, match=f"{name} cannot be written as a table: got {got}, expected .parquet, .csv, .jsonl"
+    ):
+        write_table(tmp_path / name, frame)
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_ending_passes_the_known(tmp_path):
+    assert [check_ending(tmp_path / f"t{ending}") for ending in READ] == list(READ)
