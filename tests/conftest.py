@@ -15,7 +15,7 @@ CAUSAL = ("gpt2", "gpt_neox", "llama", "qwen2", "opt")
 ENCODERS = ("bert", "roberta", "electra", "distilbert", "modernbert")
 FAMILIES = CAUSAL + ENCODERS
 
-WORDS = (
+WORDS = (  # noqa: SIM905
     "the a cat dog bird fish tree house river red blue green old new big small who what where when why how many is was "
     "are did does it that this of in on at to from and or not good bad great awful fine dull 1 2 3 4 5 6 7 8 9 ? . ,"
 ).split()
@@ -119,7 +119,7 @@ def family(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def loaded(tiny: Callable[[str], Path]) -> Callable[..., object]:
-    """`loaded("bert", logits=True, max_length=20)` is a backbone; the same call gives the same object: do not change it."""
+    """`loaded("bert", logits=True, max_length=20)` is a backbone, shared by all tests: do not change it."""
     from separatrix.models.backbone import load_backbone
     from separatrix.recipe import ModelRecipe
 

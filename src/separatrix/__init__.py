@@ -70,7 +70,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604 - written out for type checkers; a test compares it with `_HOME`
+__all__ = [  # written out for type checkers; a test compares it with `_HOME`
     "CacheRecipe",
     "CentroidRecipe",
     "Classes",

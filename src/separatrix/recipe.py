@@ -166,16 +166,17 @@ class PromptRecipe:
     init_text: str | None = option(None, "the text whose tokens start the prompt (with --init text)")
     layers: str = option("all", "learnt vectors at the input only or at every layer", choices=("input", "all"))
     readout: str = option("hidden", "what is read at the prompt", choices=("hidden", "logits"))
-    positions: str = option("last", "prompt positions that are read", choices=("last", "mean", "all"))
+    text_dropout: float = option(
+        0.0, "share of the text's tokens hidden from the prompt in each training step", low=0, high=0.9
+    )
+    positions: str = option(
+        "all", "prompt positions that are read (logits: always the last)", choices=("last", "mean", "all")
+    )
 
     def __post_init__(self) -> None:
         check(self)
         if self.init == "text" and not self.init_text:
             raise OptionError("--init text needs a text", hint='add --init-text "The kind of question is"')
-        if self.readout == "logits" and self.positions != "last":
-            raise OptionError(
-                "--readout logits reads one position", got=self.positions, hint="use --positions last"
-            )
 
 
 @dataclass(frozen=True)
@@ -186,7 +187,9 @@ class LossRecipe:
     temperature: float = option(1.0, "divides the distances of centroid_ce", low=1e-6)
     attraction: float = option(1.0, "factor of the attraction to the own centroid", low=0)
     repulsion: float = option(1.0, "factor of the repulsion", low=0)
-    words: tuple[str, ...] | None = option(None, "one label word per class for `token`; chosen on training rows if absent")
+    words: tuple[str, ...] | None = option(
+        None, "one label word per class for `token`; chosen on training rows if absent"
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -204,7 +207,9 @@ class CentroidRecipe:
     rate: float = option(0.1, "step of `ema` and `momentum` towards the class mean", low=0, high=1)
     friction: float = option(0.9, "share of the velocity that `momentum` keeps", low=0, high=1)
     push: float = option(0.0, "length of the push away from the other centroids at each move", low=0)
-    push_rule: str = option("away", "direction of the push (`origin` repeats seed 001's formula)", choices=("away", "origin"))
+    push_rule: str = option(
+        "away", "direction of the push (`origin` repeats seed 001's formula)", choices=("away", "origin")
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -216,8 +221,10 @@ class LoopRecipe:
 
     epochs: int = option(10, "passes over the training rows", low=1)
     batch_size: int = option(32, "rows per step", low=1)
-    lr: float = option(1e-2, "learning rate of the prompt", low=0)
-    layer_lr: float | None = option(None, "learning rate of the vectors at the layers (default: that of the prompt)", low=0)
+    lr: float = option(3e-2, "learning rate of the prompt", low=0)
+    layer_lr: float | None = option(
+        None, "learning rate of the vectors at the layers (default: that of the prompt)", low=0
+    )
     centroid_lr: float | None = option(None, "learning rate of the centroids (default: that of the prompt)", low=0)
     head_lr: float | None = option(None, "learning rate of the head (default: that of the prompt)", low=0)
     weight_decay: float = option(0.0, "decay of the trained vectors", low=0)

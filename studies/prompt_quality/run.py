@@ -42,7 +42,7 @@ HERE = Path(__file__).resolve().parent
 
 # Changes to the defaults: for every set ("all"), then for one. Everything else is TrainRecipe's or PeftRecipe's own.
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "suffix": {"all": {}},
+    "suffix": {"all": {"epochs": 6}},
     "peft": {"all": {"pool": "mean", "lr": 1e-2, "head_lr": 1e-2}},
     "probe": {"all": {"pool": "layer_mean"}},
     "knn": {"all": {"pool": "layer_mean"}},

@@ -126,7 +126,8 @@ def test_model_without_safetensors(cli: Cli, tmp_path: Path, table: Path, tiny: 
 
 
 def test_prompt_longer_than_the_model_allows(cli: Cli, tmp_path: Path, table: Path, quick: list[str]) -> None:
-    check_mistake(cli("train", table, *quick[:2], "--tokens", 127, "--quiet", "--out", tmp_path / "run"), "127", "no room")
+    ran = cli("train", table, *quick[:2], "--tokens", 127, "--quiet", "--out", tmp_path / "run")
+    check_mistake(ran, "127", "no room")
     assert not (tmp_path / "run").exists()
 
 
@@ -150,7 +151,9 @@ def test_out_that_exists_is_left_alone(cli: Cli, tmp_path: Path, table: Path, qu
     assert files_of(folder).keys() == {"thesis.csv"}
 
 
-def test_a_mistake_with_overwrite_leaves_the_old_run(cli: Cli, tmp_path: Path, quick: list[str], finished: Path) -> None:
+def test_a_mistake_leaves_the_run_that_was_to_be_replaced(
+    cli: Cli, tmp_path: Path, quick: list[str], finished: Path
+) -> None:
     out = shutil.copytree(finished, tmp_path / "run")
     one = write_csv(tmp_path / "one.csv", [("a cat", "cat")] * 20)
     check_mistake(cli("train", one, *quick, "--out", out, "--overwrite"), "two classes")

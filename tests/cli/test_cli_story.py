@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -44,7 +45,7 @@ def test_tables_go_to_stdout_and_the_rest_to_stderr(cli: Cli, tmp_path: Path, ta
     ran = cli("train", table, *loud, "--max-length", 4, "--out", tmp_path / "run")
     assert ran.code == 0
     lines = ran.err.splitlines()
-    assert [line.partition(":")[0] for line in lines if not line.startswith("warning")] == [
+    assert [line.partition(":")[0] for line in lines if not line.startswith(("warning", " "))] == [
         "model",
         "texts (train)",
         "texts (validation)",
@@ -53,7 +54,7 @@ def test_tables_go_to_stdout_and_the_rest_to_stderr(cli: Cli, tmp_path: Path, ta
         "evaluation (test)",
         "pictures and report",
     ]
-    assert "training: 3 steps" in lines
+    assert re.search(r"^training: [23] steps$", ran.err, re.MULTILINE)  # 32 rows a step
     heading = ran.out.splitlines()[0]
     for name in ("method", "split", "accuracy (95 % interval)", "macro-F1", "majority"):
         assert name in heading
@@ -105,7 +106,8 @@ def test_predict_repeats_the_answers_of_the_run(cli: Cli, tmp_path: Path, finish
     data = tmp_path / "test.parquet"
     before[["text", "label"]].to_parquet(data)
     out = tmp_path / "again.parquet"
-    assert cli("predict", finished, data, "--label", "label", "--out", out, "--quiet", "--json").json["rows"] == len(before)
+    found = cli("predict", finished, data, "--label", "label", "--out", out, "--quiet", "--json").json
+    assert found["rows"] == len(before)
     after = pd.read_parquet(out)
     assert after["label"].tolist() == before["label"].tolist()
     assert after["predicted"].tolist() == before["predicted"].tolist()
@@ -123,8 +125,8 @@ def test_report_is_made_from_the_run_alone(cli: Cli, tmp_path: Path, finished: P
     out = tmp_path / "page.html"
     found = cli("report", finished, "--out", out, "--json", "--quiet").json
     assert found == {"out": str(out), "bytes": out.stat().st_size}
-    assert cli("report", finished, "--out", out, "--overwrite", "--quiet").code == 0
-    assert cli("report", finished, "--quiet").out.split()[:2] == ["out", str(finished / "report.html")]
+    shown = cli("report", finished, "--out", out, "--overwrite", "--quiet")
+    assert shown.out.split() == ["out", str(out), "bytes", str(out.stat().st_size)]
 
 
 def test_resume_starts_where_nothing_is_and_changes_nothing_that_is_done(

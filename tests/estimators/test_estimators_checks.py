@@ -23,13 +23,13 @@ EXPECTED = {
     "check_classifiers_train": ONE_COLUMN,
     "check_regressors_train": ONE_COLUMN,
     "check_classifiers_classes": "integers from -1 on: -1 marks a row without label, as in public test parts",
-    "check_methods_subset_invariance": "asks for 1e-7; float32 sums depend on the batch in the last bits (tested: 1e-3)",
+    "check_methods_subset_invariance": "asks for 1e-7; float32 sums depend on the batch in the last bits",
     "check_fit2d_1sample": "asks for the words '1 sample'; the error names the one class that was found",
 }
 
 
 class Spelled:
-    """Reads numbers as words: column and size of a number choose the word."""
+    """Reads a matrix as texts."""
 
     def fit(self, X, y):
         texts = spell(X)
@@ -53,12 +53,9 @@ class SpelledRegressor(Spelled, PromptRegressor):
 
 
 def spell(X):
-    rows = np.asarray(X, dtype=float)
-    if rows.ndim != 2:
-        raise ValueError("Expected 2D array, got 1D array instead: reshape your data")
-    return [
-        " ".join(NAMES[(int(np.digitize(x, VALUES)) + 5 * j) % len(NAMES)] for j, x in enumerate(row)) for row in rows
-    ]
+    """One text a row; column and size of a number choose its word."""
+    bins = np.digitize(np.asarray(X, dtype=float), VALUES)  # (rows, columns)
+    return [" ".join(NAMES[(bin_ + 5 * column) % len(NAMES)] for column, bin_ in enumerate(row)) for row in bins]
 
 
 def expected(estimator):

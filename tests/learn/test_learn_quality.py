@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-UNTRAINED = {"lr": 0.0, "epochs": 1}
+UNTRAINED = {"lr": 0.0, "epochs": 1, "batch_size": 512}
 
 
 def best(trained, name="accuracy"):
@@ -13,15 +13,14 @@ def best(trained, name="accuracy"):
 CASES = [  # family, options, untrained at most, trained at least
     ("gpt2", {"loss": "centroid_ce"}, 0.55, 0.95),
     ("gpt2", {"loss": "centroid_ce", "layers": "input"}, 0.55, 0.9),
-    ("gpt2", {"loss": "linear"}, 0.4, 0.9),
+    ("gpt2", {"loss": "linear"}, 0.4, 0.95),
     ("gpt2", {"loss": "token"}, 0.55, 0.9),
-    ("gpt2", {"loss": "cosine"}, 0.55, 0.9),
-    ("gpt2", {"loss": "distance", "repulsion": 30.0}, 0.55, 0.9),
-    ("gpt2", {"loss": "centroid", "repulsion": 30.0}, 0.55, 0.85),
-    ("gpt2", {"loss": "attract_repel", "repulsion": 30.0}, 0.55, 0.85),
+    ("gpt2", {"loss": "cosine"}, 0.55, 0.95),
+    ("gpt2", {"loss": "distance", "repulsion": 30.0}, 0.55, 0.95),
+    ("gpt2", {"loss": "centroid", "repulsion": 30.0}, 0.55, 0.9),
+    ("gpt2", {"loss": "attract_repel", "repulsion": 30.0}, 0.55, 0.9),
     ("bert", {"loss": "centroid_ce", "start": "random"}, 0.45, 0.9),
-    ("bert", {"loss": "linear"}, 0.45, 0.85),
-    ("bert", {"loss": "token"}, 0.75, 0.9),
+    ("bert", {"loss": "linear"}, 0.45, 0.95),
 ]
 
 
@@ -40,7 +39,7 @@ def test_numbers_are_predicted_far_better_than_by_their_mean(train, numbers):
     held = numbers[1]
     baseline = float(np.std(held.label))  # error of always answering the mean: 26
     before = best(train(numbers, "bert", loss="mse", **UNTRAINED), "rmse")
-    trained = train(numbers, "bert", loss="mse")
+    trained = train(numbers, "bert", loss="mse", epochs=9)
     assert before > 0.95 * baseline
     assert best(trained, "rmse") < 0.7 * baseline
     # The metrics and the model answer in the unit of the labels.
@@ -63,16 +62,15 @@ def test_automatic_label_words_are_reported_and_all_different(train, animals):
     assert len(set(trained.model.anchors.words.tolist())) == 3
 
 
-@pytest.mark.parametrize("cache", ["disk", "off"])
-@pytest.mark.parametrize("loss", ["centroid_ce", "cosine"])
-def test_the_place_of_the_cache_changes_nothing(train, few, tmp_path, cache, loss):
-    options = {"loss": loss, "epochs": 3, "batch_size": 8}
+def test_the_place_of_the_cache_changes_nothing(train, few, tmp_path):
+    options = {"loss": "attract_repel", "epochs": 2, "batch_size": 8}
     memory = train(few, "gpt2", cache="memory", **options)
-    other = train(few, "gpt2", cache=cache, folder=tmp_path / "run", **options)
-    for ours, theirs in zip(memory.fitted.metrics, other.fitted.metrics, strict=True):
-        assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
-        assert ours["validation"]["loss"] == pytest.approx(theirs["validation"]["loss"], rel=2e-3)
-    for name, tensor in memory.fitted.tensors.items():
-        np.testing.assert_allclose(tensor.detach(), other.fitted.tensors[name].detach(), atol=5e-3)
-    assert not (tmp_path / "run" / "cache").exists()
-    assert any(note.startswith(f"text cache: {cache}") for note in other.notes)
+    for place in ("disk", "off"):
+        other = train(few, "gpt2", cache=place, folder=tmp_path / place, **options)
+        assert any(note.startswith(f"text cache: {place}") for note in other.notes)
+        assert not (tmp_path / place / "cache").exists()
+        for ours, theirs in zip(memory.fitted.metrics, other.fitted.metrics, strict=True):
+            assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+            assert ours["validation"]["loss"] == pytest.approx(theirs["validation"]["loss"], rel=2e-3)
+        for name, tensor in memory.fitted.tensors.items():
+            np.testing.assert_allclose(tensor.detach(), other.fitted.tensors[name].detach(), atol=5e-3)

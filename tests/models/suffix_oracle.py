@@ -1,4 +1,4 @@
-"""What the suffix prompt must equal: plain transformers, one row at a time, no padding, no cache, the mask drawn by hand."""
+"""What the suffix prompt must equal: plain transformers, row by row, no padding, no cache, the mask drawn by hand."""
 
 import numpy as np
 import torch
@@ -88,7 +88,7 @@ def vanilla_row_steered(model, family, ids, prompt):
 
 
 def slow_attention(module, query, key, value, attention_mask, scaling=None, **options):
-    """Softmax attention written out; the last rows, which are the prompt's, get a vector to the query and one to the output."""
+    """Softmax attention written out; at the prompt a vector is added to the query and one to the output."""
     look, add = STEER["vectors"][STEER["layer"]]  # each (tokens, heads * head width)
     STEER["layer"] += 1
     rows, heads, length, width = query.shape

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_batches_of_similar_length(lengths, budget):
     batches = list(token_batches(lengths, budget))
     assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
     assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in batches)
-    for one, two in zip(batches, batches[1:], strict=False):
+    for one, two in pairwise(batches):
         assert lengths[one].max() <= lengths[two].min()
         assert (len(one) + 1) * lengths[two[0]] > budget  # the next row would not have fitted
 

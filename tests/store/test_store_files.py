@@ -109,7 +109,7 @@ def test_a_full_disk_keeps_the_old_file(tmp_path, monkeypatch, step):
     write_bytes(path, b"old")
     monkeypatch.setattr(files.os, step, full)
     with pytest.raises(
-        StoreError, match="state cannot be written .No space left on device.; free some space or choose"
+        StoreError, match=r"state cannot be written .No space left on device.; free some space or choose"
     ):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
@@ -193,5 +193,5 @@ def test_tensors_cut_short_are_damaged(tmp_path):
     whole = (tmp_path / "x").read_bytes()
     for length in (0, 4, 50, len(whole) - 1):
         (tmp_path / "x").write_bytes(whole[:length])
-        with pytest.raises(StoreError, match="x is damaged .*; write it again with --overwrite"):
+        with pytest.raises(StoreError, match=r"x is damaged .*; write it again with --overwrite"):
             read_tensors(tmp_path / "x")

@@ -112,7 +112,7 @@ def test_a_short_write_before_a_full_disk_is_an_error(tmp_path, monkeypatch):
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        StoreError, match="the text cache cannot be written to .*file.*; free some space, or type --cache off"
+        StoreError, match=r"the text cache cannot be written to .*file.*; free some space, or type --cache off"
     ):
         RaggedRows.allocate(np.array([2]), (2,), np.dtype("<f4"), tmp_path / "file" / "rows")
 

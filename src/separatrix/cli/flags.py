@@ -113,8 +113,8 @@ def _parameter(spec: dataclasses.Field[Any], kind: Any, panel: Group) -> inspect
     }
     if choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
-        kind, settings["converter"] = Literal[choices], _raw  # type: ignore[valid-type]
-    annotation = Annotated[kind, Parameter(**settings)]  # type: ignore[valid-type]
+        kind, settings["converter"] = Literal[choices], _raw
+    annotation = Annotated[kind, Parameter(**settings)]
     default = inspect.Parameter.empty if required else spec.default
     return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 

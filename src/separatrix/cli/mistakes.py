@@ -71,8 +71,8 @@ def _sentence(error: BaseException, argv: list[str]) -> tuple[str, int]:
     if isinstance(error, SeparatrixError):
         return str(error), MISTAKE
     if isinstance(error, KeyboardInterrupt):
-        train = argv[:1] == ["train"]
-        return "stopped" + ("; the same command with --resume goes on from the last saved state" if train else ""), STOPPED
+        hint = "; the same command with --resume goes on from the last saved state"
+        return "stopped" + (hint if argv[:1] == ["train"] else ""), STOPPED
     first = (str(error).strip().splitlines() or ["no more is known"])[0]
     return f"{type(error).__name__}: {first}; set {TRACEBACK}=1 to see where", FAILED
 

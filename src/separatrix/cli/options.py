@@ -28,7 +28,7 @@ def _of_splits(name: str, text: str, **meta: Any) -> Any:
 class TrainOptions:
     """What is done, and where it goes."""
 
-    out: Path = option(dataclasses.MISSING, "folder of the run")
+    out: Path = option(dataclasses.MISSING, "folder of the run")  # noqa: RUF009 - a field, as in the recipes
     method: str = option(METHODS[0], "what is trained: a soft prompt, or a linear probe", choices=METHODS)
     overwrite: bool = option(False, "replace the run that is in --out")
     resume: bool = option(False, "go on with the run in --out, or start where there is none")
@@ -50,7 +50,9 @@ class SplitOptions:
     validation: float = _of_splits("validation", "share of the training rows to hold out")
     test: float = _of_splits("test", "share of a single table to hold out; 0 = none")
     by: str | None = option(
-        None, "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)", choices=BY
+        None,
+        "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)",
+        choices=BY,
     )
 
 
@@ -58,14 +60,14 @@ class SplitOptions:
 class DemoOptions:
     """Where it goes."""
 
-    out: Path = option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced")
+    out: Path = option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced")  # noqa: RUF009 - a field, as in the recipes
 
 
 @dataclass(frozen=True)
 class PredictOptions:
     """What is read, and where the answers go."""
 
-    out: Path = option(dataclasses.MISSING, "file of the answers: .parquet, .csv or .jsonl")
+    out: Path = option(dataclasses.MISSING, "file of the answers: .parquet, .csv or .jsonl")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the file in --out")
     text: str = _of_splits("text", "column of the texts")
     label: str | None = option(None, "column of labels to be copied beside the answers")
@@ -77,7 +79,7 @@ class PredictOptions:
 class ReportOptions:
     """Where it goes."""
 
-    out: Path | None = option(None, "the .html file (default: report.html in the run, which is written anew)")
+    out: Path | None = option(None, "the .html file (default: report.html in the run)")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the file in --out")
 
 

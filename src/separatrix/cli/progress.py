@@ -63,8 +63,8 @@ class Teller:
         self.console.print(line)
 
     def warn(self, line: str) -> None:
-        """Print one line that nobody should miss."""
-        self.console.print(Text(f"warning: {line}", style="bold yellow"))
+        """Print what nobody should miss; lines after the first (a histogram) are set in."""
+        self.console.print(Text("warning: " + line.replace("\n", "\n    "), style="bold yellow"))
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
         """Tell how far a stage is; a new stage begins a new bar or line."""

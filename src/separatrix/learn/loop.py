@@ -131,7 +131,7 @@ class Loop:
             group["lr"] = group["top"] * factor
         targets = self.problem.targets["train"]
         y = targets[torch.from_numpy(rows).to(targets.device)]
-        z = self.learner.outputs("train", rows)
+        z = self.learner.outputs("train", rows, progress.step)
         value = self.problem.objective.loss(z, y, self.anchors(), self.recipe.objective)
         loss = value.total.item()
         check_loss(loss, progress.step, self.recipe.loop.lr)

@@ -55,9 +55,12 @@ class PromptLearner:
             {"layers": {"steer": named["steer"]}} if "steer" in named else {}
         )
 
-    def outputs(self, part: str, rows: np.ndarray) -> Tensor:
-        """Outputs of these rows, (rows, width) float32."""
-        hidden = run_prompt(self.prompt, self.caches[part].batch(rows), self.backbone)
+    def outputs(self, part: str, rows: np.ndarray, step: int | None = None) -> Tensor:
+        """Outputs of these rows, (rows, width) float32; in a training step some of the text may be hidden."""
+        text, share = self.caches[part].batch(rows), self.recipe.prompt.text_dropout
+        if step is not None and share:
+            text.hide(share, np.random.default_rng([self.recipe.loop.seed, step]))
+        hidden = run_prompt(self.prompt, text, self.backbone)
         return read(hidden, self.recipe.prompt, self.backbone)
 
     def lengths(self, part: str) -> np.ndarray:

@@ -22,8 +22,11 @@ class Learner(Protocol):
         """Leaf tensors by group ("prompt", "layers", ...) and name."""
         ...
 
-    def outputs(self, part: str, rows: np.ndarray) -> Tensor:
-        """Outputs of these rows of "train" or "validation", (rows, width), with gradient."""
+    def outputs(self, part: str, rows: np.ndarray, step: int | None = None) -> Tensor:
+        """Outputs of these rows of "train" or "validation", (rows, width), with gradient.
+
+        A training step gives its number, so that whatever is drawn at random in it can be drawn again.
+        """
         ...
 
     def lengths(self, part: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from outside: `tokenize`, `embed`, `run`, `logits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
@@ -19,6 +19,7 @@ from torch import Tensor
 from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.models import attention
 from separatrix.models.source import Source, resolve
+from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -143,9 +144,7 @@ class Backbone:
         """
         if self.model is self.body:
             raise ModelError(f"model {self.source.name!r} has no language-model head", hint="use --readout hidden")
-        if head := LM_HEADS.get(self.model.config.model_type):
-            return head(self.model, hidden)
-        return getattr(self.model, "lm_head", self.model.get_output_embeddings())(hidden)
+        return vocabulary_logits(self.model, hidden)
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen.
@@ -161,20 +160,12 @@ class Backbone:
         return total.hexdigest()
 
 
-# Masked language models put layers between the hidden state and the output embedding, under names of their own.
-# All others have `lm_head` or the bare embedding, and `_check_head` refuses those for which that is wrong.
-LM_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
-    "bert": lambda model, hidden: model.cls(hidden),
-    "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
-    "distilbert": lambda model, hidden: model.vocab_projector(
-        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
-    ),
-    "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
-}
-
-
 def pick_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is one."""
+    """`auto` takes CUDA where there is one.
+
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
@@ -215,11 +206,12 @@ def _read(source: Source, recipe: ModelRecipe, logits: bool) -> tuple[Any, Any, 
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
-    head = AutoModelForCausalLM if is_causal(config) else AutoModelForMaskedLM
+    with_head = AutoModelForCausalLM if is_causal(config) else AutoModelForMaskedLM
+    kind: Any = with_head if logits else AutoModel
     attention.register()
     # What a checkpoint lacks is drawn at random: not from the caller's random state.
     with _quietly(), torch.random.fork_rng(devices=[]):
-        model, report = (head if logits else AutoModel).from_pretrained(
+        model, report = kind.from_pretrained(
             source.folder,
             config=config,
             attn_implementation=attention.NAME,

@@ -83,6 +83,12 @@ class TextBatch:
         key, value = pair.permute(2, 0, 3, 1, 4)
         return key, value
 
+    def hide(self, share: float, generator: np.random.Generator) -> None:
+        """Hide a random share of each text's tokens, never the first: the stored numbers stay as they are."""
+        kept = torch.from_numpy(generator.random(tuple(self.mask.shape)) >= share)
+        kept[:, 0] = True
+        self.mask = self.mask & kept.to(self.mask.device)
+
 
 @dataclass
 class TextCache:

@@ -24,7 +24,15 @@ RELEASE_BYTES = 256 << 20
 
 @dataclass
 class RaggedRows:
-    """Fixed-type rows of known lengths. Make one with `allocate`, `write` every row, then `seal`."""
+    """Fixed-type rows of known lengths. Make one with `allocate`, `write` every row, then `seal`.
+
+    >>> rows = RaggedRows.allocate(np.array([2, 1]), (), np.dtype("int8"))
+    >>> rows.write(0, np.array([7, 8]))
+    >>> rows.write(1, np.array([9]))
+    >>> rows.seal()
+    >>> rows.padded(np.array([1, 0])).tolist()
+    [[9, 0], [7, 8]]
+    """
 
     starts: np.ndarray  # (rows + 1,) int64: where each row begins, counted in items
     shape: tuple[int, ...]  # of one item
@@ -96,7 +104,7 @@ class RaggedRows:
         if self.block is not None:
             self.block[self.starts[row] : self.starts[row + 1]] = values
             return
-        data = memoryview(np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8))
+        data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
         place = int(self.starts[row]) * self.item_bytes
         try:
             with self.part.open("r+b", buffering=0) as stream:

@@ -14,7 +14,11 @@ ENDINGS = (".parquet", ".csv", ".jsonl")
 
 
 def check_ending(path: Path) -> str:
-    """The ending of a table's name, or an `OptionError` that lists those that can be written."""
+    """The ending of a table's name, or an `OptionError` that lists those that can be written.
+
+    >>> check_ending(Path("rows.csv"))
+    '.csv'
+    """
     if path.suffix not in ENDINGS:
         got = path.suffix or "no ending"
         raise OptionError(f"{path} cannot be written as a table", got=got, expected=", ".join(ENDINGS))

@@ -1,0 +1,161 @@
+"""RESULTS.md and results.csv of the study, from its lines alone; the sentences too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.centroids.experiments import EXPERIMENTS
+from studies.common import interval, markdown, spell, write_csv
+
+from separatrix.geometry.runs import MeanInterval, mean_interval, paired_difference
+
+Run = dict[str, Any]
+Block = dict[str, list[Run]]  # experiment -> one line per seed, in the order of `EXPERIMENTS`
+
+REFERENCE = EXPERIMENTS[0].name  # random start
+BLOCKS = {"seed": "Learning rate of seed 001", "chosen": "Learning rate chosen on validation, per experiment"}
+HEAD = """# Moving class centroids: results
+
+Written by `python studies/centroids/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
+this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds. `min distance`: between
+the two centroids after training; `moved`: from their start; `path`: length of their way; `oscillation`: 1 - moved / path.
+"""
+FIGURES = {
+    "test accuracy": ("test_accuracy", 4),
+    "test macro-F1": ("test_macro_f1", 4),
+    "validation accuracy": ("validation_accuracy", 4),
+    "min distance": ("centroid_min", 3),
+    "moved": ("centroid_moved", 3),
+    "path": ("centroid_path", 3),
+    "oscillation": ("centroid_oscillation", 3),
+    "seconds": ("seconds", 0),
+}
+
+
+def write_tables(out: Path, runs: Sequence[Run]) -> None:
+    """Write both files into a folder."""
+    parts, plain = [HEAD], []
+    for name, title in BLOCKS.items():
+        block = group(runs, name)
+        parts += [f"## {title}", _base(block), markdown([_row(number, found) for number, found in _numbered(block)])]
+        parts += [f"### Ordering: {title[0].lower()}{title[1:]}", ordering(block), markdown(_gains(block))]
+        plain += [_plain(name, experiment, found) for experiment, found in block.items()]
+    parts += ["## Screen of the learning rates (one seed of its own, validation only)", markdown(_screen(runs))]
+    failures = [
+        f"- {run['block']}, {run['experiment']}, seed {run['seed']}: {run['failed']}" for run in runs if "failed" in run
+    ]
+    parts += ["## Runs that a guard stopped", "\n".join(failures) or "None.", "## Versions", _versions(runs)]
+    (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    write_csv(out / "results.csv", plain)
+
+
+def group(runs: Sequence[Run], block: str) -> Block:
+    """The finished lines of a block by experiment, one per seed (the last line of a seed counts)."""
+    found: Block = {}
+    for experiment in EXPERIMENTS:
+        own = [run for run in runs if run["block"] == block and run["experiment"] == experiment.name]
+        by_seed = {run["seed"]: run for run in own if "failed" not in run}
+        if by_seed:
+            found[experiment.name] = [by_seed[seed] for seed in sorted(by_seed)]
+    return found
+
+
+def gain(block: Block, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
+    """Paired difference of test accuracy, experiment less reference, over the seeds that both have."""
+    base = {run["seed"]: run["test_accuracy"] for run in block.get(reference, [])}
+    pairs = [(run["test_accuracy"], base[run["seed"]]) for run in block.get(experiment, []) if run["seed"] in base]
+    return paired_difference(*zip(*pairs, strict=True)) if pairs else None
+
+
+def ordering(block: Block) -> str:
+    """Which experiments differ from the random start, as far as the intervals say."""
+    above, below, open_ = [], [], []
+    for experiment in block:
+        found = gain(block, experiment) if experiment != REFERENCE else None
+        if found is None:
+            continue
+        sure = found.low is not None and found.high is not None
+        side = above if sure and (found.low or 0) > 0 else below if sure and (found.high or 0) < 0 else open_
+        side.append((found.mean, experiment))
+    if not (above or below or open_):
+        return "(no runs to compare yet)"
+    sentences = [
+        f"{_listed(above)} above {REFERENCE!r} by the 95 % interval of the paired difference",
+        f"{_listed(below)} below it",
+        f"{_listed(open_)} not told apart from it",
+    ]
+    means = sorted(((_mean(runs), name) for name, runs in block.items()), reverse=True)
+    order = " > ".join(f"{name} ({value:.4f})" for value, name in means)
+    return "; ".join(sentences) + f".\n\nBy mean test accuracy: {order}."
+
+
+def _listed(found: list[tuple[float, str]]) -> str:
+    names = ", ".join(f"{name} ({mean:+.4f})" for mean, name in sorted(found, reverse=True))
+    return f"{len(found)} experiments" + (f" ({names})" if names else "") + " are"
+
+
+def _mean(runs: list[Run]) -> float:
+    return mean_interval([run["test_accuracy"] for run in runs]).mean
+
+
+def _numbered(block: Block) -> list[tuple[tuple[str, str], list[Run]]]:
+    numbers = {experiment.name: experiment.number for experiment in EXPERIMENTS}
+    return [((numbers[name], name), runs) for name, runs in block.items()]
+
+
+def _row(label: tuple[str, str], runs: list[Run]) -> dict[str, str]:
+    rates = sorted({run["lr"] for run in runs})
+    row = {"seed 001's": label[0], "experiment": label[1], "lr": ", ".join(f"{lr:g}" for lr in rates)}
+    row["runs"] = str(len(runs))
+    return row | {title: spell(interval(runs, name), digits) for title, (name, digits) in FIGURES.items()}
+
+
+def _base(block: Block) -> str:
+    lines = [run for runs in block.values() for run in runs]
+    if not lines:
+        return ""
+    majority = mean_interval([run["test_majority"] for run in lines]).mean
+    rows = lines[0]["rows"]
+    return (
+        f"Model {lines[0]['model']}, sst2: {rows['train']} training rows, {rows['validation']} validation rows to choose "
+        f"the epoch on, {rows['test']} test rows. Majority baseline {majority:.4f}."
+    )
+
+
+def _gains(block: Block) -> list[dict[str, str]]:
+    found = {name: gain(block, name) for name in block if name != REFERENCE}
+    return [
+        {"experiment": name, "seeds": str(value.runs), f"test accuracy less that of {REFERENCE!r}": spell(value)}
+        for name, value in found.items()
+        if value is not None
+    ]
+
+
+def _plain(block: str, experiment: str, runs: list[Run]) -> dict[str, Any]:
+    line: dict[str, Any] = {"block": block, "experiment": experiment, "runs": len(runs), "lr": runs[0]["lr"]}
+    for name, _ in FIGURES.values():
+        found = interval(runs, name)
+        low, high = (None, None) if found is None else (found.low, found.high)
+        line |= {name: None if found is None else found.mean, f"{name}_low": low, f"{name}_high": high}
+    return line
+
+
+def _screen(runs: Sequence[Run]) -> list[dict[str, str]]:
+    tried = [run for run in runs if run["block"] == "screen"]
+    rates = sorted({run["lr"] for run in tried})
+    rows = []
+    for experiment in EXPERIMENTS:
+        own = {run["lr"]: run for run in tried if run["experiment"] == experiment.name}
+        if own:
+            cells = {
+                f"lr {lr:g}": f"{own[lr].get('validation_accuracy', 0.0):.4f}" if lr in own else "-" for lr in rates
+            }
+            rows.append({"experiment": experiment.name} | cells)
+    return rows
+
+
+def _versions(runs: Sequence[Run]) -> str:
+    lines = {", ".join(f"{name} {number}" for name, number in run["versions"].items()) for run in runs}
+    return "\n".join(f"- {line}" for line in sorted(lines)) or "(no runs yet)"

