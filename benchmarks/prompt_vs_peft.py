@@ -31,10 +31,12 @@ from studies.common import machine, markdown
 from studies.peft_side import load_quietly
 
 from separatrix import recipe as recipes
+from separatrix.learn.centroids import class_means
 from separatrix.learn.losses import OBJECTIVES, Anchors
+from separatrix.learn.prompt import PromptLearner
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import build_cache
-from separatrix.models.suffix import read, run_prompt, start_prompt
+from separatrix.models.suffix import start_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, TrainRecipe
 
 HERE = Path(__file__).resolve().parent
@@ -62,13 +64,15 @@ def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step
     recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt)
     cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"))
     prompt = start_prompt(recipe.prompt, backbone, cache.shape)
-    centroids = torch.randn(2, size.width, generator=torch.Generator().manual_seed(0))
+    learner = PromptLearner(backbone, recipe, prompt, {"train": cache})
+    labels, loss = torch.from_numpy(random_labels(rows)), OBJECTIVES["centroid_ce"].loss
+    with torch.no_grad():
+        centroids, _ = class_means(learner.outputs("train", np.arange(4)), labels[:4], 2)
     trained = [*prompt.named().values(), centroids]
     optimiser = torch.optim.AdamW([tensor.requires_grad_() for tensor in trained], lr=1e-3, fused=True)
-    labels, loss = torch.from_numpy(random_labels(rows)), OBJECTIVES["centroid_ce"].loss
 
     def step(batch: np.ndarray) -> None:
-        z = read(run_prompt(prompt, cache.batch(batch), backbone), recipe.prompt, backbone)
+        z = learner.outputs("train", batch)
         value = loss(z, labels[torch.from_numpy(batch)], Anchors(centroids), recipe.objective).total
         optimiser.zero_grad(set_to_none=True)
         value.backward()

@@ -61,6 +61,7 @@ SEED_BLOCK: dict[str, Any] = {
     "tokens": 5,
     "layers": "input",
     "positions": "last",
+    "text_dropout": 0.0,
     "init": "vocabulary",
     "epochs": 3,
     "batch_size": 32,

@@ -20,7 +20,8 @@ HEAD = """# Moving class centroids: results
 
 Written by `python studies/centroids/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
 this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds. `min distance`: between
-the two centroids after training; `moved`: from their start; `path`: length of their way; `oscillation`: 1 - moved / path.
+the two centroids after training; `moved`: how far they are from their start; `path`: length of their way;
+`oscillation`: 1 - moved / path.
 """
 FIGURES = {
     "test accuracy": ("test_accuracy", 4),
@@ -71,20 +72,22 @@ def gain(block: Block, experiment: str, reference: str = REFERENCE) -> MeanInter
 
 def ordering(block: Block) -> str:
     """Which experiments differ from the random start, as far as the intervals say."""
-    above, below, open_ = [], [], []
+    above: list[tuple[float, str]] = []
+    below: list[tuple[float, str]] = []
+    undecided: list[tuple[float, str]] = []
     for experiment in block:
         found = gain(block, experiment) if experiment != REFERENCE else None
         if found is None:
             continue
         sure = found.low is not None and found.high is not None
-        side = above if sure and (found.low or 0) > 0 else below if sure and (found.high or 0) < 0 else open_
+        side = above if sure and (found.low or 0) > 0 else below if sure and (found.high or 0) < 0 else undecided
         side.append((found.mean, experiment))
-    if not (above or below or open_):
+    if not (above or below or undecided):
         return "(no runs to compare yet)"
     sentences = [
         f"{_listed(above)} above {REFERENCE!r} by the 95 % interval of the paired difference",
         f"{_listed(below)} below it",
-        f"{_listed(open_)} not told apart from it",
+        f"{_listed(undecided)} not told apart from it",
     ]
     means = sorted(((_mean(runs), name) for name, runs in block.items()), reverse=True)
     order = " > ".join(f"{name} ({value:.4f})" for value, name in means)
@@ -119,8 +122,8 @@ def _base(block: Block) -> str:
     majority = mean_interval([run["test_majority"] for run in lines]).mean
     rows = lines[0]["rows"]
     return (
-        f"Model {lines[0]['model']}, sst2: {rows['train']} training rows, {rows['validation']} validation rows to choose "
-        f"the epoch on, {rows['test']} test rows. Majority baseline {majority:.4f}."
+        f"Model {lines[0]['model']}, sst2: {rows['train']} training rows, {rows['validation']} validation rows to "
+        f"choose the epoch on, {rows['test']} test rows. Majority baseline {majority:.4f}."
     )
 
 

@@ -22,15 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import (
-    SETS,
-    append_run,
-    load_set,
-    read_changes,
-    read_runs,
-    rounded,
-    versions,
-)
+from studies.common import SETS, append_run, load_set, read_changes, read_runs, rounded, versions
 from studies.prompt_quality.tables import write_tables
 
 from separatrix import recipe as recipes
@@ -42,7 +34,11 @@ HERE = Path(__file__).resolve().parent
 
 # Changes to the defaults: for every set ("all"), then for one. Everything else is TrainRecipe's or PeftRecipe's own.
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
-    "suffix": {"all": {"epochs": 6}},
+    "suffix": {
+        "all": {"epochs": 6},
+        "sst2": {"lr": 2e-2, "text_dropout": 0.15, "memory_gib": 8.0},
+        "imdb": {"lr": 2e-2, "text_dropout": 0.15, "memory_gib": 8.0},
+    },
     "peft": {"all": {"pool": "mean", "lr": 1e-2, "head_lr": 1e-2}},
     "probe": {"all": {"pool": "layer_mean"}},
     "knn": {"all": {"pool": "layer_mean"}},

@@ -17,7 +17,7 @@ from separatrix.texts import Texts
 
 ANIMALS = ("cat", "dog", "bird")
 FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was".split()
-QUICK = {"epochs": 6, "tokens": 4, "lr": 0.1, "batch_size": 32, "device": "cpu"}
+QUICK = {"epochs": 6, "tokens": 4, "lr": 0.1, "batch_size": 32, "positions": "last", "device": "cpu"}
 Parts = tuple[Texts, Texts]
 
 

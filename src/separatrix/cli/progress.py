@@ -72,7 +72,7 @@ class Teller:
             if stage not in self.told:
                 self.say(f"{stage}: {total} {unit(stage)}")
         elif stage not in self.told:
-            # Begun with what is done already, or a resumed training would show a wild rate.
+            # A resumed training does not begin at 0.
             self.bars.add_task(stage, total=total, completed=done, note=note)
         else:
             task = next(task for task in self.bars.tasks if task.description == stage)

@@ -100,7 +100,7 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         files.write(place, self.get_params(deep=False), learnt)
 
     @classmethod
-    def load(cls, folder: str | Path, *, model: str | None = None, device: str = "auto") -> Self:
+    def load(cls, folder: str | Path, *, model: str | Path | None = None, device: str = "auto") -> Self:
         """Read what `save` wrote, or the folder of a run of `separatrix train --method prompt`.
 
         Args:
@@ -114,12 +114,13 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """
         place = Path(folder)
         files.check_task(place, cls._task)
-        trained = load_prompt(place, model=model, device=device)
+        elsewhere = None if model is None else str(model)
+        trained = load_prompt(place, model=elsewhere, device=device)
         params, learnt = files.read(place, trained)
-        if model is not None:
+        if elsewhere is not None:
             rest = params["recipe"]
-            recipe = None if rest is None else recipes.replace(rest, model=model)
-            params |= {"model": model, "recipe": recipe}
+            recipe = None if rest is None else recipes.replace(rest, model=elsewhere)
+            params |= {"model": elsewhere, "recipe": recipe}
         self = cls(**{name: params[name] for name in cls._get_param_names()})
         self.model_ = trained
         for name, attribute in files.LEARNT.items():

@@ -1,0 +1,169 @@
+"""What a training must not do in silence: each guard, through a real training wherever it can be reached."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from separatrix.errors import DataError, ModelError, OptionError, SeparatrixError
+from separatrix.learn import prompt
+from separatrix.learn.guards import check_cache, check_gradients, check_loss
+from separatrix.learn.prompt import start_rows, train_prompt
+from separatrix.learn.targets import encode
+from separatrix.models.backbone import load_backbone
+from separatrix.models.cache import attention_shape, build_cache
+from separatrix.models.suffix import start_prompt
+from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
+from separatrix.texts import Texts
+
+
+def test_a_rate_far_too_high_stops_with_one_sentence(train, few):
+    with pytest.raises(SeparatrixError, match=r"^the loss is nan at step \d+; lower --lr \(now 1e\+38\)$"):
+        train(few, loss="linear", lr=1e38, layers="input", clip=0.0, warmup=0.0, epochs=3)
+
+
+def test_a_last_step_that_breaks_everything_is_noticed(train, few):
+    """One step in all: the training loss was still fine, the validation loss is not."""
+    with pytest.raises(SeparatrixError, match=r"^the loss is (nan|inf) at step 1; lower --lr"):
+        train(few, loss="linear", lr=3e38, batch_size=64, epochs=1, warmup=0.0)
+
+
+def test_a_gradient_of_zero_stops_at_the_first_step(train, few):
+    with pytest.raises(SeparatrixError, match="the gradient is zero for prompt, layers, centroids at the first step"):
+        train(few, loss="centroid", attraction=0.0, repulsion=0.0)
+
+
+def test_a_zero_gradient_later_is_no_error_but_nan_is():
+    tensor = torch.zeros(2)
+    tensor.grad = torch.zeros(2)
+    assert check_gradients({"prompt": {"tokens": tensor}}, 1) == {"prompt": 0.0}
+    with pytest.raises(SeparatrixError, match="the gradient is zero for prompt at the first step"):
+        check_gradients({"prompt": {"tokens": tensor}}, 0)
+    tensor.grad = torch.tensor([1.0, float("nan")])
+    with pytest.raises(SeparatrixError, match="the gradient of prompt is not a number at step 5; lower --lr"):
+        check_gradients({"prompt": {"tokens": tensor}}, 5)
+    tensor.grad = torch.tensor([3.0, 4.0])
+    assert check_gradients({"prompt": {"tokens": tensor}}, 0) == {"prompt": 5.0}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_loss_that_is_no_number(value):
+    check_loss(1.0, 0, 0.1)
+    with pytest.raises(SeparatrixError, match="the loss is .* at step 7; lower --lr"):
+        check_loss(value, 7, 0.1)
+
+
+def test_weights_that_change_are_noticed(make_job, few, monkeypatch):
+    """One weight of the frozen model is nudged by the smallest step there is, in the middle of the training."""
+    loaded = []
+
+    def load(*args, **options):
+        loaded.append(load_backbone(*args, **options))
+        return loaded[-1]
+
+    def report(stage, done, _total, _note):
+        if stage == "training" and done == 3:
+            weight = next(loaded[0].model.parameters())
+            weight.data[0, 0] = torch.nextafter(weight.data[0, 0], torch.tensor(9.0))
+
+    monkeypatch.setattr(prompt, "load_backbone", load)
+    job = make_job(few, epochs=2)
+    train_prompt(job)
+    loaded.clear()
+    with pytest.raises(ModelError, match="the weights of .* changed in training although the model is frozen"):
+        train_prompt(replace(job, report=report))
+
+
+@pytest.fixture
+def cached(tiny, few):
+    backbone = load_backbone(ModelRecipe(model=str(tiny("gpt2")), device="cpu"))
+    cache = build_cache(backbone, backbone.tokenize(few[0].text), CacheRecipe())
+    vectors = start_prompt(PromptRecipe(tokens=3), backbone, attention_shape(backbone))
+    return cache, vectors, backbone
+
+
+def test_a_sound_cache_passes(cached):
+    assert check_cache(*cached) < 1e-3
+
+
+def test_a_changed_cache_is_noticed(cached):
+    cache, vectors, backbone = cached
+    block = cache.rows.block
+    block.view(np.uint16)[: len(block) // 2] ^= 0x4000  # one bit of every number of half of the rows
+    with pytest.raises(ModelError, match="the text cache changes the outputs by .*; type --cache off"):
+        check_cache(cache, vectors, backbone)
+
+
+def test_a_cache_of_other_rows_is_noticed(cached):
+    cache, vectors, backbone = cached
+    cache.rows.block[:] = np.roll(cache.rows.block, 1, axis=0)
+    with pytest.raises(ModelError, match="the text cache changes the outputs"):
+        check_cache(cache, vectors, backbone)
+
+
+def test_a_changed_cache_stops_a_training(train, few, monkeypatch):
+    def damaged(*args, **options):
+        cache = build_cache(*args, **options)
+        cache.rows.block *= 3
+        return cache
+
+    monkeypatch.setattr(prompt, "build_cache", damaged)
+    with pytest.raises(ModelError, match="the text cache changes the outputs"):
+        train(few, epochs=1)
+
+
+WRONG = {  # labels of eight training rows, of two validation rows, loss, message
+    "one class": (["a"] * 8, ["a", "a"], "linear", "needs two classes or more: got only 'a' in 8 rows"),
+    "unseen label": (["a", "b"] * 4, ["a", "c"], "linear", "unknown label in row 1 .*never seen in training"),
+    "names as numbers": (["a", "b"] * 4, ["a", "b"], "mse", "the loss mse needs numbers as labels: got names"),
+    "numbers as names": ([0.5, 1.5] * 4, [0.5, 1.5], "linear", "labels are numbers to predict, not classes"),
+    "one number": ([2.5] * 8, [2.5, 3.5], "mse", r"all labels are the same number: got 2\.5"),
+    "no labels": (None, ["a", "b"], "linear", "has no labels; name their column with --label"),
+    "no validation labels": (["a", "b"] * 4, None, "linear", "has no labels; name their column with --label"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_labels_that_cannot_be_learnt(train, tmp_path, case):
+    labels, held, loss, message = WRONG[case]
+    parts = Texts.of([f"the cat {n}" for n in range(8)], labels), Texts.of(["a dog", "a bird"], held)
+    with pytest.raises(DataError, match=message):
+        train(parts, folder=tmp_path / "run", loss=loss)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_class_with_one_row_can_be_trained_on(train):
+    rows = Texts.of([f"the cat {n}" for n in range(8)] + ["a bird"], ["a", "b"] * 4 + ["c"])
+    held = Texts.of(["the cat 9", "bird"], ["a", "c"])
+    for loss in ("centroid_ce", "cosine", "token"):
+        trained = train((rows, held), loss=loss, epochs=1, batch_size=4)
+        assert trained.model.classes.names == ("a", "b", "c")
+        assert np.isfinite(trained.fitted.metrics[0]["validation"]["loss"])
+
+
+def test_label_words_that_cannot_be_used(train, few):
+    with pytest.raises(OptionError, match="one label word per class is needed: got 2, expected 3: bird, cat, dog"):
+        train(few, loss="token", words=("good", "bad"))
+    with pytest.raises(OptionError, match="two label words begin with the same token: got good, bad, good"):
+        train(few, loss="token", words=("good", "bad", "good"))
+
+
+def test_start_rows_hold_every_class_and_are_bounded(monkeypatch):
+    labels = np.array([0] * 500 + [1] * 500 + [2])
+    assert start_rows(labels, 3, 0).tolist() == list(range(1001))
+    monkeypatch.setattr(prompt, "START_ROWS", 50)
+    rows = start_rows(labels, 3, 0)
+    assert len(rows) <= 53
+    assert set(labels[rows]) == {0, 1, 2}
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert rows.tolist() == start_rows(labels, 3, 0).tolist()
+
+
+def test_targets_are_standardised_on_the_training_rows_alone():
+    parts = {"train": Texts.of(["x", "y"], [10.0, 30.0]), "test": Texts.of(["z"], [50.0])}
+    targets = encode(parts, "regress")
+    assert (targets.scaling.mean, targets.scaling.scale) == (20.0, 10.0)
+    assert targets.trained["train"].tolist() == [-1.0, 1.0]
+    assert targets.trained["test"].tolist() == [3.0]
+    assert targets.names == ()

@@ -1,0 +1,113 @@
+"""A training killed with `kill -9` at random moments and gone on with ends with the same bytes."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+KILLS = 3
+STEPS = 18  # 43 rows make 6 batches of at most 8, in 3 epochs
+
+# One process imports everything (seconds) and computes nothing; each training is a fork of it, so that killing one
+# costs no import. The number of each step comes back over a pipe.
+HOST = """
+import os, signal, sys, time, traceback
+from pathlib import Path
+import pyarrow.parquet, sklearn.linear_model, torch
+import transformers.models.gpt2.modeling_gpt2
+from separatrix import recipe as recipes
+from separatrix.study.run import Order, train_run
+from separatrix.texts import Splits, Texts
+
+torch.set_num_threads(1)
+model, out = sys.argv[1], Path(sys.argv[2])
+words = "the a fish tree house river red blue green old".split()
+labels = ["cat", "dog", "bird"] * 24
+texts = [" ".join([words[n % 10], label, words[n * 7 % 10]][: 2 + n % 2]) for n, label in enumerate(labels)]
+train, rest = Texts.of(texts, labels).split(test=0.4, seed=0)
+validation, test = rest.split(test=0.5, seed=0)
+options = dict(model=model, epochs=3, tokens=2, lr=0.05, batch_size=8, device="cpu", cache="disk",
+               mover="momentum", checkpoint_seconds=0.0)
+recipe = recipes.replace(recipes.TrainRecipe(), **options)
+splits = Splits(train, validation, test, ())
+
+def start(folder):
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        return child, reader
+    try:
+        os.close(reader)
+        def report(stage, done, total, note):
+            if stage == "training":
+                os.write(writer, bytes([done]))
+        train_run(Order(splits, recipe, "prompt", Path(folder), report))
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+print("ready", flush=True)
+for line in sys.stdin:
+    folder, stop, pause = line.split()
+    child, reader = start(folder)
+    done = 0
+    while step := os.read(reader, 1):
+        done = step[0]
+        if done == int(stop):
+            time.sleep(float(pause))
+            os.kill(child, signal.SIGKILL)
+            break
+    os.close(reader)
+    _, status = os.waitpid(child, 0)
+    how = "killed" if os.WIFSIGNALED(status) else "done" if os.WEXITSTATUS(status) == 0 else "failed"
+    print(how, done, flush=True)
+"""
+
+
+@pytest.fixture
+def host(tiny, tmp_path):
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, "-c", HOST, str(tiny("gpt2")), str(tmp_path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout.readline() == "ready\n"
+
+    def training(folder: Path, stop: int = 0, pause: float = 0.0) -> tuple[str, int]:
+        process.stdin.write(f"{folder} {stop} {pause}\n")
+        process.stdin.flush()
+        how, done = process.stdout.readline().split()
+        return how, int(done)
+
+    yield training
+    process.stdin.close()
+    process.stdout.close()
+    process.wait(timeout=60)
+
+
+def prints(folder):
+    """A hash of every file of a run; the seconds it took are left out of its result."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        data = path.read_bytes() if path.is_file() else b"folder"
+        if path.name == "result.json":
+            data = json.dumps({key: value for key, value in json.loads(data).items() if key != "seconds"}).encode()
+        found[str(path.relative_to(folder))] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+def test_killed_runs_end_with_the_same_bytes(host, tmp_path):
+    assert host(tmp_path / "straight") == ("done", STEPS)
+    generator = np.random.default_rng(int.from_bytes(os.urandom(4), "little"))
+    stops = sorted((1 + generator.choice(STEPS - 3, size=KILLS, replace=False)).tolist())
+    for stop in stops:  # a moment after this step: anywhere in the next step, in a save, at an epoch's end
+        how, _ = host(tmp_path / "killed", stop, float(generator.uniform(0, 0.02)))
+        assert how == "killed", f"at steps {stops}"
+        assert not (tmp_path / "killed" / "result.json").exists()
+    assert host(tmp_path / "killed") == ("done", STEPS)
+    assert prints(tmp_path / "killed") == prints(tmp_path / "straight"), f"killed at steps {stops}"
