@@ -150,7 +150,7 @@ class CacheRecipe:
 
     cache: str = option("auto", "text cache", choices=("auto", "memory", "disk", "off"))
     cache_dtype: str = option("float16", "number format of the cache", choices=("float16", "bfloat16", "float32"))
-    memory_gib: float = option(1.0, "budget of the cache in memory, GiB; above it `auto` goes to disk", low=0)
+    memory_gib: float = option(4.0, "budget of the cache in memory, GiB; above it `auto` goes to disk", low=0)
     disk_gib: float = option(20.0, "budget of the cache on disk, GiB; above it the text is run at every step", low=0)
 
     def __post_init__(self) -> None:

@@ -14,6 +14,8 @@ from types import SimpleNamespace
 import pytest
 from command_line import Cli, Ran, check_mistake, files_of, write_csv
 
+from separatrix.recipe import TrainRecipe
+
 Make = Callable[[Path], object]  # a folder -> the DATA in it
 GOOD = [("a cat", "cat"), ("a dog", "dog")] * 10
 
@@ -168,7 +170,7 @@ def test_resume_with_other_options_leaves_the_run(
 ) -> None:
     out = shutil.copytree(finished, tmp_path / "run")
     ran = cli("train", table, *quick, "--out", out, "--resume", "--lr", "0.5")
-    check_mistake(ran, "begun with other options", "lr 0.5 instead of 0.01")
+    check_mistake(ran, "begun with other options", f"lr 0.5 instead of {TrainRecipe().loop.lr}")
     other = write_csv(tmp_path / "other.csv", GOOD)
     check_mistake(cli("train", other, *quick, "--out", out, "--resume"), "other texts")
     assert files_of(out) == files_of(finished)

@@ -83,8 +83,8 @@ def test_help_of_train_reads_as_the_recipe_does(cli: Cli) -> None:
     out = " ".join(cli("train", "--help").out.replace("│", " ").split())
     for spec in OPTIONS.values():
         assert spec.metadata["text"] in out
-    assert "number of prompt tokens (1 to 200) [default: 8]" in out
-    assert "[choices: fixed, gradient, ema, momentum, mean] [default: gradient]" in out
+    assert f"number of prompt tokens (1 to 200) [default: {TrainRecipe().prompt.tokens}]" in out
+    assert f"[choices: fixed, gradient, ema, momentum, mean] [default: {TrainRecipe().centroids.mover}]" in out
 
 
 def test_only_what_was_typed_is_said() -> None:

@@ -1,7 +1,6 @@
-"""The scikit-learn faces: what they answer, their manners, repeatability, options, what the guards say."""
+"""The scikit-learn faces: what they answer, their manners, repeatability, what the guards say."""
 
 import doctest
-import warnings
 from functools import partial
 
 import numpy as np
@@ -15,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from separatrix.errors import OptionError, SeparatrixWarning
-from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
+from separatrix.estimators import PromptClassifier, PromptRegressor, face, inputs, training
 from separatrix.estimators import prompt as prompt_module
-from separatrix.recipe import PromptRecipe, TrainRecipe, replace
+from separatrix.recipe import TrainRecipe, replace
 
 # Short trainings of a random model deserve their warnings; those that are meant are tested by name.
 QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
@@ -152,12 +151,13 @@ def test_in_a_pipeline_as_features_and_as_the_last_step(quick, planted):
     texts, labels = planted
     first = Pipeline([("prompt", quick), ("probe", LogisticRegression(max_iter=2000))]).fit(texts, labels)
     assert first.score(texts, labels) > 0.6  # 1/3 by chance
-    assert first["prompt"].transform(texts).shape == (180, 32)
+    width = first["prompt"].transform(texts).shape[1]
+    assert width == first["probe"].coef_.shape[1]
     last = Pipeline([("prompt", clone(quick))]).fit(texts, labels, prompt__validation=(texts[:30], labels[:30]))
     assert last["prompt"].validation_scores_["rows"] == 30
     framed = first["prompt"].set_output(transform="pandas").transform(pd.Series(texts[:2], index=[7, 9]))
     assert list(framed.index) == [7, 9]
-    assert list(framed.columns) == [f"promptclassifier{place}" for place in range(32)]
+    assert list(framed.columns) == [f"promptclassifier{place}" for place in range(width)]
 
 
 @QUIET
@@ -194,6 +194,23 @@ def test_a_seed_repeats_to_the_byte_and_another_differs(quick, planted):
     assert first.predict_proba(texts).tobytes() != other.predict_proba(texts).tobytes()
 
 
+def test_the_seed_chooses_the_held_out_rows(quick, planted, monkeypatch):
+    class Reached(Exception):
+        pass
+
+    held = []
+
+    def stop(_recipe, _rows, held_out):
+        held.append(held_out.id.tolist())
+        raise Reached
+
+    monkeypatch.setattr(face, "train", stop)
+    for seed in (0, 1, 1):
+        with pytest.raises(Reached, match=r"^$"):
+            quick.set_params(seed=seed).fit(*planted)
+    assert held[0] != held[1] == held[2]
+
+
 @QUIET
 def test_fitting_leaves_the_global_random_state_alone(quick, planted):
     import torch
@@ -201,42 +218,6 @@ def test_fitting_leaves_the_global_random_state_alone(quick, planted):
     before = np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()  # noqa: NPY002
     quick.fit(*planted)
     assert before == (np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes())  # noqa: NPY002
-
-
-# Options
-
-
-def test_named_arguments_win_and_say_so(quick, planted):
-    texts, labels = planted
-    quick.set_params(recipe=replace(TrainRecipe(), tokens=20, positions="mean", snapshots=0))
-    with warnings.catch_warnings(record=True) as seen:
-        warnings.simplefilter("always")
-        quick.fit(texts, labels)
-    assert quick.model_.recipe.prompt == PromptRecipe(tokens=2, positions="mean")
-    assert "recipe says tokens=20, but the argument tokens=2 wins" in quick.warnings_
-    assert [str(one.message) for one in seen] == list(quick.warnings_)
-    assert {one.category for one in seen} == {SeparatrixWarning}
-    assert {one.filename for one in seen} == {__file__}
-
-
-def test_numbers_of_numpy_are_numbers():
-    recipe, said = training.whole_recipe({"tokens": np.int64(4), "lr": np.float64(0.5)}, None)
-    assert (recipe.prompt.tokens, recipe.loop.lr, said) == (4, 0.5, ())
-    assert type(recipe.prompt.tokens) is int
-
-
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"tokens": 0}, "--tokens is out of range: got 0"),
-        ({"loss": "centroid_cee"}, "did you mean 'centroid_ce'"),
-        ({"loss": "mse"}, "the loss mse does not fit: it predicts numbers; use PromptRegressor"),
-        ({"recipe": {"tokens": 2}}, "recipe is not a recipe: got dict, expected a TrainRecipe or None"),
-    ],
-)
-def test_wrong_options_are_refused_before_any_work(planted, params, message):
-    with pytest.raises(ValueError, match=message):
-        PromptClassifier("no/such/model").set_params(**params).fit(*planted)
 
 
 # Guards

@@ -1,4 +1,6 @@
-"""Every usual form of X and y is read alike; what cannot be used is refused in one sentence, before any work."""
+"""Every usual form of X and y is read alike; what cannot be used, options too, is refused before any work."""
+
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -6,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from separatrix.errors import DataError
-from separatrix.estimators import PromptClassifier, PromptRegressor, inputs
+from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
+from separatrix.recipe import PromptRecipe, TrainRecipe, replace
 from separatrix.texts import Classes
 
 QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
@@ -159,3 +162,36 @@ def test_bad_texts_to_answer(fitted, method):
         getattr(fitted, method)(["who", ""])
     with pytest.raises(DataError, match="new texts holds no rows"):
         getattr(fitted, method)([])
+
+
+def test_named_arguments_win_and_say_so(quick, planted):
+    texts, labels = planted
+    quick.set_params(recipe=replace(TrainRecipe(), tokens=20, positions="mean", snapshots=0))
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        quick.fit(texts, labels)
+    assert quick.model_.recipe.prompt == PromptRecipe(tokens=2, positions="mean")
+    assert "recipe says tokens=20, but the argument tokens=2 wins" in quick.warnings_
+    assert [str(one.message) for one in seen] == list(quick.warnings_)
+    assert {one.category for one in seen} == {SeparatrixWarning}
+    assert {one.filename for one in seen} == {__file__}
+
+
+def test_numbers_of_numpy_are_numbers():
+    recipe, said = training.whole_recipe({"tokens": np.int64(4), "lr": np.float64(0.5)}, None)
+    assert (recipe.prompt.tokens, recipe.loop.lr, said) == (4, 0.5, ())
+    assert type(recipe.prompt.tokens) is int
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"tokens": 0}, "--tokens is out of range: got 0"),
+        ({"loss": "centroid_cee"}, "did you mean 'centroid_ce'"),
+        ({"loss": "mse"}, "the loss mse does not fit: it predicts numbers; use PromptRegressor"),
+        ({"recipe": {"tokens": 2}}, "recipe is not a recipe: got dict, expected a TrainRecipe or None"),
+    ],
+)
+def test_wrong_options_are_refused_before_any_work(planted, params, message):
+    with pytest.raises(ValueError, match=message):
+        PromptClassifier("no/such/model").set_params(**params).fit(*planted)

@@ -16,7 +16,24 @@ from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
 
 ANIMALS = ("cat", "dog", "bird")
-FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was".split()
+FILLER = (
+    "the",
+    "a",
+    "fish",
+    "tree",
+    "house",
+    "river",
+    "red",
+    "blue",
+    "green",
+    "old",
+    "new",
+    "big",
+    "who",
+    "what",
+    "is",
+    "was",
+)
 QUICK = {"epochs": 6, "tokens": 4, "lr": 0.1, "batch_size": 32, "positions": "last", "device": "cpu"}
 Parts = tuple[Texts, Texts]
 

@@ -19,12 +19,11 @@ def stored(cache):
 
 def train(backbone, cache, prompt, *, steps=4, readout="hidden"):
     """Pull what is read towards its first coordinate; returns the losses."""
+    recipe = PromptRecipe(readout=readout, positions="last")
     vectors = [vector.requires_grad_(True) for vector in prompt.named().values()]
     optimizer, losses = torch.optim.Adam(vectors, lr=0.05), []
     for _ in range(steps):
-        outputs = read(
-            run_prompt(prompt, cache.batch(np.arange(len(ROWS))), backbone), PromptRecipe(readout=readout), backbone
-        )
+        outputs = read(run_prompt(prompt, cache.batch(np.arange(len(ROWS))), backbone), recipe, backbone)
         loss = -outputs[:, 0].mean()
         optimizer.zero_grad()
         loss.backward()

@@ -121,7 +121,7 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             rest = params["recipe"]
             recipe = None if rest is None else recipes.replace(rest, model=elsewhere)
             params |= {"model": elsewhere, "recipe": recipe}
-        self = cls(**{name: params[name] for name in cls._get_param_names()})
+        self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
         self.model_ = trained
         for name, attribute in files.LEARNT.items():
             value = learnt[name]

@@ -95,9 +95,8 @@ class PromptClassifier(ClassifierMixin, PromptFace):
         outputs = self._run(X).outputs
         found = self.model_.distances(outputs)
         if found is None:
-            raise OptionError(
-                f"the loss {self.loss} keeps no centroids", hint="train with another loss, centroid_ce say"
-            )
+            loss = self.model_.recipe.objective.loss
+            raise OptionError(f"the loss {loss} keeps no centroids", hint="train with another loss, centroid_ce say")
         return found
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -119,7 +118,7 @@ class PromptRegressor(RegressorMixin, PromptFace):
 
     Attributes:
         model_: the trained `PromptModel`.
-        history_: a dictionary of metrics for each epoch; errors in units of the standard deviation of y.
+        history_: a dictionary of metrics for each epoch (loss on the standardised y, RMSE in the unit of y).
         validation_scores_: RMSE with interval, R2 and the error of always answering the mean, in the unit of y.
         warnings_, notes_: as for `PromptClassifier`.
 

@@ -19,7 +19,7 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
         epoch: counted from 0; every epoch has its own order.
 
     >>> [batch.tolist() for batch in batches(np.array([3, 1, 2, 9]), 2, seed=0, epoch=0)]
-    [[1, 2], [0, 3]]
+    [[0, 3], [1, 2]]
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
-from separatrix.errors import StoreError
+from separatrix.errors import StoreError, choose
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.losses import OBJECTIVES
@@ -44,6 +44,7 @@ from separatrix.study.judge import Yardstick, score_baselines
 from separatrix.texts import Classes, Splits, Texts, check_labels, duplicates, overlap
 
 METHODS = ("prompt", "probe")
+PROBE_LOSSES = {True: "logistic regression", False: "ridge regression"}  # of classes, of numbers
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,9 @@ class Order:
     method: str = "prompt"
     folder: Path | None = None
     report: Report = silent
+
+    def __post_init__(self) -> None:
+        choose(self.method, METHODS, "--method")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +97,7 @@ def train_run(order: Order) -> Finished:
     result = {
         "method": order.method,
         "model": describe(model.backbone),
-        "loss": order.recipe.objective.loss if order.method == "prompt" else "logistic regression",
+        "loss": order.recipe.objective.loss if order.method == "prompt" else PROBE_LOSSES[bool(targets.names)],
         "classes": list(yardstick.names),
         "rows": {part: len(texts) for part, texts in order.splits.parts.items()},
         "scores": scores,
