@@ -85,9 +85,10 @@ def host(tiny, tmp_path):
         return how, int(done)
 
     yield training
+    process.kill()
     process.stdin.close()
     process.stdout.close()
-    process.wait(timeout=60)
+    process.wait()
 
 
 def prints(folder):

@@ -90,10 +90,7 @@ def train_run(order: Order) -> Finished:
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
     history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / "trajectory")
     scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
-    for part, answer in answers.items():
-        past = history[:-1] if part == "validation" else []
-        found = yardstick.findings(_plain(model, answer), parts[part].targets, past)
-        warnings += [f"{part}: {line}" for line in found]
+    warnings += _findings(model, answers, parts, yardstick, history)
     result = {
         "method": order.method,
         "model": describe(model.backbone),
@@ -192,6 +189,22 @@ def _plain(model: Predictor, answer: Answer) -> np.ndarray:
 
 def _figures(model: Predictor, answer: Answer, targets: np.ndarray, yardstick: Yardstick) -> dict[str, Any]:
     return yardstick.full(_plain(model, answer), targets, answer.probabilities)
+
+
+def _findings(
+    model: Predictor,
+    answers: dict[str, Answer],
+    parts: dict[str, Part],
+    yardstick: Yardstick,
+    history: list[np.ndarray],
+) -> list[str]:
+    """What the guards say of each split; `history` are the validation scores of every epoch."""
+    said = []
+    for part, answer in answers.items():
+        past = history[:-1] if part == "validation" else []
+        found = yardstick.findings(_plain(model, answer), parts[part].targets, past)
+        said += [f"{part}: {line}" for line in found]
+    return said
 
 
 def _overlaps(splits: Splits) -> list[str]:

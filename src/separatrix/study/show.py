@@ -18,8 +18,8 @@ from separatrix.store.table import read_table
 from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT
 from separatrix.view import Frames, animate, confusion, curves, save, scatter, write_data
 
-# The plane is that of the last frame and holds for the whole run: what moves in it has moved.
-PLANE_FRAMES = 1
+# Columns of the table of classes, in the order that they are read.
+PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,7 @@ def run_frames(run: Run) -> Frames | None:
         return None
     rows = subsample(len(run.validation), len(kept[0].outputs), run.recipe["loop"]["seed"])
     table = run.validation.iloc[rows]
-    picked = np.unique(np.linspace(len(kept) - 1, 0, PLANE_FRAMES).astype(int))
-    plane = fit_plane(np.concatenate([_wide(kept[place].outputs) for place in picked]))
+    plane = fit_plane(_wide(kept[-1].outputs))  # that of the last frame, held over the run: what moves has moved
     ids = {name: place for place, name in enumerate(names)}
     points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
     return Frames(
@@ -141,7 +140,7 @@ def _report(run: Run, frames: Frames | None, pictures: list[Picture]) -> RunRepo
         summary=tuple(summary),
         scores=score_rows(result),
         method=result["method"],
-        per_class=main.get("per_class", ()),
+        per_class=[{key: line[key] for key in PER_CLASS} for line in main.get("per_class", ())],
         confusion=np.array(main["confusion"]) if "confusion" in main else None,
         names=tuple(result["classes"]),
         metrics=run.metrics,

@@ -1,0 +1,43 @@
+"""One small data set in three parts, and one finished run of each kind that the tests share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from separatrix import recipe as recipes
+from separatrix.recipe import TrainRecipe
+from separatrix.study.run import Order
+from separatrix.texts import Splits, Texts
+
+QUICK = {"epochs": 2, "tokens": 2, "lr": 0.05, "batch_size": 32, "snapshots": 2, "device": "cpu"}
+
+
+@pytest.fixture(scope="session")
+def splits(planted: tuple[list[str], list[str]]) -> Splits:
+    """The planted task: 108 training, 36 validation, 36 test rows."""
+    train, rest = Texts.of(*planted).split(test=0.4, seed=0)
+    return Splits(train, *rest.split(test=0.5, seed=0), ("validation was held out",))
+
+
+@pytest.fixture(scope="session")
+def figures() -> Splits:
+    """Numbers to predict: the digit in the text."""
+    digits = [place % 9 + 1 for place in range(90)]
+    texts = Texts.of(
+        [f"the {digit} cat" if digit % 2 else f"red {digit}" for digit in digits], [float(d) for d in digits]
+    )
+    train, rest = texts.split(test=0.4, seed=0)
+    return Splits(train, *rest.split(test=0.5, seed=0), ())
+
+
+@pytest.fixture(scope="session")
+def make_order(tiny: Callable[[str], Path], splits: Splits) -> Callable[..., Order]:
+    """`make_order(folder, splits, method=..., family=..., **options)`."""
+
+    def order(folder=None, data=splits, *, method="prompt", family="bert", report=None, **options) -> Order:
+        recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
+        told = {} if report is None else {"report": report}
+        return Order(data, recipe, method, folder, **told)
+
+    return order

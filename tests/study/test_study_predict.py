@@ -1,0 +1,75 @@
+"""Labels for new texts from a finished run."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from separatrix.errors import StoreError
+from separatrix.learn.probed import ProbeModel
+from separatrix.learn.prompted import PromptModel
+from separatrix.store.table import read_table
+from separatrix.study.predict import load_model, predict_texts
+from separatrix.study.run import train_run
+from separatrix.texts import Splits, Texts
+
+RUNS = {
+    "prompt": ({}, PromptModel),
+    "probe": ({"method": "probe"}, ProbeModel),
+    "words": ({"loss": "token", "epochs": 1}, PromptModel),
+}
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def finished(request, make_order, tmp_path_factory):
+    options, kind = RUNS[request.param]
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    train_run(make_order(folder, **options))
+    return folder, kind
+
+
+def test_predictions_equal_the_stored_ones(finished, splits):
+    folder, kind = finished
+    model = load_model(folder, device="cpu")
+    assert isinstance(model, kind)
+    for part in ("validation", "test"):
+        stored = read_table(folder / "predictions" / f"{part}.parquet")
+        pd.testing.assert_frame_equal(predict_texts(model, splits.parts[part]), stored)
+
+
+def test_each_text_is_answered_by_itself(finished, splits):
+    """Neither the order of the texts nor their neighbours change an answer."""
+    model = load_model(finished[0], device="cpu")
+    whole = predict_texts(model, splits.test)
+    picked = [30, 2, 17, 9]
+    some = predict_texts(model, splits.test.take(picked))
+    assert some["predicted"].tolist() == whole["predicted"].iloc[picked].tolist()
+    assert some["id"].tolist() == whole["id"].iloc[picked].tolist()
+    for column in whole.columns[4:]:
+        np.testing.assert_allclose(some[column], whole[column].iloc[picked], atol=2e-3)
+
+
+def test_texts_without_labels(finished):
+    seen = []
+    table = predict_texts(load_model(finished[0], device="cpu"), Texts.of(["a cat", "the dog"]), seen.append)
+    assert list(table.columns[:3]) == ["id", "text", "predicted"]
+    assert "label" not in table
+    assert set(table["predicted"]) <= {"bird", "cat", "dog"}
+    assert sum(seen) in (0, 2)
+
+
+def test_integers_stay_integers(make_order, splits, tmp_path):
+    ids = {"bird": 10, "cat": 9, "dog": 2}
+    parts = [Texts.of(p.text, [ids[label] for label in p.label]) for p in splits.parts.values()]
+    train_run(make_order(tmp_path / "run", Splits(*parts, ()), epochs=1))
+    table = read_table(tmp_path / "run" / "predictions" / "test.parquet")
+    assert table["predicted"].dtype == np.int64
+    assert [name for name in table.columns if name.startswith("probability")] == [
+        f"probability_{number}" for number in (2, 9, 10)
+    ]
+    model = load_model(tmp_path / "run", device="cpu")
+    assert predict_texts(model, parts[2])["predicted"].tolist() == table["predicted"].tolist()
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="holds no trained model"):
+        load_model(tmp_path)

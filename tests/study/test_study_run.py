@@ -1,0 +1,293 @@
+"""A run's files and figures: what the contract promises, and that each number is what it says."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import StandardScaler
+
+from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.geometry.calibrate import probabilities
+from separatrix.models.extract import extract
+from separatrix.store.files import read_json
+from separatrix.store.table import read_table
+from separatrix.study.baselines import NEIGHBOURS, Part, fit_baselines
+from separatrix.study.judge import Yardstick
+from separatrix.study.run import train_run
+from separatrix.texts import Splits
+
+CLASSES = ("bird", "cat", "dog")
+SCORES = {"accuracy", "macro_f1", "majority", "interval", "rows", "confusion", "per_class"}
+NUMBERS = {"rmse", "mae", "r2", "baseline_rmse", "interval", "rows"}
+
+
+@pytest.fixture(scope="module")
+def done(make_order, tmp_path_factory):
+    """Runs by method, with their folders."""
+    made = {}
+    for method in ("prompt", "probe"):
+        folder = tmp_path_factory.mktemp(method) / "run"
+        made[method] = (folder, train_run(make_order(folder, method=method)))
+    return made
+
+
+@pytest.mark.parametrize("method", ["prompt", "probe"])
+def test_result_has_what_the_contract_promises(done, method):
+    folder, finished = done[method]
+    result = read_json(folder / "result.json")
+    assert result == json.loads(json.dumps(finished.result))
+    assert {"method", "scores", "seconds", "warnings", "baselines", "notes", "rows", "model"} <= result.keys()
+    assert result["method"] == method
+    assert result["rows"] == {"train": 108, "validation": 36, "test": 36}
+    assert result["classes"] == list(CLASSES)
+    assert result["scores"].keys() == {"validation", "test"}
+    assert result["baselines"].keys() == {"linear probe", next(k for k in result["baselines"] if k.startswith("k-NN"))}
+    for table in (result["scores"], *result["baselines"].values()):
+        for figures in table.values():
+            assert figures.keys() >= SCORES
+            low, high = figures["interval"]
+            assert 0 <= low <= figures["accuracy"] <= high <= 1
+            assert figures["majority"] == pytest.approx(1 / 3)
+    assert "validation was held out" in result["notes"]
+    assert result["seconds"] > 0
+
+
+def test_the_folder_holds_what_the_docstring_says(done):
+    folder, _ = done["prompt"]
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "recipe.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "model.json",
+        "trajectory",
+        "predictions",
+        "result.json",
+        "checkpoint.safetensors",
+    }
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == ["test.parquet", "validation.parquet"]
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    for line in lines:
+        assert {"loss", "lr", "parts", "grad_norm", "centroids"} < line.keys()
+        assert {"loss", "accuracy", "macro_f1", "majority"} == line["validation"].keys()
+        assert line["grad_norm"].keys() == {"prompt", "layers", "centroids"}
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_scores_are_those_of_the_stored_predictions(done, part):
+    folder, finished = done["prompt"]
+    table, scores = read_table(folder / "predictions" / f"{part}.parquet"), finished.result["scores"][part]
+    assert scores["accuracy"] == pytest.approx(accuracy_score(table["label"], table["predicted"]))
+    assert scores["macro_f1"] == pytest.approx(f1_score(table["label"], table["predicted"], average="macro"))
+    slow = confusion_matrix(table["label"], table["predicted"], labels=CLASSES)
+    np.testing.assert_array_equal(scores["confusion"], slow)
+
+
+def test_validation_scores_are_those_of_the_best_epoch(done):
+    _, finished = done["prompt"]
+    lines = [json.loads(line) for line in (done["prompt"][0] / "metrics.jsonl").read_text().splitlines()]
+    best = lines[finished.result["best_epoch"] - 1]["validation"]
+    assert finished.result["scores"]["validation"]["accuracy"] == pytest.approx(best["accuracy"])
+    assert best["accuracy"] == max(line["validation"]["accuracy"] for line in lines)
+
+
+def test_columns_of_the_predictions(done, splits):
+    folder, _ = done["prompt"]
+    table = read_table(folder / "predictions" / "test.parquet")
+    expected = ["id", "text", "label", "predicted"]
+    expected += [f"probability_{name}" for name in CLASSES] + [f"distance_{name}" for name in CLASSES]
+    assert list(table.columns) == expected
+    assert table["text"].tolist() == list(splits.test.text)
+    assert table["id"].tolist() == splits.test.id.tolist()
+    chance = table[[f"probability_{name}" for name in CLASSES]].to_numpy()
+    np.testing.assert_allclose(chance.sum(axis=1), 1)
+    distances = table[[f"distance_{name}" for name in CLASSES]].to_numpy()
+    for decided in (chance.argmax(1), distances.argmin(1)):  # centroid_ce answers with the nearest centroid
+        assert [CLASSES[place] for place in decided] == table["predicted"].tolist()
+    probe = read_table(done["probe"][0] / "predictions" / "test.parquet")
+    assert list(probe.columns) == expected[:7]
+
+
+def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
+    _, finished = done["prompt"]
+    backbone = finished.model.backbone
+    x = {part: extract(backbone, texts.text).values.astype(np.float64) for part, texts in splits.parts.items()}
+    y = {part: finished.model.classes.encode(texts.label) for part, texts in splits.parts.items()}
+    scaler = StandardScaler().fit(x["train"])
+    z = {part: scaler.transform(values) for part, values in x.items()}
+    fits = [LogisticRegression(C=1 / p, max_iter=5000).fit(z["train"], y["train"]) for p in (100, 10, 1, 0.1, 0.01)]
+    losses = [-np.log(fit.predict_proba(z["validation"])[range(36), y["validation"]]).mean() for fit in fits]
+    probe = fits[int(np.argmin(losses))]
+    table = finished.result["baselines"]
+    for part in ("validation", "test"):
+        assert table["linear probe"][part]["accuracy"] == pytest.approx(probe.score(z[part], y[part]), abs=1.01 / 36)
+    k = int(next(name for name in table if name.startswith("k-NN")).split("=")[1].rstrip(")"))
+    assert k in NEIGHBOURS
+    nearest = KNeighborsClassifier(k, metric="cosine").fit(x["train"], y["train"])
+    ours = table[f"k-NN (k = {k})"]["test"]["accuracy"]
+    assert ours == pytest.approx(nearest.score(x["test"], y["test"]), abs=2.01 / 36)  # ties are broken in another way
+
+
+def test_probe_run_is_the_baseline_probe(done):
+    """`--method probe` and the "linear probe" line of a prompt run are the same thing."""
+    prompt, probe = done["prompt"][1].result, done["probe"][1].result
+    for part in ("validation", "test"):
+        ours, theirs = probe["scores"][part], prompt["baselines"]["linear probe"][part]
+        assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=1.01 / 36)
+
+
+def test_probe_probabilities_are_calibrated_on_validation(done, splits):
+    _, finished = done["probe"]
+    answer = finished.model.answer(splits.test.text)
+    np.testing.assert_allclose(answer.probabilities, probabilities(answer.scores, finished.model.temperature))
+    assert finished.model.temperature != 1.0
+
+
+@pytest.mark.parametrize("method", ["prompt", "probe"])
+def test_numbers(make_order, figures, tmp_path, method):
+    finished = train_run(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=4))
+    scores = finished.result["scores"]["test"]
+    table = read_table(tmp_path / "run" / "predictions" / "test.parquet")
+    assert list(table.columns) == ["id", "text", "label", "predicted"]
+    assert scores.keys() >= NUMBERS
+    rmse = math.sqrt(((table["label"] - table["predicted"]) ** 2).mean())
+    assert scores["rmse"] == pytest.approx(rmse)
+    baseline = math.sqrt(((table["label"] - figures.train.label.mean()) ** 2).mean())
+    assert scores["baseline_rmse"] == pytest.approx(baseline)
+    assert finished.result["classes"] == []
+    assert finished.result["baselines"].keys() == {"ridge"}
+    assert finished.result["loss"] == ("mse" if method == "prompt" else "ridge regression")
+    x = extract(finished.model.backbone, figures.train.text).values.astype(np.float64)
+    assert np.isfinite(Ridge().fit(x, figures.train.label).score(x, figures.train.label))
+    assert finished.result["baselines"]["ridge"]["test"]["rmse"] < 0.7 * baseline
+
+
+def test_a_constant_predictor_is_caught(make_order, splits):
+    """Eleven of twelve rows are "yes" whatever they say: the trained model says yes to all, and 0.9167 looks well."""
+    label = np.array(["no" if n % 12 == 0 else "yes" for n in range(108)], dtype=object)
+    train, held = replace(splits.train, label=label), replace(splits.validation, label=label[:36])
+    result = train_run(make_order(None, Splits(train, held, None, ()), loss="linear", lr=0.02)).result
+    assert result["scores"]["validation"]["accuracy"] == pytest.approx(33 / 36)
+    assert [line for line in result["warnings"] if line.startswith("validation: ")] == [
+        "validation: every one of the 36 predictions is 'yes': the accuracy 0.9167 is only the share of that label\n"
+        "predictions: yes 36 | no 0; labels: yes 33 | no 3"
+    ]
+
+
+def test_labels_without_relation_to_the_text_are_called_no_better(make_order, splits):
+    generator = np.random.default_rng(0)
+    mixed = [replace(part, label=generator.permutation(part.label)) for part in splits.parts.values()]
+    finished = train_run(make_order(None, Splits(*mixed, ()), epochs=1))
+    loud = [line for line in finished.result["warnings"] if line.startswith("test: ")]
+    assert loud
+    assert "not above the majority baseline 0.3333" in loud[0]
+    assert "labels: bird 12 | cat 12 | dog 12" in loud[0]
+
+
+def test_a_good_run_has_no_warnings(done):
+    assert done["probe"][1].result["warnings"] == []
+
+
+def test_overlap_and_duplicates_are_counted(make_order, splits):
+    text = (*splits.test.text[:-3], splits.train.text[0], splits.train.text[1].upper(), splits.train.text[2])
+    label = splits.test.label.copy()
+    label[-3:] = [splits.train.label[0], splits.train.label[1], next(c for c in CLASSES if c != splits.train.label[2])]
+    test = replace(splits.test, text=text, label=label)
+    train = replace(splits.train, text=(*splits.train.text[:-2], *splits.train.text[3:5]))
+    result = train_run(make_order(None, Splits(train, splits.validation, test, ()), method="probe")).result
+    assert (
+        "test: 3 of 36 rows stand in the training rows as well (2 letter by letter, 1 with another label)"
+        in result["warnings"]
+    )
+    assert any(note.startswith("train: 2 repeated rows (") for note in result["notes"])
+
+
+def test_cut_texts_are_counted(make_order, splits):
+    result = train_run(make_order(None, splits, epochs=1, max_length=4)).result
+    assert any("texts were cut to 4 tokens" in note for note in result["notes"] if note.startswith("train: "))
+    assert any("texts were cut" in note for note in result["notes"] if note.startswith("test: "))
+
+
+def test_a_class_with_one_row_is_warned_of(make_order, splits):
+    label = splits.train.label.copy()
+    label[0] = "worm"
+    result = train_run(
+        make_order(None, replace(splits, train=replace(splits.train, label=label)), method="probe")
+    ).result
+    assert any("the class 'worm' has one row" in line for line in result["warnings"])
+    assert result["classes"] == ["bird", "cat", "dog", "worm"]
+
+
+def test_mistakes_leave_nothing_behind(make_order, splits, tmp_path):
+    one = replace(splits, train=replace(splits.train, label=np.array(["a"] * 108, dtype=object)))
+    with pytest.raises(DataError, match="a classifier needs two classes or more: got only 'a' in 108 rows"):
+        train_run(make_order(tmp_path / "run", one))
+    unseen = replace(splits, test=replace(splits.test, label=np.array(["worm"] * 36, dtype=object)))
+    with pytest.raises(DataError, match="unknown label in row 0 and 35 more"):
+        train_run(make_order(tmp_path / "run", unseen))
+    with pytest.raises(DataError, match="the loss mse needs numbers as labels"):
+        train_run(make_order(tmp_path / "run", loss="mse"))
+    with pytest.raises(DataError, match="has no labels"):
+        train_run(make_order(tmp_path / "run", replace(splits, test=replace(splits.test, label=None))))
+    with pytest.raises(OptionError, match=r"unknown --method: got 'prompts', .*did you mean 'prompt'"):
+        make_order(tmp_path / "run", method="prompts")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_order_does_not_touch_a_run(done, make_order, splits):
+    """Regression: recipe.json was overwritten before the other options were refused."""
+    folder, _ = done["prompt"]
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(StoreError, match=r"was begun with other options or other texts: got lr 0\.5 instead of 0\.05"):
+        train_run(make_order(folder, lr=0.5))
+    other = replace(splits, train=splits.train.take(range(100)))
+    with pytest.raises(StoreError, match="was begun with other options or other texts"):
+        train_run(make_order(folder, other))
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_same_order_again_gives_the_same_result(make_order, tmp_path):
+    results = [train_run(make_order(tmp_path / name)).result for name in ("one", "two")]
+    again = train_run(make_order(tmp_path / "one")).result
+    for result in (*results, again):
+        result.pop("seconds")
+    assert results[0] == results[1] == again
+    for name in ("model.safetensors", "metrics.jsonl", "predictions/test.parquet", "recipe.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_k_is_chosen_on_validation():
+    """Three copies of each point and one wrong neighbour: k = 1 falls for it, k = 3 does not."""
+    generator = np.random.default_rng(0)
+    angles = np.concatenate([generator.normal(0.3, 0.05, 30), generator.normal(1.2, 0.05, 30)])
+    y = np.repeat([0, 1], 30)
+    x = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    noisy = y.copy()
+    noisy[::5] = 1 - noisy[::5]
+    clean = Part(x + generator.normal(0, 0.01, x.shape), y)
+    fitted = fit_baselines(Part(x, noisy), clean, 2, seed=0)
+    name = next(name for name in fitted if name.startswith("k-NN"))
+    assert fitted[name].k > 1
+    assert (fitted[name].scores(clean.vectors).argmax(1) == y).mean() > 0.95
+
+
+def test_quick_figures_equal_the_full_ones():
+    generator = np.random.default_rng(0)
+    y, scores = generator.integers(0, 3, 50), generator.normal(size=(50, 3))
+    yardstick = Yardstick.of(np.array([2, 2, 1, 0]), CLASSES, seed=0)
+    quick, full = yardstick.quick(scores, y), yardstick.full(scores, y)
+    for name in ("accuracy", "macro_f1", "majority"):
+        assert quick[name] == pytest.approx(full[name])
+    assert full["majority"] == pytest.approx((y == 2).mean())
+    numbers = Yardstick.of(np.array([1.0, 3.0]), (), seed=0)
+    answers, gold = scores[:, :1], scores[:, 1]
+    assert numbers.quick(answers, gold)["rmse"] == pytest.approx(numbers.full(answers, gold)["rmse"])
+    assert numbers.full(answers, gold)["baseline_rmse"] == pytest.approx(math.sqrt(((gold - 2) ** 2).mean()))
+    assert "is not below that of always answering the mean" in numbers.findings(answers + 9, gold, [])[0]
+    assert numbers.findings(gold[:, None], gold, []) == []

@@ -1,0 +1,120 @@
+"""Pictures and report are made from the files of a run alone, and twice the same."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from separatrix.errors import StoreError
+from separatrix.learn.trajectory import read_frames
+from separatrix.store.table import read_table
+from separatrix.study.run import train_run
+from separatrix.study.show import read_run, run_frames, score_rows, show_run
+from separatrix.texts import Splits
+
+CLASSES = ("bird", "cat", "dog")
+
+
+@pytest.fixture(scope="module")
+def trained(make_order, tiny, tmp_path_factory):
+    """A run whose model folder is gone: what follows cannot load it."""
+    root = tmp_path_factory.mktemp("shown")
+    model = shutil.copytree(tiny("bert"), root / "model")
+    train_run(make_order(root / "run", model=str(model)))
+    shutil.rmtree(model)
+    return root / "run"
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def test_report_needs_no_model_and_is_the_same_twice(run, tmp_path):
+    first = show_run(run).path.read_bytes()
+    pictures = {path.name: path.read_bytes() for path in (run / "pictures").iterdir()}
+    assert pictures.keys() == {
+        "curves.png",
+        "curves.csv",
+        "confusion.png",
+        "confusion.csv",
+        "scatter.png",
+        "scatter.csv",
+        "training.gif",
+    }
+    again = show_run(run, tmp_path / "elsewhere.html")
+    assert again.path == tmp_path / "elsewhere.html"
+    assert again.path.read_bytes() == first
+    assert {path.name: path.read_bytes() for path in (run / "pictures").iterdir()} == pictures
+    assert b"validation was held out" in first
+    assert b"linear probe" in first
+
+
+def test_frames_hold_the_stored_predictions(run):
+    found = read_run(run)
+    frames, kept = run_frames(found), read_frames(run / "trajectory")
+    table = read_table(run / "predictions" / "validation.parquet")
+    assert frames.names == CLASSES
+    assert frames.texts == tuple(table["text"])
+    assert [CLASSES[place] for place in frames.labels] == table["label"].tolist()
+    assert frames.points.shape == (len(kept), 36, 2)
+    assert frames.centroids.shape == (len(kept), 3, 2)
+    np.testing.assert_array_equal(frames.predicted, np.stack([frame.predicted for frame in kept]))
+    assert "trustworthiness 0." in frames.note
+    assert "seed 0" in frames.note
+
+
+def test_the_plane_is_one_and_fixed(run):
+    """Distances in the plane never exceed those in the full space, in no frame: it is a projection, not a fit each."""
+    frames, kept = run_frames(read_run(run)), read_frames(run / "trajectory")
+    for flat, frame in zip(frames.points, kept, strict=True):
+        full = frame.outputs.astype(np.float64)
+        near = np.linalg.norm(flat[:, None] - flat[None], axis=2)
+        far = np.linalg.norm(full[:, None] - full[None], axis=2)
+        assert (near <= far + 1e-3).all()
+    moved = np.linalg.norm(np.diff(frames.points, axis=0), axis=2)
+    full = np.linalg.norm(np.diff([frame.outputs.astype(np.float64) for frame in kept], axis=0), axis=2)
+    assert (moved <= full + 1e-3).all()
+
+
+def test_score_rows_put_the_baselines_beside_the_method(run):
+    result = read_run(run).result
+    rows = score_rows(result)
+    assert len(rows) == 6
+    assert [row["split"] for row in rows] == ["test"] * 3 + ["validation"] * 3
+    assert rows[0]["method"] == "prompt"
+    assert {row["method"].split(" (")[0] for row in rows[:3]} == {"prompt", "linear probe", "k-NN"}
+    for row in rows:
+        figures = (result["scores"] if row["method"] == "prompt" else result["baselines"][row["method"]])[row["split"]]
+        for name in ("accuracy", "interval", "macro_f1", "majority", "rows"):
+            assert row[name] == figures[name]
+
+
+@pytest.mark.parametrize("method", ["prompt", "probe"])
+def test_a_run_on_numbers_is_shown(make_order, figures, tmp_path, method):
+    train_run(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=1))
+    page = show_run(tmp_path / "run").path.read_text()
+    assert "ridge" in page
+    assert "baseline" in page
+    assert run_frames(read_run(tmp_path / "run")) is None
+
+
+def test_a_probe_run_is_shown(make_order, tmp_path):
+    train_run(make_order(tmp_path / "run", method="probe"))
+    assert "logistic regression" in show_run(tmp_path / "run").path.read_text()
+    assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == {"confusion.png", "confusion.csv"}
+
+
+def test_what_is_no_run_is_refused(tmp_path, run):
+    with pytest.raises(StoreError, match=r"holds no finished run: expected result\.json; give the folder that train"):
+        show_run(tmp_path)
+    (run / "result.json").unlink()
+    with pytest.raises(StoreError, match=r"holds no finished run: expected result\.json; go on with --resume"):
+        show_run(run)
+
+
+def test_few_rows_say_that_nothing_can_be_said(make_order, splits, tmp_path):
+    few = Splits(splits.train, splits.validation.take(range(12)), None, ())
+    train_run(make_order(tmp_path / "run", few, epochs=1))
+    frames = run_frames(read_run(tmp_path / "run"))
+    assert frames.note == "12 rows are too few to say how faithful the plane is"
