@@ -24,9 +24,7 @@ class SeparatrixError(Exception):
     k is out of range: got 0, expected 1 or more; pass --k 5
     """
 
-    def __init__(
-        self, what: str, *, got: object = None, expected: object = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, what: str, *, got: object = None, expected: object = None, hint: str | None = None) -> None:
         details = [f"got {got}"] if got is not None else []
         details += [f"expected {expected}"] if expected is not None else []
         message = what + (": " + ", ".join(details) if details else "") + (f"; {hint}" if hint else "")

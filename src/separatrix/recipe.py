@@ -93,8 +93,10 @@ def canonical(value: Any) -> str:
 def digest(*values: Any) -> str:
     """Sixteen hexadecimal digits that change when any of the values does.
 
-    >>> digest(CentroidRecipe()) == digest(CentroidRecipe()), digest(CentroidRecipe(every=2)) == digest(CentroidRecipe())
-    (True, False)
+    >>> digest(CentroidRecipe()) == digest(CentroidRecipe())
+    True
+    >>> digest(CentroidRecipe(every=2)) == digest(CentroidRecipe())
+    False
     """
     text = "\n".join(canonical(value) for value in values)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

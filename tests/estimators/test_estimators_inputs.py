@@ -53,6 +53,7 @@ def test_classes_keep_the_type_of_the_labels(name):
     rows = inputs.labelled(["x", "y", "z"], given, "here")
     assert rows.classes.dtype.kind == kind
     assert rows.classes.tolist() == sorted(set(np.asarray(given).tolist()))
+    assert len(Classes.of(rows.texts.label)) == len(rows.classes)
 
 
 @QUIET
