@@ -16,24 +16,7 @@ from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
 
 ANIMALS = ("cat", "dog", "bird")
-FILLER = (
-    "the",
-    "a",
-    "fish",
-    "tree",
-    "house",
-    "river",
-    "red",
-    "blue",
-    "green",
-    "old",
-    "new",
-    "big",
-    "who",
-    "what",
-    "is",
-    "was",
-)
+FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was"
 QUICK = {"epochs": 6, "tokens": 4, "lr": 0.1, "batch_size": 32, "positions": "last", "device": "cpu"}
 Parts = tuple[Texts, Texts]
 
@@ -43,7 +26,7 @@ def sentences(keys: list[str], longest: int, seed: int = 0) -> list[str]:
     generator = np.random.default_rng(seed)
     texts = []
     for key in keys:
-        words = list(generator.choice(FILLER, size=int(generator.integers(1, longest + 1))))
+        words = list(generator.choice(FILLER.split(), size=int(generator.integers(1, longest + 1))))
         words.insert(int(generator.integers(0, len(words) + 1)), key)
         texts.append(" ".join(words))
     return texts
