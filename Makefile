@@ -9,7 +9,7 @@ install: .venv/.installed
 # pip, not uv: the constraints pin torch to a version whose CPU build is small.
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[offline,bench,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[maps,index,onnx,offline,bench,dev]"
 	touch $@
 
 demo: install

@@ -1,0 +1,198 @@
+"""Points: vectors and, line by line beside them, what each vector is. Neither goes anywhere without the other.
+
+A `Points` holds one or more named blocks of numbers (a layer and a pooling each) over one table of rows. Blocks may be
+arrays in memory or anything that is read by rows from disk, as `store.points` gives; the table is a pandas frame with
+at least the column `id`, and usually `text_hash`, `split`, `label`, `group`, for heads also `layer` and `head`, for
+tokens `token`. Every way of choosing rows chooses numbers and table together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.errors import DataError, OptionError, ShapeError, choose
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ID = "id"  # the column that every table has; what names a row to its user
+BATCH_ROWS = 8192
+
+
+class Block(Protocol):
+    """Numbers by rows: a NumPy matrix, or a file that reads like one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, width)."""
+
+    def __getitem__(self, places: Any) -> NDArray[Any]:
+        """Rows by a slice or by an integer array, as floats (places, width)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Vectors with their identity. Make one with `Points.of`, `extract` or `open_points`."""
+
+    blocks: Mapping[str, Block]  # name -> (rows, width)
+    table: pd.DataFrame  # one line a row, index 0 .. rows - 1
+    origin: Mapping[str, Any] = field(default_factory=dict)  # plain data: model, revision, weights, recipe
+
+    def __post_init__(self) -> None:
+        if not self.blocks:
+            raise ShapeError("points have no numbers", expected="at least one block (rows, width)")
+        if ID not in self.table.columns:
+            raise DataError(f"points need the column {ID!r}", got=", ".join(map(str, self.table.columns)))
+        for name, block in self.blocks.items():
+            if len(block.shape) != 2 or block.shape[0] != len(self.table):
+                got = f"shape {tuple(block.shape)}"
+                raise ShapeError(
+                    f"block {name!r} does not fit the table", got=got, expected=f"({len(self.table)}, width)"
+                )
+
+    @classmethod
+    def of(
+        cls,
+        values: Block | Mapping[str, Block],
+        table: Mapping[str, Any] | pd.DataFrame | None = None,
+        *,
+        origin: Mapping[str, Any] | None = None,
+    ) -> Points:
+        """Points of a matrix (rows, width), or of several by name, and the columns that belong to its rows.
+
+        Args:
+            values: one matrix (it is called `vectors`) or a mapping of names to matrices.
+            table: columns of the rows; without a column `id` the rows are numbered.
+            origin: where the numbers come from, as plain data.
+
+        Raises:
+            ShapeError: a matrix or a column has another number of rows.
+
+        >>> points = Points.of(np.eye(3), {"label": ["a", "b", "a"]})
+        >>> points.where(points.column("label") == "a").column("id").tolist()
+        [0, 2]
+        """
+        import pandas as pd
+
+        blocks = dict(values) if isinstance(values, Mapping) else {"vectors": _block(values)}
+        rows = next(iter(blocks.values())).shape[0] if blocks else 0
+        for name, column in {} if table is None else dict(table).items():
+            if len(column) != rows:
+                raise ShapeError(f"column {name!r} does not fit the vectors", got=len(column), expected=f"{rows} rows")
+        frame = pd.DataFrame(dict(table) if table is not None else {}, index=None if table is not None else range(rows))
+        frame = frame.reset_index(drop=True)
+        if ID not in frame.columns:
+            frame.insert(0, ID, np.arange(rows))
+        return cls(blocks, frame, dict(origin or {}))
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def name(self) -> str:
+        """Name of the only block.
+
+        Raises:
+            OptionError: there are several; the message lists them.
+        """
+        if len(self.blocks) > 1:
+            names = ", ".join(self.blocks)
+            raise OptionError("these points hold several blocks", got=names, hint="choose one with `pick` or --block")
+        return next(iter(self.blocks))
+
+    @property
+    def width(self) -> int:
+        """Numbers a row of the only block has."""
+        return int(self.blocks[self.name].shape[1])
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """The only block as one float32 matrix in memory, (rows, width)."""
+        return np.asarray(self.blocks[self.name][:], dtype=np.float32)
+
+    def pick(self, name: str) -> Points:
+        """The same rows with one block only.
+
+        Raises:
+            OptionError: no block of that name; the message gives the nearest one.
+        """
+        return replace(self, blocks={choose(name, self.blocks, "--block"): self.blocks[name]})
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column of the table, (rows,).
+
+        Raises:
+            DataError: no such column; the message lists those that are there.
+        """
+        if name not in self.table.columns:
+            raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, self.table.columns)))
+        return np.asarray(self.table[name])
+
+    def take(self, places: Sequence[int] | NDArray[Any]) -> Points:
+        """The rows at these places, in this order; numbers read from disk are then in memory.
+
+        Raises:
+            ShapeError: places are no whole numbers, or outside the rows.
+        """
+        chosen = np.asarray(places)
+        if chosen.size == 0:
+            chosen = chosen.astype(np.int64)
+        if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+            raise ShapeError(
+                "take needs places", got=f"{chosen.dtype} {chosen.shape}", expected="whole numbers (places,)"
+            )
+        if len(chosen) and not (chosen.min() >= 0 and chosen.max() < len(self)):
+            raise ShapeError(
+                "a place lies outside the rows",
+                got=f"{chosen.min()} to {chosen.max()}",
+                expected=f"0 to {len(self) - 1}",
+            )
+        blocks = {name: block[chosen] for name, block in self.blocks.items()}
+        return replace(self, blocks=blocks, table=self.table.iloc[chosen].reset_index(drop=True))
+
+    def where(self, mask: NDArray[np.bool_] | Sequence[bool]) -> Points:
+        """The rows where the mask, (rows,) bool, is true.
+
+        Raises:
+            ShapeError: no mask of these rows.
+        """
+        kept = np.asarray(mask)
+        if kept.dtype != bool or kept.shape != (len(self),):
+            raise ShapeError("where needs a mask", got=f"{kept.dtype} {kept.shape}", expected=f"bool ({len(self)},)")
+        return self.take(np.flatnonzero(kept))
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """The only block piece by piece: which rows, and their numbers (at most `rows`, width) as float32."""
+        block = self.blocks[self.name]
+        for start in range(0, len(self), rows):
+            part = slice(start, min(start + rows, len(self)))
+            yield part, np.asarray(block[part], dtype=np.float32)
+
+    def join(self, other: Points, *, prefixes: tuple[str, str] = ("", "")) -> Points:
+        """Blocks of both, over the same rows; the table of `self` is kept.
+
+        Raises:
+            DataError: the ids differ (the row is named), or two blocks have one name.
+        """
+        mine, theirs = self.column(ID), other.column(ID)
+        if len(mine) != len(theirs):
+            raise DataError("points of different rows", got=f"{len(mine)} and {len(theirs)} rows", expected="as many")
+        wrong = np.flatnonzero(mine != theirs)
+        if len(wrong):
+            got = f"{mine[wrong[0]]!r} and {theirs[wrong[0]]!r}"
+            raise DataError(f"points of different rows: row {wrong[0]} differs", got=got, expected="equal ids")
+        blocks = {prefixes[0] + name: block for name, block in self.blocks.items()}
+        for name, block in other.blocks.items():
+            if prefixes[1] + name in blocks:
+                raise DataError("two blocks have one name", got=repr(prefixes[1] + name), hint="give prefixes")
+            blocks[prefixes[1] + name] = block
+        return replace(self, blocks=blocks, origin={"joined": [dict(self.origin), dict(other.origin)]})
+
+
+def _block(values: Any) -> Block:
+    return values if hasattr(values, "shape") and hasattr(values, "__getitem__") else np.asarray(values)
