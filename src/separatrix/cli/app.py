@@ -6,19 +6,20 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from cyclopts import App
 
 from separatrix.cli.mistakes import DONE, FAILED, mendable, tell
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
-# Name -> summary, in the order in which a newcomer meets them. A further command is one line here and one function
-# of that name in `commands`, whose docstring is the rest of its help.
+# Name -> (module here, summary), in the order in which a newcomer meets them. A further command is one line here and
+# one function of that name in the module, whose docstring is the rest of its help.
 COMMANDS = {
-    "demo": "Train on the shipped questions, print the scores and where the report is.",
-    "train": "Train on labelled texts, score validation and test, write a run with its report.",
-    "predict": "Label new texts with a trained run.",
-    "report": "Write the report of a run once more; nothing is trained.",
+    "demo": ("runs", "Train on the shipped questions, print the scores and where the report is."),
+    "train": ("runs", "Train on labelled texts, score validation and test, write a run with its report."),
+    "predict": ("runs", "Label new texts with a trained run."),
+    "report": ("runs", "Write the report of a run once more; nothing is trained."),
 }
 
 Command = Callable[..., None]
@@ -28,7 +29,7 @@ def build(words: Sequence[str]) -> App:
     """The parser for these words; the commands themselves are imported only if one of them is called."""
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
     called = bool(words) and words[0] in COMMANDS
-    for place, (name, summary) in enumerate(COMMANDS.items()):
+    for place, (name, (_, summary)) in enumerate(COMMANDS.items()):
         command = _find(name) if called else _nothing
         details = inspect.getdoc(command) if called else ""
         app.command(command, name=name, sort_key=place, help=f"{summary}\n\n{details}".strip())
@@ -60,9 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _find(name: str) -> Command:
-    from separatrix.cli import commands
-
-    return getattr(commands, name)
+    module, _ = COMMANDS[name]
+    return getattr(import_module(f"separatrix.cli.{module}"), name)
 
 
 def _nothing() -> None:

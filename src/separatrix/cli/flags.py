@@ -14,9 +14,10 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from cyclopts import Group, Parameter, Token
 
-from separatrix.recipe import PARTS, TrainRecipe, check, flag, option_names, replace
+from separatrix.recipe import check, flag, option_names, part_of, replace
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Said:
     """The options typed on the command line, by field name.
 
     >>> said = Said({"tokens": 5})
-    >>> said.recipe().prompt.tokens, "lr" in said
+    >>> said.recipe(TrainRecipe()).prompt.tokens, "lr" in said
     (5, False)
     """
 
@@ -44,13 +45,12 @@ class Said:
         check(made)
         return made
 
-    def recipe(self) -> TrainRecipe:
-        """The training recipe, filled with what was typed.
+    def recipe(self, start: R) -> R:
+        """A recipe, changed by what was typed.
 
         Raises:
             OptionError: a value is outside its choices or limits.
         """
-        start = TrainRecipe()
         names = set(option_names(start))
         return replace(start, **{name: value for name, value in self.options.items() if name in names})
 
@@ -85,14 +85,14 @@ def _parameters(classes: Sequence[type], only: Sequence[str]) -> Iterator[inspec
         panel = Group(_title(cls), sort_key=place)
         hints = get_type_hints(cls)
         for spec in dataclasses.fields(cls):
-            if not only or cls not in PARTS.values() or spec.name in only:
+            if not only or not cls.__name__.endswith("Recipe") or spec.name in only:
                 yield _parameter(spec, hints[spec.name], panel)
 
 
 def _flat(classes: Sequence[type]) -> Iterator[type]:
     """Nested recipes taken apart into their parts."""
     for cls in classes:
-        parts = [PARTS[spec.name] for spec in dataclasses.fields(cls) if spec.name in PARTS]
+        parts = [part for spec in dataclasses.fields(cls) if (part := part_of(spec))]
         yield from parts or [cls]
 
 

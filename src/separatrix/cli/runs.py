@@ -1,4 +1,4 @@
-"""The four commands; their docstrings are the help behind the summaries in `app`.
+"""The commands that train a model or use a trained one; their docstrings are the help behind the summaries in `app`.
 
 What loads torch is imported inside them, so that `--help` and mistyped options answer at once.
 """
@@ -47,7 +47,7 @@ def demo(said: Said) -> None:
         separatrix demo --epochs 3 --out runs/short
     """
     out, speech = said.make(opts.DemoOptions).out, said.make(opts.Speech)
-    recipe, splits = said.recipe(), load_demo()
+    recipe, splits = said.recipe(TrainRecipe()), load_demo()
     from separatrix.study.run import Order, is_run_of
 
     again = is_run_of(out, splits)
@@ -66,7 +66,7 @@ def train(said: Said, data: DataArgument, /) -> None:
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
-    recipe, options, speech = said.recipe(), said.make(opts.TrainOptions), said.make(opts.Speech)
+    recipe, options, speech = said.recipe(TrainRecipe()), said.make(opts.TrainOptions), said.make(opts.Speech)
     if options.method == "probe":
         _check_probe(said, recipe)
     splits = _read_splits(said, data, recipe)

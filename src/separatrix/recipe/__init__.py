@@ -1,0 +1,55 @@
+"""What a stage was asked to do: frozen dataclasses, the only source of defaults and of option texts.
+
+A recipe is plain data. It is checked when it is made (all mistakes before any work), written beside every result as
+canonical JSON, and hashed, so that a second call with the same recipe can load instead of compute. The command line
+and the estimators read names, defaults, texts and limits from here; nothing else holds a second copy.
+
+core     what every recipe can do
+train    a training
+"""
+
+from separatrix.recipe.core import (
+    canonical,
+    check,
+    digest,
+    flag,
+    from_dict,
+    option,
+    option_names,
+    part_of,
+    replace,
+    to_dict,
+)
+from separatrix.recipe.train import (
+    DEFAULT_MODEL,
+    LOSSES,
+    CacheRecipe,
+    CentroidRecipe,
+    LoopRecipe,
+    LossRecipe,
+    ModelRecipe,
+    PromptRecipe,
+    TrainRecipe,
+)
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "LOSSES",
+    "CacheRecipe",
+    "CentroidRecipe",
+    "LoopRecipe",
+    "LossRecipe",
+    "ModelRecipe",
+    "PromptRecipe",
+    "TrainRecipe",
+    "canonical",
+    "check",
+    "digest",
+    "flag",
+    "from_dict",
+    "option",
+    "option_names",
+    "part_of",
+    "replace",
+    "to_dict",
+]
