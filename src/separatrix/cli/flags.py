@@ -24,6 +24,7 @@ R = TypeVar("R")
 class Said:
     """The options typed on the command line, by field name.
 
+    >>> from separatrix.recipe import TrainRecipe
     >>> said = Said({"tokens": 5})
     >>> said.recipe(TrainRecipe()).prompt.tokens, "lr" in said
     (5, False)
