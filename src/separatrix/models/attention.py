@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+
+from separatrix.models.frozen_text import Text, attend_behind
 
 NAME = "separatrix"
 
@@ -29,8 +30,8 @@ class TextLayers(Protocol):
 
     mask: Tensor  # (rows, tokens) bool, True at real tokens
 
-    def layer(self, index: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of one layer, each (rows, key heads, tokens, head width)."""
+    def layer(self, index: int) -> Text:
+        """Keys and values of one layer, as they are stored."""
         ...
 
 
@@ -96,12 +97,8 @@ def _attend_suffix(state: Suffix, query: Tensor, key: Tensor, value: Tensor, sca
         state.mask = suffix_mask(state.text.mask, query.shape[2], state.causal)
     if state.steer is not None:
         query = query + _by_head(state.steer[layer, 0], query)
-    text_key, text_value = state.text.layer(layer)
-    key, value = torch.cat([text_key, key], dim=2), torch.cat([text_value, value], dim=2)
-    groups = query.shape[1] // key.shape[1]  # grouped-query models share one key head among several query heads
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    out = scaled_dot_product_attention(query, key, value, attn_mask=state.mask, scale=scaling)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    out = attend_behind(query, key, value, state.text.layer(layer), state.mask, scale)
     if state.steer is not None:
         out = out + _by_head(state.steer[layer, 1], out)
     return out.transpose(1, 2)  # (rows, prompt, heads, head width)

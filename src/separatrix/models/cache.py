@@ -20,6 +20,7 @@ from torch import Tensor
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
+from separatrix.models.frozen_text import Text
 from separatrix.models.pool import layer_mean
 from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows
@@ -66,22 +67,20 @@ def attention_shape(backbone: Backbone) -> AttentionShape:
 
 @dataclass
 class TextBatch:
-    """Keys and values of a padded batch; gives one layer at a time in the model's number format."""
+    """Keys and values of a padded batch, one layer at a time. It is valid until the next batch of the same cache."""
 
     lengths: Tensor  # (rows,)
     mask: Tensor  # (rows, tokens) bool
     block: Tensor  # (rows, tokens, layers, 2, key heads * head width)
     shape: AttentionShape
-    dtype: torch.dtype
     vectors: Tensor | None = None  # (rows, width): layer means, where the text was run just now
 
-    def layer(self, index: int) -> tuple[Tensor, Tensor]:
-        """Keys and values of one layer, each (rows, key heads, tokens, head width)."""
+    def layer(self, index: int) -> Text:
+        """Keys and values of one layer, as they are stored."""
         rows, tokens = self.mask.shape
-        pair = self.block[:, :, index].to(self.mask.device, self.dtype)  # (rows, tokens, 2, width)
+        pair = self.block[:, :, index].to(self.mask.device)  # (rows, tokens, 2, width)
         pair = pair.view(rows, tokens, 2, self.shape.key_heads, self.shape.head_width)
-        key, value = pair.permute(2, 0, 3, 1, 4)
-        return key, value
+        return Text(*pair.permute(2, 0, 3, 1, 4))
 
     def hide(self, share: float, generator: np.random.Generator) -> None:
         """Hide a random share of each text's tokens, never the first: the stored numbers stay as they are."""
@@ -102,6 +101,7 @@ class TextCache:
     rows: RaggedRows | None = None
     lengths: np.ndarray = field(init=False)  # (rows,)
     vectors: np.ndarray | None = None  # (rows, width) float32: the text's own layer mean, kept on the way
+    room: Tensor | None = None  # memory of the batch handed out last
 
     def __post_init__(self) -> None:
         self.lengths = np.array([len(ids) for ids in self.tokens.ids], dtype=np.int64)
@@ -120,9 +120,24 @@ class TextCache:
         if self.rows is None:
             block, vectors = self._run(rows)
         else:
-            block = torch.from_numpy(self.rows.padded(rows))
-            block = block.view(torch.bfloat16) if self.recipe.cache_dtype == "bfloat16" else block
-        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, self.backbone.dtype, vectors)
+            block = self._gather(rows, int(lengths.max()))
+        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, vectors)
+
+    def _gather(self, rows: np.ndarray, longest: int) -> Tensor:
+        """The stored rows side by side, in memory that each batch takes over from the one before.
+
+        A large batch in fresh memory costs as much in page faults as in copying.
+        """
+        assert self.rows is not None
+        size = len(rows) * longest * int(np.prod(self.shape.item))
+        if self.room is None or len(self.room) < size:
+            self.room = torch.empty(size, dtype=DTYPES[self.recipe.cache_dtype])
+        # Told to autograd, so that going backward through an earlier batch is an error instead of a wrong gradient.
+        self.room[:0].zero_()
+        block = self.room[:size].view(len(rows), longest, *self.shape.item)
+        bits = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
+        self.rows.pad_into(bits.numpy().view(self.rows.dtype), rows)
+        return block
 
     @torch.no_grad()
     def _run(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -160,6 +175,7 @@ class TextCache:
 
     def close(self) -> None:
         """Free the memory or delete the file."""
+        self.room = None
         if self.rows is not None:
             self.rows.remove()
             self.rows = None

@@ -128,14 +128,20 @@ class RaggedRows:
 
     def padded(self, rows: np.ndarray) -> np.ndarray:
         """The rows side by side, zeros behind the shorter ones: (rows, longest, *shape)."""
+        longest = int((self.starts[rows + 1] - self.starts[rows]).max())
+        out = np.empty((len(rows), longest, *self.shape), self.dtype)
+        self.pad_into(out, rows)
+        return out
+
+    def pad_into(self, out: np.ndarray, rows: np.ndarray) -> None:
+        """As `padded`, into memory of that shape."""
         if self.block is None:
             raise StoreError("the rows are not sealed yet")
         lengths = self.starts[rows + 1] - self.starts[rows]
-        out = np.zeros((len(rows), int(lengths.max()), *self.shape), self.dtype)
-        for place, row in enumerate(rows):
-            out[place, : lengths[place]] = self.block[self.starts[row] : self.starts[row + 1]]
+        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            out[place, :length] = self.block[self.starts[row] : self.starts[row + 1]]
+            out[place, length:] = 0
         self._release(int(lengths.sum()))
-        return out
 
     def _release(self, items: int) -> None:
         self._touched += items * self.item_bytes
