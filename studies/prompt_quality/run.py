@@ -15,7 +15,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 import numpy as np
@@ -193,7 +193,9 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
     splits = load_set(data, plan.set, plan.seed, plan.rows)
     classes, targets = encode(splits)
     majority = int(np.bincount(targets["train"]).argmax())
+    begun = process_time()
     scored = METHODS[plan.method](plan, splits)
+    spent = process_time() - begun
     run: dict[str, Any] = {
         "method": plan.method,
         "set": plan.set,
@@ -203,6 +205,7 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
         "asked_rows": plan.rows,
         "rows": {part: len(texts) for part, texts in splits.parts.items()},
         "seconds": round(scored.seconds, 2),
+        "cpu_seconds": round(spent, 2),
         "history": [round(value, 6) for value in scored.history],
         "best_epoch": scored.best_epoch,
         "versions": versions(),
