@@ -90,7 +90,7 @@ def _differences(study: Study) -> list[dict[str, str]]:
         gain = paired_difference(*zip(*pairs, strict=True))
         # Wall time depends on what else ran at the time; early lines have no other.
         times = [
-            other["cpu_seconds"] / own["cpu_seconds"] for own, other in shared if TIMED <= own.keys() & other.keys()
+            other["cpu_seconds"] / own["cpu_seconds"] for own, other in shared if own.keys() & other.keys() >= TIMED
         ]
         row = {"set": name, "suffix prompt less": NAMES[method], "seeds": str(len(shared)), "difference": spell(gain)}
         rows.append(row | {"its CPU seconds / ours": f"{mean_interval(times).mean:.1f}" if times else "-"})

@@ -48,6 +48,11 @@ BAD_DATA: dict[str, tuple[Make, list[str], list[str]]] = {
     "empty text": (table_of([*GOOD, ("  ", "cat")]), [], ["data.csv", "20"]),
     "missing label": (table_of([*GOOD, ("a bird", "")]), [], ["data.csv", "20"]),
     "unlabelled part": (parts_of(GOOD, [("a cat", -1)]), [], ["test.csv"]),
+    "a class with one row": (
+        table_of([("a cat", "cat"), ("a dog", "dog")] * 20 + [("a fish", "fish")]),
+        [],
+        ["one row: got 'fish'", "remove it"],
+    ),
     "one class only": (table_of([("a cat", "cat")] * 20), [], ["two classes", "only 'cat'"]),
     "unseen label": (parts_of(GOOD, [("a cat", "cats")]), [], ["test.csv", "unknown label", "did you mean 'cat'?"]),
     "broken encoding": (file_of("data.csv", b"text,label\na \xff cat,cat\n"), [], ["data.csv", "UTF-8"]),

@@ -64,18 +64,6 @@ def test_tables_go_to_stdout_and_the_rest_to_stderr(cli: Cli, tmp_path: Path, ta
     assert str(tmp_path / "run" / "report.html") in ran.out.splitlines()[-1]
 
 
-def test_a_class_with_one_row_is_warned_of_loudly(
-    cli: Cli, tmp_path: Path, rows: list[tuple[str, str]], tiny: Callable[[str], Path]
-) -> None:
-    """It can be trained on, so it is no mistake; but nobody should miss that it was never checked."""
-    data = write_csv(tmp_path / "data.csv", [*rows[:60], ("a fish", "fish")])
-    words = ["--method", "probe", "--model", tiny("bert"), "--json", "--out", tmp_path / "run"]
-    ran = cli("train", data, *words)
-    sentence = "the class 'fish' has one row"
-    assert any(sentence in line for line in ran.json["warnings"])
-    assert any(line.startswith("warning: ") and sentence in line for line in ran.err.splitlines())
-
-
 def test_predict_labels_new_texts(cli: Cli, tmp_path: Path, rows: list[tuple[str, str]], finished: Path) -> None:
     new = write_csv(tmp_path / "new.csv", [[text] for text, _ in rows[:7]], ["body"])
     words = ("predict", finished, new, "--text", "body", "--quiet")

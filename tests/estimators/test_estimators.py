@@ -234,13 +234,12 @@ def test_a_training_that_learns_nothing_warns(quick, planted):
     assert any("the majority baseline" in line for line in said)
 
 
-def test_rows_on_both_sides_and_single_rows_warn(quick, planted):
+def test_rows_on_both_sides_warn(quick, planted):
     texts, labels = planted
     with pytest.warns(SeparatrixWarning) as seen:
-        quick.fit([*texts, "a horse"], [*labels, "horse"], validation=(texts[:30], labels[:30]))
+        quick.fit(texts, labels, validation=(texts[:30], labels[:30]))
     said = [str(one.message) for one in seen]
     assert "validation: 30 of 30 rows stand in the training rows as well" in said
-    assert any("the class 'horse' has one row" in line for line in said)
 
 
 def test_a_good_training_is_silent(fitted, measured):

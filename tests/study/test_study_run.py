@@ -214,14 +214,13 @@ def test_cut_texts_are_counted(make_order, splits):
     assert any("texts were cut" in note for note in result["notes"] if note.startswith("test: "))
 
 
-def test_a_class_with_one_row_is_warned_of(make_order, splits):
+def test_a_class_with_one_row_is_refused(make_order, splits, tmp_path):
     label = splits.train.label.copy()
     label[0] = "worm"
-    result = train_run(
-        make_order(None, replace(splits, train=replace(splits.train, label=label)), method="probe")
-    ).result
-    assert any("the class 'worm' has one row" in line for line in result["warnings"])
-    assert result["classes"] == ["bird", "cat", "dog", "worm"]
+    order = make_order(tmp_path / "run", replace(splits, train=replace(splits.train, label=label)), method="probe")
+    with pytest.raises(DataError, match="the class 'worm' has one row"):
+        train_run(order)
+    assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_leave_nothing_behind(make_order, splits, tmp_path):

@@ -96,11 +96,16 @@ def test_long_lists_of_classes_are_cut_in_messages():
 
 def test_suspicious_labels_are_warned_of():
     assert check_labels(Texts.of(["x", "y"] * 2, ["a", "b"] * 2)) == ()
-    texts = Texts.of(list("uvwxyz"), ["a", "A ", "b", "b", "c", "d"], source="q.csv")
-    assert check_labels(texts) == (
-        "q.csv: 4 classes have one row each ('A ', 'a', 'c' and 1 more), so they can be trained on but not checked",
-        "q.csv: the classes 'A ' and 'a' differ only in case or white space",
-    )
+    texts = Texts.of(list("uvwxyz"), ["a", "A ", "b", "b", "a", "A "], source="q.csv")
+    assert check_labels(texts) == ("q.csv: the classes 'A ' and 'a' differ only in case or white space",)
+
+
+def test_classes_with_one_row_are_refused():
+    """They cannot be both learnt and checked."""
+    with pytest.raises(DataError, match=r"q.csv: the class 'b' has one row: got 'b', expected two rows or more"):
+        check_labels(Texts.of(["x", "y", "z"], ["a", "a", "b"], source="q.csv"))
+    with pytest.raises(DataError, match=r"5 classes have one row: got 'a', 'b', 'c' and 2 more"):
+        check_labels(Texts.of(list("uvwxy"), list("abcde")))
 
 
 def test_unusable_labels_are_refused_before_training():

@@ -19,6 +19,7 @@ from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_scores, print_table
 from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe, flag, option_names
+from separatrix.recipe.effect import check_effect
 from separatrix.texts import Splits, load_demo, load_splits, load_texts
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ def train(said: Said, data: DataArgument, /) -> None:
     recipe, options, speech = said.recipe(TrainRecipe()), said.make(opts.TrainOptions), said.make(opts.Speech)
     if options.method == "probe":
         _check_probe(said, recipe)
+    else:
+        check_effect(recipe, said.options)
     splits = _read_splits(said, data, recipe)
     from separatrix.study.run import Order
 

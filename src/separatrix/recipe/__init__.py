@@ -6,6 +6,7 @@ and the estimators read names, defaults, texts and limits from here; nothing els
 
 core     what every recipe can do
 train    a training
+effect   which options of a training change nothing beside which others
 """
 
 from separatrix.recipe.core import (

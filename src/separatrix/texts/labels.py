@@ -120,11 +120,14 @@ class Classes:
 def check_labels(texts: Texts) -> tuple[str, ...]:
     """Refuse labels that cannot be learnt; return warnings, one sentence each, about those that are suspicious.
 
-    Refused: no labels at all, and one class only. Warned of: a class with one row (it can be learnt, never checked),
-    and names that differ only in case or white space. Floats are numbers to predict: refused when all are equal.
+    Refused: no labels at all, one class only, and a class with one row (it cannot be both learnt and checked). Warned
+    of: names that differ only in case or white space. Floats are numbers to predict: refused when all are equal.
 
-    >>> check_labels(Texts.of(["x", "y", "z"], ["a", "a", "b"], source="q.csv"))
-    ("q.csv: the class 'b' has one row, so it can be trained on but not checked",)
+    Raises:
+        DataError: as said.
+
+    >>> check_labels(Texts.of(["w", "x", "y", "z"], ["a", "a", "A", "A"], source="q.csv"))
+    ("q.csv: the classes 'A' and 'a' differ only in case or white space",)
     """
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
@@ -134,23 +137,23 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
         return ()
     counts = Counter(texts.label.tolist())
     Classes.of(texts.label, source=texts.source)
-    single = sorted(label for label, rows in counts.items() if rows == 1)
-    warnings = _single_warning(single, texts.source)
+    _refuse_single(sorted(label for label, rows in counts.items() if rows == 1), texts.source)
     by_form: dict[str, list[str]] = {}
     for name in sorted(counts) if texts.kind == "names" else ():
         by_form.setdefault(" ".join(name.casefold().split()), []).append(repr(name))
     alike = [names for names in by_form.values() if len(names) > 1]
-    return warnings + tuple(
+    return tuple(
         f"{texts.source}: the classes {' and '.join(names)} differ only in case or white space" for names in alike
     )
 
 
-def _single_warning(single: list[Any], source: str) -> tuple[str, ...]:
+def _refuse_single(single: list[Any], source: str) -> None:
     if not single:
-        return ()
-    if len(single) == 1:
-        return (f"{source}: the class {single[0]!r} has one row, so it can be trained on but not checked",)
-    listed = ", ".join(repr(label) for label in single[:3]) + (
-        f" and {len(single) - 3} more" if len(single) > 3 else ""
+        return
+    what = f"the class {single[0]!r} has" if len(single) == 1 else f"{len(single)} classes have"
+    raise DataError(
+        f"{source}: {what} one row",
+        got=", ".join(map(repr, single[:3])) + (f" and {len(single) - 3} more" if len(single) > 3 else ""),
+        expected="two rows or more of each class",
+        hint="add rows, give the class to another one, or remove it",
     )
-    return (f"{source}: {len(single)} classes have one row each ({listed}), so they can be trained on but not checked",)

@@ -1,0 +1,85 @@
+"""Options that would be ignored are refused: a wish without effect is a mistake that nobody would notice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import flag
+from separatrix.recipe.train import TrainRecipe
+
+CENTROID_LOSSES = ("centroid_ce", "centroid", "attract_repel")
+WEIGHED_LOSSES = ("centroid", "attract_repel", "cosine", "distance")
+HEAD_LOSSES = ("linear", "mse")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Some options, when they have an effect, and the same in words."""
+
+    options: tuple[str, ...]
+    holds: Callable[[TrainRecipe], bool]
+    words: str
+
+
+RULES = (
+    Rule(("temperature",), lambda r: r.objective.loss == "centroid_ce", "--loss centroid_ce"),
+    Rule(
+        ("attraction", "repulsion"), lambda r: r.objective.loss in WEIGHED_LOSSES, f"--loss {'|'.join(WEIGHED_LOSSES)}"
+    ),
+    Rule(("words",), lambda r: r.objective.loss == "token", "--loss token"),
+    Rule(
+        ("readout",), lambda r: r.objective.loss != "token" or r.prompt.readout == "logits", "another loss than token"
+    ),
+    Rule(("head_lr",), lambda r: r.objective.loss in HEAD_LOSSES, f"--loss {'|'.join(HEAD_LOSSES)}"),
+    Rule(
+        ("start", "mover", "every", "rate", "friction", "push", "push_rule", "centroid_lr"),
+        lambda r: r.objective.loss in CENTROID_LOSSES,
+        f"--loss {'|'.join(CENTROID_LOSSES)}",
+    ),
+    Rule(("centroid_lr",), lambda r: r.centroids.mover == "gradient", "--mover gradient"),
+    Rule(("rate",), lambda r: r.centroids.mover in ("ema", "momentum"), "--mover ema|momentum"),
+    Rule(("friction",), lambda r: r.centroids.mover == "momentum", "--mover momentum"),
+    Rule(("push",), lambda r: r.centroids.mover != "fixed", "centroids that move"),
+    Rule(("push_rule",), lambda r: r.centroids.push > 0, "--push above 0"),
+    Rule(
+        ("every",),
+        lambda r: r.centroids.mover not in ("fixed", "gradient") or r.centroids.push > 0,
+        "--mover ema|momentum|mean, or --push",
+    ),
+    Rule(("init_text",), lambda r: r.prompt.init == "text", "--init text"),
+    Rule(("layer_lr",), lambda r: r.prompt.layers == "all", "--layers all"),
+    Rule(
+        ("positions",),
+        lambda r: r.prompt.readout == "hidden" and r.objective.loss != "token",
+        "--readout hidden and another loss than token",
+    ),
+    Rule(("memory_gib", "disk_gib"), lambda r: r.text_cache.cache == "auto", "--cache auto"),
+    Rule(("cache_dtype",), lambda r: r.text_cache.cache != "off", "a text cache"),
+)
+
+
+def check_effect(recipe: TrainRecipe, said: Iterable[str]) -> None:
+    """Refuse the first option that was asked for but changes nothing beside the others.
+
+    Args:
+        recipe: the training asked for.
+        said: names of the options that were given, as fields of the recipe.
+
+    Raises:
+        OptionError: it says with what the option has an effect.
+
+    >>> from separatrix.recipe import replace
+    >>> check_effect(replace(TrainRecipe(), mover="ema", rate=0.2), ["mover", "rate"])
+    >>> check_effect(replace(TrainRecipe(), rate=0.2), ["rate"])
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.OptionError: --rate has no effect here: expected --mover ema|momentum; leave --rate away
+    """
+    given = set(said)
+    for rule in RULES:
+        for name in rule.options:
+            if name in given and not rule.holds(recipe):
+                what = f"{flag(name)} has no effect here"
+                raise OptionError(what, expected=rule.words, hint=f"leave {flag(name)} away")
