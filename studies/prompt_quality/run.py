@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "suffix": {
         "all": {"epochs": 6},
         "sst2": {"lr": 2e-2, "text_dropout": 0.15},
-        "imdb": {"lr": 2e-2, "text_dropout": 0.15},
+        "imdb": {"lr": 2e-2, "text_dropout": 0.15, "max_length": 128},
     },
     "peft": {"all": {"pool": "mean", "lr": 1e-2, "head_lr": 1e-2}},
     "probe": {"all": {"pool": "layer_mean"}},

@@ -7,8 +7,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry import project
 from separatrix.geometry.project import faithfulness, fit_plane
+from separatrix.geometry.project import plane as module
 
 
 def stretched(rows=80, width=10, seed=0):
@@ -30,7 +30,7 @@ def test_plane_equals_scikit_learn_up_to_sign(shape):
 def test_a_large_problem_is_solved_by_drawing_and_comes_close(monkeypatch):
     x = stretched(120, 60)
     exact = fit_plane(x)
-    monkeypatch.setattr(project, "_EXACT", 10)
+    monkeypatch.setattr(module, "_EXACT", 10)
     drawn, again = fit_plane(x, seed=1), fit_plane(x, seed=1)
     np.testing.assert_allclose(drawn.axes, exact.axes, atol=0.05)
     np.testing.assert_allclose(drawn.explained, exact.explained, rtol=1e-3)

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["attention", "backbone", "cache", "pool"]
+MODULES = ["attention", "backbone", "cache", "extract", "pool"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from suffix_oracle import EXACT
 
 from separatrix.errors import OptionError
-from separatrix.models import cache, extract
+from separatrix.models import extract
 from separatrix.models.cache import build_cache
-from separatrix.models.pool import POOLS
+from separatrix.models.pool import POOLS, plan_poolings
+from separatrix.recipe import vectors
+from separatrix.recipe.vectors import VectorsRecipe
 
 TEXTS = ["the cat is red", "who did it in the old house ?", "a", "how many fish are in the river", "a bird"]
 
@@ -25,11 +27,15 @@ SLOW = {
         sum(sum(values) / len(values) for values in one) / len(one)
         for one in zip(*([list(zip(*layer, strict=True)) for layer in layers[1:]]), strict=True)
     ],
+    "weighted": lambda layers: [
+        sum(sum(values) / len(values) for values in one) / len(one)
+        for one in zip(*([list(zip(*layer, strict=True)) for layer in layers]), strict=True)
+    ],
 }
 
 
 def test_every_pooling_has_an_oracle():
-    assert set(SLOW) == set(POOLS)
+    assert set(SLOW) == set(POOLS) == set(vectors.POOLS)
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -75,15 +81,15 @@ def test_the_text_cache_keeps_the_same_layer_means_on_the_way(loaded, family):
     np.testing.assert_allclose(kept.vectors, extract.extract(backbone, TEXTS).values, rtol=0, atol=1e-5)
 
 
-def test_block_wise_equals_at_once_and_the_order_is_restored(loaded, monkeypatch):
+def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):
     backbone = loaded("bert")
     whole, seen = extract.extract(backbone, TEXTS).values, []
-    monkeypatch.setattr(extract, "CAPTURE_TOKENS", 12)
-    blocks = extract.extract(backbone, TEXTS, progress=seen.append).values
+    small = extract.HiddenReader(backbone, plan_poolings(VectorsRecipe(), 3), budget=12)
+    blocks = small.read(small.tokenize(TEXTS), ["layer_mean"], seen.append)["layer_mean"]
     assert len(seen) > 1
     assert sum(seen) == 5
     np.testing.assert_allclose(blocks, whole, rtol=0, atol=1e-5)
-    assert cache.CAPTURE_TOKENS > 12
+    assert extract.BATCH_TOKENS > 12
     turned = extract.extract(backbone, TEXTS[::-1]).values
     np.testing.assert_allclose(turned[::-1], whole, rtol=0, atol=1e-5)
 

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["ragged", "table"]
+MODULES = ["manifest", "points", "ragged", "shards", "table", "tables"]
 
 
 @pytest.mark.parametrize("name", MODULES)

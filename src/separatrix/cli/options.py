@@ -13,7 +13,7 @@ from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
 
 # `study.run.METHODS` has the same names (a test compares them), but importing it loads torch.
-METHODS = ("prompt", "probe")
+METHODS = ("prompt", "align", "finetune", "probe")
 MODEL_OF_RUN = "folder or hub name of the model under the run (default: the one it was trained on)"
 
 _SPLITS = inspect.signature(load_splits).parameters
@@ -29,7 +29,12 @@ class TrainOptions:
     """What is done, and where it goes."""
 
     out: Path = option(dataclasses.MISSING, "folder of the run")  # noqa: RUF009 - a field, as in the recipes
-    method: str = option(METHODS[0], "what is trained: a soft prompt, or a linear probe", choices=METHODS)
+    method: str = option(
+        METHODS[0],
+        "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
+        "(finetune), or a linear probe",
+        choices=METHODS,
+    )
     overwrite: bool = option(False, "replace the run that is in --out")
     resume: bool = option(False, "go on with the run in --out, or start where there is none")
 
@@ -49,6 +54,7 @@ class SplitOptions:
 
     validation: float = _of_splits("validation", "share of the training rows to hold out")
     test: float = _of_splits("test", "share of a single table to hold out; 0 = none")
+    per_class: int | None = option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1)
     by: str | None = option(
         None,
         "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)",

@@ -19,8 +19,18 @@ from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_scores, print_table
 from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe, flag, option_names
+from separatrix.recipe.align import (
+    ALIGN_RULES,
+    FINETUNE,
+    AlignRecipe,
+    DecisionRecipe,
+    EncoderRecipe,
+    GroupRecipe,
+    PairRecipe,
+)
 from separatrix.recipe.effect import check_effect
 from separatrix.texts import Splits, load_demo, load_splits, load_texts
+from separatrix.texts.few import few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +44,7 @@ DataArgument = Annotated[
     ),
 ]
 RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]
-RunsArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote (one, for now)")]
+FoldersArgument = Annotated[Path, Parameter(name="FOLDER", help="folders that train or another command wrote")]
 
 HEAD = 5  # answers that `predict` shows
 
@@ -58,20 +68,30 @@ def demo(said: Said) -> None:
     _print_run(out, result, speech)
 
 
-@takes(opts.TrainOptions, opts.ColumnOptions, opts.SplitOptions, TrainRecipe, opts.Speech)
+@takes(
+    opts.TrainOptions,
+    opts.ColumnOptions,
+    opts.SplitOptions,
+    TrainRecipe,
+    EncoderRecipe,
+    PairRecipe,
+    DecisionRecipe,
+    GroupRecipe,
+    opts.Speech,
+)
 def train(said: Said, data: DataArgument, /) -> None:
-    """The model stays frozen; a soft prompt behind the text or a linear probe learns.
+    """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
+
+    Align takes --loss nca|centroid_ce|supcon|cosine_mse; it and finetune have their own defaults (6 epochs, lr 2e-4).
 
     For example:
         separatrix train questions.csv --label kind --out runs/questions
+        separatrix train data/trec --label fine --method align --out runs/aligned
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
-    recipe, options, speech = said.recipe(TrainRecipe()), said.make(opts.TrainOptions), said.make(opts.Speech)
-    if options.method == "probe":
-        _check_probe(said, recipe)
-    else:
-        check_effect(recipe, said.options)
+    options, speech = said.make(opts.TrainOptions), said.make(opts.Speech)
+    recipe = _recipe(said, options.method)
     splits = _read_splits(said, data, recipe)
     from separatrix.study.run import Order
 
@@ -114,28 +134,34 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
 
 
 @takes(opts.ReportOptions, opts.Speech)
-def report(said: Said, /, *runs: RunsArgument) -> None:
-    """A report is one HTML file that opens offline.
+def report(said: Said, /, *folders: FoldersArgument) -> None:
+    """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
     For example:
         separatrix report runs/questions
-        separatrix report runs/questions --out questions.html
+        separatrix report runs/questions points/minilm maps/umap --out all.html
     """
     options, speech = said.make(opts.ReportOptions), said.make(opts.Speech)
-    if len(runs) != 1:
-        raise OptionError("report takes one run for now", got=len(runs), hint="call it once for each run")
+    if not folders:
+        raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     if options.out is not None:
         _check_free(options.out, overwrite=options.overwrite)
-    from separatrix.study.show import show_run
+    from separatrix.study.collect import show_folders
+    from separatrix.study.show import is_run, show_run
 
     with Teller(quiet=speech.quiet) as teller:
         teller.say("pictures and report")
-        written = show_run(runs[0], options.out)
+        if len(folders) == 1 and is_run(folders[0]):
+            written = show_run(folders[0], options.out)
+        elif options.out is None:
+            raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
+        else:
+            written = show_folders(folders, options.out)
     found: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
     print_json(found) if speech.json else print_lines(list(found.items()))
 
 
-def _read_splits(said: Said, data: str, recipe: TrainRecipe) -> Splits:
+def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Splits:
     columns, splits = said.make(opts.ColumnOptions), said.make(opts.SplitOptions)
     read = load_splits(
         data,
@@ -152,7 +178,11 @@ def _read_splits(said: Said, data: str, recipe: TrainRecipe) -> Splits:
     for part in ("validation", "test"):
         if part in said and f"{part}: " not in held_out and getattr(splits, part):
             raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
-    return read
+    if splits.per_class is None:
+        return read
+    train = few(read.train, splits.per_class, recipe.loop.seed)
+    note = f"train: {len(train)} of {len(read.train)} rows, at most {splits.per_class} of each class"
+    return Splits(train, read.validation, read.test, (*read.notes, note))
 
 
 def _check_probe(said: Said, recipe: TrainRecipe) -> None:

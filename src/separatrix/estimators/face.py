@@ -59,7 +59,7 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
-        recipe, said = whole_recipe(self._named(), self.recipe)
+        recipe, said = whole_recipe(self._named(), self.recipe, TrainRecipe)
         check_task(recipe, self._task)
         rows = READERS[self._task](X, y, TRAINING)
         found = [*said, *check_labels(rows.texts)]

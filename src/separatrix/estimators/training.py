@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from separatrix.learn.prompted import PromptModel
 from separatrix.recipe import TrainRecipe
 from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, overlap
+
+R = TypeVar("R")
 
 HELD_OUT = 0.1
 FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
@@ -32,24 +34,24 @@ class Outcome:
     notes: tuple[str, ...]
 
 
-def whole_recipe(named: Mapping[str, Any], rest: TrainRecipe | None) -> tuple[TrainRecipe, tuple[str, ...]]:
+def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tuple[R, tuple[str, ...]]:
     """The recipe that the named arguments and `recipe` make together, and where they disagree.
 
     The named arguments win. A `recipe` that asks for something else than the default is then reported: nothing that
     was asked for is dropped in silence.
 
     Raises:
-        OptionError: an option is out of range, or `rest` is no `TrainRecipe`.
+        OptionError: an option is out of range, or `rest` is not of the kind wanted (a `TrainRecipe`, say).
 
-    >>> made, said = whole_recipe({"tokens": 4}, recipes.replace(TrainRecipe(), tokens=20, warmup=0.2))
+    >>> made, said = whole_recipe({"tokens": 4}, recipes.replace(TrainRecipe(), tokens=20, warmup=0.2), TrainRecipe)
     >>> made.prompt.tokens, made.loop.warmup, said
     (4, 0.2, ('recipe says tokens=20, but the argument tokens=4 wins',))
     """
-    if rest is not None and not isinstance(rest, TrainRecipe):
-        raise OptionError("recipe is not a recipe", got=type(rest).__name__, expected="a TrainRecipe or None")
-    base = TrainRecipe() if rest is None else rest
+    if rest is not None and not isinstance(rest, kind):
+        raise OptionError("recipe is not a recipe", got=type(rest).__name__, expected=f"a {kind.__name__} or None")
+    base = kind() if rest is None else rest
     plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in named.items()}
-    stated, defaults = flat(base), flat(TrainRecipe())
+    stated, defaults = flat(base), flat(kind())
     said = tuple(
         f"recipe says {name}={stated[name]!r}, but the argument {name}={value!r} wins"
         for name, value in plain.items()
@@ -58,7 +60,7 @@ def whole_recipe(named: Mapping[str, Any], rest: TrainRecipe | None) -> tuple[Tr
     return recipes.replace(base, **plain), said
 
 
-def flat(recipe: TrainRecipe) -> dict[str, Any]:
+def flat(recipe: Any) -> dict[str, Any]:
     """Every option of a recipe by its own name."""
     return {name: value for part in recipes.to_dict(recipe).values() for name, value in part.items()}
 
@@ -112,7 +114,7 @@ def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
         model,
         trained.fitted.metrics,
         yardstick.full(plain, targets, chance),
-        (*warnings, *_shared(rows, held)),
+        (*warnings, *shared(rows, held)),
         trained.notes,
     )
 
@@ -129,7 +131,7 @@ def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Yardstick, 
     return Yardstick.of(ids, classes.names, seed), classes.encode(held.label, source=held.source)
 
 
-def _shared(rows: Texts, held: Texts) -> tuple[str, ...]:
+def shared(rows: Texts, held: Texts) -> tuple[str, ...]:
     found = overlap(rows, held)
     if not found.normalised:
         return ()

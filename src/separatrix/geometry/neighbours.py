@@ -1,8 +1,9 @@
 """Exact k nearest neighbours in bounded memory, and their vote.
 
-Both metrics become one: the nearest row is the one with the largest inner product, of unit vectors for cosine, of
-`[query, 1]` and `[row, -|row|^2 / 2]` for Euclidean. So the work is one matrix product, done tile by tile. After the
-first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they are sorted.
+Both metrics become one: the nearest row is the one with the largest inner product of `[query, 1]` and
+`[row, -|row|^2 / 2]`, of unit vectors for cosine. So the work is one matrix product, done tile by tile. Vectors that
+crowd together far from the origin, as those of most transformers do, are first moved there: the differences would
+drown in the rounding of the product. After the first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they are sorted.
 The best k and a few more are then measured again from the vectors themselves, because an inner product in float32
 cannot tell near duplicates apart.
 """
@@ -24,6 +25,8 @@ WEIGHTS = ("uniform", "distance")
 _SPARE = 8  # candidates kept beyond k, measured again at the end
 _CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinned out before it is sorted
 _FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
+_CROWDED = 0.25  # squared length of the middle direction from which directions are said to crowd
+_PIECE = 4096  # rows made ready at a time
 _MEASURED = 16_000_000  # numbers gathered at a time when candidates are measured again
 
 Matrix = NDArray[np.float32]
@@ -46,9 +49,9 @@ class _Rows:
     """Rows made ready: `factor` goes into the matrix product, `plain` is measured again."""
 
     metric: str
-    centre: Matrix  # (width,)
+    centre: NDArray[np.float64]  # (width,)
     plain: Matrix  # (rows, width)
-    factor: Matrix  # (rows, width) or (rows, width + 1)
+    factor: Matrix  # (rows, width + 1); `plain` is a view of it
     unit: Matrix  # (rows,): 0 for a vector without a direction, else 1
 
 
@@ -63,7 +66,7 @@ def neighbours(
 ) -> Neighbours:
     """The k rows nearest to each query, exactly.
 
-    Beside its result and a float32 copy of the rows (two for `euclidean`) it holds about `5 * block ** 2` bytes (four
+    Beside its result and a float32 copy of the rows it holds about `5 * block ** 2` bytes (four
     times that where the rows are sorted against the queries), whatever the number of rows.
     Distances are computed in float32. A zero vector has cosine distance 1 to everything.
 
@@ -139,9 +142,31 @@ def knn_predict(
     known = check_labels(known, classes)
     check_same_rows(len(known), len(np.asarray(rows)), "labels", "rows")
     found = neighbours(queries, rows, k, metric=metric, exclude_self=exclude_self)
-    votes = np.ones(found.index.shape) if weights == "uniform" else _closeness(found.distance)
-    count = len(found.index)
-    cells = np.arange(count)[:, None] * classes + known[found.index]  # (queries, k)
+    return vote(found, known, classes, k, weights=weights)
+
+
+def vote(
+    found: Neighbours, labels: NDArray[np.int64], classes: int, k: int, *, weights: str = "uniform"
+) -> NDArray[np.float64]:
+    """Vote shares of the first k neighbours found, (queries, classes); each row sums to 1.
+
+    Neighbours are sought once with the largest k, then every smaller k costs one vote.
+
+    Args:
+        found: neighbours, at least k of them.
+        labels: class numbers of the rows that were searched (rows,).
+        classes: number of classes.
+        k: neighbours that vote.
+        weights: `uniform` or `distance`.
+
+    >>> found = Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32))
+    >>> vote(found, np.array([0, 1]), 2, 1), vote(found, np.array([0, 1]), 2, 2)
+    (array([[0., 1.]]), array([[0.5, 0.5]]))
+    """
+    index, distance = found.index[:, :k], found.distance[:, :k]
+    votes = np.ones(index.shape) if weights == "uniform" else _closeness(distance)
+    count = len(index)
+    cells = np.arange(count)[:, None] * classes + labels[index]  # (queries, k)
     totals = np.bincount(cells.ravel(), weights=votes.ravel(), minlength=count * classes).reshape(count, classes)
     return totals / totals.sum(axis=1, keepdims=True)
 
@@ -153,36 +178,51 @@ def _closeness(distance: Matrix) -> NDArray[np.float64]:
 
 
 def _make_ready(base: NDArray[Any], metric: str) -> _Rows:
-    width = base.shape[1]
-    centre = np.zeros(width, np.float32)
-    if metric == "euclidean":
-        # Distances do not change when everything moves, but |x|^2 far from the origin would drown them. The middle of
-        # an odd number of rows is itself a value of the data, so whole numbers stay whole.
-        sample = np.linspace(0, len(base) - 1, min(101, len(base) - (len(base) + 1) % 2)).astype(int)
-        centre = np.median(base[sample], axis=0).astype(np.float32)
+    # Distances do not change when everything moves, but |x|^2 far from the origin would drown them. The middle of an
+    # odd number of rows is itself a value of the data, so whole numbers stay whole.
+    sample = np.linspace(0, len(base) - 1, min(101, len(base) - (len(base) + 1) % 2)).astype(int)
+    few = base[sample].astype(np.float64)
+    if metric == "cosine":
+        few, _ = _directions(few)
+    centre = np.median(few, axis=0)
+    if metric == "cosine" and float(centre @ centre) < _CROWDED:
+        centre[:] = 0
     plain, factor, unit = _transform(base, metric, centre, query=False)
     return _Rows(metric, centre, plain, factor, unit)
 
 
-def _transform(x: NDArray[Any], metric: str, centre: Matrix, *, query: bool) -> tuple[Matrix, Matrix, Matrix]:
-    """Vectors to measure, vectors to multiply, and which of them have a direction."""
-    x32 = x.astype(np.float32, copy=False)
-    if metric == "cosine":
-        # Scaled by the largest entry first: the square of a very small or large entry does not fit into float32.
-        largest = np.abs(x32).max(axis=1, keepdims=True)
-        unit = (largest[:, 0] > 0).astype(np.float32)
-        largest[largest == 0] = 1
-        scaled = x32 / largest
-        length = np.sqrt(np.einsum("rw,rw->r", scaled, scaled))
-        length[length == 0] = 1
-        scaled /= length[:, None]
-        return scaled, scaled, unit
-    plain = x32 - centre
-    factor = np.ones((len(plain), plain.shape[1] + 1), np.float32)
-    factor[:, :-1] = plain
+def _directions(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Rows scaled to length 1, and which of them have a direction."""
+    # Scaled by the largest entry first: the square of a very small or large entry may not fit.
+    largest = np.abs(x).max(axis=1, keepdims=True)
+    directed = largest[:, 0] > 0
+    largest[~directed] = 1
+    scaled = x / largest
+    length = np.sqrt(np.einsum("rw,rw->r", scaled, scaled))
+    length[~directed] = 1
+    scaled /= length[:, None]
+    return scaled, directed
+
+
+def _transform(
+    x: NDArray[Any], metric: str, centre: NDArray[np.float64], *, query: bool
+) -> tuple[Matrix, Matrix, Matrix]:
+    """Vectors to measure, vectors to multiply, and which of them have a direction (1, else 0)."""
+    unit = np.ones(len(x), np.float32)
+    factor = np.ones((len(x), x.shape[1] + 1), np.float32)
+    plain = factor[:, :-1]  # a view: the rows are held once
+    for start in range(0, len(x), _PIECE):
+        part = slice(start, start + _PIECE)
+        # In float64 until the centre is taken away: what is left of crowded directions is of float32's rounding size.
+        moved = x[part].astype(np.float64)
+        if metric == "cosine":
+            moved, unit[part] = _directions(moved)
+        np.subtract(moved, centre, out=moved)
+        plain[part] = moved
     if not query:
-        factor[:, -1] = -0.5 * np.einsum("rw,rw->r", plain, plain)
-    return plain, factor, np.ones(len(plain), np.float32)
+        # A row without a direction is as far from everything as two directions at a right angle.
+        factor[:, -1] = -0.5 * (np.einsum("rw,rw->r", plain, plain) + 1 - unit)
+    return plain, factor, unit
 
 
 def _candidates(factor: Matrix, ready: _Rows, keep: int, block: int, first_self: int | None) -> NDArray[np.int64]:

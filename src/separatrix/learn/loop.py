@@ -1,4 +1,4 @@
-"""The one training loop: prompt, head, centroids or (later) an encoder, whatever is learnt.
+"""The one training loop: prompt, head, centroids or an encoder, whatever is learnt.
 
 An epoch: rows in shuffled batches of similar length; forward, loss, backward, clip, step; centroids move by their rule;
 now and then a picture of the outputs. After it: validation, one line of metrics, the best tensors kept. The state is
@@ -20,6 +20,7 @@ from torch import Tensor
 from separatrix.learn import schedule
 from separatrix.learn.centroids import CentroidState, class_means, move
 from separatrix.learn.guards import check_gradients, check_loss
+from separatrix.learn.lesson import PlainLesson
 from separatrix.learn.losses import Anchors
 from separatrix.learn.measure import centroid_line, evaluate, validation_loss
 from separatrix.learn.state import State
@@ -48,10 +49,9 @@ class Loop:
         self.learner, self.problem, self.recipe = task.learner, task.problem, task.recipe
         self.held = held  # "centroids", "weight", "bias" where the objective has them
         self.path, self.identity = path, identity
-        recipe, learner = task.recipe, task.learner
-        size = recipe.loop.batch_size
-        lengths = learner.lengths("train")
-        self.steps = recipe.loop.epochs * len(schedule.batches(lengths, size, recipe.loop.seed, 0))
+        recipe = task.recipe
+        self.lesson = task.lesson or PlainLesson(task)
+        self.steps = recipe.loop.epochs * len(self.lesson.batches(0))
         self.frames = schedule.frame_steps(self.steps, min(recipe.loop.epochs * recipe.loop.snapshots, 120))
         self.groups = self._groups()
         self.state = self._start()
@@ -88,7 +88,8 @@ class Loop:
 
     def _start(self) -> State:
         loop = self.recipe.loop
-        rates = {"layers": loop.layer_lr, "centroids": loop.centroid_lr, "head": loop.head_lr}
+        rates = {"layers": loop.layer_lr, "centroids": loop.centroid_lr}
+        rates |= dict.fromkeys(("head", "pooling", "adversary"), loop.head_lr)
         options = []
         for name, tensors in self.groups.items():
             own, leaves = rates.get(name), [tensor.requires_grad_() for tensor in tensors.values()]
@@ -110,7 +111,7 @@ class Loop:
 
     def _epoch(self) -> None:
         progress, loop = self.state.progress, self.recipe.loop
-        order = schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, progress.epoch)
+        order = self.lesson.batches(progress.epoch)
         for rows in order[progress.index :]:
             self._step(rows)
             progress.index += 1
@@ -131,22 +132,20 @@ class Loop:
             group["lr"] = group["top"] * factor
         targets = self.problem.targets["train"]
         y = targets[torch.from_numpy(rows).to(targets.device)]
-        z = self.learner.outputs("train", rows, progress.step)
-        value = self.problem.objective.loss(z, y, self.anchors(), self.recipe.objective)
+        optimiser.zero_grad(set_to_none=True)
+        z, value = self.lesson.backward(rows, progress.step, self.anchors())
         loss = value.total.item()
         check_loss(loss, progress.step, self.recipe.loop.lr)
-        optimiser.zero_grad(set_to_none=True)
-        value.total.backward()
         norms = check_gradients(self.groups, progress.step)
         if self.recipe.loop.clip:
             tensors = [tensor for group in self.groups.values() for tensor in group.values()]
             torch.nn.utils.clip_grad_norm_(tensors, self.recipe.loop.clip)
         optimiser.step()
         progress.step += 1
-        self._move(z.detach(), y)
+        self._move(z, y)
         self._count(len(rows), loss, {name: float(part) for name, part in value.parts.items()}, norms)
-        if self.problem.classes and self.problem.objective.needs != "means":
-            self._watch_rows(rows, z.detach(), y)
+        if self.problem.classes and self.problem.objective.needs not in ("means", "bank"):
+            self._watch_rows(rows, z, y)
 
     def _watch_rows(self, rows: np.ndarray, z: Tensor, y: Tensor) -> None:
         with torch.no_grad():
@@ -214,7 +213,7 @@ class Loop:
             progress.best, progress.best_epoch = (key, -loss), progress.epoch
             self.state.remember()
         self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy())
-        return {"loss": loss, **found}
+        return {"loss": loss, **found, **self.lesson.figures(z, y)}
 
     def _save(self) -> None:
         self.saved_at = monotonic()

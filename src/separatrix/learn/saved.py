@@ -36,6 +36,7 @@ class Answer:
     distances: np.ndarray | None  # (rows, classes) to each centroid
     vectors: np.ndarray  # (rows, width): the frozen text's own layer means
     cut: int  # texts that were longer than max_length
+    neighbours: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
 
 
 class Predictor(Protocol):

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from separatrix.learn.losses import Anchors, Objective
+from separatrix.learn.losses import Anchors, LossValue, Objective
 from separatrix.recipe import TrainRecipe
 
 Score = Callable[[np.ndarray, np.ndarray], dict[str, float]]  # (scores, targets) -> figures of an epoch
@@ -31,6 +31,22 @@ class Learner(Protocol):
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each row of a part."""
+        ...
+
+
+class Lesson(Protocol):
+    """What a step is: its rows, and how their loss becomes gradients."""
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each step of an epoch; as many steps in every epoch."""
+        ...
+
+    def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
+        """Leave gradients in the trained tensors; outputs (rows, width), detached, and the loss."""
+        ...
+
+    def figures(self, z: Tensor, y: Tensor) -> dict[str, float]:
+        """What else is worth a place in the line of an epoch, from validation outputs and targets."""
         ...
 
 
@@ -76,3 +92,4 @@ class Task:
     learner: Learner
     problem: Problem
     recipe: TrainRecipe
+    lesson: Lesson | None = None  # None: the plain one

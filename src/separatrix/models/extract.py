@@ -1,17 +1,31 @@
-"""Frozen vectors of texts: one pass, batches of similar length, order restored."""
+"""Frozen vectors of texts: each batch runs once, whatever is read of it.
+
+Texts are run in batches of similar length, so that hardly a pad is computed, and come back in their own order. A
+`Reader` says what is kept of a batch: pooled states of any layers, logits at the last position, or every token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from separatrix.errors import choose
-from separatrix.models.backbone import Backbone
-from separatrix.models.cache import CAPTURE_TOKENS, pad_tokens, token_batches
-from separatrix.models.pool import POOLS
+from separatrix.errors import ModelError
+from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.cache import pad_tokens, token_batches
+from separatrix.models.pool import Pooling, plan_poolings, pooled
+from separatrix.recipe.vectors import VectorsRecipe
+
+# Padded tokens of one forward.
+BATCH_TOKENS = VectorsRecipe().batch_tokens
+Progress = Callable[[int], None]
+A = TypeVar("A")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,27 +36,182 @@ class Vectors:
     cut: int  # texts that were longer than max_length
 
 
-@torch.no_grad()
+class Reader(Protocol):
+    """Turns tokenized texts into named matrices."""
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, cut to what the model can hold."""
+        ...
+
+    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """The blocks named, each (rows, width) float32, in the order of the texts."""
+        ...
+
+
 def extract(
-    backbone: Backbone,
-    texts: Sequence[str],
-    *,
-    pool: str = "layer_mean",
-    progress: Callable[[int], None] | None = None,
+    backbone: Backbone, texts: Sequence[str], *, pool: str = "layer_mean", progress: Progress | None = None
 ) -> Vectors:
     """Run texts through the frozen model and pool their hidden states.
 
     Raises:
         OptionError: an unknown pooling.
     """
-    pooling = POOLS[choose(pool, POOLS, "--pool")]
-    tokens = backbone.tokenize(texts)
+    reader = HiddenReader(backbone, plan_poolings(VectorsRecipe(pool=(pool,)), layer_count(backbone.model.config)))
+    tokens = reader.tokenize(texts)
+    if not len(tokens):
+        return Vectors(np.empty((0, backbone.width), np.float32), tokens.cut)
+    return Vectors(reader.read(tokens, [pool], progress)[pool], tokens.cut)
+
+
+def layer_count(config: object) -> int:
+    """Layers of a model, the embeddings not counted."""
+    return int(config.get_text_config().num_hidden_layers)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """One forward: which rows, and what the model made of them."""
+
+    rows: np.ndarray  # (rows,) places among the texts
+    states: tuple[Tensor, ...]  # each (rows, tokens, width), the embeddings first
+    mask: Tensor  # (rows, tokens)
+
+
+def forward(backbone: Backbone, tokens: Tokens, budget: int, progress: Progress | None = None) -> Iterator[Batch]:
+    """Run texts in batches of similar length whose padded size stays within the budget.
+
+    Raises:
+        ModelError: the model gives another number of layers than its config says.
+    """
     lengths = np.array([len(ids) for ids in tokens.ids])
-    values = np.empty((len(tokens), backbone.width), np.float32)
-    for rows in token_batches(lengths, CAPTURE_TOKENS):
-        ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        values[rows] = pooling(backbone.run(ids=ids, positions=positions, mask=mask), mask).float().cpu().numpy()
-        if progress is not None:
-            progress(len(rows))
-    return Vectors(values, tokens.cut)
+    expected = layer_count(backbone.model.config) + 1
+    with torch.inference_mode():
+        for rows in token_batches(lengths, budget):
+            ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
+            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+            states = backbone.run(ids=ids, positions=positions, mask=mask)
+            if len(states) != expected:
+                what = f"model {backbone.source.name!r} gives states of another number of layers than its config says"
+                raise ModelError(what, got=len(states) - 1, expected=expected - 1)
+            yield Batch(rows, states, mask)
+            if progress is not None:
+                progress(len(rows))
+
+
+@dataclass
+class Gathered:
+    """Blocks that grow batch by batch, with every row in its place."""
+
+    rows: int
+    blocks: dict[str, np.ndarray]
+
+    def put(self, places: np.ndarray | slice, values: dict[str, Tensor]) -> None:
+        """Keep what a batch gave for these rows."""
+        for name, tensor in values.items():
+            if name not in self.blocks:
+                self.blocks[name] = np.empty((self.rows, tensor.shape[1]), np.float32)
+            self.blocks[name][places] = tensor.float().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class HiddenReader:
+    """Pooled hidden states: every block of one pass."""
+
+    backbone: Backbone
+    plans: tuple[Pooling, ...]
+    budget: int = BATCH_TOKENS
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, cut to what the model can hold."""
+        return self.backbone.tokenize(texts)
+
+    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """The blocks named, each (rows, width) float32."""
+        wanted = [plan for plan in self.plans if plan.name in names]
+        found = Gathered(len(tokens), {})
+        for batch in forward(self.backbone, tokens, self.budget, progress):
+            found.put(batch.rows, pooled(wanted, batch.states, batch.mask))
+        return found.blocks
+
+
+@dataclass(frozen=True)
+class LogitsReader:
+    """LM logits at the last position of each text: the head is applied to that one position only.
+
+    With `top`, the block `logits_top` has the highest logits, largest first, and `logits_top_ids` their tokens.
+    """
+
+    backbone: Backbone
+    top: int | None = None
+    budget: int = BATCH_TOKENS
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the blocks."""
+        return ("logits",) if self.top is None else ("logits_top", "logits_top_ids")
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, cut to what the model can hold."""
+        return self.backbone.tokenize(texts)
+
+    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """The blocks named, each (rows, vocabulary or top) float32."""
+        found = Gathered(len(tokens), {})
+        last = Pooling("last", "last")
+        for batch in forward(self.backbone, tokens, self.budget, progress):
+            hidden = pooled([last], batch.states, batch.mask)["last"].to(self.backbone.dtype)
+            found.put(batch.rows, self._named(self.backbone.logits(hidden)))
+        return {name: found.blocks[name] for name in names}
+
+    def _named(self, logits: Tensor) -> dict[str, Tensor]:
+        if self.top is None:
+            return {"logits": logits}
+        highest = logits.float().topk(min(self.top, logits.shape[1]), dim=1)
+        return {"logits_top": highest.values, "logits_top_ids": highest.indices}
+
+
+@dataclass(frozen=True)
+class TokenReader:
+    """States of every real token, text after text: rows are tokens."""
+
+    backbone: Backbone
+    layers: tuple[int, ...] | None = None
+    budget: int = BATCH_TOKENS
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the blocks: `token`, or `token@3` where layers are named."""
+        return ("token",) if self.layers is None else tuple(f"token@{layer}" for layer in self.layers)
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, cut to what the model can hold."""
+        return self.backbone.tokenize(texts)
+
+    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """The blocks named, each (tokens of all texts, width) float32."""
+        starts = np.concatenate([[0], np.cumsum([len(ids) for ids in tokens.ids])])
+        layers = dict(zip(self.names, (-1,) if self.layers is None else self.layers, strict=True))
+        found = Gathered(int(starts[-1]), {})
+        for batch in forward(self.backbone, tokens, self.budget, progress):
+            for place, row in enumerate(batch.rows):
+                real = slice(0, int(starts[row + 1] - starts[row]))
+                values = {name: batch.states[layers[name]][place, real] for name in names}
+                found.put(slice(int(starts[row]), int(starts[row + 1])), values)
+        return found.blocks
+
+
+def ahead(items: Iterable[A], work: Callable[[A], B]) -> Iterator[B]:
+    """`map(work, items)` with the next item already in work in a thread of its own, while this one is used.
+
+    >>> list(ahead([1, 2, 3], lambda number: number * 10))
+    [10, 20, 30]
+    """
+    with ThreadPoolExecutor(1) as pool:
+        waiting = None
+        for item in items:
+            following = pool.submit(work, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

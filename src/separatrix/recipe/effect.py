@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import flag
-from separatrix.recipe.train import TrainRecipe
 
 CENTROID_LOSSES = ("centroid_ce", "centroid", "attract_repel")
 WEIGHED_LOSSES = ("centroid", "attract_repel", "cosine", "distance")
@@ -19,7 +19,7 @@ class Rule:
     """Some options, when they have an effect, and the same in words."""
 
     options: tuple[str, ...]
-    holds: Callable[[TrainRecipe], bool]
+    holds: Callable[[Any], bool]  # of a recipe
     words: str
 
 
@@ -60,17 +60,18 @@ RULES = (
 )
 
 
-def check_effect(recipe: TrainRecipe, said: Iterable[str]) -> None:
+def check_effect(recipe: Any, said: Iterable[str], rules: Iterable[Rule] = RULES) -> None:
     """Refuse the first option that was asked for but changes nothing beside the others.
 
     Args:
         recipe: the training asked for.
         said: names of the options that were given, as fields of the recipe.
+        rules: those of the recipe's kind; of a `TrainRecipe` if absent.
 
     Raises:
         OptionError: it says with what the option has an effect.
 
-    >>> from separatrix.recipe import replace
+    >>> from separatrix.recipe import TrainRecipe, replace
     >>> check_effect(replace(TrainRecipe(), mover="ema", rate=0.2), ["mover", "rate"])
     >>> check_effect(replace(TrainRecipe(), rate=0.2), ["rate"])
     Traceback (most recent call last):
@@ -78,7 +79,7 @@ def check_effect(recipe: TrainRecipe, said: Iterable[str]) -> None:
     separatrix.errors.OptionError: --rate has no effect here: expected --mover ema|momentum; leave --rate away
     """
     given = set(said)
-    for rule in RULES:
+    for rule in rules:
         for name in rule.options:
             if name in given and not rule.holds(recipe):
                 what = f"{flag(name)} has no effect here"

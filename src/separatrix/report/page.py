@@ -58,24 +58,33 @@ def render(report: RunReport) -> str:
     Args:
         report: what to show.
     """
-    world = Environment(
+    sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
+    return (
+        world()
+        .get_template("page.html")
+        .render(
+            report=report,
+            sections=sections,
+            policy=POLICY,
+            style=Markup(asset("page.css")),
+            plotly=inline_script(get_plotlyjs()) if any(section.draw for section in sections) else "",
+            script=inline_script("\n".join(asset(name) for name in SCRIPTS)),
+        )
+    )
+
+
+def world() -> Environment:
+    """The templates, with every text that is put in escaped."""
+    made = Environment(
         loader=FileSystemLoader(ASSETS),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    world.filters["data_json"] = lambda value: Markup(data_json(value))
-    world.filters["show"] = show
-    sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
-    return world.get_template("page.html").render(
-        report=report,
-        sections=sections,
-        policy=POLICY,
-        style=Markup(_asset("page.css")),
-        plotly=inline_script(get_plotlyjs()) if any(section.draw for section in sections) else "",
-        script=inline_script("\n".join(_asset(name) for name in SCRIPTS)),
-    )
+    made.filters["data_json"] = lambda value: Markup(data_json(value))
+    made.filters["show"] = show
+    return made
 
 
 def inline_script(source: str) -> Markup:
@@ -87,5 +96,6 @@ def inline_script(source: str) -> Markup:
     return Markup(re.sub(r"<(?=/script|!--)", r"<\\", source, flags=re.IGNORECASE))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style, script or template that ships with the package."""
     return (ASSETS / name).read_text(encoding="utf-8")

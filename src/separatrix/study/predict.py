@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from separatrix.learn.aligned import load_align
 from separatrix.learn.probed import load_probe
 from separatrix.learn.prompted import load_prompt
 from separatrix.learn.saved import Predictor, read_notes
 from separatrix.study.run import predictions
 from separatrix.texts import Texts
 
-LOADERS: dict[str, Callable[..., Predictor]] = {"prompt": load_prompt, "probe": load_probe}
+LOADERS: dict[str, Callable[..., Predictor]] = {"prompt": load_prompt, "align": load_align, "probe": load_probe}
 
 
 def load_model(folder: Path, *, model: str | None = None, device: str = "auto") -> Predictor:

@@ -26,6 +26,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import StoreError, choose
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
+from separatrix.learn.align import TrainedEncoder
 from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.probed import ProbeModel
 from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
@@ -36,14 +37,17 @@ from separatrix.learn.watch import Counter, Report, silent
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import TrainRecipe
+from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import read_json, write_json, write_lines
 from separatrix.store.table import write_table
 from separatrix.study.baselines import Part, fit_baselines
+from separatrix.study.encoders import group_report, train_order
 from separatrix.study.folder import METRICS, RECIPE, RESULT
 from separatrix.study.judge import Yardstick, score_baselines
 from separatrix.texts import Classes, Splits, Texts, check_labels, duplicates, overlap
 
-METHODS = ("prompt", "probe")
+METHODS = ("prompt", "align", "finetune", "probe")
+ENCODERS = ("align", "finetune")  # methods that train the encoder itself, by an AlignRecipe
 PROBE_LOSSES = {True: "logistic regression", False: "ridge regression"}  # of classes, of numbers
 
 
@@ -52,7 +56,7 @@ class Order:
     """What `train` was asked to do."""
 
     splits: Splits
-    recipe: TrainRecipe
+    recipe: TrainRecipe | AlignRecipe
     method: str = "prompt"
     folder: Path | None = None
     report: Report = silent
@@ -76,15 +80,15 @@ def train_run(order: Order) -> Finished:
         SeparatrixError: anything that the user can mend.
     """
     begun = monotonic()
-    warnings = list(check_labels(order.splits.train)) if _classifies(order) else []
-    targets = encode(order.splits.parts, OBJECTIVES[order.recipe.objective.loss].task)
+    warnings = list(check_labels(order.splits.train)) if _task(order) == "classify" else []
+    targets = encode(order.splits.parts, _task(order))
     yardstick = Yardstick.of(targets.values["train"], targets.names, order.recipe.loop.seed)
     if order.folder is not None:
         _write_recipe(order, order.folder)
     trained, model, vectors = TRAINERS[order.method](order, targets, yardstick)
     answers = {part: _answer(order, model, part) for part in order.splits.parts if part != "train"}
     parts = {
-        part: Part(answers[part].vectors if part in answers else vectors, values)
+        part: Part(vectors[part] if part in vectors else answers[part].vectors, values)
         for part, values in targets.values.items()
     }
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
@@ -94,7 +98,7 @@ def train_run(order: Order) -> Finished:
     result = {
         "method": order.method,
         "model": describe(model.backbone),
-        "loss": order.recipe.objective.loss if order.method == "prompt" else PROBE_LOSSES[bool(targets.names)],
+        "loss": order.recipe.objective.loss if order.method != "probe" else PROBE_LOSSES[bool(targets.names)],
         "classes": list(yardstick.names),
         "rows": {part: len(texts) for part, texts in order.splits.parts.items()},
         "scores": scores,
@@ -105,6 +109,9 @@ def train_run(order: Order) -> Finished:
         "best_epoch": None if trained is None else trained.fitted.best_epoch,
         "seconds": round(monotonic() - begun, 2),
     }
+    if order.splits.train.group is not None:
+        splits = order.splits
+        result["groups"] = group_report(splits.train, splits.parts, answers, targets.values, yardstick.names)
     if order.folder is not None:
         _write(order, trained, model, answers, result)
     return Finished(model, result)
@@ -150,18 +157,28 @@ def _difference(begun: Any, asked: Any, name: str = "") -> str:
     return _difference(begun.get(key), asked.get(key), key)
 
 
-def _classifies(order: Order) -> bool:
-    return OBJECTIVES[order.recipe.objective.loss].task == "classify"
+def _task(order: Order) -> str:
+    return "classify" if order.method in ENCODERS else OBJECTIVES[order.recipe.objective.loss].task
 
 
-def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> tuple[TrainedPrompt, Predictor, np.ndarray]:
-    splits = order.splits
-    job = Job(splits.train, splits.validation, order.recipe, yardstick.quick, order.folder, order.report)
+# What was trained (if epoch by epoch), the model in use, and frozen vectors of the parts that came by on the way.
+Made = tuple[TrainedPrompt | TrainedEncoder | None, Predictor, dict[str, np.ndarray]]
+
+
+def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
+    splits, recipe = order.splits, order.recipe
+    assert isinstance(recipe, TrainRecipe)
+    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
     trained = train_prompt(job)
-    return trained, trained.model, trained.vectors["train"]
+    return trained, trained.model, {"train": trained.vectors["train"]}
 
 
-def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> tuple[None, Predictor, np.ndarray]:
+def _encoder(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
+    trained, frozen = train_order(order, yardstick)
+    return trained, trained.model, frozen
+
+
+def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> Made:
     backbone = load_backbone(order.recipe.backbone)
     parts = {}
     for part, texts in (("train", order.splits.train), ("validation", order.splits.validation)):
@@ -171,10 +188,10 @@ def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> tuple[None, 
     fitted = fit_baselines(train, held, len(targets.names), yardstick.seed)
     probe = next(model for model in fitted.values() if isinstance(model, Probe))
     warmth = fit_temperature(probe.scores(held.vectors), held.targets) if targets.classes else 1.0
-    return None, ProbeModel(backbone, probe, targets.classes, warmth), train.vectors
+    return None, ProbeModel(backbone, probe, targets.classes, warmth), {"train": train.vectors}
 
 
-TRAINERS = {"prompt": _prompt, "probe": _probe}
+TRAINERS = {"prompt": _prompt, "align": _encoder, "finetune": _encoder, "probe": _probe}
 
 
 def _answer(order: Order, model: Predictor, part: str) -> Answer:
@@ -219,7 +236,7 @@ def _overlaps(splits: Splits) -> list[str]:
     return warnings
 
 
-def _notes(splits: Splits, trained: TrainedPrompt | None, answers: dict[str, Answer]) -> list[str]:
+def _notes(splits: Splits, trained: TrainedPrompt | TrainedEncoder | None, answers: dict[str, Answer]) -> list[str]:
     found = duplicates(splits.train)
     notes = [f"train: {found.normalised} repeated rows ({found.conflicting} texts with more than one label)"]
     notes += [] if trained is None else list(trained.notes)
@@ -229,15 +246,19 @@ def _notes(splits: Splits, trained: TrainedPrompt | None, answers: dict[str, Ans
     return list(dict.fromkeys(notes))
 
 
-def _words(trained: TrainedPrompt) -> list[str] | None:
-    words = trained.model.anchors.words
+def _words(trained: TrainedPrompt | TrainedEncoder) -> list[str] | None:
+    words = trained.model.anchors.words if isinstance(trained, TrainedPrompt) else None
     if words is None:
         return None
     return [trained.model.backbone.tokenizer.decode([int(word)]).strip() for word in words]
 
 
 def _write(
-    order: Order, trained: TrainedPrompt | None, model: Predictor, answers: dict[str, Answer], result: dict[str, Any]
+    order: Order,
+    trained: TrainedPrompt | TrainedEncoder | None,
+    model: Predictor,
+    answers: dict[str, Answer],
+    result: dict[str, Any],
 ) -> None:
     assert order.folder is not None
     model.save(order.folder)
@@ -250,7 +271,10 @@ def _write(
 
 
 def predictions(texts: Texts, classes: Classes | None, answer: Answer) -> pd.DataFrame:
-    """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class."""
+    """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
+
+    Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first.
+    """
     columns: dict[str, Any] = {"id": texts.id, "text": list(texts.text)}
     if texts.label is not None:
         columns["label"] = texts.label
@@ -258,4 +282,6 @@ def predictions(texts: Texts, classes: Classes | None, answer: Answer) -> pd.Dat
     for prefix, table in (("probability", answer.probabilities), ("distance", answer.distances)):
         if table is not None and classes is not None:
             columns |= {f"{prefix}_{name}": table[:, place] for place, name in enumerate(classes.names)}
+    if answer.neighbours is not None:
+        columns["neighbours"] = [" ".join(map(str, row)) for row in answer.neighbours.tolist()]
     return pd.DataFrame(columns)

@@ -47,6 +47,13 @@ def read_run(folder: Path) -> Run:
     return Run(folder, read_json(folder / RECIPE), read_json(folder / RESULT), metrics, validation)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a training, finished or not, or nothing that any command wrote."""
+    if (folder / RESULT).is_file():
+        return "scores" in read_json(folder / RESULT)
+    return not (folder / "manifest.json").is_file()
+
+
 def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
     """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
     run = read_run(folder)

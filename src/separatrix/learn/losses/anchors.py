@@ -46,11 +46,12 @@ class Objective:
     """A loss, the decision that belongs to it, and what the loop must provide.
 
     `needs` says which anchors: `centroids`; `head` (weight and bias); `words`; or `means`: the loss uses no anchor and
-    the decision is by the nearest class mean, which the loop computes over the training rows and puts in `centroids`.
+    the decision is by the nearest class mean, which the loop computes over the training rows and puts in `centroids`; or
+    `bank`: loss and decision hold on to stored vectors of the training rows themselves (`learn.align`).
     """
 
     name: str
-    needs: Literal["centroids", "head", "words", "means"]
+    needs: Literal["centroids", "head", "words", "means", "bank"]
     task: Literal["classify", "regress"]
     loss: Callable[[Tensor, Tensor, Anchors, LossRecipe], LossValue]
     scores: Callable[[Tensor, Anchors, LossRecipe], Tensor]

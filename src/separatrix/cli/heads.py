@@ -1,0 +1,77 @@
+"""The commands about attention heads: `heads` makes an atlas, `heads-qa` fine-tunes for question answering."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from separatrix.cli import options as opts
+from separatrix.cli.flags import Said, takes
+from separatrix.cli.mistakes import mendable
+from separatrix.cli.progress import Teller
+from separatrix.cli.results import print_json, print_lines, print_table
+from separatrix.recipe import option
+from separatrix.recipe.heads import STEPS, HeadsRecipe
+
+DataArgument = Annotated[
+    str,
+    Parameter(
+        name="DATA", help="a SQuAD json file, a table with question and context, a folder of them, or a hub name"
+    ),
+]
+
+
+@dataclass(frozen=True)
+class HeadsOptions:
+    """What is done, and where it goes."""
+
+    out: Path = option(dataclasses.MISSING, "folder of the atlas")  # noqa: RUF009 - a field, as in the recipes
+    steps: tuple[str, ...] = option(STEPS, "steps to do, those before them included: " + ", ".join(STEPS))
+    overwrite: bool = option(False, "replace the atlas that is in --out")
+    resume: bool = option(False, "go on with the atlas in --out, or start where there is none")
+
+
+@takes(HeadsOptions, HeadsRecipe, opts.Speech)
+def heads(said: Said, data: DataArgument, /) -> None:
+    """Every (window, layer, head) becomes a row of numbers that keeps its identity.
+
+    For example:
+        separatrix heads data/squad_v2 --windows 300 --out runs/heads
+        separatrix heads data/squad_v2 --windows 300 --out runs/heads --resume --k 20
+        separatrix heads reviews.csv --text body --model gpt2 --max-length 256 --out runs/gpt2
+    """
+    options, speech = said.make(HeadsOptions), said.make(opts.Speech)
+    recipe = said.recipe(HeadsRecipe())
+    from separatrix.study.heads import heads as make
+
+    with Teller(quiet=speech.quiet) as teller, mendable():
+        made = make(
+            data, options.out, recipe, steps=options.steps, overwrite=options.overwrite, resume=options.resume,
+            report=teller,
+        )  # fmt: skip
+    print_json(made.result) if speech.json else _print_atlas(made.result)
+
+
+def _print_atlas(result: dict[str, Any]) -> None:
+    if "features" in result:
+        names = ("feature", "width", "ami_head", "ami_layer", "ami_shuffled")
+        rows = [[_cell(line[name]) for name in names] for line in result["features"]]
+        print_table(["feature", "columns", "AMI with head", "with layer", "shuffled"], rows)
+    if "association" in result:
+        names = ("with", "adjusted_mutual_information", "mutual_information", "null_mean", "p_value")
+        rows = [[_cell(line[name]) for name in names] for line in result["association"]]
+        print_table(["cluster with", "adjusted MI", "MI (nats)", "of shuffles", "p"], rows)
+    if "claims" in result:
+        names = ("claim", "figure", "null", "p_value", "verdict")
+        rows = [[_cell(line[name]) for name in names] for line in result["claims"]]
+        print_table(["claim of seed 002", "figure", "chance", "p", "verdict"], rows)
+    known = ("maps", "windows", "examples", "contexts", "maps_per_second", "page", "out", "seconds_whole")
+    print_lines([(name.replace("_", " "), result[name]) for name in known if name in result])
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,85 @@
+"""The command that reads vectors out of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separatrix.cli import options as opts
+from separatrix.cli.flags import Said, takes
+from separatrix.cli.mistakes import mendable
+from separatrix.cli.progress import Teller
+from separatrix.cli.results import print_json, print_lines
+from separatrix.cli.runs import DataArgument
+from separatrix.errors import OptionError
+from separatrix.recipe import option
+from separatrix.recipe.vectors import ExtractRecipe
+
+if TYPE_CHECKING:
+    from separatrix.study.extract import Extraction
+
+
+@dataclass(frozen=True)
+class PointsOptions:
+    """Where the points go, and whose outputs they are."""
+
+    out: Path = option(dataclasses.MISSING, "folder of the points")  # noqa: RUF009 - a field, as in the recipes
+    run: Path | None = option(None, "folder of a trained prompt: read its outputs instead of the frozen model's states")  # noqa: RUF009
+    overwrite: bool = option(False, "replace the points that are in --out")
+    resume: bool = option(False, "go on with points that were not finished, or start where there are none")
+
+
+@takes(PointsOptions, opts.ColumnOptions, ExtractRecipe, opts.Speech)
+def extract(said: Said, data: DataArgument, /) -> None:
+    """Every layer and pooling named is read in one pass. What --out holds already is not computed again: the same
+    request loads, another layer or pooling is added.
+
+    For example:
+        separatrix extract questions.csv --label kind --out points/questions
+        separatrix extract data/trec --pool cls mean layer_mean --layers 3 6 --out points/trec
+        separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
+        separatrix extract data/trec --run runs/trec --out points/prompt
+    """
+    options, columns, speech = said.make(PointsOptions), said.make(opts.ColumnOptions), said.make(opts.Speech)
+    recipe = said.recipe(ExtractRecipe())
+    if options.run is not None and "model" in said:
+        raise OptionError("--model has no effect with --run", hint="leave --model away")
+    from separatrix.study.extract import Place, run_extraction
+    from separatrix.study.readers import Material, frozen_model, trained_prompt
+    from separatrix.study.windows import read_rows
+
+    with Teller(quiet=speech.quiet) as teller, mendable():
+        rows = read_rows(data, text=columns.text, label=columns.label or None, group=columns.group)
+        material: Material
+        if options.run is None:
+            material = frozen_model(recipe.backbone.model, recipe)
+        else:
+            material = trained_prompt(options.run, recipe)
+        place = Place(options.out, options.overwrite, options.resume)
+        found = run_extraction(material, rows, place, teller)
+        if found.cut:
+            teller.warn(f"{found.cut} of {len(rows)} texts were cut")
+    figures = describe(found)
+    if speech.json:
+        print_json({"out": str(options.out), **figures})
+    else:
+        blocks = ", ".join(f"{name} ({width})" for name, width in found.blocks.items())
+        print_lines([*{**figures, "blocks": blocks}.items(), ("out", options.out)])
+
+
+def describe(found: Extraction) -> dict[str, Any]:
+    """Figures of an extraction as plain data."""
+    return {
+        "rows": found.rows,
+        "width": found.width,
+        "blocks": found.blocks,
+        "bytes": found.bytes,
+        "computed": found.computed,
+        "reused": found.computed == 0,
+        "cut": found.cut,
+        "seconds": round(found.seconds, 3),
+        "writing_seconds": round(found.writing_seconds, 3),
+        "rows_per_second": round(found.computed / found.seconds, 1) if found.computed else None,
+    }

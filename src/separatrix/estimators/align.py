@@ -1,0 +1,267 @@
+"""`AlignClassifier`: an encoder trained so that the vectors of a class stand together, and k-NN over them."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, SeparatrixWarning, StoreError
+from separatrix.estimators.files import check_free
+from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, texts_only
+from separatrix.estimators.training import flat, hold_out, shared, whole_recipe
+from separatrix.learn.align import AlignJob, train_encoder
+from separatrix.learn.aligned import AlignModel, load_align
+from separatrix.recipe import LoopRecipe, ModelRecipe
+from separatrix.recipe.align import AimRecipe, AlignRecipe, PairRecipe
+from separatrix.store.files import read_json, write_json
+from separatrix.study.judge import Yardstick
+from separatrix.texts import Classes, Texts, check_labels
+
+FILE = "align_estimator.json"
+FORMAT = 1
+LEARNT = {"history": "history_", "validation_scores": "validation_scores_", "warnings": "warnings_", "notes": "notes_"}
+DEFAULTS: LoopRecipe = AlignRecipe.loop
+
+
+class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """A classifier of texts: the transformer itself is trained; training and prediction measure by the same cosine.
+
+    The defaults of all arguments stand in `separatrix.recipe.align`; every other option (pooling, frozen layers, head,
+    decision, schedule, device, ...) comes in `recipe`, where the named arguments win.
+
+    Args:
+        model: a local folder, a hub name, or the embedded default.
+        loss: the objective; one of `separatrix.recipe.align.ALIGN_LOSSES` (`linear` is plain fine-tuning).
+        pairs: whom a row is compared with: `batch`, `memory`, `mixed`, `datapoint` or `bank`.
+        epochs: passes over the training rows.
+        lr: learning rate of the encoder.
+        batch_size: rows a step.
+        seed: seed of every random choice.
+        recipe: every other option, made with `separatrix.recipe.replace(AlignRecipe(), ...)`.
+
+    Attributes:
+        classes_: (classes,) the classes as they stood in y, sorted.
+        model_: the trained `AlignModel`; its `encode` and `answer` take texts.
+        history_: a dictionary of metrics for each epoch.
+        validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.
+        warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
+        notes_: what else is worth knowing, such as how many neighbours vote.
+
+    >>> from separatrix.texts import load_demo
+    >>> train = load_demo().train.take(range(40))
+    >>> recipe = recipes.replace(AlignRecipe(), frozen_layers=6, freeze_embeddings=True, pool="weighted")
+    >>> clf = AlignClassifier(epochs=1, recipe=recipe).fit(train.text, train.label)
+    >>> clf.kneighbors(["How far is Denver from Aspen?"], 3)[1].shape
+    (1, 3)
+    """
+
+    model_: AlignModel
+    classes_: np.ndarray
+    history_: list[dict[str, Any]]
+    validation_scores_: dict[str, Any]
+    warnings_: tuple[str, ...]
+    notes_: tuple[str, ...]
+
+    def __init__(
+        self,
+        model: str = ModelRecipe.model,
+        loss: str = AimRecipe.loss,
+        pairs: str = PairRecipe.pairs,
+        epochs: int = DEFAULTS.epochs,
+        lr: float = DEFAULTS.lr,
+        batch_size: int = DEFAULTS.batch_size,
+        seed: int = DEFAULTS.seed,
+        recipe: AlignRecipe | None = None,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.pairs = pairs
+        self.epochs = epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.seed = seed
+        self.recipe = recipe
+
+    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None, group: Any = None) -> Self:
+        """Train the encoder.
+
+        Args:
+            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
+            y: (rows,) labels: names, integers or booleans.
+            validation: (X, y) to choose the best epoch, k and the temperature by; without it, a seeded tenth of the rows
+                is held out, stratified by class.
+            group: (rows,) groups, for the options of group invariance.
+
+        Raises:
+            DataError: texts, labels or groups that cannot be used, too few rows to hold a tenth out.
+            OptionError: an option is unknown or out of range.
+            ModelError: the model cannot be found, loaded or used.
+        """
+        named = {name: value for name, value in self.get_params(deep=False).items() if name != "recipe"}
+        recipe, said = whole_recipe(named | {"model": str(self.model)}, self.recipe, AlignRecipe)
+        rows = labelled(X, y, TRAINING)
+        texts = rows.texts if group is None else Texts.of(rows.texts.text, rows.texts.label, list(group))
+        found = [*said, *check_labels(texts)]
+        if validation is None:
+            part, held = hold_out(texts, recipe.loop.seed)
+        else:
+            part, held = texts, _validation(validation)
+        yardstick, gold = _yardstick(part, held, recipe.loop.seed)
+        trained = train_encoder(AlignJob(part, held, recipe, yardstick.quick))
+        answer = trained.model.answer(held.text)
+        found += [f"validation: {line}" for line in yardstick.findings(answer.scores, gold, [])]
+        self.model_, self.history_, self.notes_ = trained.model, trained.fitted.metrics, trained.notes
+        self.validation_scores_ = yardstick.full(answer.scores, gold, answer.probabilities)
+        self.warnings_ = (*found, *shared(part, held))
+        assert rows.classes is not None
+        self.classes_ = rows.classes
+        for line in self.warnings_:
+            warnings.warn(line, SeparatrixWarning, stacklevel=2)
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each text, (rows,), in the type that y had."""
+        return self.classes_[self.decision_scores(X).argmax(axis=1)]
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
+        check_is_fitted(self, "model_")
+        found = self.model_.answer(texts_only(X).text).probabilities
+        assert found is not None
+        return found
+
+    def decision_scores(self, X: Any) -> np.ndarray:
+        """Scores before calibration, (rows, classes): log vote shares, cosines / temperature, or the head's logits."""
+        return self.model_.scores(self.transform(X))
+
+    def transform(self, X: Any) -> np.ndarray:
+        """The vectors of texts, (rows, width) float32; compare them by cosine."""
+        check_is_fitted(self, "model_")
+        return self.model_.encode(texts_only(X).text)
+
+    def kneighbors(self, X: Any, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest stored rows of each text: distances (rows, k) as 1 - cosine, and ids (rows, k).
+
+        An id is the row's place in the X of `fit` (or the id given to `add`). Without a number, as many as vote.
+
+        Raises:
+            DataError: more neighbours than stored rows.
+        """
+        vectors = self.transform(X)
+        found = self.model_.neighbours(vectors, self.model_.vote.k if n_neighbors is None else n_neighbors)
+        return found.distance, self.model_.index.ids[found.index]
+
+    def add(self, X: Any, y: Any, ids: Any = None) -> Self:
+        """Store more labelled rows; nothing is trained. Their ids go on from the largest one unless given.
+
+        Raises:
+            DataError: a label that is no class of the training rows, or a head that decides.
+        """
+        check_is_fitted(self, "model_")
+        rows = labelled(X, y, "new rows").texts
+        assert rows.label is not None
+        self.model_ = self.model_.add(rows.text, list(rows.label), ids)
+        return self
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the encoder (readable by transformers and sentence-transformers), the index, arguments and figures.
+
+        Raises:
+            StoreError: the folder is not empty, or a file is in its place.
+        """
+        check_is_fitted(self, "model_")
+        place = check_free(Path(folder), overwrite)
+        self.model_.save(place)
+        params = self.get_params(deep=False)
+        rest = params.pop("recipe")
+        plain = {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
+        plain |= {"model": str(self.model), "recipe": None if rest is None else recipes.to_dict(rest)}
+        learnt = {name: getattr(self, attribute) for name, attribute in LEARNT.items()}
+        learnt["classes"] = self.classes_.tolist()
+        write_json(place / FILE, {"format": FORMAT, "params": plain, "learnt": learnt})
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto") -> Self:
+        """Read what `save` wrote, or the folder of a run of `separatrix train --method align|finetune`.
+
+        Raises:
+            StoreError: nothing that this class can read is there.
+            ModelError: the encoder's weights are not those that were saved.
+        """
+        place = Path(folder)
+        trained = load_align(place, device=device)
+        if not (place / FILE).is_file():
+            params: dict[str, Any] = flat(trained.recipe) | {"recipe": trained.recipe}
+            learnt: dict[str, Any] = {"history": [], "validation_scores": {}, "warnings": [], "notes": []}
+            learnt["classes"] = list(trained.labels.values)
+        else:
+            found = read_json(place / FILE)
+            if found["format"] > FORMAT:
+                raise StoreError(f"{place / FILE} was written by a newer version", hint="update separatrix")
+            params, learnt = found["params"], found["learnt"]
+            if params["recipe"] is not None:
+                params["recipe"] = recipes.from_dict(AlignRecipe, params["recipe"])
+        self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
+        self.model_, self.classes_ = trained, np.array(learnt["classes"])
+        for name, attribute in LEARNT.items():
+            setattr(self, attribute, tuple(learnt[name]) if name in ("warnings", "notes") else learnt[name])
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything; the trained encoder as the bytes of its files."""
+        state = dict(super().__getstate__())
+        if "model_" in state:
+            with TemporaryDirectory() as folder:
+                state.pop("model_").save(Path(folder))
+                files = [path for path in Path(folder).rglob("*") if path.is_file()]
+                state["_files"] = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+            state["_device"] = self.model_.recipe.backbone.device
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read the encoder from these bytes again."""
+        held, device = state.pop("_files", None), state.pop("_device", "auto")
+        super().__setstate__(state)
+        if held is None:
+            return
+        with TemporaryDirectory() as folder:
+            for name, data in held.items():
+                path = Path(folder) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            self.model_ = load_align(Path(folder), device=device)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.no_validation = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.backbone.width
+
+
+def _validation(pair: Any) -> Texts:
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise DataError("validation is not a pair", got=type(pair).__name__, expected="(X, y)")
+    return labelled(*pair, VALIDATION).texts
+
+
+def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Yardstick, np.ndarray]:
+    """What answers are measured against, and the class numbers of the held-out rows."""
+    assert part.label is not None
+    assert held.label is not None
+    classes = Classes.of(part.label, source=part.source)
+    numbers = classes.encode(part.label, source=part.source)
+    return Yardstick.of(numbers, classes.names, seed), classes.encode(held.label, source=held.source)

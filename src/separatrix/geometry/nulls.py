@@ -1,0 +1,162 @@
+"""What a figure would be if labels meant nothing: shuffle them, keep the vectors, count how often chance does as well.
+
+Neighbours, distances and decompositions do not depend on labels, so they are computed once and a thousand permutations
+cost about a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows, check_values
+
+_MOST_ROWS = 10_000  # rows of a null; more are sampled
+_BLOCK = 10_000_000  # numbers of a block of permutations
+
+Labels = NDArray[Any]
+Statistic = Callable[[Labels], float]
+
+
+@dataclass(frozen=True)
+class Null:
+    """A figure beside its values under permuted labels; `p_value` is (1 + as high or higher) / (1 + permutations)."""
+
+    observed: float
+    mean: float
+    high: float  # 95th percentile of the permuted values
+    p_value: float
+    permutations: int
+    rows: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dict(vars(self))
+
+
+def permutation_null(statistic: Statistic, labels: Labels, *, permutations: int = 1000, seed: int = 0) -> Null:
+    """The null of any figure of labels, higher being better.
+
+    Args:
+        statistic: labels (rows,) -> figure; what does not depend on the labels stands ready inside it.
+        labels: labels or numbers (rows,).
+        permutations: shuffles; the smallest p-value possible is 1 / (permutations + 1).
+        seed: of the shuffles.
+
+    >>> found = permutation_null(lambda labels: float(labels[:8].mean()), np.array([1] * 8 + [0] * 8), permutations=99)
+    >>> found.observed, found.p_value
+    (1.0, 0.01)
+    """
+    check_count(permutations, "permutations")
+    rng = np.random.default_rng(seed)
+    observed = statistic(labels)
+    drawn = np.array([statistic(rng.permutation(labels)) for _ in range(permutations)])
+    return _against(observed, drawn, len(labels))
+
+
+def _against(observed: float, drawn: NDArray[np.float64], rows: int) -> Null:
+    # A permutation that does equally well may differ from the observed figure in the last bits.
+    reached = int((drawn >= observed - 1e-9 * max(1.0, abs(observed))).sum())
+    p_value = (1 + reached) / (1 + len(drawn))
+    return Null(float(observed), float(drawn.mean()), float(np.percentile(drawn, 95)), p_value, len(drawn), rows)
+
+
+def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutations: int = 1000, seed: int = 0) -> Null:
+    """Null of the leave-one-out k-NN accuracy: how often neighbours of shuffled labels share a class.
+
+    Of more than 10,000 rows a seeded sample asks; its neighbours are still sought among all rows.
+
+    Args:
+        index: neighbours of each row without itself, (rows, k).
+        y: class numbers (rows,).
+        classes: number of classes.
+        permutations, seed: as `permutation_null`.
+
+    Raises:
+        DataError, ShapeError: labels outside the classes, lengths that differ.
+
+    >>> index = np.array([[1], [0], [3], [2]] * 1)
+    >>> knn_null(index, [0, 0, 1, 1], 2, permutations=200).observed
+    1.0
+    """
+    gold = check_labels(y, classes)
+    check_same_rows(len(index), len(gold), "neighbours", "labels")
+    asked = _sampled(len(gold), seed)
+    near, line = index[asked], np.arange(len(asked))[:, None] * classes
+
+    def accuracy(labels: Labels) -> float:
+        votes = np.bincount((line + labels[near]).ravel(), minlength=len(asked) * classes)
+        return float((votes.reshape(-1, classes).argmax(axis=1) == labels[asked]).mean())
+
+    return permutation_null(accuracy, gold, permutations=permutations, seed=seed)
+
+
+def knn_regression_null(index: NDArray[np.int64], y: ArrayLike, *, permutations: int = 1000, seed: int = 0) -> Null:
+    """Null of the R2 of leave-one-out k-NN regression; arguments as `knn_null`, with numbers for classes.
+
+    >>> index = np.array([[1], [0], [3], [2]])
+    >>> knn_regression_null(index, [0.0, 0.0, 1.0, 1.0], permutations=200).observed
+    1.0
+    """
+    targets = check_values(y, "targets")
+    check_same_rows(len(index), len(targets), "neighbours", "targets")
+    asked = _sampled(len(targets), seed)
+    near = index[asked]
+
+    def r2(numbers: Labels) -> float:
+        gold = numbers[asked]
+        total = ((gold - gold.mean()) ** 2).sum()
+        return float(1 - ((numbers[near].mean(axis=1) - gold) ** 2).sum() / total) if total > 0 else 0.0
+
+    return permutation_null(r2, targets, permutations=permutations, seed=seed)
+
+
+def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int = 1000, seed: int = 0) -> Null:
+    """Null of the share of the variance that lies between the classes (as `Scatter.between_share`).
+
+    Of more than 10,000 rows a seeded sample is used, for the observed share too.
+
+    Args:
+        x: vectors (rows, width).
+        y, classes, permutations, seed: as `knn_null`.
+
+    >>> found = between_null(np.arange(12.0)[:, None], [0] * 6 + [1] * 6, 2, permutations=99)
+    >>> round(found.observed, 3), found.p_value < 0.05
+    (0.755, True)
+    """
+    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    check_count(permutations, "permutations")
+    asked = _sampled(len(gold), seed)
+    gold, centred = gold[asked], vectors[asked].astype(np.float32)
+    centred = centred - centred.mean(axis=0)
+    total = float((centred.astype(np.float64) ** 2).sum())
+    counts = np.bincount(gold, minlength=classes)
+    rng = np.random.default_rng(seed)
+    step = max(1, _BLOCK // (len(gold) * classes))
+    drawn = [_between(centred, gold[None], counts)]
+    for start in range(0, permutations, step):
+        size = min(step, permutations - start)
+        drawn.append(_between(centred, rng.permuted(np.tile(gold, (size, 1)), axis=1), counts))
+    shares = np.concatenate(drawn) / total if total > 0 else np.zeros(permutations + 1)
+    return _against(float(shares[0]), shares[1:], len(gold))
+
+
+def _between(centred: NDArray[np.float32], labels: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
+    """Summed squares between the classes for each line of labels (draws, rows): one matrix product for all."""
+    draws, rows = labels.shape
+    member = np.zeros((draws, len(counts), rows), np.float32)
+    np.put_along_axis(member, labels[:, None, :], 1, axis=1)
+    sums = (member.reshape(-1, rows) @ centred).reshape(draws, len(counts), -1)
+    squares = np.einsum("dcw,dcw->dc", sums, sums, dtype=np.float64)
+    return (squares / np.maximum(counts, 1)).sum(axis=1)
+
+
+def _sampled(rows: int, seed: int) -> NDArray[np.int64]:
+    if rows <= _MOST_ROWS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))

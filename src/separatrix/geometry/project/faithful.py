@@ -1,0 +1,129 @@
+"""How much of the truth a flat picture shows: whether neighbours stay neighbours, and whether labels stay apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.errors import DataError
+from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.neighbours import knn_predict, neighbours
+from separatrix.geometry.score import classification
+
+LEAVE_ONE_OUT = "leave one out"
+HELD_OUT = "held-out rows against the rows that the map was fitted to"
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """How far the neighbourhoods of a flat picture are the true ones: 1 is perfect.
+
+    `trustworthiness` (Venna and Kaski, 2001) falls when strangers are drawn close; `knn_overlap` is the mean share of
+    the k nearest neighbours that are the same in the picture. Both on `rows` rows drawn with `seed`.
+    """
+
+    trustworthiness: float
+    knn_overlap: float
+    k: int
+    rows: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Accuracy of a vote of k neighbours for the label, in the points (`before`) and in their map (`after`).
+
+    Both on the same `rows` rows, counted as `how` says. `majority` is the share of the class that is the most frequent
+    among the rows that vote; intervals are 95 % (bootstrap over rows).
+    """
+
+    before: float
+    before_interval: tuple[float, float]
+    after: float
+    after_interval: tuple[float, float]
+    majority: float
+    k: int
+    rows: int
+    how: str
+
+
+def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int = 2000, seed: int = 0) -> Faithfulness:
+    """Compare the neighbourhoods of points (rows, width) with those of their flat picture (rows, 2 or 3).
+
+    Both distances are Euclidean. Of more than `rows` points a seeded sample is compared with itself. Where fewer than
+    2 k + 1 points stand, k is lowered to what trustworthiness allows; the result says which k was used.
+
+    Raises:
+        DataError: fewer than four points.
+        ShapeError: lengths differ.
+
+    >>> points = np.arange(20.0)[:, None] ** 2
+    >>> faithfulness(points, np.hstack([points, points]), k=3)
+    Faithfulness(trustworthiness=1.0, knn_overlap=1.0, k=3, rows=20, seed=0)
+    """
+    from sklearn.manifold import trustworthiness
+
+    check_count(k, "k")
+    check_count(rows, "rows", low=4)
+    high, low = check_matrix(points, "points"), check_matrix(flat, "flat points")
+    check_same_rows(len(high), len(low), "points", "flat points")
+    if len(high) < 4:
+        raise DataError("too few points to compare neighbourhoods", got=len(high), expected="4 or more")
+    if len(high) > rows:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(high), rows, replace=False))
+        high, low = high[chosen], low[chosen]
+    count = len(high)
+    k = min(k, (count - 1) // 2)
+    true, drawn = (neighbours(x, x, k, metric="euclidean", exclude_self=True).index for x in (high, low))
+    # A pair (query, neighbour) written as one number, so that shared pairs are shared numbers.
+    line = np.arange(count)[:, None] * count
+    shared = np.intersect1d((line + true).ravel(), (line + drawn).ravel(), assume_unique=True)
+    overlap = len(shared) / (count * k)
+    return Faithfulness(float(trustworthiness(high, low, n_neighbors=k)), overlap, k, count, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows that vote or are voted on: their points, their places in the map, their class numbers."""
+
+    points: NDArray[np.float32]  # (rows, width)
+    flat: NDArray[np.float32]  # (rows, dimensions)
+    labels: NDArray[np.int64]  # (rows,)
+
+
+def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: int = 0) -> Separation:
+    """How well neighbours tell the label before and after flattening.
+
+    Args:
+        asked: the rows that are scored.
+        voters: the rows that vote; without them, all of `asked` but the row itself.
+        k: neighbours; lowered to the rows there are.
+        seed: of the bootstrap.
+
+    Raises:
+        DataError: fewer than two classes or rows.
+
+    >>> x = np.array([[0.0, 0], [0, 1], [0, 2], [9, 0], [9, 1], [9, 2]], np.float32)
+    >>> found = separation(Rows(x, x[:, 1:], np.array([0, 0, 0, 1, 1, 1])), k=1)
+    >>> found.before, found.after, found.majority
+    (1.0, 0.0, 0.5)
+    """
+    alone = voters is None
+    base = asked if voters is None else voters
+    classes = int(max(base.labels.max(initial=0), asked.labels.max(initial=0))) + 1
+    known, gold = check_labels(base.labels, classes), check_labels(asked.labels, classes)
+    k = min(check_count(k, "k"), len(known) - alone)
+    if classes < 2 or k < 1:
+        raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")
+    names, most = [str(number) for number in range(classes)], int(np.bincount(known).argmax())
+    scores = []
+    for queries, rows in ((asked.points, base.points), (asked.flat, base.flat)):
+        votes = knn_predict(queries, rows, known, k, classes=classes, metric="euclidean", exclude_self=alone)
+        scores.append(classification(gold, votes.argmax(axis=1), names, majority_class=most, seed=seed))
+    before, after = scores
+    how = LEAVE_ONE_OUT if alone else HELD_OUT
+    return Separation(
+        before.accuracy, before.interval, after.accuracy, after.interval, before.majority, k, len(gold), how
+    )

@@ -1,0 +1,157 @@
+"""Which vectors suit a task, without training anything: LogME and H-score.
+
+Both read one matrix of width x width, so that they cost O(rows width^2) and a second set of labels (a shuffled one, for
+the value that means nothing) costs hardly more. Neither has a natural zero: compare them between vectors of the same
+rows, or with their own value under shuffled labels, which `Evidence` and `HScore` give cheaply.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.scatter import class_means
+
+_GRID = np.linspace(-1.0, 1.0, 33)  # the maximum is sought on a grid that zooms in
+_ZOOMS = 9
+_DECADES = (-12.0, 8.0)  # precision ratio sought, in powers of ten of the largest eigenvalue
+_FLOOR = 1e-14  # residual below this share of the targets' squares is rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Vectors made ready for LogME; make one with `Evidence.of`, then ask it for any targets of the same rows."""
+
+    axes: NDArray[np.float64]  # (rows, directions): left singular vectors
+    squares: NDArray[np.float64]  # (directions,): squared singular values
+
+    @classmethod
+    def of(cls, x: ArrayLike) -> Evidence:
+        """Decompose vectors (rows, width) once."""
+        vectors = check_matrix(x, "vectors").astype(np.float64)
+        if vectors.shape[1] <= vectors.shape[0]:
+            squares, right = np.linalg.eigh(vectors.T @ vectors)
+        else:
+            squares, left = np.linalg.eigh(vectors @ vectors.T)
+        kept = squares > max(squares.max(), 0.0) * np.finfo(np.float64).eps * max(vectors.shape)
+        squares = squares[kept]
+        if vectors.shape[1] <= vectors.shape[0]:
+            return cls(vectors @ (right[:, kept] / np.sqrt(squares)), squares)
+        return cls(left[:, kept], squares)
+
+    def of_classes(self, y: ArrayLike, classes: int) -> float:
+        """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest."""
+        gold = check_labels(y, classes)
+        check_same_rows(len(self.axes), len(gold), "vectors", "labels")
+        present = np.unique(gold)
+        return float(self._per_row((gold[:, None] == present).astype(np.float64)).mean())
+
+    def of_numbers(self, y: ArrayLike) -> float:
+        """LogME of numbers (rows,)."""
+        targets = check_values(y, "targets")
+        check_same_rows(len(self.axes), len(targets), "vectors", "targets")
+        return float(self._per_row(targets[:, None])[0])
+
+    def _per_row(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Largest log evidence per row of each column of targets (rows, columns)."""
+        rows = len(targets)
+        power = (self.axes.T @ targets) ** 2  # (directions, columns): squared targets along each direction
+        total = (targets**2).sum(axis=0)  # (columns,)
+        outside = np.maximum(total - power.sum(axis=0), 0)
+        floor = np.maximum(_FLOOR * total, np.finfo(np.float64).tiny)
+        top = float(self.squares.max()) if len(self.squares) else 1.0
+        middle, reach = np.full(targets.shape[1], np.mean(_DECADES)), (_DECADES[1] - _DECADES[0]) / 2
+        here = np.arange(targets.shape[1])
+        for _ in range(_ZOOMS):
+            decades = np.clip(middle + reach * _GRID[:, None], *_DECADES)  # (grid, columns)
+            ratio = top * 10.0**decades
+            misfit = outside + np.einsum("dc,gdc->gc", power, ratio[:, None] / (ratio[:, None] + self.squares[:, None]))
+            log_volume = np.log1p(self.squares[:, None] / ratio[:, None]).sum(axis=1)
+            found = 0.5 * (rows * (np.log(rows / np.maximum(misfit, floor) / (2 * np.pi)) - 1) - log_volume)
+            best = found.argmax(axis=0)
+            middle, reach = decades[best, here], reach * 4 / len(_GRID)
+        return found[best, here] / rows
+
+
+def logme(x: ArrayLike, y: ArrayLike, classes: int) -> float:
+    """Logarithm of maximum evidence per row: how well a Bayesian linear model of the vectors explains the classes.
+
+    You, Liu, Wang and Long, 2021, "LogME". Each class is a 0/1 target; the figure is the mean over the classes. The
+    published fixed point looks for the prior's and the noise's precision alpha and beta; here beta is solved for and
+    the evidence is maximised over alpha / beta alone, which cannot diverge.
+
+    Args:
+        x: vectors (rows, width), used as they are (no centring, as published).
+        y: class numbers (rows,).
+        classes: number of classes.
+
+    Raises:
+        DataError, ShapeError: labels outside the classes, lengths that differ, a number that is not finite.
+
+    >>> x = np.array([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
+    >>> logme(x, [0, 0, 1, 1], 2) > logme(x, [0, 1, 0, 1], 2)
+    True
+    """
+    return Evidence.of(x).of_classes(y, classes)
+
+
+def logme_regression(x: ArrayLike, y: ArrayLike) -> float:
+    """LogME of numbers to predict (rows,); as `logme`.
+
+    >>> x = np.array([[1.0, 0.3], [2.0, -0.2], [3.0, 0.1]])
+    >>> logme_regression(x, [1.1, 1.9, 3.0]) > logme_regression(x, [3.0, 1.1, 1.9])
+    True
+    """
+    return Evidence.of(x).of_numbers(y)
+
+
+@dataclass(frozen=True, eq=False)
+class HScore:
+    """Centred vectors with their shrunk covariance; make one with `HScore.of`."""
+
+    centred: NDArray[np.float64]  # (rows, width)
+    covariance: NDArray[np.float64]  # (width, width), shrunk
+    shrinkage: float
+
+    @classmethod
+    def of(cls, x: ArrayLike) -> HScore:
+        """Centre vectors (rows, width) and shrink their covariance (Ledoit and Wolf, 2004)."""
+        from sklearn.covariance import ledoit_wolf
+
+        vectors = check_matrix(x, "vectors").astype(np.float64)
+        centred = vectors - vectors.mean(axis=0)
+        covariance, shrinkage = ledoit_wolf(centred, assume_centered=True)
+        return cls(centred, covariance, float(shrinkage))
+
+    def of_classes(self, y: ArrayLike, classes: int) -> float:
+        """H-score of class numbers (rows,)."""
+        gold = check_labels(y, classes)
+        check_same_rows(len(self.centred), len(gold), "vectors", "labels")
+        means, counts = class_means(self.centred, gold, classes)
+        # trace(C^-1 G) with G = sum of share x mean mean^T: only as many solves as there are classes.
+        solved = np.linalg.lstsq(self.covariance, means.T, rcond=None)[0]  # (width, classes)
+        return float((1 - self.shrinkage) * ((counts / len(gold)) * (means.T * solved).sum(axis=0)).sum())
+
+
+def h_score(x: ArrayLike, y: ArrayLike, classes: int) -> float:
+    """H-score with shrinkage: trace(inverse covariance @ covariance of the class means).
+
+    Bao et al., 2019; with the shrunk covariance of Ibrahim, Ponomareva and Mazumder, 2021 ("Newer is not always
+    better"), without which it grows with the width. It is 0 where class means are equal and at most classes - 1.
+
+    Args:
+        x: vectors (rows, width).
+        y: class numbers (rows,).
+        classes: number of classes.
+
+    Raises:
+        DataError, ShapeError: as `logme`.
+
+    >>> x = np.array([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
+    >>> h_score(x, [0, 0, 1, 1], 2) > h_score(x, [0, 1, 0, 1], 2)
+    True
+    """
+    return HScore.of(x).of_classes(y, classes)

@@ -1,0 +1,164 @@
+"""Do classes stand apart? Answers of simple classifiers on rows that they were not fitted to, and the silhouette.
+
+Each classifier is one function behind `CLASSIFIERS`: training vectors and class numbers in, class numbers of other rows
+out. `out_of_fold` turns any of them into answers for all rows, each given by a model that never saw the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from separatrix.errors import DataError, choose
+from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.neighbours import METRICS
+from separatrix.geometry.probe import fit_probe
+from separatrix.geometry.resample import Interval, bootstrap_mean
+from separatrix.geometry.scatter import class_means
+
+Vectors = NDArray[Any]  # (rows, width)
+Ids = NDArray[np.int64]  # (rows,)
+# (training vectors, their class numbers, number of classes, vectors asked) -> class numbers of these
+Classifier = Callable[[Vectors, Ids, int, Vectors], Ids]
+
+
+def centroid(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+    """The class whose mean is nearest (Euclidean); a class without rows is never answered.
+
+    >>> centroid(np.array([[0.0], [2.0], [9.0]]), np.array([0, 0, 1]), 2, np.array([[4.0], [6.0]]))
+    array([0, 1])
+    """
+    means, counts = class_means(x, y, classes)
+    scores = asked @ means.T - 0.5 * (means**2).sum(axis=1)  # largest where the distance is smallest
+    return np.where(counts > 0, scores, -np.inf).argmax(axis=1)
+
+
+def lda(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+    """Linear discriminant analysis with one pooled covariance, shrunk as Ledoit and Wolf (2004) do.
+
+    >>> lda(np.array([[0.0, 1.0], [0.2, 9.0], [1.0, 8.9], [1.2, 1.1]]), np.array([0, 0, 1, 1]), 2, np.array([[1.1, 3]]))
+    array([1])
+    """
+    from sklearn.covariance import ledoit_wolf
+
+    means, counts = class_means(x, y, classes)
+    covariance, _ = ledoit_wolf(x - means[y], assume_centered=True)
+    weight = np.linalg.lstsq(covariance, means.T, rcond=None)[0]  # (width, classes)
+    with np.errstate(divide="ignore"):
+        prior = np.log(counts / len(y))  # -inf: a class without rows is never answered
+    return (asked @ weight - 0.5 * (means.T * weight).sum(axis=0) + prior).argmax(axis=1)
+
+
+def probe(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+    """Logistic regression on standardised vectors, with penalty 1.
+
+    >>> probe(np.array([[0.0], [1.0], [8.0], [9.0]]), np.array([0, 0, 1, 1]), 2, np.array([[2.0], [7.0]]))
+    array([0, 1])
+    """
+    return fit_probe(x, y, classes).scores(asked).argmax(axis=1)
+
+
+CLASSIFIERS: dict[str, Classifier] = {"centroid": centroid, "lda": lda, "probe": probe}
+
+
+def stratified_folds(y: Ids, folds: int, seed: int = 0) -> Ids:
+    """A fold number for each row (rows,); every class is spread as evenly as it goes.
+
+    >>> folds = stratified_folds(np.array([0, 0, 0, 0, 1, 1]), 2)
+    >>> sorted(folds[:4].tolist()), sorted(folds[4:].tolist())
+    ([0, 0, 1, 1], [0, 1])
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(y))
+    order = shuffled[np.argsort(y[shuffled], kind="stable")]
+    found = np.empty(len(y), np.int64)
+    found[order] = np.arange(len(y)) % folds
+    return found
+
+
+def out_of_fold(
+    classifier: Classifier, x: ArrayLike, y: ArrayLike, classes: int, *, folds: int = 5, seed: int = 0
+) -> Ids:
+    """The answer for each row by a model fitted to the other folds, (rows,).
+
+    Args:
+        classifier: one of `CLASSIFIERS`, or a function like them.
+        x: vectors (rows, width).
+        y: class numbers (rows,).
+        classes: number of classes.
+        folds: parts of about equal size and class shares.
+        seed: of the parts.
+
+    Raises:
+        DataError: fewer rows than folds, labels outside the classes.
+
+    >>> out_of_fold(centroid, [[0.0], [1.0], [8.0], [9.0]], [0, 0, 1, 1], 2, folds=2)
+    array([0, 0, 1, 1])
+    """
+    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    check_count(folds, "folds", low=2)
+    if len(gold) < folds:
+        raise DataError("fewer rows than folds", got=len(gold), expected=f"{folds} or more")
+    part = stratified_folds(gold, folds, seed)
+    answers = np.empty(len(gold), np.int64)
+    for number in range(folds):
+        held = part == number
+        answers[held] = classifier(vectors[~held], gold[~held], classes, vectors[held])
+    return answers
+
+
+@dataclass(frozen=True)
+class Silhouette:
+    """Mean silhouette of `rows` rows (a seeded sample of them where there are more), with its 95 % interval."""
+
+    value: float
+    interval: Interval
+    rows: int
+    metric: str
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**vars(self), "interval": list(self.interval)}
+
+
+def silhouette(
+    x: ArrayLike, y: ArrayLike, classes: int, *, metric: str = "euclidean", rows: int = 2000, seed: int = 0
+) -> Silhouette:
+    """How much nearer a row is to its own class than to the next one (Rousseeuw, 1987), -1 to 1.
+
+    A row that is alone in its class counts 0. A sample keeps the class shares as chance will have them.
+
+    Args:
+        x: vectors (rows, width).
+        y: class (or cluster) numbers (rows,).
+        classes: number of classes.
+        metric: `cosine` or `euclidean`.
+        rows: rows compared with each other at most.
+        seed: of the sample and of the bootstrap.
+
+    Raises:
+        DataError: one class only (in the sample), or as many classes as rows.
+        OptionError: unknown metric.
+
+    >>> silhouette([[0.0], [0.1], [9.0], [9.1]], [0, 0, 1, 1], 2).value.__round__(3)
+    0.989
+    """
+    from sklearn.metrics import silhouette_samples
+
+    choose(metric, METRICS, "metric")
+    check_count(rows, "rows", low=3)
+    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    if len(gold) > rows:
+        chosen = np.sort(np.random.default_rng(seed).choice(len(gold), rows, replace=False))
+        vectors, gold = vectors[chosen], gold[chosen]
+    found = len(np.unique(gold))
+    if not 2 <= found < len(gold):
+        raise DataError("a silhouette needs two classes, and one of them with two rows", got=f"{found} classes")
+    values = silhouette_samples(vectors.astype(np.float64), gold, metric=metric)
+    return Silhouette(float(values.mean()), bootstrap_mean(values, seed=seed), len(gold), metric, seed)

@@ -1,0 +1,82 @@
+"""Every window through the model, every map through the features, nothing else kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from separatrix.heads.features import Feature
+from separatrix.heads.maps import collate, run_maps, shape_of, window_batches
+from separatrix.heads.windows import Window
+from separatrix.models.backbone import Backbone
+
+CELLS = 1 << 18  # tokens squared of a batch: the maps of one layer of 12 heads stay near 12 MB, in or near the cache
+
+
+@dataclass
+class Clock:
+    """Seconds by stage."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def add(self, name: str, begun: float) -> None:
+        """Count the time since `begun` to a stage."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """The features of one batch of windows."""
+
+    places: NDArray[np.int64]  # (windows,) which windows
+    values: Mapping[str, NDArray[np.float32]]  # name -> (windows, layers, heads, width)
+
+
+def extract_features(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    features: Mapping[str, Feature],
+    *,
+    skip: int = 0,
+    clock: Clock | None = None,
+) -> Iterator[Extracted]:
+    """Run the windows in batches of similar length; the order of the batches is always the same.
+
+    Args:
+        backbone: from `load_for_maps`.
+        windows: what to read.
+        features: what to keep of each map.
+        skip: batches that were done before.
+        clock: counts the seconds of the model and of each feature.
+
+    Yields:
+        The features of each batch.
+
+    Raises:
+        ModelError: the model shows no maps, or their rows do not sum to 1.
+    """
+    layers, heads = shape_of(backbone.model)
+    clock = clock or Clock()
+    for number, places in enumerate(window_batches(windows, CELLS)):
+        if number < skip:
+            continue
+        batch = collate([windows[place] for place in places], backbone)
+        values = {name: torch.empty(len(places), layers, heads, each.width) for name, each in features.items()}
+
+        def keep(layer: int, maps: Tensor, batch=batch, values=values) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+            for name, each in features.items():
+                begun = perf_counter()
+                values[name][:, layer] = each.compute(maps, batch).cpu()  # the copy waits for the device
+                clock.add(name, begun)
+
+        begun, before = perf_counter(), sum(clock.seconds.get(name, 0.0) for name in features)
+        run_maps(backbone, batch, keep)
+        within = sum(clock.seconds.get(name, 0.0) for name in features) - before
+        clock.add("model", begun + within)
+        yield Extracted(places.astype(np.int64), {name: table.numpy() for name, table in values.items()})

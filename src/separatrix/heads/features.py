@@ -1,0 +1,98 @@
+"""What is kept of a map: a dict of features, each a function on a batch of maps.
+
+    (maps (rows, heads, tokens, tokens), batch) -> (rows, heads, width)
+
+A further feature is one function and one entry in `FEATURES`. All of them give the same numbers whatever stands beside
+a window in its batch. `twins` is learnt from the grids afterwards (`heads.twins`), as is the PCA of any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.heads import descriptors as numbers
+from separatrix.heads.frames import grid
+from separatrix.heads.maps import Batch
+
+CPU = torch.device("cpu")
+
+Compute = Callable[[Tensor, Batch], Tensor]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A way to turn maps into rows of numbers."""
+
+    columns: tuple[str, ...]
+    compute: Compute
+
+    @property
+    def width(self) -> int:
+        """Numbers a map."""
+        return len(self.columns)
+
+
+@dataclass(frozen=True)
+class FeatureSetup:
+    """What the features need to know; see `recipe.heads` for the meaning."""
+
+    cells: int = 16
+    values: int = 16
+    weights: str = "random"
+    pixels: int = 384
+    frame: str = "pad"
+    scaling: str = "map"
+    seed: int = 0
+    device: torch.device = CPU
+
+
+def _descriptors(setup: FeatureSetup) -> Feature:  # noqa: ARG001 - every maker takes the setup
+    """Fifteen named numbers; sources in `heads.descriptors`."""
+    return Feature(numbers.NAMES, numbers.descriptors)
+
+
+def _grid(setup: FeatureSetup) -> Feature:
+    """The map as a small picture (Guan et al. 2020 cluster heat maps; here every map has the same size)."""
+    columns = tuple(f"cell_{row}_{column}" for row in range(setup.cells) for column in range(setup.cells))
+    return Feature(columns, lambda maps, batch: grid(maps, batch, setup.cells))
+
+
+def _singular(setup: FeatureSetup) -> Feature:
+    """The largest singular values, and the effective rank (Roy and Vetterli 2007) as a share of the length."""
+    columns = (*(f"value_{place}" for place in range(setup.values)), "effective_rank")
+    return Feature(columns, lambda maps, batch: singular_values(maps, batch, setup.values))
+
+
+def _resnet(setup: FeatureSetup) -> Feature:
+    """2,048 numbers of a ResNet-50, as in seed 002, which took Barlow Twins weights (Zbontar et al. 2021)."""
+    from separatrix.heads.resnet import load_resnet, resnet_vectors
+
+    network = load_resnet(setup.weights, setup.device, seed=setup.seed)
+    columns = tuple(f"channel_{place}" for place in range(network.width))
+    return Feature(columns, lambda maps, batch: resnet_vectors(network, maps, batch, setup))
+
+
+FEATURES: Mapping[str, Callable[[FeatureSetup], Feature]] = {
+    "descriptors": _descriptors,
+    "grid": _grid,
+    "singular": _singular,
+    "resnet": _resnet,
+}
+
+
+def singular_values(maps: Tensor, batch: Batch, values: int) -> Tensor:
+    """Largest singular values of each map, falling, and its effective rank over its length.
+
+    Returns:
+        (rows, heads, values + 1); maps with fewer values are filled up with zeros.
+    """
+    found = torch.linalg.svdvals(maps)  # pads are zero rows and columns: they add zeros only
+    shares = found / found.sum(dim=-1, keepdim=True).clamp(min=numbers.TINY)
+    rank = (-(shares * shares.clamp(min=numbers.TINY).log()).sum(dim=-1)).exp() / batch.lengths[:, None]
+    kept = found[..., :values]
+    kept = torch.nn.functional.pad(kept, (0, values - kept.shape[-1]))
+    return torch.cat([kept, rank[..., None]], dim=-1)

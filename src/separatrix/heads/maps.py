@@ -1,0 +1,224 @@
+"""Attention maps, layer by layer, while the model runs. A map that has been looked at is forgotten.
+
+The families of transformers compute attention by a function that is looked up by name. Ours, registered under `NAME`,
+calls the family's own eager function - so the maps are exactly the model's - and hands each layer's weights to whoever
+listens. Memory holds the maps of one layer of one batch, whatever the number of windows; seed 002 kept them all and
+would have needed more than 10 TB. A model that computes its attention without asking (or has none) is noticed: no map
+arrives, and that is an error.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from separatrix.errors import ModelError
+from separatrix.heads.windows import Window
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.cache import token_batches
+from separatrix.recipe import ModelRecipe
+
+NAME = "separatrix_maps"
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # how far a row's sum may be from 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A padded batch of windows: what the features need to know beside the maps."""
+
+    ids: Tensor  # (rows, tokens)
+    mask: Tensor  # (rows, tokens) bool, True at real tokens
+    types: Tensor  # (rows, tokens) token type ids
+    special: Tensor  # (rows, tokens) bool
+    punctuation: Tensor  # (rows, tokens) bool
+    segments: Tensor  # (rows, tokens); -1 at special tokens and pads
+    causal: bool
+    memo: dict[str, Tensor] = field(default_factory=dict, compare=False)  # what features compute once a batch
+
+    def once(self, name: str, make: Callable[[Batch], Tensor]) -> Tensor:
+        """What `make` gives for this batch, made at the first layer and kept for the others."""
+        if name not in self.memo:
+            self.memo[name] = make(self)
+        return self.memo[name]
+
+    @property
+    def lengths(self) -> Tensor:
+        """Real tokens of each window, (rows,)."""
+        return self.mask.sum(dim=1)
+
+
+# (layer, maps (rows, heads, tokens, tokens)) is called once a layer
+Listener = Callable[[int, Tensor], None]
+
+
+@dataclass
+class _Pass:
+    """The forward that is under way."""
+
+    listen: Listener | None
+    gates: Tensor | None = None  # (layers, heads) or (rows, layers, heads): factors of the heads' outputs
+    calls: int = 0
+
+
+_PASS: ContextVar[_Pass | None] = ContextVar("separatrix_maps_pass", default=None)
+
+
+def register() -> None:
+    """Make the attention known to transformers under `NAME` (again and again does no harm)."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, eager_mask)
+
+
+def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any) -> Any:
+    """The function that transformers calls at each layer; it returns what the family's eager attention returns."""
+    eager = getattr(sys.modules[type(module).__module__], "eager_attention_forward", None)
+    if eager is None:
+        raise ModelError(f"{type(module).__name__} has no eager attention, so it shows no maps")
+    output, weights = eager(module, query, key, value, mask, **options)
+    state = _PASS.get()
+    if state is None:
+        return output, weights
+    layer, state.calls = state.calls, state.calls + 1
+    if weights is None:
+        raise ModelError(f"layer {layer} gave no attention map", expected="eager attention")
+    if state.listen is not None:
+        state.listen(layer, weights)
+    if state.gates is not None:
+        gate = state.gates[..., layer, :].reshape(-1, 1, state.gates.shape[-1], 1)
+        output = output * gate.to(output.dtype)  # (rows, tokens, heads, width)
+    return output, weights
+
+
+@contextmanager
+def listening(listen: Listener | None, gates: Tensor | None = None) -> Iterator[_Pass]:
+    """Let the forwards inside the block hand over their maps, and weigh their heads.
+
+    Args:
+        listen: called at every layer.
+        gates: (layers, heads) or (rows, layers, heads), factors of the heads' outputs.
+    """
+    state = _Pass(listen, gates)
+    token = _PASS.set(state)
+    try:
+        yield state
+    finally:
+        _PASS.reset(token)
+
+
+def load_for_maps(recipe: ModelRecipe) -> Backbone:
+    """A frozen backbone with the attention of this module.
+
+    Raises:
+        ModelError: unknown model, damaged files, or a model whose attention cannot be looked into.
+    """
+    backbone = load_backbone(recipe)
+    show_maps(backbone.model, backbone.source.name)
+    return backbone
+
+
+def show_maps(model: Any, name: str) -> None:
+    """Switch a loaded model to the attention of this module.
+
+    Raises:
+        ModelError: the model does not let its attention be chosen.
+    """
+    register()
+    try:
+        model.set_attn_implementation(NAME)
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"model {name!r} does not show its attention ({error})") from error
+    if model.config._attn_implementation != NAME:
+        raise ModelError(f"model {name!r} does not show its attention", expected="a transformer with eager attention")
+
+
+def shape_of(model: Any) -> tuple[int, int]:
+    """Layers and heads of a model."""
+    config = model.config
+    return int(config.num_hidden_layers), int(config.num_attention_heads)
+
+
+def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
+    """Windows padded on the right to the longest of them."""
+    longest = max(map(len, windows))
+
+    def table(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
+        padded = [[*row, *[fill] * (longest - len(row))] for row in rows]
+        return torch.tensor(padded, device=backbone.device)
+
+    lengths = torch.tensor([len(window) for window in windows], device=backbone.device)
+    return Batch(
+        table([window.ids for window in windows], backbone.tokenizer.pad_token_id or 0),
+        torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None],
+        table([window.types for window in windows], 0),
+        table([window.special for window in windows], 0).bool(),
+        table([window.punctuation for window in windows], 0).bool(),
+        table([window.segments for window in windows], -1),
+        backbone.causal,
+    )
+
+
+def forward(model: Any, backbone: Backbone, batch: Batch) -> Any:
+    """One forward of a batch through `model`, which may be the backbone's body or one with a head on it."""
+    options: dict[str, Any] = {"use_cache": False} if backbone.causal else {}
+    types = getattr(model.config, "type_vocab_size", 0)
+    if types and not backbone.causal and "token_type_ids" in backbone.tokenizer.model_input_names:
+        options["token_type_ids"] = batch.types.clamp(max=types - 1)
+    return model(input_ids=batch.ids, attention_mask=batch.mask.long(), **options)
+
+
+@torch.no_grad()
+def run_maps(backbone: Backbone, batch: Batch, listen: Listener) -> None:
+    """Run a batch; `listen` gets each layer's maps (rows, heads, tokens, tokens), float32, zero at pads.
+
+    Raises:
+        ModelError: a layer gave no map, or a real token's attention does not sum to 1 over real tokens.
+    """
+    real = batch.mask
+    queries = None if bool(real.all()) else real[:, None, :, None]
+
+    def checked(layer: int, maps: Tensor) -> None:
+        found = maps.float()
+        _check_rows(layer, found, real, TOLERANCE[backbone.dtype])
+        # Real queries give the pads nothing, to the last bit; what the pads themselves look at is wiped out. The model
+        # has used these weights already, so this may happen in place.
+        listen(layer, found if queries is None else found.mul_(queries))
+
+    with listening(checked) as state:
+        forward(backbone.body, backbone, batch)
+    layers, _ = shape_of(backbone.model)
+    if state.calls != layers:
+        raise ModelError(
+            f"model {backbone.source.name!r} showed {state.calls} attention layers", expected=f"{layers}",
+            hint="give a transformer whose attention can be looked into",
+        )  # fmt: skip
+
+
+def _check_rows(layer: int, maps: Tensor, real: Tensor, tolerance: float) -> None:
+    sums = maps.sum(dim=-1)  # (rows, heads, tokens)
+    worst = ((sums - 1).abs() * real[:, None, :]).max()
+    if not worst <= tolerance:  # also NaN
+        raise ModelError(f"attention of layer {layer} does not sum to 1", got=f"off by {float(worst):.2g}")
+
+
+def window_batches(windows: Sequence[Window], budget: int) -> Iterator[np.ndarray]:
+    """Places of windows in batches of similar length whose maps of one layer hold at most `budget` tokens squared."""
+    lengths = np.array([len(window) for window in windows])
+    yield from token_batches(lengths**2, budget)
+
+
+def maps_of(backbone: Backbone, window: Window) -> Tensor:
+    """All maps of one window, (layers, heads, tokens, tokens) float32."""
+    kept: list[Tensor] = []
+    run_maps(backbone, collate([window], backbone), lambda _, maps: kept.append(maps[0]))
+    return torch.stack(kept)

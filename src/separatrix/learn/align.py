@@ -1,0 +1,300 @@
+"""Train an encoder so that rows of one class stand together: class-driven alignment (seed 004), and plain fine-tuning.
+
+`train_encoder` is the story: load the model, say what of it is trained, fill the bank, loop, put the best weights back,
+encode the training rows once more for the index, choose k on validation. Training and prediction measure by the same
+cosine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from separatrix import recipe as recipes
+from separatrix.learn import gradcache, pairs, sampler, schedule
+from separatrix.learn.aligned import AlignModel, finish_model
+from separatrix.learn.bank import Bank, ClassMemory, class_cosines
+from separatrix.learn.encoder import EncoderLearner, start_encoder
+from separatrix.learn.loop import CHECKPOINT, Fitted, Loop
+from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue, Objective
+from separatrix.learn.losses.aligned import ALIGNED, unit
+from separatrix.learn.measure import evaluate
+from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp
+from separatrix.learn.pairs import Crowd
+from separatrix.learn.shape import alignment, uniformity
+from separatrix.learn.targets import Targets, encode
+from separatrix.learn.task import Problem, Score, Task
+from separatrix.learn.trajectory import Recorder
+from separatrix.learn.watch import Report, RunWatcher, silent
+from separatrix.models.backbone import load_backbone
+from separatrix.recipe import LossRecipe
+from separatrix.recipe.align import AlignRecipe
+from separatrix.texts import Texts
+
+TRAJECTORY = "trajectory"
+EPOCH_ROWS = 1000  # validation rows of which alignment and uniformity are measured
+VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
+FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
+
+
+@dataclass(frozen=True, eq=False)
+class AlignJob:
+    """An order for a training."""
+
+    train: Texts
+    validation: Texts
+    recipe: AlignRecipe
+    score: Score
+    folder: Path | None = None
+    report: Report = silent
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedEncoder:
+    """What a training gives: the model, the metrics of every epoch, what is worth saying."""
+
+    model: AlignModel
+    fitted: Fitted
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class AlignLesson:
+    """A step: which rows, whom they meet, what is asked of them, what is remembered."""
+
+    learner: EncoderLearner
+    recipe: AlignRecipe
+    y: Tensor  # (train rows,) class numbers
+    classes: int
+    bank: Bank | None = None
+    memory: ClassMemory | None = None
+    group: Tensor | None = None  # (train rows,) group numbers
+    adversary: Adversary | None = None
+
+    @cached_property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.recipe.loop.epochs * len(self.batches(0))
+
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """All rows in shuffled batches of similar length, or balanced batches."""
+        loop, pairing = self.recipe.loop, self.recipe.pairing
+        if pairing.sampler == "balanced":
+            labels = self.y.cpu().numpy()
+            return sampler.balanced(labels, loop.batch_size, pairing.class_rows, loop.seed, epoch)
+        return schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, epoch)
+
+    def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
+        """Run the batch (and the stored rows that are run again), in chunks if it is large."""
+        places = np.concatenate([rows, self._again(rows)])
+        limit = self.recipe.encoder.chunk_rows
+        whole = [np.arange(len(places))]
+        chunks = whole if len(places) <= limit else gradcache.chunked(self.learner.lengths("train")[places], limit)
+
+        def forward(part: np.ndarray, chunk: int) -> Tensor:
+            return self.learner.outputs("train", places[part], step, chunk)
+
+        z, value = gradcache.backward(forward, chunks, partial(self._loss, places, len(rows), step, anchors))
+        self._remember(rows, z[: len(rows)], step)
+        return z[: len(rows)], value
+
+    def figures(self, z: Tensor, y: Tensor) -> dict[str, float]:
+        """Alignment and uniformity of validation vectors (Wang and Isola, 2020)."""
+        near = unit(z[:EPOCH_ROWS])
+        return {"alignment": alignment(near, y[:EPOCH_ROWS]), "uniformity": uniformity(near)}
+
+    def _again(self, rows: np.ndarray) -> np.ndarray:
+        """Stored rows outside the batch that `datapoint` runs again."""
+        if self.memory is None or self.recipe.pairing.pairs != "datapoint":
+            return np.empty(0, dtype=np.int64)
+        stored = self.memory.rows.cpu().numpy()
+        return np.setdiff1d(stored[stored >= 0], rows)
+
+    def _loss(self, places: np.ndarray, size: int, step: int, anchors: Anchors, z: Tensor) -> LossValue:
+        """Objective, head and group term of the vectors of all rows that were run."""
+        ran = self._crowd(places, z)
+        batch = Crowd(ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size])
+        aim, parts = self.recipe.objective, {}
+        terms: list[Tensor] = []
+        if aim.loss != "linear":
+            value = self._aim(batch, ran, step)
+            terms, parts = [value.total], dict(value.parts)
+        if self.bank is not None:
+            parts["staleness"] = self.bank.staleness(batch.rows, z[:size])
+        if self.recipe.has_head:
+            scores = OBJECTIVES["linear"].scores(z[:size], anchors, self.recipe.as_training.objective)
+            head = functional.cross_entropy(scores, batch.y)
+            terms.append(head if aim.loss == "linear" else self.recipe.answers.head_weight * head)
+            parts["head"] = head.detach()
+        if (nuisance := self._nuisance(batch, step)) is not None:
+            terms.append(self.recipe.grouping.group_weight * nuisance)
+            parts["group"] = nuisance.detach()
+        return LossValue(torch.stack(terms).sum(), parts)
+
+    def _aim(self, batch: Crowd, ran: Crowd, step: int) -> LossValue:
+        aim = self.recipe.objective
+        if aim.loss == "centroid_ce":
+            assert self.bank is not None
+            near = class_cosines(batch.vectors, batch.y, batch.rows, self.bank.crowd(self.y), self.classes)
+            value = functional.cross_entropy(near / aim.temperature, batch.y)
+            return LossValue(value, {"centroid_ce": value.detach()})
+        meeting = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
+        if self.recipe.grouping.invariance == "pairs":
+            meeting = pairs.across_groups(meeting, batch)
+        if self.recipe.pairing.draw == "one":
+            generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
+            meeting = pairs.Meeting(meeting.others, pairs.draw_one(meeting.pairs, generator))
+        pairs.check_pairs(meeting.pairs, step)
+        return ALIGNED[aim.loss](batch.vectors @ meeting.others.vectors.T, meeting.pairs, aim.temperature)
+
+    def _stored(self, ran: Crowd) -> Crowd:
+        """What the scheme remembers: nothing, the bank, the class memory, or its rows as they are now."""
+        if self.memory is None:
+            return ran if self.bank is None else self.bank.crowd(self.y, self.group)
+        stored = self.memory.crowd(self.group)
+        if self.recipe.pairing.pairs != "datapoint":
+            return stored
+        here = (ran.rows[None, :] == stored.rows[:, None]).long().argmax(dim=1)  # (stored,) places in what was run
+        return Crowd(ran.vectors[here], stored.y, stored.rows, stored.group)
+
+    def _crowd(self, places: np.ndarray, z: Tensor) -> Crowd:
+        rows = torch.from_numpy(places).to(self.y.device)
+        return Crowd(unit(z), self.y[rows], rows, None if self.group is None else self.group[rows])
+
+    def _nuisance(self, batch: Crowd, step: int) -> Tensor | None:
+        invariance = self.recipe.grouping.invariance
+        if invariance in NUISANCES:
+            return NUISANCES[invariance](batch)
+        if self.adversary is not None:
+            return self.adversary.loss(batch, ramp(step, self.steps))
+        return None
+
+    def _remember(self, rows: np.ndarray, z: Tensor, step: int) -> None:
+        batch = self._crowd(rows, z)
+        if self.bank is not None:
+            self.bank.write(batch.rows, z, step)
+        if self.memory is not None:
+            self.memory.write(batch)
+
+
+def train_encoder(job: AlignJob) -> TrainedEncoder:
+    """Train an encoder: the whole story.
+
+    Raises:
+        DataError: labels or groups that cannot be used.
+        OptionError: an option out of range, or one that does not fit the others.
+        ModelError: a model that cannot be found or trained.
+        StoreError: no room, or a checkpoint of another job in the folder.
+    """
+    recipe = job.recipe
+    parts = {"train": job.train, "validation": job.validation}
+    targets = encode(parts, "classify")
+    notes = sampler.check_classes(
+        targets.values["train"], targets.names, recipe.loop.batch_size, alone=recipe.pairing.pairs == "batch"
+    )
+    backbone = load_backbone(recipe.backbone)
+    tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
+    notes += [f"{part}: {rows.cut} of {len(rows)} texts were cut" for part, rows in tokens.items() if rows.cut]
+    learner = EncoderLearner(start_encoder(backbone, recipe.encoder), tokens, recipe.loop.seed)
+    lesson, more = _lesson(job, learner, targets)
+    loop = _loop(job, learner, lesson, targets)
+    fitted = loop.run()
+    best = fitted.tensors
+    with torch.no_grad():
+        for name, tensor in learner.encoder.named().items():
+            tensor.copy_(best[name])
+        if learner.encoder.mix is not None:
+            learner.encoder.mix.copy_(best["pooling.mix"])
+    vectors = {part: learner.encoder.encode(rows) for part, rows in tokens.items()}
+    head = loop.anchors(best) if recipe.has_head else None
+    model = finish_model(learner.encoder, recipe, targets, vectors, job.train.id, head)
+    return TrainedEncoder(model, fitted, (*notes, *more, model.said))
+
+
+def _lesson(job: AlignJob, learner: EncoderLearner, targets: Targets) -> tuple[AlignLesson, list[str]]:
+    """What is remembered and who looks for groups; the bank is filled where the objective reads it from the start."""
+    recipe, backbone = job.recipe, learner.encoder.backbone
+    device, width, labels = backbone.device, backbone.width, targets.values["train"]
+    aim, scheme, notes = recipe.objective.loss, recipe.pairing.pairs, []
+    reads_bank = aim == "centroid_ce" or (aim in ALIGNED and scheme == "bank")
+    bank = memory = group = adversary = None
+    if reads_bank or recipe.answers.decision != "head":
+        bank = Bank.empty(len(labels), width, device)
+    if reads_bank and bank is not None:
+        bank.write(torch.arange(len(labels), device=device), evaluate(learner, "train"), 0)
+    if aim in ALIGNED and scheme in ("memory", "mixed", "datapoint"):
+        memory = ClassMemory.empty(len(targets.names), width, device)
+    if recipe.grouping.invariance != "none":
+        numbers, notes = group_numbers(job.train.group, labels, job.train.source)
+        group = torch.from_numpy(numbers).to(device)
+        if recipe.grouping.invariance == "reversal":
+            adversary = Adversary.start(int(numbers.max()) + 1, width, device)
+            learner.others["adversary"] = adversary.named
+    y = torch.from_numpy(labels).to(device)
+    return AlignLesson(learner, recipe, y, len(targets.names), bank, memory, group, adversary), notes
+
+
+def _loop(job: AlignJob, learner: EncoderLearner, lesson: AlignLesson, targets: Targets) -> Loop:
+    recipe, backbone = job.recipe, learner.encoder.backbone
+    seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
+    problem = Problem(_objective(lesson), seen, lesson.classes, job.score)
+    task = Task(learner, problem, recipe.as_training, lesson)
+    held = {} if lesson.bank is None else dict(lesson.bank.named)
+    held |= {} if lesson.memory is None else lesson.memory.named
+    if recipe.has_head:
+        generator = torch.Generator().manual_seed(recipe.loop.seed)
+        weight = torch.randn(lesson.classes, backbone.width, generator=generator) / backbone.width**0.5
+        held |= {
+            "weight": weight.to(backbone.device),
+            "bias": torch.zeros(lesson.classes, device=backbone.device),
+        }
+    folder = job.folder
+    trajectory, checkpoint = (None, None) if folder is None else (folder / TRAJECTORY, folder / CHECKPOINT)
+    recorder = Recorder(trajectory, len(job.train), len(job.validation), recipe.loop.seed)
+    content = [
+        [list(texts.text), [] if texts.label is None else list(map(str, texts.label))]
+        for texts in (job.train, job.validation)
+    ]
+    identity = recipes.digest(recipe, backbone.source.weights, *content)
+    return Loop(task, held, RunWatcher(task, recorder, job.report), path=checkpoint, identity=identity)
+
+
+def _objective(lesson: AlignLesson) -> Objective:
+    """How validation rows are decided within training: by the head, or by the bank as it stands."""
+    decision, temperature = lesson.recipe.answers.decision, lesson.recipe.objective.temperature
+    if decision == "head" or lesson.bank is None:
+        return OBJECTIVES["linear"]
+    bank = lesson.bank
+
+    def scores(z: Tensor, _anchors: Anchors, _recipe: LossRecipe) -> Tensor:
+        stored = bank.crowd(lesson.y)
+        if decision == "mean":
+            labels = torch.zeros(len(z), dtype=torch.int64, device=z.device)
+            return class_cosines(z, labels, None, stored, lesson.classes) / temperature
+        return neighbour_scores(z, stored, lesson.classes, temperature)
+
+    def loss(z: Tensor, y: Tensor, anchors: Anchors, recipe: LossRecipe) -> LossValue:
+        value = functional.cross_entropy(scores(z, anchors, recipe), y)
+        return LossValue(value, {decision: value.detach()})
+
+    return Objective(lesson.recipe.objective.loss, "bank", "classify", loss, scores)
+
+
+def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float) -> Tensor:
+    """Log shares of the votes of the nearest stored rows, (rows, classes); a vote counts exp(cos / temperature).
+
+    >>> stored = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1).argmax().item()
+    0
+    """
+    near, place = (unit(z) @ stored.vectors.T).topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters)
+    votes = (near / temperature).softmax(dim=1)
+    shares = torch.zeros(len(z), classes, device=z.device).scatter_add_(1, stored.y[place], votes)
+    return ((1 - FLOOR) * shares + FLOOR / classes).log()
+

@@ -1,0 +1,222 @@
+"""A trained encoder in use: vectors, labels, probabilities and neighbours of new texts; and its files.
+
+The folder holds
+
+    encoder/                            weights, config and tokenizer, as transformers and sentence-transformers read them
+    index.safetensors                   vectors, class numbers and ids of the training rows; no texts
+    model.safetensors, model.json       head and shares of the layers where there are any; recipe, classes, vote
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, ModelError, StoreError
+from separatrix.geometry.calibrate import fit_temperature, probabilities
+from separatrix.geometry.neighbours import Neighbours
+from separatrix.learn import card
+from separatrix.learn.encoder import Encoder, start_encoder
+from separatrix.learn.index import KS, VOTES, Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.losses import Anchors
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, describe, read_notes
+from separatrix.learn.targets import Targets
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.recipe.align import AlignRecipe
+from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.texts import Classes
+
+ENCODER, INDEX = "encoder", "index.safetensors"
+SHOWN = 5  # neighbours named beside an answer
+
+
+@dataclass(frozen=True, eq=False)
+class AlignModel:
+    """A trained encoder with an index of its training rows. Made by `train_encoder` or `load_align`."""
+
+    encoder: Encoder
+    recipe: AlignRecipe
+    labels: Classes
+    index: Index
+    vote: Vote
+    base: dict[str, Any]  # identity of the model that training began with
+    temperature: float = 1.0
+    head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
+    said: str = ""
+
+    @property
+    def backbone(self) -> Backbone:
+        """The transformer."""
+        return self.encoder.backbone
+
+    @property
+    def classes(self) -> Classes:
+        """The classes."""
+        return self.labels
+
+    @property
+    def decision(self) -> str:
+        """Who decides: "knn", "mean" or "head"."""
+        return self.recipe.answers.decision
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:
+        """Vectors of texts, (rows, width) float32."""
+        return self.encoder.encode(self.backbone.tokenize(texts), progress)
+
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+        """Labels, probabilities, distances to the class means and nearest training rows of texts."""
+        tokens = self.backbone.tokenize(texts)
+        vectors = self.encoder.encode(tokens, progress)
+        found = self.neighbours(vectors) if len(vectors) else None
+        scores = self.scores(vectors, found)
+        near = None if found is None else self.index.ids[found.index[:, :SHOWN]]
+        chance = probabilities(scores, self.temperature) if len(vectors) else scores
+        labels = self.labels.decode(scores.argmax(axis=1))
+        return Answer(labels, scores, chance, 1 - self.class_cosines(vectors), vectors, tokens.cut, near)
+
+    def neighbours(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
+        """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""
+        return self.index.nearest(vectors, min(max(self.vote.k, SHOWN), len(self.index)) if k is None else k)
+
+    def scores(self, vectors: np.ndarray, found: Neighbours | None = None) -> np.ndarray:
+        """Scores of vectors (rows, width), one column a class; their argmax decides."""
+        if not len(vectors):
+            return np.empty((0, len(self.labels)))
+        if self.decision == "head":
+            assert self.head is not None
+            return vectors @ self.head[0].T + self.head[1]
+        if self.decision == "mean":
+            return self.class_cosines(vectors) / self.recipe.objective.temperature
+        found = self.neighbours(vectors) if found is None else found
+        return smooth(shares(found, self.index.labels, len(self.labels), self.vote), self.vote.k)
+
+    def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
+        """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""
+        sums = np.zeros((len(self.labels), self.index.vectors.shape[1]))
+        np.add.at(sums, self.index.labels, self.index.vectors.astype(np.float64))
+        return _unit(vectors) @ _unit(sums).T
+
+    def add(self, texts: Sequence[str], labels: Sequence[Any], ids: Sequence[Any] | None = None) -> AlignModel:
+        """The same encoder with more labelled rows in its index; nothing is trained.
+
+        Raises:
+            DataError: a label that is no class of the model, or a head that decides (it does not read the index).
+        """
+        if self.decision == "head":
+            raise DataError("the head decides, so new rows would change nothing", hint="train with --decision knn")
+        numbers = self.labels.encode(np.asarray(labels, dtype=object), source="new rows")
+        own = np.arange(len(texts)) + int(self.index.ids.max(initial=-1)) + 1 if ids is None else np.asarray(ids)
+        return replace(self, index=self.index.add(self.encode(texts), numbers, own))
+
+    def save(self, folder: Path) -> None:
+        """Write the folder, file by file, each whole; model.json last."""
+        card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.labels.names)
+        index = {"vectors": self.index.vectors, "labels": self.index.labels, "ids": self.index.ids}
+        write_tensors(folder / INDEX, index)
+        tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
+        if self.encoder.mix is not None:
+            tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
+        write_tensors(folder / TENSORS, tensors)
+        notes = {
+            "format": FORMAT,
+            "kind": "align",
+            "recipe": recipes.to_dict(self.recipe),
+            "classes": self.labels.to_dict(),
+            "vote": {"k": self.vote.k, "weights": self.vote.weights},
+            "temperature": self.temperature,
+            "base_model": self.base,
+            "encoder": {"weights": card.weights_of(folder / ENCODER)},
+        }
+        write_json(folder / NOTES, notes)
+
+
+def finish_model(
+    encoder: Encoder,
+    recipe: AlignRecipe,
+    targets: Targets,
+    vectors: dict[str, np.ndarray],
+    ids: np.ndarray,
+    head: Anchors | None,
+) -> AlignModel:
+    """The model of a finished training; k, weights and temperature are chosen on validation.
+
+    Args:
+        encoder: with its best weights.
+        recipe: of the training.
+        targets: of "train" and "validation".
+        vectors: of "train" and "validation", (rows, width) each.
+        ids: of the training rows.
+        head: the linear head, where one was trained.
+    """
+    assert targets.classes is not None
+    answers, gold = recipe.answers, targets.values["validation"]
+    index = Index.of(vectors["train"], targets.values["train"], ids, approximate=answers.approximate)
+    if answers.k is not None and answers.k > len(index):
+        raise DataError("--k is larger than the index", got=answers.k, expected=f"at most {len(index)}, its rows")
+    ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
+    votes = [Vote(k, weights) for k in ks for weights in ([answers.weights] if answers.weights else VOTES)]
+    found = index.nearest(vectors["validation"], ks[-1])
+    vote = choose_vote(found, index.labels, gold, len(targets.classes), votes)
+    said = _decider(answers.decision, vote, len(votes) > 1)
+    if answers.approximate:
+        said += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"
+    linear = None
+    if head is not None and head.weight is not None and head.bias is not None:
+        linear = (head.weight.detach().cpu().numpy(), head.bias.detach().cpu().numpy())
+    base = describe(encoder.backbone)
+    model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, said=said)
+    return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
+
+
+def load_align(folder: Path, *, model: str | None = None, device: str = "auto") -> AlignModel:
+    """Load a saved encoder with its index.
+
+    Args:
+        folder: where it was saved.
+        model: another place of the trained encoder itself (default: `encoder` in the folder).
+        device: where to compute.
+
+    Raises:
+        StoreError: no such files, damaged, or written by a newer version.
+        ModelError: the encoder found has other weights than the one that was saved.
+    """
+    notes = read_notes(folder, "align")
+    check_has(notes, ("recipe", "vote", "temperature", "encoder"), folder / NOTES)
+    recipe = recipes.from_dict(AlignRecipe, notes["recipe"])
+    place = str(folder / ENCODER) if model is None else model
+    backbone = load_backbone(replace(recipe.backbone, model=place, revision=None, device=device))
+    if backbone.source.weights != notes["encoder"]["weights"]:
+        raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
+    arrays, _ = read_tensors(folder / INDEX)
+    check_has(arrays, ("vectors", "labels", "ids"), folder / INDEX)
+    own, _ = read_tensors(folder / TENSORS)
+    encoder = start_encoder(backbone, recipe.encoder)
+    if encoder.mix is not None:
+        check_has(own, ("mix",), folder / TENSORS)
+        encoder = replace(encoder, mix=torch.from_numpy(own["mix"].copy()).to(backbone.device))
+    backbone.model.requires_grad_(False)
+    head = (own["weight"], own["bias"]) if "weight" in own else None
+    index = Index(arrays["vectors"], arrays["labels"], arrays["ids"], recipe.answers.approximate)
+    if not len(index.vectors) == len(index.labels) == len(index.ids):
+        raise StoreError(f"{folder / INDEX} is damaged", hint="train again with --overwrite")
+    classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
+    return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)
+
+
+def _decider(decision: str, vote: Vote, chosen: bool) -> str:
+    if decision == "head":
+        return "the linear head decides"
+    if decision == "mean":
+        return "the nearest class mean decides"
+    return f"{vote.k} neighbours vote ({vote.weights})" + (", chosen on validation" if chosen else "")
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)

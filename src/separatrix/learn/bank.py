@@ -1,0 +1,113 @@
+"""What is remembered of rows between steps: the last vector of every training row, or of one row of each class.
+
+The tensors are changed in place and belong to the loop's state, so a checkpoint holds them and a resumed training
+goes on with the same memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import DataError
+from separatrix.learn.losses.aligned import unit
+from separatrix.learn.pairs import Crowd
+
+NEVER = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """The last vector of every training row, of length 1, and the step at which it was written."""
+
+    vectors: Tensor  # (rows, width) float32
+    written: Tensor  # (rows,) int64; -1: never
+
+    @classmethod
+    def empty(cls, rows: int, width: int, device: torch.device) -> Bank:
+        """A bank in which nothing is written yet."""
+        written = torch.full((rows,), NEVER, dtype=torch.int64, device=device)
+        return cls(torch.zeros(rows, width, device=device), written)
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """The tensors by the names that they have in a checkpoint."""
+        return {"bank": self.vectors, "bank_written": self.written}
+
+    def write(self, rows: Tensor, z: Tensor, step: int) -> None:
+        """Replace the vectors of these rows by z (rows, width)."""
+        self.vectors[rows] = unit(z.detach())
+        self.written[rows] = step
+
+    def staleness(self, rows: Tensor, z: Tensor) -> Tensor:
+        """1 - cosine of what is stored of these rows with what they are now, as a mean over those ever written."""
+        known = self.written[rows] != NEVER
+        gap = 1 - (self.vectors[rows] * unit(z.detach())).sum(dim=1)  # (rows,)
+        return (gap * known).sum() / known.sum().clamp(min=1)
+
+    def crowd(self, y: Tensor, group: Tensor | None = None) -> Crowd:
+        """All rows written so far."""
+        rows = torch.nonzero(self.written != NEVER)[:, 0]
+        whole = len(rows) == len(y)
+        vectors = self.vectors if whole else self.vectors[rows]
+        return Crowd(vectors, y[rows], rows, None if group is None else group[rows])
+
+
+def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: Crowd, classes: int) -> Tensor:
+    """Cosines of z with the mean direction of each class over a bank, (rows, classes).
+
+    Training rows are left out of their own class's mean; a class of one row then has no direction and cosine 0.
+
+    Args:
+        z: outputs (rows, width).
+        y: their classes (rows,); used with `rows` only.
+        rows: their places in the bank, or None for rows that are not in it.
+        bank: all rows of the bank, in order.
+        classes: number of classes.
+
+    >>> bank = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    >>> class_cosines(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), None, bank, 2)
+    tensor([[1., 0.]])
+    """
+    sums = torch.zeros(classes, bank.vectors.shape[1], device=z.device).index_add_(0, bank.y, bank.vectors)
+    near = unit(z)
+    found = near @ unit(sums).T
+    if rows is None:
+        return found
+    if len(bank) != int(bank.rows[-1]) + 1:
+        raise DataError("class means need a bank in which every row is written")
+    others = unit(sums[y] - bank.vectors[rows])  # (rows, width)
+    return found.scatter(1, y[:, None], (near * others).sum(dim=1, keepdim=True))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMemory:
+    """The last row of each class that training has seen, and its vector at that time (seed 004)."""
+
+    vectors: Tensor  # (classes, width) float32
+    rows: Tensor  # (classes,) int64 places in the training part; -1: none yet
+
+    @classmethod
+    def empty(cls, classes: int, width: int, device: torch.device) -> ClassMemory:
+        """A memory that has seen nothing."""
+        rows = torch.full((classes,), NEVER, dtype=torch.int64, device=device)
+        return cls(torch.zeros(classes, width, device=device), rows)
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """The tensors by the names that they have in a checkpoint."""
+        return {"memory": self.vectors, "memory_rows": self.rows}
+
+    def write(self, batch: Crowd) -> None:
+        """Keep the last row of each class of the batch."""
+        for place, label in enumerate(batch.y.tolist()):
+            self.rows[label] = batch.rows[place]
+            self.vectors[label] = batch.vectors[place].detach()
+
+    def crowd(self, group: Tensor | None = None) -> Crowd:
+        """The stored rows with their stale vectors; `group` (training rows,) are the groups of all rows."""
+        y = torch.nonzero(self.rows != NEVER)[:, 0]
+        rows = self.rows[y]
+        return Crowd(self.vectors[y], y, rows, None if group is None else group[rows])

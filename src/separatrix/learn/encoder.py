@@ -1,0 +1,151 @@
+"""A transformer whose weights are trained, as the loop sees it: named tensors, and outputs of rows with gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from separatrix.errors import ModelError, OptionError
+from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.cache import pad_tokens, token_batches
+from separatrix.models.pool import POOLS, mean
+from separatrix.recipe.align import EncoderRecipe
+
+# Padded tokens of one forward over new texts.
+ENCODE_TOKENS = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """A transformer with a pooling. Made by `start_encoder`, which says what of it is trained."""
+
+    backbone: Backbone
+    recipe: EncoderRecipe
+    mix: Tensor | None = None  # (layers,): logits of the layers' shares, for `weighted`
+
+    def named(self) -> dict[str, Tensor]:
+        """The transformer's tensors that are trained, by name."""
+        found = self.backbone.body.named_parameters()
+        return {f"encoder.{name}": tensor for name, tensor in found if tensor.requires_grad}
+
+    def forward(self, ids: Sequence[tuple[int, ...]], seed: Sequence[int] | None = None) -> Tensor:
+        """Vectors (rows, width) float32 of token ids; a seed switches dropout on, and says which."""
+        table, mask = pad_tokens(list(ids), self.backbone)
+        positions = torch.arange(table.shape[1], device=table.device).expand_as(table)
+        with self._precision(), _dropping(self.backbone.body, self.recipe.dropout, seed):
+            states = self.backbone.run(ids=table, positions=positions, mask=mask)
+        return self.pooled(states, mask).float()
+
+    def pooled(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
+        """One vector a row from the states of all layers, (rows, width)."""
+        if self.mix is None:
+            return POOLS[self.recipe.pool](states, mask)
+        layers = torch.stack([mean([state], mask) for state in states[1:]])  # (layers, rows, width)
+        return (self.mix.softmax(dim=0)[:, None, None] * layers).sum(dim=0)
+
+    @torch.no_grad()
+    def encode(self, tokens: Tokens, progress: Any = None) -> np.ndarray:
+        """Vectors (rows, width) of tokenized texts, in batches of similar length."""
+        values = np.empty((len(tokens), self.backbone.width), np.float32)
+        lengths = np.array([len(ids) for ids in tokens.ids], dtype=np.int64)
+        for rows in token_batches(lengths, ENCODE_TOKENS) if len(lengths) else ():
+            values[rows] = self.forward([tokens.ids[row] for row in rows]).cpu().numpy()
+            if progress is not None:
+                progress(len(rows))
+        return values
+
+    def _precision(self) -> Any:
+        wanted, device = self.recipe.precision, self.backbone.device.type
+        if wanted == "float32" or (wanted == "auto" and device != "cuda"):
+            return nullcontext()
+        return torch.autocast(device, torch.bfloat16)
+
+
+def start_encoder(backbone: Backbone, recipe: EncoderRecipe) -> Encoder:
+    """An encoder ready to be trained: everything but the pooler and what the recipe freezes.
+
+    Raises:
+        OptionError: more frozen layers than there are, or `mean`-like pooling of an unknown kind.
+        ModelError: layers to freeze were asked for, but the model's layers are not a list.
+    """
+    layers = _layers(backbone.body)
+    count = len(layers[1]) if layers else int(backbone.model.config.num_hidden_layers)
+    if recipe.frozen_layers > count:
+        raise OptionError("--frozen-layers is out of range", got=recipe.frozen_layers, expected=f"0 to {count}")
+    if recipe.frozen_layers and layers is None:
+        raise ModelError(f"the layers of {backbone.source.name!r} were not found", hint="leave --frozen-layers away")
+    frozen = [f"{layers[0]}.{number}." for number in range(recipe.frozen_layers)] if layers else []
+    for name, tensor in backbone.body.named_parameters():
+        fixed = name.startswith(tuple(frozen)) or "pooler" in name
+        fixed |= recipe.freeze_embeddings and _is_embedding(name, layers)
+        tensor.requires_grad_(not fixed)
+    mix = torch.zeros(count, device=backbone.device) if recipe.pool == "weighted" else None
+    return Encoder(backbone, recipe, mix)
+
+
+def _layers(body: nn.Module) -> tuple[str, nn.ModuleList] | None:
+    """Name and list of the transformer's layers: the longest list of modules in it."""
+    lists = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=lambda pair: len(pair[1]), default=None)
+
+
+def _is_embedding(name: str, layers: tuple[str, nn.ModuleList] | None) -> bool:
+    """Tables of tokens and positions, and the norm on top of them, in all families."""
+    inside = layers is not None and name.startswith(layers[0] + ".")
+    return not inside and any(part in name for part in ("embed", "wte", "wpe"))
+
+
+@contextmanager
+def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iterator[None]:
+    """Dropout of this share inside the block, drawn by the seed; nothing without a seed."""
+    if seed is None or not share:
+        yield
+        return
+    for module in body.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+    state = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
+    devices = [body.device] if body.device.type == "cuda" else []  # type: ignore[union-attr]
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(state)
+        body.train()
+        try:
+            yield
+        finally:
+            body.eval()
+
+
+@dataclass
+class EncoderLearner:
+    """An encoder over tokenized parts, as the loop sees it."""
+
+    encoder: Encoder
+    tokens: Mapping[str, Tokens]
+    seed: int
+    others: dict[str, dict[str, Tensor]] = field(default_factory=dict)  # further groups: an adversary's head
+
+    def __post_init__(self) -> None:
+        self._lengths = {part: np.array([len(ids) for ids in tokens.ids]) for part, tokens in self.tokens.items()}
+
+    def groups(self) -> dict[str, dict[str, Tensor]]:
+        """The encoder, the shares of its layers where they are learnt, and what else was given."""
+        mix = {} if self.encoder.mix is None else {"pooling": {"pooling.mix": self.encoder.mix}}
+        return {"encoder": self.encoder.named()} | mix | self.others
+
+    def outputs(self, part: str, rows: np.ndarray, step: int | None = None, chunk: int = 0) -> Tensor:
+        """Vectors of these rows, (rows, width) float32."""
+        ids = self.tokens[part].ids
+        seed = None if step is None else (self.seed, step, chunk)
+        return self.encoder.forward([ids[row] for row in rows], seed)
+
+    def lengths(self, part: str) -> np.ndarray:
+        """Tokens of each text of a part."""
+        return self._lengths[part]
+
+

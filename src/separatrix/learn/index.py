@@ -1,0 +1,150 @@
+"""The training rows that decide by their nearness: unit vectors, class numbers, ids; exact, or approximate with faiss.
+
+The metric is the cosine, the one that the encoder was trained with. The index holds no texts: an id says which row of
+the user's own data a neighbour is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import DataError, MissingExtra, ShapeError
+from separatrix.geometry.neighbours import Neighbours, neighbours
+from separatrix.points import Points
+
+KS = (1, 3, 5, 10, 20, 50)
+VOTES = ("uniform", "distance")
+LINKS = 32  # of a row in faiss's graph
+ATOM = 1e-6  # a distance below this counts as this in 1 / distance
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How many neighbours vote, and whether near ones count more."""
+
+    k: int
+    weights: str  # "uniform" or "distance"
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Stored rows. `add` gives a larger one; nothing is trained for it."""
+
+    vectors: np.ndarray  # (rows, width) float32, of length 1
+    labels: np.ndarray  # (rows,) class numbers
+    ids: np.ndarray  # (rows,) which row of the user's data
+    approximate: bool = False
+
+    @classmethod
+    def of(cls, vectors: np.ndarray, labels: np.ndarray, ids: np.ndarray, *, approximate: bool = False) -> Index:
+        """An index of vectors of any length.
+
+        >>> Index.of(np.array([[3.0, 4.0]]), np.array([0]), np.array([7])).vectors.tolist()
+        [[0.6000000238418579, 0.800000011920929]]
+        """
+        if not len(vectors) == len(labels) == len(ids):
+            got = f"{len(vectors)} vectors, {len(labels)} labels, {len(ids)} ids"
+            raise ShapeError("the rows of an index do not fit together", got=got, expected="as many of each")
+        length = np.linalg.norm(vectors, axis=1, keepdims=True)
+        one = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
+        return cls(one, np.asarray(labels, dtype=np.int64), np.asarray(ids), approximate)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def add(self, vectors: np.ndarray, labels: np.ndarray, ids: np.ndarray) -> Index:
+        """These rows and more."""
+        if vectors.shape[1:] != self.vectors.shape[1:]:
+            got, expected = vectors.shape, f"(rows, {self.vectors.shape[1]})"
+            raise ShapeError("vectors do not fit the index", got=got, expected=expected)
+        new = Index.of(vectors, labels, ids)
+        return replace(
+            self,
+            vectors=np.concatenate([self.vectors, new.vectors]),
+            labels=np.concatenate([self.labels, new.labels]),
+            ids=np.concatenate([self.ids, new.ids]),
+        )
+
+    def points(self, names: tuple[str, ...]) -> Points:
+        """The stored rows as points: vectors, ids and labels."""
+        return Points.of(self.vectors, {"id": self.ids, "label": np.array(names, dtype=object)[self.labels]})
+
+    def nearest(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Neighbours:
+        """The k nearest stored rows of each query (queries, width); distances are 1 - cosine.
+
+        Raises:
+            DataError: k is larger than the index.
+        """
+        if k > len(self):
+            raise DataError("--k is larger than the index", got=k, expected=f"at most {len(self)}, its rows")
+        if exact or not self.approximate:
+            return neighbours(queries, self.vectors, k, metric="cosine")
+        length = np.linalg.norm(queries, axis=1, keepdims=True)
+        near, place = self._graph.search((queries / np.where(length > 0, length, 1)).astype(np.float32), k)
+        if (place < 0).any():  # the graph led nowhere for some
+            return neighbours(queries, self.vectors, k, metric="cosine")
+        return Neighbours(place.astype(np.int64), (1 - near).astype(np.float32))
+
+    def recall(self, queries: np.ndarray, k: int) -> float:
+        """Share of the true k nearest rows that the approximate search finds."""
+        found, true = self.nearest(queries, k).index, self.nearest(queries, k, exact=True).index
+        hits = (found[:, :, None] == true[:, None, :]).any(axis=2)  # (queries, k)
+        return float(hits.mean())
+
+    @cached_property
+    def _graph(self) -> Any:
+        try:
+            import faiss
+        except ImportError as error:
+            what = "an approximate index needs faiss, which is not installed"
+            raise MissingExtra(what, hint='type: pip install "separatrix[index]"') from error
+        graph = faiss.IndexHNSWFlat(self.vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+        graph.hnsw.efConstruction, graph.hnsw.efSearch = 200, 128
+        graph.add(np.ascontiguousarray(self.vectors))
+        return graph
+
+
+def shares(found: Neighbours, labels: np.ndarray, classes: int, vote: Vote) -> np.ndarray:
+    """Vote shares of the first `vote.k` neighbours, (queries, classes); a near vote counts 1 / (1 - cosine).
+
+    >>> found = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
+    >>> shares(found, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
+    [[0.25, 0.75]]
+    """
+    place, far = found.index[:, : vote.k], found.distance[:, : vote.k].astype(np.float64)
+    weight = np.ones_like(far) if vote.weights == "uniform" else 1 / np.maximum(far, ATOM)
+    votes = np.zeros((len(place), classes))
+    np.add.at(votes, (np.arange(len(place))[:, None], labels[place]), weight)
+    return votes / votes.sum(axis=1, keepdims=True)
+
+
+def smooth(votes: np.ndarray, k: int) -> np.ndarray:
+    """Logarithms of vote shares to which one vote, spread over all classes, was added; the order stays.
+
+    >>> np.exp(smooth(np.array([[1.0, 0.0]]), 1)).tolist()
+    [[0.75, 0.25]]
+    """
+    return np.log((k * votes + 1 / votes.shape[1]) / (k + 1))
+
+
+def choose_vote(found: Neighbours, labels: np.ndarray, gold: np.ndarray, classes: int, options: list[Vote]) -> Vote:
+    """The vote with the most right answers on validation rows; of equals, the one whose shares fit the labels better.
+
+    Args:
+        found: neighbours of the validation rows, as many as the largest k.
+        labels: class numbers of the stored rows.
+        gold: class numbers of the validation rows.
+        classes: number of classes.
+        options: what to choose from.
+    """
+
+    def worth(vote: Vote) -> tuple[float, float]:
+        votes = shares(found, labels, classes, vote)
+        logs = smooth(votes, vote.k)[np.arange(len(gold)), gold]
+        return float((votes.argmax(axis=1) == gold).mean()), float(logs.mean())
+
+    return max(options, key=worth)

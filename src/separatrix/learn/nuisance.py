@@ -1,0 +1,144 @@
+"""What is done so that vectors do not tell the group of a row: a publisher, an author, a scanner.
+
+Seed 004 trains a second head on publishers with flipped labels: rows of one publisher are asked for a right angle. Its
+inverse asks rows of different publishers for cosine 1. Gradient reversal (Ganin et al., 2016) trains a linear head to
+find the group and turns its gradient round on the way into the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from separatrix.errors import DataError
+from separatrix.learn.losses.aligned import Pairs, cosine_mse
+from separatrix.learn.pairs import Crowd, everyone
+
+ADVERSARY = ("group_weight", "group_bias")
+
+
+def flipped(batch: Crowd) -> Tensor:
+    """Mean over pairs of one group of cos^2: they are asked for a right angle (seed 004, flipped labels).
+
+    >>> flipped(Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 0])))
+    tensor(0.)
+    """
+    pairs = _by_group(batch)
+    return _square(batch, Pairs(torch.zeros_like(pairs.positive), pairs.positive))
+
+
+def inverse(batch: Crowd) -> Tensor:
+    """Mean over pairs of different groups of (1 - cos)^2: they are pulled together (seed 004, inverse model).
+
+    >>> inverse(Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 1])))
+    tensor(1.)
+    """
+    pairs = _by_group(batch)
+    return _square(batch, Pairs(pairs.negative, torch.zeros_like(pairs.positive)))
+
+
+# Terms that need no head of their own: batch with unit vectors and groups -> scalar.
+NUISANCES: dict[str, Callable[[Crowd], Tensor]] = {"flipped": flipped, "inverse": inverse}
+
+
+def _by_group(batch: Crowd) -> Pairs:
+    assert batch.group is not None
+    return everyone(Crowd(batch.vectors, batch.group, batch.rows), Crowd(batch.vectors, batch.group, batch.rows))
+
+
+def _square(batch: Crowd, pairs: Pairs) -> Tensor:
+    return cosine_mse(batch.vectors @ batch.vectors.T, pairs).total
+
+
+class _Reverse(torch.autograd.Function):
+    """The identity forward; backward the gradient times -strength."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, strength: float) -> Tensor:
+        ctx.strength = strength
+        return z.view_as(z)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return -ctx.strength * grads[0], None
+
+
+def reverse(z: Tensor, strength: float) -> Tensor:
+    """Pass z on, and turn its gradient round.
+
+    >>> z = torch.ones(1, requires_grad=True)
+    >>> reverse(z, 0.5).sum().backward()
+    >>> z.grad
+    tensor([-0.5000])
+    """
+    return _Reverse.apply(z, strength)
+
+
+def ramp(step: int, steps: int) -> float:
+    """Strength of the reversal over the training: from 0 to 1 (Ganin et al., 2016, section 5.2.2).
+
+    >>> ramp(0, 10), round(ramp(10, 10), 4)
+    (0.0, 0.9999)
+    """
+    return float(2 / (1 + np.exp(-10 * step / max(1, steps))) - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Adversary:
+    """A linear head that looks for the group in unit vectors."""
+
+    weight: Tensor  # (groups, width)
+    bias: Tensor  # (groups,)
+
+    @classmethod
+    def start(cls, groups: int, width: int, device: torch.device) -> Adversary:
+        """A head that knows nothing: its first gradients are its own alone."""
+        return cls(torch.zeros(groups, width, device=device), torch.zeros(groups, device=device))
+
+    @property
+    def named(self) -> dict[str, Tensor]:
+        """The tensors by name, for an optimiser group."""
+        return dict(zip(ADVERSARY, (self.weight, self.bias), strict=True))
+
+    def loss(self, batch: Crowd, strength: float) -> Tensor:
+        """Cross-entropy of the groups; the batch's vectors get its gradient turned round."""
+        assert batch.group is not None
+        scores = functional.linear(reverse(batch.vectors, strength), self.weight, self.bias)
+        return functional.cross_entropy(scores, batch.group)
+
+
+def group_numbers(group: np.ndarray | None, y: np.ndarray, source: str) -> tuple[np.ndarray, list[str]]:
+    """Groups as numbers (rows,), and what is worth saying of them.
+
+    Raises:
+        DataError: no groups, one group only, or a group column that says the same as the label.
+
+    >>> group_numbers(np.array(["x", "y", "x"]), np.array([0, 0, 1]), "q.csv")[0].tolist()
+    [0, 1, 0]
+    """
+    if group is None:
+        raise DataError(f"{source}: group invariance needs groups", hint="name their column with --group")
+    names, codes = np.unique(group.astype(str), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{source}: all rows are of one group", got=repr(names[0]), expected="two groups or more")
+    table = np.zeros((len(names), int(y.max()) + 1), dtype=np.int64)
+    np.add.at(table, (codes, y), 1)
+    one_class = (table > 0).sum(axis=1) == 1
+    if bool(one_class.all()) and bool(((table > 0).sum(axis=0) <= 1).all()):
+        raise DataError(
+            f"{source}: the groups are the classes: what is taken from one is taken from the other",
+            hint="name another column with --group",
+        )
+    notes = []
+    if bool(one_class.any()):
+        notes.append(
+            f"{source}: {int(one_class.sum())} of {len(names)} groups have rows of one class only, "
+            "so there group and class cannot be told apart"
+        )
+    return codes.astype(np.int64), notes

@@ -1,0 +1,147 @@
+"""Recipes of a trained encoder: what is trained of it, which pairs it sees, what is asked of them, who decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import check, option
+from separatrix.recipe.effect import Rule
+from separatrix.recipe.train import LoopRecipe, LossRecipe, ModelRecipe, TrainRecipe
+
+ALIGN_LOSSES = ("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
+PAIRS = ("batch", "memory", "mixed", "datapoint", "bank")
+DECISIONS = ("knn", "mean", "head")
+INVARIANCES = ("none", "flipped", "inverse", "reversal", "pairs")
+WEIGHTS = ("uniform", "distance")
+
+
+@dataclass(frozen=True)
+class EncoderRecipe:
+    """What is trained of the encoder, and how a text becomes one vector."""
+
+    pool: str = option("mean", "from hidden states to one vector", choices=("mean", "cls", "layer_mean", "weighted"))
+    frozen_layers: int = option(0, "layers from the bottom that stay as they are", low=0)
+    freeze_embeddings: bool = option(False, "leave the embeddings as they are")
+    dropout: float = option(0.0, "dropout in training steps; 0 trains without any", low=0, high=0.9)
+    chunk_rows: int = option(
+        256, "rows of one forward with gradient; larger batches go in chunks, with the same gradient", low=2
+    )
+    precision: str = option(
+        "auto", "number format of the forward; auto: bfloat16 on CUDA", choices=("auto", "float32", "bfloat16")
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class AimRecipe:
+    """What is asked of the vectors."""
+
+    loss: str = option("nca", "objective", choices=ALIGN_LOSSES)
+    temperature: float = option(0.07, "divides the cosines of nca, supcon and centroid_ce", low=1e-6)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PairRecipe:
+    """Whom each row of a batch is compared with (centroid_ce and linear compare with no row)."""
+
+    pairs: str = option(
+        "bank",
+        "others come from the batch; from one stored vector of each class (memory; mixed: where the batch has none); "
+        "from one stored row of each class, run again (datapoint); from the last vectors of all rows (bank)",
+        choices=PAIRS,
+    )
+    draw: str = option("all", "one random pair of each kind for a row, or all", choices=("one", "all"))
+    sampler: str = option(
+        "shuffled", "batches of all rows, or of as many rows of each class", choices=("shuffled", "balanced")
+    )
+    class_rows: int = option(4, "rows of each class in a balanced batch", low=2)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class DecisionRecipe:
+    """Who decides for new texts."""
+
+    decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
+    head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
+    k: int | None = option(None, "neighbours that vote (chosen on validation if absent)", low=1)
+    weights: str | None = option(None, "votes (chosen on validation if absent)", choices=WEIGHTS)
+    approximate: bool = option(False, "search neighbours with faiss and state its recall (extra `index`)")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class GroupRecipe:
+    """What is done so that vectors do not tell the group (a publisher, an author)."""
+
+    invariance: str = option(
+        "none",
+        "flipped: rows of one group to right angles; inverse: rows of other groups together; reversal: a group head "
+        "whose gradient is turned round; pairs: positives from other groups, negatives from the same",
+        choices=INVARIANCES,
+    )
+    group_weight: float = option(0.1, "weight of flipped, inverse and reversal beside the objective", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class AlignRecipe:
+    """A whole training of an encoder: model, encoder, aim, pairs, decision, groups, loop."""
+
+    backbone: ModelRecipe = ModelRecipe()
+    encoder: EncoderRecipe = EncoderRecipe()
+    objective: AimRecipe = AimRecipe()
+    pairing: PairRecipe = PairRecipe()
+    answers: DecisionRecipe = DecisionRecipe()
+    grouping: GroupRecipe = GroupRecipe()
+    loop: LoopRecipe = LoopRecipe(epochs=6, lr=2e-4, head_lr=2e-3, checkpoint_seconds=300.0)
+
+    def __post_init__(self) -> None:
+        if self.answers.decision == "head" and not self.has_head:
+            raise OptionError("--decision head needs a head", hint="add --head-weight 1, or --loss linear")
+        if self.backbone.dtype != "float32":
+            hint = "leave --dtype away; --precision bfloat16 runs the forward in 16 bits"
+            raise OptionError("an encoder is trained with float32 weights", got=self.backbone.dtype, hint=hint)
+
+    @property
+    def has_head(self) -> bool:
+        """Whether a linear head is trained."""
+        return self.objective.loss == "linear" or self.answers.head_weight > 0
+
+    @property
+    def as_training(self) -> TrainRecipe:
+        """What the loop reads: model and schedule (its objective is the head's, which alone has a plain loss)."""
+        return TrainRecipe(backbone=self.backbone, objective=LossRecipe(loss="linear"), loop=self.loop)
+
+
+_PAIRED = ("nca", "supcon", "cosine_mse")
+_NUISANCES = ("flipped", "inverse", "reversal")
+# Options that change nothing beside others, as `recipe.effect.RULES`.
+ALIGN_RULES = (
+    Rule(("pairs", "draw"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
+    Rule(
+        ("temperature",),
+        lambda r: r.objective.loss not in ("linear", "cosine_mse") or r.answers.decision != "head",
+        "an objective with cosines, or another --decision than head",
+    ),
+    Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
+    Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == "weighted", "a head, or --pool weighted"),
+    Rule(("class_rows",), lambda r: r.pairing.sampler == "balanced", "--sampler balanced"),
+    Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),
+    Rule(("group_weight",), lambda r: r.grouping.invariance in _NUISANCES, f"--invariance {'|'.join(_NUISANCES)}"),
+    Rule(("layer_lr", "centroid_lr"), lambda _: False, "--method prompt"),
+)
+# `--method finetune`: a linear head, nothing else.
+FINETUNE = AlignRecipe(objective=AimRecipe(loss="linear"), answers=DecisionRecipe(decision="head"))

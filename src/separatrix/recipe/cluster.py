@@ -1,0 +1,96 @@
+"""Recipes of clustering, of association tests, and of the search for suspect labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import check, flag, option
+
+METHODS = ("kmeans", "dbscan", "hdbscan")
+CRITERIA = ("silhouette", "distortion", "inertia", "stability")
+ENGINES = ("auto", "scikit-learn", "fast_hdbscan")
+PREPARE = ("none", "standardise", "whiten")
+K_GRID = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
+# Options that only some methods have; any other method refuses them.
+_ONLY = {
+    "k": ("kmeans",),
+    "minibatch": ("kmeans",),
+    "k_grid": ("kmeans",),
+    "criterion": ("kmeans",),
+    "starts": ("kmeans",),
+    "eps": ("dbscan",),
+    "cell_seconds": ("dbscan",),
+    "min_samples": ("dbscan", "hdbscan"),
+    "min_cluster_size": ("hdbscan",),
+    "engine": ("hdbscan",),
+}
+
+
+@dataclass(frozen=True)
+class ClusterRecipe:
+    """How rows are put into clusters."""
+
+    method: str = option("kmeans", "method", choices=METHODS)
+    k: int | None = option(None, "number of clusters (kmeans)", low=1)
+    eps: float | None = option(None, "radius within which rows are neighbours (dbscan)", low=1e-12)
+    min_samples: int = option(10, "rows within eps, itself counted, that make a row a core (dbscan, hdbscan)", low=1)
+    min_cluster_size: int = option(20, "smallest cluster (hdbscan)", low=2)
+    choose: bool = option(False, "choose k, eps or min_cluster_size by a stated criterion and keep its table")
+    criterion: str = option("silhouette", "what chooses k (kmeans)", choices=CRITERIA)
+    k_grid: tuple[int, ...] = option(K_GRID, "numbers of clusters that are tried with --choose (kmeans)")
+    prepare: str = option("none", "what is done to the columns first", choices=PREPARE)
+    starts: int = option(10, "starts of kmeans; the best is kept", low=1, high=1000)
+    minibatch: bool = option(False, "learn kmeans from small batches (faster, coarser; every row is still used)")
+    engine: str = option("auto", "who computes hdbscan", choices=ENGINES)
+    sample_rows: int = option(3000, "most rows behind the choice of k or min_cluster_size, drawn with the seed", low=10)
+    cell_seconds: float = option(60.0, "time limit of each cell of the grid (dbscan)", low=0)
+    label: str | None = option(
+        None, "column of the classes that the clusters are compared with (default: `label`, if any)"
+    )
+    block: str | None = option(None, "which block of the points, where there are several")
+    permutations: int = option(999, "shuffles of the labels for the null of the class assignment", low=19)
+    seed: int = option(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name, methods in _ONLY.items():
+            if self.method not in methods and getattr(self, name) != getattr(type(self), name):
+                hint = f"leave it away, or use --method {methods[0]}"
+                raise OptionError(f"{flag(name)} has no effect with --method {self.method}", hint=hint)
+        wanted = self.k is not None or self.eps is not None
+        if self.choose and wanted:
+            raise OptionError("--choose and a fixed --k or --eps contradict each other", hint="leave one of them away")
+        if not self.k_grid or any(isinstance(k, bool) or not isinstance(k, int) or k < 2 for k in self.k_grid):
+            raise OptionError("--k-grid is out of range", got=self.k_grid, expected="whole numbers, 2 or more")
+
+
+@dataclass(frozen=True)
+class AssociateRecipe:
+    """How clusters are compared with columns."""
+
+    permutations: int = option(999, "shuffles of the null", low=19, high=1_000_000)
+    within: str | None = option(None, "column whose groups keep their rows: shuffled only inside each of them")
+    bins: int = option(4, "quantile bins of a numeric column with many values", low=2, high=100)
+    levels: int = option(50, "most values up to which a numeric column is taken as categories", low=2)
+    noise: str = option("keep", "rows in no cluster: a group of their own, or left out", choices=("keep", "drop"))
+    seed: int = option(0, "seed of the shuffles", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class SuspectsRecipe:
+    """How labels are doubted."""
+
+    label: str = option("label", "column of the labels")
+    block: str | None = option(None, "which block of the points, where there are several")
+    folds: int = option(5, "parts of the cross-validation", low=3, high=50)
+    k: int = option(10, "neighbours that vote", low=1)
+    near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
+    run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
+    seed: int = option(0, "seed of the folds", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,176 @@
+"""Recipes of the head atlas: what is read, what is kept of a map, how rows are clustered, what the page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import check, option
+from separatrix.recipe.train import ModelRecipe
+
+STEPS = ("extract", "features", "cluster", "atlas")
+FEATURE_NAMES = ("descriptors", "grid", "singular", "resnet", "twins")
+METHODS = ("kmeans", "dbscan", "hdbscan")
+LOSSES = ("auto", "language", "match", "none")
+
+
+def _as_in_model(name: str) -> Any:
+    """A field with the default and the text that it has in `ModelRecipe`."""
+    spec = ModelRecipe.__dataclass_fields__[name]
+    return field(default=spec.default, metadata=spec.metadata)
+
+
+@dataclass(frozen=True)
+class MapModelRecipe:
+    """The model whose heads are looked at."""
+
+    model: str = _as_in_model("model")
+    revision: str | None = _as_in_model("revision")
+    dtype: str = _as_in_model("dtype")
+    device: str = _as_in_model("device")
+    trust_remote_code: bool = _as_in_model("trust_remote_code")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ReadingRecipe:
+    """What the model reads."""
+
+    text: str | None = option(None, "column of plain texts (default: `question` and `context` where both are there)")
+    pair: str | None = option(None, "column of the second text of each row")
+    windows: int = option(1000, "windows to read, drawn as whole examples", low=1)
+    max_length: int = option(384, "most tokens of a window", low=8, high=131072)
+    stride: int = option(128, "tokens between the beginnings of two windows of one context", low=1)
+    max_query_length: int = option(64, "tokens kept of the question", low=1)
+    shards: int = option(10, "parts of the data from which equally many examples are drawn", low=1)
+    draw: str = option(
+        "consecutive", "examples of a shard: one after the other, or at random", choices=("consecutive", "random")
+    )
+    seed: int = option(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.pair is not None and self.text is None:
+            raise OptionError("--pair needs --text", hint="name the column of the first texts")
+
+
+@dataclass(frozen=True)
+class MapRecipe:
+    """What is kept of a map."""
+
+    features: tuple[str, ...] = option(("descriptors", "grid"), "features: " + ", ".join(FEATURE_NAMES))
+    cells: int = option(16, "cells of each side of the grid", low=2, high=128)
+    values: int = option(16, "singular values", low=1, high=512)
+    weights: str = option("random", "weights of the ResNet-50: a safetensors file, a hub name, or random")
+    pixels: int = option(384, "side of the picture that the ResNet-50 sees", low=32, high=4096)
+    frame: str = option("pad", "small maps in the picture: padded, or fitted to its size", choices=("pad", "fit"))
+    scaling: str = option("map", "0 to 255 by whole map or by column", choices=("map", "column", "none"))
+    twins_epochs: int = option(4, "passes of the small Barlow Twins over the grids", low=1)
+    twins_views: str = option(
+        "crops", "its two views: crops of one map, or two windows of one head", choices=("crops", "sentences")
+    )
+    raw: bool = option(False, "keep the raw maps as well (very large)")
+
+    def __post_init__(self) -> None:
+        check(self)
+        wrong = [name for name in self.features if name not in FEATURE_NAMES]
+        if wrong or not self.features:
+            raise OptionError("unknown feature", got=repr(wrong[0] if wrong else ""), expected=", ".join(FEATURE_NAMES))
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Features that are read off the maps; the others are learnt from the grids."""
+        kept = [name for name in self.features if name != "twins"]
+        return tuple(kept if "grid" in kept else [*kept, "grid"])
+
+
+@dataclass(frozen=True)
+class HeadClusterRecipe:
+    """How rows are put into clusters."""
+
+    feature: str = option("descriptors", "the feature that is clustered", choices=FEATURE_NAMES)
+    method: str = option("kmeans", "method", choices=METHODS)
+    k: int | None = option(None, "number of clusters (default: chosen by the silhouette)", low=2)
+    eps: float | None = option(None, "radius of dbscan (default: the knee of the k-distance)", low=1e-12)
+    min_samples: int = option(10, "rows within the radius that make a row a core (dbscan, hdbscan)", low=1)
+    min_cluster_size: int = option(60, "smallest cluster of hdbscan", low=2)
+    components: int = option(20, "principal components kept of a feature", low=2, high=2048)
+    k_grid: tuple[int, ...] = option((5, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried")
+    density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole windows)", low=100)
+    permutations: int = option(199, "shuffles of each null", low=19)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class PageRecipe:
+    """What the page shows."""
+
+    sentences: int = option(6, "windows whose maps the page holds", low=1, high=50)
+    page_tokens: int = option(96, "most tokens of such a window; longer ones are passed over where possible", low=8)
+    importance: str = option("auto", "loss for the importance of heads (none leaves it out)", choices=LOSSES)
+    importance_windows: int = option(64, "windows for the importance of heads", low=2)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class HeadsRecipe:
+    """A whole atlas."""
+
+    source: MapModelRecipe = MapModelRecipe()
+    reading: ReadingRecipe = ReadingRecipe()
+    maps: MapRecipe = MapRecipe()
+    clusters: HeadClusterRecipe = HeadClusterRecipe()
+    page: PageRecipe = PageRecipe()
+
+    def __post_init__(self) -> None:
+        if self.clusters.feature not in self.maps.features:
+            raise OptionError(
+                "--feature is not computed",
+                got=self.clusters.feature,
+                expected="one of " + ", ".join(self.maps.features),
+                hint=f"add it: --features {' '.join((*self.maps.features, self.clusters.feature))}",
+            )
+
+    @property
+    def model(self) -> ModelRecipe:
+        """The model as the backbone asks for it."""
+        source = self.source
+        return ModelRecipe(
+            source.model,
+            source.revision,
+            max(self.reading.max_length, 1),
+            source.dtype,
+            source.device,
+            source.trust_remote_code,
+        )
+
+
+@dataclass(frozen=True)
+class AnswerRecipe:
+    """Fine-tuning for question answering; the defaults are those of seed 002's script."""
+
+    train_windows: int | None = option(None, "training windows (default: all)", low=1)
+    test_examples: int | None = option(None, "questions to evaluate (default: all)", low=1)
+    max_length: int = option(384, "most tokens of a window", low=8)
+    stride: int = option(128, "tokens between the beginnings of two windows of one context", low=1)
+    max_query_length: int = option(64, "tokens kept of the question", low=1)
+    epochs: int = option(2, "passes over the training windows", low=1)
+    batch_size: int = option(4, "windows a step", low=1)
+    lr: float = option(3e-5, "learning rate; it falls to 0 in a straight line", low=0)
+    weight_decay: float = option(0.0, "decay of the weights", low=0)
+    warmup: float = option(0.0, "share of all steps in which the rate rises", low=0, high=1)
+    clip: float = option(1.0, "largest gradient norm", low=0)
+    best: int = option(20, "places of start and end that are tried", low=1)
+    max_answer: int = option(30, "most tokens of an answer", low=1)
+    null_threshold: float = option(0.0, "no answer if its score is more than this above the best answer's")
+    seed: int = option(42, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)

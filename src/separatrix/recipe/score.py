@@ -1,0 +1,80 @@
+"""Recipes of scoring vectors and of ranking encoders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import check, flag, option
+from separatrix.recipe.train import DEFAULT_MODEL
+from separatrix.recipe.vectors import POOLS, VectorsRecipe
+
+METRICS = ("cosine", "euclidean")
+CRITERIA = ("knn_loo", "knn_validation", "probe_validation")
+POOL_GRID = ("cls", "mean", "layer_mean")
+K_GRID = (1, 3, 5, 10, 20, 50)
+HEADS = ("probe", "knn", "centroid")
+
+
+@dataclass(frozen=True)
+class ScoreRecipe:
+    """How vectors are scored."""
+
+    label: str = option("label", "column of the labels; floats are numbers to predict")
+    block: str | None = option(None, "which block of the points, where there are several")
+    k: int = option(5, "nearest neighbours that vote", low=1)
+    metric: str = option("cosine", "distance of the neighbours", choices=METRICS)
+    grid: tuple[int, ...] = option(K_GRID, "numbers of neighbours in the table of both metrics")
+    folds: int = option(5, "folds of the cross-validated figures (points without a test part)", low=2, high=100)
+    permutations: int = option(999, "shuffles of the labels for the null", low=19)
+    resamples: int = option(1000, "bootstrap samples of the intervals", low=1)
+    sample_rows: int = option(2000, "most rows of the silhouette, drawn with the seed", low=3)
+    seed: int = option(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        wrong = [k for k in self.grid if k < 1]
+        if wrong or not self.grid:
+            raise OptionError("--grid is out of range", got=self.grid, expected="whole numbers, 1 or more")
+
+
+@dataclass(frozen=True)
+class RankGrid:
+    """Which encoders, poolings and layers, and what decides."""
+
+    model: tuple[str, ...] = option((DEFAULT_MODEL,), "models: local folders, hub names, or the embedded default")
+    pool: tuple[str, ...] = option(POOL_GRID, f"poolings: {', '.join(POOLS)}")
+    layers: tuple[int | str, ...] | None = option(
+        None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
+    )
+    criterion: str = option("knn_loo", "what decides; the test part never does", choices=CRITERIA)
+    k: int = option(ScoreRecipe.k, "nearest neighbours that vote", low=1)
+    metric: str = option(ScoreRecipe.metric, "distance of the neighbours", choices=METRICS)
+    resamples: int = option(ScoreRecipe.resamples, "bootstrap samples of intervals and ranks", low=1)
+    seed: int = option(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        VectorsRecipe(pool=self.pool, layers=self.layers)  # checks both
+        for name in ("model", "pool", "layers"):
+            given: tuple[str | int, ...] | None = getattr(self, name)
+            if given is not None and not given:
+                raise OptionError(f"{flag(name)} names nothing", expected="one or more")
+            twice = [value for value in given or () if list(given or ()).count(value) > 1]
+            if twice:
+                raise OptionError(f"{flag(name)} names one twice", got=repr(twice[0]))
+
+
+@dataclass(frozen=True)
+class FrozenRecipe:
+    """A classifier on the vectors of a frozen model."""
+
+    pool: str = option("layer_mean", "pooling of the hidden states", choices=POOLS)
+    layer: int | None = option(None, "layer that is pooled, 0 = embeddings, -1 = the last (default: the last)")
+    head: str = option("probe", "what answers", choices=HEADS)
+    k: int = option(ScoreRecipe.k, "nearest neighbours that vote (knn)", low=1)
+    metric: str = option(ScoreRecipe.metric, "distance of knn and centroid", choices=METRICS)
+    seed: int = option(0, "seed of every random choice", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,65 @@
+"""Recipe of an extraction: which vectors of a text are kept, and in what format."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from separatrix.errors import OptionError, choose
+from separatrix.recipe.core import check, option
+from separatrix.recipe.train import ModelRecipe
+
+# `models.pool` has a function for each (a test compares them).
+POOLS = ("cls", "mean", "max", "last", "layer_mean", "weighted")
+WHAT = ("hidden", "logits", "tokens")
+STORE_DTYPES = ("float16", "float32", "int8")
+ALL_LAYERS = "all"
+
+
+@dataclass(frozen=True)
+class VectorsRecipe:
+    """Which vectors are read, and how they are kept."""
+
+    what: str = option("hidden", "hidden states, LM logits at the last position, or states per token", choices=WHAT)
+    pool: tuple[str, ...] = option(("layer_mean",), f"poolings of hidden states: {', '.join(POOLS)}")
+    layers: tuple[int | str, ...] | None = option(
+        None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
+    )
+    weights: tuple[float, ...] | None = option(
+        None, "weights of `weighted`: one for the embeddings and one for each layer (default: equal)"
+    )
+    top: int | None = option(None, "logits: keep the highest so many and their tokens (default: all)", low=1)
+    store_dtype: str = option("float16", "number format on disk", choices=STORE_DTYPES)
+    batch_tokens: int = option(2048, "padded tokens of one forward", low=1)
+
+    def __post_init__(self) -> None:
+        # One name, or one number, is as good as a list of one.
+        for name in ("pool", "layers", "weights"):
+            value = getattr(self, name)
+            if isinstance(value, str | int | float):
+                value = (value,)
+            object.__setattr__(self, name, None if value is None else tuple(value))
+        check(self)
+        for name in self.pool:
+            choose(name, POOLS, "--pool")
+        if not self.pool:
+            raise OptionError("--pool needs a pooling", expected=", ".join(POOLS))
+        for layer in self.layers or ():
+            if isinstance(layer, str):
+                choose(layer, (ALL_LAYERS,), "--layers")
+        for name in ("pool", "layers") if self.what == "logits" else ("pool",) if self.what == "tokens" else ():
+            if getattr(self, name) != VectorsRecipe.__dataclass_fields__[name].default:
+                raise OptionError(f"--{name} has no effect with --what {self.what}", hint=f"leave --{name} away")
+        if self.top is not None and self.what != "logits":
+            raise OptionError(f"--top has no effect with --what {self.what}", hint="leave --top away")
+        if self.weights is not None and "weighted" not in self.pool:
+            raise OptionError("--weights has no effect without --pool weighted", hint="add --pool weighted")
+        if self.weights is not None and not (min(self.weights) >= 0 and sum(self.weights) > 0):
+            raise OptionError("--weights are out of range", got=self.weights, expected="0 or more, not all 0")
+
+
+@dataclass(frozen=True)
+class ExtractRecipe:
+    """A whole extraction: model and vectors."""
+
+    backbone: ModelRecipe = ModelRecipe()
+    vectors: VectorsRecipe = VectorsRecipe()

@@ -1,0 +1,138 @@
+"""The head atlas as one offline HTML file: click on a head, read its maps.
+
+Unlike the viewers there are, it keeps long texts readable: the map is a canvas that zooms under the pointer, and the
+window's text stands below it, each word shaded by what the chosen query gives it. The file loads nothing and forbids
+every request. Weights are kept as eight bits of their square root, so a small weight keeps its value to about 1 %.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from separatrix.errors import ShapeError
+from separatrix.report.pack import cut, data_json, data_uri, show
+from separatrix.report.page import ASSETS, POLICY, ReportWritten, inline_script
+from separatrix.report.tables import tabulate
+from separatrix.store.files import write_bytes
+from separatrix.view.head_sheet import cluster_colour
+
+NEAREST = 6  # heads listed beside the chosen one
+STYLES, SCRIPTS = ("page.css", "atlas.css"), ("core.js", "atlas.js", "start.js")
+NOT_MEASURED = ("layer", "head", "cluster")
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A window and all its maps."""
+
+    title: str
+    words: tuple[str, ...]
+    levels: NDArray[np.uint8]  # (heads, tokens, tokens): 255 times the root of the weight
+
+    def __post_init__(self) -> None:
+        expected = (len(self.levels), len(self.words), len(self.words))
+        if self.levels.shape != expected:
+            raise ShapeError("maps do not fit their words", got=self.levels.shape, expected=expected)
+
+
+@dataclass(frozen=True, eq=False)
+class AtlasPage:
+    """What the page shows."""
+
+    title: str
+    summary: tuple[tuple[str, Any], ...]
+    heads: pd.DataFrame  # one line a head: layer, head, cluster, and measures
+    distances: NDArray[np.floating]  # (heads, heads)
+    windows: Sequence[Shown]
+    cluster_maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
+    association: Sequence[Mapping[str, Any]] = ()
+    controls: Sequence[Mapping[str, Any]] = ()
+    claims: Sequence[Mapping[str, Any]] = ()
+    pictures: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def write_atlas(path: Path, page: AtlasPage) -> ReportWritten:
+    """Write the page, whole or not at all.
+
+    Raises:
+        StoreError: the place cannot be written, or a picture cannot be read.
+        ShapeError: maps of another number of heads.
+    """
+    content = render_atlas(page).encode(errors="replace")
+    write_bytes(path, content)
+    return ReportWritten(path, len(content))
+
+
+def render_atlas(page: AtlasPage) -> str:
+    """The page as text."""
+    for window in page.windows:
+        if len(window.levels) != len(page.heads):
+            raise ShapeError("maps of another number of heads", got=len(window.levels), expected=len(page.heads))
+    world = Environment(
+        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    world.filters["data_json"] = lambda value: Markup(data_json(value))
+    world.filters["show"] = show
+    tables = [
+        ("claims", "The claims of seed 002", page.claims),
+        ("association", "Do clusters have to do with layer, head, length, context?", page.association),
+        ("controls", "The same with length and context held", page.controls),
+    ]
+    return world.get_template("atlas.html").render(
+        page=page,
+        policy=POLICY,
+        style=Markup("\n".join(_asset(name) for name in STYLES)),
+        script=inline_script("\n".join(_asset(name) for name in SCRIPTS)),
+        data=atlas_data(page),
+        tables=[(name, title, tabulate(list(rows))) for name, title, rows in tables if rows],
+        pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def atlas_data(page: AtlasPage) -> dict[str, Any]:
+    """What the script needs, as plain data."""
+    heads = page.heads
+    clusters = heads["cluster"].astype(int).tolist()
+    nearest = np.argsort(page.distances + 2 * np.eye(len(heads)), axis=1, kind="stable")[:, :NEAREST]
+    return {
+        "layers": int(heads["layer"].max()) + 1,
+        "heads": int(heads["head"].max()) + 1,
+        "clusters": clusters,
+        "colours": {str(cluster): cluster_colour(cluster) for cluster in sorted(set(clusters))},
+        "measures": {name: heads[name].tolist() for name in heads.columns if name not in NOT_MEASURED},
+        "nearest": [
+            [[int(other), float(page.distances[head, other])] for other in row if other != head]
+            for head, row in enumerate(nearest)
+        ],
+        "windows": [
+            {
+                "title": cut(window.title, 80),
+                "words": [cut(word, 40) for word in window.words],
+                "maps": base64.b64encode(np.ascontiguousarray(window.levels).tobytes()).decode(),
+            }
+            for window in page.windows
+        ],
+        "means": {str(cluster): _small(maps[0]) for cluster, maps in page.cluster_maps.items()},
+    }
+
+
+def _small(grid: NDArray[np.floating]) -> dict[str, Any]:
+    """A grid as eight bits of its share of the largest cell."""
+    levels = np.rint(grid / max(float(grid.max()), 1e-12) * 255).astype(np.uint8)
+    return {"cells": int(grid.shape[0]), "map": base64.b64encode(levels.tobytes()).decode()}

@@ -1,0 +1,81 @@
+"""A map of rows as one offline HTML file: point at a mark and read its text.
+
+As the report, it loads nothing and forbids every request. Flat maps are drawn without WebGL; three dimensions need it,
+and its shader code is made by `eval`, which only such a page allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from separatrix.errors import ShapeError
+from separatrix.report.pack import data_json, hover_text
+from separatrix.report.page import ASSETS, POLICY, inline_script
+from separatrix.store.files import write_bytes
+from separatrix.view.map_plot import Drawing
+from separatrix.view.palette import MUTED, look
+
+MOST = 20_000  # rows that a page draws; of more, so many evenly spread ones
+
+
+def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
+    """Write the page, whole or not at all.
+
+    Args:
+        path: the .html file.
+        drawing: places, labels, names, axes, title and note.
+        texts: (rows,) shown on hover, escaped here.
+
+    Raises:
+        ShapeError: not one text a row.
+        StoreError: the place cannot be written.
+    """
+    write_bytes(path, render_map_page(drawing, texts).encode(errors="replace"))
+    return path
+
+
+def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
+    """The page as text.
+
+    Args:
+        drawing: places, labels, names, axes, title and note.
+        texts: (rows,) shown on hover, escaped here.
+    """
+    if len(texts) != len(drawing.points):
+        raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
+    rows = np.linspace(0, len(texts) - 1, min(MOST, len(texts))).astype(int)
+    deep = drawing.points.shape[1] == 3
+    note = drawing.note + (f"; {len(rows)} of {len(texts)} rows are drawn" if len(rows) < len(texts) else "")
+    data = {
+        "points": drawing.points[rows].T.tolist(),
+        "labels": drawing.labels[rows].tolist(),
+        "names": [*(hover_text(name, limit=60) for name in drawing.names), "no label"],
+        "looks": [*([look(k).colour, look(k).symbol] for k in range(len(drawing.names))), [MUTED, "circle"]],
+        "hovers": [hover_text(texts[row]) for row in rows],
+        "axes": [hover_text(name, width=90) for name in drawing.axes],
+    }
+    world = Environment(
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    world.filters["data_json"] = lambda value: Markup(data_json(value))
+    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("core.js", "sheet.js", "start.js"))
+    return world.get_template("map_page.html").render(
+        title=drawing.title,
+        note=note,
+        rows=len(rows),
+        data=data,
+        policy=POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'unsafe-eval'", 1) if deep else POLICY,
+        style=Markup((ASSETS / "page.css").read_text(encoding="utf-8")),
+        plotly=inline_script(get_plotlyjs()),
+        script=inline_script(scripts),
+    )

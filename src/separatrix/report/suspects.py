@@ -1,0 +1,90 @@
+"""Suspect labels as a part of a page, and as a page of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from separatrix.report.pack import cut, show
+from separatrix.report.page import ASSETS, POLICY, ReportWritten
+from separatrix.report.result import RunReport
+from separatrix.report.sections import TEXT_LIMIT, Section
+from separatrix.report.tables import tabulate
+from separatrix.store.files import write_bytes
+
+SHOWN = 300  # suspects on the page; the table on disk has all
+COLUMNS = ("id", "text", "label", "suggested", "score", "reason")
+
+Row = Mapping[str, Any]
+
+
+def suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section | None:
+    """The most suspect rows, or None where there are none.
+
+    Args:
+        rows: suspects, most suspect first.
+        result: what result.json holds.
+    """
+    if not rows:
+        return None
+    shown = [
+        {
+            key: cut(str(row[key]), TEXT_LIMIT) if key in ("text", "reason") else row[key]
+            for key in COLUMNS
+            if key in row
+        }
+        for row in rows[:SHOWN]
+    ]
+    left = f", the first {SHOWN} shown" if len(rows) > SHOWN else ""
+    title = f"Suspect labels ({len(rows)} of {result['rows']} rows{left})"
+    return Section("suspects", title, "table.html", {"table": tabulate(shown)})
+
+
+def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, Any]) -> ReportWritten:
+    """Write suspects as one file that opens offline, whole or not at all.
+
+    Args:
+        path: the .html file.
+        rows: suspects, most suspect first.
+        result: what result.json holds.
+
+    Raises:
+        StoreError: the place cannot be written.
+    """
+    judges = [{"judge": name, **figures} for name, figures in result["models"].items()]
+    summary = (
+        ("rows", result["rows"]),
+        ("suspects", result["suspects"]),
+        ("estimated noise", result["estimated_noise"]),
+        ("judged", result["judged"]),
+    )
+    sections = [
+        Section("verdict", "Warnings", "warnings.html", {"warnings": result["warnings"]}),
+        Section("judges", "The judges, against the labels given", "table.html", {"table": tabulate(judges)}),
+        Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
+    ]
+    found = suspects_section(rows, result)
+    content = _page(RunReport(title="Suspect labels", summary=summary), [found, *sections] if found else sections)
+    write_bytes(Path(path), content)
+    return ReportWritten(Path(path), len(content))
+
+
+_NOTES = (
+    "A suspect is a reason to look, not a correction. Rows stand by the score: probability of the label minus that of "
+    "the likeliest other class, mean over the judges; -1 is the most suspect.",
+    "The estimated noise is what lies off the diagonal of the confident joint (Northcutt et al., 2021). Rows that are "
+    "merely hard count too.",
+)
+
+
+def _page(report: RunReport, sections: Sequence[Section]) -> bytes:
+    world = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
+    world.filters["show"] = show
+    world.filters["data_json"] = lambda _value: ""  # nothing here is drawn by a script
+    style = Markup((ASSETS / "page.css").read_text(encoding="utf-8"))
+    parts = {"report": report, "sections": sections, "policy": POLICY, "style": style, "plotly": "", "script": ""}
+    return world.get_template("page.html").render(**parts).encode(errors="replace")

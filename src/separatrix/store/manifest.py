@@ -1,0 +1,189 @@
+"""`manifest.json` of a store of points: what is in the folder, how large it is, and what its bytes hash to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from separatrix.errors import StoreError
+from separatrix.store.files import read_json, write_json
+from separatrix.store.shards import ENDINGS, hash_file, row_bytes
+
+FORMAT = 1
+MANIFEST, TABLE, BLOCKS = "manifest.json", "table.parquet", "blocks"
+AGAIN = "extract it again with --overwrite"
+
+
+@dataclass(frozen=True)
+class File:
+    """Size and hash of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Width and format of a block, and how it was made, as plain data."""
+
+    width: int
+    dtype: str
+    how: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A run of rows: a hash of who they are, and one file for each block."""
+
+    rows: int
+    identity: str
+    files: Mapping[str, File]  # block name -> file
+    notes: Mapping[str, int] = field(default_factory=dict)  # counts that are summed over the shards
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The whole store."""
+
+    key: str  # digest of everything but the blocks: what may be added to this store
+    window: int  # rows given to the writer at a time
+    blocks: Mapping[str, BlockSpec]
+    shards: tuple[Shard, ...]
+    table: File
+    origin: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all shards."""
+        return sum(shard.rows for shard in self.shards)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all shards and the row table."""
+        return self.table.bytes + sum(file.bytes for shard in self.shards for file in shard.files.values())
+
+
+def shard_path(folder: Path, block: str, dtype: str, place: int) -> Path:
+    """Where a shard lies; the block's name is escaped as in a web address.
+
+    >>> shard_path(Path("points"), "mean@3", "float16", 7).as_posix()
+    'points/blocks/mean@3/00007.f16'
+    """
+    return folder / BLOCKS / quote(block, safe="@=+,") / f"{place:05d}.{ENDINGS[dtype]}"
+
+
+def shard_to_plain(shard: Shard) -> dict[str, Any]:
+    """A shard as plain data."""
+    files = {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in shard.files.items()}
+    return {"rows": shard.rows, "identity": shard.identity, "files": files, "notes": dict(shard.notes)}
+
+
+def shard_from_plain(plain: Mapping[str, Any]) -> Shard:
+    """The reverse of `shard_to_plain`."""
+    files = {name: File(int(file["bytes"]), str(file["sha256"])) for name, file in plain["files"].items()}
+    return Shard(int(plain["rows"]), str(plain["identity"]), files, dict(plain["notes"]))
+
+
+def blocks_to_plain(blocks: Mapping[str, BlockSpec]) -> dict[str, Any]:
+    """Blocks as plain data."""
+    return {name: {"width": spec.width, "dtype": spec.dtype, "how": dict(spec.how)} for name, spec in blocks.items()}
+
+
+def blocks_from_plain(plain: Mapping[str, Any]) -> dict[str, BlockSpec]:
+    """The reverse of `blocks_to_plain`; an unknown format is a `KeyError`."""
+    return {
+        name: BlockSpec(int(spec["width"]), {known: known for known in ENDINGS}[spec["dtype"]], dict(spec["how"]))
+        for name, spec in plain.items()
+    }
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest whole."""
+    plain = {
+        "format": FORMAT,
+        "kind": "points",
+        "key": manifest.key,
+        "window": manifest.window,
+        "rows": manifest.rows,
+        "blocks": blocks_to_plain(manifest.blocks),
+        "shards": [shard_to_plain(shard) for shard in manifest.shards],
+        "table": {"bytes": manifest.table.bytes, "sha256": manifest.table.sha256},
+        "origin": dict(manifest.origin),
+    }
+    write_json(folder / MANIFEST, plain)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest, and compare the size of every file with it.
+
+    Raises:
+        StoreError: no finished store, written by a newer version, damaged, or a file that is missing or has another
+            size (it is named).
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        what = f"{folder} holds no finished points"
+        raise StoreError(what, expected=MANIFEST, hint="write them with extract, or go on with --resume")
+    plain = read_json(path)
+    if not isinstance(plain, dict) or plain.get("kind") != "points" or not isinstance(plain.get("format"), int):
+        raise StoreError(f"{path} is damaged, or does not describe points", hint=AGAIN)
+    check_format(plain["format"], path)
+    try:
+        manifest = Manifest(
+            str(plain["key"]),
+            int(plain["window"]),
+            blocks_from_plain(plain["blocks"]),
+            tuple(map(shard_from_plain, plain["shards"])),
+            File(int(plain["table"]["bytes"]), str(plain["table"]["sha256"])),
+            dict(plain["origin"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
+    check_sizes(folder, manifest)
+    return manifest
+
+
+def check_format(found: int, path: Path) -> None:
+    """Raise a `StoreError` if a file was written by a newer version."""
+    if found > FORMAT:
+        raise StoreError(
+            f"{path} was written by a newer version",
+            got=f"format {found}",
+            expected=f"format {FORMAT} or older",
+            hint="update separatrix",
+        )
+
+
+def files_of(folder: Path, manifest: Manifest) -> dict[Path, File]:
+    """Every file that the manifest speaks of."""
+    found = {folder / TABLE: manifest.table}
+    for place, shard in enumerate(manifest.shards):
+        for name, spec in manifest.blocks.items():
+            found[shard_path(folder, name, spec.dtype, place)] = shard.files[name]
+    return found
+
+
+def check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Raise a `StoreError` that names the first file that is missing or has another size."""
+    for place, shard in enumerate(manifest.shards):
+        for name, spec in manifest.blocks.items():
+            expected = shard.rows * row_bytes(spec.width, spec.dtype)
+            if name not in shard.files or shard.files[name].bytes != expected:
+                what = f"{folder / MANIFEST} is damaged (shard {place} of block {name!r} does not fit its rows)"
+                raise StoreError(what, hint=AGAIN)
+    for path, file in files_of(folder, manifest).items():
+        if not path.is_file():
+            raise StoreError(f"{path} is missing", hint=AGAIN)
+        if (size := path.stat().st_size) != file.bytes:
+            what = "truncated" if size < file.bytes else "longer than it was written"
+            raise StoreError(f"{path} is {what}", got=f"{size} bytes", expected=file.bytes, hint=AGAIN)
+
+
+def check_hashes(folder: Path, manifest: Manifest) -> None:
+    """Raise a `StoreError` that names the first file whose bytes were altered; reads every file."""
+    for path, file in files_of(folder, manifest).items():
+        if (found := hash_file(path)) != file.sha256:
+            raise StoreError(f"{path} was altered", got=f"SHA-256 {found[:12]}", expected=file.sha256[:12], hint=AGAIN)

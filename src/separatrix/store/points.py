@@ -1,0 +1,96 @@
+"""Points on disk: write them whole, open them without reading the numbers. `README.md` beside this is the format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from separatrix.errors import StoreError, choose
+from separatrix.points import Points
+from separatrix.recipe import digest
+from separatrix.store.manifest import TABLE, Manifest, check_hashes, read_manifest, shard_path
+from separatrix.store.shards import KINDS, ShardedBlock
+from separatrix.store.table import read_table
+from separatrix.store.writer import open_writer
+
+SHARD_ROWS = 4096
+FOLDER = "folder"  # in the origin of points that were opened
+
+
+def open_points(folder: str | Path, *, verify: bool = False, blocks: Sequence[str] | None = None) -> Points:
+    """Open a store: the row table is read, numbers stay on disk until rows are asked for.
+
+    Args:
+        folder: of the store.
+        verify: compare the hash of every file as well; sizes are always compared.
+        blocks: names of the blocks wanted; all if absent.
+
+    Raises:
+        StoreError: no finished store, damaged (the file is named), or written by a newer version.
+        OptionError: no block of that name.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as place:
+    ...     _ = write_points(f"{place}/eye", Points.of(np.eye(3), {"label": ["a", "b", "a"]}), dtype="int8")
+    ...     points = open_points(f"{place}/eye", verify=True)
+    ...     points.values.tolist()[0], points.column("label").tolist()
+    ([1.0, 0.0, 0.0], ['a', 'b', 'a'])
+    """
+    folder = Path(folder)
+    manifest = read_manifest(folder)
+    if verify:
+        check_hashes(folder, manifest)
+    names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
+    held = {name: _block(folder, manifest, name) for name in names}
+    return Points(held, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
+
+
+def _block(folder: Path, manifest: Manifest, name: str) -> ShardedBlock:
+    spec = manifest.blocks[name]
+    files = tuple(shard_path(folder, name, spec.dtype, place) for place in range(len(manifest.shards)))
+    return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype)
+
+
+def check_points(folder: str | Path) -> Manifest:
+    """Compare every file of a store with its hash.
+
+    Raises:
+        StoreError: as `open_points`; an altered shard is named.
+    """
+    manifest = read_manifest(Path(folder))
+    check_hashes(Path(folder), manifest)
+    return manifest
+
+
+def write_points(
+    folder: str | Path, points: Points, *, dtype: str = "float16", overwrite: bool = False, shard_rows: int = SHARD_ROWS
+) -> Manifest:
+    """Write points that are there already; block by block and shard by shard, whatever they are read from.
+
+    Args:
+        folder: of the store; not there yet, or empty.
+        points: what to write.
+        dtype: float16, float32, or int8 (a scale for each row).
+        overwrite: replace a store that is there.
+        shard_rows: rows of a shard.
+
+    Raises:
+        StoreError: the folder holds a store, or something else; numbers too large for the format.
+        DataError: NaN or infinity (the row is named), or no rows.
+    """
+    choose(dtype, KINDS, "--store-dtype")
+    folder = Path(folder)
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise StoreError(f"{folder} exists", hint="say overwrite, or choose another folder")
+    origin = {name: value for name, value in points.origin.items() if name != FOLDER}
+    key = digest("points in memory", origin, len(points), dtype)
+    writer = open_writer(folder, key, window=shard_rows, dtype=dtype, overwrite=overwrite)
+    starts = range(0, len(points), shard_rows)
+    for place, start in enumerate(starts):
+        part = slice(start, start + shard_rows)
+        rows = points.table.iloc[part].reset_index(drop=True)
+        values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
+        writer.add(place, rows, values)
+    return writer.finish(len(starts), origin)

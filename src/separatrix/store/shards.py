@@ -1,0 +1,180 @@
+"""Shards: raw little-endian arrays in files, and a matrix that reads them by rows.
+
+float16 and float32 lie row after row. int8 begins with one float32 scale per row, then the integers: a value is
+`integer * scale`, the largest of a row is +-127. A file is mapped only while rows are read from it, so that neither
+open files nor resident memory grow with the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.errors import DataError, ShapeError, StoreError, choose
+
+ENDINGS = {"float16": "f16", "float32": "f32", "int8": "i8"}
+KINDS = {"float16": "<f2", "float32": "<f4", "int8": "i1"}
+SCALE = np.dtype("<f4")
+LEVELS = 127
+HASH_BYTES = 1 << 22
+
+
+def row_bytes(width: int, dtype: str) -> int:
+    """Bytes of one row.
+
+    >>> row_bytes(384, "float16"), row_bytes(384, "int8")
+    (768, 388)
+    """
+    return width * np.dtype(KINDS[dtype]).itemsize + (SCALE.itemsize if dtype == "int8" else 0)
+
+
+def encode(values: NDArray[Any], dtype: str, name: str, ids: Sequence[Any]) -> bytes:
+    """One shard as bytes.
+
+    Args:
+        values: (rows, width) numbers.
+        dtype: format on disk.
+        name: of the block, for messages.
+        ids: of the rows, for messages.
+
+    Raises:
+        DataError: NaN or infinity; block and row are named.
+        StoreError: a number is too large for the format.
+    """
+    choose(dtype, KINDS, "--store-dtype")
+    rows = np.asarray(values, dtype=np.float32)  # (rows, width)
+    if rows.ndim != 2:
+        raise ShapeError(f"block {name!r} is no matrix", got=f"shape {rows.shape}", expected="(rows, width)")
+    check_finite(rows, name, ids)
+    if dtype == "int8":
+        return _quantise(rows)
+    if dtype == "float16" and (bad := _first(np.abs(rows) > np.finfo(np.float16).max)) is not None:
+        what = f"block {name!r} is too large for float16 in the row with id {ids[bad]!r}"
+        got = f"{np.abs(rows[bad]).max():.4g}"
+        raise StoreError(what, got=got, expected="at most 65504", hint="type --store-dtype float32")
+    return rows.astype(KINDS[dtype]).tobytes()
+
+
+def check_finite(rows: NDArray[Any], name: str, ids: Sequence[Any]) -> None:
+    """Raise a `DataError` that names the first row, of a matrix (rows, width), that holds NaN or infinity."""
+    if (bad := _first(~np.isfinite(rows))) is not None:
+        what = f"block {name!r} holds NaN or infinity in the row with id {ids[bad]!r}"
+        raise DataError(what, hint="leave the row out, or look at the model's number format (--dtype)")
+
+
+def _first(bad: NDArray[np.bool_]) -> int | None:
+    places = np.flatnonzero(bad.any(axis=1))
+    return int(places[0]) if len(places) else None
+
+
+def _quantise(rows: NDArray[np.float32]) -> bytes:
+    scales = (np.abs(rows).max(axis=1, initial=0.0) / LEVELS).astype(SCALE)
+    divisors = np.where(scales > 0, scales, 1).astype(np.float32)  # a row of zeros stays zero
+    levels = np.clip(np.rint(rows / divisors[:, None]), -LEVELS, LEVELS).astype(np.int8)
+    return scales.tobytes() + levels.tobytes()
+
+
+def sha256(data: bytes) -> str:
+    """Hash of a shard."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Hash of a file, read piece by piece."""
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(HASH_BYTES):
+            total.update(piece)
+    return total.hexdigest()
+
+
+@dataclass(frozen=True)
+class ShardedBlock:
+    """A matrix (rows, width) whose rows lie in shards; reading gives float32.
+
+    Slices and arrays of places work as on a NumPy matrix, and read nothing else.
+    """
+
+    files: tuple[Path, ...]
+    rows: tuple[int, ...]  # of each file
+    width: int
+    dtype_on_disk: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, width)."""
+        return (sum(self.rows), self.width)
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]:
+        """Format of what is read."""
+        return np.dtype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes on disk."""
+        return self.shape[0] * row_bytes(self.width, self.dtype_on_disk)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, places: Any) -> NDArray[np.float32]:
+        """Rows by a slice, an array of places or a mask, (places, width) float32."""
+        if isinstance(places, slice) and (places.step or 1) == 1:
+            start, stop, _ = places.indices(len(self))
+            return self._span(start, max(start, stop))
+        if isinstance(places, int | np.integer):
+            return self._scattered(np.array([places]))[0]
+        chosen = np.arange(len(self))[places] if isinstance(places, slice) else np.asarray(places)
+        return self._scattered(np.flatnonzero(chosen) if chosen.dtype == bool else chosen)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """The whole matrix in memory."""
+        if copy is False:
+            raise ValueError("a matrix on disk cannot be given without a copy")
+        return self[:].astype(dtype or np.float32, copy=False)
+
+    def _span(self, start: int, stop: int) -> NDArray[np.float32]:
+        out = np.empty((stop - start, self.width), np.float32)
+        first = 0
+        for file, rows in zip(self.files, self.rows, strict=True):
+            low, high = max(start, first), min(stop, first + rows)
+            if low < high:
+                out[low - start : high - start] = self._read(file, rows, slice(low - first, high - first))
+            first += rows
+        return out
+
+    def _scattered(self, places: NDArray[Any]) -> NDArray[np.float32]:
+        count = len(self)
+        if places.size == 0:
+            return np.empty((0, self.width), np.float32)
+        if places.ndim != 1 or places.dtype.kind not in "iu":
+            raise ShapeError("rows are chosen by whole numbers (places,)", got=f"{places.dtype} {places.shape}")
+        if places.min() < -count or places.max() >= count:
+            raise IndexError(f"a place lies outside 0 to {count - 1}")
+        places = np.where(places < 0, places + count, places)
+        starts = np.concatenate([[0], np.cumsum(self.rows)])  # (shards + 1,)
+        shard_of = np.searchsorted(starts, places, side="right") - 1  # (places,)
+        out = np.empty((len(places), self.width), np.float32)
+        for shard in np.unique(shard_of):
+            here = np.flatnonzero(shard_of == shard)
+            out[here] = self._read(self.files[shard], self.rows[shard], places[here] - starts[shard])
+        return out
+
+    def _read(self, file: Path, rows: int, chosen: Any) -> NDArray[np.float32]:
+        """Rows of one file; the mapping ends when its last view does, here."""
+        offset = rows * SCALE.itemsize if self.dtype_on_disk == "int8" else 0
+        try:
+            kind = np.dtype(KINDS[self.dtype_on_disk])
+            values = np.memmap(file, kind, "r", offset, (rows, self.width))[chosen].astype(np.float32)
+            if offset:
+                values *= np.memmap(file, SCALE, "r", 0, (rows,))[chosen][:, None]
+        except (OSError, ValueError) as error:  # gone, or shorter than it was when the store was opened
+            raise StoreError(f"{file} cannot be read ({error})", hint="extract it again with --overwrite") from error
+        return values

@@ -1,0 +1,277 @@
+"""Writes points shard by shard; killed at any point and opened again, it goes on at the next shard.
+
+A shard is its files and then a note in `pending/` that says that they are whole. A note is believed only because it is
+written last. When all shards are there the row table is put together, the manifest is written, `pending/` goes. To a
+finished store blocks can be added in the same way: its manifest stays as it is until the new blocks are whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from separatrix.errors import DataError, ShapeError, StoreError
+from separatrix.points import ID
+from separatrix.store.files import read_json, write_bytes, write_json
+from separatrix.store.manifest import (
+    AGAIN,
+    BLOCKS,
+    FORMAT,
+    MANIFEST,
+    TABLE,
+    BlockSpec,
+    File,
+    Manifest,
+    Shard,
+    blocks_from_plain,
+    blocks_to_plain,
+    check_format,
+    files_of,
+    read_manifest,
+    shard_from_plain,
+    shard_path,
+    shard_to_plain,
+    write_manifest,
+)
+from separatrix.store.shards import encode, hash_file, sha256
+from separatrix.store.table import write_table
+from separatrix.store.tables import identity_of, join_tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PENDING, BEGUN = "pending", "begun.json"
+
+
+@dataclass
+class PointsWriter:
+    """A store that is being written. Make one with `open_writer`.
+
+    `missing` says which blocks of the next rows are still to be computed, `add` writes them, `finish` closes.
+    """
+
+    folder: Path
+    key: str
+    window: int  # rows (of the source) for each shard
+    dtype: str
+    blocks: dict[str, BlockSpec]
+    shards: list[Shard]
+    origin: Mapping[str, Any] | None = None  # of a finished store
+    replace: bool = False  # what stands in the folder goes when the first shard comes
+    begun: bool = False
+    how: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # block name -> how it is made, kept beside it
+    seconds: float = field(default=0.0)  # spent on writing
+
+    def missing(self, place: int, rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+        """Blocks of a shard that are not there yet, out of those named.
+
+        Raises:
+            StoreError: the shard is there, but holds other rows.
+        """
+        if place >= len(self.shards):
+            return list(names)
+        shard = self.shards[place]
+        if shard.identity != identity_of(rows):
+            first = rows[ID].iloc[0] if len(rows) else "none"
+            what = f"{self.folder} holds other rows (shard {place}, which begins here with id {first})"
+            raise StoreError(what, hint="type --overwrite to replace it, or choose another --out")
+        return [name for name in names if name not in shard.files]
+
+    def add(
+        self,
+        place: int,
+        source: pd.DataFrame,
+        blocks: Mapping[str, np.ndarray],
+        *,
+        table: pd.DataFrame | None = None,
+        notes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Write blocks of one shard.
+
+        Args:
+            place: number of the shard; shards come in order.
+            source: the rows that the shard was asked for; their hash is what `missing` compares.
+            blocks: name -> (rows, width); float32 is kept for blocks whose name ends in `_ids`.
+            table: row table of the shard, if it is not `source` itself (tokens, further columns).
+            notes: counts that are summed over all shards.
+
+        Raises:
+            ShapeError: a block does not fit the table, or its width the earlier shards.
+            DataError: NaN or infinity.
+            StoreError: numbers too large for the format, or the disk refuses.
+        """
+        frame = source if table is None else table
+        fresh = place == len(self.shards)
+        if not fresh and not 0 <= place < len(self.shards):
+            raise ShapeError("shards come in order", got=place, expected=f"at most {len(self.shards)}")
+        specs = {name: self._spec(name, values, frame) for name, values in blocks.items()}
+        ids = frame[ID].tolist()
+        data = {name: encode(values, specs[name].dtype, name, ids) for name, values in blocks.items()}
+        begun = perf_counter()
+        self._begin()
+        for name, content in data.items():
+            write_bytes(shard_path(self.folder, name, specs[name].dtype, place), content)
+        files = {name: File(len(content), sha256(content)) for name, content in data.items()}
+        self.blocks |= specs
+        if fresh:
+            write_table(self._part(place), frame)
+            self.shards.append(Shard(len(frame), identity_of(source), files, dict(notes or {})))
+        else:
+            old = self.shards[place]
+            self.shards[place] = Shard(old.rows, old.identity, {**old.files, **files}, old.notes)
+        note = {"shard": shard_to_plain(self.shards[place]), "blocks": blocks_to_plain(self.blocks)}
+        write_json(self._note(place), note)
+        self.seconds += perf_counter() - begun
+
+    def finish(self, shards: int, origin: Mapping[str, Any]) -> Manifest:
+        """All `shards` are given: write row table and manifest, drop what is not whole.
+
+        Raises:
+            DataError: there was no row at all.
+            StoreError: the store holds more shards than were given.
+        """
+        if shards == 0:
+            raise DataError("there are no rows to keep", expected="one text or more")
+        if shards != len(self.shards):
+            what = f"{self.folder} holds more rows than were given now"
+            raise StoreError(what, got=f"{len(self.shards)} shards", expected=shards, hint="type --overwrite")
+        if self.begun:
+            begun = perf_counter()
+            self._close(origin)
+            shutil.rmtree(self.folder / PENDING, ignore_errors=True)
+            self.seconds += perf_counter() - begun
+        return read_manifest(self.folder)
+
+    def note(self, name: str) -> int:
+        """A count summed over the shards."""
+        return sum(shard.notes.get(name, 0) for shard in self.shards)
+
+    def _close(self, origin: Mapping[str, Any]) -> None:
+        whole = {
+            name: spec
+            for name, spec in sorted(self.blocks.items())
+            if all(name in shard.files for shard in self.shards)
+        }
+        shards = tuple(
+            Shard(shard.rows, shard.identity, {name: shard.files[name] for name in whole}, shard.notes)
+            for shard in self.shards
+        )
+        table = self.folder / TABLE
+        if not table.is_file() or self.origin is None:
+            join_tables([self._part(place) for place in range(len(shards))], table)
+        written = File(table.stat().st_size, hash_file(table))
+        manifest = Manifest(self.key, self.window, whole, shards, written, self.origin or origin)
+        write_manifest(self.folder, manifest)
+        # Blocks that were begun for another request and never ended.
+        ours = files_of(self.folder, manifest)
+        for path in (self.folder / BLOCKS).glob("*/*"):
+            if path not in ours:
+                path.unlink()
+
+    def _spec(self, name: str, values: np.ndarray, frame: pd.DataFrame) -> BlockSpec:
+        if values.ndim != 2 or len(values) != len(frame):
+            got = f"shape {values.shape}"
+            raise ShapeError(f"block {name!r} does not fit the table", got=got, expected=f"({len(frame)}, width)")
+        # Token numbers are exact in float32 and in nothing smaller.
+        dtype = "float32" if name.endswith("_ids") else self.dtype
+        spec = BlockSpec(values.shape[1], dtype, self.how.get(name, {}))
+        known = self.blocks.get(name, spec)
+        if known.width != spec.width:
+            raise ShapeError(f"block {name!r} changes its width", got=spec.width, expected=known.width)
+        return spec
+
+    def _begin(self) -> None:
+        if self.begun:
+            return
+        if self.replace:
+            shutil.rmtree(self.folder / PENDING, ignore_errors=True)
+        write_json(self.folder / PENDING / BEGUN, {"format": FORMAT, "key": self.key, "window": self.window})
+        if self.replace:  # the new one is announced: a kill from here on leaves something to go on with
+            (self.folder / MANIFEST).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / BLOCKS, ignore_errors=True)
+            (self.folder / TABLE).unlink(missing_ok=True)
+        self.begun = True
+
+    def _part(self, place: int) -> Path:
+        return self.folder / PENDING / f"{place:05d}.parquet"
+
+    def _note(self, place: int) -> Path:
+        return self.folder / PENDING / f"{place:05d}.json"
+
+
+def open_writer(
+    folder: Path, key: str, *, window: int, dtype: str = "float16", overwrite: bool = False, resume: bool = True
+) -> PointsWriter:
+    """Begin a store, go on with one that was stopped, or add blocks to a finished one.
+
+    Args:
+        folder: of the store.
+        key: digest of what the rows and numbers depend on, the choice of blocks left out. A store with another key
+            is refused.
+        window: rows of the source for each shard; a store that is there keeps its own.
+        dtype: format on disk: float16, float32 or int8.
+        overwrite: replace the store that is there. It goes only when the first new shard is computed.
+        resume: go on with a store that is not finished, instead of refusing it.
+
+    Raises:
+        StoreError: something else is in the folder, another request's store, a damaged one, or one of a newer version.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"{folder} is a file", expected="a folder for the points", hint="choose another --out")
+    fresh = PointsWriter(folder, key, window, dtype, {}, [])
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return fresh
+    finished, stopped = (folder / MANIFEST).is_file(), (folder / PENDING / BEGUN).is_file()
+    if not finished and not stopped and not _only_pending(folder):
+        raise StoreError(f"{folder} is not empty and holds no points", hint="choose another --out")
+    if overwrite:
+        fresh.replace = True
+        return fresh
+    if finished:
+        manifest = read_manifest(folder)
+        _check_key(folder, manifest.key, key)
+        fresh = PointsWriter(
+            folder, key, manifest.window, dtype, dict(manifest.blocks), list(manifest.shards), manifest.origin
+        )
+    elif stopped and not resume:
+        hint = "type --resume to go on, --overwrite to replace it, or choose another --out"
+        raise StoreError(f"{folder} holds points that were not finished", hint=hint)
+    return _go_on(fresh) if stopped else fresh
+
+
+def _only_pending(folder: Path) -> bool:
+    """True if a kill came before anything but the temporary file of the first note was written."""
+    return [entry.name for entry in folder.iterdir()] == [PENDING]
+
+
+def _go_on(writer: PointsWriter) -> PointsWriter:
+    """Take over the shards whose notes stand in `pending/`, in order, up to the first gap."""
+    path = writer.folder / PENDING / BEGUN
+    begun = read_json(path)
+    try:
+        check_format(begun["format"], path)
+        _check_key(writer.folder, begun["key"], writer.key)
+        writer.window = int(begun["window"])
+        for place in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
+            if writer._note(place).is_file():
+                note = read_json(writer._note(place))
+                writer.shards[place : place + 1] = [shard_from_plain(note["shard"])]
+                writer.blocks |= blocks_from_plain(note["blocks"])
+            elif place >= len(writer.shards):
+                break
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{path.parent} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
+    writer.begun = True
+    return writer
+
+
+def _check_key(folder: Path, found: str, wanted: str) -> None:
+    if found != wanted:
+        what = f"{folder} holds points of another request (model, texts' length, format or kind of vectors differ)"
+        raise StoreError(what, hint="type --overwrite to replace it, or choose another --out")

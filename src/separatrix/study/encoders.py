@@ -1,0 +1,105 @@
+"""`--method align | finetune` in a run: the training, its frozen baselines, and what the vectors tell of groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from separatrix.geometry.probe import fit_probe
+from separatrix.geometry.score import classification, decide
+from separatrix.learn.align import AlignJob, TrainedEncoder, train_encoder
+from separatrix.learn.watch import Counter
+from separatrix.models.backbone import load_backbone
+from separatrix.models.extract import extract
+from separatrix.recipe.align import AlignRecipe
+
+if TYPE_CHECKING:
+    from separatrix.learn.saved import Answer
+    from separatrix.study.judge import Yardstick
+    from separatrix.study.run import Order
+    from separatrix.texts import Texts
+
+PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
+
+
+def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, np.ndarray]]:
+    """Train an encoder as ordered; the vectors of all parts before training come along, for the baselines."""
+    recipe, splits = order.recipe, order.splits
+    assert isinstance(recipe, AlignRecipe)
+    backbone = load_backbone(recipe.backbone)
+    frozen = {}
+    for part, texts in splits.parts.items():
+        done = Counter(order.report, f"texts ({part})", len(texts))
+        frozen[part] = extract(backbone, texts.text, progress=done).values
+    job = AlignJob(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
+    return train_encoder(job), frozen
+
+
+def group_report(
+    train: Texts, parts: dict[str, Texts], answers: dict[str, Answer], targets: dict[str, np.ndarray], names: tuple
+) -> dict[str, Any] | None:
+    """What vectors and answers owe to the group; None where the data have none.
+
+    For each part: `probe`, how well a linear probe reads the group out of the vectors, beside `chance` (the share of the
+    largest group), both on rows that the probe did not see; and the figures of the answers on `seen` groups (those of
+    the training rows) and on `unseen` ones, with the gap in macro-F1.
+    """
+    if train.group is None:
+        return None
+    known = set(train.group.tolist())
+    report: dict[str, Any] = {}
+    for part, texts in parts.items():
+        if texts.group is None or part not in answers:
+            continue
+        seen = np.array([group in known for group in texts.group.tolist()])
+        found: dict[str, Any] = {"probe": probe_groups(answers[part].vectors, texts.group)}
+        for name, rows in (("seen", seen), ("unseen", ~seen)):
+            found[name] = _figures(answers[part].scores[rows], targets[part][rows], names) if rows.any() else None
+        both = found["seen"] is not None and found["unseen"] is not None
+        found["gap"] = found["seen"]["macro_f1"] - found["unseen"]["macro_f1"] if both else None
+        report[part] = found
+    return report
+
+
+def probe_groups(vectors: np.ndarray, group: np.ndarray, seed: int = 0) -> dict[str, Any] | None:
+    """Accuracy of a linear probe for the group, with interval, on held-out rows; None where no two groups have rows.
+
+    Args:
+        vectors: (rows, width).
+        group: (rows,) names.
+        seed: of the held-out rows.
+    """
+    names, codes, sizes = np.unique(group.astype(str), return_inverse=True, return_counts=True)
+    usable = np.flatnonzero(sizes >= 4)  # fewer rows leave nothing to learn from, or nothing to test on
+    if len(usable) < 2:
+        return None
+    rows = np.isin(codes, usable)
+    y = np.searchsorted(usable, codes[rows])
+    generator = np.random.default_rng([seed, 3])
+    held = np.zeros(len(y), dtype=bool)
+    for label in range(len(usable)):
+        own = generator.permutation(np.flatnonzero(y == label))
+        held[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
+    x = vectors[rows]
+    probe = fit_probe(x[~held], y[~held], len(usable), seed=seed)
+    found = classification(y[held], decide(probe.scores(x[held]), len(usable)), tuple(names[usable].tolist()))
+    return {
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "chance": float(np.bincount(y[held]).max() / held.sum()),
+        "groups": len(usable),
+        "rows": int(held.sum()),
+    }
+
+
+def _figures(scores: np.ndarray, gold: np.ndarray, names: tuple) -> dict[str, Any]:
+    found = classification(gold, decide(scores, len(names)), names)
+    return {
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "macro_f1": found.macro_f1,
+        "macro_f1_interval": list(found.macro_f1_interval),
+        "majority": found.majority,
+        "rows": len(gold),
+    }

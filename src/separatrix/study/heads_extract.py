@@ -1,0 +1,227 @@
+"""First stage of the head atlas: windows through the model, one row for every (window, layer, head).
+
+Row number = (window * layers + layer) * heads + head. The files of numbers have their full size from the beginning and
+are filled batch by batch; a note says how many batches are safe, so a killed extraction goes on there and ends with
+the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from separatrix.heads.extract import Clock, extract_features
+from separatrix.heads.features import FEATURES, Feature, FeatureSetup
+from separatrix.heads.maps import load_for_maps, shape_of
+from separatrix.heads.windows import Sample, Window, WindowRule, draw
+from separatrix.models.backbone import Backbone
+from separatrix.points import Points
+from separatrix.recipe import digest
+from separatrix.recipe.heads import HeadsRecipe
+from separatrix.store.blocks import create_block, open_block
+from separatrix.store.files import read_json, write_json
+from separatrix.store.table import read_table, write_table
+from separatrix.texts.questions_answers import Material
+
+PROGRESS, RESULT, TABLE = "progress.json", "result.json", "table.parquet"
+IDENTITY = ("id", "example", "window", "context", "layer", "head", "length", "special")
+DTYPES = {"descriptors": "float32"}  # the others: float16
+FLUSH_SECONDS = 5.0
+
+Report = Callable[[str, int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The model and what it is about to read."""
+
+    backbone: Backbone
+    sample: Sample
+    notes: tuple[str, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and heads."""
+        return shape_of(self.backbone.model)
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows in order."""
+        return self.sample.windows
+
+
+def prepare_reading(material: Material, recipe: HeadsRecipe) -> Reading:
+    """Load the model and draw the windows.
+
+    Raises:
+        ModelError: the model cannot be loaded or shows no maps.
+        OptionError: windows that the model cannot hold.
+    """
+    reading = recipe.reading
+    backbone = load_for_maps(recipe.model)
+    sample = draw(
+        backbone, material.examples, WindowRule(reading.max_length, reading.stride, reading.max_query_length),
+        windows=reading.windows, shards=reading.shards, how=reading.draw, seed=reading.seed,
+    )  # fmt: skip
+    return Reading(backbone, sample, material.notes)
+
+
+def extract_digest(reading: Reading, recipe: HeadsRecipe) -> str:
+    """Changes with the model's weights, the windows, and what is kept of a map."""
+    kept = {name: getattr(recipe.maps, name) for name in ("cells", "values", "weights", "pixels", "frame", "scaling")}
+    weights = reading.backbone.fingerprint()
+    ids = [list(window.ids) for window in reading.windows]
+    examples = [example.id for example in reading.sample.examples]
+    return digest(weights, recipe.source.dtype, ids, examples, kept, list(recipe.maps.stored), recipe.maps.raw)
+
+
+def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: Report) -> dict[str, Any]:
+    """Fill the stage's folder, or go on filling it; what it found, as plain data.
+
+    Raises:
+        ModelError: the model shows no maps, or rows that do not sum to 1.
+        StoreError: the disk is full.
+    """
+    if (folder / RESULT).is_file():
+        return read_json(folder / RESULT)
+    begun, windows = monotonic(), reading.windows
+    setup = feature_setup(recipe, reading.backbone)
+    features = {name: FEATURES[name](setup) for name in recipe.maps.stored}
+    layers, heads = reading.shape
+    done = _progress(folder)
+    blocks = _open_blocks(folder, features, len(windows) * layers * heads, fresh=done["batches"] == 0)
+    clock, flushed = Clock(dict(done["seconds"])), monotonic()
+    rows = RowWriter(blocks, layers * heads)
+    for batch in extract_features(reading.backbone, windows, features, skip=done["batches"], clock=clock):
+        rows.write(batch.places, batch.values)
+        done = {
+            "batches": done["batches"] + 1,
+            "windows": done["windows"] + len(batch.places),
+            "seconds": clock.seconds,
+        }
+        if monotonic() - flushed > FLUSH_SECONDS:
+            rows.flush()
+            write_json(folder / PROGRESS, done)
+            flushed = monotonic()
+        report("maps", done["windows"], len(windows), "")
+    rows.flush()
+    write_json(folder / PROGRESS, done)
+    write_table(folder / TABLE, row_table(reading))
+    found = _figures(reading, clock.seconds, monotonic() - begun)
+    write_json(folder / RESULT, found)
+    return found
+
+
+def feature_setup(recipe: HeadsRecipe, backbone: Backbone) -> FeatureSetup:
+    """What the features need to know."""
+    maps = recipe.maps
+    return FeatureSetup(
+        maps.cells, maps.values, maps.weights, maps.pixels, maps.frame, maps.scaling, recipe.reading.seed,
+        backbone.device,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Puts the features of windows where they belong."""
+
+    blocks: Mapping[str, np.memmap[Any, Any]]
+    maps: int  # of a window
+
+    def write(self, places: NDArray[np.int64], values: Mapping[str, NDArray[np.float32]]) -> None:
+        """Values by name, each (windows, layers, heads, width), of the windows at these places."""
+        rows = (places[:, None] * self.maps + np.arange(self.maps)).ravel()
+        for name, block in self.blocks.items():
+            block[rows] = values[name].reshape(len(rows), -1)
+
+    def flush(self) -> None:
+        """Bring everything to the disk."""
+        for block in self.blocks.values():
+            block.flush()
+
+
+def _progress(folder: Path) -> dict[str, Any]:
+    if (folder / PROGRESS).is_file():
+        return read_json(folder / PROGRESS)
+    return {"batches": 0, "windows": 0, "seconds": {}}
+
+
+def _open_blocks(
+    folder: Path, features: Mapping[str, Feature], rows: int, *, fresh: bool
+) -> dict[str, np.memmap[Any, Any]]:
+    paths = {name: folder / f"{name}.npy" for name in features}
+    if not fresh:
+        return {name: open_block(path, fill=True) for name, path in paths.items()}
+    return {
+        name: create_block(path, rows, features[name].width, DTYPES.get(name, "float16"))
+        for name, path in paths.items()
+    }
+
+
+def window_table(reading: Reading) -> pd.DataFrame:
+    """One line a window."""
+    sample = reading.sample
+    examples = [sample.examples[window.example] for window in sample.windows]
+    return pd.DataFrame(
+        {
+            "example": [example.id for example in examples],
+            "window": np.arange(len(examples)),
+            "place": [window.place for window in sample.windows],
+            "context": [example.context for example in examples],
+            "group": [example.title for example in examples],
+            "label": [example.label for example in examples],
+            "length": [len(window) for window in sample.windows],
+            "special": [sum(window.special) for window in sample.windows],
+            "shard": [int(sample.shards[window.example]) for window in sample.windows],
+        }
+    )
+
+
+def row_table(reading: Reading) -> pd.DataFrame:
+    """One line a row of numbers: example, window, context, layer, head, length, number of special tokens."""
+    windows, (layers, heads) = window_table(reading), reading.shape
+    table = windows.loc[windows.index.repeat(layers * heads)].reset_index(drop=True)
+    cell = np.tile(np.arange(layers * heads), len(windows))
+    table["layer"], table["head"] = cell // heads, cell % heads
+    names = table[["window", "layer", "head"]].to_numpy()
+    table.insert(0, "id", [f"w{window}.l{layer}.h{head}" for window, layer, head in names])
+    return table
+
+
+def _figures(reading: Reading, seconds: Mapping[str, float], whole: float) -> dict[str, Any]:
+    layers, heads = reading.shape
+    windows = reading.windows
+    maps, spent = len(windows) * layers * heads, sum(seconds.values())
+    return {
+        "maps": maps,
+        "windows": len(windows),
+        "examples": len(reading.sample.examples),
+        "contexts": len({example.context for example in reading.sample.examples}),
+        "layers": layers,
+        "heads": heads,
+        "tokens": int(sum(map(len, windows))),
+        "seconds": round(whole, 3),
+        "maps_per_second": round(maps / max(spent, 1e-9), 1),
+        "seconds_by_part": {name: round(value, 4) for name, value in seconds.items()},
+        "model": reading.backbone.source.name,
+        "weights": reading.backbone.source.weights,
+        "causal": reading.backbone.causal,
+        "notes": list(reading.notes),
+    }
+
+
+def open_rows(folder: Path, names: tuple[str, ...]) -> Points:
+    """The rows of a finished extraction, numbers on disk.
+
+    Raises:
+        StoreError: the stage is not finished.
+    """
+    blocks = {name: open_block(folder / f"{name}.npy") for name in names}
+    return Points(blocks, read_table(folder / TABLE), read_json(folder / RESULT))

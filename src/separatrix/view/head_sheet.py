@@ -1,0 +1,117 @@
+"""What the pictures of the head atlas share: the findings they draw, sheets of layers and heads, panels, charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from separatrix.view.canvas import headline, new_figure, quiet
+from separatrix.view.palette import ACCENT, COLOURS, HAIR, MUTED, mix
+
+RAMP = LinearSegmentedColormap.from_list("accent", ["#ffffff", "#a9d0cf", ACCENT, "#062f31"])
+MOST_CLUSTERS = 24  # with a panel of their own
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What there is to draw."""
+
+    features: Mapping[str, Any]  # result of the stage
+    clusters: Mapping[str, Any]  # result of the stage
+    table: pd.DataFrame  # rows with `cluster`, `layer`, `head`
+    heads: pd.DataFrame  # one line a head
+    distances: NDArray[np.floating]  # (heads, heads)
+    maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Layers and heads."""
+        return int(self.heads["layer"].max()) + 1, int(self.heads["head"].max()) + 1
+
+    @property
+    def order(self) -> list[int]:
+        """Clusters, the largest first; noise is left out."""
+        counts = self.table["cluster"].value_counts()
+        return [int(name) for name in counts.index if name >= 0][:MOST_CLUSTERS]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and its numbers."""
+
+    name: str  # of the file
+    title: str
+    figure: Figure
+    data: pd.DataFrame
+
+
+def cluster_colour(cluster: int) -> str:
+    """The colour of a cluster; ten that stay apart, then lighter ones; noise is grey.
+
+    >>> cluster_colour(0), cluster_colour(-1)
+    ('#3f90da', '#d5d8dd')
+    """
+    if cluster < 0:
+        return "#d5d8dd"
+    turn = cluster // len(COLOURS)
+    return mix(COLOURS[cluster % len(COLOURS)], "#ffffff", min(0.3 * turn, 0.75)) if turn else COLOURS[cluster]
+
+
+def sheet(columns: int, rows: int, title: str) -> tuple[Figure, Axes]:
+    """A figure with one grid of layers and heads."""
+    width, height = 1.1 + 0.34 * columns, 1.15 + 0.34 * rows
+    figure = new_figure(width, height)
+    axes = figure.add_axes((0.65 / width, 0.6 / height, 0.34 * columns / width, 0.34 * rows / height))
+    grid_axes(axes, rows, columns)
+    headline(axes, title)
+    return figure, axes
+
+
+def grid_axes(axes: Axes, layers: int, heads: int, *, labels: bool = True) -> None:
+    """Axes of layers (down) and heads (across), without loud lines."""
+    axes.set_xlim(-0.5, heads - 0.5)
+    axes.set_ylim(layers - 0.5, -0.5)
+    for spine in axes.spines.values():
+        spine.set_color(HAIR)
+    axes.tick_params(length=0, labelsize=7, labelcolor=MUTED)
+    if labels:
+        axes.set_xticks(range(heads))
+        axes.set_yticks(range(layers))
+        axes.set_xlabel("head", color=MUTED, fontsize=8)
+        axes.set_ylabel("layer", color=MUTED, fontsize=8)
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+
+def panels(count: int, columns: int, cell: tuple[float, float], top: float = 0.1) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, in rows from the top."""
+    rows = -(-count // columns)
+    width, height = columns * cell[0] + 0.1, rows * cell[1] + top
+    figure = new_figure(width, height)
+    places = []
+    for place in range(count):
+        row, column = divmod(place, columns)
+        left, bottom = column * cell[0] + 0.12, height - top - (row + 1) * cell[1] + 0.12
+        box = (left / width, bottom / height, (cell[0] - 0.24) / width, (cell[1] - 0.42) / height)
+        places.append(figure.add_axes(box))
+    return figure, places
+
+
+def chart(title: str, x: str, y: str, width: float = 4.6) -> tuple[Figure, Axes]:
+    """A figure with one quiet chart."""
+    figure = new_figure(width, 3.0)
+    axes = figure.add_axes((0.62 / width, 0.16, 1 - 0.8 / width, 0.7))
+    quiet(axes)
+    headline(axes, title)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes

@@ -1,0 +1,168 @@
+"""RESULTS.md, results.csv and the pictures of the study, from its lines and maps alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from studies.common import interval, markdown, spell, write_csv
+from studies.prompt_outputs.look import GLANCES, MAPS
+
+from separatrix.geometry.runs import mean_interval, paired_difference
+from separatrix.view import save
+from separatrix.view.grid_plot import draw_grid
+from separatrix.view.map_plot import Drawing
+
+Run = dict[str, Any]
+LEARNT = 0.1  # a prompt that beats the majority by less has nothing to show
+NOTICED = 0.01  # accuracy below which nobody would call a difference missing what is there
+HEAD = """# What PCA, t-SNE, UMAP and k-means leave of a trained prompt's decision: results
+
+Written by `python studies/prompt_outputs/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
+this: `README.md`. Accuracies are fractions; in brackets the 95 % t interval of the mean over seeds.
+"""
+
+
+def write_tables(out: Path, runs: Sequence[Run]) -> None:
+    """Write tables and pictures.
+
+    Args:
+        out: their folder; the maps of the first seed stand in its folder `maps`.
+        runs: the lines; of two with one key the later counts.
+    """
+    kept = sorted({run["key"]: run for run in runs}.values(), key=lambda run: (run["set"], run["model"], run["loss"]))
+    parts = [HEAD, "## Answer", answer(kept), "## Accuracy lost against the prompt's own decision"]
+    parts += [markdown(lost_rows(kept)), "## Where the classes lie in the outputs", markdown(shape_rows(kept))]
+    parts += ["## Rows and time", markdown(size_rows(kept)), "## Versions", _versions(kept)]
+    (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
+    write_csv(out / "results.csv", plain_rows(kept))
+    for name in dict.fromkeys(run["set"] for run in kept):
+        files = sorted((out / "maps").glob(f"{name}-*.parquet"))
+        if files:
+            save(draw_grid(panels(files)), out / f"maps-{name}.png")
+
+
+def answer(runs: Sequence[Run]) -> str:
+    """Whether "PCA misses what is there" holds, and why: two sentences made of the figures."""
+    learnt = [run for run in runs if run["own"] - run["majority"] >= LEARNT]
+    if len(learnt) < 2:
+        return "(fewer than two prompts beat the majority by 0.1: there is nothing that a picture could miss)"
+    lost = {glance: np.array([run["own"] - _cell(run, glance) for run in learnt]) for glance in GLANCES}
+    gap = paired_difference(lost["pca"], lost["tsne"])
+    holds = gap.low is not None and gap.low > 0 and gap.mean > NOTICED
+    first = (
+        f"Over {len(learnt)} prompts whose own decision beats the majority by {LEARNT} or more, two principal directions "
+        f"of the hidden outputs lose {lost['pca'].mean():.3f} of its accuracy, t-SNE {lost['tsne'].mean():.3f}, UMAP "
+        f"{lost['umap'].mean():.3f} and all dimensions {lost['all dimensions'].mean():.3f}; PCA loses {spell(gap, 3)} more "
+        f'than t-SNE, so "PCA misses what is there" {"holds" if holds else "does not hold"} here.'
+    )
+    shapes = [run["shape"]["hidden"] for run in learnt]
+    early = np.array([shape["direction"] <= 2 for shape in shapes])
+    told = [(f"{lost['pca'][side].mean():.3f}" if side.any() else "-") for side in (early, ~early)]
+    second = (
+        f"The direction that tells the classes apart best is among the first two in {int(early.sum())} of them (PCA loses "
+        f"{told[0]}) and further back in {int((~early).sum())} (PCA loses {told[1]}); class means explain "
+        f"{np.mean([shape['between'] for shape in shapes]):.0%} of the variance on average, and the first two directions "
+        f"hold {np.mean([shape['first_two'] for shape in shapes]):.0%}: PCA shows the classes where the training made them "
+        "the largest difference, and only there."
+    )
+    return f"{first} {second}"
+
+
+def lost_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """A line for each kind of prompt, space and scaling: its own accuracy, and what each way of looking loses of it."""
+    rows = []
+    for (name, model, loss), group in _groups(runs):
+        for space in group[0]["shape"]:
+            for scaled in (False, True):
+                row = {"set": name, "model": model, "loss": loss, "space": space, "scaled": "yes" if scaled else "no"}
+                row |= {"runs": str(len(group)), "own": spell(interval(group, "own"), 3)}
+                row["majority"] = f"{np.mean([run['majority'] for run in group]):.3f}"
+                for glance in GLANCES:
+                    lost = [run["own"] - _cell(run, glance, space, scaled) for run in group]
+                    row[f"{glance}: lost"] = spell(mean_interval(lost), 3)
+                rows.append(row)
+    return rows
+
+
+def plain_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The same with a line for each way of looking, as numbers."""
+    rows = []
+    for (name, model, loss), group in _groups(runs):
+        for space in group[0]["shape"]:
+            for scaled in (False, True):
+                for glance in GLANCES:
+                    found = mean_interval([_cell(run, glance, space, scaled) for run in group])
+                    lost = mean_interval([run["own"] - _cell(run, glance, space, scaled) for run in group])
+                    row = {
+                        "set": name,
+                        "model": model,
+                        "loss": loss,
+                        "space": space,
+                        "scaled": scaled,
+                        "glance": glance,
+                    }
+                    row |= {"runs": found.runs, "accuracy": found.mean, "low": found.low, "high": found.high}
+                    rows.append(row | {"lost": lost.mean, "lost_low": lost.low, "lost_high": lost.high})
+    return rows
+
+
+def shape_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """A line for each kind of prompt and space: where the classes lie among the principal directions."""
+    rows = []
+    for (name, model, loss), group in _groups(runs):
+        for space in group[0]["shape"]:
+            shapes = [run["shape"][space] for run in group]
+            row = {"set": name, "model": model, "loss": loss, "space": space, "runs": str(len(group))}
+            row["variance between classes"] = spell(interval(shapes, "between"), 3)
+            row["variance in two directions"] = spell(interval(shapes, "first_two"), 3)
+            row["best direction (each seed)"] = ", ".join(str(shape["direction"]) for shape in shapes)
+            row["told by it"] = spell(interval(shapes, "told"), 3)
+            rows.append(row | {"told by the first": spell(interval(shapes, "told_first"), 3)})
+    return rows
+
+
+def size_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Rows, accuracy on the whole test sample and CPU seconds of each kind of prompt."""
+    rows = []
+    for (name, model, loss), group in _groups(runs):
+        row = {"set": name, "model": model, "loss": loss, "runs": str(len(group))}
+        row |= {f"{part} rows": str(count) for part, count in group[0]["rows"].items()}
+        row["own accuracy, whole test sample"] = spell(interval(group, "own_test"), 3)
+        row["CPU seconds (training)"] = spell(interval(group, "train_cpu_seconds"), 0)
+        rows.append(row | {"CPU seconds (all)": spell(interval(group, "cpu_seconds"), 0)})
+    return rows
+
+
+def panels(files: Sequence[Path]) -> list[list[Drawing | None]]:
+    """Maps of the hidden outputs, unscaled: methods down, prompts across, each under the name of the file read."""
+    tables = [(path.stem, pd.read_parquet(path)) for path in files]
+    return [[_drawing(stem, table, method) for stem, table in tables] for method in MAPS]
+
+
+def _drawing(stem: str, table: pd.DataFrame, method: str) -> Drawing:
+    ids, names = pd.factorize(table["label"], sort=True)
+    points = table[[f"hidden/{method}/x", f"hidden/{method}/y"]].to_numpy()
+    return Drawing(
+        points, ids, tuple(map(str, names)), (f"{method} 1", f"{method} 2"), stem, f"{method}, hidden, unscaled"
+    )
+
+
+def _cell(run: Run, glance: str, space: str = "hidden", scaled: bool = False) -> float:
+    wanted = (space, scaled, glance)
+    return next(cell["accuracy"] for cell in run["cells"] if (cell["space"], cell["scaled"], cell["glance"]) == wanted)
+
+
+def _groups(runs: Sequence[Run]) -> list[tuple[tuple[str, str, str], list[Run]]]:
+    found: dict[tuple[str, str, str], list[Run]] = {}
+    for run in runs:
+        found.setdefault((run["set"], run["model"], run["loss"]), []).append(run)
+    return list(found.items())
+
+
+def _versions(runs: Sequence[Run]) -> str:
+    seen = {", ".join(f"{name} {number}" for name, number in run["versions"].items()) for run in runs}
+    return "\n".join(f"- {line}" for line in sorted(seen)) or "(no runs yet)"

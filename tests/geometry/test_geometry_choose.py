@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+from sklearn.neighbors import NearestNeighbors
+
+from separatrix.errors import DataError, OptionError
+from separatrix.geometry import choose_density
+from separatrix.geometry.choose import _DECIDE, choose_k, knee, stability
+from separatrix.geometry.choose_density import choose_eps, choose_size, k_distance
+from separatrix.geometry.density import dbscan
+
+
+def blobs(rows=400, centers=4, seed=3, spread=0.7):
+    x, y = make_blobs(rows, 4, centers=centers, cluster_std=spread, random_state=seed)
+    return x.astype(np.float32), y
+
+
+GRID = (2, 3, 4, 5, 6)
+
+
+@pytest.fixture(scope="module")
+def four():
+    return choose_k(blobs(200)[0], GRID, seed=0)
+
+
+@pytest.mark.parametrize("criterion", ["silhouette", "distortion", "inertia", "stability"])
+def test_four_heaps_are_four(four, criterion):
+    value, sentence, warnings = _DECIDE[criterion](list(four.table))
+    assert (value, warnings) == (4, ())
+    if criterion == "silhouette":
+        assert (four.option, four.value, four.criterion) == ("k", 4, sentence)
+    assert [line["k"] for line in four.table] == list(GRID)
+    best = four.table[2]
+    assert best["silhouette"] > best["silhouette_null"] + 0.2
+    assert best["stability"] > 0.95
+
+
+def test_one_heap_is_said_to_be_one():
+    """Seed 002 chose k = 35 from a smooth curve; a curve that one heap has too is no elbow."""
+    heap = (np.random.default_rng(0).normal(size=(200, 4)) * [4, 1, 1, 1]).astype(np.float32)
+    found = choose_k(heap, GRID, seed=0)
+    assert "no sign of separate clusters" in found.warnings[0]
+    assert "has no elbow of its own" in _DECIDE["distortion"](list(found.table))[2][0]
+
+
+def test_curves_bend_where_they_do():
+    assert knee([1, 2, 3, 4, 5], [0, 0, 0, 5, 10]) == (2, 0.5)  # flat, then rising
+    assert knee([1, 2, 3], [3, 2, 1])[1] == pytest.approx(0)
+    assert knee([1, 2, 3], [5, 5, 5]) == (0, 0.0)
+
+
+def test_chance_agrees_with_nothing():
+    rng = np.random.default_rng(0)
+    scores = stability(lambda part: rng.integers(0, 3, len(part)), np.zeros((300, 2)))
+    assert np.abs(scores).max() < 0.1
+
+
+def test_a_grid_beyond_the_rows_is_refused():
+    x, _ = blobs(12)
+    with pytest.raises(OptionError, match="no number of clusters to try fits the rows: got 12 rows"):
+        choose_k(x, (7, 9))
+    with pytest.raises(OptionError, match="did you mean 'silhouette'"):
+        choose_k(x, (2,), criterion="silhouete")
+
+
+@pytest.mark.parametrize("min_samples", [2, 5, 12])
+def test_the_k_distance_curve_is_the_share_of_cores(min_samples):
+    """Seed 002 plotted the distance to the nearest neighbour whatever min_samples was."""
+    x, _ = blobs(300)
+    curve = k_distance(x, min_samples)
+    oracle = NearestNeighbors(n_neighbors=min_samples).fit(x).kneighbors(x)[0][:, -1]  # itself counted
+    np.testing.assert_allclose(curve, np.sort(oracle), atol=1e-5)
+    for share in (0.3, 0.6, 0.9):
+        eps = float(np.quantile(curve, share)) + 1e-4
+        promised = (curve <= eps).mean()
+        assert dbscan(x, eps, min_samples).core.mean() == pytest.approx(promised, abs=0.005)
+    if min_samples > 2:  # before: the curve of the nearest neighbour
+        wrong = float(np.quantile(k_distance(x, 2), 0.6))
+        assert dbscan(x, wrong, min_samples).core.mean() < 0.45
+
+
+def test_eps_is_the_knee_and_the_grid_is_kept():
+    x, _ = blobs()
+    found = choose_eps(x, 8)
+    assert "k = min_samples = 8" in found.criterion
+    assert dbscan(x, found.value, 8).labels.max() == 3
+    assert {line["min_samples"] for line in found.table} == {4, 8, 16}
+    assert found.value in {line["eps"] for line in found.table}
+    for line in found.table:
+        labels = dbscan(x, line["eps"], line["min_samples"]).labels
+        assert (line["clusters"], line["noise"]) == (labels.max() + 1, (labels < 0).sum())
+        assert line["status"] == "done"
+    assert [line["distance"] for line in found.curve] == sorted(line["distance"] for line in found.curve)
+
+
+def test_a_cell_that_runs_out_of_time_is_marked_not_dropped(monkeypatch):
+    """Seed 002: one cell halted after days, and the table of the others was lost with it."""
+    x, _ = blobs(200)
+    found = choose_eps(x, 8, cell_seconds=0.0)
+    assert [line["status"] for line in found.table] == ["time limit"] * 2 + ["not begun"] * (len(found.table) - 2)
+    assert all(line["clusters"] is None for line in found.table)
+    real, slow = choose_density.dbscan, set()
+
+    def sometimes(x, eps, count, deadline):
+        if not slow:
+            slow.add(eps)
+            deadline = 0.0
+        return real(x, eps, count, deadline=deadline)
+
+    monkeypatch.setattr(choose_density, "dbscan", sometimes)
+    statuses = [line["status"] for line in choose_eps(x, 8).table]
+    assert statuses[0] == "time limit"
+    assert set(statuses[1:]) == {"done"}
+
+
+def test_eps_needs_a_curve():
+    x, _ = blobs(100)
+    with pytest.raises(OptionError, match="--min-samples is out of range for this choice: got 1, expected 2 to 100"):
+        choose_eps(x, 1)
+    equal = np.repeat(x[:2], 50, axis=0)
+    with pytest.raises(DataError, match="the k-distance curve has its knee at 0"):
+        choose_eps(equal, 5)
+
+
+def test_the_size_of_hdbscan_is_the_stable_one():
+    x, _ = blobs(300)
+    found = choose_size(x, 5, seed=0)
+    line = next(line for line in found.table if line["min_cluster_size"] == found.value)
+    assert line["clusters"] == 4
+    assert line["stability"] > 0.9
+    with pytest.raises(DataError, match="no min_cluster_size gives two clusters"):
+        choose_size(np.linspace(0, 1, 40, dtype=np.float32)[:, None] ** 0.5, 5)

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from separatrix.errors import DataError
+from separatrix.geometry.suspects import (
+    confident_joint,
+    dynamics,
+    make_folds,
+    near_groups,
+    out_of_fold,
+    scored_dynamics,
+)
+
+
+def chances(rows=300, classes=4, seed=0, wrong=0.15):
+    """Labels, some of them wrong, and the probabilities of a fair judge."""
+    rng = np.random.default_rng(seed)
+    true = rng.integers(0, classes, rows)
+    logits = rng.normal(size=(rows, classes)) + 2.5 * np.eye(classes)[true]
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    labels = np.where(rng.random(rows) < wrong, rng.integers(0, classes, rows), true)
+    return p, labels, true
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("seed", range(4))
+def test_the_joint_is_that_of_cleanlab(seed):
+    count = pytest.importorskip("cleanlab.count")
+    rank = pytest.importorskip("cleanlab.rank")
+    p, labels, _ = chances(seed=seed)
+    found = confident_joint(p, labels)
+    raw, issues = count.compute_confident_joint(labels, p, calibrate=False, return_indices_of_off_diagonals=True)
+    np.testing.assert_array_equal(np.maximum(found.counts, np.eye(4, dtype=int)), raw)
+    np.testing.assert_array_equal(np.flatnonzero(found.flagged), np.sort(issues))
+    # cleanlab rounds the estimate to whole rows.
+    np.testing.assert_allclose(found.joint, count.estimate_joint(labels, p, confident_joint=raw), atol=1 / len(p))
+    np.testing.assert_allclose(found.thresholds, count.get_confident_thresholds(labels, p))
+    np.testing.assert_allclose(found.self_confidence, rank.get_self_confidence_for_each_label(labels, p))
+    np.testing.assert_allclose((found.margin + 1) / 2, rank.get_normalized_margin_for_each_label(labels, p))
+
+
+def test_the_noise_is_estimated():
+    for wrong in (0.0, 0.2, 0.4):
+        p, labels, true = chances(4000, wrong=wrong)
+        found = confident_joint(p, labels)
+        assert found.joint.sum() == pytest.approx(1)
+        assert found.noise == pytest.approx((labels != true).mean(), abs=0.07)
+
+
+def test_a_class_without_rows_is_no_suspect():
+    p, labels, _ = chances()
+    found = confident_joint(np.column_stack([p * 0.99, np.full(len(p), 0.01)]), labels)
+    assert found.counts[:, 4].sum() == 0
+    assert not (found.suggested[found.flagged] == 4).any()
+    with pytest.raises(DataError, match="labels: row 0 is outside the classes"):
+        confident_joint(p, labels + 4)
+
+
+folds_of = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 15)), min_size=12, max_size=80)
+
+
+@settings(max_examples=40, deadline=None)
+@given(folds_of, st.integers(0, 5))
+def test_groups_stay_in_one_fold(rows, seed):
+    labels, groups = np.array(rows).T
+    if len(np.unique(groups)) < 3:
+        with pytest.raises(DataError, match="fewer rows than folds"):
+            make_folds(labels, groups, 3)
+        return
+    fold = make_folds(labels, groups, 3, seed=seed)
+    assert set(fold.tolist()) == {0, 1, 2}
+    for group in np.unique(groups):
+        assert len(np.unique(fold[groups == group])) == 1
+    single = make_folds(labels, np.arange(len(labels)), 3, seed=seed)
+    for label in np.unique(labels):
+        assert np.ptp(np.bincount(single[labels == label], minlength=3)) <= 1
+
+
+def planted(rows=600, width=8, flips=0.1, seed=0, spread=1.0):
+    rng = np.random.default_rng(seed)
+    true = np.arange(rows) % 3
+    x = 2.5 * np.eye(width)[true] + spread * rng.normal(size=(rows, width))
+    flipped = rng.random(rows) < flips
+    labels = np.where(flipped, (true + rng.integers(1, 3, rows)) % 3, true)
+    return x, labels, flipped
+
+
+def test_planted_flips_are_found():
+    x, labels, flipped = planted()
+    fold = make_folds(labels, near_groups(x, near=0.9999)[2], 5)
+    p = out_of_fold(x, labels, fold, classes=3)
+    for name, chance in p.items():
+        found = confident_joint(chance, labels)
+        precision, recall = flipped[found.flagged].mean(), found.flagged[flipped].mean()
+        assert flipped.mean() < 0.12  # what rows at random would give
+        assert precision > 0.6, (name, precision)
+        assert recall > 0.6, (name, recall)
+        worst = np.argsort(found.margin)[: flipped.sum()]
+        assert flipped[worst].mean() > 0.65
+        assert found.noise == pytest.approx(flipped.mean(), abs=0.06)
+
+
+def test_a_copy_with_the_same_wrong_label_does_not_vouch():
+    """A copy in the training part would make the wrong label look certain; copies share a fold."""
+    x, labels, flipped = planted(300, spread=0.6)
+    x, labels, flipped = np.repeat(x, 3, axis=0), np.repeat(labels, 3), np.repeat(flipped, 3)
+    groups = near_groups(x, near=1 - 1e-6)[2]
+    assert len(np.unique(groups)) == 300
+    caught = {}
+    for name, fold in (
+        ("copies apart", make_folds(labels, np.arange(900), 5)),
+        ("together", make_folds(labels, groups, 5)),
+    ):
+        p = out_of_fold(x, labels, fold, classes=3, k=3)["knn"]
+        caught[name] = confident_joint(p, labels).flagged[flipped].mean()
+    assert caught["together"] > 0.8
+    assert caught["copies apart"] < 0.3
+
+
+def test_near_groups_are_those_of_the_slow_loop():
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(20, 6)), 2, axis=0) + 0.05 * rng.normal(size=(40, 6))
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    _, cosine, groups = near_groups(x, near=0.97, k=39)
+    linked = unit @ unit.T >= 0.97
+    for _ in range(40):
+        linked = (linked.astype(int) @ linked.astype(int)) > 0
+    np.testing.assert_array_equal(groups[:, None] == groups, linked)
+    assert cosine.shape == (40, 39)
+
+
+def test_dynamics_are_mean_spread_and_share_of_right():
+    rng = np.random.default_rng(0)
+    scores, labels = rng.normal(size=(5, 30, 3)), rng.integers(0, 3, 30)
+    p = np.exp(scores) / np.exp(scores).sum(axis=2, keepdims=True)
+    found = scored_dynamics(scores, labels)
+    own = np.array([[p[e, r, labels[r]] for r in range(30)] for e in range(5)])
+    np.testing.assert_allclose(found.confidence, own.mean(axis=0))
+    np.testing.assert_allclose(found.variability, own.std(axis=0))
+    np.testing.assert_allclose(found.correctness, (p.argmax(axis=2) == labels).mean(axis=0))
+    assert (dynamics(own).correctness <= found.correctness).all()  # a lower bound
+    with pytest.raises(DataError, match="no training dynamics"):
+        dynamics(np.empty((0, 3)))

@@ -1,0 +1,71 @@
+"""Windows: counts, identity, stride as the seed's script had it, sampling of whole examples."""
+
+import numpy as np
+import pytest
+
+from separatrix.errors import OptionError
+from separatrix.heads.windows import WindowRule, cut_windows, draw
+from separatrix.texts.questions_answers import Example
+
+
+def test_windows_cover_the_context_with_the_stride_asked_for(shown):
+    text = " ".join(f"{number % 10}" for number in range(50))
+    example = Example("a", "where is the old red big cat ?", text, 0)
+    [found] = cut_windows(shown("bert"), [example], WindowRule(30, 10, 4))
+    room = 30 - 4  # the tiny tokenizer adds nothing to a pair
+    starts = [window.offsets[4][0] // 2 for window in found]
+    assert starts == list(range(0, 10 * len(found), 10))
+    assert starts[-1] + room >= 50 > starts[-2] + room
+    assert [window.place for window in found] == list(range(len(found)))
+    assert all(len(window) <= 30 and window.segments[:4] == (0, 0, 0, 0) for window in found)
+    assert {offset for window in found for offset in window.offsets[4:]} == {(2 * at, 2 * at + 1) for at in range(50)}
+    assert all(window.offsets[:4] == ((0, 0),) * 4 for window in found)
+
+
+def test_a_stride_above_the_room_loses_no_token(shown):
+    text = " ".join(f"{number % 10}" for number in range(50))
+    [found] = cut_windows(shown("bert"), [Example("a", "cat", text, 0)], WindowRule(12, 99, 2))
+    assert {offset[0] // 2 for window in found for offset in window.offsets[1:]} == set(range(50))
+
+
+def test_tokens_are_told_apart(shown):
+    [[window]] = cut_windows(shown("bert"), [Example("a", "the cat ? is . old", "", 0)], WindowRule(20, 8, 4))
+    assert window.special == (True, False, False, False, False, False, False, True)
+    assert window.words == (" <bos>", " the", " cat", " ?", " is", " .", " old", " <eos>")
+    assert window.punctuation == (False, False, False, True, False, True, False, False)
+    assert window.segments == (-1, 0, 0, 0, 1, 1, 2, -1)
+
+
+def test_windows_that_the_model_cannot_hold_are_refused(shown):
+    example = [Example("a", "cat", "dog", 0)]
+    with pytest.raises(OptionError, match=r"longer than the model.*128.*--max-length 128"):
+        cut_windows(shown("bert"), example, WindowRule(129, 8, 4))
+    with pytest.raises(OptionError, match="no room beside the question"):
+        cut_windows(shown("bert"), example, WindowRule(20, 8, 20))
+
+
+@pytest.mark.parametrize("how", ["consecutive", "random"])
+def test_sampling_takes_whole_examples_equally_from_the_shards(shown, material, how):
+    def sample(seed):
+        return draw(shown("bert"), material.examples, WindowRule(40, 16, 6), windows=9, shards=3, how=how, seed=seed)
+
+    found = sample(0)
+    counts = np.bincount(found.shards)
+    assert counts.max() - counts.min() <= 1
+    assert len(found.windows) >= 9
+    # Every window of a drawn example is there, in order.
+    whole = cut_windows(shown("bert"), found.examples, WindowRule(40, 16, 6))
+    assert list(found.windows) == [window for group in whole for window in group]
+    assert found.windows == sample(0).windows
+    assert any(
+        [each.id for each in sample(seed).examples] != [each.id for each in found.examples] for seed in (1, 2, 3)
+    )
+
+
+def test_consecutive_examples_share_contexts(shown, material):
+    def contexts(how):
+        rule = WindowRule(40, 16, 6)
+        drawn = [draw(shown("bert"), material.examples, rule, windows=8, shards=2, how=how, seed=s) for s in range(6)]
+        return np.mean([len({each.context for each in one.examples}) / len(one.examples) for one in drawn])
+
+    assert contexts("consecutive") < contexts("random")

@@ -1,0 +1,90 @@
+"""The index of training rows: the same votes as the exact library function, other ways to search, more rows."""
+
+import numpy as np
+import pytest
+
+from separatrix.errors import DataError, MissingExtra, ShapeError
+from separatrix.geometry.neighbours import knn_predict
+from separatrix.learn.index import Index, Vote, choose_vote, shares, smooth
+
+
+def index(rows=60, seed=0, **options):
+    generator = np.random.default_rng(seed)
+    return Index.of(generator.normal(size=(rows, 6)), generator.integers(0, 3, rows), np.arange(rows) + 100, **options)
+
+
+@pytest.mark.parametrize("weights", ["uniform", "distance"])
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_votes_equal_those_of_geometry(k, weights):
+    stored, queries = index(), np.random.default_rng(1).normal(size=(40, 6))
+    got = shares(stored.nearest(queries, 30), stored.labels, 3, Vote(k, weights))
+    expected = knn_predict(queries, stored.vectors, stored.labels, k, classes=3, weights=weights)
+    assert np.allclose(got, expected, atol=1e-6)
+
+
+def test_cosine_is_the_metric_so_length_changes_nothing():
+    stored, queries = index(), np.random.default_rng(1).normal(size=(5, 6))
+    one, two = stored.nearest(queries, 4), stored.nearest(queries * 1000, 4)
+    assert np.array_equal(one.index, two.index)
+
+
+def test_approximate_search_states_its_recall():
+    pytest.importorskip("faiss")
+    stored, queries = index(500, approximate=True), np.random.default_rng(1).normal(size=(50, 6))
+    assert stored.recall(queries, 5) > 0.9
+    found = stored.nearest(queries, 5)
+    exact = stored.nearest(queries, 5, exact=True)
+    same = found.index == exact.index
+    assert np.allclose(found.distance[same], exact.distance[same], atol=1e-5)
+
+
+def test_approximate_search_without_faiss(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "faiss", None)
+    with pytest.raises(MissingExtra, match=r"needs faiss.*separatrix\[index\]"):
+        index(approximate=True).nearest(np.ones((1, 6)), 1)
+
+
+def test_more_rows():
+    stored = index()
+    more = stored.add(np.full((1, 6), 5.0), np.array([2]), np.array([7]))
+    found = more.nearest(np.full((1, 6), 0.1), 1)
+    assert (len(stored), len(more)) == (60, 61)
+    assert more.ids[found.index[0, 0]] == 7
+    with pytest.raises(ShapeError, match="do not fit the index"):
+        stored.add(np.ones((1, 5)), np.array([0]), np.array([0]))
+
+
+def test_k_larger_than_the_index():
+    with pytest.raises(DataError, match="--k is larger than the index: got 61, expected at most 60"):
+        index().nearest(np.ones((1, 6)), 61)
+
+
+def test_rows_that_do_not_fit_together():
+    with pytest.raises(ShapeError, match="2 vectors, 1 labels, 2 ids"):
+        Index.of(np.ones((2, 3)), np.array([0]), np.array([0, 1]))
+
+
+def test_points_have_names_and_ids():
+    points = index(4).points(("a", "b", "c"))
+    assert points.column("id").tolist() == [100, 101, 102, 103]
+    assert set(points.column("label")) <= {"a", "b", "c"}
+
+
+def test_vote_is_chosen_by_right_answers_then_by_likelihood():
+    """One nearest row is mislabelled: with k = 1 its neighbours are lost, with 3 they are not."""
+    angles = np.radians([0, 1, 2, 3, 90, 91, 92, 93])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labels = np.array([0, 1, 0, 0, 1, 1, 1, 1])
+    stored = Index.of(vectors, labels, np.arange(8))
+    gold = np.array([0, 1])
+    asked = np.stack([np.cos(np.radians([1.1, 92])), np.sin(np.radians([1.1, 92]))], axis=1)
+    found = stored.nearest(asked, 3)
+    options = [Vote(1, "uniform"), Vote(3, "uniform")]
+    assert choose_vote(found, labels, gold, 2, options).k == 3
+
+
+def test_smoothing_keeps_the_order():
+    votes = np.random.default_rng(0).dirichlet(np.ones(4), size=20)
+    logs = smooth(votes, 5)
+    assert np.array_equal(np.argsort(votes, 1), np.argsort(logs, 1))
+    assert np.allclose(np.exp(logs).sum(1), 1)

@@ -1,0 +1,312 @@
+"""Training an encoder: it learns, keeps what was frozen, goes on after a stop, and gives the same vectors from disk."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.learn import gradcache
+from separatrix.learn.align import AlignJob, neighbour_scores, train_encoder
+from separatrix.learn.aligned import ENCODER, INDEX, load_align
+from separatrix.learn.encoder import EncoderLearner, start_encoder
+from separatrix.learn.losses import Anchors
+from separatrix.learn.pairs import Crowd
+from separatrix.models.backbone import load_backbone
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.align import AlignRecipe, EncoderRecipe
+from separatrix.study.judge import Yardstick
+from separatrix.texts import Texts
+from separatrix.texts.few import few
+
+NAMES = ("bird", "cat", "dog")
+FAST = {"epochs": 3, "lr": 3e-3, "batch_size": 16, "device": "cpu", "checkpoint_seconds": 0.0}
+
+
+@pytest.fixture(scope="session")
+def order(tiny, few_animals):
+    """`order(folder=None, parts=..., **options)` is a training of a blink."""
+
+    def make(folder=None, parts=None, family="bert", **options):
+        recipe = recipes.replace(AlignRecipe(), **{"model": str(tiny(family)), **FAST, **options})
+        train, validation = few_animals if parts is None else parts
+        return AlignJob(train, validation, recipe, Yardstick(NAMES).quick, folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def few_animals(planted):
+    """90 training and 30 validation texts whose class is planted."""
+    texts, labels = planted
+    return Texts.of(texts[:120], labels[:120]).split(test=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def trained(order):
+    """One finished training that the tests read."""
+    return train_encoder(order())
+
+
+def accuracy(model, texts):
+    return float((model.answer(texts.text).labels == texts.label).mean())
+
+
+CASES = {
+    "nca": {},
+    "centroid_ce": {"loss": "centroid_ce"},
+    "supcon": {"loss": "supcon", "pairs": "batch", "sampler": "balanced"},
+    "cosine_mse": {"loss": "cosine_mse", "pairs": "mixed", "draw": "one", "epochs": 5},
+    "datapoint": {"loss": "cosine_mse", "pairs": "datapoint"},
+    "finetune": {"loss": "linear", "decision": "head"},
+    "mixture": {"loss": "supcon", "pairs": "memory", "head_weight": 1.0, "decision": "mean", "pool": "layer_mean", "epochs": 5},
+}
+
+
+@pytest.fixture(scope="session")
+def untrained(order, few_animals):
+    """Accuracy of the nearest training rows before any training."""
+    job = order()
+    backbone = load_backbone(job.recipe.backbone)
+    encoder = start_encoder(backbone, job.recipe.encoder)
+    train, held = (torch.from_numpy(encoder.encode(backbone.tokenize(texts.text))) for texts in few_animals)
+    y = torch.from_numpy(np.searchsorted(NAMES, few_animals[0].label.astype(str)))
+    scores = neighbour_scores(held, Crowd(torch.nn.functional.normalize(train), y, y), 3, 0.07)
+    return float((np.array(NAMES)[scores.argmax(1)] == few_animals[1].label).mean())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_objective_learns_what_the_frozen_model_cannot_tell(case, order, few_animals, trained, untrained):
+    got = trained if case == "nca" else train_encoder(order(**CASES[case]))
+    assert untrained < 0.6
+    assert got.fitted.metrics[-1]["loss"] < got.fitted.metrics[0]["loss"]
+    assert accuracy(got.model, few_animals[1]) >= 0.9
+
+
+def test_counts_and_shape_stand_in_every_line_of_metrics(trained):
+    for line in trained.fitted.metrics:
+        assert line["parts"]["positive_pairs"] > 0
+        assert 0 <= line["parts"]["staleness"] <= 2
+        assert {"alignment", "uniformity"} <= set(line["validation"])
+
+
+@pytest.mark.parametrize("draw", ["one", "all"])
+@pytest.mark.parametrize("pairs", ["batch", "memory", "mixed", "datapoint", "bank"])
+def test_every_scheme_takes_a_step_with_a_gradient(pairs, draw, order):
+    lesson = lesson_of(order(pairs=pairs, draw=draw, loss="supcon", epochs=1))
+    value = [lesson.backward(rows, step, Anchors())[1] for step, rows in enumerate(lesson.batches(0)[:2])]
+    assert all(torch.isfinite(one.total) for one in value)
+    assert value[1].parts["positive_pairs"] > 0
+    assert gradients(lesson).norm() > 0
+
+
+def lesson_of(job, **changes):
+    """A lesson as `train_encoder` makes it, without the loop."""
+    from separatrix.learn import align
+    from separatrix.learn.targets import encode
+
+    backbone = load_backbone(job.recipe.backbone)
+    tokens = {"train": backbone.tokenize(job.train.text)}
+    learner = EncoderLearner(start_encoder(backbone, job.recipe.encoder), tokens, job.recipe.loop.seed)
+    lesson, _ = align._lesson(job, learner, encode({"train": job.train}, "classify"))
+    return replace(lesson, **changes)
+
+
+def gradients(lesson):
+    found = [tensor.grad for tensor in lesson.learner.encoder.named().values() if tensor.grad is not None]
+    return torch.cat([grad.flatten() for grad in found])
+
+
+@pytest.mark.parametrize("options", [{"pairs": "batch"}, {"pairs": "datapoint"}, {"dropout": 0.3, "loss": "supcon"}])
+def test_cached_gradient_is_the_naive_one(options, order):
+    """In chunks of 8 the gradient of a batch of 40 is that of one forward over all rows."""
+    found = []
+    for rows in (8, 64) if "dropout" not in options else (8, 8):
+        lesson = lesson_of(order(chunk_rows=rows, **options))
+        for step in range(2):
+            for tensor in lesson.learner.encoder.named().values():
+                tensor.grad = None
+            _, value = lesson.backward(np.arange(40) + step, step, Anchors())
+        found.append((gradients(lesson), value.total.item()))
+    (cached, loss), (naive, other) = found
+    assert loss == pytest.approx(other, rel=1e-5)
+    assert float((cached - naive).norm() / naive.norm()) < 1e-5
+
+
+def test_cached_gradient_with_dropout_is_that_of_one_graph(order):
+    """The second pass drops what the first one dropped."""
+    lesson = lesson_of(order(dropout=0.3, chunk_rows=8, pairs="batch"))
+    learner, rows = lesson.learner, np.arange(24)
+    lesson.backward(rows, 5, Anchors())
+    cached = gradients(lesson)
+    for tensor in learner.encoder.named().values():
+        tensor.grad = None
+    chunks = gradcache.chunked(learner.lengths("train")[rows], 8)
+    parts = [learner.outputs("train", rows[chunk], 5, number) for number, chunk in enumerate(chunks)]
+    z = torch.cat(parts)[np.argsort(np.concatenate(chunks), kind="stable")]
+    lesson._loss(rows, len(rows), 5, Anchors(), z).total.backward()
+    assert float((cached - gradients(lesson)).norm() / cached.norm()) < 1e-5
+
+
+def test_what_is_frozen_stays_and_the_rest_moves(order):
+    job = order(frozen_layers=1, freeze_embeddings=True, epochs=1)
+    before = load_backbone(job.recipe.backbone).body.state_dict()
+    after = train_encoder(job).model.backbone.body.state_dict()
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert moved
+    assert all("layer.1." in name or "layer.2." in name for name in moved)
+
+
+def test_more_frozen_layers_than_there_are(order):
+    with pytest.raises(OptionError, match=r"--frozen-layers is out of range: got 9, expected 0 to 3"):
+        train_encoder(order(frozen_layers=9))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "modernbert", "gpt2"])
+def test_every_family_has_embeddings_and_layers_to_freeze(family, tiny):
+    def names(**options):
+        backbone = load_backbone(ModelRecipe(model=str(tiny(family)), device="cpu"))
+        return set(start_encoder(backbone, EncoderRecipe(**options)).named())
+
+    everything, frozen, no_tables = names(), names(frozen_layers=3), names(freeze_embeddings=True)
+    assert len(everything) > len(no_tables) > 0
+    assert any("embed" in name or "wte" in name for name in everything - no_tables)
+    assert len(everything - frozen) >= 3 * 4
+    assert not any("pooler" in name for name in everything)
+
+
+def test_weighted_layers_are_learnt(order):
+    model = train_encoder(order(pool="weighted", head_lr=0.1)).model
+    shares = model.encoder.mix.detach().softmax(0)
+    assert len(shares) == 3
+    assert float(shares.max() - shares.min()) > 0.01
+
+
+def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
+    options = {"pairs": "datapoint", "loss": "cosine_mse", "draw": "one", "head_weight": 0.5, "dropout": 0.1}
+    whole = train_encoder(order(tmp_path / "whole", **options))
+
+    class Stop(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def stop(stage, done, _total, _note):
+        if stage == "training" and done == 8:
+            raise Stop
+
+    job = order(tmp_path / "parts", **options)
+    with pytest.raises(Stop):
+        train_encoder(replace(job, report=stop))
+    again = train_encoder(job)
+    assert again.fitted.metrics == whole.fitted.metrics
+    for name, tensor in whole.fitted.tensors.items():
+        assert torch.equal(tensor, again.fitted.tensors[name]), name
+
+
+def test_saved_encoder_answers_alike(trained, few_animals, tmp_path):
+    trained.model.save(tmp_path)
+    texts = few_animals[1].text
+    one, two = trained.model.answer(texts), load_align(tmp_path, device="cpu").answer(texts)
+    assert np.array_equal(one.vectors, two.vectors)
+    assert np.array_equal(one.probabilities, two.probabilities)
+    assert np.array_equal(one.neighbours, two.neighbours)
+    assert not any(few_animals[0].text[0].encode() in path.read_bytes() for path in tmp_path.rglob("*.safetensors"))
+
+
+def test_saved_encoder_is_read_by_transformers(trained, few_animals, tmp_path):
+    from transformers import AutoModel, AutoTokenizer
+
+    trained.model.save(tmp_path)
+    model = AutoModel.from_pretrained(tmp_path / ENCODER).eval()
+    batch = AutoTokenizer.from_pretrained(tmp_path / ENCODER)(
+        list(few_animals[1].text[:4]), padding=True, return_tensors="pt"
+    )
+    with torch.no_grad():
+        states = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+    mask = batch["attention_mask"][..., None]
+    mean = (states * mask).sum(1) / mask.sum(1)
+    assert np.abs(mean.numpy() - trained.model.encode(few_animals[1].text[:4])).max() < 1e-5
+
+
+@pytest.mark.parametrize("pool", ["mean", "cls"])
+def test_saved_encoder_gives_the_same_vectors_in_sentence_transformers(pool, order, few_animals, tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    model = train_encoder(order(pool=pool, epochs=1, max_length=6)).model
+    model.save(tmp_path)
+    theirs = library.SentenceTransformer(str(tmp_path / ENCODER), device="cpu").encode(list(few_animals[1].text))
+    ours = model.encode(few_animals[1].text)
+    assert np.abs(theirs - ours).max() < 1e-5 * np.abs(ours).max()
+
+
+def test_card_says_what_it_is_and_where_pooling_is_unknown_no_module_is_written(order, trained, tmp_path):
+    trained.model.save(tmp_path / "mean")
+    card = (tmp_path / "mean" / ENCODER / "README.md").read_text()
+    assert "classes (3): bird, cat, dog" in card
+    assert "objective: nca, temperature 0.07, pairs from bank (all)" in card
+    other = replace(trained.model, recipe=recipes.replace(trained.model.recipe, pool="layer_mean"))
+    other.save(tmp_path / "layers")
+    assert not (tmp_path / "layers" / ENCODER / "modules.json").exists()
+    assert "pooling: layer_mean" in (tmp_path / "layers" / ENCODER / "README.md").read_text()
+
+
+def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
+    trained.model.save(tmp_path)
+    with pytest.raises(ModelError, match="is not the one that was saved"):
+        load_align(tmp_path, model=str(tiny("bert")), device="cpu")
+    (tmp_path / INDEX).write_bytes(b"nothing")
+    with pytest.raises(StoreError, match="is damaged"):
+        load_align(tmp_path, device="cpu")
+
+
+def test_rows_are_added_without_training(trained):
+    before = trained.model
+    after = before.add(["the river who"], ["bird"])
+    assert len(after.index) == len(before.index) + 1
+    near = after.neighbours(after.encode(["the river who"]), 1)
+    assert after.index.labels[near.index[0, 0]] == 0
+    assert float(near.distance[0, 0]) < 1e-6
+    with pytest.raises(DataError, match="fish"):
+        before.add(["a"], ["fish"])
+
+
+def test_head_that_decides_takes_no_new_rows(trained):
+    head = replace(trained.model, recipe=recipes.replace(trained.model.recipe, decision="head", head_weight=1.0))
+    with pytest.raises(DataError, match="the head decides"):
+        head.add(["a"], ["cat"])
+
+
+def test_k_larger_than_the_index(order):
+    with pytest.raises(DataError, match="--k is larger than the index: got 500, expected at most 90"):
+        train_encoder(order(k=500, epochs=1))
+
+
+def test_class_with_one_row_is_told_and_learnt(order, few_animals):
+    train, validation = few_animals
+    odd = Texts.of([*train.text, "a fish tree"], [*train.label, "fish"])
+    got = train_encoder(replace(order(parts=(odd, validation), epochs=1), score=Yardstick((*NAMES, "fish")).quick))
+    assert any("the class 'fish' has one row" in note for note in got.notes)
+
+
+def test_few_rows_of_each_class(few_animals):
+    some = few(few_animals[0], 5, seed=1)
+    assert np.unique(some.label, return_counts=True)[1].tolist() == [5, 5, 5]
+    assert some.text == few(few_animals[0], 5, seed=1).text
+    assert some.text != few(few_animals[0], 5, seed=2).text
+    with pytest.raises(OptionError, match="--per-class is out of range"):
+        few(some, 0)
+    with pytest.raises(DataError, match="need classes"):
+        few(Texts.of(["a", "b"], [0.5, 1.5]), 1)
+
+
+def test_recipe_refuses_what_cannot_be():
+    with pytest.raises(OptionError, match="--decision head needs a head"):
+        recipes.replace(AlignRecipe(), decision="head")
+    with pytest.raises(OptionError, match="trained with float32 weights"):
+        recipes.replace(AlignRecipe(), dtype="bfloat16")
+
+
+def test_bfloat16_forward_trains(order):
+    got = train_encoder(order(precision="bfloat16", epochs=2))
+    assert got.fitted.metrics[-1]["loss"] < got.fitted.metrics[0]["loss"]
+    assert got.model.encode(["a cat"]).dtype == np.float32

@@ -1,0 +1,353 @@
+"""The verb `extract`: points with their rows, nothing computed twice, and `kill -9` leaves something to go on with."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import transformers as hf
+
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.recipe import ModelRecipe
+from separatrix.store.points import open_points
+from separatrix.study import extract as verb
+from separatrix.study.extract import Place, extract, run_extraction
+from separatrix.study.readers import frozen_model
+from separatrix.study.run import train_run
+from separatrix.study.windows import Rows, read_rows
+from separatrix.texts import Texts
+
+
+@pytest.fixture
+def model(tiny):
+    return str(tiny("bert"))
+
+
+@pytest.fixture
+def small_windows(monkeypatch):
+    monkeypatch.setattr(verb, "WINDOW_ROWS", 50)
+
+
+@pytest.fixture
+def texts(planted):
+    return Texts.of(*planted, group=[f"g{row % 7}" for row in range(len(planted[0]))])
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Rows of every forward."""
+    seen, run = [], Backbone.run
+
+    def counted(self, **named):
+        seen.append(len(named["positions"]))
+        return run(self, **named)
+
+    monkeypatch.setattr(Backbone, "run", counted)
+    return seen
+
+
+def files(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_points_in_memory_and_on_disk_are_the_same(model, texts, tmp_path, small_windows):
+    kept = extract(model, texts, pool=("mean", "cls"), layers=(0, 2))
+    assert sorted(kept.blocks) == ["cls@0", "cls@2", "mean@0", "mean@2"]
+    assert list(kept.table.columns) == ["id", "text_hash", "text", "label", "group"]
+    assert kept.column("text").tolist() == list(texts.text)
+    assert kept.column("label").tolist() == texts.label.tolist()
+    exact = extract(model, texts, pool=("mean", "cls"), layers=(0, 2), out=tmp_path / "p", store_dtype="float32")
+    for name, values in kept.blocks.items():
+        np.testing.assert_array_equal(exact.blocks[name][:], values)
+    pd.testing.assert_frame_equal(exact.table, kept.table)
+    assert len(list((tmp_path / "p/blocks/mean@2").iterdir())) == 4
+    how = json.loads((tmp_path / "p/manifest.json").read_text())["blocks"]["mean@2"]["how"]
+    assert how == {"pool": "mean", "layer": 2}
+    weights = load_backbone(ModelRecipe(model=model, device="cpu")).source.weights
+    assert (kept.origin["weights"], exact.origin["weights"]) == (weights, weights)
+    assert exact.origin["model"] == model
+
+
+def test_vectors_do_not_depend_on_the_windows(model, texts, monkeypatch):
+    whole = extract(model, texts).values
+    for rows in (1, 7):
+        monkeypatch.setattr(verb, "WINDOW_ROWS", rows)
+        np.testing.assert_allclose(extract(model, texts.take(range(20))).values, whole[:20], rtol=0, atol=1e-5)
+    monkeypatch.setattr(verb, "WINDOW_BYTES", 1)
+    assert extract(model, texts.take([3])).values.shape == (1, 32)
+
+
+def test_the_same_request_loads_and_another_layer_is_added(model, texts, tmp_path, calls, small_windows):
+    out = tmp_path / "p"
+    first = extract(model, texts, pool=("mean", "layer_mean"), out=out)
+    assert sum(calls) == len(texts)
+    before = files(out)
+    calls.clear()
+    again = extract(model, texts, pool="mean", out=out)
+    assert calls == []
+    assert list(again.blocks) == ["mean"]
+    np.testing.assert_array_equal(again.values, first.blocks["mean"][:])
+    assert files(out) == before
+    # Another layer: run once more, only the new block is written.
+    both = extract(model, texts, pool=("mean", "cls"), layers=(1,), out=out)
+    assert sum(calls) == len(texts)
+    assert list(both.blocks) == ["mean@1", "cls@1"]
+    after = files(out)
+    assert {name for name in before if after[name] != before[name]} == {"manifest.json"}
+    assert sorted(open_points(out, verify=True).blocks) == ["cls@1", "layer_mean", "mean", "mean@1"]
+    alone = extract(model, texts, pool=("mean", "cls"), layers=(1,), out=tmp_path / "q")
+    for name in both.blocks:
+        np.testing.assert_array_equal(both.blocks[name][:], alone.blocks[name][:])
+
+
+def test_the_figures_say_what_was_done(model, texts, tmp_path, small_windows):
+    def run(pool):
+        material = frozen_model(model, verb.recipes.replace(verb.ExtractRecipe(), pool=pool, max_length=6))
+        return run_extraction(material, read_rows(texts), Place(tmp_path / "p"))
+
+    first, second = run("mean"), run("mean")
+    cut = sum(len(text.split()) > 4 for text in texts.text)
+    assert (first.rows, first.width, first.blocks, first.computed, first.cut) == (180, 32, {"mean": 32}, 180, cut)
+    assert (second.computed, second.cut, second.writing_seconds) == (0, cut, 0)
+    assert (
+        first.bytes
+        == second.bytes
+        == sum(
+            path.stat().st_size
+            for path in (tmp_path / "p").rglob("*")
+            if path.name != "manifest.json" and path.is_file()
+        )
+    )
+    assert 0 < first.writing_seconds < first.seconds
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_another_request_is_refused_and_nothing_changes(model, tiny, texts, tmp_path, calls):
+    out = tmp_path / "p"
+    extract(model, texts, out=out)
+    before = files(out)
+    calls.clear()
+    changed = Texts.of(["the bird", *texts.text[1:]], texts.label, texts.group)
+    relabelled = Texts.of(texts.text, ["cat", *texts.label[1:]][::-1], texts.group)
+    for other, message in (
+        (lambda: extract(model, changed, out=out), r"holds other rows \(shard 0, which begins here with id 0\)"),
+        (lambda: extract(model, relabelled, out=out), "holds other rows"),
+        (lambda: extract(model, texts.take(range(50)), out=out), "holds more rows than were given now: got 4 shards"),
+        (lambda: extract(str(tiny("electra")), texts, out=out), "holds points of another request"),
+        (lambda: extract(model, texts, out=out, max_length=8), "holds points of another request"),
+        (lambda: extract(model, texts, out=out, store_dtype="int8"), "holds points of another request"),
+    ):
+        with pytest.raises(StoreError, match=message):
+            other()
+    assert calls == []
+    assert files(out) == before
+    more = Texts.of([*texts.text, "a"] * 2, [*texts.label, "cat"] * 2, [*texts.group, "g0"] * 2)
+    with pytest.raises(StoreError, match="holds other rows"):
+        extract(model, more, out=out)
+    assert open_points(out, verify=True).values.shape == (180, 32)
+    extract(str(tiny("electra")), texts, out=out, overwrite=True)
+    assert open_points(out).origin["model"] == str(tiny("electra"))
+
+
+def test_parts_become_the_column_split(model, splits, tmp_path):
+    points = extract(model, splits, out=tmp_path / "p")
+    assert points.column("split").tolist() == ["train"] * 108 + ["validation"] * 36 + ["test"] * 36
+    assert len(set(points.column("id").tolist())) == 180
+    for name, part in splits.parts.items():
+        frame = pd.DataFrame({"text": part.text, "label": part.label})
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    read = read_rows(tmp_path)
+    frame = pd.concat(read.windows(1000), ignore_index=True)
+    assert (len(read), frame["id"].tolist()) == (180, list(range(180)))
+    assert frame["split"].tolist() == points.column("split").tolist()
+    assert frame["label"].tolist() == points.column("label").tolist()
+    assert [len(some) for some in read.windows(100)] == [100, 8, 36, 36]
+
+
+def test_a_stream_is_read_window_by_window(model, texts, tmp_path, small_windows):
+    taken = []
+
+    def stream():
+        for text in texts.text:
+            taken.append(text)
+            yield text
+
+    frames = Rows(stream=stream()).windows(50)
+    assert next(frames)["id"].tolist() == list(range(50))
+    assert len(taken) == 50
+    streamed = extract(model, stream(), out=tmp_path / "p")
+    np.testing.assert_array_equal(streamed.values, extract(model, list(texts.text), out=tmp_path / "q").values)
+    assert extract(model, iter(texts.text), out=tmp_path / "p").values.shape == (180, 32)
+
+
+def test_tokens_are_rows_with_their_text_and_place(model, texts, tmp_path, small_windows):
+    points = extract(model, texts, what="tokens", layers=(3,), out=tmp_path / "p")
+    table = points.table
+    assert list(table.columns) == ["id", "index", "token", "text_hash", "label", "group"]
+    first = table[table["id"] == 57]
+    assert first["token"].tolist() == ["<bos>", *texts.text[57].split(), "<eos>"]
+    assert first["index"].tolist() == list(range(len(first)))
+    means = pd.DataFrame(points.values).groupby(table["id"]).mean().to_numpy()
+    np.testing.assert_allclose(means, extract(model, texts, pool="mean").values, rtol=0, atol=2e-3)
+
+
+def test_logits_and_their_tokens(tiny, texts, tmp_path):
+    model = str(tiny("gpt2"))
+    whole = extract(model, texts, what="logits").values
+    top = extract(model, texts, what="logits", top=2, out=tmp_path / "p")
+    assert sorted(top.blocks) == ["logits_top", "logits_top_ids"]
+    np.testing.assert_array_equal(top.blocks["logits_top_ids"][:][:, 0], whole.argmax(axis=1))
+
+
+def test_a_model_without_a_head_gives_no_logits(tiny, texts, tmp_path):
+    folder = tmp_path / "headless"
+    hf.AutoModel.from_pretrained(tiny("bert")).save_pretrained(folder)
+    hf.AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(folder)
+    with pytest.raises(ModelError, match="has no language-model head that can be used; type --what hidden"):
+        extract(str(folder), texts, what="logits", out=tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+    assert extract(str(folder), texts.take([0])).values.shape == (1, 32)
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
+    run, trained = tmp_path / "run", train_run(make_order(tmp_path / "run", family="gpt2"))
+    outputs = trained.model.run(splits.test.text).outputs
+    points = extract(None, splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
+    np.testing.assert_allclose(points.values, outputs, rtol=0, atol=1e-5)
+    assert points.column("predicted").tolist() == trained.model.answer(splits.test.text).labels.tolist()
+    assert json.loads((tmp_path / "p/manifest.json").read_text())["blocks"]["prompt"]["how"]["decides"] is True
+    logits = extract(None, splits.test, run=run, what="logits")
+    assert logits.blocks["prompt_logits"].shape == (36, len(trained.model.backbone.tokenizer))
+    assert logits.column("predicted").tolist() == points.column("predicted").tolist()
+    for options, message in (
+        ({"what": "tokens"}, "--run reads prompts: got --what tokens"),
+        ({"pool": "cls"}, "--pool and --layers have no effect with --run"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            extract(None, splits.test, run=run, **options)
+    probe = tmp_path / "probe"
+    train_run(make_order(probe, method="probe"))
+    with pytest.raises(OptionError, match="probe trained no prompt"):
+        extract(None, splits.test, run=probe)
+
+
+def test_mistakes_are_named(model, loaded, texts, tmp_path, monkeypatch):
+    for options, message in (
+        ({"layers": (4,)}, r"does not have: got 4, expected 0 \(embeddings\) to 3"),
+        ({"poll": "cls"}, "unknown option: got 'poll'.*did you mean 'pool'"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            extract(model, texts, out=tmp_path / "p", **options)
+    with pytest.raises(OptionError, match="either a model or a run is read: got neither"):
+        extract(None, texts)
+    with pytest.raises(OptionError, match="a loaded model cannot be loaded otherwise"):
+        extract(loaded("bert"), texts, max_length=5)
+    assert extract(loaded("bert"), texts.take([1])).values.shape == (1, 32)
+    with pytest.raises(DataError, match="there are no rows to read"):
+        extract(model, iter([]))
+    monkeypatch.setattr(verb, "WINDOW_ROWS", 50)
+    comma = loaded("bert").tokenizer.convert_tokens_to_ids(",")
+    monkeypatch.setattr(Backbone, "run", broken(Backbone.run, comma))
+    spoilt = [*texts.text[:77], "a bird , a fish", *texts.text[78:]]
+    for out in (None, tmp_path / "p"):
+        with pytest.raises(DataError, match="'mean' holds NaN or infinity in the row with id 77"):
+            extract(model, spoilt, pool="mean", out=out)
+    # What was whole before the mistake is kept, to go on with; nothing that looks finished is left.
+    with pytest.raises(StoreError, match="holds no finished points"):
+        open_points(tmp_path / "p")
+
+
+def broken(run, comma):
+    """A model to which a comma is not a number."""
+
+    def spoilt(self, **named):
+        states = run(self, **named)
+        for state in states:
+            state[(named["ids"] == comma).any(dim=1)] = float("nan")
+        return states
+
+    return spoilt
+
+
+def test_a_text_without_a_token_is_named(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(verb, "WINDOW_ROWS", 2)
+    monkeypatch.setattr(
+        Backbone,
+        "tokenize",
+        lambda self, texts, tokenize=Backbone.tokenize: tokenize(self, [t.strip("\t_") for t in texts]),
+    )
+    with pytest.raises(DataError, match="among the texts with ids 2 to 3, row 1: the tokenizer finds no token"):
+        extract(str(tiny("gpt2")), ["a", "cat", "dog", "_", "bird"], out=tmp_path / "p")
+
+
+HOST = """
+import os, signal, sys
+from pathlib import Path
+import pyarrow.parquet, torch
+import transformers.models.bert.modeling_bert
+from separatrix.store.writer import PointsWriter
+from separatrix.study import extract as verb
+
+torch.set_num_threads(1)
+verb.WINDOW_ROWS = 4
+os.fsync = lambda _: None
+model, root = sys.argv[1], Path(sys.argv[2])
+words = "the a fish tree house river red blue green old".split()
+texts = [" ".join(words[: 1 + (7 * n) % 10]) for n in range(22)]
+
+def run(folder, pools):
+    verb.extract(model, texts, pool=pools, layers=(1, 2), out=folder, device="cpu")
+
+def killed(folder, pools, at):
+    child = os.fork()
+    if not child:
+        add, left = PointsWriter.add, [at]
+        def armed(self, *places, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            add(self, *places, **named)
+        PointsWriter.add = armed
+        run(folder, pools)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    return os.WIFSIGNALED(status)
+
+def again(folder, pools):
+    child = os.fork()
+    if not child:
+        run(folder, pools)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+
+again(root / "whole", ("cls", "mean"))
+for at in (0, 1, 3, 5):
+    assert killed(root / str(at), ("cls", "mean"), at)
+    again(root / str(at), ("cls", "mean"))
+# Another request in between, killed as well; then the first one, and the rest.
+assert killed(root / "mixed", ("mean",), 4)
+assert killed(root / "mixed", ("cls", "mean"), 2)
+again(root / "mixed", ("cls",))
+again(root / "mixed", ("cls", "mean"))
+print("done")
+"""
+
+
+def test_killed_and_gone_on_with_ends_with_the_same_bytes(model, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", HOST, model, str(tmp_path)], capture_output=True, text=True, timeout=200
+    )
+    assert done.stdout == "done\n", done.stderr
+    whole = files(tmp_path / "whole")
+    assert len(whole) == 2 + 4 * 6  # manifest, table, six shards of each block, the last one of two rows
+    for name in ("0", "1", "3", "5", "mixed"):
+        assert files(tmp_path / name) == whole, name
