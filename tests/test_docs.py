@@ -50,17 +50,19 @@ def test_blocks_are_found_with_their_lines_and_marks():
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder with `questions.csv` in it; the model names of the pages lead to tiny models."""
     from separatrix.models import backbone
+    from separatrix.study import readers
 
     questions = ROOT / "src/separatrix/texts/questions/validation.csv"  # the shortest part
     (tmp_path / "questions.csv").write_bytes(questions.read_bytes())
     monkeypatch.chdir(tmp_path)
     if not SLOW:
         places, resolve = {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")}, backbone.resolve
-        monkeypatch.setattr(
-            backbone,
-            "resolve",
-            lambda recipe: resolve(replace(recipe, model=str(places.get(recipe.model, recipe.model)))),
-        )
+        for module in (backbone, readers):
+            monkeypatch.setattr(
+                module,
+                "resolve",
+                lambda recipe: resolve(replace(recipe, model=str(places.get(recipe.model, recipe.model)))),
+            )
     return tmp_path
 
 

@@ -53,23 +53,36 @@ def answer(runs: Sequence[Run]) -> str:
     lost = {glance: np.array([run["own"] - _cell(run, glance) for run in learnt]) for glance in GLANCES}
     gap = paired_difference(lost["pca"], lost["tsne"])
     holds = gap.low is not None and gap.low > 0 and gap.mean > NOTICED
+    mean = {glance: f"{values.mean():.3f}" for glance, values in lost.items()}
     first = (
-        f"Over {len(learnt)} prompts whose own decision beats the majority by {LEARNT} or more, two principal directions "
-        f"of the hidden outputs lose {lost['pca'].mean():.3f} of its accuracy, t-SNE {lost['tsne'].mean():.3f}, UMAP "
-        f"{lost['umap'].mean():.3f} and all dimensions {lost['all dimensions'].mean():.3f}; PCA loses {spell(gap, 3)} more "
-        f'than t-SNE, so "PCA misses what is there" {"holds" if holds else "does not hold"} here.'
+        f"Over {len(learnt)} prompts whose own decision beats the majority by {LEARNT} or more, two principal "
+        f"directions of the hidden outputs lose {mean['pca']} of its accuracy, t-SNE {mean['tsne']}, UMAP "
+        f"{mean['umap']} and all dimensions {mean['all dimensions']}; PCA loses {spell(gap, 3)} more than t-SNE, so "
+        f'"PCA misses what is there" {"holds" if holds else "does not hold"} here.'
     )
-    shapes = [run["shape"]["hidden"] for run in learnt]
+    return f"{first} {reason([run['shape']['hidden'] for run in learnt], lost['pca'])}"
+
+
+def reason(shapes: Sequence[dict[str, float]], lost: np.ndarray) -> str:
+    """Why: what PCA loses where the classes lie along its first two directions, and where they do not.
+
+    Args:
+        shapes: what `shape_of` said of each prompt's outputs.
+        lost: (prompts,) accuracy that PCA loses.
+    """
     early = np.array([shape["direction"] <= 2 for shape in shapes])
-    told = [(f"{lost['pca'][side].mean():.3f}" if side.any() else "-") for side in (early, ~early)]
-    second = (
-        f"The direction that tells the classes apart best is among the first two in {int(early.sum())} of them (PCA loses "
-        f"{told[0]}) and further back in {int((~early).sum())} (PCA loses {told[1]}); class means explain "
-        f"{np.mean([shape['between'] for shape in shapes]):.0%} of the variance on average, and the first two directions "
-        f"hold {np.mean([shape['first_two'] for shape in shapes]):.0%}: PCA shows the classes where the training made them "
-        "the largest difference, and only there."
+    told = [(f"{lost[side].mean():.3f}" if side.any() else "-") for side in (early, ~early)]
+    between, held = (f"{np.mean([shape[name] for shape in shapes]):.0%}" for name in ("between", "first_two"))
+    found = (
+        f"Class means explain {between} of the variance and the first two directions hold {held} of it, and the "
+        f"direction that tells the classes apart best is one of these two in {int(early.sum())} prompts (PCA loses "
+        f"{told[0]}) and a later one in {int((~early).sum())} (PCA loses {told[1]}): "
     )
-    return f"{first} {second}"
+    if early.all() or not early.any():
+        return found + "there is nothing to compare that with."
+    if lost[~early].mean() - lost[early].mean() > NOTICED:
+        return found + "PCA shows classes where training made them the largest difference, and misses them elsewhere."
+    return found + "where the classes lie does not explain what PCA loses."
 
 
 def lost_rows(runs: Sequence[Run]) -> list[dict[str, str]]:

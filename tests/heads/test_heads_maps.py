@@ -4,7 +4,18 @@ import pytest
 import torch
 
 from separatrix.errors import ModelError
-from separatrix.heads.maps import _check_rows, attend, collate, forward, listening, maps_of, run_maps, shape_of
+from separatrix.heads.maps import (
+    _check_rows,
+    attend,
+    collate,
+    forward,
+    listening,
+    load_for_maps,
+    maps_of,
+    run_maps,
+    shape_of,
+)
+from separatrix.heads.windows import WindowRule, cut_windows
 from separatrix.recipe import ModelRecipe
 
 
@@ -16,14 +27,30 @@ def test_maps_are_those_of_the_model(shown, tiny, windows, family):
     maps = maps_of(backbone, window)
     model = hf.AutoModel.from_pretrained(tiny(family), attn_implementation="eager").eval()
     ids = torch.tensor([window.ids])
-    options = {"token_type_ids": torch.tensor([window.types])} if family in ("bert", "electra") else {}
     with torch.no_grad():
-        wanted = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True, **options).attentions
+        wanted = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True).attentions
     assert maps.shape == (*shape_of(backbone.model), len(window), len(window))
     torch.testing.assert_close(maps, torch.stack([layer[0] for layer in wanted]), atol=1e-5, rtol=0)
     torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:3]), atol=1e-4, rtol=0)
     if backbone.causal:
         assert float(maps.triu(1).abs().max()) == 0
+
+
+def test_token_types_go_to_models_whose_tokenizer_gives_them(tiny, material):
+    """BERT tells question and context apart by token types; without them its maps of a pair are others."""
+    import transformers as hf
+
+    backbone = load_for_maps(ModelRecipe(model=str(tiny("bert")), device="cpu"))
+    window = next(w for group in cut_windows(backbone, material.examples, WindowRule(40, 16, 6)) for w in group)
+    plain = maps_of(backbone, window)
+    backbone.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    model = hf.AutoModel.from_pretrained(tiny("bert"), attn_implementation="eager").eval()
+    ids, types = torch.tensor([window.ids]), torch.tensor([window.types])
+    assert set(window.types) == {0, 1}
+    with torch.no_grad():
+        wanted = model(input_ids=ids, token_type_ids=types, output_attentions=True).attentions
+    torch.testing.assert_close(maps_of(backbone, window), torch.stack([each[0] for each in wanted]), atol=1e-5, rtol=0)
+    assert float((maps_of(backbone, window) - plain).abs().max()) > 1e-3
 
 
 def test_a_padded_map_is_the_map_with_zeros(shown, windows, family):
@@ -101,7 +128,5 @@ def test_gates_weigh_heads(shown, windows):
 
 
 def test_unknown_model():
-    from separatrix.heads.maps import load_for_maps
-
     with pytest.raises(ModelError, match="was found neither"):
         load_for_maps(ModelRecipe(model="./nothing-here"))

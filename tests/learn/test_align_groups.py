@@ -54,7 +54,7 @@ def test_reverse_leaves_values():
 
 
 def test_groups_are_needed():
-    with pytest.raises(DataError, match="group invariance needs groups.*--group"):
+    with pytest.raises(DataError, match=r"group invariance needs groups.*--group"):
         group_numbers(None, np.array([0, 1]), "q.csv")
 
 
@@ -71,6 +71,4 @@ def test_group_that_is_the_label():
 def test_groups_with_rows_of_one_class_are_told():
     numbers, notes = group_numbers(np.array(["x", "x", "y", "y"]), np.array([0, 1, 1, 1]), "q.csv")
     assert numbers.tolist() == [0, 0, 1, 1]
-    assert notes == [
-        "q.csv: 1 of 2 groups have rows of one class only, so there group and class cannot be told apart"
-    ]
+    assert notes == ["q.csv: 1 of 2 groups have rows of one class only, so there group and class cannot be told apart"]

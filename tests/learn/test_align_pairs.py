@@ -121,7 +121,14 @@ def test_across_groups_asks_for_other_groups_and_the_same_group():
     y, group = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([5, 5, 6, 5, 5])
     batch = Crowd(torch.eye(5), y, torch.arange(5), group)
     pairs = across_groups(SCHEMES["batch"](batch, NOTHING), batch).pairs
-    assert pairs.positive.nonzero().tolist() == [[0, 2], [1, 2], [2, 0], [2, 1], [3, 4], [4, 3]]  # class 1: group 5 only
+    assert pairs.positive.nonzero().tolist() == [
+        [0, 2],
+        [1, 2],
+        [2, 0],
+        [2, 1],
+        [3, 4],
+        [4, 3],
+    ]  # class 1: group 5 only
     assert pairs.negative[0].tolist() == [False, False, False, True, True]
     assert pairs.negative[2].tolist() == [False, False, False, True, True]  # nobody else in group 6: as before
 
@@ -160,7 +167,7 @@ def test_balanced_batches_are_seeded_and_have_no_row_twice():
 
 
 def test_balanced_batch_smaller_than_two_classes_is_refused():
-    with pytest.raises(OptionError, match="no room for two classes.*8 or more"):
+    with pytest.raises(OptionError, match=r"no room for two classes.*8 or more"):
         balanced(np.array([0, 1] * 5), 7, 4, seed=0, epoch=0)
 
 

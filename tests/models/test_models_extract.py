@@ -51,7 +51,7 @@ def test_all_blocks_in_one_pass_equal_separate_ones_and_plain_transformers(tiny,
         np.testing.assert_array_equal(alone[plan.name], together[plan.name])
 
 
-@pytest.mark.parametrize("budget", [1, 12, 10_000])
+@pytest.mark.parametrize("budget", [12, 10_000])
 def test_batch_mates_and_order_change_nothing(loaded, family, budget):
     plans = plan_poolings(VectorsRecipe(pool=("cls", "max", "layer_mean"), layers=(1, 3)), 3)
     backbone = loaded(family)

@@ -228,7 +228,8 @@ def test_numbers_that_are_none_are_refused(tmp_path, value):
 def test_numbers_too_large_for_float16_are_refused_and_fit_the_others(tmp_path):
     points = made(3)
     points.blocks["block0"][1, 2] = 70000
-    with pytest.raises(StoreError, match=r"row with id 'r1': got 7e\+04, expected at most 65504; type --store-dtype float32"):
+    message = r"row with id 'r1': got 7e\+04, expected at most 65504; type --store-dtype float32"
+    with pytest.raises(StoreError, match=message):
         write_points(tmp_path / "p", points)
     for dtype in ("float32", "int8"):
         write_points(tmp_path / dtype, points, dtype=dtype)

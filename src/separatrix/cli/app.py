@@ -19,7 +19,16 @@ COMMANDS = {
     "demo": ("runs", "Train on the shipped questions, print the scores and where the report is."),
     "train": ("runs", "Train on labelled texts, score validation and test, write a run with its report."),
     "predict": ("runs", "Label new texts with a trained run."),
-    "report": ("runs", "Write the report of a run once more; nothing is trained."),
+    "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
+    "rank": ("ranking", "Which frozen encoder, layer and pooling suits these texts?"),
+    "extract": ("vectors", "Read vectors out of a transformer: hidden states, logits, tokens, or a run's outputs."),
+    "score": ("ranking", "Do the classes of these points separate? Every figure with its baseline and its null."),
+    "project": ("maps", "Draw points in two or three dimensions, and say how far the map can be trusted."),
+    "cluster": ("clusters", "Group points; numbers of clusters and radii are chosen by a stated criterion."),
+    "associate": ("clusters", "What do clusters have to do with labels, layers, groups? With a permutation null."),
+    "suspects": ("clusters", "Rows whose label is likely wrong, and near-duplicates with different labels."),
+    "compare": ("maps", "Several runs, points or maps in one table and one figure."),
+    "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
 }
 
 Command = Callable[..., None]

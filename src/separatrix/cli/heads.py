@@ -14,8 +14,8 @@ from separatrix.cli.flags import Said, takes
 from separatrix.cli.mistakes import mendable
 from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_table
-from separatrix.recipe import option
-from separatrix.recipe.heads import STEPS, HeadsRecipe
+from separatrix.recipe import ModelRecipe, option
+from separatrix.recipe.heads import STEPS, AnswerRecipe, HeadsRecipe, MapModelRecipe
 
 DataArgument = Annotated[
     str,
@@ -75,3 +75,45 @@ def _print_atlas(result: dict[str, Any]) -> None:
 
 def _cell(value: Any) -> str:
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """Where it goes, and what it is scored on."""
+
+    out: Path = option(dataclasses.MISSING, "folder of the trained model")  # noqa: RUF009 - a field, as in the recipes
+    test: str | None = option(None, "questions to score on (default: contexts of DATA are held out)")
+    test_share: float = option(0.2, "share of the contexts that is held out", low=0.01, high=0.9)
+    overwrite: bool = option(False, "replace the model that is in --out")
+
+
+@takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.Speech)
+def heads_qa(said: Said, data: DataArgument, /) -> None:
+    """The defaults are those of seed 002's script; `heads --model OUT` then shows the maps after the training.
+
+    For example:
+        separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
+        separatrix heads-qa data/squad_v2 --train-windows 2000 --epochs 1 --out runs/short
+    """
+    options, speech = said.make(AnswerOptions), said.make(opts.Speech)
+    recipe, source = said.make(AnswerRecipe), said.make(MapModelRecipe)
+    model = ModelRecipe(
+        source.model, source.revision, recipe.max_length, source.dtype, source.device, source.trust_remote_code
+    )
+    from separatrix.study.heads_qa import answer_run
+
+    with Teller(quiet=speech.quiet) as teller, mendable():
+        found = answer_run(
+            data, options.out, model, recipe, test=options.test, test_share=options.test_share,
+            overwrite=options.overwrite, report=teller,
+        )  # fmt: skip
+    print_json(found) if speech.json else _print_answers(found)
+
+
+def _print_answers(found: dict[str, Any]) -> None:
+    scores = found["scores"]
+    kinds = {"all": ("exact", "f1", "total")}
+    kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
+    rows = [[name.replace("_", " "), *(_cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
+    print_table(["questions", "exact match", "F1", "number"], rows)
+    print_lines([("windows trained on", found["windows"]), ("left out", found["left_out"]), ("model", found["folder"])])

@@ -49,7 +49,7 @@ class CompareOptions:
     """What is set side by side, and where it goes."""
 
     out: Path = option(dataclasses.MISSING, "folder of table and figures")  # noqa: RUF009 - a field, as in the recipes
-    methods: tuple[str, ...] = option(("pca",), "maps drawn of each run and of each points: pca, tsne, umap, lda")
+    method: tuple[str, ...] = option(("pca",), "maps drawn of each run and of each points: pca, tsne, umap, lda")
     label: str | None = option(None, "column of the labels of points (default: label, where there is one)")
     rows: int = option(2_000, "rows of each source that are drawn", low=10)
     seed: int = option(0, "seed of maps, samples and intervals", low=0)
@@ -92,7 +92,7 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
 
     For example:
         separatrix compare runs/cosine runs/distance --out compared
-        separatrix compare maps/pca maps/umap points/trec --methods pca tsne --out compared
+        separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
     options, speech = said.make(CompareOptions), said.make(opts.Speech)
     from separatrix.study.whole import check_free
@@ -101,8 +101,8 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
     from separatrix.study.compare import compare as set_side_by_side
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        plain = {name: value for name, value in vars(options).items() if name != "out"}
-        result = set_side_by_side(sources, out=options.out, **plain)
+        plain = {name: value for name, value in vars(options).items() if name != "method"}
+        result = set_side_by_side(sources, methods=options.method, **plain)
         for line in result["warnings"]:
             teller.warn(line)
     if speech.json:

@@ -35,6 +35,7 @@ class TrainOptions:
         "(finetune), or a linear probe",
         choices=METHODS,
     )
+    per_class: int | None = option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1)
     overwrite: bool = option(False, "replace the run that is in --out")
     resume: bool = option(False, "go on with the run in --out, or start where there is none")
 
@@ -54,7 +55,6 @@ class SplitOptions:
 
     validation: float = _of_splits("validation", "share of the training rows to hold out")
     test: float = _of_splits("test", "share of a single table to hold out; 0 = none")
-    per_class: int | None = option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1)
     by: str | None = option(
         None,
         "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)",

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder of points that extract wrote")]
 # Of what every model shares; its name comes from --model of the grid.
 SHARED = tuple(spec.name for spec in fields(ModelRecipe) if spec.name not in ("model", "revision"))
-COLUMNS = ("knn_loo", "knn_validation", "knn_test", "probe_test", "logme", "h_score")
+# Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
+COLUMNS = {
+    "knn_loo": "loo",
+    "knn_validation": "val",
+    "knn_test": "test",
+    "probe_validation": "probe val",
+    "probe_test": "probe",
+    "logme": "LogME",
+    "h_score": "H",
+}
 
 
 @dataclass(frozen=True)
@@ -134,9 +143,9 @@ def _print_ranking(found: Ranking) -> None:
         layer = "all" if row["layer"] is None else str(row["layer"])
         low, high = row["rank_interval"]
         cells = ["-" if row.get(name) is None else f"{row[name]:.3f}" for name in shown]
-        ends = [f"{low} to {high}", f"{row['probability_best']:.2f}", f"{row['rows_per_second']:.0f}"]
-        rows.append([Path(row["model"]).name, row["pool"], layer, *cells, *ends, f"{row['megabytes']:.0f}"])
-    headings = ["model", "pool", "layer", *shown, "rank", "best", "rows/s", "MB"]
+        ends = [f"{low}-{high}", f"{row['probability_best']:.2f}", f"{row['rows_per_second']:.0f}"]
+        rows.append([Path(row["model"]).name, row["pool"], layer, *cells, *ends])
+    headings = ["model", "pool", "layer", *(COLUMNS[name] for name in shown), "rank", "best", "rows/s"]
     print_table(headings, rows, strong=[place == 0 for place in range(len(rows))])
 
 

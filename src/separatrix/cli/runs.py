@@ -161,6 +161,26 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
     print_json(found) if speech.json else print_lines(list(found.items()))
 
 
+def _recipe(said: Said, method: str) -> TrainRecipe | AlignRecipe:
+    """The recipe of a method, after what was typed; an option that changes nothing is refused."""
+    start: TrainRecipe | AlignRecipe = TrainRecipe() if method in ("prompt", "probe") else AlignRecipe()
+    others = {*option_names(TrainRecipe()), *option_names(AlignRecipe())} - {*option_names(start)}
+    for name in said.options:
+        if name in others:
+            raise OptionError(f"{flag(name)} has no effect with --method {method}", hint=f"leave {flag(name)} away")
+    loss = said.options.get("loss", "linear")
+    if method == "finetune" and loss != "linear":
+        raise OptionError("finetune has one loss, linear", got=loss, hint="type --method align")
+    recipe = said.recipe(FINETUNE if method == "finetune" else start)
+    if isinstance(recipe, AlignRecipe):
+        check_effect(recipe, said.options, ALIGN_RULES)
+    elif method == "probe":
+        _check_probe(said, recipe)
+    else:
+        check_effect(recipe, said.options)
+    return recipe
+
+
 def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Splits:
     columns, splits = said.make(opts.ColumnOptions), said.make(opts.SplitOptions)
     read = load_splits(
@@ -178,10 +198,11 @@ def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Sp
     for part in ("validation", "test"):
         if part in said and f"{part}: " not in held_out and getattr(splits, part):
             raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
-    if splits.per_class is None:
+    per_class = said.make(opts.TrainOptions).per_class
+    if per_class is None:
         return read
-    train = few(read.train, splits.per_class, recipe.loop.seed)
-    note = f"train: {len(train)} of {len(read.train)} rows, at most {splits.per_class} of each class"
+    train = few(read.train, per_class, recipe.loop.seed)
+    note = f"train: {len(train)} of {len(read.train)} rows, at most {per_class} of each class"
     return Splits(train, read.validation, read.test, (*read.notes, note))
 
 

@@ -95,8 +95,8 @@ class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         Args:
             X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
             y: (rows,) labels: names, integers or booleans.
-            validation: (X, y) to choose the best epoch, k and the temperature by; without it, a seeded tenth of the rows
-                is held out, stratified by class.
+            validation: (X, y) to choose the best epoch, k and the temperature by; without it, a seeded tenth of the
+                rows is held out, stratified by class.
             group: (rows,) groups, for the options of group invariance.
 
         Raises:
@@ -255,7 +255,7 @@ class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transfor
 def _validation(pair: Any) -> Texts:
     if not isinstance(pair, tuple | list) or len(pair) != 2:
         raise DataError("validation is not a pair", got=type(pair).__name__, expected="(X, y)")
-    return labelled(*pair, VALIDATION).texts
+    return labelled(pair[0], pair[1], VALIDATION).texts
 
 
 def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Yardstick, np.ndarray]:

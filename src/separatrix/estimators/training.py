@@ -132,6 +132,7 @@ def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Yardstick, 
 
 
 def shared(rows: Texts, held: Texts) -> tuple[str, ...]:
+    """What is to be said of held-out rows that are training rows as well."""
     found = overlap(rows, held)
     if not found.normalised:
         return ()

@@ -199,10 +199,10 @@ def _by_silhouette(table: list[dict[str, Any]]) -> Decision:
     best = max(table, key=lambda line: line["silhouette"])
     warnings: tuple[str, ...] = ()
     if best["silhouette"] <= best["silhouette_null"] + _CLEAR * best["silhouette_null_sd"]:
+        null = f"{best['silhouette_null']:.3f} +- {best['silhouette_null_sd']:.3f}"
         warnings = (
             f"the silhouette {best['silhouette']:.3f} of k = {best['k']} is not clearly above that of one heap with "
-            f"the same covariance, {best['silhouette_null']:.3f} +- {best['silhouette_null_sd']:.3f}: no sign of separate "
-            "clusters",
+            f"the same covariance, {null}: no sign of separate clusters",
         )
     return best["k"], "largest mean silhouette", warnings
 

@@ -221,7 +221,7 @@ def _transform(
         plain[part] = moved
     if not query:
         # A row without a direction is as far from everything as two directions at a right angle.
-        factor[:, -1] = -0.5 * (np.einsum("rw,rw->r", plain, plain) + 1 - unit)
+        factor[:, -1] = -0.5 * (np.einsum("rw,rw->r", plain, plain) + (1 - unit))
     return plain, factor, unit
 
 

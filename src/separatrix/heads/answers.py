@@ -88,8 +88,7 @@ def squad_scores(examples: Sequence[Example], answers: Mapping[str, str]) -> Squ
     if not examples:
         raise DataError("there is no question to score")
     lines = np.array([_score(example, answers[example.id]) for example in examples])  # (questions, 2)
-    # A right answer that is nothing but articles and punctuation is no answer to the official script, either.
-    has = np.array([bool(_golds(example) != [""]) for example in examples])
+    has = np.array([bool(example.golds) for example in examples])
     whole, with_one, without = (_means(lines[part]) for part in (slice(None), has, ~has))
     assert whole[0] is not None
     assert whole[1] is not None

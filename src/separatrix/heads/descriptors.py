@@ -58,7 +58,7 @@ def descriptors(maps: Tensor, batch: Batch) -> Tensor:
     keys = maps.sum(dim=2) / length[..., None]  # (rows, heads, tokens): share of all attention that each key gets
     masses = keys @ batch.once("columns", _columns)  # (rows, heads, 3)
     fields = maps.reshape(rows, heads, tokens * tokens) @ batch.once("fields", _fields) / length[..., None]
-    entropies = -(maps * maps.clamp(min=TINY).log()).sum(dim=-1)  # (rows, heads, queries)
+    entropies = -maps.clamp(min=TINY).log_().mul_(maps).sum(dim=-1)  # (rows, heads, queries); one buffer, in place
     spread = -(keys * keys.clamp(min=TINY).log()).sum(dim=-1)
     reference = batch.once("even", lambda batch: even(batch).sum(dim=1) / batch.lengths[:, None])  # (rows, tokens)
     against = (keys * (keys.clamp(min=TINY) / reference.clamp(min=TINY)[:, None]).log()).sum(dim=-1)

@@ -16,7 +16,9 @@ from separatrix.heads.maps import collate, run_maps, shape_of, window_batches
 from separatrix.heads.windows import Window
 from separatrix.models.backbone import Backbone
 
-CELLS = 1 << 18  # tokens squared of a batch: the maps of one layer of 12 heads stay near 12 MB, in or near the cache
+# Tokens squared of a batch. On a processor small batches win: the maps of one layer stay near its cache, and windows of
+# one length need no pads.
+CELLS = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 
 @dataclass
@@ -63,7 +65,7 @@ def extract_features(
     """
     layers, heads = shape_of(backbone.model)
     clock = clock or Clock()
-    for number, places in enumerate(window_batches(windows, CELLS)):
+    for number, places in enumerate(window_batches(windows, CELLS[backbone.device.type])):
         if number < skip:
             continue
         batch = collate([windows[place] for place in places], backbone)

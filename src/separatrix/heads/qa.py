@@ -6,7 +6,8 @@ dozen lines: batches of windows, two cross-entropies, AdamW, a rate that falls i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def finetune_qa(
         ModelError: the family has no span head.
         DataError: no training window is left, or training and test share a context.
     """
-    told = told or (lambda stage, done, total, note: None)
+    told = told or _silent
     if shared := {example.second for example in train} & {example.second for example in test}:
         raise DataError("training and test share contexts", got=f"{len(shared)} of them", hint="split by context")
     backbone = load_for_maps(replace(model, max_length=recipe.max_length))
@@ -71,11 +72,16 @@ def finetune_qa(
     windows, targets, left_out = training_windows(backbone, train, recipe)
     losses = train_spans(answering, backbone, windows, targets, recipe, told)
     folder.mkdir(parents=True, exist_ok=True)
-    answering.save_pretrained(folder, safe_serialization=True)
-    backbone.tokenizer.save_pretrained(folder)
+    with _quietly():
+        answering.save_pretrained(folder)
+        backbone.tokenizer.save_pretrained(folder)
     asked = test if recipe.test_examples is None else test[: recipe.test_examples]
     answers = answer_questions(answering, backbone, asked, recipe, told)
     return Answered(folder, squad_scores(asked, answers), losses, len(windows), left_out, answers)
+
+
+def _silent(*_progress: Any) -> None:
+    """Stand for a caller who does not want to know."""
 
 
 def load_span_model(backbone: Backbone, seed: int) -> Any:
@@ -85,12 +91,9 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
         ModelError: the family has no span head.
     """
     from transformers import AutoModelForQuestionAnswering
-    from transformers.utils import logging
 
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
     try:
-        with torch.random.fork_rng(devices=[]):
+        with _quietly(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = AutoModelForQuestionAnswering.from_pretrained(
                 backbone.source.folder, attn_implementation="eager", use_safetensors=True
@@ -98,9 +101,23 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
     except ValueError as error:
         kind = backbone.model.config.model_type
         raise ModelError(f"{kind} models have no head for question answering", hint="give an encoder") from error
-    finally:
-        logging.set_verbosity(before)
     return made.to(backbone.device)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep transformers' bars, and its table of a head that is new, off the screen."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def training_windows(
@@ -200,8 +217,8 @@ def answer_questions(
             start, end = span_scores(model, backbone, [windows[place] for place in places])
             for row, place in enumerate(places):
                 size = len(windows[place])
-                scores = (table[row, :size].cpu().numpy() for table in (start, end))
-                spans[place] = best_span(windows[place], *scores, recipe)
+                first, last = (table[row, :size].cpu().numpy() for table in (start, end))
+                spans[place] = best_span(windows[place], first, last, recipe)
             done += len(places)
             if told is not None:
                 told("evaluation", done, len(windows), "")

@@ -65,7 +65,8 @@ def load_resnet(weights: str, device: torch.device, *, seed: int = 0) -> ResNet:
             _fill(model, Path(weights))
     else:
         model = _from_hub(weights)
-    return ResNet(model.to(device).eval().requires_grad_(False))
+    frozen: Any = model.eval().requires_grad_(False)
+    return ResNet(frozen.to(device))
 
 
 def _from_hub(name: str) -> Any:

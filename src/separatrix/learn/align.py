@@ -119,7 +119,9 @@ class AlignLesson:
     def _loss(self, places: np.ndarray, size: int, step: int, anchors: Anchors, z: Tensor) -> LossValue:
         """Objective, head and group term of the vectors of all rows that were run."""
         ran = self._crowd(places, z)
-        batch = Crowd(ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size])
+        batch = Crowd(
+            ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size]
+        )
         aim, parts = self.recipe.objective, {}
         terms: list[Tensor] = []
         if aim.loss != "linear":
@@ -221,9 +223,10 @@ def _lesson(job: AlignJob, learner: EncoderLearner, targets: Targets) -> tuple[A
     """What is remembered and who looks for groups; the bank is filled where the objective reads it from the start."""
     recipe, backbone = job.recipe, learner.encoder.backbone
     device, width, labels = backbone.device, backbone.width, targets.values["train"]
-    aim, scheme, notes = recipe.objective.loss, recipe.pairing.pairs, []
+    aim, scheme = recipe.objective.loss, recipe.pairing.pairs
     reads_bank = aim == "centroid_ce" or (aim in ALIGNED and scheme == "bank")
     bank = memory = group = adversary = None
+    notes: list[str] = []
     if reads_bank or recipe.answers.decision != "head":
         bank = Bank.empty(len(labels), width, device)
     if reads_bank and bank is not None:
@@ -245,15 +248,12 @@ def _loop(job: AlignJob, learner: EncoderLearner, lesson: AlignLesson, targets: 
     seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
     problem = Problem(_objective(lesson), seen, lesson.classes, job.score)
     task = Task(learner, problem, recipe.as_training, lesson)
-    held = {} if lesson.bank is None else dict(lesson.bank.named)
-    held |= {} if lesson.memory is None else lesson.memory.named
+    held = {name: tensor for kept in (lesson.bank, lesson.memory) if kept for name, tensor in kept.named.items()}
     if recipe.has_head:
         generator = torch.Generator().manual_seed(recipe.loop.seed)
         weight = torch.randn(lesson.classes, backbone.width, generator=generator) / backbone.width**0.5
-        held |= {
-            "weight": weight.to(backbone.device),
-            "bias": torch.zeros(lesson.classes, device=backbone.device),
-        }
+        bias = torch.zeros(lesson.classes, device=backbone.device)
+        held |= {"weight": weight.to(backbone.device), "bias": bias}
     folder = job.folder
     trajectory, checkpoint = (None, None) if folder is None else (folder / TRAJECTORY, folder / CHECKPOINT)
     recorder = Recorder(trajectory, len(job.train), len(job.validation), recipe.loop.seed)
@@ -297,4 +297,3 @@ def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float)
     votes = (near / temperature).softmax(dim=1)
     shares = torch.zeros(len(z), classes, device=z.device).scatter_add_(1, stored.y[place], votes)
     return ((1 - FLOOR) * shares + FLOOR / classes).log()
-

@@ -2,9 +2,9 @@
 
 The folder holds
 
-    encoder/                            weights, config and tokenizer, as transformers and sentence-transformers read them
-    index.safetensors                   vectors, class numbers and ids of the training rows; no texts
-    model.safetensors, model.json       head and shares of the layers where there are any; recipe, classes, vote
+    encoder/                         weights, config and tokenizer, as transformers and sentence-transformers read them
+    index.safetensors                vectors, class numbers and ids of the training rows; no texts
+    model.safetensors, model.json    head and shares of the layers where there are any; recipe, classes, vote
 """
 
 from __future__ import annotations

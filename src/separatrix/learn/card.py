@@ -66,7 +66,9 @@ def _write_modules(folder: Path, encoder: Encoder, recipe: AlignRecipe) -> None:
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": f"{module}.Pooling"},
     ]
     write_json(folder / "modules.json", modules)
-    limit = recipe.backbone.max_length if backbone.longest is None else min(recipe.backbone.max_length, backbone.longest)
+    limit = (
+        recipe.backbone.max_length if backbone.longest is None else min(recipe.backbone.max_length, backbone.longest)
+    )
     write_json(folder / "sentence_bert_config.json", {"max_seq_length": limit, "do_lower_case": False})
     mode = POOLINGS[recipe.encoder.pool]
     pooling = {"word_embedding_dimension": backbone.width} | {name: name == mode for name in MODES}
@@ -80,7 +82,10 @@ def _card(recipe: AlignRecipe, base: dict[str, Any], names: tuple, known: bool) 
     reading = (
         ["from sentence_transformers import SentenceTransformer", 'SentenceTransformer("FOLDER").encode(["a text"])']
         if known
-        else ["from transformers import AutoModel", f'AutoModel.from_pretrained("FOLDER")  # pooling: {recipe.encoder.pool}']
+        else [
+            "from transformers import AutoModel",
+            f'AutoModel.from_pretrained("FOLDER")  # pooling: {recipe.encoder.pool}',
+        ]
     )
     lines = [
         "---",
@@ -91,8 +96,8 @@ def _card(recipe: AlignRecipe, base: dict[str, Any], names: tuple, known: bool) 
         "",
         "# An encoder aligned to classes",
         "",
-        f"{base['name']} (weights {base['weights'][:12]}), trained by separatrix so that the vectors of one class stand "
-        "together: texts of one class have a high cosine, texts of different classes a low one.",
+        f"{base['name']} (weights {base['weights'][:12]}), trained by separatrix so that the vectors of one class "
+        "stand together: texts of one class have a high cosine, texts of different classes a low one.",
         "",
         f"- classes ({len(names)}): {shown}",
         f"- objective: {aim.loss}, temperature {aim.temperature:g}{partners}",

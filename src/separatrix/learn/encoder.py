@@ -111,7 +111,7 @@ def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iter
         if isinstance(module, nn.Dropout):
             module.p = share
     state = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
-    devices = [body.device] if body.device.type == "cuda" else []  # type: ignore[union-attr]
+    devices = [body.device] if body.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(state)
         body.train()
@@ -147,5 +147,3 @@ class EncoderLearner:
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""
         return self._lengths[part]
-
-

@@ -1,7 +1,7 @@
 """A batch as large as the loss wants, in the memory of a small one: gradient caching (Gao et al., 2021, RepL4NLP).
 
-A loss over pairs needs all vectors at once, but not all activations. First pass: all vectors, without gradient. The loss
-over them gives the gradient of each vector. Second pass: chunk by chunk, each with its own part of that gradient.
+A loss over pairs needs all vectors at once, but not all activations. First pass: all vectors, without gradient. The
+loss over them gives the gradient of each vector. Second pass: chunk by chunk, each with its part of that gradient.
 Forward work doubles, memory is that of a chunk; the gradient is the same.
 """
 

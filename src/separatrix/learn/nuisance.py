@@ -126,7 +126,7 @@ def group_numbers(group: np.ndarray | None, y: np.ndarray, source: str) -> tuple
         raise DataError(f"{source}: group invariance needs groups", hint="name their column with --group")
     names, codes = np.unique(group.astype(str), return_inverse=True)
     if len(names) < 2:
-        raise DataError(f"{source}: all rows are of one group", got=repr(names[0]), expected="two groups or more")
+        raise DataError(f"{source}: all rows are of one group", got=repr(str(names[0])), expected="two groups or more")
     table = np.zeros((len(names), int(y.max()) + 1), dtype=np.int64)
     np.add.at(table, (codes, y), 1)
     one_class = (table > 0).sum(axis=1) == 1

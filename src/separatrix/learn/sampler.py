@@ -46,7 +46,7 @@ def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -
     return made
 
 
-class _endless:  # noqa: N801 - a generator with a `take`
+class _endless:
     """Items in shuffled order again and again; what is taken at once has no item twice."""
 
     def __init__(self, items: np.ndarray, generator: np.random.Generator) -> None:

@@ -29,7 +29,9 @@ class VectorsRecipe:
     )
     top: int | None = option(None, "logits: keep the highest so many and their tokens (default: all)", low=1)
     store_dtype: str = option("float16", "number format on disk", choices=STORE_DTYPES)
-    batch_tokens: int = option(2048, "padded tokens of one forward", low=1)
+    batch_tokens: int | None = option(
+        None, "padded tokens of one forward (default: 1024 on a CPU, 32768 on CUDA)", low=1
+    )
 
     def __post_init__(self) -> None:
         # One name, or one number, is as good as a list of one.

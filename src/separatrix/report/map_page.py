@@ -55,6 +55,7 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
     data = {
         "points": drawing.points[rows].T.tolist(),
         "labels": drawing.labels[rows].tolist(),
+        "pale": [0] * len(rows) if drawing.pale is None else drawing.pale[rows].astype(int).tolist(),
         "names": [*(hover_text(name, limit=60) for name in drawing.names), "no label"],
         "looks": [*([look(k).colour, look(k).symbol] for k in range(len(drawing.names))), [MUTED, "circle"]],
         "hovers": [hover_text(texts[row]) for row in rows],

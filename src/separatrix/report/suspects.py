@@ -17,7 +17,7 @@ from separatrix.report.tables import tabulate
 from separatrix.store.files import write_bytes
 
 SHOWN = 300  # suspects on the page; the table on disk has all
-COLUMNS = ("id", "text", "label", "suggested", "score", "reason")
+COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do not wrap: the longest stands last
 
 Row = Mapping[str, Any]
 
@@ -68,7 +68,9 @@ def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, A
         Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
     ]
     found = suspects_section(rows, result)
-    content = _page(RunReport(title="Suspect labels", summary=summary), [found, *sections] if found else sections)
+    content = _page(
+        RunReport(title="Suspect labels", summary=summary), [sections[0], found, *sections[1:]] if found else sections
+    )
     write_bytes(Path(path), content)
     return ReportWritten(Path(path), len(content))
 

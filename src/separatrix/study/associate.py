@@ -6,6 +6,7 @@ standardised residual, share of the value's rows with its interval) and a pictur
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,7 +167,7 @@ def _result(tested: Sequence[Tested], recipe: AssociateRecipe) -> dict[str, Any]
     single = len(tested) == 1
     # One column: its figures; several: a figure per column.
     top = {key: columns[tested[0].column][key] if single else {n: columns[n][key] for n in columns} for key in keys}
-    return {**top, "columns": columns, "recipe": recipes.to_dict(recipe), "warnings": _warnings(tested)}
+    return {**top, "columns": columns, "recipe": json.loads(recipes.canonical(recipe)), "warnings": _warnings(tested)}
 
 
 def _warnings(tested: Sequence[Tested]) -> list[str]:

@@ -13,6 +13,7 @@ A parent is a path: rows of cluster 0 that were clustered again have the parent 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -160,7 +161,7 @@ def _result(
         "seconds": found.seconds,
         "choice": None if choice is None else choice.to_dict(),
         "assignment": _assignment(table, found.labels, recipe),
-        "recipe": recipes.to_dict(recipe),
+        "recipe": json.loads(recipes.canonical(recipe)),
         "digest": row_digest(table),
         "warnings": [*(choice.warnings if choice else ()), *_warnings(found, ready)],
     }

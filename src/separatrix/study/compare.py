@@ -74,7 +74,7 @@ def compare(
     """
     if len(sources) < 2:
         raise OptionError("there is nothing to compare", got=f"{len(sources)} folders", expected="two or more")
-    chosen = [choose(method, METHODS, "--methods") for method in methods]
+    chosen = [choose(method, METHODS, "--method") for method in methods]
     if out is not None:
         check_free(Path(out), overwrite=overwrite)
     found = read_sources([Path(source) for source in sources], Request(rows, seed, label))

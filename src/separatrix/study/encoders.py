@@ -38,15 +38,14 @@ def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dic
 
 def group_report(
     train: Texts, parts: dict[str, Texts], answers: dict[str, Answer], targets: dict[str, np.ndarray], names: tuple
-) -> dict[str, Any] | None:
-    """What vectors and answers owe to the group; None where the data have none.
+) -> dict[str, Any]:
+    """What vectors and answers owe to the group (the training rows have one).
 
-    For each part: `probe`, how well a linear probe reads the group out of the vectors, beside `chance` (the share of the
-    largest group), both on rows that the probe did not see; and the figures of the answers on `seen` groups (those of
-    the training rows) and on `unseen` ones, with the gap in macro-F1.
+    For each part: `probe`, how well a linear probe reads the group out of the vectors, beside `chance` (the share of
+    the largest group), both on rows that the probe did not see; and the figures of the answers on `seen` groups (those
+    of the training rows) and on `unseen` ones, with the gap in macro-F1.
     """
-    if train.group is None:
-        return None
+    assert train.group is not None
     known = set(train.group.tolist())
     report: dict[str, Any] = {}
     for part, texts in parts.items():
@@ -60,6 +59,24 @@ def group_report(
         found["gap"] = found["seen"]["macro_f1"] - found["unseen"]["macro_f1"] if both else None
         report[part] = found
     return report
+
+
+def group_notes(report: dict[str, Any]) -> list[str]:
+    """What a group report says, a sentence for each part.
+
+    >>> found = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "groups": 4, "rows": 90}
+    >>> group_notes({"test": {"probe": found, "gap": 0.1}})[0]
+    'test: a linear probe reads the group out of the vectors with accuracy 0.500 [0.400, 0.600], chance 0.250'
+    """
+    notes = []
+    for part, found in report.items():
+        if (probe := found["probe"]) is not None:
+            low, high = probe["interval"]
+            figures = f"{probe['accuracy']:.3f} [{low:.3f}, {high:.3f}], chance {probe['chance']:.3f}"
+            notes.append(f"{part}: a linear probe reads the group out of the vectors with accuracy {figures}")
+        if found["gap"] is not None:
+            notes.append(f"{part}: macro-F1 on groups of the training rows less that on others: {found['gap']:+.3f}")
+    return notes
 
 
 def probe_groups(vectors: np.ndarray, group: np.ndarray, seed: int = 0) -> dict[str, Any] | None:

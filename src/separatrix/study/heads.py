@@ -23,7 +23,15 @@ from separatrix.store.table import read_table, write_table
 from separatrix.study.folder import RECIPE, RESULT, run_folder
 from separatrix.study.heads_atlas import PAGE, atlas_stage
 from separatrix.study.heads_cluster import CLUSTERS, cluster_stage
-from separatrix.study.heads_extract import Reading, Report, extract_digest, extract_stage, open_rows, prepare_reading
+from separatrix.study.heads_extract import (
+    Reading,
+    Report,
+    extract_digest,
+    extract_stage,
+    open_rows,
+    prepare_reading,
+    silent,
+)
 from separatrix.study.heads_features import features_stage
 from separatrix.texts.questions_answers import read_material
 
@@ -48,13 +56,9 @@ class HeadAtlas:
         return read_table(self.folder / TABLE)
 
 
-def _silent(stage: str, done: int, total: int, note: str) -> None:
-    """Report of a caller who does not want to know."""
-
-
 def heads(
     data: str | Path, out: str | Path, recipe: HeadsRecipe | None = None, *, steps: Sequence[str] = STEPS,
-    overwrite: bool = False, resume: bool = False, report: Report = _silent,
+    overwrite: bool = False, resume: bool = False, report: Report = silent,
 ) -> HeadAtlas:  # fmt: skip
     """Cluster every attention head of a model over a data set.
 

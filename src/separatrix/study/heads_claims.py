@@ -21,7 +21,8 @@ from separatrix.study.heads_association import cells_of, codes_of
 from separatrix.study.heads_cluster import LEFT_OUT, NOISE
 
 SURE = 0.05
-SUPPORTED, REVERSED, NOT, OPEN = "supported", "reversed", "not supported", "cannot be judged"
+SUPPORTED, WEAK, REVERSED = "supported", "weak", "reversed"
+NOT, OPEN = "not supported", "cannot be judged"
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,9 @@ class _Asked:
 
 
 def _judge(text: str, null: Null, note: str, *, floor: bool = True) -> Claim:
-    """Supported if chance does not reach the figure and what the claim needs besides holds (`floor`)."""
-    if null.p_value <= SURE and floor:
-        verdict = SUPPORTED
+    """Supported if chance does not reach the figure and it is large enough for the words (`floor`); else weak."""
+    if null.p_value <= SURE:
+        verdict = SUPPORTED if floor else WEAK
     elif 1 - null.p_value < SURE and null.observed < null.mean:
         verdict = REVERSED
     else:
@@ -125,7 +126,9 @@ def _early_dominant(asked: _Asked) -> Claim:
 def _late_noise(asked: _Asked) -> Claim:
     noise = asked.labels == NOISE
     null = asked.shuffled(lambda late: float(noise[late].mean() - noise[~late].mean()), asked.late)
-    return _judge("late layers are noise", null, "share of noise, upper half of the layers less lower half")
+    late = float(noise[asked.late].mean())
+    note = f"share of noise, upper half of the layers less lower half; {late:.2f} of the upper half is noise"
+    return _judge("late layers are noise", null, note, floor=late > 0.5)
 
 
 def _single_heads(asked: _Asked) -> Claim:
@@ -165,7 +168,8 @@ def _shared_context(asked: _Asked) -> Claim:
         return float((together * (together - 1) / 2).sum() / pairs)
 
     null = permutation_null(shared, contexts, permutations=asked.permutations, seed=asked.seed)
-    return _judge(text, null, "share of pairs (same head, same small cluster) from one context; contexts shuffled")
+    note = "share of pairs (same head, same small cluster) from one context; contexts shuffled over examples"
+    return _judge(text, null, note, floor=null.observed > 2 * null.mean)
 
 
 def _bands(asked: _Asked) -> Claim:

@@ -196,7 +196,7 @@ def noise_by_layer(table: pd.DataFrame, name: str, seed: int) -> list[dict[str, 
         shares = (part[name] == NOISE).groupby(part["context"]).mean().to_numpy(dtype=float)
         line: dict[str, Any] = {
             "layer": int(str(layer)),
-            "noise": float((part[name] == NOISE).mean()),
+            "noise": float(shares.mean()),
             "rows": len(part),
         }
         if len(shares) > 1:

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 
 from separatrix.heads.extract import Clock, extract_features
 from separatrix.heads.features import FEATURES, Feature, FeatureSetup
-from separatrix.heads.maps import load_for_maps, shape_of
+from separatrix.heads.maps import load_for_maps, maps_of, shape_of
 from separatrix.heads.windows import Sample, Window, WindowRule, draw
 from separatrix.models.backbone import Backbone
 from separatrix.points import Points
 from separatrix.recipe import digest
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import read_json, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import Material
 
@@ -36,6 +36,10 @@ DTYPES = {"descriptors": "float32"}  # the others: float16
 FLUSH_SECONDS = 5.0
 
 Report = Callable[[str, int, int, str], None]
+
+
+def silent(*_progress: Any) -> None:
+    """Report of a caller who does not want to know."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,8 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
     rows.flush()
     write_json(folder / PROGRESS, done)
     write_table(folder / TABLE, row_table(reading))
+    if recipe.maps.raw:
+        write_raw(folder / "raw", reading)
     found = _figures(reading, clock.seconds, monotonic() - begun)
     write_json(folder / RESULT, found)
     return found
@@ -145,6 +151,17 @@ class RowWriter:
         """Bring everything to the disk."""
         for block in self.blocks.values():
             block.flush()
+
+
+def write_raw(folder: Path, reading: Reading) -> None:
+    """The maps themselves, one safetensors file a window, (layers, heads, tokens, tokens) float16.
+
+    Raises:
+        StoreError: the disk is full; at 384 tokens and 144 heads a window takes 42 MB.
+    """
+    for place, window in enumerate(reading.windows):
+        maps = maps_of(reading.backbone, window).half().cpu().numpy()
+        write_tensors(folder / f"w{place}.safetensors", {"maps": maps}, {"words": list(window.words)})
 
 
 def _progress(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
     from separatrix.study.score import Separation
 
+TITLES = {
+    "knn_loo": "{unit} of k-NN, leave-one-out on the training rows",
+    "knn_validation": "{unit} of k-NN on the validation rows",
+    "probe_validation": "{unit} of a linear probe on the validation rows",
+}
 TABLE, GRID, PICTURE, DATA = "table.parquet", "grid.parquet", "heatmap.png", "heatmap.csv"
 
 
@@ -61,7 +66,7 @@ def write_ranking(found: Ranking, out: Path, *, overwrite: bool = False) -> None
         figure = heatmap(
             values,
             (list(map(str, cells.index)), list(map(str, cells.columns))),
-            title=f"{found.unit} of k-NN, {found.criterion}" if "knn" in found.criterion else found.criterion,
+            title=TITLES[found.criterion].format(unit=found.unit),
             note=_note(found),
             best=place,
         )

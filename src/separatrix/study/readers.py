@@ -24,6 +24,7 @@ from separatrix.models.extract import (
     Reader,
     TokenReader,
     layer_count,
+    token_budget,
 )
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.source import Source, resolve
@@ -234,7 +235,7 @@ class TrainedPrompt:
         """The block, and what the trained readout gives (`outputs`), each (rows, width) float32."""
         model, found = self.model, Gathered(len(tokens), {})
         cache = TextCache(model.backbone, tokens, model.shape, CacheRecipe(cache_dtype=model.cache_dtype), "off")
-        for rows in token_batches(cache.lengths, self.vectors.batch_tokens):
+        for rows in token_batches(cache.lengths, token_budget(model.backbone, self.vectors.batch_tokens)):
             hidden = run_prompt(model.prompt, cache.batch(rows), model.backbone)  # (rows, tokens, width)
             values = {name: read(hidden, self._readout, model.backbone) for name in names}
             found.put(rows, values | {"outputs": read(hidden, model.recipe.prompt, model.backbone)})

@@ -41,7 +41,7 @@ from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import read_json, write_json, write_lines
 from separatrix.store.table import write_table
 from separatrix.study.baselines import Part, fit_baselines
-from separatrix.study.encoders import group_report, train_order
+from separatrix.study.encoders import group_notes, group_report, train_order
 from separatrix.study.folder import METRICS, RECIPE, RESULT
 from separatrix.study.judge import Yardstick, score_baselines
 from separatrix.texts import Classes, Splits, Texts, check_labels, duplicates, overlap
@@ -95,7 +95,7 @@ def train_run(order: Order) -> Finished:
     history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / "trajectory")
     scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
     warnings += _findings(model, answers, parts, yardstick, history)
-    result = {
+    result: dict[str, Any] = {
         "method": order.method,
         "model": describe(model.backbone),
         "loss": order.recipe.objective.loss if order.method != "probe" else PROBE_LOSSES[bool(targets.names)],
@@ -112,6 +112,7 @@ def train_run(order: Order) -> Finished:
     if order.splits.train.group is not None:
         splits = order.splits
         result["groups"] = group_report(splits.train, splits.parts, answers, targets.values, yardstick.names)
+        result["notes"] += group_notes(result["groups"])
     if order.folder is not None:
         _write(order, trained, model, answers, result)
     return Finished(model, result)

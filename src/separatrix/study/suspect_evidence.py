@@ -57,10 +57,8 @@ def text_columns(case: Case) -> dict[str, Any]:
     return {"same_text_labels": [", ".join(case.names[k] for k in found) or None for found in others]}
 
 
-def dynamics_columns(case: Case, run: Path) -> dict[str, Any]:
+def dynamics_columns(case: Case, run: Path, column: str) -> dict[str, Any]:
     """Training dynamics of the rows that the run was trained on, checked text by text."""
-    import pandas as pd
-
     from separatrix.learn.trajectory import read_dynamics
 
     recipe = run_file(run, "recipe.json")
@@ -69,10 +67,8 @@ def dynamics_columns(case: Case, run: Path) -> dict[str, Any]:
     own = read_dynamics(run / "trajectory").astype(np.float64)  # (epochs, train rows)
     wanted = recipe["data"]["train"]
     texts = table["text"].iloc[train].tolist() if "text" in table.columns else []
-    labels = pd.Series([case.names[k] for k in case.labels[train]]).tolist()
-    same = any(
-        recipes.digest(texts, said) == wanted["digest"] for said in (labels, table["label"].iloc[train].tolist())
-    )
+    given = table[column].iloc[train]
+    same = any(recipes.digest(texts, said) == wanted["digest"] for said in (given.tolist(), given.astype(str).tolist()))
     if not same:
         got = f"{len(train)} rows"
         raise DataError(

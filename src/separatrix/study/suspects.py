@@ -8,6 +8,7 @@ rows with all figures), result.json and suspects.html.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +121,7 @@ def _of_points(points: Points, recipe: SuspectsRecipe) -> Suspects:
     case = Case(kept.table, labels, names, chances, recipe.seed, warnings)
     columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
-        columns |= dynamics_columns(case, Path(recipe.run))
+        columns |= dynamics_columns(case, Path(recipe.run), recipe.label)
     return _judge(case, columns, recipe, "out-of-fold rows of the points")
 
 
@@ -186,7 +187,7 @@ def _judge(case: Case, columns: dict[str, Any], recipe: SuspectsRecipe, which: s
         "models": quality,
         "classes": list(case.names),
         "joint": mean.joint.tolist(),
-        "recipe": recipes.to_dict(recipe),
+        "recipe": json.loads(recipes.canonical(recipe)),
         "warnings": warnings,
     }
     return Suspects(found, rows, result)

@@ -132,7 +132,8 @@ def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error})") from error
     if {QUESTION, CONTEXT} <= set(frame.columns):
-        yield from frame.to_dict("records")
+        for row in frame.to_dict("records"):
+            yield {str(name): value for name, value in row.items()}
 
 
 def _squad_rows(content: Any, source: str) -> Iterator[dict[str, Any]]:

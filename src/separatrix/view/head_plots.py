@@ -31,7 +31,8 @@ def cluster_grid(findings: Findings) -> Picture:
     clusters = findings.heads["cluster"].to_numpy(dtype=int).reshape(layers, heads)
     shares = findings.heads["cluster_share"].to_numpy().reshape(layers, heads)
     for (layer, head), cluster in np.ndenumerate(clusters):
-        axes.add_patch(_cell(head, layer, mix("#ffffff", cluster_colour(cluster), 0.25 + 0.75 * shares[layer, head])))
+        strength = 0.25 + 0.75 * float(shares[layer, head])
+        axes.add_patch(_cell(head, layer, mix("#ffffff", cluster_colour(cluster), strength)))
         name = "-" if cluster < 0 else str(cluster)
         axes.text(head, layer, name, ha="center", va="center", fontsize=7.5, color=INK)
     figure.text(0.01, 0.01, "paler: the head is spread over clusters", fontsize=7.5, color=MUTED)

@@ -40,7 +40,7 @@ def heatmap(
         got = f"shape {cells.shape} with {len(names[0])} and {len(names[1])} names"
         raise ShapeError("a heat map needs figures with names", got=got, expected="(rows, columns) as many")
     left, bottom, right, top = 2.6, 0.55, 0.3, 0.75
-    side = (max(0.85 * cells.shape[1], 2.4), max(0.34 * cells.shape[0], 0.7))
+    side = (max(0.85 * cells.shape[1], 3.2), max(0.34 * cells.shape[0], 0.7))
     width, height = left + side[0] + right, bottom + side[1] + top
     figure = new_figure(width, height)
     axes = figure.add_axes((left / width, bottom / height, side[0] / width, side[1] / height))

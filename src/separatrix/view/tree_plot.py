@@ -34,7 +34,8 @@ def condensed_tree(lines: Sequence[Row]) -> Figure:
     for line, left in zip(lines, _places(lines), strict=True):
         _draw_node(axes, line, left, rows, depth)
     axes.set_xlim(0, rows)
-    axes.set_ylim(depth, 0)
+    first = min((line["birth"] for line in lines[1:] if line["birth"] is not None), default=0.0)
+    axes.set_ylim(depth, 0.85 * first)  # above its first split the root is one bar
     axes.set_xlabel("rows at birth (side by side)")
     axes.set_ylabel("lambda = 1 / distance")
     headline(axes, "Condensed tree")
@@ -69,5 +70,5 @@ def _draw_node(axes: Axes, line: Row, left: float, rows: int, depth: float) -> N
     axes.add_patch(box)
     if taken and line["cluster"] < NAMED and line["size"] > rows / 60:
         middle = (left + line["size"] / 2, (birth + death) / 2)
-        text = f"{line['cluster']}\n{line['size']}"
+        text = f"{line['cluster']}: {line['size']}"
         axes.annotate(text, middle, ha="center", va="center", fontsize=7.5, color=INK, annotation_clip=True)

@@ -51,7 +51,8 @@ def pca(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> 
 def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
     """t-SNE (van der Maaten and Hinton, 2008) by openTSNE (Policar et al., 2019), which also places new points."""
     try:
-        import openTSNE
+        with _quiet():
+            import openTSNE
     except ModuleNotFoundError as error:
         raise _missing("t-SNE", error) from error
     # Forces by interpolation exist in two dimensions only; the tree of Barnes and Hut serves three as well.
@@ -81,7 +82,8 @@ def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) ->
 def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
     """UMAP (McInnes, Healy and Melville, 2018), guided by class numbers if they are given."""
     try:
-        import umap as library
+        with _quiet():  # it tells everybody that Tensorflow is not there
+            import umap as library
     except ModuleNotFoundError as error:
         raise _missing("UMAP", error) from error
     near = min(recipe.neighbours, len(x) - 1)

@@ -46,8 +46,8 @@ class Objective:
     """A loss, the decision that belongs to it, and what the loop must provide.
 
     `needs` says which anchors: `centroids`; `head` (weight and bias); `words`; or `means`: the loss uses no anchor and
-    the decision is by the nearest class mean, which the loop computes over the training rows and puts in `centroids`; or
-    `bank`: loss and decision hold on to stored vectors of the training rows themselves (`learn.align`).
+    the decision is by the nearest class mean, which the loop computes over the training rows and puts in `centroids`;
+    or `bank`: loss and decision hold on to stored vectors of the training rows themselves (`learn.align`).
     """
 
     name: str

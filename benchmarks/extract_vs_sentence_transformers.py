@@ -1,0 +1,227 @@
+"""Vectors of texts: this library's extraction against sentence-transformers' `encode`, on a CPU in float32.
+
+    python benchmarks/extract_vs_sentence_transformers.py [--data FOLDER] [--json]
+
+Both sides read the same files of all-MiniLM-L6-v2, cut at the same length, pool by the mean and normalise, and give
+float32 vectors in memory; sides are taken in turn, medians count. `encode` runs with its defaults (32 rows a batch,
+sorted by length). Then: the share of time that writing takes, and peak resident memory for 10k and for 200k rows.
+Without --data the shipped questions stand in, repeated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+from benchmarks.parts.extract_memory import save_words
+from studies.common import machine, markdown
+
+from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
+from separatrix.study.extract import Place, extract, run_extraction
+from separatrix.study.readers import frozen_model
+from separatrix.study.windows import read_rows
+from separatrix.texts import load_demo, load_texts
+
+SETS = {"sst2": (1.4, 6920), "imdb": (1.2, 1000)}  # target of the ratio, rows
+SAME = 0.99999  # least cosine between the two sides' vectors of a text
+WRITING = 0.05  # share of the time
+FLAT = 0.95
+MEMORY_CASE = "resident memory, first over last number of rows"
+WRITING_CASE = f"{WRITING:.0%} / share of time spent writing"
+Side = Callable[[Sequence[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Race:
+    """What was measured on one set."""
+
+    name: str
+    rows: int
+    tokens: float  # a row, mean
+    theirs: float  # seconds
+    ours: float
+    cosine: float  # the lowest
+    target: float
+
+    def line(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "set": self.name,
+            "rows": self.rows,
+            "tokens_per_row": self.tokens,
+            "theirs_rows_per_second": self.rows / self.theirs,
+            "ours_rows_per_second": self.rows / self.ours,
+            "ratio": self.theirs / self.ours,
+            "target": self.target,
+            "lowest_cosine": self.cosine,
+        }
+
+
+def texts_of(data: Path | None, name: str, rows: int) -> list[str]:
+    """So many texts of a set; of the shipped questions, repeated, where there is no data."""
+    if data is not None and (data / name).is_dir():
+        found = load_texts(data / name / "train.parquet").text
+    else:
+        found = tuple(text for part in load_demo().parts.values() for text in part.text)
+    return [found[row % len(found)] for row in range(rows)]
+
+
+def our_side(backbone: Backbone) -> Side:
+    """The public verb, in memory, then unit length."""
+
+    def run(texts: Sequence[str]) -> np.ndarray:
+        values = extract(backbone, list(texts), pool="mean").values
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    return run
+
+
+def their_side(backbone: Backbone) -> Side:
+    """`encode` with its defaults, over the same files and with the same greatest length."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(backbone.source.folder), device="cpu")
+    model.max_seq_length = backbone.recipe.max_length
+    return lambda texts: model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+
+
+def race(name: str, texts: list[str], sides: tuple[Side, Side], backbone: Backbone, repeats: int) -> Race:
+    """Both sides in turn, after a warm-up on a few texts."""
+    ours, theirs = sides
+    ours(texts[:32]), theirs(texts[:32])
+    times: tuple[list[float], list[float]] = ([], [])
+    cosine = 1.0
+    for turn in range(repeats):
+        print(f"{name}: turn {turn + 1} of {repeats}", file=sys.stderr, flush=True)
+        vectors = []
+        for side, seconds in zip(
+            (theirs, ours) if turn % 2 else (ours, theirs), times[::-1] if turn % 2 else times, strict=True
+        ):
+            begun = perf_counter()
+            vectors.append(side(texts))
+            seconds.append(perf_counter() - begun)
+        cosine = min(cosine, float((vectors[0] * vectors[1]).sum(axis=1).min()))
+    tokens = float(np.mean([len(ids) for ids in backbone.tokenize(texts).ids]))
+    return Race(name, len(texts), tokens, median(times[1]), median(times[0]), cosine, SETS[name][0])
+
+
+def writing(backbone: Backbone, texts: list[str]) -> dict[str, float]:
+    """Seconds of an extraction to disk, and of its writing."""
+    recipe = ExtractRecipe(backbone.recipe, VectorsRecipe(pool=("mean",)))
+    material = frozen_model(backbone, ExtractRecipe(vectors=recipe.vectors))
+    with tempfile.TemporaryDirectory() as place:
+        found = run_extraction(material, read_rows(texts), Place(Path(place) / "points"))
+    return {"seconds": found.seconds, "writing": found.writing_seconds, "share": found.writing_seconds / found.seconds}
+
+
+def memory(counts: Sequence[int]) -> list[dict[str, float]]:
+    """Peak resident memory of a process that extracts so many rows, MiB; a toy model, so that rows are what counts."""
+    found = []
+    with tempfile.TemporaryDirectory() as place:
+        model = save_words(Path(place) / "model")
+        for rows in counts:
+            print(f"memory: {rows} rows", file=sys.stderr, flush=True)
+            out = str(Path(place) / str(rows))
+            command = [sys.executable, "-m", "benchmarks.parts.extract_memory", str(model), out, str(rows)]
+            root = Path(__file__).resolve().parents[1]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
+            found.append({"rows": rows, **json.loads(done.stdout)})
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Races, writing, memory."""
+    backbone = load_backbone(
+        ModelRecipe(device="cpu") if options.model is None else ModelRecipe(options.model, device="cpu")
+    )
+    sides = (our_side(backbone), their_side(backbone))
+    races = []
+    for name, (_, usual) in SETS.items():
+        texts = texts_of(options.data, name, options.rows or usual)
+        races.append(race(name, texts, sides, backbone, options.repeats))
+    written = writing(backbone, texts_of(options.data, "sst2", options.rows or SETS["sst2"][1]))
+    resident = memory(options.memory_rows)
+    ratios = {one.name: one.theirs / one.ours for one in races}
+    ratios |= {
+        WRITING_CASE: WRITING / written["share"],
+        MEMORY_CASE: resident[0]["peak_mib"] / resident[-1]["peak_mib"],
+    }
+    targets = {one.name: one.target for one in races} | {WRITING_CASE: 1.0, MEMORY_CASE: FLAT}
+    return {
+        "ratios": ratios,
+        "targets": targets,
+        "measured": [one.line() for one in races],
+        "same_vectors": min(one.cosine for one in races) >= SAME,
+        "writing": written,
+        "memory": resident,
+        "texts": "of --data" if options.data is not None else "the shipped questions, repeated",
+    }
+
+
+def show(found: dict[str, Any]) -> str:
+    """The tables as text."""
+    lines = [
+        {
+            "set": line["set"],
+            "rows": line["rows"],
+            "tokens a row": f"{line['tokens_per_row']:.1f}",
+            "encode, rows/s": f"{line['theirs_rows_per_second']:.1f}",
+            "ours, rows/s": f"{line['ours_rows_per_second']:.1f}",
+            "ratio": f"{line['ratio']:.2f}",
+            "target": f"{line['target']:.1f}",
+            "lowest cosine": f"{line['lowest_cosine']:.7f}",
+        }
+        for line in found["measured"]
+    ]
+    share = f"Writing takes {found['writing']['share']:.2%} of the time (at most {WRITING:.0%} is the target)."
+    resident = [
+        {
+            "rows": f"{line['rows']:,}",
+            "peak, MiB": f"{line['peak_mib']:.0f}",
+            "before the first row, MiB": f"{line['start_mib']:.0f}",
+        }
+        for line in found["memory"]
+    ]
+    info = found["machine"]
+    said = f"Texts: {found['texts']}. Same vectors (cosine {SAME} or more): {'yes' if found['same_vectors'] else 'no'}."
+    where = f"{info['cpu']}, {info['cores']} cores, {info['threads']} threads, torch {info['versions']['torch']}"
+    return "\n\n".join([markdown(lines), said, share, markdown(resident), where])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    parser.add_argument("--data", type=Path, help="folder with sst2/train.parquet and imdb/train.parquet")
+    parser.add_argument("--rows", type=int, help="rows of each set (default: 6920 of sst2, 1000 of imdb)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each side (default 3)")
+    parser.add_argument("--model", help="another model folder, for a trial of the script")
+    parser.add_argument("--memory-rows", type=int, nargs="+", default=[10_000, 200_000], help="rows of the memory runs")
+    parser.add_argument(
+        "--threads", type=int, default=machine(0)["cores"], help="threads of torch (default: all cores)"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    found = measure(options)
+    found["machine"] = machine(options.threads)
+    print(json.dumps(found, indent=1) if options.json else show(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+"""The heads of `FrozenClassifier`: probe, k-NN and class means, each a function that fits and one that scores.
+
+A head is plain arrays, so that it can be written and read. Each is judged on rows that it was not fitted to: k-NN and
+class means by leave-one-out, the probe on held-out rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from separatrix.errors import DataError
+from separatrix.estimators.training import FEWEST_ROWS, HELD_OUT
+from separatrix.geometry.calibrate import fit_temperature
+from separatrix.geometry.neighbours import neighbours, vote
+from separatrix.geometry.probe import Probe, fit_probe
+from separatrix.geometry.scatter import class_means
+from separatrix.learn.probed import ARRAYS
+from separatrix.recipe.score import FrozenRecipe
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A head: arrays that can be written, and what it gave on rows that it was not fitted to."""
+
+    arrays: dict[str, np.ndarray]
+    temperature: float
+    held: tuple[np.ndarray, np.ndarray] | None  # gold and answered class numbers, each (rows,)
+    held_is: str
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Vectors with class numbers, and rows held out for choosing (or None)."""
+
+    x: np.ndarray  # (rows, width)
+    y: np.ndarray  # (rows,)
+    classes: int
+    validation: tuple[np.ndarray, np.ndarray] | None
+    recipe: FrozenRecipe
+
+
+def _fit_probe(sample: Sample) -> Fitted:
+    """The penalty is chosen on held-out rows: those given, else a tenth."""
+    x, y, validation = sample.x, sample.y, sample.validation
+    if validation is None and len(y) >= FEWEST_ROWS:
+        order = np.random.default_rng(sample.recipe.seed).permutation(len(y))
+        held, kept = np.split(order, [max(1, round(HELD_OUT * len(y)))])
+        if len(np.unique(y[kept])) == len(np.unique(y)):  # a class that would be lost is worth more than the choice
+            x, y, validation = x[kept], y[kept], (sample.x[held], sample.y[held])
+    probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation)
+    arrays = {name: np.asarray(getattr(probe, name)) for name in ARRAYS} | {"penalty": np.array([probe.penalty])}
+    if validation is None:
+        return Fitted(arrays, 1.0, None, "")
+    scores = probe.scores(validation[0])
+    return Fitted(
+        arrays, fit_temperature(scores, validation[1]), (validation[1], scores.argmax(axis=1)), "held-out rows"
+    )
+
+
+def _probe_scores(arrays: dict[str, np.ndarray], x: np.ndarray, _recipe: FrozenRecipe) -> np.ndarray:
+    weight, bias, mean, scale = (arrays[name] for name in ARRAYS)
+    return Probe(weight, bias, mean, scale, penalty=1.0, converged=True).scores(x)
+
+
+def _fit_knn(sample: Sample) -> Fitted:
+    """The vectors themselves; judged by leave-one-out."""
+    recipe, rows = sample.recipe, len(sample.y)
+    if recipe.k > rows:
+        raise DataError("fewer rows than neighbours", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
+    arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
+    if recipe.k == rows:
+        return Fitted(arrays, 1.0, None, "")
+    found = neighbours(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
+    answers = vote(found, sample.y, sample.classes, recipe.k).argmax(axis=1)
+    return Fitted(arrays, 1.0, (sample.y, answers), "leave-one-out")
+
+
+def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
+    found = neighbours(x, arrays["vectors"], recipe.k, metric=recipe.metric)
+    return vote(found, arrays["targets"], int(arrays["classes"][0]), recipe.k)
+
+
+def _fit_centroid(sample: Sample) -> Fitted:
+    """Class means; leaving a row out moves its own mean away by rows / (rows - 1), so leave-one-out is exact."""
+    x = _directed(sample.x, sample.recipe)
+    means, counts = class_means(x, sample.y, sample.classes)
+    distance = _distances(x, means)
+    own = np.arange(len(x)), sample.y
+    share = counts[sample.y] / np.maximum(counts[sample.y] - 1, 1)
+    distance[own] = np.where(counts[sample.y] > 1, distance[own] * share, distance.max() + 1)
+    temperature = fit_temperature(-distance, sample.y)
+    return Fitted({"means": means}, temperature, (sample.y, distance.argmin(axis=1)), "leave-one-out")
+
+
+def _centroid_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
+    return -_distances(_directed(x, recipe), arrays["means"])
+
+
+def _directed(x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
+    """Vectors in float64, for cosine of length 1."""
+    wide = x.astype(np.float64)
+    if recipe.metric == "euclidean":
+        return wide
+    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+
+
+def _distances(x: np.ndarray, means: np.ndarray) -> np.ndarray:
+    return np.stack([np.linalg.norm(x - mean, axis=1) for mean in means], axis=1)  # (rows, classes)
+
+
+@dataclass(frozen=True)
+class Head:
+    """How a head is fitted, and how it scores: arrays, vectors (rows, width), recipe -> (rows, classes)."""
+
+    fit: Callable[[Sample], Fitted]
+    scores: Callable[[dict[str, np.ndarray], np.ndarray, FrozenRecipe], np.ndarray]
+
+
+FITTERS: dict[str, Head] = {
+    "probe": Head(_fit_probe, _probe_scores),
+    "knn": Head(_fit_knn, _knn_scores),
+    "centroid": Head(_fit_centroid, _centroid_scores),
+}

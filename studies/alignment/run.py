@@ -1,0 +1,288 @@
+"""Fine-tuning and every way of alignment on the same encoder, splits, epochs and seeds.
+
+    python studies/alignment/run.py --data FOLDER --first-seed 0 --seeds 1       every row once
+    python studies/alignment/run.py --data FOLDER --rows finetune nca --seeds 5  the contenders
+    python studies/alignment/run.py --data FOLDER --rows nca --sets trec50 --seeds 1 --set lr=1e-4 temperature=0.05
+                                                                                a screen: validation only
+    python studies/alignment/run.py --data FOLDER --rows finetune nca setfit --per-class 8 --seeds 10
+    python studies/alignment/run.py --table                                     RESULTS.md and results.csv
+
+`ROWS` and `CHOSEN` below are the study's choice, made on validation. A run with any change to them is a screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic, process_time
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+from studies.alignment.tables import write_tables
+from studies.common import SETS as COMMON
+from studies.common import append_run, read_changes, read_runs, rounded, versions
+
+from separatrix import recipe as recipes
+from separatrix.errors import SeparatrixError
+from separatrix.geometry.score import classification, decide
+from separatrix.recipe import digest
+from separatrix.recipe.align import FINETUNE, AlignRecipe
+from separatrix.texts import Classes, Splits, Texts, load_splits
+from separatrix.texts.few import few
+
+HERE = Path(__file__).resolve().parent
+SETS = {name: COMMON[name][:2] for name in ("trec6", "trec50", "sst2")} | {"sst5": ("sst5", "label")}
+SCHEMES = ("batch", "memory", "mixed", "datapoint", "bank")
+
+# What every row shares, for all sets ("all"), then for one.
+CHOSEN: dict[str, dict[str, Any]] = {"all": {"device": "cpu"}}
+# Name of a row -> its own changes to AlignRecipe.
+ROWS: dict[str, dict[str, Any]] = {
+    "finetune": {"loss": "linear", "decision": "head"},
+    "nca": {},
+    "nca_head": {"head_weight": 0.5},
+    "nca_weighted": {"pool": "weighted"},
+    "nca_layer_mean": {"pool": "layer_mean"},
+    "nca_batch": {"pairs": "batch"},
+    "centroid_ce": {"loss": "centroid_ce"},
+    "centroid_ce_head": {"loss": "centroid_ce", "head_weight": 0.5},
+    "supcon_batch": {"loss": "supcon", "pairs": "batch"},
+    "supcon_balanced": {"loss": "supcon", "pairs": "batch", "sampler": "balanced"},
+    "supcon_bank": {"loss": "supcon"},
+    # The seed's own loss with each of its schemes, one random pair and all pairs.
+    **{
+        f"cosine_{scheme}_{draw}": {"loss": "cosine_mse", "pairs": scheme, "draw": draw}
+        for scheme in SCHEMES
+        for draw in ("one", "all")
+    },
+}
+SETFIT = "setfit"
+FEW = (8, 16, 64)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run."""
+
+    row: str
+    set: str
+    seed: int
+    recipe: dict[str, Any]
+    screen: bool
+    per_class: int | None = None
+    most: int | None = None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What makes two runs the same."""
+        return (self.row, self.set, self.seed, digest(self.recipe), self.screen, self.per_class, self.most)
+
+
+def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
+    """The key of a line."""
+    names = ("row", "set", "seed", "recipe", "screen", "per_class", "most")
+    return tuple(digest(run[name]) if name == "recipe" else run[name] for name in names)
+
+
+def full_recipe(row: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """Every option of a row on a set, as plain data without the seed."""
+    if row == SETFIT:
+        return {"model": recipes.DEFAULT_MODEL, "epochs": 1, "batch_size": 16} | changes
+    start = FINETUNE if row == "finetune" else AlignRecipe()
+    # A row's own options come last: what all rows share must not undo what a row is.
+    every = CHOSEN["all"] | CHOSEN.get(name, {}) | ROWS[row] | changes
+    plain = recipes.to_dict(recipes.replace(start, **every))
+    for option in ("seed", "snapshots", "checkpoint_seconds"):  # these change no figure, or stand beside the recipe
+        del plain["loop"][option]
+    return plain
+
+
+def load(data: Path, plan: Plan) -> Splits:
+    """The parts of a set; a few rows of each class on both sides where the plan says so."""
+    folder, label = SETS[plan.set]
+    read = load_splits(data / folder, label=label, seed=plan.seed, validation=0.1)
+    train, validation = read.train, read.validation
+    if plan.per_class is not None:
+        train, validation = (few(texts, plan.per_class, plan.seed) for texts in (train, validation))
+    if plan.most is not None and plan.most < len(train):
+        _, train = train.split(plan.most / len(train), seed=plan.seed)
+    return Splits(train, validation, read.test, read.notes)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a row gives: scores of texts by each way of deciding, the first one its own; accuracy over the epochs."""
+
+    scores: Callable[[Texts], dict[str, np.ndarray]]
+    history: list[float]
+    best_epoch: int | None
+    extra: dict[str, Any]
+
+
+def run_ours(plan: Plan, splits: Splits) -> Scored:
+    """The library's own training."""
+    from separatrix.learn.align import AlignJob, train_encoder
+    from separatrix.study.judge import Yardstick
+
+    recipe = recipes.replace(recipes.from_dict(AlignRecipe, plan.recipe), seed=plan.seed)
+    classes, targets = encode(splits)
+    yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
+    trained = train_encoder(AlignJob(splits.train, splits.validation, recipe, yardstick.quick))
+    model = trained.model
+    ways = [recipe.answers.decision]
+    ways += [way for way in ("knn", "mean", "head") if way not in ways and (way != "head" or model.head is not None)]
+
+    def scores(texts: Texts) -> dict[str, np.ndarray]:
+        vectors = model.encode(texts.text)
+        return {way: replace(model, recipe=recipes.replace(recipe, decision=way)).scores(vectors) for way in ways}
+
+    history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
+    extra = {"k": model.vote.k, "weights": model.vote.weights, "parts": rounded(_plain(trained.fitted.metrics[-1]))}
+    return Scored(scores, history, trained.fitted.best_epoch, extra)
+
+
+def _plain(line: dict[str, Any]) -> dict[str, Any]:
+    names = ("alignment", "uniformity")
+    return {**line["parts"], **{name: line["validation"][name] for name in names if name in line["validation"]}}
+
+
+def run_setfit(plan: Plan, splits: Splits) -> Scored:
+    """SetFit by its own package. It chooses nothing on validation, so these rows are added to its training rows."""
+    from datasets import Dataset
+    from setfit import SetFitModel, Trainer, TrainingArguments
+
+    classes, targets = encode(splits)
+    texts = [*splits.train.text, *splits.validation.text]
+    labels = np.concatenate([targets["train"], targets["validation"]]).tolist()
+    model = SetFitModel.from_pretrained(plan.recipe["model"])
+    options = TrainingArguments(
+        num_epochs=plan.recipe["epochs"], batch_size=plan.recipe["batch_size"], seed=plan.seed, report_to="none"
+    )
+    Trainer(model=model, args=options, train_dataset=Dataset.from_dict({"text": texts, "label": labels})).train()
+
+    def scores(asked: Texts) -> dict[str, np.ndarray]:
+        return {"head": np.asarray(model.predict_proba(list(asked.text)))}
+
+    assert len(classes) == len(set(labels))
+    return Scored(scores, [], None, {})
+
+
+def encode(splits: Splits) -> tuple[Classes, dict[str, np.ndarray]]:
+    """The classes of the training rows, and class numbers of each part."""
+    labels = {part: np.empty(0) if texts.label is None else texts.label for part, texts in splits.parts.items()}
+    classes = Classes.of(labels["train"], source=splits.train.source)
+    return classes, {part: classes.encode(values) for part, values in labels.items()}
+
+
+def do_run(plan: Plan, data: Path) -> dict[str, Any]:
+    """Train, score, and give the line of the run. A screen never looks at the test part."""
+    splits = load(data, plan)
+    classes, targets = encode(splits)
+    majority = int(np.bincount(targets["train"]).argmax())
+    begun, cpu = monotonic(), process_time()
+    scored = (run_setfit if plan.row == SETFIT else run_ours)(plan, splits)
+    run: dict[str, Any] = {name: getattr(plan, name) for name in vars(plan)}
+    run |= {
+        "seconds": round(monotonic() - begun, 2),
+        "cpu_seconds": round(process_time() - cpu, 2),
+        "training_rows": len(splits.train),
+        "history": [round(value, 6) for value in scored.history],
+        "best_epoch": scored.best_epoch,
+        "extra": scored.extra,
+        "versions": versions(),
+    }
+    for part in ("validation",) if plan.screen else ("validation", "test"):
+        for place, (way, scores) in enumerate(scored.scores(splits.parts[part]).items()):
+            found = figures(scores, targets[part], classes, majority)
+            run |= {f"{part}_{name}": value for name, value in found.items()} if place == 0 else {}
+            run[f"{part}_{way}"] = found["accuracy"]
+    return run
+
+
+def figures(scores: np.ndarray, targets: np.ndarray, classes: Classes, majority: int) -> dict[str, Any]:
+    """Accuracy, macro-F1 and majority baseline."""
+    predicted = decide(scores, len(classes))
+    found = classification(targets, predicted, classes.names, majority_class=majority, resamples=1)
+    return rounded({"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority})
+
+
+def plans(options: argparse.Namespace) -> list[Plan]:
+    """All runs asked for, seed by seed, so that a stopped study has whole seeds."""
+    changes = read_changes(options.set)
+    screen = bool(changes) or options.most is not None or options.screen
+    return [
+        Plan(row, name, seed, full_recipe(row, name, changes), screen, options.per_class, options.most)
+        for seed in range(options.first_seed, options.first_seed + options.seeds)
+        for name in options.sets
+        for row in options.rows
+    ]
+
+
+def study_runs(runs: list[dict[str, Any]]) -> dict[tuple[str, int | None, str], list[dict[str, Any]]]:
+    """The lines that belong to the study as it stands now, by (set, rows per class, row), one per seed."""
+    wanted = {(name, row): digest(full_recipe(row, name, {})) for name in SETS for row in (*ROWS, SETFIT)}
+    kept: dict[tuple[str, int | None, str], dict[int, dict[str, Any]]] = {}
+    for run in runs:
+        if not run["screen"] and digest(run["recipe"]) == wanted.get((run["set"], run["row"])):
+            kept.setdefault((run["set"], run["per_class"], run["row"]), {})[run["seed"]] = run
+    return {place: list(dict(sorted(found.items())).values()) for place, found in kept.items()}
+
+
+def read_options(arguments: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--data", type=Path, help="folder with trec, sst2 and sst5, each with train/test.parquet")
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
+    parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
+    parser.add_argument("--rows", nargs="+", choices=[*ROWS, SETFIT], default=list(ROWS))
+    parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
+    parser.add_argument("--screen", action="store_true", help="do not touch the test part")
+    parser.add_argument("--per-class", type=int, choices=FEW, help="few examples: rows of each class")
+    parser.add_argument("--most", type=int, help="training rows at most (for a trial of the script; makes it a screen)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
+    parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
+    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
+    options = parser.parse_args(arguments)
+    if options.data is None and not options.table:
+        parser.error("--data is needed for runs (or --table, to write the tables only)")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do the runs that are missing, or write the tables."""
+    options = read_options(arguments)
+    lines = options.out / "runs.jsonl"
+    if options.table:
+        runs = read_runs(lines)
+        write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], [*ROWS, SETFIT])
+        print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
+        return 0
+    import torch
+
+    torch.set_num_threads(options.threads)
+    for plan in plans(options):
+        if plan.key in map(key_of, read_runs(lines)):
+            continue
+        try:
+            run = do_run(plan, options.data)
+        except ImportError as error:
+            print(f"{plan.row} is skipped: {error}", file=sys.stderr)
+            continue
+        append_run(lines, run)
+        shown = {name: run.get(name) for name in ("validation_accuracy", "test_accuracy", "best_epoch", "seconds")}
+        print(plan.row, plan.set, f"seed {plan.seed}", "screen" if plan.screen else "", shown, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except SeparatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

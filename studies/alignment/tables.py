@@ -1,0 +1,81 @@
+"""RESULTS.md and results.csv of the study, from its lines alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from studies.common import interval, markdown, spell, write_csv
+
+from separatrix.geometry.runs import MeanInterval, paired_difference
+
+Run = dict[str, Any]
+Place = tuple[str, int | None, str]  # set, rows per class, row
+BASE = "finetune"
+MOST_SCREENS = 60
+HEAD = """# Alignment and fine-tuning: results
+
+Written by `python studies/alignment/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
+this: `README.md`. Scores are fractions of the test part; in brackets the 95 % t interval of the mean over seeds;
+"against fine-tuning" is the mean of the differences of runs with one seed.
+"""
+
+
+def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[Run], order: Sequence[str]) -> None:
+    """Write both files: a table for each set and number of rows per class, then the screens."""
+    parts, lines = [HEAD], []
+    for name, per_class in dict.fromkeys((place[0], place[1]) for place in study):
+        found = {row: study[name, per_class, row] for row in order if (name, per_class, row) in study}
+        rows = [_line(row, runs, found.get(BASE, [])) for row, runs in found.items()]
+        title = name if per_class is None else f"{name}, {per_class} rows of each class"
+        majority = next(iter(found.values()))[0]["test_majority"]
+        parts.append(f"## {title}\n\nMajority class: {majority:.4f}.\n\n{markdown(rows)}\n")
+        lines += [{"set": name, "per_class": per_class or "all", **row} for row in rows]
+    parts.append(_screens(screens))
+    (out / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
+    write_csv(out / "results.csv", lines)
+
+
+def _line(row: str, runs: list[Run], base: list[Run]) -> dict[str, Any]:
+    return {
+        "row": row,
+        "seeds": len(runs),
+        "accuracy": spell(interval(runs, "test_accuracy")),
+        "against fine-tuning": _against(runs, base) if row != BASE else "-",
+        "macro-F1": spell(interval(runs, "test_macro_f1")),
+        "k-NN": spell(interval(runs, "test_knn")),
+        "class mean": spell(interval(runs, "test_mean")),
+        "head": spell(interval(runs, "test_head")),
+        "validation": spell(interval(runs, "validation_accuracy")),
+        "CPU seconds": f"{sum(run['cpu_seconds'] for run in runs) / len(runs):.0f}",
+    }
+
+
+def _against(runs: list[Run], base: list[Run]) -> str:
+    """Paired difference in accuracy over the seeds that both have."""
+    other = {run["seed"]: run["test_accuracy"] for run in base}
+    pairs = [(run["test_accuracy"], other[run["seed"]]) for run in runs if run["seed"] in other]
+    if not pairs:
+        return "-"
+    found: MeanInterval = paired_difference(*zip(*pairs, strict=True))
+    sign = "+" if found.mean >= 0 else ""
+    return sign + spell(found)
+
+
+def _screens(screens: Sequence[Run]) -> str:
+    rows = [
+        {
+            "row": run["row"],
+            "set": run["set"],
+            "seed": run["seed"],
+            "validation": f"{run['validation_accuracy']:.4f}",
+            "best epoch": run["best_epoch"],
+            "lr": run["recipe"].get("loop", {}).get("lr", "-"),
+            "epochs": run["recipe"].get("loop", {}).get("epochs", "-"),
+            "temperature": run["recipe"].get("objective", {}).get("temperature", "-"),
+            "pool": run["recipe"].get("encoder", {}).get("pool", "-"),
+        }
+        for run in sorted(screens, key=lambda run: (run["set"], -run["validation_accuracy"]))[:MOST_SCREENS]
+    ]
+    return f"## Screens (validation only)\n\n{markdown(rows)}\n"

@@ -1,0 +1,92 @@
+"""The small Barlow Twins network, and the importance of heads."""
+
+import numpy as np
+import pytest
+import torch
+
+from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.heads import importance
+from separatrix.heads.importance import head_importance, usual_loss
+from separatrix.heads.maps import shape_of
+from separatrix.heads.twins import VIEWS, barlow_loss, train_twins, twin_vectors
+
+
+def planted_grids(windows=30, heads=3, cells=6, seed=0):
+    """Three heads that look at themselves, at the first token, or evenly; with noise."""
+    generator = np.random.default_rng(seed)
+    first = np.zeros((cells, cells))
+    first[:, 0] = cells
+    kinds = np.stack([cells * np.eye(cells), first, np.ones((cells, cells))])[:heads]
+    grids = np.concatenate([kinds + 0.2 * generator.random((heads, cells, cells)) for _ in range(windows)])
+    return grids.reshape(windows * heads, -1), np.tile(np.arange(heads), windows)
+
+
+@pytest.mark.parametrize("views", VIEWS)
+def test_twins_learn_and_tell_planted_heads_apart(views):
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_rand_score
+
+    grids, heads = planted_grids()
+    found = train_twins(grids, heads, views=views, epochs=8, seed=0)
+    assert found.losses[-1] < found.losses[0]
+    again = train_twins(grids, heads, views=views, epochs=8, seed=0)
+    assert found.losses == again.losses
+    unseen, kinds = planted_grids(seed=1)
+    vectors = twin_vectors(found, unseen)
+    assert vectors.shape == (len(unseen), 64)
+    np.testing.assert_allclose(twin_vectors(found, unseen[:1])[0], vectors[0], atol=1e-5)
+    assert adjusted_rand_score(kinds, KMeans(3, n_init=3, random_state=0).fit_predict(vectors)) > 0.9
+
+
+def test_barlow_loss():
+    one = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    alone = float(barlow_loss(one, one))
+    mixed = float(barlow_loss(one, one.flip(0)))
+    assert mixed > alone + 1
+    slow, correlation = 0.0, np.corrcoef(one.T.numpy())
+    for row in range(4):
+        for column in range(4):
+            slow += (1 - correlation[row, row]) ** 2 if row == column else 5e-3 * correlation[row, column] ** 2
+    assert alone == pytest.approx(slow, abs=1e-4)
+    with pytest.raises(ShapeError, match="equal shapes"):
+        barlow_loss(one, one[:3])
+    with pytest.raises(DataError, match="too few maps"):
+        train_twins(np.ones((2, 4)), np.zeros(2, int))
+
+
+@pytest.mark.parametrize(("family", "loss"), [("gpt2", "language"), ("llama", "language"), ("bert", "match")])
+def test_gradients_equal_finite_differences(shown, material, family, loss):
+    """The gradient score of a row is the slope of its loss as one gate moves; ablation is the loss at 0 less at 1."""
+    backbone = shown(family)
+    layers, heads = shape_of(backbone.model)
+    losses = importance.LOSSES[loss](backbone, importance.one_of_each(material.examples)[:3])
+    one = losses[0]
+    gradient = importance.gate_gradients(one, layers, heads)
+    rows = len(one(torch.ones(layers, heads)))
+    slope = 0.0
+    for row in range(rows):
+        ends = []
+        for step in (1e-2, -1e-2):
+            gates = torch.ones(rows, layers, heads)
+            gates[row, 1, 2] += step
+            with torch.no_grad():
+                ends.append(one(gates).double().sum())
+        slope += abs(float(ends[0] - ends[1]) / 2e-2)
+    assert float(gradient[1, 2]) == pytest.approx(slope, rel=0.05, abs=1e-3)
+    found = head_importance(backbone, material.examples, loss, rows=3)
+    gates = torch.ones(layers, heads)
+    gates[1, 2] = 0
+    with torch.no_grad():
+        ablated = float(torch.cat([each(gates) for each in losses]).mean())
+    assert found.ablation[1, 2] == pytest.approx(ablated - found.base, abs=1e-5)
+    assert found.gradient.shape == found.ablation.shape == (layers, heads)
+
+
+def test_usual_loss_and_mistakes(shown, material):
+    assert usual_loss(shown("gpt2"), material.examples) == "language"
+    assert usual_loss(shown("bert"), material.examples) == "match"
+    single = [example for example in material.examples if example.context == 0]
+    with pytest.raises(DataError, match="too few contexts"):
+        head_importance(shown("bert"), single, "match")
+    with pytest.raises(OptionError, match=r"unknown --importance.*did you mean 'match'"):
+        head_importance(shown("bert"), material.examples, "matches")

@@ -1,0 +1,145 @@
+"""The atlas page: its data, foreign text, and - in a browser - a click on a head, zoom, words, no request."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from separatrix.errors import ShapeError
+from separatrix.report.atlas import AtlasPage, Shown, atlas_data, render_atlas, write_atlas
+
+LAYERS, HEADS, TOKENS = 2, 3, 5
+EVIL = "</script><script>document.body.dataset.evil=1</script>"
+
+
+def page_of(**changes):
+    generator = np.random.default_rng(0)
+    cells = LAYERS * HEADS
+    weights = generator.dirichlet(np.ones(TOKENS), size=(cells, TOKENS))
+    levels = np.rint(np.sqrt(weights) * 255).astype(np.uint8)
+    distances = np.abs(np.subtract.outer(np.arange(cells), np.arange(cells))) / 10
+    heads = pd.DataFrame({
+        "layer": np.arange(cells) // HEADS, "head": np.arange(cells) % HEADS, "cluster": [0, 0, 1, 1, -1, 11],
+        "entropy": np.linspace(0, 1, cells), "previous": np.linspace(1, 0, cells),
+    })  # fmt: skip
+    values = {
+        "title": f"Heads of {EVIL}",
+        "summary": (("maps", 60),),
+        "heads": heads,
+        "distances": distances,
+        "windows": [Shown(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels),
+                    Shown("second", (" a", " b", " c", " d", " e"), levels[::-1])],
+        "cluster_maps": {0: np.ones((2, 3, 3)), 1: np.eye(3)[None]},
+        "association": [{"with": "layer", "p_value": 0.01}],
+        "claims": [{"claim": "late layers are noise", "verdict": "not supported"}],
+        "notes": (EVIL,),
+    }  # fmt: skip
+    return AtlasPage(**values | changes)
+
+
+def test_data_hold_what_the_page_shows():
+    page = page_of()
+    data = atlas_data(page)
+    assert (data["layers"], data["heads"]) == (LAYERS, HEADS)
+    assert set(data["measures"]) == {"entropy", "previous"}
+    # Nearest first, never the head itself.
+    assert [other for other, _ in data["nearest"][0]] == [1, 2, 3, 4, 5]
+    assert data["nearest"][2][0][1] == pytest.approx(0.1)
+    raw = np.frombuffer(base64.b64decode(data["windows"][0]["maps"]), np.uint8).reshape(LAYERS * HEADS, TOKENS, TOKENS)
+    assert (raw == page.windows[0].levels).all()
+    # Eight bits of the root keep a row's sum to about a hundredth.
+    np.testing.assert_allclose(((raw / 255) ** 2).sum(-1), 1, atol=0.02)
+
+
+def test_foreign_text_stays_text(tmp_path):
+    written = write_atlas(tmp_path / "atlas.html", page_of())
+    text = (tmp_path / "atlas.html").read_text()
+    assert written.bytes == len(text.encode())
+    assert EVIL not in text
+    assert "default-src &#39;none&#39;" in text
+    assert "not supported" in text
+    assert not re.search(r"(src|href)=\"http", text)
+    assert render_atlas(page_of()) == render_atlas(page_of())
+
+
+def test_maps_that_do_not_fit_are_refused():
+    with pytest.raises(ShapeError, match="do not fit their words"):
+        Shown("x", ("a", "b"), np.zeros((6, 3, 3), np.uint8))
+    with pytest.raises(ShapeError, match="another number of heads"):
+        render_atlas(page_of(windows=[Shown("x", ("a",), np.zeros((4, 1, 1), np.uint8))]))
+
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--disable-extensions",
+    "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--virtual-time-budget=3000",
+]  # fmt: skip
+# A reader who clicks a head, reads a word, zooms in, and changes the text.
+READER = """<script>
+const atlas = document.getElementById("atlas"), say = (name, value) => { document.body.dataset[name] = value; };
+const ink = () => atlas.querySelector(".map").getContext("2d").getImageData(300, 300, 1, 1).data[0];
+const wait = async (ready) => { while (!ready()) await new Promise((done) => setTimeout(done, 20)); };
+wait(() => window.separatrixReady).then(() => {
+  say("first", atlas.dataset.head + "/" + atlas.dataset.cluster);
+  atlas.querySelectorAll(".heads button")[5].click();
+  say("clicked", atlas.dataset.head + "/" + atlas.dataset.cluster);
+  say("name", atlas.querySelector(".name").textContent);
+  atlas.querySelectorAll(".words span")[1].click();
+  say("readout", atlas.querySelector(".readout").textContent);
+  say("shade", atlas.querySelectorAll(".words span")[2].style.background !== "");
+  say("ink", ink());
+  atlas.querySelector(".nearer").click();
+  say("seen", atlas.dataset.seen);
+  atlas.querySelector(".near button").click();
+  say("near", atlas.dataset.head);
+  const select = atlas.querySelector(".measure");
+  select.value = "entropy";
+  select.dispatchEvent(new Event("change"));
+  say("key", atlas.querySelector(".key").textContent);
+  const text = atlas.querySelector(".window");
+  text.value = "1";
+  text.dispatchEvent(new Event("change"));
+  say("words", atlas.querySelector(".words").textContent.trim());
+});
+</script>"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium in PATH to open the page with")
+def test_a_click_shows_the_head_and_nothing_is_requested(tmp_path):
+    path = tmp_path / "atlas.html"
+    write_atlas(path, page_of())
+    path.write_text(path.read_text() + READER)
+    log = tmp_path / "net.json"
+    place = [f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
+    done = subprocess.run(
+        ["chromium", *FLAGS, *place, path.as_uri() + "#layer=0&head=1"], capture_output=True, text=True, timeout=120,
+        check=True,
+    )  # fmt: skip
+    said = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", done.stdout)[0]))
+    assert said["first"] == "1/0"
+    assert said["clicked"] == "5/11"
+    assert said["name"] == "Layer 1, head 2 - cluster 11"
+    weights = (page_of().windows[0].levels[5, 1] / 255) ** 2
+    most = int(weights.argmax())
+    assert said["readout"].startswith("\u201cone\u201d (1) most to")
+    shown = said["readout"].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">").split("most to ")[1]
+    assert shown.startswith("\u201c" + page_of().windows[0].words[most].strip())
+    assert f"{100 * weights.max():.0f} %" in shown
+    assert said["shade"] == "true"
+    assert int(said["ink"]) < 255
+    assert float(said["seen"]) == 4
+    assert said["near"] == "4"
+    assert said["key"].startswith("entropy: 0")
+    assert said["words"] == "a b c d e"
+    assert "evil" not in said
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    told = [event.get("params") or {} for event in json.loads(log.read_text())["events"]]
+    assert [
+        what["url"] for what in told if "url" in what and what.get("initiator") not in ("not an origin", None)
+    ] == []

@@ -1,0 +1,162 @@
+"""The verb `rank`: encoders, poolings and layers in one table, chosen without looking at the test part."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from separatrix.errors import DataError, OptionError
+from separatrix.geometry.neighbours import knn_predict
+from separatrix.models.backbone import load_backbone
+from separatrix.models.extract import extract
+from separatrix.points import Points
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.score import RankGrid
+from separatrix.study.frozen import frozen_blocks, told_apart
+from separatrix.study.rank import rank
+from separatrix.study.ranking_files import cells_of, write_ranking
+from separatrix.study.score import ScoreRecipe, score
+from separatrix.texts import Splits, Texts
+
+
+@pytest.fixture(scope="module")
+def splits(planted):
+    texts, labels = planted
+    table = Texts.of(texts, labels)
+    return Splits(table.take(range(90)), table.take(range(90, 130)), table.take(range(130, 180)), ())
+
+
+@pytest.fixture(scope="module")
+def ranking(tiny, splits):
+    grid = RankGrid(model=(str(tiny("bert")), str(tiny("gpt2"))), pool=("cls", "mean"), layers=(0, -1), resamples=200)
+    return rank(splits, grid)
+
+
+def test_the_table_has_a_row_for_each_model_pooling_and_layer(ranking, tiny):
+    assert len(ranking.table) == 8
+    assert {(row["pool"], row["layer"]) for row in ranking.table} == {(p, n) for p in ("cls", "mean") for n in (0, 3)}
+    needed = {"model", "pool", "layer", "width", "knn_loo", "knn_test", "probe_test", "logme", "h_score"}
+    needed |= {"rows_per_second", "parameters", "megabytes", "knn_loo_interval", "rank_interval", "probability_best"}
+    assert needed <= set(ranking.table[0])
+    loo = [row["knn_loo"] for row in ranking.table]
+    assert loo == sorted(loo, reverse=True)
+    assert ranking.best["criterion"] == "knn_loo"
+    assert ranking.best["value"] == loo[0]
+    assert sum(row["probability_best"] for row in ranking.table) == pytest.approx(1)
+    # The first token is the same for all texts of an encoder, so its embedding says nothing at all.
+    assert (ranking.best["pool"], ranking.best["layer"]) == ("mean", 0)
+    assert any("cls is the first token" in note and str(tiny("gpt2")) in note for note in ranking.notes)
+
+
+def test_figures_are_those_of_the_extracted_vectors(ranking, splits, tiny):
+    backbone = load_backbone(ModelRecipe(model=str(tiny("bert"))))
+    train, test = (extract(backbone, part.text, pool="mean").values for part in (splits.train, splits.test))
+    names, y = np.unique(splits.train.label.astype(str), return_inverse=True)
+    votes = knn_predict(test, train, y, 5)
+    expected = (names[votes.argmax(axis=1)] == splits.test.label).mean()
+    place = (str(tiny("bert")), "mean", 3)
+    row = next(row for row in ranking.table if (row["model"], row["pool"], row["layer"]) == place)
+    assert row["knn_test"] == pytest.approx(expected)
+
+
+def test_the_test_part_never_decides(tiny, splits, ranking):
+    wrong = np.roll(splits.test.label, 1)
+    other = Texts.of(splits.test.text, wrong.tolist())
+    again = rank(Splits(splits.train, splits.validation, other, ()), ranking.grid)
+    fixed = ("model", "pool", "layer", "knn_loo", "rank_interval", "probability_best")
+    assert [[row[name] for name in fixed] for row in again.table] == [
+        [row[name] for name in fixed] for row in ranking.table
+    ]
+    assert again.best == ranking.best
+    assert again.table[0]["knn_test"] != ranking.table[0]["knn_test"]
+
+
+@pytest.mark.parametrize("criterion", ["knn_validation", "probe_validation"])
+def test_the_criterion_may_be_the_validation_part(tiny, splits, criterion):
+    grid = RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean"), layers=(0,), criterion=criterion, resamples=50)
+    found = rank(splits, grid)
+    assert found.best["pool"] == "mean"
+    assert found.best["value"] == found.table[0][criterion] > found.table[1][criterion]
+
+
+def test_options_without_effect_are_said(tiny, tmp_path, splits):
+    import shutil
+
+    twin = tmp_path / "twin"
+    shutil.copytree(tiny("bert"), twin)
+    one_word = Splits(
+        *(
+            Texts.of([text.split()[0] for text in part.text], list(part.label))
+            for part in (splits.train, splits.validation, splits.test)
+        ),
+        (),
+    )
+    found = rank(
+        one_word, RankGrid(model=(str(tiny("gpt2")), str(tiny("bert")), str(twin)), pool=("cls", "mean"), resamples=20)
+    )
+    # A causal model adds no token: of one word the first token is the mean.
+    assert any("cls and mean give the same vectors" in line and str(tiny("gpt2")) in line for line in found.warnings)
+    assert not any("same vectors" in line and str(twin) in line for line in found.warnings)
+    assert any(str(twin) in line and "are one model" in line for line in found.warnings)
+    assert any("training rows repeat" in line for line in found.warnings)
+    assert any("rows of test stand in the training rows" in line for line in found.warnings)
+    assert told_apart(Points.of({"a": np.eye(4), "b": np.eye(4) + 1e-3})) == []
+
+
+def test_what_cannot_be_ranked_is_refused(tiny, splits):
+    model = (str(tiny("bert")),)
+    with pytest.raises(OptionError, match="did you mean 'mean'"):
+        RankGrid(model=model, pool=("meen",))
+    with pytest.raises(OptionError, match="layer that the model does not have"):
+        rank(splits, RankGrid(model=model, pool=("mean",), layers=(4,)))
+    with pytest.raises(OptionError, match="names one twice"):
+        RankGrid(model=model, pool=("mean", "mean"))
+    with pytest.raises(DataError, match="fewer rows than neighbours"):
+        rank(splits, RankGrid(model=model, k=90))
+    bare = Splits(*(Texts.of(part.text) for part in (splits.train, splits.validation, splits.test)), ())
+    with pytest.raises(DataError, match="without labels"):
+        rank(bare, RankGrid(model=model))
+
+
+def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
+    parts = [
+        Texts.of(part.text, [len(text.split()) + 0.5 for text in part.text])
+        for part in (splits.train, splits.validation, splits.test)
+    ]
+    found = rank(Splits(*parts, ()), RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean", "max"), resamples=50))
+    assert found.unit == "R2"
+    assert found.majority is None
+    assert all(row["h_score"] is None for row in found.table)
+    assert found.best["value"] > 0
+
+
+def test_heat_map_and_its_data_hold_the_table(ranking, tmp_path):
+    write_ranking(ranking, tmp_path / "out")
+    names = {"result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    cells = pd.read_csv(tmp_path / "out" / "heatmap.csv", index_col="model")
+    values = sorted(row["knn_loo"] for row in ranking.table)
+    np.testing.assert_allclose(np.sort(cells.to_numpy().ravel()), values)
+    assert cells_of(ranking).loc["bert, layer 0", "mean"] == ranking.best["value"]
+    plain = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert plain["best"]["model"] == ranking.best["model"]
+    assert len(pd.read_parquet(tmp_path / "out" / "table.parquet")) == 8
+
+
+@pytest.mark.skipif("SEPARATRIX_DATA" not in os.environ, reason="SEPARATRIX_DATA names no folder with trec in it")
+def test_trec_gives_the_figures_that_were_measured():
+    parts = {
+        name: pd.read_parquet(Path(os.environ["SEPARATRIX_DATA"]) / "trec" / f"{name}.parquet")
+        for name in ("train", "test")
+    }
+    texts = [text for frame in parts.values() for text in frame["text"]]
+    passed = frozen_blocks(load_backbone(ModelRecipe(device="cpu")), texts, ("cls", "mean", "layer_mean"))
+    split = [name for name, frame in parts.items() for _ in range(len(frame))]
+    labels = [label for frame in parts.values() for label in frame["coarse"]]
+    points = Points.of(passed.points.blocks, {"label": labels, "split": split})
+    for pool, expected in {"cls": 0.438, "mean": 0.714, "layer_mean": 0.870}.items():
+        found = score(points, recipe=ScoreRecipe(block=pool, permutations=19, resamples=50))
+        assert found["knn_test"].value == pytest.approx(expected, abs=0.006), pool

@@ -1,0 +1,165 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.points import Points
+from separatrix.store.files import write_json, write_tensors
+from separatrix.store.table import read_table, write_table
+from separatrix.study.suspects import suspects
+
+NAMES = np.array(["cat", "dog", "owl"])
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """Three heaps, a tenth of the labels flipped, and one text that stands twice under two labels."""
+    rng = np.random.default_rng(0)
+    true = np.arange(360) % 3
+    x = (3 * np.eye(6)[true] + rng.normal(size=(360, 6))).astype(np.float32)
+    flipped = rng.random(360) < 0.1
+    labels = np.where(flipped, (true + rng.integers(1, 3, 360)) % 3, true)
+    flipped[1], labels[1] = True, 0
+    x[1], true[1] = x[4], true[4]
+    labels[4] = 1
+    flipped[4] = False
+    text = [f"row {i}" for i in range(360)]
+    text[1] = "ROW  4"
+    table = pd.DataFrame({"id": np.arange(360) + 1000, "text": text, "label": NAMES[labels], "split": "train"})
+    return Points.of(x, table), flipped, NAMES[true]
+
+
+@pytest.fixture(scope="module")
+def found(planted, tmp_path_factory):
+    out = tmp_path_factory.mktemp("suspects") / "s"
+    return suspects(planted[0], near=0.9999, out=out), out
+
+
+def test_planted_flips_stand_first(planted, found):
+    points, flipped, true = planted
+    made, _ = found
+    wrong = dict(zip(points.table["id"], flipped, strict=True))
+    hits = made.table["id"].map(wrong)
+    share = flipped.mean()
+    assert 0.07 < share < 0.14  # the precision of rows at random
+    assert hits.mean() > 0.6
+    assert hits.sum() / flipped.sum() > 0.75
+    assert hits[: int(flipped.sum())].mean() > 0.75
+    right = dict(zip(points.table["id"], true, strict=True))
+    good = made.table[hits.to_numpy()]
+    assert (good["suggested"] == good["id"].map(right)).mean() > 0.9
+    assert made.result["estimated_noise"] == pytest.approx(share, abs=0.05)
+    assert made.table["score"].is_monotonic_increasing
+
+
+def test_copies_with_two_labels_are_named(found):
+    made, _ = found
+    row = made.table.set_index("id").loc[1001]
+    assert row["same_text_labels"] == "dog"
+    assert row["near_id"] == "1004"
+    assert "near duplicate of 1004" in row["reason"]
+    assert "same text labelled dog" in row["reason"]
+
+
+def test_the_folder_holds_tables_and_a_page(planted, found):
+    made, out = found
+    assert {path.name for path in out.iterdir()} == {
+        "suspects.parquet", "suspects.csv", "rows.parquet", "result.json", "suspects.html",
+    }  # fmt: skip
+    rows = read_table(out / "rows.parquet")
+    assert rows["id"].tolist() == planted[0].table["id"].tolist()
+    assert {"id", "text", "label", "split"} <= set(read_table(out / "suspects.parquet").columns)
+    page = (out / "suspects.html").read_text()
+    assert "Suspect labels" in page
+    assert "http" not in page.split("<main>")[1].split("</main>")[0]
+    assert made.result["models"]["knn"]["interval"][0] > made.result["models"]["knn"]["majority"]
+
+
+def test_labels_that_mean_nothing_are_said_to_mean_nothing():
+    rng = np.random.default_rng(0)
+    points = Points.of(rng.normal(size=(120, 4)).astype(np.float32), {"label": rng.choice(NAMES, 120)})
+    made = suspects(points)
+    assert sum("is not above the majority baseline" in line for line in made.result["warnings"]) == 2
+
+
+def test_rows_without_label_and_crowded_vectors_are_said():
+    rng = np.random.default_rng(0)
+    x = (10 + rng.normal(size=(90, 4)) + np.eye(4)[np.arange(90) % 2] * 3).astype(np.float32)
+    label = pd.Series(NAMES[np.arange(90) % 2]).where(np.arange(90) > 4, None)
+    made = suspects(Points.of(x, {"label": label}), near=0.9)
+    assert made.result["rows"] == 85
+    assert "5 rows have no label" in made.result["warnings"][0]
+    assert "lie close together" in made.result["warnings"][1]
+
+
+def make_run(folder, points, epochs=4):
+    """What `suspects` reads of a run: training dynamics of the train rows, scores of the validation rows."""
+    table = points.table
+    labels = table["label"].tolist()
+    codes = np.searchsorted(NAMES, labels)
+    rng = np.random.default_rng(0)
+    (folder / "trajectory").mkdir(parents=True)
+    digest = recipes.digest(table["text"].tolist(), labels)
+    write_json(folder / "recipe.json", {"data": {"train": {"digest": digest, "rows": len(table)}}})
+    write_json(folder / "result.json", {"classes": list(NAMES)})
+    for epoch in range(epochs):
+        scores = (points.values[:, :3] + 0.1 * rng.normal(size=(len(table), 3))).astype(np.float32)
+        p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        own = p[np.arange(len(table)), codes].astype(np.float16)
+        write_tensors(folder / "trajectory" / f"epoch-{epoch:04d}.safetensors", {"scores": scores, "own": own})
+    frame = table[["id", "text", "label"]].assign(**{f"probability_{n}": p[:, k] for k, n in enumerate(NAMES)})
+    write_table(folder / "predictions" / "validation.parquet", frame)
+    return folder
+
+
+def test_training_dynamics_stand_beside_and_only_of_the_same_rows(planted, tmp_path):
+    points, flipped, _ = planted
+    run = make_run(tmp_path / "run", points)
+    made = suspects(points, near=0.9999, run=str(run))
+    confidence = made.rows["confidence"].to_numpy()
+    assert confidence[flipped].mean() < 0.25
+    assert confidence[~flipped].mean() > 0.7
+    assert (made.rows["variability"] >= 0).all()
+    assert made.table["reason"].str.contains("training confidence").mean() > 0.6
+    renamed = Points.of(points.values, points.table.rename(columns={"label": "kind"}))
+    again = suspects(renamed, near=0.9999, run=str(run), label="kind")
+    assert again.rows["confidence"].tolist() == confidence.tolist()
+    with pytest.raises(DataError, match="was trained on other rows: got 359 rows, expected the 360 rows"):
+        suspects(points.take(np.arange(359)), run=str(run))
+    with pytest.raises(DataError, match="was trained on other rows"):
+        suspects(points.take(np.arange(360)[::-1]), run=str(run))
+
+
+def test_a_run_alone_is_judged_on_its_validation_rows(planted, tmp_path):
+    points, flipped, _ = planted
+    run = make_run(tmp_path / "run", points)
+    made = suspects(run, out=tmp_path / "s")
+    assert made.result["judged"] == "validation rows of the run"
+    hits = flipped[made.rows["run_flagged"].to_numpy()]
+    assert hits.mean() > 0.6
+    assert hits.sum() > 0.5 * flipped.sum()
+    assert {"confidence", "variability", "correctness"} <= set(made.table.columns)
+    with pytest.raises(OptionError, match="--run and --block need points"):
+        suspects(run, run=str(run))
+    with pytest.raises(StoreError, match="holds no finished run"):
+        suspects(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"kind": ["a"] * 30}, "the rows have no column 'label'"),
+        ({"label": ["a"] * 30}, "the column 'label' holds no classes: got 1 different values"),
+    ],
+)
+def test_what_has_no_classes_is_refused(table, message):
+    with pytest.raises(DataError, match=message):
+        suspects(Points.of(np.random.default_rng(0).normal(size=(30, 2)), table))
+
+
+def test_a_broken_vector_is_named():
+    x = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    x[11, 1] = np.inf
+    with pytest.raises(DataError, match="vectors: row 11 is not finite"):
+        suspects(Points.of(x, {"label": ["a", "b"] * 15}))

@@ -1,0 +1,106 @@
+"""The scripts of the alignment study and its benchmarks, tried on a tiny model."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks import all_pairs
+from studies.alignment import groups, run
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def data(tmp_path, planted):
+    """trec with coarse labels, and articles of six publishers, of which one is in two parts."""
+    texts, labels = planted
+    trec = pd.DataFrame({"text": texts, "coarse": labels})
+    news = pd.DataFrame({"text": texts, "label": labels})
+    news["publisher_domain"] = [f"p{place // 30}.com" if place % 30 else "cnn.com" for place in range(180)]
+    bounds = {"train": (0, 120), "validation": (120, 150), "test": (150, 180)}
+    for name, table in {"trec": trec, "allsides_media": news}.items():
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for part, (start, stop) in bounds.items():
+            table[start:stop].to_parquet(tmp_path / "data" / name / f"{part}.parquet")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def small(tiny, monkeypatch):
+    """Every row of the studies on a tiny model."""
+    changes = {"model": str(tiny("bert")), "epochs": 1, "device": "cpu"}
+    monkeypatch.setitem(run.CHOSEN, "all", changes)
+    monkeypatch.setattr(groups, "COMMON", changes)
+
+
+def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
+    asked = ["--data", str(data), "--sets", "trec6", "--out", str(tmp_path)]
+    rows = ["finetune", "nca", "cosine_datapoint_one", "setfit"]
+    assert run.main([*asked, "--rows", *rows, "--seeds", "2"]) == 0
+    said = capsys.readouterr()
+    assert "setfit is skipped" in said.err or "setfit trec6" in said.out
+    lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    ours = [line for line in lines if line["row"] != "setfit"]
+    assert len(ours) == 6
+    assert all({"test_accuracy", "test_knn", "test_mean", "validation_accuracy"} <= set(line) for line in ours)
+    assert [line["test_head"] for line in ours if line["row"] == "finetune"]
+    assert run.main([*asked, "--rows", *rows[:3], "--seeds", "2"]) == 0  # all done: nothing is added
+    assert run.main([*asked, "--rows", "nca", "--seeds", "1", "--set", "lr=0.001"]) == 0
+    after = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
+    assert len(after) == len(lines) + 1
+    assert "test_accuracy" not in after[-1]  # a screen looks at validation alone
+    assert run.main(["--table", "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "RESULTS.md").read_text()
+    assert "## trec6" in table
+    assert "| nca " in table
+    assert "## Screens" in table
+    frame = pd.read_csv(tmp_path / "results.csv")
+    assert set(frame["row"]) >= {"finetune", "nca", "cosine_datapoint_one"}
+    assert (frame["seeds"] == 2).all()
+
+
+def test_few_rows_on_both_sides(data, small):
+    plan = run.Plan("nca", "trec6", 0, run.full_recipe("nca", "trec6", {}), False, per_class=8)
+    splits = run.load(data, plan)
+    assert (len(splits.train), len(splits.validation)) == (24, 24)
+
+
+def test_every_row_has_a_recipe_of_its_own():
+    made = {row: json.dumps(run.full_recipe(row, "trec6", {}), sort_keys=True) for row in run.ROWS}
+    assert len(set(made.values())) == len(made)
+
+
+def test_groups_are_dropped_and_scored(data, small, tmp_path):
+    parts = groups.load(data, 0, None)
+    assert "cnn.com" not in parts["train"].group
+    assert "cnn.com" not in parts["seen"].group
+    assert set(parts["seen"].group) <= set(parts["train"].group)
+    rows = ["nca_pairs", "finetune_reversal"]
+    assert groups.main(["--data", str(data), "--rows", *rows, "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert groups.main(["--table", "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "GROUPS.md").read_text()
+    assert "nca_pairs" in table
+    assert "macro-F1 unseen" in table
+
+
+def test_all_pairs_gives_the_contract_and_the_same_value(capsys):
+    assert all_pairs.main(["--json", "--rows", "24", "--repeats", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["ratios"]) == set(found["targets"])
+    assert all(value > 1 for value in found["ratios"].values())
+
+
+def test_memory_of_all_pairs(capsys, tiny):
+    assert all_pairs.main(["--json", "--memory", "--rows", "64", "--model", str(tiny("bert"))]) == 0
+    assert json.loads(capsys.readouterr().out)["gib"] > 0
