@@ -9,9 +9,10 @@ from torch import Tensor
 from separatrix.learn.centroids import spread
 from separatrix.learn.losses import Anchors
 from separatrix.learn.task import Learner, Task
+from separatrix.models.cache import token_batches
 
-# Rows of one forward without gradient.
-EVALUATION_ROWS = 128
+# Limits of one forward without gradient: rows, and tokens of their texts (which decide its memory).
+EVALUATION_ROWS, EVALUATION_TOKENS = 128, 8192
 # Rows of one validation loss: pair losses look at all pairs of these.
 LOSS_ROWS = 512
 
@@ -20,14 +21,10 @@ LOSS_ROWS = 512
 def evaluate(learner: Learner, part: str, rows: np.ndarray | None = None) -> Tensor:
     """Outputs of the rows of a part in their own order, (rows, width), without gradient."""
     rows = np.arange(len(learner.lengths(part))) if rows is None else rows
-    order = np.argsort(learner.lengths(part)[rows], kind="stable")
-    blocks = [
-        learner.outputs(part, rows[order[place : place + EVALUATION_ROWS]])
-        for place in range(0, len(order), EVALUATION_ROWS)
-    ]
-    together = torch.cat(blocks)
+    batches = list(token_batches(learner.lengths(part)[rows], EVALUATION_TOKENS, EVALUATION_ROWS))
+    together = torch.cat([learner.outputs(part, rows[batch]) for batch in batches])
     back = torch.empty_like(together)
-    back[torch.from_numpy(order).to(together.device)] = together
+    back[torch.from_numpy(np.concatenate(batches)).to(together.device)] = together
     return back
 
 

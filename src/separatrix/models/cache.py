@@ -190,8 +190,13 @@ def pad_tokens(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, 
     return table, (torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None]).long()
 
 
-def token_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
+def token_batches(lengths: np.ndarray, budget: int, most: int | None = None) -> Iterator[np.ndarray]:
     """Row numbers in batches of similar length whose padded size stays within the budget (at least one row each).
+
+    Args:
+        lengths: tokens of each row, (rows,).
+        budget: tokens of a batch, its padding counted.
+        most: rows of a batch, if they are limited as well.
 
     >>> [batch.tolist() for batch in token_batches(np.array([5, 1, 4, 2]), budget=8)]
     [[1, 3], [2], [0]]
@@ -200,7 +205,7 @@ def token_batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
     start = 0
     for stop in range(1, len(order) + 1):
         full = stop < len(order) and int(lengths[order[stop]]) * (stop + 1 - start) > budget
-        if full or stop == len(order):
+        if full or stop - start == most or stop == len(order):
             yield order[start:stop]
             start = stop
 

@@ -141,7 +141,7 @@ class RaggedRows:
         for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
             out[place, :length] = self.block[self.starts[row] : self.starts[row + 1]]
             out[place, length:] = 0
-        self._release(int(lengths.sum()))
+            self._release(int(length))
 
     def _release(self, items: int) -> None:
         self._touched += items * self.item_bytes
