@@ -22,23 +22,98 @@ if TYPE_CHECKING:
         ModelError,
         OptionError,
         SeparatrixError,
+        SeparatrixWarning,
         ShapeError,
         StoreError,
     )
-    from separatrix.estimators import PromptClassifier, PromptRegressor
-    from separatrix.recipe import (
-        CacheRecipe,
-        CentroidRecipe,
-        LoopRecipe,
-        LossRecipe,
-        ModelRecipe,
-        PromptRecipe,
-        TrainRecipe,
+    from separatrix.estimators import (
+        PromptClassifier,
+        PromptRegressor,
     )
-    from separatrix.study.predict import load_model, predict_texts
-    from separatrix.study.run import Order, train_run
-    from separatrix.study.show import show_run
-    from separatrix.texts import Classes, Splits, Texts, load_demo, load_splits, load_texts
+    from separatrix.estimators.align import (
+        AlignClassifier,
+    )
+    from separatrix.estimators.frozen import (
+        FrozenClassifier,
+    )
+    from separatrix.points import (
+        Points,
+    )
+    from separatrix.recipe import (AlignRecipe, AssociateRecipe, BlendRecipe, CacheRecipe, CentroidRecipe, ClusterRecipe, ExtractRecipe, HeadsRecipe, LoopRecipe, LossRecipe, ModelRecipe, ProjectRecipe, PromptRecipe, ScoreRecipe, SuspectsRecipe, TrainRecipe)
+        AlignRecipe,
+    )
+        AssociateRecipe,
+        ClusterRecipe,
+        SuspectsRecipe,
+    )
+        HeadsRecipe,
+    )
+        BlendRecipe,
+        ProjectRecipe,
+    )
+        ScoreRecipe,
+    )
+        ExtractRecipe,
+    )
+    from separatrix.store.points import (
+        check_points,
+        open_points,
+        write_points,
+    )
+    from separatrix.study.associate import (
+        Associations,
+        associate,
+    )
+    from separatrix.study.cluster import (
+        Clusters,
+        cluster,
+        open_clusters,
+    )
+    from separatrix.study.collect import (
+        show_folders,
+    )
+    from separatrix.study.compare import (
+        compare,
+    )
+    from separatrix.study.extract import (
+        extract,
+    )
+    from separatrix.study.predict import (
+        load_model,
+        predict_texts,
+    )
+    from separatrix.study.project import (
+        Projection,
+        blend,
+        project,
+    )
+    from separatrix.study.rank import (
+        Ranking,
+        rank,
+    )
+    from separatrix.study.run import (
+        Order,
+        train_run,
+    )
+    from separatrix.study.score import (
+        Separation,
+        score,
+    )
+    from separatrix.study.show import (
+        show_run,
+    )
+    from separatrix.study.suspects import (
+        Suspects,
+        suspects,
+    )
+    from separatrix.texts import (
+        Classes,
+        Splits,
+        Texts,
+        load_demo,
+        load_splits,
+        load_texts,
+    )
 
     __version__: str
 
@@ -50,31 +125,87 @@ _HOMES = {
         "ModelError",
         "OptionError",
         "SeparatrixError",
+        "SeparatrixWarning",
         "ShapeError",
         "StoreError",
     ),
-    "separatrix.estimators": ("PromptClassifier", "PromptRegressor"),
-    "separatrix.recipe": (
-        "CacheRecipe",
-        "CentroidRecipe",
-        "LoopRecipe",
-        "LossRecipe",
-        "ModelRecipe",
-        "PromptRecipe",
-        "TrainRecipe",
+    "separatrix.estimators": (
+        "PromptClassifier",
+        "PromptRegressor",
     ),
-    "separatrix.study.predict": ("load_model", "predict_texts"),
-    "separatrix.study.run": ("Order", "train_run"),
+    "separatrix.estimators.align": ("AlignClassifier",),
+    "separatrix.estimators.frozen": ("FrozenClassifier",),
+    "separatrix.points": ("Points",),
+    "separatrix.recipe": ("AlignRecipe", "AssociateRecipe", "BlendRecipe", "CacheRecipe", "CentroidRecipe", "ClusterRecipe", "ExtractRecipe", "HeadsRecipe", "LoopRecipe", "LossRecipe", "ModelRecipe", "ProjectRecipe", "PromptRecipe", "ScoreRecipe", "SuspectsRecipe", "TrainRecipe"),
+    "separatrix.store.points": (
+        "check_points",
+        "open_points",
+        "write_points",
+    ),
+    "separatrix.study.associate": (
+        "Associations",
+        "associate",
+    ),
+    "separatrix.study.cluster": (
+        "Clusters",
+        "cluster",
+        "open_clusters",
+    ),
+    "separatrix.study.collect": ("show_folders",),
+    "separatrix.study.compare": ("compare",),
+    "separatrix.study.extract": ("extract",),
+    "separatrix.study.predict": (
+        "load_model",
+        "predict_texts",
+    ),
+    "separatrix.study.project": (
+        "Projection",
+        "blend",
+        "project",
+    ),
+    "separatrix.study.rank": (
+        "Ranking",
+        "rank",
+    ),
+    "separatrix.study.run": (
+        "Order",
+        "train_run",
+    ),
+    "separatrix.study.score": (
+        "Separation",
+        "score",
+    ),
     "separatrix.study.show": ("show_run",),
-    "separatrix.texts": ("Classes", "Splits", "Texts", "load_demo", "load_splits", "load_texts"),
+    "separatrix.study.suspects": (
+        "Suspects",
+        "suspects",
+    ),
+    "separatrix.texts": (
+        "Classes",
+        "Splits",
+        "Texts",
+        "load_demo",
+        "load_splits",
+        "load_texts",
+    ),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # written out for type checkers; a test compares it with `_HOME`
+__all__ = [  # written out for type checkers; a test compares it with `_HOMES`
+    "AlignClassifier",
+    "AlignRecipe",
+    "AssociateRecipe",
+    "Associations",
+    "BlendRecipe",
     "CacheRecipe",
     "CentroidRecipe",
     "Classes",
+    "ClusterRecipe",
+    "Clusters",
     "DataError",
+    "ExtractRecipe",
+    "FrozenClassifier",
+    "HeadsRecipe",
     "LoopRecipe",
     "LossRecipe",
     "MissingExtra",
@@ -82,23 +213,46 @@ __all__ = [  # written out for type checkers; a test compares it with `_HOME`
     "ModelRecipe",
     "OptionError",
     "Order",
+    "Points",
+    "ProjectRecipe",
+    "Projection",
     "PromptClassifier",
     "PromptRecipe",
     "PromptRegressor",
+    "Ranking",
+    "ScoreRecipe",
+    "Separation",
     "SeparatrixError",
+    "SeparatrixWarning",
     "ShapeError",
     "Splits",
     "StoreError",
+    "Suspects",
+    "SuspectsRecipe",
     "Texts",
     "TrainRecipe",
     "__version__",
+    "associate",
+    "blend",
+    "check_points",
+    "cluster",
+    "compare",
+    "extract",
     "load_demo",
     "load_model",
     "load_splits",
     "load_texts",
+    "open_clusters",
+    "open_points",
     "predict_texts",
+    "project",
+    "rank",
+    "score",
+    "show_folders",
     "show_run",
+    "suspects",
     "train_run",
+    "write_points",
 ]
 
 

@@ -40,7 +40,7 @@ def attend_behind(query: Tensor, key: Tensor, value: Tensor, text: Text, mask: T
 
 class _Behind(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float
     ) -> Tensor:
         folded = _fold(query, key.shape[1])  # (rows, key heads, groups * tokens, head width)
@@ -56,7 +56,7 @@ class _Behind(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, keys, values, weights = ctx.saved_tensors
         folded, grad = _fold(query, key.shape[1]), _fold(grad, key.shape[1])
         length = keys.shape[2]

@@ -7,8 +7,12 @@ and the estimators read names, defaults, texts and limits from here; nothing els
 core     what every recipe can do
 train    a training
 effect   which options of a training change nothing beside which others
+align    a training of the encoder itself
+vectors, score, project, cluster, heads    one verb, or a few, each
 """
 
+from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import (
     canonical,
     check,
@@ -21,6 +25,9 @@ from separatrix.recipe.core import (
     replace,
     to_dict,
 )
+from separatrix.recipe.heads import HeadsRecipe
+from separatrix.recipe.project import BlendRecipe, ProjectRecipe
+from separatrix.recipe.score import ScoreRecipe
 from separatrix.recipe.train import (
     DEFAULT_MODEL,
     LOSSES,
@@ -32,16 +39,26 @@ from separatrix.recipe.train import (
     PromptRecipe,
     TrainRecipe,
 )
+from separatrix.recipe.vectors import ExtractRecipe
 
 __all__ = [
     "DEFAULT_MODEL",
     "LOSSES",
+    "AlignRecipe",
+    "AssociateRecipe",
+    "BlendRecipe",
     "CacheRecipe",
     "CentroidRecipe",
+    "ClusterRecipe",
+    "ExtractRecipe",
+    "HeadsRecipe",
     "LoopRecipe",
     "LossRecipe",
     "ModelRecipe",
+    "ProjectRecipe",
     "PromptRecipe",
+    "ScoreRecipe",
+    "SuspectsRecipe",
     "TrainRecipe",
     "canonical",
     "check",
