@@ -39,21 +39,23 @@ if TYPE_CHECKING:
     from separatrix.points import (
         Points,
     )
-    from separatrix.recipe import (AlignRecipe, AssociateRecipe, BlendRecipe, CacheRecipe, CentroidRecipe, ClusterRecipe, ExtractRecipe, HeadsRecipe, LoopRecipe, LossRecipe, ModelRecipe, ProjectRecipe, PromptRecipe, ScoreRecipe, SuspectsRecipe, TrainRecipe)
+    from separatrix.recipe import (
         AlignRecipe,
-    )
         AssociateRecipe,
-        ClusterRecipe,
-        SuspectsRecipe,
-    )
-        HeadsRecipe,
-    )
         BlendRecipe,
-        ProjectRecipe,
-    )
-        ScoreRecipe,
-    )
+        CacheRecipe,
+        CentroidRecipe,
+        ClusterRecipe,
         ExtractRecipe,
+        HeadsRecipe,
+        LoopRecipe,
+        LossRecipe,
+        ModelRecipe,
+        ProjectRecipe,
+        PromptRecipe,
+        ScoreRecipe,
+        SuspectsRecipe,
+        TrainRecipe,
     )
     from separatrix.store.points import (
         check_points,
@@ -136,7 +138,24 @@ _HOMES = {
     "separatrix.estimators.align": ("AlignClassifier",),
     "separatrix.estimators.frozen": ("FrozenClassifier",),
     "separatrix.points": ("Points",),
-    "separatrix.recipe": ("AlignRecipe", "AssociateRecipe", "BlendRecipe", "CacheRecipe", "CentroidRecipe", "ClusterRecipe", "ExtractRecipe", "HeadsRecipe", "LoopRecipe", "LossRecipe", "ModelRecipe", "ProjectRecipe", "PromptRecipe", "ScoreRecipe", "SuspectsRecipe", "TrainRecipe"),
+    "separatrix.recipe": (
+        "AlignRecipe",
+        "AssociateRecipe",
+        "BlendRecipe",
+        "CacheRecipe",
+        "CentroidRecipe",
+        "ClusterRecipe",
+        "ExtractRecipe",
+        "HeadsRecipe",
+        "LoopRecipe",
+        "LossRecipe",
+        "ModelRecipe",
+        "ProjectRecipe",
+        "PromptRecipe",
+        "ScoreRecipe",
+        "SuspectsRecipe",
+        "TrainRecipe",
+    ),
     "separatrix.store.points": (
         "check_points",
         "open_points",

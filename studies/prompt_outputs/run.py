@@ -32,7 +32,7 @@ from separatrix.texts import Splits, Texts
 HERE = Path(__file__).resolve().parent
 LOSSES = {"minilm": ("cosine", "distance", "centroid_ce"), "lm": ("token", "cosine", "distance", "centroid_ce")}
 # Read at the last prompt position, as in the seed. Nothing here was chosen by looking at a test row.
-CHANGES = {"tokens": 8, "positions": "last", "lr": 2e-2, "device": "cpu", "checkpoint_seconds": 1e6}
+CHANGES = {"tokens": 8, "positions": "last", "lr": 2e-2, "batch_size": 16, "device": "cpu", "checkpoint_seconds": 1e6}
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     add("--sst2-test", type=int, default=600, help="test rows that the prompt's own decision is scored on")
     add("--imdb-test", type=int, default=400)
     add("--validation", type=int, default=150, help="rows that choose the epoch")
-    add("--look", type=int, default=400, help="test rows, drawn by the seed, that are mapped and clustered")
+    add("--look", type=int, default=300, help="test rows, drawn by the seed, that are mapped and clustered")
     add("--epochs", type=int, default=4)
     add("--max-length", type=int, default=128)
     add("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")

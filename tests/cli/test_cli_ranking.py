@@ -46,10 +46,10 @@ def test_score_prints_figures_with_their_intervals(cli, stored, tmp_path):
 
 def test_mistakes_of_score_are_one_sentence(cli, stored, tmp_path):
     check_mistake(cli("score", tmp_path / "nothing"), "nothing")
-    check_mistake(cli("score", stored, "--block", "meen"), "mean")
-    check_mistake(cli("score", stored, "--label", "kind"), "no column 'kind'")
-    check_mistake(cli("score", stored, "--k", "50"), "fewer rows than neighbours")
-    check_mistake(cli("score", stored, "--clusters", tmp_path), "no clusters")
+    check_mistake(cli("score", stored, "--block", "meen", "--quiet"), "mean")
+    check_mistake(cli("score", stored, "--label", "kind", "--quiet"), "no column 'kind'")
+    check_mistake(cli("score", stored, "--k", "50", "--quiet"), "fewer rows than neighbours")
+    check_mistake(cli("score", stored, "--clusters", tmp_path / "none.parquet", "--quiet"), "no clusters")
 
 
 def test_rank_prints_a_table_and_the_best(cli, table, tiny, tmp_path):

@@ -178,5 +178,5 @@ def test_row_numbers_are_refused_and_constant_columns_are_said():
     assert (
         "1 of 6 columns of the vectors is constant (column 5)" in check_features(np.column_stack([x, 0 * x[:, 0]]))[1]
     )
-    with pytest.raises(DataError, match="are all equal|same"):
+    with pytest.raises(DataError, match=r"are all equal"):
         check_features(np.ones((30, 2)))

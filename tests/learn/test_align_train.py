@@ -126,6 +126,24 @@ def gradients(lesson):
     return torch.cat([grad.flatten() for grad in found])
 
 
+@pytest.mark.parametrize(("pairs", "fresh"), [("memory", False), ("datapoint", True)])
+def test_memory_is_stale_and_datapoint_is_not(pairs, fresh, order):
+    """After the weights moved, the stored vectors of a class are old ones, or run again with gradient."""
+    lesson = lesson_of(order(pairs=pairs))
+    first, second = lesson.batches(0)[:2]
+    lesson.backward(first, 0, Anchors())
+    with torch.no_grad():
+        for tensor in lesson.learner.encoder.named().values():
+            tensor += 0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0))
+    places = np.concatenate([second, lesson._again(second)])
+    stored = lesson._stored(lesson._crowd(places, lesson.learner.outputs("train", places)))
+    now = torch.nn.functional.normalize(lesson.learner.outputs("train", stored.rows.numpy()).detach(), dim=1)
+    gap = 1 - (stored.vectors.detach() * now).sum(dim=1)
+    assert stored.vectors.requires_grad == fresh
+    assert (gap.max() < 1e-5) == fresh
+    assert gap.min() > 1e-3 or fresh
+
+
 @pytest.mark.parametrize("options", [{"pairs": "batch"}, {"pairs": "datapoint"}, {"dropout": 0.3, "loss": "supcon"}])
 def test_cached_gradient_is_the_naive_one(options, order):
     """In chunks of 8 the gradient of a batch of 40 is that of one forward over all rows."""

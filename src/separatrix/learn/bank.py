@@ -102,9 +102,11 @@ class ClassMemory:
 
     def write(self, batch: Crowd) -> None:
         """Keep the last row of each class of the batch."""
-        for place, label in enumerate(batch.y.tolist()):
-            self.rows[label] = batch.rows[place]
-            self.vectors[label] = batch.vectors[place].detach()
+        places = torch.arange(len(batch), device=self.rows.device)
+        last = torch.full_like(self.rows, NEVER).scatter_reduce_(0, batch.y, places, "amax")  # (classes,)
+        held = last != NEVER
+        self.rows[held] = batch.rows[last[held]]
+        self.vectors[held] = batch.vectors[last[held]].detach().to(self.vectors.dtype)
 
     def crowd(self, group: Tensor | None = None) -> Crowd:
         """The stored rows with their stale vectors; `group` (training rows,) are the groups of all rows."""

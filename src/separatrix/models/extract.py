@@ -38,6 +38,14 @@ class Vectors:
     cut: int  # texts that were longer than max_length
 
 
+class Run(Protocol):
+    """A forward over token ids: `Backbone.run`, or another engine's."""
+
+    def __call__(self, *, ids: Tensor, positions: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        """Hidden states of one batch, each (rows, tokens, width), the embeddings first."""
+        ...
+
+
 class Reader(Protocol):
     """Turns tokenized texts into named matrices."""
 
@@ -58,7 +66,9 @@ def extract(
     Raises:
         OptionError: an unknown pooling.
     """
-    reader = HiddenReader(backbone, plan_poolings(VectorsRecipe(pool=(pool,)), layer_count(backbone.model.config)))
+    reader = HiddenReader(
+        Engine(backbone), plan_poolings(VectorsRecipe(pool=(pool,)), layer_count(backbone.model.config))
+    )
     tokens = reader.tokenize(texts)
     if not len(tokens):
         return Vectors(np.empty((0, backbone.width), np.float32), tokens.cut)
@@ -84,27 +94,35 @@ def token_budget(backbone: Backbone, wanted: int | None = None) -> int:
     return wanted or BATCH_TOKENS.get(backbone.device.type, BATCH_TOKENS["cpu"])
 
 
-def forward(
-    backbone: Backbone, tokens: Tokens, budget: int | None, progress: Progress | None = None
-) -> Iterator[Batch]:
-    """Run texts in batches of similar length whose padded size stays within the budget (by device if `None`).
+@dataclass(frozen=True)
+class Engine:
+    """What runs the texts: a model, the padded tokens of one forward, and another way to run it."""
 
-    Raises:
-        ModelError: the model gives another number of layers than its config says.
-    """
-    lengths = np.array([len(ids) for ids in tokens.ids])
-    expected = layer_count(backbone.model.config) + 1
-    with torch.inference_mode():
-        for rows in token_batches(lengths, token_budget(backbone, budget)):
-            ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
-            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-            states = backbone.run(ids=ids, positions=positions, mask=mask)
-            if len(states) != expected:
-                what = f"model {backbone.source.name!r} gives states of another number of layers than its config says"
-                raise ModelError(what, got=len(states) - 1, expected=expected - 1)
-            yield Batch(rows, states, mask)
-            if progress is not None:
-                progress(len(rows))
+    backbone: Backbone
+    budget: int | None = None  # by device if absent
+    run: Run | None = None  # `Backbone.run` if absent
+
+    def forward(self, tokens: Tokens, progress: Progress | None = None) -> Iterator[Batch]:
+        """Run texts in batches of similar length whose padded size stays within the budget.
+
+        Raises:
+            ModelError: the model gives another number of layers than its config says.
+        """
+        backbone, run = self.backbone, self.run or self.backbone.run
+        lengths = np.array([len(ids) for ids in tokens.ids])
+        expected = layer_count(backbone.model.config) + 1
+        with torch.inference_mode():
+            for rows in token_batches(lengths, token_budget(backbone, self.budget)):
+                ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
+                positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+                states = run(ids=ids, positions=positions, mask=mask)
+                if len(states) != expected:
+                    name = backbone.source.name
+                    what = f"model {name!r} gives states of another number of layers than its config says"
+                    raise ModelError(what, got=len(states) - 1, expected=expected - 1)
+                yield Batch(rows, states, mask)
+                if progress is not None:
+                    progress(len(rows))
 
 
 @dataclass
@@ -126,19 +144,18 @@ class Gathered:
 class HiddenReader:
     """Pooled hidden states: every block of one pass."""
 
-    backbone: Backbone
+    engine: Engine
     plans: tuple[Pooling, ...]
-    budget: int | None = None
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids, cut to what the model can hold."""
-        return self.backbone.tokenize(texts)
+        return self.engine.backbone.tokenize(texts)
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (rows, width) float32."""
         wanted = [plan for plan in self.plans if plan.name in names]
         found = Gathered(len(tokens), {})
-        for batch in forward(self.backbone, tokens, self.budget, progress):
+        for batch in self.engine.forward(tokens, progress):
             found.put(batch.rows, pooled(wanted, batch.states, batch.mask))
         return found.blocks
 
@@ -150,9 +167,8 @@ class LogitsReader:
     With `top`, the block `logits_top` has the highest logits, largest first, and `logits_top_ids` their tokens.
     """
 
-    backbone: Backbone
+    engine: Engine
     top: int | None = None
-    budget: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -161,15 +177,15 @@ class LogitsReader:
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids, cut to what the model can hold."""
-        return self.backbone.tokenize(texts)
+        return self.engine.backbone.tokenize(texts)
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (rows, vocabulary or top) float32."""
         found = Gathered(len(tokens), {})
         last = Pooling("last", "last")
-        for batch in forward(self.backbone, tokens, self.budget, progress):
-            hidden = pooled([last], batch.states, batch.mask)["last"].to(self.backbone.dtype)
-            found.put(batch.rows, self._named(self.backbone.logits(hidden)))
+        for batch in self.engine.forward(tokens, progress):
+            hidden = pooled([last], batch.states, batch.mask)["last"].to(self.engine.backbone.dtype)
+            found.put(batch.rows, self._named(self.engine.backbone.logits(hidden)))
         return {name: found.blocks[name] for name in names}
 
     def _named(self, logits: Tensor) -> dict[str, Tensor]:
@@ -183,9 +199,8 @@ class LogitsReader:
 class TokenReader:
     """States of every real token, text after text: rows are tokens."""
 
-    backbone: Backbone
+    engine: Engine
     layers: tuple[int, ...] | None = None
-    budget: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -194,14 +209,14 @@ class TokenReader:
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids, cut to what the model can hold."""
-        return self.backbone.tokenize(texts)
+        return self.engine.backbone.tokenize(texts)
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (tokens of all texts, width) float32."""
         starts = np.concatenate([[0], np.cumsum([len(ids) for ids in tokens.ids])])
         layers = dict(zip(self.names, (-1,) if self.layers is None else self.layers, strict=True))
         found = Gathered(int(starts[-1]), {})
-        for batch in forward(self.backbone, tokens, self.budget, progress):
+        for batch in self.engine.forward(tokens, progress):
             for place, row in enumerate(batch.rows):
                 real = slice(0, int(starts[row + 1] - starts[row]))
                 values = {name: batch.states[layers[name]][place, real] for name in names}

@@ -52,7 +52,7 @@ def association(table: pd.DataFrame, *, permutations: int = 199, seed: int = 0) 
         if clusters.max() == 0 or len(np.unique(values)) < 2:
             continue
         made = associate(clusters, values, within=windows, permutations=permutations, seed=seed)
-        lines.append({"with": name, "unit": "head within a window", **_plain(made.to_dict()), "p_value": made.p_value})
+        lines.append({"with": name, "unit": "head within a window", "p_value": made.p_value, **_plain(made.to_dict())})
     for name, unit in (("length", "context"), ("context", "example")):
         found = by_example(used, name, permutations=permutations, seed=seed)
         if found is not None:

@@ -17,6 +17,7 @@ from separatrix.learn.prompted import PromptModel
 from separatrix.models.backbone import Backbone, Tokens, load_backbone
 from separatrix.models.cache import TextCache, token_batches
 from separatrix.models.extract import (
+    Engine,
     Gathered,
     HiddenReader,
     LogitsReader,
@@ -27,6 +28,7 @@ from separatrix.models.extract import (
     token_budget,
 )
 from separatrix.models.pool import plan_layers, plan_poolings
+from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
 from separatrix.models.suffix import read, run_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
@@ -85,6 +87,7 @@ class FrozenModel:
     source: Source
     config: Any
     backbone: Backbone | None = None
+    engine: Engine | None = None
 
     @property
     def vectors(self) -> VectorsRecipe:
@@ -119,7 +122,9 @@ class FrozenModel:
         """Weights, how texts are cut, the format of the numbers, and what is read."""
         backbone, vectors = self.recipe.backbone, self.vectors
         asked = {"max_length": backbone.max_length, "dtype": backbone.dtype, "what": vectors.what, "top": vectors.top}
-        return {"weights": self.source.weights, **asked}
+        # The usual engine is not named, so that a further one changes no key that was given before.
+        engine = {} if vectors.engine == "torch" else {"engine": vectors.engine}
+        return {"weights": self.source.weights, **asked, **engine}
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -140,11 +145,15 @@ class FrozenModel:
         vectors = self.vectors
         if self.backbone is None:
             self.backbone = _load(self.recipe.backbone, logits=vectors.what == "logits")
+        if self.engine is None:
+            run = quantise(self.backbone).run if vectors.engine == "onnx-int8" else None
+            self.engine = Engine(self.backbone, vectors.batch_tokens, run)
+        layers = layer_count(self.config)
         if vectors.what == "logits":
-            return LogitsReader(self.backbone, vectors.top, vectors.batch_tokens)
+            return LogitsReader(self.engine, vectors.top)
         if vectors.what == "tokens":
-            return TokenReader(self.backbone, plan_layers(vectors, layer_count(self.config)), vectors.batch_tokens)
-        return HiddenReader(self.backbone, plan_poolings(vectors, layer_count(self.config)), vectors.batch_tokens)
+            return TokenReader(self.engine, plan_layers(vectors, layers))
+        return HiddenReader(self.engine, plan_poolings(vectors, layers))
 
     def table(self, frame: pd.DataFrame, tokens: Tokens, found: dict[str, np.ndarray]) -> pd.DataFrame:  # noqa: ARG002
         """The frame itself, or a row for each token."""
@@ -266,6 +275,8 @@ def trained_prompt(run: Path, recipe: ExtractRecipe) -> TrainedPrompt:
     vectors = recipe.vectors
     if vectors.what == "tokens" or vectors.top is not None:
         raise OptionError("--run reads prompts", got=f"--what {vectors.what}", expected="--what hidden or logits")
+    if vectors.engine != VectorsRecipe().engine:
+        raise OptionError("--engine has no effect with --run", hint="leave it away")
     if vectors.pool != VectorsRecipe().pool or vectors.layers is not None:
         raise OptionError("--pool and --layers have no effect with --run", hint="leave them away")
     model = load_model(run, device=recipe.backbone.device)

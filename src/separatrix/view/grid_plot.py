@@ -15,7 +15,8 @@ from separatrix.view.canvas import new_figure, plain
 from separatrix.view.map_plot import Drawing, draw_rows, legend_entries
 from separatrix.view.palette import HAIR, INK, MUTED
 
-SIDE, GAP, TOP, FOOT = 2.5, 0.18, 0.62, 0.42  # inches: a panel, between panels, above each for its texts, the legend
+SIDE, GAP, TOP = 2.5, 0.18, 0.62  # inches: a panel, between panels, above each for its texts
+ENTRY, LINE = 1.4, 0.19  # inches: an entry of the legend, a line of it
 
 Panels = Sequence[Sequence[Drawing | None]]
 
@@ -33,9 +34,14 @@ def draw_grid(panels: Panels) -> Figure:
     if len(columns) != 1 or not any(one is not None for row in panels for one in row):
         raise ShapeError("a grid needs rows of one length with a map in them", got=f"lengths {sorted(columns)}")
     names, shown = _same_classes(panels)
+    flat = [one for row in shown for one in row if one is not None]
+    handles, texts = legend_entries(names, flat[0].labels)
+    texts = [text.rsplit(" (", 1)[0] for text in texts]  # counts differ from panel to panel
     count = columns.pop()
     width = GAP + count * (SIDE + GAP)
-    height = len(panels) * (SIDE + TOP) + FOOT + GAP
+    across = max(1, int(width / ENTRY))
+    foot = GAP + LINE * -(-len(handles) // across)
+    height = len(panels) * (SIDE + TOP) + foot + GAP
     figure = new_figure(width, height)
     for line, row in enumerate(shown):
         for place, drawing in enumerate(row):
@@ -43,13 +49,10 @@ def draw_grid(panels: Panels) -> Figure:
                 left, bottom = GAP + place * (SIDE + GAP), height - (line + 1) * (SIDE + TOP) - GAP / 2
                 box = (left / width, bottom / height, SIDE / width, SIDE / height)
                 _panel(figure, box, drawing, 1 / height)
-    flat = [one for row in shown for one in row if one is not None]
-    handles, texts = legend_entries(names, flat[0].labels)
-    texts = [text.rsplit(" (", 1)[0] for text in texts]  # counts differ from panel to panel
     if handles:
         figure.legend(
             handles, texts, loc="lower left", bbox_to_anchor=(GAP / width, 0.06 / height), borderaxespad=0,
-            ncols=max(1, int(width / 1.3)), frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2,
+            ncols=across, frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.2,
         )  # fmt: skip
     return figure
 

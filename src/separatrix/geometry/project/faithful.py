@@ -99,7 +99,7 @@ def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: in
     Args:
         asked: the rows that are scored.
         voters: the rows that vote; without them, all of `asked` but the row itself.
-        k: neighbours; lowered to the rows there are.
+        k: neighbours; lowered to half the rows of an average class. The result says which k was used.
         seed: of the bootstrap.
 
     Raises:
@@ -114,7 +114,8 @@ def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: in
     base = asked if voters is None else voters
     classes = int(max(base.labels.max(initial=0), asked.labels.max(initial=0))) + 1
     known, gold = check_labels(base.labels, classes), check_labels(asked.labels, classes)
-    k = min(check_count(k, "k"), len(known) - alone)
+    # More neighbours than half a class has rows would let the other classes outvote it wherever it lies.
+    k = min(check_count(k, "k"), max(1, len(known) // (2 * classes)), len(known) - alone)
     if classes < 2 or k < 1:
         raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")
     names, most = [str(number) for number in range(classes)], int(np.bincount(known).argmax())
