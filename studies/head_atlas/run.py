@@ -24,7 +24,7 @@ from studies.common import append_run, machine, markdown, read_runs
 
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, digest, replace
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe
-from separatrix.study.heads import heads
+from separatrix.study.heads import head_atlas
 from separatrix.study.heads_qa import answer_run
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +63,9 @@ def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     recipe = replace(
         HeadsRecipe(), model=model, windows=plan.windows, seed=plan.seed, max_length=longest, feature=plan.feature
     )
-    found = heads(options.data, options.work / f"{plan.condition}-{plan.seed}-{plan.key}", recipe, resume=True).result
+    found = head_atlas(
+        options.data, options.work / f"{plan.condition}-{plan.seed}-{plan.key}", recipe, resume=True
+    ).result
     names = ("maps", "examples", "contexts", "maps_per_second", "features", "association", "controls", "claims")
     line |= {name: found[name] for name in (*names, "noise_by_layer", "importance") if name in found}
     line["clusters"] = found["clusters"]["count"]

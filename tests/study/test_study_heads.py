@@ -16,7 +16,7 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_tensors
 from separatrix.study import heads_cluster
-from separatrix.study.heads import heads, open_atlas
+from separatrix.study.heads import head_atlas, open_atlas
 from separatrix.study.heads_extract import IDENTITY
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
@@ -56,7 +56,7 @@ def made(data, tiny, tmp_path_factory):
     """A finished atlas; tests read it and leave it as it is."""
     out = tmp_path_factory.mktemp("atlas") / "atlas"
     features = ("descriptors", "grid", "singular", "twins")
-    return heads(data, out, recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1))
+    return head_atlas(data, out, recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1))
 
 
 def test_result_has_the_contract(made):
@@ -145,18 +145,18 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
     monkeypatch.setattr("separatrix.study.heads_extract.extract_features", never)
     features = ("descriptors", "grid", "singular", "twins")
     again = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1, k=3)
-    found = heads(data, out, again, steps=("cluster",), resume=True)
+    found = head_atlas(data, out, again, steps=("cluster",), resume=True)
     assert found.result["clusters"]["count"] == 3
     assert len(list(out.glob("cluster-*"))) == 2
     with pytest.raises(StoreError, match="exists; type --overwrite"):
-        heads(data, out, again)
+        head_atlas(data, out, again)
 
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(extraction.CELLS, "cpu", 4000)  # several batches
     monkeypatch.setattr("separatrix.study.heads_extract.FLUSH_SECONDS", -1.0)
     recipe = recipe_of(tiny("gpt2"))
-    whole = heads(data, tmp_path / "whole", recipe, steps=("extract",))
+    whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
 
     class Killed(BaseException):
         pass
@@ -166,11 +166,11 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
             raise Killed
 
     with pytest.raises(Killed):
-        heads(data, tmp_path / "killed", recipe, steps=("extract",), report=kill)
+        head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), report=kill)
     batches = []
     real = extraction.run_maps
     monkeypatch.setattr(extraction, "run_maps", lambda *given: (batches.append(1), real(*given))[1])
-    found = heads(data, tmp_path / "killed", recipe, steps=("extract",), resume=True)
+    found = head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), resume=True)
     total = json.loads((whole.folder / whole.result["folders"]["extract"] / "progress.json").read_text())["batches"]
     assert 0 < len(batches) < total
     for name in ("descriptors.npy", "grid.npy", "table.parquet"):
@@ -180,7 +180,7 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
 
 def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
     assert not list(made.folder.rglob("raw"))
-    found = heads(data, tmp_path / "raw", recipe_of(tiny("bert"), raw=True, windows=4), steps=("extract",))
+    found = head_atlas(data, tmp_path / "raw", recipe_of(tiny("bert"), raw=True, windows=4), steps=("extract",))
     files = list((found.folder / found.result["folders"]["extract"] / "raw").glob("*.safetensors"))
     assert len(files) == found.result["windows"]
     tensors, note = read_tensors(files[0])
@@ -190,9 +190,9 @@ def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
 
 def test_features_are_independent_of_the_batches(data, tiny, tmp_path, monkeypatch):
     recipe = recipe_of(tiny("bert"))
-    whole = heads(data, tmp_path / "whole", recipe, steps=("extract",))
+    whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
     monkeypatch.setitem(extraction.CELLS, "cpu", 1)
-    single = heads(data, tmp_path / "single", recipe, steps=("extract",))
+    single = head_atlas(data, tmp_path / "single", recipe, steps=("extract",))
     one, other = (
         open_block(each.folder / each.result["folders"]["extract"] / "descriptors.npy") for each in (whole, single)
     )
@@ -212,17 +212,17 @@ def test_an_index_column_is_no_feature(made, monkeypatch):
 def test_bad_input(data, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(OptionError, match=r"longer than the model.*128"):
-        heads(data, out, recipe_of(tiny("bert"), max_length=200))
+        head_atlas(data, out, recipe_of(tiny("bert"), max_length=200))
     with pytest.raises(ModelError, match="was found neither"):
-        heads(data, out, recipe_of("./nothing-here"))
+        head_atlas(data, out, recipe_of("./nothing-here"))
     with pytest.raises(OptionError, match=r"unknown --steps.*did you mean 'cluster'"):
-        heads(data, out, recipe_of(tiny("bert")), steps=("clusters",))
+        head_atlas(data, out, recipe_of(tiny("bert")), steps=("clusters",))
     with pytest.raises(OptionError, match=r"--feature is not computed.*--features descriptors grid twins"):
         recipe_of("x", feature="twins")
     (tmp_path / "w.safetensors").write_bytes(b"junk")
     changes = {"features": ("descriptors", "resnet"), "weights": str(tmp_path / "w.safetensors")}
     with pytest.raises(ModelError, match="is no safetensors file"):
-        heads(data, out, recipe_of(tiny("bert"), **changes))
+        head_atlas(data, out, recipe_of(tiny("bert"), **changes))
     assert not out.exists()
     with pytest.raises(StoreError, match="holds no atlas"):
         open_atlas(out)
@@ -231,7 +231,7 @@ def test_bad_input(data, tiny, tmp_path):
 def test_plain_texts_and_a_causal_model(tiny, tmp_path, planted):
     pd.DataFrame({"body": planted[0][:30]}).to_csv(tmp_path / "x.csv", index=False)
     recipe = recipe_of(tiny("gpt2"), text="body", method="hdbscan", importance="language")
-    found = heads(tmp_path / "x.csv", tmp_path / "out", recipe)
+    found = head_atlas(tmp_path / "x.csv", tmp_path / "out", recipe)
     assert found.result["causal"]
     assert found.result["importance"]["loss"] == "language"
     table = pd.read_parquet(tmp_path / "out" / "heads.parquet")

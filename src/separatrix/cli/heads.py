@@ -46,10 +46,10 @@ def heads(said: Said, data: DataArgument, /) -> None:
     """
     options, speech = said.make(HeadsOptions), said.make(opts.Speech)
     recipe = said.recipe(HeadsRecipe())
-    from separatrix.study.heads import heads as make
+    from separatrix.study.heads import head_atlas
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        made = make(
+        made = head_atlas(
             data, options.out, recipe, steps=options.steps, overwrite=options.overwrite, resume=options.resume,
             report=teller,
         )  # fmt: skip

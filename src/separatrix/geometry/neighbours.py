@@ -251,10 +251,11 @@ def _merge(best: Matrix, index: NDArray[np.int64], tile: Matrix, start: int) -> 
     """
     keep = best.shape[1]
     newcomer = tile > best[:, -1:]
-    crowded = np.flatnonzero(newcomer.sum(axis=1) > _CROWD * keep)
+    flat = np.flatnonzero(newcomer)
+    crowded = np.flatnonzero(np.bincount(flat // tile.shape[1], minlength=len(tile)) > _CROWD * keep)
     if len(crowded):
         newcomer[crowded] = _largest(tile[crowded], keep)
-    flat = np.flatnonzero(newcomer)
+        flat = np.flatnonzero(newcomer)
     if len(flat) == 0:
         return
     query, column = np.divmod(flat, tile.shape[1])

@@ -57,9 +57,6 @@ def extract_features(
         skip: batches that were done before.
         clock: counts the seconds of the model and of each feature.
 
-    Yields:
-        The features of each batch.
-
     Raises:
         ModelError: the model shows no maps, or their rows do not sum to 1.
     """

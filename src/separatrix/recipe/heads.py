@@ -113,7 +113,7 @@ class PageRecipe:
     sentences: int = option(6, "windows whose maps the page holds", low=1, high=50)
     page_tokens: int = option(96, "most tokens of such a window; longer ones are passed over where possible", low=8)
     importance: str = option("auto", "loss for the importance of heads (none leaves it out)", choices=LOSSES)
-    importance_windows: int = option(64, "windows for the importance of heads", low=2)
+    importance_windows: int = option(32, "windows for the importance of heads", low=2)
 
     def __post_init__(self) -> None:
         check(self)

@@ -56,7 +56,7 @@ class HeadAtlas:
         return read_table(self.folder / TABLE)
 
 
-def heads(
+def head_atlas(
     data: str | Path, out: str | Path, recipe: HeadsRecipe | None = None, *, steps: Sequence[str] = STEPS,
     overwrite: bool = False, resume: bool = False, report: Report = silent,
 ) -> HeadAtlas:  # fmt: skip
@@ -140,6 +140,7 @@ class _Work:
 
     def atlas(self) -> dict[str, Any]:
         """Statistics, pictures, page."""
+        self._place("atlas", self.recipe.page, self.recipe.clusters.permutations)
         found = atlas_stage(self.folder, self.folders, self.reading, self.rows, self.values, self.recipe, self.report)
         return {**found, "page": str(self.folder / PAGE), "page_bytes": found["page"]}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from separatrix.geometry.nulls import permutation_null
 from separatrix.heads.descriptors import NAMES, head_distances
 from separatrix.heads.importance import Importance, head_importance, usual_loss
 from separatrix.heads.maps import maps_of
@@ -18,7 +19,7 @@ from separatrix.heads.windows import Window
 from separatrix.points import Points
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.study.heads_association import association, cells_of, codes_of, controls
 from separatrix.study.heads_claims import seed_claims
@@ -28,7 +29,7 @@ from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures
 from separatrix.view.head_sheet import Findings
 
-PAGE, HEADS, PICTURES = "atlas.html", "heads.parquet", "pictures"
+PAGE, HEADS, PICTURES, DISTANCES = "atlas.html", "heads.parquet", "pictures", "distances.safetensors"
 DISTANCE_WINDOWS = 24  # windows behind the distances between heads
 EXEMPLARS = 4  # maps shown beside each cluster's mean
 
@@ -40,7 +41,6 @@ class Gathered:
     heads: pd.DataFrame  # one line a head: layer, head, descriptors, cluster, share, noise, importance
     distances: NDArray[np.float64]  # (heads, heads), Jensen-Shannon
     cluster_maps: dict[int, NDArray[np.float32]]  # cluster -> (1 + exemplars, cells, cells), the mean first
-    importance: Importance | None
 
 
 def atlas_stage(
@@ -49,18 +49,13 @@ def atlas_stage(
 ) -> dict[str, Any]:  # fmt: skip
     """Draw the atlas into `out`; gives the statistics as plain data."""
     table = read_table(folders["cluster"] / CLUSTERS)
-    seed, shuffles = recipe.reading.seed, recipe.clusters.permutations
-    report("atlas", 0, 4, "statistics")
-    found: dict[str, Any] = {
-        "association": association(table, permutations=shuffles, seed=seed),
-        "controls": controls(table, values, seed=seed),
-        "claims": seed_claims(table, values, permutations=shuffles, seed=seed),
-    }
-    report("atlas", 1, 4, "heads")
-    gathered = gather(table, rows, reading, recipe)
-    if gathered.importance is not None:
-        found["importance"] = importance_by_cluster(gathered, shuffles, seed)
-    write_table(out / HEADS, gathered.heads)
+    place = folders["atlas"]
+    if not (place / RESULT).is_file():
+        _measure(place, table, reading, rows, values, recipe, report)
+    found, heads = read_json(place / RESULT), read_table(place / HEADS)
+    distances = read_tensors(place / DISTANCES)[0]["distances"]
+    gathered = Gathered(heads, distances, cluster_maps(table, rows))
+    write_table(out / HEADS, heads)
     report("atlas", 2, 4, "pictures")
     drawn = draw(out / PICTURES, folders, table, gathered)
     report("atlas", 3, 4, "page")
@@ -78,8 +73,31 @@ def atlas_stage(
         notes=reading.notes,
     )
     found["page"] = write_atlas(out / PAGE, page).bytes
-    write_json(out / "statistics.json", found)
     return found
+
+
+def _measure(
+    place: Path, table: pd.DataFrame, reading: Reading, rows: Points, values: NDArray[Any], recipe: HeadsRecipe,
+    report: Report,
+) -> None:  # fmt: skip
+    """Everything that takes time: statistics, importance, distances; written into the stage's folder."""
+    seed, shuffles = recipe.reading.seed, recipe.clusters.permutations
+    report("atlas", 0, 4, "statistics")
+    found: dict[str, Any] = {
+        "association": association(table, permutations=shuffles, seed=seed),
+        "controls": controls(table, values, seed=seed),
+        "claims": seed_claims(table, values, permutations=shuffles, seed=seed),
+    }
+    report("atlas", 1, 4, "heads")
+    heads = head_table(table, rows)
+    weighed = weigh_heads(reading, recipe)
+    if weighed is not None:
+        heads["importance_gradient"] = weighed.gradient.ravel()
+        heads["importance_ablation"] = weighed.ablation.ravel()
+        found["importance"] = importance_by_cluster(weighed, heads, shuffles, seed)
+    write_table(place / HEADS, heads)
+    write_tensors(place / DISTANCES, {"distances": mean_distances(reading)})
+    write_json(place / RESULT, found)
 
 
 def summary(rows: Points, table: pd.DataFrame, recipe: HeadsRecipe) -> tuple[tuple[str, Any], ...]:
@@ -96,20 +114,14 @@ def summary(rows: Points, table: pd.DataFrame, recipe: HeadsRecipe) -> tuple[tup
     )
 
 
-def gather(table: pd.DataFrame, rows: Points, reading: Reading, recipe: HeadsRecipe) -> Gathered:
-    """Figures of each head and each cluster."""
-    heads = head_table(table, rows)
-    loss = recipe.page.importance
+def weigh_heads(reading: Reading, recipe: HeadsRecipe) -> Importance | None:
+    """The importance of every head, or None where no loss suits."""
+    examples, loss = reading.sample.examples, recipe.page.importance
     if loss == "auto":
-        loss = usual_loss(reading.backbone, reading.sample.examples)
-    importance = None
-    if loss != "none" and len({example.context for example in reading.sample.examples}) > 1:
-        importance = head_importance(
-            reading.backbone, reading.sample.examples, loss, rows=recipe.page.importance_windows
-        )
-        heads["importance_gradient"] = importance.gradient.ravel()
-        heads["importance_ablation"] = importance.ablation.ravel()
-    return Gathered(heads, mean_distances(reading), cluster_maps(table, rows), importance)
+        loss = usual_loss(reading.backbone, examples)
+    if loss == "none" or len({example.context for example in examples}) < 2:
+        return None
+    return head_importance(reading.backbone, examples, loss, rows=recipe.page.importance_windows)
 
 
 def head_table(table: pd.DataFrame, rows: Points) -> pd.DataFrame:
@@ -164,16 +176,13 @@ def cluster_maps(table: pd.DataFrame, rows: Points) -> dict[int, NDArray[np.floa
     return made
 
 
-def importance_by_cluster(gathered: Gathered, permutations: int, seed: int) -> dict[str, Any]:
+def importance_by_cluster(weighed: Importance, heads: pd.DataFrame, permutations: int, seed: int) -> dict[str, Any]:
     """Share of the variance of importance that lies between clusters, with heads' clusters shuffled as its null."""
-    from separatrix.geometry.nulls import permutation_null
-
-    assert gathered.importance is not None
-    clusters = codes_of(gathered.heads["cluster"])
-    layers = gathered.heads["layer"].to_numpy()
-    found: dict[str, Any] = {"loss": gathered.importance.loss, "base": gathered.importance.base}
-    found["rows"] = gathered.importance.rows
-    for name, scores in (("gradient", gathered.importance.gradient), ("ablation", gathered.importance.ablation)):
+    clusters = codes_of(heads["cluster"])
+    layers = heads["layer"].to_numpy()
+    found: dict[str, Any] = {"loss": weighed.loss, "base": weighed.base}
+    found["rows"] = weighed.rows
+    for name, scores in (("gradient", weighed.gradient), ("ablation", weighed.ablation)):
         flat = scores.ravel()
 
         def between(labels: NDArray[Any], flat: NDArray[Any] = flat) -> float:

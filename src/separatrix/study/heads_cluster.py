@@ -6,6 +6,7 @@ layers off row numbers that had begun anew.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -84,11 +85,8 @@ def group_rows(
     by_tree = hdbscan(x[chosen], size, min_samples=min(recipe.min_samples, len(chosen)))
     report("clusters", 3, 4, "again")
     child, again = _again(x[chosen], by_density.labels, recipe)
-    table = rows.table.copy()
-    table["kmeans"] = partition.labels
-    for name, labels in (("dbscan", by_density.labels), ("hdbscan", by_tree.labels), ("child", child)):
-        table[name] = np.int64(LEFT_OUT)
-        table.loc[chosen, name] = labels
+    columns = {"dbscan": by_density.labels, "hdbscan": by_tree.labels, "child": child}
+    table = _labelled(rows.table.assign(kmeans=partition.labels), chosen, columns)
     table["cluster"] = table[recipe.method]
     found = {
         "feature": recipe.feature,
@@ -104,6 +102,14 @@ def group_rows(
         "noise_by_layer": {name: noise_by_layer(table, name, seed) for name in ("dbscan", "hdbscan")},
     }
     return Grouped(table, found)
+
+
+def _labelled(table: pd.DataFrame, chosen: NDArray[np.int64], columns: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
+    """The table with labels of some of its rows; the others get -2."""
+    for name, labels in columns.items():
+        table[name] = np.int64(LEFT_OUT)
+        table.loc[chosen, name] = labels
+    return table
 
 
 def _partition(

@@ -1,0 +1,80 @@
+"""What a run says of groups: a probe beside its chance, seen and unseen groups, the gap with its interval."""
+
+import doctest
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score
+
+from separatrix.learn.saved import Answer
+from separatrix.study import encoders
+from separatrix.study.encoders import gap_interval, group_notes, group_report, macro_f1, probe_groups
+from separatrix.texts import Texts
+
+NAMES = ("a", "b")
+
+
+def answer(vectors, right, gold):
+    """Scores that are right where `right` says so."""
+    scores = np.eye(2)[np.where(right, gold, 1 - gold)]
+    return Answer(np.array(NAMES)[scores.argmax(1)], scores, scores, None, vectors, 0)
+
+
+@pytest.fixture
+def world():
+    """Training rows of groups x and y; test rows of x and z, answered well on x and by chance on z."""
+    generator = np.random.default_rng(0)
+    gold = generator.integers(0, 2, 200)
+    group = np.array(["x", "z"], dtype=object)[np.arange(200) % 2]
+    right = (group == "x") | (generator.random(200) < 0.5)
+    train = Texts.of(["t"] * 4, ["a", "b", "a", "b"], ["x", "x", "y", "y"])
+    test = Texts.of(["t"] * 200, np.array(NAMES)[gold].tolist(), group.tolist())
+    vectors = generator.normal(size=(200, 4))
+    return train, test, gold, right, vectors
+
+
+def test_seen_and_unseen_groups_are_told_apart(world):
+    train, test, gold, right, vectors = world
+    report = group_report(train, {"test": test}, {"test": answer(vectors, right, gold)}, {"test": gold}, NAMES)
+    found = report["test"]
+    assert found["seen"]["macro_f1"] == 1.0
+    assert found["seen"]["rows"] == found["unseen"]["rows"] == 100
+    assert 0.35 < found["unseen"]["macro_f1"] < 0.65
+    low, high = found["gap_interval"]
+    assert 0.2 < low < found["gap"] < high < 0.8
+    assert "macro-F1 on groups of the training rows less that on others: +0." in group_notes(report)[1]
+
+
+def test_probe_finds_a_planted_group_and_no_other(world):
+    _, test, _, _, vectors = world
+    none = probe_groups(vectors, test.group)
+    assert none["interval"][0] < none["chance"] < none["interval"][1]
+    planted = vectors + 4 * (test.group == "z")[:, None]
+    found = probe_groups(planted, test.group)
+    assert found["accuracy"] > 0.95
+    assert found["interval"][0] > found["chance"]
+    assert found["rows"] == 60
+
+
+def test_probe_needs_two_groups_with_rows():
+    assert probe_groups(np.ones((6, 2)), np.array(["x"] * 5 + ["y"], dtype=object)) is None
+
+
+def test_gap_of_equal_sides_holds_zero():
+    generator = np.random.default_rng(1)
+    gold = generator.integers(0, 2, 300)
+    scores = np.eye(2)[np.where(generator.random(300) < 0.8, gold, 1 - gold)]
+    low, high = gap_interval(scores, gold, np.arange(300) % 2 == 0, 2)
+    assert low < 0 < high
+
+
+def test_macro_f1_equals_the_library():
+    generator = np.random.default_rng(2)
+    for _ in range(20):
+        gold, predicted = generator.integers(0, 4, (2, 12))
+        expected = f1_score(gold, predicted, average="macro", zero_division=0.0)
+        assert macro_f1(confusion_matrix(gold, predicted, labels=range(4))) == pytest.approx(expected)
+
+
+def test_examples_hold():
+    assert doctest.testmod(encoders).failed == 0
