@@ -130,7 +130,7 @@ def alone(*arguments: Any) -> dict[str, Any]:
     return found
 
 
-def compare(rows: int, width: int, sides: tuple[str, ...], repeats: int) -> dict[str, Any]:
+def compare(rows: int, width: int, sides: tuple[str, ...], repeats: int) -> list[dict[str, Any]]:
     """All sides in turn, `repeats` times; the fastest of each counts."""
     lines: list[dict[str, Any]] = []
     runs: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -150,24 +150,24 @@ def compare(rows: int, width: int, sides: tuple[str, ...], repeats: int) -> dict
             same = zip(found[0]["first"], runs["ours", metric][0]["first"], strict=True)
             line["same_neighbours"] = float(np.mean([len(set(one) & set(other)) / K for one, other in same]))
         lines.append(line)
-    return {"lines": lines}
+    return lines
 
 
 def judge(lines: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, float]]:
-    """Ratios and targets of our side; the peers' are ratios without a target of their own."""
-    ratios, targets = {}, {}
-    by = {(line["side"], line["metric"]): line for line in lines}
-    for metric in METRICS:
-        own = by["ours", metric]
-        rows = f"{own['rows']} rows, {metric}"
-        ratios[f"share of a plain matrix product, {rows}"] = own["share"]
-        targets[f"share of a plain matrix product, {rows}"] = SHARE
-        ratios[f"1 GiB / extra memory, {rows}"] = LIMIT / max(own["extra_gib"], 1e-3)
-        targets[f"1 GiB / extra memory, {rows}"] = 1.0
-        for side in SIDES[1:]:
-            if (side, metric) in by:
-                ratios[f"{side} / ours, seconds, {rows}"] = by[side, metric]["seconds"] / own["seconds"]
-                targets[f"{side} / ours, seconds, {rows}"] = 1.0
+    """Ratios of every number of rows; the targets are those of the largest one, where fixed costs are small."""
+    ratios: dict[str, float] = {}
+    targets: dict[str, float] = {}
+    by = {(line["side"], line["metric"], line["rows"]): line for line in lines}
+    most = max(line["rows"] for line in lines)
+    for (side, metric, rows), line in by.items():
+        case = f"{rows} rows, {metric}"
+        if side == "ours":
+            ratios[f"share of a plain matrix product, {case}"] = line["share"]
+            ratios[f"1 GiB / extra memory, {case}"] = LIMIT / max(line["extra_gib"], 1e-3)
+            if rows == most:
+                targets |= {f"share of a plain matrix product, {case}": SHARE, f"1 GiB / extra memory, {case}": 1.0}
+        elif side != "product":
+            ratios[f"{side} / ours, seconds, {case}"] = line["seconds"] / by["ours", metric, rows]["seconds"]
     return ratios, targets
 
 
@@ -187,7 +187,7 @@ def show(found: dict[str, Any]) -> str:
         for line in found["lines"]
     ]
     judged = [
-        {"case": case, "ratio": f"{ratio:.2f}", "target": f"{found['targets'][case]:.2f}"}
+        {"case": case, "ratio": f"{ratio:.2f}", "target": f"{found['targets'].get(case, '-')}"}
         for case, ratio in found["ratios"].items()
     ]
     info = found["machine"]
@@ -210,14 +210,10 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ[name] = str(options.threads)  # read by the fresh processes
     here = tuple(side for side in SIDES if side != "faiss" or importlib.util.find_spec("faiss"))
     lines: list[dict[str, Any]] = []
-    ratios: dict[str, float] = {}
-    targets: dict[str, float] = {}
     sizes = {options.peer_rows: here, options.rows: here if options.peers_too else SIDES[:1]}
     for rows, sides in sizes.items():
-        measured = compare(rows, options.width, sides, options.repeats)["lines"]
-        lines += measured
-        one, wanted = judge(measured)
-        ratios, targets = ratios | one, targets | wanted
+        lines += compare(rows, options.width, sides, options.repeats)
+    ratios, targets = judge(lines)
     found = {"ratios": ratios, "targets": targets, "machine": machine(options.threads), "lines": lines}
     found["width"] = options.width
     print(json.dumps(found, indent=1) if options.json else show(found))

@@ -26,19 +26,10 @@ if TYPE_CHECKING:
         ShapeError,
         StoreError,
     )
-    from separatrix.estimators import (
-        PromptClassifier,
-        PromptRegressor,
-    )
-    from separatrix.estimators.align import (
-        AlignClassifier,
-    )
-    from separatrix.estimators.frozen import (
-        FrozenClassifier,
-    )
-    from separatrix.points import (
-        Points,
-    )
+    from separatrix.estimators import PromptClassifier, PromptRegressor
+    from separatrix.estimators.align import AlignClassifier
+    from separatrix.estimators.frozen import FrozenClassifier
+    from separatrix.points import Points
     from separatrix.recipe import (
         AlignRecipe,
         AssociateRecipe,
@@ -57,65 +48,21 @@ if TYPE_CHECKING:
         SuspectsRecipe,
         TrainRecipe,
     )
-    from separatrix.store.points import (
-        check_points,
-        open_points,
-        write_points,
-    )
-    from separatrix.study.associate import (
-        Associations,
-        associate,
-    )
-    from separatrix.study.cluster import (
-        Clusters,
-        cluster,
-        open_clusters,
-    )
-    from separatrix.study.collect import (
-        show_folders,
-    )
-    from separatrix.study.compare import (
-        compare,
-    )
-    from separatrix.study.extract import (
-        extract,
-    )
-    from separatrix.study.predict import (
-        load_model,
-        predict_texts,
-    )
-    from separatrix.study.project import (
-        Projection,
-        blend,
-        project,
-    )
-    from separatrix.study.rank import (
-        Ranking,
-        rank,
-    )
-    from separatrix.study.run import (
-        Order,
-        train_run,
-    )
-    from separatrix.study.score import (
-        Separation,
-        score,
-    )
-    from separatrix.study.show import (
-        show_run,
-    )
-    from separatrix.study.suspects import (
-        Suspects,
-        suspects,
-    )
-    from separatrix.texts import (
-        Classes,
-        Splits,
-        Texts,
-        load_demo,
-        load_splits,
-        load_texts,
-    )
+    from separatrix.store.points import check_points, open_points, write_points
+    from separatrix.study.associate import Associations, associate
+    from separatrix.study.cluster import Clusters, cluster, open_clusters
+    from separatrix.study.collect import show_folders
+    from separatrix.study.compare import compare
+    from separatrix.study.extract import extract
+    from separatrix.study.heads import HeadAtlas, head_atlas, open_atlas
+    from separatrix.study.predict import load_model, predict_texts
+    from separatrix.study.project import Projection, blend, project
+    from separatrix.study.rank import Ranking, rank
+    from separatrix.study.run import Order, train_run
+    from separatrix.study.score import Separation, score
+    from separatrix.study.show import show_run
+    from separatrix.study.suspects import Suspects, suspects
+    from separatrix.texts import Classes, Splits, Texts, load_demo, load_splits, load_texts
 
     __version__: str
 
@@ -131,10 +78,7 @@ _HOMES = {
         "ShapeError",
         "StoreError",
     ),
-    "separatrix.estimators": (
-        "PromptClassifier",
-        "PromptRegressor",
-    ),
+    "separatrix.estimators": ("PromptClassifier", "PromptRegressor"),
     "separatrix.estimators.align": ("AlignClassifier",),
     "separatrix.estimators.frozen": ("FrozenClassifier",),
     "separatrix.points": ("Points",),
@@ -156,57 +100,21 @@ _HOMES = {
         "SuspectsRecipe",
         "TrainRecipe",
     ),
-    "separatrix.store.points": (
-        "check_points",
-        "open_points",
-        "write_points",
-    ),
-    "separatrix.study.associate": (
-        "Associations",
-        "associate",
-    ),
-    "separatrix.study.cluster": (
-        "Clusters",
-        "cluster",
-        "open_clusters",
-    ),
+    "separatrix.store.points": ("check_points", "open_points", "write_points"),
+    "separatrix.study.associate": ("Associations", "associate"),
+    "separatrix.study.cluster": ("Clusters", "cluster", "open_clusters"),
     "separatrix.study.collect": ("show_folders",),
     "separatrix.study.compare": ("compare",),
     "separatrix.study.extract": ("extract",),
-    "separatrix.study.predict": (
-        "load_model",
-        "predict_texts",
-    ),
-    "separatrix.study.project": (
-        "Projection",
-        "blend",
-        "project",
-    ),
-    "separatrix.study.rank": (
-        "Ranking",
-        "rank",
-    ),
-    "separatrix.study.run": (
-        "Order",
-        "train_run",
-    ),
-    "separatrix.study.score": (
-        "Separation",
-        "score",
-    ),
+    "separatrix.study.heads": ("HeadAtlas", "head_atlas", "open_atlas"),
+    "separatrix.study.predict": ("load_model", "predict_texts"),
+    "separatrix.study.project": ("Projection", "blend", "project"),
+    "separatrix.study.rank": ("Ranking", "rank"),
+    "separatrix.study.run": ("Order", "train_run"),
+    "separatrix.study.score": ("Separation", "score"),
     "separatrix.study.show": ("show_run",),
-    "separatrix.study.suspects": (
-        "Suspects",
-        "suspects",
-    ),
-    "separatrix.texts": (
-        "Classes",
-        "Splits",
-        "Texts",
-        "load_demo",
-        "load_splits",
-        "load_texts",
-    ),
+    "separatrix.study.suspects": ("Suspects", "suspects"),
+    "separatrix.texts": ("Classes", "Splits", "Texts", "load_demo", "load_splits", "load_texts"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -224,6 +132,7 @@ __all__ = [  # written out for type checkers; a test compares it with `_HOMES`
     "DataError",
     "ExtractRecipe",
     "FrozenClassifier",
+    "HeadAtlas",
     "HeadsRecipe",
     "LoopRecipe",
     "LossRecipe",
@@ -257,10 +166,12 @@ __all__ = [  # written out for type checkers; a test compares it with `_HOMES`
     "cluster",
     "compare",
     "extract",
+    "head_atlas",
     "load_demo",
     "load_model",
     "load_splits",
     "load_texts",
+    "open_atlas",
     "open_clusters",
     "open_points",
     "predict_texts",

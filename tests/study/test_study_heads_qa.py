@@ -22,9 +22,7 @@ def test_split_keeps_contexts_whole():
         split_by_context(examples[:3], 0.2, 0)
 
 
-def test_command(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(app.COMMANDS, "heads-qa", ("heads", "Fine-tune for question answering."))
-    monkeypatch.setattr(app, "_find", lambda name: __import__("separatrix.cli.heads", fromlist=["x"]).heads_qa)
+def test_command(tiny, tmp_path, capsys):
     rows = [
         {"id": str(row), "question": "where is the cat ?", "context": f"the old cat is on the house {row // 2}",
          "answers": {"text": ["cat"], "answer_start": [8]}}

@@ -29,6 +29,7 @@ COMMANDS = {
     "suspects": ("clusters", "Rows whose label is likely wrong, and near-duplicates with different labels."),
     "compare": ("maps", "Several runs, points or maps in one table and one figure."),
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
+    "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
 }
 
 Command = Callable[..., None]
@@ -39,7 +40,7 @@ def build(words: Sequence[str]) -> App:
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
     called = bool(words) and words[0] in COMMANDS
     for place, (name, (_, summary)) in enumerate(COMMANDS.items()):
-        command = _find(name) if called else _nothing
+        command = find(name) if called else _nothing
         details = inspect.getdoc(command) if called else ""
         app.command(command, name=name, sort_key=place, help=f"{summary}\n\n{details}".strip())
     return app
@@ -69,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _find(name: str) -> Command:
+def find(name: str) -> Command:
+    """The function behind a command; its module is imported now."""
     module, _ = COMMANDS[name]
-    return getattr(import_module(f"separatrix.cli.{module}"), name)
+    return getattr(import_module(f"separatrix.cli.{module}"), name.replace("-", "_"))
 
 
 def _nothing() -> None:

@@ -2,10 +2,14 @@
 
 inputs    lists, arrays, frames and series in; `Texts` out
 training  options, training, figures, guards: the verbs written out
-face      what the two estimators share: fit, transform, save, load, pickle
+face      what the estimators of trained models share: fit, transform, save, load, pickle
 prompt    `PromptClassifier` and `PromptRegressor`
+align     `AlignClassifier`
+frozen    `FrozenClassifier`
 """
 
+from separatrix.estimators.align import AlignClassifier
+from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.estimators.prompt import PromptClassifier, PromptRegressor
 
-__all__ = ["PromptClassifier", "PromptRegressor"]
+__all__ = ["AlignClassifier", "FrozenClassifier", "PromptClassifier", "PromptRegressor"]

@@ -32,7 +32,7 @@ def flag(name: str) -> str:
     >>> flag("batch_size")
     '--batch-size'
     """
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # a trailing line avoids Python's own words, as `with_`
 
 
 def check(recipe: Any) -> None:

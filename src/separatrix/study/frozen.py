@@ -13,7 +13,7 @@ import numpy as np
 
 from separatrix.learn.watch import Report, silent
 from separatrix.models.backbone import Backbone
-from separatrix.models.extract import HiddenReader, layer_count
+from separatrix.models.extract import Engine, HiddenReader, layer_count
 from separatrix.models.pool import Pooling, plan_poolings
 from separatrix.points import Points
 from separatrix.recipe.vectors import VectorsRecipe
@@ -54,7 +54,7 @@ def frozen_blocks(
         done += rows
         report(f"extraction: {backbone.source.name}", done, len(texts), "")
 
-    reader = HiddenReader(backbone, plans)
+    reader = HiddenReader(Engine(backbone), plans)
     tokens = reader.tokenize(texts)
     found = reader.read(tokens, [plan.name for plan in plans], progress)
     seconds = max(monotonic() - begun, 1e-9)
