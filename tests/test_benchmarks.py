@@ -163,7 +163,12 @@ def test_quality_options_are_checked():
 def test_quality_table_holds_means_and_paired_differences(tmp_path):
     def line(method: str, seed: int, accuracy: float) -> dict:
         named = {f"test_{name}": accuracy for name in ("accuracy", "macro_f1", "majority")}
-        rest = {"seconds": 10.0, "cpu_seconds": 10.0 if method == "suffix" else 40.0, "rows": {"train": 9}, "versions": {"torch": "2"}}
+        rest = {
+            "seconds": 10.0,
+            "cpu_seconds": 10.0 if method == "suffix" else 40.0,
+            "rows": {"train": 9},
+            "versions": {"torch": "2"},
+        }
         return {"method": method, "seed": seed, "validation_accuracy": accuracy, **named, **rest}
 
     study = {

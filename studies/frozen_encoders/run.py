@@ -1,11 +1,11 @@
-"""Layers and poolings of frozen encoders: which cheap figure says best which of them a classifier will like?
+"""Layers and poolings of frozen encoders: which cheap figure says best which of them a classifier will like.
 
-    python studies/frozen_encoders/run.py --data FOLDER [--model PATH ...]      every pass that is missing
-    python studies/frozen_encoders/run.py --table [--finetuned CSV]             RESULTS.md and results.csv from the lines
+    python studies/frozen_encoders/run.py --data FOLDER [--model PATH ...]    every pass that is missing
+    python studies/frozen_encoders/run.py --table [--finetuned CSV]           RESULTS.md and results.csv from the lines
 
-A pass is one model over one set: its texts run once, and every layer and pooling becomes a line. The cheap figures see
-the training rows only; what they are compared with is the probe's accuracy on the test part, its penalty chosen on
-validation.
+A pass is one model over one set, and one line of `runs.jsonl`: the texts run once, and every layer and pooling is an
+option in it. The cheap figures see the training rows only; what they are compared with is the probe's accuracy on the
+test part, its penalty chosen on validation.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def measure(parts: dict[str, Part], classes: int) -> dict[str, Any]:
     return rounded(line) | {"seconds": seconds}
 
 
-def do_pass(backbone: Backbone, model: str, name: str, splits: Splits) -> list[dict[str, Any]]:
-    """The lines of one model on one set."""
+def do_pass(backbone: Backbone, model: str, name: str, splits: Splits) -> dict[str, Any]:
+    """The line of one model on one set."""
     labels = {part: np.empty(0) if texts.label is None else texts.label for part, texts in splits.parts.items()}
     classes = Classes.of(labels["train"], source=name)
     targets = {part: classes.encode(values, source=f"{name} {part}") for part, values in labels.items()}
@@ -114,16 +114,16 @@ def do_pass(backbone: Backbone, model: str, name: str, splits: Splits) -> list[d
     head = {"set": name, "model": model, "weights": backbone.source.weights[:16], "cut": passed.cut}
     head |= {"rows": {part: len(values) for part, values in targets.items()}, "classes": len(classes)}
     head |= {"extraction_seconds": round(extraction, 2), "versions": versions()}
-    lines = []
+    options: list[dict[str, Any]] = []
     for plan in passed.plans:
         if plan.pool == "cls" and plan.layer == 0:
             continue  # the class token before any attention is the same for every text
         vectors = np.split(passed.points.pick(plan.name).values, ends)
         parts = {part: Part(values, targets[part]) for part, values in zip(targets, vectors, strict=True)}
-        lines.append(head | {"pool": plan.pool, "layer": plan.layer} | measure(parts, len(classes)))
-        shown = {key: lines[-1][key] for key in ("knn_loo", "probe_test", "logme", "h_score", "silhouette")}
+        options.append({"pool": plan.pool, "layer": plan.layer} | measure(parts, len(classes)))
+        shown = {key: options[-1][key] for key in ("knn_loo", "probe_test", "logme", "h_score", "silhouette")}
         print(name, model, plan.name, shown, flush=True)
-    return lines
+    return head | {"options": options}
 
 
 def key_of(line: dict[str, Any]) -> tuple[Any, ...]:
@@ -139,7 +139,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder with trec, sst2, sst5 and imdb as Parquet")
     parser.add_argument("--model", action="append", default=[], help="a further model (may be repeated)")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
-    parser.add_argument("--rows", type=int, help="rows of train and of test (for a trial; such lines leave the tables)")
+    parser.add_argument("--rows", type=int, help="rows of train and of test (for a trial, and for its table)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
     parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
     parser.add_argument("--finetuned", type=Path, help="CSV with set, model, accuracy: scores after fine-tuning")
@@ -155,7 +155,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = read_options(arguments)
     path = options.out / "runs.jsonl"
     if options.table:
-        lines = [line for line in read_runs(path) if line["asked_rows"] is None]
+        passes = [line for line in read_runs(path) if line["asked_rows"] == options.rows]
+        lines = [one | option for one in passes for option in one.pop("options")]
         write_csv(options.out / "results.csv", write_tables(options.out, lines, options.finetuned))
         print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
         return 0
@@ -164,14 +165,13 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     for place in (DEFAULT_MODEL, *options.model):
         model = Path(place).name
-        # Only whole passes are written, line after line at the end of each.
         wanted = [name for name in options.sets if (name, model, options.rows) not in map(key_of, read_runs(path))]
         if not wanted:
             continue
         backbone = load_backbone(recipes.replace(ModelRecipe(), model=place, device="cpu"))
         for name in wanted:
-            for line in do_pass(backbone, model, name, load_set(options.data, name, options.rows)):
-                append_run(path, line | {"asked_rows": options.rows})
+            line = do_pass(backbone, model, name, load_set(options.data, name, options.rows))
+            append_run(path, line | {"asked_rows": options.rows})
     return 0
 
 

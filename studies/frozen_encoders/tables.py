@@ -15,6 +15,7 @@ Line = Mapping[str, Any]
 
 ESTIMATORS = ("knn_loo", "logme", "h_score", "silhouette", "effective_rank")
 RESAMPLES, SEED = 1000, 0
+FEWEST_PAIRS = 5  # of fewer a rank correlation says nothing
 HEAD = """# Layers and poolings of frozen encoders: results
 
 Written by `python studies/frozen_encoders/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to
@@ -120,8 +121,8 @@ def _tuned(lines: Sequence[Line], path: Path) -> str:
     with path.open(newline="", encoding="utf-8") as stream:
         scores = {(row["set"], row["model"]): float(row["accuracy"]) for row in csv.DictReader(stream)}
     groups = {place: group for place, group in _groups(lines).items() if place in scores}
-    if len(groups) < 3:
-        return f"{len(groups)} pairs of a set and a model have a fine-tuned score; three are needed."
+    if len(groups) < FEWEST_PAIRS:
+        return f"{len(groups)} pairs of a set and a model have a fine-tuned score; {FEWEST_PAIRS} are needed."
     rows = []
     for figure in (*ESTIMATORS[:-1], "probe_test"):
         best = [max(line[figure] for line in group) for group in groups.values()]

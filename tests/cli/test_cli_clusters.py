@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 from command_line import Cli, check_mistake, files_of
 
-from separatrix.cli import app
 from separatrix.points import Points
 from separatrix.store.points import write_points
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("cluster", "associate", "suspects"):
-        monkeypatch.setitem(app.COMMANDS, name, ("clusters", "A command."))
 
 
 @pytest.fixture(scope="module")

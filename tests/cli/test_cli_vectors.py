@@ -3,15 +3,7 @@
 import pytest
 from command_line import check_mistake, files_of, write_csv
 
-from separatrix.cli import app
 from separatrix.store.points import open_points
-
-pytestmark = pytest.mark.usefixtures("_command")
-
-
-@pytest.fixture
-def _command(monkeypatch):
-    monkeypatch.setitem(app.COMMANDS, "extract", ("vectors", "Vectors to disk."))
 
 
 @pytest.fixture

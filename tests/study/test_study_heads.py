@@ -239,8 +239,7 @@ def test_plain_texts_and_a_causal_model(tiny, tmp_path, planted):
     assert np.isfinite(table["importance_ablation"]).all()
 
 
-def test_command(data, tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setitem(app.COMMANDS, "heads", ("heads", "Cluster the heads."))
+def test_command(data, tiny, tmp_path, capsys):
     words = [
         "heads", str(data), "--model", str(tiny("bert")), "--out", str(tmp_path / "out"), "--windows", "8",
         "--max-length", "40", "--max-query-length", "6", "--steps", "extract", "--json", "--quiet", "--device", "cpu",

@@ -15,15 +15,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from separatrix.errors import ShapeError
-from separatrix.report.pack import cut, data_json, data_uri, show
-from separatrix.report.page import ASSETS, POLICY, ReportWritten, inline_script
+from separatrix.report.pack import cut, data_uri
+from separatrix.report.paper import POLICY, ReportWritten, scripts, style, templates, write_page
 from separatrix.report.tables import tabulate
-from separatrix.store.files import write_bytes
 from separatrix.view.head_sheet import cluster_colour
 
 NEAREST = 6  # heads listed beside the chosen one
@@ -69,9 +66,7 @@ def write_atlas(path: Path, page: AtlasPage) -> ReportWritten:
         StoreError: the place cannot be written, or a picture cannot be read.
         ShapeError: maps of another number of heads.
     """
-    content = render_atlas(page).encode(errors="replace")
-    write_bytes(path, content)
-    return ReportWritten(path, len(content))
+    return write_page(path, render_atlas(page))
 
 
 def render_atlas(page: AtlasPage) -> str:
@@ -79,30 +74,24 @@ def render_atlas(page: AtlasPage) -> str:
     for window in page.windows:
         if len(window.levels) != len(page.heads):
             raise ShapeError("maps of another number of heads", got=len(window.levels), expected=len(page.heads))
-    world = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    world.filters["data_json"] = lambda value: Markup(data_json(value))
-    world.filters["show"] = show
     tables = [
         ("claims", "The claims of seed 002", page.claims),
         ("association", "Do clusters have to do with layer, head, length, context?", page.association),
         ("controls", "The same with length and context held", page.controls),
     ]
-    return world.get_template("atlas.html").render(
-        page=page,
-        policy=POLICY,
-        style=Markup("\n".join(_asset(name) for name in STYLES)),
-        script=inline_script("\n".join(_asset(name) for name in SCRIPTS)),
-        data=atlas_data(page),
-        tables=[(name, title, tabulate(list(rows))) for name, title, rows in tables if rows],
-        pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
+    return (
+        templates()
+        .get_template("atlas.html")
+        .render(
+            page=page,
+            policy=POLICY,
+            style=style(*STYLES),
+            script=scripts(*SCRIPTS),
+            data=atlas_data(page),
+            tables=[(name, title, tabulate(list(rows))) for name, title, rows in tables if rows],
+            pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
+        )
     )
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
 
 
 def atlas_data(page: AtlasPage) -> dict[str, Any]:

@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from separatrix.report.pack import data_uri
-from separatrix.report.page import POLICY, ReportWritten, asset, world
+from separatrix.report.paper import POLICY, ReportWritten, style, templates, write_page
 from separatrix.report.result import Picture
 from separatrix.report.tables import tabulate
-from separatrix.store.files import write_bytes
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,7 @@ def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> R
     Raises:
         StoreError: the place cannot be written, or a picture cannot be read.
     """
-    content = render_collection(title, sheets).encode(errors="replace")
-    write_bytes(Path(path), content)
-    return ReportWritten(Path(path), len(content))
+    return write_page(path, render_collection(title, sheets))
 
 
 def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
@@ -68,8 +63,5 @@ def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
         }
         for place, sheet in enumerate(sheets, start=1)
     ]
-    return (
-        world()
-        .get_template("collection.html")
-        .render(title=title, views=views, policy=POLICY, style=Markup(asset("page.css")))
-    )
+    parts = {"title": title, "views": views, "policy": POLICY, "style": style("page.css")}
+    return templates().get_template("collection.html").render(**parts)

@@ -10,14 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from separatrix.errors import ShapeError
-from separatrix.report.pack import data_json, hover_text
-from separatrix.report.page import ASSETS, POLICY, inline_script
-from separatrix.store.files import write_bytes
+from separatrix.report.pack import hover_text
+from separatrix.report.paper import POLICY, inline_script, scripts, style, templates, write_page
 from separatrix.view.map_plot import Drawing
 from separatrix.view.palette import MUTED, look
 
@@ -36,8 +33,7 @@ def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
         ShapeError: not one text a row.
         StoreError: the place cannot be written.
     """
-    write_bytes(path, render_map_page(drawing, texts).encode(errors="replace"))
-    return path
+    return write_page(path, render_map_page(drawing, texts)).path
 
 
 def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
@@ -61,22 +57,17 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
         "hovers": [hover_text(texts[row]) for row in rows],
         "axes": [hover_text(name, width=90) for name in drawing.axes],
     }
-    world = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    world.filters["data_json"] = lambda value: Markup(data_json(value))
-    scripts = "\n".join((ASSETS / name).read_text(encoding="utf-8") for name in ("core.js", "sheet.js", "start.js"))
-    return world.get_template("map_page.html").render(
-        title=drawing.title,
-        note=note,
-        rows=len(rows),
-        data=data,
-        policy=POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'unsafe-eval'", 1) if deep else POLICY,
-        style=Markup((ASSETS / "page.css").read_text(encoding="utf-8")),
-        plotly=inline_script(get_plotlyjs()),
-        script=inline_script(scripts),
+    return (
+        templates()
+        .get_template("map_page.html")
+        .render(
+            title=drawing.title,
+            note=note,
+            rows=len(rows),
+            data=data,
+            policy=POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'unsafe-eval'", 1) if deep else POLICY,
+            style=style("page.css"),
+            plotly=inline_script(get_plotlyjs()),
+            script=scripts("core.js", "sheet.js", "start.js"),
+        )
     )

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
-from separatrix.report.pack import cut, show
-from separatrix.report.page import ASSETS, POLICY, ReportWritten
+from separatrix.report.pack import cut
+from separatrix.report.page import render
+from separatrix.report.paper import ReportWritten, write_page
 from separatrix.report.result import RunReport
 from separatrix.report.sections import TEXT_LIMIT, Section
 from separatrix.report.tables import tabulate
-from separatrix.store.files import write_bytes
 
 SHOWN = 300  # suspects on the page; the table on disk has all
 COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do not wrap: the longest stands last
@@ -68,11 +65,8 @@ def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, A
         Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
     ]
     found = suspects_section(rows, result)
-    content = _page(
-        RunReport(title="Suspect labels", summary=summary), [sections[0], found, *sections[1:]] if found else sections
-    )
-    write_bytes(Path(path), content)
-    return ReportWritten(Path(path), len(content))
+    parts = [sections[0], found, *sections[1:]] if found else sections
+    return write_page(path, render(RunReport(title="Suspect labels", summary=summary), parts))
 
 
 _NOTES = (
@@ -81,12 +75,3 @@ _NOTES = (
     "The estimated noise is what lies off the diagonal of the confident joint (Northcutt et al., 2021). Rows that are "
     "merely hard count too.",
 )
-
-
-def _page(report: RunReport, sections: Sequence[Section]) -> bytes:
-    world = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    world.filters["show"] = show
-    world.filters["data_json"] = lambda _value: ""  # nothing here is drawn by a script
-    style = Markup((ASSETS / "page.css").read_text(encoding="utf-8"))
-    parts = {"report": report, "sections": sections, "policy": POLICY, "style": style, "plotly": "", "script": ""}
-    return world.get_template("page.html").render(**parts).encode(errors="replace")

@@ -1,0 +1,108 @@
+"""The study of frozen encoders and the benchmark of exact k-NN, from end to end at a toy size."""
+
+import csv
+import doctest
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+pytest.importorskip("peft", reason='the versions in the lines need pip install "separatrix[bench]"')
+
+from benchmarks import exact_knn  # noqa: E402
+from studies.common import read_runs  # noqa: E402
+from studies.frozen_encoders import run as study  # noqa: E402
+from studies.frozen_encoders import tables  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def data(tmp_path, planted):
+    texts, labels = planted
+    table = pd.DataFrame({"text": texts, "coarse": labels, "label": labels})
+    for name in ("trec", "sst2"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for part, rows in {"train": slice(0, 120), "test": slice(120, 180)}.items():
+            table[rows].to_parquet(tmp_path / "data" / name / f"{part}.parquet")
+    return tmp_path / "data"
+
+
+def test_the_study_resumes_and_its_tables_hold_its_lines(tiny, data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(study, "DEFAULT_MODEL", str(tiny("bert")))
+    words = ["--data", str(data), "--sets", "trec6", "sst2", "--model", str(tiny("gpt2")), "--out", str(tmp_path)]
+    assert study.main(words) == 0
+    passes = read_runs(tmp_path / "runs.jsonl")
+    assert [(line["set"], line["model"]) for line in passes] == [
+        (name, model) for model in ("bert", "gpt2") for name in ("trec6", "sst2")
+    ]
+    # Layers 0 to 3 by three poolings, and layer_mean; cls of layer 0 of the encoder says nothing.
+    assert [len(line["options"]) for line in passes] == [12, 12, 13, 13]
+    assert passes[0]["rows"] == {"train": 108, "validation": 12, "test": 60}
+    # A line that a kill cut short is done again, the others are not.
+    whole = (tmp_path / "runs.jsonl").read_bytes()
+    (tmp_path / "runs.jsonl").write_bytes(whole[: len(whole) - 200])
+    capsys.readouterr()
+    assert study.main(words) == 0
+    assert capsys.readouterr().out.count("probe_test") == 13
+    assert study.main(["--table", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "| trec6 | all " in text
+    with (tmp_path / "results.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 50
+    best = max(float(row["probe_test"]) for row in rows if row["set"] == "trec6" and row["model"] == "bert")
+    assert f"{best:.4f}" in text
+
+
+def test_rank_correlation_is_scipys_and_knows_how_little_five_pairs_say():
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=30)
+    b = a + rng.normal(size=30)
+    rho, low, high = tables.spearman(a, b)
+    assert rho == pytest.approx(spearmanr(a, b).statistic)
+    assert low < rho < high
+    assert tables.spearman(a[:5], b[:5])[2] - tables.spearman(a[:5], b[:5])[1] > high - low
+
+
+def test_fine_tuned_scores_are_compared_pair_by_pair(tmp_path):
+    lines = [
+        {"set": f"set{place}", "model": "m", "layer": 1, "pool": "mean", "majority": 0.1}
+        | dict.fromkeys((*tables.ESTIMATORS, "probe_test"), place / 10)
+        for place in range(6)
+    ]
+    path = tmp_path / "tuned.csv"
+    path.write_text("set,model,accuracy\n" + "".join(f"set{place},m,{place / 7}\n" for place in range(6)))
+    assert "| logme      | 6     | 1.00 [1.00, 1.00] |" in tables._tuned(lines, path)
+    assert "5 are needed" in tables._tuned(lines[:3], path)
+
+
+def test_examples_hold():
+    found = doctest.testmod(tables)
+    assert (found.failed, found.attempted > 0) == (0, True)
+
+
+def test_exact_knn_prints_the_contract(capsys, monkeypatch):
+    monkeypatch.setattr(exact_knn, "alone", exact_knn.measure)  # fresh processes are for memory, not for a trial
+    words = ["--rows", "600", "--peer-rows", "300", "--width", "16", "--repeats", "1", "--json"]
+    assert exact_knn.main([*words, "--threads", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["targets"]) < set(found["ratios"])
+    assert {value for value in found["targets"].values()} == {0.6, 1.0}
+    assert all("600 rows" in case for case in found["targets"])
+    # All sides find the same neighbours, so they did the same work.
+    assert all(line["same_neighbours"] == 1.0 for line in found["lines"] if "same_neighbours" in line)
+    assert "share of the product" in exact_knn.show(found)
