@@ -31,7 +31,7 @@ from separatrix.heads.maps import load_for_maps
 from separatrix.heads.windows import Window, WindowRule, draw
 from separatrix.models.backbone import Backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
-from separatrix.study.heads_features import identity_scores
+from separatrix.study.heads.features import identity_scores
 from separatrix.texts.questions_answers import Example, read_material
 
 TARGETS = {

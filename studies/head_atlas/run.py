@@ -25,7 +25,7 @@ from studies.common import append_run, machine, markdown, read_runs
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, digest, replace
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe
 from separatrix.study.heads import head_atlas
-from separatrix.study.heads_qa import answer_run
+from separatrix.study.heads.qa import answer_run
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)

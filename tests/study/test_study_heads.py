@@ -15,9 +15,9 @@ from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_tensors
-from separatrix.study import heads_cluster
+from separatrix.study.heads import cluster as heads_cluster
 from separatrix.study.heads import head_atlas, open_atlas
-from separatrix.study.heads_extract import IDENTITY
+from separatrix.study.heads.extract import IDENTITY
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 CELLS = 12  # heads of the tiny models
@@ -96,7 +96,7 @@ def test_numbers_belong_to_their_rows(made, tiny):
     """The stored descriptors of a row are those of its own window, layer and head, computed alone."""
     from separatrix.heads.descriptors import descriptors
     from separatrix.heads.maps import collate, run_maps
-    from separatrix.study.heads_extract import prepare_reading
+    from separatrix.study.heads.extract import prepare_reading
     from separatrix.texts.questions_answers import read_material
 
     recipe = recipe_of(tiny("bert"))
@@ -142,7 +142,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
         raise AssertionError("the maps were extracted once more")
         yield
 
-    monkeypatch.setattr("separatrix.study.heads_extract.extract_features", never)
+    monkeypatch.setattr("separatrix.study.heads.extract.extract_features", never)
     features = ("descriptors", "grid", "singular", "twins")
     again = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1, k=3)
     found = head_atlas(data, out, again, steps=("cluster",), resume=True)
@@ -154,7 +154,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(extraction.CELLS, "cpu", 4000)  # several batches
-    monkeypatch.setattr("separatrix.study.heads_extract.FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr("separatrix.study.heads.extract.FLUSH_SECONDS", -1.0)
     recipe = recipe_of(tiny("gpt2"))
     whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
 
@@ -201,7 +201,7 @@ def test_features_are_independent_of_the_batches(data, tiny, tmp_path, monkeypat
 
 def test_an_index_column_is_no_feature(made, monkeypatch):
     """P22: seed 002 clustered a row number; the clustering refuses it."""
-    from separatrix.study.heads_extract import open_rows
+    from separatrix.study.heads.extract import open_rows
 
     rows = open_rows(made.folder / made.result["folders"]["extract"], ("descriptors",))
     values = np.column_stack([np.asarray(rows.values), np.arange(len(rows))])

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.study import heads_association
-from separatrix.study.heads_association import association, by_example, cells_of, controls
-from separatrix.study.heads_claims import seed_claims
+from separatrix.study.heads import association as heads_association
+from separatrix.study.heads.association import association, by_example, cells_of, controls
+from separatrix.study.heads.claims import seed_claims
 
 LAYERS, HEADS = 4, 3
 

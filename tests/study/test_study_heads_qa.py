@@ -7,7 +7,7 @@ import pytest
 
 from separatrix.cli import app
 from separatrix.errors import DataError
-from separatrix.study.heads_qa import split_by_context
+from separatrix.study.heads.qa import split_by_context
 from separatrix.texts.questions_answers import Example
 
 

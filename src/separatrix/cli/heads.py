@@ -100,7 +100,7 @@ def heads_qa(said: Said, data: DataArgument, /) -> None:
     model = ModelRecipe(
         source.model, source.revision, recipe.max_length, source.dtype, source.device, source.trust_remote_code
     )
-    from separatrix.study.heads_qa import answer_run
+    from separatrix.study.heads.qa import answer_run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = answer_run(

@@ -21,9 +21,9 @@ from separatrix.store.blocks import open_block
 from separatrix.store.files import read_json, write_json
 from separatrix.store.table import read_table, write_table
 from separatrix.study.folder import RECIPE, RESULT, run_folder
-from separatrix.study.heads_atlas import PAGE, atlas_stage
-from separatrix.study.heads_cluster import CLUSTERS, cluster_stage
-from separatrix.study.heads_extract import (
+from separatrix.study.heads.atlas import PAGE, atlas_stage
+from separatrix.study.heads.cluster import CLUSTERS, cluster_stage
+from separatrix.study.heads.extract import (
     Reading,
     Report,
     extract_digest,
@@ -32,7 +32,7 @@ from separatrix.study.heads_extract import (
     prepare_reading,
     silent,
 )
-from separatrix.study.heads_features import features_stage
+from separatrix.study.heads.features import features_stage
 from separatrix.texts.questions_answers import read_material
 
 TABLE = "table.parquet"

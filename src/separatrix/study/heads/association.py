@@ -17,7 +17,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.associate import associate, information, quantile_bins
 from separatrix.geometry.cluster import kmeans, nearest_centroid
 from separatrix.geometry.nulls import permutation_null
-from separatrix.study.heads_cluster import LEFT_OUT
+from separatrix.study.heads.cluster import LEFT_OUT
 
 LENGTH_BINS = 4
 

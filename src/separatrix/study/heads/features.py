@@ -22,7 +22,7 @@ from separatrix.points import Points
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_json, write_json
-from separatrix.study.heads_extract import RESULT, Report
+from separatrix.study.heads.extract import RESULT, Report
 
 FIT_ROWS = 20_000  # most rows that a reduction is fitted on
 COMPARE_ROWS = 8_000  # most rows of the comparison

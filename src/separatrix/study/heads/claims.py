@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 
 from separatrix.geometry.associate import information
 from separatrix.geometry.nulls import Null, permutation_null
-from separatrix.study.heads_association import cells_of, codes_of
-from separatrix.study.heads_cluster import LEFT_OUT, NOISE
+from separatrix.study.heads.association import cells_of, codes_of
+from separatrix.study.heads.cluster import LEFT_OUT, NOISE
 
 SURE = 0.05
 SUPPORTED, WEAK, REVERSED = "supported", "weak", "reversed"

@@ -17,7 +17,7 @@ from separatrix.recipe.heads import AnswerRecipe
 from separatrix.store.files import write_json
 from separatrix.store.table import write_table
 from separatrix.study.folder import RECIPE, RESULT, run_folder
-from separatrix.study.heads_extract import Report, silent
+from separatrix.study.heads.extract import Report, silent
 from separatrix.texts.questions_answers import Example, read_material
 
 ANSWERS = "answers.parquet"

@@ -24,8 +24,8 @@ from separatrix.points import Points
 from separatrix.recipe.heads import HeadClusterRecipe, HeadsRecipe
 from separatrix.store.files import read_json, write_json
 from separatrix.store.table import write_table
-from separatrix.study.heads_extract import RESULT, Report
-from separatrix.study.heads_features import sample_rows
+from separatrix.study.heads.extract import RESULT, Report
+from separatrix.study.heads.features import sample_rows
 
 CLUSTERS = "clusters.parquet"
 CHOICE_ROWS = 2500  # rows that the choice of k looks at

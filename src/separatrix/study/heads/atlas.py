@@ -21,10 +21,10 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
 from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
-from separatrix.study.heads_association import association, cells_of, codes_of, controls
-from separatrix.study.heads_claims import seed_claims
-from separatrix.study.heads_cluster import CLUSTERS, LEFT_OUT, NOISE
-from separatrix.study.heads_extract import RESULT, Reading, Report
+from separatrix.study.heads.association import association, cells_of, codes_of, controls
+from separatrix.study.heads.claims import seed_claims
+from separatrix.study.heads.cluster import CLUSTERS, LEFT_OUT, NOISE
+from separatrix.study.heads.extract import RESULT, Reading, Report
 from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures
 from separatrix.view.head_sheet import Findings
