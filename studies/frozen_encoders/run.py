@@ -61,7 +61,7 @@ def load_set(data: Path, name: str, rows: int | None) -> Splits:
     for place, most in enumerate((rows or train, rows and max(rows // 4, 20), rows or test)):
         if most is not None and most < len(parts[place]):
             _, parts[place] = parts[place].split(most / len(parts[place]), seed=SEED)
-    return Splits(*parts, splits.notes)
+    return Splits(parts[0], parts[1], parts[2], splits.notes)
 
 
 def measure(parts: dict[str, Part], classes: int) -> dict[str, Any]:
