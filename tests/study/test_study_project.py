@@ -10,7 +10,7 @@ import pytest
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.study import project as module
-from separatrix.study import whole
+from separatrix.study import outcome
 from separatrix.study.project import blend, find_classes, project
 
 NASTY = 'a </script><img src=x onerror="alert(1)"> $x$'
@@ -168,7 +168,7 @@ def test_a_blend_is_weighed_on_validation_rows_and_test_rows_have_no_say():
 
 def test_a_folder_is_whole_or_not_there(tmp_path):
     def half():
-        with whole.whole_folder(tmp_path / "out") as folder:
+        with outcome.outcome_folder(tmp_path / "out") as folder:
             (folder / "result.json").write_text("{}")
             raise ValueError("stop")
 
@@ -177,4 +177,4 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="is a file: expected a folder"):
-        whole.check_free(tmp_path / "file")
+        outcome.check_free(tmp_path / "file")

@@ -65,7 +65,7 @@ def project(said: Said, points: PointsArgument, /) -> None:
         separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
     """
     options, speech, recipe = said.make(MapOptions), said.make(opts.Speech), said.recipe(ProjectRecipe())
-    from separatrix.study.whole import check_free
+    from separatrix.study.outcome import check_free
 
     check_free(options.out, overwrite=options.overwrite)
     from separatrix.store.points import open_points
@@ -95,7 +95,7 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
     options, speech = said.make(CompareOptions), said.make(opts.Speech)
-    from separatrix.study.whole import check_free
+    from separatrix.study.outcome import check_free
 
     check_free(options.out, overwrite=options.overwrite)
     from separatrix.study.compare import compare as set_side_by_side

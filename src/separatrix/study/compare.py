@@ -26,9 +26,9 @@ from separatrix.geometry.project import variance_shares
 from separatrix.recipe.project import METHODS
 from separatrix.store.files import write_json
 from separatrix.store.table import write_table
+from separatrix.study.outcome import RESULT, check_free, outcome_folder
 from separatrix.study.project import project, short_caption, variance_rows
 from separatrix.study.sources import Request, Source, find_mixed_up, read_sources, shared_answers
-from separatrix.study.whole import RESULT, check_free, whole_folder
 from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.grid_plot import draw_grid, grid_rows
@@ -143,7 +143,7 @@ def _draw(
 
 
 def _write(out: Path, result: dict[str, Any], panels: Panels, sources: Sequence[Source], *, overwrite: bool) -> None:
-    with whole_folder(out, overwrite=overwrite) as folder:
+    with outcome_folder(out, overwrite=overwrite) as folder:
         write_table(folder / "table.parquet", pd.DataFrame(result["table"]))
         if result["pairs"]:
             write_table(folder / "pairs.parquet", pd.DataFrame(result["pairs"]))

@@ -35,22 +35,27 @@ def check_free(out: Path, *, overwrite: bool = False) -> None:
 
 @contextmanager
 def outcome_folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Give an empty folder to write into; it becomes `out` if the work inside ends well.
+    """Give an empty hidden folder beside `out`; it takes that name if the work inside ends well.
 
     Raises:
-        StoreError: as `check_free`.
+        StoreError: as `check_free`, or the place cannot be written.
     """
     check_free(out, overwrite=overwrite)
     place = out.resolve()
     part, aside = (place.with_name(f".{place.name}.{ending}") for ending in ("part", "replaced"))
-    for left in (part, aside):
-        shutil.rmtree(left, ignore_errors=True)
-    part.mkdir(parents=True)
+    shutil.rmtree(part, ignore_errors=True)
     try:
+        part.mkdir(parents=True)
         yield part
         if place.exists():
+            shutil.rmtree(aside, ignore_errors=True)
             place.rename(aside)
         part.rename(place)
+        shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        what = f"{out} cannot be written ({error.strerror})"
+        raise StoreError(what, hint="free some space or choose another --out") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside.exists() and not place.exists():  # the new one could not take the name: the old one takes it back
+            aside.rename(place)

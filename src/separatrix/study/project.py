@@ -27,7 +27,7 @@ from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.report.map_page import write_map_page
 from separatrix.store.files import write_json
 from separatrix.store.table import write_table
-from separatrix.study.whole import RESULT, check_free, whole_folder
+from separatrix.study.outcome import RESULT, check_free, outcome_folder
 from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.map_plot import Drawing, draw_map
@@ -180,7 +180,7 @@ def write_projection(out: Path, made: Projection, *, overwrite: bool = False, pa
         StoreError: the place is taken or cannot be written.
     """
     drawing = made.drawing()
-    with whole_folder(out, overwrite=overwrite) as folder:
+    with outcome_folder(out, overwrite=overwrite) as folder:
         write_table(folder / MAP, made.table)
         save(draw_map(drawing), folder / PICTURE)
         if made.shares is not None:

@@ -22,8 +22,8 @@ from separatrix.points import Points
 from separatrix.recipe import LOSSES
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
+from separatrix.study.outcome import RESULT
 from separatrix.study.project import AXES, FITTED, MAP, TEXT, find_classes, short_caption
-from separatrix.study.whole import RESULT
 from separatrix.view.map_plot import Drawing
 
 PARTS = ("test", "validation")  # the first one that a run has is compared
