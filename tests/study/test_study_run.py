@@ -214,6 +214,16 @@ def test_cut_texts_are_counted(make_order, splits):
     assert any("texts were cut" in note for note in result["notes"] if note.startswith("test: "))
 
 
+def test_a_probe_leaves_one_line_of_metrics(make_order, splits, tmp_path):
+    train_run(make_order(tmp_path / "run", splits, method="probe"))
+    (line,) = [json.loads(text) for text in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert line["epoch"] == 1
+    assert (
+        line["validation"]["accuracy"]
+        == read_json(tmp_path / "run" / "result.json")["scores"]["validation"]["accuracy"]
+    )
+
+
 def test_a_class_with_one_row_is_refused(make_order, splits, tmp_path):
     label = splits.train.label.copy()
     label[0] = "worm"

@@ -2,10 +2,12 @@
 
 Both metrics become one: the nearest row is the one with the largest inner product of `[query, 1]` and
 `[row, -|row|^2 / 2]`, of unit vectors for cosine. So the work is one matrix product, done tile by tile. Vectors that
-crowd together far from the origin, as those of most transformers do, are first moved there: the differences would
-drown in the rounding of the product. After the first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they are sorted.
-The best k and a few more are then measured again from the vectors themselves, because an inner product in float32
-cannot tell near duplicates apart.
+crowd together far from the origin, as those of most transformers do, are first moved there: their differences would
+drown in the rounding of the product.
+
+After the first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they
+are sorted. The best k and a few more are then measured again from the vectors themselves, because an inner product in
+float32 cannot tell near duplicates apart.
 """
 
 from __future__ import annotations

@@ -85,7 +85,12 @@ def cells_of(found: Ranking) -> pd.DataFrame:
 
     rows = [(*_place(row), row[found.criterion]) for row in found.table]
     frame = pd.DataFrame(rows, columns=["model", "pool", "value"])
-    order = list(dict.fromkeys(sorted(frame["model"])))
+    models = list(found.grid.model)
+    # As the models were named; all layers first, then the layers by number.
+    lines = sorted(
+        found.table, key=lambda row: (models.index(row["model"]), -1 if row["layer"] is None else row["layer"])
+    )
+    order = list(dict.fromkeys(_place(row)[0] for row in lines))
     pools = [pool for pool in dict.fromkeys(found.grid.pool) if pool in set(frame["pool"])]
     return frame.pivot(index="model", columns="pool", values="value").loc[order, pools]
 

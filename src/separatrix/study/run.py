@@ -263,12 +263,17 @@ def _write(
 ) -> None:
     assert order.folder is not None
     model.save(order.folder)
-    if trained is not None:
-        write_lines(order.folder / METRICS, trained.fitted.metrics)
+    write_lines(order.folder / METRICS, [_only_line(result)] if trained is None else trained.fitted.metrics)
     for part, answer in answers.items():
         frame = predictions(order.splits.parts[part], model.classes, answer)
         write_table(order.folder / "predictions" / f"{part}.parquet", frame)
     write_json(order.folder / RESULT, result)
+
+
+def _only_line(result: dict[str, Any]) -> dict[str, Any]:
+    """The line of a model that is fitted in one go."""
+    figures = result["scores"].get("validation", {})
+    return {"epoch": 1, "validation": {name: value for name, value in figures.items() if isinstance(value, float)}}
 
 
 def predictions(texts: Texts, classes: Classes | None, answer: Answer) -> pd.DataFrame:

@@ -42,7 +42,8 @@ def read_run(folder: Path) -> Run:
     if not (folder / RESULT).is_file():
         hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
         raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
-    metrics = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    lines = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    metrics = [line for line in lines if "loss" in line]  # a probe has no course to draw
     validation = read_table(folder / "predictions" / "validation.parquet")
     return Run(folder, read_json(folder / RECIPE), read_json(folder / RESULT), metrics, validation)
 
