@@ -8,6 +8,12 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     calibrate   scores to probabilities: one temperature, fitted on validation rows
     neighbours  exact k nearest neighbours in bounded memory, and their vote
     probe       linear baselines on frozen vectors
-    project     a fixed plane to look at, and how faithful a flat picture is
+    separation, ranking, collapse, scatter    do classes stand apart, by classifiers, evidence, collapse, spread
+    nulls, resample, paired, runs             permutations, bootstraps, two sets of answers, several runs
+    project     PCA, t-SNE, UMAP, LDA, and how faithful a flat picture is
+    blend       several models' vectors as one matrix
+    prepare, cluster, density, condense       k-means, DBSCAN, HDBSCAN and what they are made of
+    choose, choose_density                    how many clusters, how near, how small: by a stated criterion
+    assign, associate, suspects               clusters against classes, against any column, and labels that look wrong
     guards      what looks as if nothing was learnt (they speak up)
 """
