@@ -4,7 +4,8 @@
 
 Both sides read the same files of all-MiniLM-L6-v2, cut at the same length, pool by the mean and normalise, and give
 float32 vectors in memory; sides are taken in turn, medians count. `encode` runs with its defaults (32 rows a batch,
-sorted by length). Then: the share of time that writing takes, and peak resident memory for 10k and for 200k rows.
+sorted by length). Then: the share of time that writing takes; the 8-bit engine, with what its vectors lose; peak
+resident memory for 10k and for 200k rows.
 Without --data the shipped questions stand in, repeated.
 """
 
@@ -29,18 +30,24 @@ import torch
 from benchmarks.parts.extract_memory import save_words
 from studies.common import machine, markdown
 
+from separatrix.geometry.neighbours import knn_predict
 from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.extract import Engine, HiddenReader, layer_count
+from separatrix.models.pool import plan_poolings
+from separatrix.models.quantised import quantise
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 from separatrix.study.extract import Place, extract, run_extraction
 from separatrix.study.readers import frozen_model
 from separatrix.study.windows import read_rows
-from separatrix.texts import load_demo, load_texts
+from separatrix.texts import Classes, Texts, load_demo, load_texts
 
 SETS = {"sst2": (1.4, 6920), "imdb": (1.2, 1000)}  # target of the ratio, rows
 SAME = 0.99999  # least cosine between the two sides' vectors of a text
 WRITING = 0.05  # share of the time
 FLAT = 0.95
+K = 5
+QUANTISED_ROWS = 2000
 MEMORY_CASE = "resident memory, first over last number of rows"
 WRITING_CASE = f"{WRITING:.0%} / share of time spent writing"
 Side = Callable[[Sequence[str]], np.ndarray]
@@ -129,6 +136,55 @@ def writing(backbone: Backbone, texts: list[str]) -> dict[str, float]:
     return {"seconds": found.seconds, "writing": found.writing_seconds, "share": found.writing_seconds / found.seconds}
 
 
+def quantised(backbone: Backbone, sides: tuple[Side, Side], data: Path | None, rows: int | None) -> dict[str, Any]:
+    """The 8-bit engine against `encode`: rows a second, cosine to the exact vectors, and what k-NN loses.
+
+    k-NN (cosine, k = 5) answers the sst2 validation rows from so many training rows (of the shipped questions, their
+    kinds). The vectors of both parts are 8-bit ones, as they would be in use.
+    """
+    small = Engine(backbone, run=quantise(backbone).run)
+    reader = HiddenReader(small, plan_poolings(VectorsRecipe(pool=("mean",)), layer_count(backbone.model.config)))
+
+    def run(texts: Sequence[str]) -> np.ndarray:
+        values = reader.read(reader.tokenize(list(texts)), ["mean"])["mean"]
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    train, held = labelled(data, rows)
+    classes = Classes.of(train.label)
+    gold = classes.encode(held.label)
+    run(train.text[:32])
+    found: dict[str, dict[str, Any]] = {}
+    for name, side in (("encode", sides[1]), ("exact", sides[0]), ("8 bits", run)):
+        begun = perf_counter()
+        vectors = side(train.text)
+        seconds = perf_counter() - begun
+        votes = knn_predict(side(held.text), vectors, classes.encode(train.label), K, classes=len(classes))
+        right = float((votes.argmax(axis=1) == gold).mean())
+        found[name] = {"vectors": vectors, "rows_per_second": len(train) / seconds, "knn": right}
+    cosine = (found["exact"].pop("vectors") * found["8 bits"].pop("vectors")).sum(axis=1)
+    found["encode"].pop("vectors")
+    majority = float(np.bincount(gold).max() / len(gold))
+    return {
+        "rows": len(train),
+        "held_out_rows": len(held),
+        "majority": majority,
+        "sides": found,
+        "mean_cosine": float(cosine.mean()),
+        "lowest_cosine": float(cosine.min()),
+    }
+
+
+def labelled(data: Path | None, rows: int | None) -> tuple[Texts, Texts]:
+    """Training and validation rows of sst2, or of the shipped questions."""
+    if data is not None and (data / "sst2").is_dir():
+        train, held = load_texts(data / "sst2" / "train.parquet"), load_texts(data / "sst2" / "validation.parquet")
+    else:
+        demo = load_demo()
+        train, held = demo.train, demo.validation
+    few = min(rows or QUANTISED_ROWS, len(train))
+    return train.take(np.arange(few)), held.take(np.arange(min(few, len(held))))
+
+
 def memory(counts: Sequence[int]) -> list[dict[str, float]]:
     """Peak resident memory of a process that extracts so many rows, MiB; a toy model, so that rows are what counts."""
     found = []
@@ -155,6 +211,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         texts = texts_of(options.data, name, options.rows or usual)
         races.append(race(name, texts, sides, backbone, options.repeats))
     written = writing(backbone, texts_of(options.data, "sst2", options.rows or SETS["sst2"][1]))
+    print("8 bits", file=sys.stderr, flush=True)
+    small = quantised(backbone, sides, options.data, options.rows)
     resident = memory(options.memory_rows)
     ratios = {one.name: one.theirs / one.ours for one in races}
     ratios |= {
@@ -168,6 +226,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "measured": [one.line() for one in races],
         "same_vectors": min(one.cosine for one in races) >= SAME,
         "writing": written,
+        "quantised": small,
         "memory": resident,
         "texts": "of --data" if options.data is not None else "the shipped questions, repeated",
     }
@@ -197,10 +256,24 @@ def show(found: dict[str, Any]) -> str:
         }
         for line in found["memory"]
     ]
+    small = found["quantised"]
+    bits = [
+        {
+            "side": name,
+            "rows/s": f"{side['rows_per_second']:.1f}",
+            f"k-NN (k = {K}) on held-out rows": f"{side['knn']:.4f}",
+        }
+        for name, side in small["sides"].items()
+    ]
+    eight = (
+        f"8-bit engine, {small['rows']} rows of training texts, {small['held_out_rows']} held out (majority "
+        f"{small['majority']:.4f}): cosine to the exact vectors {small['mean_cosine']:.4f} in the mean, "
+        f"{small['lowest_cosine']:.4f} at least."
+    )
     info = found["machine"]
     said = f"Texts: {found['texts']}. Same vectors (cosine {SAME} or more): {'yes' if found['same_vectors'] else 'no'}."
     where = f"{info['cpu']}, {info['cores']} cores, {info['threads']} threads, torch {info['versions']['torch']}"
-    return "\n\n".join([markdown(lines), said, share, markdown(resident), where])
+    return "\n\n".join([markdown(lines), said, share, eight, markdown(bits), markdown(resident), where])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,11 +6,13 @@ was stopped goes on where it stood, and a table can be made again without comput
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import OptionError
+from separatrix.errors import OptionError, SeparatrixError
 from separatrix.geometry.runs import MeanInterval, mean_interval
 from separatrix.texts import Splits, load_splits
 
@@ -32,6 +34,32 @@ SETS: dict[str, tuple[str, str, int | None]] = {
     "sst2": ("sst2", "label", None),
     "imdb": ("imdb", "label", 2000),
 }
+
+
+def study_options(parser: argparse.ArgumentParser, out: Path, arguments: list[str] | None) -> argparse.Namespace:
+    """Add what every study's command line has - threads, table, folder - and read it.
+
+    Args:
+        parser: with the study's own options; `--data` is one of them.
+        out: folder of the study.
+        arguments: the words; those of this process if absent.
+    """
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
+    parser.add_argument("--table", action="store_true", help="write the tables from the lines, no runs")
+    parser.add_argument("--out", type=Path, default=out, help="folder of runs.jsonl and the tables")
+    options = parser.parse_args(arguments)
+    if options.data is None and not options.table:
+        parser.error("--data is needed for runs (or --table, to write the tables only)")
+    return options
+
+
+def run_study(main: Callable[[], int]) -> None:
+    """Run a study's `main` as a command: a mistake of the user is one sentence and exit code 2."""
+    try:
+        sys.exit(main())
+    except SeparatrixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 @dataclass

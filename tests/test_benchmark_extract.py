@@ -10,6 +10,7 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+pytest.importorskip("onnxruntime", reason='the 8-bit engine needs pip install "separatrix[onnx]"')
 pytest.importorskip("sentence_transformers", reason='the other side needs pip install "separatrix[bench]"')
 
 from benchmarks import extract_vs_sentence_transformers as bench  # noqa: E402
@@ -33,6 +34,8 @@ def test_it_prints_the_contract(capsys, tiny):
     assert (found["targets"]["sst2"], found["targets"]["imdb"]) == (1.4, 1.2)
     assert found["same_vectors"] is True
     assert found["machine"]["threads"] == 1
+    assert 0.5 < found["quantised"]["lowest_cosine"] <= found["quantised"]["mean_cosine"] < 1
+    assert set(found["quantised"]["sides"]) == {"encode", "exact", "8 bits"}
     assert found["memory"][0]["peak_mib"] > 0
     assert "shipped questions" in bench.show(found)
 

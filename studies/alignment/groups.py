@@ -17,10 +17,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from studies.common import append_run, interval, markdown, read_changes, read_runs, rounded, spell, versions
+from studies.common import append_run, interval, markdown, read_changes, read_runs, rounded, run_study, spell, versions
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -161,8 +160,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

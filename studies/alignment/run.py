@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from studies.alignment.tables import write_tables
 from studies.common import SETS as COMMON
-from studies.common import append_run, read_changes, read_runs, rounded, versions
+from studies.common import append_run, read_changes, read_runs, rounded, run_study, study_options, versions
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -245,13 +244,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--screen", action="store_true", help="do not touch the test part")
     parser.add_argument("--per-class", type=int, choices=FEW, help="few examples: rows of each class")
     parser.add_argument("--most", type=int, help="training rows at most (for a trial of the script; makes it a screen)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
-    options = parser.parse_args(arguments)
-    if options.data is None and not options.table:
-        parser.error("--data is needed for runs (or --table, to write the tables only)")
-    return options
+    return study_options(parser, HERE, arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -281,8 +274,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.centroids.experiments import EXPERIMENTS, RATES, SEED_BLOCK, SEED_LR, Experiment
 from studies.centroids.tables import write_tables
-from studies.common import append_run, load_set, read_runs, rounded, versions
+from studies.common import append_run, load_set, read_runs, rounded, run_study, study_options, versions
 
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
@@ -153,12 +153,9 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--blocks", nargs="+", choices=("seed", "chosen"), default=["seed", "chosen"])
     parser.add_argument("--rates", nargs="+", type=float, default=list(RATES), help="rates that the screen tries")
     parser.add_argument("--only", nargs="+", choices=[experiment.name for experiment in EXPERIMENTS], metavar="NAME")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
-    options = parser.parse_args(arguments)
-    if not options.table and (options.model is None or options.data is None):
-        parser.error("--model and --data are needed for runs (or --table, to write the tables only)")
+    options = study_options(parser, HERE, arguments)
+    if options.model is None and not options.table:
+        parser.error("--model is needed for runs (or --table, to write the tables only)")
     return options
 
 
@@ -184,8 +181,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

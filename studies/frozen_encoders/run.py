@@ -20,11 +20,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, read_runs, rounded, versions, write_csv
+from studies.common import append_run, read_runs, rounded, run_study, study_options, versions, write_csv
 from studies.frozen_encoders.tables import write_tables
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.ranking import Evidence, HScore
@@ -140,14 +139,8 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", action="append", default=[], help="a further model (may be repeated)")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--rows", type=int, help="rows of train and of test (for a trial, and for its table)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
     parser.add_argument("--finetuned", type=Path, help="CSV with set, model, accuracy: scores after fine-tuning")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
-    options = parser.parse_args(arguments)
-    if options.data is None and not options.table:
-        parser.error("--data is needed for runs (or --table, to write the tables only)")
-    return options
+    return study_options(parser, HERE, arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,8 +169,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

@@ -20,12 +20,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, load_set, read_runs, rounded, versions
+from studies.common import append_run, load_set, read_runs, rounded, run_study, study_options, versions
 from studies.prompt_outputs.look import GLANCES, SPACES, look_at, read_spaces, shape_of
 from studies.prompt_outputs.tables import write_tables
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError
 from separatrix.recipe import TrainRecipe, digest
 from separatrix.texts import Splits, Texts
 
@@ -193,13 +192,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     add("--look", type=int, default=300, help="test rows, drawn by the seed, that are mapped and clustered")
     add("--epochs", type=int, default=4)
     add("--max-length", type=int, default=128)
-    add("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    add("--table", action="store_true", help="write the tables and pictures from the lines, no runs")
-    add("--out", type=Path, default=HERE, help="folder of runs.jsonl, maps and tables")
-    options = parser.parse_args(arguments)
-    if options.data is None and not options.table:
-        parser.error("--data is needed for runs (or --table, to write the tables only)")
-    return options
+    return study_options(parser, HERE, arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -224,8 +217,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

@@ -22,11 +22,21 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import SETS, append_run, load_set, read_changes, read_runs, rounded, versions
+from studies.common import (
+    SETS,
+    append_run,
+    load_set,
+    read_changes,
+    read_runs,
+    rounded,
+    run_study,
+    study_options,
+    versions,
+)
 from studies.prompt_quality.tables import write_tables
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError, choose
+from separatrix.errors import choose
 from separatrix.recipe import TrainRecipe, digest
 from separatrix.texts import Classes, Splits
 
@@ -267,13 +277,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
     parser.add_argument("--epochs", type=int, help="as --set epochs=N, for both prompts; makes it a screen")
     parser.add_argument("--rows", type=int, help="training rows (for a trial of the script; makes it a screen)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    parser.add_argument("--table", action="store_true", help="write RESULTS.md and results.csv from the lines, no runs")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
-    options = parser.parse_args(arguments)
-    if options.data is None and not options.table:
-        parser.error("--data is needed for runs (or --table, to write the tables only)")
-    return options
+    return study_options(parser, HERE, arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -301,8 +305,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except SeparatrixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_study(main)

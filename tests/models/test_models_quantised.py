@@ -15,8 +15,8 @@ from separatrix.recipe.vectors import VectorsRecipe
 TEXTS = ["the cat is red", "who did it in the old house ?", "a", "how many fish are in the river", "a bird"]
 
 
-def vectors(backbone, run=None, budget=None):
-    reader = HiddenReader(Engine(backbone, budget, run), plan_poolings(VectorsRecipe(pool=("mean",)), 3))
+def vectors(backbone, run=None):
+    reader = HiddenReader(Engine(backbone, run=run), plan_poolings(VectorsRecipe(pool=("mean",)), 3))
     return reader.read(reader.tokenize(TEXTS), ["mean"])["mean"]
 
 
@@ -30,8 +30,10 @@ def test_vectors_are_near_and_the_model_stays_as_it_is(loaded):
     frozen, exact = backbone.fingerprint(), vectors(backbone)
     small = quantise(backbone)
     near = vectors(backbone, small.run)
-    assert 0.98 < cosines(exact, near).min() < 1 - 1e-7  # near, and really in eight bits
-    assert cosines(near, vectors(backbone, small.run, budget=12)).min() > 0.98
+    # Near, and really in eight bits; random weights are hard to quantise (a trained model comes to 0.99).
+    assert 0.95 < cosines(exact, near).min() < 0.999
+    units = [values / np.linalg.norm(values, axis=1, keepdims=True) for values in (near, exact)]
+    assert (units[0] @ units[1].T).argmax(axis=1).tolist() == list(range(len(TEXTS)))  # each text is nearest to itself
     assert backbone.fingerprint() == frozen
     assert backbone.model.config._attn_implementation == "separatrix"
     np.testing.assert_array_equal(vectors(backbone), exact)
@@ -42,7 +44,7 @@ def test_an_export_that_gives_other_states_is_refused(loaded, monkeypatch):
     run = quantised._run
     # A length or a mask that tracing cast into the export shows as states that are elsewhere.
     monkeypatch.setattr(quantised, "_run", lambda *places: tuple(state.roll(1, dims=0) for state in run(*places)))
-    with pytest.raises(ModelError, match="gives other states than the model: got .* apart; leave --engine away"):
+    with pytest.raises(ModelError, match=r"gives other states than the model: got .* apart; leave --engine away"):
         quantise(loaded("bert"))
 
 
@@ -51,7 +53,7 @@ def test_where_it_does_not_apply_is_refused(loaded, monkeypatch):
         quantise(loaded("gpt2"))
     with pytest.raises(OptionError, match="--engine has no effect with --what logits"):
         VectorsRecipe(what="logits", engine="onnx-int8")
-    with pytest.raises(OptionError, match="unknown --engine: got 'onnx'.*did you mean 'onnx-int8'"):
+    with pytest.raises(OptionError, match=r"unknown --engine: got 'onnx'.*did you mean 'onnx-int8'"):
         VectorsRecipe(engine="onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime.quantization", None)
     with pytest.raises(MissingExtra, match=r"separatrix\[onnx\]"):

@@ -144,6 +144,7 @@ def test_another_request_is_refused_and_nothing_changes(model, tiny, texts, tmp_
         (lambda: extract(str(tiny("electra")), texts, out=out), "holds points of another request"),
         (lambda: extract(model, texts, out=out, max_length=8), "holds points of another request"),
         (lambda: extract(model, texts, out=out, store_dtype="int8"), "holds points of another request"),
+        (lambda: extract(model, texts, out=out, engine="onnx-int8"), "holds points of another request"),
     ):
         with pytest.raises(StoreError, match=message):
             other()

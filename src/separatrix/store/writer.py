@@ -144,8 +144,9 @@ class PointsWriter:
         if self.begun:
             begun = perf_counter()
             self._close(origin)
-            shutil.rmtree(self.folder / PENDING, ignore_errors=True)
             self.seconds += perf_counter() - begun
+        # Also where nothing was written now: a kill may have left a part of it.
+        shutil.rmtree(self.folder / PENDING, ignore_errors=True)
         return read_manifest(self.folder)
 
     def note(self, name: str) -> int:
