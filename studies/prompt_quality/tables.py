@@ -74,8 +74,8 @@ def _plain(name: str, method: str, runs: list[Run]) -> dict[str, Any]:
     line: dict[str, Any] = {"set": name, "method": method, "runs": len(runs), "train_rows": runs[0]["rows"]["train"]}
     for figure in ("test_accuracy", "test_macro_f1", "test_majority", "validation_accuracy", "seconds", "cpu_seconds"):
         found = interval(runs, figure)
-        if found is not None:
-            line |= {figure: found.mean, f"{figure}_low": found.low, f"{figure}_high": found.high}
+        three = (None, None, None) if found is None else (found.mean, found.low, found.high)
+        line |= dict(zip((figure, f"{figure}_low", f"{figure}_high"), three, strict=True))
     return line
 
 
