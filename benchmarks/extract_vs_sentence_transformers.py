@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -64,6 +64,7 @@ class Race:
     ours: float
     cosine: float  # the lowest
     target: float
+    cpu_ratio: float  # of the processes' seconds on all cores: hardly changes when the machine does something else
 
     def line(self) -> dict[str, Any]:
         """As plain data."""
@@ -74,6 +75,7 @@ class Race:
             "theirs_rows_per_second": self.rows / self.theirs,
             "ours_rows_per_second": self.rows / self.ours,
             "ratio": self.theirs / self.ours,
+            "cpu_ratio": self.cpu_ratio,
             "target": self.target,
             "lowest_cosine": self.cosine,
         }
@@ -111,20 +113,22 @@ def race(name: str, texts: list[str], sides: tuple[Side, Side], backbone: Backbo
     """Both sides in turn, after a warm-up on a few texts."""
     ours, theirs = sides
     ours(texts[:32]), theirs(texts[:32])
-    times: tuple[list[float], list[float]] = ([], [])
+    turns = {"ours": ours, "theirs": theirs}
+    wall: dict[str, list[float]] = {name: [] for name in turns}
+    cpu: dict[str, list[float]] = {name: [] for name in turns}
     cosine = 1.0
     for turn in range(repeats):
         print(f"{name}: turn {turn + 1} of {repeats}", file=sys.stderr, flush=True)
         vectors = []
-        for side, seconds in zip(
-            (theirs, ours) if turn % 2 else (ours, theirs), times[::-1] if turn % 2 else times, strict=True
-        ):
-            begun = perf_counter()
-            vectors.append(side(texts))
-            seconds.append(perf_counter() - begun)
+        for side in sorted(turns, reverse=bool(turn % 2)):
+            begun, used = perf_counter(), process_time()
+            vectors.append(turns[side](texts))
+            wall[side].append(perf_counter() - begun)
+            cpu[side].append(process_time() - used)
         cosine = min(cosine, float((vectors[0] * vectors[1]).sum(axis=1).min()))
     tokens = float(np.mean([len(ids) for ids in backbone.tokenize(texts).ids]))
-    return Race(name, len(texts), tokens, median(times[1]), median(times[0]), cosine, SETS[name][0])
+    times = (median(wall["theirs"]), median(wall["ours"]))
+    return Race(name, len(texts), tokens, *times, cosine, SETS[name][0], median(cpu["theirs"]) / median(cpu["ours"]))
 
 
 def writing(backbone: Backbone, texts: list[str]) -> dict[str, float]:
@@ -242,6 +246,7 @@ def show(found: dict[str, Any]) -> str:
             "encode, rows/s": f"{line['theirs_rows_per_second']:.1f}",
             "ours, rows/s": f"{line['ours_rows_per_second']:.1f}",
             "ratio": f"{line['ratio']:.2f}",
+            "ratio of CPU seconds": f"{line['cpu_ratio']:.2f}",
             "target": f"{line['target']:.1f}",
             "lowest cosine": f"{line['lowest_cosine']:.7f}",
         }

@@ -21,10 +21,10 @@ from separatrix.models.cache import pad_tokens, token_batches
 from separatrix.models.pool import Pooling, plan_poolings, pooled
 from separatrix.recipe.vectors import VectorsRecipe
 
-# Padded tokens of one forward, by device. On a CPU the values between the layers have to stay in its cache: 512 to 1024
-# tokens were fastest there (1.35 times as fast as 2048 on one core with all-MiniLM-L6-v2), and batches of equal length
-# leave hardly a pad. CUDA wants large ones.
-BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
+# Padded tokens of one forward. On a CPU the values between the layers have to stay in a core's cache: with one thread
+# and all-MiniLM-L6-v2, 512 tokens were 1.35 times as fast as 2048, and sorted texts leave hardly a pad in small batches
+# either. CUDA wants large ones.
+TOKENS_A_THREAD, MOST_THREADS, CUDA_TOKENS = 512, 16, 32768
 Progress = Callable[[int], None]
 A = TypeVar("A")
 B = TypeVar("B")
@@ -91,7 +91,11 @@ class Batch:
 
 def token_budget(backbone: Backbone, wanted: int | None = None) -> int:
     """Padded tokens of one forward: as wanted, else what suits the device."""
-    return wanted or BATCH_TOKENS.get(backbone.device.type, BATCH_TOKENS["cpu"])
+    if wanted is not None:
+        return wanted
+    if backbone.device.type == "cuda":
+        return CUDA_TOKENS
+    return TOKENS_A_THREAD * min(torch.get_num_threads(), MOST_THREADS)
 
 
 @dataclass(frozen=True)
