@@ -115,7 +115,7 @@ def test_missing_words_are_named(cli: Cli, tmp_path: Path) -> None:
     check_mistake(cli("train", "--out", tmp_path / "run"), "DATA")
     check_mistake(cli("train", "data.csv"), "--out")
     check_mistake(cli("trian", "data.csv"), 'did you mean "train"?')
-    check_mistake(cli("report"), "one run")
+    check_mistake(cli("report"), "report needs a folder")
 
 
 def test_unknown_model(cli: Cli, tmp_path: Path, table: Path) -> None:
@@ -211,7 +211,9 @@ def test_predict_refuses_other_weights(
 
 def test_report_refuses_what_is_no_run(cli: Cli, tmp_path: Path, finished: Path) -> None:
     check_mistake(cli("report", tmp_path, "--quiet"), "no finished run")
-    check_mistake(cli("report", finished, tmp_path, "--quiet"), "one run for now", "got 2")
+    check_mistake(cli("report", finished, tmp_path, "--quiet"), "needs a file", "--out FILE.html")
+    check_mistake(cli("report", finished, tmp_path, "--quiet", "--out", tmp_path / "all.html"), "holds no result")
+    assert not (tmp_path / "all.html").exists()
     page = tmp_path / "page.html"
     page.write_text("mine")
     check_mistake(cli("report", finished, "--out", page), "exists", "--overwrite")
