@@ -179,7 +179,7 @@ def test_named_arguments_win_and_say_so(quick, planted):
 
 
 def test_numbers_of_numpy_are_numbers():
-    recipe, said = training.whole_recipe({"tokens": np.int64(4), "lr": np.float64(0.5)}, None)
+    recipe, said = training.whole_recipe({"tokens": np.int64(4), "lr": np.float64(0.5)}, None, TrainRecipe)
     assert (recipe.prompt.tokens, recipe.loop.lr, said) == (4, 0.5, ())
     assert type(recipe.prompt.tokens) is int
 

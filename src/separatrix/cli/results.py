@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-PIPE_WIDTH = 120  # columns where stdout is no terminal
+PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
 # Heading, figure, and the figure whose interval stands behind it.
 FIGURES = {
