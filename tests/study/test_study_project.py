@@ -9,8 +9,8 @@ import pytest
 
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
-from separatrix.study import project as module
 from separatrix.study import outcome
+from separatrix.study import project as module
 from separatrix.study.project import blend, find_classes, project
 
 NASTY = 'a </script><img src=x onerror="alert(1)"> $x$'
