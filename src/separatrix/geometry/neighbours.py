@@ -3,11 +3,9 @@
 Both metrics become one: the nearest row is the one with the largest inner product of `[query, 1]` and
 `[row, -|row|^2 / 2]`, of unit vectors for cosine. So the work is one matrix product, done tile by tile. Vectors that
 crowd together far from the origin, as those of most transformers do, are first moved there: their differences would
-drown in the rounding of the product.
-
-After the first tiles hardly anything beats the k-th best so far; one comparison finds the few that do, and only they
-are sorted. The best k and a few more are then measured again from the vectors themselves, because an inner product in
-float32 cannot tell near duplicates apart.
+drown in the rounding of the product. After the first tiles hardly anything beats the k-th best so far; one comparison
+finds the few that do, and only they are sorted. The best k and a few more are then measured again from the vectors
+themselves, because an inner product in float32 cannot tell near duplicates apart.
 """
 
 from __future__ import annotations
@@ -161,9 +159,8 @@ def vote(
         k: neighbours that vote.
         weights: `uniform` or `distance`.
 
-    >>> found = Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32))
-    >>> vote(found, np.array([0, 1]), 2, 1), vote(found, np.array([0, 1]), 2, 2)
-    (array([[0., 1.]]), array([[0.5, 0.5]]))
+    >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 1)
+    array([[0., 1.]])
     """
     index, distance = found.index[:, :k], found.distance[:, :k]
     votes = np.ones(index.shape) if weights == "uniform" else _closeness(distance)

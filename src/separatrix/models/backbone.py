@@ -22,7 +22,7 @@ from separatrix.models.source import Source, resolve
 from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
 # Embedding tables that count positions from the pad id + 1 (RoBERTa and its kin).
 OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
@@ -251,8 +251,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _check_weights(source: Source, report: Mapping[str, Any], logits: bool) -> None:
-    # A pooler on top of [CLS] is never used here, and many checkpoints lack it.
-    absent = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    absent = sorted(name for name in report["missing_keys"] if "pooler" not in name)  # a pooler is never used here
     if absent:
         what = "language-model head" if logits else "weights"
         raise ModelError(
