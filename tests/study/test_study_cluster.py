@@ -68,7 +68,7 @@ def test_an_outcome_holds_all_columns_and_its_pictures(tmp_path):
     assert (folder / "choice.png").read_bytes().startswith(PNG)
     read = open_clusters(folder)
     pd.testing.assert_frame_equal(read.table, made.table, check_dtype=False)
-    assert read.result == {key: value for key, value in made.result.items() if key != "out"}
+    assert read.result == {"kind": "clusters"} | {key: value for key, value in made.result.items() if key != "out"}
     assert read_table(folder / "choice.parquet")["k"].tolist() == [2, 3, 6]
     given_ = made.result["assignment"]
     assert given_["column"] == "head"

@@ -218,4 +218,4 @@ def _write(folder: Path, made: Associations) -> None:
         names = (test.clusters, test.values)
         picture = association_map(found.table, found.residuals, names, ("cluster", test.column), note)
         save(picture, folder / f"association_{place}.png")
-    write_json(folder / RESULT, made.result)
+    write_json(folder / RESULT, {"kind": "association", **made.result})

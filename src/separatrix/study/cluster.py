@@ -219,7 +219,7 @@ def write_clusters(folder: Path, made: Clusters) -> None:
     if made.found is not None and made.found.tree is not None:
         write_table(folder / TREE, pd.DataFrame(made.found.tree.lines()))
     draw_clusters(folder, made)
-    write_json(folder / RESULT, made.result)
+    write_json(folder / RESULT, {"kind": "clusters", **made.result})
 
 
 def draw_clusters(folder: Path, made: Clusters) -> None:

@@ -36,7 +36,7 @@ def write_score(found: Separation, out: Path, *, overwrite: bool = False) -> Non
     import pandas as pd
 
     with outcome_folder(out, overwrite=overwrite) as folder:
-        write_json(folder / RESULT, found.to_dict() | {"out": str(out)})
+        write_json(folder / RESULT, {"kind": "score"} | found.to_dict() | {"out": str(out)})
         lines = [{"figure": name, **_two(figure.to_dict())} for name, figure in found.metrics.items()]
         write_table(folder / TABLE, pd.DataFrame(lines))
         write_table(folder / GRID, pd.DataFrame([dict(line) for line in found.grid]))
@@ -55,7 +55,7 @@ def write_ranking(found: Ranking, out: Path, *, overwrite: bool = False) -> None
         StoreError: the place is taken or cannot be written.
     """
     with outcome_folder(out, overwrite=overwrite) as folder:
-        write_json(folder / RESULT, found.to_dict() | {"out": str(out)})
+        write_json(folder / RESULT, {"kind": "ranking"} | found.to_dict() | {"out": str(out)})
         write_table(folder / TABLE, found.frame)
         cells = cells_of(found)
         write_table(folder / DATA, cells.rename_axis("model").reset_index())

@@ -205,5 +205,5 @@ def _write(folder: Path, made: Suspects) -> None:
     write_table(folder / SUSPECTS, made.table)
     write_table(folder / "suspects.csv", made.table)
     write_table(folder / ALL_ROWS, made.rows)
-    write_json(folder / RESULT, made.result)
+    write_json(folder / RESULT, {"kind": "suspects", **made.result})
     write_suspects(folder / PAGE, [dict(row) for _, row in made.table.iterrows()], made.result)
