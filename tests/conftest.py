@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any import of the hub's client: nothing here may need the network
 
@@ -150,3 +151,13 @@ def planted() -> tuple[list[str], list[str]]:
         texts.append(" ".join(words))
         labels.append(label)
     return texts, labels
+
+
+@pytest.fixture(autouse=True)
+def _same_threads():
+    """Benchmarks and studies set the number of threads; sums of the tests after them would differ in the last bit."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 0
+    yield
+    if torch and torch.get_num_threads() != before:
+        torch.set_num_threads(before)
