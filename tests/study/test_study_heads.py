@@ -163,9 +163,9 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
 
     def kill(stage, done, total, note):
         if done > total / 2:
-            raise Killed
+            raise Killed("here")
 
-    with pytest.raises(Killed):
+    with pytest.raises(Killed, match="here"):
         head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), report=kill)
     batches = []
     real = extraction.run_maps

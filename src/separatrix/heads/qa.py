@@ -6,8 +6,7 @@ dozen lines: batches of windows, two cross-entropies, AdamW, a rate that falls i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from separatrix.heads.answers import Span, SquadScores, answer, best_span, squad
 from separatrix.heads.maps import collate, forward, load_for_maps, window_batches
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone
+from separatrix.models.quiet import quietly
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.texts.questions_answers import Example
@@ -72,7 +72,7 @@ def finetune_qa(
     windows, targets, left_out = training_windows(backbone, train, recipe)
     losses = train_spans(answering, backbone, windows, targets, recipe, told)
     folder.mkdir(parents=True, exist_ok=True)
-    with _quietly():
+    with quietly():
         answering.save_pretrained(folder)
         backbone.tokenizer.save_pretrained(folder)
     asked = test if recipe.test_examples is None else test[: recipe.test_examples]
@@ -93,7 +93,7 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
     from transformers import AutoModelForQuestionAnswering
 
     try:
-        with _quietly(), torch.random.fork_rng(devices=[]):
+        with quietly(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = AutoModelForQuestionAnswering.from_pretrained(
                 backbone.source.folder, attn_implementation="eager", use_safetensors=True
@@ -102,22 +102,6 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
         kind = backbone.model.config.model_type
         raise ModelError(f"{kind} models have no head for question answering", hint="give an encoder") from error
     return made.to(backbone.device)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers' bars, and its table of a head that is new, off the screen."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def training_windows(

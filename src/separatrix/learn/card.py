@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from separatrix.learn.encoder import Encoder
+from separatrix.models.quiet import quietly
 from separatrix.models.source import hash_files
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import write_bytes, write_json
@@ -28,7 +27,7 @@ def write_encoder(folder: Path, encoder: Encoder, recipe: AlignRecipe, base: dic
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    with _quietly():
+    with quietly():
         encoder.backbone.body.save_pretrained(part)
         encoder.backbone.tokenizer.save_pretrained(part)
     known = recipe.encoder.pool in POOLINGS
@@ -37,20 +36,6 @@ def write_encoder(folder: Path, encoder: Encoder, recipe: AlignRecipe, base: dic
     write_bytes(part / "README.md", _card(recipe, base, names, known).encode())
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """No bar of transformers' on the screen."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def weights_of(folder: Path) -> str:

@@ -7,8 +7,7 @@ from outside: `tokenize`, `embed`, `run`, `logits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -18,11 +17,12 @@ from torch import Tensor
 
 from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.models import attention
+from separatrix.models.quiet import quietly
 from separatrix.models.source import Source, resolve
 from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
 
-DTYPES = {name: getattr(torch, name) for name in ("float32", "bfloat16", "float16")}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
 # Embedding tables that count positions from the pad id + 1 (RoBERTa and its kin).
 OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
@@ -211,7 +211,7 @@ def _read(source: Source, recipe: ModelRecipe, logits: bool) -> tuple[Any, Any, 
     kind: Any = with_head if logits else AutoModel
     attention.register()
     # What a checkpoint lacks is drawn at random: not from the caller's random state.
-    with _quietly(), torch.random.fork_rng(devices=[]):
+    with quietly(), torch.random.fork_rng(devices=[]):
         model, report = kind.from_pretrained(
             source.folder,
             config=config,
@@ -232,22 +232,6 @@ def _fused(config: Any) -> Any:
         if getattr(config, name, None) in TANH_GELU:
             setattr(config, name, "gelu_pytorch_tanh")
     return config
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep transformers' bar and its table of unused weights off the screen; `_check_weights` speaks instead."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _check_weights(source: Source, report: Mapping[str, Any], logits: bool) -> None:
