@@ -99,7 +99,7 @@ def test_a_changed_cache_is_noticed(cached, bit):
 
 def test_a_cache_of_other_rows_is_noticed(cached):
     cache, vectors, backbone = cached
-    cache.rows.block[:] = np.roll(cache.rows.block, 1, axis=0)
+    cache.rows.block[:] = np.roll(cache.rows.block, int(np.prod(cache.shape.item)))
     with pytest.raises(ModelError, match="the text cache changes the outputs"):
         check_cache(cache, vectors, backbone)
 

@@ -55,6 +55,26 @@ def test_round_trip(lengths, shape, dtype, on_disk, data):
         assert not os.listdir(folder)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_the_length_may_stand_at_any_axis(tmp_path, axis, on_disk):
+    """Every row lies in one piece, and is padded along its own axis."""
+    generator, lengths = np.random.default_rng(0), [3, 1, 2]
+    shape = (2, 4)
+    arrays = [generator.random((*shape[:axis], length, *shape[axis:])).astype("<f4") for length in lengths]
+    path = tmp_path / "rows" if on_disk else None
+    rows = RaggedRows.allocate(np.array(lengths), shape, np.dtype("<f4"), path, axis=axis)
+    for place in (2, 0, 1):
+        rows.write(place, arrays[place])
+    rows.seal()
+    assert np.array_equal(rows.block, np.concatenate([array.ravel() for array in arrays]))
+    padded = rows.padded(np.array([1, 0]))
+    wanted = np.zeros_like(padded)
+    wanted[0][(slice(None),) * axis + (slice(1),)] = arrays[1]
+    wanted[1] = arrays[0]
+    assert np.array_equal(padded, wanted)
+
+
 def test_a_file_is_the_rows_one_after_the_other(tmp_path):
     arrays = [np.arange(6, dtype="<f4").reshape(3, 2), np.arange(2, dtype="<f4").reshape(1, 2)]
     written(arrays, "<f4", tmp_path / "new" / "rows", order=[1, 0])
@@ -140,7 +160,7 @@ def test_a_kill_leaves_a_part_that_the_next_build_replaces(tmp_path, at):
     rows = written(arrays, "<f4", path)
     assert os.listdir(tmp_path) == ["rows"]
     assert path.stat().st_size == rows.nbytes == 5 * 8 * 4
-    assert np.array_equal(rows.block, np.concatenate(arrays))
+    assert np.array_equal(rows.block, np.concatenate(arrays).ravel())
 
 
 def mapped_resident(path):

@@ -2,7 +2,8 @@
 
 The prompt stands behind the text and the text never looks at it, so with a frozen model these numbers are constants.
 They are kept ragged (no padding) in 16 bits, in memory or in a mapped file; above both budgets the text is run
-without gradient at every step. The numbers do not depend on the place: `off` rounds to the same format.
+without gradient at every step. The numbers do not depend on the place: `off` rounds to the same format. The keys of one
+layer and head lie in one piece, token after token, as the attention multiplies them.
 
 Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 small 36.9 kB a token.
 """
@@ -29,6 +30,7 @@ from separatrix.store.ragged import RaggedRows
 CAPTURE_TOKENS = 4096
 # NumPy has no bfloat16; its bits travel as integers.
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
+TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
 
 
@@ -47,9 +49,9 @@ class AttentionShape:
         return self.heads * self.head_width
 
     @property
-    def item(self) -> tuple[int, int, int]:
-        """Shape of what one token leaves behind: (layers, keys and values, key heads * head width)."""
-        return (self.layers, 2, self.key_heads * self.head_width)
+    def item(self) -> tuple[int, int, int, int]:
+        """Shape of what one token leaves behind: (layers, keys and values, key heads, head width)."""
+        return (self.layers, 2, self.key_heads, self.head_width)
 
 
 @torch.no_grad()
@@ -71,16 +73,12 @@ class TextBatch:
 
     lengths: Tensor  # (rows,)
     mask: Tensor  # (rows, tokens) bool
-    block: Tensor  # (rows, tokens, layers, 2, key heads * head width)
-    shape: AttentionShape
+    block: Tensor  # (rows, layers, 2, key heads, tokens, head width)
     vectors: Tensor | None = None  # (rows, width): layer means, where the text was run just now
 
     def layer(self, index: int) -> Text:
         """Keys and values of one layer, as they are stored."""
-        rows, tokens = self.mask.shape
-        pair = self.block[:, :, index].to(self.mask.device)  # (rows, tokens, 2, width)
-        pair = pair.view(rows, tokens, 2, self.shape.key_heads, self.shape.head_width)
-        return Text(*pair.permute(2, 0, 3, 1, 4))
+        return Text(*self.block[:, index].to(self.mask.device).unbind(1))
 
     def hide(self, share: float, generator: np.random.Generator) -> None:
         """Hide a random share of each text's tokens, never the first: the stored numbers stay as they are."""
@@ -121,7 +119,7 @@ class TextCache:
             block, vectors = self._run(rows)
         else:
             block = self._gather(rows, int(lengths.max()))
-        return TextBatch(lengths.to(device), mask.to(device), block, self.shape, vectors)
+        return TextBatch(lengths.to(device), mask.to(device), block, vectors)
 
     def _gather(self, rows: np.ndarray, longest: int) -> Tensor:
         """The stored rows side by side, in memory that each batch takes over from the one before.
@@ -134,7 +132,7 @@ class TextCache:
             self.room = torch.empty(size, dtype=DTYPES[self.recipe.cache_dtype])
         # Told to autograd, so that going backward through an earlier batch is an error instead of a wrong gradient.
         self.room[:0].zero_()
-        block = self.room[:size].view(len(rows), longest, *self.shape.item)
+        block = self.room[:size].view(len(rows), *self.rows.sized(longest))
         bits = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
         self.rows.pad_into(bits.numpy().view(self.rows.dtype), rows)
         return block
@@ -146,10 +144,9 @@ class TextCache:
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         with running(seen := Capture()):
             states = self.backbone.run(ids=ids, positions=positions, mask=mask)
-        # Each layer (rows, key heads, tokens, head width) -> (rows, tokens, key heads * head width).
-        flat = [part.transpose(1, 2).flatten(2) for pair in seen.layers for part in pair]
-        block = torch.stack(flat, dim=2).to(DTYPES[self.recipe.cache_dtype])
-        return block.view(*block.shape[:2], *self.shape.item), layer_mean(states, mask).float()
+        pairs = [torch.stack(pair, dim=1) for pair in seen.layers]  # each (rows, 2, key heads, tokens, head width)
+        block = torch.stack(pairs, dim=1).to(DTYPES[self.recipe.cache_dtype])
+        return block, layer_mean(states, mask).float()
 
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
@@ -171,7 +168,7 @@ class TextCache:
         block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
         values = block.numpy().view(STORED[self.recipe.cache_dtype])
         for place, row in enumerate(batch):
-            rows.write(int(row), values[place, : self.lengths[row]])
+            rows.write(int(row), values[place, ..., : self.lengths[row], :])
 
     def close(self) -> None:
         """Free the memory or delete the file."""
@@ -242,7 +239,8 @@ def build_cache(
         cache.fill(None, progress)
         return cache
     path = folder / "text.cache" if cache.place == "disk" and folder is not None else None
-    rows = RaggedRows.allocate(cache.lengths, cache.shape.item, np.dtype(STORED[recipe.cache_dtype]), path)
+    stored = np.dtype(STORED[recipe.cache_dtype])
+    rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
     try:
         cache.fill(rows, progress)
     except BaseException:

@@ -1,7 +1,7 @@
 """Rows of different lengths in one flat block, in memory or in one mapped file.
 
-Row i is an array (length_i, *shape) and lies at the sum of the lengths before it: no padding, no index beyond the
-lengths. A file is written under a temporary name and renamed when it is whole. Reading a mapped file hands its pages
+Row i is an array (*outer, length_i, *inner), whole in one piece, and lies at the sum of the lengths before it: no
+padding, no index beyond the lengths. A file is written under a temporary name and renamed when it is whole. Reading a mapped file hands its pages
 back to the system now and then, so that the memory in use does not grow with the file.
 """
 
@@ -35,26 +35,35 @@ class RaggedRows:
     """
 
     starts: np.ndarray  # (rows + 1,) int64: where each row begins, counted in items
-    shape: tuple[int, ...]  # of one item
+    shape: tuple[int, ...]  # of one item: (*outer, *inner)
     dtype: np.dtype
     path: Path | None
-    block: np.ndarray | None  # (items, *shape); None while a file is being written
+    block: np.ndarray | None  # all numbers, flat; None while a file is being written
+    axis: int = 0  # where the length stands among a row's axes: how many are outer
     _map: mmap.mmap | None = None
     _touched: int = field(default=0)
 
     @classmethod
     def allocate(
-        cls, lengths: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, path: Path | None = None
+        cls, lengths: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, path: Path | None = None, *, axis: int = 0
     ) -> RaggedRows:
         """Room for rows of the given lengths, in memory or (with a path) on disk.
+
+        Args:
+            lengths: items of each row, (rows,).
+            shape: of one item.
+            dtype: of the numbers.
+            path: the file, if there is one.
+            axis: where the length stands among the axes of a row. What is read together should lie together: with
+                axis 1 the first axis of the shape goes around the items.
 
         Raises:
             StoreError: the disk has not enough room.
         """
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        rows = cls(starts, shape, np.dtype(dtype), path, None)
+        rows = cls(starts, shape, np.dtype(dtype), path, None, axis)
         if path is None:
-            rows.block = np.empty((int(starts[-1]), *shape), dtype)
+            rows.block = np.empty(rows.nbytes // rows.dtype.itemsize, dtype)
             return rows
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,9 +109,9 @@ class RaggedRows:
         return int(self.starts[-1]) * self.item_bytes
 
     def write(self, row: int, values: np.ndarray) -> None:
-        """Put one row, (length, *shape), in its place."""
+        """Put one row, (*outer, length, *inner), in its place."""
         if self.block is not None:
-            self.block[self.starts[row] : self.starts[row + 1]] = values
+            self.row(row)[...] = values
             return
         data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
         place = int(self.starts[row]) * self.item_bytes
@@ -120,27 +129,38 @@ class RaggedRows:
             return
         os.replace(self.part, self.path)
         if self.nbytes == 0:  # nothing to map
-            self.block = np.empty((0, *self.shape), self.dtype)
+            self.block = np.empty(0, self.dtype)
             return
         with self.path.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        self.block = np.frombuffer(self._map, self.dtype).reshape(-1, *self.shape)
+        self.block = np.frombuffer(self._map, self.dtype)
+
+    def row(self, row: int) -> np.ndarray:
+        """One row, (*outer, length, *inner), where it lies."""
+        if self.block is None:
+            raise StoreError("the rows are not sealed yet")
+        start, stop = (int(place) for place in self.starts[row : row + 2])
+        size = int(np.prod(self.shape))
+        return self.block[start * size : stop * size].reshape(self.sized(stop - start))
+
+    def sized(self, length: int) -> tuple[int, ...]:
+        """Shape of a row of this length."""
+        return (*self.shape[: self.axis], length, *self.shape[self.axis :])
 
     def padded(self, rows: np.ndarray) -> np.ndarray:
-        """The rows side by side, zeros behind the shorter ones: (rows, longest, *shape)."""
+        """The rows side by side, zeros behind the shorter ones: (rows, *outer, longest, *inner)."""
         longest = int((self.starts[rows + 1] - self.starts[rows]).max())
-        out = np.empty((len(rows), longest, *self.shape), self.dtype)
+        out = np.empty((len(rows), *self.sized(longest)), self.dtype)
         self.pad_into(out, rows)
         return out
 
     def pad_into(self, out: np.ndarray, rows: np.ndarray) -> None:
         """As `padded`, into memory of that shape."""
-        if self.block is None:
-            raise StoreError("the rows are not sealed yet")
+        around = (slice(None),) * self.axis
         lengths = self.starts[rows + 1] - self.starts[rows]
-        for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            out[place, :length] = self.block[self.starts[row] : self.starts[row + 1]]
-            out[place, length:] = 0
+        for target, row, length in zip(out, rows, lengths, strict=True):
+            target[(*around, slice(length))] = self.row(row)
+            target[(*around, slice(length, None))] = 0
             self._release(int(length))
 
     def _release(self, items: int) -> None:
