@@ -8,7 +8,8 @@ from suffix_oracle import ROWS, outputs, some_prompt
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
 from separatrix.models.backbone import load_backbone, pick_device
-from separatrix.models.cache import attention_shape, pad_tokens
+from separatrix.models.batches import pad_tokens
+from separatrix.models.cache import attention_shape
 from separatrix.recipe import ModelRecipe
 
 

@@ -3,18 +3,15 @@
 import errno
 import os
 import shutil
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from suffix_oracle import EXACT, ROWS, outputs, some_prompt
 
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.backbone import load_backbone
-from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes, token_batches
+from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes
 from separatrix.recipe import CacheRecipe, ModelRecipe
 
 TOKENS = sum(map(len, ROWS.ids))
@@ -90,7 +87,7 @@ def test_batches_are_padded_and_masked(loaded):
 
 
 def test_progress_counts_every_row(loaded, monkeypatch):
-    monkeypatch.setattr("separatrix.models.cache.CAPTURE_TOKENS", 8)
+    monkeypatch.setattr("separatrix.models.batches.CPU_TOKENS", 8)
     seen = []
     cache = build_cache(loaded("bert"), ROWS, EXACT, progress=seen.append)
     assert sum(seen) == len(ROWS)
@@ -99,18 +96,6 @@ def test_progress_counts_every_row(loaded, monkeypatch):
     whole = build_cache(loaded("bert"), ROWS, EXACT)  # block-wise equals at once
     np.testing.assert_allclose(cache.rows.block, whole.rows.block, atol=1e-5)
     np.testing.assert_allclose(cache.vectors, whole.vectors, atol=1e-5)
-
-
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(lengths=st.lists(st.integers(1, 50), max_size=30), budget=st.integers(1, 200))
-def test_batches_of_similar_length(lengths, budget):
-    lengths = np.array(lengths, dtype=int)
-    batches = list(token_batches(lengths, budget))
-    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    assert all(len(batch) == 1 or len(batch) * lengths[batch].max() <= budget for batch in batches)
-    for one, two in pairwise(batches):
-        assert lengths[one].max() <= lengths[two].min()
-        assert (len(one) + 1) * lengths[two[0]] > budget  # the next row would not have fitted
 
 
 # When it fails

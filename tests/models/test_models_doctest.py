@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["attention", "backbone", "cache", "extract", "pool"]
+MODULES = ["attention", "backbone", "batches", "pool"]
 
 
 @pytest.mark.parametrize("name", MODULES)

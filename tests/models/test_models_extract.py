@@ -7,7 +7,7 @@ import transformers as hf
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone
-from separatrix.models.extract import Engine, HiddenReader, LogitsReader, TokenReader, ahead
+from separatrix.models.extract import Engine, HiddenReader, LogitsReader, TokenReader
 from separatrix.models.pool import plan_poolings
 from separatrix.recipe.vectors import VectorsRecipe
 
@@ -143,19 +143,3 @@ def test_a_model_with_other_layers_than_its_config_says_is_refused(loaded, monke
     monkeypatch.setattr(Backbone, "run", lambda self, run=Backbone.run, **named: run(self, **named)[1:])
     with pytest.raises(ModelError, match="another number of layers than its config says: got 2, expected 3"):
         read(reader)
-
-
-def test_work_ahead_keeps_the_order_and_passes_mistakes_on():
-    seen = []
-
-    def work(item):
-        seen.append(item)
-        return 1 / item
-
-    results = ahead(iter([2, 4, 0]), work)
-    assert next(results) == 0.5
-    assert next(results) == 0.25
-    with pytest.raises(ZeroDivisionError, match="division"):
-        next(results)
-    assert seen == [2, 4, 0]
-    assert list(ahead([], work)) == []

@@ -10,6 +10,7 @@ from suffix_oracle import EXACT
 
 from separatrix.errors import OptionError
 from separatrix.models import extract
+from separatrix.models.batches import token_budget
 from separatrix.models.cache import build_cache
 from separatrix.models.pool import POOLS, plan_poolings
 from separatrix.recipe import vectors
@@ -89,7 +90,7 @@ def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):
     assert len(seen) > 1
     assert sum(seen) == 5
     np.testing.assert_allclose(blocks, whole, rtol=0, atol=1e-5)
-    assert extract.token_budget(backbone) > 12
+    assert token_budget(backbone.device) > 12
     turned = extract.extract(backbone, TEXTS[::-1]).values
     np.testing.assert_allclose(turned[::-1], whole, rtol=0, atol=1e-5)
 

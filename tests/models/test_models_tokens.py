@@ -11,7 +11,8 @@ from suffix_oracle import some_prompt
 
 from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.models.backbone import load_backbone
-from separatrix.models.cache import attention_shape, build_cache, pad_tokens
+from separatrix.models.batches import pad_tokens
+from separatrix.models.cache import attention_shape, build_cache
 from separatrix.models.suffix import run_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from separatrix.errors import ModelError
 from separatrix.heads.windows import Window
 from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.cache import token_batches
+from separatrix.models.batches import token_batches
 from separatrix.recipe import ModelRecipe
 
 NAME = "separatrix_maps"

@@ -13,12 +13,9 @@ from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone, Tokens
-from separatrix.models.cache import pad_tokens, token_batches
+from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.pool import POOLS, mean
 from separatrix.recipe.align import EncoderRecipe
-
-# Padded tokens of one forward over new texts.
-ENCODE_TOKENS = 8192
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +51,15 @@ class Encoder:
         """Vectors (rows, width) of tokenized texts, in batches of similar length."""
         values = np.empty((len(tokens), self.backbone.width), np.float32)
         lengths = np.array([len(ids) for ids in tokens.ids], dtype=np.int64)
-        for rows in token_batches(lengths, ENCODE_TOKENS) if len(lengths) else ():
-            values[rows] = self.forward([tokens.ids[row] for row in rows]).cpu().numpy()
+        device = self.backbone.device
+        batches = token_batches(lengths, token_budget(device)) if len(lengths) else ()
+
+        @torch.no_grad()
+        def run(rows: np.ndarray) -> tuple[np.ndarray, Tensor]:
+            return rows, self.forward([tokens.ids[row] for row in rows])
+
+        for rows, vectors in each_core(batches, run, device):
+            values[rows] = vectors.cpu().numpy()
             if progress is not None:
                 progress(len(rows))
         return values

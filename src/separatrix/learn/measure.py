@@ -9,7 +9,7 @@ from torch import Tensor
 from separatrix.learn.centroids import spread
 from separatrix.learn.losses import Anchors
 from separatrix.learn.task import Learner, Task
-from separatrix.models.cache import token_batches
+from separatrix.models.batches import token_batches
 
 # Limits of one forward without gradient: rows, and tokens of their texts (which decide its memory).
 EVALUATION_ROWS, EVALUATION_TOKENS = 128, 8192

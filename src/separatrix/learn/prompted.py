@@ -19,7 +19,8 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_has, check_same, describe, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.cache import AttentionShape, TextCache, attention_shape, token_batches
+from separatrix.models.batches import token_batches
+from separatrix.models.cache import AttentionShape, TextCache, attention_shape
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.recipe import CacheRecipe, TrainRecipe
 from separatrix.store.files import read_tensors, write_json, write_tensors

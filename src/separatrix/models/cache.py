@@ -10,7 +10,7 @@ Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 smal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,13 +21,12 @@ from torch import Tensor
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
+from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.frozen_text import Text
 from separatrix.models.pool import layer_mean
 from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows
 
-# Padded tokens of one capturing forward: large enough to keep the cores busy, small enough for any memory.
-CAPTURE_TOKENS = 4096
 # NumPy has no bfloat16; its bits travel as integers.
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
@@ -151,8 +150,8 @@ class TextCache:
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
         self.vectors = np.empty((len(self.lengths), self.backbone.width), np.float32)
-        for batch in token_batches(self.lengths, CAPTURE_TOKENS):
-            block, vectors = self._run(batch)
+        batches, device = token_batches(self.lengths, token_budget(self.backbone.device)), self.backbone.device
+        for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._run(batch)), device):
             self.vectors[batch] = vectors.cpu().numpy()
             if not bool(torch.isfinite(block).all()):
                 raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
@@ -176,35 +175,6 @@ class TextCache:
         if self.rows is not None:
             self.rows.remove()
             self.rows = None
-
-
-def pad_tokens(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, Tensor]:
-    """Right-padded token ids and their mask, each (rows, longest)."""
-    longest = max(map(len, ids))
-    pad = backbone.tokenizer.pad_token_id or 0
-    table = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in ids], device=backbone.device)
-    lengths = torch.tensor([len(row) for row in ids], device=backbone.device)
-    return table, (torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None]).long()
-
-
-def token_batches(lengths: np.ndarray, budget: int, most: int | None = None) -> Iterator[np.ndarray]:
-    """Row numbers in batches of similar length whose padded size stays within the budget (at least one row each).
-
-    Args:
-        lengths: tokens of each row, (rows,).
-        budget: tokens of a batch, its padding counted.
-        most: rows of a batch, if they are limited as well.
-
-    >>> [batch.tolist() for batch in token_batches(np.array([5, 1, 4, 2]), budget=8)]
-    [[1, 3], [2], [0]]
-    """
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    for stop in range(1, len(order) + 1):
-        full = stop < len(order) and int(lengths[order[stop]]) * (stop + 1 - start) > budget
-        if full or stop - start == most or stop == len(order):
-            yield order[start:stop]
-            start = stop
 
 
 def cache_bytes(lengths: np.ndarray, shape: AttentionShape, recipe: CacheRecipe) -> int:

@@ -6,10 +6,10 @@ Texts are run in batches of similar length, so that hardly a pad is computed, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,17 +17,11 @@ from torch import Tensor
 
 from separatrix.errors import ModelError
 from separatrix.models.backbone import Backbone, Tokens
-from separatrix.models.cache import pad_tokens, token_batches
+from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.pool import Pooling, plan_poolings, pooled
 from separatrix.recipe.vectors import VectorsRecipe
 
-# Padded tokens of one forward. On a CPU the values between the layers have to stay in a core's cache: with one thread
-# and all-MiniLM-L6-v2, 512 tokens were 1.35 times as fast as 2048, and sorted texts leave hardly a pad in small batches
-# either. CUDA wants large ones.
-TOKENS_A_THREAD, MOST_THREADS, CUDA_TOKENS = 512, 16, 32768
 Progress = Callable[[int], None]
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,15 +83,6 @@ class Batch:
     mask: Tensor  # (rows, tokens)
 
 
-def token_budget(backbone: Backbone, wanted: int | None = None) -> int:
-    """Padded tokens of one forward: as wanted, else what suits the device."""
-    if wanted is not None:
-        return wanted
-    if backbone.device.type == "cuda":
-        return CUDA_TOKENS
-    return TOKENS_A_THREAD * min(torch.get_num_threads(), MOST_THREADS)
-
-
 @dataclass(frozen=True)
 class Engine:
     """What runs the texts: a model, the padded tokens of one forward, and another way to run it."""
@@ -112,21 +97,25 @@ class Engine:
         Raises:
             ModelError: the model gives another number of layers than its config says.
         """
+        device, lengths = self.backbone.device, np.array([len(ids) for ids in tokens.ids])
+        batches, work = token_batches(lengths, token_budget(device, self.budget)), partial(self._batch, tokens)
+        # Another engine has threads of its own.
+        for batch in each_core(batches, work, device) if self.run is None else map(work, batches):
+            yield batch
+            if progress is not None:
+                progress(len(batch.rows))
+
+    @torch.inference_mode()
+    def _batch(self, tokens: Tokens, rows: np.ndarray) -> Batch:
         backbone, run = self.backbone, self.run or self.backbone.run
-        lengths = np.array([len(ids) for ids in tokens.ids])
+        ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
+        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        states = run(ids=ids, positions=positions, mask=mask)
         expected = layer_count(backbone.model.config) + 1
-        with torch.inference_mode():
-            for rows in token_batches(lengths, token_budget(backbone, self.budget)):
-                ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
-                positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-                states = run(ids=ids, positions=positions, mask=mask)
-                if len(states) != expected:
-                    name = backbone.source.name
-                    what = f"model {name!r} gives states of another number of layers than its config says"
-                    raise ModelError(what, got=len(states) - 1, expected=expected - 1)
-                yield Batch(rows, states, mask)
-                if progress is not None:
-                    progress(len(rows))
+        if len(states) != expected:
+            what = f"model {backbone.source.name!r} gives states of another number of layers than its config says"
+            raise ModelError(what, got=len(states) - 1, expected=expected - 1)
+        return Batch(rows, states, mask)
 
 
 @dataclass
@@ -226,20 +215,3 @@ class TokenReader:
                 values = {name: batch.states[layers[name]][place, real] for name in names}
                 found.put(slice(int(starts[row]), int(starts[row + 1])), values)
         return found.blocks
-
-
-def ahead(items: Iterable[A], work: Callable[[A], B]) -> Iterator[B]:
-    """`map(work, items)` with the next item already in work in a thread of its own, while this one is used.
-
-    >>> list(ahead([1, 2, 3], lambda number: number * 10))
-    [10, 20, 30]
-    """
-    with ThreadPoolExecutor(1) as pool:
-        waiting = None
-        for item in items:
-            following = pool.submit(work, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()

@@ -1,8 +1,8 @@
 """Rows of different lengths in one flat block, in memory or in one mapped file.
 
 Row i is an array (*outer, length_i, *inner), whole in one piece, and lies at the sum of the lengths before it: no
-padding, no index beyond the lengths. A file is written under a temporary name and renamed when it is whole. Reading a mapped file hands its pages
-back to the system now and then, so that the memory in use does not grow with the file.
+padding, no index beyond the lengths. A file is written under a temporary name and renamed when it is whole. Reading a
+mapped file hands its pages back to the system now and then, so that the memory in use does not grow with the file.
 """
 
 from __future__ import annotations

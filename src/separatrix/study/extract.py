@@ -15,7 +15,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
 from separatrix.learn.watch import Counter, Report, silent
 from separatrix.models.backbone import Backbone, Tokens
-from separatrix.models.extract import ahead
+from separatrix.models.batches import ahead
 from separatrix.points import ID, Points
 from separatrix.recipe import digest
 from separatrix.recipe.vectors import ExtractRecipe

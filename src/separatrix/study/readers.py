@@ -15,7 +15,8 @@ from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError
 from separatrix.learn.prompted import PromptModel
 from separatrix.models.backbone import Backbone, Tokens, load_backbone
-from separatrix.models.cache import TextCache, token_batches
+from separatrix.models.batches import token_batches, token_budget
+from separatrix.models.cache import TextCache
 from separatrix.models.extract import (
     Engine,
     Gathered,
@@ -25,7 +26,6 @@ from separatrix.models.extract import (
     Reader,
     TokenReader,
     layer_count,
-    token_budget,
 )
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
@@ -244,7 +244,7 @@ class TrainedPrompt:
         """The block, and what the trained readout gives (`outputs`), each (rows, width) float32."""
         model, found = self.model, Gathered(len(tokens), {})
         cache = TextCache(model.backbone, tokens, model.shape, CacheRecipe(cache_dtype=model.cache_dtype), "off")
-        for rows in token_batches(cache.lengths, token_budget(model.backbone, self.vectors.batch_tokens)):
+        for rows in token_batches(cache.lengths, token_budget(model.backbone.device, self.vectors.batch_tokens)):
             hidden = run_prompt(model.prompt, cache.batch(rows), model.backbone)  # (rows, tokens, width)
             values = {name: read(hidden, self._readout, model.backbone) for name in names}
             found.put(rows, values | {"outputs": read(hidden, model.recipe.prompt, model.backbone)})
