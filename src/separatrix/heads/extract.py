@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -15,6 +16,7 @@ from separatrix.heads.features import Feature
 from separatrix.heads.maps import collate, run_maps, shape_of, window_batches
 from separatrix.heads.windows import Window
 from separatrix.models.backbone import Backbone
+from separatrix.models.batches import each_core
 
 # Tokens squared of a batch. On a processor small batches win: the maps of one layer stay near its cache, and windows of
 # one length need no pads.
@@ -23,13 +25,18 @@ CELLS = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 @dataclass
 class Clock:
-    """Seconds by stage."""
+    """Seconds by stage, added up over the cores that work side by side."""
 
     seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, name: str, begun: float) -> None:
         """Count the time since `begun` to a stage."""
         self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
+
+    def take(self, other: Clock) -> None:
+        """Count what another clock has counted."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Extracted:
 
     places: NDArray[np.int64]  # (windows,) which windows
     values: Mapping[str, NDArray[np.float32]]  # name -> (windows, layers, heads, width)
+    clock: Clock
 
 
 def extract_features(
@@ -60,22 +68,32 @@ def extract_features(
     Raises:
         ModelError: the model shows no maps, or their rows do not sum to 1.
     """
-    layers, heads = shape_of(backbone.model)
-    clock = clock or Clock()
-    for number, places in enumerate(window_batches(windows, CELLS[backbone.device.type])):
-        if number < skip:
-            continue
-        batch = collate([windows[place] for place in places], backbone)
-        values = {name: torch.empty(len(places), layers, heads, each.width) for name, each in features.items()}
+    batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
 
-        def keep(layer: int, maps: Tensor, batch=batch, values=values) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-            for name, each in features.items():
-                begun = perf_counter()
-                values[name][:, layer] = each.compute(maps, batch).cpu()  # the copy waits for the device
-                clock.add(name, begun)
+    def work(places: NDArray[np.int64]) -> Extracted:
+        return extract_batch(backbone, [windows[place] for place in places], places, features)
 
-        begun, before = perf_counter(), sum(clock.seconds.get(name, 0.0) for name in features)
-        run_maps(backbone, batch, keep)
-        within = sum(clock.seconds.get(name, 0.0) for name in features) - before
-        clock.add("model", begun + within)
-        yield Extracted(places.astype(np.int64), {name: table.numpy() for name, table in values.items()})
+    for found in each_core(batches, work, backbone.device):
+        if clock is not None:
+            clock.take(found.clock)
+        yield found
+
+
+def extract_batch(
+    backbone: Backbone, windows: Sequence[Window], places: NDArray[np.int64], features: Mapping[str, Feature]
+) -> Extracted:
+    """One batch of windows, which stand at these places."""
+    (layers, heads), clock = shape_of(backbone.model), Clock()
+    batch = collate(windows, backbone)
+    values = {name: torch.empty(len(places), layers, heads, each.width) for name, each in features.items()}
+
+    def keep(layer: int, maps: Tensor) -> None:
+        for name, each in features.items():
+            begun = perf_counter()
+            values[name][:, layer] = each.compute(maps, batch).cpu()  # the copy waits for the device
+            clock.add(name, begun)
+
+    begun = perf_counter()
+    run_maps(backbone, batch, keep)
+    clock.add("model", begun + sum(clock.seconds.values()))
+    return Extracted(places.astype(np.int64), {name: table.numpy() for name, table in values.items()}, clock)

@@ -147,14 +147,18 @@ class TextCache:
         block = torch.stack(pairs, dim=1).to(DTYPES[self.recipe.cache_dtype])
         return block, layer_mean(states, mask).float()
 
+    def _finite(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        block, vectors = self._run(rows)
+        if not bool(torch.isfinite(block).all()):
+            raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
+        return block, vectors
+
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
         self.vectors = np.empty((len(self.lengths), self.backbone.width), np.float32)
         batches, device = token_batches(self.lengths, token_budget(self.backbone.device)), self.backbone.device
-        for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._run(batch)), device):
+        for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._finite(batch)), device):
             self.vectors[batch] = vectors.cpu().numpy()
-            if not bool(torch.isfinite(block).all()):
-                raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
             if rows is not None:
                 self._keep(rows, batch, block.cpu())
             if progress is not None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from separatrix.models.pool import Pooling, plan_poolings, pooled
 from separatrix.recipe.vectors import VectorsRecipe
 
 Progress = Callable[[int], None]
+A = TypeVar("A")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,21 +91,35 @@ class Engine:
     budget: int | None = None  # by device if absent
     run: Run | None = None  # `Backbone.run` if absent
 
-    def forward(self, tokens: Tokens, progress: Progress | None = None) -> Iterator[Batch]:
+    def forward(
+        self, tokens: Tokens, read: Callable[[Batch], A], progress: Progress | None = None
+    ) -> Iterator[tuple[np.ndarray, A]]:
         """Run texts in batches of similar length whose padded size stays within the budget.
+
+        Args:
+            tokens: the texts.
+            read: what is wanted of a batch; called where the batch was run.
+            progress: told the number of rows done after each batch.
+
+        Yields:
+            Places of the rows, and what was read of them.
 
         Raises:
             ModelError: the model gives another number of layers than its config says.
         """
         device, lengths = self.backbone.device, np.array([len(ids) for ids in tokens.ids])
-        batches, work = token_batches(lengths, token_budget(device, self.budget)), partial(self._batch, tokens)
-        # Another engine has threads of its own.
-        for batch in each_core(batches, work, device) if self.run is None else map(work, batches):
-            yield batch
-            if progress is not None:
-                progress(len(batch.rows))
+        batches = token_batches(lengths, token_budget(device, self.budget))
 
-    @torch.inference_mode()
+        @torch.inference_mode()
+        def work(rows: np.ndarray) -> tuple[np.ndarray, A]:
+            return rows, read(self._batch(tokens, rows))
+
+        # Another engine has threads of its own.
+        for rows, found in each_core(batches, work, device) if self.run is None else map(work, batches):
+            yield rows, found
+            if progress is not None:
+                progress(len(rows))
+
     def _batch(self, tokens: Tokens, rows: np.ndarray) -> Batch:
         backbone, run = self.backbone, self.run or self.backbone.run
         ids, mask = pad_tokens([tokens.ids[row] for row in rows], backbone)
@@ -148,8 +162,8 @@ class HiddenReader:
         """The blocks named, each (rows, width) float32."""
         wanted = [plan for plan in self.plans if plan.name in names]
         found = Gathered(len(tokens), {})
-        for batch in self.engine.forward(tokens, progress):
-            found.put(batch.rows, pooled(wanted, batch.states, batch.mask))
+        for rows, values in self.engine.forward(tokens, lambda one: pooled(wanted, one.states, one.mask), progress):
+            found.put(rows, values)
         return found.blocks
 
 
@@ -176,9 +190,13 @@ class LogitsReader:
         """The blocks named, each (rows, vocabulary or top) float32."""
         found = Gathered(len(tokens), {})
         last = Pooling("last", "last")
-        for batch in self.engine.forward(tokens, progress):
+
+        def read(batch: Batch) -> dict[str, Tensor]:
             hidden = pooled([last], batch.states, batch.mask)["last"].to(self.engine.backbone.dtype)
-            found.put(batch.rows, self._named(self.engine.backbone.logits(hidden)))
+            return self._named(self.engine.backbone.logits(hidden))
+
+        for rows, values in self.engine.forward(tokens, read, progress):
+            found.put(rows, values)
         return {name: found.blocks[name] for name in names}
 
     def _named(self, logits: Tensor) -> dict[str, Tensor]:
@@ -209,9 +227,13 @@ class TokenReader:
         starts = np.concatenate([[0], np.cumsum([len(ids) for ids in tokens.ids])])
         layers = dict(zip(self.names, (-1,) if self.layers is None else self.layers, strict=True))
         found = Gathered(int(starts[-1]), {})
-        for batch in self.engine.forward(tokens, progress):
-            for place, row in enumerate(batch.rows):
+        wanted = {name: layers[name] for name in names}
+        states = self.engine.forward(
+            tokens, lambda batch: {name: batch.states[layer] for name, layer in wanted.items()}, progress
+        )
+        for rows, found_here in states:
+            for place, row in enumerate(rows):
                 real = slice(0, int(starts[row + 1] - starts[row]))
-                values = {name: batch.states[layers[name]][place, real] for name in names}
+                values = {name: state[place, real] for name, state in found_here.items()}
                 found.put(slice(int(starts[row]), int(starts[row + 1])), values)
         return found.blocks

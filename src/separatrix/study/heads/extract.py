@@ -101,7 +101,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
     layers, heads = reading.shape
     done = _progress(folder)
     blocks = _open_blocks(folder, features, len(windows) * layers * heads, fresh=done["batches"] == 0)
-    clock, flushed = Clock(dict(done["seconds"])), monotonic()
+    clock, flushed, before = Clock(dict(done["seconds"])), monotonic(), done["wall"] - begun
     rows = RowWriter(blocks, layers * heads)
     for batch in extract_features(reading.backbone, windows, features, skip=done["batches"], clock=clock):
         rows.write(batch.places, batch.values)
@@ -109,6 +109,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
             "batches": done["batches"] + 1,
             "windows": done["windows"] + len(batch.places),
             "seconds": clock.seconds,
+            "wall": monotonic() + before,
         }
         if monotonic() - flushed > FLUSH_SECONDS:
             rows.flush()
@@ -120,7 +121,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
     write_table(folder / TABLE, row_table(reading))
     if recipe.maps.raw:
         write_raw(folder / "raw", reading)
-    found = _figures(reading, clock.seconds, monotonic() - begun)
+    found = _figures(reading, clock.seconds, done["wall"])
     write_json(folder / RESULT, found)
     return found
 
@@ -165,9 +166,8 @@ def write_raw(folder: Path, reading: Reading) -> None:
 
 
 def _progress(folder: Path) -> dict[str, Any]:
-    if (folder / PROGRESS).is_file():
-        return read_json(folder / PROGRESS)
-    return {"batches": 0, "windows": 0, "seconds": {}}
+    begun = read_json(folder / PROGRESS) if (folder / PROGRESS).is_file() else {}
+    return {"batches": 0, "windows": 0, "seconds": {}, "wall": 0.0} | begun
 
 
 def _open_blocks(
@@ -215,7 +215,7 @@ def row_table(reading: Reading) -> pd.DataFrame:
 def _figures(reading: Reading, seconds: Mapping[str, float], whole: float) -> dict[str, Any]:
     layers, heads = reading.shape
     windows = reading.windows
-    maps, spent = len(windows) * layers * heads, sum(seconds.values())
+    maps = len(windows) * layers * heads
     return {
         "maps": maps,
         "windows": len(windows),
@@ -225,7 +225,7 @@ def _figures(reading: Reading, seconds: Mapping[str, float], whole: float) -> di
         "heads": heads,
         "tokens": int(sum(map(len, windows))),
         "seconds": round(whole, 3),
-        "maps_per_second": round(maps / max(spent, 1e-9), 1),
+        "maps_per_second": round(maps / max(whole, 1e-9), 1),
         "seconds_by_part": {name: round(value, 4) for name, value in seconds.items()},
         "model": reading.backbone.source.name,
         "weights": reading.backbone.source.weights,
