@@ -53,14 +53,18 @@ def main(arguments: list[str]) -> int:
     """Extract, and print peak memory at the start and at the end."""
     from separatrix.models.backbone import load_backbone
     from separatrix.recipe import ModelRecipe
-    from separatrix.study.extract import extract
+    from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
+    from separatrix.study.extract import Place, extract, run_extraction
+    from separatrix.study.readers import frozen_model
+    from separatrix.study.windows import read_rows
 
     model, out, rows = arguments[0], arguments[1], int(arguments[2])
     backbone = load_backbone(ModelRecipe(model=model, device="cpu"))
     extract(backbone, list(stream(64, seed=1)))  # whatever is loaded at the first use
     start = peak_mib()
-    points = extract(backbone, stream(rows), pool=("mean", "cls"), out=out)
-    print(json.dumps({"start_mib": start, "peak_mib": peak_mib(), "width": points.blocks["mean"].shape[1]}))
+    material = frozen_model(backbone, ExtractRecipe(vectors=VectorsRecipe(pool=("mean", "cls"))))
+    found = run_extraction(material, read_rows(stream(rows)), Place(Path(out)))
+    print(json.dumps({"start_mib": start, "peak_mib": peak_mib(), "width": found.width, "rows": found.rows}))
     return 0
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,9 +32,9 @@ WINDOW_BYTES = 64 << 20  # of float32 numbers that are held before they are writ
 
 @dataclass(frozen=True)
 class Extraction:
-    """Points, and what it took to get them."""
+    """What it took to get points, and how to get at them."""
 
-    points: Points
+    open: Callable[[], Points]  # on disk, only this reads the row table, which grows with the rows
     rows: int
     blocks: dict[str, int]  # name -> width
     computed: int  # texts that were run
@@ -41,6 +42,11 @@ class Extraction:
     seconds: float
     writing_seconds: float = 0.0
     bytes: int = 0  # on disk, of all that the store holds
+
+    @cached_property
+    def points(self) -> Points:
+        """The points."""
+        return self.open()
 
     @property
     def width(self) -> int:
@@ -112,7 +118,7 @@ def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
         kept.add(step)
     points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut})
     blocks = {name: points.blocks[name].shape[1] for name in work.names}
-    return Extraction(points, len(points), blocks, work.computed, kept.cut, perf_counter() - begun)
+    return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, perf_counter() - begun)
 
 
 def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) -> Extraction:
@@ -124,10 +130,10 @@ def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) ->
         writer.add(step.place, step.frame, step.blocks, table=step.table, notes={"cut": step.cut})
     notes = {"store_dtype": dtype, "cut": writer.note("cut")}
     manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
-    points = open_points(folder, blocks=work.names)
+    kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
     figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes)
-    return Extraction(points, len(points), blocks, *figures)
+    return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
 
 
 @dataclass(frozen=True, eq=False)
