@@ -31,7 +31,7 @@ def test_align_writes_a_whole_run_that_predicts(cli, table, fast, tmp_path):
     assert result["scores"]["test"]["accuracy"] > result["scores"]["test"]["majority"]
     assert {"linear probe"} < set(result["baselines"])
     held = {path.name for path in out.iterdir()}
-    assert {"encoder", "index.safetensors", "model.json", "recipe.json", "result.json", "report.html"} <= held
+    assert {"encoder", "index", "model.json", "recipe.json", "result.json", "report.html"} <= held
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert all({"positive_pairs", "negative_pairs", "staleness"} <= set(line["parts"]) for line in lines)
     assert all({"alignment", "uniformity"} <= set(line["validation"]) for line in lines)

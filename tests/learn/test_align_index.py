@@ -6,6 +6,7 @@ import pytest
 from separatrix.errors import DataError, MissingExtra, ShapeError
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.learn.index import Index, Vote, choose_vote, shares, smooth
+from separatrix.texts import Classes
 
 
 def index(rows=60, seed=0, **options):
@@ -65,9 +66,20 @@ def test_rows_that_do_not_fit_together():
 
 
 def test_points_have_names_and_ids():
-    points = index(4).points(("a", "b", "c"))
+    stored, classes = index(4), Classes(("a", "b", "c"))
+    points = stored.points(classes)
     assert points.column("id").tolist() == [100, 101, 102, 103]
-    assert set(points.column("label")) <= {"a", "b", "c"}
+    assert points.column("label").tolist() == classes.decode(stored.labels).tolist()
+    back = Index.read(points, classes)
+    assert np.array_equal(back.vectors, stored.vectors)
+    assert np.array_equal(back.labels, stored.labels)
+    assert np.array_equal(back.ids, stored.ids)
+
+
+@pytest.mark.parametrize("ids", [[100], [7, 7]])
+def test_an_id_stands_for_one_row(ids):
+    with pytest.raises(DataError, match="a row is in the index already: got id"):
+        index().add(np.ones((len(ids), 6)), np.zeros(len(ids), dtype=int), np.array(ids))
 
 
 def test_vote_is_chosen_by_right_answers_then_by_likelihood():

@@ -279,8 +279,9 @@ def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
     trained.model.save(tmp_path)
     with pytest.raises(ModelError, match="is not the one that was saved"):
         load_align(tmp_path, model=str(tiny("bert")), device="cpu")
-    (tmp_path / INDEX).write_bytes(b"nothing")
-    with pytest.raises(StoreError, match="is damaged"):
+    shard = next((tmp_path / INDEX).rglob("*.f*"))
+    shard.write_bytes(shard.read_bytes()[:-4])
+    with pytest.raises(StoreError, match="is truncated"):
         load_align(tmp_path, device="cpu")
 
 
@@ -293,6 +294,8 @@ def test_rows_are_added_without_training(trained):
     assert float(near.distance[0, 0]) < 1e-6
     with pytest.raises(DataError, match="fish"):
         before.add(["a"], ["fish"])
+    with pytest.raises(DataError, match="a row is in the index already: got id"):
+        before.add(["a"], ["bird"], ids=[int(before.index.ids[0])])
 
 
 def test_head_that_decides_takes_no_new_rows(trained):

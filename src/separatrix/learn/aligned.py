@@ -3,7 +3,7 @@
 The folder holds
 
     encoder/                         weights, config and tokenizer, as transformers and sentence-transformers read them
-    index.safetensors                vectors, class numbers and ids of the training rows; no texts
+    index/                           points: vectors, ids and labels of the training rows; no texts
     model.safetensors, model.json    head and shares of the layers where there are any; recipe, classes, vote
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, ModelError, StoreError
+from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.learn import card
@@ -30,9 +30,10 @@ from separatrix.learn.targets import Targets
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
 
-ENCODER, INDEX = "encoder", "index.safetensors"
+ENCODER, INDEX = "encoder", "index"
 SHOWN = 5  # neighbours named beside an answer
 
 
@@ -106,7 +107,8 @@ class AlignModel:
         """The same encoder with more labelled rows in its index; nothing is trained.
 
         Raises:
-            DataError: a label that is no class of the model, or a head that decides (it does not read the index).
+            DataError: a label that is no class of the model, an id that the index has already, or a head that decides
+                (it does not read the index).
         """
         if self.decision == "head":
             raise DataError("the head decides, so new rows would change nothing", hint="train with --decision knn")
@@ -117,8 +119,7 @@ class AlignModel:
     def save(self, folder: Path) -> None:
         """Write the folder, file by file, each whole; model.json last."""
         card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.labels.names)
-        index = {"vectors": self.index.vectors, "labels": self.index.labels, "ids": self.index.ids}
-        write_tensors(folder / INDEX, index)
+        write_points(folder / INDEX, self.index.points(self.labels), dtype="float32", overwrite=True)
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
@@ -193,8 +194,6 @@ def load_align(folder: Path, *, model: str | None = None, device: str = "auto") 
     backbone = load_backbone(replace(recipe.backbone, model=place, revision=None, device=device))
     if backbone.source.weights != notes["encoder"]["weights"]:
         raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
-    arrays, _ = read_tensors(folder / INDEX)
-    check_has(arrays, ("vectors", "labels", "ids"), folder / INDEX)
     own, _ = read_tensors(folder / TENSORS)
     encoder = start_encoder(backbone, recipe.encoder)
     if encoder.mix is not None:
@@ -202,10 +201,8 @@ def load_align(folder: Path, *, model: str | None = None, device: str = "auto") 
         encoder = replace(encoder, mix=torch.from_numpy(own["mix"].copy()).to(backbone.device))
     backbone.model.requires_grad_(False)
     head = (own["weight"], own["bias"]) if "weight" in own else None
-    index = Index(arrays["vectors"], arrays["labels"], arrays["ids"], recipe.answers.approximate)
-    if not len(index.vectors) == len(index.labels) == len(index.ids):
-        raise StoreError(f"{folder / INDEX} is damaged", hint="train again with --overwrite")
     classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
+    index = Index.read(open_points(folder / INDEX, verify=True), classes, approximate=recipe.answers.approximate)
     return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from separatrix.errors import DataError, MissingExtra, ShapeError
 from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.points import Points
+from separatrix.texts import Classes
 
 KS = (1, 3, 5, 10, 20, 50)
 VOTES = ("uniform", "distance")
@@ -57,11 +58,21 @@ class Index:
         return len(self.labels)
 
     def add(self, vectors: np.ndarray, labels: np.ndarray, ids: np.ndarray) -> Index:
-        """These rows and more."""
+        """These rows and more.
+
+        Raises:
+            ShapeError: vectors of another width.
+            DataError: ids that are there already, or twice.
+        """
         if vectors.shape[1:] != self.vectors.shape[1:]:
             got, expected = vectors.shape, f"(rows, {self.vectors.shape[1]})"
             raise ShapeError("vectors do not fit the index", got=got, expected=expected)
         new = Index.of(vectors, labels, ids)
+        known = set(self.ids.tolist())
+        for one in new.ids.tolist():
+            if one in known:
+                raise DataError("a row is in the index already", got=f"id {one}", hint="give new rows ids of their own")
+            known.add(one)
         return replace(
             self,
             vectors=np.concatenate([self.vectors, new.vectors]),
@@ -69,9 +80,15 @@ class Index:
             ids=np.concatenate([self.ids, new.ids]),
         )
 
-    def points(self, names: tuple[str, ...]) -> Points:
+    def points(self, classes: Classes) -> Points:
         """The stored rows as points: vectors, ids and labels."""
-        return Points.of(self.vectors, {"id": self.ids, "label": np.array(names, dtype=object)[self.labels]})
+        return Points.of(self.vectors, {"id": self.ids, "label": classes.decode(self.labels)})
+
+    @classmethod
+    def read(cls, points: Points, classes: Classes, *, approximate: bool = False) -> Index:
+        """What `points` gave."""
+        labels = classes.encode(points.column("label"), source="the index")
+        return cls(points.values, labels, np.asarray(points.column("id")), approximate)
 
     def nearest(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Neighbours:
         """The k nearest stored rows of each query (queries, width); distances are 1 - cosine.
