@@ -69,7 +69,7 @@ class _Looker:
             self._note(done / steps, scores.numpy())
             self.clock.go()
 
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:  # noqa: ARG002
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray, anchors: Anchors) -> None:  # noqa: ARG002
         """Note what the loop found, and run on."""
         self._note(float(epoch), scores)
         self.clock.go()

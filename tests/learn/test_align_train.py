@@ -275,6 +275,14 @@ def test_card_says_what_it_is_and_where_pooling_is_unknown_no_module_is_written(
     assert "pooling: layer_mean" in (tmp_path / "layers" / ENCODER / "README.md").read_text()
 
 
+def test_every_epoch_says_how_the_vectors_lie(trained):
+    """Collapse of the whole validation part, by the unit vectors and the answers of that epoch."""
+    for line in trained.fitted.metrics:
+        assert {"alignment", "uniformity", "nc1", "nc2_norm", "nc2_angle", "nc4"} <= set(line["validation"])
+        assert 0 <= line["validation"]["nc4"] <= 1
+    assert trained.fitted.metrics[-1]["validation"]["nc1"] < trained.fitted.metrics[0]["validation"]["nc1"]
+
+
 def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
     trained.model.save(tmp_path)
     with pytest.raises(ModelError, match="is not the one that was saved"):

@@ -46,7 +46,7 @@ class Quiet:
     def on_rows(self, epoch, rows, gold):
         pass
 
-    def on_epoch(self, epoch, outputs, scores):
+    def on_epoch(self, epoch, outputs, scores, anchors):
         pass
 
     def on_save(self):

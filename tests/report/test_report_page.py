@@ -110,7 +110,7 @@ def test_scores_stand_beside_baselines_with_their_rulers(make_report):
 def test_wrong_predictions_are_listed_with_their_place(make_report, make_frames):
     frames = make_frames()
     wrong = np.flatnonzero(frames.predicted[-1] != frames.labels)
-    listed = re.findall(r'<a href="#row=(\d+)">', render(make_report(frames)))
+    listed = re.findall(r'<a href="#map=map&amp;row=(\d+)">', render(make_report(frames)))
     assert [int(row) for row in listed] == wrong.tolist()
     assert len(wrong) > 0
 

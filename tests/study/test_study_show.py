@@ -5,10 +5,12 @@ import shutil
 import numpy as np
 import pytest
 
+from separatrix import recipe as recipes
 from separatrix.errors import StoreError
-from separatrix.learn.trajectory import read_frames
+from separatrix.learn.trajectory import read_frames, read_train_frames
+from separatrix.recipe.align import FINETUNE
 from separatrix.store.table import read_table
-from separatrix.study.run import train_run
+from separatrix.study.run import Order, train_run
 from separatrix.study.show import read_run, run_frames, score_rows, show_run
 from separatrix.texts import Splits
 
@@ -52,8 +54,9 @@ def test_report_needs_no_model_and_is_the_same_twice(run, tmp_path):
 
 def test_frames_hold_the_stored_predictions(run):
     found = read_run(run)
-    frames, kept = run_frames(found), read_frames(run / "trajectory")
+    (frames, train), kept = run_frames(found), read_frames(run / "trajectory")
     table = read_table(run / "predictions" / "validation.parquet")
+    assert train is None  # a prompt's training rows are not looked at again
     assert frames.names == CLASSES
     assert frames.texts == tuple(table["text"])
     assert [CLASSES[place] for place in frames.labels] == table["label"].tolist()
@@ -64,9 +67,25 @@ def test_frames_hold_the_stored_predictions(run):
     assert "seed 0" in frames.note
 
 
+def test_an_encoder_shows_its_training_rows_in_the_same_plane(tiny, splits, tmp_path):
+    out = tmp_path / "run"
+    recipe = recipes.replace(FINETUNE, model=str(tiny("bert")), epochs=2, device="cpu")
+    train_run(Order(splits, recipe, "finetune", out))
+    (held_out, train), kept = run_frames(read_run(out)), read_train_frames(out / "trajectory")
+    assert train.titles == ("epoch 1", "epoch 2")
+    assert train.axes == held_out.axes
+    table = read_table(out / "trajectory" / "train.parquet")
+    assert train.texts == tuple(table["text"])
+    assert [CLASSES[place] for place in train.labels] == table["label"].tolist()
+    np.testing.assert_array_equal(train.predicted, np.stack([frame.predicted for frame in kept]))
+    page = show_run(out).path.read_text()
+    assert 'id="train-map"' in page
+    assert {"scatter-train.png", "scatter-train.csv"} <= {path.name for path in (out / "pictures").iterdir()}
+
+
 def test_the_plane_is_one_and_fixed(run):
     """Distances in the plane never exceed those in the full space, in no frame: it is a projection, not a fit each."""
-    frames, kept = run_frames(read_run(run)), read_frames(run / "trajectory")
+    (frames, _), kept = run_frames(read_run(run)), read_frames(run / "trajectory")
     for flat, frame in zip(frames.points, kept, strict=True):
         full = frame.outputs.astype(np.float64)
         near = np.linalg.norm(flat[:, None] - flat[None], axis=2)
@@ -96,7 +115,7 @@ def test_a_run_on_numbers_is_shown(make_order, figures, tmp_path, method):
     page = show_run(tmp_path / "run").path.read_text()
     assert "ridge" in page
     assert "baseline" in page
-    assert run_frames(read_run(tmp_path / "run")) is None
+    assert run_frames(read_run(tmp_path / "run")) == (None, None)
 
 
 def test_a_probe_run_is_shown(make_order, tmp_path):
@@ -116,5 +135,5 @@ def test_what_is_no_run_is_refused(tmp_path, run):
 def test_few_rows_say_that_nothing_can_be_said(make_order, splits, tmp_path):
     few = Splits(splits.train, splits.validation.take(range(12)), None, ())
     train_run(make_order(tmp_path / "run", few, epochs=1))
-    frames = run_frames(read_run(tmp_path / "run"))
+    frames, _ = run_frames(read_run(tmp_path / "run"))
     assert frames.note == "12 rows are too few to say how faithful the plane is"

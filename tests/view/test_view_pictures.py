@@ -117,6 +117,13 @@ def test_gaps_and_strange_values_are_gaps():
     size(curves(rows))
 
 
+def test_the_shape_of_an_encoder_has_a_panel():
+    rows = [{"epoch": epoch, "validation": {"nc1": 1 / epoch, "alignment": 0.5}} for epoch in (1, 2)]
+    (found,) = panels(rows)
+    assert found.title == "Shape of the validation vectors"
+    assert [line.name for line in found.lines] == ["alignment", "NC1: within over between"]
+
+
 def test_panels_of_a_regression_and_of_nothing():
     found = panels([{"step": 5, "validation": {"rmse": 0.5, "baseline_rmse": 1.0}}])
     assert [(panel.title, panel.x_label) for panel in found] == [("Validation error", "step")]

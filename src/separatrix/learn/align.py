@@ -27,18 +27,17 @@ from separatrix.learn.losses.aligned import ALIGNED, unit
 from separatrix.learn.measure import evaluate
 from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp
 from separatrix.learn.pairs import Crowd
-from separatrix.learn.shape import alignment, uniformity
+from separatrix.learn.shape import shape_figures
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Score, Task
-from separatrix.learn.trajectory import Recorder
+from separatrix.learn.trajectory import TRAJECTORY, Recorder
 from separatrix.learn.watch import Report, RunWatcher, silent
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import LossRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts
 
-TRAJECTORY = "trajectory"
-EPOCH_ROWS = 1000  # validation rows of which alignment and uniformity are measured
+EPOCH_ROWS = 1000  # validation rows whose shape is measured
 VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
 FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
 
@@ -104,10 +103,9 @@ class AlignLesson:
         self._remember(rows, z[: len(rows)], step)
         return z[: len(rows)], value
 
-    def figures(self, z: Tensor, y: Tensor) -> dict[str, float]:
-        """Alignment and uniformity of validation vectors (Wang and Isola, 2020)."""
-        near = unit(z[:EPOCH_ROWS])
-        return {"alignment": alignment(near, y[:EPOCH_ROWS]), "uniformity": uniformity(near)}
+    def figures(self, z: Tensor, y: Tensor, scores: Tensor) -> dict[str, float]:
+        """The shape of the validation vectors."""
+        return shape_figures(unit(z[:EPOCH_ROWS]), y[:EPOCH_ROWS], scores[:EPOCH_ROWS])
 
     def _again(self, rows: np.ndarray) -> np.ndarray:
         """Stored rows outside the batch that `datapoint` runs again."""
@@ -262,7 +260,7 @@ def _loop(job: AlignJob, learner: EncoderLearner, lesson: AlignLesson, targets: 
         for texts in (job.train, job.validation)
     ]
     identity = recipes.digest(recipe, backbone.source.weights, *content)
-    return Loop(task, held, RunWatcher(task, recorder, job.report), path=checkpoint, identity=identity)
+    return Loop(task, held, RunWatcher(task, recorder, job.report, train_map=True), path=checkpoint, identity=identity)
 
 
 def _objective(lesson: AlignLesson) -> Objective:

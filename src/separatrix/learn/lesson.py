@@ -34,6 +34,6 @@ class PlainLesson:
         value.total.backward()
         return z.detach(), value
 
-    def figures(self, _z: Tensor, _y: Tensor) -> dict[str, float]:
+    def figures(self, _z: Tensor, _y: Tensor, _scores: Tensor) -> dict[str, float]:
         """Nothing more is said of an epoch."""
         return {}

@@ -212,8 +212,8 @@ class Loop:
         if (key, -loss) > progress.best:
             progress.best, progress.best_epoch = (key, -loss), progress.epoch
             self.state.remember()
-        self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy())
-        return {"loss": loss, **found, **self.lesson.figures(z, y)}
+        self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy(), self.anchors())
+        return {"loss": loss, **found, **self.lesson.figures(z, y, scores)}
 
     def _save(self) -> None:
         self.saved_at = monotonic()

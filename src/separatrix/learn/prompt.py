@@ -25,7 +25,7 @@ from separatrix.learn.measure import evaluate
 from separatrix.learn.prompted import PromptModel
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Score, Task
-from separatrix.learn.trajectory import Recorder
+from separatrix.learn.trajectory import TRAJECTORY, Recorder
 from separatrix.learn.watch import Counter, Report, RunWatcher, silent
 from separatrix.learn.words import WordRanking, rank_words
 from separatrix.models.backbone import Backbone, load_backbone
@@ -34,7 +34,7 @@ from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import Texts
 
-CACHE, TRAJECTORY = "cache", "trajectory"
+CACHE = "cache"
 # Training rows whose outputs start the centroids and choose the label words; every class is in.
 START_ROWS = 2000
 

@@ -1,9 +1,33 @@
-"""Two numbers of how unit vectors lie on their sphere (Wang and Isola, 2020, ICML: alignment, uniformity)."""
+"""How unit vectors lie on their sphere: alignment and uniformity (Wang and Isola, 2020), collapse of their classes."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import torch
 from torch import Tensor
+
+from separatrix.errors import DataError
+from separatrix.geometry.collapse import collapse
+
+
+def shape_figures(vectors: Tensor, y: Tensor, scores: Tensor) -> dict[str, float]:
+    """Alignment, uniformity, and NC1, NC2 and NC4 where two classes have rows and means of their own.
+
+    Args:
+        vectors: unit vectors (rows, width).
+        y: class numbers (rows,).
+        scores: what decides, (rows, classes).
+
+    >>> sorted(shape_figures(torch.eye(2), torch.tensor([0, 1]), torch.eye(2)))
+    ['alignment', 'nc1', 'nc2_angle', 'nc2_norm', 'nc4', 'uniformity']
+    """
+    found = {"alignment": alignment(vectors, y), "uniformity": uniformity(vectors)}
+    with suppress(DataError):  # one class among the rows, or one point for all
+        told = scores.argmax(1).cpu().numpy()
+        shape = collapse(vectors.cpu().numpy(), y.cpu().numpy(), scores.shape[1], predicted=told)
+        found |= {name: value for name, value in shape.to_dict().items() if value is not None}
+    return found
 
 
 def alignment(vectors: Tensor, y: Tensor) -> float:

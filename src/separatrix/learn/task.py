@@ -45,8 +45,8 @@ class Lesson(Protocol):
         """Leave gradients in the trained tensors; outputs (rows, width), detached, and the loss."""
         ...
 
-    def figures(self, z: Tensor, y: Tensor) -> dict[str, float]:
-        """What else is worth a place in the line of an epoch, from validation outputs and targets."""
+    def figures(self, z: Tensor, y: Tensor, scores: Tensor) -> dict[str, float]:
+        """What else is worth a place in the line of an epoch, from validation outputs, targets and scores."""
         ...
 
 
@@ -65,8 +65,8 @@ class Watcher(Protocol):
         """Called at the steps planned for pictures."""
         ...
 
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
-        """Validation outputs and scores after an epoch."""
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray, anchors: Anchors) -> None:
+        """Validation outputs and scores after an epoch, and the anchors that gave the scores."""
         ...
 
     def on_save(self) -> None:

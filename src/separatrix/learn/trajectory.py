@@ -6,7 +6,8 @@ writes the same bytes again:
 - `frame-<step>.safetensors`: outputs of a fixed, seeded subsample of validation rows (at most 121 frames), centroids,
   predicted classes;
 - `epoch-<n>.safetensors`: validation outputs (a fixed subsample) and scores of all validation rows, and, for every
-  training row, the probability of its own class when it was last trained on.
+  training row, the probability of its own class when it was last trained on; for encoders also outputs and predicted
+  classes of a fixed subsample of training rows.
 
 Outputs wider than `WIDEST` (logits over a vocabulary) are stored through a fixed random projection, which keeps
 distances (Johnson and Lindenstrauss); so the room is rows x frames x WIDEST x 2 bytes at most.
@@ -22,7 +23,8 @@ import numpy as np
 from separatrix.learn.losses import Anchors
 from separatrix.store.files import read_tensors, write_tensors
 
-FRAME_ROWS = 300
+TRAJECTORY = "trajectory"  # the folder of these files in a run's directory
+FRAME_ROWS = 300  # also of a map of training rows
 EPOCH_ROWS = 2000
 WIDEST = 4096
 NARROWED = 256
@@ -59,6 +61,7 @@ class Recorder:
     def __post_init__(self) -> None:
         self.frame_rows = subsample(self.validation_rows, FRAME_ROWS, self.seed)
         self.epoch_rows = subsample(self.validation_rows, EPOCH_ROWS, self.seed)
+        self.map_rows = subsample(self.train_rows, FRAME_ROWS, self.seed)
         self.own = np.full(self.train_rows, np.nan, dtype=np.float32)  # (train rows,)
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -82,8 +85,17 @@ class Recorder:
         if self.folder is not None:
             write_tensors(self.folder / "own.safetensors", {"own": self.own})
 
-    def epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
-        """Close an epoch: validation outputs and scores, and the notes on the training rows."""
+    def epoch(
+        self, epoch: int, outputs: np.ndarray, scores: np.ndarray, train: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> None:
+        """Close an epoch: validation outputs and scores, and the notes on the training rows.
+
+        Args:
+            epoch: its number, from 1.
+            outputs: of all validation rows, (rows, width).
+            scores: of all validation rows, (rows, classes).
+            train: outputs and predicted classes of `map_rows`, if they are kept.
+        """
         if self.folder is None:
             return
         arrays = {
@@ -92,6 +104,8 @@ class Recorder:
             "scores": scores.astype(np.float32),
             "own": self.own.astype(np.float16),
         }
+        if train is not None:
+            arrays |= {"train_outputs": self._narrow(train[0]), "train_predicted": train[1]}
         write_tensors(self.folder / f"epoch-{epoch:04d}.safetensors", arrays, {"epoch": epoch})
         self.keep_own()
 
@@ -117,6 +131,17 @@ def read_frames(folder: Path) -> list[Frame]:
         frames.append(
             Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
         )
+    return frames
+
+
+def read_train_frames(folder: Path) -> list[Frame]:
+    """Training rows after each epoch, where they were kept."""
+    frames = []
+    for path in sorted(folder.glob("epoch-*.safetensors")):
+        arrays, note = read_tensors(path)
+        if "train_outputs" in arrays:
+            title = f"epoch {note['epoch']}"
+            frames.append(Frame(note["epoch"], title, arrays["train_outputs"], arrays["train_predicted"], None))
     return frames
 
 

@@ -41,6 +41,7 @@ class RunWatcher:
     task: Task
     recorder: Recorder
     report: Report = silent
+    train_map: bool = False  # also keep outputs of some training rows after every epoch
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Report a step."""
@@ -58,12 +59,19 @@ class RunWatcher:
         """Keep a picture of the validation outputs."""
         if self.recorder.folder is None:
             return
-        learner, problem, recipe = self.task.learner, self.task.problem, self.task.recipe
-        z = evaluate(learner, "validation", self.recorder.frame_rows)
-        scores = problem.objective.scores(z, anchors, recipe.objective)
-        predicted = scores.argmax(1) if problem.classes else scores[:, 0]
-        self.recorder.frame(step, title, z.cpu().numpy(), predicted.detach().cpu().numpy(), anchors)
+        self.recorder.frame(step, title, *self._look("validation", self.recorder.frame_rows, anchors), anchors)
 
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray) -> None:
-        """Keep the validation outputs and scores of an epoch."""
-        self.recorder.epoch(epoch, outputs, scores)
+    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray, anchors: Anchors) -> None:
+        """Keep the validation outputs and scores of an epoch, and a map of training rows."""
+        train = None
+        if self.train_map and self.recorder.folder is not None:
+            train = self._look("train", self.recorder.map_rows, anchors)
+        self.recorder.epoch(epoch, outputs, scores, train)
+
+    def _look(self, part: str, rows: np.ndarray, anchors: Anchors) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs of these rows, (rows, width), and what is predicted for them."""
+        problem = self.task.problem
+        z = evaluate(self.task.learner, part, rows)
+        scores = problem.objective.scores(z, anchors, self.task.recipe.objective)
+        predicted = scores.argmax(1) if problem.classes else scores[:, 0]
+        return z.cpu().numpy(), predicted.detach().cpu().numpy()

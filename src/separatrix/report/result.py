@@ -38,6 +38,7 @@ class RunReport:
         names: (classes,) class names.
         metrics: rows of `metrics.jsonl`.
         frames: the training in one plane, or None.
+        train_frames: training rows in the same plane, or None.
         warnings: what the guards said; shown first and loudly.
         recipe: all options, nested as in the recipe.
         notes: what else is true of the run: how the data were split, texts that were cut, duplicates.
@@ -57,6 +58,7 @@ class RunReport:
     names: tuple[str, ...] = ()
     metrics: Sequence[Mapping[str, Any]] = ()
     frames: Frames | None = None
+    train_frames: Frames | None = None
     warnings: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()

@@ -57,18 +57,24 @@ def scores(report: RunReport) -> Section | None:
     return Section("scores", "Scores", "scores.html", view)
 
 
-def training_map(report: RunReport) -> Section | None:
+def held_out_map(report: RunReport) -> Section | None:
     """The outputs in the plane, frame by frame."""
-    frames = report.frames
-    if frames is None:
-        return None
+    return None if report.frames is None else _map("map", "Map of the outputs", report.frames)
+
+
+def train_map(report: RunReport) -> Section | None:
+    """The same of rows that were trained on."""
+    return None if report.train_frames is None else _map("train-map", "Map of training rows", report.train_frames)
+
+
+def _map(name: str, title: str, frames: Frames) -> Section:
     wrong = [
         {"row": row, "gold": frames.names[frames.labels[row]], "guess": frames.names[frames.predicted[-1, row]],
          "text": cut(frames.texts[row], TEXT_LIMIT)}
         for row in np.flatnonzero(frames.predicted[-1] != frames.labels).tolist()
     ]  # fmt: skip
     view = {"frames": frames, "last": len(frames.titles) - 1, "wrong": wrong[:WRONG_SHOWN], "wrong_count": len(wrong)}
-    return Section("map", "Map of the outputs", "map.html", view, "map", _map_data(frames))
+    return Section(name, title, "map.html", view | {"train": name != "map"}, "map", _map_data(frames))
 
 
 def _map_data(frames: Frames) -> dict[str, Any]:
@@ -157,7 +163,8 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "verdict": verdict,
     "warnings": warnings,
     "scores": scores,
-    "map": training_map,
+    "map": held_out_map,
+    "train map": train_map,
     "curves": curves,
     "confusion": confusion,
     "classes": classes,

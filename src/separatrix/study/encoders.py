@@ -9,12 +9,17 @@ import numpy as np
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.score import classification, decide
 from separatrix.learn.align import AlignJob, TrainedEncoder, train_encoder
+from separatrix.learn.trajectory import FRAME_ROWS, subsample
 from separatrix.learn.watch import Counter
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe.align import AlignRecipe
+from separatrix.store.table import write_table
+from separatrix.study.folder import TRAIN_ROWS
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from separatrix.learn.saved import Answer
     from separatrix.study.judge import Yardstick
     from separatrix.study.run import Order
@@ -34,7 +39,18 @@ def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dic
         done = Counter(order.report, f"texts ({part})", len(texts))
         frozen[part] = extract(backbone, texts.text, progress=done).values
     job = AlignJob(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
-    return train_encoder(job), frozen
+    trained = train_encoder(job)
+    if order.folder is not None:
+        write_table(order.folder / TRAIN_ROWS, mapped_rows(splits.train, recipe.loop.seed))
+    return trained, frozen
+
+
+def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
+    """The training rows of which the trajectory keeps outputs: id, text, label."""
+    import pandas as pd
+
+    some = train.take(subsample(len(train), FRAME_ROWS, seed))
+    return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
 
 
 def group_report(

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from separatrix.errors import SeparatrixError, StoreError
 from separatrix.learn.loop import CHECKPOINT
+from separatrix.learn.trajectory import TRAJECTORY
 
 RECIPE, METRICS, RESULT, REPORT = "recipe.json", "metrics.jsonl", "result.json", "report.html"
+TRAIN_ROWS = f"{TRAJECTORY}/train.parquet"  # the training rows whose outputs the trajectory keeps
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from separatrix.learn.probed import ProbeModel
 from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
 from separatrix.learn.saved import Answer, Predictor, describe
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.trajectory import read_epoch_scores
+from separatrix.learn.trajectory import TRAJECTORY, read_epoch_scores
 from separatrix.learn.watch import Counter, Report, silent
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
@@ -92,7 +92,7 @@ def train_run(order: Order) -> Finished:
         for part, values in targets.values.items()
     }
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
-    history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / "trajectory")
+    history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / TRAJECTORY)
     scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
     warnings += _findings(model, answers, parts, yardstick, history)
     result: dict[str, Any] = {

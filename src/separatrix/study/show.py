@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 
 from separatrix.errors import StoreError
-from separatrix.geometry.project import faithfulness, fit_plane
-from separatrix.learn.trajectory import Frame, read_frames, subsample
+from separatrix.geometry.project import Plane, faithfulness, fit_plane
+from separatrix.learn.trajectory import TRAJECTORY, Frame, read_frames, read_train_frames, subsample
 from separatrix.report import Picture, ReportWritten, RunReport, write_report
 from separatrix.store.files import read_json, read_lines
 from separatrix.store.table import read_table
-from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT
+from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS
 from separatrix.view import Frames, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
@@ -58,20 +58,28 @@ def is_run(folder: Path) -> bool:
 def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
     """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
     run = read_run(folder)
-    frames = run_frames(run)
-    pictures = _draw(run, frames)
-    return write_report(out or folder / REPORT, _report(run, frames, pictures))
+    held_out, train = run_frames(run)
+    pictures = _draw(run, held_out, train)
+    return write_report(out or folder / REPORT, _report(run, held_out, train, pictures))
 
 
-def run_frames(run: Run) -> Frames | None:
-    """The training in one plane that is fixed over the whole run; None where none was recorded or for numbers."""
-    names = tuple(run.result["classes"])
-    kept = read_frames(run.folder / "trajectory")
-    if not kept or not names:
-        return None
-    rows = subsample(len(run.validation), len(kept[0].outputs), run.recipe["loop"]["seed"])
-    table = run.validation.iloc[rows]
+def run_frames(run: Run) -> tuple[Frames | None, Frames | None]:
+    """Validation rows and (of encoders) training rows in one plane that is fixed over the whole run.
+
+    None where none were recorded, or for numbers.
+    """
+    kept, seed = read_frames(run.folder / TRAJECTORY), run.recipe["loop"]["seed"]
+    if not kept or not run.result["classes"]:
+        return None, None
     plane = fit_plane(_wide(kept[-1].outputs))  # that of the last frame, held over the run: what moves has moved
+    rows = subsample(len(run.validation), len(kept[0].outputs), seed)
+    held_out = _in_plane(run, kept, run.validation.iloc[rows], plane)
+    trained = read_train_frames(run.folder / TRAJECTORY)
+    return held_out, _in_plane(run, trained, read_table(run.folder / TRAIN_ROWS), plane) if trained else None
+
+
+def _in_plane(run: Run, kept: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
+    names = tuple(run.result["classes"])
     ids = {name: place for place, name in enumerate(names)}
     points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
     return Frames(
@@ -108,7 +116,7 @@ def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
     )
 
 
-def _draw(run: Run, frames: Frames | None) -> list[Picture]:
+def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture]:
     folder = run.folder / "pictures"
     folder.mkdir(exist_ok=True)
     pictures = []
@@ -126,10 +134,13 @@ def _draw(run: Run, frames: Frames | None) -> list[Picture]:
         write_data(frames, folder / "scatter.csv")
         animate(frames, folder / "training.gif")
         pictures.append(Picture("Training, as it went by", folder / "training.gif"))
+    if train is not None:
+        save(scatter(train), folder / "scatter-train.png")
+        write_data(train, folder / "scatter-train.csv")
     return pictures
 
 
-def _report(run: Run, frames: Frames | None, pictures: list[Picture]) -> RunReport:
+def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:
     result = run.result
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]
@@ -153,6 +164,7 @@ def _report(run: Run, frames: Frames | None, pictures: list[Picture]) -> RunRepo
         names=tuple(result["classes"]),
         metrics=run.metrics,
         frames=frames,
+        train_frames=train,
         warnings=tuple(result["warnings"]),
         recipe=run.recipe,
         notes=tuple(result["notes"]),

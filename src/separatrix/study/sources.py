@@ -111,7 +111,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 def read_run_source(path: Path, name: str, _request: Request) -> Source:
     """A run: its scores, the outputs of its last frame, its answers."""
-    from separatrix.learn.trajectory import read_frames, subsample
+    from separatrix.learn.trajectory import TRAJECTORY, read_frames, subsample
 
     result, recipe = read_json(path / RESULT), read_json(path / "recipe.json")
     part = next((part for part in PARTS if part in result["scores"]), None)
@@ -131,7 +131,7 @@ def read_run_source(path: Path, name: str, _request: Request) -> Source:
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
     answers = read_table(path / "predictions" / f"{part}.parquet")
-    frames = read_frames(path / "trajectory") if (path / "trajectory").is_dir() else []
+    frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
     points = None
     if frames:
         table = read_table(path / "predictions" / "validation.parquet")

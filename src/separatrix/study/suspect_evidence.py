@@ -59,12 +59,12 @@ def text_columns(case: Case) -> dict[str, Any]:
 
 def dynamics_columns(case: Case, run: Path, column: str) -> dict[str, Any]:
     """Training dynamics of the rows that the run was trained on, checked text by text."""
-    from separatrix.learn.trajectory import read_dynamics
+    from separatrix.learn.trajectory import TRAJECTORY, read_dynamics
 
     recipe = run_file(run, "recipe.json")
     table = case.table
     train = np.flatnonzero(table["split"] == "train") if "split" in table.columns else np.arange(len(table))
-    own = read_dynamics(run / "trajectory").astype(np.float64)  # (epochs, train rows)
+    own = read_dynamics(run / TRAJECTORY).astype(np.float64)  # (epochs, train rows)
     wanted = recipe["data"]["train"]
     texts = table["text"].iloc[train].tolist() if "text" in table.columns else []
     given = table[column].iloc[train]
@@ -90,11 +90,11 @@ def _spread(found: Dynamics, places: NDArray[np.int64], rows: int) -> dict[str, 
 
 def epoch_columns(case: Case, run: Path) -> dict[str, Any]:
     """Training dynamics of the validation rows of a run, from its scores after every epoch."""
-    if not (run / "trajectory").is_dir():
-        return {}
-    from separatrix.learn.trajectory import read_epoch_scores
+    from separatrix.learn.trajectory import TRAJECTORY, read_epoch_scores
 
-    scores = read_epoch_scores(run / "trajectory")
+    if not (run / TRAJECTORY).is_dir():
+        return {}
+    scores = read_epoch_scores(run / TRAJECTORY)
     if not scores:
         return {}
     found = scored_dynamics(np.stack(scores), case.labels)

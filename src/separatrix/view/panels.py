@@ -1,4 +1,4 @@
-"""What the rows of `metrics.jsonl` have to say, as lines in panels: loss, score with its baseline, centroid distance.
+"""What the rows of `metrics.jsonl` have to say, as lines in panels: loss, score with its baseline, centroids, shape.
 
 The same panels are drawn by matplotlib (`curves`) and by the report. A panel without any number is left out, a number
 that is missing is a gap.
@@ -58,6 +58,17 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...], bool], ...]], ..
             ("mean pair", ("centroids", "mean"), False),
             ("nearest pair", ("centroids", "min"), False),
             ("moved", ("centroids", "moved"), False),
+        ),
+    ),
+    (
+        "Shape of the validation vectors",
+        "0 when collapsed",
+        (
+            ("alignment", ("validation", "alignment"), False),
+            ("NC1: within over between", ("validation", "nc1"), False),
+            ("NC2: angles", ("validation", "nc2_angle"), False),
+            ("NC2: lengths", ("validation", "nc2_norm"), False),
+            ("NC4: other than nearest mean", ("validation", "nc4"), False),
         ),
     ),
 )

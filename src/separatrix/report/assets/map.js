@@ -8,12 +8,16 @@ separatrix.draw.map = (section, data) => {
   const [left, right, bottom, top] = data.box;
   const x = (steps, place) => left + (steps[2 * place] / 65535) * (right - left);
   const y = (steps, place) => bottom + (steps[2 * place + 1] / 65535) * (top - bottom);
-  const byClass = data.names.map(() => []);
-  labels.forEach((k, row) => byClass[k].push(row));
-  const state = section.state || { frame: last, row: -1, hidden: new Set(), timer: 0 };
+  const state = section.state || { frame: last, row: -1, hidden: new Set(), timer: 0, by: "label" };
   const first = !section.state;
   section.state = state;
   const guess = (row) => predicted[state.frame * rows + row];
+  const painted = (row) => (state.by === "label" ? labels[row] : guess(row));
+  const groups = () => {
+    const lists = data.names.map(() => []);
+    for (let row = 0; row < rows; row += 1) lists[painted(row)].push(row);
+    return lists;
+  };
 
   // Traces: one per class, then rings, centroids, the chosen row. Foreign text is escaped by the maker of the data.
   const hover = (row) => data.hovers[row] + "<br><br><b>" + data.hoverNames[labels[row]] + "</b>, " +
@@ -21,8 +25,8 @@ separatrix.draw.map = (section, data) => {
   const places = (list) => ({ x: list.map((row) => x(points, state.frame * rows + row)), y: list.map((row) => y(points, state.frame * rows + row)) });
   const content = () => {
     const shown = (k) => !state.hidden.has(k);
-    const traces = byClass.map((list, k) => (shown(k) ? { ...places(list), customdata: list.map(hover) } : { x: [], y: [], customdata: [] }));
-    const wrong = [...labels.keys()].filter((row) => guess(row) !== labels[row] && shown(labels[row]));
+    const traces = groups().map((list, k) => (shown(k) ? { ...places(list), customdata: list.map(hover) } : { x: [], y: [], customdata: [] }));
+    const wrong = [...labels.keys()].filter((row) => guess(row) !== labels[row] && shown(painted(row)));
     traces.push({ ...places(wrong), customdata: [] });
     const kept = centroids ? data.names.map((_, k) => k).filter(shown) : [];
     const at = kept.map((k) => state.frame * classes + k);
@@ -62,14 +66,15 @@ separatrix.draw.map = (section, data) => {
       separatrix.element("p", "row " + state.row + " - label " + data.names[labels[state.row]] + " - predicted " +
         data.names[guess(state.row)] + (off ? ", wrong" : ""), { class: off ? "facts off" : "facts" }));
   };
-  const refresh = () => { write(); return draw(); };
+  const refresh = () => { write(); if (state.by !== "label") legend(); return draw(); };
   const go = (frame) => { state.frame = Math.min(Math.max(frame, 0), last); return refresh(); };
   const pick = async (row) => {
     state.row = ((row % rows) + rows) % rows;
-    state.hidden.delete(labels[state.row]);
+    state.hidden.delete(painted(state.row));
     legend();
     await refresh();
-    Plotly.Fx.hover(plane, [{ curveNumber: labels[state.row], pointNumber: byClass[labels[state.row]].indexOf(state.row) }]);
+    const curve = painted(state.row);
+    Plotly.Fx.hover(plane, [{ curveNumber: curve, pointNumber: groups()[curve].indexOf(state.row) }]);
   };
   const pickWrong = () => {
     for (let step = 1; step <= rows; step += 1) {
@@ -89,12 +94,13 @@ separatrix.draw.map = (section, data) => {
   const SHAPES = { circle: "M6 1a5 5 0 1 0 .01 0z", square: "M1.5 1.5h9v9h-9z", "triangle-up": "M6 1 11 10.5H1z",
     "triangle-down": "M6 11 1 1.5h10z", diamond: "M6 .5 11.5 6 6 11.5.5 6z", cross: "M4 1h4v3h3v4H8v3H4V8H1V4h3z" };
   const legend = () => {
+    const lists = groups();
     find("legend").replaceChildren(...data.names.map((name, k) => {
       const button = separatrix.element("button", "", { type: "button", "aria-pressed": String(!state.hidden.has(k)) });
       button.innerHTML = '<svg viewBox="0 0 12 12" aria-hidden="true"><path/></svg>';
       button.querySelector("path").setAttribute("d", SHAPES[data.looks[k][1]]);
       button.querySelector("path").setAttribute("fill", data.looks[k][0]);
-      button.append(separatrix.element("span", name), separatrix.element("b", String(byClass[k].length)));
+      button.append(separatrix.element("span", name), separatrix.element("b", String(lists[k].length)));
       button.addEventListener("click", () => {
         if (!state.hidden.delete(k)) state.hidden.add(k);
         button.setAttribute("aria-pressed", String(!state.hidden.has(k)));
@@ -104,9 +110,10 @@ separatrix.draw.map = (section, data) => {
     }));
   };
 
-  // #frame=3&row=12 opens a moment and a row, so that a place on the map can be linked to.
+  // #frame=3&row=12 (and map=train-map for another map) opens a moment and a row, so that a place on the map can be linked to.
   const follow = () => {
     const wish = new URLSearchParams(location.hash.slice(1));
+    if ((wish.get("map") || "map") !== section.id) return refresh();
     const frame = parseInt(wish.get("frame"), 10), row = parseInt(wish.get("row"), 10);
     if (frame >= 0) state.frame = Math.min(frame, last);
     if (frame >= 0 || row >= 0) section.scrollIntoView({ behavior: "instant" });
@@ -117,6 +124,7 @@ separatrix.draw.map = (section, data) => {
   legend();
   time.addEventListener("input", () => { play(false); go(Number(time.value)); });
   find("play").addEventListener("click", () => play(!state.timer));
+  find("colour").addEventListener("change", (event) => { state.by = event.target.value; legend(); refresh(); });
   find("back").addEventListener("click", () => pick(state.row - 1));
   find("next").addEventListener("click", () => pick(state.row + 1));
   find("wrong-next").addEventListener("click", pickWrong);
@@ -127,6 +135,6 @@ separatrix.draw.map = (section, data) => {
   addEventListener("hashchange", follow);
   return follow().then(() => plane.on("plotly_click", (event) => {
     const chosen = event.points[0];
-    if (chosen.curveNumber < classes) pick(byClass[chosen.curveNumber][chosen.pointNumber]);
+    if (chosen.curveNumber < classes) pick(groups()[chosen.curveNumber][chosen.pointNumber]);
   }));
 };
