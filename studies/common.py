@@ -64,14 +64,15 @@ def run_study(main: Callable[[], int]) -> None:
 
 @dataclass
 class Clock:
-    """Seconds that ran; between `pause` and `go` it stands still."""
+    """Seconds that ran, by the wall or another clock; between `pause` and `go` it stands still."""
 
+    now: Callable[[], float] = monotonic
     ran: float = 0.0
     since: float | None = field(default=None, repr=False)
 
     def go(self) -> None:
         """Run from now on."""
-        self.since = monotonic() if self.since is None else self.since
+        self.since = self.now() if self.since is None else self.since
 
     def pause(self) -> None:
         """Stand still."""
@@ -80,7 +81,7 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Seconds so far."""
-        return self.ran + (0.0 if self.since is None else monotonic() - self.since)
+        return self.ran + (0.0 if self.since is None else self.now() - self.since)
 
 
 def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Splits:

@@ -144,7 +144,14 @@ def tokenize(texts: Sequence[str], labels: np.ndarray, recipe: PeftRecipe) -> Ro
 
 
 def train_peft(
-    train: Rows, validation: Rows, classes: int, recipe: PeftRecipe, *, seed: int, looks: int = 1
+    train: Rows,
+    validation: Rows,
+    classes: int,
+    recipe: PeftRecipe,
+    *,
+    seed: int,
+    looks: int = 1,
+    clock: Clock | None = None,
 ) -> PeftRun:
     """Train prompt and head.
 
@@ -155,9 +162,11 @@ def train_peft(
         recipe: everything else.
         seed: of prompt, head and batches.
         looks: times that validation is looked at in an epoch, the last time at its end.
+        clock: what counts the seconds; the wall's if absent.
     """
     torch.manual_seed(seed)  # PEFT and torch.nn draw their starts from the global state
-    training = _Training(Prompted(recipe, classes).eval(), train, validation, recipe)  # eval: no dropout
+    model = Prompted(recipe, classes).eval()  # eval: no dropout
+    training = _Training(model, train, validation, recipe, clock or Clock())
     for epoch in range(recipe.epochs):
         order = schedule.batches(train.lengths, recipe.batch_size, seed, epoch)
         due = look_steps(len(order), looks)
@@ -173,7 +182,7 @@ def train_peft(
 class _Training:
     """Optimiser, clock and the best tensors of one training."""
 
-    def __init__(self, model: Prompted, train: Rows, validation: Rows, recipe: PeftRecipe) -> None:
+    def __init__(self, model: Prompted, train: Rows, validation: Rows, recipe: PeftRecipe, clock: Clock) -> None:
         self.model, self.train, self.validation, self.recipe = model, train, validation, recipe
         self.labels = torch.from_numpy(train.labels)
         groups = model.groups()
@@ -183,7 +192,7 @@ class _Training:
         self.trained = [tensor for tensors in groups.values() for tensor in tensors]
         self.best: list[Tensor] = []
         self.checks: list[Check] = []
-        self.clock, self.done = Clock(), 0
+        self.clock, self.done = clock, 0
 
     def step(self, rows: np.ndarray, steps: int) -> None:
         """Learn from one batch; `steps` in all set the learning rate."""

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
 from benchmarks.parts.suffix import Material, train_suffix
-from studies.common import append_run, load_set, markdown, read_runs
+from studies.common import Clock, append_run, load_set, markdown, read_runs
 from studies.peft_side import Check, PeftRecipe, tokenize, train_peft
 
 from separatrix import recipe as recipes
@@ -32,8 +33,9 @@ def time_to_quality(data: Path, lines: Path, *, epochs: int = 10, rows: int | No
 
     The ratio is PEFT's seconds to its own best validation accuracy (at the learning rate where that is highest), over
     our seconds until validation accuracy is above it (at our fastest learning rate); None if it never is. Seconds are
-    those of building the cache, starting and training; looking at validation (on both sides eight times an epoch),
-    tokenizing and loading the model are left out on both sides.
+    processor seconds, which hardly change when the machine does something else, of building the cache, starting and
+    training; looking at validation (on both sides eight times an epoch), tokenizing and loading the model are left out
+    on both sides.
     """
     splits = load_set(data, "trec6", 0, rows)
     train = TrainRecipe()
@@ -107,10 +109,14 @@ def _suffix(splits: Splits, recipe: TrainRecipe) -> list[Check]:
     backbone = load_backbone(recipe.backbone)
     room = recipe.prompt.tokens
     tokens = {part: backbone.tokenize(splits.parts[part].text, reserve=room) for part in ("train", "validation")}
-    return train_suffix(backbone, Material(tokens, labels, len(classes)), recipe, looks=LOOKS).checks
+    return train_suffix(
+        backbone, Material(tokens, labels, len(classes)), recipe, looks=LOOKS, clock=Clock(process_time)
+    ).checks
 
 
 def _peft(splits: Splits, recipe: PeftRecipe) -> list[Check]:
     classes, labels = _labels(splits)
     rows = {part: tokenize(splits.parts[part].text, labels[part], recipe) for part in ("train", "validation")}
-    return train_peft(rows["train"], rows["validation"], len(classes), recipe, seed=0, looks=LOOKS).checks
+    return train_peft(
+        rows["train"], rows["validation"], len(classes), recipe, seed=0, looks=LOOKS, clock=Clock(process_time)
+    ).checks

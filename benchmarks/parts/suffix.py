@@ -88,7 +88,13 @@ class _Looker:
 
 
 def train_suffix(
-    backbone: Backbone, material: Material, recipe: TrainRecipe, *, looks: int = 1, folder: Path | None = None
+    backbone: Backbone,
+    material: Material,
+    recipe: TrainRecipe,
+    *,
+    looks: int = 1,
+    folder: Path | None = None,
+    clock: Clock | None = None,
 ) -> SuffixRun:
     """Train a prompt with `centroid_ce` (or another objective with centroids); evaluation is left out of the seconds.
 
@@ -98,8 +104,9 @@ def train_suffix(
         recipe: of the training; its model is not read.
         looks: times that validation is looked at in an epoch.
         folder: where a cache on disk goes.
+        clock: what counts the seconds; the wall's if absent.
     """
-    clock, caches = Clock(), dict[str, TextCache]()
+    clock, caches = clock or Clock(), dict[str, TextCache]()
     try:
         clock.go()
         caches["train"] = build_cache(backbone, material.tokens["train"], recipe.text_cache, folder=folder)
