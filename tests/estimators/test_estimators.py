@@ -267,7 +267,7 @@ def test_examples(tiny):
         glob = {kind.__name__: partial(kind, str(tiny("bert")))}
         for case in doctest.DocTestFinder().find(kind, kind.__name__, module=prompt_module, globs=glob):
             assert doctest.DocTestRunner().run(case).failed == 0
-    for module in (inputs, training):
+    for module in (inputs, mixins, training):
         found = doctest.testmod(module)
         assert found.attempted > 0
         assert found.failed == 0

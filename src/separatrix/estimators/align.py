@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
@@ -15,6 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning, StoreError
 from separatrix.estimators.files import check_free
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, texts_only
+from separatrix.estimators.mixins import TextsIn, files_of, from_files
 from separatrix.estimators.training import flat, hold_out, shared, whole_recipe
 from separatrix.learn.align import AlignJob, train_encoder
 from separatrix.learn.aligned import AlignModel, load_align
@@ -30,7 +30,7 @@ LEARNT = {"history": "history_", "validation_scores": "validation_scores_", "war
 DEFAULTS: LoopRecipe = AlignRecipe.loop
 
 
-class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AlignClassifier(TextsIn, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """A classifier of texts: the transformer itself is trained; training and prediction measure by the same cosine.
 
     The defaults of all arguments stand in `separatrix.recipe.align`; every other option (pooling, frozen layers, head,
@@ -218,10 +218,7 @@ class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Everything; the trained encoder as the bytes of its files."""
         state = dict(super().__getstate__())
         if "model_" in state:
-            with TemporaryDirectory() as folder:
-                state.pop("model_").save(Path(folder))
-                files = [path for path in Path(folder).rglob("*") if path.is_file()]
-                state["_files"] = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+            state["_files"] = files_of(state.pop("model_").save)
             state["_device"] = self.model_.recipe.backbone.device
         return state
 
@@ -229,23 +226,8 @@ class AlignClassifier(ClassifierMixin, ClassNamePrefixFeaturesOutMixin, Transfor
         """Read the encoder from these bytes again."""
         held, device = state.pop("_files", None), state.pop("_device", "auto")
         super().__setstate__(state)
-        if held is None:
-            return
-        with TemporaryDirectory() as folder:
-            for name, data in held.items():
-                path = Path(folder) / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
-            self.model_ = load_align(Path(folder), device=device)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.no_validation = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
+        if held is not None:
+            self.model_ = from_files(held, lambda folder: load_align(folder, device=device))
 
     @property
     def _n_features_out(self) -> int:

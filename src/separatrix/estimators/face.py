@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -20,14 +19,14 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators import files
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, texts_only
+from separatrix.estimators.mixins import TextsIn, files_of, from_files
 from separatrix.estimators.training import check_task, hold_out, train, whole_recipe
 from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
-from separatrix.learn.saved import NOTES, TENSORS
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import check_labels
 
 
-class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PromptFace(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The shared half of `PromptClassifier` and `PromptRegressor`; not to be used by itself."""
 
     _task: ClassVar[str]  # "classify" or "regress"
@@ -135,9 +134,7 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         state = dict(super().__getstate__())
         if "model_" not in state:
             return state
-        with TemporaryDirectory() as folder:
-            state.pop("model_").save(Path(folder))
-            state["_files"] = {name: (Path(folder) / name).read_bytes() for name in (TENSORS, NOTES)}
+        state["_files"] = files_of(state.pop("model_").save)
         state["_device"] = self.model_.recipe.backbone.device
         return state
 
@@ -145,21 +142,8 @@ class PromptFace(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         """Find the transformer again, and refuse one with other weights."""
         held, device = state.pop("_files", None), state.pop("_device", "auto")
         super().__setstate__(state)
-        if held is None:
-            return
-        with TemporaryDirectory() as folder:
-            for name, data in held.items():
-                (Path(folder) / name).write_bytes(data)
-            self.model_ = load_prompt(Path(folder), device=device)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.no_validation = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
+        if held is not None:
+            self.model_ = from_files(held, lambda folder: load_prompt(folder, device=device))
 
     def _named(self) -> dict[str, Any]:
         """The constructor's own arguments as options of a recipe."""

@@ -18,6 +18,7 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.estimators.files import check_free
 from separatrix.estimators.frozen_heads import FITTERS, Sample
 from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, texts_only
+from separatrix.estimators.mixins import TextsIn
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.geometry.score import classification
@@ -32,7 +33,7 @@ from separatrix.texts import Classes
 KIND = "frozen"
 
 
-class FrozenClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
     """A classifier of texts on the vectors of a frozen transformer; nothing of the transformer is trained.
 
     Args:
@@ -203,15 +204,6 @@ class FrozenClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Classi
         if base is not None:
             self.backbone_ = load_backbone(base["recipe"])
             check_same(self.backbone_, base["model"], Path("the pickle"))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.no_validation = True
-        tags.transformer_tags.preserves_dtype = []
-        return tags
 
     @property
     def _n_features_out(self) -> int:
