@@ -11,10 +11,11 @@ from sklearn.metrics import adjusted_rand_score
 
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry import density
+from separatrix.geometry.checks import check_no_index
 from separatrix.geometry.cluster import dbscan_clusters, hdbscan, kmeans, nearest_centroid
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.density import OutOfTimeError, dbscan
-from separatrix.geometry.prepare import check_no_index, prepare
+from separatrix.geometry.prepare import prepare
 
 
 def blobs(rows=400, width=4, centers=4, seed=0, spread=1.0):
@@ -74,10 +75,12 @@ def test_preparing_does_what_it_says():
     assert (scaled.values[:, 6] == 0).all()
     assert scaled.constant == 1
     white = prepare(x, "whiten").values
-    assert white.shape == (500, 6)
-    np.testing.assert_allclose(white.T @ white / 500, np.eye(6), atol=1e-3)
-    with pytest.raises(OptionError, match="needs more rows than columns: got 5 rows, 6 columns"):
-        prepare(x[:5], "whiten")
+    assert (white[:, 6] == 0).all()
+    found = np.linalg.eigvalsh(white[:, :6].T @ white[:, :6] / 500)  # shrunk: no longer 30 to 1, not quite 1 to 1
+    before = np.linalg.eigvalsh(np.corrcoef(x[:, :6].T))
+    assert found[-1] / found[0] < 1.5 < 5 < before[-1] / before[0]
+    few = prepare(x[:5], "whiten").values  # fewer rows than columns: shrinkage keeps the distances apart
+    assert np.ptp(np.linalg.norm(few[:, None] - few[None], axis=2)[np.triu_indices(5, 1)]) > 0.1
     with pytest.raises(OptionError, match="did you mean 'whiten'"):
         prepare(x, "whitten")
 

@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
 
+_FEWEST = 20  # rows below which an arithmetic progression may be chance
+_LOOK = 1000  # rows that rule nearly every column out
+_STRAIGHT = 1 - 1e-5  # correlation with the row number that rounding to float16 still leaves
 _BLOCK_ROWS = 65536  # rows looked at together, so that the check of a large matrix needs little memory
 
 
@@ -160,3 +163,64 @@ def check_count(value: int, what: str, *, low: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
         raise OptionError(f"{what} is out of range", got=repr(value), expected=f"a whole number, {low} or more")
     return int(value)
+
+
+def check_k(k: int, rows: int) -> None:
+    """Refuse more clusters than rows.
+
+    >>> check_k(3, 2)
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.OptionError: more clusters than rows: got k = 3, expected 2 or fewer; pass a smaller --k
+    """
+    if k > rows:
+        raise OptionError(
+            "more clusters than rows", got=f"k = {k}", expected=f"{rows} or fewer", hint="pass a smaller --k"
+        )
+
+
+def check_no_index(x: NDArray[np.floating]) -> None:
+    """Refuse a column that numbers the rows: 0, 1, 2 ... in any order, shifted, scaled or rounded.
+
+    It would decide every distance (seed 002: the first principal component came out as a straight ramp, and a finished
+    k-means had to be thrown away). Such a column is an arithmetic progression once it is sorted, or a straight line
+    over the rows as they stand. Fewer than 20 rows are let through: there it may be chance.
+
+    Raises:
+        DataError: the message names the column.
+
+    >>> check_no_index(np.column_stack([np.sin(np.arange(30.0)), np.arange(30.0)[::-1]]))
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: column 1 of the vectors numbers the rows (29 down to 0); leave it out
+    """
+    rows = len(x)
+    if rows < _FEWEST:
+        return
+    head = x[:_LOOK].astype(np.float64)
+    low = x.min(axis=0).astype(np.float64)
+    step = (x.max(axis=0) - low) / (rows - 1)
+    varies = step > 0
+    place = (head - low) / np.where(varies, step, 1)  # where an index would put each row
+    slack = max(1e-3, 1e-6 * rows)
+    even = varies & (np.abs(place - np.round(place)) < slack).all(axis=0)
+    number = np.arange(len(head)) - (len(head) - 1) / 2
+    spread = np.linalg.norm(head - head.mean(axis=0), axis=0) * np.linalg.norm(number)
+    straight = np.abs(number @ head) > _STRAIGHT * np.where(spread > 0, spread, np.inf)
+    for column in np.flatnonzero(even | straight):
+        values = x[:, column].astype(np.float64)
+        if _is_even(values, slack * step[column]) or _is_straight(values):
+            first, last = values[0], values[-1]
+            way = "up" if last >= first else "down"
+            what = f"column {column} of the vectors numbers the rows ({first:g} {way} to {last:g})"
+            raise DataError(what, hint="leave it out")
+
+
+def _is_even(values: NDArray[np.float64], slack: float) -> bool:
+    gaps = np.diff(np.sort(values))
+    return bool(np.ptp(gaps) <= 2 * slack)
+
+
+def _is_straight(values: NDArray[np.float64]) -> bool:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return abs(float(np.corrcoef(values, np.arange(len(values)))[0, 1])) > _STRAIGHT

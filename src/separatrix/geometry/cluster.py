@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, MissingExtra, choose
-from separatrix.geometry.checks import check_count
+from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
 from separatrix.geometry.density import dbscan
-from separatrix.geometry.prepare import check_k, prepare
+from separatrix.geometry.prepare import prepare
 
 NOISE = -1
 _BLOCK = 8192  # rows compared with all centroids at a time

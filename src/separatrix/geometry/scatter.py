@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
-from separatrix.geometry.prepare import check_no_index
+from separatrix.geometry.checks import check_labels, check_matrix, check_no_index, check_same_rows
 
 
 @dataclass(frozen=True)

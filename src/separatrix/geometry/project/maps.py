@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.checks import check_matrix
-from separatrix.geometry.prepare import check_no_index
+from separatrix.geometry.checks import check_matrix, check_no_index
 from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
 from separatrix.geometry.project.methods import METHODS
 from separatrix.geometry.project.prepare import PREPARES, Change
