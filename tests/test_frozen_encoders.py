@@ -19,8 +19,8 @@ pytest.importorskip("peft", reason='the versions in the lines need pip install "
 
 from benchmarks import exact_knn  # noqa: E402
 from studies.common import read_runs  # noqa: E402
+from studies.frozen_encoders import finetune, tables  # noqa: E402
 from studies.frozen_encoders import run as study  # noqa: E402
-from studies.frozen_encoders import tables  # noqa: E402
 
 from separatrix.geometry import probe  # noqa: E402
 
@@ -78,16 +78,38 @@ def test_rank_correlation_is_scipys_and_knows_how_little_five_pairs_say():
     assert tables.spearman(a[:5], b[:5])[2] - tables.spearman(a[:5], b[:5])[1] > high - low
 
 
-def test_fine_tuned_scores_are_compared_pair_by_pair(tmp_path):
+def test_fine_tuned_scores_are_compared_option_by_option():
     lines = [
-        {"set": f"set{place}", "model": "m", "layer": 1, "pool": "mean", "majority": 0.1}
-        | dict.fromkeys((*tables.ESTIMATORS, "probe_test"), place / 10)
-        for place in range(6)
+        {"set": "s", "model": "m", "layer": layer, "pool": "mean"}
+        | dict.fromkeys((*tables.ESTIMATORS, "probe_test"), layer / 10)
+        for layer in range(8)
     ]
-    path = tmp_path / "tuned.csv"
-    path.write_text("set,model,accuracy\n" + "".join(f"set{place},m,{place / 7}\n" for place in range(6)))
-    assert "| logme      | 6     | 1.00 [1.00, 1.00] |" in tables._tuned(lines, path)
-    assert "5 are needed" in tables._tuned(lines[:3], path)
+    tuned = [{"set": "s", "model": "m", "layer": layer, "pool": "mean", "accuracy": layer / 7} for layer in range(6)]
+    other = [{"set": "s", "model": "other", "layer": 0, "pool": "mean", "accuracy": 1.0}]  # nothing was said of it
+    text = tables._tuned(lines, tuned[::-1] + other)
+    assert "| s   | 6       | 0.0000 to 0.7143 | 1.00 [1.00, 1.00] |" in text
+    assert tables._tuned(lines, tuned[:3]) == tables._tuned([], [])  # three pairs say nothing
+
+
+def test_some_options_are_finetuned_and_stand_beside_what_was_said_of_them(tiny, data, tmp_path, monkeypatch, capsys):
+    for module in (study, finetune):
+        monkeypatch.setattr(module, "DEFAULT_MODEL", str(tiny("bert")))
+    monkeypatch.setattr(probe, "PENALTIES", (100.0, 10.0))
+    monkeypatch.setitem(finetune.CHANGES, "epochs", 1)
+    words = ["--data", str(data), "--sets", "trec6", "--out", str(tmp_path)]
+    assert finetune.main([*words, "--rows", "50"]) == 0
+    tuned = read_runs(tmp_path / "finetuned.jsonl")
+    places = [("mean", 1), ("mean", 2), ("mean", 3), ("cls", 3), ("layer_mean", None)]
+    assert [(line["pool"], line["layer"]) for line in tuned] == places
+    assert {line["rows"] for line in tuned} == {50}
+    capsys.readouterr()
+    assert finetune.main([*words, "--rows", "50"]) == 0  # nothing is done twice
+    assert capsys.readouterr().out == ""
+    assert study.main(words) == 0
+    assert study.main(["--table", "--out", str(tmp_path)]) == 0
+    text = (tmp_path / "RESULTS.md").read_text()
+    low, high = min(line["accuracy"] for line in tuned), max(line["accuracy"] for line in tuned)
+    assert f"| trec6 | 5       | {low:.4f} to {high:.4f}" in text
 
 
 def test_examples_hold():

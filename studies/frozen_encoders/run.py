@@ -1,7 +1,7 @@
 """Layers and poolings of frozen encoders: which cheap figure says best which of them a classifier will like.
 
     python studies/frozen_encoders/run.py --data FOLDER [--model PATH ...]    every pass that is missing
-    python studies/frozen_encoders/run.py --table [--finetuned CSV]           RESULTS.md and results.csv from the lines
+    python studies/frozen_encoders/run.py --table      RESULTS.md and results.csv from the lines
 
 A pass is one model over one set, and one line of `runs.jsonl`: the texts run once, and every layer and pooling is an
 option in it. The cheap figures see the training rows only; what they are compared with is the probe's accuracy on the
@@ -139,7 +139,6 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", action="append", default=[], help="a further model (may be repeated)")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--rows", type=int, help="rows of train and of test (for a trial, and for its table)")
-    parser.add_argument("--finetuned", type=Path, help="CSV with set, model, accuracy: scores after fine-tuning")
     return study_options(parser, HERE, arguments)
 
 
@@ -150,7 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.table:
         passes = [line for line in read_runs(path) if line["asked_rows"] == options.rows]
         lines = [one | option for one in passes for option in one.pop("options")]
-        write_csv(options.out / "results.csv", write_tables(options.out, lines, options.finetuned))
+        rows = write_tables(options.out, lines, read_runs(options.out / "finetuned.jsonl"))
+        write_csv(options.out / "results.csv", rows)
         print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
         return 0
     import torch

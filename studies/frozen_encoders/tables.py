@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,12 @@ read this: `README.md`. Scores are fractions; in brackets 95 % bootstrap interva
 """
 
 
-def write_tables(out: Path, lines: Sequence[Line], finetuned: Path | None = None) -> list[dict[str, Any]]:
+def write_tables(out: Path, lines: Sequence[Line], finetuned: Sequence[Line] = ()) -> list[dict[str, Any]]:
     """Write RESULTS.md; give the rows of results.csv."""
     parts = [HEAD, "## Rank correlation of each figure with the probe's test accuracy, over layers and poolings"]
     parts += [markdown(correlations(lines)), "## What choosing by each figure costs (probe's test accuracy)"]
     parts += [markdown(_choices(lines)), "## The best layer and pooling of each model and set", markdown(_best(lines))]
-    if finetuned is not None:
-        parts += ["## Rank correlation with fine-tuned scores, over models and sets", _tuned(lines, finetuned)]
+    parts += ["## Rank correlation of each figure with the accuracy after fine-tuning", _tuned(lines, finetuned)]
     parts += ["## Seconds", markdown(_seconds(lines)), "## All lines", "`results.csv`", "## Versions", _versions(lines)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     return [_plain(line) for line in lines]
@@ -117,19 +115,26 @@ def _place(line: Line) -> str:
     return line["pool"] if line["layer"] is None else f"{line['pool']}, layer {line['layer']}"
 
 
-def _tuned(lines: Sequence[Line], path: Path) -> str:
-    """Best figure of each model on each set against the score after fine-tuning."""
-    with path.open(newline="", encoding="utf-8") as stream:
-        scores = {(row["set"], row["model"]): float(row["accuracy"]) for row in csv.DictReader(stream)}
-    groups = {place: group for place, group in _groups(lines).items() if place in scores}
-    if len(groups) < FEWEST_PAIRS:
-        return f"{len(groups)} pairs of a set and a model have a fine-tuned score; {FEWEST_PAIRS} are needed."
+def _tuned(lines: Sequence[Line], finetuned: Sequence[Line]) -> str:
+    """What was said of frozen options against their accuracy after fine-tuning, for each set over all its options."""
+    said = {_option(line): line for line in lines}
     rows = []
-    for figure in (*ESTIMATORS[:-1], "probe_test"):
-        best = [max(line[figure] for line in group) for group in groups.values()]
-        rho, low, high = spearman(best, [scores[place] for place in groups])
-        rows.append({"best of": figure, "pairs": str(len(groups)), "correlation": f"{rho:.2f} [{low:.2f}, {high:.2f}]"})
+    for name in dict.fromkeys(line["set"] for line in finetuned):
+        tuned = [line for line in finetuned if line["set"] == name and _option(line) in said]
+        row = {"set": name, "options": str(len(tuned))}
+        if len(tuned) < FEWEST_PAIRS:
+            continue
+        scores = [line["accuracy"] for line in tuned]
+        row["fine-tuned"] = f"{min(scores):.4f} to {max(scores):.4f}"
+        for figure in (*ESTIMATORS[:-1], "probe_test"):
+            rho, low, high = spearman([said[_option(line)][figure] for line in tuned], scores)
+            row[figure] = f"{rho:.2f} [{low:.2f}, {high:.2f}]"
+        rows.append(row)
     return markdown(rows)
+
+
+def _option(line: Line) -> tuple[Any, ...]:
+    return (line["set"], line["model"], line["pool"], line["layer"])
 
 
 def _seconds(lines: Sequence[Line]) -> list[dict[str, str]]:
