@@ -75,3 +75,11 @@ def test_the_blocks_of_a_page_run(page):
         if SLOW or not block.slow:
             # The empty lines in front make a traceback name the line of the page.
             exec(compile("\n" * (block.line - 1) + block.code, str(page), "exec"), names)
+
+
+def test_the_figures_of_the_readme_are_those_of_the_committed_results(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from studies import claims
+
+    assert claims.main(["--check"]) == 0, capsys.readouterr().out
+    assert claims.claims().count("\n| ") >= len(claims.CLAIMS)

@@ -1,0 +1,157 @@
+"""The table of measured claims in the README, made from the committed results: no figure in it is typed by hand.
+
+python studies/claims.py            write it into README.md
+python studies/claims.py --check    exit 1 if README.md says anything else
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- claims: python studies/claims.py -->", "<!-- /claims -->"
+ENCODER = "all-MiniLM-L6-v2"
+
+
+def ratios(name: str) -> dict[str, float]:
+    """Ratios of a benchmark's committed result."""
+    return dict(result(name)["ratios"])
+
+
+def result(name: str) -> dict[str, Any]:
+    """A benchmark's committed result."""
+    return dict(json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")))
+
+
+def table(study: str) -> list[dict[str, str]]:
+    """The rows of a study's committed table."""
+    with (ROOT / "studies" / study / "results.csv").open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def prompt_steps() -> str:
+    """Steps and whole training against PEFT."""
+    found = ratios("prompt_vs_peft")
+    steps = ", ".join(f"{value:.1f}x {case[5:]}" for case, value in found.items() if case.startswith("step"))
+    whole = next(value for case, value in found.items() if case.startswith("whole"))
+    return f"a step {steps}; five epochs with building the cache {whole:.1f}x"
+
+
+def disk_cache() -> str:
+    """Peak memory over a cache on disk."""
+    found = result("memory_disk_cache")
+    return f"peak {found['peak_gib']:.2f} GiB over a cache of {found['cache_gib']:.2f} GiB"
+
+
+def prompt_quality() -> str:
+    """Test accuracy of suffix prompts beside the linear probe's."""
+    rows = {(row["set"], row["method"]): row for row in table("prompt_quality")}
+    parts = []
+    for name in dict.fromkeys(place[0] for place in rows):
+        ours, probe = rows.get((name, "suffix")), rows.get((name, "probe"))
+        if ours and probe:
+            prompt, linear = float(ours["test_accuracy"]), float(probe["test_accuracy"])
+            parts.append(f"{name} {prompt:.3f} (probe {linear:.3f}; {ours['runs']} seeds)")
+    return ", ".join(parts)
+
+
+def centroids() -> str:
+    """The best and the worst experiment of the seed's block."""
+    rows = [row for row in table("centroids") if row["block"] == "seed"]
+    best = max(rows, key=lambda row: float(row["test_accuracy"]))
+    start = next(row for row in rows if row["experiment"] == "centroid, random start")
+    figures = f"{float(best['test_accuracy']):.3f} against {float(start['test_accuracy']):.3f} of the random start"
+    return f"best of {len(rows)}: {best['experiment']} {figures} ({best['runs']} seeds)"
+
+
+def outputs() -> str:
+    """What PCA loses beside t-SNE, from the study's answer."""
+    text = (ROOT / "studies" / "prompt_outputs" / "RESULTS.md").read_text(encoding="utf-8")
+    found = re.search(r"Over (\d+) prompts.*?PCA loses (\S+ \[.*?\]) more than t-SNE", text, re.DOTALL)
+    return f"over {found[1]} prompts PCA loses {found[2]} more than t-SNE" if found else "no answer yet"
+
+
+def frozen() -> str:
+    """Rank correlations of LogME and k-NN with the probe."""
+    from studies.frozen_encoders.tables import correlations
+
+    rows: list[dict[str, Any]] = [dict(row) for row in table("frozen_encoders")]
+    for row in rows:
+        row |= {name: float(row[name]) for name in ("knn_loo", "logme", "h_score", "silhouette", "effective_rank")}
+        row["probe_test"] = float(row["probe_test"])
+    found = correlations(rows)
+    said = []
+    for name, figure in (("LogME", "logme"), ("k-NN leave-one-out", "knn_loo")):
+        values = [float(row[figure].split()[0]) for row in found if row["model"] != "all"]
+        said.append(f"{name} {min(values):.2f} to {max(values):.2f}")
+    return "rank correlation with the probe over layers and poolings: " + ", ".join(said)
+
+
+def extraction() -> str:
+    """Rows a second and memory of extraction."""
+    found = result("extract_vs_sentence_transformers")
+    speed = ", ".join(f"{line['ratio']:.2f}x on {line['set']}" for line in found["measured"])
+    few, many = found["memory"][0], found["memory"][-1]
+    sizes = f"{few['peak_mib']:.0f} MiB at {few['rows']:,} rows, {many['peak_mib']:.0f} at {many['rows']:,}"
+    return f"{speed}, the same vectors; {sizes}"
+
+
+def exact_knn() -> str:
+    """Share of a matrix product of exact k-NN."""
+    found = {name: value for name, value in ratios("exact_knn").items() if "100000" in name and "cosine" in name}
+    share = next(value for name, value in found.items() if name.startswith("share"))
+    memory = next(value for name, value in found.items() if name.startswith("1 GiB"))
+    return f"100,000 rows: {share:.0%} of a plain matrix product, {1 / memory:.2f} GiB"
+
+
+# claim, its figures, where they stand, command
+CLAIMS = (
+    ("a training step against PEFT prompt tuning, GPT-2 small size", prompt_steps,
+     "benchmarks/results/prompt_vs_peft.json", "python benchmarks/prompt_vs_peft.py --extrapolate"),
+    ("memory of a training over a text cache on disk", disk_cache,
+     "benchmarks/results/memory_disk_cache.json", "python benchmarks/memory_disk_cache.py"),
+    (f"test accuracy with {ENCODER} frozen", prompt_quality,
+     "studies/prompt_quality/RESULTS.md", "python studies/prompt_quality/run.py --data FOLDER"),
+    ("which objectives and centroid rules work: the seed's experiments repeated", centroids,
+     "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model FOLDER"),
+    ("does PCA miss what t-SNE, UMAP and the prompt itself see?", outputs,
+     "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --data FOLDER --lm FOLDER"),
+    ("which cheap score foretells how well a frozen layer suits a task", frozen,
+     "studies/frozen_encoders/RESULTS.md", "python studies/frozen_encoders/run.py --data FOLDER"),
+    ("extraction against sentence-transformers", extraction,
+     "benchmarks/results/extract_vs_sentence_transformers.json",
+     "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER"),
+    ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
+)  # fmt: skip
+
+
+def claims() -> str:
+    """The table in Markdown."""
+    lines = ["| claim | figures | command |", "|---|---|---|"]
+    lines += [f"| {claim} | [{figures()}]({place}) | `{command}` |" for claim, figures, place, command in CLAIMS]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the table, or compare."""
+    path = ROOT / "README.md"
+    text = path.read_text(encoding="utf-8")
+    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+    new = pattern.sub(lambda _: f"{BEGIN}\n{claims()}\n{END}", text)
+    if arguments == ["--check"]:
+        print(
+            "README.md is up to date" if new == text else "README.md says other figures; type: python studies/claims.py"
+        )
+        return int(new != text)
+    path.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    sys.exit(main(sys.argv[1:]))
