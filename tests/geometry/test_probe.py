@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from separatrix.errors import DataError, ShapeError
 from separatrix.geometry import probe as probes
 from separatrix.geometry.calibrate import probabilities
-from separatrix.geometry.probe import Probe, fit_probe, fit_ridge
+from separatrix.geometry.probe import Probe, fit_probe, fit_ridge, fit_tuned_probe
 
 
 def blobs(rows=200, classes=3, width=6, gap=1.5, seed=0):
@@ -106,3 +106,28 @@ def test_impossible_input_is_refused():
         fit_ridge(x, np.zeros(9))
     with pytest.raises(DataError, match="targets: row 0 is not finite"):
         fit_ridge(x, np.full(10, np.nan))
+
+
+def test_without_validation_a_fifth_of_each_class_chooses_the_penalty():
+    """Many columns of noise: a weak penalty learns them by heart, and only held-out rows can tell."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 40)
+    x = np.column_stack([np.eye(3)[y] + 0.5 * rng.normal(size=(120, 3)), rng.normal(size=(120, 60))])
+    tuned = fit_tuned_probe(x, y, 3)
+    assert tuned.penalty >= 10.0
+    plain = fit_probe(x, y, 3, validation=(x, y))  # choosing on the training rows themselves
+    assert plain.penalty == 0.01
+    assert np.array_equal(fit_tuned_probe(x, y, 3).weight, tuned.weight)
+    assert not np.array_equal(fit_tuned_probe(x, y, 3).weight, plain.weight)
+
+
+def test_with_validation_or_few_rows_nothing_is_held_out():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(40, 4)), np.arange(40) % 2
+    given = fit_tuned_probe(x, y, 2, validation=(x[:10], y[:10]))
+    assert np.array_equal(given.weight, fit_probe(x, y, 2, validation=(x[:10], y[:10])).weight)
+    assert fit_tuned_probe(x[:12], y[:12], 2).penalty == 1.0
+    alone = np.append(np.zeros(30, dtype=int), 1)  # the class of one row stays with the training rows
+    assert fit_tuned_probe(rng.normal(size=(31, 4)), alone, 2).penalty in (100.0, 10.0, 1.0, 0.1, 0.01)
+    with pytest.raises(ShapeError, match="labels"):
+        fit_tuned_probe(x, y[:39], 2)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.geometry.probe import fit_probe
+from separatrix.geometry.probe import fit_tuned_probe
 from separatrix.geometry.score import classification, decide
 from separatrix.learn.align import AlignJob, TrainedEncoder, train_encoder
 from separatrix.learn.trajectory import FRAME_ROWS, subsample
@@ -151,7 +151,7 @@ def probe_groups(vectors: np.ndarray, group: np.ndarray, seed: int = 0) -> dict[
         own = generator.permutation(np.flatnonzero(y == label))
         held[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
     x = vectors[rows]
-    probe = fit_probe(x[~held], y[~held], len(usable), seed=seed)
+    probe = fit_tuned_probe(x[~held], y[~held], len(usable), seed=seed)
     found = classification(y[held], decide(probe.scores(x[held]), len(usable)), tuple(names[usable].tolist()))
     return {
         "accuracy": found.accuracy,

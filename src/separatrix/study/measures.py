@@ -14,7 +14,7 @@ import numpy as np
 
 from separatrix.geometry.neighbours import Neighbours, vote
 from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
-from separatrix.geometry.probe import Probe, fit_probe, fit_ridge
+from separatrix.geometry.probe import Probe, fit_ridge, fit_tuned_probe
 from separatrix.geometry.ranking import Evidence
 from separatrix.geometry.resample import bootstrap_mean, bootstrap_r2
 from separatrix.study.baselines import Part
@@ -89,8 +89,8 @@ class ClassTask:
         return vote(found, known, self.classes, k).argmax(axis=1)
 
     def probe(self, train: Part, validation: Part | None) -> Probe:
-        """Logistic regression."""
-        return fit_probe(train.vectors, train.targets, self.classes, seed=self.seed, validation=_pair(validation))
+        """Logistic regression; its penalty is chosen on validation, or on a fifth of the training rows."""
+        return fit_tuned_probe(train.vectors, train.targets, self.classes, seed=self.seed, validation=_pair(validation))
 
     def read(self, probe: Probe, vectors: np.ndarray) -> np.ndarray:
         """The class with the highest score."""
