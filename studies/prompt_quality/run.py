@@ -46,6 +46,7 @@ HERE = Path(__file__).resolve().parent
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     "suffix": {
         "all": {"epochs": 6},
+        "trec6": {"epochs": 10},
         "sst2": {"lr": 2e-2, "text_dropout": 0.15},
         "imdb": {"lr": 2e-2, "text_dropout": 0.15, "max_length": 128},
     },
