@@ -95,8 +95,10 @@ def fit_tuned_probe(
     Raises:
         DataError, ShapeError: as `fit_probe`.
 
+    Labels that have nothing to do with the vectors want the strongest penalty:
+
     >>> x = np.random.default_rng(0).normal(size=(60, 30))
-    >>> fit_tuned_probe(x, (x[:, 0] > 0).astype(int), 2).penalty
+    >>> fit_tuned_probe(x, [0, 1] * 30, 2).penalty
     100.0
     """
     vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
