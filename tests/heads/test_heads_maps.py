@@ -109,6 +109,31 @@ def test_a_model_that_shows_no_maps_is_refused(shown, windows, monkeypatch):
         run_maps(shown("bert"), collate(windows("bert")[:1], shown("bert")), lambda layer, maps: None)
 
 
+def test_a_forward_that_stops_at_the_last_map_gives_the_same_maps(shown, windows, family):
+    """Every family; and the model is left as it was: a whole run afterwards gives its states again."""
+    backbone = shown(family)
+    batch, kept = collate(windows(family)[:3], backbone), {True: [], False: []}
+    with torch.no_grad():
+        before = forward(backbone.body, backbone, batch).last_hidden_state
+    for whole, found in kept.items():
+        run_maps(backbone, batch, lambda _, maps, found=found: found.append(maps.clone()), whole=whole)
+    with torch.no_grad():
+        after = forward(backbone.body, backbone, batch).last_hidden_state
+    torch.testing.assert_close(torch.stack(kept[False]), torch.stack(kept[True]), atol=0, rtol=0)
+    torch.testing.assert_close(after, before, atol=0, rtol=0)
+
+
+def test_the_last_layer_is_not_finished_unless_asked(shown, windows, monkeypatch):
+    backbone, ended = shown("bert"), []
+    batch = collate(windows("bert")[:1], backbone)
+    last = backbone.body.encoder.layer[-1]
+    monkeypatch.setattr(last.output, "forward", lambda *given: (ended.append(1), given[1])[1])
+    run_maps(backbone, batch, lambda layer, maps: None, whole=False)
+    assert not ended
+    run_maps(backbone, batch, lambda layer, maps: None)
+    assert ended
+
+
 def test_gates_weigh_heads(shown, windows):
     backbone, batch = shown("bert"), collate(windows("bert")[:2], shown("bert"))
     layers, heads = shape_of(backbone.model)

@@ -169,7 +169,7 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
         head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), report=kill)
     batches = []
     real = extraction.run_maps
-    monkeypatch.setattr(extraction, "run_maps", lambda *given: (batches.append(1), real(*given))[1])
+    monkeypatch.setattr(extraction, "run_maps", lambda *given, **more: (batches.append(1), real(*given, **more))[1])
     found = head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), resume=True)
     total = json.loads((whole.folder / whole.result["folders"]["extract"] / "progress.json").read_text())["batches"]
     assert 0 < len(batches) < total

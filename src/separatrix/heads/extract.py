@@ -70,19 +70,26 @@ def extract_features(
     """
     batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
 
-    def work(places: NDArray[np.int64]) -> Extracted:
-        return extract_batch(backbone, [windows[place] for place in places], places, features)
+    def work(numbered: tuple[int, NDArray[np.int64]]) -> Extracted:
+        number, places = numbered
+        # The first batch runs to the model's end, where a layer too many would show; the others stop at the last map.
+        return extract_batch(backbone, [windows[place] for place in places], places, features, whole=number == 0)
 
-    for found in each_core(batches, work, backbone.device):
+    for found in each_core(enumerate(batches), work, backbone.device):
         if clock is not None:
             clock.take(found.clock)
         yield found
 
 
 def extract_batch(
-    backbone: Backbone, windows: Sequence[Window], places: NDArray[np.int64], features: Mapping[str, Feature]
+    backbone: Backbone,
+    windows: Sequence[Window],
+    places: NDArray[np.int64],
+    features: Mapping[str, Feature],
+    *,
+    whole: bool = True,
 ) -> Extracted:
-    """One batch of windows, which stand at these places."""
+    """One batch of windows, which stand at these places; `whole` as in `run_maps`."""
     (layers, heads), clock = shape_of(backbone.model), Clock()
     batch = collate(windows, backbone)
     values = {name: torch.empty(len(places), layers, heads, each.width) for name, each in features.items()}
@@ -94,6 +101,6 @@ def extract_batch(
             clock.add(name, begun)
 
     begun = perf_counter()
-    run_maps(backbone, batch, keep)
+    run_maps(backbone, batch, keep, whole=whole)
     clock.add("model", begun + sum(clock.seconds.values()))
     return Extracted(places.astype(np.int64), {name: table.numpy() for name, table in values.items()}, clock)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,6 +53,10 @@ class Batch:
     def lengths(self) -> Tensor:
         """Real tokens of each window, (rows,)."""
         return self.mask.sum(dim=1)
+
+
+class _Seen(Exception):
+    """The last layer's maps have been looked at: what the model would compute behind them is not needed."""
 
 
 # (layer, maps (rows, heads, tokens, tokens)) is called once a layer
@@ -178,14 +182,22 @@ def forward(model: Any, backbone: Backbone, batch: Batch) -> Any:
 
 
 @torch.no_grad()
-def run_maps(backbone: Backbone, batch: Batch, listen: Listener) -> None:
+def run_maps(backbone: Backbone, batch: Batch, listen: Listener, *, whole: bool = True) -> None:
     """Run a batch; `listen` gets each layer's maps (rows, heads, tokens, tokens), float32, zero at pads.
+
+    Args:
+        backbone: from `load_for_maps`.
+        batch: the windows.
+        listen: called at every layer.
+        whole: run the model to its end, so that a layer too many is noticed. Without it the forward ends at the last
+            layer's maps, which saves most of that layer.
 
     Raises:
         ModelError: a layer gave no map, or a real token's attention does not sum to 1 over real tokens.
     """
     real = batch.mask
     queries = None if bool(real.all()) else real[:, None, :, None]
+    layers, _ = shape_of(backbone.model)
 
     def checked(layer: int, maps: Tensor) -> None:
         found = maps.float()
@@ -193,10 +205,11 @@ def run_maps(backbone: Backbone, batch: Batch, listen: Listener) -> None:
         # Real queries give the pads nothing, to the last bit; what the pads themselves look at is wiped out. The model
         # has used these weights already, so this may happen in place.
         listen(layer, found if queries is None else found.mul_(queries))
+        if not whole and layer + 1 == layers:
+            raise _Seen
 
-    with listening(checked) as state:
+    with listening(checked) as state, suppress(_Seen):
         forward(backbone.body, backbone, batch)
-    layers, _ = shape_of(backbone.model)
     if state.calls != layers:
         raise ModelError(
             f"model {backbone.source.name!r} showed {state.calls} attention layers", expected=f"{layers}",
