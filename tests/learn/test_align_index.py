@@ -23,6 +23,17 @@ def test_votes_equal_those_of_geometry(k, weights):
     assert np.allclose(got, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("temperature", [1e-6, 0.07, 10.0])
+def test_softmax_votes_are_those_of_nca(temperature):
+    """All stored rows vote as the objective has them vote; a temperature near 0 leaves the nearest row alone."""
+    stored, queries = index(), np.random.default_rng(1).normal(size=(40, 6))
+    got = shares(stored.nearest(queries, 60), stored.labels, 3, Vote(60, "softmax", temperature))
+    cosine = queries / np.linalg.norm(queries, axis=1, keepdims=True) @ stored.vectors.T
+    weight = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / temperature)
+    expected = np.stack([weight[:, stored.labels == label].sum(axis=1) for label in range(3)], axis=1)
+    assert np.allclose(got, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+
+
 def test_cosine_is_the_metric_so_length_changes_nothing():
     stored, queries = index(), np.random.default_rng(1).normal(size=(5, 6))
     one, two = stored.nearest(queries, 4), stored.nearest(queries * 1000, 4)

@@ -10,7 +10,7 @@ The folder holds
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.learn import card
 from separatrix.learn.encoder import Encoder, start_encoder
-from separatrix.learn.index import KS, VOTES, Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.index import KS, WEIGHING, Index, Vote, choose_vote, shares, smooth
 from separatrix.learn.losses import Anchors
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, describe, read_notes
 from separatrix.learn.targets import Targets
@@ -129,7 +129,7 @@ class AlignModel:
             "kind": "align",
             "recipe": recipes.to_dict(self.recipe),
             "classes": self.labels.to_dict(),
-            "vote": {"k": self.vote.k, "weights": self.vote.weights},
+            "vote": asdict(self.vote),
             "temperature": self.temperature,
             "base_model": self.base,
             "encoder": {"weights": card.weights_of(folder / ENCODER)},
@@ -161,7 +161,8 @@ def finish_model(
     if answers.k is not None and answers.k > len(index):
         raise DataError("--k is larger than the index", got=answers.k, expected=f"at most {len(index)}, its rows")
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
-    votes = [Vote(k, weights) for k in ks for weights in ([answers.weights] if answers.weights else VOTES)]
+    ways, temperature = [answers.weights] if answers.weights else list(WEIGHING), recipe.objective.temperature
+    votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
     found = index.nearest(vectors["validation"], ks[-1])
     vote = choose_vote(found, index.labels, gold, len(targets.classes), votes)
     said = _decider(answers.decision, vote, len(votes) > 1)

@@ -6,6 +6,7 @@ the user's own data a neighbour is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,6 @@ from separatrix.points import Points
 from separatrix.texts import Classes
 
 KS = (1, 3, 5, 10, 20, 50)
-VOTES = ("uniform", "distance")
 LINKS = 32  # of a row in faiss's graph
 ATOM = 1e-6  # a distance below this counts as this in 1 / distance
 
@@ -28,7 +28,8 @@ class Vote:
     """How many neighbours vote, and whether near ones count more."""
 
     k: int
-    weights: str  # "uniform" or "distance"
+    weights: str  # "uniform", "distance" or "softmax"
+    temperature: float = 0.07  # of softmax votes
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +126,25 @@ class Index:
         return graph
 
 
+WEIGHING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
+    "uniform": lambda far, _: np.ones_like(far),
+    "distance": lambda far, _: 1 / np.maximum(far, ATOM),
+    # Relative to the nearest row, so that a low temperature cannot make all votes 0.
+    "softmax": lambda far, temperature: np.exp((far[:, :1] - far) / temperature),
+}
+
+
 def shares(found: Neighbours, labels: np.ndarray, classes: int, vote: Vote) -> np.ndarray:
-    """Vote shares of the first `vote.k` neighbours, (queries, classes); a near vote counts 1 / (1 - cosine).
+    """Vote shares of the first `vote.k` neighbours, (queries, classes).
+
+    A vote counts 1, 1 / (1 - cosine), or exp(cosine / temperature): the last is what `nca` trains.
 
     >>> found = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
     >>> shares(found, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
     [[0.25, 0.75]]
     """
     place, far = found.index[:, : vote.k], found.distance[:, : vote.k].astype(np.float64)
-    weight = np.ones_like(far) if vote.weights == "uniform" else 1 / np.maximum(far, ATOM)
+    weight = WEIGHING[vote.weights](far, vote.temperature)
     votes = np.zeros((len(place), classes))
     np.add.at(votes, (np.arange(len(place))[:, None], labels[place]), weight)
     return votes / votes.sum(axis=1, keepdims=True)

@@ -13,7 +13,7 @@ ALIGN_LOSSES = ("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = ("batch", "memory", "mixed", "datapoint", "bank")
 DECISIONS = ("knn", "mean", "head")
 INVARIANCES = ("none", "flipped", "inverse", "reversal", "pairs")
-WEIGHTS = ("uniform", "distance")
+WEIGHTS = ("uniform", "distance", "softmax")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,11 @@ class DecisionRecipe:
     decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
     k: int | None = option(None, "neighbours that vote (chosen on validation if absent)", low=1)
-    weights: str | None = option(None, "votes (chosen on validation if absent)", choices=WEIGHTS)
+    weights: str | None = option(
+        None,
+        "votes count alike, by 1 / distance, or by exp(cosine / temperature) as in nca (default: by validation)",
+        choices=WEIGHTS,
+    )
     approximate: bool = option(False, "search neighbours with faiss and state its recall (extra `index`)")
 
     def __post_init__(self) -> None:
