@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -15,13 +14,6 @@ pytest.importorskip("sentence_transformers", reason='the other side needs pip in
 
 from benchmarks import extract_vs_sentence_transformers as bench  # noqa: E402
 from benchmarks.parts import extract_memory  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

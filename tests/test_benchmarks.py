@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,13 +31,6 @@ from studies.prompt_quality import run as quality  # noqa: E402
 from studies.prompt_quality import tables as quality_tables  # noqa: E402
 
 from separatrix.errors import OptionError  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

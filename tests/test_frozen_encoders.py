@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy.stats import spearmanr
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,13 +22,6 @@ from studies.frozen_encoders import finetune, tables  # noqa: E402
 from studies.frozen_encoders import run as study  # noqa: E402
 
 from separatrix.geometry import probe  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -7,21 +7,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import heads_vs_plain  # noqa: E402
 from studies.head_atlas import run as study  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def _threads():
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def test_benchmark_prints_the_contract_and_both_sides_agree(tiny, capsys):

@@ -14,7 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning, StoreError
 from separatrix.estimators.files import check_free
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, texts_only
-from separatrix.estimators.mixins import TextsIn, files_of, from_files
+from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, hold_out, shared, whole_recipe
 from separatrix.learn.align import AlignJob, train_encoder
 from separatrix.learn.aligned import AlignModel, load_align
@@ -30,7 +30,9 @@ LEARNT = {"history": "history_", "validation_scores": "validation_scores_", "war
 DEFAULTS: LoopRecipe = AlignRecipe.loop
 
 
-class AlignClassifier(TextsIn, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class AlignClassifier(
+    TextsIn, ModelBytes, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
+):
     """A classifier of texts: the transformer itself is trained; training and prediction measure by the same cosine.
 
     The defaults of all arguments stand in `separatrix.recipe.align`; every other option (pooling, frozen layers, head,
@@ -214,20 +216,9 @@ class AlignClassifier(TextsIn, ClassifierMixin, ClassNamePrefixFeaturesOutMixin,
             setattr(self, attribute, tuple(learnt[name]) if name in ("warnings", "notes") else learnt[name])
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything; the trained encoder as the bytes of its files."""
-        state = dict(super().__getstate__())
-        if "model_" in state:
-            state["_files"] = files_of(state.pop("model_").save)
-            state["_device"] = self.model_.recipe.backbone.device
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Read the encoder from these bytes again."""
-        held, device = state.pop("_files", None), state.pop("_device", "auto")
-        super().__setstate__(state)
-        if held is not None:
-            self.model_ = from_files(held, lambda folder: load_align(folder, device=device))
+    @staticmethod
+    def _read_model(folder: Path, device: str) -> Any:
+        return load_align(folder, device=device)
 
     @property
     def _n_features_out(self) -> int:

@@ -19,14 +19,14 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators import files
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, texts_only
-from separatrix.estimators.mixins import TextsIn, files_of, from_files
+from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import check_task, hold_out, train, whole_recipe
 from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import check_labels
 
 
-class PromptFace(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """The shared half of `PromptClassifier` and `PromptRegressor`; not to be used by itself."""
 
     _task: ClassVar[str]  # "classify" or "regress"
@@ -129,21 +129,9 @@ class PromptFace(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             self.classes_ = np.array(learnt["classes"])
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the transformer; the trained vectors as the bytes of their files."""
-        state = dict(super().__getstate__())
-        if "model_" not in state:
-            return state
-        state["_files"] = files_of(state.pop("model_").save)
-        state["_device"] = self.model_.recipe.backbone.device
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Find the transformer again, and refuse one with other weights."""
-        held, device = state.pop("_files", None), state.pop("_device", "auto")
-        super().__setstate__(state)
-        if held is not None:
-            self.model_ = from_files(held, lambda folder: load_prompt(folder, device=device))
+    @staticmethod
+    def _read_model(folder: Path, device: str) -> Any:
+        return load_prompt(folder, device=device)
 
     def _named(self) -> dict[str, Any]:
         """The constructor's own arguments as options of a recipe."""

@@ -23,6 +23,31 @@ class TextsIn:
         return tags
 
 
+class ModelBytes:
+    """Pickles `model_`, what was trained, as the bytes of its files; a class says how these are read again.
+
+    The transformer itself is among them only where it was trained; a frozen one is found again when they are read, and
+    refused if it has other weights. Stands before scikit-learn's mixins.
+    """
+
+    @staticmethod
+    def _read_model(folder: Path, device: str) -> Any:
+        """What `model_.save` wrote into the folder."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
+        if (model := state.pop("model_", None)) is not None:
+            state |= {"_files": files_of(model.save), "_device": model.recipe.backbone.device}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held, device = state.pop("_files", None), state.pop("_device", "auto")
+        super().__setstate__(state)  # type: ignore[misc]
+        if held is not None:
+            self.model_ = from_files(held, lambda folder: self._read_model(folder, device))
+
+
 def files_of(save: Callable[[Path], Any]) -> dict[str, bytes]:
     """The files that `save` writes into a folder, by their place in it.
 
