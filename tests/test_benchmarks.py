@@ -157,6 +157,7 @@ def test_quality_table_holds_means_and_paired_differences(tmp_path):
         named = {f"test_{name}": accuracy for name in ("accuracy", "macro_f1", "majority")}
         rest = {
             "seconds": 10.0,
+            "history": [accuracy],
             "cpu_seconds": 10.0 if method == "suffix" else 40.0,
             "rows": {"train": 9},
             "versions": {"torch": "2"},
@@ -173,6 +174,16 @@ def test_quality_table_holds_means_and_paired_differences(tmp_path):
     assert "0.9600: reached" in written
     assert "0.0800" in written  # 0.98 - 0.90: seed 1 alone is on both sides
     assert "4.0" in written
+
+
+def test_time_until_the_others_best():
+    """PEFT is at its best after three of four epochs; ours is as good after one of two, or never."""
+    peft = {"seed": 0, "history": [0.5, 0.6, 0.8, 0.7], "cpu_seconds": 400.0}
+    for history, seconds, ratio in (([0.8, 0.9], "10", "30.0"), ([0.7, 0.79], "never", "-")):
+        own = {"seed": 0, "history": history, "cpu_seconds": 20.0}
+        [row] = quality_tables.races({("trec6", "peft"): [peft], ("trec6", "suffix"): [own]})
+        assert (row["its seconds"], row["seconds"], row["ratio"], row["at most"]) == ("300", seconds, ratio, "30.0")
+    assert not quality_tables.races({("trec6", "peft"): [peft], ("trec6", "suffix"): [own | {"seed": 1}]})
 
 
 def test_centroid_study_runs_resumes_and_tabulates(tiny, data, tmp_path):

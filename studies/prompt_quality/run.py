@@ -300,7 +300,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     runs = read_runs(lines)
     standard = {(name, method): full_recipe(method, name, {}) for name in SETS for method in METHODS}
-    write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], TARGETS, standard)
+    study = study_runs(runs)
+    kept = [run for own in study.values() for run in own]
+    write_tables(options.out, study, [run for run in runs if run not in kept], TARGETS, standard)
     print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
     return 0
 

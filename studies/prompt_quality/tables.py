@@ -24,6 +24,12 @@ Written by `python studies/prompt_quality/run.py --table` from `runs.jsonl`; not
 this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds.
 """
 
+RACE = """## Time until PEFT's best validation accuracy is reached
+
+Processor seconds of a training, in proportion to its epochs, up to the epoch where the accuracy is reached. The last
+column is what could be gained at most: ours after a single epoch.
+"""
+
 
 def write_tables(
     out: Path,
@@ -37,13 +43,15 @@ def write_tables(
     Args:
         out: their folder.
         study: the lines of the study.
-        screens: the lines of screens, which hold validation figures only.
+        screens: all other lines: of screens, and of recipes that were the study's choice before. Only their validation
+            figures are shown.
         targets: test accuracy that the suffix prompt must reach, by set.
         standard: the recipe of each (set, method) as it stands now, to show what a screen changed.
     """
     parts = [HEAD, "## Test part", markdown([_row(*place, runs, targets) for place, runs in study.items()])]
     parts += ["## Differences of test accuracy to the suffix prompt, over the seeds that both have"]
-    parts += [markdown(_differences(study)), "## Screens (validation only; the best of each set and method first)"]
+    parts += [markdown(_differences(study)), RACE, markdown(races(study))]
+    parts += ["## Screens and former choices (validation only; the best of each set and method first)"]
     parts += [markdown(_screens(screens, standard)), "## Versions", _versions(study)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     write_csv(out / "results.csv", [_plain(*place, runs) for place, runs in study.items()])
@@ -95,6 +103,37 @@ def _differences(study: Study) -> list[dict[str, str]]:
         row = {"set": name, "suffix prompt less": NAMES[method], "seeds": str(len(shared)), "difference": spell(gain)}
         rows.append(row | {"its CPU seconds / ours": f"{mean_interval(times).mean:.1f}" if times else "-"})
     return rows
+
+
+def races(study: Study) -> list[dict[str, str]]:
+    """A line for each set and seed that both prompts have: when PEFT is at its best, and when ours is as good."""
+    rows = []
+    for (name, method), runs in study.items():
+        ours = {run["seed"]: run for run in study.get((name, "suffix"), [])}
+        for other in runs if method == "peft" else []:
+            own = ours.get(other["seed"])
+            if own is None or not own.keys() & other.keys() >= TIMED:
+                continue
+            best = max(other["history"])
+            theirs = _seconds_to(other, best)
+            assert theirs is not None
+            first, mine = own["cpu_seconds"] / len(own["history"]), _seconds_to(own, best)
+            row = {
+                "set": name,
+                "seed": str(other["seed"]),
+                "PEFT's best": f"{best:.4f}",
+                "its seconds": f"{theirs:.0f}",
+            }
+            row |= {"ours": f"{max(own['history']):.4f}", "seconds": "never" if mine is None else f"{mine:.0f}"}
+            row |= {"ratio": "-" if mine is None else f"{theirs / mine:.1f}", "at most": f"{theirs / first:.1f}"}
+            rows.append(row)
+    return rows
+
+
+def _seconds_to(run: Run, accuracy: float) -> float | None:
+    """Seconds until a run is as good as this on validation; None if it never is."""
+    epoch = next((place + 1 for place, found in enumerate(run["history"]) if found >= accuracy), None)
+    return None if epoch is None else run["cpu_seconds"] * epoch / len(run["history"])
 
 
 def _screens(screens: Sequence[Run], standard: Standard) -> list[dict[str, str]]:
