@@ -11,7 +11,7 @@ from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.learn import gradcache
 from separatrix.learn.align import AlignJob, neighbour_scores, train_encoder
 from separatrix.learn.aligned import ENCODER, INDEX, load_align
-from separatrix.learn.encoder import EncoderLearner, start_encoder
+from separatrix.learn.encoder import EncoderLearner, start_encoder, thinned
 from separatrix.learn.losses import Anchors
 from separatrix.learn.pairs import Crowd
 from separatrix.models.backbone import load_backbone
@@ -160,9 +160,10 @@ def test_cached_gradient_is_the_naive_one(options, order):
     assert float((cached - naive).norm() / naive.norm()) < 1e-5
 
 
-def test_cached_gradient_with_dropout_is_that_of_one_graph(order):
+@pytest.mark.parametrize("option", ["dropout", "text_dropout"])
+def test_cached_gradient_with_dropout_is_that_of_one_graph(option, order):
     """The second pass drops what the first one dropped."""
-    lesson = lesson_of(order(dropout=0.3, chunk_rows=8, pairs="batch"))
+    lesson = lesson_of(order(**{option: 0.3}, chunk_rows=8, pairs="batch"))
     learner, rows = lesson.learner, np.arange(24)
     lesson.backward(rows, 5, Anchors())
     cached = gradients(lesson)
@@ -173,6 +174,25 @@ def test_cached_gradient_with_dropout_is_that_of_one_graph(order):
     z = torch.cat(parts)[np.argsort(np.concatenate(chunks), kind="stable")]
     lesson._loss(rows, len(rows), 5, Anchors(), z).total.backward()
     assert float((cached - gradients(lesson)).norm() / cached.norm()) < 1e-5
+
+
+def test_text_dropout_leaves_tokens_out_in_training_steps_only(order):
+    learner, rows = lesson_of(order(text_dropout=0.5)).learner, np.arange(24)
+    whole, other = (learner.outputs("train", rows, step) for step in (None, None))
+    thin, again, later = (learner.outputs("train", rows, step) for step in (3, 3, 4))
+    assert torch.equal(whole, other)
+    assert torch.equal(thin, again)
+    assert float((thin - whole).detach().abs().max()) > 1e-3
+    assert float((thin - later).detach().abs().max()) > 1e-3
+
+
+def test_thinned_texts_keep_special_tokens_and_lose_the_share():
+    generator, text = np.random.default_rng(0), (1, *range(5, 1005), 2)
+    left = thinned(text, 0.25, frozenset({1, 2}), generator)
+    assert (left[0], left[-1]) == (1, 2)
+    assert len(left) == pytest.approx(750, abs=45)
+    assert set(left) <= set(text)
+    assert thinned((7,), 0.9, frozenset(), np.random.default_rng(1)) == (7,)
 
 
 def test_what_is_frozen_stays_and_the_rest_moves(order):
@@ -211,6 +231,7 @@ def test_weighted_layers_are_learnt(order):
 
 def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
     options = {"pairs": "datapoint", "loss": "cosine_mse", "draw": "one", "head_weight": 0.5, "dropout": 0.1}
+    options |= {"text_dropout": 0.2}
     whole = train_encoder(order(tmp_path / "whole", **options))
 
     class Stop(Exception):

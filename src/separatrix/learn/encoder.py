@@ -125,6 +125,19 @@ def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iter
             body.eval()
 
 
+def thinned(
+    ids: tuple[int, ...], share: float, kept: frozenset[int], generator: np.random.Generator
+) -> tuple[int, ...]:
+    """A text without some of its tokens; those in `kept` stay, and a text never becomes empty.
+
+    >>> thinned((1, 7, 8, 9, 2), 0.9, frozenset({1, 2}), np.random.default_rng(0))
+    (1, 2)
+    """
+    stays = generator.random(len(ids)) >= share
+    left = tuple(one for one, stay in zip(ids, stays, strict=True) if stay or one in kept)
+    return left or ids[:1]
+
+
 @dataclass
 class EncoderLearner:
     """An encoder over tokenized parts, as the loop sees it."""
@@ -145,8 +158,12 @@ class EncoderLearner:
     def outputs(self, part: str, rows: np.ndarray, step: int | None = None, chunk: int = 0) -> Tensor:
         """Vectors of these rows, (rows, width) float32."""
         ids = self.tokens[part].ids
+        chosen, share = [ids[row] for row in rows], self.encoder.recipe.text_dropout
         seed = None if step is None else (self.seed, step, chunk)
-        return self.encoder.forward([ids[row] for row in rows], seed)
+        if seed is not None and share:
+            generator, kept = np.random.default_rng(seed), frozenset(self.encoder.backbone.tokenizer.all_special_ids)
+            chosen = [thinned(one, share, kept, generator) for one in chosen]
+        return self.encoder.forward(chosen, seed)
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""
