@@ -82,11 +82,14 @@ def takes(*classes: type, only: Sequence[str] = ()) -> Callable[[Command], Comma
 
 
 def _parameters(classes: Sequence[type], only: Sequence[str]) -> Iterator[inspect.Parameter]:
+    seen: set[str] = set()  # a name that two recipes have is one flag, in the panel of the first
     for place, cls in enumerate(_flat(classes)):
         panel = Group(_title(cls), sort_key=place)
         hints = get_type_hints(cls)
         for spec in dataclasses.fields(cls):
-            if not only or not cls.__name__.endswith("Recipe") or spec.name in only:
+            offered = not only or not cls.__name__.endswith("Recipe") or spec.name in only
+            if offered and spec.name not in seen:
+                seen.add(spec.name)
                 yield _parameter(spec, hints[spec.name], panel)
 
 

@@ -24,7 +24,7 @@ class EncoderRecipe:
     frozen_layers: int = option(0, "layers from the bottom that stay as they are", low=0)
     freeze_embeddings: bool = option(False, "leave the embeddings as they are")
     dropout: float = option(0.0, "dropout in training steps; 0 trains without any", low=0, high=0.9)
-    text_dropout: float = option(0.0, "share of the text's tokens left out in each training step", low=0, high=0.9)
+    text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
     chunk_rows: int = option(
         256, "rows of one forward with gradient; larger batches go in chunks, with the same gradient", low=2
     )

@@ -49,7 +49,7 @@ class PromptRecipe:
     layers: str = option("all", "learnt vectors at the input only or at every layer", choices=("input", "all"))
     readout: str = option("hidden", "what is read at the prompt", choices=("hidden", "logits"))
     text_dropout: float = option(
-        0.0, "share of the text's tokens hidden from the prompt in each training step", low=0, high=0.9
+        0.0, "share of the text's tokens that training steps leave out (hide from the prompt)", low=0, high=0.9
     )
     positions: str = option(
         "all", "prompt positions that are read (logits: always the last)", choices=("last", "mean", "all")
