@@ -109,6 +109,12 @@ def exact_knn() -> str:
     return f"100,000 rows: {share:.0%} of a plain matrix product, {1 / memory:.2f} GiB"
 
 
+def all_pairs() -> str:
+    """The loss over all pairs against the loop, and the memory of a step over very many."""
+    speed, memory = ratios("all_pairs"), result("all_pairs_memory")["gib"]
+    return f"{speed['loop, batch 256']:,.0f}x for a batch of 256; a step over the pairs of 4,096 rows {memory:.2f} GiB"
+
+
 # claim, its figures, where they stand, command
 CLAIMS = (
     ("a training step against PEFT prompt tuning, GPT-2 small size", prompt_steps,
@@ -126,6 +132,8 @@ CLAIMS = (
     ("extraction against sentence-transformers", extraction,
      "benchmarks/results/extract_vs_sentence_transformers.json",
      "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER"),
+    ("all pairs of a batch against the seed's loop over pairs, the same value", all_pairs,
+     "benchmarks/results/all_pairs.json", "python benchmarks/all_pairs.py"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
 )  # fmt: skip
 
