@@ -18,7 +18,7 @@ pytest.importorskip("peft", reason='the versions in the lines need pip install "
 
 from benchmarks import exact_knn  # noqa: E402
 from studies.common import read_runs  # noqa: E402
-from studies.frozen_encoders import finetune, tables  # noqa: E402
+from studies.frozen_encoders import concat, finetune, tables  # noqa: E402
 from studies.frozen_encoders import run as study  # noqa: E402
 
 from separatrix.geometry import probe  # noqa: E402
@@ -120,3 +120,18 @@ def test_exact_knn_prints_the_contract(capsys, monkeypatch):
     # All sides find the same neighbours, so they did the same work.
     assert all(line["same_neighbours"] == 1.0 for line in found["lines"] if "same_neighbours" in line)
     assert "share of the product" in exact_knn.show(found)
+
+
+def test_parts_side_by_side(tiny, data, tmp_path, capsys, monkeypatch):
+    """Every run once, a line for each preparation; the table names the parts and holds what the lines say."""
+    monkeypatch.setattr(concat, "DEFAULT_MODEL", str(tiny("bert")))
+    words = ["--data", str(data), "--sets", "trec6", "--out", str(tmp_path), "--model", str(tiny("gpt2"))]
+    for _ in range(2):
+        assert concat.main([*words, "--seeds", "2"]) == 0
+    lines = read_runs(tmp_path / "concat.jsonl")
+    assert [(line["seed"], line["prepare"]) for line in lines] == [(s, p) for s in (0, 1) for p in concat.PREPARES]
+    assert all(sum(line["weights"].values()) == pytest.approx(1) for line in lines)
+    assert concat.main(["--table", "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "CONCAT.md").read_text()
+    assert f"{np.mean([line['learnt'] for line in lines if line['prepare'] == 'whiten']):.4f}" in table
+    assert table.count("layer_mean") == len(concat.PREPARES)
