@@ -92,6 +92,14 @@ def frozen() -> str:
     return "rank correlation with the probe over layers and poolings: " + ", ".join(said)
 
 
+def side_by_side() -> str:
+    """What several models' vectors lose side by side, and with learnt weights."""
+    lines = (ROOT / "studies" / "frozen_encoders" / "concat.jsonl").read_text(encoding="utf-8").splitlines()
+    own = [run for run in map(json.loads, lines) if run["prepare"] == "standardise"]
+    loss, gain = (sum(run[key] - run["alone"] for run in own) / len(own) for key in ("plain", "learnt"))
+    return f"as they are {loss:+.3f} against the best part, standardised with learnt weights {gain:+.3f} (k-NN, 4 sets)"
+
+
 def extraction() -> str:
     """Rows a second and memory of extraction."""
     found = result("extract_vs_sentence_transformers")
@@ -129,6 +137,8 @@ CLAIMS = (
      "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --data FOLDER --lm FOLDER"),
     ("which cheap score foretells how well a frozen layer suits a task", frozen,
      "studies/frozen_encoders/RESULTS.md", "python studies/frozen_encoders/run.py --data FOLDER"),
+    ("several models' vectors side by side: do they beat the best of them", side_by_side,
+     "studies/frozen_encoders/CONCAT.md", "python studies/frozen_encoders/concat.py --data FOLDER --model PATH"),
     ("extraction against sentence-transformers", extraction,
      "benchmarks/results/extract_vs_sentence_transformers.json",
      "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER"),
