@@ -141,6 +141,22 @@ def read_changes(items: Iterable[str]) -> dict[str, Any]:
     return changes
 
 
+def changed(recipe: Mapping[str, Any], standard: Mapping[str, Any]) -> str:
+    """What a recipe has that differs from another, as `name=value ...`.
+
+    >>> changed({"loop": {"lr": 0.1, "epochs": 3}}, {"loop": {"lr": 0.01, "epochs": 3}})
+    'lr=0.1'
+    """
+    words = []
+    for name, value in recipe.items():
+        other = standard.get(name)
+        if isinstance(value, Mapping) and isinstance(other, Mapping):
+            words.append(changed(value, other))
+        elif value != other:
+            words.append(f"{name}={value}")
+    return " ".join(word for word in words if word)
+
+
 def versions() -> dict[str, str]:
     """Versions of what the figures depend on."""
     return {name: version(name) for name in PACKAGES} | {"python": platform.python_version()}

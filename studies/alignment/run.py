@@ -255,7 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
     lines = options.out / "runs.jsonl"
     if options.table:
         runs = read_runs(lines)
-        write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], [*ROWS, SETFIT])
+        standard = {(name, row): full_recipe(row, name, {}) for name in SETS for row in (*ROWS, SETFIT)}
+        write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], standard)
         print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
         return 0
     import torch

@@ -6,14 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.common import interval, markdown, spell, write_csv
+from studies.common import changed, interval, markdown, spell, write_csv
 
 from separatrix.geometry.runs import MeanInterval, paired_difference
+from separatrix.recipe import digest
 
 Run = dict[str, Any]
 Place = tuple[str, int | None, str]  # set, rows per class, row
+Standard = Mapping[tuple[str, str], Mapping[str, Any]]  # (set, row) -> recipe
 BASE = "finetune"
-MOST_SCREENS = 60
 HEAD = """# Alignment and fine-tuning: results
 
 Written by `python studies/alignment/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
@@ -22,8 +23,16 @@ this: `README.md`. Scores are fractions of the test part; in brackets the 95 % t
 """
 
 
-def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[Run], order: Sequence[str]) -> None:
-    """Write both files: a table for each set and number of rows per class, then the screens."""
+def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[Run], standard: Standard) -> None:
+    """Write both files: a table for each set and number of rows per class, then the screens.
+
+    Args:
+        out: their folder.
+        study: the lines of the study.
+        screens: the lines of screens.
+        standard: the recipe of each (set, row) as it stands now, rows in the order of the table.
+    """
+    order = tuple(dict.fromkeys(row for _, row in standard))
     parts, lines = [HEAD], []
     for name, per_class in dict.fromkeys((place[0], place[1]) for place in study):
         found = {row: study[name, per_class, row] for row in order if (name, per_class, row) in study}
@@ -32,7 +41,7 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
         majority = next(iter(found.values()))[0]["test_majority"]
         parts.append(f"## {title}\n\nMajority class: {majority:.4f}.\n\n{markdown(rows)}\n")
         lines += [{"set": name, "per_class": per_class or "all", **row} for row in rows]
-    parts.append(_screens(screens))
+    parts.append(_screens(screens, standard))
     (out / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
     write_csv(out / "results.csv", lines)
 
@@ -63,19 +72,19 @@ def _against(runs: list[Run], base: list[Run]) -> str:
     return sign + spell(found)
 
 
-def _screens(screens: Sequence[Run]) -> str:
-    rows = [
-        {
-            "row": run["row"],
-            "set": run["set"],
-            "seed": run["seed"],
-            "validation": f"{run['validation_accuracy']:.4f}",
-            "best epoch": run["best_epoch"],
-            "lr": run["recipe"].get("loop", {}).get("lr", "-"),
-            "epochs": run["recipe"].get("loop", {}).get("epochs", "-"),
-            "temperature": run["recipe"].get("objective", {}).get("temperature", "-"),
-            "pool": run["recipe"].get("encoder", {}).get("pool", "-"),
-        }
-        for run in sorted(screens, key=lambda run: (run["set"], -run["validation_accuracy"]))[:MOST_SCREENS]
-    ]
+def _screens(screens: Sequence[Run], standard: Standard) -> str:
+    """Runs with a change to the study's choices, the best of each set first."""
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for run in screens:
+        kind = (run["set"], run["per_class"], run["row"], digest([run["recipe"], run["most"]]))
+        groups.setdefault(kind, []).append(run)
+    found = []
+    for (name, per_class, row, _), runs in groups.items():
+        accuracy = interval(runs, "validation_accuracy")
+        assert accuracy is not None
+        line = {"set": name, "rows of a class": per_class or "all", "row": row}
+        line |= {"changed": changed(runs[0]["recipe"], standard[name, row]) or "-", "seeds": len(runs)}
+        line |= {"validation": spell(accuracy), "CPU seconds": spell(interval(runs, "cpu_seconds"), 0)}
+        found.append(((name, per_class or 0), -accuracy.mean, line))
+    rows = [line for *_, line in sorted(found, key=lambda one: one[:2])]
     return f"## Screens (validation only)\n\n{markdown(rows)}\n"

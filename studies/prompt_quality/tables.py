@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.common import interval, markdown, spell, write_csv
+from studies.common import changed, interval, markdown, spell, write_csv
 
 from separatrix.geometry.runs import mean_interval, paired_difference
 from separatrix.recipe import digest
@@ -148,22 +148,6 @@ def _screens(screens: Sequence[Run], standard: Standard) -> list[dict[str, str]]
         row |= {"runs": str(len(runs)), "validation accuracy": spell(accuracy)}
         found.append((name, method, -accuracy.mean, row | {"seconds": spell(interval(runs, "seconds"), 0)}))
     return [row for *_, row in sorted(found, key=lambda line: line[:3])][:MOST_SCREENS]
-
-
-def changed(recipe: Mapping[str, Any], standard: Mapping[str, Any]) -> str:
-    """What a recipe has that differs from another, as `name=value ...`.
-
-    >>> changed({"loop": {"lr": 0.1, "epochs": 3}}, {"loop": {"lr": 0.01, "epochs": 3}})
-    'lr=0.1'
-    """
-    words = []
-    for name, value in recipe.items():
-        other = standard.get(name)
-        if isinstance(value, Mapping) and isinstance(other, Mapping):
-            words.append(changed(value, other))
-        elif value != other:
-            words.append(f"{name}={value}")
-    return " ".join(word for word in words if word)
 
 
 def _versions(study: Study) -> str:
