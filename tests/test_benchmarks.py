@@ -262,7 +262,7 @@ def test_peft_side_learns_a_planted_task(tiny, planted, pool):
     assert float((found.scores(rows).argmax(1) == ids).mean()) == found.best.accuracy  # the best tensors are back
 
 
-@pytest.mark.parametrize("module", [common, peft_side, quality_tables, quality_parts])
+@pytest.mark.parametrize("module", [common, peft_side, quality_parts])
 def test_examples_in_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted > 0
