@@ -5,7 +5,9 @@ import pytest
 from matplotlib import image
 
 from separatrix.errors import StoreError
+from separatrix.points import Points
 from separatrix.store.files import write_json
+from separatrix.store.points import write_points
 from separatrix.study.collect import read_sheet, show_folders
 
 
@@ -29,9 +31,23 @@ def test_a_folder_becomes_figures_table_and_pictures(clusters):
     assert [picture.title for picture in sheet.pictures] == ["elbow curve"]
 
 
+def test_points_are_shown_by_their_blocks(tmp_path):
+    """Where the vectors come from, and each block in a line; no hash of a shard."""
+    points = Points(
+        {"mean": np.eye(3), "wide": np.ones((3, 5))}, Points.of(np.eye(3)).table, {"model": "toy", "top": None}
+    )
+    write_points(tmp_path / "points", points, dtype="float32")
+    sheet = read_sheet(tmp_path / "points")
+    assert sheet.kind == "points"
+    assert {key: value for key, value in sheet.figures if key != "megabytes"} == {"rows": 3, "model": "toy"}
+    assert sheet.rows == [
+        {"block": "mean", "width": 3, "dtype": "float32"}, {"block": "wide", "width": 5, "dtype": "float32"},
+    ]  # fmt: skip
+
+
 def test_a_page_over_several_folders_names_each(clusters, tmp_path):
     points = tmp_path / "points"
-    write_json(points / "manifest.json", {"rows": 12, "width": 8})
+    write_points(points, Points.of(np.eye(3), {"label": ["a", "b", "a"]}))
     written = show_folders([clusters, points], tmp_path / "all.html")
     text = written.path.read_text()
     assert str(clusters) in text

@@ -10,10 +10,11 @@ from separatrix.errors import StoreError
 from separatrix.report import Picture, ReportWritten
 from separatrix.report.collection import Sheet, write_collection
 from separatrix.store.files import read_json
+from separatrix.store.manifest import MANIFEST, Manifest, read_manifest
 from separatrix.study.folder import RESULT
 from separatrix.study.show import score_rows
 
-MANIFEST = "manifest.json"  # of a folder of points
+ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
 RUN = "run"
 HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
 MOST_ROWS = 40  # lines of a table that a sheet shows
@@ -48,7 +49,7 @@ def read_sheet(folder: Path) -> Sheet:
             else _sheet(name, folder, result)
         )
     if (folder / MANIFEST).is_file():
-        return _sheet(name, folder, {"kind": "points", **read_json(folder / MANIFEST)})
+        return _points_sheet(name, read_manifest(folder))
     raise StoreError(
         f"{folder} holds no result", expected=f"{RESULT} or {MANIFEST}", hint="give a folder that a command wrote"
     )
@@ -74,6 +75,18 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
         tuple(result["notes"]),
         _pictures(folder / "pictures"),
     )
+
+
+def _points_sheet(name: str, points: Manifest) -> Sheet:
+    """Where the vectors come from, and a line for each block."""
+    origin = {key: value for key, value in points.origin.items() if key in ORIGIN and value is not None}
+    figures = {"rows": points.rows, "megabytes": points.bytes / 1e6} | origin
+    rows = [
+        {"block": block, "width": spec.width, "dtype": spec.dtype}
+        | {key: value for key, value in spec.how.items() if _is_figure(value)}
+        for block, spec in points.blocks.items()
+    ]
+    return Sheet(name, "points", tuple((key.replace("_", " "), value) for key, value in figures.items()), rows)
 
 
 def _sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
