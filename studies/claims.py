@@ -123,6 +123,12 @@ def all_pairs() -> str:
     return f"{speed['loop, batch 256']:,.0f}x for a batch of 256; a step over the pairs of 4,096 rows {memory:.2f} GiB"
 
 
+def align_epoch() -> str:
+    """Epochs and whole trainings against sentence-transformers' trainer."""
+    found = ratios("align_vs_sentence_transformers")
+    return ", ".join(f"{case} {value:.2f}x" for case, value in found.items())
+
+
 # claim, its figures, where they stand, command
 CLAIMS = (
     ("a training step against PEFT prompt tuning, GPT-2 small size", prompt_steps,
@@ -144,6 +150,9 @@ CLAIMS = (
      "python benchmarks/extract_vs_sentence_transformers.py --data FOLDER"),
     ("all pairs of a batch against the seed's loop over pairs, the same value", all_pairs,
      "benchmarks/results/all_pairs.json", "python benchmarks/all_pairs.py"),
+    ("alignment against sentence-transformers' trainer on trec", align_epoch,
+     "benchmarks/results/align_vs_sentence_transformers.json",
+     "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
 )  # fmt: skip
 
