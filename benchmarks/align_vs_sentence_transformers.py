@@ -72,7 +72,7 @@ def theirs(train: Texts, model: str, epochs: int) -> tuple[float, float]:
         from sentence_transformers import SentenceTransformer, SentenceTransformerTrainer
         from sentence_transformers import SentenceTransformerTrainingArguments as Arguments
         from sentence_transformers.losses import BatchAllTripletLoss
-        from transformers import TrainerCallback
+        from transformers import PrinterCallback, TrainerCallback
 
     marks: list[float] = []
 
@@ -104,6 +104,7 @@ def theirs(train: Texts, model: str, epochs: int) -> tuple[float, float]:
         trainer = SentenceTransformerTrainer(
             encoder, options, train_dataset=rows, loss=BatchAllTripletLoss(encoder), callbacks=[Marks()]
         )
+        trainer.remove_callback(PrinterCallback)  # it would print its figures among ours
         trainer.train()
         whole = perf_counter() - begun
     return (marks[-1] - marks[0]) * len(marks) / (len(marks) - 1) / epochs, whole
