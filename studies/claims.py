@@ -129,6 +129,18 @@ def align_epoch() -> str:
     return ", ".join(f"{case} {value:.2f}x" for case, value in found.items())
 
 
+def head_features() -> str:
+    """Head features against the plain way and against a ResNet-50."""
+    found = result("heads_vs_plain")
+    speed, told = found["ratios"], found["ami"]
+    rate = found["maps"] / found["seconds"]["ours"]
+    return (
+        f"{rate:,.0f} maps/s, {speed['plain way / ours, whole']:.1f}x the plain way; a map's descriptors "
+        f"{speed['ResNet-50 / descriptors, per map']:,.0f}x a ResNet-50's features, and tell heads apart better "
+        f"(adjusted mutual information {told['descriptors']:.2f} against {told['resnet']:.2f})"
+    )
+
+
 # claim, its figures, where they stand, command
 CLAIMS = (
     ("a training step against PEFT prompt tuning, GPT-2 small size", prompt_steps,
@@ -153,6 +165,8 @@ CLAIMS = (
     ("alignment against sentence-transformers' trainer on trec", align_epoch,
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
+    ("reading every attention head of a corpus", head_features,
+     "benchmarks/results/heads_vs_plain.json", "python benchmarks/heads_vs_plain.py --data FOLDER --windows 300"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
 )  # fmt: skip
 
