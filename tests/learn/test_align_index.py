@@ -5,7 +5,8 @@ import pytest
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.learn.index import Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.index import WEIGHING, Index, Vote, choose_vote, shares, smooth
+from separatrix.recipe.align import WEIGHTS
 from separatrix.texts import Classes
 
 
@@ -32,6 +33,10 @@ def test_softmax_votes_are_those_of_nca(temperature):
     weight = np.exp((cosine - cosine.max(axis=1, keepdims=True)) / temperature)
     expected = np.stack([weight[:, stored.labels == label].sum(axis=1) for label in range(3)], axis=1)
     assert np.allclose(got, expected / expected.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_the_recipe_offers_every_vote():
+    assert tuple(WEIGHING) == WEIGHTS
 
 
 def test_cosine_is_the_metric_so_length_changes_nothing():

@@ -30,10 +30,7 @@ class ModelBytes:
     refused if it has other weights. Stands before scikit-learn's mixins.
     """
 
-    @staticmethod
-    def _read_model(folder: Path, device: str) -> Any:
-        """What `model_.save` wrote into the folder."""
-        raise NotImplementedError
+    _read_model: Callable[[Path, str], Any]  # reads what `model_.save` wrote into a folder; a static method
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]

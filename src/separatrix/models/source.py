@@ -82,7 +82,7 @@ def _from_hub(name: str, revision: str | None) -> tuple[Path | None, str]:
 
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES))), ""
-    except Exception as error:
+    except Exception as error:  # network, cache and name errors of the hub have no common base class
         return None, f"{type(error).__name__}: not in the local cache and not reachable"
 
 
