@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from separatrix import recipe as recipes
 from separatrix.errors import OptionError, SeparatrixError
 from separatrix.geometry.runs import MeanInterval, mean_interval
 from separatrix.texts import Splits, load_splits
@@ -139,6 +140,21 @@ def read_changes(items: Iterable[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             changes[name] = text
     return changes
+
+
+# Options of a loop that change no figure, or stand beside the recipe.
+NO_FIGURE = ("seed", "snapshots", "checkpoint_seconds")
+
+
+def plain_recipe(recipe: Any, leave: Sequence[str] = ()) -> dict[str, Any]:
+    """Every option as plain data, less those of the loop that are to be left away.
+
+    `refit` stands there only where it is on: lines of runs that were made before it existed keep their keys.
+    """
+    plain = recipes.to_dict(recipe)
+    for option in (*leave, *(() if plain["loop"]["refit"] else ("refit",))):
+        del plain["loop"][option]
+    return plain
 
 
 def changed(recipe: Mapping[str, Any], standard: Mapping[str, Any]) -> str:

@@ -118,11 +118,13 @@ def test_prompt_quality_runs_resumes_and_tabulates(tiny, data, tmp_path, monkeyp
     arguments = ["--data", str(data), "--seeds", "1", "--sets", "trec6", "--out", str(tmp_path)]
     assert quality.main(arguments) == 0
     runs = common.read_runs(tmp_path / "runs.jsonl")
-    assert [run["method"] for run in runs] == ["suffix", "peft", "probe", "knn"]
+    assert [run["method"] for run in runs] == ["suffix", "refit", "peft", "probe", "knn"]
     assert all(0 <= run["test_accuracy"] <= 1 and run["seconds"] > 0 for run in runs)
     assert all(run["recipe"]["tokens"] == 2 for run in runs if run["method"] == "peft")
+    ours, refit = runs[:2]
+    assert ours["validation_accuracy"] == refit["validation_accuracy"]
     quality.main(arguments)  # all there: nothing is run again
-    assert len(common.read_runs(tmp_path / "runs.jsonl")) == 4
+    assert len(common.read_runs(tmp_path / "runs.jsonl")) == 5
     quality.main([*arguments, "--methods", "peft", "--set", "lr=0.5", "pool=cls"])
     screen = common.read_runs(tmp_path / "runs.jsonl")[-1]
     assert screen["screen"]
@@ -131,7 +133,7 @@ def test_prompt_quality_runs_resumes_and_tabulates(tiny, data, tmp_path, monkeyp
     written = (tmp_path / "RESULTS.md").read_text()
     assert "lr=0.5" in written
     assert "suffix prompt" in written
-    assert len(pd.read_csv(tmp_path / "results.csv")) == 4
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 5
     assert str(tmp_path) not in capsys.readouterr().err
 
 

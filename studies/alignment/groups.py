@@ -17,7 +17,19 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from studies.common import append_run, interval, markdown, read_changes, read_runs, rounded, run_study, spell, versions
+from studies.common import (
+    NO_FIGURE,
+    append_run,
+    interval,
+    markdown,
+    plain_recipe,
+    read_changes,
+    read_runs,
+    rounded,
+    run_study,
+    spell,
+    versions,
+)
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
@@ -55,15 +67,13 @@ def load(data: Path, seed: int, most: int | None) -> dict[str, Texts]:
 def full_recipe(row: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Every option of a row, as plain data without the seed."""
     start = FINETUNE if row.startswith("finetune") else AlignRecipe()
-    plain = recipes.to_dict(recipes.replace(start, **(COMMON | ROWS[row] | changes)))
-    for option in ("seed", "snapshots", "checkpoint_seconds"):
-        del plain["loop"][option]
-    return plain
+    return plain_recipe(recipes.replace(start, **(COMMON | ROWS[row] | changes)), NO_FIGURE)
 
 
 def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train, score seen and unseen publishers, probe for the publisher."""
-    from separatrix.learn.align import AlignJob, train_encoder
+    from separatrix.learn.align import train_encoder
+    from separatrix.learn.job import Job
     from separatrix.study.encoders import probe_groups
     from separatrix.study.judge import Yardstick
 
@@ -75,7 +85,7 @@ def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namesp
     begun = monotonic()
     whole = recipes.replace(recipes.from_dict(AlignRecipe, recipe), seed=seed)
     # Macro-F1 chooses: validation is mostly one class.
-    trained = train_encoder(AlignJob(parts["train"], parts["validation"], whole, _by_f1(yardstick)))
+    trained = train_encoder(Job(parts["train"], parts["validation"], whole, _by_f1(yardstick)))
     run: dict[str, Any] = {"row": row, "seed": seed, "recipe": recipe, "most": options.most, "screen": options.screen}
     run |= {"seconds": round(monotonic() - begun, 2), "versions": versions(), "rows": len(parts["train"])}
     for part in ("seen", "validation") if options.screen else ("seen", "validation", "test"):

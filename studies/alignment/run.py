@@ -24,8 +24,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from studies.alignment.tables import write_tables
+from studies.common import (
+    NO_FIGURE,
+    append_run,
+    plain_recipe,
+    read_changes,
+    read_runs,
+    rounded,
+    run_study,
+    study_options,
+    versions,
+)
 from studies.common import SETS as COMMON
-from studies.common import append_run, read_changes, read_runs, rounded, run_study, study_options, versions
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
@@ -96,10 +106,7 @@ def full_recipe(row: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
     start = FINETUNE if row == "finetune" else AlignRecipe()
     # A row's own options come last: what all rows share must not undo what a row is.
     every = CHOSEN["all"] | CHOSEN.get(name, {}) | ROWS[row] | changes
-    plain = recipes.to_dict(recipes.replace(start, **every))
-    for option in ("seed", "snapshots", "checkpoint_seconds"):  # these change no figure, or stand beside the recipe
-        del plain["loop"][option]
-    return plain
+    return plain_recipe(recipes.replace(start, **every), NO_FIGURE)
 
 
 def load(data: Path, plan: Plan) -> Splits:
@@ -126,13 +133,14 @@ class Scored:
 
 def run_ours(plan: Plan, splits: Splits) -> Scored:
     """The library's own training."""
-    from separatrix.learn.align import AlignJob, train_encoder
+    from separatrix.learn.align import train_encoder
+    from separatrix.learn.job import Job
     from separatrix.study.judge import Yardstick
 
     recipe = recipes.replace(recipes.from_dict(AlignRecipe, plan.recipe), seed=plan.seed)
     classes, targets = encode(splits)
     yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
-    trained = train_encoder(AlignJob(splits.train, splits.validation, recipe, yardstick.quick))
+    trained = train_encoder(Job(splits.train, splits.validation, recipe, yardstick.quick))
     model = trained.model
     ways = [recipe.answers.decision]
     ways += [way for way in ("knn", "mean", "head") if way not in ways and (way != "head" or model.head is not None)]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.centroids.experiments import EXPERIMENTS, RATES, SEED_BLOCK, SEED_LR, Experiment
 from studies.centroids.tables import write_tables
-from studies.common import append_run, load_set, read_runs, rounded, run_study, study_options, versions
+from studies.common import append_run, load_set, plain_recipe, read_runs, rounded, run_study, study_options, versions
 
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
@@ -54,13 +54,14 @@ class Plan:
     @property
     def key(self) -> str:
         """What makes two runs the same."""
-        return digest(self.block, self.experiment.name, self.recipe, self.rows)
+        return digest(self.block, self.experiment.name, plain_recipe(self.recipe), self.rows)
 
 
 def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run; a training that a guard stops gives a line with its sentence."""
     from separatrix.geometry.score import classification, decide
-    from separatrix.learn.prompt import Job, train_prompt
+    from separatrix.learn.job import Job
+    from separatrix.learn.prompt import train_prompt
     from separatrix.study.judge import Yardstick
     from separatrix.texts import Classes
 
@@ -77,7 +78,7 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
         "lr": plan.lr,
         "model": model.name,
         "rows": {part: len(values) for part, values in labels.items()},
-        "recipe": recipes.to_dict(plan.recipe) | {"backbone": {"model": model.name}},
+        "recipe": plain_recipe(plan.recipe) | {"backbone": {"model": model.name}},
         "versions": versions(),
     }
     begun = monotonic()

@@ -24,7 +24,8 @@ from studies.frozen_encoders.run import HERE, SEED, SETS, load_set
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
-from separatrix.learn.align import AlignJob, train_encoder
+from separatrix.learn.align import train_encoder
+from separatrix.learn.job import Job
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.extract import layer_count
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
@@ -83,7 +84,7 @@ def finetune(plan: Plan, backbone: Backbone, splits: Splits) -> dict[str, Any]:
         model = cut_model(backbone, plan.layer, Path(place) / "cut")
         recipe = recipes.replace(FINETUNE, model=model, pool=plan.pool, **CHANGES)
         score = Yardstick.of(gold["train"], classes.names, SEED).quick
-        trained = train_encoder(AlignJob(splits.train, splits.validation, recipe, score)).model
+        trained = train_encoder(Job(splits.train, splits.validation, recipe, score)).model
         assert splits.test is not None
         scores = trained.scores(trained.encode(splits.test.text))
     found = classification(gold["test"], decide(scores, len(classes)), classes.names)

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, load_set, read_runs, rounded, run_study, study_options, versions
+from studies.common import append_run, load_set, plain_recipe, read_runs, rounded, run_study, study_options, versions
 from studies.prompt_outputs.look import GLANCES, SPACES, look_at, read_spaces, shape_of
 from studies.prompt_outputs.tables import write_tables
 
@@ -68,7 +68,7 @@ class Plan:
     @property
     def key(self) -> str:
         """What makes two runs the same: not where the model lies, and no seed twice."""
-        plain = recipes.to_dict(self.recipe)
+        plain = plain_recipe(self.recipe)
         del plain["backbone"]["model"]
         counts = [self.sizes.train[self.set], self.sizes.test[self.set], self.sizes.validation, self.sizes.looked_at]
         return digest([self.set, self.model, self.loss, self.seed, plain, counts, sorted(GLANCES)])
@@ -93,7 +93,8 @@ def sample(texts: Texts, rows: int, seed: int) -> Texts:
 
 def do_run(plan: Plan, data: Path, maps: Path) -> dict[str, Any]:
     """Train a prompt, read its outputs in each space, look at them in every way."""
-    from separatrix.learn.prompt import Job, train_prompt
+    from separatrix.learn.job import Job
+    from separatrix.learn.prompt import train_prompt
     from separatrix.study.judge import Yardstick
     from separatrix.texts import Classes
 

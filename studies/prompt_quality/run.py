@@ -23,9 +23,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.common import (
+    NO_FIGURE,
     SETS,
     append_run,
     load_set,
+    plain_recipe,
     read_changes,
     read_runs,
     rounded,
@@ -94,9 +96,9 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
 
 def full_recipe(method: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
     """Every option of a method on a set, as plain data without the seed."""
+    if method in ("suffix", "refit"):
+        return _suffix_recipe(name, ({"refit": True} if method == "refit" else {}) | changes)
     chosen = RECIPES[method].get("all", {}) | RECIPES[method].get(name, {})
-    if method == "suffix":
-        return _suffix_recipe(name, changes)
     if method == "peft":
         from studies.peft_side import PeftRecipe
 
@@ -113,17 +115,15 @@ def full_recipe(method: str, name: str, changes: dict[str, Any]) -> dict[str, An
 
 def _suffix_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     chosen = RECIPES["suffix"].get("all", {}) | RECIPES["suffix"].get(name, {}) | changes
-    plain = recipes.to_dict(recipes.replace(TrainRecipe(), **{"device": "cpu"} | chosen))
-    del plain["loop"]["seed"]
-    # Where the cache is kept and how often the state is saved change no figure, so they tell no runs apart.
-    plain["text_cache"] = {"cache_dtype": plain["text_cache"]["cache_dtype"]}
-    del plain["loop"]["snapshots"], plain["loop"]["checkpoint_seconds"]
-    return plain
+    plain = plain_recipe(recipes.replace(TrainRecipe(), **{"device": "cpu"} | chosen), NO_FIGURE)
+    # Where the cache is kept changes no figure, so it tells no runs apart.
+    return plain | {"text_cache": {"cache_dtype": plain["text_cache"]["cache_dtype"]}}
 
 
 def run_suffix(plan: Plan, splits: Splits) -> Scored:
     """Our side: the library's own training."""
-    from separatrix.learn.prompt import Job, train_prompt
+    from separatrix.learn.job import Job
+    from separatrix.learn.prompt import train_prompt
     from separatrix.study.judge import Yardstick
 
     begun = monotonic()
@@ -133,9 +133,9 @@ def run_suffix(plan: Plan, splits: Splits) -> Scored:
     trained = train_prompt(Job(splits.train, splits.validation, recipe, yardstick.quick))
     seconds = monotonic() - begun
     history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
-    parts = splits.parts
+    models = {"validation": trained.judge, "test": trained.model}
     return Scored(
-        lambda part: trained.model.answer(parts[part].text).scores, history, trained.fitted.best_epoch, seconds
+        lambda part: models[part].answer(splits.parts[part].text).scores, history, trained.fitted.best_epoch, seconds
     )
 
 
@@ -186,6 +186,7 @@ def run_frozen(plan: Plan, splits: Splits) -> Scored:
 
 METHODS: dict[str, Callable[[Plan, Splits], Scored]] = {
     "suffix": run_suffix,
+    "refit": run_suffix,
     "peft": run_peft,
     "probe": run_frozen,
     "knn": run_frozen,
@@ -240,7 +241,7 @@ def plans(options: argparse.Namespace) -> list[Plan]:
     """All runs asked for, seed by seed, so that a stopped study has whole seeds."""
     changes = {method: read_changes(options.set) for method in options.methods}
     if options.epochs is not None:
-        for method in {"suffix", "peft"} & set(options.methods):
+        for method in {"suffix", "refit", "peft"} & set(options.methods):
             changes[method]["epochs"] = options.epochs
 
     def screen(method: str) -> bool:
@@ -274,7 +275,13 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
     parser.add_argument("--first-seed", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument(
+        "--methods",
+        nargs="+",
+        choices=list(METHODS),
+        default=list(METHODS),
+        help="refit: the suffix prompt, trained once more on training and validation rows",
+    )
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
     parser.add_argument("--epochs", type=int, help="as --set epochs=N, for both prompts; makes it a screen")
     parser.add_argument("--rows", type=int, help="training rows (for a trial of the script; makes it a screen)")

@@ -15,7 +15,13 @@ Run = dict[str, Any]
 Study = Mapping[tuple[str, str], list[Run]]  # (set, method) -> one line per seed
 Standard = Mapping[tuple[str, str], dict[str, Any]]  # (set, method) -> recipe
 
-NAMES = {"suffix": "suffix prompt", "peft": "PEFT prefix prompt", "probe": "linear probe", "knn": "k-NN"}
+NAMES = {
+    "suffix": "suffix prompt",
+    "refit": "suffix prompt, refit",
+    "peft": "PEFT prefix prompt",
+    "probe": "linear probe",
+    "knn": "k-NN",
+}
 MOST_SCREENS = 40
 TIMED = {"cpu_seconds"}
 HEAD = """# Suffix prompt, PEFT prefix prompt, linear probe and k-NN: results
@@ -59,7 +65,7 @@ def write_tables(
 
 def _row(name: str, method: str, runs: list[Run], targets: Mapping[str, float]) -> dict[str, str]:
     accuracy = interval(runs, "test_accuracy")
-    target = targets.get(name) if method == "suffix" else None
+    target = targets.get(name) if method in ("suffix", "refit") else None
     verdict = "-"
     if target is not None and accuracy is not None:
         verdict = f"{target:.4f}: {'reached' if accuracy.mean >= target else 'not reached'}"

@@ -8,8 +8,11 @@ import pytest
 
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
+from separatrix.learn import prompt
+from separatrix.learn.job import Job
+from separatrix.learn.loop import Loop
 from separatrix.learn.losses import OBJECTIVES
-from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
+from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.recipe import TrainRecipe
 from separatrix.study.judge import Yardstick
@@ -80,3 +83,17 @@ def train(make_job: Callable[..., Job]) -> Callable[..., TrainedPrompt]:
         return train_prompt(make_job(*args, **options))
 
     return run
+
+
+@pytest.fixture
+def loops(monkeypatch):
+    """Every loop that is made, so that its optimiser can be looked at."""
+    made = []
+
+    class Kept(Loop):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            made.append(self)
+
+    monkeypatch.setattr(prompt, "Loop", Kept)
+    return made

@@ -9,9 +9,10 @@ import torch
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.learn import gradcache
-from separatrix.learn.align import AlignJob, neighbour_scores, train_encoder
+from separatrix.learn.align import neighbour_scores, train_encoder
 from separatrix.learn.aligned import ENCODER, INDEX, load_align
 from separatrix.learn.encoder import EncoderLearner, start_encoder, thinned
+from separatrix.learn.job import Job
 from separatrix.learn.losses import Anchors
 from separatrix.learn.pairs import Crowd
 from separatrix.models.backbone import load_backbone
@@ -32,7 +33,7 @@ def order(tiny, few_animals):
     def make(folder=None, parts=None, family="bert", **options):
         recipe = recipes.replace(AlignRecipe(), **{"model": str(tiny(family)), **FAST, **options})
         train, validation = few_animals if parts is None else parts
-        return AlignJob(train, validation, recipe, Yardstick(NAMES).quick, folder)
+        return Job(train, validation, recipe, Yardstick(NAMES).quick, folder)
 
     return make
 

@@ -3,30 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from separatrix.learn import guards, prompt, schedule
-from separatrix.learn.loop import Loop
 from separatrix.learn.prompt import train_prompt
 
 TINY = {"epochs": 2, "batch_size": 16}
-
-
-@pytest.fixture
-def loops(monkeypatch):
-    """Every loop that is made, so that its optimiser can be looked at."""
-    made = []
-
-    class Kept(Loop):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            made.append(self)
-
-    monkeypatch.setattr(prompt, "Loop", Kept)
-    return made
 
 
 def rates(loop):

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
@@ -269,6 +270,18 @@ def test_the_same_order_again_gives_the_same_result(make_order, tmp_path):
     assert results[0] == results[1] == again
     for name in ("model.safetensors", "metrics.jsonl", "predictions/test.parquet", "recipe.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_refit_model_is_not_judged_on_rows_it_has_seen(make_order, done, tmp_path):
+    folder, plain = done["prompt"][0], done["prompt"][1].result
+    found = train_run(make_order(tmp_path, refit=True))
+    assert found.result["scores"]["validation"] == plain["scores"]["validation"]
+    assert found.result["scores"]["test"] != plain["scores"]["test"]
+    assert found.result["rows"] == plain["rows"]
+    assert any("once more on all 144 rows" in note for note in found.result["notes"])
+    kept = pd.read_parquet(tmp_path / "predictions" / "validation.parquet")
+    known = pd.read_parquet(folder / "predictions" / "validation.parquet")
+    pd.testing.assert_frame_equal(kept, known)
 
 
 def test_k_is_chosen_on_validation():

@@ -179,3 +179,14 @@ def test_frames_with_wrong_columns_are_refused():
         Texts.from_frame(frame, label="kind")
     with pytest.raises(DataError, match="--text and --label name the same column"):
         Texts.from_frame(frame, text="kind", label="kind")
+
+
+def test_joined_rows_keep_their_ids_or_move_above_the_others():
+    first = Texts.of(["a", "b", "c"], ["x", "y", "x"], ["g", "g", "h"])
+    inner, outer = first.take([0, 2]), first.take([1])
+    assert inner.join(outer).id.tolist() == [0, 2, 1]
+    both = first.join(Texts.of(["d", "e"], ["y", "y"]))
+    assert both.id.tolist() == [0, 1, 2, 3, 4]
+    assert both.text == ("a", "b", "c", "d", "e")
+    assert both.label.tolist() == ["x", "y", "x", "y", "y"]
+    assert both.group is None

@@ -16,8 +16,9 @@ from separatrix.estimators.files import check_free
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, texts_only
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, hold_out, shared, whole_recipe
-from separatrix.learn.align import AlignJob, train_encoder
+from separatrix.learn.align import train_encoder
 from separatrix.learn.aligned import AlignModel, load_align
+from separatrix.learn.job import Job
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import AimRecipe, AlignRecipe, PairRecipe
 from separatrix.store.files import read_json, write_json
@@ -116,8 +117,8 @@ class AlignClassifier(
         else:
             part, held = texts, _validation(validation)
         yardstick, gold = _yardstick(part, held, recipe.loop.seed)
-        trained = train_encoder(AlignJob(part, held, recipe, yardstick.quick))
-        answer = trained.model.answer(held.text)
+        trained = train_encoder(Job(part, held, recipe, yardstick.quick))
+        answer = trained.judge.answer(held.text)
         found += [f"validation: {line}" for line in yardstick.findings(answer.scores, gold, [])]
         self.model_, self.history_, self.notes_ = trained.model, trained.fitted.metrics, trained.notes
         self.validation_scores_ = yardstick.full(answer.scores, gold, answer.probabilities)

@@ -10,8 +10,9 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
+from separatrix.learn.job import Job
 from separatrix.learn.losses import OBJECTIVES
-from separatrix.learn.prompt import Job, train_prompt
+from separatrix.learn.prompt import train_prompt
 from separatrix.learn.prompted import PromptModel
 from separatrix.recipe import TrainRecipe
 from separatrix.study.judge import Yardstick
@@ -104,14 +105,14 @@ def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
         return yardstick.quick(scores, gold)
 
     trained = train_prompt(Job(rows, held, recipe, score))
-    model = trained.model
+    model = trained.judge
     found = model.run(held.text)
     scores = model.scores(found.outputs)
     chance = model.probabilities(scores) if yardstick.names else None
     plain = scores if yardstick.names else np.asarray(model.labels(scores), dtype=np.float64)[:, None]
     warnings = [f"validation: {line}" for line in yardstick.findings(plain, targets, epochs[:-1])]
     return Outcome(
-        model,
+        trained.model,
         trained.fitted.metrics,
         yardstick.full(plain, targets, chance),
         (*warnings, *shared(rows, held)),

@@ -7,21 +7,20 @@ cosine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from separatrix import recipe as recipes
 from separatrix.learn import gradcache, pairs, sampler, schedule
 from separatrix.learn.aligned import AlignModel, finish_model
 from separatrix.learn.bank import Bank, ClassMemory, class_cosines
 from separatrix.learn.encoder import EncoderLearner, start_encoder
-from separatrix.learn.loop import CHECKPOINT, Fitted, Loop
+from separatrix.learn.job import Job
+from separatrix.learn.loop import Fitted, Loop
 from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue, Objective
 from separatrix.learn.losses.aligned import ALIGNED, unit
 from separatrix.learn.measure import evaluate
@@ -29,29 +28,16 @@ from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp
 from separatrix.learn.pairs import Crowd
 from separatrix.learn.shape import shape_figures
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.task import Problem, Score, Task
-from separatrix.learn.trajectory import TRAJECTORY, Recorder
-from separatrix.learn.watch import Report, RunWatcher, silent
+from separatrix.learn.task import Problem, Task
+from separatrix.learn.trajectory import Recorder
+from separatrix.learn.watch import RunWatcher
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import LossRecipe
 from separatrix.recipe.align import AlignRecipe
-from separatrix.texts import Texts
 
 EPOCH_ROWS = 1000  # validation rows whose shape is measured
 VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
 FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
-
-
-@dataclass(frozen=True, eq=False)
-class AlignJob:
-    """An order for a training."""
-
-    train: Texts
-    validation: Texts
-    recipe: AlignRecipe
-    score: Score
-    folder: Path | None = None
-    report: Report = silent
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +47,12 @@ class TrainedEncoder:
     model: AlignModel
     fitted: Fitted
     notes: tuple[str, ...]
+    judged: AlignModel | None = None  # with `refit`: the model that has not seen the validation rows
+
+    @property
+    def judge(self) -> AlignModel:
+        """The model that answers for the validation rows."""
+        return self.judged or self.model
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,8 +175,11 @@ class AlignLesson:
             self.memory.write(batch)
 
 
-def train_encoder(job: AlignJob) -> TrainedEncoder:
+def train_encoder(job: Job[AlignRecipe]) -> TrainedEncoder:
     """Train an encoder: the whole story.
+
+    With `refit` it is trained a second time, on the validation rows too, which join the index; k, weights and
+    temperature stay those that the first training chose.
 
     Raises:
         DataError: labels or groups that cannot be used.
@@ -192,6 +187,15 @@ def train_encoder(job: AlignJob) -> TrainedEncoder:
         ModelError: a model that cannot be found or trained.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
+    first = _train(job)
+    if not job.recipe.loop.refit:
+        return first
+    epochs, chosen = first.fitted.best_epoch, first.model
+    model = replace(_train(job.again(epochs)).model, vote=chosen.vote, temperature=chosen.temperature, said=chosen.said)
+    return replace(first, model=model, judged=chosen, notes=(*first.notes, job.said(epochs)))
+
+
+def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
     recipe = job.recipe
     parts = {"train": job.train, "validation": job.validation}
     targets = encode(parts, "classify")
@@ -217,7 +221,7 @@ def train_encoder(job: AlignJob) -> TrainedEncoder:
     return TrainedEncoder(model, fitted, (*notes, *more, model.said))
 
 
-def _lesson(job: AlignJob, learner: EncoderLearner, targets: Targets) -> tuple[AlignLesson, list[str]]:
+def _lesson(job: Job[AlignRecipe], learner: EncoderLearner, targets: Targets) -> tuple[AlignLesson, list[str]]:
     """What is remembered and who looks for groups; the bank is filled where the objective reads it from the start."""
     recipe, backbone = job.recipe, learner.encoder.backbone
     device, width, labels = backbone.device, backbone.width, targets.values["train"]
@@ -241,26 +245,20 @@ def _lesson(job: AlignJob, learner: EncoderLearner, targets: Targets) -> tuple[A
     return AlignLesson(learner, recipe, y, len(targets.names), bank, memory, group, adversary), notes
 
 
-def _loop(job: AlignJob, learner: EncoderLearner, lesson: AlignLesson, targets: Targets) -> Loop:
+def _loop(job: Job[AlignRecipe], learner: EncoderLearner, lesson: AlignLesson, targets: Targets) -> Loop:
     recipe, backbone = job.recipe, learner.encoder.backbone
     seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
     problem = Problem(_objective(lesson), seen, lesson.classes, job.score)
-    task = Task(learner, problem, recipe.as_training, lesson)
+    task = Task(learner, problem, recipe.as_training, lesson, job.keep)
     held = {name: tensor for kept in (lesson.bank, lesson.memory) if kept for name, tensor in kept.named.items()}
     if recipe.has_head:
         generator = torch.Generator().manual_seed(recipe.loop.seed)
         weight = torch.randn(lesson.classes, backbone.width, generator=generator) / backbone.width**0.5
         bias = torch.zeros(lesson.classes, device=backbone.device)
         held |= {"weight": weight.to(backbone.device), "bias": bias}
-    folder = job.folder
-    trajectory, checkpoint = (None, None) if folder is None else (folder / TRAJECTORY, folder / CHECKPOINT)
-    recorder = Recorder(trajectory, len(job.train), len(job.validation), recipe.loop.seed)
-    content = [
-        [list(texts.text), [] if texts.label is None else list(map(str, texts.label))]
-        for texts in (job.train, job.validation)
-    ]
-    identity = recipes.digest(recipe, backbone.source.weights, *content)
-    return Loop(task, held, RunWatcher(task, recorder, job.report, train_map=True), path=checkpoint, identity=identity)
+    recorder = Recorder(job.trajectory, len(job.train), len(job.validation), recipe.loop.seed)
+    watcher = RunWatcher(task, recorder, job.report, train_map=True)
+    return Loop(task, held, watcher, path=job.checkpoint, identity=job.identity(backbone.source.weights))
 
 
 def _objective(lesson: AlignLesson) -> Objective:

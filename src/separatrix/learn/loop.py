@@ -67,7 +67,8 @@ class Loop:
         while not progress.done:
             self._epoch()
             stale = progress.epoch - progress.best_epoch
-            progress.done = progress.epoch >= loop.epochs or (loop.patience > 0 and stale >= loop.patience)
+            last = loop.epochs if self.task.keep is None else self.task.keep
+            progress.done = progress.epoch >= last or 0 < loop.patience <= stale
             self._save()
         return Fitted(self.state.best, progress.metrics, progress.best_epoch, progress.epoch < loop.epochs)
 
@@ -209,7 +210,7 @@ class Loop:
         scores = problem.objective.scores(z, self.anchors(), self.recipe.objective)
         found = problem.score(scores.cpu().numpy(), y.cpu().numpy())
         key = found["accuracy"] if problem.classes else -found["rmse"]
-        if (key, -loss) > progress.best:
+        if (key, -loss) > progress.best or self.task.keep is not None:
             progress.best, progress.best_epoch = (key, -loss), progress.epoch
             self.state.remember()
         self.watcher.on_epoch(progress.epoch, z.cpu().numpy(), scores.cpu().numpy(), self.anchors())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,20 +18,20 @@ from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import centroids
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.loop import CHECKPOINT, Fitted, Loop
+from separatrix.learn.job import Job
+from separatrix.learn.loop import Fitted, Loop
 from separatrix.learn.losses import OBJECTIVES, Objective
 from separatrix.learn.measure import evaluate
 from separatrix.learn.prompted import PromptModel
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Score, Task
-from separatrix.learn.trajectory import TRAJECTORY, Recorder
-from separatrix.learn.watch import Counter, Report, RunWatcher, silent
+from separatrix.learn.trajectory import Recorder
+from separatrix.learn.watch import Counter, RunWatcher
 from separatrix.learn.words import WordRanking, rank_words
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import TextCache, build_cache
 from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
 from separatrix.recipe import TrainRecipe
-from separatrix.texts import Texts
 
 CACHE = "cache"
 # Training rows whose outputs start the centroids and choose the label words; every class is in.
@@ -77,18 +76,12 @@ class TrainedPrompt:
     notes: tuple[str, ...]
     vectors: dict[str, np.ndarray]  # part -> (rows, width): layer means of the frozen texts, for baselines
     words: WordRanking | None = None
+    judged: PromptModel | None = None  # with `refit`: the model that has not seen the validation rows
 
-
-@dataclass(frozen=True)
-class Job:
-    """One order: the texts, the recipe, where things go and who is told."""
-
-    train: Texts
-    validation: Texts
-    recipe: TrainRecipe
-    score: Score
-    folder: Path | None = None
-    report: Report = silent
+    @property
+    def judge(self) -> PromptModel:
+        """The model that answers for the validation rows."""
+        return self.judged or self.model
 
 
 @dataclass
@@ -102,11 +95,12 @@ class Bench:
     words: WordRanking | None = None
 
 
-def train_prompt(job: Job) -> TrainedPrompt:
+def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
     """Train a prompt (and centroids or a head) on labelled texts.
 
     With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
-    goes on and ends with the same bytes. Without one everything stays in memory.
+    goes on and ends with the same bytes. Without one everything stays in memory. With `refit` the model is trained a
+    second time, on the validation rows too; the calibration stays that of the first training.
 
     Raises:
         DataError: labels that do not fit the objective, texts without a token.
@@ -114,6 +108,15 @@ def train_prompt(job: Job) -> TrainedPrompt:
         OptionError: label words or a start of the prompt that do not exist.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
+    first = _train(job)
+    if not job.recipe.loop.refit:
+        return first
+    epochs = first.fitted.best_epoch
+    model = replace(_train(job.again(epochs)).model, temperature=first.model.temperature)
+    return replace(first, model=model, judged=first.model, notes=(*first.notes, job.said(epochs)))
+
+
+def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
     objective = OBJECTIVES[job.recipe.objective.loss]
     job = replace(job, recipe=_readout(job.recipe, objective))
     backbone = load_backbone(job.recipe.backbone, logits=job.recipe.prompt.readout == "logits")
@@ -135,17 +138,12 @@ def train_prompt(job: Job) -> TrainedPrompt:
             shutil.rmtree(job.folder / CACHE, ignore_errors=True)
 
 
-def _loop(bench: Bench, job: Job, weights: str) -> Loop:
+def _loop(bench: Bench, job: Job[TrainRecipe], weights: str) -> Loop:
     """The loop of a job; its checkpoint belongs to this recipe, these weights and these texts alone."""
-    task = Task(bench.learner, bench.problem, job.recipe)
-    trajectory, checkpoint = (None, None) if job.folder is None else (job.folder / TRAJECTORY, job.folder / CHECKPOINT)
-    recorder = Recorder(trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
-    identity = recipes.digest(job.recipe, weights, _content(job.train), _content(job.validation))
-    return Loop(task, bench.held, RunWatcher(task, recorder, job.report), path=checkpoint, identity=identity)
-
-
-def _content(texts: Texts) -> list[list[str]]:
-    return [list(texts.text), [] if texts.label is None else list(map(str, texts.label))]
+    task = Task(bench.learner, bench.problem, job.recipe, keep=job.keep)
+    recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
+    watcher = RunWatcher(task, recorder, job.report)
+    return Loop(task, bench.held, watcher, path=job.checkpoint, identity=job.identity(weights))
 
 
 def _readout(recipe: TrainRecipe, objective: Objective) -> TrainRecipe:
@@ -155,7 +153,7 @@ def _readout(recipe: TrainRecipe, objective: Objective) -> TrainRecipe:
     return recipes.replace(recipe, readout="logits", positions="last")
 
 
-def _prepare(job: Job, backbone: Backbone, objective: Objective, caches: dict[str, TextCache]) -> Bench:
+def _prepare(job: Job[TrainRecipe], backbone: Backbone, objective: Objective, caches: dict[str, TextCache]) -> Bench:
     """Run the texts (filling `caches`, which the caller closes), start the prompt and the anchors."""
     recipe = job.recipe
     parts = {"train": job.train, "validation": job.validation}

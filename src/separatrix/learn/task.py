@@ -93,3 +93,4 @@ class Task:
     problem: Problem
     recipe: TrainRecipe
     lesson: Lesson | None = None  # None: the plain one
+    keep: int | None = None  # stop after so many epochs and keep what stands there; None: validation chooses

@@ -113,6 +113,9 @@ class LoopRecipe:
     warmup: float = option(0.1, "share of all steps in which the rate rises", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 switches clipping off", low=0)
     patience: int = option(0, "epochs without a better validation score before stopping; 0 never stops", low=0)
+    refit: bool = option(
+        False, "train once more on training and validation rows together, for the epochs that validation chose"
+    )
     seed: int = option(0, "seed of every random choice", low=0)
     snapshots: int = option(3, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
     checkpoint_seconds: float = option(60.0, "seconds between two saved states within an epoch", low=0)

@@ -8,7 +8,8 @@ import numpy as np
 
 from separatrix.geometry.probe import fit_tuned_probe
 from separatrix.geometry.score import classification, decide
-from separatrix.learn.align import AlignJob, TrainedEncoder, train_encoder
+from separatrix.learn.align import TrainedEncoder, train_encoder
+from separatrix.learn.job import Job
 from separatrix.learn.trajectory import FRAME_ROWS, subsample
 from separatrix.learn.watch import Counter
 from separatrix.models.backbone import load_backbone
@@ -38,7 +39,7 @@ def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dic
     for part, texts in splits.parts.items():
         done = Counter(order.report, f"texts ({part})", len(texts))
         frozen[part] = extract(backbone, texts.text, progress=done).values
-    job = AlignJob(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
+    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
     trained = train_encoder(job)
     if order.folder is not None:
         write_table(order.folder / TRAIN_ROWS, mapped_rows(splits.train, recipe.loop.seed))

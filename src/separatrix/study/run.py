@@ -6,6 +6,7 @@ The directory of a run holds
     metrics.jsonl                      one line an epoch
     model.safetensors, model.json      what was trained, and the identity of the model it belongs to
     trajectory/                        outputs and centroids as training went by
+    refit/                             state of the second training, if there was one
     predictions/{validation,test}.parquet
     result.json                        scores, baselines, warnings, notes, seconds
     pictures/, report.html             made from the files above
@@ -27,9 +28,10 @@ from separatrix.errors import StoreError, choose
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.align import TrainedEncoder
+from separatrix.learn.job import Job
 from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.probed import ProbeModel
-from separatrix.learn.prompt import Job, TrainedPrompt, train_prompt
+from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.saved import Answer, Predictor, describe
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trajectory import TRAJECTORY, read_epoch_scores
@@ -86,7 +88,8 @@ def train_run(order: Order) -> Finished:
     if order.folder is not None:
         _write_recipe(order, order.folder)
     trained, model, vectors = TRAINERS[order.method](order, targets, yardstick)
-    answers = {part: _answer(order, model, part) for part in order.splits.parts if part != "train"}
+    judges = {} if trained is None else {"validation": trained.judge}
+    answers = {part: _answer(order, judges.get(part, model), part) for part in order.splits.parts if part != "train"}
     parts = {
         part: Part(vectors[part] if part in vectors else answers[part].vectors, values)
         for part, values in targets.values.items()

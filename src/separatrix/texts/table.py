@@ -124,6 +124,20 @@ class Texts:
         group = None if self.group is None else self.group[places]
         return replace(self, text=text, label=label, group=group, id=self.id[places])
 
+    def join(self, other: Texts) -> Texts:
+        """These rows and those of another table below them; a group that one of them lacks is dropped.
+
+        Rows keep their ids; where both tables use the same ones, those of `other` are shifted above the largest here.
+
+        >>> both = Texts.of(["a"], [0]).join(Texts.of(["b"], [1]))
+        >>> both.text, both.label.tolist(), both.id.tolist()
+        (('a', 'b'), [0, 1], [0, 1])
+        """
+        label, group = _below(self.label, other.label), _below(self.group, other.group)
+        shift = int(self.id.max(initial=-1)) + 1 if np.intersect1d(self.id, other.id).size else 0
+        ids = np.concatenate([self.id, other.id + shift])
+        return replace(self, text=self.text + other.text, label=label, group=group, id=ids)
+
     def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
         """The rows where the mask, (rows,) bool, is true."""
         kept = np.asarray(mask)
@@ -172,3 +186,7 @@ class Texts:
 def _cells(column: pd.Series[Any]) -> list[Any]:
     # Frames mark missing cells in four ways (None, NaN, NaT, pd.NA): make them one.
     return [None if gone else value for value, gone in zip(column.tolist(), column.isna().tolist(), strict=True)]
+
+
+def _below(above: np.ndarray | None, below: np.ndarray | None) -> np.ndarray | None:
+    return None if above is None or below is None else np.concatenate([above, below])
