@@ -56,7 +56,9 @@ def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
         folder = options.work / f"qa-{plan.seed}-{plan.train_windows}"
         model = str(folder)
         if not (folder / "result.json").is_file():
-            recipe = AnswerRecipe(train_windows=plan.train_windows, epochs=1, batch_size=16, seed=plan.seed)
+            recipe = AnswerRecipe(
+                train_windows=plan.train_windows, test_examples=1000, epochs=1, batch_size=8, lr=1e-4, seed=plan.seed
+            )
             base = ModelRecipe(model=options.model)
             line["qa"] = answer_run(options.data, folder, base, recipe, overwrite=folder.exists())["scores"]
     longest = 256 if plan.condition == "causal" else 384
@@ -130,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", default=DEFAULT_MODEL, help="the encoder")
     parser.add_argument("--causal", help="folder of a causal model; without it that condition is left out")
     parser.add_argument("--windows", type=int, default=2000)
-    parser.add_argument("--train-windows", type=int, default=2000)
+    parser.add_argument("--train-windows", type=int, default=1000)
     parser.add_argument("--feature", default="descriptors")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(SEEDS))
     parser.add_argument("--work", type=Path, default=HERE / "work", help="where atlases and models go")
