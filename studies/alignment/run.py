@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from studies.alignment.tables import write_tables
+from studies.alignment.tables import SETFIT, Place, write_tables
 from studies.common import (
     NO_FIGURE,
     append_run,
@@ -50,6 +50,8 @@ SCHEMES = ("batch", "memory", "mixed", "datapoint", "bank")
 
 # What every row shares, for all sets ("all"), then for one.
 CHOSEN: dict[str, dict[str, Any]] = {"all": {"device": "cpu"}}
+# Few rows are all learnt from in the end, those of validation too: SetFit learns from them as well.
+FEW_ROWS = {"refit": True}
 # Name of a row -> its own changes to AlignRecipe.
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
@@ -70,7 +72,6 @@ ROWS: dict[str, dict[str, Any]] = {
         for draw in ("one", "all")
     },
 }
-SETFIT = "setfit"
 FEW = (8, 16, 64)
 
 
@@ -98,14 +99,14 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(digest(run[name]) if name == "recipe" else run[name] for name in names)
 
 
-def full_recipe(row: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """Every option of a row on a set, as plain data without the seed."""
+def full_recipe(row: str, name: str, changes: dict[str, Any], per_class: int | None = None) -> dict[str, Any]:
+    """Every option of a row on a set (with as many rows of each class), as plain data without the seed."""
     if row == SETFIT:
         # 20 rounds of pairs, as in its paper: all pairs, its package's default, would take hours at 64 rows a class.
         return {"model": recipes.DEFAULT_MODEL, "epochs": 1, "batch_size": 16, "num_iterations": 20} | changes
     start = FINETUNE if row == "finetune" else AlignRecipe()
     # A row's own options come last: what all rows share must not undo what a row is.
-    every = CHOSEN["all"] | CHOSEN.get(name, {}) | ROWS[row] | changes
+    every = CHOSEN["all"] | CHOSEN.get(name, {}) | (FEW_ROWS if per_class else {}) | ROWS[row] | changes
     return plain_recipe(recipes.replace(start, **every), NO_FIGURE)
 
 
@@ -125,7 +126,7 @@ def load(data: Path, plan: Plan) -> Splits:
 class Scored:
     """What a row gives: scores of texts by each way of deciding, the first one its own; accuracy over the epochs."""
 
-    scores: Callable[[Texts], dict[str, np.ndarray]]
+    scores: Callable[[str, Texts], dict[str, np.ndarray]]  # name and texts of a part
     history: list[float]
     best_epoch: int | None
     extra: dict[str, Any]
@@ -141,13 +142,15 @@ def run_ours(plan: Plan, splits: Splits) -> Scored:
     classes, targets = encode(splits)
     yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
     trained = train_encoder(Job(splits.train, splits.validation, recipe, yardstick.quick))
+    models = {"validation": trained.judge, "test": trained.model}
     model = trained.model
     ways = [recipe.answers.decision]
     ways += [way for way in ("knn", "mean", "head") if way not in ways and (way != "head" or model.head is not None)]
 
-    def scores(texts: Texts) -> dict[str, np.ndarray]:
-        vectors = model.encode(texts.text)
-        return {way: replace(model, recipe=recipes.replace(recipe, decision=way)).scores(vectors) for way in ways}
+    def scores(part: str, texts: Texts) -> dict[str, np.ndarray]:
+        own = models[part]
+        vectors = own.encode(texts.text)
+        return {way: replace(own, recipe=recipes.replace(recipe, decision=way)).scores(vectors) for way in ways}
 
     history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
     extra = {"k": model.vote.k, "weights": model.vote.weights, "parts": rounded(_plain(trained.fitted.metrics[-1]))}
@@ -174,7 +177,7 @@ def run_setfit(plan: Plan, splits: Splits) -> Scored:
     )  # fmt: skip
     Trainer(model=model, args=options, train_dataset=Dataset.from_dict({"text": texts, "label": labels})).train()
 
-    def scores(asked: Texts) -> dict[str, np.ndarray]:
+    def scores(_part: str, asked: Texts) -> dict[str, np.ndarray]:
         return {"head": np.asarray(model.predict_proba(list(asked.text)))}
 
     assert len(classes) == len(set(labels))
@@ -206,7 +209,7 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
         "versions": versions(),
     }
     for part in ("validation",) if plan.screen else ("validation", "test"):
-        for place, (way, scores) in enumerate(scored.scores(splits.parts[part]).items()):
+        for place, (way, scores) in enumerate(scored.scores(part, splits.parts[part]).items()):
             found = figures(scores, targets[part], classes, majority)
             run |= {f"{part}_{name}": value for name, value in found.items()} if place == 0 else {}
             run[f"{part}_{way}"] = found["accuracy"]
@@ -223,21 +226,31 @@ def figures(scores: np.ndarray, targets: np.ndarray, classes: Classes, majority:
 def plans(options: argparse.Namespace) -> list[Plan]:
     """All runs asked for, seed by seed, so that a stopped study has whole seeds."""
     changes = read_changes(options.set)
-    screen = bool(changes) or options.most is not None or options.screen
+    screen, few_ = bool(changes) or options.most is not None or options.screen, options.per_class
     return [
-        Plan(row, name, seed, full_recipe(row, name, changes), screen, options.per_class, options.most)
+        Plan(row, name, seed, full_recipe(row, name, changes, few_), screen, few_, options.most)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in options.sets
         for row in options.rows
     ]
 
 
-def study_runs(runs: list[dict[str, Any]]) -> dict[tuple[str, int | None, str], list[dict[str, Any]]]:
+def standard_recipes() -> dict[Place, dict[str, Any]]:
+    """The study's recipes as they stand now, rows in the order of the table."""
+    return {
+        (name, count, row): full_recipe(row, name, {}, count)
+        for name in SETS
+        for count in (None, *FEW)
+        for row in (*ROWS, SETFIT)
+    }
+
+
+def study_runs(runs: list[dict[str, Any]]) -> dict[Place, list[dict[str, Any]]]:
     """The lines that belong to the study as it stands now, by (set, rows per class, row), one per seed."""
-    wanted = {(name, row): digest(full_recipe(row, name, {})) for name in SETS for row in (*ROWS, SETFIT)}
-    kept: dict[tuple[str, int | None, str], dict[int, dict[str, Any]]] = {}
+    wanted = {place: digest(recipe) for place, recipe in standard_recipes().items()}
+    kept: dict[Place, dict[int, dict[str, Any]]] = {}
     for run in runs:
-        if not run["screen"] and digest(run["recipe"]) == wanted.get((run["set"], run["row"])):
+        if not run["screen"] and digest(run["recipe"]) == wanted.get((run["set"], run["per_class"], run["row"])):
             kept.setdefault((run["set"], run["per_class"], run["row"]), {})[run["seed"]] = run
     return {place: list(dict(sorted(found.items())).values()) for place, found in kept.items()}
 
@@ -263,8 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = options.out / "runs.jsonl"
     if options.table:
         runs = read_runs(lines)
-        standard = {(name, row): full_recipe(row, name, {}) for name in SETS for row in (*ROWS, SETFIT)}
-        write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], standard)
+        write_tables(options.out, study_runs(runs), [run for run in runs if run["screen"]], standard_recipes())
         print(f"wrote {options.out / 'RESULTS.md'} and results.csv")
         return 0
     import torch

@@ -13,13 +13,13 @@ from separatrix.recipe import digest
 
 Run = dict[str, Any]
 Place = tuple[str, int | None, str]  # set, rows per class, row
-Standard = Mapping[tuple[str, str], Mapping[str, Any]]  # (set, row) -> recipe
-BASE = "finetune"
+Standard = Mapping[Place, Mapping[str, Any]]  # recipes
+BASE, SETFIT = "finetune", "setfit"
 HEAD = """# Alignment and fine-tuning: results
 
 Written by `python studies/alignment/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
 this: `README.md`. Scores are fractions of the test part; in brackets the 95 % t interval of the mean over seeds;
-"against fine-tuning" is the mean of the differences of runs with one seed.
+"against" is the mean of the differences of runs with one seed.
 """
 
 
@@ -32,11 +32,11 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
         screens: the lines of screens.
         standard: the recipe of each (set, row) as it stands now, rows in the order of the table.
     """
-    order = tuple(dict.fromkeys(row for _, row in standard))
+    order = tuple(dict.fromkeys(row for *_, row in standard))
     parts, lines = [HEAD], []
     for name, per_class in dict.fromkeys((place[0], place[1]) for place in study):
         found = {row: study[name, per_class, row] for row in order if (name, per_class, row) in study}
-        rows = [_line(row, runs, found.get(BASE, [])) for row, runs in found.items()]
+        rows = [_line(row, runs, found) for row, runs in found.items()]
         title = name if per_class is None else f"{name}, {per_class} rows of each class"
         majority = next(iter(found.values()))[0]["test_majority"]
         parts.append(f"## {title}\n\nMajority class: {majority:.4f}.\n\n{markdown(rows)}\n")
@@ -46,12 +46,15 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
     write_csv(out / "results.csv", lines)
 
 
-def _line(row: str, runs: list[Run], base: list[Run]) -> dict[str, Any]:
+def _line(row: str, runs: list[Run], found: Mapping[str, list[Run]]) -> dict[str, Any]:
+    against = {"against fine-tuning": _against(runs, found.get(BASE, [])) if row != BASE else "-"}
+    if SETFIT in found:
+        against["against SetFit"] = _against(runs, found[SETFIT]) if row != SETFIT else "-"
     return {
         "row": row,
         "seeds": len(runs),
         "accuracy": spell(interval(runs, "test_accuracy")),
-        "against fine-tuning": _against(runs, base) if row != BASE else "-",
+        **against,
         "macro-F1": spell(interval(runs, "test_macro_f1")),
         "k-NN": spell(interval(runs, "test_knn")),
         "class mean": spell(interval(runs, "test_mean")),
@@ -83,7 +86,7 @@ def _screens(screens: Sequence[Run], standard: Standard) -> str:
         accuracy = interval(runs, "validation_accuracy")
         assert accuracy is not None
         line = {"set": name, "rows of a class": per_class or "all", "row": row}
-        line |= {"changed": changed(runs[0]["recipe"], standard[name, row]) or "-", "seeds": len(runs)}
+        line |= {"changed": changed(runs[0]["recipe"], standard[name, per_class, row]) or "-", "seeds": len(runs)}
         line |= {"validation": spell(accuracy), "CPU seconds": spell(interval(runs, "cpu_seconds"), 0)}
         found.append(((name, per_class or 0), -accuracy.mean, line))
     rows = [line for *_, line in sorted(found, key=lambda one: one[:2])]
