@@ -164,13 +164,14 @@ def test_quality_table_holds_means_and_paired_differences(tmp_path):
             "rows": {"train": 9},
             "versions": {"torch": "2"},
         }
-        return {"method": method, "seed": seed, "validation_accuracy": accuracy, **named, **rest}
+        whose = {"set": "trec6", "method": method, "seed": seed, "recipe": {}}
+        return {**whose, "validation_accuracy": accuracy, **named, **rest}
 
     study = {
         ("trec6", "suffix"): [line("suffix", 0, 0.95), line("suffix", 1, 0.98)],
         ("trec6", "peft"): [line("peft", 1, 0.90)],
     }
-    quality_tables.write_tables(tmp_path, study, [], {"trec6": 0.96}, {})
+    quality_tables.write_tables(tmp_path, study, [], {"trec6": 0.96}, {("trec6", "suffix"): {}})
     written = (tmp_path / "RESULTS.md").read_text()
     assert "0.9650 [" in written
     assert "0.9600: reached" in written
@@ -179,13 +180,22 @@ def test_quality_table_holds_means_and_paired_differences(tmp_path):
 
 
 def test_time_until_the_others_best():
-    """PEFT is at its best after three of four epochs; ours is as good after one of two, or never."""
+    """PEFT is at its best after three of four epochs; ours is as good after one of two, or never; a screen is faster."""
+    same, hot = {"loop": {"lr": 0.1}}, {"loop": {"lr": 0.2}}
+    standard = {("trec6", "suffix"): same}
     peft = {"seed": 0, "history": [0.5, 0.6, 0.8, 0.7], "cpu_seconds": 400.0}
+
+    def race(own, screens=()):
+        return quality_tables.races({("trec6", "peft"): [peft], ("trec6", "suffix"): [own]}, screens, standard)
+
     for history, seconds, ratio in (([0.8, 0.9], "10", "30.0"), ([0.7, 0.79], "never", "-")):
-        own = {"seed": 0, "history": history, "cpu_seconds": 20.0}
-        [row] = quality_tables.races({("trec6", "peft"): [peft], ("trec6", "suffix"): [own]})
+        own = {"set": "trec6", "method": "suffix", "seed": 0, "history": history, "cpu_seconds": 20.0, "recipe": same}
+        [row] = race(own)
         assert (row["its seconds"], row["seconds"], row["ratio"], row["at most"]) == ("300", seconds, ratio, "30.0")
-    assert not quality_tables.races({("trec6", "peft"): [peft], ("trec6", "suffix"): [own | {"seed": 1}]})
+        screen = own | {"history": [0.9], "cpu_seconds": 5.0, "recipe": hot}
+        first, second = race(own, [screen, own | {"history": [0.9]}])  # the same recipe again does not replace a run
+        assert (first["seconds"], second["ours with"], second["ratio"]) == (seconds, "lr=0.2", "60.0")
+    assert not race(own | {"seed": 1})
 
 
 def test_centroid_study_runs_resumes_and_tabulates(tiny, data, tmp_path):
