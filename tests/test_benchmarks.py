@@ -180,7 +180,7 @@ def test_quality_table_holds_means_and_paired_differences(tmp_path):
 
 
 def test_time_until_the_others_best():
-    """PEFT is at its best after three of four epochs; ours is as good after one of two, or never; a screen is faster."""
+    """PEFT is best after three of four epochs; ours is as good after one of two, or never; a screen beats both."""
     same, hot = {"loop": {"lr": 0.1}}, {"loop": {"lr": 0.2}}
     standard = {("trec6", "suffix"): same}
     peft = {"seed": 0, "history": [0.5, 0.6, 0.8, 0.7], "cpu_seconds": 400.0}
