@@ -38,8 +38,9 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
         found = {row: study[name, per_class, row] for row in order if (name, per_class, row) in study}
         rows = [_line(row, runs, found) for row, runs in found.items()]
         title = name if per_class is None else f"{name}, {per_class} rows of each class"
-        majority = next(iter(found.values()))[0]["test_majority"]
-        parts.append(f"## {title}\n\nMajority class: {majority:.4f}.\n\n{markdown(rows)}\n")
+        first = next(iter(found.values()))[0]
+        about = f"{first['training_rows']} training rows; majority class: {first['test_majority']:.4f}."
+        parts.append(f"## {title}\n\n{about}\n\n{markdown(rows)}\n")
         lines += [{"set": name, "per_class": per_class or "all", **row} for row in rows]
     parts.append(_screens(screens, standard))
     (out / "RESULTS.md").write_text("\n".join(parts), encoding="utf-8")
