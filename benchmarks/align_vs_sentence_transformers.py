@@ -26,7 +26,8 @@ import torch
 from studies.common import machine, markdown
 
 from separatrix import recipe as recipes
-from separatrix.learn.align import AlignJob, train_encoder
+from separatrix.learn.align import train_encoder
+from separatrix.learn.job import Job
 from separatrix.models.source import resolve
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe
@@ -57,7 +58,7 @@ def ours(train: Texts, held: Texts, model: str, changes: dict[str, Any], epochs:
 
     names = Classes.of(train.label if train.label is not None else []).names
     begun = perf_counter()
-    train_encoder(AlignJob(train, held, recipe, Yardstick(names).quick, report=report))
+    train_encoder(Job(train, held, recipe, Yardstick(names).quick, report=report))
     whole = perf_counter() - begun
     # The first mark comes after the first step; its time is that of an average step.
     steps = marks[-1] - marks[0]

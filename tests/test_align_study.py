@@ -9,7 +9,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import all_pairs
+from benchmarks import align_vs_sentence_transformers, all_pairs
+from studies import common
 from studies.alignment import groups, run
 
 
@@ -62,10 +63,12 @@ def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
     assert (frame["seeds"] == 2).all()
 
 
-def test_few_rows_on_both_sides(data, small):
-    plan = run.Plan("nca", "trec6", 0, run.full_recipe("nca", "trec6", {}), False, per_class=8)
+def test_few_rows_are_so_many_of_each_class_in_all(data, small):
+    plan = run.Plan("nca", "trec6", 0, run.full_recipe("nca", "trec6", {}, 8), False, per_class=8)
+    assert plan.recipe["loop"]["refit"]
     splits = run.load(data, plan)
-    assert (len(splits.train), len(splits.validation)) == (24, 24)
+    assert (len(splits.train), len(splits.validation)) == (18, 6)
+    assert not set(splits.train.text) & set(splits.test.text)
 
 
 def test_every_row_has_a_recipe_of_its_own():
@@ -74,7 +77,7 @@ def test_every_row_has_a_recipe_of_its_own():
 
 
 def test_groups_are_dropped_and_scored(data, small, tmp_path):
-    parts = groups.load(data, 0, None)
+    parts = groups.load(data, 0, 1000)
     assert "cnn.com" not in parts["train"].group
     assert "cnn.com" not in parts["seen"].group
     assert set(parts["seen"].group) <= set(parts["train"].group)
@@ -84,6 +87,13 @@ def test_groups_are_dropped_and_scored(data, small, tmp_path):
     table = (tmp_path / "GROUPS.md").read_text()
     assert "nca_pairs" in table
     assert "macro-F1 unseen" in table
+    [line] = [line for line in common.read_runs(tmp_path / "groups.jsonl") if line["row"] == "nca_pairs"]
+    assert 0 < line["seen_chance"] <= line["seen_chance_by_class"] <= 1
+    again = ["--data", str(data), "--rows", "nca_pairs", "--seeds", "1", "--out", str(tmp_path), "--screen"]
+    assert groups.main(again) == 0  # a screen is no run of the study
+    screen = common.read_runs(tmp_path / "groups.jsonl")[-1]
+    assert screen["screen"]
+    assert "test_macro_f1" not in screen
 
 
 def test_all_pairs_gives_the_contract_and_the_same_value(capsys):
@@ -96,3 +106,10 @@ def test_all_pairs_gives_the_contract_and_the_same_value(capsys):
 def test_memory_of_all_pairs(capsys, tiny):
     assert all_pairs.main(["--json", "--memory", "--rows", "64", "--model", str(tiny("bert"))]) == 0
     assert json.loads(capsys.readouterr().out)["gib"] > 0
+
+
+def test_sentence_transformers_side_by_side(capsys, tiny):
+    pytest.importorskip("sentence_transformers")
+    arguments = ["--json", "--rows", "40", "--epochs", "2", "--model", str(tiny("bert"))]
+    assert align_vs_sentence_transformers.main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["ratios"]

@@ -32,6 +32,7 @@ from studies.common import (
 )
 
 from separatrix import recipe as recipes
+from separatrix.geometry.runs import paired_difference
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -40,6 +41,7 @@ from separatrix.texts import Classes, Texts, load_splits
 HERE = Path(__file__).resolve().parent
 SHARED = ("cnn.com", "cbn.com", "wsj.com")  # domains of train that other parts have too (the data's own README)
 SEEN = 0.1  # share of the training rows that is held out as seen publishers
+MOST = 1500  # training rows, of both kinds together
 COMMON = {"device": "cpu", "max_length": 128, "epochs": 3}
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
@@ -48,16 +50,20 @@ ROWS: dict[str, dict[str, Any]] = {
     "nca_reversal": {"invariance": "reversal", "group_weight": 0.1},
     "nca_flipped": {"invariance": "flipped", "group_weight": 0.1},
     "nca_inverse": {"invariance": "inverse", "group_weight": 0.1},
+    # The seed's own: its loss on pairs of the batch, the group term with the same weight.
+    "cosine": {"loss": "cosine_mse", "pairs": "batch"},
+    "cosine_flipped": {"loss": "cosine_mse", "pairs": "batch", "invariance": "flipped", "group_weight": 1.0},
+    "cosine_inverse": {"loss": "cosine_mse", "pairs": "batch", "invariance": "inverse", "group_weight": 1.0},
     "finetune_reversal": {"loss": "linear", "decision": "head", "invariance": "reversal", "group_weight": 0.1},
 }
 
 
-def load(data: Path, seed: int, most: int | None) -> dict[str, Texts]:
+def load(data: Path, seed: int, most: int) -> dict[str, Texts]:
     """Train, seen publishers held out of it, validation and test with unseen ones."""
     read = load_splits(data / "allsides_media", label="label", group="publisher_domain", seed=seed)
     assert read.train.group is not None
     kept = read.train.where(~np.isin(read.train.group, SHARED))
-    if most is not None and most < len(kept):
+    if most < len(kept):
         _, kept = kept.split(most / len(kept), seed=seed)
     train, seen = kept.split(SEEN, seed=seed)
     assert read.test is not None
@@ -70,11 +76,16 @@ def full_recipe(row: str, changes: dict[str, Any]) -> dict[str, Any]:
     return plain_recipe(recipes.replace(start, **(COMMON | ROWS[row] | changes)), NO_FIGURE)
 
 
+def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes two runs the same."""
+    return (run["row"], run["seed"], digest(run["recipe"]), run["most"], run["screen"])
+
+
 def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train, score seen and unseen publishers, probe for the publisher."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.study.encoders import probe_groups
+    from separatrix.study.encoders import probe_between
     from separatrix.study.judge import Yardstick
 
     parts = load(options.data, seed, options.most)
@@ -88,6 +99,7 @@ def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namesp
     trained = train_encoder(Job(parts["train"], parts["validation"], whole, _by_f1(yardstick)))
     run: dict[str, Any] = {"row": row, "seed": seed, "recipe": recipe, "most": options.most, "screen": options.screen}
     run |= {"seconds": round(monotonic() - begun, 2), "versions": versions(), "rows": len(parts["train"])}
+    learnt = (trained.model.encode(parts["train"].text), parts["train"].group)
     for part in ("seen", "validation") if options.screen else ("seen", "validation", "test"):
         texts = parts[part]
         vectors = trained.model.encode(texts.text)
@@ -96,9 +108,10 @@ def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namesp
         values = {"macro_f1": found.macro_f1, "accuracy": found.accuracy, "majority_f1": found.majority_macro_f1}
         run |= rounded({f"{part}_{name}": value for name, value in values.items()})
         run[f"{part}_interval"] = [round(value, 6) for value in found.macro_f1_interval]
-        probe = None if texts.group is None else probe_groups(vectors, texts.group, seed)
+        probe = probe_between(learnt, (vectors, texts.group), seed, label=gold) if part == "seen" else None
         if probe is not None:
-            run |= rounded({f"{part}_probe": probe["accuracy"], f"{part}_chance": probe["chance"]})
+            names = {"probe": "accuracy", "chance": "chance", "chance_by_class": "chance_by_class"}
+            run |= rounded({f"{part}_{name}": probe[figure] for name, figure in names.items()})
     return run
 
 
@@ -110,24 +123,30 @@ def _by_f1(yardstick: Any) -> Any:
     return score
 
 
+def _line(row: str, own: list[dict[str, Any]], base: list[dict[str, Any]]) -> dict[str, Any]:
+    other = {run["seed"]: run["test_macro_f1"] for run in base}
+    pairs = [(run["test_macro_f1"], other[run["seed"]]) for run in own if run["seed"] in other]
+    gain = paired_difference(*zip(*pairs, strict=True)) if pairs and row != "finetune" else None
+    gaps = [run | {"gap": run["seen_macro_f1"] - run["test_macro_f1"]} for run in own]
+    return {
+        "row": row,
+        "seeds": len(own),
+        "macro-F1 seen": spell(interval(own, "seen_macro_f1")),
+        "macro-F1 unseen": spell(interval(own, "test_macro_f1")),
+        "gap": spell(interval(gaps, "gap")),
+        "unseen, against fine-tuning": spell(gain),
+        "bootstrap of the first seed": "{:.4f} to {:.4f}".format(*own[0]["test_interval"]),
+        "publisher probe (seen)": spell(interval(own, "seen_probe")),
+        "chance": spell(interval(own, "seen_chance")),
+        "chance knowing the class": spell(interval(own, "seen_chance_by_class")),
+    }
+
+
 def write_table(out: Path, runs: list[dict[str, Any]]) -> None:
     """GROUPS.md from the lines of the study."""
     kept = [run for run in runs if not run["screen"] and digest(run["recipe"]) == digest(full_recipe(run["row"], {}))]
-    rows = []
-    for row in ROWS:
-        own = [run for run in kept if run["row"] == row]
-        if own:
-            rows.append(
-                {
-                    "row": row,
-                    "seeds": len(own),
-                    "macro-F1 seen": spell(interval(own, "seen_macro_f1")),
-                    "macro-F1 unseen": spell(interval(own, "test_macro_f1")),
-                    "bootstrap of the first seed": "{:.4f} to {:.4f}".format(*own[0]["test_interval"]),
-                    "publisher probe (seen)": spell(interval(own, "seen_probe")),
-                    "chance": spell(interval(own, "seen_chance")),
-                }
-            )
+    by_row = {row: [run for run in kept if run["row"] == row] for row in ROWS}
+    rows = [_line(row, own, by_row["finetune"]) for row, own in by_row.items() if own]
     text = "# Publishers\n\nWritten by `python studies/alignment/groups.py --table`; not by hand.\n\n"
     (out / "GROUPS.md").write_text(text + markdown(rows) + "\n", encoding="utf-8")
 
@@ -139,7 +158,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
-    parser.add_argument("--most", type=int, help="training rows at most (for a trial; makes it a screen)")
+    parser.add_argument("--screen", action="store_true", help="do not touch the test part")
+    parser.add_argument("--most", type=int, help=f"training rows, instead of {MOST} (for a trial; makes it a screen)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=HERE)
@@ -154,13 +174,13 @@ def main(arguments: list[str] | None = None) -> int:
 
     torch.set_num_threads(options.threads)
     changes = read_changes(options.set)
-    options.screen = bool(changes) or options.most is not None
+    options.screen = options.screen or bool(changes) or options.most is not None
+    options.most = options.most or MOST
     for seed in range(options.seeds):
         for row in options.rows:
             recipe = full_recipe(row, changes)
-            key = (row, seed, digest(recipe), options.most)
-            done = {(run["row"], run["seed"], digest(run["recipe"]), run["most"]) for run in read_runs(lines)}
-            if key not in done:
+            key = (row, seed, digest(recipe), options.most, options.screen)
+            if key not in {key_of(run) for run in read_runs(lines)}:
                 run = do_run(row, seed, recipe, options)
                 append_run(lines, run)
                 print(

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, process_time
 from typing import Any
 
@@ -58,6 +59,7 @@ SCHEMES = ("batch", "memory", "mixed", "datapoint", "bank")
 CHOSEN: dict[str, dict[str, Any]] = {"all": {"device": "cpu"}}
 # Few rows are all learnt from in the end, those of validation too: SetFit learns from them as well.
 FEW_ROWS = {"refit": True}
+FEW_HELD = 0.25  # share of the few rows that chooses the epoch and the vote before all are learnt from
 # Name of a row -> its own changes to AlignRecipe.
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
@@ -123,7 +125,7 @@ def load(data: Path, plan: Plan) -> Splits:
     read = load_splits(data / folder, label=label, seed=plan.seed, validation=0.1)
     train, validation = read.train, read.validation
     if plan.per_class is not None:
-        train, validation = (few(texts, plan.per_class, plan.seed) for texts in (train, validation))
+        train, validation = few(train.join(validation), plan.per_class, plan.seed).split(FEW_HELD, plan.seed)
     if most is not None and most < len(train):
         _, train = train.split(most / len(train), seed=plan.seed)
     return Splits(train, validation, read.test, read.notes)
@@ -174,15 +176,18 @@ def run_setfit(plan: Plan, splits: Splits) -> Scored:
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
 
+    from separatrix.models.source import resolve
+
     classes, targets = encode(splits)
     texts = [*splits.train.text, *splits.validation.text]
     labels = np.concatenate([targets["train"], targets["validation"]]).tolist()
-    model = SetFitModel.from_pretrained(plan.recipe["model"])
-    options = TrainingArguments(
-        num_epochs=plan.recipe["epochs"], batch_size=plan.recipe["batch_size"], seed=plan.seed, report_to="none",
-        num_iterations=plan.recipe["num_iterations"],
-    )  # fmt: skip
-    Trainer(model=model, args=options, train_dataset=Dataset.from_dict({"text": texts, "label": labels})).train()
+    model = SetFitModel.from_pretrained(str(resolve(recipes.ModelRecipe(model=plan.recipe["model"])).folder))
+    with TemporaryDirectory() as folder:
+        options = TrainingArguments(
+            output_dir=folder, save_strategy="no", num_epochs=plan.recipe["epochs"], seed=plan.seed, report_to="none",
+            batch_size=plan.recipe["batch_size"], num_iterations=plan.recipe["num_iterations"],
+        )  # fmt: skip
+        Trainer(model=model, args=options, train_dataset=Dataset.from_dict({"text": texts, "label": labels})).train()
 
     def scores(_part: str, asked: Texts) -> dict[str, np.ndarray]:
         return {"head": np.asarray(model.predict_proba(list(asked.text)))}
@@ -203,6 +208,8 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
     splits = load(data, plan)
     classes, targets = encode(splits)
     majority = int(np.bincount(targets["train"]).argmax())
+    if plan.row == SETFIT:
+        import setfit  # noqa: F401  imported here, so that no run's seconds hold it
     begun, cpu = monotonic(), process_time()
     scored = (run_setfit if plan.row == SETFIT else run_ours)(plan, splits)
     run: dict[str, Any] = {name: getattr(plan, name) for name in vars(plan)}
@@ -272,7 +279,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--rows", nargs="+", choices=[*ROWS, SETFIT], default=list(ROWS))
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
     parser.add_argument("--screen", action="store_true", help="do not touch the test part")
-    parser.add_argument("--per-class", type=int, choices=FEW, help="few examples: rows of each class")
+    parser.add_argument("--per-class", type=int, choices=FEW, help="few examples: labelled rows of each class in all")
     parser.add_argument("--most", type=int, help="training rows at most (for a trial of the script; makes it a screen)")
     return study_options(parser, HERE, arguments)
 

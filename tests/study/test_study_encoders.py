@@ -8,7 +8,15 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from separatrix.learn.saved import Answer
 from separatrix.study import encoders
-from separatrix.study.encoders import gap_interval, group_notes, group_report, macro_f1, probe_groups
+from separatrix.study.encoders import (
+    Side,
+    gap_interval,
+    group_notes,
+    group_report,
+    macro_f1,
+    probe_between,
+    probe_groups,
+)
 from separatrix.texts import Texts
 
 NAMES = ("a", "b")
@@ -60,11 +68,47 @@ def test_probe_needs_two_groups_with_rows():
     assert probe_groups(np.ones((6, 2)), np.array(["x"] * 5 + ["y"], dtype=object)) is None
 
 
+def test_a_part_of_unseen_groups_is_compared_with_the_seen_part(world):
+    train, test, gold, right, vectors = world
+    parts, answers, targets = {}, {}, {}
+    for name, rows in (("seen", test.group == "x"), ("test", test.group == "z")):
+        parts[name], targets[name] = test.where(rows), gold[rows]
+        answers[name] = answer(vectors[rows], right[rows], gold[rows])
+    apart = group_report(train, parts, answers, targets, NAMES)
+    together = group_report(train, {"test": test}, {"test": answer(vectors, right, gold)}, {"test": gold}, NAMES)
+    for name in ("seen", "unseen", "gap", "gap_interval"):
+        assert apart["test"][name] == together["test"][name]
+    assert apart["seen"]["gap"] is None
+    alone = group_report(train, {"test": parts["test"]}, answers, targets, NAMES)
+    assert (alone["test"]["seen"], alone["test"]["gap"]) == (None, None)
+
+
+def test_who_knows_the_class_knows_something_of_the_group():
+    """Three groups a class: vectors that hold the class alone beat the plain chance, not the chance by class."""
+    generator = np.random.default_rng(0)
+    label = generator.integers(0, 2, 3000)
+    group = np.array([f"{one}{other}" for one, other in zip(label, generator.integers(0, 3, 3000), strict=True)])
+    found = probe_groups(np.eye(2)[label], group.astype(object), label=label)
+    assert found["interval"][0] > found["chance"]
+    assert found["interval"][0] < found["chance_by_class"] < found["interval"][1] + 0.02
+    assert "knowing the class" in group_notes({"test": {"probe": found, "gap": None}})[0]
+
+
+def test_a_probe_between_parts_leaves_unknown_groups_out():
+    generator = np.random.default_rng(1)
+    group = np.array(["x", "y", "z"], dtype=object)[np.arange(90) % 3]
+    vectors = np.eye(3)[np.arange(90) % 3] + 0.1 * generator.normal(size=(90, 3))
+    known = group[:60] != "z"
+    found = probe_between((vectors[:60][known], group[:60][known]), (vectors[60:], group[60:]))
+    assert (found["groups"], found["rows"], found["accuracy"]) == (2, 20, 1.0)
+    assert probe_between((vectors[:60][group[:60] == "x"], group[:60][group[:60] == "x"]), (vectors, group)) is None
+
+
 def test_gap_of_equal_sides_holds_zero():
     generator = np.random.default_rng(1)
     gold = generator.integers(0, 2, 300)
     scores = np.eye(2)[np.where(generator.random(300) < 0.8, gold, 1 - gold)]
-    low, high = gap_interval(scores, gold, np.arange(300) % 2 == 0, 2)
+    low, high = gap_interval(Side(scores[::2], gold[::2]), Side(scores[1::2], gold[1::2]), 2)
     assert low < 0 < high
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 GAP_DRAWS = 500
 PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Answers on some rows: scores (rows, classes) and class numbers (rows,)."""
+
+    scores: np.ndarray
+    gold: np.ndarray
 
 
 def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, np.ndarray]]:
@@ -59,46 +68,52 @@ def group_report(
 ) -> dict[str, Any]:
     """What vectors and answers owe to the group (the training rows have one).
 
-    For each part: `probe`, how well a linear probe reads the group out of the vectors, beside `chance` (the share of
-    the largest group), both on rows that the probe did not see; and the figures of the answers on `seen` groups (those
-    of the training rows) and on `unseen` ones, with the gap in macro-F1.
+    For each part: `probe`, how well a linear probe reads the group out of the vectors, on rows that the probe did not
+    see, beside two kinds of chance (`probe_groups`); and the figures of the answers on `seen` groups (those of the
+    training rows) and on `unseen` ones, with the gap in macro-F1. A part without a seen group is compared with the part
+    "seen", where there is one.
     """
     assert train.group is not None
     known = set(train.group.tolist())
     report: dict[str, Any] = {}
+    sides: dict[str, dict[str, Side]] = {}
     for part, texts in parts.items():
         if texts.group is None or part not in answers:
             continue
-        seen = np.array([group in known for group in texts.group.tolist()])
-        found: dict[str, Any] = {"probe": probe_groups(answers[part].vectors, texts.group)}
-        for name, rows in (("seen", seen), ("unseen", ~seen)):
-            found[name] = _figures(answers[part].scores[rows], targets[part][rows], names) if rows.any() else None
+        scores, gold = answers[part].scores, targets[part]
+        rows = np.array([group in known for group in texts.group.tolist()])
+        masks = {"seen": rows, "unseen": ~rows}
+        sides[part] = {name: Side(scores[mask], gold[mask]) for name, mask in masks.items() if mask.any()}
+        report[part] = {"probe": probe_groups(answers[part].vectors, texts.group, label=gold)}
+    for part, found in report.items():
+        own = sides[part]
+        if part != "seen" and "seen" not in own and "seen" in sides:
+            own = own | {"seen": sides["seen"]["seen"]}
+        found |= {name: _figures(own[name], names) if name in own else None for name in ("seen", "unseen")}
         found["gap"] = found["gap_interval"] = None
-        if seen.any() and not seen.all():
+        if len(own) == 2:
             found["gap"] = found["seen"]["macro_f1"] - found["unseen"]["macro_f1"]
-            found["gap_interval"] = gap_interval(answers[part].scores, targets[part], seen, len(names))
-        report[part] = found
+            found["gap_interval"] = gap_interval(own["seen"], own["unseen"], len(names))
     return report
 
 
-def gap_interval(scores: np.ndarray, gold: np.ndarray, seen: np.ndarray, classes: int, seed: int = 0) -> list[float]:
+def gap_interval(seen: Side, unseen: Side, classes: int, seed: int = 0) -> list[float]:
     """95 % bootstrap interval of macro-F1 on the seen rows less that on the others; each side is drawn on its own.
 
     Args:
-        scores: (rows, classes).
-        gold: class numbers (rows,).
-        seen: (rows,) bool.
+        seen: scores and class numbers of rows of seen groups.
+        unseen: of the others.
         classes: number of classes.
         seed: of the draws.
     """
-    predicted, generator = decide(scores, classes), np.random.default_rng([seed, 5])
-    sides = []
-    for rows in (seen, ~seen):
-        counts = np.bincount(gold[rows] * classes + predicted[rows], minlength=classes**2)
+    generator = np.random.default_rng([seed, 5])
+    drawn = []
+    for side in (seen, unseen):
+        counts = np.bincount(side.gold * classes + decide(side.scores, classes), minlength=classes**2)
         # Drawing rows with replacement is drawing cells of the confusion matrix.
-        drawn = generator.multinomial(counts.sum(), counts / counts.sum(), size=GAP_DRAWS)
-        sides.append(macro_f1(drawn.reshape(GAP_DRAWS, classes, classes)))
-    return [float(value) for value in np.percentile(sides[0] - sides[1], (2.5, 97.5))]
+        cells = generator.multinomial(counts.sum(), counts / counts.sum(), size=GAP_DRAWS)
+        drawn.append(macro_f1(cells.reshape(GAP_DRAWS, classes, classes)))
+    return [float(value) for value in np.percentile(drawn[0] - drawn[1], (2.5, 97.5))]
 
 
 def macro_f1(confusion: np.ndarray) -> np.ndarray:
@@ -115,15 +130,16 @@ def macro_f1(confusion: np.ndarray) -> np.ndarray:
 def group_notes(report: dict[str, Any]) -> list[str]:
     """What a group report says, a sentence for each part.
 
-    >>> found = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "groups": 4, "rows": 90}
+    >>> found = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "chance_by_class": 0.3}
     >>> group_notes({"test": {"probe": found, "gap": None}})[0]
-    'test: a linear probe reads the group out of the vectors with accuracy 0.500 [0.400, 0.600], chance 0.250'
-    """
+    'test: a linear probe reads the group out of the vectors with accuracy 0.500 [0.400, 0.600]; chance 0.250, 0.300 knowing the class'
+    """  # noqa: E501
     notes = []
     for part, found in report.items():
         if (probe := found["probe"]) is not None:
             low, high = probe["interval"]
-            figures = f"{probe['accuracy']:.3f} [{low:.3f}, {high:.3f}], chance {probe['chance']:.3f}"
+            figures = f"{probe['accuracy']:.3f} [{low:.3f}, {high:.3f}]; chance {probe['chance']:.3f}"
+            figures += f", {probe['chance_by_class']:.3f} knowing the class" if "chance_by_class" in probe else ""
             notes.append(f"{part}: a linear probe reads the group out of the vectors with accuracy {figures}")
         if found["gap"] is not None:
             low, high = found["gap_interval"]
@@ -132,44 +148,79 @@ def group_notes(report: dict[str, Any]) -> list[str]:
     return notes
 
 
-def probe_groups(vectors: np.ndarray, group: np.ndarray, seed: int = 0) -> dict[str, Any] | None:
+def probe_groups(
+    vectors: np.ndarray, group: np.ndarray, seed: int = 0, *, label: np.ndarray | None = None
+) -> dict[str, Any] | None:
     """Accuracy of a linear probe for the group, with interval, on held-out rows; None where no two groups have rows.
 
     Args:
         vectors: (rows, width).
         group: (rows,) names.
         seed: of the held-out rows.
+        label: class numbers (rows,), for `chance_by_class`.
     """
-    names, codes, sizes = np.unique(group.astype(str), return_inverse=True, return_counts=True)
-    usable = np.flatnonzero(sizes >= 4)  # fewer rows leave nothing to learn from, or nothing to test on
-    if len(usable) < 2:
-        return None
-    rows = np.isin(codes, usable)
-    y = np.searchsorted(usable, codes[rows])
+    sizes = dict(zip(*np.unique(group.astype(str), return_counts=True), strict=True))
+    # Groups with fewer rows leave nothing to learn from, or nothing to test on.
+    rows = np.array([sizes[name] >= 4 for name in group.astype(str)])
     generator = np.random.default_rng([seed, 3])
-    held = np.zeros(len(y), dtype=bool)
-    for label in range(len(usable)):
-        own = generator.permutation(np.flatnonzero(y == label))
+    held = np.zeros(len(group), dtype=bool)
+    for name in sorted(name for name, size in sizes.items() if size >= 4):
+        own = generator.permutation(np.flatnonzero(group.astype(str) == name))
         held[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
-    x = vectors[rows]
-    probe = fit_tuned_probe(x[~held], y[~held], len(usable), seed=seed)
-    found = classification(y[held], decide(probe.scores(x[held]), len(usable)), tuple(names[usable].tolist()))
-    return {
+    known, asked = rows & ~held, rows & held
+    return probe_between(
+        (vectors[known], group[known]),
+        (vectors[asked], group[asked]),
+        seed,
+        label=None if label is None else label[asked],
+    )
+
+
+def probe_between(
+    known: tuple[np.ndarray, np.ndarray],
+    asked: tuple[np.ndarray, np.ndarray],
+    seed: int = 0,
+    *,
+    label: np.ndarray | None = None,
+) -> dict[str, Any] | None:
+    """A linear probe for the group, learnt from some rows and tested on others of the same groups.
+
+    Args:
+        known: vectors (rows, width) and group names (rows,) to learn from.
+        asked: the same of other rows; those of groups that are not known are left out.
+        seed: of the choice of the probe's penalty.
+        label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
+            knows something of the group: `chance_by_class` is how often the largest group of each class is right.
+    """
+    names, y = np.unique(known[1].astype(str), return_inverse=True)
+    groups = asked[1].astype(str)
+    rows = np.isin(groups, names)
+    if len(names) < 2 or not rows.any():
+        return None
+    gold = np.searchsorted(names, groups[rows])
+    probe = fit_tuned_probe(known[0], y, len(names), seed=seed)
+    predicted = decide(probe.scores(asked[0][rows]), len(names))
+    found = classification(gold, predicted, tuple(names.tolist()))
+    figures = {
         "accuracy": found.accuracy,
         "interval": list(found.interval),
-        "chance": float(np.bincount(y[held]).max() / held.sum()),
-        "groups": len(usable),
-        "rows": int(held.sum()),
+        "chance": float(np.bincount(gold).max() / len(gold)),
+        "groups": len(names),
+        "rows": len(gold),
     }
+    if label is not None:
+        best = [np.bincount(gold[label[rows] == one]).max() for one in np.unique(label[rows])]
+        figures["chance_by_class"] = float(np.sum(best) / len(gold))
+    return figures
 
 
-def _figures(scores: np.ndarray, gold: np.ndarray, names: tuple) -> dict[str, Any]:
-    found = classification(gold, decide(scores, len(names)), names)
+def _figures(side: Side, names: tuple) -> dict[str, Any]:
+    found = classification(side.gold, decide(side.scores, len(names)), names)
     return {
         "accuracy": found.accuracy,
         "interval": list(found.interval),
         "macro_f1": found.macro_f1,
         "macro_f1_interval": list(found.macro_f1_interval),
         "majority": found.majority,
-        "rows": len(gold),
+        "rows": len(side.gold),
     }

@@ -42,18 +42,34 @@ class Splits:
         validation: rows to choose by.
         test: rows for the final figure; `None` = the source has none.
         notes: plain sentences that say where each part comes from.
+        seen: rows of the groups that are trained on, to compare those of other groups with; see `with_seen`.
     """
 
     train: Texts
     validation: Texts
     test: Texts | None
     notes: tuple[str, ...]
+    seen: Texts | None = None
 
     @property
     def parts(self) -> dict[str, Texts]:
         """The parts that are there, by name."""
-        parts = {"train": self.train, "validation": self.validation}
-        return parts if self.test is None else parts | {"test": self.test}
+        parts = {"train": self.train, "validation": self.validation, "seen": self.seen, "test": self.test}
+        return {name: texts for name, texts in parts.items() if texts is not None}
+
+    def with_seen(self, share: float = 0.1, seed: int = 0) -> Splits:
+        """Hold out a share of the training rows as the part "seen".
+
+        Where whole groups are held out, scores on them say little alone: they are compared with scores on new rows of
+        groups that were trained on.
+
+        >>> table = Texts.of(["a", "b"] * 20, ["x", "y"] * 20)
+        >>> {name: len(part) for name, part in Splits(table, table, None, ()).with_seen(0.25).parts.items()}
+        {'train': 30, 'validation': 40, 'seen': 10}
+        """
+        train, seen = self.train.split(share, seed)
+        note = f"seen: {len(seen)} of {len(self.train)} training rows held out, of groups that are trained on"
+        return replace(self, train=train, seen=seen, notes=(*self.notes, note))
 
 
 def load_texts(
