@@ -1,13 +1,16 @@
 """Fine-tuning as a run: the split keeps contexts whole, the folder opens, the command prints."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from separatrix.cli import app
 from separatrix.errors import DataError
-from separatrix.study.heads.qa import split_by_context
+from separatrix.heads.answers import squad_scores
+from separatrix.heads.qa import Answered, some
+from separatrix.study.heads.qa import doubts, split_by_context
 from separatrix.texts.questions_answers import Example
 
 
@@ -39,7 +42,34 @@ def test_command(tiny, tmp_path, capsys):
     assert found["scores"]["no_answer_exact"] is None
     assert 0 <= found["scores"]["f1"] <= 1
     assert found["windows"] == 10
+    assert 0 <= found["share_empty"] <= 1
+    assert found["baseline_exact"] == 0
     assert len(pd.read_parquet(tmp_path / "qa" / "answers.parquet")) == 2
     assert (tmp_path / "qa" / "model.safetensors").is_file()
     assert app.main(words) == 2
     assert "type --overwrite" in capsys.readouterr().err
+
+
+def answered(golds, texts):
+    """What a training gives whose model answers `texts` to questions with these right answers."""
+    examples = [Example(str(row), "q", "c", 0, golds=tuple(gold)) for row, gold in enumerate(golds)]
+    answers = {example.id: text for example, text in zip(examples, texts, strict=True)}
+    return Answered(Path(), squad_scores(examples, answers), (0.0,), 1, 0, answers)
+
+
+def test_a_model_that_never_answers_is_called_so():
+    """Seed 002 took the share of questions without an answer for a score."""
+    [said] = doubts(answered([["cat"], [], []], ["", "", ""]))
+    assert "exact match of 0.667 is this share alone" in said
+    [said] = doubts(answered([["cat"], []], ["dog", ""]))
+    assert "not learnt to answer" in said
+    assert not doubts(answered([["cat"], []], ["the cat", "dog"]))
+    assert not doubts(answered([[], []], ["dog", ""]))
+
+
+def test_questions_asked_are_drawn_by_the_seed():
+    examples = [Example(str(row), "q", "c", 0) for row in range(40)]
+    few = some(examples, 10, 0)
+    assert few != examples[:10]
+    assert few == some(examples, 10, 0) != some(examples, 10, 1)
+    assert some(examples, None, 0) == some(examples, 99, 0) == examples

@@ -75,9 +75,21 @@ def finetune_qa(
     with quietly():
         answering.save_pretrained(folder)
         backbone.tokenizer.save_pretrained(folder)
-    asked = test if recipe.test_examples is None else test[: recipe.test_examples]
+    asked = some(test, recipe.test_examples, recipe.seed)
     answers = answer_questions(answering, backbone, asked, recipe, told)
     return Answered(folder, squad_scores(asked, answers), losses, len(windows), left_out, answers)
+
+
+def some(examples: Sequence[Example], most: int | None, seed: int) -> list[Example]:
+    """At most so many examples, drawn by the seed, in their order.
+
+    >>> some([Example(str(row), "q", "c", 0) for row in range(9)], 3, 0) == some([], 3, 0)
+    False
+    """
+    if most is None or most >= len(examples):
+        return list(examples)
+    places = np.sort(np.random.default_rng([seed, 6]).permutation(len(examples))[:most])
+    return [examples[place] for place in places]
 
 
 def _silent(*_progress: Any) -> None:

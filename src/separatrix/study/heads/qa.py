@@ -73,9 +73,23 @@ def answer_run(
         write_table(folder / ANSWERS, answer_table(held, found))
         result = found.to_dict() | {
             "notes": list(material.notes), "seconds": round(monotonic() - begun, 2), "questions": len(train),
+            "share_empty": float(np.mean([not text for text in found.answers.values()])),
+            "baseline_exact": found.scores.no_answer_total / max(1, found.scores.total),
+            "warnings": doubts(found),
         }  # fmt: skip
         write_json(folder / RESULT, result)
     return result
+
+
+def doubts(found: Answered) -> list[str]:
+    """What the scores hide: a model that never answers scores the share of questions without an answer (seed 002)."""
+    scores, answers = found.scores, list(found.answers.values())
+    if answers and not any(answers):
+        share = f"{scores.no_answer_total} of {scores.total} questions have no answer"
+        return [f"every answer is empty, and {share}: the exact match of {scores.exact:.3f} is this share alone"]
+    if scores.has_answer_total and not scores.has_answer_f1:
+        return ["no question that has an answer got a word of it: the model has not learnt to answer"]
+    return []
 
 
 def answer_table(examples: Sequence[Example], found: Answered) -> pd.DataFrame:
