@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import heads_vs_plain  # noqa: E402
 from studies.head_atlas import run as study  # noqa: E402
+from studies.head_atlas import tables  # noqa: E402
 
 
 def test_benchmark_prints_the_contract_and_both_sides_agree(tiny, capsys):
@@ -29,55 +31,75 @@ def test_benchmark_prints_the_contract_and_both_sides_agree(tiny, capsys):
 
 def lines_of(condition, seed, figure):
     claim = {"claim": "late layers are noise", "figure": figure, "null": 0.0, "p_value": 0.01, "verdict": "supported"}
-    return {
-        "key": f"{condition}{seed}", "condition": condition, "seed": seed, "claims": [claim],
-        "association": [{"with": "layer", "adjusted_mutual_information": figure}],
-        "features": [{"feature": "grid", "ami_head": figure, "seconds_per_map": 0.001}],
+    line = {
+        "key": f"{condition}{seed}", "condition": condition, "seed": seed, "claims": [claim], "windows": 2, "maps": 8,
+        "contexts": 2, "clusters": {"count": 3},
+        "association": [{"with": "layer", "adjusted_mutual_information": figure, "p_value": 0.01, "p_heads": 0.4,
+                         "mutual_information": 1.0, "null_mean": 0.1, "null_heads": 0.9}],
+        "features": [{"feature": "grid", "ami_head": figure, "seconds_per_map": 0.00123, "rows": 8}],
+        "controls": [{"rows": f"length-matched: {seed} to 9 tokens", "ami": figure}],
+        "noise_by_layer": {"dbscan": [{"layer": 0, "noise": figure}]},
+        "importance": {"loss": "match", "gradient": {"observed": figure, "mean": 0.1, "p_value": 0.03}},
     }  # fmt: skip
+    qa = {"exact": 0.3, "f1": 0.4, "baseline_exact": 0.0}
+    return line | ({"qa": qa} if condition == "after" else {})
 
 
 def test_study_table_says_what_its_lines_hold():
     runs = [lines_of("before", 0, 0.2), lines_of("before", 1, 0.4), lines_of("causal", 0, 0.9)]
+    runs += [lines_of("after", 0, 0.5), lines_of("after", 1, 0.6)]
     runs[1]["claims"][0]["verdict"] = "reversed"
-    text = study.table(runs)
+    text = tables.table(runs)
     assert "supported 1/2, reversed 1/2" in text
     [before] = [line for line in text.splitlines() if line.startswith("| late layers are noise | before")]
     assert f" {np.mean([0.2, 0.4]):.3f} " in before
-    assert study.Plan("before", 0, 10, 10, "grid").key != study.Plan("before", 1, 10, 10, "grid").key
+    [after] = [line for line in text.splitlines() if line.startswith("| layer | after")]
+    assert "0.2500 [" in after  # 0.5 - 0.2 and 0.6 - 0.4, seed by seed
+    assert " 0.400 " in after  # p over heads
+    assert "1.230" in text  # milliseconds
+    assert "length-matched | before" in text
 
 
-def test_study_runs_and_does_nothing_twice(tiny, tmp_path, monkeypatch):
-    from separatrix.recipe import heads as recipes
+@pytest.fixture
+def small(monkeypatch):
+    """The study with small recipes."""
+    base = study.replace(study.BASE, k=3, permutations=19, min_samples=3, min_cluster_size=6, sentences=2, cells=4,
+                         max_query_length=8, max_length=64)  # fmt: skip
+    monkeypatch.setattr(study, "BASE", base)
+    monkeypatch.setattr(study, "QA", study.replace(study.QA, max_length=64, max_query_length=8))
+    monkeypatch.setattr(study, "FEATURES", ("descriptors", "grid", "singular"))
 
+
+def test_study_runs_and_does_nothing_twice(tiny, tmp_path, small):
     generator = np.random.default_rng(0)
     words = "the a cat dog bird fish tree house river red blue green old new".split()  # noqa: SIM905
     paragraphs = [
-        {"context": " ".join(generator.choice(words, 20)),
-         "qas": [{"id": f"{place}.{which}", "question": "where is the cat ?", "answers": []} for which in range(2)]}
+        {"context": (context := " ".join(generator.choice(words, 20))),
+         "qas": [{"id": f"{place}.{which}", "question": "where is the cat ?",
+                  "answers": [{"text": context.split()[0], "answer_start": 0}]} for which in range(2)]}
         for place in range(6)
     ]  # fmt: skip
     (tmp_path / "dev.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
-    real = recipes.HeadsRecipe
-
-    def small():
-        from separatrix.recipe import replace
-
-        return replace(real(), k=3, permutations=19, min_samples=3, min_cluster_size=6, sentences=2, cells=4,
-                       importance="none", max_query_length=8, device="cpu")  # fmt: skip
-
-    monkeypatch.setattr(study, "HeadsRecipe", small)
-    kept = study.replace
-    monkeypatch.setattr(study, "replace", lambda recipe, **changes: kept(recipe, **changes | {"max_length": 64}))
-    monkeypatch.setattr(study, "AnswerRecipe", lambda **given: recipes.AnswerRecipe(**given, max_length=64,
-                                                                                   max_query_length=8))  # fmt: skip
-    options = ["--data", str(tmp_path / "dev.json"), "--model", str(tiny("bert")), "--causal", str(tiny("gpt2")),
-               "--windows", "8", "--train-windows", "4", "--seeds", "0", "--work", str(tmp_path / "work"), "--runs",
+    data = str(tmp_path / "dev.json")
+    options = ["--data", data, "--qa", data, "--model", str(tiny("bert")), "--causal", str(tiny("gpt2")), "--windows",
+               "8", "--train-windows", "4", "--seeds", "0", "--work", str(tmp_path / "work"), "--runs",
                str(tmp_path / "runs.jsonl"), "--threads", "1"]  # fmt: skip
     assert study.main(options) == 0
     lines = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
-    assert [line["condition"] for line in lines] == ["before", "after", "causal"]
+    assert [line["condition"] for line in lines] == ["before", "after", "causal", "features"]
+    assert len({line["key"] for line in lines}) == 4
     assert lines[1]["qa"]["total"] > 0
+    assert {each["feature"] for each in lines[3]["features"]} == {"descriptors", "grid", "singular"}
+    assert str(tmp_path) not in json.dumps(lines[2])
     assert study.main(options) == 0
-    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 3
+    assert len((tmp_path / "runs.jsonl").read_text().splitlines()) == 4
     assert study.main(["--table", "--runs", str(tmp_path / "runs.jsonl")]) == 0
     assert "late layers are noise" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_a_run_is_known_by_all_that_decides_it(tmp_path):
+    options = study.read_options(["--data", "d", "--qa", "d", "--causal", str(tmp_path)])
+    keys = [study.plan_of(condition, seed, options).key for condition in study.CONDITIONS for seed in (0, 1)]
+    options.train_windows = 7
+    keys.append(study.plan_of("after", 0, options).key)
+    assert len(set(keys)) == len(keys)
