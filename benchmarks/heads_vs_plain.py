@@ -147,7 +147,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "maps": maps, "windows": len(windows), "tokens": [len(window) for window in windows],
         "seconds": seconds,
         "seconds_by_part": clock.seconds, "resnet_seconds_per_map": network, "largest_difference": off,
-        "peak_gib": peak, "ami": scores,
+        "peak_gib": peak, "ami": scores, "resnet_windows": options.resnet_windows, "weights": options.weights,
     }  # fmt: skip
 
 
