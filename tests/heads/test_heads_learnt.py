@@ -1,5 +1,7 @@
 """The small Barlow Twins network, and the importance of heads."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from separatrix.heads import importance
 from separatrix.heads.importance import head_importance, usual_loss
 from separatrix.heads.maps import shape_of
 from separatrix.heads.twins import VIEWS, barlow_loss, train_twins, twin_vectors
+from separatrix.texts.questions_answers import Example
 
 
 def planted_grids(windows=30, heads=3, cells=6, seed=0):
@@ -80,6 +83,23 @@ def test_gradients_equal_finite_differences(shown, material, family, loss):
         ablated = float(torch.cat([each(gates) for each in losses]).mean())
     assert found.ablation[1, 2] == pytest.approx(ablated - found.base, abs=1e-5)
     assert found.gradient.shape == found.ablation.shape == (layers, heads)
+
+
+def test_rows_that_a_loss_leaves_out_are_not_counted(shown):
+    """Nine pairs: the ninth would be alone in its batch. A text of one token has no next token."""
+    words = "the old cat sees a red bird in tree".split()  # noqa: SIM905
+    pairs = [Example(str(row), f"where is the {word} ?", f"the {word} is here", row) for row, word in enumerate(words)]
+    backbone = shown("bert")
+    found = head_importance(backbone, pairs, "match")
+    assert found.rows == 8
+    eight = head_importance(backbone, pairs[:8], "match")
+    np.testing.assert_allclose(found.gradient, eight.gradient, rtol=1e-6)
+    assert head_importance(backbone, [*pairs[:4], Example("x", "alone", "", 20)], "match").rows == 4
+    texts = [Example(str(row), text, "", row) for row, text in enumerate(["the cat", "a bird", "cat"])]
+    causal = shown("gpt2")
+    assert head_importance(causal, texts, "language").rows == 2
+    with pytest.raises(DataError, match="two tokens or more"):
+        head_importance(causal, [replace(text, first="cat") for text in texts], "language")
 
 
 def test_usual_loss_and_mistakes(shown, material):

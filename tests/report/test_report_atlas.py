@@ -12,6 +12,7 @@ import pytest
 
 from separatrix.errors import ShapeError
 from separatrix.report.atlas import AtlasPage, Shown, atlas_data, render_atlas, write_atlas
+from separatrix.view.palette import contrast
 
 LAYERS, HEADS, TOKENS = 2, 3, 5
 EVIL = "</script><script>document.body.dataset.evil=1</script>"
@@ -54,6 +55,32 @@ def test_data_hold_what_the_page_shows():
     assert (raw == page.windows[0].levels).all()
     # Eight bits of the root keep a row's sum to about a hundredth.
     np.testing.assert_allclose(((raw / 255) ** 2).sum(-1), 1, atol=0.02)
+
+
+def test_numbers_of_clusters_can_be_read_on_their_colours():
+    data = atlas_data(page_of())
+    assert data["inks"].keys() == data["colours"].keys()
+    assert all(contrast(colour, data["inks"][name]) > 4 for name, colour in data["colours"].items())
+
+
+def test_sorted_keys_are_shown_in_the_order_of_reading():
+    claim = {"claim": "late", "figure": 0.1, "note": "n", "null": 0.2, "p_heads": 0.3, "p_value": 0.4, "verdict": "no"}
+    text = render_atlas(page_of(claims=[dict(sorted(claim.items()))]))
+    section = text.partition('id="claims"')[2].partition("</section>")[0]
+    headings = re.findall(r'<th scope="col"[^>]*>([^<]*)', section)
+    assert headings == ["claim", "verdict", "figure", "null", "p", "p, heads", "note"]
+
+
+def test_importance_has_a_section_only_where_it_was_measured():
+    assert 'id="importance"' not in render_atlas(page_of())
+    line = {"observed": 0.1, "mean": 0.05, "high": 0.2, "p_value": 0.3, "by_layer": 0.4}
+    cluster = {"cluster": "0", "heads": 2, "gradient": 0.5, "ablation": -0.25, "harmless": 1}
+    found = {"gradient": line, "ablation": line, "by_cluster": [cluster], "answer": f"No. {EVIL}"}
+    text = render_atlas(page_of(importance=found))
+    section = text.partition('<section id="importance"')[2].partition("</section>")[0]
+    assert "No. &lt;/script&gt;" in section
+    assert "-0.250" in section
+    assert EVIL not in text
 
 
 def test_foreign_text_stays_text(tmp_path):

@@ -1,7 +1,10 @@
 """The whole atlas: identities, steps that restart, bad input, and the page's data."""
 
+import doctest
 import json
+import re
 import shutil
+from html import unescape
 
 import numpy as np
 import pandas as pd
@@ -11,13 +14,17 @@ from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.heads import extract as extraction
 from separatrix.heads.descriptors import NAMES
+from separatrix.heads.maps import maps_of
 from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_tensors
 from separatrix.study.heads import cluster as heads_cluster
 from separatrix.study.heads import head_atlas, open_atlas
-from separatrix.study.heads.extract import IDENTITY
+from separatrix.study.heads import importance as heads_importance
+from separatrix.study.heads.atlas import pick_windows, shown_windows
+from separatrix.study.heads.extract import IDENTITY, prepare_reading
+from separatrix.texts.questions_answers import read_material
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 CELLS = 12  # heads of the tiny models
@@ -68,6 +75,10 @@ def test_result_has_the_contract(made):
         assert abs(line["ami_shuffled"]) < 0.2
         assert line["seconds_per_map"] > 0
     assert json.loads((made.folder / "result.json").read_text()) == found
+    for name in ("dbscan", "hdbscan"):
+        assert found["clusters"][name]["grid"][0]["clusters"] is not None
+    judged = {line["claim"]: line["verdict"] for line in found["claims"]}
+    assert judged["at most radii there is one dominant cluster and noise"] != "cannot be judged"
     assert found["examples"] < found["windows"]
     assert open_atlas(made.folder).result == found
 
@@ -96,8 +107,6 @@ def test_numbers_belong_to_their_rows(made, tiny):
     """The stored descriptors of a row are those of its own window, layer and head, computed alone."""
     from separatrix.heads.descriptors import descriptors
     from separatrix.heads.maps import collate, run_maps
-    from separatrix.study.heads.extract import prepare_reading
-    from separatrix.texts.questions_answers import read_material
 
     recipe = recipe_of(tiny("bert"))
     reading = prepare_reading(read_material(json.loads((made.folder / "recipe.json").read_text())["data"]), recipe)
@@ -117,12 +126,48 @@ def test_numbers_belong_to_their_rows(made, tiny):
 
 def test_pictures_and_numbers_lie_side_by_side(made):
     pictures = {path.stem for path in (made.folder / "pictures").glob("*.png")}
-    assert len(pictures) == 12
+    assert len(pictures) == 13
     assert pictures == {path.stem for path in (made.folder / "pictures").glob("*.csv")}
     density = pd.read_csv(made.folder / "pictures" / "density.csv")
     counts = made.table.groupby(["cluster", "layer", "head"]).size()
     for _, line in density.iterrows():
         assert counts.get((line["cluster"], line["layer"], line["head"]), 0) == line["rows"]
+
+
+def headings(page, section):
+    """The column headings of each table of a section."""
+    text = unescape(page.read_text()).partition(f'<section id="{section}"')[2].partition("</section>")[0]
+    return [
+        re.findall(r"<th scope=\"col\"[^>]*>([^<]*)", table) for table in re.findall(r"<table>.*?</table>", text, re.S)
+    ]
+
+
+def test_columns_of_the_page_stand_in_the_order_of_reading(made):
+    """A finished atlas comes back from JSON with sorted keys; the verdict stands beside the claim all the same."""
+    (claims,) = headings(made.page, "claims")
+    assert claims[:5] == ["claim", "verdict", "figure", "null", "p"]
+    assert claims[-1] == "note"
+    (association,) = headings(made.page, "association")
+    assert association[:7] == ["clusters with", "verdict", "AMI", "Cramer's V", "MI (nats)", "null", "p"]
+    assert association[-1] == "shuffled"
+    assert headings(made.page, "controls")[0] == ["rows", "number", "clusters", "AMI with head"]
+
+
+def test_the_page_says_whether_a_cluster_predicts_what_may_be_removed(made):
+    scores, by_cluster = headings(made.page, "importance")
+    assert scores[:3] == ["importance by", "share between clusters", "clusters shuffled"]
+    assert by_cluster[:2] == ["cluster", "heads"]
+    found = made.result["importance"]
+    text = made.page.read_text()
+    assert f"Loss `{found['loss']}`" in text
+    assert "may be removed?" in text
+    heads = pd.read_parquet(made.folder / "heads.parquet")
+    *lines, whole = found["by_cluster"]
+    assert sum(line["heads"] for line in lines) == whole["heads"] == CELLS
+    for line in lines:
+        part = heads[heads["cluster"] == int(line["cluster"])]
+        assert line["ablation"] == pytest.approx(part["importance_ablation"].mean())
+        assert line["harmless"] == (part["importance_ablation"] <= 0).sum()
 
 
 def test_noise_curve_equals_the_table(made):
@@ -148,8 +193,52 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
     found = head_atlas(data, out, again, steps=("cluster",), resume=True)
     assert found.result["clusters"]["count"] == 3
     assert len(list(out.glob("cluster-*"))) == 2
+    # What tells of the old clusters is gone: page, pictures, heads; the table is that of the new ones.
+    assert not any((out / name).exists() for name in ("atlas.html", "heads.parquet", "pictures"))
+    assert found.table["cluster"].max() == 2
+    assert found.result["steps"] == ["extract", "features", "cluster"]
+    assert not {"page", "claims", "association"} & set(found.result)
     with pytest.raises(StoreError, match="exists; type --overwrite"):
         head_atlas(data, out, again)
+
+
+def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, tmp_path):
+    out = tmp_path / "atlas"
+    shutil.copytree(made.folder, out)
+    features = ("descriptors", "grid", "singular", "twins")
+    same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
+    found = head_atlas(data, out, same, steps=("cluster",), resume=True)
+    assert found.page.read_bytes() == made.page.read_bytes()
+    assert found.result["claims"] == made.result["claims"]
+    assert found.result["folders"] == made.result["folders"]
+
+
+def test_no_map_on_the_page_is_larger_than_asked_for():
+    lengths, page = [60, 80, *[1024] * 8], replace(HeadsRecipe(), page_tokens=96)
+    windows = [range(length) for length in lengths]
+    assert pick_windows(windows, range(10), page) == [1, 0, 5]  # of median length: shown in part
+    assert pick_windows(windows, range(10), replace(page, sentences=1)) == [1]
+    assert pick_windows(windows, [0] * 10, replace(page, sentences=2)) == [1, 5]
+    assert pick_windows(windows[2:], range(8), page) == [0, 4]
+
+
+def test_long_windows_are_shown_in_part(made, data, tiny):
+    reading = prepare_reading(read_material(data), recipe_of(tiny("bert")))
+    shown = shown_windows(reading, recipe_of(tiny("bert"), page_tokens=12))
+    assert all(len(window.words) <= 12 for window in shown)
+    assert "first 12 of" in shown[0].title
+    whole = shown_windows(reading, recipe_of(tiny("bert"), page_tokens=40))
+    assert max(len(window.words) for window in whole) > 12
+    # The weights are those of the whole window, not of one that was cut before it was read.
+    place = next(at for at, window in enumerate(reading.windows) if window.words[:12] == shown[0].words)
+    maps = maps_of(reading.backbone, reading.windows[place]).flatten(0, 1).numpy()
+    np.testing.assert_allclose((shown[0].levels / 255) ** 2, maps[:, :12, :12], atol=5e-3)
+
+
+def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
+    found = head_atlas(data, tmp_path / "out", recipe_of(tiny("bert"), windows=500), steps=("extract",))
+    (note,) = found.result["notes"]
+    assert note == f"500 windows were asked for, the data give {found.result['windows']}"
 
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
@@ -266,3 +355,9 @@ def test_blocks_on_disk(tmp_path):
     np.save(tmp_path / "c.npy", np.zeros(3))
     with pytest.raises(StoreError, match="holds no rows"):
         open_block(tmp_path / "c.npy")
+
+
+def test_examples_in_docstrings():
+    result = doctest.testmod(heads_importance)
+    assert result.attempted > 0
+    assert result.failed == 0

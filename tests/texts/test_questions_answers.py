@@ -59,6 +59,47 @@ def test_bad_offsets_are_counted_and_their_texts_kept(tmp_path):
     assert "1 answers without an offset" in found.notes
 
 
+def test_missing_offsets_are_counted(tmp_path):
+    found = read_material(write(tmp_path / "x.json", [QA | {"answers": {"text": ["1973", "x"], "answer_start": [32]}}]))
+    assert found.examples[0].answers == (Answer("1973", 32),)
+    assert found.skipped == {"answers without an offset": 1}
+    for number, start in enumerate([None, [None], ["four"], [float("inf")], []]):
+        qa = QA | {"answers": {"text": ["1973"], "answer_start": start}}
+        assert read_material(write(tmp_path / f"{number}.json", [qa])).skipped == {"answers without an offset": 1}
+    single = QA | {"answers": {"text": "1973", "answer_start": 32}}
+    assert read_material(write(tmp_path / "single.json", [single])).examples[0].golds == ("1973",)
+
+
+@pytest.mark.parametrize(
+    ("answers", "why"),
+    [
+        ({"text": ["1973"], "answer_start": [3, 4]}, "1 texts and 2 offsets"),
+        ({"answer_start": [32]}, "there is no 'text'"),
+        ([{"answer_start": 32}], "there is no 'text'"),
+        ('{"text": ["a"', "Expecting"),
+        ({"text": [None], "answer_start": [1]}, "a text is None"),
+        (7, "not iterable"),
+        (["1973"], "cannot be read"),
+        ({"text": ["1973"], "answer_start": 32}, "not iterable"),
+    ],
+)
+def test_answers_in_no_known_writing_name_file_and_row(tmp_path, answers, why):
+    path = write(tmp_path / "dev.json", [QA, {"id": "b7", "question": "Who?", "answers": answers}])
+    with pytest.raises(DataError, match=rf"dev\.json, row 1 \(id b7\): the answers.*{why}"):
+        read_material(path)
+    rows = [{"question": "q", "context": "c", "answers": []}, {"question": "q", "context": "c", "answers": answers}]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r"x\.jsonl, row 1: the answers cannot be read"):
+        read_material(tmp_path / "x.jsonl")
+
+
+def test_a_row_without_answers_among_others_is_none(tmp_path):
+    rows = [{"question": "q", "context": "c1973", "answers": {"text": ["1973"], "answer_start": [1]}},
+            {"question": "q", "context": "d"}]  # fmt: skip
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [example.golds for example in read_material(tmp_path / "x.jsonl").examples] == [("1973",), ()]
+
+
 def test_empty_contexts_and_repeated_ids_are_counted_and_skipped(tmp_path):
     frame = pd.DataFrame(
         {"id": ["a", "a", "b", "c"], "question": ["q", "q", "q", " "], "context": ["c", "c", " ", "c"]}

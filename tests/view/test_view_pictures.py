@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from separatrix.errors import OptionError, ShapeError, StoreError
-from separatrix.view import confusion, curves, panels, row_shares, save, scatter
+from separatrix.view import Numbers, against, confusion, curves, panels, row_shares, save, scatter
 from separatrix.view.palette import look
 
 ROW = {
@@ -168,3 +168,24 @@ def test_confusion_writes_every_count_and_stays_on_a_sheet(classes, widest):
 def test_confusion_refuses_what_is_none(matrix, names, message):
     with pytest.raises(ShapeError, match=message):
         confusion(matrix, names)
+
+
+def test_numbers_are_drawn_where_they_are_beside_the_line_of_equality():
+    truth, predicted = np.array([1.0, 2.0, 4.0]), np.array([1.5, 2.0, 9.0])
+    axes = against(Numbers(truth, predicted, "3 rows")).axes[0]
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), np.stack([truth, predicted], axis=1))
+    (line,) = axes.lines
+    np.testing.assert_array_equal(line.get_xdata(), line.get_ydata())
+    assert axes.get_xlim() == axes.get_ylim() == tuple(line.get_xdata())
+    assert axes.get_xlim()[0] < 1
+    assert axes.get_xlim()[1] > 9
+    assert axes.get_xlabel() == "true (unit of the labels)"
+    assert axes.get_ylabel() == "predicted (unit of the labels)"
+    flat = against(Numbers(np.full(2, 5.0), np.full(2, 5.0))).axes[0]
+    assert flat.get_xlim() == (4, 6)
+
+
+def test_numbers_without_partners_are_refused():
+    for truth, predicted in ((np.zeros(2), np.zeros(3)), (np.zeros(0), np.zeros(0))):
+        with pytest.raises(ShapeError, match=r"every true number needs an answer: got .*, expected two equal lengths"):
+            Numbers(truth, predicted)

@@ -31,6 +31,8 @@ COMMANDS = {
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
     "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
 }
+# Other spellings: the first words -> the command.
+SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
 
 Command = Callable[..., None]
 
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 130 stopped.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = spelled(list(sys.argv[1:] if argv is None else argv))
     try:
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
         with mendable():
@@ -68,6 +70,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         return tell(error, words)
     return DONE
+
+
+def spelled(words: list[str]) -> list[str]:
+    """The words with the command's own name.
+
+    >>> spelled(["heads", "finetune-qa", "train.json"]), spelled(["heads", "train.json"])
+    (['heads-qa', 'train.json'], ['heads', 'train.json'])
+    """
+    name = SPELLINGS.get(tuple(words[:2]))
+    return [name, *words[2:]] if name else words
 
 
 def find(name: str) -> Command:

@@ -1,4 +1,7 @@
-"""The commands about attention heads: `heads` makes an atlas, `heads-qa` fine-tunes for question answering."""
+"""The commands about attention heads: `heads` makes an atlas, `heads-qa` fine-tunes for question answering.
+
+`heads finetune-qa` is another spelling of `heads-qa`; `app` reads it so.
+"""
 
 from __future__ import annotations
 
@@ -56,21 +59,37 @@ def heads(said: Said, data: DataArgument, /) -> None:
     print_json(made.result) if speech.json else _print_atlas(made.result)
 
 
+# What of the result is printed as a table: key -> (key of a line, heading); a column that no line has is left out.
+TABLES = {
+    "features": (("feature", "feature"), ("width", "columns"), ("ami_head", "AMI with head"),
+                 ("ami_layer", "with layer"), ("ami_shuffled", "shuffled")),
+    "association": (("with", "cluster with"), ("adjusted_mutual_information", "adjusted MI"),
+                    ("mutual_information", "MI (nats)"), ("null_mean", "of shuffles"), ("p_value", "p"),
+                    ("null_heads", "of shuffled heads"), ("p_heads", "p, heads")),
+    "claims": (("claim", "claim of seed 002"), ("figure", "figure"), ("null", "chance"), ("p_value", "p"),
+               ("null_heads", "chance, heads"), ("p_heads", "p, heads"), ("verdict", "verdict")),
+    "by_cluster": (("cluster", "cluster"), ("heads", "heads"), ("gradient", "gradient"),
+                   ("ablation", "loss without a head"), ("harmless", "no higher without")),
+}  # fmt: skip
+
+
 def _print_atlas(result: dict[str, Any]) -> None:
-    if "features" in result:
-        names = ("feature", "width", "ami_head", "ami_layer", "ami_shuffled")
-        rows = [[_cell(line[name]) for name in names] for line in result["features"]]
-        print_table(["feature", "columns", "AMI with head", "with layer", "shuffled"], rows)
-    if "association" in result:
-        names = ("with", "adjusted_mutual_information", "mutual_information", "null_mean", "p_value")
-        rows = [[_cell(line[name]) for name in names] for line in result["association"]]
-        print_table(["cluster with", "adjusted MI", "MI (nats)", "of shuffles", "p"], rows)
-    if "claims" in result:
-        names = ("claim", "figure", "null", "p_value", "verdict")
-        rows = [[_cell(line[name]) for name in names] for line in result["claims"]]
-        print_table(["claim of seed 002", "figure", "chance", "p", "verdict"], rows)
+    weighed = result.get("importance", {})
+    for name, columns in TABLES.items():
+        lines = weighed.get(name) or result.get(name) or []
+        shown = [(key, heading) for key, heading in columns if any(key in line for line in lines)]
+        if shown:
+            rows = [[_cell(line.get(key)) for key, _ in shown] for line in lines]
+            print_table([heading for _, heading in shown], rows)
+    answers = [("removed", weighed["answer"])] if "answer" in weighed else []
     known = ("maps", "windows", "examples", "contexts", "maps_per_second", "page", "out", "seconds_whole")
-    print_lines([(name.replace("_", " "), result[name]) for name in known if name in result])
+    lines = [(name.replace("_", " "), result[name]) for name in known if name in result]
+    print_lines([*answers, *_notes(result), *lines])
+
+
+def _notes(result: dict[str, Any]) -> list[tuple[str, object]]:
+    """What was left out of the data, a line each."""
+    return [("note", note) for note in result.get("notes", ())]
 
 
 def _cell(value: Any) -> str:
@@ -90,6 +109,8 @@ class AnswerOptions:
 @takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.Speech)
 def heads_qa(said: Said, data: DataArgument, /) -> None:
     """The defaults are those of seed 002's script; `heads --model OUT` then shows the maps after the training.
+
+    It may also be typed `heads finetune-qa`.
 
     For example:
         separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
@@ -116,4 +137,5 @@ def _print_answers(found: dict[str, Any]) -> None:
     kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
     rows = [[name.replace("_", " "), *(_cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
     print_table(["questions", "exact match", "F1", "number"], rows)
-    print_lines([("windows trained on", found["windows"]), ("left out", found["left_out"]), ("model", found["folder"])])
+    figures = [("windows trained on", found["windows"]), ("left out", found["left_out"]), ("model", found["folder"])]
+    print_lines([*_notes(found), *figures])

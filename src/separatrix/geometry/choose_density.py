@@ -126,29 +126,40 @@ def choose_size(x: NDArray[np.float32], min_samples: int, *, sample_rows: int = 
     Raises:
         DataError: no size gives two clusters.
     """
-    rows = drawn(x, sample_rows, seed)
-    sizes = [size for size in SIZES if 2 * size <= len(rows)]
-    labels = _all_sizes(rows, sizes, min_samples)
-    rng = np.random.default_rng(seed)
-    agreed = np.array([_agreement(rows, sizes, min_samples, rng) for _ in range(PAIRS)])  # (pairs, sizes)
-    table = [
-        {
-            "min_cluster_size": round(size * len(x) / len(rows)),
-            "rows": len(rows),
-            "clusters": int(labels[place].max()) + 1,
-            "noise": int((labels[place] < 0).sum()),
-            "noise_share": float((labels[place] < 0).mean()),
-            "stability": float(agreed[:, place].mean()),
-            "stability_error": float(agreed[:, place].std(ddof=1) / np.sqrt(PAIRS)),
-        }
-        for place, size in enumerate(sizes)
-    ]
+    table = size_table(x, min_samples, sample_rows=sample_rows, seed=seed)
     split = [line for line in table if line["clusters"] >= 2]
     if not split:
         raise DataError("no min_cluster_size gives two clusters", hint="give --min-cluster-size, or use kmeans")
     best = max(split, key=lambda line: line["stability"])
     sentence = "largest stability under resampling (noise is a group of its own) of those with two clusters or more"
     return Choice("min_cluster_size", best["min_cluster_size"], sentence, tuple(table))
+
+
+def size_table(
+    x: NDArray[np.float32], min_samples: int, *, sample_rows: int = 3000, seed: int = 0
+) -> list[dict[str, Any]]:
+    """What each min_cluster_size gives, with its stability under resampling; arguments as `choose_size`.
+
+    `clusters`, `noise` and `largest` are counted on the rows drawn (`rows`); the sizes are those for all rows.
+    """
+    rows = drawn(x, sample_rows, seed)
+    sizes = [size for size in SIZES if 2 * size <= len(rows)]
+    labels = _all_sizes(rows, sizes, min_samples)
+    rng = np.random.default_rng(seed)
+    agreed = np.array([_agreement(rows, sizes, min_samples, rng) for _ in range(PAIRS)])  # (pairs, sizes)
+    return [
+        {
+            "min_cluster_size": round(size * len(x) / len(rows)),
+            "rows": len(rows),
+            "clusters": int(labels[place].max()) + 1,
+            "noise": int((labels[place] < 0).sum()),
+            "noise_share": float((labels[place] < 0).mean()),
+            "largest": int(np.bincount(labels[place] + 1)[1:].max(initial=0)),
+            "stability": float(agreed[:, place].mean()),
+            "stability_error": float(agreed[:, place].std(ddof=1) / np.sqrt(PAIRS)),
+        }
+        for place, size in enumerate(sizes)
+    ]
 
 
 def _all_sizes(x: NDArray[np.float32], sizes: Sequence[int], min_samples: int) -> list[NDArray[np.int64]]:

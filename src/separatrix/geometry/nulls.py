@@ -55,10 +55,15 @@ def permutation_null(statistic: Statistic, labels: Labels, *, permutations: int 
     rng = np.random.default_rng(seed)
     observed = statistic(labels)
     drawn = np.array([statistic(rng.permutation(labels)) for _ in range(permutations)])
-    return _against(observed, drawn, len(labels))
+    return against(observed, drawn, len(labels))
 
 
-def _against(observed: float, drawn: NDArray[np.float64], rows: int) -> Null:
+def against(observed: float, drawn: NDArray[np.float64], rows: int) -> Null:
+    """A figure beside its values under shuffles that were made elsewhere, (shuffles,).
+
+    >>> against(2.0, np.array([1.0, 2.0, 0.0]), 10).p_value
+    0.5
+    """
     # A permutation that does equally well may differ from the observed figure in the last bits.
     reached = int((drawn >= observed - 1e-9 * max(1.0, abs(observed))).sum())
     p_value = (1 + reached) / (1 + len(drawn))
@@ -143,7 +148,7 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
         size = min(step, permutations - start)
         drawn.append(_between(centred, rng.permuted(np.tile(gold, (size, 1)), axis=1), counts))
     shares = np.concatenate(drawn) / total if total > 0 else np.zeros(permutations + 1)
-    return _against(float(shares[0]), shares[1:], len(gold))
+    return against(float(shares[0]), shares[1:], len(gold))
 
 
 def _between(centred: NDArray[np.float32], labels: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:

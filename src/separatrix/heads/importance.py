@@ -38,7 +38,7 @@ class Importance:
     gradient: NDArray[np.float64]  # (layers, heads)
     ablation: NDArray[np.float64]  # (layers, heads): loss without the head, less `base`
     base: float
-    rows: int
+    rows: int  # that the loss was computed for: a loss may leave some out
 
 
 def usual_loss(backbone: Backbone, examples: Sequence[Example]) -> str:
@@ -55,11 +55,12 @@ def head_importance(backbone: Backbone, examples: Sequence[Example], loss: str, 
         backbone: from `load_for_maps`; its weights stay as they are.
         examples: what is read; one of each context is taken.
         loss: `language` or `match`.
-        rows: examples used, at most.
+        rows: examples used, at most; `match` leaves out those without a pair and a last one alone, `language` those of
+            one token.
 
     Raises:
         OptionError: another loss.
-        DataError: fewer than two contexts, or no pairs for `match`.
+        DataError: fewer than two contexts, no pairs for `match`, or texts of one token only for `language`.
         ModelError: no language-model head for `language`.
     """
     make = LOSSES[choose(loss, LOSSES, "--importance")]
@@ -72,14 +73,15 @@ def head_importance(backbone: Backbone, examples: Sequence[Example], loss: str, 
     for one in losses:
         gradient += gate_gradients(one, layers, heads)
     ones = torch.ones(layers, heads)
-    base = _mean(losses, ones)
+    each = _each(losses, ones)  # (rows that were used,)
+    base = float(each.mean())
     ablation = np.empty((layers, heads))
     for layer in range(layers):
         for head in range(heads):
             gates = ones.clone()
             gates[layer, head] = 0
-            ablation[layer, head] = _mean(losses, gates) - base
-    return Importance(loss, (gradient / len(chosen)).numpy(), ablation, base, len(chosen))
+            ablation[layer, head] = float(_each(losses, gates).mean()) - base
+    return Importance(loss, (gradient / len(each)).numpy(), ablation, base, len(each))
 
 
 def gate_gradients(loss: Loss, layers: int, heads: int) -> Tensor:
@@ -93,8 +95,9 @@ def gate_gradients(loss: Loss, layers: int, heads: int) -> Tensor:
 
 
 @torch.no_grad()
-def _mean(losses: Sequence[Loss], gates: Tensor) -> float:
-    return float(torch.cat([loss(gates) for loss in losses]).double().mean())
+def _each(losses: Sequence[Loss], gates: Tensor) -> Tensor:
+    """The loss of every row, (rows,)."""
+    return torch.cat([loss(gates) for loss in losses]).double()
 
 
 def one_of_each(examples: Sequence[Example]) -> list[Example]:
@@ -124,6 +127,8 @@ def _language(backbone: Backbone, examples: Sequence[Example]) -> list[Loss]:
     windows = [
         window for window in _read(speaking, [each.second or each.first for each in examples]) if len(window) > 1
     ]
+    if not windows:
+        raise DataError("the loss `language` needs texts of two tokens or more", hint="type --importance none")
 
     def loss_of(batch: Batch) -> Loss:
         def loss(gates: Tensor) -> Tensor:

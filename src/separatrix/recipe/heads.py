@@ -94,12 +94,12 @@ class HeadClusterRecipe:
     feature: str = option("descriptors", "the feature that is clustered", choices=FEATURE_NAMES)
     method: str = option("kmeans", "method", choices=METHODS)
     k: int | None = option(None, "number of clusters (default: chosen by the silhouette)", low=2)
-    eps: float | None = option(None, "radius of dbscan (default: the knee of the k-distance)", low=1e-12)
+    eps: float | None = option(None, "radius of dbscan (default: chosen near the knee of the k-distance)", low=1e-12)
     min_samples: int = option(10, "rows within the radius that make a row a core (dbscan, hdbscan)", low=1)
-    min_cluster_size: int = option(60, "smallest cluster of hdbscan", low=2)
+    min_cluster_size: int | None = option(None, "smallest cluster of hdbscan (default: chosen by its stability)", low=2)
     components: int = option(20, "principal components kept of a feature", low=2, high=2048)
-    k_grid: tuple[int, ...] = option((5, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried")
-    density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole windows)", low=100)
+    k_grid: tuple[int, ...] = option((2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried")
+    density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole contexts)", low=100)
     permutations: int = option(199, "shuffles of each null", low=19)
 
     def __post_init__(self) -> None:

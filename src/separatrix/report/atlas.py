@@ -20,12 +20,33 @@ from numpy.typing import NDArray
 from separatrix.errors import ShapeError
 from separatrix.report.pack import cut, data_uri
 from separatrix.report.paper import POLICY, ReportWritten, scripts, style, templates, write_page
-from separatrix.report.tables import tabulate
+from separatrix.report.tables import Table, tabulate
 from separatrix.view.head_sheet import cluster_colour
+from separatrix.view.palette import ink_on
 
 NEAREST = 6  # heads listed beside the chosen one
 STYLES, SCRIPTS = ("page.css", "atlas.css"), ("core.js", "atlas.js", "start.js")
 NOT_MEASURED = ("layer", "head", "cluster")
+# Key -> heading, in the order of reading: JSON sorts its keys, and a verdict must not stand outside the window.
+CLAIMS = {
+    "claim": "claim", "verdict": "verdict", "figure": "figure", "null": "null", "p_value": "p",
+    "null_heads": "null, heads", "p_heads": "p, heads", "note": "note",
+}  # fmt: skip
+ASSOCIATION = {
+    "with": "clusters with", "verdict": "verdict", "adjusted_mutual_information": "AMI",
+    "cramers_v_corrected": "Cramer's V",
+    "mutual_information": "MI (nats)", "null_mean": "null", "p_value": "p", "null_heads": "null, heads",
+    "p_heads": "p, heads", "unit": "shuffled",
+}  # fmt: skip
+CONTROLS = {"rows": "rows", "count": "number", "clusters": "clusters", "ami": "AMI with head"}
+WEIGHED = {
+    "score": "importance by", "observed": "share between clusters", "mean": "clusters shuffled",
+    "high": "95 % of shuffles", "p_value": "p", "by_layer": "share between layers",
+}  # fmt: skip
+BY_CLUSTER = {
+    "cluster": "cluster", "heads": "heads", "gradient": "mean gradient", "ablation": "mean change of the loss",
+    "harmless": "heads without which the loss is no higher",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +76,7 @@ class AtlasPage:
     association: Sequence[Mapping[str, Any]] = ()
     controls: Sequence[Mapping[str, Any]] = ()
     claims: Sequence[Mapping[str, Any]] = ()
+    importance: Mapping[str, Any] = field(default_factory=dict)  # as `study.heads.importance` makes it; may be empty
     pictures: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -75,9 +97,9 @@ def render_atlas(page: AtlasPage) -> str:
         if len(window.levels) != len(page.heads):
             raise ShapeError("maps of another number of heads", got=len(window.levels), expected=len(page.heads))
     tables = [
-        ("claims", "The claims of seed 002", page.claims),
-        ("association", "Do clusters have to do with layer, head, length, context?", page.association),
-        ("controls", "The same with length and context held", page.controls),
+        ("claims", "The claims of seed 002", page.claims, CLAIMS),
+        ("association", "Do clusters have to do with layer, head, length, context?", page.association, ASSOCIATION),
+        ("controls", "The same with length and context held", page.controls, CONTROLS),
     ]
     return (
         templates()
@@ -88,10 +110,22 @@ def render_atlas(page: AtlasPage) -> str:
             style=style(*STYLES),
             script=scripts(*SCRIPTS),
             data=atlas_data(page),
-            tables=[(name, title, tabulate(list(rows))) for name, title, rows in tables if rows],
+            tables=[(name, title, tabulate(list(rows), columns=keys)) for name, title, rows, keys in tables if rows],
+            weighed=_weighed(page.importance),
             pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
         )
     )
+
+
+def _weighed(importance: Mapping[str, Any]) -> list[tuple[str, Table]]:
+    """The two tables about the importance of heads, each with its name; none if it was not measured."""
+    if not importance:
+        return []
+    scores = [{"score": name, **importance[name]} for name in ("gradient", "ablation")]
+    return [
+        ("Importance and clusters", tabulate(scores, columns=WEIGHED)),
+        ("Importance by cluster", tabulate(importance["by_cluster"], columns=BY_CLUSTER)),
+    ]
 
 
 def atlas_data(page: AtlasPage) -> dict[str, Any]:
@@ -104,6 +138,7 @@ def atlas_data(page: AtlasPage) -> dict[str, Any]:
         "heads": int(heads["head"].max()) + 1,
         "clusters": clusters,
         "colours": {str(cluster): cluster_colour(cluster) for cluster in sorted(set(clusters))},
+        "inks": {str(cluster): ink_on(cluster_colour(cluster)) for cluster in sorted(set(clusters))},
         "measures": {name: heads[name].tolist() for name in heads.columns if name not in NOT_MEASURED},
         "nearest": [
             [[int(other), float(page.distances[head, other])] for other in row if other != head]

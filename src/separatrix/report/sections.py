@@ -6,14 +6,14 @@ registered in `assets/*.js`, draws into the section.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from separatrix.report.pack import cut, data_uri, hover_text, pack_ids, pack_positions, setting
-from separatrix.report.result import RunReport
+from separatrix.report.result import Picture, RunReport
 from separatrix.report.tables import ruler, tabulate
 from separatrix.report.verdict import judge
 from separatrix.view import Frames, panels, row_shares
@@ -21,6 +21,7 @@ from separatrix.view.data import flatten
 from separatrix.view.palette import look
 
 TEXT_LIMIT = 300  # signs of a text that the page keeps
+AGAINST = "Predicted against true"  # the picture that stands in place of a confusion matrix where numbers are predicted
 WRONG_SHOWN = 200  # wrong predictions listed under the map
 
 
@@ -145,12 +146,19 @@ def recipe(report: RunReport) -> Section | None:
     return Section("recipe", "Recipe", "recipe.html", {"groups": groups})
 
 
+def numbers(report: RunReport) -> Section | None:
+    """Predicted against true numbers."""
+    return _files("numbers", AGAINST, "numbers.html", [one for one in report.pictures if one.title == AGAINST])
+
+
 def pictures(report: RunReport) -> Section | None:
     """Picture files, put into the page."""
-    if not report.pictures:
-        return None
-    shown = [(picture.title, data_uri(picture.path)) for picture in report.pictures]
-    return Section("pictures", "Pictures", "pictures.html", {"pictures": shown})
+    return _files("pictures", "Pictures", "pictures.html", [one for one in report.pictures if one.title != AGAINST])
+
+
+def _files(name: str, title: str, template: str, found: Sequence[Picture]) -> Section | None:
+    shown = [(picture.title, data_uri(picture.path)) for picture in found]
+    return Section(name, title, template, {"pictures": shown}) if shown else None
 
 
 def notes(report: RunReport) -> Section | None:
@@ -167,6 +175,7 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "train map": train_map,
     "curves": curves,
     "confusion": confusion,
+    "numbers": numbers,
     "classes": classes,
     "pictures": pictures,
     "recipe": recipe,

@@ -42,20 +42,28 @@ class Ruler:
     majority: float | None
 
 
-def tabulate(rows: Sequence[Mapping[str, Any]], strong: Sequence[bool] = ()) -> Table:
+def tabulate(
+    rows: Sequence[Mapping[str, Any]], strong: Sequence[bool] = (), columns: Mapping[str, str] | None = None
+) -> Table:
     """A table of all keys that appear, in the order of their first appearance; missing values are shown as "-".
 
     Args:
         rows: one mapping per line.
         strong: (rows,) lines to mark.
+        columns: key -> heading of the columns to show, in this order, instead of all; one that no row has is left out.
 
     >>> table = tabulate([{"method": "prompt", "macro_f1": 0.9}, {"method": "k-NN"}])
     >>> [cell.text for cell in table.headings], [cell.text for cell in table.rows[1]]
     (['method', 'macro F1'], ['k-NN', '-'])
+    >>> [cell.text for cell in tabulate([{"p": 0.01, "with": "layer"}], columns={"with": "with", "p": "p"}).headings]
+    ['with', 'p']
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
+    named = dict(HEADINGS if columns is None else columns)
+    if columns is not None:
+        keys = [key for key in columns if key in keys]
     numeric = {key: not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys}
-    headings = tuple(Cell(HEADINGS.get(key, str(key).replace("_", " ")), numeric[key]) for key in keys)
+    headings = tuple(Cell(named.get(key, str(key).replace("_", " ")), numeric[key]) for key in keys)
     cells = tuple(tuple(Cell(show(row.get(key)), numeric[key]) for key in keys) for row in rows)
     return Table(headings, cells, tuple(strong) or (False,) * len(cells))
 

@@ -5,15 +5,17 @@ SQuAD comes as its own JSON (articles > paragraphs > questions) or as a table wi
 paragraph are no independent rows, and whoever counts clusters must know which rows share one.
 
 An answer whose offset is missing, or does not point at its text, cannot be trained on. It is counted and left out; its
-text still counts as a right answer.
+text still counts as a right answer. Answers in no known writing are an error that names the file and the row.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,9 @@ from separatrix.texts.folder import find_parts
 from separatrix.texts.hub import dataset_parts, is_hub_name, load_hub
 from separatrix.texts.load import load_texts
 
-QUESTION, CONTEXT = "question", "context"
+QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"
 TABLES = (".parquet", ".jsonl")
+SHOWN = 80  # signs of a bad cell in an error
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ def read_material(data: str | Path, *, text: str | None = None, pair: str | None
         pair: column of the second text of each row.
 
     Raises:
-        DataError: nothing readable is there, or no row is left.
+        DataError: nothing readable is there, answers are in no known writing, or no row is left.
     """
     if text is None and pair is None:
         found = _read_questions(data)
@@ -116,7 +119,7 @@ def _read_questions(data: str | Path) -> Material | None:
     if not path.exists() and is_hub_name(str(data)):
         frames = [part.to_pandas() for part in dataset_parts(load_hub(str(data), None))[0].values()]
         if all({QUESTION, CONTEXT} <= set(frame.columns) for frame in frames):
-            return _collect(row for frame in frames for row in frame.to_dict("records"))
+            return _collect(row for frame in frames for row in _table_rows(frame, str(data)))
     return None
 
 
@@ -124,16 +127,44 @@ def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a question-answering file; none if it is another kind of table."""
     if not path.is_file():
         raise DataError(f"{path} does not exist")
+    content: Any = None
     try:
         if path.suffix == ".json":
-            yield from _squad_rows(json.loads(path.read_text(encoding="utf-8")), str(path))
-            return
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_json(path, lines=True)
+            content = json.loads(path.read_text(encoding="utf-8"))
+        else:
+            frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_json(path, lines=True)
     except (ValueError, OSError) as error:
         raise DataError(f"{path} cannot be read ({error})") from error
-    if {QUESTION, CONTEXT} <= set(frame.columns):
-        for row in frame.to_dict("records"):
-            yield {str(name): value for name, value in row.items()}
+    if path.suffix == ".json":
+        for place, row in enumerate(_squad_rows(content, str(path))):
+            yield _with_answers(row, str(path), place)
+    elif {QUESTION, CONTEXT} <= set(frame.columns):
+        yield from _table_rows(frame, str(path))
+
+
+def _table_rows(frame: pd.DataFrame, source: str) -> Iterator[dict[str, Any]]:
+    for place, row in enumerate(frame.to_dict("records")):
+        yield _with_answers({str(name): value for name, value in row.items()}, source, place)
+
+
+def _with_answers(row: dict[str, Any], source: str, place: int) -> dict[str, Any]:
+    """The row with its answers as texts and offsets.
+
+    Raises:
+        DataError: the answers are in no known writing.
+    """
+    if ANSWERS not in row:
+        return row
+    try:
+        return row | {ANSWERS: list(_answers(row[ANSWERS]))}
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        name = f"row {place}" + (f" (id {row['id']})" if "id" in row else "")
+        raise DataError(
+            f"{source}, {name}: the answers cannot be read ({why})",
+            got=repr(row[ANSWERS])[:SHOWN],
+            expected='{"text": [...], "answer_start": [...]}',
+        ) from error
 
 
 def _squad_rows(content: Any, source: str) -> Iterator[dict[str, Any]]:
@@ -177,7 +208,7 @@ def _unusable(first: str, second: str, repeated: bool, empty_context: bool) -> s
 def _example(row: Mapping[str, Any], name: str, texts: tuple[str, str, int], skipped: Counter[str]) -> Example:
     first, second, number = texts
     golds, answers = [], []
-    for text, start in _answers(row.get("answers")):
+    for text, start in row.get(ANSWERS, ()):
         golds.append(text)
         if start is None:
             skipped["answers without an offset"] += 1
@@ -186,13 +217,13 @@ def _example(row: Mapping[str, Any], name: str, texts: tuple[str, str, int], ski
         else:
             answers.append(Answer(text, start))
     label = str(row.get("label") or "")
-    if "answers" in row:
+    if ANSWERS in row:
         label = label or ("answerable" if golds else "unanswerable")
     return Example(name, first, second, number, str(row.get("title") or ""), label, tuple(golds), tuple(answers))
 
 
 def _answers(cell: Any) -> Iterator[tuple[str, int | None]]:
-    """Texts and offsets out of any of the four ways in which answers are written.
+    """Texts and offsets out of any of the four ways in which answers are written; a missing offset is None.
 
     >>> list(_answers('{"text": ["a", "b"], "answer_start": [3, null]}'))
     [('a', 3), ('b', None)]
@@ -200,15 +231,29 @@ def _answers(cell: Any) -> Iterator[tuple[str, int | None]]:
     ([('a', 3)], [])
     """
     if isinstance(cell, str):
-        cell = json.loads(cell) if cell else None
-    if cell is None:
+        cell = json.loads(cell) if cell.strip() else None
+    if cell is None or (isinstance(cell, float) and cell != cell):  # an empty cell of a table is NaN
         return
-    if isinstance(cell, Mapping):
-        starts = cell.get("answer_start")
-        texts = list(cell.get("text", []))
-        cell = zip(texts, list(starts) if starts is not None else [None] * len(texts), strict=True)
-    else:
-        cell = ((answer["text"], answer.get("answer_start")) for answer in cell)
-    for text, start in cell:
-        known = isinstance(start, int | float) or hasattr(start, "item")
-        yield str(text), int(start) if known and start == start and start >= 0 else None
+    for text, start in _pairs(cell):
+        if not isinstance(text, str):
+            raise TypeError(f"a text is {text!r}")
+        yield text, _offset(start)
+
+
+def _pairs(cell: Any) -> Iterable[tuple[Any, Any]]:
+    if not isinstance(cell, Mapping):
+        return ((answer["text"], answer.get("answer_start")) for answer in cell)
+    if not cell:
+        return []
+    texts, starts = cell["text"], cell.get("answer_start")
+    if isinstance(texts, str):
+        return [(texts, starts)]
+    texts, starts = list(texts), [] if starts is None else list(starts)
+    if len(starts) > len(texts):
+        raise ValueError(f"{len(texts)} texts and {len(starts)} offsets")
+    return zip_longest(texts, starts)
+
+
+def _offset(start: Any) -> int | None:
+    known = isinstance(start, int | float) or hasattr(start, "item")
+    return int(start) if known and math.isfinite(start) and start >= 0 else None

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from separatrix.view.canvas import headline, new_figure, plain, quiet
@@ -126,7 +127,7 @@ def density_grid(table: Sequence[Row]) -> Figure:
     """Draw the grid of DBSCAN: clusters and share of noise of each cell; cells that did not end say so.
 
     Args:
-        table: a mapping per cell: eps, min_samples, status, clusters, noise_share.
+        table: a mapping per cell: eps, min_samples, status, clusters, noise_share, and `chosen` at the one taken.
     """
     across, down = (sorted({row[name] for row in table}) for name in ("eps", "min_samples"))
     figure = new_figure(max(5.0, 1.0 * len(across) + 1.8), max(2.2, 0.55 * len(down) + 1.5))
@@ -139,6 +140,8 @@ def density_grid(table: Sequence[Row]) -> Figure:
         text = f"{row['clusters']}\n{row['noise_share']:.1%} noise" if done else row["status"]
         dark = done and row["noise_share"] > 0.6
         axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color="white" if dark else INK)
+        if row.get("chosen"):
+            axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
     colours = LinearSegmentedColormap.from_list("noise", ["#ffffff", COLOURS[3], MUTED])
     axes.imshow(share, cmap=colours, vmin=0, vmax=1, aspect="auto")
     _ticks(axes, [f"{eps:.3g}" for eps in across], [str(count) for count in down])

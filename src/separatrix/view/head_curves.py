@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from separatrix.view.canvas import plain
+from separatrix.view.cluster_plots import density_grid, k_curves
 from separatrix.view.head_sheet import Findings, Picture, chart
 from separatrix.view.palette import ACCENT, COLOURS, HAIR, MUTED
+
+TAIL = 0.98  # share of the rows that the axis of distances shows where the others are far away
+TOO_HIGH = 1.3  # times that height
 
 
 def noise_curve(findings: Findings) -> Picture:
@@ -38,49 +42,73 @@ def variance_curve(findings: Findings) -> Picture:
         axes.plot(steps, total, color=COLOURS[place % len(COLOURS)], marker="o", markersize=3, label=name)
         lines.append(pd.DataFrame({"feature": name, "components": steps, "share": shares, "cumulative": total}))
     axes.set_ylim(0, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.legend(frameon=False, fontsize=8, labelcolor=MUTED)
     return Picture("variance", "Variance of the principal components", figure, pd.concat(lines))
 
 
 def distance_curve(findings: Findings) -> Picture:
-    """The k-distance curve and the radius taken."""
+    """The k-distance curve and the radius taken; a long tail is cut off, and said to be."""
     found = findings.clusters["dbscan"]
-    figure, axes = chart(f"Distance to neighbour {found['min_samples']}", "share of rows", "distance")
+    neighbour = next(iter(found.get("grid") or [found]))["min_samples"]  # of the grid's first line: as was asked for
+    figure, axes = chart(f"Distance to neighbour {neighbour}", "share of rows", "distance")
     frame = pd.DataFrame(findings.clusters["curve"], columns=["share", "distance"])
     axes.plot(frame["share"], frame["distance"], color=ACCENT)
     axes.axhline(found["eps"], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
     axes.text(0.02, found["eps"], f"eps {found['eps']:.3g}", fontsize=8, color=MUTED, va="bottom")
+    most, top = float(frame["distance"].max()), 1.2 * max(float(frame["distance"].quantile(TAIL)), found["eps"])
+    if most > TOO_HIGH * top:
+        axes.set_ylim(0, top)
+        note = f"cut off: the last rows reach {most:.3g}"
+        axes.text(0.02, 0.98, note, transform=axes.transAxes, va="top", fontsize=8, color=MUTED)
     return Picture("k_distance", "k-distance, k = min_samples", figure, frame)
 
 
+def radius_grid(findings: Findings) -> Picture:
+    """Clusters and noise of DBSCAN over its grid of radii and densities, the cell that was taken outlined."""
+    found = findings.clusters["dbscan"]["grid"]
+    lines = [{**line, "status": "time limit" if line["clusters"] is None else "done"} for line in found]
+    title = "DBSCAN over its grid of radii and densities"
+    return Picture("dbscan_grid", title, density_grid(lines), pd.DataFrame(lines))
+
+
 def elbow_curve(findings: Findings) -> Picture:
-    """Silhouette and distortion by k, each beside one structureless heap's."""
-    table = pd.DataFrame(findings.clusters["kmeans"]["choice"]["table"])
-    figure, axes = chart("k-means: silhouette by k", "k", "mean silhouette")
-    if len(table):
-        axes.plot(table["k"], table["silhouette"], color=ACCENT, marker="o", markersize=3, label="these rows")
-        axes.plot(table["k"], table["silhouette_null"], color=MUTED, linestyle=(0, (4, 3)), label="one heap")
-        axes.legend(frameon=False, fontsize=8, labelcolor=MUTED)
-    k = findings.clusters["kmeans"]["k"]
-    axes.axvline(k, color=HAIR, linewidth=4, zorder=0)
-    data = table if len(table) else pd.DataFrame({"k": [k]})
-    return Picture("elbow", f"Number of clusters: k = {k}", figure, data)
+    """Silhouette, distortion, inertia and stability by k, beside one structureless heap's."""
+    found = findings.clusters["kmeans"]
+    k, choice = found["k"], found["choice"]
+    title = f"Number of clusters: k = {k}"
+    if choice["table"]:
+        return Picture("elbow", title, k_curves(choice["table"], k, choice["criterion"]), pd.DataFrame(choice["table"]))
+    figure, axes = chart(f"k = {k} was given", "k", "")
+    axes.axvline(k, color=HAIR, linewidth=4)
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return Picture("elbow", title, figure, pd.DataFrame({"k": [k]}))
 
 
 def feature_chart(findings: Findings) -> Picture:
     """What each feature is worth, and what it costs."""
     frame = pd.DataFrame(findings.features["table"])
     figure, axes = chart("Features: heads told apart, by cost", "milliseconds a map", "adjusted mutual information")
-    for place, line in frame.iterrows():
-        cost, colour = 1e3 * max(line["seconds_per_map"], 1e-7), COLOURS[int(str(place)) % len(COLOURS)]
+    costs = (1e3 * frame["seconds_per_map"].clip(lower=1e-7)).to_numpy(dtype=float)
+    middle = float(np.sqrt(costs.min() * costs.max()))
+    for place, line in enumerate(frame.to_dict("records")):
+        cost, colour = costs[place], COLOURS[place % len(COLOURS)]
         low, high = line["ami_interval"]
         if low is not None and low == low:
             axes.plot([cost, cost], [low, high], color=colour, linewidth=1.5)
         axes.plot([cost], [line["ami_head"]], "o", color=colour)
-        axes.annotate(plain(line["feature"]), (cost, line["ami_head"]), xytext=(6, 4), textcoords="offset points",
-                      fontsize=8, color=MUTED)  # fmt: skip
+        # Towards the middle, so that no name touches the frame.
+        side, step = ("right", -7) if cost > middle else ("left", 7)
+        axes.annotate(plain(line["feature"]), (cost, line["ami_head"]), xytext=(step, 4), textcoords="offset points",
+                      ha=side, fontsize=8, color=MUTED)  # fmt: skip
     axes.set_xscale("log")
+    axes.set_xlim(costs.min() / 2, costs.max() * 2)
+    steps = (1.0, 2.0, 5.0) if costs.max() < 300 * costs.min() else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.margins(x=0.3, y=0.2)
+    axes.tick_params(which="minor", length=0)
+    axes.margins(y=0.2)
     axes.set_ylim(bottom=0)
     return Picture("features", "Features compared", figure, frame.drop(columns="ami_interval"))

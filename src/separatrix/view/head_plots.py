@@ -7,21 +7,40 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.colors import Normalize, PowerNorm, to_hex
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
 from separatrix.view import head_curves as curves
 from separatrix.view.canvas import headline, new_figure
-from separatrix.view.head_sheet import RAMP, Findings, Picture, cluster_colour, grid_axes, panels, sheet
-from separatrix.view.palette import INK, MUTED, mix
+from separatrix.view.head_sheet import (
+    BOTH_SIGNS,
+    CAPTION,
+    FOOT,
+    RAMP,
+    Findings,
+    Picture,
+    caption,
+    cluster_colour,
+    grid_axes,
+    key,
+    panels,
+    sheet,
+)
+from separatrix.view.palette import HAIR, INK, MUTED, ink_on, mix
 
 NOT_DESCRIBED = ("layer", "head", "cluster")
-DARK = 0.35  # share of the ramp's end from which numbers are written in white
+MOST_NUMBERS = 40  # columns of a table of shares from which its cells have no numbers
+PLACES = "layers down (0 on top), heads across (0 at the left)"
+SHARES = PowerNorm(0.5, 0, 1)  # the root of a share: small ones keep their differences
 
 
 def pictures(findings: Findings) -> Iterator[Picture]:
     """All pictures of an atlas, one after the other."""
     for make in PICTURES:
         yield make(findings)
+    if findings.clusters["dbscan"].get("grid"):
+        yield curves.radius_grid(findings)
 
 
 def cluster_grid(findings: Findings) -> Picture:
@@ -32,9 +51,10 @@ def cluster_grid(findings: Findings) -> Picture:
     shares = findings.heads["cluster_share"].to_numpy().reshape(layers, heads)
     for (layer, head), cluster in np.ndenumerate(clusters):
         strength = 0.25 + 0.75 * float(shares[layer, head])
-        axes.add_patch(_cell(head, layer, mix("#ffffff", cluster_colour(cluster), strength)))
+        ground = mix("#ffffff", cluster_colour(cluster), strength)
+        axes.add_patch(_cell(head, layer, ground))
         name = "-" if cluster < 0 else str(cluster)
-        axes.text(head, layer, name, ha="center", va="center", fontsize=7.5, color=INK)
+        axes.text(head, layer, name, ha="center", va="center", fontsize=7.5, color=ink_on(ground))
     figure.text(0.01, 0.01, "paler: the head is spread over clusters", fontsize=7.5, color=MUTED)
     data = findings.heads[["layer", "head", "cluster", "cluster_share"]]
     return Picture("clusters", "Cluster of each head", figure, data)
@@ -45,77 +65,119 @@ def _cell(x: float, y: float, colour: str) -> Any:
 
 
 def descriptor_grids(findings: Findings) -> Picture:
-    """Each descriptor of each head, every panel with its own scale."""
-    names = [name for name in findings.heads.columns if name not in NOT_DESCRIBED]
+    """Each descriptor of each head, every panel with its own scale; constant ones are named, not drawn."""
     layers, heads = findings.shape
-    figure, boxes = panels(len(names), 4, (2.3, 0.5 + 2.06 * min(layers / heads, 1.6)))
-    for name, axes in zip(names, boxes, strict=True):
-        values = findings.heads[name].to_numpy(dtype=float).reshape(layers, heads)
-        axes.imshow(values, cmap=RAMP, aspect="auto", interpolation="nearest")
+    every = {
+        name: findings.heads[name].to_numpy(dtype=float).reshape(layers, heads)
+        for name in findings.heads.columns
+        if name not in NOT_DESCRIBED
+    }
+    drawn = {name: values for name, values in every.items() if np.ptp(values) > 1e-9}
+    figure, boxes = panels(len(drawn), 4, (2.3, 0.5 + 2.06 * min(layers / heads, 1.6)), CAPTION + 0.2)
+    for (name, values), axes in zip(drawn.items(), boxes, strict=True):
+        most = float(np.abs(values).max())
+        scale = {"cmap": BOTH_SIGNS, "vmin": -most, "vmax": most} if values.min() < 0 else {"cmap": RAMP}
+        axes.imshow(values, aspect="auto", interpolation="nearest", **scale)
         grid_axes(axes, layers, heads, labels=False)
         span = f"{values.min():.2g} to {values.max():.2g}"
         axes.set_title(f"{name.replace('_', ' ')}  {span}", loc="left", fontsize=7.5, color=INK)
-    return Picture("descriptors", "Descriptors of each head (layers downwards)", figure, findings.heads)
+    same = [f"{name.replace('_', ' ')} = {every[name].flat[0]:.3g}" for name in every if name not in drawn]
+    caption(
+        figure, "Descriptors of each head",
+        f"{PLACES}; each panel has its own scale, from white (least) to dark (most)",
+        "where values have both signs white is 0, brown below it"
+        + (f"; not drawn, the same for every head: {', '.join(same)}" if same else ""),
+    )  # fmt: skip
+    return Picture("descriptors", "Descriptors of each head", figure, findings.heads)
 
 
 def mean_maps(findings: Findings) -> Picture:
-    """The mean map of each cluster and the rows nearest to it."""
+    """The mean map of each cluster and the rows nearest to it, on one scale."""
     order = [cluster for cluster in findings.order if cluster in findings.maps]
     shown = max(len(findings.maps[cluster]) for cluster in order)
-    figure, boxes = panels(len(order) * shown, shown, (1.25, 1.42))
+    figure, boxes = panels(len(order) * shown, shown, (1.45, 1.62), CAPTION, FOOT)
+    every = np.concatenate([findings.maps[cluster].ravel() for cluster in order])
+    scale = Normalize(0, max(float(np.quantile(every, 0.99)), 1e-9), clip=True)
     lines = []
     for place, axes in enumerate(boxes):
         cluster, number = order[place // shown], place % shown
-        maps = findings.maps[cluster]
         grid_axes(axes, 1, 1, labels=False)
-        if number >= len(maps):
+        if number >= len(findings.maps[cluster]):
             axes.set_axis_off()
             continue
-        side = maps.shape[-1]
-        axes.imshow(maps[number], cmap=RAMP, vmin=0, extent=(-0.5, 0.5, 0.5, -0.5), interpolation="nearest")
-        title = f"cluster {cluster}, mean" if number == 0 else "nearest"
-        axes.set_title(title, loc="left", fontsize=7, color=INK if number == 0 else MUTED)
-        lines += [
-            {"cluster": cluster, "map": number, "row": cell // side, "column": cell % side, "value": value}
-            for cell, value in enumerate(maps[number].ravel().tolist())
-        ]
+        drawn = findings.maps[cluster][number]
+        axes.imshow(drawn, cmap=RAMP, norm=scale, extent=(-0.5, 0.5, 0.5, -0.5), interpolation="nearest")
+        row = findings.exemplars[cluster][number - 1] if number else None
+        title = f"cluster {cluster}, mean" if row is None else "window {}, layer {}, head {}".format(*row)
+        axes.set_title(title, loc="left", fontsize=7 if row is None else 6, color=MUTED if row else INK)
+        lines += _map_lines(cluster, number, row, drawn)
+    caption(
+        figure, "Mean map of each cluster, and the rows nearest to it", "queries down, keys across, one scale for all"
+    )
+    key(
+        figure,
+        scale,
+        [0, 1, np.floor(10 * (scale.vmax or 1)) / 10],
+        "root of (weight times length): 1 is even attention; darkest: this and more",
+    )
     return Picture("cluster_maps", "Mean map of each cluster, and its exemplars", figure, pd.DataFrame(lines))
 
 
+def _map_lines(
+    cluster: int, number: int, row: tuple[int, int, int] | None, drawn: NDArray[np.floating]
+) -> list[dict[str, Any]]:
+    window, layer, head = row or (None, None, None)
+    origin = {"cluster": cluster, "map": number, "window": window, "layer": layer, "head": head}
+    return [
+        {**origin, "row": down, "column": across, "value": value} for (down, across), value in np.ndenumerate(drawn)
+    ]
+
+
 def cluster_density(findings: Findings) -> Picture:
-    """Rows of each cluster over layers and heads."""
+    """Which share of each head's windows each cluster has."""
     layers, heads = findings.shape
-    order = findings.order
-    figure, boxes = panels(len(order), 5, (1.85, 0.5 + 1.61 * min(layers / heads, 1.6)))
+    order, windows = findings.order, int(findings.table["window"].nunique())
+    cell, columns = (1.85, 0.5 + 1.61 * min(layers / heads, 1.6)), min(max(len(order), 3), 5)
+    figure, boxes = panels(len(order), columns, cell, CAPTION, FOOT)
     lines = []
     for cluster, axes in zip(order, boxes, strict=True):
         part = findings.table[findings.table["cluster"] == cluster]
         counts = np.zeros((layers, heads), int)
         np.add.at(counts, (part["layer"].to_numpy(), part["head"].to_numpy()), 1)
-        axes.imshow(counts, cmap=RAMP, vmin=0, aspect="auto", interpolation="nearest")
+        axes.imshow(counts / windows, cmap=RAMP, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         grid_axes(axes, layers, heads, labels=False)
         axes.set_title(f"cluster {cluster}: {len(part):,} rows", loc="left", fontsize=7.5, color=INK)
         lines += [
             {"cluster": cluster, "layer": layer, "head": head, "rows": int(count)}
             for (layer, head), count in np.ndenumerate(counts)
         ]
-    return Picture("density", "Rows of each cluster: layers down, heads across", figure, pd.DataFrame(lines))
+    caption(figure, "Where each cluster lies", PLACES)
+    key(figure, Normalize(0, 1), [0, 0.5, 1], f"% of the head's {windows} windows", unit=100)
+    return Picture("density", "Rows of each cluster by layer and head", figure, pd.DataFrame(lines))
 
 
 def _cross(findings: Findings, column: str) -> Picture:
     order = findings.order
     counts = pd.crosstab(findings.table["cluster"], findings.table[column]).reindex(order)
     shares = counts.div(counts.sum(axis=1), axis=0)
-    width, height = 1.3 + 0.36 * len(counts.columns), 1.1 + 0.26 * len(order)
-    figure = new_figure(max(width, 3.4), height)
-    axes = figure.add_axes((0.85 / max(width, 3.4), 0.5 / height, 0.36 * len(counts.columns) / max(width, 3.4),
-                            0.26 * len(order) / height))  # fmt: skip
-    axes.imshow(shares, cmap=RAMP, vmin=0, vmax=max(float(shares.to_numpy().max()), 1e-9), aspect="auto")
+    across, down = 0.36 * len(counts.columns), 0.26 * len(order)
+    width, height = max(1.1 + across, 4.2), 1.1 + FOOT + down
+    figure = new_figure(width, height)
+    axes = figure.add_axes((0.85 / width, (0.5 + FOOT) / height, across / width, down / height))
+    axes.imshow(shares, cmap=RAMP, norm=SHARES, aspect="auto")
+    if len(counts.columns) <= MOST_NUMBERS:
+        for (row, place), share in np.ndenumerate(shares.to_numpy()):
+            ink = ink_on(to_hex(RAMP(SHARES(share))))
+            if share > 0:
+                axes.text(place, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=ink)
     axes.set_xticks(range(len(counts.columns)), [str(name) for name in counts.columns])
     axes.set_yticks(range(len(order)), [f"{cluster} ({total:,})" for cluster, total in counts.sum(axis=1).items()])
     axes.tick_params(length=0, labelsize=7, labelcolor=MUTED)
+    for spine in axes.spines.values():
+        spine.set_color(HAIR)
     axes.set_xlabel(column, color=MUTED, fontsize=8)
-    headline(axes, f"Cluster by {column}")
+    headline(axes, f"Cluster (rows) by {column}")
+    key(figure, SHARES, [0, 0.1, 0.25, 0.5, 1], "% of the cluster's rows", unit=100)
     data = counts.reset_index().melt(id_vars="cluster", var_name=column, value_name="rows")
     return Picture(f"cluster_by_{column}", f"Share of each cluster by {column}", figure, data)
 
@@ -140,10 +202,10 @@ def layer_similarity(findings: Findings) -> Picture:
     nearest = boxes.min(axis=3)  # (layers, heads, layers)
     between = np.where(np.isfinite(nearest), nearest, 0).mean(axis=1)
     figure, axes = sheet(layers, layers, "Nearest head, layer by layer")
-    axes.imshow(between, cmap=RAMP.reversed(), interpolation="nearest")
-    low, high = between.min(), max(between.max(), between.min() + 1e-9)
+    ramp, scale = RAMP.reversed(), Normalize(between.min(), max(between.max(), between.min() + 1e-9))
+    axes.imshow(between, cmap=ramp, norm=scale, interpolation="nearest")
     for (one, other), value in np.ndenumerate(between):
-        colour = "white" if (value - low) / (high - low) < DARK else INK
+        colour = ink_on(to_hex(ramp(scale(value))))
         text = f"{value:.2f}"[1:] if value < 1 else "1"
         axes.text(other, one, text, ha="center", va="center", fontsize=6, color=colour)
     axes.set_xlabel("to layer", color=MUTED, fontsize=8)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from separatrix.view.canvas import headline, new_figure, quiet
-from separatrix.view.palette import ACCENT, COLOURS, HAIR, MUTED, mix
+from separatrix.view.palette import ACCENT, COLOURS, HAIR, INK, MUTED, mix
 
 RAMP = LinearSegmentedColormap.from_list("accent", ["#ffffff", "#a9d0cf", ACCENT, "#062f31"])
+# For values of both signs: brown below 0, white at 0.
+BOTH_SIGNS = LinearSegmentedColormap.from_list(
+    "both", ["#5b2c04", "#c2741f", "#f0cfa5", "#ffffff", "#a9d0cf", ACCENT, "#062f31"]
+)
+CLUSTER_COLOURS = tuple(colour for place, colour in enumerate(COLOURS) if place not in (3, 8))  # grey means noise
+CAPTION, FOOT = 0.6, 0.55  # inches for `caption` and `key`
 MOST_CLUSTERS = 24  # with a panel of their own
 
 
@@ -29,7 +36,8 @@ class Findings:
     table: pd.DataFrame  # rows with `cluster`, `layer`, `head`
     heads: pd.DataFrame  # one line a head
     distances: NDArray[np.floating]  # (heads, heads)
-    maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
+    maps: Mapping[int, NDArray[np.floating]]  # cluster -> (1 + exemplars, cells, cells), the mean first
+    exemplars: Mapping[int, Sequence[tuple[int, int, int]]]  # cluster -> window, layer and head of each exemplar
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -54,15 +62,15 @@ class Picture:
 
 
 def cluster_colour(cluster: int) -> str:
-    """The colour of a cluster; ten that stay apart, then lighter ones; noise is grey.
+    """The colour of a cluster; eight that stay apart, then lighter ones; noise is grey.
 
     >>> cluster_colour(0), cluster_colour(-1)
     ('#3f90da', '#d5d8dd')
     """
     if cluster < 0:
         return "#d5d8dd"
-    turn = cluster // len(COLOURS)
-    return mix(COLOURS[cluster % len(COLOURS)], "#ffffff", min(0.3 * turn, 0.75)) if turn else COLOURS[cluster]
+    turn, place = divmod(cluster, len(CLUSTER_COLOURS))
+    return mix(CLUSTER_COLOURS[place], "#ffffff", min(0.3 * turn, 0.75))
 
 
 def sheet(columns: int, rows: int, title: str) -> tuple[Figure, Axes]:
@@ -92,10 +100,12 @@ def grid_axes(axes: Axes, layers: int, heads: int, *, labels: bool = True) -> No
         axes.set_yticks([])
 
 
-def panels(count: int, columns: int, cell: tuple[float, float], top: float = 0.1) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels, in rows from the top."""
+def panels(
+    count: int, columns: int, cell: tuple[float, float], top: float = 0.1, foot: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure of equal panels, in rows from the top; `top` and `foot` are inches kept free."""
     rows = -(-count // columns)
-    width, height = columns * cell[0] + 0.1, rows * cell[1] + top
+    width, height = columns * cell[0] + 0.1, rows * cell[1] + top + foot
     figure = new_figure(width, height)
     places = []
     for place in range(count):
@@ -104,6 +114,26 @@ def panels(count: int, columns: int, cell: tuple[float, float], top: float = 0.1
         box = (left / width, bottom / height, (cell[0] - 0.24) / width, (cell[1] - 0.42) / height)
         places.append(figure.add_axes(box))
     return figure, places
+
+
+def caption(figure: Figure, title: str, *notes: str) -> None:
+    """The heading of a figure of panels, and what must be known to read it; needs `CAPTION` inches at the top."""
+    height = figure.get_figheight()
+    figure.text(0.012, 1 - 0.08 / height, title, fontsize=10.5, fontweight="bold", color=INK, va="top")
+    for line, note in enumerate(notes):
+        figure.text(0.012, 1 - (0.3 + 0.16 * line) / height, note, fontsize=7.5, color=MUTED, va="top")
+
+
+def key(figure: Figure, norm: Normalize, ticks: Sequence[float], text: str, *, unit: float = 1) -> None:
+    """A bar at the foot of a figure that says which colour means which number (times `unit`); needs `FOOT` inches."""
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((0.15 / width, 0.34 / height, 1.6 / width, 0.1 / height))
+    bar = figure.colorbar(ScalarMappable(norm, RAMP), cax=axes, orientation="horizontal", ticks=ticks)
+    bar.ax.set_xticklabels([f"{tick * unit:g}" for tick in ticks])
+    bar.outline.set_edgecolor(HAIR)
+    axes.tick_params(length=0, labelsize=7, labelcolor=MUTED)
+    axes.minorticks_off()
+    figure.text(1.9 / width, 0.39 / height, text, fontsize=7.5, color=MUTED, va="center")
 
 
 def chart(title: str, x: str, y: str, width: float = 4.6) -> tuple[Figure, Axes]:

@@ -61,3 +61,29 @@ def rgb(colour: str) -> tuple[int, int, int]:
     (63, 144, 218)
     """
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.1), 0 black to 1 white."""
+    parts = [part / 255 for part in rgb(colour)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(colour: str, other: str) -> float:
+    """Contrast of two colours (WCAG 2.1), 1 to 21.
+
+    >>> contrast("#000000", "#ffffff")
+    21.0
+    """
+    low, high = sorted((luminance(colour), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def ink_on(ground: str) -> str:
+    """The colour of writing that is easier to read on a ground: ink or white.
+
+    >>> ink_on("#ffa90e"), ink_on("#832db6")
+    ('#1f2430', '#ffffff')
+    """
+    return max((INK, "#ffffff"), key=lambda ink: contrast(ink, ground))

@@ -58,6 +58,7 @@ separatrix.draw.atlas = (section, data) => {
     buttons.forEach((button, head) => {
       if (!values) {
         button.style.background = data.colours[data.clusters[head]];
+        button.style.color = data.inks[data.clusters[head]];
         button.textContent = data.clusters[head] < 0 ? "-" : data.clusters[head];
       } else {
         const share = high > low ? (values[head] - low) / (high - low) : 0;

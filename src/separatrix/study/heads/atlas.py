@@ -11,9 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from separatrix.geometry.nulls import permutation_null
 from separatrix.heads.descriptors import NAMES, head_distances
-from separatrix.heads.importance import Importance, head_importance, usual_loss
 from separatrix.heads.maps import maps_of
 from separatrix.heads.windows import Window
 from separatrix.points import Points
@@ -21,10 +19,12 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
 from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
-from separatrix.study.heads.association import association, cells_of, codes_of, controls
+from separatrix.study.heads.association import association, cells_of, controls
 from separatrix.study.heads.claims import seed_claims
 from separatrix.study.heads.cluster import CLUSTERS, LEFT_OUT, NOISE
+from separatrix.study.heads.evidence import Stored
 from separatrix.study.heads.extract import RESULT, Reading, Report
+from separatrix.study.heads.importance import COLUMN, answered, importance_by_cluster, weigh_heads
 from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures
 from separatrix.view.head_sheet import Findings
@@ -41,6 +41,7 @@ class Gathered:
     heads: pd.DataFrame  # one line a head: layer, head, descriptors, cluster, share, noise, importance
     distances: NDArray[np.float64]  # (heads, heads), Jensen-Shannon
     cluster_maps: dict[int, NDArray[np.float32]]  # cluster -> (1 + exemplars, cells, cells), the mean first
+    exemplars: dict[int, list[tuple[int, int, int]]]  # cluster -> window, layer and head of each exemplar
 
 
 def atlas_stage(
@@ -51,10 +52,13 @@ def atlas_stage(
     table = read_table(folders["cluster"] / CLUSTERS)
     place = folders["atlas"]
     if not (place / RESULT).is_file():
-        _measure(place, table, reading, rows, values, recipe, report)
+        stored = Stored.read(folders["features"], folders["cluster"])
+        _measure(place, table, stored, reading, rows, values, recipe, report)
     found, heads = read_json(place / RESULT), read_table(place / HEADS)
+    if "importance" in found:
+        found["importance"] = answered(found["importance"], heads)
     distances = read_tensors(place / DISTANCES)[0]["distances"]
-    gathered = Gathered(heads, distances, cluster_maps(table, rows))
+    gathered = Gathered(heads, distances, *cluster_maps(table, rows))
     write_table(out / HEADS, heads)
     report("atlas", 2, 4, "pictures")
     drawn = draw(out / PICTURES, folders, table, gathered)
@@ -69,6 +73,7 @@ def atlas_stage(
         association=found["association"],
         controls=found["controls"],
         claims=found["claims"],
+        importance=found.get("importance", {}),
         pictures=drawn,
         notes=reading.notes,
     )
@@ -77,8 +82,8 @@ def atlas_stage(
 
 
 def _measure(
-    place: Path, table: pd.DataFrame, reading: Reading, rows: Points, values: NDArray[Any], recipe: HeadsRecipe,
-    report: Report,
+    place: Path, table: pd.DataFrame, stored: Stored, reading: Reading, rows: Points, values: NDArray[Any],
+    recipe: HeadsRecipe, report: Report,
 ) -> None:  # fmt: skip
     """Everything that takes time: statistics, importance, distances; written into the stage's folder."""
     seed, shuffles = recipe.reading.seed, recipe.clusters.permutations
@@ -86,14 +91,14 @@ def _measure(
     found: dict[str, Any] = {
         "association": association(table, permutations=shuffles, seed=seed),
         "controls": controls(table, values, seed=seed),
-        "claims": seed_claims(table, values, permutations=shuffles, seed=seed),
+        "claims": seed_claims(table, values, stored, permutations=shuffles, seed=seed),
     }
     report("atlas", 1, 4, "heads")
     heads = head_table(table, rows)
     weighed = weigh_heads(reading, recipe)
     if weighed is not None:
-        heads["importance_gradient"] = weighed.gradient.ravel()
-        heads["importance_ablation"] = weighed.ablation.ravel()
+        heads[COLUMN.format("gradient")] = weighed.gradient.ravel()
+        heads[COLUMN.format("ablation")] = weighed.ablation.ravel()
         found["importance"] = importance_by_cluster(weighed, heads, shuffles, seed)
     write_table(place / HEADS, heads)
     write_tensors(place / DISTANCES, {"distances": mean_distances(reading)})
@@ -112,16 +117,6 @@ def summary(rows: Points, table: pd.DataFrame, recipe: HeadsRecipe) -> tuple[tup
         ("clusters", f"{int(table['cluster'].max()) + 1} by {recipe.clusters.method}"),
         ("feature", recipe.clusters.feature),
     )
-
-
-def weigh_heads(reading: Reading, recipe: HeadsRecipe) -> Importance | None:
-    """The importance of every head, or None where no loss suits."""
-    examples, loss = reading.sample.examples, recipe.page.importance
-    if loss == "auto":
-        loss = usual_loss(reading.backbone, examples)
-    if loss == "none" or len({example.context for example in examples}) < 2:
-        return None
-    return head_importance(reading.backbone, examples, loss, rows=recipe.page.importance_windows)
 
 
 def head_table(table: pd.DataFrame, rows: Points) -> pd.DataFrame:
@@ -159,11 +154,14 @@ def mean_distances(reading: Reading) -> NDArray[np.float64]:
     return (total / len(chosen)).cpu().numpy()  # type: ignore[union-attr]
 
 
-def cluster_maps(table: pd.DataFrame, rows: Points) -> dict[int, NDArray[np.float32]]:
-    """The mean grid of each cluster, and those of the rows nearest to it, one from each head in turn."""
+def cluster_maps(
+    table: pd.DataFrame, rows: Points
+) -> tuple[dict[int, NDArray[np.float32]], dict[int, list[tuple[int, int, int]]]]:
+    """The mean grid of each cluster and those of the rows nearest to it, one of each head; and which rows these are."""
     grid, labels, cells = rows.blocks["grid"], table["cluster"].to_numpy(), cells_of(table)
+    identity = table[["window", "layer", "head"]].to_numpy()
     side = round(grid.shape[1] ** 0.5)
-    made = {}
+    made, named = {}, {}
     for cluster in range(int(labels.max()) + 1):
         places = np.flatnonzero(labels == cluster)
         some = places[np.unique(np.linspace(0, len(places) - 1, min(len(places), 2000)).round().astype(int))]
@@ -173,38 +171,26 @@ def cluster_maps(table: pd.DataFrame, rows: Points) -> dict[int, NDArray[np.floa
         _, first = np.unique(cells[some][order], return_index=True)
         nearest = order[np.sort(first)[:EXEMPLARS]]
         made[cluster] = np.concatenate([mean[None], grids[nearest]]).reshape(-1, side, side)
-    return made
-
-
-def importance_by_cluster(weighed: Importance, heads: pd.DataFrame, permutations: int, seed: int) -> dict[str, Any]:
-    """Share of the variance of importance that lies between clusters, with heads' clusters shuffled as its null."""
-    clusters = codes_of(heads["cluster"])
-    layers = heads["layer"].to_numpy()
-    found: dict[str, Any] = {"loss": weighed.loss, "base": weighed.base}
-    found["rows"] = weighed.rows
-    for name, scores in (("gradient", weighed.gradient), ("ablation", weighed.ablation)):
-        flat = scores.ravel()
-
-        def between(labels: NDArray[Any], flat: NDArray[Any] = flat) -> float:
-            means = np.bincount(labels, flat) / np.maximum(np.bincount(labels), 1)
-            return float(((means[labels] - flat.mean()) ** 2).sum() / max(((flat - flat.mean()) ** 2).sum(), 1e-30))
-
-        null = permutation_null(between, clusters, permutations=permutations, seed=seed)
-        found[name] = null.to_dict() | {"by_layer": between(layers)}
-    return found
+        named[cluster] = [(int(window), int(layer), int(head)) for window, layer, head in identity[some[nearest]]]
+    return made, named
 
 
 def shown_windows(reading: Reading, recipe: HeadsRecipe) -> list[Shown]:
-    """The windows whose maps the page holds: short ones of different contexts, and one of median length."""
-    windows = reading.windows
+    """The windows whose maps the page holds: short ones of different contexts, and one of median length.
+
+    No map is larger than `page_tokens`: of a longer window its first tokens are shown, with the weights as they are.
+    """
+    windows, most = reading.windows, recipe.page.page_tokens
     picked = pick_windows(windows, [_context(reading, window) for window in windows], recipe)
     shown = []
     for place in picked:
-        window, maps = windows[place], maps_of(reading.backbone, windows[place]).flatten(0, 1)
+        window = windows[place]
+        maps = maps_of(reading.backbone, window).flatten(0, 1)[:, :most, :most]
         # Eight bits of the square root: small weights keep their differences.
         levels = (maps.clamp(0, 1).sqrt() * 255).round().byte().cpu().numpy()
-        example = reading.sample.examples[window.example]
-        shown.append(Shown(f"{example.id}, window {window.place}", window.words, levels))
+        part = f", first {most} of {len(window)} tokens" if len(window) > most else ""
+        title = f"{reading.sample.examples[window.example].id}, window {window.place}{part}"
+        shown.append(Shown(title, window.words[:most], levels))
     return shown
 
 
@@ -213,16 +199,20 @@ def _context(reading: Reading, window: Window) -> int:
 
 
 def pick_windows(windows: Sequence[Window], contexts: Sequence[int], recipe: HeadsRecipe) -> list[int]:
-    """Places of windows to show."""
+    """Places of windows to show, at most `sentences`.
+
+    The longest of those that fit into `page_tokens`, of different contexts, then one of median length.
+    """
+    most = recipe.page.sentences
     lengths = np.array([len(window) for window in windows])
     order = np.argsort(lengths, kind="stable")
     median = int(order[len(order) // 2])
     fitting = [place for place in order if lengths[place] <= recipe.page.page_tokens] or [int(order[0])]
     picked: list[int] = []
     for place in reversed(fitting):  # the longest of those that fit tell most
-        if len(picked) < recipe.page.sentences - 1 and contexts[place] not in {contexts[each] for each in picked}:
+        if len(picked) < max(most - 1, 1) and contexts[place] not in {contexts[each] for each in picked}:
             picked.append(int(place))
-    return picked if median in picked else [*picked, median]
+    return picked if median in picked or len(picked) == most else [*picked, median]
 
 
 def draw(folder: Path, folders: dict[str, Path], table: pd.DataFrame, gathered: Gathered) -> dict[str, Path]:
@@ -236,6 +226,7 @@ def draw(folder: Path, folders: dict[str, Path], table: pd.DataFrame, gathered: 
         gathered.heads,
         gathered.distances,
         gathered.cluster_maps,
+        gathered.exemplars,
     )
     for picture in pictures(findings):
         made[picture.title] = save(picture.figure, folder / f"{picture.name}.png")

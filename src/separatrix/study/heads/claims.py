@@ -1,13 +1,13 @@
 """Is it real? The claims of seed 002 one by one, each with its figure, what chance gives, and a verdict.
 
-Layer and head are shuffled inside each window, contexts between whole examples. A figure that only counts as much as
-its null says nothing, and the verdict says so.
+Heads are shuffled inside each window, and whole heads change places where a claim is about layers; contexts are
+shuffled between whole examples. A figure that only counts as much as its null says nothing, and the verdict says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,218 +16,142 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from separatrix.geometry.associate import information
-from separatrix.geometry.nulls import Null, permutation_null
-from separatrix.study.heads.association import cells_of, codes_of
-from separatrix.study.heads.cluster import LEFT_OUT, NOISE
+from separatrix.geometry.choose import knee
+from separatrix.geometry.nulls import permutation_null
+from separatrix.study.heads.association import shown_method
+from separatrix.study.heads.cluster import LEFT_OUT
+from separatrix.study.heads.density_claims import ON_EVERY_CELL, dominant_everywhere, even_satellites, over_the_grid
+from separatrix.study.heads.evidence import Asked, Claim, Stored, judge, plain, unjudged
+from separatrix.study.heads.shuffles import Counts, gather
 
-SURE = 0.05
-SUPPORTED, WEAK, REVERSED = "supported", "weak", "reversed"
-NOT, OPEN = "not supported", "cannot be judged"
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One line: what was said, what was found, what chance gives, and the verdict."""
-
-    claim: str
-    figure: float | None
-    null: float | None  # what chance gives: the mean of the shuffles
-    p_value: float | None
-    verdict: str
-    note: str = ""
+WHOLLY = 0.95  # share of its rows with which a cluster lies in one place
+FEW_CELLS = 3
+CLEAR_BEND = 0.1  # how much more an elbow must bend than that of one heap (as `geometry.choose`)
+LITTLE_VARIANCE = 0.3  # of three components, says the seed
 
 
 def seed_claims(
-    table: pd.DataFrame, values: NDArray[np.floating], *, permutations: int = 199, seed: int = 0
-) -> list[dict[str, Any]]:
+    table: pd.DataFrame, values: NDArray[np.floating], stored: Stored | None = None, *, permutations: int = 199,
+    seed: int = 0,
+) -> list[dict[str, Any]]:  # fmt: skip
     """Every claim of seed 002, measured.
 
     Args:
         table: rows with `kmeans`, `dbscan` and `child`.
         values: (rows, components), what was clustered.
+        stored: the tables of the earlier stages; claims that need them cannot be judged without.
         permutations: shuffles of each null.
         seed: of the shuffles.
     """
     given = (table["dbscan"] > LEFT_OUT).to_numpy()
-    part = table[given].reset_index(drop=True)
-    asked = _Asked(part, np.asarray(values[given], np.float64), permutations, seed)
-    return [asdict(claim(asked)) for claim in CLAIMS]
+    part, kept = table[given].reset_index(drop=True), stored or Stored()
+    ranks = pd.factorize(table["example"])[0][given].astype(np.int64)
+    labels = part["dbscan"].to_numpy(dtype=np.int64)
+    asked = Asked(part, np.asarray(values[given], np.float64), ranks, labels, kept, permutations, seed)
+    made = [over_the_grid(claim, asked) for claim in ON_EVERY_CELL]
+    made += [claim(asked) for claim in CLAIMS]
+    return [asdict(each) | {"verdict": each.verdict.value} for each in made]
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What the claims are judged on."""
+def _bands(asked: Asked) -> Claim:
+    layers = asked.layers
 
-    table: pd.DataFrame
-    values: NDArray[np.float64]
-    permutations: int
-    seed: int
+    def told(counts: Counts) -> float:
+        return float(information(gather(counts, layers)[None])[0])
 
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self.table["dbscan"].to_numpy(dtype=np.int64)
-
-    @property
-    def dominant(self) -> int | None:
-        """The largest cluster."""
-        inside = self.labels[self.labels >= 0]
-        return int(np.bincount(inside).argmax()) if len(inside) else None
-
-    @property
-    def satellites(self) -> NDArray[np.bool_]:
-        """Rows in any other cluster, (rows,)."""
-        return (self.labels >= 0) & (self.labels != (self.dominant if self.dominant is not None else NOISE))
-
-    @property
-    def late(self) -> NDArray[np.bool_]:
-        """Rows of the upper half of the layers, (rows,)."""
-        layers = self.table["layer"].to_numpy()
-        return layers >= (layers.max() + 1) / 2
-
-    def shuffled(self, statistic: Callable[[NDArray[Any]], float], column: NDArray[Any]) -> Null:
-        """The null of a statistic of rows whose column is shuffled inside each window."""
-        windows = codes_of(self.table["window"])
-        order = np.argsort(windows, kind="stable")
-        boxes = order.reshape(int(windows.max()) + 1, -1)  # every window has all heads
-        observed, drawn = statistic(column), np.empty(self.permutations)
-        generator = np.random.default_rng(self.seed)
-        for place in range(self.permutations):
-            mixed = column.copy()
-            mixed[boxes] = generator.permuted(column[boxes], axis=1)
-            drawn[place] = statistic(mixed)
-        reached = int((drawn >= observed - 1e-12).sum())
-        p_value = (1 + reached) / (1 + self.permutations)
-        high = float(np.percentile(drawn, 95))
-        return Null(observed, float(drawn.mean()), high, p_value, self.permutations, len(column))
+    counts = gather(asked.means.observed, layers)[1:]
+    most = int((counts.max(axis=1) > 0.5 * counts.sum(axis=1)).sum())
+    note = f"mutual information (nats) of k-means cluster and layer; {most} of {len(counts)} clusters lie mostly in one"
+    if (method := shown_method(asked.table)) != "kmeans":
+        note += f". Clusters of k-means, while the atlas shows those of {method}"
+    return judge("k-means clusters lie in bands of layers", asked.means.within(told), note,
+                 heads=asked.means.over_heads(told))  # fmt: skip
 
 
-def _judge(text: str, null: Null, note: str, *, floor: bool = True) -> Claim:
-    """Supported if chance does not reach the figure and it is large enough for the words (`floor`); else weak."""
-    if null.p_value <= SURE:
-        verdict = SUPPORTED if floor else WEAK
-    elif 1 - null.p_value < SURE and null.observed < null.mean:
-        verdict = REVERSED
-    else:
-        verdict = NOT
-    return Claim(text, null.observed, null.mean, null.p_value, verdict, note)
+def _end_layers(asked: Asked) -> Claim:
+    """Clusters that have the first or the last layer to themselves."""
+    layers = asked.layers
+
+    def ends(counts: Counts) -> tuple[int, int]:
+        whole = gather(counts, layers)[1:]
+        inside = whole >= WHOLLY * np.maximum(whole.sum(axis=1, keepdims=True), 1)
+        return int(inside[:, 0].sum()), int(inside[:, -1].sum())
+
+    null, heads = (ask(lambda counts: float(sum(ends(counts)))) for ask in (asked.means.within, asked.means.over_heads))
+    first, last = ends(asked.means.observed)
+    note = (
+        f"k-means clusters with {WHOLLY:.0%} of their rows in the first layer ({first}) or in the last ({last}), of "
+        f"{len(asked.means.observed) - 1}; the seed had 35, and the fewer there are the fewer can"
+    )
+    return judge("some clusters lie wholly in the first or the last layer", null, note, heads=heads,
+                 floor=first > 0 and last > 0)  # fmt: skip
 
 
-def _early_dominant(asked: _Asked) -> Claim:
-    text = "early layers form one dominant cluster"
-    if asked.dominant is None:
-        return Claim(text, None, None, None, OPEN, "DBSCAN found no cluster")
-    inside = asked.labels == asked.dominant
-    null = asked.shuffled(lambda late: float((~late[inside]).mean()), asked.late)
-    share, early = float(inside.mean()), float(inside[~asked.late].mean())
-    note = f"share of early layers in the largest cluster, which holds {share:.2f} of all and {early:.2f} of the early"
-    return _judge(text, null, note, floor=early > 0.5)
+def _few_cells(asked: Asked) -> Claim:
+    """Clusters of one to three heads."""
+
+    def few(counts: Counts) -> float:
+        top = np.sort(counts[1:], axis=1)[:, -FEW_CELLS:].sum(axis=1)
+        return float((top >= WHOLLY * np.maximum(counts[1:].sum(axis=1), 1)).sum())
+
+    note = (
+        f"k-means clusters with {WHOLLY:.0%} of their rows on at most {FEW_CELLS} of {len(asked.layers)} heads, of "
+        f"{len(asked.means.observed) - 1} (the seed had 35); heads shuffled within windows"
+    )
+    null = asked.means.within(few)
+    return judge("a few clusters sit on one to three heads", null, note, floor=null.observed > 1)
 
 
-def _late_noise(asked: _Asked) -> Claim:
-    noise = asked.labels == NOISE
-    null = asked.shuffled(lambda late: float(noise[late].mean() - noise[~late].mean()), asked.late)
-    late = float(noise[asked.late].mean())
-    note = f"share of noise, upper half of the layers less lower half; {late:.2f} of the upper half is noise"
-    return _judge("late layers are noise", null, note, floor=late > 0.5)
+def _no_elbow(asked: Asked) -> Claim:
+    """The seed's curve fell smoothly."""
+    text, lines = "the number of clusters has no elbow", asked.stored.choice
+    if len(lines) < 3:
+        return unjudged(text, "k was given, or fewer than three were tried")
+    grid = [line["k"] for line in lines]
+    bends = {name: knee(grid, [line[name] for line in lines])[1] for name in lines[0] if name in _CURVES}
+    own, null = bends["distortion"], bends["distortion_null"]
+    note = (
+        f"bend of the distortion curve over k = {grid[0]} to {grid[-1]} (0 straight, 1 a right angle) beside that of "
+        f"one heap with the same covariance; an elbow bends {CLEAR_BEND} more. Inertia: {bends['inertia']:.2f} beside "
+        f"{bends['inertia_null']:.2f}. Too few heaps for a p-value"
+    )
+    return plain(text, own, own < null + CLEAR_BEND, note, null)
 
 
-def _single_heads(asked: _Asked) -> Claim:
-    text = "small clusters hold a single head"
-    chosen = asked.satellites
-    if not chosen.any():
-        return Claim(text, None, None, None, OPEN, "DBSCAN found no small cluster")
-    labels, count = asked.labels[chosen], int(asked.labels.max()) + 1
-
-    def purity(cells: NDArray[Any]) -> float:
-        counts = np.bincount(labels * (int(cells.max()) + 1) + cells[chosen])
-        filled = np.zeros(count * (int(cells.max()) + 1), np.int64)
-        filled[: len(counts)] = counts
-        return float(filled.reshape(count, -1).max(axis=1).sum() / len(labels))
-
-    null = asked.shuffled(purity, cells_of(asked.table))
-    return _judge(text, null, "share of rows of small clusters that belong to the cluster's own head",
-                  floor=null.observed > 0.5)  # fmt: skip
+_CURVES = ("distortion", "distortion_null", "inertia", "inertia_null")
 
 
-def _shared_context(asked: _Asked) -> Claim:
-    """How often pairs of rows of one head in one small cluster share a context."""
-    text = "rows of a small cluster are spaced by shared context"
-    chosen = asked.satellites
-    examples, where = np.unique(asked.table["example"].to_numpy(), return_inverse=True)
-    contexts = codes_of(asked.table["context"])[np.unique(where, return_index=True)[1]]  # (examples,)
-    group = codes_of(asked.labels[chosen] * (cells_of(asked.table).max() + 1) + cells_of(asked.table)[chosen])
-    # One row for each example of a group: its windows overlap and would count as neighbours of themselves.
-    rows = np.unique(group * len(examples) + where[chosen]) if chosen.any() else np.empty(0, np.int64)
-    group, example = np.divmod(rows, max(len(examples), 1))
-    if len(rows) == 0 or np.bincount(group).max() < 2 or len(np.unique(contexts)) < 2:
-        return Claim(text, None, None, None, OPEN, "no small cluster holds a head twice")
-    pairs = float((np.bincount(group) * (np.bincount(group) - 1) / 2).sum())
-
-    def shared(of_example: NDArray[Any]) -> float:
-        together = np.unique(group * len(examples) + of_example[example], return_counts=True)[1]
-        return float((together * (together - 1) / 2).sum() / pairs)
-
-    null = permutation_null(shared, contexts, permutations=asked.permutations, seed=asked.seed)
-    note = "share of pairs (same head, same small cluster) from one context; contexts shuffled over examples"
-    return _judge(text, null, note, floor=null.observed > 2 * null.mean)
+def _three_components(asked: Asked) -> Claim:
+    text, shares = "three principal components hold less than 30 % of the variance", asked.stored.variance
+    if len(shares) < 3:
+        return unjudged(text, "fewer than three components are stored")
+    figure = float(sum(shares[:3]))
+    note = "share of the variance of this feature, no labels to shuffle; the seed's own table gives 0.304 on its own"
+    return plain(text, figure, figure < LITTLE_VARIANCE, note)
 
 
-def _bands(asked: _Asked) -> Claim:
-    clusters, layers = asked.table["kmeans"].to_numpy(dtype=np.int64), asked.table["layer"].to_numpy(dtype=np.int64)
-    shape = (int(clusters.max()) + 1, int(layers.max()) + 1)
-
-    def told(assigned: NDArray[Any]) -> float:
-        cells = np.bincount(clusters * shape[1] + assigned, minlength=shape[0] * shape[1])
-        return float(information(cells.reshape(1, *shape))[0])
-
-    null = asked.shuffled(told, layers)
-    counts = np.bincount(clusters * shape[1] + layers, minlength=shape[0] * shape[1]).reshape(shape)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    count = int((shares.max(axis=1) > 0.5).sum())
-    note = f"mutual information (nats) of k-means cluster and layer; {count} of {shape[0]} clusters lie mostly in one"
-    return _judge("k-means clusters lie in bands of layers", null, note)
-
-
-def _even_satellites(asked: _Asked) -> Claim:
-    text = "clusters within the dominant cluster hold evenly mixed heads"
-    child = asked.table["child"].to_numpy(dtype=np.int64)
-    if len(np.unique(child[child >= 0])) < 2:
-        return Claim(text, None, None, None, OPEN, "the second round found fewer than two clusters")
-    cells, chosen = cells_of(asked.table), child >= 0
-    shape = (int(child.max()) + 1, int(cells.max()) + 1)
-
-    def told(assigned: NDArray[Any]) -> float:
-        made = np.bincount(child[chosen] * shape[1] + assigned[chosen], minlength=shape[0] * shape[1])
-        return float(information(made.reshape(1, *shape))[0])
-
-    null = asked.shuffled(told, cells)
-    verdict = NOT if null.p_value <= SURE else SUPPORTED
-    note = "mutual information (nats) of child cluster and head, identities carried along; evenly mixed = as the null"
-    return Claim(text, null.observed, null.mean, null.p_value, verdict, note)
-
-
-def _spread_grows(asked: _Asked) -> Claim:
+def _spread_grows(asked: Asked) -> Claim:
     """How much one head differs from window to window, layer by layer."""
-    cells = cells_of(asked.table)
-    count = int(cells.max()) + 1
+    cells, count = asked.cells, len(asked.layers)
     sizes = np.bincount(cells, minlength=count).astype(float)
     sums = np.stack([np.bincount(cells, column, count) for column in asked.values.T], axis=1)
     squares = np.bincount(cells, (asked.values**2).sum(axis=1), count)
     spread = squares / sizes - ((sums / sizes[:, None]) ** 2).sum(axis=1)  # (heads,)
-    layers = np.arange(count) // (int(asked.table["head"].max()) + 1)
     null = permutation_null(
-        lambda layers: float(spearmanr(layers, spread).statistic), layers, permutations=asked.permutations,
+        lambda layers: float(spearmanr(layers, spread).statistic), asked.layers, permutations=asked.permutations,
         seed=asked.seed,
     )  # fmt: skip
-    return _judge("variance grows with depth", null, "rank correlation of layer and a head's variance over windows")
+    note = "rank correlation of layer and a head's variance over windows; heads change places in both nulls"
+    return judge("variance grows with depth", null, note, heads=null, mirror=True)
 
 
-CLAIMS: tuple[Callable[[_Asked], Claim], ...] = (
-    _early_dominant,
-    _late_noise,
-    _single_heads,
-    _shared_context,
+CLAIMS: tuple[Callable[[Asked], Claim], ...] = (
+    dominant_everywhere,
+    even_satellites,
     _bands,
-    _even_satellites,
+    _end_layers,
+    _few_cells,
+    _no_elbow,
+    _three_components,
     _spread_grows,
 )

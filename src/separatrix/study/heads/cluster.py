@@ -6,32 +6,29 @@ layers off row numbers that had begun anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from separatrix.geometry.choose import choose_k, knee
-from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
-from separatrix.geometry.density import OutOfTimeError
+from separatrix.geometry.choose import choose_k
+from separatrix.geometry.cluster import Clustering, dbscan_clusters, kmeans
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.points import Points
 from separatrix.recipe.heads import HeadClusterRecipe, HeadsRecipe
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import read_json, write_json, write_tensors
 from separatrix.store.table import write_table
+from separatrix.study.heads.density import dbscan_grid, hdbscan_grid, radius
 from separatrix.study.heads.extract import RESULT, Report
 from separatrix.study.heads.features import sample_rows
+from separatrix.study.heads.samples import sample_contexts
 
-CLUSTERS = "clusters.parquet"
+CLUSTERS, GRID = "clusters.parquet", "grid.safetensors"
 CHOICE_ROWS = 2500  # rows that the choice of k looks at
-CURVE_ROWS = 3000  # rows whose k-distance is measured
-EPS_FACTORS = (0.7, 0.85, 1.0, 1.15, 1.3)  # of the knee
-CELL_SECONDS = 60.0  # of each cell of the grid
 MINIBATCH_ROWS = 300_000
 NOISE = -1
 LEFT_OUT = -2  # rows that dbscan and hdbscan were not given
@@ -43,6 +40,7 @@ class Grouped:
 
     table: pd.DataFrame  # cluster, dbscan, hdbscan, child; -1 noise, -2 not given
     found: dict[str, Any]
+    grid: NDArray[np.int32]  # (cells, rows given): labels of every cell of DBSCAN's grid; -2 if it ran out of time
 
 
 def cluster_stage(
@@ -57,6 +55,7 @@ def cluster_stage(
         return read_json(folder / RESULT)
     grouped = group_rows(rows, values, recipe.clusters, recipe.reading.seed, report)
     write_table(folder / CLUSTERS, grouped.table)
+    write_tensors(folder / GRID, {"dbscan": grouped.grid})
     write_json(folder / RESULT, grouped.found)
     return grouped.found
 
@@ -74,34 +73,33 @@ def group_rows(
         report: told how far it is.
     """
     x = np.asarray(values, dtype=np.float32)
-    chosen = sample_rows(rows, min(recipe.density_rows, len(rows)))
+    chosen = sample_contexts(rows, recipe.density_rows, seed)
     report("clusters", 0, 4, "k-means")
     partition, k_choice = _partition(x, rows, recipe, seed)
     report("clusters", 1, 4, "dbscan")
-    eps, curve = _radius(x[chosen], recipe)
-    grid, by_density = _density_grid(x[chosen], eps, recipe)
+    knee, curve = radius(x[chosen], recipe)
+    by_density = dbscan_grid(x[chosen], knee, recipe)
     report("clusters", 2, 4, "hdbscan")
-    size = min(recipe.min_cluster_size, max(2, len(chosen) // 10))
-    by_tree = hdbscan(x[chosen], size, min_samples=min(recipe.min_samples, len(chosen)))
+    by_tree = hdbscan_grid(x[chosen], recipe, seed)
     report("clusters", 3, 4, "again")
-    child, again = _again(x[chosen], by_density.labels, recipe)
-    columns = {"dbscan": by_density.labels, "hdbscan": by_tree.labels, "child": child}
+    child, again = _again(x[chosen], by_density.made.labels, recipe)
+    columns = {"dbscan": by_density.made.labels, "hdbscan": by_tree.made.labels, "child": child}
     table = _labelled(rows.table.assign(kmeans=partition.labels), chosen, columns)
     table["cluster"] = table[recipe.method]
     found = {
         "feature": recipe.feature,
         "method": recipe.method,
         "kmeans": _figures(partition) | {"k": len(partition.sizes), "choice": k_choice},
-        "dbscan": _figures(by_density) | {"eps": eps, "min_samples": recipe.min_samples},
-        "hdbscan": _figures(by_tree) | {"min_cluster_size": size, "min_samples": recipe.min_samples},
-        "grid": grid,
+        "dbscan": _figures(by_density.made) | {"eps": by_density.size, "knee": knee} | by_density.found,
+        "hdbscan": _figures(by_tree.made) | {"min_cluster_size": by_tree.size} | by_tree.found,
         "curve": curve,
         "again": again,
         "density_rows": len(chosen),
+        "density_contexts": int(rows.table["context"].iloc[chosen].nunique()),
         "rows": len(rows),
         "noise_by_layer": {name: noise_by_layer(table, name, seed) for name in ("dbscan", "hdbscan")},
     }
-    return Grouped(table, found)
+    return Grouped(table, found, by_density.labels)
 
 
 def _labelled(table: pd.DataFrame, chosen: NDArray[np.int64], columns: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
@@ -122,46 +120,22 @@ def _partition(
     else:
         made = choose_k(x[sample_rows(rows, 4 * CHOICE_ROWS)], recipe.k_grid, sample_rows=CHOICE_ROWS, seed=seed)
         k = int(made.value)
-        choice = {"criterion": made.criterion, "table": list(made.table), "warnings": list(made.warnings)}
+        warnings = [*made.warnings, *_at_the_edge(k, [int(line["k"]) for line in made.table])]
+        choice = {"criterion": made.criterion, "table": list(made.table), "warnings": warnings}
     return kmeans(x, k, starts=3, minibatch=len(x) > MINIBATCH_ROWS, seed=seed), choice
 
 
-def _radius(x: NDArray[np.float32], recipe: HeadClusterRecipe) -> tuple[float, list[list[float]]]:
-    """The radius of DBSCAN, and the curve of distances to the `min_samples`-th row that it is the knee of."""
-    from sklearn.neighbors import NearestNeighbors
+def _at_the_edge(k: int, tried: Sequence[int]) -> list[str]:
+    """A sentence where the choice may only be the end of what was tried.
 
-    asked = x[np.linspace(0, len(x) - 1, min(CURVE_ROWS, len(x))).round().astype(int)]
-    near = NearestNeighbors(n_neighbors=min(recipe.min_samples, len(x))).fit(x)
-    distance = np.sort(near.kneighbors(asked)[0][:, -1])
-    steps = np.linspace(0, len(distance) - 1, min(200, len(distance))).round().astype(int)
-    curve = [[float(place / max(len(distance) - 1, 1)), float(distance[place])] for place in steps]
-    if recipe.eps is not None:
-        return recipe.eps, curve
-    shares, heights = zip(*curve, strict=True)
-    place, _ = knee(shares, heights)
-    return max(float(heights[place]), 1e-9), curve
-
-
-def _density_grid(
-    x: NDArray[np.float32], eps: float, recipe: HeadClusterRecipe
-) -> tuple[list[dict[str, Any]], Clustering]:
-    """DBSCAN over radii around the knee and two densities; every cell is kept, with its time."""
-    lines, chosen = [], None
-    for samples in (recipe.min_samples, 2 * recipe.min_samples):
-        for factor in EPS_FACTORS:
-            line: dict[str, Any] = {"eps": eps * factor, "min_samples": samples}
-            begun = monotonic()
-            try:
-                made = dbscan_clusters(x, eps * factor, min_samples=samples, deadline=begun + CELL_SECONDS)
-            except OutOfTimeError:
-                lines.append(line | {"clusters": None, "noise": None, "largest": None, "seconds": CELL_SECONDS})
-                continue
-            largest = int(made.sizes.max()) if made.clusters else 0
-            figures = {"clusters": made.clusters, "noise": made.noise, "largest": largest, "seconds": made.seconds}
-            lines.append(line | figures)
-            if factor == 1.0 and samples == recipe.min_samples:
-                chosen = made
-    return lines, chosen if chosen is not None else dbscan_clusters(x, eps, min_samples=recipe.min_samples)
+    >>> _at_the_edge(3, [2, 3, 4]), len(_at_the_edge(2, [2, 3, 4]))
+    ([], 1)
+    """
+    if k not in (min(tried), max(tried)):
+        return []
+    end, beyond = ("smallest", "fewer") if k == min(tried) else ("largest", "more")
+    note = "two are the fewest there can be" if k == 2 else f"{beyond} might do better"
+    return [f"k = {k} is the {end} of the numbers tried ({min(tried)} to {max(tried)}): {note}"]
 
 
 def _again(
@@ -177,7 +151,7 @@ def _again(
     if len(places) <= recipe.min_samples:
         return child, {"rows": len(places), "clusters": 0, "noise": 0, "parent": parent}
     # Half the knee: at the knee of its own curve most of a dense cluster stays together.
-    eps = _radius(x[places], recipe)[0] / (2 if recipe.eps is None else 1.5)
+    eps = radius(x[places], recipe)[0] / (2 if recipe.eps is None else 1.5)
     made = dbscan_clusters(x[places], eps, min_samples=recipe.min_samples)
     child[places] = made.labels
     return child, {"parent": parent, "rows": len(places), "eps": eps, **_figures(made)}

@@ -6,6 +6,8 @@ with another number of clusters extracts nothing anew; a killed extraction goes 
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +23,7 @@ from separatrix.store.blocks import open_block
 from separatrix.store.files import read_json, write_json
 from separatrix.store.table import read_table, write_table
 from separatrix.study.folder import RECIPE, RESULT, run_folder
-from separatrix.study.heads.atlas import PAGE, atlas_stage
+from separatrix.study.heads.atlas import HEADS, PAGE, PICTURES, atlas_stage
 from separatrix.study.heads.cluster import CLUSTERS, cluster_stage
 from separatrix.study.heads.extract import (
     Reading,
@@ -36,6 +38,7 @@ from separatrix.study.heads.features import features_stage
 from separatrix.texts.questions_answers import read_material
 
 TABLE = "table.parquet"
+OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, PICTURES)}  # of the steps, beside their own folders
 
 
 @dataclass(frozen=True)
@@ -81,21 +84,53 @@ def head_atlas(
     wanted, order = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
     begun, folder = monotonic(), Path(out)
     material = read_material(data, text=order.reading.text, pair=order.reading.pair)
-    reading = prepare_reading(material, order)
+    reading = _noted(prepare_reading(material, order), order)
     with run_folder(folder, overwrite=overwrite, resume=resume):
         write_json(folder / RECIPE, to_dict(order) | {"data": str(data)})
         work = _Work(folder, reading, order, report)
+        kept = _still_right(folder, work)
         extracted = work.extract()
-    result: dict[str, Any] = dict(extracted) | {"out": str(folder), "steps": list(STEPS[: wanted + 1])}
-    result["folders"] = {"extract": work.folders["extract"].name}
-    for run in list(work.later.values())[:wanted]:
+    result: dict[str, Any] = kept | extracted | {"out": str(folder), "notes": list(reading.notes)}
+    done = max(1, len(kept.get("steps", ())))
+    _write(work, result, done, begun)
+    for place, run in enumerate(work.later[:wanted], start=2):
         result |= run()
-        result["folders"] = {name: place.name for name, place in work.folders.items()}
-        result["seconds_whole"] = round(monotonic() - begun, 2)
-        write_json(folder / RESULT, result)
-    result["seconds_whole"] = round(monotonic() - begun, 2)
-    write_json(folder / RESULT, result)
+        _write(work, result, max(done, place), begun)
     return HeadAtlas(folder, result)
+
+
+def _write(work: _Work, result: dict[str, Any], done: int, begun: float) -> None:
+    """Bring the result to the disk; the first `done` steps are in it."""
+    names = {step: work.folders[step].name for step in STEPS[:done]}
+    result |= {"steps": list(names), "folders": names, "seconds_whole": round(monotonic() - begun, 2)}
+    write_json(work.folder / RESULT, result)
+
+
+def _noted(reading: Reading, recipe: HeadsRecipe) -> Reading:
+    """The reading with a note if the data gave fewer windows than were asked for."""
+    asked, given = recipe.reading.windows, len(reading.windows)
+    note = () if given >= asked else (f"{asked} windows were asked for, the data give {given}",)
+    return dataclasses.replace(reading, notes=(*reading.notes, *note))
+
+
+def _still_right(folder: Path, work: _Work) -> dict[str, Any]:
+    """What `result.json` says if all it tells of belongs to this order; outputs of other orders are removed.
+
+    A shorter order on a finished atlas keeps the page if nothing about it has changed; a page of other clusters than
+    those in the table would tell of what is no longer there.
+    """
+    before = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
+    known = before.get("folders", {})
+    other = [step for step in STEPS if known.get(step) != work.folders[step].name]
+    for name in (name for step in other for name in OUTPUTS.get(step, ())):
+        if (folder / name).is_dir():
+            shutil.rmtree(folder / name)
+        else:
+            (folder / name).unlink(missing_ok=True)
+    if not any(step in known for step in other):
+        return before
+    (folder / RESULT).unlink(missing_ok=True)
+    return {}
 
 
 class _Work:
@@ -103,32 +138,39 @@ class _Work:
 
     def __init__(self, folder: Path, reading: Reading, recipe: HeadsRecipe, report: Report) -> None:
         self.folder, self.reading, self.recipe, self.report = folder, reading, recipe, report
-        self.folders: dict[str, Path] = {}
-        self.later = {"features": self.features, "cluster": self.cluster, "atlas": self.atlas}
-        self._key = extract_digest(reading, recipe)
+        self.later = (self.features, self.cluster, self.atlas)
+        self.folders = self._places()
 
-    def _place(self, step: str, *more: Any) -> Path:
-        """The folder of a step: its name changes with all that it depends on."""
-        self._key = digest(self._key, step, *more)
-        self.folders[step] = self.folder / f"{step}-{self._key[:12]}"
-        return self.folders[step]
+    def _places(self) -> dict[str, Path]:
+        """The folder of each step: its name changes with all that the step depends on."""
+        recipe, key = self.recipe, extract_digest(self.reading, self.recipe)
+        clusters, seed = recipe.clusters, recipe.reading.seed
+        depends: dict[str, tuple[Any, ...]] = {
+            "extract": (),
+            "features": (recipe.maps, clusters.components, seed),
+            "cluster": (clusters, seed),
+            "atlas": (recipe.page, clusters.permutations),
+        }
+        places = {}
+        for step, more in depends.items():
+            key = digest(key, step, *more)
+            places[step] = self.folder / f"{step}-{key[:12]}"
+        return places
 
     def extract(self) -> dict[str, Any]:
         """Maps into rows of numbers."""
-        found = extract_stage(self._place("extract"), self.reading, self.recipe, self.report)
+        found = extract_stage(self.folders["extract"], self.reading, self.recipe, self.report)
         self.rows = open_rows(self.folders["extract"], self.recipe.maps.stored)
         return found
 
     def features(self) -> dict[str, Any]:
         """Rows of numbers into comparable features."""
-        maps, clusters = self.recipe.maps, self.recipe.clusters
-        place = self._place("features", maps, clusters.components, self.recipe.reading.seed)
-        found = features_stage(place, self.rows, self.recipe, self.report)
+        found = features_stage(self.folders["features"], self.rows, self.recipe, self.report)
         return {"features": found["table"], "variance": found["variance"]}
 
     def cluster(self) -> dict[str, Any]:
         """Features into clusters."""
-        place = self._place("cluster", self.recipe.clusters, self.recipe.reading.seed)
+        place = self.folders["cluster"]
         found = cluster_stage(place, self.rows, self.values, self.recipe, self.report)
         write_table(self.folder / TABLE, read_table(place / CLUSTERS))
         main = found[found["method"]]
@@ -140,7 +182,6 @@ class _Work:
 
     def atlas(self) -> dict[str, Any]:
         """Statistics, pictures, page."""
-        self._place("atlas", self.recipe.page, self.recipe.clusters.permutations)
         found = atlas_stage(self.folder, self.folders, self.reading, self.rows, self.values, self.recipe, self.report)
         return {**found, "page": str(self.folder / PAGE), "page_bytes": found["page"]}
 
