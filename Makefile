@@ -27,9 +27,20 @@ check: install
 	$(BIN)/lint-imports
 	$(MAKE) test
 
+# With the flags behind the README's figures. DATA: a folder with sst2, imdb, trec and squad_v2.
 bench: install
-	$(BIN)/python benchmarks/prompt_vs_peft.py
+	$(BIN)/python benchmarks/prompt_vs_peft.py --extrapolate
 	$(BIN)/python benchmarks/memory_disk_cache.py
+	$(BIN)/python benchmarks/all_pairs.py
+	$(BIN)/python benchmarks/all_pairs.py --memory
+	$(BIN)/python benchmarks/exact_knn.py
+ifdef DATA
+	$(BIN)/python benchmarks/extract_vs_sentence_transformers.py --data $(DATA)
+	$(BIN)/python benchmarks/align_vs_sentence_transformers.py --data $(DATA)
+	$(BIN)/python benchmarks/heads_vs_plain.py --data $(DATA)/squad_v2 --windows 300
+else
+	@echo "left out: extraction, alignment and heads need data; type: make bench DATA=FOLDER"
+endif
 
 docs: install
 	$(BIN)/python -m pytest tests/test_docs.py

@@ -1,17 +1,20 @@
 """Every Python block of the README and of docs/ runs, page by page, as a reader would type it.
 
 A tiny random model stands in for the named ones, so that a page takes seconds; a block below `<!-- slow -->` is left
-out. With SEPARATRIX_SLOW=1 nothing stands in and every block runs.
+out. With SEPARATRIX_SLOW=1 nothing stands in and every block runs. Commands of the command line are parsed, not run.
 """
 
 import os
 import re
-from dataclasses import dataclass, replace
+import shlex
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
 
-from separatrix.recipe import DEFAULT_MODEL
+from separatrix.errors import OptionError
+from separatrix.recipe import DEFAULT_MODEL, CentroidRecipe, LoopRecipe, LossRecipe, PromptRecipe, flag
 
 ROOT = Path(__file__).parents[1]
 SLOW = os.environ.get("SEPARATRIX_SLOW") == "1"
@@ -83,3 +86,62 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results(capsys, mo
 
     assert claims.main(["--check"]) == 0, capsys.readouterr().out
     assert claims.claims().count("\n| ") >= len(claims.CLAIMS)
+
+
+# The command line's pages.
+
+
+SHELL = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINES = [
+    (page.name, line)
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for block in SHELL.findall(page.read_text(encoding="utf-8"))
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("separatrix ")
+]
+
+
+@pytest.mark.parametrize(("page", "line"), LINES, ids=lambda value: value.removeprefix("separatrix ")[:60])
+def test_the_commands_of_a_page_are_understood(page, line):
+    """Every option exists, with a value that it takes; of a training none is without effect."""
+    from separatrix.cli.app import build, spelled
+    from separatrix.cli.flags import Said
+    from separatrix.cli.runs import _recipe
+
+    words = spelled(shlex.split(line, comments=True)[1:])
+    _, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
+    if words[0] == "train":
+        _recipe(Said(bound.kwargs), bound.kwargs.get("method", "prompt"))
+
+
+def test_a_command_that_is_not_understood_is_found():
+    line = "separatrix train q.csv --out r --loss linear --mover ema"
+    with pytest.raises(OptionError, match="--mover has no effect here: expected --loss centroid_ce"):
+        test_the_commands_of_a_page_are_understood("a page", line)
+    with pytest.raises(CycloptsError, match="--movers"):
+        test_the_commands_of_a_page_are_understood("a page", "separatrix train q.csv --out r --movers ema")
+
+
+def test_the_page_of_options_is_up_to_date():
+    from separatrix.cli import table
+
+    written = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
+    assert written == table.page(), "type: python -m separatrix.cli.table > docs/options.md"
+    rows = {line.split("|")[1].strip(): line for line in written.splitlines() if line.startswith("| `--")}
+    assert rows["`--warmup`"].split("|")[2:4] == [" 0.1 ", " number, 0 to 1 "]
+    assert rows["`--push-rule`"].split("|")[3] == " `away`, `origin` "
+    assert rows["`--epochs`"].split("|")[2] == " 10; align, finetune: 6 "
+    methods = {name: rows[f"`--{name}`"].split("|")[-2].strip() for name in ("seed", "mover", "centroid-lr", "pairs")}
+    assert methods == {"seed": "", "mover": "prompt", "centroid-lr": "prompt", "pairs": "align, finetune"}
+
+
+def test_every_choice_of_objective_and_prompt_stands_in_the_page_of_objectives():
+    """`options.md` lists every option; what the choices do is said here."""
+    from separatrix.recipe.align import AimRecipe
+
+    page = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
+    for recipe in (PromptRecipe, LossRecipe, CentroidRecipe, LoopRecipe, AimRecipe):
+        for spec in fields(recipe):
+            assert flag(spec.name) in page, spec.name
+            for choice in spec.metadata["choices"] or ():
+                assert f"`{choice}`" in page, (spec.name, choice)

@@ -70,7 +70,9 @@ def test_groups_are_reported(cli, grouped, fast, tmp_path):
     ran = cli("train", grouped, *words, *fast, "--out", tmp_path / "run", "--json")
     assert ran.code == 0, ran.err
     found = json.loads(ran.out)["groups"]["test"]
-    assert found["seen"] is None  # whole groups are held out
+    assert found["seen"]["rows"] > 0  # rows of the groups that were trained on, held out to compare with
+    assert found["gap_interval"][0] <= found["gap"] <= found["gap_interval"][1]
+    assert json.loads(ran.out)["scores"].keys() == {"validation", "seen", "test"}
     assert found["unseen"]["rows"] > 0
     assert len(found["unseen"]["macro_f1_interval"]) == 2
 

@@ -47,11 +47,11 @@ BAD_DATA: dict[str, tuple[Make, list[str], list[str]]] = {
     "wrong text column": (table_of(GOOD), ["--text", "txt"], ["no column 'txt'", "did you mean --text text?"]),
     "empty text": (table_of([*GOOD, ("  ", "cat")]), [], ["data.csv", "20"]),
     "missing label": (table_of([*GOOD, ("a bird", "")]), [], ["data.csv", "20"]),
-    "unlabelled part": (parts_of(GOOD, [("a cat", -1)]), [], ["test.csv"]),
+    "unlabelled part": (parts_of(GOOD, [("a cat", -1)]), [], ["test.csv", "leave a test part out with --test 0"]),
     "a class with one row": (
         table_of([("a cat", "cat"), ("a dog", "dog")] * 20 + [("a fish", "fish")]),
         [],
-        ["one row: got 'fish'", "remove it"],
+        ["one row to learn from: got 'fish'", "remove it"],
     ),
     "one class only": (table_of([("a cat", "cat")] * 20), [], ["two classes", "only 'cat'"]),
     "unseen label": (parts_of(GOOD, [("a cat", "cats")]), [], ["test.csv", "unknown label", "did you mean 'cat'?"]),

@@ -15,7 +15,8 @@ from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
 from separatrix.cli.flags import Said
 from separatrix.errors import OptionError
-from separatrix.recipe import TrainRecipe, flag, option_names, part_of, replace
+from separatrix.recipe import LOSSES, TrainRecipe, flag, option_names, part_of, replace, to_dict
+from separatrix.recipe.align import ALIGN_LOSSES, FINETUNE, AlignRecipe
 from separatrix.texts import load_splits
 
 OPTIONS = {
@@ -86,6 +87,34 @@ def test_help_of_train_reads_as_the_recipe_does(cli: Cli) -> None:
         assert spec.metadata["text"] in out
     assert f"number of prompt tokens (1 to 200) [default: {TrainRecipe().prompt.tokens}]" in out
     assert f"[choices: fixed, gradient, ema, momentum, mean] [default: {TrainRecipe().centroids.mover}]" in out
+
+
+def test_help_of_train_is_true_of_align_and_finetune_too(cli: Cli) -> None:
+    """An option that two recipes share is one flag; its help names what differs."""
+    out = " ".join(cli("train", "--help").out.replace("│", " ").split())
+    aligned = {spec.name: spec for part in map(part_of, dataclasses.fields(AlignRecipe)) for spec in fields_of(part)}
+    for name, value in flat(AlignRecipe()).items():
+        assert aligned[name].metadata["text"] in out
+        if name in OPTIONS and OPTIONS[name].default != value and value != flat(FINETUNE)[name]:
+            assert f"; align: {value}; finetune: {flat(FINETUNE)[name]}]" in out
+        elif name in OPTIONS and OPTIONS[name].default != value:
+            assert f"align, finetune: {value}]" in out
+    assert "[default: 0.03; align, finetune: 0.0002]" in out
+    assert "[default: centroid_ce; align: nca; finetune: linear]" in out
+    assert "[default: knn; finetune: head]" in out
+    assert f"align takes {', '.join(ALIGN_LOSSES)}" in out
+    shown = out.partition("--loss CHOICE")[2].partition("[choices: ")[2].partition("]")[0]
+    assert set(shown.split(", ")) == {*LOSSES, *ALIGN_LOSSES}
+    assert "[default: 0.0]" in out  # a default of nothing is a default
+
+
+def fields_of(part: type | None) -> tuple[dataclasses.Field[Any], ...]:
+    assert part is not None
+    return dataclasses.fields(part)
+
+
+def flat(recipe: Any) -> dict[str, Any]:
+    return {name: value for part in to_dict(recipe).values() for name, value in part.items()}
 
 
 def test_only_what_was_typed_is_said() -> None:

@@ -101,6 +101,14 @@ def test_more_neighbours_than_rows_and_unknown_layers_are_refused(tiny, texts):
         FrozenClassifier(str(tiny("bert")), recipe=FrozenRecipe()).fit(train, labels)
 
 
+def test_the_model_of_a_recipe_holds_beside_the_default_argument(tiny, texts):
+    train, labels, *_ = texts
+    recipe = ModelRecipe(model=str(tiny("bert")), device="cpu")
+    for given, family in (({}, "bert"), ({"model": tiny("gpt2")}, "gpt2")):
+        clf = FrozenClassifier(head="centroid", recipe=recipe, **given).fit(train, labels)
+        assert clf.backbone_.source.name == str(tiny(family))
+
+
 def test_it_works_in_a_grid_search(tiny, texts):
     train, labels, *_ = texts
     clf = FrozenClassifier(str(tiny("bert")), head="knn", recipe=ModelRecipe(device="cpu"))

@@ -178,6 +178,18 @@ def test_named_arguments_win_and_say_so(quick, planted):
     assert {one.filename for one in seen} == {__file__}
 
 
+@QUIET
+def test_arguments_at_their_default_give_way_to_the_recipe(tiny, planted):
+    asked = replace(TrainRecipe(), model=str(tiny("gpt2")), tokens=3, epochs=1, batch_size=64)
+    for kind in (PromptClassifier, PromptRegressor):
+        targets = planted[1] if kind is PromptClassifier else range(len(planted[1]))
+        fitted = kind(recipe=asked).fit(planted[0], list(targets))
+        assert (fitted.model_.recipe.prompt.tokens, len(fitted.history_)) == (3, 1)
+        assert "recipe says tokens=3, which holds: the argument tokens is at its default" in fitted.notes_
+        assert not any(line.startswith("recipe says") for line in fitted.warnings_)
+    assert kind(recipe=asked).get_params()["tokens"] == PromptRecipe.tokens  # clone and grids see what was given
+
+
 def test_numbers_of_numpy_are_numbers():
     recipe, said = training.whole_recipe({"tokens": np.int64(4), "lr": np.float64(0.5)}, None, TrainRecipe)
     assert (recipe.prompt.tokens, recipe.loop.lr, said) == (4, 0.5, ())

@@ -286,14 +286,14 @@ def test_saved_encoder_gives_the_same_vectors_in_sentence_transformers(pool, ord
     assert np.abs(theirs - ours).max() < 1e-5 * np.abs(ours).max()
 
 
-def test_card_says_what_it_is_and_where_pooling_is_unknown_no_module_is_written(order, trained, tmp_path):
+def test_card_says_what_it_is_and_other_pooling_has_its_modules_too(order, trained, tmp_path):
     trained.model.save(tmp_path / "mean")
     card = (tmp_path / "mean" / ENCODER / "README.md").read_text()
     assert "classes (3): bird, cat, dog" in card
     assert "objective: nca, temperature 0.07, pairs from bank (all)" in card
     other = replace(trained.model, recipe=recipes.replace(trained.model.recipe, pool="layer_mean"))
     other.save(tmp_path / "layers")
-    assert not (tmp_path / "layers" / ENCODER / "modules.json").exists()
+    assert (tmp_path / "layers" / ENCODER / "modules.json").exists()
     assert "pooling: layer_mean" in (tmp_path / "layers" / ENCODER / "README.md").read_text()
 
 

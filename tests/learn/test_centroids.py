@@ -15,10 +15,10 @@ from separatrix.learn.centroids import (
     class_means,
     move,
     origin,
-    path_statistics,
     spread,
     start,
 )
+from separatrix.learn.measure import centroid_line
 from separatrix.recipe import CentroidRecipe
 
 OUTPUTS = torch.tensor([[1.0, 0.0], [0.0, 4.0], [3.0, 2.0], [8.0, 8.0], [2.0, 2.0], [0.0, 0.0]])
@@ -284,18 +284,19 @@ def test_spread_equals_a_loop():
     assert spread(centroids) == {"min": pytest.approx(min(between)), "mean": pytest.approx(sum(between) / 10)}
 
 
-def test_path_statistics_of_known_ways():
+def line_of(track):
+    """What the loop writes of centroids that went this way, (steps, classes, width)."""
+    return centroid_line(track[-1], track[0], track.diff(dim=0).norm(dim=2).sum(0))
+
+
+def test_the_line_of_known_ways():
     straight = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 0.0]])
     corner = torch.tensor([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]])
     still = torch.zeros(3, 2)
-    found = path_statistics(torch.stack([straight, corner, still], dim=1))
-    assert found.length.tolist() == [3, 7, 0]
-    torch.testing.assert_close(found.oscillation, torch.tensor([0, 1 - 5 / 7, 0]))
-
-
-def test_a_path_needs_two_steps():
-    with pytest.raises(ShapeError, match="a path needs two steps"):
-        path_statistics(torch.zeros(1, 2, 3))
+    found = line_of(torch.stack([straight, corner, still], dim=1))
+    assert (found["path"], found["moved"]) == (pytest.approx((3 + 7) / 3), pytest.approx((3 + 5) / 3))
+    assert found["oscillation"] == pytest.approx((0 + 1 - 5 / 7 + 0) / 3)
+    assert line_of(torch.zeros(3, 2, 2))["oscillation"] == 0.0
 
 
 @pytest.mark.parametrize("mover", ["ema", "momentum", "mean"])
@@ -303,13 +304,13 @@ def test_moving_at_every_fifth_step_shortens_the_path_and_the_oscillation(mover)
     """Seed 001, experiment 10 and its last question: a noisy stream that drifts, 200 steps."""
     rng = torch.Generator().manual_seed(0)
     labels = torch.arange(32) % 2
-    goal = torch.stack([torch.zeros(8), torch.full((8,), 4.0)])
+    goal = torch.tensor([-4.0, 4.0])[:, None].expand(2, 8)
     batches = [(goal[labels] * step / 200 + 3 * torch.randn(32, 8, generator=rng), labels) for step in range(200)]
 
     def statistics(every):
         track, _ = run(CentroidRecipe(mover=mover, every=every, rate=0.2), batches, torch.zeros(2, 8))
-        found = path_statistics(track)
-        return found.length.mean().item(), found.oscillation[1].item()
+        found = line_of(track)
+        return found["path"], found["oscillation"]
 
     (long, restless), (short, calm) = statistics(1), statistics(5)
     assert short < 0.5 * long

@@ -12,7 +12,7 @@ from separatrix.learn.guards import check_cache, check_gradients, check_loss
 from separatrix.learn.prompt import start_rows, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.models.backbone import load_backbone
-from separatrix.models.cache import attention_shape, build_cache
+from separatrix.models.cache import GIB, attention_shape, build_cache
 from separatrix.models.suffix import start_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.texts import Texts
@@ -75,33 +75,90 @@ def test_weights_that_change_are_noticed(make_job, few, monkeypatch):
         train_prompt(replace(job, report=report))
 
 
+FORMATS = [(model, cache) for model in ("float32", "bfloat16") for cache in ("float32", "float16", "bfloat16")]
+
+
 @pytest.fixture
 def cached(tiny, few):
-    backbone = load_backbone(ModelRecipe(model=str(tiny("gpt2")), device="cpu"))
-    cache = build_cache(backbone, backbone.tokenize(few[0].text), CacheRecipe())
-    vectors = start_prompt(PromptRecipe(tokens=3), backbone, attention_shape(backbone))
-    return cache, vectors, backbone
+    """`cached(dtype, cache_dtype)` is a text cache, a prompt and their model."""
+
+    def make(dtype="float32", cache_dtype="float16"):
+        backbone = load_backbone(ModelRecipe(model=str(tiny("gpt2")), device="cpu", dtype=dtype))
+        cache = build_cache(backbone, backbone.tokenize(few[0].text), CacheRecipe(cache_dtype=cache_dtype))
+        vectors = start_prompt(PromptRecipe(tokens=3), backbone, attention_shape(backbone))
+        return cache, vectors, backbone
+
+    return make
 
 
-def test_a_sound_cache_passes(cached):
-    assert check_cache(*cached) < 1e-3
+@pytest.mark.parametrize(("dtype", "cache_dtype"), FORMATS)
+def test_a_sound_cache_passes(cached, dtype, cache_dtype):
+    assert check_cache(*cached(dtype, cache_dtype)) < (0.02 if dtype == "bfloat16" else 1e-3)
 
 
-@pytest.mark.parametrize("bit", [0x8000, 0x4000])
-def test_a_changed_cache_is_noticed(cached, bit):
-    """One bit of each number of half of the rows: its sign, or (a regression) one that makes the outputs NaN."""
-    cache, vectors, backbone = cached
-    block = cache.rows.block
-    block.view(np.uint16)[: len(block) // 2] ^= bit
-    with pytest.raises(ModelError, match=r"the text cache changes the outputs by .*; type --cache off"):
-        check_cache(cache, vectors, backbone)
+def numbers(cache):
+    """The stored numbers as a tensor, where they lie."""
+    block = torch.from_numpy(cache.rows.block.view(np.int16 if cache.rows.dtype == np.uint16 else cache.rows.dtype))
+    return block.view(torch.bfloat16) if cache.rows.dtype == np.uint16 else block
 
 
-def test_a_cache_of_other_rows_is_noticed(cached):
-    cache, vectors, backbone = cached
-    cache.rows.block[:] = np.roll(cache.rows.block, int(np.prod(cache.shape.item)))
+def flip(cache, bit):
+    """One bit, counted from the top, of each number of half of the rows."""
+    bits = cache.rows.block.view(f"u{cache.rows.dtype.itemsize}")
+    bits[: len(bits) // 2] ^= bits.dtype.type(1 << (8 * bits.itemsize - 1 - bit))
+
+
+DAMAGED = {
+    "sign": lambda cache: flip(cache, 0),
+    "infinite": lambda cache: flip(cache, 1),  # a regression: the outputs are NaN
+    "other rows": lambda cache: np.copyto(cache.rows.block, np.roll(cache.rows.block, int(np.prod(cache.shape.item)))),
+    "times -3": lambda cache: numbers(cache).mul_(-3.0),
+    "zero": lambda cache: numbers(cache).zero_(),
+}
+
+
+@pytest.mark.parametrize(("dtype", "cache_dtype"), FORMATS)
+def test_a_changed_cache_is_noticed(cached, dtype, cache_dtype):
+    """In every pair of formats: a guard that lets one of them pass cannot fire there."""
+    cache, vectors, backbone = cached(dtype, cache_dtype)
+    sound = cache.rows.block.copy()
+    for damage in DAMAGED.values():
+        damage(cache)
+        with pytest.raises(ModelError, match=r"the text cache changes the outputs by .*; type --cache off"):
+            check_cache(cache, vectors, backbone)
+        np.copyto(cache.rows.block, sound)
+    check_cache(cache, vectors, backbone)
+
+
+def test_a_changed_cache_is_noticed_in_small_outputs(cached):
+    """The difference is measured against the outputs, however small they are."""
+    cache, vectors, backbone = cached()
+    with torch.no_grad():
+        backbone.model.ln_f.weight.mul_(1e-3)
+        backbone.model.ln_f.bias.zero_()
+    check_cache(cache, vectors, backbone)
+    numbers(cache).zero_()
     with pytest.raises(ModelError, match="the text cache changes the outputs"):
         check_cache(cache, vectors, backbone)
+
+
+def test_both_parts_share_the_budget(train, few, monkeypatch):
+    """Each part alone fits; a byte less than both need and the second goes elsewhere."""
+    made = []
+
+    def kept(*args, **options):
+        made.append(build_cache(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(prompt, "build_cache", kept)
+    train(few, epochs=1)
+    need = sum(cache.nbytes for cache in made)
+    train(few, epochs=1, memory_gib=need / GIB)
+    train(few, epochs=1, memory_gib=(need - 1) / GIB)
+    trained = train(few, epochs=1, memory_gib=(need - 1) / GIB, disk_gib=0)
+    places = [cache.place for cache in made]
+    assert places == ["memory", "memory", "memory", "memory", "memory", "disk", "memory", "off"]
+    assert any("MiB for the training texts; off, " in note for note in trained.notes)
 
 
 def test_a_changed_cache_stops_a_training(train, few, monkeypatch):

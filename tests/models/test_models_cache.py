@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from suffix_oracle import EXACT, ROWS, outputs, some_prompt
 
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.backbone import load_backbone
-from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes
+from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes, cache_note
 from separatrix.recipe import CacheRecipe, ModelRecipe
 
 TOKENS = sum(map(len, ROWS.ids))
@@ -50,6 +51,29 @@ def test_auto_goes_by_the_budgets(loaded, tmp_path, memory, disk, place):
     cache.close()
     cache.close()  # again does no harm
     assert not list(tmp_path.iterdir())
+
+
+def test_caches_beside_each_other_share_both_budgets(loaded, tmp_path):
+    backbone = loaded("bert")
+    need = cache_bytes(np.array([len(ids) for ids in ROWS.ids]), attention_shape(backbone), CacheRecipe()) / GIB
+    recipe, made = CacheRecipe(memory_gib=1.9 * need, disk_gib=2 * need), {}
+    for name in ("train", "validation", "third", "fourth"):
+        made[name] = build_cache(backbone, ROWS, recipe, folder=tmp_path / name, beside=made)
+    assert [cache.place for cache in made.values()] == ["memory", "disk", "disk", "off"]
+    for cache in made.values():
+        cache.close()
+
+
+def test_the_note_counts_every_part(loaded):
+    one, other = (build_cache(loaded("bert"), ROWS, CacheRecipe(cache=place)) for place in ("memory", "off"))
+    shape = replace(one.shape, layers=one.shape.layers * 1000)  # a model for which MiB are the right unit
+    one, other = replace(one, shape=shape), replace(other, shape=shape)
+    mib = one.nbytes / 2**20
+    both = {"train": one, "validation": one}
+    assert cache_note(both) == f"text cache: memory, {2 * mib:.0f} MiB for the training and validation texts"
+    apart = {"train": one, "validation": other}
+    wanted = f"text cache: memory, {mib:.0f} MiB for the training texts; off, {mib:.0f} MiB for the validation texts"
+    assert cache_note(apart) == wanted
 
 
 def test_auto_without_a_folder_never_goes_to_disk(loaded):

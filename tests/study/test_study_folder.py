@@ -115,6 +115,47 @@ def test_an_interruption_keeps_everything(tmp_path):
     assert files(tmp_path / "run") == {RECIPE: b"half"}
 
 
+STOPS = [KeyboardInterrupt("by hand"), RuntimeError("a bug"), SystemExit("ended")]
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: type(stop).__name__)
+def test_whatever_stops_an_overwrite_puts_the_old_run_back(run, tmp_path, stop):
+    """Regression: after Ctrl-C neither the old run nor anything of the new one was left."""
+    before = files(run)
+    with pytest.raises(type(stop), match=str(stop)):
+        begin_and_fail(run, stop, overwrite=True)
+    assert files(run) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize("stop", [*STOPS, DataError("late")], ids=lambda stop: type(stop).__name__)
+def test_an_overwrite_that_can_be_resumed_stays(run, tmp_path, stop):
+    with pytest.raises(type(stop), match=str(stop)):
+        begin_and_fail(run, stop, CHECKPOINT, overwrite=True)
+    assert files(run) == {CHECKPOINT: b"half"}
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_overwrite_that_was_stopped_before_it_wrote_puts_the_old_run_back(run, tmp_path):
+    before = files(run)
+    with pytest.raises(KeyboardInterrupt, match="at once"), run_folder(run, overwrite=True):
+        raise KeyboardInterrupt("at once")
+    assert files(run) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_killed_overwrite_does_not_cost_the_old_run(run, tmp_path):
+    """A kill leaves no time to put anything back: the next overwrite still knows which run is the old one."""
+    before = files(run)
+    run.rename(tmp_path / ".run.replaced")
+    run.mkdir()
+    (run / RECIPE).write_text("half")
+    with pytest.raises(KeyboardInterrupt, match="again"):
+        begin_and_fail(run, KeyboardInterrupt("again"), overwrite=True)
+    assert files(run) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
 def test_a_real_training_that_fails_leaves_nothing(make_order, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(ModelError, match="found neither as a folder nor on the hub"), run_folder(out) as place:

@@ -1,5 +1,6 @@
 """A run's files and figures: what the contract promises, and that each number is what it says."""
 
+import doctest
 import json
 import math
 from dataclasses import replace
@@ -9,17 +10,20 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
+from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.models.extract import extract
+from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
-from separatrix.study.baselines import NEIGHBOURS, Part, fit_baselines
+from separatrix.study import baselines, remarks
+from separatrix.study.baselines import NEIGHBOURS, Part, fit_baselines, fit_nearest
 from separatrix.study.judge import Yardstick
-from separatrix.study.run import train_run
+from separatrix.study.run import Order, train_run
 from separatrix.texts import Splits
 
 CLASSES = ("bird", "cat", "dog")
@@ -162,7 +166,15 @@ def test_numbers(make_order, figures, tmp_path, method):
     baseline = math.sqrt(((table["label"] - figures.train.label.mean()) ** 2).mean())
     assert scores["baseline_rmse"] == pytest.approx(baseline)
     assert finished.result["classes"] == []
-    assert finished.result["baselines"].keys() == {"ridge"}
+    table = finished.result["baselines"]
+    name = next(name for name in table if name != "ridge")
+    assert table.keys() == {"ridge", name}
+    k = int(name.removeprefix("k-NN (k = ").removesuffix(")"))
+    parts = {part: extract(finished.model.backbone, texts.text).values for part, texts in figures.parts.items()}
+    nearest = KNeighborsRegressor(k, metric="cosine").fit(parts["train"], figures.train.label)
+    for part in ("validation", "test"):
+        slow = np.sqrt(np.mean((nearest.predict(parts[part]) - figures.parts[part].label) ** 2))
+        assert table[name][part]["rmse"] == pytest.approx(slow, abs=0.2 * baseline)  # ties go another way
     assert finished.result["loss"] == ("mse" if method == "prompt" else "ridge regression")
     x = extract(finished.model.backbone, figures.train.text).values.astype(np.float64)
     assert np.isfinite(Ridge().fit(x, figures.train.label).score(x, figures.train.label))
@@ -177,7 +189,9 @@ def test_a_constant_predictor_is_caught(make_order, splits):
     assert result["scores"]["validation"]["accuracy"] == pytest.approx(33 / 36)
     assert [line for line in result["warnings"] if line.startswith("validation: ")] == [
         "validation: every one of the 36 predictions is 'yes': the accuracy 0.9167 is only the share of that label\n"
-        "predictions: yes 36 | no 0; labels: yes 33 | no 3"
+        "predictions: yes 36 | no 0; labels: yes 33 | no 3",
+        "validation: the accuracy has been 0.9167 for 2 epochs, not above the majority baseline 0.9167: "
+        "nothing is being learnt\npredictions: yes 36 | no 0; labels: yes 33 | no 3",
     ]
 
 
@@ -209,10 +223,44 @@ def test_overlap_and_duplicates_are_counted(make_order, splits):
     assert any(note.startswith("train: 2 repeated rows (") for note in result["notes"])
 
 
-def test_cut_texts_are_counted(make_order, splits):
+def test_cut_texts_are_counted_once(make_order, splits):
+    """Regression: validation was said twice, and nothing ever became the warning that the docs promise."""
     result = train_run(make_order(None, splits, epochs=1, max_length=4)).result
-    assert any("texts were cut to 4 tokens" in note for note in result["notes"] if note.startswith("train: "))
-    assert any("texts were cut" in note for note in result["notes"] if note.startswith("test: "))
+    said = [line for line in [*result["warnings"], *result["notes"]] if "texts were cut" in line]
+    assert sorted(line.partition(":")[0] for line in said) == ["test", "train", "validation"]
+    assert any("texts were cut to 4 tokens" in line for line in said if line.startswith("train: "))
+
+
+def test_many_cut_texts_are_a_warning_and_few_are_a_note(make_order, splits):
+    long = ("the cat " * 40).strip()
+    few = replace(splits.test, text=(*splits.test.text[:-3], long, long, long))  # 3 of 36
+    many = replace(splits.train, text=(*splits.train.text[:-11], *[long] * 11))  # 11 of 108
+    result = train_run(make_order(None, Splits(many, splits.validation, few, ()), epochs=1, max_length=40)).result
+    assert "test: 3 of 36 texts were cut" in result["notes"]
+    assert (
+        "train: 11 of 108 texts were cut to 40 tokens; a larger --max-length reads more of them" in result["warnings"]
+    )
+    said = [line for line in [*result["warnings"], *result["notes"]] if "were cut" in line]
+    assert len(said) == 2
+
+
+STILL = {"epochs": 4, "lr": 1e-9, "device": "cpu"}  # a training that learns nothing
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_predictions_that_no_epoch_changes_are_found_without_a_folder(make_order, tmp_path, refit):
+    """Regression: what the epochs answered was read from the trajectory, which only a folder has."""
+    for folder in (None, tmp_path / "run"):
+        warnings = train_run(make_order(folder, **STILL, centroid_lr=1e-9, refit=refit)).result["warnings"]
+        first = "validation: not one of the 36 predictions has changed since the first of 4 epochs"
+        assert warnings[0].startswith(first)
+
+
+def test_an_encoder_that_learns_nothing_is_found_without_a_folder(tiny, splits, tmp_path):
+    recipe = recipes.replace(FINETUNE, model=str(tiny("bert")), head_lr=1e-9, **STILL)
+    found = [train_run(Order(splits, recipe, "finetune", out)).result["warnings"] for out in (None, tmp_path / "run")]
+    assert found[0] == found[1]
+    assert any("for 4 epochs, not above the majority baseline" in line for line in found[0])
 
 
 def test_a_probe_leaves_one_line_of_metrics(make_order, splits, tmp_path):
@@ -229,7 +277,7 @@ def test_a_class_with_one_row_is_refused(make_order, splits, tmp_path):
     label = splits.train.label.copy()
     label[0] = "worm"
     order = make_order(tmp_path / "run", replace(splits, train=replace(splits.train, label=label)), method="probe")
-    with pytest.raises(DataError, match="the class 'worm' has one row"):
+    with pytest.raises(DataError, match="the class 'worm' has one row to learn from"):
         train_run(order)
     assert not (tmp_path / "run").exists()
 
@@ -299,6 +347,23 @@ def test_k_is_chosen_on_validation():
     assert (fitted[name].scores(clean.vectors).argmax(1) == y).mean() > 0.95
 
 
+def test_k_of_numbers_is_chosen_on_validation():
+    """Neighbours whose numbers are noisy: the mean of many is nearer to the truth than the nearest."""
+    generator = np.random.default_rng(0)
+    x, clean = generator.normal(size=(2, 60, 3))
+    x[:, 0], clean[:, 0] = np.abs(x[:, 0]) + 9, np.abs(clean[:, 0]) + 9
+    train = Part(x, 5 + generator.normal(size=60))
+    held = Part(clean, np.full(60, 5.0))
+    fitted = fit_nearest(train, held, 0)
+    assert fitted.k == 20
+    for k in NEIGHBOURS:
+        slow = KNeighborsRegressor(k, metric="cosine").fit(x, train.targets).predict(clean)
+        np.testing.assert_allclose(replace(fitted, k=k).scores(clean)[:, 0], slow)
+    assert fit_nearest(train, Part(x, train.targets), 0).k == 1
+    few = Part(x[:4], train.targets[:4])
+    assert fit_nearest(few, held, 0).k <= 3  # not more neighbours than rows
+
+
 def test_quick_figures_equal_the_full_ones():
     generator = np.random.default_rng(0)
     y, scores = generator.integers(0, 3, 50), generator.normal(size=(50, 3))
@@ -313,3 +378,8 @@ def test_quick_figures_equal_the_full_ones():
     assert numbers.full(answers, gold)["baseline_rmse"] == pytest.approx(math.sqrt(((gold - 2) ** 2).mean()))
     assert "is not below that of always answering the mean" in numbers.findings(answers + 9, gold, [])[0]
     assert numbers.findings(gold[:, None], gold, []) == []
+
+
+def test_the_examples_are_true():
+    for module in (baselines, remarks):
+        assert doctest.testmod(module).failed == 0

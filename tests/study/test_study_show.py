@@ -1,8 +1,11 @@
 """Pictures and report are made from the files of a run alone, and twice the same."""
 
+import base64
 import shutil
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from separatrix import recipe as recipes
@@ -116,6 +119,22 @@ def test_a_run_on_numbers_is_shown(make_order, figures, tmp_path, method):
     assert "ridge" in page
     assert "baseline" in page
     assert run_frames(read_run(tmp_path / "run")) == (None, None)
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "run" / "pictures").iterdir()}
+    assert pictures.keys() >= {"numbers.png", "numbers.csv"}
+    assert page.count('id="numbers"') == 1
+    assert page.count(base64.b64encode(pictures["numbers.png"]).decode()) == 1  # not among the other pictures as well
+    drawn = pd.read_csv(tmp_path / "run" / "pictures" / "numbers.csv")
+    table = read_table(tmp_path / "run" / "predictions" / "test.parquet")
+    assert list(drawn.columns) == ["id", "true", "predicted"]
+    for column, stored in (("id", "id"), ("true", "label"), ("predicted", "predicted")):
+        np.testing.assert_allclose(drawn[column], table[stored], rtol=1e-12)
+
+
+def test_numbers_without_a_test_part_are_those_of_validation(make_order, figures, tmp_path):
+    train_run(make_order(tmp_path / "run", replace(figures, test=None), method="probe", loss="mse"))
+    show_run(tmp_path / "run")
+    drawn = pd.read_csv(tmp_path / "run" / "pictures" / "numbers.csv")
+    assert drawn["id"].tolist() == figures.validation.id.tolist()
 
 
 def test_a_probe_run_is_shown(make_order, tmp_path):

@@ -36,10 +36,13 @@ def test_parts_of_a_dataset_dict():
     assert len(load_texts(both)) == 44
 
 
-def test_secret_labels_are_refused():
+def test_secret_labels_are_refused_unless_their_part_is_left_out():
     both = datasets.DatasetDict({"train": data(40), "test": data(3, labels=[-1, -1, -1])})
     with pytest.raises(DataError, match=r"\(test\): 3 of 3 rows are unlabelled \(-1\)"):
         load_splits(both)
+    left = load_splits(both, test=0)
+    assert left.parts.keys() == {"train", "validation"}
+    assert left.notes[-1] == "test: left out, as asked"
     with pytest.raises(DataError, match="1 of 3 rows have no label: got row 1"):
         load_texts(data(3, labels=[0, None, 1]))
 

@@ -102,9 +102,11 @@ def test_suspicious_labels_are_warned_of():
 
 def test_classes_with_one_row_are_refused():
     """They cannot be both learnt and checked."""
-    with pytest.raises(DataError, match=r"q.csv: the class 'b' has one row: got 'b', expected two rows or more"):
+    with pytest.raises(
+        DataError, match=r"q.csv: the class 'b' has one row to learn from: got 'b', expected two rows or more"
+    ):
         check_labels(Texts.of(["x", "y", "z"], ["a", "a", "b"], source="q.csv"))
-    with pytest.raises(DataError, match=r"5 classes have one row: got 'a', 'b', 'c' and 2 more"):
+    with pytest.raises(DataError, match=r"5 classes have one row to learn from: got 'a', 'b', 'c' and 2 more"):
         check_labels(Texts.of(list("uvwxy"), list("abcde")))
 
 

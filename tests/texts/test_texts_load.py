@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import DataError, OptionError
-from separatrix.texts import load_splits, load_texts
+from separatrix.texts import check_labels, load_splits, load_texts
 
 
 def csv(folder, name, labels, houses=None):
@@ -101,9 +101,34 @@ def test_untyped_labels_of_several_parts_are_brought_to_one_kind(tmp_path):
 def test_a_test_part_without_labels_is_refused_with_its_rows(tmp_path):
     csv(tmp_path, "train", [0, 1] * 10)
     csv(tmp_path, "test", [-1] * 7)
-    with pytest.raises(DataError, match=r"test\.csv: 7 of 7 rows are unlabelled \(-1\).*leave this part out"):
+    with pytest.raises(
+        DataError, match=r"test\.csv: 7 of 7 rows are unlabelled \(-1\).*leave a test part out with --test 0"
+    ):
         load_splits(tmp_path)
     assert len(load_splits(tmp_path, label=None).test) == 7
+
+
+@pytest.mark.parametrize("broken", [[-1] * 7, ["", "0"], None], ids=["secret", "missing", "no column"])
+def test_a_test_share_of_0_leaves_a_test_part_unread(tmp_path, broken):
+    """Regression: GLUE's secret test labels stopped every training, and `--test 0` did nothing."""
+    csv(tmp_path, "train", [0, 1] * 10)
+    csv(tmp_path, "validation", [0, 1])
+    csv(tmp_path, "test", broken or [1])
+    if broken is None:
+        (tmp_path / "test.csv").write_text("text\na\n")
+    splits = load_splits(tmp_path, test=0)
+    assert splits.parts.keys() == {"train", "validation"}
+    assert splits.notes[-1] == "test: left out, as asked"
+    (tmp_path / "test.csv").unlink()
+    assert load_splits(tmp_path, test=0).notes[-1] == f"test: none, because {tmp_path} has no test part"
+
+
+def test_a_class_of_two_rows_is_left_whole(tmp_path):
+    csv(tmp_path, "all", ["cat", "dog"] * 20 + ["fish", "house"] * 2)
+    for seed in range(5):
+        train = load_splits(tmp_path / "all.csv", seed=seed).train
+        assert check_labels(train) == ()
+        assert {name: train.label.tolist().count(name) for name in ("fish", "house")} == {"fish": 2, "house": 2}
 
 
 def test_a_source_without_train_is_refused(tmp_path):

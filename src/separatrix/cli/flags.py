@@ -59,13 +59,18 @@ class Said:
 Command = Callable[..., None]
 
 
-def takes(*classes: type, only: Sequence[str] = ()) -> Callable[[Command], Command]:
+def takes(
+    *classes: type, only: Sequence[str] = (), beside: Mapping[str, Any] | None = None
+) -> Callable[[Command], Command]:
     """Give a command (whose first argument is a `Said`) the flags of these classes.
 
     Args:
         classes: dataclasses of options; of nested ones, each part becomes a panel of the help.
         only: names of the recipe options to offer; all if empty.
+        beside: recipes of other methods by the name of the method. Where an option has another text, other choices or
+            another default in them, the help of its flag says so.
     """
+    others = {method: dict(_options(recipe)) for method, recipe in (beside or {}).items()}
 
     def dress(command: Command) -> Command:
         def call(*places: Any, **options: Any) -> None:
@@ -74,14 +79,36 @@ def takes(*classes: type, only: Sequence[str] = ()) -> Callable[[Command], Comma
         hints = get_type_hints(command, include_extras=True)
         own = list(inspect.signature(command).parameters.values())[1:]
         places = [place.replace(annotation=hints[place.name]) for place in own]
-        call.__signature__ = inspect.Signature([*places, *_parameters(classes, only)])  # type: ignore[attr-defined]
+        flags = _parameters(classes, only, others)
+        call.__signature__ = inspect.Signature([*places, *flags])  # type: ignore[attr-defined]
         call.__doc__, call.__name__, call.__module__ = command.__doc__, command.__name__, command.__module__
         return call
 
     return dress
 
 
-def _parameters(classes: Sequence[type], only: Sequence[str]) -> Iterator[inspect.Parameter]:
+@dataclass(frozen=True)
+class _Option:
+    """An option as one method has it."""
+
+    text: str
+    choices: tuple[str, ...] | None
+    default: Any
+
+
+def _options(recipe: Any) -> Iterator[tuple[str, _Option]]:
+    """The options of a nested recipe, by name."""
+    for spec in dataclasses.fields(recipe):
+        value = getattr(recipe, spec.name)
+        if part_of(spec):
+            yield from _options(value)
+        else:
+            yield spec.name, _Option(spec.metadata["text"], spec.metadata["choices"], value)
+
+
+def _parameters(
+    classes: Sequence[type], only: Sequence[str], others: Mapping[str, Mapping[str, _Option]]
+) -> Iterator[inspect.Parameter]:
     seen: set[str] = set()  # a name that two recipes have is one flag, in the panel of the first
     for place, cls in enumerate(_flat(classes)):
         panel = Group(_title(cls), sort_key=place)
@@ -90,7 +117,8 @@ def _parameters(classes: Sequence[type], only: Sequence[str]) -> Iterator[inspec
             offered = not only or not cls.__name__.endswith("Recipe") or spec.name in only
             if offered and spec.name not in seen:
                 seen.add(spec.name)
-                yield _parameter(spec, hints[spec.name], panel)
+                also = {method: options[spec.name] for method, options in others.items() if spec.name in options}
+                yield _parameter(spec, hints[spec.name], panel, also)
 
 
 def _flat(classes: Sequence[type]) -> Iterator[type]:
@@ -104,23 +132,49 @@ def _title(cls: type) -> str:
     return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
 
 
-def _parameter(spec: dataclasses.Field[Any], kind: Any, panel: Group) -> inspect.Parameter:
-    choices = spec.metadata["choices"]
+def _parameter(spec: dataclasses.Field[Any], kind: Any, panel: Group, also: Mapping[str, _Option]) -> inspect.Parameter:
     required = spec.default is dataclasses.MISSING
+    own = _Option(spec.metadata["text"], spec.metadata["choices"], spec.default)
     settings: dict[str, Any] = {
         "name": flag(spec.name),
-        "help": spec.metadata["text"] + _limits(spec.metadata["low"], spec.metadata["high"]),
+        "help": _text(own, also) + _limits(spec.metadata["low"], spec.metadata["high"]),
         "group": panel,
         "negative": "",
         "consume_multiple": _is_list(kind),
-        "show_default": not required and spec.default is not None and spec.default is not False,
+        "show_default": _defaults(own, also)
+        or (not required and spec.default is not None and spec.default is not False),
     }
-    if choices is not None:
+    if own.choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
-        kind, settings["converter"] = Literal[choices], _raw
+        every = dict.fromkeys((*own.choices, *(name for other in also.values() for name in other.choices or ())))
+        kind, settings["converter"] = Literal[tuple(every)], _raw
     annotation = Annotated[kind, Parameter(**settings)]
     default = inspect.Parameter.empty if required else spec.default
     return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _text(own: _Option, also: Mapping[str, _Option]) -> str:
+    """What the option does, and what it does with other methods (those with one recipe say it once)."""
+    said: dict[str, str] = {}
+    for method, other in also.items():
+        if other.text != own.text:
+            said.setdefault(other.text, f"; {method}: {other.text}")
+        if other.choices is not None and other.choices != own.choices:
+            names = ", ".join(other.choices)
+            said.setdefault(names, f"; {method} takes {names}")
+    return own.text + "".join(said.values())
+
+
+def _defaults(own: _Option, also: Mapping[str, _Option]) -> str | None:
+    """All defaults, if methods differ in them."""
+    methods: dict[Any, list[str]] = {}
+    for method, other in also.items():
+        if other.default != own.default:
+            methods.setdefault(other.default, []).append(method)
+    if not methods:
+        return None
+    said = [f"{', '.join(names)}: {default}" for default, names in methods.items()]
+    return "; ".join(said if own.default is None else [str(own.default), *said])
 
 
 def _raw(_kind: Any, tokens: Sequence[Token]) -> str:

@@ -54,10 +54,11 @@ class SplitOptions:
     """Parts that the data do not bring are held out."""
 
     validation: float = _of_splits("validation", "share of the training rows to hold out")
-    test: float = _of_splits("test", "share of a single table to hold out; 0 = none")
+    test: float = _of_splits("test", "share of a single table to hold out; 0 leaves out a given part too")
     by: str | None = option(
         None,
-        "keep the class shares, keep groups whole, or draw plainly (default: label; rows with --loss mse)",
+        "keep the class shares, keep groups whole (and hold out rows of groups that are trained on, to compare), "
+        "or draw plainly (default: label; rows with --loss mse)",
         choices=BY,
     )
 

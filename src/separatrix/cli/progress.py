@@ -1,19 +1,43 @@
-"""What goes on, to stderr: a bar with rate, time left and last loss on a terminal, else one line per stage."""
+"""What goes on, to stderr: a bar with rate, time left and last loss on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-STEPS = ("training",)  # stages that count steps; the others count rows
+STEPS = ("training", "features", "clusters", "atlas", "scores")  # stages that count steps; the others count rows
+PAUSE = 30.0  # seconds between two lines of a stage where there is no terminal
 
 
 def unit(stage: str) -> str:
     """What a stage counts."""
-    return "steps" if stage in STEPS else "rows"
+    return "steps" if stage.partition(":")[0] in STEPS else "rows"
+
+
+@dataclass
+class Pace:
+    """Where a stage was when it was first told of; where it is, and when a line last said so."""
+
+    first: int
+    began: float
+    last: int
+    told: float
+
+    def line(self, stage: str, done: int, total: int, note: str, now: float) -> str:
+        """How far, how fast, how long still: "training: 300 of 1000 steps, 5.0 steps/s, 0:02:20 left, loss 0.412"."""
+        rate = (done - self.first) / (now - self.began)
+        parts = [f"{stage}: {done} of {total} {unit(stage)}"]
+        if rate > 0:
+            left = timedelta(seconds=round((total - done) / rate))
+            parts += [f"{rate:,.1f} {unit(stage)}/s" if rate >= 0.1 else f"{1 / rate:,.0f} s each", f"{left} left"]
+        return ", ".join(parts + [note] * bool(note))
 
 
 class RateColumn(ProgressColumn):
@@ -30,11 +54,13 @@ class Teller:
 
     Args:
         quiet: say nothing at all.
+        clock: seconds from any start.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = monotonic) -> None:
         self.console = Console(stderr=True, quiet=quiet, markup=False, highlight=False, emoji=False, soft_wrap=True)
-        self.told: set[str] = set()
+        self.clock = clock
+        self.stages: dict[str, Pace] = {}
         self.bars: Progress | None = None
         if self.console.is_terminal and not quiet:
             self.bars = Progress(
@@ -69,12 +95,23 @@ class Teller:
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
         """Tell how far a stage is; a new stage begins a new bar or line."""
         if self.bars is None:
-            if stage not in self.told:
-                self.say(f"{stage}: {total} {unit(stage)}")
-        elif stage not in self.told:
+            self._tell(stage, done, total, note)
+            return
+        task = next((task for task in self.bars.tasks if task.description == stage), None)
+        if task is None:
             # A resumed training does not begin at 0.
             self.bars.add_task(stage, total=total, completed=done, note=note)
         else:
-            task = next(task for task in self.bars.tasks if task.description == stage)
             self.bars.update(task.id, completed=done, total=total, note=note)
-        self.told.add(stage)
+
+    def _tell(self, stage: str, done: int, total: int, note: str) -> None:
+        """A line when a stage begins, and then one if the last is some time ago; its end is told by what comes next."""
+        pace, now = self.stages.get(stage), self.clock()
+        if pace is None or done < pace.last:  # a training with --refit begins a second time
+            self.stages[stage] = Pace(done, now, done, now)
+            self.say(f"{stage}: {total} {unit(stage)}")
+            return
+        pace.last = done
+        if now - pace.told >= PAUSE and done < total:
+            self.say(pace.line(stage, done, total, note, now))
+            pace.told = now

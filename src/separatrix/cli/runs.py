@@ -5,6 +5,7 @@ What loads torch is imported inside them, so that `--help` and mistyped options 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -78,11 +79,12 @@ def demo(said: Said) -> None:
     DecisionRecipe,
     GroupRecipe,
     opts.Speech,
+    beside={"align": AlignRecipe(), "finetune": FINETUNE},
 )
 def train(said: Said, data: DataArgument, /) -> None:
     """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
 
-    Align takes --loss nca|centroid_ce|supcon|cosine_mse; it and finetune have their own defaults (6 epochs, lr 2e-4).
+    Where align or finetune have another default than prompt, it stands behind that of prompt.
 
     For example:
         separatrix train questions.csv --label kind --out runs/questions
@@ -103,6 +105,9 @@ def train(said: Said, data: DataArgument, /) -> None:
 @takes(opts.PredictOptions, opts.Speech)
 def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     """An answer has a label, a probability and a distance to the centroid of each class.
+
+    Of an aligned or fine-tuned encoder, the distance is 1 - cosine to the class mean, and the nearest training rows
+    are named as well.
 
     For example:
         separatrix predict runs/questions new.csv --out answers.csv
@@ -198,12 +203,14 @@ def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Sp
     for part in ("validation", "test"):
         if part in said and f"{part}: " not in held_out and getattr(splits, part):
             raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
+    if splits.by == "group":
+        read = read.with_seen(splits.validation, recipe.loop.seed)
     per_class = said.make(opts.TrainOptions).per_class
     if per_class is None:
         return read
     train = few(read.train, per_class, recipe.loop.seed)
     note = f"train: {len(train)} of {len(read.train)} rows, at most {per_class} of each class"
-    return Splits(train, read.validation, read.test, (*read.notes, note))
+    return replace(read, train=train, notes=(*read.notes, note))
 
 
 def _check_probe(said: Said, recipe: TrainRecipe) -> None:
@@ -224,9 +231,7 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
 
 
 def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
-    """Train, write, report; what the guards say goes to stderr."""
-    from dataclasses import replace
-
+    """Train, write, report."""
     from separatrix.study.folder import run_folder
     from separatrix.study.run import train_run
     from separatrix.study.show import show_run
@@ -238,7 +243,7 @@ def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: 
             result = train_run(replace(order, report=teller)).result
         teller.say("pictures and report")
         show_run(order.folder)
-        for line in result["warnings"]:
+        for line in result["warnings"] if speech.json else ():  # else they stand on stdout, beside the scores
             teller.warn(line)
     return result
 
@@ -252,7 +257,8 @@ def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
         print_json({**places, **result})
         return
     print_scores(score_rows(result), result["method"])
-    print_lines([*(("note", note) for note in result["notes"]), *places.items()])
+    warnings = [("warning", line.replace("\n", "\n" + " " * 9)) for line in result["warnings"]]
+    print_lines([*warnings, *(("note", note) for note in result["notes"]), *places.items()])
 
 
 def _print_answers(frame: pd.DataFrame, out: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,23 +13,32 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning, StoreError
-from separatrix.estimators.files import check_free
-from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, texts_only
+from separatrix.estimators.files import check_free, learnt_of_run, plain_params
+from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, texts_only
 from separatrix.estimators.mixins import ModelBytes, TextsIn
-from separatrix.estimators.training import flat, hold_out, shared, whole_recipe
+from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, shared, whole_recipe
 from separatrix.learn.align import train_encoder
 from separatrix.learn.aligned import AlignModel, load_align
 from separatrix.learn.job import Job
+from separatrix.learn.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
-from separatrix.recipe.align import AimRecipe, AlignRecipe, PairRecipe
+from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.files import read_json, write_json
+from separatrix.study.encoders import group_notes, group_report
 from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, check_labels
 
 FILE = "align_estimator.json"
 FORMAT = 1
-LEARNT = {"history": "history_", "validation_scores": "validation_scores_", "warnings": "warnings_", "notes": "notes_"}
 DEFAULTS: LoopRecipe = AlignRecipe.loop
+# Figures and messages: file key -> attribute.
+LEARNT = {
+    "history": "history_",
+    "validation_scores": "validation_scores_",
+    "groups": "groups_",
+    "warnings": "warnings_",
+    "notes": "notes_",
+}
 
 
 class AlignClassifier(
@@ -37,23 +47,30 @@ class AlignClassifier(
     """A classifier of texts: the transformer itself is trained; training and prediction measure by the same cosine.
 
     The defaults of all arguments stand in `separatrix.recipe.align`; every other option (pooling, frozen layers, head,
-    decision, schedule, device, ...) comes in `recipe`, where the named arguments win.
+    decision, schedule, device, ...) comes in `recipe`. A named argument with another value than its default wins over
+    `recipe` (a warning says where the two disagree); one at its default gives way to it (`notes_` says so).
+
+    `loss="linear"` is plain fine-tuning: the linear head decides, as with `recipe=separatrix.recipe.align.FINETUNE`. A
+    `recipe` whose own loss is `linear`, or that says who decides (`decision`, `k`, `weights`, `approximate`), is
+    followed instead.
 
     Args:
         model: a local folder, a hub name, or the embedded default.
-        loss: the objective; one of `separatrix.recipe.align.ALIGN_LOSSES` (`linear` is plain fine-tuning).
+        loss: the objective; one of `separatrix.recipe.align.ALIGN_LOSSES`.
         pairs: whom a row is compared with: `batch`, `memory`, `mixed`, `datapoint` or `bank`.
         epochs: passes over the training rows.
         lr: learning rate of the encoder.
         batch_size: rows a step.
         seed: seed of every random choice.
-        recipe: every other option, made with `separatrix.recipe.replace(AlignRecipe(), ...)`.
+        recipe: every other option: `FINETUNE`, or made with `separatrix.recipe.replace(AlignRecipe(), ...)`.
 
     Attributes:
         classes_: (classes,) the classes as they stood in y, sorted.
         model_: the trained `AlignModel`; its `encode` and `answer` take texts.
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.
+        groups_: what vectors and answers of the validation rows owe to the group, as `groups` in a run's result (see
+            `separatrix.study.encoders.group_report`); None where training or validation rows have no groups.
         warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
         notes_: what else is worth knowing, such as how many neighbours vote.
 
@@ -69,6 +86,7 @@ class AlignClassifier(
     classes_: np.ndarray
     history_: list[dict[str, Any]]
     validation_scores_: dict[str, Any]
+    groups_: dict[str, Any] | None
     warnings_: tuple[str, ...]
     notes_: tuple[str, ...]
 
@@ -92,15 +110,16 @@ class AlignClassifier(
         self.seed = seed
         self.recipe = recipe
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None, group: Any = None) -> Self:
+    def fit(self, X: Any, y: Any, *, validation: tuple[Any, ...] | None = None, group: Any = None) -> Self:
         """Train the encoder.
 
         Args:
             X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
             y: (rows,) labels: names, integers or booleans.
-            validation: (X, y) to choose the best epoch, k and the temperature by; without it, a seeded tenth of the
-                rows is held out, stratified by class.
-            group: (rows,) groups, for the options of group invariance.
+            validation: (X, y) or (X, y, group) to choose the best epoch, k and the temperature by; without it, a
+                seeded tenth of the rows is held out: whole groups where there are five or more, else stratified by
+                class (`notes_` says which).
+            group: (rows,) groups, for the options of group invariance and for `groups_`.
 
         Raises:
             DataError: texts, labels or groups that cannot be used, too few rows to hold a tenth out.
@@ -108,20 +127,20 @@ class AlignClassifier(
             ModelError: the model cannot be found, loaded or used.
         """
         named = {name: value for name, value in self.get_params(deep=False).items() if name != "recipe"}
-        recipe, said = whole_recipe(named | {"model": str(self.model)}, self.recipe, AlignRecipe)
+        recipe, said = _recipe(named, self.recipe)
         rows = labelled(X, y, TRAINING)
-        texts = rows.texts if group is None else Texts.of(rows.texts.text, rows.texts.label, list(group))
+        texts = _grouped(rows.texts, group)
         found = [*said, *check_labels(texts)]
-        if validation is None:
-            part, held = hold_out(texts, recipe.loop.seed)
-        else:
-            part, held = texts, _validation(validation)
+        part, held, notes = _parted(texts, validation, recipe.loop.seed)
         yardstick, gold = _yardstick(part, held, recipe.loop.seed)
         trained = train_encoder(Job(part, held, recipe, yardstick.quick))
         answer = trained.judge.answer(held.text)
         found += [f"validation: {line}" for line in yardstick.findings(answer.scores, gold, [])]
-        self.model_, self.history_, self.notes_ = trained.model, trained.fitted.metrics, trained.notes
+        self.model_, self.history_ = trained.model, trained.fitted.metrics
         self.validation_scores_ = yardstick.full(answer.scores, gold, answer.probabilities)
+        report = {} if part.group is None else _group_report(part, held, answer, gold, yardstick.names)
+        self.groups_ = report.get("validation")
+        self.notes_ = (*trained.notes, *notes, *group_notes(report), *gave_way(named, recipe))
         self.warnings_ = (*found, *shared(part, held))
         assert rows.classes is not None
         self.classes_ = rows.classes
@@ -182,13 +201,10 @@ class AlignClassifier(
         check_is_fitted(self, "model_")
         place = check_free(Path(folder), overwrite)
         self.model_.save(place)
-        params = self.get_params(deep=False)
-        rest = params.pop("recipe")
-        plain = {name: value.item() if hasattr(value, "item") else value for name, value in params.items()}
-        plain |= {"model": str(self.model), "recipe": None if rest is None else recipes.to_dict(rest)}
         learnt = {name: getattr(self, attribute) for name, attribute in LEARNT.items()}
         learnt["classes"] = self.classes_.tolist()
-        write_json(place / FILE, {"format": FORMAT, "params": plain, "learnt": learnt})
+        params = plain_params(self.get_params(deep=False))
+        write_json(place / FILE, {"format": FORMAT, "params": params, "learnt": learnt})
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto") -> Self:
@@ -202,13 +218,12 @@ class AlignClassifier(
         trained = load_align(place, device=device)
         if not (place / FILE).is_file():
             params: dict[str, Any] = flat(trained.recipe) | {"recipe": trained.recipe}
-            learnt: dict[str, Any] = {"history": [], "validation_scores": {}, "warnings": [], "notes": []}
-            learnt["classes"] = list(trained.labels.values)
+            learnt = learnt_of_run(place, trained.labels)
         else:
             found = read_json(place / FILE)
             if found["format"] > FORMAT:
                 raise StoreError(f"{place / FILE} was written by a newer version", hint="update separatrix")
-            params, learnt = found["params"], found["learnt"]
+            params, learnt = found["params"], {"groups": None} | found["learnt"]  # earlier versions wrote no groups
             if params["recipe"] is not None:
                 params["recipe"] = recipes.from_dict(AlignRecipe, params["recipe"])
         self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
@@ -226,10 +241,39 @@ class AlignClassifier(
         return self.model_.backbone.width
 
 
-def _validation(pair: Any) -> Texts:
-    if not isinstance(pair, tuple | list) or len(pair) != 2:
-        raise DataError("validation is not a pair", got=type(pair).__name__, expected="(X, y)")
-    return labelled(pair[0], pair[1], VALIDATION).texts
+def _recipe(named: Mapping[str, Any], rest: AlignRecipe | None) -> tuple[AlignRecipe, tuple[str, ...]]:
+    """The whole recipe, and where arguments and `recipe` disagree; `loss="linear"` by itself lets the head decide."""
+    recipe, said = whole_recipe(named, rest, AlignRecipe)
+    base = AlignRecipe() if rest is None else rest
+    # A head's weight says nothing of who decides; every other option of the decision does.
+    unsaid = recipes.replace(base.answers, head_weight=DecisionRecipe.head_weight) == DecisionRecipe()
+    if recipe.objective.loss == "linear" != base.objective.loss and unsaid:
+        recipe = recipes.replace(recipe, decision="head")
+    return recipe, said
+
+
+def _grouped(texts: Texts, group: Any) -> Texts:
+    if group is None:
+        return texts
+    return Texts.of(texts.text, texts.label, column(group, texts.source, "group"), source=texts.source)
+
+
+def _parted(texts: Texts, validation: Any, seed: int) -> tuple[Texts, Texts, tuple[str, ...]]:
+    """Training and validation rows, and a note where groups said how they were parted."""
+    if validation is None:
+        if texts.group is None:
+            return *hold_out(texts, seed), ()
+        part, held, note = hold_out_whole(texts, seed)
+        return part, held, (note,)
+    if not isinstance(validation, tuple | list) or len(validation) not in (2, 3):
+        got = type(validation).__name__
+        raise DataError("validation is neither a pair nor a triple", got=got, expected="(X, y) or (X, y, group)")
+    held = labelled(validation[0], validation[1], VALIDATION).texts
+    return texts, _grouped(held, validation[2] if len(validation) == 3 else None), ()
+
+
+def _group_report(part: Texts, held: Texts, answer: Answer, gold: np.ndarray, names: tuple) -> dict[str, Any]:
+    return group_report(part, {"validation": held}, {"validation": answer}, {"validation": gold}, names)
 
 
 def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Yardstick, np.ndarray]:

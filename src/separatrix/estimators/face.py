@@ -20,7 +20,7 @@ from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators import files
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, texts_only
 from separatrix.estimators.mixins import ModelBytes, TextsIn
-from separatrix.estimators.training import check_task, hold_out, train, whole_recipe
+from separatrix.estimators.training import check_task, gave_way, hold_out, train, whole_recipe
 from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import check_labels
@@ -58,7 +58,8 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
-        recipe, said = whole_recipe(self._named(), self.recipe, TrainRecipe)
+        named = self._named()
+        recipe, said = whole_recipe(named, self.recipe, TrainRecipe)
         check_task(recipe, self._task)
         rows = READERS[self._task](X, y, TRAINING)
         found = [*said, *check_labels(rows.texts)]
@@ -68,7 +69,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
             part, held = rows.texts, READERS[self._task](*_pair(validation), VALIDATION).texts
         outcome = train(recipe, part, held)
         self.model_, self.history_ = outcome.model, outcome.history
-        self.validation_scores_, self.notes_ = outcome.validation_scores, outcome.notes
+        self.validation_scores_, self.notes_ = outcome.validation_scores, (*outcome.notes, *gave_way(named, recipe))
         self.warnings_ = (*found, *outcome.warnings)
         if rows.classes is not None:
             self.classes_ = rows.classes
@@ -118,7 +119,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         params, learnt = files.read(place, trained)
         if elsewhere is not None:
             rest = params["recipe"]
-            recipe = None if rest is None else recipes.replace(rest, model=elsewhere)
+            recipe = None if rest is None else recipes.replace(rest, model=elsewhere, revision=None)
             params |= {"model": elsewhere, "recipe": recipe}
         self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
         self.model_ = trained
@@ -137,12 +138,14 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         """The constructor's own arguments as options of a recipe."""
         named = {name: value for name, value in self.get_params(deep=False).items() if name != "recipe"}
         # A regressor has one loss, so it is no argument; it is what the task says.
-        return {"loss": "mse"} | named | {"model": str(named["model"])}
+        return {"loss": "mse"} | named
 
     @property
     def _n_features_out(self) -> int:
         """Width of the outputs; scikit-learn names the columns of `transform` by it."""
         anchors = self.model_.anchors
+        if anchors.words is not None:
+            return len(anchors.words)
         shaped = anchors.centroids if anchors.centroids is not None else anchors.weight
         return len(self.model_.backbone.embedding) if shaped is None else int(shaped.shape[1])
 

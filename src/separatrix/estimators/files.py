@@ -7,12 +7,13 @@ from typing import Any
 
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError
-from separatrix.estimators.training import flat
+from separatrix.estimators.training import flat, plain
 from separatrix.learn.prompted import PromptModel
 from separatrix.learn.saved import read_notes
 from separatrix.recipe import TrainRecipe
 from separatrix.store.files import read_json, read_lines, write_json
 from separatrix.study.folder import METRICS, RESULT
+from separatrix.texts import Classes
 
 FILE = "estimator.json"
 FORMAT = 1
@@ -52,17 +53,14 @@ def check_task(folder: Path, task: str) -> None:
 
 def write(folder: Path, params: dict[str, Any], learnt: dict[str, Any]) -> None:
     """Write the file; the recipe among the arguments becomes plain data."""
+    write_json(folder / FILE, {"format": FORMAT, "params": plain_params(params), "learnt": learnt})
+
+
+def plain_params(params: dict[str, Any]) -> dict[str, Any]:
+    """The constructor's arguments as JSON can hold them."""
     rest = params["recipe"]
-    plain = {name: _plain(value) for name, value in params.items() if name != "recipe"}
-    plain["recipe"] = None if rest is None else recipes.to_dict(rest)
-    write_json(folder / FILE, {"format": FORMAT, "params": plain, "learnt": learnt})
-
-
-def _plain(value: Any) -> Any:
-    """Numbers of NumPy as Python's, paths as text."""
-    if isinstance(value, Path):
-        return str(value)
-    return value.item() if hasattr(value, "item") else value
+    made = {name: plain(value) for name, value in params.items() if name != "recipe"}
+    return made | {"recipe": None if rest is None else recipes.to_dict(rest)}
 
 
 def read(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -72,7 +70,7 @@ def read(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, 
         StoreError: the file is damaged, or a newer version wrote it.
     """
     if not (folder / FILE).is_file():
-        return _of_run(folder, trained)
+        return flat(trained.recipe) | {"recipe": trained.recipe}, learnt_of_run(folder, trained.classes)
     found = read_json(folder / FILE)
     if found["format"] > FORMAT:
         expected = f"format {FORMAT} or older"
@@ -85,13 +83,14 @@ def read(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, 
     return params, found["learnt"]
 
 
-def _of_run(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, Any]]:
+def learnt_of_run(folder: Path, classes: Classes | None) -> dict[str, Any]:
+    """What a run's own files say of a training; nothing where only the model's files are there."""
     result = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
-    learnt = {
-        "classes": None if trained.classes is None else list(trained.classes.values),
+    return {
+        "classes": None if classes is None else list(classes.values),
         "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
         "validation_scores": result.get("scores", {}).get("validation", {}),
+        "groups": result.get("groups", {}).get("validation"),
         "warnings": result.get("warnings", []),
         "notes": result.get("notes", []),
     }
-    return flat(trained.recipe) | {"recipe": trained.recipe}, learnt

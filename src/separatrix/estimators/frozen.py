@@ -44,7 +44,7 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         k: neighbours that vote (knn).
         metric: `cosine` or `euclidean` (knn and centroid).
         seed: of the held-out rows and of intervals.
-        recipe: longest text, number format, device; its `model` gives way to the argument.
+        recipe: longest text, number format, device; its `model` gives way to the argument, unless that is the default.
 
     Attributes:
         classes_: (classes,) the classes as they stood in y, sorted.
@@ -181,7 +181,7 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         if asked.head not in HEADS:
             raise StoreError(f"{place / NOTES} names an unknown head", got=asked.head)
         saved = recipes.from_dict(ModelRecipe, notes["backbone"])
-        shared = recipes.replace(saved, model=saved.model if model is None else str(model), device=device)
+        shared = saved.at(None if model is None else str(model), device)
         self = cls(model=shared.model, recipe=shared, **recipes.to_dict(asked))
         self.backbone_ = load_backbone(shared)
         check_same(self.backbone_, notes["base_model"], place)
@@ -221,7 +221,8 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             raise OptionError(
                 "recipe is not a recipe", got=type(self.recipe).__name__, expected="a ModelRecipe or None"
             )
-        return recipes.replace(self.recipe or ModelRecipe(), model=str(self.model))
+        rest = self.recipe or ModelRecipe()
+        return rest if self.model == ModelRecipe.model else recipes.replace(rest, model=str(self.model))
 
     def _vectors(self, texts: tuple[str, ...]) -> np.ndarray:
         """Frozen vectors, (rows, width) float32."""

@@ -16,7 +16,8 @@ class PromptClassifier(ClassifierMixin, PromptFace):
     """A classifier of texts: a few vectors trained behind a frozen transformer, with no label words to choose.
 
     The defaults of all arguments stand in `separatrix.recipe`; every other option (cache, readout, centroids,
-    schedule, device, ...) comes in `recipe`, where the named arguments win.
+    schedule, device, ...) comes in `recipe`. A named argument with another value than its default wins over `recipe`
+    (a warning says where the two disagree); one at its default gives way to it (`notes_` says so).
 
     Args:
         model: a local folder, a hub name, or the embedded default.

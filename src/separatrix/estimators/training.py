@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +24,7 @@ R = TypeVar("R")
 
 HELD_OUT = 0.1
 FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
+FEWEST_GROUPS = 5  # one whole group of fewer is too much of the data, and the choice would be that group's
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +41,9 @@ class Outcome:
 def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tuple[R, tuple[str, ...]]:
     """The recipe that the named arguments and `recipe` make together, and where they disagree.
 
-    The named arguments win. A `recipe` that asks for something else than the default is then reported: nothing that
-    was asked for is dropped in silence.
+    A named argument at its default says nothing, so that a whole `recipe` can be given by itself. One with another
+    value wins. A `recipe` that asks for something else than the default is then reported: nothing that was asked for
+    is dropped in silence.
 
     Raises:
         OptionError: an option is out of range, or `rest` is not of the kind wanted (a `TrainRecipe`, say).
@@ -47,18 +51,42 @@ def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tup
     >>> made, said = whole_recipe({"tokens": 4}, recipes.replace(TrainRecipe(), tokens=20, warmup=0.2), TrainRecipe)
     >>> made.prompt.tokens, made.loop.warmup, said
     (4, 0.2, ('recipe says tokens=20, but the argument tokens=4 wins',))
+    >>> made, said = whole_recipe({"tokens": 8}, recipes.replace(TrainRecipe(), tokens=20), TrainRecipe)
+    >>> made.prompt.tokens, said
+    (20, ())
     """
     if rest is not None and not isinstance(rest, kind):
         raise OptionError("recipe is not a recipe", got=type(rest).__name__, expected=f"a {kind.__name__} or None")
     base = kind() if rest is None else rest
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in named.items()}
     stated, defaults = flat(base), flat(kind())
+    given = {name: plain(value) for name, value in named.items() if plain(value) != defaults[name]}
     said = tuple(
         f"recipe says {name}={stated[name]!r}, but the argument {name}={value!r} wins"
-        for name, value in plain.items()
+        for name, value in given.items()
         if stated[name] not in (defaults[name], value)
     )
-    return recipes.replace(base, **plain), said
+    return recipes.replace(base, **given), said
+
+
+def gave_way(named: Mapping[str, Any], made: Any) -> tuple[str, ...]:
+    """What is to be said of arguments at their default that gave way to the recipe.
+
+    >>> gave_way({"tokens": 8, "lr": 0.03}, recipes.replace(TrainRecipe(), tokens=20))
+    ('recipe says tokens=20, which holds: the argument tokens is at its default',)
+    """
+    held = flat(made)
+    return tuple(
+        f"recipe says {name}={held[name]!r}, which holds: the argument {name} is at its default"
+        for name, value in named.items()
+        if held[name] != plain(value)
+    )
+
+
+def plain(value: Any) -> Any:
+    """Numbers of NumPy as Python's, paths as text."""
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def flat(recipe: Any) -> dict[str, Any]:
@@ -89,6 +117,35 @@ def hold_out(table: Texts, seed: int) -> tuple[Texts, Texts]:
             hint="give them yourself with validation=(X, y)",
         )
     return table.split(HELD_OUT, seed)
+
+
+def hold_out_whole(table: Texts, seed: int) -> tuple[Texts, Texts, str]:
+    """Training and validation rows of texts with groups, and how they were parted, in words.
+
+    Validation has whole groups where there are five or more: what shall hold for new groups is chosen on new groups.
+    Where that would leave it a single class, or less than half of a tenth, it is a tenth stratified by class.
+
+    Raises:
+        DataError: too few rows.
+
+    >>> table = Texts.of([f"row {n}" for n in range(40)], ["a", "b"] * 20, [f"p{n // 4}" for n in range(40)])
+    >>> rows, held, said = hold_out_whole(table, seed=0)
+    >>> set(rows.group) & set(held.group), said
+    (set(), 'validation: whole groups were held out (1 of 10)')
+    """
+    assert table.group is not None
+    rows, held = hold_out(table, seed)
+    groups, why = len(set(table.group.tolist())), f"fewer than {FEWEST_GROUPS} groups"
+    if groups >= FEWEST_GROUPS:
+        why = "whole groups would have given too few rows, or one class"
+        with suppress(DataError):  # each group holds all rows of some class
+            left, whole = table.split(HELD_OUT, seed, by="group")
+            assert whole.label is not None
+            assert whole.group is not None
+            if 2 * len(whole) >= HELD_OUT * len(table) and len(set(whole.label.tolist())) > 1:
+                new = len(set(whole.group.tolist()))
+                return left, whole, f"validation: whole groups were held out ({new} of {groups})"
+    return rows, held, f"validation: a tenth of the rows was held out, stratified by class ({why})"
 
 
 def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:

@@ -98,16 +98,6 @@ def logme(x: ArrayLike, y: ArrayLike, classes: int) -> float:
     return Evidence.of(x).of_classes(y, classes)
 
 
-def logme_regression(x: ArrayLike, y: ArrayLike) -> float:
-    """LogME of numbers to predict (rows,); as `logme`.
-
-    >>> x = np.array([[1.0, 0.3], [2.0, -0.2], [3.0, 0.1]])
-    >>> logme_regression(x, [1.1, 1.9, 3.0]) > logme_regression(x, [3.0, 1.1, 1.9])
-    True
-    """
-    return Evidence.of(x).of_numbers(y)
-
-
 @dataclass(frozen=True, eq=False)
 class HScore:
     """Centred vectors with their shrunk covariance; make one with `HScore.of`."""

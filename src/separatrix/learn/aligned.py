@@ -118,7 +118,7 @@ class AlignModel:
 
     def save(self, folder: Path) -> None:
         """Write the folder, file by file, each whole; model.json last."""
-        card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.labels.names)
+        card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.labels.names, len(self.index))
         write_points(folder / INDEX, self.index.points(self.labels), dtype="float32", overwrite=True)
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
@@ -192,7 +192,7 @@ def load_align(folder: Path, *, model: str | None = None, device: str = "auto") 
     check_has(notes, ("recipe", "vote", "temperature", "encoder"), folder / NOTES)
     recipe = recipes.from_dict(AlignRecipe, notes["recipe"])
     place = str(folder / ENCODER) if model is None else model
-    backbone = load_backbone(replace(recipe.backbone, model=place, revision=None, device=device))
+    backbone = load_backbone(recipe.backbone.at(place, device))
     if backbone.source.weights != notes["encoder"]["weights"]:
         raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
     own, _ = read_tensors(folder / TENSORS)

@@ -41,17 +41,6 @@ class CentroidState:
         return cls(centroids, torch.zeros_like(centroids))
 
 
-@dataclass(frozen=True)
-class PathStatistics:
-    """How the centroids travelled: per class, path length and oscillation `(classes,)`.
-
-    Oscillation is 1 - |net displacement| / path length: 0 on a straight way, near 1 when all movement was to and fro.
-    """
-
-    length: Tensor
-    oscillation: Tensor
-
-
 def class_means(outputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
     """Means `(classes, width)` and row counts `(classes,)` per class; a class without rows has mean 0 and count 0.
 
@@ -205,20 +194,6 @@ def spread(centroids: Tensor) -> dict[str, float]:
     classes, _ = _shape(centroids)
     between = distances(centroids.detach(), centroids.detach())[pair_mask(classes, centroids.device)]
     return {"min": float(between.min()), "mean": float(between.mean())}
-
-
-def path_statistics(track: Tensor) -> PathStatistics:
-    """Path length and oscillation per class of positions `(steps, classes, width)`, two steps at least.
-
-    >>> path_statistics(torch.tensor([[[0.0], [0.0]], [[1.0], [1.0]], [[0.0], [2.0]]]))
-    PathStatistics(length=tensor([2., 2.]), oscillation=tensor([1., 0.]))
-    """
-    if track.ndim != 3 or len(track) < 2:
-        raise ShapeError("a path needs two steps", got=tuple(track.shape), expected="(steps, classes, width)")
-    track = wide(track.detach())
-    length = track.diff(dim=0).norm(dim=2).sum(0)  # (classes,)
-    net = (track[-1] - track[0]).norm(dim=1)
-    return PathStatistics(length, torch.where(length > 0, 1 - net / length.clamp(min=COINCIDENT), 0.0))
 
 
 Mover = Callable[[Tensor, Tensor, Tensor, CentroidRecipe], tuple[Tensor, Tensor]]

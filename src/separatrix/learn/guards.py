@@ -16,8 +16,18 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.cache import TextCache
 from separatrix.models.suffix import SoftPrompt, run_prompt
 
-# Cached against freshly run text: both are rounded to the cache's format, so only the order of sums differs.
-CACHE_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.3}
+# Cached against freshly run text, as a share of the outputs, by the model's format and the cache's. Both texts are
+# rounded to the cache's format, so only the order of sums differs; 16-bit rounding of two sums that differ in the last
+# bit may flip, and the flip travels through the layers. Measured on the ten families and on models of 12 and 16 layers:
+# sound caches differ by at most 2e-6, 2e-4 and 0.04; other rows, a factor of 2 or -3, and zeros by 0.46 or more.
+CACHE_TOLERANCE = {
+    ("float32", "float32"): 1e-3,
+    ("float32", "float16"): 0.02,
+    ("float32", "bfloat16"): 0.02,
+    ("bfloat16", "float32"): 0.15,
+    ("bfloat16", "float16"): 0.15,
+    ("bfloat16", "bfloat16"): 0.15,
+}
 
 
 def check_loss(loss: float, step: int, lr: float) -> None:
@@ -54,10 +64,8 @@ def check_cache(cache: TextCache, prompt: SoftPrompt, backbone: Backbone, *, row
     with torch.no_grad():
         together = run_prompt(prompt, cache.batch(picked), backbone)  # (rows, tokens, width)
         alone = torch.cat([run_prompt(prompt, fresh.batch(picked[i : i + 1]), backbone) for i in range(len(picked))])
-    gap = float((together - alone).abs().max() / alone.abs().max().clamp_min(1.0))
-    # 16-bit rounding of two sums that differ in the last bit may flip, and the flip travels through the layers.
-    slack = 1.0 if cache.recipe.cache_dtype == "float32" else 20.0
-    if not gap <= CACHE_TOLERANCE[backbone.recipe.dtype] * slack:  # NaN is a difference too
+    gap = float((together - alone).abs().max() / alone.abs().max().clamp_min(1e-6))
+    if not gap <= CACHE_TOLERANCE[backbone.recipe.dtype, cache.recipe.cache_dtype]:  # NaN is a difference too
         raise ModelError(
             f"the text cache changes the outputs by {gap:.2g} of their size",
             expected="no change",

@@ -63,7 +63,7 @@ class Index:
 
         Raises:
             ShapeError: vectors of another width.
-            DataError: ids that are there already, or twice.
+            DataError: ids that are no whole numbers, that are there already, or twice.
         """
         if vectors.shape[1:] != self.vectors.shape[1:]:
             got, expected = vectors.shape, f"(rows, {self.vectors.shape[1]})"
@@ -71,6 +71,10 @@ class Index:
         new = Index.of(vectors, labels, ids)
         known = set(self.ids.tolist())
         for one in new.ids.tolist():
+            if not isinstance(one, int) or isinstance(one, bool) or abs(one) > np.iinfo(np.int64).max:
+                # A single name would turn the ids of all rows to names, and nothing could be counted on from them.
+                hint = "give the number of the row in a table of your own"
+                raise DataError("an id is not a whole number", got=repr(one), expected="integers", hint=hint)
             if one in known:
                 raise DataError("a row is in the index already", got=f"id {one}", hint="give new rows ids of their own")
             known.add(one)
@@ -78,7 +82,7 @@ class Index:
             self,
             vectors=np.concatenate([self.vectors, new.vectors]),
             labels=np.concatenate([self.labels, new.labels]),
-            ids=np.concatenate([self.ids, new.ids]),
+            ids=np.concatenate([self.ids, new.ids.astype(np.int64)]),
         )
 
     def points(self, classes: Classes) -> Points:

@@ -50,5 +50,7 @@ def centroid_line(centroids: Tensor, origin: Tensor | None, path: Tensor | None)
     net = (centroids - origin).norm(dim=1)  # (classes,)
     line["moved"] = float(net.mean())
     line["path"] = float(path.mean())
-    line["oscillation"] = float((1 - net / path.clamp_min(1e-12)).clamp(0, 1).mean()) if path.any() else 0.0
+    # A centroid that never moved went straight.
+    astray = torch.where(path > 0, 1 - net / path.clamp_min(1e-12), torch.zeros_like(path))
+    line["oscillation"] = float(astray.clamp(0, 1).mean())
     return line

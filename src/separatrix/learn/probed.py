@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +62,7 @@ def load_probe(folder: Path, *, model: str | None = None, device: str = "auto") 
     notes = read_notes(folder, "probe")
     check_has(notes, ("backbone", "temperature", "pool", "penalty", "converged"), folder / NOTES)
     recipe = recipes.from_dict(ModelRecipe, notes["backbone"])
-    backbone = load_backbone(replace(recipe, model=model or recipe.model, device=device))
+    backbone = load_backbone(recipe.at(model, device))
     check_same(backbone, notes["base_model"], folder)
     arrays, _ = read_tensors(folder / TENSORS)
     check_has(arrays, ARRAYS, folder / TENSORS)

@@ -7,29 +7,34 @@ on validation. The model's weights are hashed before and after.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError
+from separatrix.errors import ModelError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import centroids
 from separatrix.learn.guards import check_cache, check_frozen
 from separatrix.learn.job import Job
 from separatrix.learn.loop import Fitted, Loop
 from separatrix.learn.losses import OBJECTIVES, Objective
-from separatrix.learn.measure import evaluate
+from separatrix.learn.measure import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
 from separatrix.learn.prompted import PromptModel
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Score, Task
 from separatrix.learn.trajectory import Recorder
 from separatrix.learn.watch import Counter, RunWatcher
-from separatrix.learn.words import WordRanking, rank_words
+from separatrix.learn.words import WordRanking, given_words, plain_words, rank_words, word_notes
 from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.cache import TextCache, build_cache
+from separatrix.models.batches import token_batches
+from separatrix.models.cache import TextCache, build_cache, cache_note
 from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
 from separatrix.recipe import TrainRecipe
 
@@ -46,6 +51,7 @@ class PromptLearner:
     recipe: TrainRecipe
     prompt: SoftPrompt
     caches: dict[str, TextCache]
+    words: Tensor | None = None  # (classes,) ids of the label words; once they are known, outputs are their logits
 
     def groups(self) -> dict[str, dict[str, Tensor]]:
         """The prompt's tokens, and the vectors of the layers, each a learning-rate group."""
@@ -60,7 +66,8 @@ class PromptLearner:
         if step is not None and share:
             text.hide(share, np.random.default_rng([self.recipe.loop.seed, step]))
         hidden = run_prompt(self.prompt, text, self.backbone)
-        return read(hidden, self.recipe.prompt, self.backbone)
+        z = read(hidden, self.recipe.prompt, self.backbone)
+        return z if self.words is None else z[:, self.words]
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""
@@ -75,7 +82,7 @@ class TrainedPrompt:
     fitted: Fitted
     notes: tuple[str, ...]
     vectors: dict[str, np.ndarray]  # part -> (rows, width): layer means of the frozen texts, for baselines
-    words: WordRanking | None = None
+    words: WordRanking | None = None  # of the model, where its label words were chosen
     judged: PromptModel | None = None  # with `refit`: the model that has not seen the validation rows
 
     @property
@@ -99,8 +106,9 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
     """Train a prompt (and centroids or a head) on labelled texts.
 
     With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
-    goes on and ends with the same bytes. Without one everything stays in memory. With `refit` the model is trained a
-    second time, on the validation rows too; the calibration stays that of the first training.
+    goes on and ends with the same bytes. Without one nothing is left on disk: a text cache that goes there lies in a
+    temporary folder (TMPDIR says where). With `refit` the model is trained a second time, on the validation rows too;
+    the calibration stays that of the first training.
 
     Raises:
         DataError: labels that do not fit the objective, texts without a token.
@@ -108,22 +116,24 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
         OptionError: label words or a start of the prompt that do not exist.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    first = _train(job)
-    if not job.recipe.loop.refit:
-        return first
-    epochs = first.fitted.best_epoch
-    model = replace(_train(job.again(epochs)).model, temperature=first.model.temperature)
-    return replace(first, model=model, judged=first.model, notes=(*first.notes, job.said(epochs)))
+    trained = _train(job)
+    if job.recipe.loop.refit:
+        epochs, judged = trained.fitted.best_epoch, trained.model
+        again = _train(job.again(epochs))
+        model = replace(again.model, temperature=judged.temperature)
+        notes = (*trained.notes, job.said(epochs))
+        trained = replace(trained, model=model, judged=judged, words=again.words, notes=notes)
+    return replace(trained, notes=(*trained.notes, *_word_notes(trained)))
 
 
 def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
     objective = OBJECTIVES[job.recipe.objective.loss]
     job = replace(job, recipe=_readout(job.recipe, objective))
-    backbone = load_backbone(job.recipe.backbone, logits=job.recipe.prompt.readout == "logits")
+    backbone = _load(job.recipe, objective)
     before = backbone.fingerprint()
     caches: dict[str, TextCache] = {}
-    try:
-        bench = _prepare(job, backbone, objective, caches)
+    with _place(job, caches) as place:
+        bench = _prepare(job, backbone, objective, caches, place)
         check_cache(caches["train"], bench.learner.prompt, backbone)
         loop = _loop(bench, job, backbone.source.weights)
         fitted = loop.run()
@@ -131,15 +141,35 @@ def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
         model = _finish(bench, loop, fitted, job.recipe)
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
         return TrainedPrompt(model, fitted, _notes(caches), vectors, bench.words)
+
+
+@contextmanager
+def _place(job: Job[TrainRecipe], caches: dict[str, TextCache]) -> Iterator[Path]:
+    """Where caches on disk go, in the job's folder or a temporary one; afterwards it is gone and they are closed."""
+    place = Path(mkdtemp(prefix="separatrix-")) if job.folder is None else job.folder / CACHE
+    try:
+        yield place
     finally:
         for cache in caches.values():
             cache.close()
-        if job.folder is not None:
-            shutil.rmtree(job.folder / CACHE, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _load(recipe: TrainRecipe, objective: Objective) -> Backbone:
+    try:
+        return load_backbone(recipe.backbone, logits=recipe.prompt.readout == "logits")
+    except ModelError as error:
+        if objective.needs == "words" and "language-model head" in str(error):
+            what = f"model {recipe.backbone.model!r} has no language-model head that --loss {objective.name} can use"
+            hint = "use another --loss, or a --model with a language-model head"
+            raise ModelError(what, hint=hint) from error
+        raise
 
 
 def _loop(bench: Bench, job: Job[TrainRecipe], weights: str) -> Loop:
     """The loop of a job; its checkpoint belongs to this recipe, these weights and these texts alone."""
+    if (words := bench.learner.words) is not None:  # they are chosen, not asked for: others must not go on from it
+        weights = f"{weights}, label words {words.tolist()}"
     task = Task(bench.learner, bench.problem, job.recipe, keep=job.keep)
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
     watcher = RunWatcher(task, recorder, job.report)
@@ -153,21 +183,25 @@ def _readout(recipe: TrainRecipe, objective: Objective) -> TrainRecipe:
     return recipes.replace(recipe, readout="logits", positions="last")
 
 
-def _prepare(job: Job[TrainRecipe], backbone: Backbone, objective: Objective, caches: dict[str, TextCache]) -> Bench:
+def _prepare(
+    job: Job[TrainRecipe], backbone: Backbone, objective: Objective, caches: dict[str, TextCache], folder: Path
+) -> Bench:
     """Run the texts (filling `caches`, which the caller closes), start the prompt and the anchors."""
     recipe = job.recipe
     parts = {"train": job.train, "validation": job.validation}
     targets = encode(parts, objective.task)
+    given = recipe.objective.words if objective.needs == "words" else None
+    words = None if given is None else given_words(given, targets.names, backbone)
     for part, texts in parts.items():
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
-        done = Counter(job.report, f"texts ({part})", len(texts))
-        place = None if job.folder is None else job.folder / CACHE / part
-        caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done)
+        done, place = Counter(job.report, f"texts ({part})", len(texts)), folder / part
+        caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done, beside=caches)
     shape, seed = caches["train"].shape, recipe.loop.seed
     prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
     seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
     problem = Problem(objective, seen, len(targets.names), _in_unit(job.score, targets))
-    return _start_anchors(Bench(PromptLearner(backbone, recipe, prompt, caches), problem, targets), recipe)
+    learner = PromptLearner(backbone, recipe, prompt, caches, words)
+    return _start_anchors(Bench(learner, problem, targets), recipe)
 
 
 def _in_unit(score: Score, targets: Targets) -> Score:
@@ -183,24 +217,40 @@ def _start_anchors(bench: Bench, recipe: TrainRecipe) -> Bench:
     problem, learner, device = bench.problem, bench.learner, bench.learner.backbone.device
     needs, seed = problem.objective.needs, recipe.loop.seed
     rows = start_rows(problem.targets["train"].cpu().numpy(), problem.classes, seed)
+    if needs == "words":
+        return _start_words(bench, rows)
     z = evaluate(learner, "train", rows)
     y = problem.targets["train"][torch.from_numpy(rows).to(device)]
     if needs == "head":
         generator = torch.Generator().manual_seed(seed)
         weight = torch.randn(max(1, problem.classes), z.shape[1], generator=generator) / z.shape[1] ** 0.5
         bench.held = {"weight": weight.to(device), "bias": torch.zeros(len(weight), device=device)}
-    elif needs == "words":
-        ids = recipe.objective.words and _word_ids(bench, recipe.objective.words)
-        bench.words = None if ids else rank_words(z, y, problem.classes)
-        chosen = torch.tensor(ids) if ids else torch.as_tensor(bench.words.words)  # type: ignore[union-attr]
-        if bench.words is not None:
-            # Words differ far more in their usual logit than classes do: chosen ones are compared with their level.
-            bench.held = {"bias": -torch.as_tensor(bench.words.levels, dtype=torch.float32).to(device)}
-        bench.problem = replace(problem, words=chosen.to(device))
     else:
         name = "mean" if needs == "means" else recipe.centroids.start
         bench.held = {"centroids": centroids.start(name, z, y, problem.classes, seed).contiguous()}
     return bench
+
+
+def _start_words(bench: Bench, rows: np.ndarray) -> Bench:
+    """The label words given, or those that tell the classes of these rows apart; from now on they are all outputs."""
+    problem, learner, device = bench.problem, bench.learner, bench.learner.backbone.device
+    if learner.words is None:
+        bench.words = _choose_words(learner, rows, problem)
+        learner.words = bench.words.words.to(device)
+        # Words differ far more in their usual logit than classes do: chosen ones are compared with their level.
+        bench.held = {"bias": -bench.words.levels.to(device)}
+    bench.problem = replace(problem, words=torch.arange(problem.classes, device=device))
+    return bench
+
+
+@torch.no_grad()
+def _choose_words(learner: PromptLearner, rows: np.ndarray, problem: Problem) -> WordRanking:
+    """Rank the vocabulary on these rows; the logits of a batch are dropped before those of the next are made."""
+    lengths, backbone = learner.lengths("train")[rows], learner.backbone
+    batches = [rows[batch] for batch in token_batches(lengths, EVALUATION_TOKENS, EVALUATION_ROWS)]
+    y = problem.targets["train"].cpu()[torch.from_numpy(np.concatenate(batches))]
+    logits = (learner.outputs("train", batch) for batch in batches)
+    return rank_words(logits, y, problem.classes, plain_words(backbone.tokenizer, len(backbone.embedding)))
 
 
 def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
@@ -212,25 +262,10 @@ def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
     return np.unique(np.concatenate([drawn, np.array(first, dtype=np.int64)]))
 
 
-def _word_ids(bench: Bench, words: tuple[str, ...]) -> list[int]:
-    """The first token of each label word, with the space before it that running text has."""
-    names = bench.targets.names
-    if len(words) != len(names):
-        raise OptionError(
-            "one label word per class is needed", got=len(words), expected=f"{len(names)}: {', '.join(names)}"
-        )
-    tokenizer = bench.learner.backbone.tokenizer
-    space = " " if bench.learner.backbone.causal else ""
-    ids = [tokenizer(space + word, add_special_tokens=False)["input_ids"][0] for word in words]
-    if len(set(ids)) < len(ids):
-        raise OptionError("two label words begin with the same token", got=", ".join(words), hint="choose others")
-    return ids
-
-
 def _finish(bench: Bench, loop: Loop, fitted: Fitted, recipe: TrainRecipe) -> PromptModel:
     best = fitted.tensors
     prompt = SoftPrompt(best["tokens"], best.get("steer"))
-    anchors = loop.anchors(best)
+    anchors = replace(loop.anchors(best), words=bench.learner.words)
     shape = bench.learner.caches["train"].shape
     classes, scaling = bench.targets.classes, bench.targets.scaling
     model = PromptModel(bench.learner.backbone, shape, recipe, prompt, anchors, classes, scaling)
@@ -241,12 +276,17 @@ def _finish(bench: Bench, loop: Loop, fitted: Fitted, recipe: TrainRecipe) -> Pr
     return replace(model, temperature=fit_temperature(scores, bench.problem.targets["validation"].cpu().numpy()))
 
 
+def _word_notes(trained: TrainedPrompt) -> tuple[str, ...]:
+    model = trained.model
+    if model.anchors.words is None or model.classes is None:
+        return ()
+    return word_notes(trained.words or model.recipe.objective.words or (), model.classes.names, model.backbone)
+
+
 def _notes(caches: dict[str, TextCache]) -> tuple[str, ...]:
     notes = []
     for part, cache in caches.items():
         if cache.tokens.cut:
             limit = int(cache.lengths.max())
             notes.append(f"{part}: {cache.tokens.cut} of {len(cache.tokens)} texts were cut to {limit} tokens")
-    cache = caches["train"]
-    notes.append(f"text cache: {cache.place}, {cache.nbytes / 2**20:.0f} MiB for the training texts")
-    return tuple(notes)
+    return (*notes, cache_note(caches))

@@ -28,6 +28,8 @@ from separatrix.texts import Classes
 
 # Padded tokens of one forward over new texts.
 PREDICT_TOKENS = 4096
+# Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
+PREDICT_ROWS = 128
 ANCHORS = ("centroids", "weight", "bias", "words")
 
 
@@ -35,7 +37,7 @@ ANCHORS = ("centroids", "weight", "bias", "words")
 class Outputs:
     """What texts gave: read at the prompt, and the frozen text's own layer means."""
 
-    outputs: np.ndarray  # (rows, output width) float32
+    outputs: np.ndarray  # (rows, output width) float32; with label words their logits alone, (rows, classes)
     vectors: np.ndarray  # (rows, width) float32
     cut: int  # texts that were longer than max_length
 
@@ -65,11 +67,13 @@ class PromptModel:
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
         vectors = np.empty((len(tokens), self.backbone.width), np.float32)
         outputs: np.ndarray | None = None
-        for rows in token_batches(cache.lengths, PREDICT_TOKENS):
+        words = self.anchors.words
+        for rows in token_batches(cache.lengths, PREDICT_TOKENS, None if words is None else PREDICT_ROWS):
             batch = cache.batch(rows)
-            z = read(run_prompt(self.prompt, batch, self.backbone), self.recipe.prompt, self.backbone).cpu().numpy()
+            z = read(run_prompt(self.prompt, batch, self.backbone), self.recipe.prompt, self.backbone)
+            z = z if words is None else z[:, words]
             outputs = np.empty((len(tokens), z.shape[1]), np.float32) if outputs is None else outputs
-            outputs[rows] = z
+            outputs[rows] = z.cpu().numpy()
             if batch.vectors is not None:
                 vectors[rows] = batch.vectors.cpu().numpy()
             if progress is not None:
@@ -91,9 +95,14 @@ class PromptModel:
 
     @torch.no_grad()
     def scores(self, outputs: np.ndarray) -> np.ndarray:
-        """Scores of outputs (rows, width): one column a class, or (rows, 1) standardised numbers."""
-        z = torch.from_numpy(outputs).to(self.backbone.device)
-        return self.objective.scores(z, self.anchors, self.recipe.objective).cpu().numpy()
+        """Scores of outputs (rows, width): one column a class, or (rows, 1) standardised numbers.
+
+        Where label words decide, the outputs are their logits as `run` gives them, or the logits of all words.
+        """
+        z, anchors = torch.from_numpy(outputs).to(self.backbone.device), self.anchors
+        if anchors.words is not None and z.shape[1] == len(anchors.words):
+            anchors = replace(anchors, words=torch.arange(len(anchors.words), device=z.device))
+        return self.objective.scores(z, anchors, self.recipe.objective).cpu().numpy()
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of scores, (rows, classes)."""
@@ -146,7 +155,7 @@ def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto")
     notes = read_notes(folder, "prompt")
     check_has(notes, ("recipe", "scaling", "temperature"), folder / NOTES)
     recipe = recipes.from_dict(TrainRecipe, _tuples(notes["recipe"]))
-    wanted = replace(recipe.backbone, model=model or recipe.backbone.model, device=device)
+    wanted = recipe.backbone.at(model, device)
     objective = OBJECTIVES[recipe.objective.loss]
     backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
     check_same(backbone, notes["base_model"], folder)

@@ -20,9 +20,20 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from separatrix.errors import ModelError
 from separatrix.models.frozen_text import Text, attend_behind
 
 NAME = "separatrix"
+
+# What layers hand over beside queries, keys and values: honoured here, done by the mask, or of no effect on a forward.
+# Anything else that is set (attention sinks, capped scores, chosen keys) would be left out in silence.
+HONOURED = {"scaling", "dropout", "is_causal", "sliding_window"}
+PASSED_ON = {
+    *("attention_mask", "hidden_states", "position_ids", "position_embeddings", "cache_position", "past_key_values"),
+    *("use_cache", "output_attentions", "output_hidden_states", "output_router_logits", "return_dict"),
+    *("deterministic", "layer_idx", "token_type_ids"),
+}
+BIAS = "position_bias"  # known to plain attention, not behind a text
 
 
 class TextLayers(Protocol):
@@ -79,16 +90,32 @@ def register() -> None:
 def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
-    """The function that transformers calls at each layer; (rows, heads, tokens, head width) in, heads third out."""
+    """The function that transformers calls at each layer; (rows, heads, tokens, head width) in, heads third out.
+
+    Raises:
+        ModelError: the layer asks for something that would be left out.
+    """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     state = _PASS.get()
+    _check_options(module, options, behind=state is not None)
     if isinstance(state, Suffix):
         return _attend_suffix(state, query, key, value, options.get("scaling")), None
     if state is not None:
         state.layers.append((key, value))
         state.heads = query.shape[1]
     return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+
+
+def _check_options(module: Any, options: dict[str, Any], *, behind: bool) -> None:
+    """Refuse a layer that asks for more than plain attention; `behind` a text a bias over positions is more, too."""
+    known = HONOURED | PASSED_ON | (set() if behind else {BIAS})
+    if more := sorted(name for name, value in options.items() if value is not None and name not in known):
+        config = getattr(module, "config", None)
+        kind = getattr(config, "model_type", type(module).__name__)
+        # A bias alone is no hindrance to frozen vectors.
+        what = "cannot be given a suffix" if more == [BIAS] else "is not supported"
+        raise ModelError(f"the attention of {kind} models {what} ({', '.join(more)})", hint="choose another model")
 
 
 def _attend_suffix(state: Suffix, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:
@@ -101,7 +128,7 @@ def _attend_suffix(state: Suffix, query: Tensor, key: Tensor, value: Tensor, sca
     out = attend_behind(query, key, value, state.text.layer(layer), state.mask, scale)
     if state.steer is not None:
         out = out + _by_head(state.steer[layer, 1], out)
-    return out.transpose(1, 2)  # (rows, prompt, heads, head width)
+    return out.transpose(1, 2).contiguous()  # (rows, prompt, heads, head width); some families take a view of it
 
 
 def _by_head(vectors: Tensor, like: Tensor) -> Tensor:

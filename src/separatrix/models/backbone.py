@@ -80,7 +80,8 @@ class Backbone:
     def longest(self) -> int | None:
         """Tokens that one row may have in all, or None where positions are not limited."""
         limit = getattr(self.model.config, "max_position_embeddings", None)
-        return None if limit is None else int(limit) - self.first_position
+        # XLNet and its kin write -1 for no limit.
+        return None if limit is None or int(limit) <= 0 else int(limit) - self.first_position
 
     def tokenize(self, texts: Sequence[str], *, reserve: int = 0) -> Tokens:
         """Token ids of each text, cut to `max_length` and to what the model can hold beside `reserve` prompt tokens.
@@ -125,6 +126,9 @@ class Backbone:
 
         Positions, (rows, tokens), count from each row's first token. Prompts come as `embeds` and return the last
         layer alone.
+
+        Raises:
+            ModelError: attention of a kind that is not supported, or a last state of another width than the layers'.
         """
         options: dict[str, Any] = {"use_cache": False} if self.causal else {}
         found = self.body(
@@ -135,7 +139,14 @@ class Backbone:
             output_hidden_states=ids is not None,
             **options,
         )
+        self._check_width(found.last_hidden_state.shape[-1])
         return (found.last_hidden_state,) if ids is None else (*found.hidden_states[:-1], found.last_hidden_state)
+
+    def _check_width(self, got: int) -> None:
+        """OPT-350m brings its last state back to the width of its embeddings: that is no state of a layer."""
+        if got != self.width:
+            what = f"the last state of model {self.source.name!r} is projected to another width than its layers have"
+            raise ModelError(what, got=got, expected=self.width, hint="choose another model")
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary).

@@ -10,7 +10,7 @@ Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 smal
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import ModelError
-from separatrix.models.attention import Capture, running
+from separatrix.models.attention import Capture, Suffix, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
+from separatrix.models.extract import layer_count
 from separatrix.models.frozen_text import Text
 from separatrix.models.pool import layer_mean
 from separatrix.recipe import CacheRecipe
@@ -31,6 +32,9 @@ from separatrix.store.ragged import RaggedRows
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
+# Behind a text and in one piece with it the same tokens differ by rounding, or (a model that carries its text on
+# otherwise than by keys and values) about by their size.
+SAME = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,15 +59,42 @@ class AttentionShape:
 
 @torch.no_grad()
 def attention_shape(backbone: Backbone) -> AttentionShape:
-    """Run one token and look; works for every family without knowing its names."""
-    ids = torch.zeros(1, 1, dtype=torch.long, device=backbone.device)
+    """Run a few tokens and look; works for every family without knowing its names.
+
+    Raises:
+        ModelError: a model whose text is not, or not only, what its layers' keys and values hold.
+    """
+    ids = torch.arange(4, device=backbone.device)[None] % len(backbone.embedding)
     with running(seen := Capture()):
-        backbone.run(ids=ids, positions=ids, mask=torch.ones_like(ids))
-    shapes = {tuple(key.shape) for key, _ in seen.layers}
+        backbone.run(ids=ids[:, :2], positions=_places(ids[:, :2]), mask=torch.ones_like(ids[:, :2]))
+    refused = ModelError(
+        f"the attention of {backbone.model.config.model_type} models cannot be given a suffix",
+        hint="choose another model, or another --method",
+    )
+    if len(seen.layers) < layer_count(backbone.model.config):
+        raise refused
+    shapes = {tuple(tensor.shape) for pair in seen.layers for tensor in pair}
     if len(shapes) != 1:
         raise ModelError(f"model {backbone.source.name!r} has layers of different key sizes, which is not supported")
+    if backbone.causal and not _carries(backbone, ids, seen):
+        raise refused
     _, key_heads, _, head_width = shapes.pop()
     return AttentionShape(len(seen.layers), seen.heads, key_heads, head_width)
+
+
+def _places(ids: Tensor) -> Tensor:
+    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+
+
+def _carries(backbone: Backbone, ids: Tensor, seen: Capture) -> bool:
+    """Whether a causal model gives its last two tokens the states that they have in one piece with the first two."""
+    whole = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))[-1][:, 2:].float()
+    block = torch.stack([torch.stack(pair, dim=1) for pair in seen.layers], dim=1)
+    text = TextBatch(torch.tensor([2], device=ids.device), torch.ones_like(ids[:, :2], dtype=torch.bool), block)
+    embeds = backbone.model.get_input_embeddings()(ids[:, 2:])
+    with running(Suffix(text, backbone.causal)):
+        behind = backbone.run(embeds=embeds, positions=_places(ids)[:, 2:])[-1].float()
+    return bool((behind - whole).norm() <= SAME * whole.norm())
 
 
 @dataclass
@@ -186,6 +217,19 @@ def cache_bytes(lengths: np.ndarray, shape: AttentionShape, recipe: CacheRecipe)
     return int(lengths.sum()) * int(np.prod(shape.item)) * np.dtype(STORED[recipe.cache_dtype]).itemsize
 
 
+def cache_note(caches: Mapping[str, TextCache]) -> str:
+    """Where the caches of a training are and what they take (or would take), in one line."""
+    places: dict[str, list[str]] = {}
+    for part, cache in caches.items():
+        places.setdefault(cache.place, []).append(part)
+    said = []
+    for place, parts in places.items():
+        mib = sum(caches[part].nbytes for part in parts) / 2**20
+        names = " and ".join("training" if part == "train" else part for part in parts)
+        said.append(f"{place}, {mib:.0f} MiB for the {names} texts")
+    return "text cache: " + "; ".join(said)
+
+
 def build_cache(
     backbone: Backbone,
     tokens: Tokens,
@@ -193,6 +237,7 @@ def build_cache(
     *,
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
+    beside: Mapping[str, TextCache] | None = None,
 ) -> TextCache:
     """Run every text once and keep its keys and values where the recipe and the budgets say.
 
@@ -202,13 +247,14 @@ def build_cache(
         recipe: place, number format, budgets. `auto`: memory if it fits, else disk if it fits, else `off`.
         folder: where a cache on disk goes.
         progress: told the number of rows done after each batch.
+        beside: the caches that stand already: they share the budgets.
 
     Raises:
-        ModelError: numbers that the format cannot hold.
+        ModelError: numbers that the format cannot hold, or a model that cannot be given a suffix.
         StoreError: no room on the disk.
     """
     cache = TextCache(backbone, tokens, attention_shape(backbone), recipe, "off")
-    cache.place = _place(cache.nbytes, recipe, folder)
+    cache.place = _place(cache.nbytes, recipe, folder, list((beside or {}).values()))
     if cache.place == "off":
         cache.fill(None, progress)
         return cache
@@ -223,11 +269,13 @@ def build_cache(
     return cache
 
 
-def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None) -> str:
+def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:
     if recipe.cache == "disk" and folder is None:
         raise ModelError("a cache on disk needs a folder", hint="give --out, or type --cache memory")
     if recipe.cache != "auto":
         return recipe.cache
-    if nbytes <= recipe.memory_gib * GIB:
-        return "memory"
-    return "disk" if folder is not None and nbytes <= recipe.disk_gib * GIB else "off"
+    budgets = {"memory": recipe.memory_gib, "disk": recipe.disk_gib if folder is not None else -1.0}
+    for place, gib in budgets.items():
+        if nbytes + sum(cache.nbytes for cache in beside if cache.place == place) <= gib * GIB:
+            return place
+    return "off"

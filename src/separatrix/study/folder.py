@@ -19,9 +19,10 @@ TRAIN_ROWS = f"{TRAJECTORY}/train.parquet"  # the training rows whose outputs th
 def run_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -> Iterator[Path]:
     """Give the directory of a run to be written.
 
-    A directory that is not empty is refused, replaced (`overwrite`) or gone on with (`resume`). If the work inside
-    raises one of our errors before anything worth keeping was saved, a directory made here is removed again and one
-    that was to be replaced is put back.
+    A directory that is not empty is refused, replaced (`overwrite`) or gone on with (`resume`). A run that is replaced
+    is set aside until the new one has something to show. Whatever stops the work (a mistake, Ctrl-C, a bug): if a
+    state was saved, the new run is kept, for `resume` goes on from there; if none was, the old run is put back. After
+    one of our errors a directory made here in which no state was saved is removed again.
 
     Raises:
         StoreError: the directory exists, or a file is in its place.
@@ -36,15 +37,17 @@ def run_folder(out: Path, *, overwrite: bool = False, resume: bool = False) -> I
     aside = _set_aside(out) if filled and not resume else None
     try:
         yield out
-    except SeparatrixError:
-        if (aside is not None or not filled) and not (out / CHECKPOINT).exists():
+    except BaseException as error:
+        resumable = (out / CHECKPOINT).exists()
+        if aside is not None and not resumable:
+            _put_back(aside, out)
+        elif isinstance(error, SeparatrixError) and not filled and not resumable:
             shutil.rmtree(out, ignore_errors=True)
-            if aside is not None:
-                aside.rename(out)
-        raise
-    finally:
-        if aside is not None:
+        elif aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
+        raise
+    if aside is not None:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _set_aside(out: Path) -> Path:
@@ -52,8 +55,18 @@ def _set_aside(out: Path) -> Path:
     _check_is_run(out)
     place = out.resolve()
     aside = place.with_name(f".{place.name}.replaced")
+    if aside.is_dir() and not any((place / name).exists() for name in (RESULT, CHECKPOINT)):
+        shutil.rmtree(place)  # what a killed overwrite left: the run that it was to replace is still the one set aside
+        return aside
     shutil.rmtree(aside, ignore_errors=True)
     return place.rename(aside)
+
+
+def _put_back(aside: Path, out: Path) -> None:
+    """Give a run that was set aside its name again, in place of what was begun."""
+    place = out.resolve()
+    shutil.rmtree(place, ignore_errors=True)
+    aside.rename(place)
 
 
 def _check_is_run(out: Path) -> None:

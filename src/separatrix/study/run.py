@@ -46,7 +46,8 @@ from separatrix.study.baselines import Part, fit_baselines
 from separatrix.study.encoders import group_notes, group_report, train_order
 from separatrix.study.folder import METRICS, RECIPE, RESULT
 from separatrix.study.judge import Yardstick, score_baselines
-from separatrix.texts import Classes, Splits, Texts, check_labels, duplicates, overlap
+from separatrix.study.remarks import Listener, cut_texts, findings, in_unit, overlaps, repeated
+from separatrix.texts import Classes, Splits, Texts, check_labels
 
 METHODS = ("prompt", "align", "finetune", "probe")
 ENCODERS = ("align", "finetune")  # methods that train the encoder itself, by an AlignRecipe
@@ -87,7 +88,8 @@ def train_run(order: Order) -> Finished:
     yardstick = Yardstick.of(targets.values["train"], targets.names, order.recipe.loop.seed)
     if order.folder is not None:
         _write_recipe(order, order.folder)
-    trained, model, vectors = TRAINERS[order.method](order, targets, yardstick)
+    listener = Listener(**vars(yardstick))
+    trained, model, vectors = TRAINERS[order.method](order, targets, listener)
     judges = {} if trained is None else {"validation": trained.judge}
     answers = {part: _answer(order, judges.get(part, model), part) for part in order.splits.parts if part != "train"}
     parts = {
@@ -95,9 +97,9 @@ def train_run(order: Order) -> Finished:
         for part, values in targets.values.items()
     }
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
-    history = [] if order.folder is None or trained is None else read_epoch_scores(order.folder / TRAJECTORY)
     scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
-    warnings += _findings(model, answers, parts, yardstick, history)
+    warnings += findings(model, answers, parts, yardstick, _history(order, trained, listener))
+    cut, notes = cut_texts([] if trained is None else trained.notes, answers)
     result: dict[str, Any] = {
         "method": order.method,
         "model": describe(model.backbone),
@@ -106,9 +108,9 @@ def train_run(order: Order) -> Finished:
         "rows": {part: len(texts) for part, texts in order.splits.parts.items()},
         "scores": scores,
         "baselines": score_baselines(baselines, parts, yardstick),
-        "warnings": warnings + _overlaps(order.splits),
-        "notes": [*order.splits.notes, *_notes(order.splits, trained, answers)],
-        "words": None if trained is None else _words(trained),
+        "warnings": [*warnings, *cut, *overlaps(order.splits)],
+        "notes": [*order.splits.notes, repeated(order.splits), *notes],
+        **_words(trained),
         "best_epoch": None if trained is None else trained.fitted.best_epoch,
         "seconds": round(monotonic() - begun, 2),
     }
@@ -203,58 +205,27 @@ def _answer(order: Order, model: Predictor, part: str) -> Answer:
     return model.answer(texts.text, Counter(order.report, f"evaluation ({part})", len(texts)))
 
 
-def _plain(model: Predictor, answer: Answer) -> np.ndarray:
-    """Scores in the unit of the targets."""
-    return answer.scores if model.classes is not None else np.asarray(answer.labels, dtype=np.float64)[:, None]
-
-
 def _figures(model: Predictor, answer: Answer, targets: np.ndarray, yardstick: Yardstick) -> dict[str, Any]:
-    return yardstick.full(_plain(model, answer), targets, answer.probabilities)
+    return yardstick.full(in_unit(model, answer), targets, answer.probabilities)
 
 
-def _findings(
-    model: Predictor,
-    answers: dict[str, Answer],
-    parts: dict[str, Part],
-    yardstick: Yardstick,
-    history: list[np.ndarray],
-) -> list[str]:
-    """What the guards say of each split; `history` are the validation scores of every epoch."""
-    said = []
-    for part, answer in answers.items():
-        past = history[:-1] if part == "validation" else []
-        found = yardstick.findings(_plain(model, answer), parts[part].targets, past)
-        said += [f"{part}: {line}" for line in found]
-    return said
+def _history(order: Order, trained: TrainedPrompt | TrainedEncoder | None, listener: Listener) -> list[np.ndarray]:
+    """Validation scores of every epoch of the first training, also of those before it was resumed."""
+    if trained is None:
+        return []
+    if order.folder is not None:
+        return read_epoch_scores(order.folder / TRAJECTORY)
+    return listener.heard[: len(trained.fitted.metrics)]  # what --refit trains then is another course
 
 
-def _overlaps(splits: Splits) -> list[str]:
-    warnings = []
-    for part, texts in splits.parts.items():
-        found = overlap(splits.train, texts) if part != "train" else None
-        if found is not None and found.normalised:
-            warnings.append(
-                f"{part}: {found.normalised} of {found.total} rows stand in the training rows as well "
-                f"({found.exact} letter by letter, {found.conflicting} with another label)"
-            )
-    return warnings
-
-
-def _notes(splits: Splits, trained: TrainedPrompt | TrainedEncoder | None, answers: dict[str, Answer]) -> list[str]:
-    found = duplicates(splits.train)
-    notes = [f"train: {found.normalised} repeated rows ({found.conflicting} texts with more than one label)"]
-    notes += [] if trained is None else list(trained.notes)
-    notes += [
-        f"{part}: {answer.cut} of {len(answer.scores)} texts were cut" for part, answer in answers.items() if answer.cut
-    ]
-    return list(dict.fromkeys(notes))
-
-
-def _words(trained: TrainedPrompt | TrainedEncoder) -> list[str] | None:
-    words = trained.model.anchors.words if isinstance(trained, TrainedPrompt) else None
-    if words is None:
-        return None
-    return [trained.model.backbone.tokenizer.decode([int(word)]).strip() for word in words]
+def _words(trained: TrainedPrompt | TrainedEncoder | None) -> dict[str, Any]:
+    """The label words in the order of the classes, and, where they were chosen, the best ones for each class."""
+    if not isinstance(trained, TrainedPrompt) or trained.model.anchors.words is None:
+        return {"words": None, "word_ranking": None}
+    model, tokenizer = trained.model, trained.model.backbone.tokenizer
+    words = [tokenizer.decode([int(word)]).strip() for word in trained.model.anchors.words]
+    names = () if model.classes is None else model.classes.names
+    return {"words": words, "word_ranking": None if trained.words is None else trained.words.named(names, tokenizer)}
 
 
 def _write(

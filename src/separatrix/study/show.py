@@ -13,10 +13,11 @@ from separatrix.errors import StoreError
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import TRAJECTORY, Frame, read_frames, read_train_frames, subsample
 from separatrix.report import Picture, ReportWritten, RunReport, write_report
+from separatrix.report.sections import AGAINST
 from separatrix.store.files import read_json, read_lines
 from separatrix.store.table import read_table
 from separatrix.study.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS
-from separatrix.view import Frames, animate, confusion, curves, save, scatter, write_data
+from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
@@ -129,6 +130,8 @@ def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture
         names = tuple(run.result["classes"])
         save(confusion(matrix, names), folder / "confusion.png")
         write_data(matrix, folder / "confusion.csv", names)
+    else:
+        pictures.append(_draw_numbers(run, folder))
     if frames is not None:
         save(scatter(frames), folder / "scatter.png")
         write_data(frames, folder / "scatter.csv")
@@ -138,6 +141,19 @@ def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture
         save(scatter(train), folder / "scatter-train.png")
         write_data(train, folder / "scatter-train.csv")
     return pictures
+
+
+def _draw_numbers(run: Run, folder: Path) -> Picture:
+    """Predicted against true numbers, of the test rows where there are some."""
+    part = "test" if "test" in run.result["scores"] else "validation"
+    table, found = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
+    error, mean = found["rmse"], found["baseline_rmse"]
+    note = f"{len(table)} {part} rows; RMSE {error:.4g}, of always answering the mean {mean:.4g}"
+    truth, predicted = (table[name].to_numpy(dtype=np.float64) for name in ("label", "predicted"))
+    save(against(Numbers(truth, predicted, note)), folder / "numbers.png")
+    rows = zip(table["id"].tolist(), truth.tolist(), predicted.tolist(), strict=True)
+    write_data([{"id": row, "true": gold, "predicted": guess} for row, gold, guess in rows], folder / "numbers.csv")
+    return Picture(AGAINST, folder / "numbers.png")
 
 
 def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:

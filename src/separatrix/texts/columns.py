@@ -200,7 +200,8 @@ def _integers(labels: list[int], source: str) -> np.ndarray:
         rows = [row for row, label in enumerate(labels) if label == UNLABELLED]
         head = f"{source}: {len(rows)} of {len(labels)} rows are unlabelled (-1)"
         hint = (
-            "remove them or leave this part out; if -1 is a class, give it a name, if a number to predict, write -1.0"
+            "remove them, or leave a test part out with --test 0; "
+            "if -1 is a class, give it a name, if a number to predict, write -1.0"
         )
         raise DataError(head, got=name_rows(rows), hint=hint)
     try:

@@ -152,7 +152,7 @@ def _refuse_single(single: list[Any], source: str) -> None:
         return
     what = f"the class {single[0]!r} has" if len(single) == 1 else f"{len(single)} classes have"
     raise DataError(
-        f"{source}: {what} one row",
+        f"{source}: {what} one row to learn from",
         got=", ".join(map(repr, single[:3])) + (f" and {len(single) - 3} more" if len(single) > 3 else ""),
         expected="two rows or more of each class",
         hint="add rows, give the class to another one, or remove it",

@@ -31,6 +31,12 @@ class _Source:
     name: str
     parts: Mapping[str, Read]  # "whole" alone, or some of train, validation, test
     left_out: tuple[str, ...] = ()  # parts with other names
+    without_test: bool = False  # its test part is not to be read
+
+    def drop_test(self) -> _Source:
+        """The same without its test part."""
+        kept = {part: read for part, read in self.parts.items() if part != "test"}
+        return replace(self, parts=kept, without_test=len(kept) < len(self.parts))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +136,8 @@ def load_splits(
         label: name of the column of labels, or `None`.
         group: name of the column of groups, or `None`.
         validation: share of the training rows to hold out, between 0 and 1.
-        test: share of a single table to hold out; 0 = no test part.
+        test: share of a single table to hold out; 0 = no test part: one that the source has is not even read (its
+            labels may be secret).
         seed: seed of the draw.
         by: "label" keeps the class shares, "group" holds out whole groups, "rows" draws plainly (right for
             integers that are numbers to predict).
@@ -143,6 +150,7 @@ def load_splits(
     if WHOLE not in opened.parts and "train" not in opened.parts:
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
         raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
+    opened = opened if test else opened.drop_test()
     parts = _read(opened, Columns(text, label, group))
     if WHOLE in parts:
         return _split_table(parts[WHOLE], validation, test, seed, by)
@@ -185,7 +193,8 @@ def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed:
             0, f"validation: {len(checked)} of {len(whole)} rows of {whole.source} held out {_how(whole, seed, by)}"
         )
     if "test" not in parts:
-        notes.append(f"test: none, because {opened.name} has no test part")
+        why = "left out, as asked" if opened.without_test else f"none, because {opened.name} has no test part"
+        notes.append(f"test: {why}")
     if opened.left_out:
         notes.append(f"left out: {', '.join(opened.left_out)}")
     if by == "group":

@@ -1,8 +1,9 @@
 """Which rows are held out: seeded masks, stratified by class or whole groups at a time.
 
-By class, each class gives its share to the nearest row (largest remainders first) and keeps at least one row for
-training, so a class with one row stays in training. By group, groups are drawn in random order while they bring
-the held-out rows nearer to the share asked for; a group that alone holds a class's last training rows is passed over.
+By class, each class gives its share to the nearest row (largest remainders first) and keeps two rows for training, so
+a class with one or two rows stays in training. By group, groups are drawn in random order while they bring the
+held-out rows nearer to the share asked for; a group that holds all but one of a class's training rows is passed over.
+Where nothing could be held out in this way, one row of a class is enough.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from separatrix.errors import DataError, OptionError
+
+KEPT = 2  # training rows of each class: one that is alone cannot be both learnt and checked
 
 
 def _check(rows: int, share: float, source: str) -> int:
@@ -37,7 +40,8 @@ def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data
 def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
     """A random mask that keeps the class shares: (rows,) bool, True = held out.
 
-    Each class differs from its exact share by less than one row and keeps at least one row for training.
+    Each class differs from its exact share by less than one row, and keeps two rows for training: one with fewer than
+    three gives none (one row, where no class has three).
 
     Raises:
         DataError: no class has two rows, so that nothing can be held out.
@@ -64,13 +68,17 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
 
 
 def _largest_remainders(sizes: np.ndarray, share: float, wanted: int) -> np.ndarray:
-    """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`."""
+    """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`.
+
+    What a small class must keep is not asked of the others, whose rows are thus the same with and without it.
+    """
     exact = sizes * share
     counts = np.floor(exact).astype(np.int64)  # at most size - 1, as the share is below 1
     remainder = np.where(counts < sizes - 1, exact - counts, 0.0)
     raised = np.argsort(-remainder, kind="stable")[: max(wanted - int(counts.sum()), 0)]
     counts[raised[remainder[raised] > 0]] += 1
-    return counts
+    spared = np.minimum(counts, np.maximum(sizes - KEPT, 0))
+    return spared if spared.any() else counts
 
 
 def hold_out_groups(
@@ -96,18 +104,25 @@ def hold_out_groups(
     if len(names) < 2:
         raise DataError(f"{source}: whole groups cannot be held out", got="1 group", expected="2 groups or more")
     table = _group_table(codes, classes)  # (groups, classes)
-    left, sizes, taken = table.sum(axis=0), table.sum(axis=1), 0
-    chosen: list[int] = []
-    for group in np.random.default_rng(seed).permutation(len(names)):
-        if taken + sizes[group] / 2 <= wanted and _spares_classes(left, table[group]):
-            chosen.append(int(group))
-            left, taken = left - table[group], taken + sizes[group]
-    if not chosen:  # every group is large: take the smallest that leaves each class some training rows
-        chosen = [g for g in np.argsort(sizes, kind="stable").tolist() if _spares_classes(left, table[g])][:1]
+    order = np.random.default_rng(seed).permutation(len(names))
+    chosen = _draw_groups(table, order, wanted, KEPT) or _draw_groups(table, order, wanted, 1)
     if not chosen:
         hint = "split by label, or name another column with --group"
         raise DataError(f"{source}: each of the {len(names)} groups holds all rows of some class", hint=hint)
     return np.isin(codes, chosen)
+
+
+def _draw_groups(table: np.ndarray, order: np.ndarray, wanted: int, kept: int) -> list[int]:
+    """Groups to hold out, of a table (groups, classes) of rows, so that each class keeps so many for training."""
+    left, sizes, taken = table.sum(axis=0), table.sum(axis=1), 0
+    chosen: list[int] = []
+    for group in order:
+        if taken + sizes[group] / 2 <= wanted and _spares_classes(left, table[group], kept):
+            chosen.append(int(group))
+            left, taken = left - table[group], taken + sizes[group]
+    if not chosen:  # every group is large: take the smallest that leaves each class some training rows
+        chosen = [g for g in np.argsort(sizes, kind="stable").tolist() if _spares_classes(left, table[g], kept)][:1]
+    return chosen
 
 
 def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
@@ -116,5 +131,5 @@ def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     return np.bincount(codes * width + kinds, minlength=(int(codes.max()) + 1) * width).reshape(-1, width)
 
 
-def _spares_classes(left: np.ndarray, group: np.ndarray) -> bool:
-    return bool(np.all(left[group > 0] > group[group > 0]))
+def _spares_classes(left: np.ndarray, group: np.ndarray, kept: int) -> bool:
+    return bool(np.all((left - group)[group > 0] >= kept))
