@@ -15,11 +15,14 @@ from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.recipe import TrainRecipe
+from separatrix.recipe.align import AlignRecipe
 from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
 
 ANIMALS = ("cat", "dog", "bird")
 FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was"
+NAMES = ("bird", "cat", "dog")
+FAST = {"epochs": 3, "lr": 3e-3, "batch_size": 16, "device": "cpu", "checkpoint_seconds": 0.0}
 QUICK = {"epochs": 6, "tokens": 4, "lr": 0.1, "batch_size": 32, "positions": "last", "device": "cpu"}
 Parts = tuple[Texts, Texts]
 
@@ -83,6 +86,26 @@ def train(make_job: Callable[..., Job]) -> Callable[..., TrainedPrompt]:
         return train_prompt(make_job(*args, **options))
 
     return run
+
+
+@pytest.fixture(scope="session")
+def few_animals(planted) -> Parts:
+    """90 training and 30 validation texts whose class is planted."""
+    texts, labels = planted
+    return Texts.of(texts[:120], labels[:120]).split(test=0.25, seed=0)
+
+
+@pytest.fixture(scope="session")
+def order(tiny: Callable[[str], Path], few_animals: Parts) -> Callable[..., Job]:
+    """`order(folder=None, parts=..., **options)` is an order for a training of an encoder, of a blink."""
+
+    def make(folder=None, parts=None, family="bert", **options) -> Job:
+        recipe = recipes.replace(AlignRecipe(), **{"model": str(tiny(family)), **FAST, **options})
+        train, validation = few_animals if parts is None else parts
+        names = NAMES if parts is None else tuple(sorted(set(train.label)))
+        return Job(train, validation, recipe, Yardstick(names).quick, folder)
+
+    return make
 
 
 @pytest.fixture

@@ -108,7 +108,38 @@ def test_vote_is_chosen_by_right_answers_then_by_likelihood():
     asked = np.stack([np.cos(np.radians([1.1, 92])), np.sin(np.radians([1.1, 92]))], axis=1)
     found = stored.nearest(asked, 3)
     options = [Vote(1, "uniform"), Vote(3, "uniform")]
-    assert choose_vote(found, labels, gold, 2, options).k == 3
+    assert choose_vote(found, labels, gold, 2, options, accuracy).k == 3
+
+
+def accuracy(scores, gold):
+    return {"accuracy": float((scores.argmax(axis=1) == gold).mean())}
+
+
+def test_vote_is_chosen_by_the_score_that_was_given():
+    """One row of a rare class among many: plain accuracy gives it up, a mean over the classes does not."""
+    angles = np.radians([0, 2, 4, 6, 8, 3.1])
+    labels = np.array([0, 0, 0, 0, 0, 1])
+    stored = Index.of(np.stack([np.cos(angles), np.sin(angles)], axis=1), labels, np.arange(6))
+    asked = np.radians([0.1, 2.6, 2.7, 3.2])  # with k = 1, two of class 0 fall to the rare row, and its own is found
+    gold = np.array([0, 0, 0, 1])
+    found = stored.nearest(np.stack([np.cos(asked), np.sin(asked)], axis=1), 3)
+
+    def fair(scores, gold):
+        right = scores.argmax(axis=1) == gold
+        return {"accuracy": float(np.mean([right[gold == label].mean() for label in (0, 1)]))}
+
+    options = [Vote(1, "uniform"), Vote(3, "uniform")]
+    assert choose_vote(found, labels, gold, 2, options, accuracy).k == 3
+    assert choose_vote(found, labels, gold, 2, options, fair).k == 1
+
+
+def test_of_equal_votes_the_likelier_is_taken_whatever_the_score():
+    stored, queries = index(), np.random.default_rng(1).normal(size=(40, 6))
+    found, gold = stored.nearest(queries, 20), np.random.default_rng(2).integers(0, 3, 40)
+    options = [Vote(k, weights) for k in (1, 5, 20) for weights in WEIGHING]
+    fits = [smooth(shares(found, stored.labels, 3, vote), vote.k)[np.arange(40), gold].mean() for vote in options]
+    got = choose_vote(found, stored.labels, gold, 3, options, lambda *_: {"accuracy": 0.5})
+    assert got == options[int(np.argmax(fits))]
 
 
 def test_smoothing_keeps_the_order():

@@ -16,12 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.learn import gradcache, pairs, sampler, schedule
-from separatrix.learn.aligned import AlignModel, finish_model
+from separatrix.learn.aligned import AlignModel, check_index, finish_model
 from separatrix.learn.bank import Bank, ClassMemory, class_cosines
-from separatrix.learn.encoder import EncoderLearner, start_encoder
+from separatrix.learn.encoder import EncoderLearner, check_trained, start_encoder
 from separatrix.learn.job import Job
 from separatrix.learn.loop import Fitted, Loop
-from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue, Objective
+from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue
 from separatrix.learn.losses.aligned import ALIGNED, unit
 from separatrix.learn.measure import evaluate
 from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp
@@ -29,15 +29,15 @@ from separatrix.learn.pairs import Crowd
 from separatrix.learn.shape import shape_figures
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Task
-from separatrix.learn.trajectory import Recorder
+from separatrix.learn.trajectory import Recorder, subsample
+from separatrix.learn.voting import Voters
 from separatrix.learn.watch import RunWatcher
 from separatrix.models.backbone import load_backbone
-from separatrix.recipe import LossRecipe
-from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.align import CHUNK_TOKENS, AlignRecipe
 
 EPOCH_ROWS = 1000  # validation rows whose shape is measured
-VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
-FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
+CONTRASTS = ("nca", "supcon")  # objectives to which a row without a partner of its own class says nothing
+ALONE = "steps_without_positives"  # share of the steps of an epoch, in its metrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +84,8 @@ class AlignLesson:
     def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
         """Run the batch (and the stored rows that are run again), in chunks if it is large."""
         places = np.concatenate([rows, self._again(rows)])
-        limit = self.recipe.encoder.chunk_rows
-        whole = [np.arange(len(places))]
-        chunks = whole if len(places) <= limit else gradcache.chunked(self.learner.lengths("train")[places], limit)
+        lengths, limit = self.learner.lengths("train")[places], self.recipe.encoder.chunk_rows
+        chunks = gradcache.chunked(lengths, limit, CHUNK_TOKENS)
 
         def forward(part: np.ndarray, chunk: int) -> Tensor:
             return self.learner.outputs("train", places[part], step, chunk)
@@ -96,8 +95,9 @@ class AlignLesson:
         return z[: len(rows)], value
 
     def figures(self, z: Tensor, y: Tensor, scores: Tensor) -> dict[str, float]:
-        """The shape of the validation vectors."""
-        return shape_figures(unit(z[:EPOCH_ROWS]), y[:EPOCH_ROWS], scores[:EPOCH_ROWS])
+        """The shape of the validation vectors; of a sample, since a file is often sorted by class."""
+        rows = torch.from_numpy(subsample(len(z), EPOCH_ROWS, self.recipe.loop.seed)).to(z.device)
+        return shape_figures(unit(z[rows]), y[rows], scores[rows])
 
     def _again(self, rows: np.ndarray) -> np.ndarray:
         """Stored rows outside the batch that `datapoint` runs again."""
@@ -142,8 +142,12 @@ class AlignLesson:
         if self.recipe.pairing.draw == "one":
             generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
             meeting = pairs.Meeting(meeting.others, pairs.draw_one(meeting.pairs, generator))
-        pairs.check_pairs(meeting.pairs, step)
-        return ALIGNED[aim.loss](batch.vectors @ meeting.others.vectors.T, meeting.pairs, aim.temperature)
+        contrast = aim.loss in CONTRASTS
+        # Later steps may have what the first one lacks, and a head learns of every row: there it is counted instead.
+        pairs.check_pairs(meeting.pairs, step, positives=contrast and step == 0 and not self.recipe.has_head)
+        found = ALIGNED[aim.loss](batch.vectors @ meeting.others.vectors.T, meeting.pairs, aim.temperature)
+        alone = {ALONE: (~meeting.pairs.positive.any()).float()} if contrast else {}
+        return LossValue(found.total, found.parts | alone)
 
     def _stored(self, ran: Crowd) -> Crowd:
         """What the scheme remembers: nothing, the bank, the class memory, or its rows as they are now."""
@@ -197,6 +201,7 @@ def train_encoder(job: Job[AlignRecipe]) -> TrainedEncoder:
 
 def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
     recipe = job.recipe
+    check_index(recipe.answers, len(job.train))
     parts = {"train": job.train, "validation": job.validation}
     targets = encode(parts, "classify")
     notes = sampler.check_classes(
@@ -206,6 +211,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
     tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
     notes += [f"{part}: {rows.cut} of {len(rows)} texts were cut" for part, rows in tokens.items() if rows.cut]
     learner = EncoderLearner(start_encoder(backbone, recipe.encoder), tokens, recipe.loop.seed)
+    check_trained(learner.encoder, head=recipe.has_head)
     lesson, more = _lesson(job, learner, targets)
     loop = _loop(job, learner, lesson, targets)
     fitted = loop.run()
@@ -217,8 +223,19 @@ def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
             learner.encoder.mix.copy_(best["pooling.mix"])
     vectors = {part: learner.encoder.encode(rows) for part, rows in tokens.items()}
     head = loop.anchors(best) if recipe.has_head else None
-    model = finish_model(learner.encoder, recipe, targets, vectors, job.train.id, head)
-    return TrainedEncoder(model, fitted, (*notes, *more, model.said))
+    model = finish_model(learner.encoder, recipe, targets, vectors, job.train.id, head, job.score)
+    return TrainedEncoder(model, fitted, (*notes, *more, *_alone(fitted), model.said))
+
+
+def _alone(fitted: Fitted) -> list[str]:
+    """What is worth saying of steps that taught the objective nothing."""
+    share = float(np.mean([line["parts"].get(ALONE, 0.0) for line in fitted.metrics]))
+    if not share:
+        return []
+    return [
+        f"in {share:.1%} of the steps no row met another of its own class, so the objective learnt nothing of them "
+        "(raise --batch-size, or type --pairs bank or --sampler balanced)"
+    ]
 
 
 def _lesson(job: Job[AlignRecipe], learner: EncoderLearner, targets: Targets) -> tuple[AlignLesson, list[str]]:
@@ -248,7 +265,9 @@ def _lesson(job: Job[AlignRecipe], learner: EncoderLearner, targets: Targets) ->
 def _loop(job: Job[AlignRecipe], learner: EncoderLearner, lesson: AlignLesson, targets: Targets) -> Loop:
     recipe, backbone = job.recipe, learner.encoder.backbone
     seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
-    problem = Problem(_objective(lesson), seen, lesson.classes, job.score)
+    voters = _voters(lesson)
+    objective = OBJECTIVES["linear"] if voters is None else voters.objective(recipe.objective.loss)
+    problem = Problem(objective, seen, lesson.classes, job.score)
     task = Task(learner, problem, recipe.as_training, lesson, job.keep)
     held = {name: tensor for kept in (lesson.bank, lesson.memory) if kept for name, tensor in kept.named.items()}
     if recipe.has_head:
@@ -257,39 +276,13 @@ def _loop(job: Job[AlignRecipe], learner: EncoderLearner, lesson: AlignLesson, t
         bias = torch.zeros(lesson.classes, device=backbone.device)
         held |= {"weight": weight.to(backbone.device), "bias": bias}
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), recipe.loop.seed)
-    watcher = RunWatcher(task, recorder, job.report, train_map=True)
+    watcher = RunWatcher(task, recorder, job.report, train_map=True, judge=None if voters is None else voters.scores)
     return Loop(task, held, watcher, path=job.checkpoint, identity=job.identity(backbone.source.weights))
 
 
-def _objective(lesson: AlignLesson) -> Objective:
-    """How validation rows are decided within training: by the head, or by the bank as it stands."""
-    decision, temperature = lesson.recipe.answers.decision, lesson.recipe.objective.temperature
-    if decision == "head" or lesson.bank is None:
-        return OBJECTIVES["linear"]
-    bank = lesson.bank
-
-    def scores(z: Tensor, _anchors: Anchors, _recipe: LossRecipe) -> Tensor:
-        stored = bank.crowd(lesson.y)
-        if decision == "mean":
-            labels = torch.zeros(len(z), dtype=torch.int64, device=z.device)
-            return class_cosines(z, labels, None, stored, lesson.classes) / temperature
-        return neighbour_scores(z, stored, lesson.classes, temperature)
-
-    def loss(z: Tensor, y: Tensor, anchors: Anchors, recipe: LossRecipe) -> LossValue:
-        value = functional.cross_entropy(scores(z, anchors, recipe), y)
-        return LossValue(value, {decision: value.detach()})
-
-    return Objective(lesson.recipe.objective.loss, "bank", "classify", loss, scores)
-
-
-def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float) -> Tensor:
-    """Log shares of the votes of the nearest stored rows, (rows, classes); a vote counts exp(cos / temperature).
-
-    >>> stored = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
-    >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1).argmax().item()
-    0
-    """
-    near, place = (unit(z) @ stored.vectors.T).topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters)
-    votes = (near / temperature).softmax(dim=1)
-    shares = torch.zeros(len(z), classes, device=z.device).scatter_add_(1, stored.y[place], votes)
-    return ((1 - FLOOR) * shares + FLOOR / classes).log()
+def _voters(lesson: AlignLesson) -> Voters | None:
+    """Who decides within training: the bank as it stands, or nobody where the head does."""
+    answers, aim = lesson.recipe.answers, lesson.recipe.objective
+    if answers.decision == "head" or lesson.bank is None:
+        return None
+    return Voters(lesson.bank, lesson.y, lesson.classes, answers.decision, aim.temperature)

@@ -27,8 +27,9 @@ from separatrix.learn.index import KS, WEIGHING, Index, Vote, choose_vote, share
 from separatrix.learn.losses import Anchors
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, describe, read_notes
 from separatrix.learn.targets import Targets
+from separatrix.learn.task import Score
 from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import read_tensors, write_json, write_tensors
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
@@ -137,6 +138,20 @@ class AlignModel:
         write_json(folder / NOTES, notes)
 
 
+def check_index(answers: DecisionRecipe, rows: int) -> None:
+    """Say before a training, not after it, what an index of so many rows will lack.
+
+    Raises:
+        DataError: more neighbours are to vote than there are rows.
+        MissingExtra: an approximate index without faiss.
+    """
+    if answers.k is not None and answers.k > rows:
+        raise DataError("--k is larger than the index", got=answers.k, expected=f"at most {rows}, its rows")
+    if answers.approximate:
+        one = np.ones((1, 1))
+        Index.of(one, np.zeros(1), np.zeros(1), approximate=True).nearest(one, 1)  # this asks for faiss
+
+
 def finish_model(
     encoder: Encoder,
     recipe: AlignRecipe,
@@ -144,6 +159,7 @@ def finish_model(
     vectors: dict[str, np.ndarray],
     ids: np.ndarray,
     head: Anchors | None,
+    score: Score,
 ) -> AlignModel:
     """The model of a finished training; k, weights and temperature are chosen on validation.
 
@@ -154,17 +170,16 @@ def finish_model(
         vectors: of "train" and "validation", (rows, width) each.
         ids: of the training rows.
         head: the linear head, where one was trained.
+        score: figures of validation rows; the one that chose the epoch chooses the vote.
     """
     assert targets.classes is not None
     answers, gold = recipe.answers, targets.values["validation"]
     index = Index.of(vectors["train"], targets.values["train"], ids, approximate=answers.approximate)
-    if answers.k is not None and answers.k > len(index):
-        raise DataError("--k is larger than the index", got=answers.k, expected=f"at most {len(index)}, its rows")
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
     ways, temperature = [answers.weights] if answers.weights else list(WEIGHING), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
     found = index.nearest(vectors["validation"], ks[-1])
-    vote = choose_vote(found, index.labels, gold, len(targets.classes), votes)
+    vote = choose_vote(found, index.labels, gold, len(targets.classes), votes, score)
     said = _decider(answers.decision, vote, len(votes) > 1)
     if answers.approximate:
         said += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"

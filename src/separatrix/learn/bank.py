@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.errors import DataError
 from separatrix.learn.losses.aligned import unit
 from separatrix.learn.pairs import Crowd
 
@@ -63,8 +62,8 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: Crowd, classe
     Args:
         z: outputs (rows, width).
         y: their classes (rows,); used with `rows` only.
-        rows: their places in the bank, or None for rows that are not in it.
-        bank: all rows of the bank, in order.
+        rows: their places in the training part, or None for other rows.
+        bank: rows of the bank, in order; one that was never written is in no mean.
         classes: number of classes.
 
     >>> bank = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
@@ -76,9 +75,9 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: Crowd, classe
     found = near @ unit(sums).T
     if rows is None:
         return found
-    if len(bank) != int(bank.rows[-1]) + 1:
-        raise DataError("class means need a bank in which every row is written")
-    others = unit(sums[y] - bank.vectors[rows])  # (rows, width)
+    place = torch.searchsorted(bank.rows, rows).clamp(max=len(bank) - 1)  # (rows,) where the bank has them, if it does
+    own = bank.vectors[place] * (bank.rows[place] == rows)[:, None]
+    others = unit(sums[y] - own)  # (rows, width)
     return found.scatter(1, y[:, None], (near * others).sum(dim=1, keepdim=True))
 
 

@@ -32,10 +32,14 @@ class Encoder:
         return {f"encoder.{name}": tensor for name, tensor in found if tensor.requires_grad}
 
     def forward(self, ids: Sequence[tuple[int, ...]], seed: Sequence[int] | None = None) -> Tensor:
-        """Vectors (rows, width) float32 of token ids; a seed switches dropout on, and says which."""
+        """Vectors (rows, width) float32 of token ids.
+
+        A seed says that this is a training step, and what its dropout draws. Only training steps run in the recipe's
+        number format: vectors that are kept or compared are the same on every machine.
+        """
         table, mask = pad_tokens(list(ids), self.backbone)
         positions = torch.arange(table.shape[1], device=table.device).expand_as(table)
-        with self._precision(), _dropping(self.backbone.body, self.recipe.dropout, seed):
+        with self._precision(training=seed is not None), _dropping(self.backbone.body, self.recipe.dropout, seed):
             states = self.backbone.run(ids=table, positions=positions, mask=mask)
         return self.pooled(states, mask).float()
 
@@ -48,7 +52,7 @@ class Encoder:
 
     @torch.no_grad()
     def encode(self, tokens: Tokens, progress: Any = None) -> np.ndarray:
-        """Vectors (rows, width) of tokenized texts, in batches of similar length."""
+        """Vectors (rows, width) of tokenized texts, in batches of similar length, always in float32."""
         values = np.empty((len(tokens), self.backbone.width), np.float32)
         lengths = np.array([len(ids) for ids in tokens.ids], dtype=np.int64)
         device = self.backbone.device
@@ -64,9 +68,9 @@ class Encoder:
                 progress(len(rows))
         return values
 
-    def _precision(self) -> Any:
+    def _precision(self, *, training: bool) -> Any:
         wanted, device = self.recipe.precision, self.backbone.device.type
-        if wanted == "float32" or (wanted == "auto" and device != "cuda"):
+        if not training or wanted == "float32" or (wanted == "auto" and device != "cuda"):
             return nullcontext()
         return torch.autocast(device, torch.bfloat16)
 
@@ -91,6 +95,26 @@ def start_encoder(backbone: Backbone, recipe: EncoderRecipe) -> Encoder:
         tensor.requires_grad_(not fixed)
     mix = torch.zeros(count, device=backbone.device) if recipe.pool == "weighted" else None
     return Encoder(backbone, recipe, mix)
+
+
+def check_trained(encoder: Encoder, *, head: bool) -> None:
+    """Refuse a training in which nothing moves.
+
+    Args:
+        encoder: as `start_encoder` left it.
+        head: a linear head is trained beside it.
+
+    Raises:
+        OptionError: everything is frozen.
+    """
+    if encoder.named() or encoder.mix is not None or head:
+        return
+    raise OptionError(
+        "nothing is left to train",
+        got=f"--frozen-layers {encoder.recipe.frozen_layers} and --freeze-embeddings",
+        expected="a layer that is not frozen, --pool weighted, or a head",
+        hint="lower --frozen-layers, or add --head-weight 1",
+    )
 
 
 def _layers(body: nn.Module) -> tuple[str, nn.ModuleList] | None:

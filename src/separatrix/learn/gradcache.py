@@ -14,16 +14,29 @@ import torch
 from torch import Tensor
 
 from separatrix.learn.losses import LossValue
+from separatrix.models.batches import token_batches
 
 
-def chunked(lengths: np.ndarray, size: int) -> list[np.ndarray]:
-    """Places of rows in chunks of at most `size`, sorted by length, so that little is padded.
+def chunked(lengths: np.ndarray, size: int, tokens: int) -> list[np.ndarray]:
+    """Places of rows in chunks of at most `size` rows and of so many tokens, a row at least.
 
-    >>> [chunk.tolist() for chunk in chunked(np.array([5, 1, 4]), 2)]
+    Several chunks are sorted by length, so that little is padded; what fits in one stays in its order.
+
+    Args:
+        lengths: tokens of each row, (rows,).
+        size: rows of a chunk.
+        tokens: of a chunk, its padding counted.
+
+    >>> [chunk.tolist() for chunk in chunked(np.array([5, 1, 4]), 2, 100)]
     [[1, 2], [0]]
+    >>> [chunk.tolist() for chunk in chunked(np.array([5, 1, 4]), 100, 7)]
+    [[1], [2], [0]]
+    >>> [chunk.tolist() for chunk in chunked(np.array([5, 1, 4]), 3, 15)]
+    [[0, 1, 2]]
     """
-    order = np.argsort(lengths, kind="stable")
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    if len(lengths) <= size and len(lengths) * int(lengths.max()) <= tokens:
+        return [np.arange(len(lengths))]
+    return list(token_batches(lengths, tokens, size))
 
 
 def backward(
@@ -36,7 +49,8 @@ def backward(
     Args:
         forward: outputs (places, width) of the rows at these places; gets the number of its chunk, so that what is
             random in it can be drawn twice alike.
-        chunks: the places of all rows, each in one chunk. One chunk goes through once, as usual.
+        chunks: the places of all rows, each in one chunk. One chunk goes through once, as usual. Where `forward` gives
+            no gradient (all that it is made of is frozen), there is no second pass.
         loss: of the outputs of all rows in order (rows, width).
 
     Returns:
@@ -56,7 +70,10 @@ def backward(
     wanted = z.grad
     assert wanted is not None
     for number, chunk in enumerate(chunks):
-        forward(chunk, number).backward(wanted[torch.from_numpy(chunk).to(z.device)])
+        again = forward(chunk, number)
+        if not again.requires_grad:
+            break
+        again.backward(wanted[torch.from_numpy(chunk).to(z.device)])
     return z.detach(), value
 
 

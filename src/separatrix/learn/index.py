@@ -163,8 +163,15 @@ def smooth(votes: np.ndarray, k: int) -> np.ndarray:
     return np.log((k * votes + 1 / votes.shape[1]) / (k + 1))
 
 
-def choose_vote(found: Neighbours, labels: np.ndarray, gold: np.ndarray, classes: int, options: list[Vote]) -> Vote:
-    """The vote with the most right answers on validation rows; of equals, the one whose shares fit the labels better.
+def choose_vote(
+    found: Neighbours,
+    labels: np.ndarray,
+    gold: np.ndarray,
+    classes: int,
+    options: list[Vote],
+    score: Callable[[np.ndarray, np.ndarray], dict[str, float]],
+) -> Vote:
+    """The vote with the best score on validation rows; of equals, the one whose shares fit the labels better.
 
     Args:
         found: neighbours of the validation rows, as many as the largest k.
@@ -172,11 +179,11 @@ def choose_vote(found: Neighbours, labels: np.ndarray, gold: np.ndarray, classes
         gold: class numbers of the validation rows.
         classes: number of classes.
         options: what to choose from.
+        score: figures of log shares (rows, classes) and gold; its `accuracy` chooses, as it chooses the epoch.
     """
 
     def worth(vote: Vote) -> tuple[float, float]:
-        votes = shares(found, labels, classes, vote)
-        logs = smooth(votes, vote.k)[np.arange(len(gold)), gold]
-        return float((votes.argmax(axis=1) == gold).mean()), float(logs.mean())
+        logs = smooth(shares(found, labels, classes, vote), vote.k)  # (rows, classes)
+        return score(logs, gold)["accuracy"], float(logs[np.arange(len(gold)), gold].mean())
 
     return max(options, key=worth)

@@ -131,11 +131,16 @@ def _where_any(mask: Tensor, condition: Tensor) -> Tensor:
     return torch.where(narrowed.any(dim=1, keepdim=True), narrowed, mask)
 
 
-def check_pairs(pairs: Pairs, step: int) -> None:
+def check_pairs(pairs: Pairs, step: int, *, positives: bool = False) -> None:
     """Stop at a step without a single pair: nothing would be learnt of it.
 
+    Args:
+        pairs: of the step.
+        step: its number.
+        positives: pairs of one class are needed too.
+
     Raises:
-        DataError: no pair at all.
+        DataError: no pair at all, or none of one class although they are needed.
     """
     if not bool(pairs.positive.any() | pairs.negative.any()):
         raise DataError(
@@ -143,4 +148,10 @@ def check_pairs(pairs: Pairs, step: int) -> None:
             got=f"{pairs.positive.shape[0]} rows and {pairs.positive.shape[1]} others",
             expected="at least two different rows",
             hint="raise --batch-size, or type --pairs bank",
+        )
+    if positives and not bool(pairs.positive.any()):
+        raise DataError(
+            f"no row of step {step} met another of its own class",
+            got=f"{pairs.positive.shape[0]} rows and {pairs.positive.shape[1]} others",
+            hint="raise --batch-size, or type --pairs bank or --sampler balanced",
         )

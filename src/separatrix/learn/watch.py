@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from separatrix.learn.losses import Anchors
 from separatrix.learn.measure import evaluate
@@ -13,6 +14,7 @@ from separatrix.learn.task import Task
 from separatrix.learn.trajectory import Recorder
 
 Report = Callable[[str, int, int, str], None]  # (stage, done, total, note)
+Judge = Callable[[Tensor, np.ndarray], Tensor]  # (outputs, which training rows) -> scores
 
 
 def silent(_stage: str, _done: int, _total: int, _note: str) -> None:
@@ -42,6 +44,7 @@ class RunWatcher:
     recorder: Recorder
     report: Report = silent
     train_map: bool = False  # also keep outputs of some training rows after every epoch
+    judge: Judge | None = None  # of training rows, where they themselves decide: none may vote for itself
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Report a step."""
@@ -72,6 +75,9 @@ class RunWatcher:
         """Outputs of these rows, (rows, width), and what is predicted for them."""
         problem = self.task.problem
         z = evaluate(self.task.learner, part, rows)
-        scores = problem.objective.scores(z, anchors, self.task.recipe.objective)
+        if part == "train" and self.judge is not None:
+            scores = self.judge(z, rows)
+        else:
+            scores = problem.objective.scores(z, anchors, self.task.recipe.objective)
         predicted = scores.argmax(1) if problem.classes else scores[:, 0]
         return z.cpu().numpy(), predicted.detach().cpu().numpy()

@@ -14,6 +14,8 @@ PAIRS = ("batch", "memory", "mixed", "datapoint", "bank")
 DECISIONS = ("knn", "mean", "head")
 INVARIANCES = ("none", "flipped", "inverse", "reversal", "pairs")
 WEIGHTS = ("uniform", "distance", "softmax")
+# Padded tokens of one forward with gradient. Memory goes by these: MiniLM keeps 0.17 GiB for every 1,024 of them.
+CHUNK_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,15 @@ class EncoderRecipe:
     dropout: float = option(0.0, "dropout in training steps; 0 trains without any", low=0, high=0.9)
     text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
     chunk_rows: int = option(
-        256, "rows of one forward with gradient; larger batches go in chunks, with the same gradient", low=2
+        256,
+        f"rows of one forward with gradient, {CHUNK_TOKENS} tokens at most; larger batches go in chunks, with the same "
+        "gradient",
+        low=2,
     )
     precision: str = option(
-        "auto", "number format of the forward; auto: bfloat16 on CUDA", choices=("auto", "float32", "bfloat16")
+        "auto",
+        "number format of training steps (auto: bfloat16 on CUDA); vectors are always computed in float32",
+        choices=("auto", "float32", "bfloat16"),
     )
 
     def __post_init__(self) -> None:
@@ -117,7 +124,7 @@ class AlignRecipe:
         if self.answers.decision == "head" and not self.has_head:
             raise OptionError("--decision head needs a head", hint="add --head-weight 1, or --loss linear")
         if self.backbone.dtype != "float32":
-            hint = "leave --dtype away; --precision bfloat16 runs the forward in 16 bits"
+            hint = "leave --dtype away; --precision bfloat16 runs training steps in 16 bits"
             raise OptionError("an encoder is trained with float32 weights", got=self.backbone.dtype, hint=hint)
 
     @property
@@ -145,6 +152,11 @@ ALIGN_RULES = (
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == "weighted", "a head, or --pool weighted"),
     Rule(("class_rows",), lambda r: r.pairing.sampler == "balanced", "--sampler balanced"),
     Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),
+    Rule(
+        ("invariance",),
+        lambda r: r.grouping.invariance != "pairs" or r.objective.loss in _PAIRED,
+        f"--loss {'|'.join(_PAIRED)}, or another --invariance than pairs",
+    ),
     Rule(("group_weight",), lambda r: r.grouping.invariance in _NUISANCES, f"--invariance {'|'.join(_NUISANCES)}"),
     Rule(("layer_lr", "centroid_lr"), lambda _: False, "--method prompt"),
 )
