@@ -90,8 +90,7 @@ def train_run(order: Order) -> Finished:
         _write_recipe(order, order.folder)
     listener = Listener(**vars(yardstick))
     trained, model, vectors = TRAINERS[order.method](order, targets, listener)
-    judges = {} if trained is None else {"validation": trained.judge}
-    answers = {part: _answer(order, judges.get(part, model), part) for part in order.splits.parts if part != "train"}
+    answers = _answers(order, model if trained is None else trained.judge, model)
     parts = {
         part: Part(vectors[part] if part in vectors else answers[part].vectors, values)
         for part, values in targets.values.items()
@@ -115,12 +114,15 @@ def train_run(order: Order) -> Finished:
         "seconds": round(monotonic() - begun, 2),
     }
     if order.splits.train.group is not None:
-        splits = order.splits
-        result["groups"] = group_report(splits.train, splits.parts, answers, targets.values, yardstick.names)
-        result["notes"] += group_notes(result["groups"])
+        _add_groups(result, order.splits, answers, targets)
     if order.folder is not None:
         _write(order, trained, model, answers, result)
     return Finished(model, result)
+
+
+def _add_groups(result: dict[str, Any], splits: Splits, answers: dict[str, Answer], targets: Targets) -> None:
+    result["groups"] = group_report(splits.train, splits.parts, answers, targets.values, targets.names)
+    result["notes"] += group_notes(result["groups"])
 
 
 def describe_texts(splits: Splits) -> dict[str, Any]:
@@ -198,6 +200,12 @@ def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> Made:
 
 
 TRAINERS = {"prompt": _prompt, "align": _encoder, "finetune": _encoder, "probe": _probe}
+
+
+def _answers(order: Order, judge: Predictor, model: Predictor) -> dict[str, Answer]:
+    """Of each part but train; for the validation rows, of a model that has not learnt from them."""
+    parts = [part for part in order.splits.parts if part != "train"]
+    return {part: _answer(order, judge if part == "validation" else model, part) for part in parts}
 
 
 def _answer(order: Order, model: Predictor, part: str) -> Answer:
