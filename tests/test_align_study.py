@@ -11,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import align_vs_sentence_transformers, all_pairs
 from studies import common
-from studies.alignment import groups, run
+from studies.alignment import groups, planted, run
+
+from separatrix.texts import load_demo
 
 
 @pytest.fixture
@@ -113,3 +115,27 @@ def test_sentence_transformers_side_by_side(capsys, tiny):
     arguments = ["--json", "--rows", "40", "--epochs", "2", "--model", str(tiny("bert"))]
     assert align_vs_sentence_transformers.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["ratios"]
+
+
+def test_planted_publishers_run_and_make_a_table(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(planted, "COMMON", {"model": str(tiny("bert")), "epochs": 1, "device": "cpu"})
+    asked = ["--rows", "nca", "nca_ridge", "--seeds", "1", "--out", str(tmp_path)]
+    assert planted.main(asked) == 0
+    assert planted.main(asked) == 0  # all done: nothing is added
+    lines = [json.loads(line) for line in (tmp_path / "planted.jsonl").read_text().splitlines()]
+    assert [line["row"] for line in lines] == ["nca", "nca_ridge"]
+    assert planted.main(["--table", "--out", str(tmp_path)]) == 0
+    table = (tmp_path / "PLANTED.md").read_text()
+    assert "| nca_ridge | 1 " in table
+    assert "publisher probe" in table
+
+
+def test_a_publisher_prefers_a_kind_only_where_it_is_planted():
+    demo = load_demo()
+    leaning = planted.sign(demo.train, planted.SEEN, 0, lean=planted.LEAN)
+    fair = planted.sign(demo.train, planted.SEEN, 0)
+    shares = [pd.crosstab(part.label, part.group, normalize="index").max(axis=1) for part in (leaning, fair)]
+    assert (shares[0] > 0.8).all()
+    assert (shares[1] < 0.4).all()
+    assert all(text.startswith(f"{name}: ") for text, name in zip(leaning.text, leaning.group, strict=True))
+    assert leaning.text[0].endswith(demo.train.text[0])

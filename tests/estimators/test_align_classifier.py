@@ -144,6 +144,21 @@ def test_who_decides_and_what_is_asked(params, loss, decision, parts, monkeypatc
         AlignClassifier(**params).fit(*parts[:2])
 
 
+@pytest.mark.parametrize(
+    ("params", "said"),
+    [
+        ({"loss": "linear", "pairs": "batch"}, "pairs='batch' has no effect here: it needs loss nca|supcon|cosine_mse"),
+        ({"recipe": recipes.replace(AlignRecipe(), group_weight=2.0)}, "group_weight=2.0 has no effect here: it needs"),
+    ],
+)
+def test_options_without_effect_are_said(params, said, tiny, parts):
+    """Regression: they were ignored in silence; the command line refuses them."""
+    texts, labels, *_ = parts
+    with pytest.warns(SeparatrixWarning, match="has no effect here"):
+        fitted = AlignClassifier(str(tiny("bert")), epochs=3, lr=3e-3, batch_size=16, **params).fit(texts, labels)
+    assert said in " ".join(fitted.warnings_)
+
+
 def test_a_loss_that_no_head_goes_with_is_refused(parts):
     with pytest.raises(OptionError, match="--decision head needs a head"):
         AlignClassifier(loss="supcon", recipe=FINETUNE).fit(*parts[:2])

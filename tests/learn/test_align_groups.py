@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
 
 from separatrix.errors import DataError
+from separatrix.learn import nuisance
 from separatrix.learn.losses.aligned import unit
-from separatrix.learn.nuisance import Adversary, flipped, group_numbers, inverse, ramp, reverse
+from separatrix.learn.nuisance import RIDGE, Adversary, flipped, group_numbers, inverse, ramp, reverse, ridge
 from separatrix.learn.pairs import Crowd
 
 
@@ -51,6 +54,70 @@ def test_reverse_leaves_values():
     assert torch.equal(reverse(z, 1.0), z)
     assert ramp(0, 100) == 0.0
     assert ramp(30, 100) < ramp(60, 100) < 1.0
+
+
+def regression(batch):
+    """What scikit-learn's ridge finds of the groups, class means taken out of both sides; its weights and R^2."""
+    z, y = batch.vectors.detach().numpy(), batch.y.numpy()
+    g = np.eye(3)[batch.group.numpy()]
+    for label in (0, 1):
+        z = z - np.where(y[:, None] == label, z[y == label].mean(axis=0), 0.0)
+        g = g - np.where(y[:, None] == label, g[y == label].mean(axis=0), 0.0)
+    found = Ridge(alpha=RIDGE * np.square(z).mean() * len(z), fit_intercept=False).fit(z, g)
+    return z, g, found.coef_.T, r2_score(g, found.predict(z), multioutput="variance_weighted", force_finite=False)
+
+
+def test_ridge_is_the_share_that_a_ridge_regression_explains():
+    batch = crowd(40)
+    *_, share = regression(batch)
+    assert ridge(batch, batch).item() == pytest.approx(share, abs=1e-6)
+
+
+def test_the_gradient_of_ridge_is_that_of_the_share_itself():
+    """Finite differences through a regression that is solved anew; the ridge so small that it plays no part."""
+    batch = crowd(40)
+    z = batch.vectors.clone().requires_grad_()
+    ridge(Crowd(z, batch.y, batch.rows, batch.group), batch).backward()
+    step = torch.zeros_like(z)
+    step[3, 1] = 1e-4
+    values = [
+        regression(Crowd(batch.vectors + sign * step, batch.y, batch.rows, batch.group))[-1] for sign in (1.0, -1.0)
+    ]
+    assert z.grad[3, 1].item() == pytest.approx((values[0] - values[1]) / 2e-4, rel=0.05)
+
+
+def test_ridge_of_a_part_of_the_rows_reads_the_others_from_the_bank():
+    """The mean over batches of the same rows is the share of all of them; the batch's own vectors are the new ones."""
+    whole = crowd(40)
+    stale = Crowd(torch.zeros_like(whole.vectors), whole.y, whole.rows, whole.group)
+    parts = [
+        Crowd(whole.vectors[at], whole.y[at], whole.rows[at], whole.group[at]) for at in torch.arange(40).split(10)
+    ]
+    mean = sum(ridge(part, whole).item() for part in parts) / 4
+    assert mean == pytest.approx(ridge(whole, whole).item(), abs=1e-9)
+    assert ridge(whole, stale).item() == pytest.approx(ridge(whole, whole).item(), abs=1e-9)
+
+
+def test_ridge_thins_out_many_rows_but_never_the_batch(monkeypatch):
+    whole = crowd(60)
+    odd = Crowd(whole.vectors[1::2], whole.y[1::2], whole.rows[1::2], whole.group[1::2])
+    monkeypatch.setattr(nuisance, "RIDGE_ROWS", 20)
+    here, place = nuisance._refreshed(odd, whole)
+    assert len(here) == 40  # every third of 60 rows, and the 30 of the batch, half of them the same
+    assert torch.equal(here.rows[place], odd.rows)
+    assert torch.equal(here.vectors[place], odd.vectors)
+    assert 0 < ridge(odd, whole).item() <= 1
+
+
+def test_vectors_without_a_group_in_them_cost_nothing():
+    """Each class has the same vectors in both groups: no probe finds the group, and there is nothing to push."""
+    z = torch.randn(10, 4, generator=torch.Generator().manual_seed(0)).repeat(2, 1).requires_grad_()
+    y, group = torch.arange(20) % 2, torch.arange(20) // 10
+    batch = Crowd(z, y, torch.arange(20), group)
+    value = ridge(batch, Crowd(z.detach(), y, torch.arange(20), group))
+    value.backward()
+    assert value.item() == pytest.approx(0, abs=1e-5)
+    assert z.grad.abs().max() < 1e-5
 
 
 def test_groups_are_needed():

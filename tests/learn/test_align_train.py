@@ -310,3 +310,16 @@ def test_the_job_score_chooses_the_vote_too(order):
     sure = {vote: smooth(shares(found, got.index.labels, 3, vote), vote.k).max(axis=1).mean() for vote in votes}
     assert sure[got.vote] == pytest.approx(min(sure.values()))
     assert sure[got.vote] < max(sure.values()) - 0.1
+
+
+def test_the_score_that_chooses_the_epoch_chooses_the_vote(order):
+    """The whole way from the job to the index. One smoothed vote says little, many say more: k follows the score."""
+
+    def vote(sign):
+        def score(scores, gold):
+            return {"accuracy": sign * float((np.max(scores, axis=1) - np.min(scores, axis=1)).mean())}
+
+        return train_encoder(replace(order(epochs=1, weights="uniform"), score=score)).model.vote.k
+
+    assert vote(-1.0) == 1
+    assert vote(1.0) > 1

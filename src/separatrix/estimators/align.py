@@ -16,13 +16,13 @@ from separatrix.errors import DataError, SeparatrixWarning, StoreError
 from separatrix.estimators.files import check_free, learnt_of_run, plain_params
 from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, texts_only
 from separatrix.estimators.mixins import ModelBytes, TextsIn
-from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, shared, whole_recipe
+from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
 from separatrix.learn.align import train_encoder
 from separatrix.learn.aligned import AlignModel, load_align
 from separatrix.learn.job import Job
 from separatrix.learn.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
-from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
+from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.files import read_json, write_json
 from separatrix.study.encoders import group_notes, group_report
 from separatrix.study.judge import Yardstick
@@ -141,7 +141,7 @@ class AlignClassifier(
         report = {} if part.group is None else _group_report(part, held, answer, gold, yardstick.names)
         self.groups_ = report.get("validation")
         self.notes_ = (*trained.notes, *notes, *group_notes(report), *gave_way(named, recipe))
-        self.warnings_ = (*found, *shared(part, held))
+        self.warnings_ = (*found, *shared(part, held), *ignored(recipe, ALIGN_RULES))
         assert rows.classes is not None
         self.classes_ = rows.classes
         for line in self.warnings_:

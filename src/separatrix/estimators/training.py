@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.prompt import train_prompt
 from separatrix.learn.prompted import PromptModel
 from separatrix.recipe import TrainRecipe
+from separatrix.recipe.effect import RULES, Rule, idle
 from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, overlap
 
@@ -79,6 +80,20 @@ def gave_way(named: Mapping[str, Any], made: Any) -> tuple[str, ...]:
         f"recipe says {name}={held[name]!r}, which holds: the argument {name} is at its default"
         for name, value in named.items()
         if held[name] != plain(value)
+    )
+
+
+def ignored(made: Any, rules: Iterable[Rule]) -> tuple[str, ...]:
+    """What is to be said of options that were set, but change nothing beside the others.
+
+    >>> ignored(recipes.replace(TrainRecipe(), rate=0.2), RULES)
+    ('rate=0.2 has no effect here: it needs mover ema|momentum',)
+    """
+    held, defaults = flat(made), flat(type(made)())
+    changed = [name for name, value in held.items() if value != defaults[name]]
+    return tuple(
+        f"{name}={held[name]!r} has no effect here: it needs {words.replace('--', '')}"
+        for name, words in idle(made, changed, rules)
     )
 
 
@@ -172,7 +187,7 @@ def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
         trained.model,
         trained.fitted.metrics,
         yardstick.full(plain, targets, chance),
-        (*warnings, *shared(rows, held)),
+        (*warnings, *shared(rows, held), *ignored(recipe, RULES)),
         trained.notes,
     )
 

@@ -24,7 +24,7 @@ from separatrix.learn.loop import Fitted, Loop
 from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue
 from separatrix.learn.losses.aligned import ALIGNED, unit
 from separatrix.learn.measure import evaluate
-from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp
+from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp, ridge
 from separatrix.learn.pairs import Crowd
 from separatrix.learn.shape import shape_figures
 from separatrix.learn.targets import Targets, encode
@@ -76,9 +76,9 @@ class AlignLesson:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """All rows in shuffled batches of similar length, or balanced batches."""
         loop, pairing = self.recipe.loop, self.recipe.pairing
-        if pairing.sampler == "balanced":
-            labels = self.y.cpu().numpy()
-            return sampler.balanced(labels, loop.batch_size, pairing.class_rows, loop.seed, epoch)
+        if pairing.sampler != "shuffled":
+            kinds = self.y if pairing.sampler == "balanced" or self.group is None else _cells(self.y, self.group)
+            return sampler.balanced(kinds.cpu().numpy(), loop.batch_size, pairing.class_rows, loop.seed, epoch)
         return schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, epoch)
 
     def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
@@ -167,6 +167,8 @@ class AlignLesson:
         invariance = self.recipe.grouping.invariance
         if invariance in NUISANCES:
             return NUISANCES[invariance](batch)
+        if invariance == "ridge" and self.bank is not None:
+            return ridge(batch, self.bank.crowd(self.y, self.group))
         if self.adversary is not None:
             return self.adversary.loss(batch, ramp(step, self.steps))
         return None
@@ -244,6 +246,7 @@ def _lesson(job: Job[AlignRecipe], learner: EncoderLearner, targets: Targets) ->
     device, width, labels = backbone.device, backbone.width, targets.values["train"]
     aim, scheme = recipe.objective.loss, recipe.pairing.pairs
     reads_bank = aim == "centroid_ce" or (aim in ALIGNED and scheme == "bank")
+    reads_bank = reads_bank or recipe.grouping.invariance == "ridge"
     bank = memory = group = adversary = None
     notes: list[str] = []
     if reads_bank or recipe.answers.decision != "head":
@@ -252,7 +255,7 @@ def _lesson(job: Job[AlignRecipe], learner: EncoderLearner, targets: Targets) ->
         bank.write(torch.arange(len(labels), device=device), evaluate(learner, "train"), 0)
     if aim in ALIGNED and scheme in ("memory", "mixed", "datapoint"):
         memory = ClassMemory.empty(len(targets.names), width, device)
-    if recipe.grouping.invariance != "none":
+    if recipe.needs_groups:
         numbers, notes = group_numbers(job.train.group, labels, job.train.source)
         group = torch.from_numpy(numbers).to(device)
         if recipe.grouping.invariance == "reversal":
@@ -278,6 +281,11 @@ def _loop(job: Job[AlignRecipe], learner: EncoderLearner, lesson: AlignLesson, t
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), recipe.loop.seed)
     watcher = RunWatcher(task, recorder, job.report, train_map=True, judge=None if voters is None else voters.scores)
     return Loop(task, held, watcher, path=job.checkpoint, identity=job.identity(backbone.source.weights))
+
+
+def _cells(y: Tensor, group: Tensor) -> Tensor:
+    """A number for each class of each group (rows,)."""
+    return y * (int(group.max()) + 1) + group
 
 
 def _voters(lesson: AlignLesson) -> Voters | None:

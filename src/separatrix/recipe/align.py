@@ -12,7 +12,7 @@ from separatrix.recipe.train import LoopRecipe, LossRecipe, ModelRecipe, TrainRe
 ALIGN_LOSSES = ("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = ("batch", "memory", "mixed", "datapoint", "bank")
 DECISIONS = ("knn", "mean", "head")
-INVARIANCES = ("none", "flipped", "inverse", "reversal", "pairs")
+INVARIANCES = ("none", "ridge", "flipped", "inverse", "reversal", "pairs")
 WEIGHTS = ("uniform", "distance", "softmax")
 # Padded tokens of one forward with gradient. Memory goes by these: MiniLM keeps 0.17 GiB for every 1,024 of them.
 CHUNK_TOKENS = 8192
@@ -66,9 +66,12 @@ class PairRecipe:
     )
     draw: str = option("all", "one random pair of each kind for a row, or all", choices=("one", "all"))
     sampler: str = option(
-        "shuffled", "batches of all rows, or of as many rows of each class", choices=("shuffled", "balanced")
+        "shuffled",
+        "batches of all rows (shuffled), of as many rows of each class (balanced), or of each class of each group, so "
+        "that the one says nothing of the other (cells)",
+        choices=("shuffled", "balanced", "cells"),
     )
-    class_rows: int = option(4, "rows of each class in a balanced batch", low=2)
+    class_rows: int = option(4, "rows of each class (or cell) in a balanced batch", low=2)
 
     def __post_init__(self) -> None:
         check(self)
@@ -98,11 +101,12 @@ class GroupRecipe:
 
     invariance: str = option(
         "none",
-        "flipped: rows of one group to right angles; inverse: rows of other groups together; reversal: a group head "
-        "whose gradient is turned round; pairs: positives from other groups, negatives from the same",
+        "ridge: what the best linear probe finds of the group within a class is taken out; flipped: rows of one group "
+        "to right angles; inverse: rows of other groups together; reversal: a group head whose gradient is turned "
+        "round; pairs: positives from other groups, negatives from the same",
         choices=INVARIANCES,
     )
-    group_weight: float = option(0.1, "weight of flipped, inverse and reversal beside the objective", low=0)
+    group_weight: float = option(0.1, "weight of ridge, flipped, inverse and reversal beside the objective", low=0)
 
     def __post_init__(self) -> None:
         check(self)
@@ -128,6 +132,11 @@ class AlignRecipe:
             raise OptionError("an encoder is trained with float32 weights", got=self.backbone.dtype, hint=hint)
 
     @property
+    def needs_groups(self) -> bool:
+        """Whether training asks for the group of a row."""
+        return self.grouping.invariance != "none" or self.pairing.sampler == "cells"
+
+    @property
     def has_head(self) -> bool:
         """Whether a linear head is trained."""
         return self.objective.loss == "linear" or self.answers.head_weight > 0
@@ -139,7 +148,7 @@ class AlignRecipe:
 
 
 _PAIRED = ("nca", "supcon", "cosine_mse")
-_NUISANCES = ("flipped", "inverse", "reversal")
+_NUISANCES = ("ridge", "flipped", "inverse", "reversal")
 # Options that change nothing beside others, as `recipe.effect.RULES`.
 ALIGN_RULES = (
     Rule(("pairs", "draw"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
@@ -150,7 +159,7 @@ ALIGN_RULES = (
     ),
     Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == "weighted", "a head, or --pool weighted"),
-    Rule(("class_rows",), lambda r: r.pairing.sampler == "balanced", "--sampler balanced"),
+    Rule(("class_rows",), lambda r: r.pairing.sampler != "shuffled", "--sampler balanced|cells"),
     Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),
     Rule(
         ("invariance",),

@@ -78,9 +78,16 @@ def check_effect(recipe: Any, said: Iterable[str], rules: Iterable[Rule] = RULES
         ...
     separatrix.errors.OptionError: --rate has no effect here: expected --mover ema|momentum; leave --rate away
     """
+    for name, words in idle(recipe, said, rules):
+        raise OptionError(f"{flag(name)} has no effect here", expected=words, hint=f"leave {flag(name)} away")
+
+
+def idle(recipe: Any, said: Iterable[str], rules: Iterable[Rule]) -> list[tuple[str, str]]:
+    """The options asked for that change nothing beside the others, each with what it would need, in words.
+
+    >>> from separatrix.recipe import TrainRecipe
+    >>> idle(TrainRecipe(), ["rate", "lr"], RULES)
+    [('rate', '--mover ema|momentum')]
+    """
     given = set(said)
-    for rule in rules:
-        for name in rule.options:
-            if name in given and not rule.holds(recipe):
-                what = f"{flag(name)} has no effect here"
-                raise OptionError(what, expected=rule.words, hint=f"leave {flag(name)} away")
+    return [(name, rule.words) for rule in rules for name in rule.options if name in given and not rule.holds(recipe)]
