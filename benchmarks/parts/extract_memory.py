@@ -16,8 +16,8 @@ import numpy as np
 WORDS = 500
 
 
-def save_words(folder: Path) -> Path:
-    """A random encoder of two layers over plain words."""
+def save_words(folder: Path, **changes: int) -> Path:
+    """A random encoder over plain words, of two layers unless the config is changed."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -25,7 +25,7 @@ def save_words(folder: Path) -> Path:
 
     torch.manual_seed(0)
     logging.disable_progress_bar()
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
+    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128} | changes
     BertModel(BertConfig(vocab_size=WORDS + 2, pad_token_id=0, **sizes)).save_pretrained(folder)
     names = {"<pad>": 0, "<unk>": 1} | {f"w{place}": place + 2 for place in range(WORDS)}
     words = Tokenizer(models.WordLevel(names, unk_token="<unk>"))
@@ -34,11 +34,13 @@ def save_words(folder: Path) -> Path:
     return folder
 
 
-def stream(rows: int, seed: int = 0) -> Iterator[str]:
-    """Texts of 4 to 40 random words, made one by one."""
+def stream(rows: int, seed: int = 0, longest: int = 40) -> Iterator[str]:
+    """Texts of 4 to `longest` random words, made one by one."""
     generator = np.random.default_rng(seed)
     for _ in range(rows):
-        yield " ".join(f"w{word}" for word in generator.integers(0, WORDS, size=int(generator.integers(4, 41))))
+        yield " ".join(
+            f"w{word}" for word in generator.integers(0, WORDS, size=int(generator.integers(4, longest + 1)))
+        )
 
 
 def peak_mib() -> float:

@@ -26,7 +26,7 @@ def test_maps_are_those_of_the_model(shown, tiny, windows, family):
     backbone, window = shown(family), max(windows(family), key=len)
     maps = maps_of(backbone, window)
     model = hf.AutoModel.from_pretrained(tiny(family), attn_implementation="eager").eval()
-    ids = torch.tensor([window.ids])
+    ids = torch.tensor([window.ids.tolist()])
     with torch.no_grad():
         wanted = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True).attentions
     assert maps.shape == (*shape_of(backbone.model), len(window), len(window))
@@ -45,8 +45,8 @@ def test_token_types_go_to_models_whose_tokenizer_gives_them(tiny, material):
     plain = maps_of(backbone, window)
     backbone.tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
     model = hf.AutoModel.from_pretrained(tiny("bert"), attn_implementation="eager").eval()
-    ids, types = torch.tensor([window.ids]), torch.tensor([window.types])
-    assert set(window.types) == {0, 1}
+    ids, types = torch.tensor([window.ids.tolist()]), torch.tensor([window.types.tolist()])
+    assert set(window.types.tolist()) == {0, 1}
     with torch.no_grad():
         wanted = model(input_ids=ids, token_type_ids=types, output_attentions=True).attentions
     torch.testing.assert_close(maps_of(backbone, window), torch.stack([each[0] for each in wanted]), atol=1e-5, rtol=0)

@@ -128,7 +128,7 @@ def best_span(window: Window, start: NDArray[np.floating], end: NDArray[np.float
         recipe: `best` places of each are tried, answers have at most `max_answer` tokens.
     """
     null = float(start[0] + end[0])
-    inside = np.array([stop > begin for begin, stop in window.offsets])
+    inside = window.offsets[:, 1] > window.offsets[:, 0]  # (tokens,)
     found = Span(-np.inf, 0, 0, null)
     firsts, lasts = (np.argsort(-scores, kind="stable")[: recipe.best] for scores in (start, end))
     for first in firsts:
@@ -137,7 +137,7 @@ def best_span(window: Window, start: NDArray[np.floating], end: NDArray[np.float
                 continue
             score = float(start[first] + end[last])
             if score > found.score:
-                found = Span(score, window.offsets[first][0], window.offsets[last][1], null)
+                found = Span(score, int(window.offsets[first, 0]), int(window.offsets[last, 1]), null)
     return found
 
 
@@ -166,11 +166,10 @@ def target_span(window: Window, example: Example) -> tuple[int, int] | None:
         return None
     gold = example.answers[0]
     begin, finish = gold.start, gold.start + len(gold.text)
-    touched = [
-        place for place, (start, stop) in enumerate(window.offsets) if stop > start and start < finish and stop > begin
-    ]
-    if not touched:
+    starts, stops = window.offsets.T  # (tokens,) each
+    touched = np.flatnonzero((stops > starts) & (starts < finish) & (stops > begin))
+    if not len(touched):
         return 0, 0
-    first, last = touched[0], touched[-1]
-    whole = window.offsets[first][0] <= begin and window.offsets[last][1] >= finish
+    first, last = int(touched[0]), int(touched[-1])
+    whole = starts[first] <= begin and stops[last] >= finish
     return (first, last) if whole else (0, 0)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from separatrix.errors import ModelError
@@ -156,9 +157,11 @@ def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
     """Windows padded on the right to the longest of them."""
     longest = max(map(len, windows))
 
-    def table(rows: Sequence[Sequence[int]], fill: int) -> Tensor:
-        padded = [[*row, *[fill] * (longest - len(row))] for row in rows]
-        return torch.tensor(padded, device=backbone.device)
+    def table(rows: Sequence[NDArray[Any]], fill: int) -> Tensor:
+        padded = np.full((len(rows), longest), fill, dtype=np.int64)
+        for place, row in enumerate(rows):
+            padded[place, : len(row)] = row
+        return torch.from_numpy(padded).to(backbone.device)
 
     lengths = torch.tensor([len(window) for window in windows], device=backbone.device)
     return Batch(

@@ -23,24 +23,73 @@ SENTENCE_END = frozenset(".?!")
 _PUNCTUATION = re.compile(r"[^\w\s]+")
 
 
-@dataclass(frozen=True)
+# What is known of a token. A corpus has hundreds of thousands of windows, and all stay in memory: 24 bytes a token.
+TOKEN = np.dtype(
+    [
+        ("id", np.int32),
+        ("segment", np.int32),
+        ("offset", np.int32, (2,)),
+        ("stop", np.int32),  # where its word ends in `text`
+        ("type", np.int8),
+        ("special", np.bool_),
+        ("punctuation", np.bool_),
+    ]
+)
+
+
+@dataclass(frozen=True, eq=False)
 class Window:
     """One row of token ids, and what each token is."""
 
     example: int  # place of the example in the list given
     place: int  # of the window within its example
-    ids: tuple[int, ...]
-    types: tuple[int, ...]  # token type ids
-    special: tuple[bool, ...]
-    punctuation: tuple[bool, ...]
-    segments: tuple[int, ...]  # 0 question, 1 context; sentences of a single text; -1 special
-    offsets: tuple[
-        tuple[int, int], ...
-    ]  # signs of the second text (first text if there is no second); (0, 0) elsewhere
-    words: tuple[str, ...]  # the tokens, readable, with the space before them
+    tokens: NDArray[np.void]  # (tokens,) of `TOKEN`
+    text: str  # the tokens, readable, one behind the other
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.tokens)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Window):
+            return NotImplemented
+        mine, its = (self.example, self.place, self.text), (other.example, other.place, other.text)
+        return mine == its and np.array_equal(self.tokens, other.tokens)
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Token ids (tokens,)."""
+        return self.tokens["id"]
+
+    @property
+    def types(self) -> NDArray[np.int8]:
+        """Token type ids (tokens,)."""
+        return self.tokens["type"]
+
+    @property
+    def special(self) -> NDArray[np.bool_]:
+        """Whether a token is the model's own (tokens,)."""
+        return self.tokens["special"]
+
+    @property
+    def punctuation(self) -> NDArray[np.bool_]:
+        """Whether a token is nothing but punctuation (tokens,)."""
+        return self.tokens["punctuation"]
+
+    @property
+    def segments(self) -> NDArray[np.int32]:
+        """0 question, 1 context; the number of the sentence in a single text; -1 special tokens (tokens,)."""
+        return self.tokens["segment"]
+
+    @property
+    def offsets(self) -> NDArray[np.int32]:
+        """Begin and end of a token in the second text (the first if it is alone); 0, 0 elsewhere (tokens, 2)."""
+        return self.tokens["offset"]
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The tokens, readable, with the space before them."""
+        stops = self.tokens["stop"].tolist()
+        return tuple(self.text[start:stop] for start, stop in zip([0, *stops], stops, strict=False))
 
 
 @dataclass(frozen=True)
@@ -66,8 +115,8 @@ def fast_tokenizer(backbone: Backbone) -> Any:
     return engine
 
 
-def check_rule(rule: WindowRule, backbone: Backbone) -> None:
-    """Refuse windows that the model cannot hold.
+def check_rule(rule: WindowRule, backbone: Backbone, *, pairs: bool = True) -> None:
+    """Refuse windows that the model cannot hold; without pairs there is no question that needs room.
 
     Raises:
         OptionError: windows longer than the model, or no room for the context beside the question.
@@ -79,7 +128,7 @@ def check_rule(rule: WindowRule, backbone: Backbone) -> None:
             hint=f"type --max-length {longest}",
         )  # fmt: skip
     special = backbone.tokenizer.num_special_tokens_to_add(pair=True)
-    if rule.max_length <= rule.max_query_length + special:
+    if pairs and rule.max_length <= rule.max_query_length + special:
         raise OptionError(
             "--max-length leaves no room beside the question",
             got=rule.max_length,
@@ -94,7 +143,7 @@ def cut_windows(backbone: Backbone, examples: Sequence[Example], rule: WindowRul
         OptionError: the rule does not fit the model.
         ModelError: no fast tokenizer.
     """
-    check_rule(rule, backbone)
+    check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine = fast_tokenizer(backbone)
     return [_windows_of(engine, example, place, rule) for place, example in enumerate(examples)]
 
@@ -122,28 +171,16 @@ def _pieces(encoded: Any, room: int, stride: int) -> list[Any]:
 
 
 def _window(encoded: Any, example: int, place: int, texts: tuple[str, str]) -> Window:
-    special = tuple(bool(flag) for flag in encoded.special_tokens_mask)
-    sequences, words = encoded.sequence_ids, readable(encoded, texts)
-    main = 1 if texts[1] else 0
-    offsets = tuple(
-        (start, stop) if sequence == main else (0, 0)
-        for sequence, (start, stop) in zip(sequences, encoded.offsets, strict=True)
-    )
-    pair = [-1 if sequence is None else int(sequence) for sequence in sequences]
-    return Window(
-        example,
-        place,
-        tuple(encoded.ids),
-        tuple(encoded.type_ids),
-        special,
-        tuple(
-            not flag and _PUNCTUATION.fullmatch(word.strip()) is not None
-            for flag, word in zip(special, words, strict=True)
-        ),
-        tuple(pair) if texts[1] else sentences(words, special),
-        offsets,
-        tuple(words),
-    )
+    words = readable(encoded, texts)
+    tokens = np.zeros(len(words), dtype=TOKEN)
+    tokens["id"], tokens["type"] = encoded.ids, encoded.type_ids
+    tokens["special"] = special = np.array(encoded.special_tokens_mask, dtype=bool)
+    tokens["punctuation"] = [_PUNCTUATION.fullmatch(word.strip()) is not None for word in words] & ~special
+    sequence = np.array([-1 if number is None else number for number in encoded.sequence_ids], dtype=np.int32)
+    tokens["segment"] = sequence if texts[1] else sentences(words, special.tolist())
+    tokens["offset"] = np.array(encoded.offsets) * (sequence == (1 if texts[1] else 0))[:, None]
+    tokens["stop"] = np.cumsum([len(word) for word in words])
+    return Window(example, place, tokens, "".join(words))
 
 
 def readable(encoded: Any, texts: tuple[str, str]) -> list[str]:
@@ -195,7 +232,7 @@ def draw(
     Raises:
         OptionError: the rule does not fit the model.
     """
-    check_rule(rule, backbone)
+    check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine, generator = fast_tokenizer(backbone), np.random.default_rng(seed)
     parts = np.array_split(np.arange(len(examples)), min(shards, len(examples)))
     queues = [list(_order(part, how, generator)) for part in parts]

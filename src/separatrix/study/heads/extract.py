@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -28,12 +29,14 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_json, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
+from separatrix.store.tables import join_tables
 from separatrix.texts.questions_answers import Material
 
 PROGRESS, RESULT, TABLE = "progress.json", "result.json", "table.parquet"
 IDENTITY = ("id", "example", "window", "context", "layer", "head", "length", "special")
 DTYPES = {"descriptors": "float32"}  # the others: float16
 FLUSH_SECONDS = 5.0
+TABLE_WINDOWS = 4096  # windows whose rows are in memory while the table is written
 
 Report = Callable[[str, int, int, str], None]
 
@@ -81,9 +84,12 @@ def extract_digest(reading: Reading, recipe: HeadsRecipe) -> str:
     """Changes with the model's weights, the windows, and what is kept of a map."""
     kept = {name: getattr(recipe.maps, name) for name in ("cells", "values", "weights", "pixels", "frame", "scaling")}
     weights = reading.backbone.fingerprint()
-    ids = [list(window.ids) for window in reading.windows]
+    ids = sha256()  # piece by piece: the ids of a whole corpus as one text would be larger than all else
+    for window in reading.windows:
+        ids.update(len(window).to_bytes(4, "little") + window.ids.tobytes())
     examples = [example.id for example in reading.sample.examples]
-    return digest(weights, recipe.source.dtype, ids, examples, kept, list(recipe.maps.stored), recipe.maps.raw)
+    stored = list(recipe.maps.stored)
+    return digest(weights, recipe.source.dtype, ids.hexdigest(), examples, kept, stored, recipe.maps.raw)
 
 
 def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: Report) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
         report("maps", done["windows"], len(windows), "")
     rows.flush()
     write_json(folder / PROGRESS, done)
-    write_table(folder / TABLE, row_table(reading))
+    write_rows(folder / TABLE, reading)
     if recipe.maps.raw:
         write_raw(folder / "raw", reading)
     found = _figures(reading, clock.seconds, done["wall"])
@@ -182,34 +188,47 @@ def _open_blocks(
     }
 
 
-def window_table(reading: Reading) -> pd.DataFrame:
-    """One line a window."""
-    sample = reading.sample
-    examples = [sample.examples[window.example] for window in sample.windows]
-    return pd.DataFrame(
-        {
-            "example": [example.id for example in examples],
-            "window": np.arange(len(examples)),
-            "place": [window.place for window in sample.windows],
-            "context": [example.context for example in examples],
-            "group": [example.title for example in examples],
-            "label": [example.label for example in examples],
-            "length": [len(window) for window in sample.windows],
-            "special": [sum(window.special) for window in sample.windows],
-            "shard": [int(sample.shards[window.example]) for window in sample.windows],
-        }
-    )
+def window_table(reading: Reading, windows: slice = slice(None)) -> pd.DataFrame:
+    """One line a window; texts that come again are stored once."""
+    sample, chosen = reading.sample, reading.windows[windows]
+    examples = [sample.examples[window.example] for window in chosen]
+    texts = {
+        "example": [example.id for example in examples],
+        "group": [example.title for example in examples],
+        "label": [example.label for example in examples],
+    }
+    numbers = {
+        "window": np.arange(len(reading.windows))[windows],
+        "place": [window.place for window in chosen],
+        "context": [example.context for example in examples],
+        "length": [len(window) for window in chosen],
+        "special": [int(window.special.sum()) for window in chosen],
+        "shard": [int(sample.shards[window.example]) for window in chosen],
+    }
+    columns = {name: pd.Series(values, dtype="category") for name, values in texts.items()}
+    return pd.DataFrame(columns | {name: np.asarray(values, dtype=np.int32) for name, values in numbers.items()})
 
 
-def row_table(reading: Reading) -> pd.DataFrame:
+def row_table(reading: Reading, windows: slice = slice(None)) -> pd.DataFrame:
     """One line a row of numbers: example, window, context, layer, head, length, number of special tokens."""
-    windows, (layers, heads) = window_table(reading), reading.shape
-    table = windows.loc[windows.index.repeat(layers * heads)].reset_index(drop=True)
-    cell = np.tile(np.arange(layers * heads), len(windows))
+    lines, (layers, heads) = window_table(reading, windows), reading.shape
+    table = lines.loc[lines.index.repeat(layers * heads)].reset_index(drop=True)
+    cell = np.tile(np.arange(layers * heads, dtype=np.int32), len(lines))
     table["layer"], table["head"] = cell // heads, cell % heads
-    names = table[["window", "layer", "head"]].to_numpy()
-    table.insert(0, "id", [f"w{window}.l{layer}.h{head}" for window, layer, head in names])
+    names = [f".l{layer}.h{head}" for layer in range(layers) for head in range(heads)]
+    table.insert(0, "id", [f"w{window}{name}" for window in lines["window"] for name in names])
     return table
+
+
+def write_rows(path: Path, reading: Reading) -> None:
+    """The row table, a piece of it in memory at a time."""
+    starts = range(0, len(reading.windows), TABLE_WINDOWS)
+    parts = [path.with_name(f"{path.stem}-{start}.parquet") for start in starts]
+    for start, part in zip(starts, parts, strict=True):
+        write_table(part, row_table(reading, slice(start, start + TABLE_WINDOWS)))
+    join_tables(parts, path)
+    for part in parts:
+        part.unlink()
 
 
 def _figures(reading: Reading, seconds: Mapping[str, float], whole: float) -> dict[str, Any]:

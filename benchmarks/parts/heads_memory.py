@@ -1,0 +1,35 @@
+"""One process that makes a head atlas of made-up texts with a toy model, and says how much memory each step took.
+
+python -m benchmarks.parts.heads_memory MODEL TEXTS OUT WINDOWS
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.parts.extract_memory import peak_mib
+
+LENGTH = 48
+
+
+def main(arguments: list[str]) -> int:
+    """Make the atlas; print the peak memory after each step, and the rows."""
+    from separatrix import recipe as recipes
+    from separatrix.recipe.heads import STEPS, HeadsRecipe
+    from separatrix.study.heads import head_atlas
+
+    model, texts, out, windows = *arguments[:3], int(arguments[3])
+    asked = {"model": model, "text": "text", "windows": windows, "max_length": LENGTH, "device": "cpu"}
+    recipe = recipes.replace(HeadsRecipe(), **asked)
+    peaks, found = {"start": peak_mib()}, {}
+    for step in STEPS:
+        found = head_atlas(Path(texts), Path(out), recipe, steps=(step,), resume=True).result
+        peaks[step] = peak_mib()
+    print(json.dumps({"peak_mib": peaks, "windows": found["windows"], "maps": found["maps"]}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
