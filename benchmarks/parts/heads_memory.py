@@ -9,13 +9,14 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.memory_disk_cache import Sampler
 from benchmarks.parts.extract_memory import peak_mib
 
 LENGTH = 48
 
 
 def main(arguments: list[str]) -> int:
-    """Make the atlas; print the peak memory after each step, and the rows."""
+    """Make the atlas; print the peak memory after each step, what of it is no mapped file, and the rows."""
     from separatrix import recipe as recipes
     from separatrix.recipe.heads import STEPS, HeadsRecipe
     from separatrix.study.heads import head_atlas
@@ -23,11 +24,12 @@ def main(arguments: list[str]) -> int:
     model, texts, out, windows = *arguments[:3], int(arguments[3])
     asked = {"model": model, "text": "text", "windows": windows, "max_length": LENGTH, "device": "cpu"}
     recipe = recipes.replace(HeadsRecipe(), **asked)
-    peaks, found = {"start": peak_mib()}, {}
+    peaks, own, found = {"start": peak_mib()}, {}, {}
     for step in STEPS:
-        found = head_atlas(Path(texts), Path(out), recipe, steps=(step,), resume=True).result
-        peaks[step] = peak_mib()
-    print(json.dumps({"peak_mib": peaks, "windows": found["windows"], "maps": found["maps"]}))
+        with Sampler() as sampler:
+            found = head_atlas(Path(texts), Path(out), recipe, steps=(step,), resume=True).result
+        peaks[step], own[step] = peak_mib(), sampler.highest["RssAnon"] * 1024
+    print(json.dumps({"peak_mib": peaks, "own_mib": own, "windows": found["windows"], "maps": found["maps"]}))
     return 0
 
 
