@@ -25,38 +25,38 @@ import pandas as pd
 from benchmarks.parts.extract_memory import save_words, stream
 from studies.common import machine, markdown
 
+from separatrix.recipe.heads import STEPS
+
 LIMIT = 4.0  # GiB
 CASE = "4 GiB / peak memory of the most windows"
 GROWTH = "most of its own memory, fewest over most windows"
-OWN = ("extract", "features", "cluster", "atlas")
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def one(model: Path, folder: Path, windows: int) -> dict[str, Any]:
+def one(model: Path, folder: Path, windows: int, steps: list[str]) -> dict[str, Any]:
     """An atlas of so many windows in a new process."""
     print(f"{windows} windows", file=sys.stderr, flush=True)
     texts = folder / f"{windows}.parquet"
     rows = list(stream(windows, longest=46))
     pd.DataFrame({"text": rows}).to_parquet(texts)
     command = [sys.executable, "-m", "benchmarks.parts.heads_memory", str(model), str(texts)]
-    command += [str(folder / f"atlas-{windows}"), str(windows)]
+    command += [str(folder / f"atlas-{windows}"), str(windows), *steps]
     begun = perf_counter()
     done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1]) | {"seconds": round(perf_counter() - begun, 1)}
 
 
-def measure(counts: list[int]) -> dict[str, Any]:
+def measure(counts: list[int], steps: list[str]) -> dict[str, Any]:
     """All sizes, and the two ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = save_words(folder / "model", hidden_size=48, num_hidden_layers=6, num_attention_heads=12)
-        runs = [one(model, folder, count) for count in counts]
-    peaks = [run["peak_mib"]["atlas"] for run in runs]
+        runs = [one(model, folder, count, steps) for count in counts]
+    peaks = [run["peak_mib"][steps[-1]] for run in runs]
     own = [max(run["own_mib"].values()) for run in runs]
     more = max(1, counts[-1] - counts[0])
-    grown = {
-        f"{step}_kib_a_window": (runs[-1]["own_mib"][step] - runs[0]["own_mib"][step]) * 1024 / more for step in OWN
-    }
+    first, last = runs[0]["own_mib"], runs[-1]["own_mib"]
+    grown = {f"{step}_kib_a_window": (last[step] - first[step]) * 1024 / more for step in steps}
     ratios = {CASE: LIMIT * 1024 / peaks[-1], GROWTH: own[0] / own[-1]}
     return {"ratios": ratios, "grown": grown, "runs": runs, "machine": machine(1)}
 
@@ -77,9 +77,10 @@ def main(argv: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, nargs="+", default=[500, 2000, 8000])
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(argv)
-    found = measure(options.windows)
+    found = measure(options.windows, options.steps)
     print(json.dumps(found) if options.json else show(found))
     return 0
 

@@ -88,8 +88,8 @@ def plain_way(model: Any, windows: list[Window], causal: bool, typed: bool) -> t
     """All rows, (windows, layers, heads, numbers), and the seconds spent behind the model."""
     rows, seconds = [], 0.0
     for window in windows:
-        ids = torch.tensor([window.ids], device=model.device)
-        options = {"token_type_ids": torch.tensor([window.types], device=model.device)} if typed else {}
+        ids = torch.tensor([window.ids.tolist()], device=model.device)
+        options = {"token_type_ids": torch.tensor([window.types.tolist()], device=model.device)} if typed else {}
         with torch.no_grad():
             layers = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True, **options)
         begun = perf_counter()

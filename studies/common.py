@@ -234,8 +234,9 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows with the same keys as a CSV file."""
+    """Rows as a CSV file; what a row lacks stays empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row)) or ["no runs yet"]
     with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]) if rows else ["no runs yet"], lineterminator="\n")
+        writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -139,3 +139,11 @@ def test_a_publisher_prefers_a_kind_only_where_it_is_planted():
     assert (shares[1] < 0.4).all()
     assert all(text.startswith(f"{name}: ") for text, name in zip(leaning.text, leaning.group, strict=True))
     assert leaning.text[0].endswith(demo.train.text[0])
+
+
+def test_tables_with_other_columns_become_one_csv(tmp_path):
+    """Regression: a set with a row of SetFit has a column more than one without, and the table was not written."""
+    common.write_csv(tmp_path / "t.csv", [{"row": "a", "x": 1}, {"row": "b", "y": 2}])
+    assert (tmp_path / "t.csv").read_text() == "row,x,y\na,1,\nb,,2\n"
+    common.write_csv(tmp_path / "t.csv", [])
+    assert (tmp_path / "t.csv").read_text() == "no runs yet\n"

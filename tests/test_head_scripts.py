@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import heads_vs_plain  # noqa: E402
+from benchmarks import heads_memory, heads_vs_plain  # noqa: E402
+from benchmarks.parts import heads_memory as part  # noqa: E402
+from benchmarks.parts.extract_memory import stream  # noqa: E402
 from studies.head_atlas import run as study  # noqa: E402
 from studies.head_atlas import tables  # noqa: E402
 
@@ -27,6 +30,24 @@ def test_benchmark_prints_the_contract_and_both_sides_agree(tiny, capsys):
     assert found["largest_difference"] < 1e-3
     assert found["machine"]["threads"] == 1
     assert "features only" in heads_vs_plain.show(found)
+
+
+def test_memory_benchmark_says_what_grows(tmp_path, capsys, monkeypatch):
+    """In this process, and the first step alone: what counts here is that it measures and divides."""
+
+    def one(model, folder, windows, steps):
+        texts = folder / "texts.parquet"
+        pd.DataFrame({"text": list(stream(windows, longest=46))}).to_parquet(texts)
+        assert part.main([str(model), str(texts), str(tmp_path / f"atlas-{windows}"), str(windows), *steps]) == 0
+        return json.loads(capsys.readouterr().out) | {"seconds": 1.0}
+
+    monkeypatch.setattr(heads_memory, "one", one)
+    found = heads_memory.measure([4], ["extract"])
+    [run] = found["runs"]
+    assert (run["windows"], run["maps"]) == (4, 4 * 72)
+    assert 0 < run["own_mib"]["extract"] <= run["peak_mib"]["extract"]
+    assert found["ratios"][heads_memory.CASE] == pytest.approx(4096 / run["peak_mib"]["extract"])
+    assert "KiB of its own memory for each window more: extract" in heads_memory.show(found)
 
 
 def lines_of(condition, seed, figure):

@@ -1,6 +1,6 @@
 """One process that makes a head atlas of made-up texts with a toy model, and says how much memory each step took.
 
-python -m benchmarks.parts.heads_memory MODEL TEXTS OUT WINDOWS
+python -m benchmarks.parts.heads_memory MODEL TEXTS OUT WINDOWS [STEP ...]
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ def main(arguments: list[str]) -> int:
     from separatrix.recipe.heads import STEPS, HeadsRecipe
     from separatrix.study.heads import head_atlas
 
-    model, texts, out, windows = *arguments[:3], int(arguments[3])
+    model, texts, out, windows, steps = *arguments[:3], int(arguments[3]), arguments[4:] or STEPS
     asked = {"model": model, "text": "text", "windows": windows, "max_length": LENGTH, "device": "cpu"}
     recipe = recipes.replace(HeadsRecipe(), **asked)
     peaks, own, found = {"start": peak_mib()}, {}, {}
-    for step in STEPS:
+    for step in steps:
         with Sampler() as sampler:
             found = head_atlas(Path(texts), Path(out), recipe, steps=(step,), resume=True).result
         peaks[step], own[step] = peak_mib(), sampler.highest["RssAnon"] * 1024

@@ -46,18 +46,18 @@ COMMON = {"device": "cpu", "max_length": 128, "epochs": 3}
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
     "nca": {},
-    "nca_ridge": {"invariance": "ridge", "group_weight": 1.0},
+    "nca_ridge": {"invariance": "ridge"},
     "nca_pairs": {"invariance": "pairs"},
     "nca_cells_pairs": {"invariance": "pairs", "sampler": "cells"},
-    "nca_reversal": {"invariance": "reversal", "group_weight": 0.1},
-    "nca_flipped": {"invariance": "flipped", "group_weight": 0.1},
-    "nca_inverse": {"invariance": "inverse", "group_weight": 0.1},
+    "nca_reversal": {"invariance": "reversal"},
+    "nca_flipped": {"invariance": "flipped"},
+    "nca_inverse": {"invariance": "inverse"},
     # The seed's own: its loss on pairs of the batch, the group term with the same weight.
     "cosine": {"loss": "cosine_mse", "pairs": "batch"},
-    "cosine_flipped": {"loss": "cosine_mse", "pairs": "batch", "invariance": "flipped", "group_weight": 1.0},
-    "cosine_inverse": {"loss": "cosine_mse", "pairs": "batch", "invariance": "inverse", "group_weight": 1.0},
-    "finetune_ridge": {"loss": "linear", "decision": "head", "invariance": "ridge", "group_weight": 1.0},
-    "finetune_reversal": {"loss": "linear", "decision": "head", "invariance": "reversal", "group_weight": 0.1},
+    "cosine_flipped": {"loss": "cosine_mse", "pairs": "batch", "invariance": "flipped"},
+    "cosine_inverse": {"loss": "cosine_mse", "pairs": "batch", "invariance": "inverse"},
+    "finetune_ridge": {"loss": "linear", "decision": "head", "invariance": "ridge"},
+    "finetune_reversal": {"loss": "linear", "decision": "head", "invariance": "reversal"},
 }
 
 

@@ -49,26 +49,26 @@ COMMON = {"device": "cpu", "epochs": 4}
 RIDGE: dict[str, Any] = {"invariance": "ridge"}
 REVERSAL: dict[str, Any] = {"invariance": "reversal"}
 CELLS: dict[str, Any] = {"sampler": "cells"}
-HEAVY = {"group_weight": 1.0}
+LIGHT = {"group_weight": 0.1}
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {},
     "finetune_ridge": RIDGE,
-    "finetune_ridge_1": RIDGE | HEAVY,
+    "finetune_ridge_light": RIDGE | LIGHT,
     "finetune_reversal": REVERSAL,
-    "finetune_reversal_1": REVERSAL | HEAVY,
+    "finetune_reversal_light": REVERSAL | LIGHT,
     "finetune_cells": CELLS,
-    "finetune_cells_ridge_1": CELLS | RIDGE | HEAVY,
+    "finetune_cells_ridge": CELLS | RIDGE,
     "finetune_without": {},  # no lean in the training rows: what could be reached
     "nca": {},
     "nca_ridge": RIDGE,
-    "nca_ridge_1": RIDGE | HEAVY,
+    "nca_ridge_light": RIDGE | LIGHT,
     "nca_reversal": REVERSAL,
-    "nca_reversal_1": REVERSAL | HEAVY,
-    "nca_flipped_1": {"invariance": "flipped"} | HEAVY,
-    "nca_inverse_1": {"invariance": "inverse"} | HEAVY,
+    "nca_reversal_light": REVERSAL | LIGHT,
+    "nca_flipped": {"invariance": "flipped"},
+    "nca_inverse": {"invariance": "inverse"},
     "nca_pairs": {"invariance": "pairs"},
     "nca_cells": CELLS,
-    "nca_cells_ridge_1": CELLS | RIDGE | HEAVY,
+    "nca_cells_ridge": CELLS | RIDGE,
     "nca_cells_pairs": CELLS | {"invariance": "pairs"},
     "nca_without": {},
 }
@@ -78,9 +78,8 @@ Written by `python studies/alignment/planted.py --table` from `planted.jsonl`; n
 signed by a publisher; in training and validation rows a publisher signs {LEAN:.0%} of one kind's rows, and its share of
 the rest. Test accuracy on rows signed without any preference by the same publishers (`fair`) and by others (`unseen`),
 mean over seeds with its 95 % t interval, and the paired difference to the row without invariance; a linear probe for
-the publisher, learnt from the vectors of half of the questions that were held out and tested on the other half. `_1`
-behind a name is `--group-weight 1` (0.1 without), `cells` is `--sampler cells`, `without` has training rows without a
-preference.
+the publisher, learnt from the vectors of half of the questions that were held out and tested on the other half. `light`
+is `--group-weight 0.1`, `cells` is `--sampler cells`, `without` has training rows without a preference.
 """
 
 

@@ -106,7 +106,7 @@ class GroupRecipe:
         "round; pairs: positives from other groups, negatives from the same",
         choices=INVARIANCES,
     )
-    group_weight: float = option(0.1, "weight of ridge, flipped, inverse and reversal beside the objective", low=0)
+    group_weight: float = option(1.0, "weight of ridge, flipped, inverse and reversal beside the objective", low=0)
 
     def __post_init__(self) -> None:
         check(self)
