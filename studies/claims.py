@@ -129,6 +129,22 @@ def align_epoch() -> str:
     return ", ".join(f"{case} {value:.2f}x" for case, value in found.items())
 
 
+def planted() -> str:
+    """What a planted publisher costs, and what group-balanced pairs win back."""
+    lines = (ROOT / "studies" / "alignment" / "planted.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = ("nca", "nca_cells_pairs", "nca_without")
+    runs = {row: [run for run in map(json.loads, lines) if run["row"] == row] for row in rows}
+    plain, pairs, free = ({name: _mean(own, name) for name in ("fair", "probe")} for own in runs.values())
+    return (
+        f"accuracy {plain['fair']:.3f} becomes {pairs['fair']:.3f} ({free['fair']:.3f} where none is planted), a probe "
+        f"for the publisher {plain['probe']:.3f} becomes {pairs['probe']:.3f} ({len(runs['nca'])} seeds)"
+    )
+
+
+def _mean(runs: list[dict[str, Any]], name: str) -> float:
+    return float(sum(run[name] for run in runs) / len(runs))
+
+
 def head_features() -> str:
     """Head features against the plain way and against a ResNet-50."""
     found = result("heads_vs_plain")
@@ -164,6 +180,8 @@ CLAIMS = (
     ("alignment against sentence-transformers' trainer on trec", align_epoch,
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
+    ("publishers that go with a class, planted: `--invariance pairs --sampler cells`", planted,
+     "studies/alignment/PLANTED.md", "python studies/alignment/planted.py"),
     ("reading every attention head of a corpus", head_features,
      "benchmarks/results/heads_vs_plain.json", "python benchmarks/heads_vs_plain.py --data FOLDER --windows 300"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
