@@ -23,7 +23,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError, SeparatrixError
-from separatrix.geometry.runs import MeanInterval, mean_interval
+from separatrix.geometry.runs import MeanInterval, mean_interval, paired_difference
 from separatrix.texts import Splits, load_splits
 
 PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")
@@ -199,6 +199,17 @@ def interval(runs: Sequence[Mapping[str, Any]], name: str) -> MeanInterval | Non
     """Mean and 95 % t interval of one figure of runs; None where no run has it."""
     values = [run[name] for run in runs if run.get(name) is not None]
     return mean_interval(np.array(values, dtype=float)) if values else None
+
+
+def gain(own: Iterable[Mapping[str, Any]], base: Iterable[Mapping[str, Any]], name: str) -> MeanInterval | None:
+    """Paired difference of one figure, own less base, over the seeds that both have; None if there is none.
+
+    >>> gain([{"seed": 0, "x": 0.75}, {"seed": 3, "x": 1.0}], [{"seed": 0, "x": 0.5}], "x").mean
+    0.25
+    """
+    other = {run["seed"]: run[name] for run in base}
+    pairs = [(run[name], other[run["seed"]]) for run in own if run["seed"] in other]
+    return paired_difference(*zip(*pairs, strict=True)) if pairs else None
 
 
 def spell(found: MeanInterval | None, digits: int = 4) -> str:

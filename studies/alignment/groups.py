@@ -20,6 +20,7 @@ import numpy as np
 from studies.common import (
     NO_FIGURE,
     append_run,
+    gain,
     interval,
     markdown,
     plain_recipe,
@@ -32,7 +33,6 @@ from studies.common import (
 )
 
 from separatrix import recipe as recipes
-from separatrix.geometry.runs import paired_difference
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -127,9 +127,6 @@ def _by_f1(yardstick: Any) -> Any:
 
 
 def _line(row: str, own: list[dict[str, Any]], base: list[dict[str, Any]]) -> dict[str, Any]:
-    other = {run["seed"]: run["test_macro_f1"] for run in base}
-    pairs = [(run["test_macro_f1"], other[run["seed"]]) for run in own if run["seed"] in other]
-    gain = paired_difference(*zip(*pairs, strict=True)) if pairs and row != "finetune" else None
     gaps = [run | {"gap": run["seen_macro_f1"] - run["test_macro_f1"]} for run in own]
     return {
         "row": row,
@@ -137,7 +134,7 @@ def _line(row: str, own: list[dict[str, Any]], base: list[dict[str, Any]]) -> di
         "macro-F1 seen": spell(interval(own, "seen_macro_f1")),
         "macro-F1 unseen": spell(interval(own, "test_macro_f1")),
         "gap": spell(interval(gaps, "gap")),
-        "unseen, against fine-tuning": spell(gain),
+        "unseen, against fine-tuning": "-" if row == "finetune" else spell(gain(own, base, "test_macro_f1")),
         "bootstrap of the first seed": "{:.4f} to {:.4f}".format(*own[0]["test_interval"]),
         "publisher probe (seen)": spell(interval(own, "seen_probe")),
         "chance": spell(interval(own, "seen_chance")),

@@ -24,6 +24,7 @@ import numpy as np
 from studies.common import (
     NO_FIGURE,
     append_run,
+    gain,
     interval,
     markdown,
     plain_recipe,
@@ -35,7 +36,6 @@ from studies.common import (
 )
 
 from separatrix import recipe as recipes
-from separatrix.geometry.runs import paired_difference
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -136,13 +136,6 @@ def do_run(row: str, seed: int) -> dict[str, Any]:
     return rounded(run) | {"versions": versions()}
 
 
-def _gain(own: list[dict[str, Any]], base: list[dict[str, Any]], part: str) -> str:
-    """Paired difference to the row without invariance, over the seeds that both have."""
-    other = {run["seed"]: run[part] for run in base}
-    pairs = [(run[part], other[run["seed"]]) for run in own if run["seed"] in other]
-    return "" if not pairs or own == base else spell(paired_difference(*zip(*pairs, strict=True)))
-
-
 def table(runs: list[dict[str, Any]]) -> str:
     """What PLANTED.md says."""
     kept = [run for run in runs if run["key"] == key_of(run["row"], run["seed"])]
@@ -156,9 +149,9 @@ def table(runs: list[dict[str, Any]]) -> str:
                     "row": row,
                     "seeds": len(own),
                     "fair": spell(interval(own, "fair")),
-                    "against no invariance": _gain(own, base, "fair"),
+                    "against no invariance": "-" if own == base else spell(gain(own, base, "fair")),
                     "unseen": spell(interval(own, "unseen")),
-                    "against none": _gain(own, base, "unseen"),
+                    "against none": "-" if own == base else spell(gain(own, base, "unseen")),
                     "publisher probe": spell(interval(own, "probe")),
                     "chance": spell(interval(own, "chance")),
                     "CPU seconds": round(float(np.mean([run["cpu_seconds"] for run in own])), 1),

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.common import changed, interval, markdown, spell, write_csv
+from studies.common import changed, gain, interval, markdown, spell, write_csv
 
-from separatrix.geometry.runs import MeanInterval, paired_difference
 from separatrix.recipe import digest
 
 Run = dict[str, Any]
@@ -67,13 +66,8 @@ def _line(row: str, runs: list[Run], found: Mapping[str, list[Run]]) -> dict[str
 
 def _against(runs: list[Run], base: list[Run]) -> str:
     """Paired difference in accuracy over the seeds that both have."""
-    other = {run["seed"]: run["test_accuracy"] for run in base}
-    pairs = [(run["test_accuracy"], other[run["seed"]]) for run in runs if run["seed"] in other]
-    if not pairs:
-        return "-"
-    found: MeanInterval = paired_difference(*zip(*pairs, strict=True))
-    sign = "+" if found.mean >= 0 else ""
-    return sign + spell(found)
+    found = gain(runs, base, "test_accuracy")
+    return ("+" if found is not None and found.mean >= 0 else "") + spell(found)
 
 
 def _screens(screens: Sequence[Run], standard: Standard) -> str:

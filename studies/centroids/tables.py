@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from studies.centroids.experiments import EXPERIMENTS
-from studies.common import interval, markdown, spell, write_csv
+from studies.common import gain, interval, markdown, spell, write_csv
 
-from separatrix.geometry.runs import MeanInterval, mean_interval, paired_difference
+from separatrix.geometry.runs import MeanInterval, mean_interval
 
 Run = dict[str, Any]
 Block = dict[str, list[Run]]  # experiment -> one line per seed, in the order of `EXPERIMENTS`
@@ -63,11 +63,9 @@ def group(runs: Sequence[Run], block: str) -> Block:
     return found
 
 
-def gain(block: Block, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
-    """Paired difference of test accuracy, experiment less reference, over the seeds that both have."""
-    base = {run["seed"]: run["test_accuracy"] for run in block.get(reference, [])}
-    pairs = [(run["test_accuracy"], base[run["seed"]]) for run in block.get(experiment, []) if run["seed"] in base]
-    return paired_difference(*zip(*pairs, strict=True)) if pairs else None
+def against(block: Block, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
+    """Paired difference of test accuracy, experiment less reference."""
+    return gain(block.get(experiment, []), block.get(reference, []), "test_accuracy")
 
 
 def ordering(block: Block) -> str:
@@ -76,7 +74,7 @@ def ordering(block: Block) -> str:
     below: list[tuple[float, str]] = []
     undecided: list[tuple[float, str]] = []
     for experiment in block:
-        found = gain(block, experiment) if experiment != REFERENCE else None
+        found = against(block, experiment) if experiment != REFERENCE else None
         if found is None:
             continue
         sure = found.low is not None and found.high is not None
@@ -128,7 +126,7 @@ def _base(block: Block) -> str:
 
 
 def _gains(block: Block) -> list[dict[str, str]]:
-    found = {name: gain(block, name) for name in block if name != REFERENCE}
+    found = {name: against(block, name) for name in block if name != REFERENCE}
     return [
         {"experiment": name, "seeds": str(value.runs), f"test accuracy less that of {REFERENCE!r}": spell(value)}
         for name, value in found.items()
