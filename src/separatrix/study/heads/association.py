@@ -29,8 +29,8 @@ RELATED, UNRELATED = "more than chance", "as chance"
 
 
 def codes_of(values: NDArray[Any] | pd.Series[Any]) -> NDArray[np.int64]:
-    """Values as numbers 0, 1, 2 ..."""
-    return np.unique(np.asarray(values), return_inverse=True)[1].astype(np.int64)
+    """Values as numbers 0, 1, 2 ...; names that are stored once are not spelt out for every row."""
+    return pd.factorize(values, sort=True)[0].astype(np.int64)
 
 
 def cells_of(table: pd.DataFrame) -> NDArray[np.int64]:
