@@ -177,7 +177,7 @@ def test_groups_reach_the_training(tiny, parts):
     texts, labels, _, _ = parts
     recipe = recipes.replace(AlignRecipe(), invariance="reversal")
     asked = AlignClassifier(str(tiny("bert")), epochs=1, recipe=recipe)
-    with pytest.raises(DataError, match="group invariance needs groups"):
+    with pytest.raises(DataError, match=r"group invariance .*needs groups"):
         asked.fit(texts, labels)
     asked.fit(texts, labels, group=[f"p{place % 4}" for place in range(len(texts))])
     assert "group" in asked.history_[0]["parts"]

@@ -176,7 +176,9 @@ def group_numbers(group: np.ndarray | None, y: np.ndarray, source: str) -> tuple
     [0, 1, 0]
     """
     if group is None:
-        raise DataError(f"{source}: group invariance needs groups", hint="name their column with --group")
+        raise DataError(
+            f"{source}: group invariance (or --sampler cells) needs groups", hint="name their column with --group"
+        )
     names, codes = np.unique(group.astype(str), return_inverse=True)
     if len(names) < 2:
         raise DataError(f"{source}: all rows are of one group", got=repr(str(names[0])), expected="two groups or more")
