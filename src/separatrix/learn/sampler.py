@@ -37,8 +37,8 @@ def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -
             expected=f"--batch-size {2 * class_rows} or more",
         )
     generator = np.random.default_rng([seed, epoch, 2])
-    lines = [_endless(rows, generator) for rows in classes]
-    turns = _endless(np.arange(len(classes)), generator)
+    lines = [_Endless(rows, generator) for rows in classes]
+    turns = _Endless(np.arange(len(classes)), generator)
     made = []
     for _ in range(-(-len(y) // size)):
         chosen = turns.take(wanted)
@@ -46,7 +46,7 @@ def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -
     return made
 
 
-class _endless:
+class _Endless:
     """Items in shuffled order again and again; what is taken at once has no item twice."""
 
     def __init__(self, items: np.ndarray, generator: np.random.Generator) -> None:
