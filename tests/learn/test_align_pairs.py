@@ -166,6 +166,18 @@ def test_balanced_batches_are_seeded_and_have_no_row_twice():
     assert set(np.concatenate([*first, *later])) >= set(range(90, 99))  # every row of the rare classes
 
 
+def test_groups_of_a_class_are_alike_and_so_are_classes_with_many_and_few_groups():
+    """Class 0 has twelve groups, one with half of its rows; class 1 has two: in the batches none of it shows."""
+    y = np.repeat([0, 1], 240)
+    group = np.concatenate([np.repeat(np.arange(12), [129] + [11] * 10 + [1]), np.repeat([20, 21], [200, 40])])
+    batches = [rows for epoch in range(30) for rows in balanced(y, 32, 4, seed=0, epoch=epoch, group=group)]
+    rows = np.concatenate(batches)
+    assert np.mean(y[rows]) == pytest.approx(0.5, abs=0.02)
+    assert (group[rows] == 0).sum() == pytest.approx((group[rows] == 5).sum(), rel=0.15)
+    assert (group[rows] == 20).sum() == pytest.approx((group[rows] == 21).sum(), rel=0.05)
+    assert all(len(np.unique(rows)) == len(rows) for rows in batches)
+
+
 def test_balanced_batch_smaller_than_two_classes_is_refused():
     with pytest.raises(OptionError, match=r"no room for two classes.*8 or more"):
         balanced(np.array([0, 1] * 5), 7, 4, seed=0, epoch=0)

@@ -77,8 +77,9 @@ class AlignLesson:
         """All rows in shuffled batches of similar length, or balanced batches."""
         loop, pairing = self.recipe.loop, self.recipe.pairing
         if pairing.sampler != "shuffled":
-            kinds = self.y if pairing.sampler == "balanced" or self.group is None else _cells(self.y, self.group)
-            return sampler.balanced(kinds.cpu().numpy(), loop.batch_size, pairing.class_rows, loop.seed, epoch)
+            group = self.group.cpu().numpy() if pairing.sampler == "cells" and self.group is not None else None
+            y = self.y.cpu().numpy()
+            return sampler.balanced(y, loop.batch_size, pairing.class_rows, loop.seed, epoch, group)
         return schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, epoch)
 
     def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
@@ -281,11 +282,6 @@ def _loop(job: Job[AlignRecipe], learner: EncoderLearner, lesson: AlignLesson, t
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), recipe.loop.seed)
     watcher = RunWatcher(task, recorder, job.report, train_map=True, judge=None if voters is None else voters.scores)
     return Loop(task, held, watcher, path=job.checkpoint, identity=job.identity(backbone.source.weights))
-
-
-def _cells(y: Tensor, group: Tensor) -> Tensor:
-    """A number for each class of each group (rows,)."""
-    return y * (int(group.max()) + 1) + group
 
 
 def _voters(lesson: AlignLesson) -> Voters | None:

@@ -1,4 +1,8 @@
-"""Batches with as many rows of each class: so that each row meets its own class, however many classes there are."""
+"""Batches with as many rows of each class: so that each row meets its own class, however many classes there are.
+
+With groups, each class takes its rows from its groups in turn: a publisher with half of a class's rows has no more to say
+of it than one with a few, and the group of a row no longer tells its class.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ import numpy as np
 from separatrix.errors import DataError, OptionError
 
 
-def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -> list[np.ndarray]:
+def balanced(
+    y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int, group: np.ndarray | None = None
+) -> list[np.ndarray]:
     """As many batches as an epoch of all rows has, each of size // class_rows classes with class_rows rows or more.
 
     Classes take turns in a shuffled order, and so do the rows of each class: a rare class's rows come often, a frequent
@@ -19,6 +25,7 @@ def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -
         class_rows: rows of one class in a batch.
         seed: of the run.
         epoch: counted from 0.
+        group: group numbers (rows,), where the groups of a class take turns too, with `class_rows` rows each.
 
     Raises:
         OptionError: a batch has no room for two classes.
@@ -37,7 +44,10 @@ def balanced(y: np.ndarray, size: int, class_rows: int, seed: int, epoch: int) -
             expected=f"--batch-size {2 * class_rows} or more",
         )
     generator = np.random.default_rng([seed, epoch, 2])
-    lines = [_Endless(rows, generator) for rows in classes]
+    lines = [
+        _Endless(rows, generator) if group is None else _Groups(rows, group[rows], class_rows, generator)
+        for rows in classes
+    ]
     turns = _Endless(np.arange(len(classes)), generator)
     made = []
     for _ in range(-(-len(y) // size)):
@@ -63,6 +73,21 @@ class _Endless:
         more = rest[: count - len(taken)]
         self.left = again[~np.isin(again, more)]
         return np.concatenate([taken, more])
+
+
+class _Groups:
+    """Rows of a class: its groups in shuffled order again and again, as many rows of each; small ones give all."""
+
+    def __init__(self, rows: np.ndarray, group: np.ndarray, size: int, generator: np.random.Generator) -> None:
+        self.lines = [_Endless(rows[group == one], generator) for one in np.unique(group)]
+        self.turns = _Endless(np.arange(len(self.lines)), generator)
+        self.size = size
+
+    def take(self, count: int) -> np.ndarray:
+        wanted = min(-(-count // self.size), len(self.lines))
+        chosen = [self.lines[turn] for turn in self.turns.take(wanted)]
+        share = -(-count // wanted)
+        return np.concatenate([line.take(min(share, len(line.items))) for line in chosen])[:count]
 
 
 def check_classes(y: np.ndarray, names: tuple[str, ...], batch_size: int, *, alone: bool) -> list[str]:

@@ -67,8 +67,8 @@ class PairRecipe:
     draw: str = option("all", "one random pair of each kind for a row, or all", choices=("one", "all"))
     sampler: str = option(
         "shuffled",
-        "batches of all rows (shuffled), of as many rows of each class (balanced), or of each class of each group, so "
-        "that the one says nothing of the other (cells)",
+        "batches of all rows (shuffled), of as many rows of each class (balanced), or of each class and, within it, "
+        "of each of its groups, so that the one says nothing of the other (cells)",
         choices=("shuffled", "balanced", "cells"),
     )
     class_rows: int = option(4, "rows of each class (or cell) in a balanced batch", low=2)
