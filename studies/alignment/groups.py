@@ -4,12 +4,15 @@
     python studies/alignment/groups.py --table
 
 Training rows of the houses that are in other parts too (by domain) are dropped; validation decides, test is read once.
+`probe` rows leave the encoder as it is: a linear probe on its vectors, which are computed once.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -41,11 +44,16 @@ from separatrix.texts import Classes, Texts, load_splits
 HERE = Path(__file__).resolve().parent
 SHARED = ("cnn.com", "cbn.com", "wsj.com")  # domains of train that other parts have too (the data's own README)
 SEEN = 0.1  # share of the training rows that is held out as seen publishers
-MOST = 1500  # training rows, of both kinds together
-COMMON = {"device": "cpu", "max_length": 128, "epochs": 3}
+COMMON = {"device": "cpu", "max_length": 128, "epochs": 1}
+DRAWN = 5  # times as many rows as there are that a probe draws in cells
+FROZEN = ("probe", "probe_cells")  # no encoder is trained
 ROWS: dict[str, dict[str, Any]] = {
+    "probe": {},
+    "probe_cells": {"sampler": "cells"},
     "finetune": {"loss": "linear", "decision": "head"},
+    "finetune_cells": {"loss": "linear", "decision": "head", "sampler": "cells"},
     "nca": {},
+    "nca_cells": {"sampler": "cells"},
     "nca_ridge": {"invariance": "ridge"},
     "nca_pairs": {"invariance": "pairs"},
     "nca_cells_pairs": {"invariance": "pairs", "sampler": "cells"},
@@ -61,16 +69,24 @@ ROWS: dict[str, dict[str, Any]] = {
 }
 
 
-def load(data: Path, seed: int, most: int) -> dict[str, Texts]:
-    """Train, seen publishers held out of it, validation and test with unseen ones."""
-    read = load_splits(data / "allsides_media", label="label", group="publisher_domain", seed=seed)
+@cache
+def read_set(data: Path) -> dict[str, Texts]:
+    """The parts of the set, without the houses that stand in several."""
+    read = load_splits(data / "allsides_media", label="label", group="publisher_domain", seed=0)
     assert read.train.group is not None
+    assert read.test is not None
     kept = read.train.where(~np.isin(read.train.group, SHARED))
-    if most < len(kept):
+    return {"train": kept, "validation": read.validation, "test": read.test}
+
+
+def load(data: Path, seed: int, most: int | None) -> dict[str, Texts]:
+    """Train, seen publishers held out of it, validation and test with unseen ones."""
+    read = read_set(data)
+    kept = read["train"]
+    if most is not None and most < len(kept):
         _, kept = kept.split(most / len(kept), seed=seed)
     train, seen = kept.split(SEEN, seed=seed)
-    assert read.test is not None
-    return {"train": train, "seen": seen, "validation": read.validation, "test": read.test}
+    return {"train": train, "seen": seen, "validation": read["validation"], "test": read["test"]}
 
 
 def full_recipe(row: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -84,30 +100,91 @@ def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     return (run["row"], run["seed"], digest(run["recipe"]), run["most"], run["screen"])
 
 
-def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
-    """Train, score seen and unseen publishers, probe for the publisher."""
+Encode = Callable[[Texts], np.ndarray]
+Decide = Callable[[np.ndarray], np.ndarray]
+
+
+def train_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes) -> tuple[Encode, Decide]:
+    """Train an encoder: vectors (rows, width) of texts, scores (rows, classes) of vectors."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.study.encoders import probe_between
     from separatrix.study.judge import Yardstick
 
+    yardstick = Yardstick.of(gold_of(parts["train"], classes), classes.names, recipe.loop.seed)
+    # Macro-F1 chooses: validation is mostly one class.
+    model = train_encoder(Job(parts["train"], parts["validation"], recipe, _by_f1(yardstick))).model
+    return lambda texts: model.encode(texts.text), model.scores
+
+
+def probe_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes, data: Path) -> tuple[Encode, Decide]:
+    """A linear probe on frozen vectors; its penalty is chosen on as many validation rows of each class."""
+    from separatrix.geometry.probe import fit_probe
+
+    known = frozen_vectors(data)
+
+    def encode(texts: Texts) -> np.ndarray:
+        return np.stack([known[text] for text in texts.text])
+
+    train, held = parts["train"], parts["validation"]
+    y, held_y = gold_of(train, classes), gold_of(held, classes)
+    rows = np.arange(len(y))
+    if recipe.pairing.sampler == "cells":
+        group = np.unique(np.asarray(train.group, dtype=str), return_inverse=True)[1]
+        rows = drawn_rows(y, recipe, group)
+    picked = drawn_rows(held_y, recipe)
+    x, held_x = encode(train), encode(held)
+    probe = fit_probe(
+        x[rows], y[rows], len(classes), seed=recipe.loop.seed, validation=(held_x[picked], held_y[picked])
+    )
+    return encode, probe.scores
+
+
+def drawn_rows(y: np.ndarray, recipe: AlignRecipe, group: np.ndarray | None = None) -> np.ndarray:
+    """Places of rows in which classes, and within them groups, come alike: those that training would see in batches."""
+    from separatrix.learn.sampler import balanced
+
+    loop, rows = recipe.loop, recipe.pairing.class_rows
+    return np.concatenate(
+        [batch for epoch in range(DRAWN) for batch in balanced(y, loop.batch_size, rows, loop.seed, epoch, group)]
+    )
+
+
+@cache
+def frozen_vectors(data: Path) -> dict[str, np.ndarray]:
+    """The untrained encoder's vector of every text of the set."""
+    from separatrix.models.backbone import load_backbone
+    from separatrix.models.extract import extract
+
+    backbone = load_backbone(recipes.replace(AlignRecipe(), **COMMON).backbone)
+    found: dict[str, np.ndarray] = {}
+    for texts in read_set(data).values():
+        found |= dict(zip(texts.text, extract(backbone, texts.text).values, strict=True))
+    return found
+
+
+def gold_of(texts: Texts, classes: Classes) -> np.ndarray:
+    """Class numbers (rows,)."""
+    return classes.encode(texts.label if texts.label is not None else [])
+
+
+def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Train, score seen and unseen publishers, probe for the publisher."""
+    from separatrix.study.encoders import probe_between
+
     parts = load(options.data, seed, options.most)
-    labels = parts["train"].label
-    assert labels is not None
-    classes = Classes.of(labels)
-    yardstick = Yardstick.of(classes.encode(labels), classes.names, seed)
+    assert parts["train"].label is not None
+    classes = Classes.of(parts["train"].label)
     begun = monotonic()
     whole = recipes.replace(recipes.from_dict(AlignRecipe, recipe), seed=seed)
-    # Macro-F1 chooses: validation is mostly one class.
-    trained = train_encoder(Job(parts["train"], parts["validation"], whole, _by_f1(yardstick)))
+    made = probe_row(whole, parts, classes, options.data) if row in FROZEN else train_row(whole, parts, classes)
+    encode, scores = made
     run: dict[str, Any] = {"row": row, "seed": seed, "recipe": recipe, "most": options.most, "screen": options.screen}
     run |= {"seconds": round(monotonic() - begun, 2), "versions": versions(), "rows": len(parts["train"])}
-    learnt = (trained.model.encode(parts["train"].text), parts["train"].group)
+    learnt = (encode(parts["train"]), parts["train"].group)
     for part in ("seen", "validation") if options.screen else ("seen", "validation", "test"):
         texts = parts[part]
-        vectors = trained.model.encode(texts.text)
-        gold = classes.encode(texts.label if texts.label is not None else [])
-        found = classification(gold, decide(trained.model.scores(vectors), len(classes)), classes.names)
+        vectors, gold = encode(texts), gold_of(texts, classes)
+        found = classification(gold, decide(scores(vectors), len(classes)), classes.names)
         values = {"macro_f1": found.macro_f1, "accuracy": found.accuracy, "majority_f1": found.majority_macro_f1}
         run |= rounded({f"{part}_{name}": value for name, value in values.items()})
         run[f"{part}_interval"] = [round(value, 6) for value in found.macro_f1_interval]
@@ -159,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rows", nargs="+", choices=list(ROWS), default=list(ROWS))
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
     parser.add_argument("--screen", action="store_true", help="do not touch the test part")
-    parser.add_argument("--most", type=int, help=f"training rows, instead of {MOST} (for a trial; makes it a screen)")
+    parser.add_argument("--most", type=int, help="training rows, instead of all (for a trial; makes it a screen)")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--out", type=Path, default=HERE)
@@ -175,7 +252,6 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     changes = read_changes(options.set)
     options.screen = options.screen or bool(changes) or options.most is not None
-    options.most = options.most or MOST
     for seed in range(options.seeds):
         for row in options.rows:
             recipe = full_recipe(row, changes)

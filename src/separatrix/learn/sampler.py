@@ -1,7 +1,7 @@
 """Batches with as many rows of each class: so that each row meets its own class, however many classes there are.
 
-With groups, each class takes its rows from its groups in turn: a publisher with half of a class's rows has no more to say
-of it than one with a few, and the group of a row no longer tells its class.
+With groups, each class takes its rows from its groups in turn: a publisher with half of a class's rows has no more to
+say of it than one with a few, and the group of a row no longer tells its class.
 """
 
 from __future__ import annotations
