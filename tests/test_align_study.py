@@ -83,7 +83,7 @@ def test_groups_are_dropped_and_scored(data, small, tmp_path):
     assert "cnn.com" not in parts["train"].group
     assert "cnn.com" not in parts["seen"].group
     assert set(parts["seen"].group) <= set(parts["train"].group)
-    rows = ["nca_pairs", "finetune_reversal"]
+    rows = ["probe", "probe_cells", "nca_pairs", "finetune_reversal"]
     assert groups.main(["--data", str(data), "--rows", *rows, "--seeds", "1", "--out", str(tmp_path)]) == 0
     assert groups.main(["--table", "--out", str(tmp_path)]) == 0
     table = (tmp_path / "GROUPS.md").read_text()
