@@ -55,6 +55,7 @@ def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
     after = [json.loads(line) for line in (tmp_path / "runs.jsonl").read_text().splitlines()]
     assert len(after) == len(lines) + 1
     assert "test_accuracy" not in after[-1]  # a screen looks at validation alone
+    assert "undrawn_accuracy" not in after[-1]
     assert run.main(["--table", "--out", str(tmp_path)]) == 0
     table = (tmp_path / "RESULTS.md").read_text()
     assert "## trec6" in table
@@ -71,6 +72,18 @@ def test_few_rows_are_so_many_of_each_class_in_all(data, small):
     splits = run.load(data, plan)
     assert (len(splits.train), len(splits.validation)) == (18, 6)
     assert not set(splits.train.text) & set(splits.test.text)
+
+
+def test_screens_with_few_rows_are_judged_by_undrawn_rows(data, small, tmp_path):
+    asked = ["--data", str(data), "--sets", "trec6", "--rows", "nca", "--seeds", "1", "--per-class", "8"]
+    assert run.main([*asked, "--set", "temperature=0.1", "--out", str(tmp_path)]) == 0
+    [line] = common.read_runs(tmp_path / "runs.jsonl")
+    assert {"undrawn_accuracy", "undrawn_knn"} <= set(line)
+    assert not [name for name in line if name.startswith("test_")]
+    plan = run.Plan("nca", "trec6", 0, line["recipe"], True, per_class=8)
+    splits, parts = run.load(data, plan), ("train", "validation")
+    whole = {text for part in parts for text in pd.read_parquet(data / "trec" / f"{part}.parquet")["text"]}
+    assert set(splits.test.text) == whole - {*splits.train.text, *splits.validation.text}
 
 
 def test_every_row_has_a_recipe_of_its_own():

@@ -59,7 +59,9 @@ SCHEMES = ("batch", "memory", "mixed", "datapoint", "bank")
 CHOSEN: dict[str, dict[str, Any]] = {"all": {"device": "cpu"}}
 # Few rows are all learnt from in the end, those of validation too: SetFit learns from them as well.
 FEW_ROWS = {"refit": True}
+FEW_ALIGNED = {"temperature": 0.2, "decision": "mean"}  # a dozen rows cannot choose a vote; README.md has the trials
 FEW_HELD = 0.25  # share of the few rows that chooses the epoch and the vote before all are learnt from
+UNDRAWN = 1000  # training rows that were not drawn, by which screens with few rows are judged: a dozen say little
 # Name of a row -> its own changes to AlignRecipe.
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
@@ -114,21 +116,34 @@ def full_recipe(row: str, name: str, changes: dict[str, Any], per_class: int | N
         return {"model": recipes.DEFAULT_MODEL, "epochs": 1, "batch_size": 16, "num_iterations": 20} | changes
     start = FINETUNE if row == "finetune" else AlignRecipe()
     # A row's own options come last: what all rows share must not undo what a row is.
-    every = CHOSEN["all"] | CHOSEN.get(name, {}) | (FEW_ROWS if per_class else {}) | ROWS[row] | changes
+    few_rows = FEW_ROWS | ({} if row == "finetune" else FEW_ALIGNED) if per_class else {}
+    every = CHOSEN["all"] | CHOSEN.get(name, {}) | few_rows | ROWS[row] | changes
     return plain_recipe(recipes.replace(start, **every), NO_FIGURE)
 
 
 def load(data: Path, plan: Plan) -> Splits:
-    """The parts of a set; a few rows of each class on both sides where the plan says so."""
+    """The parts of a set; a few rows of each class on both sides where the plan says so.
+
+    A screen has no test part; with few rows of each class, training rows that were not drawn stand in for it.
+    """
     folder, label, rows = SETS[plan.set]
     most = min((count for count in (rows, plan.most) if count is not None), default=None)
     read = load_splits(data / folder, label=label, seed=plan.seed, validation=0.1)
-    train, validation = read.train, read.validation
+    train, validation, test = read.train, read.validation, None if plan.screen else read.test
     if plan.per_class is not None:
-        train, validation = few(train.join(validation), plan.per_class, plan.seed).split(FEW_HELD, plan.seed)
+        whole = train.join(validation)
+        drawn = few(whole, plan.per_class, plan.seed)
+        train, validation = drawn.split(FEW_HELD, plan.seed)
+        test = undrawn(whole, drawn, plan.seed) if plan.screen else test
     if most is not None and most < len(train):
         _, train = train.split(most / len(train), seed=plan.seed)
-    return Splits(train, validation, read.test, read.notes)
+    return Splits(train, validation, test, read.notes)
+
+
+def undrawn(whole: Texts, drawn: Texts, seed: int) -> Texts:
+    """A sample of the rows whose text is not among those drawn."""
+    rest = whole.where(~np.isin(np.asarray(whole.text, dtype=object), np.asarray(drawn.text, dtype=object)))
+    return rest.split(UNDRAWN / len(rest), seed)[1] if len(rest) > UNDRAWN else rest
 
 
 @dataclass(frozen=True)
@@ -222,11 +237,12 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
         "extra": scored.extra,
         "versions": versions(),
     }
-    for part in ("validation",) if plan.screen else ("validation", "test"):
+    for part in sorted(set(splits.parts) - {"train"}, reverse=True):
+        name = "undrawn" if plan.screen and part == "test" else part
         for place, (way, scores) in enumerate(scored.scores(part, splits.parts[part]).items()):
             found = figures(scores, targets[part], classes, majority)
-            run |= {f"{part}_{name}": value for name, value in found.items()} if place == 0 else {}
-            run[f"{part}_{way}"] = found["accuracy"]
+            run |= {f"{name}_{figure}": value for figure, value in found.items()} if place == 0 else {}
+            run[f"{name}_{way}"] = found["accuracy"]
     return run
 
 

@@ -82,7 +82,9 @@ def _screens(screens: Sequence[Run], standard: Standard) -> str:
         assert accuracy is not None
         line = {"set": name, "rows of a class": per_class or "all", "row": row}
         line |= {"changed": changed(runs[0]["recipe"], standard[name, per_class, row]) or "-", "seeds": len(runs)}
-        line |= {"validation": spell(accuracy), "CPU seconds": spell(interval(runs, "cpu_seconds"), 0)}
+        line |= {"validation": spell(accuracy), "undrawn rows": spell(interval(runs, "undrawn_accuracy"))}
+        line |= {"CPU seconds": spell(interval(runs, "cpu_seconds"), 0)}
         found.append(((name, per_class or 0), -accuracy.mean, line))
     rows = [line for *_, line in sorted(found, key=lambda one: one[:2])]
-    return f"## Screens (validation only)\n\n{markdown(rows)}\n"
+    about = "`undrawn rows`: training rows that were not among the few. The test part is never looked at."
+    return f"## Screens (validation only)\n\n{about}\n\n{markdown(rows)}\n"
