@@ -129,6 +129,14 @@ def align_epoch() -> str:
     return ", ".join(f"{case} {value:.2f}x" for case, value in found.items())
 
 
+def few_rows() -> str:
+    """Alignment, SetFit and fine-tuning with eight rows of each class."""
+    lines = {line["row"]: line for line in table("alignment") if (line["set"], line["per_class"]) == ("trec6", "8")}
+    found = [(name, lines[row]) for name, row in (("aligned", "nca"), ("SetFit", "setfit"), ("fine-tuned", "finetune"))]
+    figures = (f"{name} {line['accuracy'][:5]} in {line['CPU seconds']} s" for name, line in found)
+    return ", ".join(figures) + f" ({found[0][1]['seeds']} splits)"
+
+
 def planted() -> str:
     """What a planted publisher costs, and what group-balanced pairs win back."""
     lines = (ROOT / "studies" / "alignment" / "planted.jsonl").read_text(encoding="utf-8").splitlines()
@@ -180,6 +188,8 @@ CLAIMS = (
     ("alignment against sentence-transformers' trainer on trec", align_epoch,
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
+    ("trec's six kinds with 8 labelled rows of each: test accuracy and CPU seconds", few_rows,
+     "studies/alignment/RESULTS.md", "python studies/alignment/run.py --data FOLDER --sets trec6 --per-class 8"),
     ("publishers that go with a class, planted: `--invariance pairs --sampler cells`", planted,
      "studies/alignment/PLANTED.md", "python studies/alignment/planted.py"),
     ("reading every attention head of a corpus", head_features,

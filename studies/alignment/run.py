@@ -60,6 +60,7 @@ CHOSEN: dict[str, dict[str, Any]] = {"all": {"device": "cpu"}}
 # Few rows are all learnt from in the end, those of validation too: SetFit learns from them as well.
 FEW_ROWS = {"refit": True}
 FEW_ALIGNED = {"temperature": 0.2, "decision": "mean"}  # a dozen rows cannot choose a vote; README.md has the trials
+FEW_FINETUNED = {"epochs": 20}
 FEW_HELD = 0.25  # share of the few rows that chooses the epoch and the vote before all are learnt from
 UNDRAWN = 1000  # training rows that were not drawn, by which screens with few rows are judged: a dozen say little
 # Name of a row -> its own changes to AlignRecipe.
@@ -116,7 +117,7 @@ def full_recipe(row: str, name: str, changes: dict[str, Any], per_class: int | N
         return {"model": recipes.DEFAULT_MODEL, "epochs": 1, "batch_size": 16, "num_iterations": 20} | changes
     start = FINETUNE if row == "finetune" else AlignRecipe()
     # A row's own options come last: what all rows share must not undo what a row is.
-    few_rows = FEW_ROWS | ({} if row == "finetune" else FEW_ALIGNED) if per_class else {}
+    few_rows = FEW_ROWS | (FEW_FINETUNED if row == "finetune" else FEW_ALIGNED) if per_class else {}
     every = CHOSEN["all"] | CHOSEN.get(name, {}) | few_rows | ROWS[row] | changes
     return plain_recipe(recipes.replace(start, **every), NO_FIGURE)
 
