@@ -210,6 +210,7 @@ def _line(row: str, own: list[dict[str, Any]], base: list[dict[str, Any]]) -> di
         "seeds": len(own),
         "macro-F1 seen": spell(interval(own, "seen_macro_f1")),
         "macro-F1 unseen": spell(interval(own, "test_macro_f1")),
+        "macro-F1 unseen (validation)": spell(interval(own, "validation_macro_f1")),
         "gap": spell(interval(gaps, "gap")),
         "unseen, against fine-tuning": "-" if row == "finetune" else spell(gain(own, base, "test_macro_f1")),
         "bootstrap of the first seed": "{:.4f} to {:.4f}".format(*own[0]["test_interval"]),
