@@ -38,7 +38,9 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
         rows = [_line(row, runs, found) for row, runs in found.items()]
         title = name if per_class is None else f"{name}, {per_class} rows of each class"
         first = next(iter(found.values()))[0]
-        about = f"{first['training_rows']} training rows; majority class: {first['test_majority']:.4f}."
+        precision = first["recipe"].get("encoder", {}).get("precision", "auto")
+        about = f"{first['training_rows']} training rows; majority class: {first['test_majority']:.4f}"
+        about += f"; training steps in {'float32' if precision == 'auto' else precision}."  # `auto` on a CPU
         parts.append(f"## {title}\n\n{about}\n\n{markdown(rows)}\n")
         lines += [{"set": name, "per_class": per_class or "all", **row} for row in rows]
     parts.append(_screens(screens, standard))
