@@ -39,6 +39,9 @@ def small(tiny, monkeypatch):
     monkeypatch.setattr(groups, "COMMON", changes)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:'pin_memory' argument is set as true"
+)  # SetFit's loader, on a machine without a GPU
 def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
     asked = ["--data", str(data), "--sets", "trec6", "--out", str(tmp_path)]
     rows = ["finetune", "nca", "cosine_datapoint_one", "setfit"]

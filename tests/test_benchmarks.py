@@ -26,7 +26,6 @@ from benchmarks.parts.quality import judge  # noqa: E402
 from studies import common, peft_side  # noqa: E402
 from studies.centroids import run as centroids  # noqa: E402
 from studies.centroids import tables as centroid_tables  # noqa: E402
-from studies.centroids.experiments import EXPERIMENTS  # noqa: E402
 from studies.prompt_quality import run as quality  # noqa: E402
 from studies.prompt_quality import tables as quality_tables  # noqa: E402
 
@@ -201,44 +200,34 @@ def test_time_until_the_others_best():
 def test_centroid_study_runs_resumes_and_tabulates(tiny, data, tmp_path):
     names = ["attract_repel, fast centroids", "token"]
     arguments = ["--model", str(tiny("gpt2")), "--data", str(data), "--seeds", "1", "--rows", "40", "--epochs", "1"]
-    arguments += ["--rates", "0.01", "0.1", "--out", str(tmp_path), "--only", *names]
+    arguments += ["--out", str(tmp_path), "--only", *names]
     assert centroids.main(arguments) == 0
     runs = common.read_runs(tmp_path / "runs.jsonl")
-    assert [run["block"] for run in runs] == ["seed"] * 2 + ["screen"] * 4 + ["chosen"] * 2
-    assert all("test_accuracy" in run for run in runs if run["block"] != "screen")
-    assert not any("test_accuracy" in run for run in runs if run["block"] == "screen")
+    assert [run["experiment"] for run in runs] == names
+    assert all("test_accuracy" in run for run in runs)
     fast = next(run for run in runs if run["experiment"] == names[0])
     assert fast["recipe"]["loop"]["centroid_lr"] == pytest.approx(0.1)
     assert fast["centroid_path"] > 0
     assert len(next(run for run in runs if run["experiment"] == "token")["words"]) == 2
     assert str(tmp_path) not in (tmp_path / "runs.jsonl").read_text()
     centroids.main(arguments)
-    assert len(common.read_runs(tmp_path / "runs.jsonl")) == 8
+    assert len(common.read_runs(tmp_path / "runs.jsonl")) == 2
     centroids.main(["--table", "--out", str(tmp_path)])
     assert "seed 001's" in (tmp_path / "RESULTS.md").read_text()
-    assert len(pd.read_csv(tmp_path / "results.csv")) == 4
-
-
-def test_the_rate_is_chosen_on_the_screen_alone():
-    experiment = EXPERIMENTS[0]
-    line = {"experiment": experiment.name, "block": "screen"}
-    runs = [line | {"lr": lr, "validation_accuracy": value} for lr, value in ((0.1, 0.6), (0.01, 0.7), (0.001, 0.7))]
-    runs.append({"experiment": experiment.name, "block": "seed", "lr": 0.1, "validation_accuracy": 0.9})
-    assert centroids.best_rate(experiment, runs, (0.1, 0.01, 0.001)) == 0.001
-    assert centroids.best_rate(experiment, runs, (0.5,)) is None
+    assert len(pd.read_csv(tmp_path / "results.csv")) == 2
 
 
 def test_ordering_says_only_what_the_intervals_say():
     def runs(*values: float) -> list[dict]:
         return [{"seed": seed, "test_accuracy": value} for seed, value in enumerate(values)]
 
-    block = {
+    study = {
         centroid_tables.REFERENCE: runs(0.50, 0.52, 0.51),
         "better": runs(0.60, 0.62, 0.61),
         "worse": runs(0.40, 0.42, 0.41),
         "unclear": runs(0.40, 0.62, 0.51),
     }
-    said = centroid_tables.ordering(block)
+    said = centroid_tables.ordering(study)
     assert "1 experiments (better (+0.1000)) are above" in said
     assert "1 experiments (worse (-0.1000)) are below" in said
     assert "1 experiments (unclear (+0.0000)) are not told apart" in said

@@ -57,7 +57,7 @@ EXPERIMENTS = (
 )
 
 # As far as seed 001 prints it: five prompt tokens at the input, three epochs, Adam at 1e-3, no clipping.
-SEED_BLOCK: dict[str, Any] = {
+SEED_RECIPE: dict[str, Any] = {
     "tokens": 5,
     "layers": "input",
     "positions": "last",
@@ -72,6 +72,3 @@ SEED_BLOCK: dict[str, Any] = {
     "repulsion": 1.0,
     "temperature": 1.0,
 }
-SEED_LR = 1e-3
-# Rates that the second block chooses from, on validation, for each experiment by itself.
-RATES = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)

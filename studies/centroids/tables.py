@@ -12,10 +12,9 @@ from studies.common import gain, interval, markdown, spell, write_csv
 from separatrix.geometry.runs import MeanInterval, mean_interval
 
 Run = dict[str, Any]
-Block = dict[str, list[Run]]  # experiment -> one line per seed, in the order of `EXPERIMENTS`
+Study = dict[str, list[Run]]  # experiment -> one line per seed, in the order of `EXPERIMENTS`
 
 REFERENCE = EXPERIMENTS[0].name  # random start
-BLOCKS = {"seed": "Learning rate of seed 001", "chosen": "Learning rate chosen on validation, per experiment"}
 HEAD = """# Moving class centroids: results
 
 Written by `python studies/centroids/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
@@ -37,44 +36,38 @@ FIGURES = {
 
 def write_tables(out: Path, runs: Sequence[Run]) -> None:
     """Write both files into a folder."""
-    parts, plain = [HEAD], []
-    for name, title in BLOCKS.items():
-        block = group(runs, name)
-        parts += [f"## {title}", _base(block), markdown([_row(number, found) for number, found in _numbered(block)])]
-        parts += [f"### Ordering: {title[0].lower()}{title[1:]}", ordering(block), markdown(_gains(block))]
-        plain += [_plain(name, experiment, found) for experiment, found in block.items()]
-    parts += ["## Screen of the learning rates (one seed of its own, validation only)", markdown(_screen(runs))]
-    failures = [
-        f"- {run['block']}, {run['experiment']}, seed {run['seed']}: {run['failed']}" for run in runs if "failed" in run
-    ]
+    study = group(runs)
+    parts = [HEAD, _base(study), markdown([_row(number, found) for number, found in _numbered(study)])]
+    parts += ["## Ordering", ordering(study), markdown(_gains(study))]
+    failures = [f"- {run['experiment']}, seed {run['seed']}: {run['failed']}" for run in runs if "failed" in run]
     parts += ["## Runs that a guard stopped", "\n".join(failures) or "None.", "## Versions", _versions(runs)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
-    write_csv(out / "results.csv", plain)
+    write_csv(out / "results.csv", [_plain(experiment, found) for experiment, found in study.items()])
 
 
-def group(runs: Sequence[Run], block: str) -> Block:
-    """The finished lines of a block by experiment, one per seed (the last line of a seed counts)."""
-    found: Block = {}
+def group(runs: Sequence[Run]) -> Study:
+    """The finished lines by experiment, one per seed (the last line of a seed counts)."""
+    found: Study = {}
     for experiment in EXPERIMENTS:
-        own = [run for run in runs if run["block"] == block and run["experiment"] == experiment.name]
+        own = [run for run in runs if run["experiment"] == experiment.name]
         by_seed = {run["seed"]: run for run in own if "failed" not in run}
         if by_seed:
             found[experiment.name] = [by_seed[seed] for seed in sorted(by_seed)]
     return found
 
 
-def against(block: Block, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
+def against(study: Study, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
     """Paired difference of test accuracy, experiment less reference."""
-    return gain(block.get(experiment, []), block.get(reference, []), "test_accuracy")
+    return gain(study.get(experiment, []), study.get(reference, []), "test_accuracy")
 
 
-def ordering(block: Block) -> str:
+def ordering(study: Study) -> str:
     """Which experiments differ from the random start, as far as the intervals say."""
     above: list[tuple[float, str]] = []
     below: list[tuple[float, str]] = []
     undecided: list[tuple[float, str]] = []
-    for experiment in block:
-        found = against(block, experiment) if experiment != REFERENCE else None
+    for experiment in study:
+        found = against(study, experiment) if experiment != REFERENCE else None
         if found is None:
             continue
         sure = found.low is not None and found.high is not None
@@ -87,7 +80,7 @@ def ordering(block: Block) -> str:
         f"{_listed(below)} below it",
         f"{_listed(undecided)} not told apart from it",
     ]
-    means = sorted(((_mean(runs), name) for name, runs in block.items()), reverse=True)
+    means = sorted(((_mean(runs), name) for name, runs in study.items()), reverse=True)
     order = " > ".join(f"{name} ({value:.4f})" for value, name in means)
     return "; ".join(sentences) + f".\n\nBy mean test accuracy: {order}."
 
@@ -101,20 +94,18 @@ def _mean(runs: list[Run]) -> float:
     return mean_interval([run["test_accuracy"] for run in runs]).mean
 
 
-def _numbered(block: Block) -> list[tuple[tuple[str, str], list[Run]]]:
+def _numbered(study: Study) -> list[tuple[tuple[str, str], list[Run]]]:
     numbers = {experiment.name: experiment.number for experiment in EXPERIMENTS}
-    return [((numbers[name], name), runs) for name, runs in block.items()]
+    return [((numbers[name], name), runs) for name, runs in study.items()]
 
 
 def _row(label: tuple[str, str], runs: list[Run]) -> dict[str, str]:
-    rates = sorted({run["lr"] for run in runs})
-    row = {"seed 001's": label[0], "experiment": label[1], "lr": ", ".join(f"{lr:g}" for lr in rates)}
-    row["runs"] = str(len(runs))
+    row = {"seed 001's": label[0], "experiment": label[1], "runs": str(len(runs))}
     return row | {title: spell(interval(runs, name), digits) for title, (name, digits) in FIGURES.items()}
 
 
-def _base(block: Block) -> str:
-    lines = [run for runs in block.values() for run in runs]
+def _base(study: Study) -> str:
+    lines = [run for runs in study.values() for run in runs]
     if not lines:
         return ""
     majority = mean_interval([run["test_majority"] for run in lines]).mean
@@ -125,8 +116,8 @@ def _base(block: Block) -> str:
     )
 
 
-def _gains(block: Block) -> list[dict[str, str]]:
-    found = {name: against(block, name) for name in block if name != REFERENCE}
+def _gains(study: Study) -> list[dict[str, str]]:
+    found = {name: against(study, name) for name in study if name != REFERENCE}
     return [
         {"experiment": name, "seeds": str(value.runs), f"test accuracy less that of {REFERENCE!r}": spell(value)}
         for name, value in found.items()
@@ -134,27 +125,13 @@ def _gains(block: Block) -> list[dict[str, str]]:
     ]
 
 
-def _plain(block: str, experiment: str, runs: list[Run]) -> dict[str, Any]:
-    line: dict[str, Any] = {"block": block, "experiment": experiment, "runs": len(runs), "lr": runs[0]["lr"]}
+def _plain(experiment: str, runs: list[Run]) -> dict[str, Any]:
+    line: dict[str, Any] = {"experiment": experiment, "runs": len(runs)}
     for name, _ in FIGURES.values():
         found = interval(runs, name)
         low, high = (None, None) if found is None else (found.low, found.high)
         line |= {name: None if found is None else found.mean, f"{name}_low": low, f"{name}_high": high}
     return line
-
-
-def _screen(runs: Sequence[Run]) -> list[dict[str, str]]:
-    tried = [run for run in runs if run["block"] == "screen"]
-    rates = sorted({run["lr"] for run in tried})
-    rows = []
-    for experiment in EXPERIMENTS:
-        own = {run["lr"]: run for run in tried if run["experiment"] == experiment.name}
-        if own:
-            cells = {
-                f"lr {lr:g}": f"{own[lr].get('validation_accuracy', 0.0):.4f}" if lr in own else "-" for lr in rates
-            }
-            rows.append({"experiment": experiment.name} | cells)
-    return rows
 
 
 def _versions(runs: Sequence[Run]) -> str:
