@@ -149,11 +149,14 @@ NO_FIGURE = ("seed", "snapshots", "checkpoint_seconds")
 def plain_recipe(recipe: Any, leave: Sequence[str] = ()) -> dict[str, Any]:
     """Every option as plain data, less those of the loop that are to be left away.
 
-    `refit` stands there only where it is on: lines of runs that were made before it existed keep their keys.
+    `refit` and `perturbation` stand there only where they are on: lines of runs that were made before they existed
+    keep their keys.
     """
     plain = recipes.to_dict(recipe)
     for option in (*leave, *(() if plain["loop"]["refit"] else ("refit",))):
         del plain["loop"][option]
+    if not plain.get("encoder", {}).get("perturbation", True):
+        del plain["encoder"]["perturbation"]
     return plain
 
 

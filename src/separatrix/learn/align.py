@@ -26,6 +26,7 @@ from separatrix.learn.losses.aligned import ALIGNED, unit
 from separatrix.learn.measure import evaluate
 from separatrix.learn.nuisance import NUISANCES, Adversary, group_numbers, ramp, ridge
 from separatrix.learn.pairs import Crowd
+from separatrix.learn.perturb import and_uphill
 from separatrix.learn.shape import shape_figures
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Task
@@ -83,7 +84,7 @@ class AlignLesson:
         return schedule.batches(self.learner.lengths("train"), loop.batch_size, loop.seed, epoch)
 
     def backward(self, rows: np.ndarray, step: int, anchors: Anchors) -> tuple[Tensor, LossValue]:
-        """Run the batch (and the stored rows that are run again), in chunks if it is large."""
+        """Run the batch (and the stored rows that are run again), in chunks if it is large; perturbed once more."""
         places = np.concatenate([rows, self._again(rows)])
         lengths, limit = self.learner.lengths("train")[places], self.recipe.encoder.chunk_rows
         chunks = gradcache.chunked(lengths, limit, CHUNK_TOKENS)
@@ -91,7 +92,9 @@ class AlignLesson:
         def forward(part: np.ndarray, chunk: int) -> Tensor:
             return self.learner.outputs("train", places[part], step, chunk)
 
-        z, value = gradcache.backward(forward, chunks, partial(self._loss, places, len(rows), step, anchors))
+        run = partial(gradcache.backward, forward, chunks, partial(self._loss, places, len(rows), step, anchors))
+        encoder = self.learner.encoder
+        z, value = and_uphill(run, encoder.backbone.embedding, encoder.recipe.perturbation)
         self._remember(rows, z[: len(rows)], step)
         return z[: len(rows)], value
 

@@ -27,6 +27,13 @@ class EncoderRecipe:
     freeze_embeddings: bool = option(False, "leave the embeddings as they are")
     dropout: float = option(0.0, "dropout in training steps; 0 trains without any", low=0, high=0.9)
     text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
+    perturbation: float = option(
+        0.0,
+        "adversarial training: each batch is learnt again with its tokens' vectors moved up the loss by this share of "
+        "their length (0.06 moves them by 6 %); twice the time",
+        low=0,
+        high=1,
+    )
     chunk_rows: int = option(
         256,
         f"rows of one forward with gradient, {CHUNK_TOKENS} tokens at most; larger batches go in chunks, with the same "
@@ -159,6 +166,7 @@ ALIGN_RULES = (
     ),
     Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == "weighted", "a head, or --pool weighted"),
+    Rule(("perturbation",), lambda r: not r.encoder.freeze_embeddings, "embeddings that are trained"),
     Rule(("class_rows",), lambda r: r.pairing.sampler != "shuffled", "--sampler balanced|cells"),
     Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),
     Rule(
