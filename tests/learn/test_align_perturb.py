@@ -39,12 +39,6 @@ def test_a_step_has_its_share_of_the_vectors_and_leaves_no_trace(seed, share, si
         assert float((step * slope).sum()) == pytest.approx(float(step.norm() * slope.norm()), rel=1e-3)
 
 
-def test_a_table_without_gradient_stays():
-    table = torch.ones(2, 2)
-    with uphill(table, 0.5):
-        assert torch.equal(table, torch.ones(2, 2))
-
-
 def test_the_table_is_put_back_when_a_step_fails():
     table = torch.ones(2, 2, requires_grad=True)
     table.grad = torch.ones(2, 2)
@@ -119,6 +113,12 @@ def test_embeddings_that_are_frozen_cannot_be_moved():
     recipe = recipes.replace(AlignRecipe(), perturbation=0.1, freeze_embeddings=True)
     with pytest.raises(OptionError, match=r"--perturbation .* embeddings that are trained"):
         check_effect(recipe, ["perturbation"], ALIGN_RULES)
+
+
+def test_frozen_embeddings_cost_no_second_run(order):
+    lesson = lesson_of(order(perturbation=0.1, freeze_embeddings=True))
+    _, value = lesson.backward(ROWS, 0, Anchors())
+    assert "perturbed" not in value.parts
 
 
 @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert", "modernbert", "gpt2"])

@@ -22,7 +22,7 @@ def uphill(table: Tensor, share: float) -> Iterator[None]:
     Rows without gradient (tokens that are not in the batch) stay. A token that decides more moves further.
 
     Args:
-        table: (vocabulary, width), with a gradient; without one, or with one of zero, nothing moves.
+        table: (vocabulary, width), with its gradient; where that is zero, nothing moves.
         share: length of the step, as a share of the length of the vectors (root mean square over the rows that move).
 
     >>> table = torch.tensor([[3.0, 4.0], [1.0, 0.0]], requires_grad=True)
@@ -33,9 +33,7 @@ def uphill(table: Tensor, share: float) -> Iterator[None]:
     >>> table.tolist()
     [[3.0, 4.0], [1.0, 0.0]]
     """
-    if table.grad is None:
-        yield
-        return
+    assert table.grad is not None
     rows = table.grad.abs().sum(dim=1).nonzero()[:, 0]  # (moved,)
     before, slope = table.detach()[rows], table.grad[rows]  # (moved, width) copies
     scale = share * before.norm() / slope.norm().clamp_min(torch.finfo(slope.dtype).tiny)
@@ -54,13 +52,13 @@ def and_uphill(run: Callable[[], tuple[Tensor, LossValue]], table: Tensor, share
     Args:
         run: forward and backward; adds to the gradients.
         table: of the token vectors, (vocabulary, width).
-        share: as `uphill` has it; 0 runs the batch once.
+        share: as `uphill` has it; 0 runs the batch once, and so does a table that is frozen.
 
     Returns:
         Outputs and loss of the first run; the loss of the second is its part `perturbed`.
     """
     z, value = run()
-    if not share:
+    if not share or table.grad is None:
         return z, value
     with uphill(table, share):
         _, moved = run()
