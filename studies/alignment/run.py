@@ -73,7 +73,9 @@ PERTURBED = {"perturbation": 0.12}  # 0.06 was tried beside it on one seed
 ROWS: dict[str, dict[str, Any]] = {
     "finetune": {"loss": "linear", "decision": "head"},
     "finetune_perturbed": {"loss": "linear", "decision": "head", **PERTURBED},
+    "finetune_float32": {"loss": "linear", "decision": "head", "precision": "float32"},
     "nca": {},
+    "nca_float32": {"precision": "float32"},
     "nca_perturbed": {**PERTURBED},
     "nca_head": {"head_weight": 0.5},
     "nca_weighted": {"pool": "weighted"},

@@ -13,7 +13,9 @@ from separatrix.recipe import digest
 Run = dict[str, Any]
 Place = tuple[str, int | None, str]  # set, rows per class, row
 Standard = Mapping[Place, Mapping[str, Any]]  # recipes
-BASE, SETFIT = "finetune", "setfit"
+SETFIT = "setfit"
+# Rows that the others are held against -> the column's name; fine-tuning itself is one everywhere.
+BASES = {"finetune": "fine-tuning", "finetune_float32": "fine-tuning in float32", SETFIT: "SetFit"}
 HEAD = """# Alignment and fine-tuning: results
 
 Written by `python studies/alignment/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
@@ -38,9 +40,7 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
         rows = [_line(row, runs, found) for row, runs in found.items()]
         title = name if per_class is None else f"{name}, {per_class} rows of each class"
         first = next(iter(found.values()))[0]
-        precision = first["recipe"].get("encoder", {}).get("precision", "auto")
-        about = f"{first['training_rows']} training rows; majority class: {first['test_majority']:.4f}"
-        about += f"; training steps in {'float32' if precision == 'auto' else precision}."  # `auto` on a CPU
+        about = f"{first['training_rows']} training rows; majority class: {first['test_majority']:.4f}."
         parts.append(f"## {title}\n\n{about}\n\n{markdown(rows)}\n")
         lines += [{"set": name, "per_class": per_class or "all", **row} for row in rows]
     parts.append(_screens(screens, standard))
@@ -49,9 +49,8 @@ def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[
 
 
 def _line(row: str, runs: list[Run], found: Mapping[str, list[Run]]) -> dict[str, Any]:
-    against = {"against fine-tuning": _against(runs, found.get(BASE, [])) if row != BASE else "-"}
-    if SETFIT in found:
-        against["against SetFit"] = _against(runs, found[SETFIT]) if row != SETFIT else "-"
+    bases = {base: name for base, name in BASES.items() if base in found}
+    against = {f"against {name}": "-" if row == base else _against(runs, found[base]) for base, name in bases.items()}
     return {
         "row": row,
         "seeds": len(runs),
