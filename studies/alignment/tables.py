@@ -14,8 +14,7 @@ Run = dict[str, Any]
 Place = tuple[str, int | None, str]  # set, rows per class, row
 Standard = Mapping[Place, Mapping[str, Any]]  # recipes
 SETFIT = "setfit"
-# Rows that the others are held against -> the column's name; fine-tuning itself is one everywhere.
-BASES = {"finetune": "fine-tuning", "finetune_float32": "fine-tuning in float32", SETFIT: "SetFit"}
+BASES = {"finetune": "fine-tuning", SETFIT: "SetFit"}  # rows that the others are held against -> the column's name
 HEAD = """# Alignment and fine-tuning: results
 
 Written by `python studies/alignment/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
