@@ -60,13 +60,16 @@ def _line(row: str, runs: list[Run], found: Mapping[str, list[Run]]) -> dict[str
         "class mean": spell(interval(runs, "test_mean")),
         "head": spell(interval(runs, "test_head")),
         "validation": spell(interval(runs, "validation_accuracy")),
+        "validation, against fine-tuning": "-"
+        if row == "finetune"
+        else _against(runs, found.get("finetune", []), "validation_accuracy"),
         "CPU seconds": f"{sum(run['cpu_seconds'] for run in runs) / len(runs):.0f}",
     }
 
 
-def _against(runs: list[Run], base: list[Run]) -> str:
-    """Paired difference in accuracy over the seeds that both have."""
-    found = gain(runs, base, "test_accuracy")
+def _against(runs: list[Run], base: list[Run], figure: str = "test_accuracy") -> str:
+    """Paired difference over the seeds that both have."""
+    found = gain(runs, base, figure)
     return ("+" if found is not None and found.mean >= 0 else "") + spell(found)
 
 
