@@ -30,8 +30,9 @@ def test_vectors_are_near_and_the_model_stays_as_it_is(loaded):
     frozen, exact = backbone.fingerprint(), vectors(backbone)
     small = quantise(backbone)
     near = vectors(backbone, small.run)
-    # Near, and really in eight bits; random weights are hard to quantise (a trained model comes to 0.99).
-    assert 0.95 < cosines(exact, near).min() < 0.999
+    # Near, and really in eight bits: float32 elsewhere comes within 1e-6. How near depends on the machine, because
+    # without eight-bit instructions sums of products saturate (0.97 to 0.9996 were seen).
+    assert 0.95 < cosines(exact, near).min() < 1 - 1e-5
     units = [values / np.linalg.norm(values, axis=1, keepdims=True) for values in (near, exact)]
     assert (units[0] @ units[1].T).argmax(axis=1).tolist() == list(range(len(TEXTS)))  # each text is nearest to itself
     assert backbone.fingerprint() == frozen
