@@ -202,7 +202,7 @@ CLAIMS = (
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
     ("alignment with k-NN against plain fine-tuning: test accuracy", aligned, "studies/alignment/RESULTS.md",
-     "python studies/alignment/run.py --data FOLDER --sets trec50 trec6_bf16 --rows finetune nca"),
+     "python studies/alignment/run.py --data FOLDER --sets trec50 --rows finetune nca nca_perturbed"),
     ("trec's six kinds with 8 labelled rows of each: test accuracy and CPU seconds", few_rows,
      "studies/alignment/RESULTS.md",
      "python studies/alignment/run.py --data FOLDER --sets trec6 --per-class 8 --rows finetune nca setfit --seeds 10"),
