@@ -134,10 +134,10 @@ def aligned() -> str:
     lines = {(line["set"], line["row"]): line for line in table("alignment") if line["per_class"] == "all"}
     parts = []
     for name in dict.fromkeys(name for name, _ in lines):
-        plain = lines[name, "finetune"]
-        rows = {row: lines.get((name, row), {"seeds": "0"}) for row in ("nca", "nca_perturbed")}
-        gains = [f"{row} {line['against fine-tuning']}" for row, line in rows.items() if line["seeds"] == "5"]
-        if gains and plain["seeds"] == "5":
+        rows = ("finetune", "nca", "nca_perturbed")
+        done = {row: lines[name, row] for row in rows if lines.get((name, row), {}).get("seeds") == "5"}
+        if plain := done.pop("finetune", None):
+            gains = [f"{row} {line['against fine-tuning']}" for row, line in done.items()]
             parts.append(f"{name}: fine-tuning {float(plain['accuracy'].split()[0]):.3f}, {', '.join(gains)} (5 seeds)")
     return "; ".join(parts)
 

@@ -39,9 +39,8 @@ def small(tiny, monkeypatch):
     monkeypatch.setattr(groups, "COMMON", changes)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:'pin_memory' argument is set as true"
-)  # SetFit's loader, on a machine without a GPU
+# SetFit's loader says so on a machine without a GPU.
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true")
 def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
     asked = ["--data", str(data), "--sets", "trec6", "--out", str(tmp_path)]
     rows = ["finetune", "nca", "cosine_datapoint_one", "setfit"]

@@ -1,7 +1,7 @@
 """Fine-tuning and every way of alignment on the same encoder, splits, epochs and seeds.
 
     python studies/alignment/run.py --data FOLDER --sets trec50_bf16 --seeds 1   every row once
-    python studies/alignment/run.py --data FOLDER --rows finetune nca nca_perturbed --seeds 5
+    python studies/alignment/run.py --data FOLDER --sets trec50 --rows finetune nca nca_perturbed
                                                                                 the contenders
     python studies/alignment/run.py --data FOLDER --rows nca --sets trec50 --seeds 1 --set lr=1e-4 temperature=0.05
                                                                                 a screen: validation only

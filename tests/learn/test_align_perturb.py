@@ -98,10 +98,10 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
 
     def stop(stage, done, _total, _note):
         if stage == "training" and done == 8:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("here")
 
     job = order(tmp_path / "parts", **options)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="here"):
         train_encoder(replace(job, report=stop))
     again = train_encoder(job)
     assert again.fitted.metrics == whole.fitted.metrics

@@ -262,8 +262,8 @@ def test_nothing_is_left_of_a_training_that_fails(make_job, few, temporary):
     def stop(stage, *_):
         if stage == "training":
             assert [path.name for path in temporary.glob("*/train/*")] == ["text.cache"]
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("here")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="here"):
         train_prompt(make_job(few, cache="disk", report=stop))
     assert not list(temporary.iterdir())

@@ -30,7 +30,7 @@ class EncoderRecipe:
     perturbation: float = option(
         0.0,
         "adversarial training: each batch is learnt again with its tokens' vectors moved up the loss by this share of "
-        "their length (0.06 moves them by 6 %); twice the time",
+        "their length (0.12 moves them by 12 %); up to twice the time",
         low=0,
         high=1,
     )
