@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import align_vs_sentence_transformers, all_pairs
 from studies import common
-from studies.alignment import groups, planted, run
+from studies.alignment import carryover, groups, planted, run
 
 from separatrix.texts import load_demo
 
@@ -130,6 +131,37 @@ def test_sentence_transformers_side_by_side(capsys, tiny):
     arguments = ["--json", "--rows", "40", "--epochs", "2", "--model", str(tiny("bert"))]
     assert align_vs_sentence_transformers.main(arguments) == 0
     assert json.loads(capsys.readouterr().out)["ratios"]
+
+
+def test_carryover_holds_out_whole_publishers_and_makes_its_table(data, small, tmp_path, monkeypatch):
+    for file in (data / "allsides_media").iterdir():  # as on the real set, a publisher has a class of its own
+        table = pd.read_parquet(file)
+        shared = table["publisher_domain"] == "cnn.com"
+        own = table["label"] + [str(place % 2) for place in range(len(table))]
+        table.assign(publisher_domain=own.mask(shared, "cnn.com")).to_parquet(file)
+    monkeypatch.setattr(carryover, "FOLDS", 2)
+    monkeypatch.setattr(carryover, "NULLS", 2)
+    asked = ["--data", str(data), "--out", str(tmp_path), "--lengths", "32", "--seeds", "1"]
+    assert carryover.main(asked) == 0
+    assert carryover.main(asked) == 0  # done: nothing is added
+    (line,) = [json.loads(line) for line in (tmp_path / "carryover.jsonl").read_text().splitlines()]
+    assert line["publishers_in_all"] == 6  # cnn.com stands in other parts too
+    assert len(line["nulls"]) == 2
+    assert carryover.main(["--table", "--out", str(tmp_path)]) == 0
+    assert "by way of the publisher" in (tmp_path / "CARRYOVER.md").read_text()
+
+
+def test_carryover_of_a_class_that_is_the_publisher_s_own_is_what_exchanged_classes_give():
+    generator = np.random.default_rng(0)
+    group = np.repeat(np.arange(45), 12)
+    of_group = np.arange(45) % 3
+    own = generator.normal(size=(45, 64))[group]  # a publisher's style, and nothing of its class
+    x = own + generator.normal(size=(540, 64)) / 4
+    told = carryover.held_out_f1(x, of_group[group], group, 0)
+    assert carryover.seen_f1(x, of_group[group], group, 0)[1] > 0.95  # by way of the publisher all is known
+    assert told < 0.55
+    shared = x + 3 * np.eye(3, 64)[of_group[group]]  # now the class has a direction of its own
+    assert carryover.held_out_f1(shared, of_group[group], group, 0) > told + 0.2
 
 
 def test_planted_publishers_run_and_make_a_table(tiny, tmp_path, monkeypatch):
