@@ -143,11 +143,37 @@ def aligned() -> str:
 
 
 def few_rows() -> str:
-    """Alignment, SetFit and fine-tuning with eight rows of each class."""
-    lines = {line["row"]: line for line in table("alignment") if (line["set"], line["per_class"]) == ("trec6", "8")}
-    found = [(name, lines[row]) for name, row in (("aligned", "nca"), ("SetFit", "setfit"), ("fine-tuned", "finetune"))]
-    figures = (f"{name} {float(line['accuracy'].split()[0]):.3f} in {line['CPU seconds']} s" for name, line in found)
-    return ", ".join(figures) + f" ({found[0][1]['seeds']} splits)"
+    """Alignment, SetFit and fine-tuning with a few rows of each class."""
+    lines = {(line["per_class"], line["row"]): line for line in table("alignment") if line["set"] == "trec6"}
+    names = {"nca": "aligned", "setfit": "SetFit", "finetune": "fine-tuned"}
+    parts = []
+    for count in ("8", "16", "64"):
+        found = {name: lines[count, row] for row, name in names.items() if (count, row) in lines}
+        if len(found) == len(names):
+            figures = (
+                f"{name} {_first(line, 'accuracy'):.3f} in {_first(line, 'CPU seconds'):.0f} s"
+                for name, line in found.items()
+            )
+            seeds = {line["seeds"] for line in found.values()}
+            parts.append(f"{count} rows: {', '.join(figures)} ({'/'.join(sorted(seeds))} splits)")
+    return "; ".join(parts)
+
+
+def _first(line: dict[str, str], column: str) -> float:
+    return float(line[column].split()[0])
+
+
+def publishers() -> str:
+    """Unseen publishers of real articles, and how well a probe finds the publishers that were seen."""
+    lines = (ROOT / "studies" / "alignment" / "groups.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [run for run in map(json.loads, lines) if not run["screen"] and run["seed"] == 0]
+    rows = ("finetune", "nca", "nca_cells_pairs", "nca_ridge", "nca_reversal")
+    by_row = {run["row"]: run for run in runs if run["row"] in rows}
+    figures = (
+        f"{row} {run['test_macro_f1']:.3f} ({run['seen_probe']:.3f})"
+        for row, run in sorted(by_row.items(), key=lambda one: rows.index(one[0]))
+    )
+    return f"{', '.join(figures)} (1 run each)"
 
 
 def planted() -> str:
@@ -203,11 +229,13 @@ CLAIMS = (
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
     ("alignment with k-NN against plain fine-tuning: test accuracy", aligned, "studies/alignment/RESULTS.md",
      "python studies/alignment/run.py --data FOLDER --sets trec50 --rows finetune nca nca_perturbed"),
-    ("trec's six kinds with 8 labelled rows of each: test accuracy and CPU seconds", few_rows,
+    ("trec's six kinds with few labelled rows of each: test accuracy and CPU seconds", few_rows,
      "studies/alignment/RESULTS.md",
      "python studies/alignment/run.py --data FOLDER --sets trec6 --per-class 8 --rows finetune nca setfit --seeds 10"),
     ("publishers that go with a class, planted: `--invariance pairs --sampler cells`", planted,
      "studies/alignment/PLANTED.md", "python studies/alignment/planted.py"),
+    ("bias of real articles: macro-F1 on unseen publishers (accuracy of a probe for seen ones)", publishers,
+     "studies/alignment/GROUPS.md", "python studies/alignment/groups.py --data FOLDER"),
     ("reading every attention head of a corpus", head_features,
      "benchmarks/results/heads_vs_plain.json", "python benchmarks/heads_vs_plain.py --data FOLDER --windows 300"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),
