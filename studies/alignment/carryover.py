@@ -47,8 +47,8 @@ Written by `python studies/alignment/carryover.py --table` from `carryover.jsonl
 vectors of the training rows of `groups.py` ({FOLDS} folds, a linear probe; no row of validation or test), macro-F1 of
 left, center and right with the 95 % t interval of the mean over seeds. `by way of the publisher`: a probe finds the
 publisher, and the answer is the class that this publisher mostly has. `exchanged`: {NULLS} draws a seed in which every
-publisher gets the class of another; `p` is the share of draws at least as good as the truth (the truth counted in),
-over all seeds.
+publisher gets the class of another; `p` is the share of these draws, of all seeds, that are at least as good as the
+truth, itself counted among them.
 """
 
 
@@ -133,14 +133,14 @@ def table(runs: list[dict[str, Any]]) -> str:
         own = [run for run in runs if run["max_length"] == length]
         for name, spelt in FIGURES.items():
             line = {"tokens": length, "held out": spelt, "seeds": len(own), "macro-F1": spell(interval(own, name))}
-            lines.append(line | {"p": f"{p_value(own, name):.3f}" if name.startswith("publishers") else "-"})
+            lines.append(line | {"p": f"{p_value(own):.3f}" if name == "publishers" else "-"})
     return HEAD + "\n" + markdown(lines) + "\n"
 
 
-def p_value(runs: list[dict[str, Any]], name: str) -> float:
-    """Share of the draws of the null that are at least as good as the mean of the truth."""
+def p_value(runs: list[dict[str, Any]]) -> float:
+    """Share of the draws of the null that are at least as good as the mean over seeds of the truth."""
     nulls = np.concatenate([run["nulls"] for run in runs])
-    truth = np.mean([run[name] for run in runs])
+    truth = np.mean([run["publishers"] for run in runs])
     return float((1 + (nulls >= truth).sum()) / (1 + len(nulls)))
 
 
