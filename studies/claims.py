@@ -138,7 +138,7 @@ def aligned() -> str:
         done = {row: lines[name, row] for row in rows if lines.get((name, row), {}).get("seeds") == "5"}
         if plain := done.pop("finetune", None):
             gains = [f"{row} {line['against fine-tuning']}" for row, line in done.items()]
-            parts.append(f"{name}: fine-tuning {float(plain['accuracy'].split()[0]):.3f}, {', '.join(gains)} (5 seeds)")
+            parts.append(f"{name}: fine-tuning {_first(plain, 'accuracy'):.3f}, {', '.join(gains)} (5 seeds)")
     return "; ".join(parts)
 
 
@@ -167,11 +167,8 @@ def publishers() -> str:
     lines = (ROOT / "studies" / "alignment" / "groups.jsonl").read_text(encoding="utf-8").splitlines()
     runs = [run for run in map(json.loads, lines) if not run["screen"] and run["seed"] == 0]
     rows = ("finetune", "nca", "nca_cells_pairs", "nca_ridge", "nca_reversal")
-    by_row = {run["row"]: run for run in runs if run["row"] in rows}
-    figures = (
-        f"{row} {run['test_macro_f1']:.3f} ({run['seen_probe']:.3f})"
-        for row, run in sorted(by_row.items(), key=lambda one: rows.index(one[0]))
-    )
+    by_row = {run["row"]: run for run in runs}
+    figures = (f"{row} {by_row[row]['test_macro_f1']:.3f} ({by_row[row]['seen_probe']:.3f})" for row in rows)
     return f"{', '.join(figures)} (1 run each)"
 
 
@@ -227,14 +224,15 @@ CLAIMS = (
      "benchmarks/results/align_vs_sentence_transformers.json",
      "python benchmarks/align_vs_sentence_transformers.py --data FOLDER"),
     ("alignment with k-NN against plain fine-tuning: test accuracy", aligned, "studies/alignment/RESULTS.md",
-     "python studies/alignment/run.py --data FOLDER --sets trec50 --rows finetune nca nca_perturbed"),
+     "python studies/alignment/run.py --data FOLDER --sets trec50 trec6_bf16 --rows finetune nca nca_perturbed"),
     ("trec's six kinds, few rows of each (`--per-class 8`, then 16): test accuracy, CPU seconds", few_rows,
      "studies/alignment/RESULTS.md",
      "python studies/alignment/run.py --data FOLDER --sets trec6 --per-class 8 --rows finetune nca setfit --seeds 10"),
     ("publishers that go with a class, planted: `--invariance pairs --sampler cells`", planted,
      "studies/alignment/PLANTED.md", "python studies/alignment/planted.py"),
     ("bias of real articles: macro-F1 on unseen publishers (accuracy of a probe for seen ones)", publishers,
-     "studies/alignment/GROUPS.md", "python studies/alignment/groups.py --data FOLDER"),
+     "studies/alignment/GROUPS.md", "python studies/alignment/groups.py --data FOLDER --seeds 1 --rows finetune nca "
+     "nca_cells_pairs nca_ridge nca_reversal"),
     ("reading every attention head of a corpus", head_features,
      "benchmarks/results/heads_vs_plain.json", "python benchmarks/heads_vs_plain.py --data FOLDER --windows 300"),
     ("exact k-NN", exact_knn, "benchmarks/results/exact_knn.json", "python benchmarks/exact_knn.py"),

@@ -1,6 +1,6 @@
 """How much of what a frozen encoder knows of political bias carries over to publishers it has not seen.
 
-    python studies/alignment/carryover.py --data FOLDER [--seeds 5] [--lengths 128 256]
+    python studies/alignment/carryover.py --data FOLDER [--seeds 3] [--lengths 128 256]
     python studies/alignment/carryover.py --table          CARRYOVER.md from the lines
 
 Only the training rows of `groups.py` are used, in five folds: of rows at random, and of publishers, so that no
@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from studies.alignment import groups
-from studies.common import append_run, interval, markdown, read_runs, rounded, run_study, spell, versions
+from studies.common import append_run, interval, markdown, read_runs, rounded, run_study, spell, study_options, versions
 
 from separatrix import recipe as recipes
 from separatrix.geometry.probe import fit_probe
@@ -33,6 +33,7 @@ from separatrix.texts import Classes
 HERE = Path(__file__).resolve().parent
 FOLDS = 5
 NULLS = 20
+LARGEST = 10
 FIGURES = {
     "rows": "rows at random",
     "by_publisher": "rows at random, by way of the publisher",
@@ -45,10 +46,10 @@ HEAD = f"""# Does bias carry over to unseen publishers?
 
 Written by `python studies/alignment/carryover.py --table` from `carryover.jsonl`; not by hand. The untrained encoder's
 vectors of the training rows of `groups.py` ({FOLDS} folds, a linear probe; no row of validation or test), macro-F1 of
-left, center and right with the 95 % t interval of the mean over seeds. `by way of the publisher`: a probe finds the
-publisher, and the answer is the class that this publisher mostly has. `exchanged`: {NULLS} draws a seed in which every
-publisher gets the class of another; `p` is the share of these draws, of all seeds, that are at least as good as the
-truth, itself counted among them.
+left, center and right with the 95 % t interval of the mean over seeds. Probes for the class learn from rows in which
+the classes come alike. `by way of the publisher`: a probe finds the publisher, and the answer is the class that this
+publisher mostly has. `exchanged`: {NULLS} draws a seed in which every publisher gets the class of another; `p` is the
+share of these draws, of all seeds, that are at least as good as the truth, itself counted among them.
 """
 
 
@@ -74,8 +75,8 @@ def held_out_f1(x: np.ndarray, y: np.ndarray, group: np.ndarray, seed: int, *, c
     """Macro-F1 of a probe on publishers that are held out, fold by fold."""
     predicted = np.zeros_like(y)
     for learnt, held in StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed).split(x, y, group):
-        rows = alike(y[learnt], group[learnt], seed) if cells else alike(y[learnt], None, seed)
-        probe = fit_probe(x[learnt][rows], y[learnt][rows], y.max() + 1, seed=seed)
+        rows = learnt[alike(y[learnt], group[learnt] if cells else None, seed)]
+        probe = fit_probe(x[rows], y[rows], y.max() + 1, seed=seed)
         predicted[held] = probe.scores(x[held]).argmax(axis=1)
     return float(f1_score(y, predicted, average="macro"))
 
@@ -90,7 +91,8 @@ def seen_f1(x: np.ndarray, y: np.ndarray, group: np.ndarray, seed: int) -> tuple
     """Macro-F1 on rows held out at random: of a probe for the class, and of one for the publisher read as a class."""
     direct, by_group = np.zeros_like(y), np.zeros_like(y)
     for learnt, held in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(x, y):
-        probe = fit_probe(x[learnt], y[learnt], y.max() + 1, seed=seed)
+        rows = learnt[alike(y[learnt], None, seed)]
+        probe = fit_probe(x[rows], y[rows], y.max() + 1, seed=seed)
         direct[held] = probe.scores(x[held]).argmax(axis=1)
         names, numbers = np.unique(group[learnt], return_inverse=True)
         publisher = fit_probe(x[learnt], numbers, len(names), seed=seed)
@@ -119,11 +121,15 @@ def do_run(data: Path, max_length: int, seed: int) -> dict[str, Any]:
         "null": float(np.mean(nulls)),
         "majority": float(f1_score(y, majority, average="macro")),
     }
-    counts = {"rows_in_all": len(y), "publishers_in_all": int(group.max()) + 1}
-    nulls = [round(value, 6) for value in nulls]
-    return {"max_length": max_length, "seed": seed, **rounded(figures), **counts, "nulls": nulls} | {
-        "versions": versions()
+    sizes = np.sort(np.bincount(group))[::-1]
+    about = {
+        "rows_in_all": len(y),
+        "publishers_in_all": len(sizes),
+        "largest": float(sizes[:LARGEST].sum() / len(y)),
+        "of_main_class": float((classes[group] == y).mean()),
     }
+    run = rounded({"max_length": max_length, "seed": seed, **figures, **about})
+    return run | {"nulls": [round(value, 6) for value in nulls], "versions": versions()}
 
 
 def table(runs: list[dict[str, Any]]) -> str:
@@ -134,7 +140,12 @@ def table(runs: list[dict[str, Any]]) -> str:
         for name, spelt in FIGURES.items():
             line = {"tokens": length, "held out": spelt, "seeds": len(own), "macro-F1": spell(interval(own, name))}
             lines.append(line | {"p": f"{p_value(own):.3f}" if name == "publishers" else "-"})
-    return HEAD + "\n" + markdown(lines) + "\n"
+    about = (
+        "{rows_in_all} rows of {publishers_in_all} publishers; the {LARGEST} largest have {largest:.0%} of the rows.\n"
+        "{of_main_class:.1%} of all rows are of the class that their publisher mostly has."
+    )
+    spelt = "".join(about.format(LARGEST=LARGEST, **run) for run in runs[:1])
+    return f"{HEAD}\n{spelt}\n\n{markdown(lines)}\n"
 
 
 def p_value(runs: list[dict[str, Any]]) -> float:
@@ -148,18 +159,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Do the runs that are missing, or write the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--data", type=Path, help="folder with allsides_media")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--lengths", type=int, nargs="+", default=[128, 256])
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--out", type=Path, default=HERE)
-    options = parser.parse_args(arguments)
+    options = study_options(parser, HERE, arguments)
     lines = options.out / "carryover.jsonl"
     if options.table:
         (options.out / "CARRYOVER.md").write_text(table(read_runs(lines)), encoding="utf-8")
         return 0
-    if options.data is None:
-        parser.error("--data is needed for runs (or --table)")
     import torch
 
     torch.set_num_threads(options.threads)

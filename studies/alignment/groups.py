@@ -32,6 +32,7 @@ from studies.common import (
     rounded,
     run_study,
     spell,
+    study_options,
     versions,
 )
 
@@ -238,16 +239,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="makes it a screen")
     parser.add_argument("--screen", action="store_true", help="do not touch the test part")
     parser.add_argument("--most", type=int, help="training rows, instead of all (for a trial; makes it a screen)")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--table", action="store_true")
-    parser.add_argument("--out", type=Path, default=HERE)
-    options = parser.parse_args(arguments)
+    options = study_options(parser, HERE, arguments)
     lines = options.out / "groups.jsonl"
     if options.table:
         write_table(options.out, read_runs(lines))
         return 0
-    if options.data is None:
-        parser.error("--data is needed for runs (or --table)")
     import torch
 
     torch.set_num_threads(options.threads)
