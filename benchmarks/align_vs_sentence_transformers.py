@@ -31,8 +31,8 @@ from separatrix.learn.job import Job
 from separatrix.models.source import resolve
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, load_demo, load_splits
+from separatrix.training.judge import Yardstick
 
 TARGET = 1.0
 BATCH, LR = 32, 2e-4

@@ -30,6 +30,9 @@ import torch
 from benchmarks.parts.extract_memory import save_words
 from studies.common import machine, markdown
 
+from separatrix.extraction.extract import Place, extract, run_extraction
+from separatrix.extraction.readers import frozen_model
+from separatrix.extraction.windows import read_rows
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.extract import Engine, HiddenReader, layer_count
@@ -37,9 +40,6 @@ from separatrix.models.pool import plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
-from separatrix.study.extract import Place, extract, run_extraction
-from separatrix.study.readers import frozen_model
-from separatrix.study.windows import read_rows
 from separatrix.texts import Classes, Texts, load_demo, load_texts
 
 SETS = {"sst2": (1.4, 6920), "imdb": (1.2, 1000)}  # target of the ratio, rows

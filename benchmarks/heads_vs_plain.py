@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from studies.common import machine, markdown
 
+from separatrix.analysis.heads.features import identity_scores
 from separatrix.heads.extract import Clock, extract_features
 from separatrix.heads.features import FEATURES, FeatureSetup
 from separatrix.heads.frames import area_weights
@@ -31,7 +32,6 @@ from separatrix.heads.maps import load_for_maps
 from separatrix.heads.windows import Window, WindowRule, draw
 from separatrix.models.backbone import Backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
-from separatrix.study.heads.features import identity_scores
 from separatrix.texts.questions_answers import Example, read_material
 
 TARGETS = {

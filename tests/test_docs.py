@@ -52,8 +52,8 @@ def test_blocks_are_found_with_their_lines_and_marks():
 @pytest.fixture
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder with `questions.csv` in it; the model names of the pages lead to tiny models."""
+    from separatrix.extraction import readers
     from separatrix.models import backbone
-    from separatrix.study import readers
 
     questions = ROOT / "src/separatrix/texts/questions/validation.csv"  # the shortest part
     (tmp_path / "questions.csv").write_bytes(questions.read_bytes())

@@ -53,12 +53,12 @@ def peak_mib() -> float:
 
 def main(arguments: list[str]) -> int:
     """Extract, and print peak memory at the start and at the end."""
+    from separatrix.extraction.extract import Place, extract, run_extraction
+    from separatrix.extraction.readers import frozen_model
+    from separatrix.extraction.windows import read_rows
     from separatrix.models.backbone import load_backbone
     from separatrix.recipe import ModelRecipe
     from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
-    from separatrix.study.extract import Place, extract, run_extraction
-    from separatrix.study.readers import frozen_model
-    from separatrix.study.windows import read_rows
 
     model, out, rows = arguments[0], arguments[1], int(arguments[2])
     backbone = load_backbone(ModelRecipe(model=model, device="cpu"))

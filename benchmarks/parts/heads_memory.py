@@ -18,8 +18,8 @@ LENGTH = 48
 def main(arguments: list[str]) -> int:
     """Make the atlas; print the peak memory after each step, what of it is no mapped file, and the rows."""
     from separatrix import recipe as recipes
+    from separatrix.analysis.heads import head_atlas
     from separatrix.recipe.heads import STEPS, HeadsRecipe
-    from separatrix.study.heads import head_atlas
 
     model, texts, out, windows, steps = *arguments[:3], int(arguments[3]), arguments[4:] or STEPS
     asked = {"model": model, "text": "text", "windows": windows, "max_length": LENGTH, "device": "cpu"}

@@ -16,6 +16,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from separatrix.analysis.associate import Associations, associate
+    from separatrix.analysis.cluster import Clusters, cluster, open_clusters
+    from separatrix.analysis.compare import compare
+    from separatrix.analysis.heads import HeadAtlas, head_atlas, open_atlas
+    from separatrix.analysis.project import Projection, blend, project
+    from separatrix.analysis.rank import Ranking, rank
+    from separatrix.analysis.score import Separation, score
+    from separatrix.analysis.suspects import Suspects, suspects
     from separatrix.errors import (
         DataError,
         MissingExtra,
@@ -29,6 +37,8 @@ if TYPE_CHECKING:
     from separatrix.estimators import PromptClassifier, PromptRegressor
     from separatrix.estimators.align import AlignClassifier
     from separatrix.estimators.frozen import FrozenClassifier
+    from separatrix.extraction.extract import extract
+    from separatrix.learn.trained import load_model
     from separatrix.points import Points
     from separatrix.recipe import (
         AlignRecipe,
@@ -48,21 +58,12 @@ if TYPE_CHECKING:
         SuspectsRecipe,
         TrainRecipe,
     )
+    from separatrix.report.collect import show_folders
     from separatrix.store.points import check_points, open_points, write_points
-    from separatrix.study.associate import Associations, associate
-    from separatrix.study.cluster import Clusters, cluster, open_clusters
-    from separatrix.study.collect import show_folders
-    from separatrix.study.compare import compare
-    from separatrix.study.extract import extract
-    from separatrix.study.heads import HeadAtlas, head_atlas, open_atlas
-    from separatrix.study.predict import load_model, predict_texts
-    from separatrix.study.project import Projection, blend, project
-    from separatrix.study.rank import Ranking, rank
-    from separatrix.study.run import Order, train_run
-    from separatrix.study.score import Separation, score
-    from separatrix.study.show import show_run
-    from separatrix.study.suspects import Suspects, suspects
     from separatrix.texts import Classes, Splits, Texts, load_demo, load_splits, load_texts
+    from separatrix.training.predict import predict_texts
+    from separatrix.training.run import Order, train_run
+    from separatrix.training.show import show_run
 
     __version__: str
 
@@ -101,19 +102,20 @@ _HOMES = {
         "TrainRecipe",
     ),
     "separatrix.store.points": ("check_points", "open_points", "write_points"),
-    "separatrix.study.associate": ("Associations", "associate"),
-    "separatrix.study.cluster": ("Clusters", "cluster", "open_clusters"),
-    "separatrix.study.collect": ("show_folders",),
-    "separatrix.study.compare": ("compare",),
-    "separatrix.study.extract": ("extract",),
-    "separatrix.study.heads": ("HeadAtlas", "head_atlas", "open_atlas"),
-    "separatrix.study.predict": ("load_model", "predict_texts"),
-    "separatrix.study.project": ("Projection", "blend", "project"),
-    "separatrix.study.rank": ("Ranking", "rank"),
-    "separatrix.study.run": ("Order", "train_run"),
-    "separatrix.study.score": ("Separation", "score"),
-    "separatrix.study.show": ("show_run",),
-    "separatrix.study.suspects": ("Suspects", "suspects"),
+    "separatrix.analysis.associate": ("Associations", "associate"),
+    "separatrix.analysis.cluster": ("Clusters", "cluster", "open_clusters"),
+    "separatrix.report.collect": ("show_folders",),
+    "separatrix.analysis.compare": ("compare",),
+    "separatrix.extraction.extract": ("extract",),
+    "separatrix.analysis.heads": ("HeadAtlas", "head_atlas", "open_atlas"),
+    "separatrix.learn.trained": ("load_model",),
+    "separatrix.training.predict": ("predict_texts",),
+    "separatrix.analysis.project": ("Projection", "blend", "project"),
+    "separatrix.analysis.rank": ("Ranking", "rank"),
+    "separatrix.training.run": ("Order", "train_run"),
+    "separatrix.analysis.score": ("Separation", "score"),
+    "separatrix.training.show": ("show_run",),
+    "separatrix.analysis.suspects": ("Suspects", "suspects"),
     "separatrix.texts": ("Classes", "Splits", "Texts", "load_demo", "load_splits", "load_texts"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -109,7 +109,7 @@ def train_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes) ->
     """Train an encoder: vectors (rows, width) of texts, scores (rows, classes) of vectors."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.study.judge import Yardstick
+    from separatrix.training.judge import Yardstick
 
     yardstick = Yardstick.of(gold_of(parts["train"], classes), classes.names, recipe.loop.seed)
     # Macro-F1 chooses: validation is mostly one class.
@@ -170,7 +170,7 @@ def gold_of(texts: Texts, classes: Classes) -> np.ndarray:
 
 def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train, score seen and unseen publishers, probe for the publisher."""
-    from separatrix.study.encoders import probe_between
+    from separatrix.training.encoders import probe_between
 
     parts = load(options.data, seed, options.most)
     assert parts["train"].label is not None

@@ -110,8 +110,8 @@ def do_run(row: str, seed: int) -> dict[str, Any]:
     """Train on signed questions; score both test parts, probe for the publisher."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.study.encoders import probe_between
-    from separatrix.study.judge import Yardstick
+    from separatrix.training.encoders import probe_between
+    from separatrix.training.judge import Yardstick
 
     demo = load_demo()
     assert demo.test is not None

@@ -172,7 +172,7 @@ def run_ours(plan: Plan, splits: Splits) -> Scored:
     """The library's own training."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.study.judge import Yardstick
+    from separatrix.training.judge import Yardstick
 
     recipe = recipes.replace(recipes.from_dict(AlignRecipe, plan.recipe), seed=plan.seed)
     classes, targets = encode(splits)

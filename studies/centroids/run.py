@@ -57,8 +57,8 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     from separatrix.geometry.score import classification, decide
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
-    from separatrix.study.judge import Yardstick
     from separatrix.texts import Classes
+    from separatrix.training.judge import Yardstick
 
     splits = load_set(data, "sst2", plan.seed, plan.rows)
     labels = {part: texts.label for part, texts in splits.parts.items() if texts.label is not None}

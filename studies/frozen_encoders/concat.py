@@ -23,12 +23,12 @@ import numpy as np
 from studies.common import append_run, interval, markdown, read_runs, rounded, run_study, spell, study_options, versions
 from studies.frozen_encoders.run import HERE, SETS
 
+from separatrix.extraction.extract import extract
 from separatrix.geometry.blend import Blend, fit_blend
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.geometry.runs import paired_difference
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe import DEFAULT_MODEL, BlendRecipe, ModelRecipe
-from separatrix.study.extract import extract
 from separatrix.texts import Classes, Splits, Texts, load_splits
 
 K, MOST = 10, {"train": 2000, "validation": 500, "test": 1000}

@@ -30,8 +30,8 @@ from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.extract import layer_count
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.recipe.align import FINETUNE
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Splits
+from separatrix.training.judge import Yardstick
 
 ROWS = 1000
 # Nothing here was chosen by looking at a score: the seed's epochs, the library's rate for encoders.

@@ -24,16 +24,16 @@ from studies.common import append_run, read_runs, rounded, run_study, study_opti
 from studies.frozen_encoders.tables import write_tables
 
 from separatrix import recipe as recipes
+from separatrix.geometry.baselines import Part
+from separatrix.geometry.measures import ClassTask
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.scatter import anisotropy, effective_rank
 from separatrix.geometry.separation import silhouette
 from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.frozen_blocks import frozen_blocks
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
-from separatrix.study.baselines import Part
-from separatrix.study.frozen import frozen_blocks
-from separatrix.study.measures import ClassTask
 from separatrix.texts import Classes, Splits, load_splits
 
 HERE = Path(__file__).resolve().parent

@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studies.common import append_run, machine, read_runs, run_study
 from studies.head_atlas.tables import CONDITIONS, table
 
+from separatrix.analysis.heads import head_atlas
+from separatrix.analysis.heads.qa import answer_run
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, digest, replace, to_dict
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe
 from separatrix.store.files import read_json
-from separatrix.study.heads import head_atlas
-from separatrix.study.heads.qa import answer_run
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)

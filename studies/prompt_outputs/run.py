@@ -95,8 +95,8 @@ def do_run(plan: Plan, data: Path, maps: Path) -> dict[str, Any]:
     """Train a prompt, read its outputs in each space, look at them in every way."""
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
-    from separatrix.study.judge import Yardstick
     from separatrix.texts import Classes
+    from separatrix.training.judge import Yardstick
 
     begun = process_time()
     splits = load_rows(plan, data)

@@ -124,7 +124,7 @@ def run_suffix(plan: Plan, splits: Splits) -> Scored:
     """Our side: the library's own training."""
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
-    from separatrix.study.judge import Yardstick
+    from separatrix.training.judge import Yardstick
 
     begun = monotonic()
     recipe = recipes.replace(recipes.from_dict(TrainRecipe, plan.recipe), seed=plan.seed, memory_gib=CACHE_GIB)
@@ -155,10 +155,10 @@ def run_peft(plan: Plan, splits: Splits) -> Scored:
 
 def run_frozen(plan: Plan, splits: Splits) -> Scored:
     """Linear probe or k-NN on the frozen model's vectors; their options are chosen on validation."""
+    from separatrix.geometry.baselines import Part, fit_nearest
     from separatrix.geometry.probe import fit_probe
     from separatrix.models.backbone import load_backbone
     from separatrix.models.extract import extract
-    from separatrix.study.baselines import Part, fit_nearest
 
     begun = monotonic()
     options = dict(plan.recipe)

@@ -166,7 +166,7 @@ def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
 
 
 def test_methods_are_those_that_can_be_trained() -> None:
-    from separatrix.study.run import METHODS, TRAINERS
+    from separatrix.training.run import METHODS, TRAINERS
 
     assert opts.METHODS == METHODS == tuple(TRAINERS)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from command_line import Cli, check_mistake
 
-import separatrix.study.run
+import separatrix.training.run
 from separatrix.cli.mistakes import mendable
 from separatrix.cli.progress import Teller
 from separatrix.errors import SeparatrixError, StoreError
@@ -27,7 +27,7 @@ def fail(cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             (order.folder / "half").mkdir(parents=True)
             raise error
 
-        monkeypatch.setattr(separatrix.study.run, "train_run", train_run)
+        monkeypatch.setattr(separatrix.training.run, "train_run", train_run)
         return cli("train", table, "--quiet", "--out", tmp_path / "run")
 
     return run

@@ -16,8 +16,8 @@ from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
+from separatrix.training.judge import Yardstick
 
 ANIMALS = ("cat", "dog", "bird")
 FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was"

@@ -8,8 +8,8 @@ from separatrix import recipe as recipes
 from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
 from separatrix.recipe.align import AlignRecipe
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
+from separatrix.training.judge import Yardstick
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow.parquet, sklearn.linear_model, torch
 import transformers.models.gpt2.modeling_gpt2
 from separatrix import recipe as recipes
-from separatrix.study.run import Order, train_run
+from separatrix.training.run import Order, train_run
 from separatrix.texts import Splits, Texts
 
 torch.set_num_threads(1)

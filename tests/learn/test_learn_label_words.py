@@ -17,11 +17,12 @@ from separatrix.estimators import PromptClassifier
 from separatrix.learn import prompt, words
 from separatrix.learn.measure import EVALUATION_ROWS
 from separatrix.learn.prompt import train_prompt
-from separatrix.learn.trajectory import TRAJECTORY, read_frames
+from separatrix.learn.trajectory import read_frames
 from separatrix.learn.words import BLOCK_ROWS, NAMED, WordRanking, plain_words, rank_words, word_notes
 from separatrix.recipe import LossRecipe, TrainRecipe
-from separatrix.study.run import Order, train_run
+from separatrix.store.folder import TRAJECTORY
 from separatrix.texts import Splits
+from separatrix.training.run import Order, train_run
 
 CLASSES = ("bird", "cat", "dog")
 UNREADABLE = ("[unused{}]", "<extra_id_{}>", "<|reserved_{}|>", "<0x{}>")

@@ -10,8 +10,8 @@ from separatrix.learn.job import REFIT, Job
 from separatrix.learn.prompt import train_prompt
 from separatrix.recipe import replace as changed
 from separatrix.recipe.align import AlignRecipe
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Texts
+from separatrix.training.judge import Yardstick
 
 
 def scripted(figures):

@@ -9,9 +9,9 @@ from safetensors import safe_open
 
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError
-from separatrix.learn.loop import CHECKPOINT
 from separatrix.learn.prompt import train_prompt
 from separatrix.store.files import read_tensors, write_tensors
+from separatrix.store.folder import CHECKPOINT
 
 SHORT = {"epochs": 2, "batch_size": 8, "checkpoint_seconds": 0.0}
 STEPS = 14  # 54 rows make 7 batches of 8

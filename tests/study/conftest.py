@@ -7,8 +7,8 @@ import pytest
 
 from separatrix import recipe as recipes
 from separatrix.recipe import TrainRecipe
-from separatrix.study.run import Order
 from separatrix.texts import Splits, Texts
+from separatrix.training.run import Order
 
 QUICK = {"epochs": 2, "tokens": 2, "lr": 0.05, "batch_size": 32, "snapshots": 2, "device": "cpu"}
 

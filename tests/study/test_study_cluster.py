@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from separatrix.analysis.associate import associate
+from separatrix.analysis.cluster import cluster, open_clusters
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.store.table import read_table, write_table
-from separatrix.study.associate import associate
-from separatrix.study.cluster import cluster, open_clusters
 
 PNG = b"\x89PNG"
 

@@ -6,9 +6,9 @@ from matplotlib import image
 
 from separatrix.errors import StoreError
 from separatrix.points import Points
+from separatrix.report.collect import read_sheet, show_folders
 from separatrix.store.files import write_json
 from separatrix.store.points import write_points
-from separatrix.study.collect import read_sheet, show_folders
 
 
 @pytest.fixture

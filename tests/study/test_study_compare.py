@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis import sources
+from separatrix.analysis.compare import compare
+from separatrix.analysis.project import project
 from separatrix.errors import OptionError, StoreError
 from separatrix.learn.trajectory import subsample
 from separatrix.points import Points
 from separatrix.store.files import write_json, write_tensors
 from separatrix.store.points import write_points
 from separatrix.store.table import write_table
-from separatrix.study import sources
-from separatrix.study.compare import compare
-from separatrix.study.project import project
 
 ROWS = 60
 

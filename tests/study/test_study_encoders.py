@@ -7,8 +7,9 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
 from separatrix.learn.saved import Answer
-from separatrix.study import encoders
-from separatrix.study.encoders import (
+from separatrix.texts import Texts
+from separatrix.training import encoders
+from separatrix.training.encoders import (
     Side,
     gap_interval,
     group_notes,
@@ -17,7 +18,6 @@ from separatrix.study.encoders import (
     probe_between,
     probe_groups,
 )
-from separatrix.texts import Texts
 
 NAMES = ("a", "b")
 

@@ -11,15 +11,15 @@ import pytest
 import transformers as hf
 
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.extraction import extract as verb
+from separatrix.extraction.extract import Place, extract, run_extraction
+from separatrix.extraction.readers import frozen_model
+from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.store.points import open_points
-from separatrix.study import extract as verb
-from separatrix.study.extract import Place, extract, run_extraction
-from separatrix.study.readers import frozen_model
-from separatrix.study.run import train_run
-from separatrix.study.windows import Rows, read_rows
 from separatrix.texts import Texts
+from separatrix.training.run import train_run
 
 
 @pytest.fixture
@@ -296,7 +296,7 @@ from pathlib import Path
 import pyarrow.parquet, torch
 import transformers.models.bert.modeling_bert
 from separatrix.store.writer import PointsWriter
-from separatrix.study import extract as verb
+from separatrix.extraction import extract as verb
 
 torch.set_num_threads(1)
 verb.WINDOW_ROWS = 4

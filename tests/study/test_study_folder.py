@@ -3,9 +3,8 @@
 import pytest
 
 from separatrix.errors import DataError, ModelError, StoreError
-from separatrix.learn.loop import CHECKPOINT
-from separatrix.study.folder import RECIPE, RESULT, run_folder
-from separatrix.study.run import train_run
+from separatrix.store.folder import CHECKPOINT, RECIPE, RESULT, run_folder
+from separatrix.training.run import train_run
 
 
 def begin_and_fail(folder, error, name=RECIPE, **options):

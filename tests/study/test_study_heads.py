@@ -10,6 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis.heads import cluster as heads_cluster
+from separatrix.analysis.heads import head_atlas, open_atlas
+from separatrix.analysis.heads import importance as heads_importance
+from separatrix.analysis.heads.atlas import pick_windows, shown_windows
+from separatrix.analysis.heads.extract import IDENTITY, prepare_reading
 from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.heads import extract as extraction
@@ -19,11 +24,6 @@ from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_tensors
-from separatrix.study.heads import cluster as heads_cluster
-from separatrix.study.heads import head_atlas, open_atlas
-from separatrix.study.heads import importance as heads_importance
-from separatrix.study.heads.atlas import pick_windows, shown_windows
-from separatrix.study.heads.extract import IDENTITY, prepare_reading
 from separatrix.texts.questions_answers import read_material
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
@@ -187,7 +187,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
         raise AssertionError("the maps were extracted once more")
         yield
 
-    monkeypatch.setattr("separatrix.study.heads.extract.extract_features", never)
+    monkeypatch.setattr("separatrix.analysis.heads.extract.extract_features", never)
     features = ("descriptors", "grid", "singular", "twins")
     again = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1, k=3)
     found = head_atlas(data, out, again, steps=("cluster",), resume=True)
@@ -243,7 +243,7 @@ def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
     monkeypatch.setitem(extraction.CELLS, "cpu", 4000)  # several batches
-    monkeypatch.setattr("separatrix.study.heads.extract.FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr("separatrix.analysis.heads.extract.FLUSH_SECONDS", -1.0)
     recipe = recipe_of(tiny("gpt2"))
     whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
 
@@ -290,7 +290,7 @@ def test_features_are_independent_of_the_batches(data, tiny, tmp_path, monkeypat
 
 def test_an_index_column_is_no_feature(made, monkeypatch):
     """P22: seed 002 clustered a row number; the clustering refuses it."""
-    from separatrix.study.heads.extract import open_rows
+    from separatrix.analysis.heads.extract import open_rows
 
     rows = open_rows(made.folder / made.result["folders"]["extract"], ("descriptors",))
     values = np.column_stack([np.asarray(rows.values), np.arange(len(rows))])

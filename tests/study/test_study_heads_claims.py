@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.study.heads import association as heads_association
-from separatrix.study.heads.association import association, by_example, cells_of, controls, shown_method
-from separatrix.study.heads.claims import seed_claims
-from separatrix.study.heads.evidence import Stored
+from separatrix.analysis.heads import association as heads_association
+from separatrix.analysis.heads.association import association, by_example, cells_of, controls, shown_method
+from separatrix.analysis.heads.claims import seed_claims
+from separatrix.analysis.heads.evidence import Stored
 
 LAYERS, HEADS = 4, 3
 

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis.heads import cluster as heads_cluster
+from separatrix.analysis.heads import density
+from separatrix.analysis.heads.cluster import group_rows
+from separatrix.analysis.heads.density import dbscan_grid, hdbscan_grid, radius, sound
+from separatrix.analysis.heads.features import sample_rows
+from separatrix.analysis.heads.samples import sample_contexts
 from separatrix.points import Points
 from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadClusterRecipe, HeadsRecipe
-from separatrix.study.heads import cluster as heads_cluster
-from separatrix.study.heads import density
-from separatrix.study.heads.cluster import group_rows
-from separatrix.study.heads.density import dbscan_grid, hdbscan_grid, radius, sound
-from separatrix.study.heads.features import sample_rows
-from separatrix.study.heads.samples import sample_contexts
 
 MAPS = 6  # of a window
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from separatrix.analysis.heads.qa import doubts, split_by_context
 from separatrix.cli import app
 from separatrix.errors import DataError
 from separatrix.heads.answers import squad_scores
 from separatrix.heads.qa import Answered, some
-from separatrix.study.heads.qa import doubts, split_by_context
 from separatrix.texts.questions_answers import Example
 
 

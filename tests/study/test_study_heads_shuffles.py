@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis.heads import shuffles
+from separatrix.analysis.heads.association import association
+from separatrix.analysis.heads.claims import seed_claims
+from separatrix.analysis.heads.shuffles import gather, head_counts
 from separatrix.errors import DataError
-from separatrix.study.heads import shuffles
-from separatrix.study.heads.association import association
-from separatrix.study.heads.claims import seed_claims
-from separatrix.study.heads.shuffles import gather, head_counts
 
 LAYERS, HEADS, WINDOWS = 6, 12, 40
 

@@ -7,10 +7,11 @@ import pytest
 from separatrix.errors import StoreError
 from separatrix.learn.probed import ProbeModel
 from separatrix.learn.prompted import PromptModel
+from separatrix.learn.trained import load_model
 from separatrix.store.table import read_table
-from separatrix.study.predict import load_model, predict_texts
-from separatrix.study.run import train_run
 from separatrix.texts import Splits, Texts
+from separatrix.training.predict import predict_texts
+from separatrix.training.run import train_run
 
 RUNS = {
     "prompt": ({}, PromptModel),

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis import project as module
+from separatrix.analysis.project import blend, find_classes, project
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
-from separatrix.study import outcome
-from separatrix.study import project as module
-from separatrix.study.project import blend, find_classes, project
+from separatrix.store import outcome
 
 NASTY = 'a </script><img src=x onerror="alert(1)"> $x$'
 

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis.rank import rank
+from separatrix.analysis.ranking_files import cells_of, write_ranking
+from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
+from separatrix.models.frozen_blocks import frozen_blocks, told_apart
 from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid
-from separatrix.study.frozen import frozen_blocks, told_apart
-from separatrix.study.rank import rank
-from separatrix.study.ranking_files import cells_of, write_ranking
-from separatrix.study.score import ScoreRecipe, score
 from separatrix.texts import Splits, Texts
 
 

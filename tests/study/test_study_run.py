@@ -15,16 +15,17 @@ from sklearn.preprocessing import StandardScaler
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.geometry import baselines
+from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_baselines, fit_nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.models.extract import extract
 from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
-from separatrix.study import baselines, remarks
-from separatrix.study.baselines import NEIGHBOURS, Part, fit_baselines, fit_nearest
-from separatrix.study.judge import Yardstick
-from separatrix.study.run import Order, train_run
 from separatrix.texts import Splits
+from separatrix.training import remarks
+from separatrix.training.judge import Yardstick
+from separatrix.training.run import Order, train_run
 
 CLASSES = ("bird", "cat", "dog")
 SCORES = {"accuracy", "macro_f1", "majority", "interval", "rows", "confusion", "per_class"}

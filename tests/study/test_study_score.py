@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis.ranking_files import write_score
+from separatrix.analysis.score import cluster_numbers, score
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.points import Points
 from separatrix.recipe.score import ScoreRecipe
-from separatrix.study.ranking_files import write_score
-from separatrix.study.score import cluster_numbers, score
 
 QUICK = ScoreRecipe(permutations=99, resamples=200)
 

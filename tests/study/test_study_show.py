@@ -13,9 +13,9 @@ from separatrix.errors import StoreError
 from separatrix.learn.trajectory import read_frames, read_train_frames
 from separatrix.recipe.align import FINETUNE
 from separatrix.store.table import read_table
-from separatrix.study.run import Order, train_run
-from separatrix.study.show import read_run, run_frames, score_rows, show_run
 from separatrix.texts import Splits
+from separatrix.training.run import Order, train_run
+from separatrix.training.show import read_run, run_frames, score_rows, show_run
 
 CLASSES = ("bird", "cat", "dog")
 

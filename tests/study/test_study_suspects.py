@@ -3,11 +3,11 @@ import pandas as pd
 import pytest
 
 from separatrix import recipe as recipes
+from separatrix.analysis.suspects import suspects
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.store.files import write_json, write_tensors
 from separatrix.store.table import read_table, write_table
-from separatrix.study.suspects import suspects
 
 NAMES = np.array(["cat", "dog", "owl"])
 

@@ -62,8 +62,8 @@ def cluster(said: Said, points: PointsArgument, /) -> None:
     out = _place(outcome)
     if (inner.within is None) != (inner.of is None):
         raise OptionError("--within and --of belong together", hint="pass --within CLUSTERS --of 0")
-    from separatrix.study.cluster import cluster as run
-    from separatrix.study.cluster import open_clusters
+    from separatrix.analysis.cluster import cluster as run
+    from separatrix.analysis.cluster import open_clusters
 
     within = None if inner.within is None else open_clusters(inner.within)
     with Teller(quiet=speech.quiet) as teller, mendable():
@@ -114,7 +114,7 @@ def associate(said: Said, clusters: ClustersArgument, /, *, with_: WithOption = 
     recipe = _recipe(said, AssociateRecipe)
     out = None if outcome.out is None else _place(outcome)
     columns = said.options.get("with_", with_)
-    from separatrix.study.associate import associate as run
+    from separatrix.analysis.associate import associate as run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = run(clusters, columns, out=out, overwrite=outcome.overwrite, recipe=recipe).result
@@ -145,7 +145,7 @@ def suspects(said: Said, source: SourceArgument, /) -> None:
     """
     outcome, speech = said.make(OutcomeOptions), said.make(Speech)
     recipe, out = _recipe(said, SuspectsRecipe), _place(outcome)
-    from separatrix.study.suspects import suspects as run
+    from separatrix.analysis.suspects import suspects as run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         given = source if (source / "predictions").is_dir() else _open(source)
@@ -174,7 +174,7 @@ def _recipe(said: Said, cls: type) -> Any:
 def _place(outcome: OutcomeOptions) -> Path:
     if outcome.out is None:
         raise OptionError("there is no place to write to", hint="pass --out FOLDER")
-    from separatrix.study.outcome import check_free
+    from separatrix.store.outcome import check_free
 
     check_free(outcome.out, overwrite=outcome.overwrite)
     return outcome.out

@@ -49,7 +49,7 @@ def heads(said: Said, data: DataArgument, /) -> None:
     """
     options, speech = said.make(HeadsOptions), said.make(opts.Speech)
     recipe = said.recipe(HeadsRecipe())
-    from separatrix.study.heads import head_atlas
+    from separatrix.analysis.heads import head_atlas
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         made = head_atlas(
@@ -121,7 +121,7 @@ def heads_qa(said: Said, data: DataArgument, /) -> None:
     model = ModelRecipe(
         source.model, source.revision, recipe.max_length, source.dtype, source.device, source.trust_remote_code
     )
-    from separatrix.study.heads.qa import answer_run
+    from separatrix.analysis.heads.qa import answer_run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = answer_run(

@@ -65,11 +65,11 @@ def project(said: Said, points: PointsArgument, /) -> None:
         separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
     """
     options, speech, recipe = said.make(MapOptions), said.make(opts.Speech), said.recipe(ProjectRecipe())
-    from separatrix.study.outcome import check_free
+    from separatrix.store.outcome import check_free
 
     check_free(options.out, overwrite=options.overwrite)
+    from separatrix.analysis.project import project as lay_out
     from separatrix.store.points import open_points
-    from separatrix.study.project import project as lay_out
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = open_points(points)
@@ -95,10 +95,10 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
     options, speech = said.make(CompareOptions), said.make(opts.Speech)
-    from separatrix.study.outcome import check_free
+    from separatrix.store.outcome import check_free
 
     check_free(options.out, overwrite=options.overwrite)
-    from separatrix.study.compare import compare as set_side_by_side
+    from separatrix.analysis.compare import compare as set_side_by_side
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         plain = {name: value for name, value in vars(options).items() if name != "method"}

@@ -23,7 +23,7 @@ from separatrix.texts import load_splits
 if TYPE_CHECKING:
     import pandas as pd
 
-    from separatrix.study.rank import Ranking
+    from separatrix.analysis.rank import Ranking
 
 PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder of points that extract wrote")]
 # Of what every model shares; its name comes from --model of the grid.
@@ -68,9 +68,9 @@ def score(said: Said, points: PointsArgument, /) -> None:
     place, speech = said.make(FolderOptions), said.make(opts.Speech)
     recipe, clusters = said.recipe(ScoreRecipe()), said.make(ClustersOption).clusters
     _check_place(place)
+    from separatrix.analysis.ranking_files import write_score
+    from separatrix.analysis.score import score as run
     from separatrix.store.points import open_points
-    from separatrix.study.ranking_files import write_score
-    from separatrix.study.score import score as run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         given = open_points(points)
@@ -113,8 +113,8 @@ def rank(said: Said, data: DataArgument, /) -> None:
         seed=grid.seed,
         by=parts.by or "label",
     )
-    from separatrix.study.rank import rank as run
-    from separatrix.study.ranking_files import write_ranking
+    from separatrix.analysis.rank import rank as run
+    from separatrix.analysis.ranking_files import write_ranking
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = run(splits, grid, backbone=shared, report=teller)
@@ -169,7 +169,7 @@ def _recommended(found: Ranking) -> list[tuple[str, str]]:
 
 def _check_place(place: FolderOptions) -> None:
     if place.out is not None:
-        from separatrix.study.outcome import check_free
+        from separatrix.store.outcome import check_free
 
         check_free(place.out, overwrite=place.overwrite)
 

@@ -36,7 +36,7 @@ from separatrix.texts.few import few
 if TYPE_CHECKING:
     import pandas as pd
 
-    from separatrix.study.run import Order
+    from separatrix.training.run import Order
 
 DataArgument = Annotated[
     str,
@@ -60,7 +60,7 @@ def demo(said: Said) -> None:
     """
     out, speech = said.make(opts.DemoOptions).out, said.make(opts.Speech)
     recipe, splits = said.recipe(TrainRecipe()), load_demo()
-    from separatrix.study.run import Order, is_run_of
+    from separatrix.training.run import Order, is_run_of
 
     again = is_run_of(out, splits)
     if not again and out.is_dir() and any(out.iterdir()):
@@ -95,7 +95,7 @@ def train(said: Said, data: DataArgument, /) -> None:
     options, speech = said.make(opts.TrainOptions), said.make(opts.Speech)
     recipe = _recipe(said, options.method)
     splits = _read_splits(said, data, recipe)
-    from separatrix.study.run import Order
+    from separatrix.training.run import Order
 
     order = Order(splits, recipe, options.method, options.out)
     result = _run(order, speech, overwrite=options.overwrite, resume=options.resume)
@@ -120,9 +120,9 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     check_ending(options.out)
     _check_free(options.out, overwrite=options.overwrite)
     texts = load_texts(data, text=options.text, label=options.label)
-    from separatrix.learn.watch import Counter
-    from separatrix.study.predict import load_model
-    from separatrix.study.run import predictions
+    from separatrix.learn.trained import load_model
+    from separatrix.progress import Counter
+    from separatrix.training.run import predictions
 
     with Teller(quiet=speech.quiet) as teller:
         model = load_model(run, model=options.model, device=options.device)
@@ -151,8 +151,8 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     if options.out is not None:
         _check_free(options.out, overwrite=options.overwrite)
-    from separatrix.study.collect import show_folders
-    from separatrix.study.show import is_run, show_run
+    from separatrix.report.collect import show_folders
+    from separatrix.training.show import is_run, show_run
 
     with Teller(quiet=speech.quiet) as teller:
         teller.say("pictures and report")
@@ -232,9 +232,9 @@ def _check_free(out: Path, *, overwrite: bool) -> None:
 
 def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
     """Train, write, report."""
-    from separatrix.study.folder import run_folder
-    from separatrix.study.run import train_run
-    from separatrix.study.show import show_run
+    from separatrix.store.folder import run_folder
+    from separatrix.training.run import train_run
+    from separatrix.training.show import show_run
 
     assert order.folder is not None
     with Teller(quiet=speech.quiet) as teller:
@@ -249,8 +249,8 @@ def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: 
 
 
 def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
-    from separatrix.study.folder import REPORT
-    from separatrix.study.show import score_rows
+    from separatrix.store.folder import REPORT
+    from separatrix.training.show import score_rows
 
     places = {"run": str(out), "report": str(out / REPORT)}
     if speech.json:

@@ -18,7 +18,7 @@ from separatrix.recipe import option
 from separatrix.recipe.vectors import ExtractRecipe
 
 if TYPE_CHECKING:
-    from separatrix.study.extract import Extraction
+    from separatrix.extraction.extract import Extraction
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ def extract(said: Said, data: DataArgument, /) -> None:
     recipe = said.recipe(ExtractRecipe())
     if options.run is not None and "model" in said:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
-    from separatrix.study.extract import Place, run_extraction
-    from separatrix.study.readers import Material, frozen_model, trained_prompt
-    from separatrix.study.windows import read_rows
+    from separatrix.extraction.extract import Place, run_extraction
+    from separatrix.extraction.readers import Material, frozen_model, trained_prompt
+    from separatrix.extraction.windows import read_rows
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         rows = read_rows(data, text=columns.text, label=columns.label or None, group=columns.group)

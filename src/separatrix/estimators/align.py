@@ -24,9 +24,9 @@ from separatrix.learn.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.files import read_json, write_json
-from separatrix.study.encoders import group_notes, group_report
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, check_labels
+from separatrix.training.encoders import group_notes, group_report
+from separatrix.training.judge import Yardstick
 
 FILE = "align_estimator.json"
 FORMAT = 1
@@ -70,7 +70,7 @@ class AlignClassifier(
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.
         groups_: what vectors and answers of the validation rows owe to the group, as `groups` in a run's result (see
-            `separatrix.study.encoders.group_report`); None where training or validation rows have no groups.
+            `separatrix.training.encoders.group_report`); None where training or validation rows have no groups.
         warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
         notes_: what else is worth knowing, such as how many neighbours vote.
 

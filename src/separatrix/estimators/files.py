@@ -12,7 +12,7 @@ from separatrix.learn.prompted import PromptModel
 from separatrix.learn.saved import read_notes
 from separatrix.recipe import TrainRecipe
 from separatrix.store.files import read_json, read_lines, write_json
-from separatrix.study.folder import METRICS, RESULT
+from separatrix.store.folder import METRICS, RESULT
 from separatrix.texts import Classes
 
 FILE = "estimator.json"

@@ -24,10 +24,10 @@ from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, check_has, check_same, describe, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.frozen_blocks import frozen_blocks
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import HEADS, FrozenRecipe
 from separatrix.store.files import read_tensors, write_json, write_tensors
-from separatrix.study.frozen import frozen_blocks
 from separatrix.texts import Classes
 
 KIND = "frozen"

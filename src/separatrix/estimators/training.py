@@ -18,8 +18,8 @@ from separatrix.learn.prompt import train_prompt
 from separatrix.learn.prompted import PromptModel
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.effect import RULES, Rule, idle
-from separatrix.study.judge import Yardstick
 from separatrix.texts import Classes, Texts, overlap
+from separatrix.training.judge import Yardstick
 
 R = TypeVar("R")
 

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from separatrix import recipe as recipes
-from separatrix.learn.loop import CHECKPOINT
 from separatrix.learn.task import Score
-from separatrix.learn.trajectory import TRAJECTORY
-from separatrix.learn.watch import Report, silent
+from separatrix.progress import Report, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
+from separatrix.store.folder import CHECKPOINT, TRAJECTORY
 from separatrix.texts import Texts
 
 REFIT = "refit"

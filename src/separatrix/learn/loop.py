@@ -26,8 +26,6 @@ from separatrix.learn.measure import centroid_line, evaluate, validation_loss
 from separatrix.learn.state import State
 from separatrix.learn.task import Task, Watcher
 
-CHECKPOINT = "checkpoint.safetensors"
-
 
 @dataclass(frozen=True)
 class Fitted:

@@ -30,12 +30,13 @@ from separatrix.learn.prompted import PromptModel
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.task import Problem, Score, Task
 from separatrix.learn.trajectory import Recorder
-from separatrix.learn.watch import Counter, RunWatcher
+from separatrix.learn.watch import RunWatcher
 from separatrix.learn.words import WordRanking, given_words, plain_words, rank_words, word_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import TextCache, build_cache, cache_note
 from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
+from separatrix.progress import Counter
 from separatrix.recipe import TrainRecipe
 
 CACHE = "cache"

@@ -23,7 +23,6 @@ import numpy as np
 from separatrix.learn.losses import Anchors
 from separatrix.store.files import read_tensors, write_tensors
 
-TRAJECTORY = "trajectory"  # the folder of these files in a run's directory
 FRAME_ROWS = 300  # also of a map of training rows
 EPOCH_ROWS = 2000
 WIDEST = 4096

@@ -12,28 +12,9 @@ from separatrix.learn.losses import Anchors
 from separatrix.learn.measure import evaluate
 from separatrix.learn.task import Task
 from separatrix.learn.trajectory import Recorder
+from separatrix.progress import Report, silent
 
-Report = Callable[[str, int, int, str], None]  # (stage, done, total, note)
 Judge = Callable[[Tensor, np.ndarray], Tensor]  # (outputs, which training rows) -> scores
-
-
-def silent(_stage: str, _done: int, _total: int, _note: str) -> None:
-    """Report nothing."""
-
-
-@dataclass
-class Counter:
-    """Turns "so many more" into a report with a total."""
-
-    report: Report
-    stage: str
-    total: int
-    done: int = 0
-
-    def __call__(self, more: int) -> None:
-        """So many more are done."""
-        self.done += more
-        self.report(self.stage, self.done, self.total, "")
 
 
 @dataclass(frozen=True)

@@ -84,3 +84,13 @@ def ruler(row: Mapping[str, Any]) -> Ruler | None:
 
 def _percent(value: float) -> float | None:
     return round(100 * float(value), 2) if 0 <= value <= 1 else None
+
+
+def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """The score table: the trained method and its baselines, a row for each split."""
+    keys = ("accuracy", "interval", "macro_f1", "majority", "rmse", "mae", "r2", "baseline_rmse", "rows")
+    table = []
+    for method, splits in {result["method"]: result["scores"], **result["baselines"]}.items():
+        for split, figures in splits.items():
+            table.append({"method": method, "split": split} | {key: figures[key] for key in keys if key in figures})
+    return sorted(table, key=lambda row: row["split"] != "test")

@@ -1,0 +1,255 @@
+"""Clusters of points with their identity: chosen, named by classes, written, and clustered again.
+
+An outcome folder holds
+
+    clusters.parquet     every column of the row table, then `cluster` (-1: noise), and `parent` for clusters of one
+    result.json          all figures
+    choice.parquet       what was tried (with --choose); curve.parquet: the k-distance curve
+    tree.parquet         the condensed tree of HDBSCAN
+    *.png                drawn from these
+
+A parent is a path: rows of cluster 0 that were clustered again have the parent "0", those of its cluster 3 "0/3".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix import recipe as recipes
+from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
+from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.geometry.assign import assign
+from separatrix.geometry.choose import Choice, choose_k
+from separatrix.geometry.choose_density import choose_eps, choose_size
+from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
+from separatrix.geometry.prepare import Prepared, prepare
+from separatrix.points import Points
+from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.store.files import read_json, write_json
+from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.table import read_table, write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLE, CHOICE, CURVE, TREE = "clusters.parquet", "choice.parquet", "curve.parquet", "tree.parquet"
+
+_MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Clusters:
+    """A row table with the column `cluster`, and the figures that belong to it."""
+
+    table: pd.DataFrame  # (rows,) identity columns, cluster [, parent]
+    result: dict[str, Any]  # what result.json holds
+    found: Clustering | None = field(default=None, repr=False)  # None where they were read from disk
+    choice: Choice | None = field(default=None, repr=False)
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Cluster of each row, (rows,), -1 for noise."""
+        return np.asarray(self.table[CLUSTER], dtype=np.int64)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dict(self.result)
+
+
+def cluster(
+    points: Points,
+    method: str | None = None,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    within: Clusters | None = None,
+    of: int | None = None,
+    recipe: ClusterRecipe | None = None,
+    **options: Any,
+) -> Clusters:
+    """Put points into clusters.
+
+    Args:
+        points: one block of vectors, or several of which the option `block` names one.
+        method: `kmeans`, `dbscan` or `hdbscan`.
+        out: folder to write; nothing is written without it.
+        overwrite: replace an earlier outcome there.
+        within: clusters found before; only the rows of its cluster `of` are clustered, and keep their identity.
+        of: number of that cluster.
+        recipe: all options at once.
+        options: single options of `ClusterRecipe`, by name.
+
+    Raises:
+        OptionError: an unknown option, one that has no effect, k above the rows, neither k nor choose.
+        DataError: a number that is not finite, a row number among the features, rows that do not fit `within`.
+        StoreError: the place is taken.
+
+    >>> heaps = np.repeat([0.0, 10.0], 30)[:, None] + np.random.default_rng(0).normal(size=(60, 2))
+    >>> found = cluster(Points.of(heaps, {"label": ["a"] * 30 + ["b"] * 30}), "kmeans", k=2)
+    >>> found.result["sizes"], found.result["assignment"]["matched"]["accuracy"]
+    ([30, 30], 1.0)
+    """
+    asked = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
+    _check_asked(asked)
+    place = None if out is None else Path(out)
+    if place is not None:
+        check_free(place, overwrite=overwrite)
+    chosen, path = (points, None) if within is None else members(points, within.table, of)
+    vectors = (chosen.pick(asked.block) if asked.block else chosen).values
+    ready = prepare(vectors, asked.prepare)
+    choice = _CHOOSE[asked.method](ready.values, asked) if asked.choose else None
+    done = asked if choice is None else recipes.replace(asked, choose=False, **{choice.option: _number(choice)})
+    found = _RUN[asked.method](ready.values, done)
+    table = _label_rows(chosen.table, found.labels, path)
+    made = Clusters(table, _result(table, found, choice, ready, asked) | {PARENT: path}, found, choice)
+    if place is not None:
+        with outcome_folder(place, overwrite=overwrite) as folder:
+            write_clusters(folder, made)
+        made.result["out"] = str(place)
+    return made
+
+
+def _check_asked(recipe: ClusterRecipe) -> None:
+    for method, name in (("kmeans", "k"), ("dbscan", "eps")):
+        if recipe.method == method and getattr(recipe, name) is None and not recipe.choose:
+            raise OptionError(f"--method {method} needs --{name}", hint=f"pass --{name}, or --choose")
+
+
+_CHOOSE = {
+    "kmeans": lambda x, r: choose_k(x, r.k_grid, criterion=r.criterion, sample_rows=r.sample_rows, seed=r.seed),
+    "dbscan": lambda x, r: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds),
+    "hdbscan": lambda x, r: choose_size(x, r.min_samples, sample_rows=r.sample_rows, seed=r.seed),
+}
+_RUN = {
+    "kmeans": lambda x, r: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),
+    "dbscan": lambda x, r: dbscan_clusters(x, r.eps, min_samples=r.min_samples),
+    "hdbscan": lambda x, r: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),
+}
+
+
+def _number(choice: Choice) -> float:
+    return choice.value if choice.option == "eps" else int(choice.value)
+
+
+def _label_rows(table: pd.DataFrame, labels: NDArray[np.int64], path: str | None) -> pd.DataFrame:
+    rows = table.drop(columns=[name for name in (CLUSTER, PARENT) if name in table.columns]).reset_index(drop=True)
+    return rows.assign(**{CLUSTER: labels}, **({} if path is None else {PARENT: path}))
+
+
+def _result(
+    table: pd.DataFrame, found: Clustering, choice: Choice | None, ready: Prepared, recipe: ClusterRecipe
+) -> dict[str, Any]:
+    rows = len(found.labels)
+    figures = {
+        "method": found.method,
+        "clusters": found.clusters,
+        "noise": found.noise,
+        "noise_share": found.noise / rows,
+        "sizes": found.sizes.tolist(),
+        "rows": rows,
+        "rows_used": rows,
+        "width": ready.values.shape[1],
+        "prepare": ready.how,
+        "constant_columns": ready.constant,
+        "engine": found.engine,
+        "seconds": found.seconds,
+        "choice": None if choice is None else choice.to_dict(),
+        "assignment": _assignment(table, found.labels, recipe),
+        "recipe": json.loads(recipes.canonical(recipe)),
+        "digest": row_digest(table),
+        "warnings": [*(choice.warnings if choice else ()), *_warnings(found, ready)],
+    }
+    for name in ("inertia", "distortion", "eps"):
+        value = getattr(found, name)
+        figures |= {} if value is None else {name: value}
+    if found.exemplars is not None:
+        figures["exemplars"] = table["id"].iloc[found.exemplars].tolist()
+    return figures
+
+
+def _warnings(found: Clustering, ready: Prepared) -> list[str]:
+    said = []
+    if ready.constant:
+        said.append(f"{ready.constant} of the columns are constant and say nothing")
+    if found.empty:
+        said.append(f"{found.empty} of the clusters asked for are empty: there are fewer distinct rows")
+    if not found.clusters:
+        said.append("no cluster was found: every row is noise")
+    elif found.clusters == 1 and found.method != "kmeans":
+        said.append(f"one cluster holds every row that is no noise ({found.sizes[0]} of {len(found.labels)})")
+    return said
+
+
+def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterRecipe) -> dict[str, Any] | None:
+    """Clusters against the classes of the rows that have one."""
+    import pandas as pd
+
+    name = recipe.label or "label"
+    if name not in table.columns:
+        if recipe.label is None:
+            return None
+        raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, table.columns)))
+    codes, classes = pd.factorize(table[name], sort=True)
+    if not 2 <= len(classes) <= _MOST_CLASSES:
+        if recipe.label is None:
+            return None
+        got = f"{len(classes)} different values"
+        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
+    known = codes >= 0
+    names = tuple(map(str, classes))
+    found = assign(labels[known], codes[known], names, permutations=recipe.permutations, seed=recipe.seed)
+    return {"column": name, **found.to_dict()}
+
+
+def write_clusters(folder: Path, made: Clusters) -> None:
+    """Write tables, figures and pictures into an empty folder."""
+    import pandas as pd
+
+    write_table(folder / TABLE, made.table)
+    if made.choice is not None:
+        write_table(folder / CHOICE, pd.DataFrame(made.choice.table))
+        if made.choice.curve:
+            write_table(folder / CURVE, pd.DataFrame(made.choice.curve))
+    if made.found is not None and made.found.tree is not None:
+        write_table(folder / TREE, pd.DataFrame(made.found.tree.lines()))
+    draw_clusters(folder, made)
+    write_json(folder / RESULT, {"kind": "clusters", **made.result})
+
+
+def draw_clusters(folder: Path, made: Clusters) -> None:
+    """Draw the pictures: sizes, the choice, the grid, the condensed tree."""
+    from separatrix.view.canvas import save
+    from separatrix.view.cluster_plots import cluster_sizes, density_grid, k_curves, k_distances
+    from separatrix.view.tree_plot import condensed_tree
+
+    title = f"{made.result['method']} clusters" + (f" of {made.result[PARENT]}" if made.result[PARENT] else "")
+    save(cluster_sizes(made.result["sizes"], made.result["noise"], title), folder / "sizes.png")
+    choice = made.choice
+    if choice is not None and choice.option == "k":
+        save(k_curves(choice.table, choice.value, choice.criterion), folder / "choice.png")
+    if choice is not None and choice.option == "eps":
+        save(k_distances(choice.curve, choice.value, choice.criterion), folder / "choice.png")
+        save(density_grid(choice.table), folder / "grid.png")
+    if made.found is not None and made.found.tree is not None:
+        save(condensed_tree(made.found.tree.lines()), folder / "tree.png")
+
+
+def open_clusters(folder: str | Path) -> Clusters:
+    """Read what `cluster` wrote.
+
+    Raises:
+        StoreError: the folder holds no clusters, or the table was changed since.
+    """
+    place = Path(folder)
+    if not (place / TABLE).is_file() or not (place / RESULT).is_file():
+        raise StoreError(f"{place} holds no clusters", expected=TABLE, hint="give the folder that cluster wrote")
+    table, result = read_table(place / TABLE), read_json(place / RESULT)
+    if CLUSTER not in table.columns or row_digest(table) != result.get("digest"):
+        raise StoreError(f"{place / TABLE} was changed since it was written", hint="cluster again")
+    return Clusters(table, result)

@@ -1,0 +1,269 @@
+"""Points in, a map out: on paper as a picture, on disk as a folder, and in hand to place new points.
+
+The folder of a map holds
+
+    map.parquet       every column of the row table, then x, y (and z) and `fitted`
+    result.json       the figures, as `Projection.to_dict` gives them
+    map.png           the picture, with its figures printed below it
+    variance.png, variance.csv    of PCA: the explained variance
+    map.html          if asked for: the picture with the texts, one file that opens offline
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError
+from separatrix.geometry.blend import Blend, fit_blend
+from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
+from separatrix.points import Points
+from separatrix.recipe.project import BlendRecipe, ProjectRecipe
+from separatrix.report.map_page import write_map_page
+from separatrix.store.files import write_json
+from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.table import write_table
+from separatrix.view import save
+from separatrix.view.data import write_data
+from separatrix.view.map_plot import Drawing, draw_map
+from separatrix.view.variance_plot import draw_variance
+
+MAP, PICTURE, PAGE = "map.parquet", "map.png", "map.html"
+AXES = ("x", "y", "z")
+FITTED = "fitted"
+LABEL, SPLIT, TEXT = "label", "split", "text"
+_MOST_CLASSES = 500  # more different values are no classes
+_VARIANCE_ROWS = 4096  # rows that the curve of explained variance is computed on
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """A map with the identity of its rows."""
+
+    map: Map
+    table: pd.DataFrame  # the row table, then x, y (z) and fitted
+    name: str  # what was projected
+    names: tuple[str, ...]  # classes; empty without labels
+    labels: np.ndarray  # (rows,) class numbers, -1 = none
+    shares: np.ndarray | None = field(default=None, repr=False)  # explained variance, of PCA
+
+    @property
+    def coordinates(self) -> np.ndarray:
+        """Places of the rows, (rows, dimensions)."""
+        return self.map.coordinates
+
+    @property
+    def trustworthiness(self) -> float:
+        """Of the map, 0 to 1 (Venna and Kaski, 2001)."""
+        return self.map.trustworthiness
+
+    @property
+    def knn_overlap(self) -> float:
+        """Mean share of the k nearest neighbours that are the same in the map, 0 to 1."""
+        return self.map.knn_overlap
+
+    def place(self, points: Points | np.ndarray) -> np.ndarray:
+        """Places (rows, dimensions) of further points of the same width."""
+        return self.map.place(points.values if isinstance(points, Points) else points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values, ready for JSON."""
+        return {"points": self.name, "classes": list(self.names), **self.map.to_dict()}
+
+    def drawing(self) -> Drawing:
+        """What a picture of this map needs."""
+        pale = self.map.fitted if self.map.guided else None
+        said = caption(self.to_dict())
+        return Drawing(self.coordinates, self.labels, self.names, self.map.axes, self.name, said, pale)
+
+
+def project(
+    points: Points,
+    method: str = "pca",
+    *,
+    label: str | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    page: bool = False,
+    **options: Any,
+) -> Projection:
+    """Lay points out in two or three dimensions, and say how faithful the picture is.
+
+    Args:
+        points: one block of numbers (choose one with `pick`, or blend several with `blend`).
+        method: `pca`, `tsne`, `umap` or `lda`.
+        label: column of the labels; without it, `label` where there is one.
+        out: folder to write map, figures and picture to.
+        overwrite: replace an earlier map in `out`.
+        page: also write `map.html`.
+        options: options of `ProjectRecipe` by name: `seed`, `dimensions`, `prepare`, `guided`, `perplexity`, ... A name
+            that it does not have is refused.
+
+    Raises:
+        DataError, OptionError: numbers or options that give no map (see `separatrix.geometry.project.make_map`).
+        StoreError: `out` is taken.
+
+    >>> points = Points.of(np.random.default_rng(0).normal(size=(30, 4)), {"label": ["a", "b", "c"] * 10})
+    >>> flat = project(points, "pca", k=5)
+    >>> list(flat.table.columns), len(flat.table), flat.to_dict()["majority"] < 0.5
+    (['id', 'label', 'x', 'y', 'fitted'], 30, True)
+    """
+    recipe = recipes.replace(ProjectRecipe(), method=method, **options)
+    place = None if out is None else Path(out)
+    if place is not None:
+        check_free(place, overwrite=overwrite)
+    names, labels = find_classes(points, label)
+    block = points.blocks[points.name]
+    train = find_train(points) if is_guided(recipe) else None
+    found = make_map(block, recipe, labels=labels if names else None, train=train)
+    columns = dict(zip(AXES, found.coordinates.T, strict=False)) | {FITTED: found.fitted}
+    taken = [name for name in columns if name in points.table.columns]
+    if taken:
+        raise DataError(f"the row table has a column {taken[0]!r}, which the map needs", hint="give it another name")
+    shares = None
+    if recipe.method == "pca":
+        rows = np.linspace(0, len(points) - 1, min(_VARIANCE_ROWS, len(points))).astype(int)
+        shares = variance_shares(found.prepare(np.asarray(block[rows])), seed=recipe.seed)
+    made = Projection(found, points.table.assign(**columns), describe(points), names, labels, shares)
+    if place is not None:
+        write_projection(place, made, overwrite=overwrite, page=page)
+    return made
+
+
+def blend(points: Points, *, label: str | None = None, **options: Any) -> Points:
+    """Join the blocks of points into one, each with the weight that nearest neighbours give it.
+
+    The weights are chosen on the rows of split `validation` against those of `train`; without such a part, on the
+    training rows by leaving one out; without splits, on all rows. Rows of other splits have no say. What was chosen,
+    and what each block alone and the blocks side by side would have given, stands in `origin["blend"]`.
+
+    Args:
+        points: two blocks or more over the same rows (see `Points.join`).
+        label: column of the labels; without it, `label`.
+        options: options of `BlendRecipe` by name: `prepare`, `k`, `resolution`, `rows`, `seed`.
+
+    Raises:
+        DataError: one block, no labels, or one class.
+
+    >>> clear, noise = np.repeat([[0.0], [1.0]], 10, axis=0), 9 * np.random.default_rng(0).normal(size=(20, 8))
+    >>> both = Points.of({"clear": clear, "noise": noise}, {"label": ["a"] * 10 + ["b"] * 10})
+    >>> blend(both, k=3, prepare="none").origin["blend"]["weights"]
+    {'clear': 1.0, 'noise': 0.0}
+    """
+    recipe = recipes.replace(BlendRecipe(), **options)
+    names, labels = find_classes(points, label)
+    if not names:
+        raise DataError("a blend needs labels", got=f"no usable column {label or LABEL!r}", hint="name it with label=")
+    matrices = {name: np.asarray(block[:], np.float32) for name, block in points.blocks.items()}
+    splits = np.asarray(points.table[SPLIT]) if SPLIT in points.table.columns else np.full(len(points), "train")
+    known = labels >= 0
+    train, held = known & (splits == "train"), known & (splits == "validation")
+    if not train.any():
+        train, held = known, np.zeros(len(points), bool)
+    validation = ({name: matrix[held] for name, matrix in matrices.items()}, labels[held]) if held.any() else None
+    found: Blend = fit_blend(
+        {name: matrix[train] for name, matrix in matrices.items()}, labels[train], recipe, validation=validation
+    )
+    origin = {**points.origin, "blend": found.to_dict()}
+    return Points({"blend": found.apply(matrices)}, points.table, origin)
+
+
+def write_projection(out: Path, made: Projection, *, overwrite: bool = False, page: bool = False) -> None:
+    """Write the folder of a map, whole or not at all.
+
+    Raises:
+        StoreError: the place is taken or cannot be written.
+    """
+    drawing = made.drawing()
+    with outcome_folder(out, overwrite=overwrite) as folder:
+        write_table(folder / MAP, made.table)
+        save(draw_map(drawing), folder / PICTURE)
+        if made.shares is not None:
+            save(draw_variance({made.name: made.shares}), folder / "variance.png")
+            write_data(variance_rows({made.name: made.shares}), folder / "variance.csv")
+        if page:
+            texts = made.table[TEXT] if TEXT in made.table.columns else made.table["id"]
+            write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
+        write_json(folder / RESULT, {"kind": "map", "recipe": recipes.to_dict(made.map.recipe), **made.to_dict()})
+
+
+def variance_rows(shares: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """The numbers of a picture of explained variance, a row for each direction."""
+    return [
+        {"points": name, "direction": place, "share": float(share), "sum": float(total)}
+        for name, found in shares.items()
+        for place, (share, total) in enumerate(zip(found, np.cumsum(found), strict=True), 1)
+    ]
+
+
+def caption(result: dict[str, Any]) -> str:
+    """What stands below the picture of a map: how it was made and how far it can be trusted."""
+    how = f"{result['method']}, {'guided by labels' if result['guided'] else 'no label seen'}, seed {result['seed']}"
+    how += f", prepared: {result['prepare']}" * (result["prepare"] != "none")
+    fitted = f"fitted to {result['rows_fitted']} of {result['rows']} rows{' (drawn pale)' * result['guided']}"
+    faithful = (
+        f"trustworthiness {result['trustworthiness']:.2f}, k-NN overlap {result['knn_overlap']:.2f} "
+        f"(k = {result['k']}, {result['rows_compared']} rows)"
+    )
+    if result["knn_before"] is None:
+        return f"{how}; {fitted}; {faithful}"
+    low, high = result["knn_after_interval"]
+    votes = (
+        f"k-NN accuracy {result['knn_before']:.3f} before and {result['knn_after']:.3f} [{low:.3f}, {high:.3f}] in the "
+        f"map (k = {result['knn_k']}, {result['knn_how']}), majority {result['majority']:.3f}"
+    )
+    return f"{how}; {fitted}; {faithful}; {votes}"
+
+
+def short_caption(result: dict[str, Any]) -> str:
+    """The same in two short lines, for a panel among many."""
+    note = f"{result['method']}, trustworthiness {result['trustworthiness']:.2f}, overlap {result['knn_overlap']:.2f}"
+    if result["knn_after"] is not None:
+        note += f", k-NN {result['knn_before']:.2f} before, {result['knn_after']:.2f} after"
+    return note + " (guided; pale: fitted)" * result["guided"]
+
+
+def describe(points: Points) -> str:
+    """A short name of points: the folder they were read from, else the model; and the block.
+
+    >>> describe(Points.of(np.eye(2), origin={"model": "folder/bert"}))
+    'bert vectors'
+    """
+    model = points.origin.get("model")
+    name = points.origin.get("folder") or (model.get("name") if isinstance(model, dict) else model)
+    short = str(name).rstrip("/").rsplit("/", 1)[-1] if name else ""
+    return f"{short} {points.name}".strip()
+
+
+def find_classes(points: Points, label: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+    """Class names and numbers (rows,) of a column, -1 where there is no label; no names where there are no classes.
+
+    Numbers with fractions, and more than 500 different values, are no classes.
+
+    Raises:
+        DataError: the column was asked for and is not there.
+
+    >>> find_classes(Points.of(np.eye(3), {"label": ["b", None, "a"]}), None)
+    (('a', 'b'), array([ 1, -1,  0]))
+    """
+    if label is None and LABEL not in points.table.columns:
+        return (), np.full(len(points), -1)
+    values = pd.Series(points.column(label or LABEL))
+    fractions = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
+    ids, names = pd.factorize(values, sort=True)
+    if fractions or len(names) > _MOST_CLASSES or not len(names):
+        return (), np.full(len(points), -1)
+    return tuple(str(name) for name in names), ids.astype(np.int64)
+
+
+def find_train(points: Points) -> np.ndarray | None:
+    """Rows (rows,) bool of split `train`; None where the table does not tell rows apart by split."""
+    if SPLIT not in points.table.columns:
+        return None
+    train = np.asarray(points.table[SPLIT] == "train")
+    return train if train.any() and not train.all() else None

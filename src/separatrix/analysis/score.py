@@ -1,0 +1,255 @@
+"""The verb `score`: whether these vectors separate these labels, and whether shuffled ones would look the same.
+
+Points with a column `split` are scored from their training rows to the others, with leave-one-out on the training rows
+beside it; points without one are scored by leave-one-out and cross-validation alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from separatrix import recipe as recipes
+from separatrix.analysis.rows import WHOLE, Split, split_points
+from separatrix.analysis.shape import class_figures, number_figures
+from separatrix.errors import DataError, choose
+from separatrix.geometry.assign import assign
+from separatrix.geometry.baselines import Part
+from separatrix.geometry.measures import Figure, Task, rounded
+from separatrix.geometry.neighbours import METRICS, neighbours
+from separatrix.geometry.nulls import Null
+from separatrix.geometry.scatter import check_features
+from separatrix.geometry.separation import silhouette
+from separatrix.points import ID, Points
+from separatrix.recipe.score import ScoreRecipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Separation:
+    """What `score` found. `str(...)` is a readable table, `to_dict()` everything as plain data."""
+
+    block: str
+    unit: str  # what the figures of classifiers are: accuracy or R2
+    rows: Mapping[str, int]  # part -> rows
+    width: int
+    classes: tuple[str, ...]  # empty: numbers are predicted
+    metrics: Mapping[str, Figure]
+    grid: tuple[Mapping[str, Any], ...]  # k-NN by metric and k
+    nulls: Mapping[str, Null]
+    clusters: Mapping[str, Any] | None = None  # classes by majority and by matching, agreement, silhouette
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    recipe: ScoreRecipe = field(default_factory=ScoreRecipe)
+
+    def __getitem__(self, name: str) -> Figure:
+        """A figure by its name."""
+        return self.metrics[choose(name, self.metrics, "figure")]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        plain: dict[str, Any] = {
+            "block": self.block,
+            "unit": self.unit,
+            "rows": dict(self.rows),
+            "width": self.width,
+            "classes": list(self.classes),
+            "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
+            "grid": [dict(line) for line in self.grid],
+            "nulls": {name: null.to_dict() for name, null in self.nulls.items()},
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 2),
+            "recipe": recipes.to_dict(self.recipe),
+        }
+        if self.clusters is not None:
+            plain["clusters"] = dict(self.clusters)
+        return rounded(plain)
+
+    def lines(self) -> list[list[str]]:
+        """The table: figure, value, interval, what it would be for nothing."""
+        found = [[name, *_cells(figure)] for name, figure in self.metrics.items()]
+        for name, null in self.nulls.items():
+            p = f"p = {null.p_value:.3g} ({null.permutations} permutations, mean {null.mean:.4f})"
+            found.append([f"{name}: null", f"{null.observed:.4f}", "", p])
+        return found + self._cluster_lines()
+
+    def _cluster_lines(self) -> list[list[str]]:
+        if self.clusters is None:
+            return []
+        found = []
+        for way in ("majority", "matched"):
+            one = self.clusters[way]
+            null = f"{one['null']:.4f} shuffled labels, p = {one['p_value']:.3g}"
+            found.append([f"clusters, {way}", f"{one['accuracy']:.4f}", _spell(one["interval"]), null])
+        chance = ("adjusted_mutual_information", "adjusted_rand")
+        found += [[f"clusters, {name}", f"{self.clusters[name]:.4f}", "", "0 (by chance)"] for name in chance]
+        shape = self.clusters["silhouette"]
+        return found + ([] if shape is None else [["clusters, silhouette", *_cells(Figure(**shape))]])
+
+    def __str__(self) -> str:
+        lines = [["figure", "value", "95 % interval", "for nothing"], *self.lines()]
+        widths = [max(len(line[place]) for line in lines) for place in range(4)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+
+def score(points: Points, clusters: Any = None, *, recipe: ScoreRecipe | None = None) -> Separation:
+    """Say how far the labels of points stand apart, each figure beside what it would be for nothing.
+
+    Args:
+        points: vectors with a column of labels, and a column `split` if there are parts.
+        clusters: what a clustering found for the same rows, to be compared with the labels: a frame (or anything with
+            a `table`) with the columns `id` and `cluster`, or cluster numbers in the order of the points.
+        recipe: which label and block, which k, how many shuffles.
+
+    Raises:
+        DataError: a vector that is not finite, one class only, a column of row numbers among the vectors, fewer rows
+            than neighbours, clusters of other rows.
+        OptionError: no such block or column.
+
+    >>> rng = np.random.default_rng(0)
+    >>> points = Points.of(rng.normal(size=(60, 4)) + 3 * np.eye(4)[np.arange(60) % 2], {"label": ["a", "b"] * 30})
+    >>> found = score(points)
+    >>> found["knn_loo"].value > 0.9, found["knn_loo"].baseline, found.nulls["knn_loo"].p_value
+    (True, 0.5, 0.001)
+    """
+    begun = monotonic()
+    wanted = recipe or ScoreRecipe()
+    one = points if wanted.block is None else points.pick(wanted.block)
+    _, odd = check_features(one.values)
+    split = split_points(one, wanted)
+    measure = class_figures if split.names else number_figures
+    metrics, nulls = measure(split, wanted)
+    return Separation(
+        block=one.name,
+        unit=split.task.unit,
+        rows={name: len(part.targets) for name, part in split.parts.items()},
+        width=one.width,
+        classes=split.names,
+        metrics=metrics,
+        grid=tuple(_grid(split.parts, split.task, wanted)),
+        nulls=nulls,
+        clusters=_compare(one, split, clusters, wanted),
+        warnings=(*odd, *split.warnings, *_findings(metrics, nulls)),
+        seconds=monotonic() - begun,
+        recipe=wanted,
+    )
+
+
+def _grid(parts: Mapping[str, Part], task: Task, recipe: ScoreRecipe) -> list[dict[str, Any]]:
+    """k-NN for each metric and k: one search per metric and part, then a vote per k."""
+    train = parts[WHOLE] if WHOLE in parts else parts["train"]
+    ks = sorted(k for k in {*recipe.grid, recipe.k} if k < len(train.targets))
+    lines = []
+    for metric in METRICS:
+        around = {"loo": (train, neighbours(train.vectors, train.vectors, ks[-1], metric=metric, exclude_self=True))}
+        for name, part in parts.items():
+            if part is not train:
+                around[name] = (part, neighbours(part.vectors, train.vectors, ks[-1], metric=metric))
+        for k in ks:
+            line: dict[str, Any] = {"metric": metric, "k": k}
+            for name, (part, found) in around.items():
+                figure = task.figure(part.targets, task.knn(found, train.targets, k))
+                line |= {name: figure.value, f"{name}_interval": list(figure.interval or ())}
+            lines.append(line)
+    return lines
+
+
+def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -> dict[str, Any] | None:
+    """Agreement of clusters with the classes, and their own silhouette (noise left out)."""
+    from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
+
+    if clusters is None:
+        return None
+    if not split.names:
+        hint = "name a --label of classes"
+        raise DataError("clusters are compared with classes", got="numbers to predict", hint=hint)
+    numbers, gold = cluster_numbers(clusters, points), split.targets
+    kept = numbers >= 0
+    if not kept.any():
+        raise DataError("every row is noise", got="no cluster", hint="cluster with a larger --eps")
+    names, numbers[kept] = np.unique(numbers[kept], return_inverse=True)
+    named = assign(numbers, gold, split.names, permutations=recipe.permutations, seed=recipe.seed)
+    shape = None
+    if 2 <= len(names) < kept.sum():
+        found = silhouette(points.values[kept], numbers[kept], len(names), rows=recipe.sample_rows, seed=recipe.seed)
+        shape = Figure(found.value, found.rows, found.interval, 0.0, "rows between two clusters")
+    return named.to_dict() | {
+        "clusters": len(names),
+        "noise": int((~kept).sum()),
+        "adjusted_mutual_information": float(adjusted_mutual_info_score(gold, numbers)),
+        "adjusted_rand": float(adjusted_rand_score(gold, numbers)),
+        "silhouette": None if shape is None else shape.to_dict(),
+    }
+
+
+def cluster_numbers(clusters: Any, points: Points) -> np.ndarray:
+    """Cluster numbers in the order of the points, (rows,); a frame is joined by `id`.
+
+    Raises:
+        DataError: a column is missing, ids differ, or another number of rows.
+
+    >>> import pandas as pd
+    >>> points = Points.of(np.eye(2), {"id": ["p", "q"]})
+    >>> cluster_numbers(pd.DataFrame({"id": ["q", "p"], "cluster": [7, 3]}), points).tolist()
+    [3, 7]
+    """
+    table = getattr(clusters, "table", clusters)
+    if not hasattr(table, "columns"):
+        numbers = np.asarray(table)
+        if numbers.shape != (len(points),):
+            raise DataError("clusters do not fit the points", got=numbers.shape, expected=f"({len(points)},)")
+        return numbers.astype(np.int64)
+    return _by_id(table, points)
+
+
+def _by_id(table: pd.DataFrame, points: Points) -> np.ndarray:
+    missing = [name for name in (ID, "cluster") if name not in table.columns]
+    if missing:
+        raise DataError(f"clusters have no column {missing[0]!r}", got=", ".join(map(str, table.columns)))
+    ids = points.column(ID)
+    if table[ID].duplicated().any():
+        raise DataError("an id stands twice among the clusters", got=repr(table[ID][table[ID].duplicated()].iloc[0]))
+    found = table.set_index(ID)["cluster"].reindex(ids)
+    lost = np.flatnonzero(found.isna())
+    if len(lost):
+        raise DataError(
+            f"clusters of other rows: {len(lost)} of {len(ids)} points have none",
+            got=f"no cluster for id {ids[lost[0]]!r}",
+            hint="cluster these very points",
+        )
+    return found.to_numpy().astype(np.int64)
+
+
+def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:
+    """What should be looked at before a figure is believed."""
+    said = []
+    null = nulls["knn_loo"]
+    if null.p_value > 0.05:
+        said.append(
+            f"nothing separates: leave-one-out k-NN {null.observed:.4f} is within reach of shuffled labels "
+            f"(p = {null.p_value:.3g})"
+        )
+    for name, figure in metrics.items():
+        if name.startswith("knn_") and figure.interval and figure.baseline is not None:
+            low, high = figure.interval
+            if low <= figure.baseline:
+                span = f"{low:.4f} to {high:.4f}"
+                said.append(f"{name} {figure.value:.4f} ({span}) is not above its baseline {figure.baseline:.4f}")
+    return said
+
+
+def _cells(figure: Figure) -> list[str]:
+    nothing = "" if figure.baseline is None else f"{figure.baseline:.4f} {figure.baseline_is}"
+    return [f"{figure.value:.4f}", "" if figure.interval is None else _spell(figure.interval), nothing]
+
+
+def _spell(interval: Sequence[float]) -> str:
+    return f"{interval[0]:.4f} to {interval[1]:.4f}"

@@ -1,0 +1,227 @@
+"""What `compare` sets side by side: runs, points and maps, each read once and named by the folder it was read from.
+
+Seed 000 drew one prompt's file under another prompt's heading. Here a name is never typed twice: panel, line of the
+table and pair are named by the path that was opened, and what the folder says of itself (loss, method, model) stands
+beside it. Two folders with the same numbers, and a folder named after another loss than its own, are reported.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.analysis.project import AXES, FITTED, MAP, TEXT, find_classes, short_caption
+from separatrix.errors import StoreError
+from separatrix.points import Points
+from separatrix.recipe import LOSSES
+from separatrix.store.files import read_json
+from separatrix.store.outcome import RESULT
+from separatrix.store.table import read_table
+from separatrix.view.map_plot import Drawing
+
+PARTS = ("test", "validation")  # the first one that a run has is compared
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """One folder as it was read.
+
+    `figures` is its line of the table. `points` are its numbers (of a run: the last outputs of validation rows),
+    `drawing` its finished map, `answers` its predictions (id, text, label, predicted); each None where there is none.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    figures: dict[str, Any]
+    digest: str
+    points: Points | None = None
+    drawing: Drawing | None = None
+    answers: pd.DataFrame | None = None
+    method: str | None = None
+    loss: str | None = None
+    map_result: dict[str, Any] | None = None  # what result.json of a map holds
+
+    @property
+    def title(self) -> str:
+        """Name of the folder read, and what it says of itself."""
+        said = self.loss or self.figures.get("method")
+        return self.name if said is None or said in self.name else f"{self.name} ({said})"
+
+
+@dataclass(frozen=True)
+class Request:
+    """How much of a source is read."""
+
+    rows: int = 2000
+    seed: int = 0
+    label: str | None = None
+
+
+def read_sources(paths: Sequence[Path], request: Request) -> list[Source]:
+    """Read folders; names are as short as they can be and still differ.
+
+    Raises:
+        StoreError: a folder is missing, damaged, or none of the three kinds.
+    """
+    names = short_names(paths)
+    return [READERS[find_kind(path)](path, name, request) for path, name in zip(paths, names, strict=True)]
+
+
+def find_kind(path: Path) -> str:
+    """`run`, `map` or `points`.
+
+    Raises:
+        StoreError: none of these.
+    """
+    if not path.is_dir():
+        raise StoreError(f"{path} is not a folder", expected="a run, a map or points")
+    if (path / MAP).is_file():
+        return "map"
+    if (path / RESULT).is_file() and "scores" in read_json(path / RESULT):
+        return "run"
+    if (path / "manifest.json").is_file():
+        return "points"
+    raise StoreError(f"{path} holds no finished run, no map and no points")
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Last parts of paths, as many as it takes to tell them apart.
+
+    >>> short_names([Path("a/run"), Path("b/run"), Path("c/other")])
+    ['a/run', 'b/run', 'c/other']
+    >>> short_names([Path("runs/cosine"), Path("runs/distance")])
+    ['cosine', 'distance']
+    """
+    parts = [path.resolve().parts if path.name in ("", "..") else path.parts for path in paths]
+    longest = max(map(len, parts), default=1)
+    for count in range(1, longest + 1):
+        names = ["/".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def read_run_source(path: Path, name: str, _request: Request) -> Source:
+    """A run: its scores, the outputs of its last frame, its answers."""
+    from separatrix.learn.trajectory import read_frames, subsample
+    from separatrix.store.folder import TRAJECTORY
+
+    result, recipe = read_json(path / RESULT), read_json(path / "recipe.json")
+    part = next((part for part in PARTS if part in result["scores"]), None)
+    if part is None:
+        raise StoreError(f"{path} has no scores", expected=" or ".join(PARTS))
+    scores = result["scores"][part]
+    figures = _figures(path, "run", result["method"]) | {
+        "model": result["model"]["name"],
+        "loss": result["loss"],
+        "split": part,
+        "rows": scores.get("rows"),
+        "accuracy": scores.get("accuracy"),
+        "majority": scores.get("majority"),
+        "rmse": scores.get("rmse"),
+        "seconds": result.get("seconds"),
+    }
+    if "accuracy" in scores:
+        figures["low"], figures["high"] = scores["interval"]
+    answers = read_table(path / "predictions" / f"{part}.parquet")
+    frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
+    points = None
+    if frames:
+        table = read_table(path / "predictions" / "validation.parquet")
+        kept = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
+        points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[kept])
+    numbers = points.values if points is not None else answers.select_dtypes("number").to_numpy()
+    return Source(path, name, "run", figures, _digest(numbers), points, None, answers, result["method"], result["loss"])
+
+
+def read_points_source(path: Path, name: str, request: Request) -> Source:
+    """Points: a sample of their rows; of several blocks, the first."""
+    from separatrix.store.points import open_points
+
+    found = open_points(path)
+    block = next(iter(found.blocks))
+    found = found.pick(block)
+    places = np.arange(len(found))
+    if len(places) > request.rows:
+        places = np.sort(np.random.default_rng(request.seed).choice(len(found), request.rows, replace=False))
+    points = found.take(places)
+    model = found.origin.get("model")
+    figures = _figures(path, "points", None) | {"rows": len(found), "block": block}
+    figures["model"] = model.get("name") if isinstance(model, dict) else model
+    return Source(path, name, "points", figures, _digest(points.values), points)
+
+
+def read_map_source(path: Path, name: str, request: Request) -> Source:
+    """A finished map: its picture is drawn again from its table."""
+    result, table = read_json(path / RESULT), read_table(path / MAP)
+    axes = [axis for axis in AXES if axis in table.columns][: result["dimensions"]]
+    points = table[axes].to_numpy(np.float32)
+    names, labels = find_classes(Points.of(points, table), request.label)
+    figures = _figures(path, "map", result["method"])
+    wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
+    figures |= {key: result[key] for key in wanted}
+    pale = table[FITTED].to_numpy(bool) if result["guided"] else None
+    drawing = Drawing(points, labels, names, tuple(result["axes"]), name, short_caption(result), pale)
+    method = result["method"]
+    return Source(path, name, "map", figures, _digest(points), drawing=drawing, method=method, map_result=result)
+
+
+READERS: dict[str, Callable[[Path, str, Request], Source]] = {
+    "run": read_run_source,
+    "points": read_points_source,
+    "map": read_map_source,
+}
+
+
+def find_mixed_up(sources: Sequence[Source]) -> list[str]:
+    """What looks as if files were mixed up: the same folder or numbers twice, a name that is another loss."""
+    said = []
+    for one, other in combinations(sources, 2):
+        if one.path.resolve() == other.path.resolve():
+            said.append(f"{one.path} and {other.path} are the same folder")
+        elif one.digest == other.digest:
+            said.append(f"{one.path} and {other.path} hold the same numbers: is one of them a copy under another name?")
+    for source in sources:
+        words = source.path.name.lower().replace("-", " ").replace(".", " ").split()
+        named = [loss for loss in LOSSES if loss in words and loss != source.loss]
+        if source.loss is not None and named:
+            said.append(f"{source.path} is named {named[0]!r} but was trained with the loss {source.loss!r}")
+    return said
+
+
+def shared_answers(one: Source, other: Source) -> tuple[np.ndarray, np.ndarray] | str:
+    """Whether each is right, (rows,) bool, on the rows that both answered; or why that cannot be said."""
+    if one.answers is None or other.answers is None:
+        return "no predictions on both sides"
+    columns = [name for name in ("id", TEXT, "label", "predicted") if name in one.answers and name in other.answers]
+    if "label" not in columns:
+        return "no labels on both sides"
+    both = one.answers[columns].merge(other.answers[columns], on="id", suffixes=("_a", "_b"))
+    if not len(both):
+        return "they share no row"
+    for name in {TEXT, "label"} & set(columns):
+        if (both[f"{name}_a"].astype(str) != both[f"{name}_b"].astype(str)).any():
+            return f"the same ids have another {name}: they were not scored on the same rows"
+    gold = both["label_a"].astype(str)
+    right = [(both[f"predicted_{side}"].astype(str) == gold).to_numpy(bool) for side in "ab"]
+    return right[0], right[1]
+
+
+def _figures(path: Path, kind: str, method: str | None) -> dict[str, Any]:
+    keys = (
+        "model", "loss", "block", "split", "rows", "accuracy", "low", "high", "majority", "rmse",
+        "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
+    )  # fmt: skip
+    return {"source": str(path), "kind": kind, "method": method} | dict.fromkeys(keys)
+
+
+def _digest(numbers: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()

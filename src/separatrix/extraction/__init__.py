@@ -1,0 +1,1 @@
+"""Texts in, points out: hidden states, logits, tokens, outputs of a trained prompt."""

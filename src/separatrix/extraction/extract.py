@@ -1,0 +1,216 @@
+"""The verb `extract`: texts in, points out, in memory or on disk; what is there already is not computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, OptionError
+from separatrix.extraction.readers import Material, frozen_model, trained_prompt
+from separatrix.extraction.windows import Rows, read_rows
+from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.batches import ahead
+from separatrix.points import ID, Points
+from separatrix.progress import Counter, Report, silent
+from separatrix.recipe import digest
+from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.store.points import open_points
+from separatrix.store.shards import check_finite
+from separatrix.store.writer import PointsWriter, open_writer
+
+WINDOW_ROWS = 4096
+WINDOW_BYTES = 64 << 20  # of float32 numbers that are held before they are written
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What it took to get points, and how to get at them."""
+
+    open: Callable[[], Points]  # on disk, only this reads the row table, which grows with the rows
+    rows: int
+    blocks: dict[str, int]  # name -> width
+    computed: int  # texts that were run
+    cut: int  # texts that were longer than max_length
+    seconds: float
+    writing_seconds: float = 0.0
+    bytes: int = 0  # on disk, of all that the store holds
+
+    @cached_property
+    def points(self) -> Points:
+        """The points."""
+        return self.open()
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row, over all blocks."""
+        return sum(self.blocks.values())
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where points go, and what may be there."""
+
+    folder: Path | None = None
+    overwrite: bool = False
+    resume: bool = True
+
+
+def extract(
+    model: str | Backbone | None,
+    data: Any,
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    run: str | Path | None = None,
+    report: Report = silent,
+    **options: Any,
+) -> Points:
+    """Vectors of texts as points; with `out` on disk, where a second call loads, adds or goes on.
+
+    Args:
+        model: a folder, a hub name, the embedded default, or a loaded backbone; `None` with `run`.
+        data: texts: `Texts`, `Splits`, a list, an iterator, or a source that `load_texts` reads.
+        out: folder of the store; numbers stay in memory (float32) if absent.
+        overwrite: replace the store in `out`.
+        resume: go on with a store that was stopped.
+        run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
+        report: told `(stage, done, total, note)`.
+        options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
+            `batch_tokens`, `max_length`, `device`, `dtype`, `revision`.
+
+    Returns:
+        The blocks asked for, named as in `plan_poolings`, over the columns id, text_hash, text, split, label, group.
+
+    Raises:
+        OptionError: an unknown option, pooling or layer.
+        ModelError: no such model, or one without an LM head although `what="logits"`.
+        StoreError: another request's store in `out`, or a damaged one.
+    """
+    recipe = recipes.replace(ExtractRecipe(), **options)
+    place = Place(None if out is None else Path(out), overwrite, resume)
+    if (model is None) == (run is None):
+        raise OptionError("either a model or a run is read", got="both" if run is not None else "neither")
+    material = trained_prompt(Path(str(run)), recipe) if model is None else frozen_model(model, recipe)
+    return run_extraction(material, read_rows(data), place, report).points
+
+
+def run_extraction(material: Material, rows: Rows, place: Place, report: Report = silent) -> Extraction:
+    """Run what is not there yet, and give the points with figures of the work."""
+    window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
+    work = Work(material, Counter(report, "vectors", len(rows)))
+    if place.folder is None:
+        return _in_memory(work, rows.windows(window))
+    return _on_disk(work, rows, window, place, place.folder)
+
+
+def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
+    begun, kept = perf_counter(), Kept()
+    for step in work.steps(frames):
+        kept.add(step)
+    points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut})
+    blocks = {name: points.blocks[name].shape[1] for name in work.names}
+    return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, perf_counter() - begun)
+
+
+def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) -> Extraction:
+    begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
+    key = digest({**identity, "store_dtype": dtype})
+    writer = open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume)
+    work.writer, writer.how = writer, work.material.how
+    for step in work.steps(rows.windows(writer.window)):
+        writer.add(step.place, step.frame, step.blocks, table=step.table, notes={"cut": step.cut})
+    notes = {"store_dtype": dtype, "cut": writer.note("cut")}
+    manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
+    kept = sum(shard.rows for shard in manifest.shards)
+    blocks = {name: manifest.blocks[name].width for name in work.names}
+    figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes)
+    return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One window, computed."""
+
+    place: int
+    frame: pd.DataFrame  # the texts
+    table: pd.DataFrame  # the rows of the blocks
+    blocks: dict[str, np.ndarray]
+    cut: int
+
+
+@dataclass
+class Work:
+    """Windows in, computed windows out; the next window is tokenized while this one is computed."""
+
+    material: Material
+    done: Counter
+    writer: PointsWriter | None = None
+    given: int = 0  # windows
+    computed: int = 0  # texts
+    names: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.names = self.material.names
+
+    def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[Step]:
+        """Only windows of which something is missing."""
+        for place, frame, names, tokens in ahead(self._missing(frames), self._tokenize):
+            reader = self.material.reader()
+            found = reader.read(tokens, names, self.done)
+            self.computed += len(frame)
+            table = self.material.table(frame, tokens, found)
+            yield Step(place, frame, table, found, tokens.cut)
+
+    def _missing(self, frames: Iterator[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame, list[str]]]:
+        for place, frame in enumerate(frames):
+            self.given = place + 1
+            names = list(self.names)
+            if self.writer is not None:
+                names = self.writer.missing(place, frame, names)
+            if names:
+                self.material.reader()  # loaded here, not in the thread
+                yield place, frame, names
+            else:
+                self.done(len(frame))
+
+    def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> tuple[int, pd.DataFrame, list[str], Tokens]:
+        place, frame, names = item
+        try:
+            return place, frame, names, self.material.reader().tokenize(frame["text"].tolist())
+        except DataError as error:
+            ids = f"ids {frame['id'].iloc[0]} to {frame['id'].iloc[-1]}"
+            raise DataError(f"among the texts with {ids}, {error}") from error
+
+
+@dataclass
+class Kept:
+    """Computed windows in memory."""
+
+    tables: list[pd.DataFrame] = field(default_factory=list)
+    blocks: list[dict[str, np.ndarray]] = field(default_factory=list)
+    cut: int = 0
+
+    def add(self, step: Step) -> None:
+        """Keep one."""
+        self.tables.append(step.table)
+        self.blocks.append(step.blocks)
+        self.cut += step.cut
+
+    def points(self, origin: dict[str, Any]) -> Points:
+        """All of them as points."""
+        if not self.blocks:
+            raise DataError("there are no rows to read", expected="one text or more")
+        blocks = {name: np.concatenate([some[name] for some in self.blocks]) for name in self.blocks[0]}
+        table = pd.concat(self.tables, ignore_index=True)
+        for name, values in blocks.items():
+            check_finite(values, name, table[ID].tolist())
+        return Points.of(blocks, table, origin=origin)

@@ -1,0 +1,176 @@
+"""One figure with what it must be read beside, and the two kinds of task that figures are measured for.
+
+`ClassTask` and `NumberTask` answer the same questions (what do neighbours say, what does a probe say, how good was it),
+so that scoring and ranking are written once for classes and for numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from separatrix.geometry.baselines import Part
+from separatrix.geometry.neighbours import Neighbours, vote
+from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
+from separatrix.geometry.probe import Probe, fit_ridge, fit_tuned_probe
+from separatrix.geometry.ranking import Evidence
+from separatrix.geometry.resample import bootstrap_mean, bootstrap_r2
+
+MAJORITY, MEAN, SHUFFLED = "majority", "mean answer", "shuffled labels"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A value, its 95 % interval where it is a mean over rows, and what it would be for nothing."""
+
+    value: float
+    rows: int
+    interval: tuple[float, float] | None = None
+    baseline: float | None = None
+    baseline_is: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {**vars(self), "interval": None if self.interval is None else list(self.interval)}
+
+
+class Task(Protocol):
+    """What is asked of the vectors."""
+
+    @property
+    def unit(self) -> str:
+        """What its figures are."""
+        ...
+
+    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+        """Answers of the first k neighbours, (queries,)."""
+        ...
+
+    def probe(self, train: Part, validation: Part | None) -> Probe:
+        """A linear model; its penalty is chosen on validation where there is one."""
+        ...
+
+    def read(self, probe: Probe, vectors: np.ndarray) -> np.ndarray:
+        """Answers of a probe, (rows,)."""
+        ...
+
+    def per_row(self, gold: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """How good each answer is, higher is better, (rows,)."""
+        ...
+
+    def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
+        """How good the answers are."""
+        ...
+
+    def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
+        """LogME of targets."""
+        ...
+
+    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+        """Null of the leave-one-out figure."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class ClassTask:
+    """Classes; figures are accuracies."""
+
+    classes: int
+    majority: int  # most frequent class of the training rows
+    seed: int = 0
+    resamples: int = 1000
+    unit: str = "accuracy"
+
+    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+        """The class with the most votes, the lowest one on a tie."""
+        return vote(found, known, self.classes, k).argmax(axis=1)
+
+    def probe(self, train: Part, validation: Part | None) -> Probe:
+        """Logistic regression; its penalty is chosen on validation, or on a fifth of the training rows."""
+        return fit_tuned_probe(train.vectors, train.targets, self.classes, seed=self.seed, validation=_pair(validation))
+
+    def read(self, probe: Probe, vectors: np.ndarray) -> np.ndarray:
+        """The class with the highest score."""
+        return probe.scores(vectors).argmax(axis=1)
+
+    def per_row(self, gold: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """1 where right, else 0."""
+        return (gold == answers).astype(np.float64)
+
+    def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
+        """Accuracy beside the share of the training rows' majority class."""
+        right = self.per_row(gold, answers)
+        interval = bootstrap_mean(right, seed=self.seed, resamples=self.resamples)
+        return Figure(float(right.mean()), len(gold), interval, float((gold == self.majority).mean()), MAJORITY)
+
+    def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
+        """Mean over the classes."""
+        return evidence.of_classes(targets, self.classes)
+
+    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+        """Of the accuracy."""
+        return knn_null(found.index[:, :k], targets, self.classes, permutations=permutations, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class NumberTask:
+    """Numbers to predict; figures are R2, and 0 is always answering the mean."""
+
+    seed: int = 0
+    resamples: int = 1000
+    unit: str = "R2"
+
+    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+        """The mean of the neighbours."""
+        return known[found.index[:, :k]].mean(axis=1)
+
+    def probe(self, train: Part, validation: Part | None) -> Probe:
+        """Ridge regression."""
+        return fit_ridge(train.vectors, train.targets, validation=_pair(validation))
+
+    def read(self, probe: Probe, vectors: np.ndarray) -> np.ndarray:
+        """The predicted numbers."""
+        return probe.scores(vectors)[:, 0]
+
+    def per_row(self, gold: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Minus the squared error."""
+        return -((gold - answers) ** 2)
+
+    def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
+        """R2, 0 for the mean of these very rows."""
+        value, interval = bootstrap_r2(gold, answers, seed=self.seed, resamples=self.resamples)
+        return Figure(value, len(gold), interval, 0.0, MEAN)
+
+    def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
+        """Of the numbers themselves."""
+        return evidence.of_numbers(targets)
+
+    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+        """Of R2."""
+        return knn_regression_null(found.index[:, :k], targets, permutations=permutations, seed=self.seed)
+
+
+def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]:
+    """Targets (rows,) in other orders, for the value of a figure that means nothing."""
+    rng = np.random.default_rng(seed)
+    return [rng.permutation(targets) for _ in range(times)]
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Floats of nested plain data with ten digits, so that results are short and the same on every machine."""
+    return {name: _round(value) for name, value in values.items()}
+
+
+def _round(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return rounded(value)
+    if isinstance(value, list | tuple):
+        return [_round(item) for item in value]
+    return float(f"{value:.10g}") if isinstance(value, float) else value
+
+
+def _pair(part: Part | None) -> tuple[np.ndarray, np.ndarray] | None:
+    return None if part is None else (part.vectors, part.targets)

@@ -1,0 +1,121 @@
+"""Read what the verbs left on disk - runs, points, maps, clusters, scores - into the sheets of one page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from separatrix.errors import StoreError
+from separatrix.report import Picture, ReportWritten
+from separatrix.report.collection import Sheet, write_collection
+from separatrix.report.tables import score_rows
+from separatrix.store.files import read_json
+from separatrix.store.folder import RESULT
+from separatrix.store.manifest import MANIFEST, Manifest, read_manifest
+
+ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
+RUN = "run"
+HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
+MOST_ROWS = 40  # lines of a table that a sheet shows
+
+
+def show_folders(folders: Sequence[Path], out: Path) -> ReportWritten:
+    """One page over several folders, in their order.
+
+    Args:
+        folders: what any of the verbs wrote.
+        out: the .html file.
+
+    Raises:
+        StoreError: a folder holds no result, or the place cannot be written.
+    """
+    sheets = [read_sheet(folder) for folder in folders]
+    return write_collection(out, out.stem, sheets)
+
+
+def read_sheet(folder: Path) -> Sheet:
+    """What a folder holds: figures, one table, pictures, warnings.
+
+    Raises:
+        StoreError: the folder holds no result.
+    """
+    name = str(folder)
+    if (folder / RESULT).is_file():
+        result = read_json(folder / RESULT)
+        return (
+            _run_sheet(name, folder, result)
+            if "method" in result and "scores" in result
+            else _sheet(name, folder, result)
+        )
+    if (folder / MANIFEST).is_file():
+        return _points_sheet(name, read_manifest(folder))
+    raise StoreError(
+        f"{folder} holds no result", expected=f"{RESULT} or {MANIFEST}", hint="give a folder that a command wrote"
+    )
+
+
+def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
+    rows = score_rows(dict(result))
+    model = result["model"]
+    figures = (
+        ("model", model["name"]),
+        ("method", result["method"]),
+        ("loss", result["loss"]),
+        ("seconds", result["seconds"]),
+    )
+    strong = tuple(row["method"] == result["method"] for row in rows)
+    return Sheet(
+        name,
+        RUN,
+        figures,
+        rows,
+        strong,
+        tuple(result["warnings"]),
+        tuple(result["notes"]),
+        _pictures(folder / "pictures"),
+    )
+
+
+def _points_sheet(name: str, points: Manifest) -> Sheet:
+    """Where the vectors come from, and a line for each block."""
+    origin = {key: value for key, value in points.origin.items() if key in ORIGIN and value is not None}
+    figures = {"rows": points.rows, "megabytes": points.bytes / 1e6} | origin
+    rows = [
+        {"block": block, "width": spec.width, "dtype": spec.dtype}
+        | {key: value for key, value in spec.how.items() if _is_figure(value)}
+        for block, spec in points.blocks.items()
+    ]
+    return Sheet(name, "points", tuple((key.replace("_", " "), value) for key, value in figures.items()), rows)
+
+
+def _sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
+    tables = [value for value in result.values() if _is_table(value)]
+    figures = tuple(
+        (key.replace("_", " "), value) for key, value in result.items() if key not in HIDDEN and _is_figure(value)
+    )
+    return Sheet(
+        name,
+        str(result.get("kind", "result")),
+        figures,
+        tables[0][:MOST_ROWS] if tables else (),
+        (),
+        tuple(result.get("warnings", ())),
+        tuple(result.get("notes", ())),
+        _pictures(folder),
+    )
+
+
+def _is_figure(value: Any) -> bool:
+    """A number, a word, or an interval of two numbers."""
+    pair = isinstance(value, list) and len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
+    return pair or isinstance(value, (str, int, float))
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _pictures(folder: Path) -> tuple[Picture, ...]:
+    found = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    return tuple(Picture(path.stem.replace("_", " "), path) for path in found)

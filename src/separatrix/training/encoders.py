@@ -1,0 +1,226 @@
+"""`--method align | finetune` in a run: the training, its frozen baselines, and what the vectors tell of groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from separatrix.geometry.probe import fit_tuned_probe
+from separatrix.geometry.score import classification, decide
+from separatrix.learn.align import TrainedEncoder, train_encoder
+from separatrix.learn.job import Job
+from separatrix.learn.trajectory import FRAME_ROWS, subsample
+from separatrix.models.backbone import load_backbone
+from separatrix.models.extract import extract
+from separatrix.progress import Counter
+from separatrix.recipe.align import AlignRecipe
+from separatrix.store.folder import TRAIN_ROWS
+from separatrix.store.table import write_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from separatrix.learn.saved import Answer
+    from separatrix.texts import Texts
+    from separatrix.training.judge import Yardstick
+    from separatrix.training.run import Order
+
+GAP_DRAWS = 500
+PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """Answers on some rows: scores (rows, classes) and class numbers (rows,)."""
+
+    scores: np.ndarray
+    gold: np.ndarray
+
+
+def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, np.ndarray]]:
+    """Train an encoder as ordered; the vectors of all parts before training come along, for the baselines."""
+    recipe, splits = order.recipe, order.splits
+    assert isinstance(recipe, AlignRecipe)
+    backbone = load_backbone(recipe.backbone)
+    frozen = {}
+    for part, texts in splits.parts.items():
+        done = Counter(order.report, f"texts ({part})", len(texts))
+        frozen[part] = extract(backbone, texts.text, progress=done).values
+    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
+    trained = train_encoder(job)
+    if order.folder is not None:
+        write_table(order.folder / TRAIN_ROWS, mapped_rows(splits.train, recipe.loop.seed))
+    return trained, frozen
+
+
+def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
+    """The training rows of which the trajectory keeps outputs: id, text, label."""
+    import pandas as pd
+
+    some = train.take(subsample(len(train), FRAME_ROWS, seed))
+    return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
+
+
+def group_report(
+    train: Texts, parts: dict[str, Texts], answers: dict[str, Answer], targets: dict[str, np.ndarray], names: tuple
+) -> dict[str, Any]:
+    """What vectors and answers owe to the group (the training rows have one).
+
+    For each part: `probe`, how well a linear probe reads the group out of the vectors, on rows that the probe did not
+    see, beside two kinds of chance (`probe_groups`); and the figures of the answers on `seen` groups (those of the
+    training rows) and on `unseen` ones, with the gap in macro-F1. A part without a seen group is compared with the part
+    "seen", where there is one.
+    """
+    assert train.group is not None
+    known = set(train.group.tolist())
+    report: dict[str, Any] = {}
+    sides: dict[str, dict[str, Side]] = {}
+    for part, texts in parts.items():
+        if texts.group is None or part not in answers:
+            continue
+        scores, gold = answers[part].scores, targets[part]
+        rows = np.array([group in known for group in texts.group.tolist()])
+        masks = {"seen": rows, "unseen": ~rows}
+        sides[part] = {name: Side(scores[mask], gold[mask]) for name, mask in masks.items() if mask.any()}
+        report[part] = {"probe": probe_groups(answers[part].vectors, texts.group, label=gold)}
+    for part, found in report.items():
+        own = sides[part]
+        if part != "seen" and "seen" not in own and "seen" in sides:
+            own = own | {"seen": sides["seen"]["seen"]}
+        found |= {name: _figures(own[name], names) if name in own else None for name in ("seen", "unseen")}
+        found["gap"] = found["gap_interval"] = None
+        if len(own) == 2:
+            found["gap"] = found["seen"]["macro_f1"] - found["unseen"]["macro_f1"]
+            found["gap_interval"] = gap_interval(own["seen"], own["unseen"], len(names))
+    return report
+
+
+def gap_interval(seen: Side, unseen: Side, classes: int, seed: int = 0) -> list[float]:
+    """95 % bootstrap interval of macro-F1 on the seen rows less that on the others; each side is drawn on its own.
+
+    Args:
+        seen: scores and class numbers of rows of seen groups.
+        unseen: of the others.
+        classes: number of classes.
+        seed: of the draws.
+    """
+    generator = np.random.default_rng([seed, 5])
+    drawn = []
+    for side in (seen, unseen):
+        counts = np.bincount(side.gold * classes + decide(side.scores, classes), minlength=classes**2)
+        # Drawing rows with replacement is drawing cells of the confusion matrix.
+        cells = generator.multinomial(counts.sum(), counts / counts.sum(), size=GAP_DRAWS)
+        drawn.append(macro_f1(cells.reshape(GAP_DRAWS, classes, classes)))
+    return [float(value) for value in np.percentile(drawn[0] - drawn[1], (2.5, 97.5))]
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Macro-F1 of confusion matrices (..., gold, predicted), over the classes that have gold rows or predictions.
+
+    >>> macro_f1(np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]])).round(4)
+    np.float64(0.7333)
+    """
+    right = np.diagonal(confusion, axis1=-2, axis2=-1)
+    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)  # (..., classes)
+    return (2 * right / np.maximum(both, 1)).sum(axis=-1) / (both > 0).sum(axis=-1)
+
+
+def group_notes(report: dict[str, Any]) -> list[str]:
+    """What a group report says, a sentence for each part.
+
+    >>> found = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "chance_by_class": 0.3}
+    >>> group_notes({"test": {"probe": found, "gap": None}})[0]
+    'test: a linear probe reads the group out of the vectors with accuracy 0.500 [0.400, 0.600]; chance 0.250, 0.300 knowing the class'
+    """  # noqa: E501
+    notes = []
+    for part, found in report.items():
+        if (probe := found["probe"]) is not None:
+            low, high = probe["interval"]
+            figures = f"{probe['accuracy']:.3f} [{low:.3f}, {high:.3f}]; chance {probe['chance']:.3f}"
+            figures += f", {probe['chance_by_class']:.3f} knowing the class" if "chance_by_class" in probe else ""
+            notes.append(f"{part}: a linear probe reads the group out of the vectors with accuracy {figures}")
+        if found["gap"] is not None:
+            low, high = found["gap_interval"]
+            gap = f"{found['gap']:+.3f} [{low:+.3f}, {high:+.3f}]"
+            notes.append(f"{part}: macro-F1 on groups of the training rows less that on others: {gap}")
+    return notes
+
+
+def probe_groups(
+    vectors: np.ndarray, group: np.ndarray, seed: int = 0, *, label: np.ndarray | None = None
+) -> dict[str, Any] | None:
+    """Accuracy of a linear probe for the group, with interval, on held-out rows; None where no two groups have rows.
+
+    Args:
+        vectors: (rows, width).
+        group: (rows,) names.
+        seed: of the held-out rows.
+        label: class numbers (rows,), for `chance_by_class`.
+    """
+    sizes = dict(zip(*np.unique(group.astype(str), return_counts=True), strict=True))
+    # Groups with fewer rows leave nothing to learn from, or nothing to test on.
+    rows = np.array([sizes[name] >= 4 for name in group.astype(str)])
+    generator = np.random.default_rng([seed, 3])
+    held = np.zeros(len(group), dtype=bool)
+    for name in sorted(name for name, size in sizes.items() if size >= 4):
+        own = generator.permutation(np.flatnonzero(group.astype(str) == name))
+        held[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
+    known, asked = rows & ~held, rows & held
+    return probe_between(
+        (vectors[known], group[known]),
+        (vectors[asked], group[asked]),
+        seed,
+        label=None if label is None else label[asked],
+    )
+
+
+def probe_between(
+    known: tuple[np.ndarray, np.ndarray],
+    asked: tuple[np.ndarray, np.ndarray],
+    seed: int = 0,
+    *,
+    label: np.ndarray | None = None,
+) -> dict[str, Any] | None:
+    """A linear probe for the group, learnt from some rows and tested on others of the same groups.
+
+    Args:
+        known: vectors (rows, width) and group names (rows,) to learn from.
+        asked: the same of other rows; those of groups that are not known are left out.
+        seed: of the choice of the probe's penalty.
+        label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
+            knows something of the group: `chance_by_class` is how often the largest group of each class is right.
+    """
+    names, y = np.unique(known[1].astype(str), return_inverse=True)
+    groups = asked[1].astype(str)
+    rows = np.isin(groups, names)
+    if len(names) < 2 or not rows.any():
+        return None
+    gold = np.searchsorted(names, groups[rows])
+    probe = fit_tuned_probe(known[0], y, len(names), seed=seed)
+    predicted = decide(probe.scores(asked[0][rows]), len(names))
+    found = classification(gold, predicted, tuple(names.tolist()))
+    figures = {
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "chance": float(np.bincount(gold).max() / len(gold)),
+        "groups": len(names),
+        "rows": len(gold),
+    }
+    if label is not None:
+        best = [np.bincount(gold[label[rows] == one]).max() for one in np.unique(label[rows])]
+        figures["chance_by_class"] = float(np.sum(best) / len(gold))
+    return figures
+
+
+def _figures(side: Side, names: tuple) -> dict[str, Any]:
+    found = classification(side.gold, decide(side.scores, len(names)), names)
+    return {
+        "accuracy": found.accuracy,
+        "interval": list(found.interval),
+        "macro_f1": found.macro_f1,
+        "macro_f1_interval": list(found.macro_f1_interval),
+        "majority": found.majority,
+        "rows": len(side.gold),
+    }

@@ -1,0 +1,87 @@
+"""Figures of a run: every score with its baseline and interval, and what the guards have to say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from separatrix.geometry.baselines import Nearest, Part, Probe
+from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.guards import check_predictions
+from separatrix.geometry.regress import regression
+from separatrix.geometry.score import classification, decide
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What scores are measured against: class names, the training rows' majority class, or their mean."""
+
+    names: tuple[str, ...]  # empty: numbers are predicted
+    majority: int = 0
+    mean: float = 0.0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Yardstick:
+        """Take majority class or mean from training targets, (rows,)."""
+        if names:
+            return cls(names, majority=int(np.bincount(targets, minlength=len(names)).argmax()), seed=seed)
+        return cls((), mean=float(targets.mean()), seed=seed)
+
+    def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """Figures of an epoch, without intervals: scores (rows, classes) or (rows, 1)."""
+        if not self.names:
+            return {"rmse": float(np.sqrt(np.mean((scores[:, 0] - targets) ** 2)))}
+        found = classification(targets, decide(scores, len(self.names)), self.names, resamples=1)
+        majority = float((targets == self.majority).mean())
+        return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": majority}
+
+    def full(self, scores: np.ndarray, targets: np.ndarray, chance: np.ndarray | None = None) -> Scores:
+        """All figures of a split as plain data."""
+        if not self.names:
+            return regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed).to_dict()
+        found = classification(
+            targets,
+            decide(scores, len(self.names)),
+            self.names,
+            majority_class=self.majority,
+            probabilities=chance,
+            seed=self.seed,
+        )
+        return found.to_dict()
+
+    def findings(self, scores: np.ndarray, targets: np.ndarray, history: Sequence[np.ndarray]) -> list[str]:
+        """What the guards say of the predictions of a split, and of those of the epochs before."""
+        if not self.names:
+            found = regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed)
+            weak = (
+                f"the error {found.rmse:.4g} is not below that of always answering the mean, {found.baseline_rmse:.4g}"
+            )
+            return [] if found.below_baseline else [weak]
+        past = [decide(earlier, len(self.names)) for earlier in history]
+        gold = decide(scores, len(self.names))
+        return [
+            finding.message
+            for finding in check_predictions(
+                targets, gold, self.names, past, majority_class=self.majority, seed=self.seed
+            )
+        ]
+
+
+def score_baselines(fitted: dict[str, Probe | Nearest], parts: dict[str, Part], yardstick: Yardstick) -> dict[str, Any]:
+    """Scores of each baseline on each split but the training rows: {name: {split: figures}}."""
+    table: dict[str, Any] = {}
+    for name, model in fitted.items():
+        table[name] = {}
+        for split, part in parts.items():
+            if split != "train":
+                scores = model.scores(part.vectors)
+                shares = isinstance(model, Nearest)
+                chance = None if not yardstick.names else scores if shares else probabilities(scores)
+                table[name][split] = yardstick.full(scores, part.targets, chance)
+    return table

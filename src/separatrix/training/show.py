@@ -1,0 +1,189 @@
+"""Pictures and report of a run, made from the files in its directory alone: nothing is trained, no model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.errors import StoreError
+from separatrix.geometry.project import Plane, faithfulness, fit_plane
+from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
+from separatrix.report import Picture, ReportWritten, RunReport, write_report
+from separatrix.report.sections import AGAINST
+from separatrix.report.tables import score_rows
+from separatrix.store.files import read_json, read_lines
+from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
+from separatrix.store.table import read_table
+from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
+
+# Columns of the table of classes, in the order that they are read.
+PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a run's directory says."""
+
+    folder: Path
+    recipe: dict[str, Any]
+    result: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    validation: pd.DataFrame
+
+
+def read_run(folder: Path) -> Run:
+    """Read a finished run.
+
+    Raises:
+        StoreError: the directory holds no finished run.
+    """
+    if not (folder / RESULT).is_file():
+        hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
+        raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
+    lines = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    metrics = [line for line in lines if "loss" in line]  # a probe has no course to draw
+    validation = read_table(folder / "predictions" / "validation.parquet")
+    return Run(folder, read_json(folder / RECIPE), read_json(folder / RESULT), metrics, validation)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a training, finished or not, or nothing that any command wrote."""
+    if (folder / RESULT).is_file():
+        return "scores" in read_json(folder / RESULT)
+    return not (folder / "manifest.json").is_file()
+
+
+def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
+    """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
+    run = read_run(folder)
+    held_out, train = run_frames(run)
+    pictures = _draw(run, held_out, train)
+    return write_report(out or folder / REPORT, _report(run, held_out, train, pictures))
+
+
+def run_frames(run: Run) -> tuple[Frames | None, Frames | None]:
+    """Validation rows and (of encoders) training rows in one plane that is fixed over the whole run.
+
+    None where none were recorded, or for numbers.
+    """
+    kept, seed = read_frames(run.folder / TRAJECTORY), run.recipe["loop"]["seed"]
+    if not kept or not run.result["classes"]:
+        return None, None
+    plane = fit_plane(_wide(kept[-1].outputs))  # that of the last frame, held over the run: what moves has moved
+    rows = subsample(len(run.validation), len(kept[0].outputs), seed)
+    held_out = _in_plane(run, kept, run.validation.iloc[rows], plane)
+    trained = read_train_frames(run.folder / TRAJECTORY)
+    return held_out, _in_plane(run, trained, read_table(run.folder / TRAIN_ROWS), plane) if trained else None
+
+
+def _in_plane(run: Run, kept: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
+    names = tuple(run.result["classes"])
+    ids = {name: place for place, name in enumerate(names)}
+    points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
+    return Frames(
+        points=points.astype(np.float32),
+        centroids=_centroids(kept, plane.place),
+        labels=np.array([ids[str(label)] for label in table["label"]]),
+        predicted=np.stack([frame.predicted for frame in kept]),
+        names=names,
+        titles=tuple(frame.title for frame in kept),
+        texts=tuple(table["text"]),
+        axes=tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)),  # type: ignore[arg-type]
+        note=_note(_wide(kept[-1].outputs), points[-1], run.recipe["loop"]["seed"]),
+    )
+
+
+def _wide(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+def _centroids(kept: list[Frame], place: Any) -> np.ndarray | None:
+    tracks = [frame.centroids for frame in kept]
+    if any(track is None for track in tracks):
+        return None
+    return np.stack([place(_wide(track)) for track in tracks if track is not None]).astype(np.float32)
+
+
+def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
+    if len(outputs) < 25:
+        return f"{len(outputs)} rows are too few to say how faithful the plane is"
+    found = faithfulness(outputs, flat, seed=seed)
+    return (
+        f"PCA plane fixed over the run; trustworthiness {found.trustworthiness:.2f}, "
+        f"k-NN overlap {found.knn_overlap:.2f} (k = {found.k}, {found.rows} rows, seed {found.seed})"
+    )
+
+
+def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture]:
+    folder = run.folder / "pictures"
+    folder.mkdir(exist_ok=True)
+    pictures = []
+    if run.metrics:
+        save(curves(run.metrics), folder / "curves.png")
+        write_data(run.metrics, folder / "curves.csv")
+    if run.result["classes"]:
+        part = "test" if "test" in run.result["scores"] else "validation"
+        matrix = np.array(run.result["scores"][part]["confusion"])
+        names = tuple(run.result["classes"])
+        save(confusion(matrix, names), folder / "confusion.png")
+        write_data(matrix, folder / "confusion.csv", names)
+    else:
+        pictures.append(_draw_numbers(run, folder))
+    if frames is not None:
+        save(scatter(frames), folder / "scatter.png")
+        write_data(frames, folder / "scatter.csv")
+        animate(frames, folder / "training.gif")
+        pictures.append(Picture("Training, as it went by", folder / "training.gif"))
+    if train is not None:
+        save(scatter(train), folder / "scatter-train.png")
+        write_data(train, folder / "scatter-train.csv")
+    return pictures
+
+
+def _draw_numbers(run: Run, folder: Path) -> Picture:
+    """Predicted against true numbers, of the test rows where there are some."""
+    part = "test" if "test" in run.result["scores"] else "validation"
+    table, found = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
+    error, mean = found["rmse"], found["baseline_rmse"]
+    note = f"{len(table)} {part} rows; RMSE {error:.4g}, of always answering the mean {mean:.4g}"
+    truth, predicted = (table[name].to_numpy(dtype=np.float64) for name in ("label", "predicted"))
+    save(against(Numbers(truth, predicted, note)), folder / "numbers.png")
+    rows = zip(table["id"].tolist(), truth.tolist(), predicted.tolist(), strict=True)
+    write_data([{"id": row, "true": gold, "predicted": guess} for row, gold, guess in rows], folder / "numbers.csv")
+    return Picture(AGAINST, folder / "numbers.png")
+
+
+def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:
+    result = run.result
+    part = "test" if "test" in result["scores"] else "validation"
+    main = result["scores"][part]
+    rows = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
+    model = result["model"]
+    summary = [
+        ("model", f"{model['name']} ({model['origin']}, weights {model['weights'][:12]})"),
+        ("method", f"{result['method']}, loss {result['loss']}"),
+        ("rows", rows),
+        ("seconds", result["seconds"]),
+    ]
+    if result.get("words"):
+        summary.insert(2, ("label words", ", ".join(result["words"])))
+    return RunReport(
+        title=run.folder.resolve().name,
+        summary=tuple(summary),
+        scores=score_rows(result),
+        method=result["method"],
+        per_class=[{key: line[key] for key in PER_CLASS} for line in main.get("per_class", ())],
+        confusion=np.array(main["confusion"]) if "confusion" in main else None,
+        names=tuple(result["classes"]),
+        metrics=run.metrics,
+        frames=frames,
+        train_frames=train,
+        warnings=tuple(result["warnings"]),
+        recipe=run.recipe,
+        notes=tuple(result["notes"]),
+        pictures=tuple(pictures),
+    )
