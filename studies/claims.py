@@ -49,31 +49,35 @@ def disk_cache() -> str:
 
 
 def prompt_quality() -> str:
-    """Test accuracy of suffix prompts beside the linear probe's."""
+    """Test accuracy of suffix prompts beside PEFT's and the linear probe's."""
     rows = {(row["set"], row["method"]): row for row in table("prompt_quality")}
     parts = []
     for name in dict.fromkeys(place[0] for place in rows):
-        ours, probe = rows.get((name, "suffix")), rows.get((name, "probe"))
-        if ours and probe:
-            prompt, linear = float(ours["test_accuracy"]), float(probe["test_accuracy"])
-            parts.append(f"{name} {prompt:.3f} (probe {linear:.3f}; {ours['runs']} seeds)")
-    return ", ".join(parts)
+        ours, theirs, probe = (rows[name, method] for method in ("suffix", "peft", "probe"))
+        prompt, peft, linear = (f"{float(row['test_accuracy']):.3f}" for row in (ours, theirs, probe))
+        parts.append(f"{name} {prompt} (PEFT {peft}: ours less its {theirs['suffix_less_this']}; probe {linear})")
+    return f"{', '.join(parts)}; {ours['runs']} seeds"
 
 
 def centroids() -> str:
-    """The best experiment beside the random start."""
-    rows = table("centroids")
-    best = max(rows, key=lambda row: float(row["test_accuracy"]))
-    start = next(row for row in rows if row["experiment"] == "centroid, random start")
-    figures = f"{float(best['test_accuracy']):.3f} against {float(start['test_accuracy']):.3f} of the random start"
-    return f"best of {len(rows)}: {best['experiment']} {figures} ({best['runs']} seeds)"
+    """The answer on the ordering, and the experiment that validation chooses beside the random start."""
+    text = (ROOT / "studies" / "centroids" / "RESULTS.md").read_text(encoding="utf-8")
+    order = re.search(r"of the (\d+) comparisons.*?(\d+) hold .*?(\d+) are the other way round", text)
+    best = re.search(r"Best of .* on validation: .*(?=\.\n)", text)
+    assert order is not None
+    assert best is not None
+    held = f"of {order[1]} comparisons of the seed's ordering {order[2]} hold and {order[3]} are the other way round"
+    return f"{held}; {best[0][0].lower()}{best[0][1:]}"
 
 
 def outputs() -> str:
     """What PCA loses beside t-SNE, from the study's answer."""
     text = (ROOT / "studies" / "prompt_outputs" / "RESULTS.md").read_text(encoding="utf-8")
-    found = re.search(r"Over (\d+) prompts.*?PCA loses (\S+ \[.*?\]) more than t-SNE", text, re.DOTALL)
-    return f"over {found[1]} prompts PCA loses {found[2]} more than t-SNE" if found else "no answer yet"
+    found = re.search(
+        r"Over (\d+) prompts.*?on (\d+) samples.*?PCA loses (\S+ \[.*?\]) more than t-SNE", text, re.DOTALL
+    )
+    assert found is not None
+    return f"over {found[1]} prompts on {found[2]} samples of rows PCA loses {found[3]} more than t-SNE"
 
 
 def frozen() -> str:

@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -198,10 +198,28 @@ def rounded(values: Mapping[str, Any], digits: int = 6) -> dict[str, Any]:
     return {name: round(value, digits) if isinstance(value, float) else value for name, value in values.items()}
 
 
+# How figures end that cannot be below 0, and those that cannot be above 1 either.
+SIZES = ("seconds", "_min", "_moved", "_path")
+SHARES = (
+    *("accuracy", "macro_f1", "test_knn", "test_mean", "test_head", "fair", "unseen", "probe", "own", "own_test"),
+    *("between", "first_two", "told", "told_first", "_oscillation"),
+)
+
+
 def interval(runs: Sequence[Mapping[str, Any]], name: str) -> MeanInterval | None:
-    """Mean and 95 % t interval of one figure of runs; None where no run has it."""
+    """Mean and 95 % t interval of one figure of runs, cut where the figure cannot be; None where no run has it.
+
+    >>> interval([{"seconds": 5.0}, {"seconds": 60.0}], "seconds").low
+    0.0
+    """
     values = [run[name] for run in runs if run.get(name) is not None]
-    return mean_interval(np.array(values, dtype=float)) if values else None
+    if not values:
+        return None
+    whole = mean_interval(np.array(values, dtype=float))
+    if whole.low is None or whole.high is None or not name.endswith((*SIZES, *SHARES)):
+        return whole
+    most = 1.0 if name.endswith(SHARES) else np.inf
+    return replace(whole, low=max(whole.low, 0.0), high=min(whole.high, most))
 
 
 def gain(own: Iterable[Mapping[str, Any]], base: Iterable[Mapping[str, Any]], name: str) -> MeanInterval | None:

@@ -26,6 +26,7 @@ from benchmarks.parts.quality import judge  # noqa: E402
 from studies import common, peft_side  # noqa: E402
 from studies.centroids import run as centroids  # noqa: E402
 from studies.centroids import tables as centroid_tables  # noqa: E402
+from studies.centroids.experiments import EXPERIMENTS  # noqa: E402
 from studies.prompt_quality import run as quality  # noqa: E402
 from studies.prompt_quality import tables as quality_tables  # noqa: E402
 
@@ -234,6 +235,45 @@ def test_ordering_says_only_what_the_intervals_say():
     assert centroid_tables.ordering({}) == "(no runs to compare yet)"
 
 
+def test_the_ordering_is_answered_comparison_by_comparison(tmp_path):
+    """Of experiments 1, 2, 3 and 7: 2 is above 1, 3 below 2, 7 not told apart from 1; the others did not run."""
+    names = {experiment.number: experiment.name for experiment in EXPERIMENTS}
+    accuracy = {"1": (0.5, 0.51, 0.52), "2": (0.6, 0.61, 0.63), "3": (0.4, 0.41, 0.42), "7": (0.40, 0.51, 0.62)}
+    study = {
+        names[number]: [
+            {"seed": seed, "test_accuracy": value, "centroid_oscillation": 0.1} for seed, value in enumerate(values)
+        ]
+        for number, values in accuracy.items()
+    }
+    rows = centroid_tables.statements(study)
+    compared = {tuple(row["compared"].split(" less ")): row["answer"] for row in rows}
+    assert compared[names["2"], names["1"]] == "holds"
+    assert compared[names["3"], names["2"]] == "the other way round"
+    assert compared[names["7"], names["1"]] == "not told apart"
+    assert len(rows) == 5
+    assert "of the 5 comparisons" in centroid_tables.answer(study)
+    assert centroid_tables.answer(study).startswith("The ordering does not hold as a whole")
+    assert centroid_tables.answer({}) == "(no runs to compare yet)"
+
+
+def test_the_best_experiment_is_chosen_on_validation():
+    """`lucky` is best on the test part, `steady` on validation: that one is named, with the number of candidates."""
+    figures = {centroid_tables.REFERENCE: (0.5, 0.5), "lucky": (0.6, 0.9), "steady": (0.7, 0.8)}
+    study = {
+        name: [{"seed": seed, "validation_accuracy": held, "test_accuracy": test + seed / 100} for seed in (0, 1)]
+        for name, (held, test) in figures.items()
+    }
+    assert centroid_tables.chosen(study).startswith("Best of 3 on validation: steady, test accuracy 0.80")
+
+
+def test_intervals_end_where_figures_end():
+    runs = [{"seconds": 5.0, "test_accuracy": 0.99, "gap": 0.01}, {"seconds": 60.0, "test_accuracy": 0.9, "gap": 0.3}]
+    assert common.interval(runs, "seconds").low == 0
+    assert common.interval(runs, "seconds").high > 60
+    assert common.interval(runs, "test_accuracy").high == 1
+    assert common.interval(runs, "gap").low < 0  # a difference can be
+
+
 def test_lines_survive_a_kill_in_the_middle_of_one(tmp_path):
     path = tmp_path / "runs.jsonl"
     common.append_run(path, {"a": 1})
@@ -263,7 +303,7 @@ def test_peft_side_learns_a_planted_task(tiny, planted, pool):
     assert float((found.scores(rows).argmax(1) == ids).mean()) == found.best.accuracy  # the best tensors are back
 
 
-@pytest.mark.parametrize("module", [common, peft_side, quality_parts])
+@pytest.mark.parametrize("module", [common, peft_side, quality_parts, centroid_tables])
 def test_examples_in_docstrings(module):
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -86,6 +86,9 @@ def test_the_figures_of_the_readme_are_those_of_the_committed_results(capsys, mo
 
     assert claims.main(["--check"]) == 0, capsys.readouterr().out
     assert claims.claims().count("\n| ") >= len(claims.CLAIMS)
+    # Who is above us on a set stands in the row too.
+    assert all(f"{name} " in claims.prompt_quality() for name in ("imdb", "sst2", "trec50", "trec6"))
+    assert claims.prompt_quality().count("PEFT") == 4
 
 
 # The command line's pages.

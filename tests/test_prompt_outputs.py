@@ -9,8 +9,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from studies.common import spell
 from studies.prompt_outputs import look, tables
 from studies.prompt_outputs.run import plans, read_options
+
+from separatrix.geometry.runs import mean_interval
 
 
 def across(rows=400, width=20, seed=0):
@@ -41,7 +44,7 @@ def test_clusters_of_planted_classes_are_right_and_those_of_noise_are_chance():
     assert 0.4 < look.by_cluster(noise, gold, 8, 0) < 0.6  # the majority of the same half would say more
 
 
-def line(seed, pca, tsne, direction):
+def line(seed, pca, tsne, direction, loss="distance"):
     """A run as run.py writes it, with these accuracies."""
     accuracy = {"all dimensions": 0.9, "pca": pca, "tsne": tsne, "umap": 0.88, "k-means 2": 0.7, "k-means 8": 0.8}
     cells = [
@@ -51,22 +54,36 @@ def line(seed, pca, tsne, direction):
     ]
     shape = {"between": 0.1, "first_two": 0.5, "direction": direction, "told": 0.6, "told_first": 0.1}
     return {
-        "key": f"key {seed}", "set": "sst2", "model": "minilm", "loss": "distance", "seed": seed, "cells": cells,
+        "key": f"{loss} {seed}", "set": "sst2", "model": "minilm", "loss": loss, "seed": seed, "cells": cells,
         "rows": {"train": 400, "test": 400, "looked_at": 300}, "own": 0.9, "own_test": 0.9, "majority": 0.5,
         "shape": {"hidden": shape}, "train_cpu_seconds": 9.0, "cpu_seconds": 20.0, "versions": {"numpy": "2"},
     }  # fmt: skip
 
 
 def test_the_answer_follows_the_figures():
-    missed = [line(seed, 0.6 + seed / 100, 0.88, 9 if seed else 1) for seed in range(3)]
-    missed[0] = line(0, 0.87, 0.88, 1)
     assert '"PCA misses what is there" does not hold' in tables.answer([line(n, 0.88, 0.88, 1) for n in range(3)])
     assert "holds here" in tables.answer([line(n, 0.6 + n / 100, 0.88, 9) for n in range(3)])
+    seen = [line(n, 0.87, 0.88, 1, "cosine") for n in range(3)]
+    missed = [*seen, *(line(n, 0.6 + n / 100, 0.88, 9) for n in range(3))]
     assert "PCA shows classes where training made them the largest difference" in tables.answer(missed)
-    turned = [line(0, 0.6, 0.88, 1), line(1, 0.87, 0.88, 9)]
-    assert "where the classes lie does not explain what PCA loses" in tables.answer(turned)
+    assert "3 samples that have both kinds PCA loses 0.260" in tables.answer(missed)
+    turned = [*(line(n, 0.87, 0.88, 9, "cosine") for n in range(3)), *(line(n, 0.6, 0.88, 1) for n in range(3))]
+    assert "it is not shown that where the classes lie explains what PCA loses" in tables.answer(turned)
+    assert "nothing to compare that with" in tables.answer(seen)
     idle = {**line(0, 0.5, 0.5, 1), "own": 0.52}
     assert "nothing that a picture could miss" in tables.answer([idle, idle])
+
+
+def test_prompts_on_the_same_rows_are_one_sample():
+    """Ten prompts that were looked at on the rows of two seeds are two pieces of evidence, not ten."""
+    apart = [line(n, 0.8 - 0.06 * n, 0.88, 1, loss) for n in range(2) for loss in "abcde"]
+    said = tables.answer(apart)
+    assert "Over 10 prompts" in said
+    assert "on 2 samples of rows" in said
+    gap = mean_interval([0.08, 0.14])  # as independent prompts: 0.110 [0.087, 0.133], and PCA would "miss"
+    assert f"PCA loses {spell(gap, 3)} more than t-SNE" in said
+    assert gap.low < 0
+    assert "does not hold" in said
 
 
 def test_tables_and_picture_are_made_from_lines_alone(tmp_path):

@@ -18,10 +18,22 @@ REFERENCE = EXPERIMENTS[0].name  # random start
 HEAD = """# Moving class centroids: results
 
 Written by `python studies/centroids/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
-this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds. `min distance`: between
-the two centroids after training; `moved`: how far they are from their start; `path`: length of their way;
-`oscillation`: 1 - moved / path.
+this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds, cut where a figure
+ends (seconds at 0). `min distance`: between the two centroids after training; `moved`: how far they are from their
+start; `path`: length of their way; `oscillation`: 1 - moved / path.
 """
+# What seed 001 says of its experiments: the statement, the figure, the experiment that has more of it, the others.
+ACCURACY, DISTANCE, SWING = "test_accuracy", "centroid_min", "centroid_oscillation"
+STATEMENTS = (
+    ("a start from outputs is vastly better than a random one", ACCURACY, "2", ("1",)),
+    ("the prompt alone, centroids fixed, is better", ACCURACY, "3", ("2",)),
+    ("faster centroids do not separate the classes", ACCURACY, "2", ("6",)),
+    ("faster centroids get closer to each other", DISTANCE, "5", ("6",)),
+    ("distance cross-entropy is best of all", ACCURACY, "7", ("1", "2", "3", "5", "6", "8", "9", "10")),
+    ("calculated centroids merge", DISTANCE, "7", ("8",)),
+    ("repulsion improves calculated centroids", ACCURACY, "9", ("8",)),
+    ("momentum swings", SWING, "10", ("7",)),
+)
 FIGURES = {
     "test accuracy": ("test_accuracy", 4),
     "test macro-F1": ("test_macro_f1", 4),
@@ -38,11 +50,12 @@ def write_tables(out: Path, runs: Sequence[Run]) -> None:
     """Write both files into a folder."""
     study = group(runs)
     parts = [HEAD, _base(study), markdown([_row(number, found) for number, found in _numbered(study)])]
-    parts += ["## Ordering", ordering(study), markdown(_gains(study))]
+    parts += ["## Does the seed's ordering hold?", answer(study), markdown(statements(study))]
+    parts += ["## Against the random start", chosen(study), ordering(study), markdown(_gains(study))]
     failures = [f"- {run['experiment']}, seed {run['seed']}: {run['failed']}" for run in runs if "failed" in run]
     parts += ["## Runs that a guard stopped", "\n".join(failures) or "None.", "## Versions", _versions(runs)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
-    write_csv(out / "results.csv", [_plain(experiment, found) for experiment, found in study.items()])
+    write_csv(out / "results.csv", [_plain(study, experiment, found) for experiment, found in study.items()])
 
 
 def group(runs: Sequence[Run]) -> Study:
@@ -56,9 +69,61 @@ def group(runs: Sequence[Run]) -> Study:
     return found
 
 
-def against(study: Study, experiment: str, reference: str = REFERENCE) -> MeanInterval | None:
-    """Paired difference of test accuracy, experiment less reference."""
-    return gain(study.get(experiment, []), study.get(reference, []), "test_accuracy")
+def against(study: Study, experiment: str, reference: str = REFERENCE, figure: str = ACCURACY) -> MeanInterval | None:
+    """Paired difference of one figure, experiment less reference."""
+    return gain(study.get(experiment, []), study.get(reference, []), figure)
+
+
+def statements(study: Study) -> list[dict[str, str]]:
+    """A line for each comparison that a statement of the seed makes: the paired difference, and whether it holds."""
+    names = {experiment.number: experiment.name for experiment in EXPERIMENTS}
+    rows = []
+    for statement, figure, more, others in STATEMENTS:
+        for less in others:
+            found = against(study, names[more], names[less], figure)
+            if found is not None:
+                row = {"seed 001 says": statement, "compared": f"{names[more]} less {names[less]}"}
+                row |= {"figure": figure.replace("_", " "), "difference": spell(found)}
+                rows.append(row | {"answer": judged(found)})
+    return rows
+
+
+def judged(found: MeanInterval) -> str:
+    """What the interval of a difference says of the statement that it is above 0.
+
+    >>> judged(mean_interval([0.1, 0.2, 0.3])), judged(mean_interval([-0.1, 0.2])), judged(mean_interval([0.1]))
+    ('not told apart', 'not told apart', 'not told apart')
+    """
+    if found.low is None or found.high is None or found.low <= 0 <= found.high:
+        return "not told apart"
+    return "holds" if found.low > 0 else "the other way round"
+
+
+def answer(study: Study) -> str:
+    """How many of the seed's comparisons hold, by the intervals."""
+    rows = statements(study)
+    if not rows:
+        return "(no runs to compare yet)"
+    counts = {name: sum(row["answer"] == name for row in rows) for name in ("holds", "the other way round")}
+    held, turned = counts.values()
+    whole = "The ordering holds" if held == len(rows) else "The ordering does not hold"
+    return (
+        f"{whole} as a whole: of the {len(rows)} comparisons that the seed's statements make, {held} hold by the 95 % "
+        f"interval of the paired difference over seeds, {turned} are the other way round and "
+        f"{len(rows) - held - turned} are not told apart. Each interval stands for itself, and it covers the choice of "
+        "training rows and starts, not that of the test rows."
+    )
+
+
+def chosen(study: Study) -> str:
+    """The experiment that is best on validation, and what it reaches on the test part."""
+    if len(study) < 2 or REFERENCE not in study:
+        return ""
+    best = max(study, key=lambda name: _mean(study[name], "validation_accuracy"))
+    return (
+        f"Best of {len(study)} on validation: {best}, test accuracy {spell(interval(study[best], ACCURACY))}, "
+        f"{spell(against(study, best))} more than {REFERENCE!r}."
+    )
 
 
 def ordering(study: Study) -> str:
@@ -80,9 +145,7 @@ def ordering(study: Study) -> str:
         f"{_listed(below)} below it",
         f"{_listed(undecided)} not told apart from it",
     ]
-    means = sorted(((_mean(runs), name) for name, runs in study.items()), reverse=True)
-    order = " > ".join(f"{name} ({value:.4f})" for value, name in means)
-    return "; ".join(sentences) + f".\n\nBy mean test accuracy: {order}."
+    return "; ".join(sentences) + "."
 
 
 def _listed(found: list[tuple[float, str]]) -> str:
@@ -90,8 +153,8 @@ def _listed(found: list[tuple[float, str]]) -> str:
     return f"{len(found)} experiments" + (f" ({names})" if names else "") + " are"
 
 
-def _mean(runs: list[Run]) -> float:
-    return mean_interval([run["test_accuracy"] for run in runs]).mean
+def _mean(runs: list[Run], name: str) -> float:
+    return mean_interval([run[name] for run in runs]).mean
 
 
 def _numbered(study: Study) -> list[tuple[tuple[str, str], list[Run]]]:
@@ -108,7 +171,7 @@ def _base(study: Study) -> str:
     lines = [run for runs in study.values() for run in runs]
     if not lines:
         return ""
-    majority = mean_interval([run["test_majority"] for run in lines]).mean
+    majority = _mean(lines, "test_majority")
     rows = lines[0]["rows"]
     return (
         f"Model {lines[0]['model']}, sst2: {rows['train']} training rows, {rows['validation']} validation rows to "
@@ -125,13 +188,13 @@ def _gains(study: Study) -> list[dict[str, str]]:
     ]
 
 
-def _plain(experiment: str, runs: list[Run]) -> dict[str, Any]:
+def _plain(study: Study, experiment: str, runs: list[Run]) -> dict[str, Any]:
     line: dict[str, Any] = {"experiment": experiment, "runs": len(runs)}
     for name, _ in FIGURES.values():
         found = interval(runs, name)
         low, high = (None, None) if found is None else (found.low, found.high)
         line |= {name: None if found is None else found.mean, f"{name}_low": low, f"{name}_high": high}
-    return line
+    return line | {"against_random_start": spell(against(study, experiment)) if experiment != REFERENCE else ""}
 
 
 def _versions(runs: Sequence[Run]) -> str:

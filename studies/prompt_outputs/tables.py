@@ -22,7 +22,9 @@ NOTICED = 0.01  # accuracy below which nobody would call a difference missing wh
 HEAD = """# What PCA, t-SNE, UMAP and k-means leave of a trained prompt's decision: results
 
 Written by `python studies/prompt_outputs/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
-this: `README.md`. Accuracies are fractions; in brackets the 95 % t interval of the mean over seeds.
+this: `README.md`. Accuracies are fractions; in brackets the 95 % t interval of the mean over seeds, cut where a figure
+ends (seconds at 0). The answer's intervals go by samples of rows: prompts of one set and seed were looked at on the
+same rows.
 """
 
 
@@ -46,43 +48,67 @@ def write_tables(out: Path, runs: Sequence[Run]) -> None:
 
 
 def answer(runs: Sequence[Run]) -> str:
-    """Whether "PCA misses what is there" holds, and why: two sentences made of the figures."""
-    learnt = [run for run in runs if run["own"] - run["majority"] >= LEARNT]
-    if len(learnt) < 2:
+    """Whether "PCA misses what is there" holds, and why: sentences made of the figures.
+
+    Prompts of one set and seed are looked at on the same rows, so they are one sample: figures are means of the
+    samples' means, and intervals go by samples.
+    """
+    samples = by_sample([run for run in runs if run["own"] - run["majority"] >= LEARNT])
+    prompts = sum(map(len, samples))
+    if prompts < 2:
         return "(fewer than two prompts beat the majority by 0.1: there is nothing that a picture could miss)"
-    lost = {glance: np.array([run["own"] - _cell(run, glance) for run in learnt]) for glance in GLANCES}
+    lost = {glance: np.array([_lost(own, glance) for own in samples]) for glance in GLANCES}
     gap = paired_difference(lost["pca"], lost["tsne"])
     holds = gap.low is not None and gap.low > 0 and gap.mean > NOTICED
     mean = {glance: f"{values.mean():.3f}" for glance, values in lost.items()}
     first = (
-        f"Over {len(learnt)} prompts whose own decision beats the majority by {LEARNT} or more, two principal "
-        f"directions of the hidden outputs lose {mean['pca']} of its accuracy, t-SNE {mean['tsne']}, UMAP "
-        f"{mean['umap']} and all dimensions {mean['all dimensions']}; PCA loses {spell(gap, 3)} more than t-SNE, so "
-        f'"PCA misses what is there" {"holds" if holds else "does not hold"} here.'
+        f"Over {prompts} prompts whose own decision beats the majority by {LEARNT} or more, on {len(samples)} samples "
+        f"of rows, two principal directions of the hidden outputs lose {mean['pca']} of its accuracy, t-SNE "
+        f"{mean['tsne']}, UMAP {mean['umap']} and all dimensions {mean['all dimensions']}; PCA loses {spell(gap, 3)} "
+        f'more than t-SNE, so "PCA misses what is there" {"holds" if holds else "does not hold"} here.'
     )
-    return f"{first} {reason([run['shape']['hidden'] for run in learnt], lost['pca'])}"
+    return f"{first} {reason(samples)}"
 
 
-def reason(shapes: Sequence[dict[str, float]], lost: np.ndarray) -> str:
+def by_sample(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs that were looked at on the same rows: those of one set and seed."""
+    samples: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        samples.setdefault((run["set"], run["seed"]), []).append(run)
+    return list(samples.values())
+
+
+def reason(samples: Sequence[Sequence[Run]]) -> str:
     """Why: what PCA loses where the classes lie along its first two directions, and where they do not.
 
-    Args:
-        shapes: what `shape_of` said of each prompt's outputs.
-        lost: (prompts,) accuracy that PCA loses.
+    The two kinds are compared within the samples of rows that have both.
     """
-    early = np.array([shape["direction"] <= 2 for shape in shapes])
-    told = [(f"{lost[side].mean():.3f}" if side.any() else "-") for side in (early, ~early)]
+    shapes = [run["shape"]["hidden"] for own in samples for run in own]
+    parted = [[[run for run in own if _early(run) == side] for side in (True, False)] for own in samples]
+    early, late = (sum(len(sides[place]) for sides in parted) for place in (0, 1))
     between, held = (f"{np.mean([shape[name] for shape in shapes]):.0%}" for name in ("between", "first_two"))
+    both = [(_lost(later, "pca"), _lost(first, "pca")) for first, later in parted if first and later]
     found = (
         f"Class means explain {between} of the variance and the first two directions hold {held} of it, and the "
-        f"direction that tells the classes apart best is one of these two in {int(early.sum())} prompts (PCA loses "
-        f"{told[0]}) and a later one in {int((~early).sum())} (PCA loses {told[1]}): "
+        f"direction that tells the classes apart best is one of these two in {early} prompts, a later one in {late}: "
     )
-    if early.all() or not early.any():
+    if not both:
         return found + "there is nothing to compare that with."
-    if lost[~early].mean() - lost[early].mean() > NOTICED:
+    gap = paired_difference(*zip(*both, strict=True))
+    found += f"in the {len(both)} samples that have both kinds PCA loses {spell(gap, 3)} more of the later ones, so "
+    if gap.low is not None and gap.low > 0 and gap.mean > NOTICED:
         return found + "PCA shows classes where training made them the largest difference, and misses them elsewhere."
-    return found + "where the classes lie does not explain what PCA loses."
+    return found + "it is not shown that where the classes lie explains what PCA loses."
+
+
+def _early(run: Run) -> bool:
+    """Whether one of the first two directions tells the classes apart best."""
+    return bool(run["shape"]["hidden"]["direction"] <= 2)
+
+
+def _lost(runs: Sequence[Run], glance: str) -> float:
+    """Mean accuracy that a way of looking at the hidden outputs loses."""
+    return float(np.mean([run["own"] - _cell(run, glance) for run in runs]))
 
 
 def lost_rows(runs: Sequence[Run]) -> list[dict[str, str]]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.common import changed, interval, markdown, spell, write_csv
+from studies.common import changed, gain, interval, markdown, spell, write_csv
 
-from separatrix.geometry.runs import mean_interval, paired_difference
+from separatrix.geometry.runs import mean_interval
 from separatrix.recipe import digest
 
 Run = dict[str, Any]
@@ -27,7 +27,8 @@ TIMED = {"cpu_seconds"}
 HEAD = """# Suffix prompt, PEFT prefix prompt, linear probe and k-NN: results
 
 Written by `python studies/prompt_quality/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read
-this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds.
+this: `README.md`. Scores are fractions; in brackets the 95 % t interval of the mean over seeds, cut where a figure
+ends (seconds at 0, shares at 1).
 """
 
 RACE = """## Time until PEFT's best validation accuracy is reached
@@ -61,7 +62,7 @@ def write_tables(
     parts += ["## Screens and former choices (validation only; the best of each set and method first)"]
     parts += [markdown(_screens(screens, standard)), "## Versions", _versions(study)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
-    write_csv(out / "results.csv", [_plain(*place, runs) for place, runs in study.items()])
+    write_csv(out / "results.csv", [_plain(*place, study) for place in study])
 
 
 def _row(name: str, method: str, runs: list[Run], targets: Mapping[str, float]) -> dict[str, str]:
@@ -85,13 +86,14 @@ def _row(name: str, method: str, runs: list[Run], targets: Mapping[str, float]) 
     }
 
 
-def _plain(name: str, method: str, runs: list[Run]) -> dict[str, Any]:
+def _plain(name: str, method: str, study: Study) -> dict[str, Any]:
+    runs = study[name, method]
     line: dict[str, Any] = {"set": name, "method": method, "runs": len(runs), "train_rows": runs[0]["rows"]["train"]}
     for figure in ("test_accuracy", "test_macro_f1", "test_majority", "validation_accuracy", "seconds", "cpu_seconds"):
         found = interval(runs, figure)
         three = (None, None, None) if found is None else (found.mean, found.low, found.high)
         line |= dict(zip((figure, f"{figure}_low", f"{figure}_high"), three, strict=True))
-    return line
+    return line | {"suffix_less_this": spell(gain(study.get((name, "suffix"), []), runs, "test_accuracy"))}
 
 
 def _differences(study: Study) -> list[dict[str, str]]:
@@ -101,13 +103,16 @@ def _differences(study: Study) -> list[dict[str, str]]:
         shared = [(ours[run["seed"]], run) for run in runs if run["seed"] in ours]
         if method == "suffix" or not shared:
             continue
-        pairs = [(own["test_accuracy"], other["test_accuracy"]) for own, other in shared]
-        gain = paired_difference(*zip(*pairs, strict=True))
         # Wall time depends on what else ran at the time; early lines have no other.
         times = [
             other["cpu_seconds"] / own["cpu_seconds"] for own, other in shared if own.keys() & other.keys() >= TIMED
         ]
-        row = {"set": name, "suffix prompt less": NAMES[method], "seeds": str(len(shared)), "difference": spell(gain)}
+        row = {
+            "set": name,
+            "suffix prompt less": NAMES[method],
+            "seeds": str(len(shared)),
+            "difference": spell(gain(study[name, "suffix"], runs, "test_accuracy")),
+        }
         rows.append(row | {"its CPU seconds / ours": f"{mean_interval(times).mean:.1f}" if times else "-"})
     return rows
 
