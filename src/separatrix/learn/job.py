@@ -47,7 +47,7 @@ class Job(Generic[R]):
             [list(texts.text), [] if texts.label is None else list(map(str, texts.label))]
             for texts in (self.train, self.validation)
         ]
-        return recipes.digest(self.recipe, weights, *content)
+        return recipes.digest(recipes.decisive(self.recipe), weights, *content)
 
     def again(self, epochs: int) -> Job[R]:
         """The same training on training and validation rows together, for as long as validation found best."""

@@ -16,6 +16,8 @@ from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRe
 from separatrix.recipe.core import (
     canonical,
     check,
+    checked,
+    decisive,
     digest,
     flag,
     from_dict,
@@ -62,6 +64,8 @@ __all__ = [
     "TrainRecipe",
     "canonical",
     "check",
+    "checked",
+    "decisive",
     "digest",
     "flag",
     "from_dict",

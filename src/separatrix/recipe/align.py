@@ -132,6 +132,7 @@ class AlignRecipe:
     loop: LoopRecipe = LoopRecipe(epochs=6, lr=2e-4, head_lr=2e-3, checkpoint_seconds=300.0)
 
     def __post_init__(self) -> None:
+        check(self)
         if self.answers.decision == "head" and not self.has_head:
             raise OptionError("--decision head needs a head", hint="add --head-weight 1, or --loss linear")
         if self.backbone.dtype != "float32":

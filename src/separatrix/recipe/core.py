@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import field
-from typing import Any, TypeVar
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 from separatrix.errors import OptionError, choose
 
@@ -21,9 +25,11 @@ def option(
     choices: tuple[str, ...] | None = None,
     low: float | None = None,
     high: float | None = None,
+    affects_result: bool = True,
 ) -> Any:
-    """A recipe field with its help text and its limits (both ends included)."""
-    return field(default=default, metadata={"text": text, "choices": choices, "low": low, "high": high})
+    """A recipe field with its help text, its limits (both ends included), and whether the result depends on it."""
+    limits = {"choices": choices, "low": low, "high": high}
+    return field(default=default, metadata={"text": text, **limits, "affects_result": affects_result})
 
 
 def flag(name: str) -> str:
@@ -36,29 +42,158 @@ def flag(name: str) -> str:
 
 
 def check(recipe: Any) -> None:
-    """Raise an `OptionError` for the first field outside its choices or limits."""
+    """Check every field of a recipe, and give it its plain form (see `checked`).
+
+    Raises:
+        OptionError: for the first field of another type, that is not finite, or outside its choices or limits.
+    """
+    hints = _hints(type(recipe))  # type: ignore[arg-type]
     for spec in dataclasses.fields(recipe):
-        value, meta = getattr(recipe, spec.name), spec.metadata
-        if value is None or not meta:
-            continue
-        if meta["choices"] is not None:
-            choose(value, meta["choices"], flag(spec.name))
-        _check_limits(spec.name, value, meta["low"], meta["high"])
+        value, part = getattr(recipe, spec.name), part_of(spec)
+        if part is not None and not isinstance(value, part):
+            raise OptionError(f"{spec.name} is not a recipe", got=_shown(value), expected=f"a {part.__name__}")
+        if part is None and spec.metadata:
+            limits = {name: spec.metadata[name] for name in ("choices", "low", "high")}
+            object.__setattr__(recipe, spec.name, checked(spec.name, value, hints[spec.name], **limits))
 
 
-def _check_limits(name: str, value: Any, low: float | None, high: float | None) -> None:
-    if low is None and high is None:
-        return
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    # `not (low <= value)` also refuses NaN, which compares false with everything.
-    if not number or (low is not None and not value >= low) or (high is not None and not value <= high):
-        span = f"{low} to {high}" if high is not None else f"{low} or more"
-        raise OptionError(f"{flag(name)} is out of range", got=repr(value), expected=f"a number, {span}")
+def checked(
+    name: str,
+    value: Any,
+    kind: Any,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Any:
+    """The value of an option in its plain form: Python's own numbers, paths as text, lists as tuples.
+
+    Args:
+        name: of the option, as a field of a recipe.
+        value: what was given.
+        kind: its type: bool, int, float, str, Path, a tuple of these of any length, or a union of them. A single value
+            stands for a tuple of one.
+        choices: all texts that it may be.
+        low: smallest number; of a tuple, of each of its numbers.
+        high: largest number. Every number is finite, and has a largest one: `LARGEST` of its type without this.
+
+    Raises:
+        OptionError: the value is of another type, or outside its choices or limits.
+
+    >>> checked("k", 3, int | None, low=1), checked("pool", ["mean"], tuple[str, ...])
+    (3, ('mean',))
+    >>> checked("lr", float("inf"), float, low=0)
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.OptionError: --lr is out of range: got inf, expected a number, 0 to 1e+16
+    """
+    kinds = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if value is None and NoneType in kinds:
+        return None
+    rule = _Rule(flag(name), tuple(one for one in kinds if one is not NoneType), choices, low, high)
+    value = value.tolist() if hasattr(value, "tolist") else value  # of NumPy, pandas and torch
+    if get_origin(rule.kinds[0]) is not tuple:
+        return rule.plain(value)
+    rule = dataclasses.replace(rule, kinds=_members(rule.kinds[0]))
+    return tuple(map(rule.plain, value if isinstance(value, list | tuple) else (value,)))
+
+
+# Largest number of an option without a limit of its own. Whole numbers: what every library takes as a seed or a count.
+LARGEST = {int: 2**31 - 1, float: 1e16}
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a text", Path: "a path"}
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What one value of an option may be."""
+
+    spelling: str
+    kinds: tuple[type, ...]
+    choices: tuple[str, ...] | None
+    low: float | None
+    high: float | None
+
+    def plain(self, value: Any) -> Any:
+        """The value in its plain form."""
+        if isinstance(value, os.PathLike) and (str in self.kinds or Path in self.kinds):
+            value = os.fspath(value)
+        if isinstance(value, bool):
+            return value if bool in self.kinds else self._refuse(value)
+        if isinstance(value, int) and int in self.kinds:
+            return value if self._holds(value, int) else self._refuse(value)
+        if isinstance(value, int | float) and float in self.kinds:
+            return value if self._holds(value, float) else self._refuse(value)
+        if isinstance(value, str) and "\0" not in value and (str in self.kinds or Path in self.kinds):
+            if self.choices is not None:
+                choose(value, self.choices, self.spelling)
+            return str(value) if str in self.kinds else Path(value)
+        return self._refuse(value)
+
+    def _holds(self, value: float, kind: type) -> bool:
+        low = -LARGEST[kind] if self.low is None else self.low
+        return low <= value <= (LARGEST[kind] if self.high is None else self.high)  # false for NaN
+
+    def _refuse(self, value: Any) -> NoReturn:
+        expected = self.choices or tuple(_WORDS[kind] for kind in self.kinds)
+        number = next((kind for kind in self.kinds if kind in LARGEST), None)
+        words = " or ".join(expected)
+        if number is None:
+            raise OptionError(f"{self.spelling} cannot be this", got=_shown(value), expected=words)
+        low, high = self.low, self.high
+        if high is None and not (isinstance(value, int | float) and low is not None and value < low):
+            low, high = -LARGEST[number] if low is None else low, LARGEST[number]
+        span = f"{low} or more" if high is None else f"{low} to {high}"
+        raise OptionError(f"{self.spelling} is out of range", got=_shown(value), expected=f"{words}, {span}")
+
+
+def _members(kind: Any) -> tuple[type, ...]:
+    """The types in a tuple of any length."""
+    inner = get_args(kind)[0]
+    return get_args(inner) if isinstance(inner, UnionType) else (inner,)
+
+
+def _shown(value: Any) -> str:
+    """A value as it is written, if that is short and can be written at all."""
+    try:
+        text = repr(value)
+    except Exception:  # a whole number of more than 4,300 digits, say
+        return f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+
+
+SHOWN = 60  # characters of a wrong value
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """The types of the fields of a recipe."""
+    return get_type_hints(cls)
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
     """The recipe as plain nested dictionaries."""
     return dataclasses.asdict(recipe)
+
+
+def decisive(recipe: Any, values: Any = None) -> Any:
+    """The options on which the result depends, as plain nested dictionaries.
+
+    Args:
+        recipe: whose fields say which these are.
+        values: plain data that hold such a recipe, to be used in place of its own.
+
+    >>> from separatrix.recipe import LoopRecipe
+    >>> decisive(LoopRecipe(checkpoint_seconds=5)) == decisive(LoopRecipe(checkpoint_seconds=90))
+    True
+    """
+    left_out = {spec.name for spec in _fields(recipe) if not spec.metadata["affects_result"]}
+
+    def kept(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {name: kept(inner) for name, inner in value.items() if name not in left_out}
+
+    return kept(to_dict(recipe) if values is None else values)
 
 
 def from_dict(cls: type[R], values: Mapping[str, Any]) -> R:
@@ -130,8 +265,14 @@ def replace(recipe: R, **changes: Any) -> R:
 
 def option_names(recipe: Any) -> list[str]:
     """Every option of a nested recipe by its own name."""
-    names: list[str] = []
+    return [spec.name for spec in _fields(recipe)]
+
+
+def _fields(recipe: Any) -> Iterator[dataclasses.Field[Any]]:
+    """The fields of every option of a nested recipe."""
     for spec in dataclasses.fields(recipe):
         part = getattr(recipe, spec.name)
-        names += option_names(part) if dataclasses.is_dataclass(part) else [spec.name]
-    return names
+        if dataclasses.is_dataclass(part):
+            yield from _fields(part)
+        else:
+            yield spec

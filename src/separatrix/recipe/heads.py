@@ -98,7 +98,9 @@ class HeadClusterRecipe:
     min_samples: int = option(10, "rows within the radius that make a row a core (dbscan, hdbscan)", low=1)
     min_cluster_size: int | None = option(None, "smallest cluster of hdbscan (default: chosen by its stability)", low=2)
     components: int = option(20, "principal components kept of a feature", low=2, high=2048)
-    k_grid: tuple[int, ...] = option((2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried")
+    k_grid: tuple[int, ...] = option(
+        (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried", low=2
+    )
     density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole contexts)", low=100)
     permutations: int = option(199, "shuffles of each null", low=19)
 
@@ -130,6 +132,7 @@ class HeadsRecipe:
     page: PageRecipe = PageRecipe()
 
     def __post_init__(self) -> None:
+        check(self)
         if self.clusters.feature not in self.maps.features:
             raise OptionError(
                 "--feature is not computed",

@@ -24,7 +24,7 @@ class ScoreRecipe:
     block: str | None = option(None, "which block of the points, where there are several")
     k: int = option(5, "nearest neighbours that vote", low=1)
     metric: str = option("cosine", "distance of the neighbours", choices=METRICS)
-    grid: tuple[int, ...] = option(K_GRID, "numbers of neighbours in the table of both metrics")
+    grid: tuple[int, ...] = option(K_GRID, "numbers of neighbours in the table of both metrics", low=1)
     folds: int = option(5, "folds of the cross-validated figures (points without a test part)", low=2, high=100)
     permutations: int = option(999, "shuffles of the labels for the null", low=19)
     resamples: int = option(1000, "bootstrap samples of the intervals", low=1)
@@ -33,9 +33,8 @@ class ScoreRecipe:
 
     def __post_init__(self) -> None:
         check(self)
-        wrong = [k for k in self.grid if k < 1]
-        if wrong or not self.grid:
-            raise OptionError("--grid is out of range", got=self.grid, expected="whole numbers, 1 or more")
+        if not self.grid:
+            raise OptionError("--grid names no number", expected="one or more")
 
 
 @dataclass(frozen=True)

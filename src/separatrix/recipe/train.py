@@ -126,7 +126,9 @@ class LoopRecipe:
     )
     seed: int = option(0, "seed of every random choice", low=0)
     snapshots: int = option(3, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
-    checkpoint_seconds: float = option(60.0, "seconds between two saved states within an epoch", low=0)
+    checkpoint_seconds: float = option(
+        60.0, "seconds between two saved states within an epoch", low=0, affects_result=False
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -142,3 +144,6 @@ class TrainRecipe:
     objective: LossRecipe = LossRecipe()
     centroids: CentroidRecipe = CentroidRecipe()
     loop: LoopRecipe = LoopRecipe()
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -26,7 +26,7 @@ class VectorsRecipe:
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
     )
     weights: tuple[float, ...] | None = option(
-        None, "weights of `weighted`: one for the embeddings and one for each layer (default: equal)"
+        None, "weights of `weighted`: one for the embeddings and one for each layer (default: equal)", low=0
     )
     top: int | None = option(None, "logits: keep the highest so many and their tokens (default: all)", low=1)
     store_dtype: str = option("float16", "number format on disk", choices=STORE_DTYPES)
@@ -38,12 +38,6 @@ class VectorsRecipe:
     )
 
     def __post_init__(self) -> None:
-        # One name, or one number, is as good as a list of one.
-        for name in ("pool", "layers", "weights"):
-            value = getattr(self, name)
-            if isinstance(value, str | int | float):
-                value = (value,)
-            object.__setattr__(self, name, None if value is None else tuple(value))
         check(self)
         for name in self.pool:
             choose(name, POOLS, "--pool")
@@ -61,7 +55,7 @@ class VectorsRecipe:
             raise OptionError("--engine has no effect with --what logits", hint="leave --engine away")
         if self.weights is not None and "weighted" not in self.pool:
             raise OptionError("--weights has no effect without --pool weighted", hint="add --pool weighted")
-        if self.weights is not None and not (min(self.weights) >= 0 and sum(self.weights) > 0):
+        if self.weights is not None and not any(self.weights):
             raise OptionError("--weights are out of range", got=self.weights, expected="0 or more, not all 0")
 
 
@@ -71,3 +65,6 @@ class ExtractRecipe:
 
     backbone: ModelRecipe = ModelRecipe()
     vectors: VectorsRecipe = VectorsRecipe()
+
+    def __post_init__(self) -> None:
+        check(self)

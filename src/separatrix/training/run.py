@@ -147,13 +147,14 @@ def _write_recipe(order: Order, folder: Path) -> None:
     """Write what was asked for; what was begun with other options or texts is not gone on with."""
     asked = {"method": order.method, **recipes.to_dict(order.recipe), "data": describe_texts(order.splits)}
     path = folder / RECIPE
-    begun = read_json(path) if path.is_file() else None
-    if begun is not None and recipes.canonical(begun) != recipes.canonical(asked):
-        raise StoreError(
-            f"{folder} was begun with other options or other texts",
-            got=_difference(begun, json.loads(recipes.canonical(asked))),
-            hint="type the earlier ones, --overwrite, or choose another --out",
-        )
+    if path.is_file():
+        begun, wanted = (recipes.decisive(order.recipe, values) for values in (read_json(path), asked))
+        if recipes.canonical(begun) != recipes.canonical(wanted):
+            raise StoreError(
+                f"{folder} was begun with other options or other texts",
+                got=_difference(begun, json.loads(recipes.canonical(wanted))),
+                hint="type the earlier ones, --overwrite, or choose another --out",
+            )
     write_json(path, asked)
 
 
