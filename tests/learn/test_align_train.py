@@ -1,6 +1,8 @@
 """Training an encoder: it learns, keeps what was frozen, goes on after a stop, and gives the same vectors from disk."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -323,3 +325,21 @@ def test_the_score_that_chooses_the_epoch_chooses_the_vote(order):
 
     assert vote(-1.0) == 1
     assert vote(1.0) > 1
+
+
+def test_two_trainings_with_dropout_in_two_threads_are_as_alone(order):
+    """Each draws from a generator of its own; the state of the process is neither read nor moved."""
+    jobs = [order(dropout=0.3, loss="linear", epochs=2, seed=seed) for seed in (1, 2)]
+    alone = [train_encoder(job).fitted.tensors for job in jobs]
+    before, together = torch.get_rng_state(), Barrier(len(jobs))
+
+    def run(job):
+        together.wait()
+        return train_encoder(job).fitted.tensors
+
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        found = list(pool.map(run, jobs))
+    assert torch.equal(before, torch.get_rng_state())
+    for one, other in zip(alone, found, strict=True):
+        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert any(not torch.equal(tensor, alone[1][name]) for name, tensor in alone[0].items())

@@ -22,6 +22,7 @@ from separatrix.heads.maps import collate, forward, load_for_maps, window_batche
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone
 from separatrix.models.quiet import quietly
+from separatrix.models.randomness import OwnRandomness
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.texts.questions_answers import Example
@@ -105,8 +106,7 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
     from transformers import AutoModelForQuestionAnswering
 
     try:
-        with quietly(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with quietly(), OwnRandomness(seed):
             made = AutoModelForQuestionAnswering.from_pretrained(
                 backbone.source.folder, attn_implementation="eager", use_safetensors=True
             )
@@ -153,21 +153,21 @@ def train_spans(
     steps = recipe.epochs * -(-len(windows) // recipe.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_share(step, steps, recipe.warmup))
     generator, losses, done = np.random.default_rng(recipe.seed), [], 0
-    with torch.random.fork_rng(devices=[backbone.device] if backbone.device.type == "cuda" else []):
-        torch.manual_seed(recipe.seed)  # dropout
-        for epoch in range(recipe.epochs):
-            total, order = 0.0, generator.permutation(len(windows))
-            for start in range(0, len(order), recipe.batch_size):
-                places = order[start : start + recipe.batch_size]
+    dropout = OwnRandomness(recipe.seed)
+    for epoch in range(recipe.epochs):
+        total, order = 0.0, generator.permutation(len(windows))
+        for start in range(0, len(order), recipe.batch_size):
+            places = order[start : start + recipe.batch_size]
+            with dropout:
                 loss = span_loss(model.train(), backbone, [windows[p] for p in places], [targets[p] for p in places])
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip if recipe.clip > 0 else torch.inf)
-                optimizer.step()
-                schedule.step()
-                total, done = total + float(loss.detach()) * len(places), done + 1
-                told("training", done, steps, f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
-            losses.append(total / len(order))
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip if recipe.clip > 0 else torch.inf)
+            optimizer.step()
+            schedule.step()
+            total, done = total + float(loss.detach()) * len(places), done + 1
+            told("training", done, steps, f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
+        losses.append(total / len(order))
     model.eval()
     return tuple(losses)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from separatrix.errors import ModelError, OptionError
 from separatrix.heads.frames import FRAMES, SCALINGS
 from separatrix.heads.maps import Batch
+from separatrix.models.randomness import OwnRandomness
 
 if TYPE_CHECKING:
     from separatrix.heads.features import FeatureSetup
@@ -58,8 +59,7 @@ def load_resnet(weights: str, device: torch.device, *, seed: int = 0) -> ResNet:
     from transformers import ResNetConfig, ResNetModel
 
     if weights == RANDOM or Path(weights).is_file():
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with OwnRandomness(seed):
             model = ResNetModel(ResNetConfig())  # the defaults are those of ResNet-50
         if weights != RANDOM:
             _fill(model, Path(weights))

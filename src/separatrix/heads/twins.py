@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from separatrix.errors import DataError, ShapeError
+from separatrix.models.randomness import OwnRandomness
 
 WIDTH, PROJECTED = 64, 128
 BATCH, RATE, OFF_DIAGONAL = 256, 2e-3, 5e-3  # the last is the paper's lambda
@@ -119,8 +120,7 @@ def train_twins(
     generator, cells = np.random.default_rng(seed), round(grids.shape[1] ** 0.5)
     partners = np.argsort(heads, kind="stable").reshape(int(heads.max()) + 1, -1)
     made = Views(as_pictures(grids, cells)[:, 0], heads, partners, generator)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with OwnRandomness(seed):
         encoder = Encoder()
         project = nn.Sequential(nn.Linear(WIDTH, PROJECTED), nn.ReLU(), nn.Linear(PROJECTED, PROJECTED))
     steps = torch.optim.AdamW([*encoder.parameters(), *project.parameters()], lr=RATE)

@@ -15,6 +15,7 @@ from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.pool import POOLS, mean
+from separatrix.models.randomness import OwnRandomness
 from separatrix.recipe.align import EncoderRecipe
 
 
@@ -139,9 +140,7 @@ def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iter
         if isinstance(module, nn.Dropout):
             module.p = share
     state = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
-    devices = [body.device] if body.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(state)
+    with OwnRandomness(state):
         body.train()
         try:
             yield

@@ -18,6 +18,7 @@ from torch import Tensor
 from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.models import attention
 from separatrix.models.quiet import quietly
+from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
 from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
@@ -222,7 +223,7 @@ def _read(source: Source, recipe: ModelRecipe, logits: bool) -> tuple[Any, Any, 
     kind: Any = with_head if logits else AutoModel
     attention.register()
     # What a checkpoint lacks is drawn at random: not from the caller's random state.
-    with quietly(), torch.random.fork_rng(devices=[]):
+    with quietly(), OwnRandomness(0):
         model, report = kind.from_pretrained(
             source.folder,
             config=config,
