@@ -88,7 +88,7 @@ def test_what_is_no_estimator_is_refused(tmp_path, fitted):
     fitted.save(tmp_path)
     notes = json.loads((tmp_path / "estimator.json").read_text())
     (tmp_path / "estimator.json").write_text(json.dumps(notes | {"format": 99}))
-    with pytest.raises(StoreError, match="was written by a newer version: expected format 1 or older"):
+    with pytest.raises(StoreError, match="was written by a newer version: got format 99, expected format 1 or older"):
         PromptClassifier.load(tmp_path)
 
 

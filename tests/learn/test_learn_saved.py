@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from separatrix import recipe as recipes
-from separatrix.errors import ModelError, OptionError, StoreError
+from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.probe import fit_probe, fit_ridge
 from separatrix.learn.probed import ProbeModel, load_probe
 from separatrix.learn.prompted import PromptModel, load_prompt
@@ -125,7 +125,7 @@ DAMAGE = {
     "tensors empty": (TENSORS, lambda data: b"", "model.safetensors is damaged"),
     "notes cut": (NOTES, lambda data: data[:50], "model.json is damaged"),
     "notes no text": (NOTES, lambda data: b"\xff\xfe\x00", "model.json is damaged"),
-    "notes a list": (NOTES, lambda data: b"[1, 2]", r"model.json is damaged \(format is missing\)"),
+    "notes a list": (NOTES, lambda data: b"[1, 2]", r"model.json is damaged \(it is a list\)"),
     "notes of nothing": (NOTES, lambda data: b"{}", r"model.json is damaged \(format is missing\)"),
 }
 
@@ -154,7 +154,10 @@ def test_missing_entries_are_named(copy):
 def test_an_unknown_option_in_the_notes_is_named(copy):
     recipe = read_json(copy / NOTES)["recipe"]
     change(copy, recipe=recipe | {"centroid": {}})
-    with pytest.raises(OptionError, match=r"unknown option of TrainRecipe: got 'centroid', .*did you mean 'centroids'"):
+    with pytest.raises(
+        StoreError,
+        match=r"model.json is damaged .unknown option of TrainRecipe: got 'centroid', .*did you mean 'centroids'",
+    ):
         load_prompt(copy)
 
 

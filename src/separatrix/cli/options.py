@@ -14,6 +14,7 @@ from separatrix.texts.table import BY
 
 # `study.run.METHODS` has the same names (a test compares them), but importing it loads torch.
 METHODS = ("prompt", "align", "finetune", "probe")
+TRUST = "run code that the model under the run brings (a run cannot ask for it itself)"
 MODEL_OF_RUN = "folder or hub name of the model under the run (default: the one it was trained on)"
 
 _SPLITS = inspect.signature(load_splits).parameters
@@ -80,6 +81,7 @@ class PredictOptions:
     label: str | None = option(None, "column of labels to be copied beside the answers")
     model: str | None = option(None, MODEL_OF_RUN)
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    trust_remote_code: bool = option(False, TRUST)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     from separatrix.training.run import predictions
 
     with Teller(quiet=speech.quiet) as teller:
-        model = load_model(run, model=options.model, device=options.device)
+        model = load_model(run, model=options.model, device=options.device, trust_remote_code=options.trust_remote_code)
         answer = model.answer(texts.text, Counter(teller, "prediction", len(texts)))
         if answer.cut:
             teller.warn(f"{answer.cut} of {len(texts)} texts were cut")

@@ -12,8 +12,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, SeparatrixWarning, StoreError
-from separatrix.estimators.files import check_free, learnt_of_run, plain_params
+from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.estimators.files import arguments, check_free, learnt_of_run, plain_params, read_file
 from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, texts_only
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
@@ -23,7 +23,7 @@ from separatrix.learn.job import Job
 from separatrix.learn.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import write_json
 from separatrix.texts import Classes, Texts, check_labels
 from separatrix.training.encoders import group_notes, group_report
 from separatrix.training.judge import Yardstick
@@ -207,7 +207,7 @@ class AlignClassifier(
         write_json(place / FILE, {"format": FORMAT, "params": params, "learnt": learnt})
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "auto") -> Self:
+    def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
         """Read what `save` wrote, or the folder of a run of `separatrix train --method align|finetune`.
 
         Raises:
@@ -215,26 +215,22 @@ class AlignClassifier(
             ModelError: the encoder's weights are not those that were saved.
         """
         place = Path(folder)
-        trained = load_align(place, device=device)
+        trained = load_align(place, device=device, trust_remote_code=trust_remote_code)
         if not (place / FILE).is_file():
             params: dict[str, Any] = flat(trained.recipe) | {"recipe": trained.recipe}
             learnt = learnt_of_run(place, trained.labels)
         else:
-            found = read_json(place / FILE)
-            if found["format"] > FORMAT:
-                raise StoreError(f"{place / FILE} was written by a newer version", hint="update separatrix")
-            params, learnt = found["params"], {"groups": None} | found["learnt"]  # earlier versions wrote no groups
-            if params["recipe"] is not None:
-                params["recipe"] = recipes.from_dict(AlignRecipe, params["recipe"])
-        self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
+            params, learnt = read_file(place / FILE, AlignRecipe)
+            learnt = {"groups": None} | learnt  # earlier versions wrote none
+        self = cls(**arguments(cls, params, place / FILE))
         self.model_, self.classes_ = trained, np.array(learnt["classes"])
         for name, attribute in LEARNT.items():
             setattr(self, attribute, tuple(learnt[name]) if name in ("warnings", "notes") else learnt[name])
         return self
 
     @staticmethod
-    def _read_model(folder: Path, device: str) -> Any:
-        return load_align(folder, device=device)
+    def _read_model(folder: Path, **options: Any) -> Any:
+        return load_align(folder, **options)
 
     @property
     def _n_features_out(self) -> int:

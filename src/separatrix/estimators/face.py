@@ -100,13 +100,21 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         files.write(place, self.get_params(deep=False), learnt)
 
     @classmethod
-    def load(cls, folder: str | Path, *, model: str | Path | None = None, device: str = "auto") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> Self:
         """Read what `save` wrote, or the folder of a run of `separatrix train --method prompt`.
 
         Args:
             folder: where it was saved.
             model: another place of the same transformer; it then becomes the argument `model` too.
             device: where to compute: "auto", "cpu" or "cuda".
+            trust_remote_code: run code that the transformer brings; what the folder says of it counts for nothing.
 
         Raises:
             StoreError: nothing that this class can read is there.
@@ -115,13 +123,13 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         place = Path(folder)
         files.check_task(place, cls._task)
         elsewhere = None if model is None else str(model)
-        trained = load_prompt(place, model=elsewhere, device=device)
+        trained = load_prompt(place, model=elsewhere, device=device, trust_remote_code=trust_remote_code)
         params, learnt = files.read(place, trained)
         if elsewhere is not None:
             rest = params["recipe"]
             recipe = None if rest is None else recipes.replace(rest, model=elsewhere, revision=None)
             params |= {"model": elsewhere, "recipe": recipe}
-        self = cls(**{name: params[name] for name in cls().get_params(deep=False)})
+        self = cls(**files.arguments(cls, params, place / files.FILE))
         self.model_ = trained
         for name, attribute in files.LEARNT.items():
             value = learnt[name]
@@ -131,8 +139,8 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         return self
 
     @staticmethod
-    def _read_model(folder: Path, device: str) -> Any:
-        return load_prompt(folder, device=device)
+    def _read_model(folder: Path, **options: Any) -> Any:
+        return load_prompt(folder, **options)
 
     def _named(self) -> dict[str, Any]:
         """The constructor's own arguments as options of a recipe."""

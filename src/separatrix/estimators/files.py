@@ -11,12 +11,24 @@ from separatrix.estimators.training import flat, plain
 from separatrix.learn.prompted import PromptModel
 from separatrix.learn.saved import read_notes
 from separatrix.recipe import TrainRecipe
-from separatrix.store.files import read_json, read_lines, write_json
+from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
 from separatrix.store.folder import METRICS, RESULT
 from separatrix.texts import Classes
 
 FILE = "estimator.json"
 FORMAT = 1
+SCHEMA = {
+    "format": int,
+    "params": {"recipe": (dict, None)},
+    "learnt": {
+        "classes": (list, None),
+        "history": [dict],
+        "validation_scores": dict,
+        "warnings": [str],
+        "notes": [str],
+        "groups?": (dict, None),
+    },
+}
 NAMES = {"classify": "PromptClassifier", "regress": "PromptRegressor"}
 # Figures and messages: file key -> attribute.
 LEARNT = {
@@ -71,16 +83,33 @@ def read(folder: Path, trained: PromptModel) -> tuple[dict[str, Any], dict[str, 
     """
     if not (folder / FILE).is_file():
         return flat(trained.recipe) | {"recipe": trained.recipe}, learnt_of_run(folder, trained.classes)
-    found = read_json(folder / FILE)
-    if found["format"] > FORMAT:
-        expected = f"format {FORMAT} or older"
-        raise StoreError(f"{folder / FILE} was written by a newer version", expected=expected, hint="update separatrix")
-    params = found["params"]
+    return read_file(folder / FILE, TrainRecipe)
+
+
+def read_file(path: Path, cls: type) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The constructor's arguments, with a recipe of this class, and what was learnt, of `estimator.json`.
+
+    Raises:
+        StoreError: the file is damaged, or a newer version wrote it.
+    """
+    content = read_json(path, SCHEMA)
+    check_format(content["format"], FORMAT, path)
+    params = content["params"]
     if params["recipe"] is not None:
-        words = params["recipe"]["objective"]["words"]
-        params["recipe"]["objective"]["words"] = None if words is None else tuple(words)  # JSON knows no tuples
-        params["recipe"] = recipes.from_dict(TrainRecipe, params["recipe"])
-    return params, found["learnt"]
+        params["recipe"] = read_recipe(cls, params["recipe"], path)
+    return params, content["learnt"]
+
+
+def arguments(cls: Any, params: dict[str, Any], path: Path) -> dict[str, Any]:
+    """What the file says of the constructor's arguments of a class.
+
+    Raises:
+        StoreError: an argument is missing.
+    """
+    names = list(cls().get_params(deep=False))
+    if (wrong := mismatch(params, dict.fromkeys(names, object))) is not None:
+        raise damaged(path, wrong)
+    return {name: params[name] for name in names}
 
 
 def learnt_of_run(folder: Path, classes: Classes | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import OptionError
 from separatrix.estimators.files import check_free
 from separatrix.estimators.frozen_heads import FITTERS, Sample
 from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, texts_only
@@ -22,15 +22,16 @@ from separatrix.estimators.mixins import TextsIn
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.geometry.score import classification
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, check_has, check_same, describe, read_notes
+from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, check_same, describe, positive, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.frozen_blocks import frozen_blocks
 from separatrix.recipe import ModelRecipe
-from separatrix.recipe.score import HEADS, FrozenRecipe
-from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.recipe.score import FrozenRecipe
+from separatrix.store.files import damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
 KIND = "frozen"
+SCHEMA = {"backbone": dict, "asked": dict, "classes": CLASSES, "temperature": positive, "scores": (dict, None)}
 
 
 class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
@@ -166,25 +167,34 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         write_json(place / NOTES, notes)
 
     @classmethod
-    def load(cls, folder: str | Path, *, model: str | Path | None = None, device: str = "auto") -> Self:
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> Self:
         """Read what `save` wrote; `model` is another place of the same transformer.
+
+        Code that the transformer brings is run only with `trust_remote_code=True`, whatever the folder says.
 
         Raises:
             StoreError: nothing that this class can read is there.
             ModelError: the transformer found has other weights than the one fitted on.
         """
         place = Path(folder)
-        notes = read_notes(place, KIND)
-        check_has(notes, ("backbone", "asked", "temperature", "scores"), place / NOTES)
-        arrays, _ = read_tensors(place / TENSORS)
-        asked = recipes.from_dict(FrozenRecipe, notes["asked"])
-        if asked.head not in HEADS:
-            raise StoreError(f"{place / NOTES} names an unknown head", got=asked.head)
-        saved = recipes.from_dict(ModelRecipe, notes["backbone"])
+        notes = read_notes(place, KIND, SCHEMA)
+        asked = read_recipe(FrozenRecipe, notes["asked"], place / NOTES)
+        saved = read_recipe(ModelRecipe, notes["backbone"], place / NOTES, trust_remote_code=trust_remote_code)
         shared = saved.at(None if model is None else str(model), device)
         self = cls(model=shared.model, recipe=shared, **recipes.to_dict(asked))
         self.backbone_ = load_backbone(shared)
         check_same(self.backbone_, notes["base_model"], place)
+        classes = len(notes["classes"]["classes"])
+        arrays, _ = read_tensors(place / TENSORS, FITTERS[asked.head].shapes(classes, self.backbone_.width))
+        if "targets" in arrays and not np.isin(arrays["targets"], np.arange(classes)).all():
+            raise damaged(place / TENSORS, "targets are no class numbers")
         self.arrays_, self.asked_, self.temperature_ = arrays, asked, float(notes["temperature"])
         self.classes_, self.scores_ = np.array(notes["classes"]["classes"]), notes["scores"]
         return self

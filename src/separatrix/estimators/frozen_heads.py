@@ -17,8 +17,9 @@ from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.neighbours import neighbours, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
-from separatrix.learn.probed import ARRAYS
+from separatrix.learn.probed import ARRAYS, probe_shapes
 from separatrix.recipe.score import FrozenRecipe
+from separatrix.store.files import Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,14 +114,20 @@ def _distances(x: np.ndarray, means: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Head:
-    """How a head is fitted, and how it scores: arrays, vectors (rows, width), recipe -> (rows, classes)."""
+    """How a head is fitted, how it scores - arrays, vectors (rows, width), recipe -> (rows, classes) - and its arrays.
+
+    `shapes` gives what is written of a head for a number of classes and a width, as `read_tensors` checks it.
+    """
 
     fit: Callable[[Sample], Fitted]
     scores: Callable[[dict[str, np.ndarray], np.ndarray, FrozenRecipe], np.ndarray]
+    shapes: Callable[[int, int], dict[str, Shape]]
 
 
 FITTERS: dict[str, Head] = {
-    "probe": Head(_fit_probe, _probe_scores),
-    "knn": Head(_fit_knn, _knn_scores),
-    "centroid": Head(_fit_centroid, _centroid_scores),
+    "probe": Head(_fit_probe, _probe_scores, probe_shapes),
+    "knn": Head(
+        _fit_knn, _knn_scores, lambda _, width: {"vectors": ("rows", width), "targets": ("rows",), "classes": (1,)}
+    ),
+    "centroid": Head(_fit_centroid, _centroid_scores, lambda classes, width: {"means": (classes, width)}),
 }

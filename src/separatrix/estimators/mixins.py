@@ -30,19 +30,22 @@ class ModelBytes:
     refused if it has other weights. Stands before scikit-learn's mixins.
     """
 
-    _read_model: Callable[[Path, str], Any]  # reads what `model_.save` wrote into a folder; a static method
+    _read_model: Callable[..., Any]  # reads what `model_.save` wrote into a folder; a static method
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         if (model := state.pop("model_", None)) is not None:
-            state |= {"_files": files_of(model.save), "_device": model.recipe.backbone.device}
+            backbone = model.recipe.backbone
+            options = {"device": backbone.device, "trust_remote_code": backbone.trust_remote_code}
+            state |= {"_files": files_of(model.save), "_options": options}
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        held, device = state.pop("_files", None), state.pop("_device", "auto")
+        # A pickle is code already: what it says of the permission is believed, unlike what a folder says.
+        held, options = state.pop("_files", None), state.pop("_options", {})
         super().__setstate__(state)  # type: ignore[misc]
         if held is not None:
-            self.model_ = from_files(held, lambda folder: self._read_model(folder, device))
+            self.model_ = from_files(held, lambda folder: self._read_model(folder, **options))
 
 
 def files_of(save: Callable[[Path], Any]) -> dict[str, bytes]:

@@ -279,7 +279,7 @@ def trained_prompt(run: Path, recipe: ExtractRecipe) -> TrainedPrompt:
         raise OptionError("--engine has no effect with --run", hint="leave it away")
     if vectors.pool != VectorsRecipe().pool or vectors.layers is not None:
         raise OptionError("--pool and --layers have no effect with --run", hint="leave them away")
-    model = load_model(run, device=recipe.backbone.device)
+    model = load_model(run, device=recipe.backbone.device, trust_remote_code=recipe.backbone.trust_remote_code)
     if not isinstance(model, PromptModel):
         raise OptionError(f"{run} trained no prompt", hint="extract the frozen model itself with --model")
     if vectors.what == "logits" and model.recipe.prompt.readout != "logits":

@@ -25,16 +25,23 @@ from separatrix.learn import card
 from separatrix.learn.encoder import Encoder, start_encoder
 from separatrix.learn.index import KS, WEIGHING, Index, Vote, choose_vote, shares, smooth
 from separatrix.learn.losses import Anchors
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, describe, read_notes
+from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, positive, read_notes
 from separatrix.learn.targets import Targets
 from separatrix.learn.task import Score
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
-from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
 
 ENCODER, INDEX = "encoder", "index"
+SCHEMA = {
+    "recipe": dict,
+    "classes": CLASSES,
+    "vote": {"k": positive, "weights": lambda name: name in list(WEIGHING), "temperature": positive},
+    "temperature": positive,
+    "encoder": {"weights": str},
+}
 SHOWN = 5  # neighbours named beside an answer
 
 
@@ -191,34 +198,40 @@ def finish_model(
     return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
 
 
-def load_align(folder: Path, *, model: str | None = None, device: str = "auto") -> AlignModel:
+def load_align(
+    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+) -> AlignModel:
     """Load a saved encoder with its index.
 
     Args:
         folder: where it was saved.
         model: another place of the trained encoder itself (default: `encoder` in the folder).
         device: where to compute.
+        trust_remote_code: run code that the encoder brings; what the files say of it counts for nothing.
 
     Raises:
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the encoder found has other weights than the one that was saved.
     """
-    notes = read_notes(folder, "align")
-    check_has(notes, ("recipe", "vote", "temperature", "encoder"), folder / NOTES)
-    recipe = recipes.from_dict(AlignRecipe, notes["recipe"])
+    notes = read_notes(folder, "align", SCHEMA)
+    recipe = read_recipe(AlignRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
     place = str(folder / ENCODER) if model is None else model
     backbone = load_backbone(recipe.backbone.at(place, device))
     if backbone.source.weights != notes["encoder"]["weights"]:
         raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
-    own, _ = read_tensors(folder / TENSORS)
+    classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
     encoder = start_encoder(backbone, recipe.encoder)
+    shapes: dict[str, Shape] = {} if encoder.mix is None else {"mix": tuple(encoder.mix.shape)}
+    if recipe.has_head:
+        shapes |= {"weight": (len(classes), backbone.width), "bias": (len(classes),)}
+    own, _ = read_tensors(folder / TENSORS, shapes)
     if encoder.mix is not None:
-        check_has(own, ("mix",), folder / TENSORS)
         encoder = replace(encoder, mix=torch.from_numpy(own["mix"].copy()).to(backbone.device))
     backbone.model.requires_grad_(False)
-    head = (own["weight"], own["bias"]) if "weight" in own else None
-    classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
+    head = (own["weight"], own["bias"]) if "weight" in shapes else None
     index = Index.read(open_points(folder / INDEX, verify=True), classes, approximate=recipe.answers.approximate)
+    if index.vectors.shape[1] != backbone.width:
+        raise damaged(folder / INDEX, f"its vectors have {index.vectors.shape[1]} numbers", backbone.width)
     return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)
 
 

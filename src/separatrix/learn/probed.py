@@ -11,14 +11,15 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_has, check_same, describe, read_notes
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_same, describe, positive, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
-from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
 ARRAYS = ("weight", "bias", "mean", "scale")
+SCHEMA = {"backbone": dict, "temperature": positive, "pool": str, "penalty": float, "converged": bool}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +58,23 @@ class ProbeModel:
         write_json(folder / NOTES, notes)
 
 
-def load_probe(folder: Path, *, model: str | None = None, device: str = "auto") -> ProbeModel:
-    """Load a saved probe together with its model; raises as `load_prompt`."""
-    notes = read_notes(folder, "probe")
-    check_has(notes, ("backbone", "temperature", "pool", "penalty", "converged"), folder / NOTES)
-    recipe = recipes.from_dict(ModelRecipe, notes["backbone"])
+def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:
+    """The arrays of a probe, as `read_tensors` checks them."""
+    return {"weight": (outputs, width), "bias": (outputs,), "mean": (width,), "scale": (width,)}
+
+
+def load_probe(
+    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+) -> ProbeModel:
+    """Load a saved probe together with its model; arguments and errors are those of `load_prompt`."""
+    notes = read_notes(folder, "probe", SCHEMA)
+    recipe = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
     backbone = load_backbone(recipe.at(model, device))
     check_same(backbone, notes["base_model"], folder)
-    arrays, _ = read_tensors(folder / TENSORS)
-    check_has(arrays, ARRAYS, folder / TENSORS)
-    weight, bias, mean, scale = (arrays[name] for name in ARRAYS)
-    probe = Probe(weight, bias, mean, scale, penalty=notes["penalty"], converged=notes["converged"])
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
+    arrays, _ = read_tensors(folder / TENSORS, probe_shapes(1 if classes is None else len(classes), backbone.width))
+    weight, bias, mean, scale = (arrays[name] for name in ARRAYS)
+    if not (scale > 0).all():
+        raise damaged(folder / TENSORS, "scale is not positive")
+    probe = Probe(weight, bias, mean, scale, penalty=notes["penalty"], converged=notes["converged"])
     return ProbeModel(backbone, probe, classes, notes["temperature"], notes["pool"])

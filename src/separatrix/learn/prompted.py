@@ -17,13 +17,13 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_has, check_same, describe, read_notes
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_same, describe, positive, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.recipe import CacheRecipe, TrainRecipe
-from separatrix.store.files import read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
 # Padded tokens of one forward over new texts.
@@ -31,6 +31,7 @@ PREDICT_TOKENS = 4096
 # Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
 PREDICT_ROWS = 128
 ANCHORS = ("centroids", "weight", "bias", "words")
+SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}, "temperature": positive}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,32 +141,39 @@ class PromptModel:
         write_json(folder / NOTES, notes)
 
 
-def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto") -> PromptModel:
+def load_prompt(
+    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+) -> PromptModel:
     """Load a saved prompt together with its model.
 
     Args:
         folder: where it was saved.
         model: another place of the same model (a folder, say).
         device: where to compute.
+        trust_remote_code: run code that the model brings; what the files say of it counts for nothing.
 
     Raises:
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the model found has other weights than the one that the prompt was trained on.
     """
-    notes = read_notes(folder, "prompt")
-    check_has(notes, ("recipe", "scaling", "temperature"), folder / NOTES)
-    recipe = recipes.from_dict(TrainRecipe, _tuples(notes["recipe"]))
+    notes = read_notes(folder, "prompt", SCHEMA)
+    recipe = read_recipe(TrainRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
     wanted = recipe.backbone.at(model, device)
     objective = OBJECTIVES[recipe.objective.loss]
+    if (notes["classes"] is None) != (objective.task == "regress"):
+        raise damaged(folder / NOTES, f"the loss {recipe.objective.loss} does not fit the classes")
     backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
     check_same(backbone, notes["base_model"], folder)
-    arrays, _ = read_tensors(folder / TENSORS)
-    check_has(arrays, ("prompt.tokens",), folder / TENSORS)
-    tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
+    shape = attention_shape(backbone)
+    shapes = _shapes(recipe, backbone, shape, 1 if classes is None else len(classes))
+    arrays, _ = read_tensors(folder / TENSORS, shapes)
+    if "words" in shapes and not np.isin(arrays["words"], np.arange(len(backbone.embedding))).all():
+        raise damaged(folder / TENSORS, "words are no words of the model")
+    tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     return PromptModel(
         backbone,
-        attention_shape(backbone),
+        shape,
         replace(recipe, backbone=wanted),
         SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer")),
         _anchors(tensors, classes),
@@ -175,14 +183,22 @@ def load_prompt(folder: Path, *, model: str | None = None, device: str = "auto")
     )
 
 
+def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, classes: int) -> dict[str, Shape]:
+    """What a trained prompt of this recipe consists of."""
+    prompt, vocabulary = recipe.prompt, len(backbone.embedding)
+    width = backbone.width * (prompt.tokens if prompt.positions == "all" else 1)
+    width = vocabulary if prompt.readout == "logits" else width
+    shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, backbone.embedding.shape[1])}
+    if prompt.layers == "all":
+        shapes["prompt.steer"] = (shape.layers, 2, prompt.tokens, shape.query_width)
+    needs = OBJECTIVES[recipe.objective.loss].needs
+    if needs == "words":
+        return shapes | {"words": (classes,), "bias?": (classes,)}
+    if needs == "head":
+        return shapes | {"weight": (classes, width), "bias": (classes,)}
+    return shapes | {"centroids": (classes, width)}
+
+
 def _anchors(tensors: dict[str, Tensor], classes: Classes | None) -> Anchors:
     held = {name: tensors.get(name) for name in ANCHORS}
     return Anchors(**held, classes=None if classes is None else len(classes))
-
-
-def _tuples(value: dict) -> dict:
-    """JSON knows no tuples; the only one in a recipe is the label words."""
-    words = value["objective"].get("words")
-    if words is not None:
-        value["objective"]["words"] = tuple(words)
-    return value

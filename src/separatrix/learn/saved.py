@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,11 +11,29 @@ import numpy as np
 
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.backbone import Backbone
-from separatrix.store.files import read_json
+from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
 from separatrix.texts import Classes
 
 FORMAT = 1
 TENSORS, NOTES = "model.safetensors", "model.json"
+CLASSES: Schema = {"classes": (lambda values: all_of(values, str), lambda values: all_of(values, int))}
+# What every saved model says of itself; each kind adds its own.
+SAVED: dict[str, Schema] = {
+    "format": int,
+    "kind": str,
+    "classes": (CLASSES, None),
+    "base_model": {"name": str, "weights": str, "revision?": (str, None), "origin?": str},
+}
+
+
+def all_of(values: Any, kind: type) -> bool:
+    """Whether these are two or more different values of one type."""
+    return isinstance(values, list) and len(set(map(str, values))) == len(values) > 1 and {*map(type, values)} == {kind}
+
+
+def positive(value: Any) -> bool:
+    """Whether a plain value is a number above 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
 @dataclass(frozen=True)
@@ -67,8 +85,13 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     return {"name": source.name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
-def read_notes(folder: Path, kind: str | None = None) -> dict[str, Any]:
+def read_notes(folder: Path, kind: str | None = None, schema: Mapping[str, Schema] | None = None) -> dict[str, Any]:
     """The notes of a saved model, of one kind ("prompt", "probe") or of any.
+
+    Args:
+        folder: of the model.
+        kind: the kind wanted.
+        schema: what the notes of this kind hold beside `SAVED`.
 
     Raises:
         StoreError: no model in the folder, one of another kind, damaged, or written by a newer version.
@@ -76,25 +99,13 @@ def read_notes(folder: Path, kind: str | None = None) -> dict[str, Any]:
     path = folder / NOTES
     if not path.is_file():
         raise StoreError(f"{folder} holds no trained model", expected=f"{NOTES} and {TENSORS}", hint="train one first")
-    notes = read_json(path)
-    check_has(notes if isinstance(notes, dict) else {}, ("format", "kind", "classes", "base_model"), path)
-    if notes["format"] > FORMAT:
-        raise StoreError(
-            f"{path} was written by a newer version",
-            got=f"format {notes['format']}",
-            expected=f"format {FORMAT} or older",
-            hint="update separatrix",
-        )
+    notes = read_json(path, {"format": int, "kind": str})
+    check_format(notes["format"], FORMAT, path)
     if kind is not None and notes["kind"] != kind:
         raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
+    if (wrong := mismatch(notes, SAVED | dict(schema or {}))) is not None:
+        raise damaged(path, wrong)
     return notes
-
-
-def check_has(held: Container[str], names: Iterable[str], path: Path) -> None:
-    """Raise a `StoreError` unless a file holds these entries."""
-    missing = [name for name in names if name not in held]
-    if missing:
-        raise StoreError(f"{path} is damaged ({missing[0]} is missing)", hint="train again with --overwrite")
 
 
 def check_same(backbone: Backbone, base: dict[str, Any], folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from separatrix.errors import StoreError
 from separatrix.learn.aligned import load_align
 from separatrix.learn.probed import load_probe
 from separatrix.learn.prompted import load_prompt
@@ -13,11 +14,23 @@ from separatrix.learn.saved import Predictor, read_notes
 LOADERS: dict[str, Callable[..., Predictor]] = {"prompt": load_prompt, "align": load_align, "probe": load_probe}
 
 
-def load_model(folder: Path, *, model: str | None = None, device: str = "auto") -> Predictor:
+def load_model(
+    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+) -> Predictor:
     """Load what a run trained, whatever its method.
 
+    Args:
+        folder: of the run.
+        model: another place of the model under it.
+        device: where to compute.
+        trust_remote_code: run code that the model brings; what the folder says of it counts for nothing.
+
     Raises:
-        StoreError: no trained model in the folder.
+        StoreError: no trained model in the folder, or one that `predict` cannot use.
         ModelError: the base model has other weights now.
     """
-    return LOADERS[read_notes(folder)["kind"]](folder, model=model, device=device)
+    kind = read_notes(folder)["kind"]
+    if kind not in LOADERS:
+        expected, hint = "a prompt, an aligned encoder or a probe", "load it with the class that saved it"
+        raise StoreError(f"{folder} holds a model of another kind", got=kind, expected=expected, hint=hint)
+    return LOADERS[kind](folder, model=model, device=device, trust_remote_code=trust_remote_code)

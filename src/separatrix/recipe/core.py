@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 from separatrix.errors import OptionError, choose
 
 R = TypeVar("R")
+PERMISSION = "trust_remote_code"  # the option that data cannot set
 
 
 def option(
@@ -196,19 +197,29 @@ def decisive(recipe: Any, values: Any = None) -> Any:
     return kept(to_dict(recipe) if values is None else values)
 
 
-def from_dict(cls: type[R], values: Mapping[str, Any]) -> R:
+def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: bool = False) -> R:
     """Build a recipe from a plain dictionary; an unknown key is refused with the nearest name.
 
-    >>> from separatrix.recipe import CentroidRecipe
+    Args:
+        cls: the recipe's class.
+        values: option -> value.
+        trust_remote_code: whether code that a model brings may run. What the dictionary says of it counts for nothing:
+            it may come from somebody else.
+
+    >>> from separatrix.recipe import CentroidRecipe, ModelRecipe
     >>> from_dict(CentroidRecipe, {"mover": "ema"}).mover
     'ema'
+    >>> from_dict(ModelRecipe, {"model": "theirs", "trust_remote_code": True}).trust_remote_code
+    False
     """
     specs = {spec.name: spec for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
     kept: dict[str, Any] = {}
     for name, value in values.items():
         choose(name, specs, f"option of {cls.__name__}")
         part = part_of(specs[name]) if isinstance(value, Mapping) else None
-        kept[name] = from_dict(part, value) if part else value
+        kept[name] = from_dict(part, value, trust_remote_code=trust_remote_code) if part else value
+    if PERMISSION in specs:
+        kept[PERMISSION] = trust_remote_code
     return cls(**kept)
 
 

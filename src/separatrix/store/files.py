@@ -7,17 +7,25 @@ the old file or the new one. Nothing is pickled.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from separatrix.errors import StoreError
+from separatrix.errors import OptionError, StoreError
+from separatrix.recipe.core import from_dict
+
+R = TypeVar("R")
+Schema = Any  # see `mismatch`
+Shape = tuple[int | str, ...]  # see `read_tensors`
+MOST = 2**63  # whole numbers stay below
+AGAIN = "write it again with --overwrite"
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -47,20 +55,57 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[s
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in tensors.items()}, meta))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_tensors(
+    path: Path, shapes: Mapping[str, Shape] | None = None, note: Schema = dict
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of `write_tensors` and its note (empty if there was none).
 
+    Args:
+        path: of the file.
+        shapes: what the file must hold: name -> the length of each axis, as a number or by a name that stands for one
+            length in the whole file. A name that ends in "?" may be absent. These arrays are finite, and others are
+            not read.
+        note: schema of the note.
+
     Raises:
-        StoreError: the file is missing or damaged.
+        StoreError: the file is missing, damaged, or holds something else.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     write_tensors(Path(folder) / "x", {"weight": np.ones((2, 3)), "bias": np.ones(2)})
+    ...     arrays, _ = read_tensors(Path(folder) / "x", {"weight": ("classes", "width"), "bias": ("classes",)})
+    >>> sorted(arrays)
+    ['bias', 'weight']
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            note = (file.metadata() or {}).get("note", "{}")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(note)  # noqa: SIM118
+            text = (file.metadata() or {}).get("note", "{}")
+            names = set(file.keys()) if shapes is None else {key.rstrip("?") for key in shapes} & set(file.keys())
+            arrays = {name: file.get_tensor(name) for name in sorted(names)}
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
-        raise StoreError(f"{path} is damaged ({error})", hint="write it again with --overwrite") from error
+    except (SafetensorError, OSError, ValueError, TypeError, AttributeError) as error:  # also formats NumPy lacks
+        raise StoreError(f"{path} is damaged ({error})", hint=AGAIN) from error
+    check_arrays(arrays, shapes or {}, path)
+    return arrays, _parse(text, note, path)
+
+
+def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], path: Path) -> None:
+    """Raise a `StoreError` unless the arrays of a file are there, of these shapes, and finite; see `read_tensors`."""
+    lengths: dict[str, int] = {}
+    for key, axes in shapes.items():
+        name = key.rstrip("?")
+        if name not in arrays:
+            if key == name:
+                raise damaged(path, f"{name} is missing")
+            continue
+        shape = arrays[name].shape
+        named = zip(axes, shape, strict=False)
+        expected = [axis if isinstance(axis, int) else lengths.setdefault(axis, length) for axis, length in named]
+        if len(shape) != len(axes) or list(shape) != expected:
+            raise damaged(path, f"{name} has the shape {shape}", f"({', '.join(map(str, axes))})")
+        if arrays[name].dtype.kind == "f" and not np.isfinite(arrays[name]).all():
+            raise damaged(path, f"{name} holds NaN or infinity")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,18 +113,13 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """The value of `write_json`.
+def read_json(path: Path, schema: Schema = object) -> Any:
+    """The value of `write_json`, which fits a schema (see `mismatch`).
 
     Raises:
-        StoreError: the file is missing or is no JSON.
+        StoreError: the file is missing, is no JSON, or holds something else.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StoreError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise StoreError(f"{path} is damaged ({error})") from error
+    return _parse(_read_text(path), schema, path)
 
 
 def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
@@ -88,15 +128,125 @@ def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
     write_bytes(path, text.encode())
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The objects of `write_lines`.
+def read_lines(path: Path, schema: Schema = dict) -> list[dict[str, Any]]:
+    """The objects of `write_lines`, each of which fits a schema.
 
     Raises:
         StoreError: the file is missing or damaged.
     """
+    return [_parse(line, schema, path) for line in _read_text(path).splitlines()]
+
+
+def read_recipe(cls: type[R], plain: Mapping[str, Any], path: Path, *, trust_remote_code: bool = False) -> R:
+    """A recipe that stands in a file.
+
+    Raises:
+        StoreError: an unknown option, or one of another type or out of its limits.
+    """
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return from_dict(cls, plain, trust_remote_code=trust_remote_code)
+    except OptionError as error:
+        raise StoreError(f"{path} is damaged ({error})", hint=AGAIN) from error
+
+
+def check_format(found: int, known: int, path: Path) -> None:
+    """Raise a `StoreError` if a file was written by a newer version."""
+    if found > known:
+        raise StoreError(
+            f"{path} was written by a newer version",
+            got=f"format {found}",
+            expected=f"format {known} or older",
+            hint="update separatrix",
+        )
+
+
+def damaged(path: Path, what: str, expected: object = None) -> StoreError:
+    """The error of a file that holds something else than it should."""
+    return StoreError(f"{path} is damaged ({what})", expected=expected, hint=AGAIN)
+
+
+def mismatch(value: Any, schema: Schema, name: str = "it") -> str | None:
+    """What in a plain value does not fit a schema, in words; None where all does.
+
+    A schema is a type (`float` takes whole numbers as well, `object` anything), None, a list of one schema for all
+    items, a tuple of schemas of which one must fit, a test of the value, or a mapping: keys that must be there, keys
+    that may be absent ("name?"), and "*" for all others, which otherwise may hold anything.
+
+    >>> schema = {"rows": int, "scores": {"*": {"accuracy": float}}, "note?": (str, None)}
+    >>> mismatch({"rows": 3, "scores": {"test": {"accuracy": 1}}}, schema)
+    >>> mismatch({"rows": 3, "scores": {"test": {"accuracy": "high"}}}, schema)
+    'scores.test.accuracy is text'
+    """
+    if isinstance(schema, Mapping):
+        return _mismatch_of_keys(value, schema, name)
+    if isinstance(schema, list):
+        if not isinstance(value, list):
+            return f"{name} is {_kind(value)}"
+        items = (mismatch(one, schema[0], f"{name}[{place}]") for place, one in enumerate(value))
+        return next(filter(None, items), None)
+    if isinstance(schema, tuple):
+        found = [mismatch(value, one, name) for one in schema]
+        return None if None in found else found[0]
+    if isinstance(schema, type):
+        kinds = (int, float) if schema is float else schema
+        fits = isinstance(value, kinds) and (schema in (bool, object) or not isinstance(value, bool))
+    else:
+        fits = value is None if schema is None else schema(value)
+    return None if fits else f"{name} is {_kind(value)}"
+
+
+def _mismatch_of_keys(value: Any, schema: Mapping[str, Any], name: str) -> str | None:
+    if not isinstance(value, dict):
+        return f"{name} is {_kind(value)}"
+    inside = "" if name == "it" else f"{name}."
+    wanted = {key.rstrip("?"): part for key, part in schema.items() if key != "*"}
+    absent = [key for key in schema if key != "*" and key not in value and not key.endswith("?")]
+    if absent:
+        return f"{inside}{absent[0]} is missing"
+    rest = schema.get("*", object)
+    parts = (mismatch(part, wanted.get(key, rest), f"{inside}{key}") for key, part in value.items())
+    return next(filter(None, parts), None)
+
+
+def _kind(value: Any) -> str:
+    """A plain value in a word or two."""
+    names = {type(None): "null", bool: "true or false", str: "text", list: "a list", dict: "an object"}
+    return names.get(type(value), repr(value))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise StoreError(f"{path} does not exist") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
-        raise StoreError(f"{path} is damaged ({error})") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise StoreError(f"{path} is damaged ({error})", hint=AGAIN) from error
+
+
+def _parse(text: str, schema: Schema, path: Path) -> Any:
+    """JSON with finite numbers of 64 bits and text that can be written again, as the schema says."""
+    try:
+        value = json.loads(text, parse_constant=_number, parse_float=_number, parse_int=_integer)
+        if "\\ud" in text.lower():  # half of a character that needs two
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise damaged(path, "it is nested too deeply") from None
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    if (wrong := mismatch(value, schema)) is not None:
+        raise damaged(path, wrong)
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
+def _integer(text: str) -> int:
+    value = int(text) if len(text) < 21 else MOST
+    if not -MOST < value < MOST:
+        raise ValueError(f"{text[:25]} is too large")
+    return value
