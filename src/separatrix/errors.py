@@ -75,3 +75,19 @@ def choose(value: str, known: Iterable[str], what: str) -> str:
     near = get_close_matches(str(value), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else None
     raise OptionError(f"unknown {what}", got=repr(value), expected="one of " + ", ".join(names), hint=hint)
+
+
+def readable(text: str) -> str:
+    r"""Text to show and to store: bytes that the system's encoding did not know (\udcc3\udca9) are read as UTF-8.
+
+    >>> readable("caf\udcc3\udca9"), readable("\udcff")
+    ('café', '�')
+    """
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogateescape" if _only_escaped(text) else "replace").decode("utf-8", "replace")
+
+
+def _only_escaped(text: str) -> bool:
+    """Whether all halves of surrogate pairs stand for bytes."""
+    return not any("\ud800" <= character < "\udc80" or "\udcff" < character <= "\udfff" for character in text)

@@ -131,7 +131,7 @@ def test_mistakes(tmp_path):
     with pytest.raises(DataError, match=r"no SQuAD file.*paragraphs"):
         read_material(tmp_path / "x.json")
     (tmp_path / "y.json").write_text("{")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"y\.json is not valid JSON"):
         read_material(tmp_path / "y.json")
     with pytest.raises(DataError, match="does not exist"):
         read_material(tmp_path / "z.json")

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from separatrix.errors import DataError, MissingExtra, OptionError
+from separatrix.errors import DataError, MissingExtra, OptionError, SeparatrixWarning
 from separatrix.texts import load_splits, load_texts
 
 datasets = pytest.importorskip("datasets", reason="the datasets library is an extra")
@@ -96,3 +96,34 @@ def test_importing_the_room_is_cheap():
     code = f"import sys, separatrix.texts; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# Folders of `save_to_disk`.
+
+
+def test_saved_data_sets_are_read(tmp_path):
+    data(4).save_to_disk(tmp_path / "one")
+    assert load_texts(tmp_path / "one").label.tolist() == ["neg", "pos", "neg", "pos"]
+    datasets.DatasetDict({"train": data(40), "test": data(4)}).save_to_disk(tmp_path / "both")
+    assert [len(part) for part in load_splits(tmp_path / "both").parts.values()] == [36, 4, 4]
+    data(4, labels=[0, -1, 1, -1]).save_to_disk(tmp_path / "secret")
+    with pytest.warns(SeparatrixWarning, match="2 of 4 rows without a label are left out: rows 1, 3"):
+        assert load_texts(tmp_path / "secret", drop_unlabelled=True).label.tolist() == ["neg", "pos"]
+
+
+def test_damaged_saved_data_sets_are_refused(tmp_path):
+    data(4).save_to_disk(tmp_path)
+    state, arrow = tmp_path / "state.json", next(tmp_path.glob("*.arrow"))
+    whole = state.read_text()
+    for name in ("../x.arrow", "/etc/passwd"):
+        state.write_text(whole.replace(arrow.name, name))
+        with pytest.raises(DataError, match=r"state\.json names a file outside its folder"):
+            load_texts(tmp_path)
+    for content in ("", "null", "[]", "[" * 100_000, '{"_data_files": [3]}'):
+        state.write_text(content)
+        with pytest.raises(DataError, match=r"state\.json is damaged"):
+            load_texts(tmp_path)
+    state.write_text(whole)
+    arrow.write_bytes(arrow.read_bytes()[:-200])
+    with pytest.raises(DataError, match="cannot be loaded as a saved data set"):
+        load_texts(tmp_path)

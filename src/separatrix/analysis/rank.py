@@ -100,7 +100,7 @@ def rank(
     task = make_task(targets["train"], names, wanted.seed, wanted.resamples)
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[_Option] = []
-    said, notes, weights = list(_audit(splits)), [*splits.notes], dict[str, str]()
+    said, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
     for name in wanted.model:
         found = load_backbone(replace(shared, model=name))
         said += same_weights(weights, name, found)

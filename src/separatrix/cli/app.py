@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from cyclopts import App
 
 from separatrix.cli.mistakes import DONE, FAILED, mendable, tell
+from separatrix.errors import SeparatrixWarning
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
 # Name -> (module here, summary), in the order in which a newcomer meets them. A further command is one line here and
@@ -60,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = spelled(list(sys.argv[1:] if argv is None else argv))
     try:
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
-        with mendable():
+        # Each of these stands in a result, which is printed.
+        with mendable(), warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
             command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
     except BrokenPipeError:

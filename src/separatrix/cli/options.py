@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.recipe import option
+from separatrix.cli.flags import Said
+from separatrix.recipe import LoadRecipe, option, to_dict
 from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
 
@@ -48,6 +49,11 @@ class ColumnOptions:
     text: str = _of_splits("text", "column of the texts")
     label: str = _of_splits("label", "column of the labels")
     group: str | None = _of_splits("group", "column of the groups")
+
+
+def reading(said: Said) -> dict[str, Any]:
+    """How the data are read, as keywords of `load_texts`, `load_splits` and `read_rows`."""
+    return {**vars(said.make(ColumnOptions)), **to_dict(said.make(LoadRecipe))}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_table
 from separatrix.cli.runs import DataArgument
 from separatrix.errors import StoreError
-from separatrix.recipe import ModelRecipe
+from separatrix.recipe import LoadRecipe, ModelRecipe
 from separatrix.recipe.core import option
 from separatrix.recipe.score import RankGrid, ScoreRecipe
 from separatrix.texts import load_splits
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder of points that extract wrote")]
 # Of what every model shares; its name comes from --model of the grid.
-SHARED = tuple(spec.name for spec in fields(ModelRecipe) if spec.name not in ("model", "revision"))
+SHARED = tuple(
+    spec.name for cls in (ModelRecipe, LoadRecipe) for spec in fields(cls) if spec.name not in ("model", "revision")
+)
 # Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
 COLUMNS = {
     "knn_loo": "loo",
@@ -89,7 +91,9 @@ def score(said: Said, points: PointsArgument, /) -> None:
     print_lines([("rows", rows), ("width", found.width), *out.items()])
 
 
-@takes(FolderOptions, RankGrid, opts.ColumnOptions, opts.SplitOptions, ModelRecipe, opts.Speech, only=SHARED)
+@takes(
+    FolderOptions, RankGrid, opts.ColumnOptions, LoadRecipe, opts.SplitOptions, ModelRecipe, opts.Speech, only=SHARED
+)
 def rank(said: Said, data: DataArgument, /) -> None:
     """Each model runs once; every pooling and layer is read from that pass. The test part is shown and never decides.
 
@@ -102,12 +106,10 @@ def rank(said: Said, data: DataArgument, /) -> None:
     grid = said.recipe(RankGrid())
     shared = said.recipe(ModelRecipe()) if "model" not in said else _without_model(said)
     _check_place(place)
-    columns, parts = said.make(opts.ColumnOptions), said.make(opts.SplitOptions)
+    parts = said.make(opts.SplitOptions)
     splits = load_splits(
         data,
-        text=columns.text,
-        label=columns.label,
-        group=columns.group,
+        **opts.reading(said),
         validation=parts.validation,
         test=parts.test,
         seed=grid.seed,

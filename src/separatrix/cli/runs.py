@@ -72,6 +72,7 @@ def demo(said: Said) -> None:
 @takes(
     opts.TrainOptions,
     opts.ColumnOptions,
+    recipes.LoadRecipe,
     opts.SplitOptions,
     TrainRecipe,
     EncoderRecipe,
@@ -102,7 +103,7 @@ def train(said: Said, data: DataArgument, /) -> None:
     _print_run(options.out, result, speech)
 
 
-@takes(opts.PredictOptions, opts.Speech)
+@takes(opts.PredictOptions, recipes.LoadRecipe, opts.Speech)
 def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     """An answer has a label, a probability and a distance to the centroid of each class.
 
@@ -119,7 +120,7 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
 
     check_ending(options.out)
     _check_free(options.out, overwrite=options.overwrite)
-    texts = load_texts(data, text=options.text, label=options.label)
+    texts = load_texts(data, **opts.reading(said) | {"label": options.label})
     from separatrix.learn.trained import load_model
     from separatrix.progress import Counter
     from separatrix.training.run import predictions
@@ -187,12 +188,10 @@ def _recipe(said: Said, method: str) -> TrainRecipe | AlignRecipe:
 
 
 def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Splits:
-    columns, splits = said.make(opts.ColumnOptions), said.make(opts.SplitOptions)
+    splits = said.make(opts.SplitOptions)
     read = load_splits(
         data,
-        text=columns.text,
-        label=columns.label,
-        group=columns.group,
+        **opts.reading(said),
         validation=splits.validation,
         test=splits.test,
         seed=recipe.loop.seed,

@@ -14,7 +14,7 @@ from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines
 from separatrix.cli.runs import DataArgument
 from separatrix.errors import OptionError
-from separatrix.recipe import option
+from separatrix.recipe import LoadRecipe, option
 from separatrix.recipe.vectors import ExtractRecipe
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class PointsOptions:
     resume: bool = option(False, "go on with points that were not finished, or start where there are none")
 
 
-@takes(PointsOptions, opts.ColumnOptions, ExtractRecipe, opts.Speech)
+@takes(PointsOptions, opts.ColumnOptions, LoadRecipe, ExtractRecipe, opts.Speech)
 def extract(said: Said, data: DataArgument, /) -> None:
     """Every layer and pooling named is read in one pass. What --out holds already is not computed again: the same
     request loads, another layer or pooling is added.
@@ -42,7 +42,8 @@ def extract(said: Said, data: DataArgument, /) -> None:
         separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
         separatrix extract data/trec --run runs/trec --out points/prompt
     """
-    options, columns, speech = said.make(PointsOptions), said.make(opts.ColumnOptions), said.make(opts.Speech)
+    options, speech = said.make(PointsOptions), said.make(opts.Speech)
+    reading = opts.reading(said)
     recipe = said.recipe(ExtractRecipe())
     if options.run is not None and "model" in said:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
@@ -51,7 +52,7 @@ def extract(said: Said, data: DataArgument, /) -> None:
     from separatrix.extraction.windows import read_rows
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        rows = read_rows(data, text=columns.text, label=columns.label or None, group=columns.group)
+        rows = read_rows(data, **reading | {"label": reading["label"] or None})
         material: Material
         if options.run is None:
             material = frozen_model(recipe.backbone.model, recipe)
@@ -59,6 +60,8 @@ def extract(said: Said, data: DataArgument, /) -> None:
             material = trained_prompt(options.run, recipe)
         place = Place(options.out, options.overwrite, options.resume)
         found = run_extraction(material, rows, place, teller)
+        for line in rows.warnings:
+            teller.warn(line)
         if found.cut:
             teller.warn(f"{found.cut} of {len(rows)} texts were cut")
     figures = describe(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,6 +26,7 @@ from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.files import write_json
 from separatrix.texts import Classes, Texts, check_labels
+from separatrix.texts.columns import name_warnings
 from separatrix.training.encoders import group_notes, group_report
 from separatrix.training.judge import Yardstick
 
@@ -130,7 +132,7 @@ class AlignClassifier(
         recipe, said = _recipe(named, self.recipe)
         rows = labelled(X, y, TRAINING)
         texts = _grouped(rows.texts, group)
-        found = [*said, *check_labels(texts)]
+        found = [*said, *texts.warnings, *check_labels(texts)]
         part, held, notes = _parted(texts, validation, recipe.loop.seed)
         yardstick, gold = _yardstick(part, held, recipe.loop.seed)
         trained = train_encoder(Job(part, held, recipe, yardstick.quick))
@@ -251,7 +253,9 @@ def _recipe(named: Mapping[str, Any], rest: AlignRecipe | None) -> tuple[AlignRe
 def _grouped(texts: Texts, group: Any) -> Texts:
     if group is None:
         return texts
-    return Texts.of(texts.text, texts.label, column(group, texts.source, "group"), source=texts.source)
+    groups = column(group, texts.source, "group")
+    said = (*texts.warnings, *name_warnings(groups, texts.source, "group"))
+    return replace(Texts.of(texts.text, texts.label, groups, source=texts.source), warnings=said)
 
 
 def _parted(texts: Texts, validation: Any, seed: int) -> tuple[Texts, Texts, tuple[str, ...]]:

@@ -62,7 +62,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         recipe, said = whole_recipe(named, self.recipe, TrainRecipe)
         check_task(recipe, self._task)
         rows = READERS[self._task](X, y, TRAINING)
-        found = [*said, *check_labels(rows.texts)]
+        found = [*said, *rows.texts.warnings, *check_labels(rows.texts)]
         if validation is None:
             part, held = hold_out(rows.texts, recipe.loop.seed)
         else:

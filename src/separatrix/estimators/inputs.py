@@ -15,6 +15,7 @@ import pandas as pd
 
 from separatrix.errors import DataError
 from separatrix.texts import Texts
+from separatrix.texts.characters import plain_name
 
 TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
 
@@ -85,7 +86,7 @@ def labelled(X: Any, y: Any, source: str) -> Rows:
     """
     given = _given(y, source)
     table = Texts.of(_strings(X, source), _whole(given, source), source=source)
-    return Rows(table, np.array(sorted(set(given))))
+    return Rows(table, np.array(sorted({plain_name(label) for label in given})))
 
 
 def measured(X: Any, y: Any, source: str) -> Rows:

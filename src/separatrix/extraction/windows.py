@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from separatrix.errors import DataError
 from separatrix.points import ID
+from separatrix.recipe.load import LoadOptions
 from separatrix.store.tables import text_hash
 from separatrix.texts import Splits, Texts, load_texts
 from separatrix.texts.columns import same_kind
@@ -27,6 +28,11 @@ class Rows:
 
     parts: tuple[tuple[str | None, Texts], ...] = ()
     stream: Iterable[str] | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the sources, each sentence once."""
+        return tuple(dict.fromkeys(line for _, texts in self.parts for line in texts.warnings))
 
     def __len__(self) -> int:
         """Rows in all; 0 of a stream."""
@@ -66,7 +72,14 @@ def _stream(texts: Iterable[str], size: int) -> Iterator[pd.DataFrame]:
         start += len(some)
 
 
-def read_rows(data: Any, *, text: str = "text", label: str | None = "label", group: str | None = None) -> Rows:
+def read_rows(
+    data: Any,
+    *,
+    text: str = "text",
+    label: str | None = "label",
+    group: str | None = None,
+    **reading: Unpack[LoadOptions],
+) -> Rows:
     """Rows of whatever holds texts.
 
     Args:
@@ -75,6 +88,7 @@ def read_rows(data: Any, *, text: str = "text", label: str | None = "label", gro
         text: column of the texts, where a file is read.
         label: column of the labels, or `None`.
         group: column of the groups, or `None`.
+        reading: as for `load_texts`.
 
     Raises:
         DataError: texts that cannot be used.
@@ -88,10 +102,12 @@ def read_rows(data: Any, *, text: str = "text", label: str | None = "label", gro
     if isinstance(data, Iterator):
         return Rows(stream=data)
     if isinstance(data, str | Path) and Path(data).is_dir() and (found := find_parts(Path(data))):
-        parts = {name: load_texts(place, text=text, label=label, group=group) for name, place in found.items()}
+        parts = {
+            name: load_texts(place, text=text, label=label, group=group, **reading) for name, place in found.items()
+        }
         labels = same_kind({name: texts.label for name, texts in parts.items() if texts.label is not None})
         return Rows(tuple((name, replace(texts, label=labels.get(name))) for name, texts in parts.items()))
-    return Rows(((None, load_texts(data, text=text, label=label, group=group)),))
+    return Rows(((None, load_texts(data, text=text, label=label, group=group, **reading)),))
 
 
 def token_rows(frame: pd.DataFrame, ids: tuple[tuple[int, ...], ...], tokenizer: Any) -> pd.DataFrame:

@@ -8,6 +8,7 @@ core     what every recipe can do
 train    a training
 effect   which options of a training change nothing beside which others
 align    a training of the encoder itself
+load     how the data are read
 vectors, score, project, cluster, heads    one verb, or a few, each
 """
 
@@ -28,6 +29,7 @@ from separatrix.recipe.core import (
     to_dict,
 )
 from separatrix.recipe.heads import HeadsRecipe
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.recipe.score import ScoreRecipe
 from separatrix.recipe.train import (
@@ -54,6 +56,7 @@ __all__ = [
     "ClusterRecipe",
     "ExtractRecipe",
     "HeadsRecipe",
+    "LoadRecipe",
     "LoopRecipe",
     "LossRecipe",
     "ModelRecipe",

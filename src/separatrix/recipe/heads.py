@@ -7,6 +7,7 @@ from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import check, option
+from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.train import ModelRecipe
 
 STEPS = ("extract", "features", "cluster", "atlas")
@@ -127,6 +128,7 @@ class HeadsRecipe:
 
     source: MapModelRecipe = MapModelRecipe()
     reading: ReadingRecipe = ReadingRecipe()
+    loading: LoadRecipe = LoadRecipe()
     maps: MapRecipe = MapRecipe()
     clusters: HeadClusterRecipe = HeadClusterRecipe()
     page: PageRecipe = PageRecipe()

@@ -7,7 +7,6 @@ any work is done; rows are counted from 0 over the whole source.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,7 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
+from separatrix.recipe.load import LoadRecipe
+from separatrix.texts.characters import (
+    has_invisible,
+    is_decomposed,
+    is_missing,
+    listed_characters,
+    plain_name,
+)
 
 UNLABELLED = -1  # public test parts (GLUE's, for one) carry -1 where the label is kept secret
 FILL_IN = "fill them in or remove these rows"
@@ -23,7 +30,7 @@ FILL_IN = "fill them in or remove these rows"
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are the text, the label and the group; `None` = not wanted.
+    """Which columns of a table are the text, the label and the group (`None` = not wanted), and how they are read.
 
     >>> Columns("question", "kind").names
     ('question', 'kind')
@@ -32,8 +39,12 @@ class Columns:
     text: str = "text"
     label: str | None = "label"
     group: str | None = None
+    reading: LoadRecipe = LoadRecipe()
+    keep_blank: bool = False  # texts with nothing in them are kept, as ""
 
     def __post_init__(self) -> None:
+        if self.reading.drop_unlabelled and self.label is None:
+            raise OptionError("--drop-unlabelled has no effect without labels", hint="name their column with --label")
         if self.text in (self.label, self.group):
             role = "--label" if self.text == self.label else "--group"
             raise DataError(f"--text and {role} name the same column", got=repr(self.text), expected="two columns")
@@ -68,7 +79,9 @@ class Columns:
 def _column_hint(flag: str, name: str, wanted: Sequence[str], found: Sequence[str]) -> str:
     free = [str(column) for column in found if column not in wanted]
     if len(found) == 1 and any(mark in str(found[0]) for mark in ";\t|"):
-        return "the columns seem to be separated by another character: save the file with commas (.csv) or tabs (.tsv)"
+        mark = next(mark for mark in ";\t|" if mark in str(found[0]))
+        word = "tab" if mark == "\t" else repr(mark)
+        return f"the columns seem to be separated by another character: type --sep {word}"
     by_lower = {column.lower(): column for column in free}
     near = get_close_matches(name.lower(), by_lower, n=1)
     if near:
@@ -98,15 +111,6 @@ def name_rows(rows: Sequence[int]) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {listed}{more} (counted from 0)"
 
 
-def is_missing(value: object) -> bool:
-    """Whether a cell is empty: None, NaN, or nothing but white space."""
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
-
-
 def _refuse_missing(values: Sequence[object], source: str, what: str, hint: str = FILL_IN) -> None:
     rows = [row for row, value in enumerate(values) if is_missing(value)]
     if rows:
@@ -130,15 +134,18 @@ def _is_broken(value: str) -> bool:
     return False
 
 
-def text_column(values: Sequence[object], source: str) -> tuple[str, ...]:
-    """The texts, each a string with at least one visible character.
+def text_column(values: Sequence[object], source: str, *, keep_blank: bool = False) -> tuple[str, ...]:
+    """The texts, each a string with at least one visible character; with `keep_blank` those without are "".
 
     Raises:
         DataError: no rows; a text that is empty, null, no string, or holds a NUL or a lone surrogate.
     """
     if not len(values):
         raise DataError(f"{source} holds no rows")
-    _refuse_missing(values, source, "text")
+    if keep_blank:
+        values = ["" if is_missing(value) else value for value in values]
+    else:
+        _refuse_missing(values, source, "text")
     texts = [str(value) for value in values if isinstance(value, str)]  # np.str_ becomes a plain str
     if len(texts) < len(values):
         row = next(row for row, value in enumerate(values) if not isinstance(value, str))
@@ -168,8 +175,8 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
     >>> label_column([2, 1], "a.jsonl"), label_column([2, 0.5], "a.jsonl")
     (array([2, 1]), array([2. , 0.5]))
     """
-    plain = values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values]
-    _refuse_missing(plain, source, "label")
+    plain = plain_cells(values)
+    _refuse_missing(plain, source, "label", f"{FILL_IN}, or type --drop-unlabelled")
     labels: list[Any] = [str(value) if isinstance(value, bool) else value for value in plain]
     kinds = {type(label) for label in labels}
     if kinds == {str}:
@@ -182,6 +189,11 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
     raise _mixed(labels, source)
 
 
+def plain_cells(values: Sequence[Any] | np.ndarray) -> list[Any]:
+    """Cells as values of Python."""
+    return values.tolist() if isinstance(values, np.ndarray) else [_plain(value) for value in values]
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
@@ -189,10 +201,59 @@ def _plain(value: Any) -> Any:
 
 
 def _names(values: Sequence[str]) -> np.ndarray:
-    seen: dict[str, str] = {}  # one string object per distinct name, however many rows carry it
+    plain = {name: plain_name(name) for name in dict.fromkeys(values)}
+    same = {name: name for name in plain.values()}  # one string object per distinct name, however many rows carry it
     array = np.empty(len(values), dtype=object)
-    array[:] = [seen.setdefault(value, value) for value in values]
+    array[:] = [same[plain[value]] for value in values]
     return array
+
+
+def is_unlabelled(labels: Sequence[object]) -> list[bool]:
+    """Which rows have no label: an empty cell, or -1 where it is the smallest of nothing but integers.
+
+    >>> is_unlabelled(["a", None, ""]), is_unlabelled([0, -1]), is_unlabelled([0, -2, -1])
+    ([False, True, True], [False, True], [False, False, False])
+    """
+    filled: list[Any] = [label for label in labels if not is_missing(label)]
+    integers = all(isinstance(label, int | np.integer) and not isinstance(label, bool) for label in filled)
+    secret = integers and min(filled, default=0) == UNLABELLED
+    return [is_missing(label) or (secret and label == UNLABELLED) for label in labels]
+
+
+def name_warnings(values: Sequence[object], source: str, what: str) -> list[str]:
+    r"""What is to be said of labels or groups that were not kept as they were written.
+
+    >>> name_warnings(["a", "a\u200b"], "q.csv", "label")
+    ['q.csv: 1 of 2 labels holds invisible characters (U+200B), which are left out: row 1 (counted from 0)']
+    """
+    names = dict.fromkeys(value for value in values if isinstance(value, str))
+    hidden = {name for name in names if has_invisible(name)}
+    apart = {name for name in names if is_decomposed(name)}
+    warnings = []
+    for strange, one, many, rest in (
+        (hidden, "holds", "hold", f"invisible characters ({listed_characters(list(hidden))}), which are left out"),
+        (apart, "is", "are", "not written in composed Unicode (NFC), and is composed: é as one character"),
+    ):
+        rows = [row for row, value in enumerate(values) if isinstance(value, str) and value in strange]
+        if rows:
+            verb = one if len(rows) == 1 else many
+            warnings.append(f"{source}: {len(rows)} of {len(values)} {what}s {verb} {rest}: {name_rows(rows)}")
+    return warnings
+
+
+def text_warnings(texts: Sequence[str], source: str) -> list[str]:
+    r"""What is to be said of texts with invisible characters; they are kept as they are.
+
+    >>> text_warnings(["a", "a\u200bb"], "q.csv")
+    ['q.csv: 1 of 2 texts holds invisible characters (U+200B), which a tokenizer may not know: row 1 (counted from 0)']
+    """
+    rows = [row for row, text in enumerate(texts) if has_invisible(text)]
+    if not rows:
+        return []
+    listed = listed_characters([texts[row] for row in rows])
+    verb = "holds" if len(rows) == 1 else "hold"
+    what = f"{len(rows)} of {len(texts)} texts {verb} invisible characters ({listed}), which a tokenizer may not know"
+    return [f"{source}: {what}: {name_rows(rows)}"]
 
 
 def _integers(labels: list[int], source: str) -> np.ndarray:
@@ -200,7 +261,7 @@ def _integers(labels: list[int], source: str) -> np.ndarray:
         rows = [row for row, label in enumerate(labels) if label == UNLABELLED]
         head = f"{source}: {len(rows)} of {len(labels)} rows are unlabelled (-1)"
         hint = (
-            "remove them, or leave a test part out with --test 0; "
+            "type --drop-unlabelled to leave them out, or leave a test part out with --test 0; "
             "if -1 is a class, give it a name, if a number to predict, write -1.0"
         )
         raise DataError(head, got=name_rows(rows), hint=hint)

@@ -2,7 +2,7 @@
 
 Parts are files or class folders:
 
-    data/train.csv  data/test.csv                    a folder of splits
+    data/train.csv  data/test.csv.gz                 a folder of splits
     data/pos/1.txt  data/neg/7.txt                   class folders: the folder's name is the label
     data/train/pos/1.txt  data/test/pos/9.txt        class folders in parts, as IMDB comes
 
@@ -14,9 +14,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, readable
+from separatrix.texts.characters import is_missing
 from separatrix.texts.columns import Columns, listing
-from separatrix.texts.read import READERS, broken_encoding
+from separatrix.texts.opened import split_name
+from separatrix.texts.read import READERS, broken_encoding, check_reading
 from separatrix.texts.table import Texts
 
 PARTS = ("train", "validation", "test")
@@ -33,8 +35,9 @@ def find_parts(folder: Path) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for entry in _visible(folder):
-        part = PART_NAMES.get(entry.stem.lower() if entry.is_file() else entry.name.lower())
-        usable = entry.suffix.lower() in READERS if entry.is_file() else bool(class_folders(entry))
+        ending = split_name(entry)
+        part = PART_NAMES.get((ending.stem if entry.is_file() else entry.name).lower())
+        usable = ending.kind in READERS if entry.is_file() else bool(class_folders(entry))
         if part is None or not usable:
             continue
         if part in found:
@@ -58,28 +61,29 @@ def read_class_folders(folder: Path, columns: Columns) -> Texts:
     Raises:
         DataError: other column names are asked for, a file is not UTF-8, or a text is empty (the file is named).
     """
-    columns.check(["text", "label"], str(folder))
+    name = readable(str(folder))
+    check_reading(columns, name, separated=False)
+    columns.check(["text", "label"], name)
     text: list[str] = []
     label: list[str] = []
     for inner in class_folders(folder):
         for path in _visible(inner):
             if path.suffix.lower() == ".txt" and path.is_file():
-                text.append(_read_text(path))
-                label.append(inner.name)
+                text.append(_read_text(path, columns.keep_blank))
+                label.append(readable(inner.name))
     column = {"text": text, "label": label}
-    labels = None if columns.label is None else column[columns.label]
-    return Texts.of(column[columns.text], labels, None, source=str(folder))
+    return Texts.from_cells(column, columns, name)
 
 
-def _read_text(path: Path) -> str:
+def _read_text(path: Path, keep_blank: bool) -> str:
     try:
         text = path.read_bytes().decode("utf-8-sig")  # bytes: line ends stay as they are
     except UnicodeDecodeError as error:
         raise broken_encoding(path) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read", got=error.strerror or str(error)) from error
-    if not text.strip():
-        raise DataError(f"{path} holds no text", hint="fill it in or remove it")
+    if is_missing(text) and not keep_blank:
+        raise DataError(f"{readable(str(path))} holds no text", hint="fill it in or remove it")
     return text
 
 

@@ -1,21 +1,25 @@
-"""Data sets of the `datasets` library: objects in memory and names on the hub.
+"""Data sets of the `datasets` library: objects in memory, folders that `save_to_disk` wrote, and names on the hub.
 
 The library is imported only when such an object or name is met. Class numbers with names (`ClassLabel`) become names.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
-from separatrix.errors import DataError, MissingExtra, OptionError
+from separatrix.errors import DataError, MissingExtra, OptionError, readable
 from separatrix.texts.columns import UNLABELLED, Columns, label_column
 from separatrix.texts.folder import PART_NAMES, PARTS
+from separatrix.texts.read import check_reading
 from separatrix.texts.table import Texts
 
 HUB_NAME = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)(?::([\w.-]+))?(?:@([\w./-]+))?")
 BATCH = 1000
+SAVED, SAVED_STATE, SAVED_DICT = "dataset_info.json", "state.json", "dataset_dict.json"
 INSTALL = "pip install 'separatrix[hub]'"
 
 
@@ -41,10 +45,7 @@ def load_hub(name: str, revision: str | None) -> Any:
         MissingExtra: the `datasets` library is not installed.
         DataError: it cannot be found or fetched.
     """
-    try:
-        import datasets
-    except ImportError as error:
-        raise MissingExtra(f"{name} is no file here, and hub names need the datasets library", hint=INSTALL) from error
+    datasets = _library(f"{name} is no file here, and hub names need")
     form = HUB_NAME.fullmatch(name)
     path, configuration, own_revision = form.groups() if form else (name, None, None)
     if revision and own_revision:
@@ -52,9 +53,57 @@ def load_hub(name: str, revision: str | None) -> Any:
     try:
         return datasets.load_dataset(path, configuration, revision=own_revision or revision)
     except Exception as error:  # the library has no common base class for its many errors
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         hint = "check the name, or give a file or folder that is here"
-        raise DataError(f"{name} is no file here and cannot be loaded from the hub", got=reason, hint=hint) from error
+        what = f"{name} is no file here and cannot be loaded from the hub"
+        raise DataError(what, got=_reason(error), hint=hint) from error
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote this folder."""
+    return (folder / SAVED_DICT).is_file() or ((folder / SAVED).is_file() and (folder / SAVED_STATE).is_file())
+
+
+def load_saved(folder: Path) -> Any:
+    """A folder that `save_to_disk` wrote, checked whole; the numbers stay on disk.
+
+    Raises:
+        MissingExtra: the `datasets` library is not installed.
+        DataError: the folder is damaged, or names files outside of it.
+    """
+    name = readable(str(folder))
+    datasets = _library(f"{name} was written by save_to_disk, and reading it needs")
+    for state in sorted(folder.glob(f"**/{SAVED_STATE}")):
+        _check_inside(state)
+    try:
+        data = datasets.load_from_disk(str(folder))
+        for table in data.values() if isinstance(data, dict) else (data,):
+            table.data.table.validate(full=True)  # offsets that lead out of the file would be followed
+    except Exception as error:  # as above
+        raise DataError(f"{name} cannot be loaded as a saved data set", got=_reason(error)) from error
+    return data
+
+
+def _check_inside(state: Path) -> None:
+    """A saved data set names its files; they stand beside the list."""
+    try:
+        files = json.loads(state.read_bytes())["_data_files"]
+        outside = [file["filename"] for file in files if Path(file["filename"]).name != file["filename"]]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError) as error:
+        raise DataError(f"{readable(str(state))} is damaged", got=_reason(error), hint="save the data again") from error
+    if outside:
+        raise DataError(f"{readable(str(state))} names a file outside its folder", got=repr(outside[0]))
+
+
+def _library(what: str) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtra(f"{what} the datasets library", hint=INSTALL) from error
+    return datasets
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def dataset_parts(data: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -79,20 +128,17 @@ def dataset_parts(data: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 def read_dataset(data: Any, columns: Columns, source: str) -> Texts:
     """The named columns of one `datasets.Dataset`, read in batches."""
+    check_reading(columns, source, separated=False)
     columns.check(data.column_names, source)
     cells: dict[str, list[Any]] = {name: [] for name in columns.names}
     for batch in data.with_format(None).select_columns(list(columns.names)).iter(batch_size=BATCH):
         for name, kept in cells.items():
             kept.extend(batch[name])
-    label = None if columns.label is None else _named(cells[columns.label], data.features[columns.label], source)
-    group = None if columns.group is None else _words(cells[columns.group], data.features[columns.group])
-    return Texts.of(cells[columns.text], label, group, source=source)
-
-
-def _named(labels: list[Any], feature: Any, source: str) -> list[Any]:
-    if any(label is None or label == UNLABELLED for label in labels) and hasattr(feature, "names"):
-        label_column(labels, source)  # raises, with the rows
-    return _words(labels, feature)
+    secret = columns.label is not None and hasattr(data.features[columns.label], "names")
+    if secret and not columns.reading.drop_unlabelled and UNLABELLED in cells[str(columns.label)]:
+        label_column(cells[str(columns.label)], source)  # raises, with the rows
+    named = {name: _words(values, data.features[name]) for name, values in cells.items()}
+    return Texts.from_cells(named, columns, source)
 
 
 def _words(values: list[Any], feature: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError
+from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import label_column, listing
 from separatrix.texts.table import Texts
 
@@ -35,7 +36,8 @@ class Classes:
             raise DataError("a classifier needs two classes or more, each named once", got=list(self.values))
         if len({type(value) for value in self.values}) > 1 or not isinstance(self.values[0], str | int):
             raise DataError("classes are all names or all integers", got=list(self.values))
-        object.__setattr__(self, "_place", {value: place for place, value in enumerate(self.values)})
+        places = {value: place for place, value in enumerate(self.values)}
+        object.__setattr__(self, "_place", {_plain(value): place for value, place in places.items()} | places)
 
     @classmethod
     def of(cls, labels: Sequence[Any] | np.ndarray, *, source: str = "the labels") -> Classes:
@@ -76,7 +78,7 @@ class Classes:
         array([1, 0])
         """
         given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
-        plain = [str(label) if isinstance(label, bool) else label for label in given]  # as `label_column` does
+        plain = [_plain(label) for label in given]
         try:
             places = [self._place[label] for label in plain]
         except (KeyError, TypeError):  # TypeError: a label that cannot be a key, such as a list
@@ -115,6 +117,11 @@ class Classes:
         if not isinstance(plain.get("classes"), list):
             raise DataError("this is not a saved list of classes", got=sorted(plain), expected="classes")
         return cls(tuple(plain["classes"]))
+
+
+def _plain(label: Any) -> Any:
+    """A label as `label_column` keeps it."""
+    return str(label) if isinstance(label, bool) else plain_name(label)
 
 
 def check_labels(texts: Texts) -> tuple[str, ...]:

@@ -1,29 +1,43 @@
 """The two doors: `load_texts` gives one table, `load_splits` gives train, validation and test.
 
 Both take a file, a folder, a pandas frame, a `datasets` object or a hub name. A source is first described as parts
-that can be read (nothing is opened yet), then read part by part.
+that can be read (nothing is opened yet), then read part by part. What is to be said of a source comes as
+`SeparatrixWarning`s and stands in `warnings`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Unpack
 
 import numpy as np
 
-from separatrix.errors import DataError, OptionError, choose
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, readable
+from separatrix.recipe.load import LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
 from separatrix.texts.folder import class_folders, find_parts, nothing_usable, read_class_folders
-from separatrix.texts.hub import dataset_parts, is_datasets_object, is_hub_name, load_hub, read_dataset
-from separatrix.texts.read import READERS, read_file
-from separatrix.texts.table import BY, Texts
+from separatrix.texts.hub import (
+    dataset_parts,
+    is_datasets_object,
+    is_hub_name,
+    is_saved,
+    load_hub,
+    load_saved,
+    read_dataset,
+)
+from separatrix.texts.opened import split_name
+from separatrix.texts.read import READERS, check_reading, read_file
+from separatrix.texts.table import BY, Texts, read_frame
 
 Read = Callable[[Columns], Texts]
 WHOLE = "whole"
+T = TypeVar("T", Texts, "Splits")
 
 
 @dataclass(frozen=True)
@@ -63,6 +77,11 @@ class Splits:
         parts = {"train": self.train, "validation": self.validation, "seen": self.seen, "test": self.test}
         return {name: texts for name, texts in parts.items() if texts is not None}
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the sources, each sentence once."""
+        return tuple(dict.fromkeys(line for texts in self.parts.values() for line in texts.warnings))
+
     def with_seen(self, share: float = 0.1, seed: int = 0) -> Splits:
         """Hold out a share of the training rows as the part "seen".
 
@@ -85,32 +104,38 @@ def load_texts(
     label: str | None = "label",
     group: str | None = None,
     revision: str | None = None,
+    keep_blank: bool = False,
+    **reading: Unpack[LoadOptions],
 ) -> Texts:
     """Read texts with their labels and groups into one table.
 
     Args:
-        source: a csv, tsv, jsonl or parquet file; a folder of splits or of class folders; a pandas frame; a
-            `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`, unless
-            a folder `owner` is here. Several parts are put one after the other: train,
-            validation, test.
+        source: a csv, tsv, jsonl, json (lines or one array) or parquet file, packed (.gz, .bz2, .xz, .zst, .lz4,
+            .zip) or not; a folder of splits, of class folders, or written by `datasets.save_to_disk`; a pandas frame;
+            a `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`, unless a
+            folder `owner` is here. Several parts are put one after the other: train, validation, test.
         text: name of the column of texts.
         label: name of the column of labels; `None` = no labels wanted (to predict them).
         group: name of the column of groups; `None` = no groups.
         revision: branch, tag or commit on the hub.
+        keep_blank: keep rows without a text, as ""; `predict` gives them no answer.
+        reading: options of `LoadRecipe` by name: `sep`, `quoting`, `drop_unlabelled`.
 
     Returns:
         The table; `id` counts the rows of the source from 0 on.
 
     Raises:
         DataError: the source cannot be read or a row cannot be used; file and rows are named.
-        MissingExtra: a hub name, and `datasets` is not installed.
+        MissingExtra: a hub name or a saved data set, and `datasets` is not installed.
+        OptionError: an unknown option, or one without effect on this source.
 
     >>> import pandas as pd
     >>> load_texts(pd.DataFrame({"text": ["Who?"], "label": ["human"]})).label.tolist()
     ['human']
     """
     opened = _open(source, revision)
-    return _join(list(_read(opened, Columns(text, label, group)).values()), opened.name)
+    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), keep_blank)
+    return _warned(_join(list(_read(opened, columns).values()), opened.name))
 
 
 def load_splits(
@@ -123,6 +148,7 @@ def load_splits(
     test: float = 0.2,
     seed: int = 0,
     by: str = "label",
+    **reading: Unpack[LoadOptions],
 ) -> Splits:
     """Read a source as train, validation and test, holding out what it lacks.
 
@@ -141,6 +167,7 @@ def load_splits(
         seed: seed of the draw.
         by: "label" keeps the class shares, "group" holds out whole groups, "rows" draws plainly (right for
             integers that are numbers to predict).
+        reading: as for `load_texts`.
 
     Raises:
         DataError: as for `load_texts`; no train part; a part without labels (-1); too few rows to hold out.
@@ -151,10 +178,16 @@ def load_splits(
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
         raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
     opened = opened if test else opened.drop_test()
-    parts = _read(opened, Columns(text, label, group))
+    parts = _read(opened, Columns(text, label, group, recipes.replace(LoadRecipe(), **reading)))
     if WHOLE in parts:
-        return _split_table(parts[WHOLE], validation, test, seed, by)
-    return _complete(opened, parts, validation, seed, by)
+        return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
+    return _warned(_complete(opened, parts, validation, seed, by))
+
+
+def _warned(loaded: T) -> T:
+    for line in loaded.warnings:
+        warnings.warn(line, SeparatrixWarning, stacklevel=3)
+    return loaded
 
 
 def _check_options(group: str | None, validation: float, test: float, by: str) -> None:
@@ -237,6 +270,7 @@ def _join(tables: list[Texts], source: str) -> Texts:
         group=np.concatenate(groups) if groups else None,
         id=np.arange(sum(map(len, tables)), dtype=np.int64),
         source=source,
+        warnings=tuple(dict.fromkeys(line for table in tables for line in table.warnings)),
     )
 
 
@@ -251,29 +285,35 @@ def _open(source: Any, revision: str | None) -> _Source:
         return _open_dataset(source, "the data set")
     pandas = sys.modules.get("pandas")
     if pandas is not None and isinstance(source, pandas.DataFrame):
-        return _Source(
-            "the data frame", {WHOLE: lambda c: Texts.from_frame(source, text=c.text, label=c.label, group=c.group)}
-        )
+        return _Source("the data frame", {WHOLE: lambda columns: _read_frame(source, columns)})
     if isinstance(source, str | Path):
         return _open_path(Path(source))
     expected = "a file, a folder, a hub name, a pandas frame, a datasets.Dataset or DatasetDict"
     raise DataError("texts cannot be read from this", got=type(source).__name__, expected=expected)
 
 
+def _read_frame(frame: Any, columns: Columns) -> Texts:
+    check_reading(columns, "the data frame", separated=False)
+    return read_frame(frame, columns)
+
+
 def _is_on_hub(source: str) -> bool:
     # "data/trec" beside a folder `data` is a mistyped path: looking for it on the hub would only waste time.
     here = os.path.exists(source) or os.path.isdir(source.split("/")[0])
-    return not here and is_hub_name(source) and Path(source).suffix.lower() not in READERS
+    return not here and is_hub_name(source) and split_name(Path(source)).kind not in READERS
 
 
 def _open_path(path: Path) -> _Source:
     if not os.path.isdir(path):
-        return _Source(str(path), {WHOLE: lambda columns: read_file(path, columns)})
+        return _Source(readable(str(path)), {WHOLE: lambda columns: read_file(path, columns)})
+    name = readable(str(path))
+    if is_saved(path):
+        return _open_dataset(load_saved(path), name)
     parts = find_parts(path)
     if parts:
-        return _Source(str(path), {part: _reader(entry) for part, entry in parts.items()})
+        return _Source(name, {part: _reader(entry) for part, entry in parts.items()})
     if class_folders(path):
-        return _Source(str(path), {WHOLE: _reader(path)})
+        return _Source(name, {WHOLE: _reader(path)})
     raise nothing_usable(path)
 
 

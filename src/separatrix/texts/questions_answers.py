@@ -1,8 +1,9 @@
 """Reading material for attention maps: questions with their contexts (SQuAD 1.1 and 2.0), plain texts, or text pairs.
 
 SQuAD comes as its own JSON (articles > paragraphs > questions) or as a table with the columns `question` and `context`
-(Parquet, JSON lines, a hub data set). Every question keeps its id and the number of its context: questions about one
-paragraph are no independent rows, and whoever counts clusters must know which rows share one.
+(Parquet, JSON lines, a JSON array, a hub data set), packed or not. Every question keeps
+its id and the number of its context: questions about one paragraph are no independent rows, and whoever counts clusters
+must know which rows share one.
 
 An answer whose offset is missing, or does not point at its text, cannot be trained on. It is counted and left out; its
 text still counts as a right answer. Answers in no known writing are an error that names the file and the row.
@@ -10,21 +11,22 @@ text still counts as a right answer. Answers in no known writing are an error th
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError, readable
+from separatrix.recipe.core import to_dict
+from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.folder import find_parts
 from separatrix.texts.hub import dataset_parts, is_hub_name, load_hub
 from separatrix.texts.load import load_texts
+from separatrix.texts.opened import open_bytes, split_name
+from separatrix.texts.read import broken_encoding, json_records, parquet_batches, parse_json
 
 QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"
 TABLES = (".parquet", ".jsonl")
@@ -55,10 +57,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Material:
-    """Examples, and what had to be left out."""
+    """Examples, what had to be left out, and what is to be said of the source."""
 
     examples: tuple[Example, ...]
     skipped: Mapping[str, int]  # why -> how many
+    warnings: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -70,11 +73,13 @@ class Material:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out, one sentence each."""
-        return tuple(f"{count} {why}" for why, count in sorted(self.skipped.items()))
+        """What is to be said of the source and what was left out, one sentence each."""
+        return (*self.warnings, *(f"{count} {why}" for why, count in sorted(self.skipped.items())))
 
 
-def read_material(data: str | Path, *, text: str | None = None, pair: str | None = None) -> Material:
+def read_material(
+    data: str | Path, *, text: str | None = None, pair: str | None = None, reading: LoadRecipe | None = None
+) -> Material:
     """Read questions with contexts, or texts.
 
     Args:
@@ -82,21 +87,29 @@ def read_material(data: str | Path, *, text: str | None = None, pair: str | None
             `context`, unless `text` names another column.
         text: column of plain texts.
         pair: column of the second text of each row.
+        reading: how plain texts are read.
 
     Raises:
+        OptionError: options of reading that have no effect on this source.
         DataError: nothing readable is there, answers are in no known writing, or no row is left.
     """
+    recipe = reading or LoadRecipe()
     if text is None and pair is None:
         found = _read_questions(data)
         if found is not None:
+            if recipe != LoadRecipe():
+                raise OptionError("--sep, --quoting and --drop-unlabelled have no effect on questions with contexts")
             return _checked(found, str(data))
-    firsts = load_texts(data, text=text or "text", label=None)
-    seconds = load_texts(data, text=pair, label=None).text if pair is not None else ("",) * len(firsts)
+    options = to_dict(recipe)
+    firsts = load_texts(data, text=text or "text", label=None, **options)
+    pairs = None if pair is None else load_texts(data, text=pair, label=None, **options)
+    seconds = ("",) * len(firsts) if pairs is None else pairs.text
     rows = [
         {"id": str(row), QUESTION: first, CONTEXT: second}
         for row, (first, second) in enumerate(zip(firsts.text, seconds, strict=True))
     ]
-    return _checked(_collect(rows, empty_context=pair is None), str(data))
+    said = firsts.warnings if pairs is None else tuple(dict.fromkeys(firsts.warnings + pairs.warnings))
+    return _checked(replace(_collect(rows, empty_context=pair is None), warnings=said), str(data))
 
 
 def _checked(material: Material, source: str) -> Material:
@@ -109,42 +122,62 @@ def _read_questions(data: str | Path) -> Material | None:
     """Questions and contexts, or None if the source is no question-answering set."""
     path = Path(data)
     if path.is_dir():
-        parts = [file for file in find_parts(path).values() if file.suffix in TABLES]
-        parts += sorted(path.glob("*.json"))
+        parts = [file for file in find_parts(path).values() if split_name(file).kind in TABLES]
+        parts += sorted(file for file in path.glob("*.json*") if split_name(file).kind == ".json")
         rows = [list(_file_rows(part)) for part in parts]
         return _collect(row for part in rows for row in part) if rows and all(rows) else None
-    if path.suffix == ".json" or path.suffix in TABLES:
+    if split_name(path).kind in (".json", *TABLES):
         found = list(_file_rows(path))
         return _collect(found) if found else None
     if not path.exists() and is_hub_name(str(data)):
-        frames = [part.to_pandas() for part in dataset_parts(load_hub(str(data), None))[0].values()]
-        if all({QUESTION, CONTEXT} <= set(frame.columns) for frame in frames):
-            return _collect(row for frame in frames for row in _table_rows(frame, str(data)))
+        tables = dataset_parts(load_hub(str(data), None))[0].values()
+        if all({QUESTION, CONTEXT} <= set(table.column_names) for table in tables):
+            return _collect(_table_rows((row for table in tables for row in table.with_format(None)), str(data)))
     return None
 
 
 def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a question-answering file; none if it is another kind of table."""
+    name, kind = readable(str(path)), split_name(path).kind
     if not path.is_file():
-        raise DataError(f"{path} does not exist")
-    content: Any = None
+        raise DataError(f"{name} does not exist")
     try:
-        if path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
+        if kind == ".parquet":
+            yield from _table_rows(_parquet_rows(path), name)
+            return
+        content = _squad_json(path, name) if kind == ".json" else None
+        if content is not None:
+            for place, row in enumerate(_squad_rows(content, name)):
+                yield _with_answers(row, name, place)
         else:
-            frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_json(path, lines=True)
-    except (ValueError, OSError) as error:
-        raise DataError(f"{path} cannot be read ({error})") from error
-    if path.suffix == ".json":
-        for place, row in enumerate(_squad_rows(content, str(path))):
-            yield _with_answers(row, str(path), place)
-    elif {QUESTION, CONTEXT} <= set(frame.columns):
-        yield from _table_rows(frame, str(path))
+            yield from _table_rows((record for record, _ in json_records(path, (QUESTION, CONTEXT, ANSWERS))), name)
+    except UnicodeDecodeError as error:
+        raise broken_encoding(path) from error
+    except OSError as error:
+        raise DataError(f"{name} cannot be read", got=error.strerror or str(error)) from error
 
 
-def _table_rows(frame: pd.DataFrame, source: str) -> Iterator[dict[str, Any]]:
-    for place, row in enumerate(frame.to_dict("records")):
-        yield _with_answers({str(name): value for name, value in row.items()}, source, place)
+def _squad_json(path: Path, name: str) -> dict[str, Any] | None:
+    """The one object in a file; None if it holds an array, or an object a line."""
+    with open_bytes(path) as file:
+        raw = file.read().decode("utf-8-sig").strip()
+    first, _, rest = raw.partition("\n")
+    if raw.startswith("[") or (rest and first.startswith("{") and first.rstrip().endswith("}")):
+        return None
+    return parse_json(raw, name)
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    for batch in parquet_batches(path, lambda found: found if {QUESTION, CONTEXT} <= set(found) else ()):
+        yield from (dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True))
+
+
+def _table_rows(rows: Iterable[dict[str, Any]], source: str) -> Iterator[dict[str, Any]]:
+    """Rows with their answers; none if the first has no question and context."""
+    for place, row in enumerate(rows):
+        if place == 0 and not {QUESTION, CONTEXT} <= set(row):
+            return
+        yield _with_answers(row, source, place)
 
 
 def _with_answers(row: dict[str, Any], source: str, place: int) -> dict[str, Any]:
@@ -231,7 +264,7 @@ def _answers(cell: Any) -> Iterator[tuple[str, int | None]]:
     ([('a', 3)], [])
     """
     if isinstance(cell, str):
-        cell = json.loads(cell) if cell.strip() else None
+        cell = parse_json(cell, "the cell") if cell.strip() else None
     if cell is None or (isinstance(cell, float) and cell != cell):  # an empty cell of a table is NaN
         return
     for text, start in _pairs(cell):

@@ -1,37 +1,56 @@
-"""One file in: csv, tsv, jsonl or parquet, read row by row or batch by batch.
+"""One file in: csv, tsv, jsonl, json or parquet, plain or compressed, read row by row or batch by batch.
 
-Only the named columns are kept, so memory holds the wanted cells and one row or batch, never the file. A reader is
-one function `(path, columns) -> {name: cells}` and one entry in `READERS`.
+Only the named columns are kept, so memory holds the wanted cells and one row or batch, never the file (but for a JSON
+array, which is parsed whole). A reader is one function `(path, columns) -> Cells` and one entry in `READERS`.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from separatrix.errors import DataError, SeparatrixError
-from separatrix.texts.columns import Columns, is_missing
+from separatrix.errors import DataError, OptionError, SeparatrixError, readable
+from separatrix.recipe.load import LoadRecipe
+from separatrix.texts.characters import is_missing
+from separatrix.texts.columns import Columns
+from separatrix.texts.opened import PACKINGS, open_bytes, split_name
 from separatrix.texts.table import Texts
-
-Cells = dict[str, list[Any]]
 
 BATCH = 4096  # rows of a parquet batch: some MB of text at a time
 LONGEST = 1 << 26  # characters of one csv cell; longer means a quote that was never closed
-ONE_LINE = "write one JSON object per line"
+ONE_LINE = "write one JSON object per line, or one array of objects"
+SHOWN = 3  # cells that a warning names
 
 INTEGER = re.compile(r"0|-?[1-9][0-9]*")  # no leading zeros: "01" stays a name
 FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 NOT_A_NUMBER = ("nan", "inf", "-inf")
+LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of the wanted columns, and warnings about the file."""
+
+    columns: dict[str, list[Any]]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, columns: Columns) -> Cells:
+        """None yet."""
+        return cls({name: [] for name in columns.names})
 
 
 def read_file(path: str | Path, columns: Columns) -> Texts:
-    """Read one csv, tsv, jsonl (also .json, .ndjson: one object per line) or parquet file.
+    """Read one csv, tsv, jsonl (also .json, .ndjson: an object per line, or one array) or parquet file, packed or not.
 
     In csv and tsv the cells carry no type: labels that all look like 7 or -7 are integers, those that all look like
     0.5 or 1e-3 are floats, all others are names (also "01", "+1" and whole
@@ -42,31 +61,40 @@ def read_file(path: str | Path, columns: Columns) -> Texts:
             a column that is missing or stands twice, and all that `Texts.of` refuses.
     """
     path = Path(path)
-    reader = READERS.get(path.suffix.lower())
     if not os.path.exists(path):  # False, where Path.exists raises, for a name that cannot be one
-        raise DataError(f"there is no file {str(path)[:300]}", hint="give a file, a folder or a hub name owner/name")
+        raise DataError(
+            f"there is no file {readable(str(path))[:300]}", hint="give a file, a folder or a hub name owner/name"
+        )
+    name, kind = readable(str(path)), split_name(path).kind
+    reader = READERS.get(kind)
     if reader is None:
-        got = repr(path.suffix) if path.suffix else "none"
-        raise DataError(f"{path} has an unknown ending", got=got, expected="one of " + ", ".join(READERS))
+        expected = f"one of {', '.join(READERS)} (or these with {', '.join(PACKINGS)} behind)"
+        raise DataError(f"{name} has an unknown ending", got=repr(kind) if kind else "none", expected=expected)
     if not path.is_file():
-        raise DataError(f"{path} is not a file")
+        raise DataError(f"{name} is not a file")
+    check_reading(columns, name, separated=kind in SEPARATORS)
     try:
         if path.stat().st_size == 0:
-            raise DataError(f"{path} is empty")
+            raise DataError(f"{name} is empty")
         cells = reader(path, columns)
     except UnicodeDecodeError as error:
         raise broken_encoding(path) from error
     except OSError as error:
-        raise DataError(f"{path} cannot be read", got=error.strerror or str(error)) from error
-    label = None if columns.label is None else cells[columns.label]
-    group = None if columns.group is None else cells[columns.group]
-    return Texts.of(cells[columns.text], label, group, source=str(path))
+        raise DataError(f"{name} cannot be read", got=error.strerror or str(error)) from error
+    return Texts.from_cells(cells.columns, columns, name, warnings=cells.warnings)
+
+
+def check_reading(columns: Columns, source: str, *, separated: bool) -> None:
+    """Raise an `OptionError` where a source has neither separators nor quotes, but one of them was given."""
+    for name, default in (("sep", None), ("quoting", "double")):
+        if not separated and getattr(columns.reading, name) != default:
+            raise OptionError(f"--{name} has no effect: {source} is no csv or tsv file", hint=f"leave --{name} away")
 
 
 def broken_encoding(path: Path) -> DataError:
     """The error for a file that is not UTF-8: it names the first bad byte, its line and the way out."""
     start = 0
-    with path.open("rb") as file:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode("utf-8")
@@ -75,46 +103,84 @@ def broken_encoding(path: Path) -> DataError:
                 utf16 = start == 0 and line[:2] in (b"\xff\xfe", b"\xfe\xff")
                 hint = f"convert it, for example: iconv -f {'utf-16' if utf16 else 'latin1'} -t utf-8 OLD > NEW"
                 return DataError(
-                    f"{path} is not UTF-8: byte {at}, line {number}", got=f"0x{line[error.start]:02x}", hint=hint
+                    f"{readable(str(path))} is not UTF-8: byte {at}, line {number}",
+                    got=f"0x{line[error.start]:02x}",
+                    hint=hint,
                 )
             start += len(line)
-    return DataError(f"{path} is not UTF-8", hint="write it again as UTF-8")
+    return DataError(f"{readable(str(path))} is not UTF-8", hint="write it again as UTF-8")
 
 
-def read_csv(path: Path, columns: Columns) -> Cells:
-    """A table separated by commas."""
-    return _read_separated(path, columns, ",")
-
-
-def read_tsv(path: Path, columns: Columns) -> Cells:
-    """A table separated by tabs; quotes work as in csv."""
-    return _read_separated(path, columns, "\t")
-
-
-def _read_separated(path: Path, columns: Columns, separator: str) -> Cells:
-    with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
-        rows = csv.reader(_without_nul(file, path), delimiter=separator, strict=True)
-        start = 1
+def read_separated(path: Path, columns: Columns) -> Cells:
+    """A table whose cells stand between commas (csv) or tabs (tsv), or whatever `--sep` says."""
+    name, reading = readable(str(path)), columns.reading
+    separator = reading.sep or SEPARATORS[split_name(path).kind]
+    quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
+    cells, swallows = Cells.of(columns), Swallows(separator)
+    with open_bytes(path) as file, _long_cells():
+        lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        rows = csv.reader(_without_nul(lines, name), delimiter=separator, quoting=quoting, strict=True)
+        start, number = 1, 0
         try:
             header = next((row for row in rows if row), [])
-            columns.check(header, str(path))
-            cells: Cells = {name: [] for name in columns.names}
-            places = [(header.index(name), cells[name]) for name in columns.names]
+            columns.check(header, name)
+            swallows.look(header, "the names of the columns", 1, rows.line_num)
+            places = [(header.index(wanted), cells.columns[wanted]) for wanted in columns.names]
             start = rows.line_num + 1
             for row in rows:
                 if row and len(row) != len(header):
-                    hint = "put cells that hold the separator or a line break in double quotes"
-                    head = f"{path} line {start} has another number of cells than the first line"
+                    hint = f"put cells that hold the separator or a line break in double quotes{_no_quotes(reading)}"
+                    head = f"{name} line {start} has another number of cells than the first line"
                     raise DataError(head, got=len(row), expected=len(header), hint=hint)
+                swallows.look(row, f"row {number}", start, rows.line_num)
                 for place, kept in places if row else ():  # an empty line is no row
                     kept.append(row[place])
+                number += bool(row)
                 start = rows.line_num + 1
         except csv.Error as error:
-            hint = 'write a double quote inside a quoted cell as "", and close each quoted cell'
-            raise DataError(f"{path} line {start} cannot be read", got=str(error), hint=hint) from error
+            hint = f'write a double quote inside a quoted cell as "", and close each quoted cell{_no_quotes(reading)}'
+            raise DataError(f"{name} line {start} cannot be read", got=str(error), hint=hint) from error
     if columns.label is not None:
-        cells[columns.label] = typed_cells(cells[columns.label])
-    return cells
+        cells.columns[columns.label] = typed_cells(cells.columns[columns.label])
+    return Cells(cells.columns, swallows.warnings(name))
+
+
+def _no_quotes(reading: LoadRecipe) -> str:
+    return "" if reading.quoting == "none" else ", or type --quoting none if quotes mean nothing in this file"
+
+
+class Swallows:
+    """Finds cells that hold whole lines, as they do where a stray double quote opens a cell.
+
+    Lines between two quotes then become one cell, and rows vanish. Such a cell has in each of its lines exactly the
+    separators of a whole line (the first and the last share them), which a text of several lines hardly ever has.
+    """
+
+    def __init__(self, separator: str) -> None:
+        self.separator = separator
+        self.places: list[str] = []
+
+    def look(self, row: list[str], name: str, first: int, last: int) -> None:
+        """Look at a row that reaches from one line of the file to another."""
+        if first < last and any(self._holds_lines(cell, place, len(row)) for place, cell in enumerate(row)):
+            self.places.append(f"{name} (lines {first} to {last})")
+
+    def _holds_lines(self, cell: str, place: int, width: int) -> bool:
+        counts = [line.count(self.separator) for line in LINE_END.split(cell)]
+        whole = [width - 1 - place, *[width - 1] * (len(counts) - 2), place]
+        return len(counts) > 1 and width > 1 and counts == whole
+
+    def warnings(self, source: str) -> tuple[str, ...]:
+        """One sentence, if there is something to say."""
+        if not self.places:
+            return ()
+        more = f" and {len(self.places) - SHOWN} more" if len(self.places) > SHOWN else ""
+        what = "1 row holds" if len(self.places) == 1 else f"{len(self.places)} rows hold"
+        return (
+            f"{source}: {what} whole lines of the file in one cell, as if a stray double quote had swallowed them: "
+            f"{', '.join(self.places[:SHOWN])}{more}, rows counted from 0; type --quoting none if quotes mean nothing "
+            "in this file",
+        )
 
 
 @contextmanager
@@ -127,11 +193,11 @@ def _long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _without_nul(lines: Iterable[str], path: Path) -> Iterator[str]:
+def _without_nul(lines: Iterable[str], name: str) -> Iterator[str]:
     for number, line in enumerate(lines, 1):
         if "\0" in line:
             hint = "write the file again as plain UTF-8 text"
-            raise DataError(f"{path} line {number} holds a NUL byte", hint=hint)
+            raise DataError(f"{name} line {number} holds a NUL byte", hint=hint)
         yield line
 
 
@@ -162,39 +228,77 @@ def _are_floats(cells: list[str]) -> bool:
 
 
 def read_jsonl(path: Path, columns: Columns) -> Cells:
-    """One JSON object per line; empty lines are no rows; a key that a line lacks is a missing cell."""
-    cells: Cells = {name: [] for name in columns.names}
-    checked = False
-    with path.open("rb") as file:  # bytes: only \n ends a line, not the other separators of Unicode
-        for number, raw in enumerate(file, 1):
-            line = raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw
-            if not line.strip():
-                continue
-            record = _record(line.decode("utf-8"), f"{path} line {number}", columns)
-            if not checked:
-                columns.check(list(record), f"{path} line {number}")
-                checked = True
-            for name, kept in cells.items():
-                kept.append(record.get(name))
+    """JSON objects, one a line or all in one array; a key that an object lacks is a missing cell."""
+    cells, first = Cells.of(columns), True
+    for record, where in json_records(path, columns.names):
+        if first:
+            columns.check(list(record), where)
+            first = False
+        for name, kept in cells.columns.items():
+            kept.append(record.get(name))
     return cells
 
 
-def _record(line: str, where: str, columns: Columns) -> dict[str, Any]:
+def json_records(path: Path, names: Iterable[str]) -> Iterator[tuple[dict[str, Any], str]]:
+    """The objects of a file, one a line (empty lines are none) or all in one array, each with its place in words.
+
+    Args:
+        path: the file, packed or not.
+        names: keys that may not stand twice in an object.
+    """
+    name, once = readable(str(path)), frozenset(names)
+    with open_bytes(path) as file:  # bytes: only \n ends a line, not the other separators of Unicode
+        start = file.read(3)
+        lines = _lines(b"" if start == b"\xef\xbb\xbf" else start, file)
+        number, line = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, b""))
+        if line.lstrip().startswith(b"["):
+            records = parse_json(b"".join((line, *lines)).decode("utf-8"), name, once)
+            if not isinstance(records, list):
+                raise DataError(f"{name} is not a JSON array", got=type(records).__name__, hint=ONE_LINE)
+            for place, record in enumerate(records):
+                yield _record(record, f"{name} item {place}"), f"{name} item {place}"
+            return
+        for at, text in enumerate(chain([line], lines), number):
+            if text.strip():
+                where = f"{name} line {at}"
+                yield _record(parse_json(text.decode("utf-8"), where, once), where), where
+
+
+def _lines(start: bytes, file: IO[bytes]) -> Iterator[bytes]:
+    """Lines of a file of which a few bytes were read already."""
+    *whole, rest = (start + file.readline()).split(b"\n")
+    yield from (line + b"\n" for line in whole)
+    if rest:
+        yield rest
+    yield from file
+
+
+def parse_json(text: str, where: str, once: frozenset[str] = frozenset()) -> Any:
+    """A JSON value.
+
+    Raises:
+        DataError: no JSON, nested too deeply, or an object with one of the keys `once` twice.
+    """
+
     def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
         if len(record) < len(pairs):  # JSON lets the last of two equal keys win, in silence
-            doubled = [name for name in columns.names if [key for key, _ in pairs].count(name) > 1]
-            if doubled:
-                raise DataError(f"{where} has the key {doubled[0]!r} twice", expected="each key once")
+            keys = [key for key, _ in pairs]
+            doubled = next((name for name in once if keys.count(name) > 1), None)
+            if doubled is not None:
+                raise DataError(f"{where} has the key {doubled!r} twice", expected="each key once")
         return record
 
     try:
-        record = json.loads(line, object_pairs_hook=keys_once)
+        return json.loads(text, object_pairs_hook=keys_once)
     except DataError:
         raise
     except (ValueError, RecursionError) as error:
         reason = f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
         raise DataError(f"{where} is not valid JSON", got=reason, hint=ONE_LINE) from error
+
+
+def _record(record: Any, where: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError(f"{where} is not a JSON object", got=type(record).__name__, hint=ONE_LINE)
     return record
@@ -202,28 +306,51 @@ def _record(line: str, where: str, columns: Columns) -> dict[str, Any]:
 
 def read_parquet(path: Path, columns: Columns) -> Cells:
     """A Parquet file, batch by batch; columns that are not named are not read from disk."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    cells, name = Cells.of(columns), readable(str(path))
 
-    cells: Cells = {name: [] for name in columns.names}
-    try:
-        with pq.ParquetFile(path) as file:
-            columns.check(file.schema_arrow.names, str(path))
-            for batch in file.iter_batches(batch_size=BATCH, columns=list(columns.names)):
-                for name, kept in cells.items():
-                    kept.extend(batch.column(name).to_pylist())
-    except SeparatrixError:
-        raise
-    # Damaged bytes surface as Arrow's errors, but also as broken text, lengths or keys while cells are unpacked.
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(f"{path} is not a Parquet file or is damaged", got=reason or type(error).__name__) from error
+    def named(found: list[str]) -> Sequence[str]:
+        columns.check(found, name)
+        return columns.names
+
+    for batch in parquet_batches(path, named):
+        for wanted, kept in cells.columns.items():
+            kept.extend(batch[wanted])
     return cells
 
 
+def parquet_batches(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> Iterator[dict[str, list[Any]]]:
+    """Cells of some thousand rows at a time, by column.
+
+    Args:
+        path: the file, packed or not.
+        choose: the columns to read, of those that are there.
+
+    Raises:
+        DataError: no Parquet file, or a damaged one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_bytes(path) as file:
+        try:
+            # A packed file cannot be read from its end, where Parquet begins.
+            with pq.ParquetFile(pa.BufferReader(file.read()) if split_name(path).packing else path) as table:
+                names = list(choose(table.schema_arrow.names))
+                for batch in table.iter_batches(batch_size=BATCH, columns=names) if names else ():
+                    yield {name: batch.column(name).to_pylist() for name in names}
+        except SeparatrixError:
+            raise
+        # Damaged bytes surface as Arrow's errors, but also as broken text, lengths or keys while cells are unpacked.
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+            reason = " ".join(str(error).split())[:200]
+            what = f"{readable(str(path))} is not a Parquet file or is damaged"
+            raise DataError(what, got=reason or type(error).__name__) from error
+
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 READERS: dict[str, Callable[[Path, Columns], Cells]] = {
-    ".csv": read_csv,
-    ".tsv": read_tsv,
+    ".csv": read_separated,
+    ".tsv": read_separated,
     ".jsonl": read_jsonl,
     ".ndjson": read_jsonl,
     ".json": read_jsonl,

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from separatrix.errors import DataError, ShapeError, choose
-from separatrix.texts.columns import Columns, group_column, label_column, text_column
+from separatrix.texts.characters import plain_name
+from separatrix.texts.columns import (
+    Columns,
+    group_column,
+    is_unlabelled,
+    label_column,
+    name_rows,
+    name_warnings,
+    plain_cells,
+    text_column,
+    text_warnings,
+)
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
 
 if TYPE_CHECKING:
@@ -29,6 +40,8 @@ class Texts:
         group: (rows,) object array of str; `None` = no groups.
         id: (rows,) int64, the row number in `source`, counted from 0 over the whole source.
         source: where the rows come from (a file, a folder, a hub name, "memory").
+        warnings: what is to be said of the source, one sentence each: lines that a stray quote swallowed, characters
+            that nobody sees, labels whose spelling was changed, rows that were left out.
 
     >>> texts = Texts.of(["How far?", "Who?"], ["number", "human"])
     >>> len(texts), texts.kind, texts.take([1]).text, texts.take([1]).id.tolist()
@@ -40,6 +53,7 @@ class Texts:
     group: np.ndarray | None
     id: np.ndarray
     source: str
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("label", "group", "id"):
@@ -56,8 +70,27 @@ class Texts:
             raise ShapeError(f"{self.source}: wrong type of label", got=self.label.dtype, expected=expected, hint=hint)
 
     @classmethod
-    def of(cls, text: Sequence[str], label: Any = None, group: Any = None, *, source: str = "memory") -> Texts:
+    def of(
+        cls,
+        text: Sequence[str],
+        label: Any = None,
+        group: Any = None,
+        *,
+        source: str = "memory",
+        drop_unlabelled: bool = False,
+        keep_blank: bool = False,
+        warnings: Sequence[str] = (),
+    ) -> Texts:
         """Check and type plain columns (lists, arrays); rows are numbered from 0.
+
+        Args:
+            text: (rows,) the texts.
+            label: (rows,) names or numbers, or None. Names are composed (NFC) and lose characters that nobody sees.
+            group: (rows,) names, or None.
+            source: the name used in errors.
+            drop_unlabelled: leave out rows without a label; the others keep their numbers.
+            keep_blank: keep rows whose text is missing, with the text "".
+            warnings: what is to be said of the source already.
 
         Raises:
             DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ.
@@ -70,10 +103,31 @@ class Texts:
         for name, column in (("label", label), ("group", group)):
             if column is not None and len(column) != len(text):
                 raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
-        texts = text_column(text, source)
-        labels = None if label is None else label_column(label, source)
-        groups = None if group is None else group_column(group, source)
-        return cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source)
+        cells = {"text": list(text), "label": label, "group": group}
+        cells = {name: plain_cells(column) for name, column in cells.items() if column is not None}
+        kept = _labelled(cells, source) if drop_unlabelled and label is not None else None
+        texts = text_column(cells["text"], source, keep_blank=keep_blank)
+        labels = label_column(cells["label"], source) if "label" in cells else None
+        groups = group_column(cells["group"], source) if "group" in cells else None
+        said = [*warnings, *text_warnings(texts, source)]
+        said += [line for name in ("label", "group") for line in name_warnings(cells.get(name, ()), source, name)]
+        table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(said))
+        return table if kept is None or kept.all() else _without_unlabelled(table, kept)
+
+    @classmethod
+    def from_cells(
+        cls, cells: Mapping[str, Sequence[Any]], columns: Columns, source: str, *, warnings: Sequence[str] = ()
+    ) -> Texts:
+        """The table of raw cells, by the names of their columns."""
+        return cls.of(
+            cells[columns.text],
+            None if columns.label is None else cells[columns.label],
+            None if columns.group is None else cells[columns.group],
+            source=source,
+            drop_unlabelled=columns.reading.drop_unlabelled,
+            keep_blank=columns.keep_blank,
+            warnings=warnings,
+        )
 
     @classmethod
     def from_frame(
@@ -91,11 +145,7 @@ class Texts:
         >>> Texts.from_frame(pd.DataFrame({"q": ["Who?"], "n": [3]}), text="q", label="n").label
         array([3])
         """
-        columns = Columns(text, label, group)
-        columns.check(list(frame.columns), source)
-        cells = {name: _cells(frame[name]) for name in columns.names}
-        labels = None if label is None else cells[label]
-        return cls.of(cells[text], labels, None if group is None else cells[group], source=source)
+        return read_frame(frame, Columns(text, label, group), source)
 
     @property
     def kind(self) -> str | None:
@@ -136,7 +186,8 @@ class Texts:
         label, group = _below(self.label, other.label), _below(self.group, other.group)
         shift = int(self.id.max(initial=-1)) + 1 if np.intersect1d(self.id, other.id).size else 0
         ids = np.concatenate([self.id, other.id + shift])
-        return replace(self, text=self.text + other.text, label=label, group=group, id=ids)
+        said = tuple(dict.fromkeys(self.warnings + other.warnings))
+        return replace(self, text=self.text + other.text, label=label, group=group, id=ids, warnings=said)
 
     def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
         """The rows where the mask, (rows,) bool, is true."""
@@ -181,6 +232,36 @@ class Texts:
         columns |= {} if self.label is None else {"label": self.label}
         columns |= {} if self.group is None else {"group": self.group}
         return pd.DataFrame(columns | {"id": self.id})
+
+
+def read_frame(frame: pd.DataFrame, columns: Columns, source: str = "the data frame") -> Texts:
+    """The named columns of a pandas frame."""
+    columns.check(list(frame.columns), source)
+    return Texts.from_cells({name: _cells(frame[name]) for name in columns.names}, columns, source)
+
+
+def _labelled(cells: dict[str, list[Any]], source: str) -> np.ndarray:
+    """Which rows have a label, (rows,) bool.
+
+    The cells of the others are replaced by cells that pass every check, so that whatever is checked next finds nothing
+    in them and numbers the rows as the source does.
+    """
+    kept = ~np.array(is_unlabelled(cells["label"]), dtype=bool)
+    if not kept.any():
+        raise DataError(f"{source}: no row has a label", got=f"{len(kept)} rows", hint="leave --drop-unlabelled away")
+    label = plain_name(cells["label"][int(kept.argmax())])
+    for name, column in cells.items():
+        column[:] = [
+            cell if has else label if name == "label" else "-" for cell, has in zip(column, kept.tolist(), strict=True)
+        ]
+    return kept
+
+
+def _without_unlabelled(table: Texts, kept: np.ndarray) -> Texts:
+    left_out = np.flatnonzero(~kept).tolist()
+    verb = "row without a label is" if len(left_out) == 1 else "rows without a label are"
+    line = f"{table.source}: {len(left_out)} of {len(table)} {verb} left out: {name_rows(left_out)}"
+    return replace(table.where(kept), warnings=(*table.warnings, line))
 
 
 def _cells(column: pd.Series[Any]) -> list[Any]:

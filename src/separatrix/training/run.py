@@ -83,7 +83,7 @@ def train_run(order: Order) -> Finished:
         SeparatrixError: anything that the user can mend.
     """
     begun = monotonic()
-    warnings = list(check_labels(order.splits.train)) if _task(order) == "classify" else []
+    warnings = [*order.splits.warnings, *(check_labels(order.splits.train) if _task(order) == "classify" else ())]
     targets = encode(order.splits.parts, _task(order))
     yardstick = Yardstick.of(targets.values["train"], targets.names, order.recipe.loop.seed)
     if order.folder is not None:

@@ -82,7 +82,7 @@ def head_atlas(
     """
     wanted, order = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
     begun, folder = monotonic(), Path(out)
-    material = read_material(data, text=order.reading.text, pair=order.reading.pair)
+    material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)
     reading = _noted(prepare_reading(material, order), order)
     with run_folder(folder, overwrite=overwrite, resume=resume):
         write_json(folder / RECIPE, to_dict(order) | {"data": str(data)})

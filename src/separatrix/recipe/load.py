@@ -1,0 +1,42 @@
+"""Recipe of reading texts: how the files are written, and what is done with rows without a label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from separatrix.errors import OptionError
+from separatrix.recipe.core import check, option
+
+QUOTING = ("double", "none")
+TABS = ("tab", "\\t")  # other spellings of the tab, which no shell passes on easily
+
+
+@dataclass(frozen=True)
+class LoadRecipe:
+    """How the data are read."""
+
+    sep: str | None = option(
+        None, "csv and tsv: the character between two cells, or `tab` (default: a comma in .csv, a tab in .tsv)"
+    )
+    quoting: str = option(
+        "double", "csv and tsv: a double quote opens a quoted cell, or is a character like others", choices=QUOTING
+    )
+    drop_unlabelled: bool = option(
+        False, "leave out rows without a label (empty, or -1 among integers), and count them"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.sep in TABS:
+            object.__setattr__(self, "sep", "\t")
+        if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1 or self.sep in '"\r\n\0'):
+            raise OptionError("--sep is no separator", got=repr(self.sep), expected="one character, or tab")
+
+
+class LoadOptions(TypedDict, total=False):
+    """The options of `LoadRecipe` as keywords of `load_texts` and `load_splits`."""
+
+    sep: str | None
+    quoting: str
+    drop_unlabelled: bool
