@@ -7,8 +7,11 @@ that code written for scikit-learn catches them.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class SeparatrixError(Exception):
@@ -57,6 +60,50 @@ class MissingExtra(SeparatrixError, ImportError):
 
 class SeparatrixWarning(UserWarning):
     """What a guard found: the work went on, but look at this before you believe a score."""
+
+
+# What the system refuses and a person can mend: error number -> what to do.
+REFUSALS = {
+    errno.ENOSPC: "free some space or choose another --out",
+    errno.EDQUOT: "your quota is used up: free some space or choose another --out",
+    errno.EROFS: "the disk is read-only: choose another --out",
+    errno.EACCES: "choose another path, or ask for the right to use it",
+    errno.EPERM: "choose another path, or ask for the right to use it",
+    errno.ENOTDIR: "a part of the path is a file: choose another path",
+    errno.EEXIST: "a part of the path is a file: choose another path",
+    errno.EISDIR: "it is a folder: choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "links go round in a circle: choose another path",
+    errno.EMFILE: "raise the number of open files (ulimit -n)",
+    errno.ENFILE: "the system has too many open files: end other programs",
+}
+
+
+def system_refusal(error: OSError, path: str | Path | None = None) -> StoreError:
+    """What the system refused, as one sentence with what to do.
+
+    Args:
+        error: of the system.
+        path: what was to be written; without it, the sentence names the file of the error.
+
+    >>> print(system_refusal(OSError(errno.EROFS, "Read-only file system"), "runs/x"))
+    runs/x cannot be written (Read-only file system); the disk is read-only: choose another --out
+    """
+    if error.errno == errno.ENOENT and working_directory_is_gone():
+        return StoreError("the working directory was deleted", hint="change to a folder that exists")
+    what = f"{path} cannot be written ({error.strerror or error})"
+    if path is None:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return StoreError(what, hint=REFUSALS.get(error.errno or 0, "choose another --out" if path else None))
+
+
+def working_directory_is_gone() -> bool:
+    """Whether the folder that this process works in was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def choose(value: str, known: Iterable[str], what: str) -> str:

@@ -94,6 +94,11 @@ class Points:
         return len(self.table)
 
     @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders that the numbers are read from; none for points in memory."""
+        return tuple(_folders(self.origin))
+
+    @property
     def name(self) -> str:
         """Name of the only block.
 
@@ -196,3 +201,10 @@ class Points:
 
 def _block(values: Any) -> Block:
     return values if hasattr(values, "shape") and hasattr(values, "__getitem__") else np.asarray(values)
+
+
+def _folders(origin: Mapping[str, Any]) -> Iterator[str]:
+    if "folder" in origin:
+        yield str(origin["folder"])
+    for part in origin.get("joined", ()):
+        yield from _folders(part)

@@ -99,6 +99,6 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(cli, folders, tmp_path
     assert list(tmp_path.iterdir()) == []
     cli("project", points, "--out", out, "--quiet")
     before = files_of(out)
-    check_mistake(cli("project", points, "--out", out), "exists; type --overwrite")
+    check_mistake(cli("project", points, "--out", out, "--quiet"), "exists; type --overwrite")
     check_mistake(cli("compare", points, out, "--out", out), "exists; type --overwrite")
     assert files_of(out) == before

@@ -37,7 +37,7 @@ def test_score_prints_figures_with_their_intervals(cli, stored, tmp_path):
     ran = cli("score", stored, "--permutations", "99", "--out", tmp_path / "out", "--quiet")
     assert (ran.code, ran.err) == (0, "")
     assert "knn_loo" in ran.out
-    assert {"result.json", "table.parquet", "grid.parquet"} == set(files_of(tmp_path / "out"))
+    assert {"manifest.json", "result.json", "table.parquet", "grid.parquet"} == set(files_of(tmp_path / "out"))
     before = files_of(tmp_path / "out")
     check_mistake(cli("score", stored, "--out", tmp_path / "out"), "--overwrite")
     assert files_of(tmp_path / "out") == before

@@ -63,7 +63,7 @@ def test_an_outcome_holds_all_columns_and_its_pictures(tmp_path):
     assert (made.result["rows_used"], sum(made.result["sizes"])) == (144, 144)
     folder = tmp_path / "c"
     assert {path.name for path in folder.iterdir()} == {
-        "clusters.parquet", "result.json", "choice.parquet", "choice.png", "sizes.png",
+        "clusters.parquet", "result.json", "choice.parquet", "choice.png", "sizes.png", "manifest.json",
     }  # fmt: skip
     assert (folder / "choice.png").read_bytes().startswith(PNG)
     read = open_clusters(folder)
@@ -106,7 +106,7 @@ def test_nothing_is_overwritten_and_a_mistake_leaves_nothing(tmp_path):
     assert open_clusters(out).result["clusters"] == 3
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
-    with pytest.raises(StoreError, match=r"holds no result\.json, so it is not replaced"):
+    with pytest.raises(StoreError, match="not replaced: got nothing that separatrix wrote, expected clusters"):
         cluster(points, "kmeans", k=2, out=tmp_path / "mine", overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "mine"]
 

@@ -65,8 +65,8 @@ def test_the_table_holds_what_each_run_says(runs, tmp_path):
     written = json.loads((tmp_path / "out" / "result.json").read_text())
     assert written["table"] == result["table"]
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv", "variance.png",
-        "variance.csv",
+        "manifest.json", "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv",
+        "variance.png", "variance.csv",
     }  # fmt: skip
 
 

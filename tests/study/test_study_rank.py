@@ -134,6 +134,7 @@ def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
 
 
 def test_heat_map_and_its_data_hold_the_table(ranking, tmp_path):
+    (tmp_path / "out").mkdir()
     write_ranking(ranking, tmp_path / "out")
     names = {"result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names

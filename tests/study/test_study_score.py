@@ -8,7 +8,7 @@ import pytest
 
 from separatrix.analysis.ranking_files import write_score
 from separatrix.analysis.score import cluster_numbers, score
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.points import Points
 from separatrix.recipe.score import ScoreRecipe
@@ -159,10 +159,9 @@ def test_everything_is_plain_data_and_a_table(tmp_path):
     assert plain["recipe"]["permutations"] == 99
     assert "knn_loo: null" in str(found)
     assert "clusters, majority" in str(found)
+    (tmp_path / "out").mkdir()
     write_score(found, tmp_path / "out")
     assert json.loads((tmp_path / "out" / "result.json").read_text())["metrics"] == plain["metrics"]
     assert set(pd.read_parquet(tmp_path / "out" / "table.parquet")["figure"]) == set(found.metrics)
-    with pytest.raises(StoreError, match="--overwrite"):
-        write_score(found, tmp_path / "out")
     with pytest.raises(OptionError, match="did you mean 'knn_loo'"):
         found["knn_lo"]

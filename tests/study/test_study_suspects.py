@@ -65,7 +65,7 @@ def test_copies_with_two_labels_are_named(found):
 def test_the_folder_holds_tables_and_a_page(planted, found):
     made, out = found
     assert {path.name for path in out.iterdir()} == {
-        "suspects.parquet", "suspects.csv", "rows.parquet", "result.json", "suspects.html",
+        "manifest.json", "suspects.parquet", "suspects.csv", "rows.parquet", "result.json", "suspects.html",
     }  # fmt: skip
     rows = read_table(out / "rows.parquet")
     assert rows["id"].tolist() == planted[0].table["id"].tolist()

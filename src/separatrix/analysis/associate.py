@@ -23,8 +23,9 @@ from separatrix.geometry.associate import Association, correct, quantile_bins, w
 from separatrix.geometry.associate import associate as associate_groups
 from separatrix.points import Points
 from separatrix.recipe.cluster import AssociateRecipe
+from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import write_table
 
 if TYPE_CHECKING:
@@ -95,16 +96,15 @@ def associate(
         raise OptionError("no column to compare the clusters with", hint="pass --with label")
     if asked.within in names:
         raise OptionError("a column cannot be shuffled within itself", got=asked.within, hint="leave --within away")
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_free(place, overwrite=overwrite)
-    table = _table(clusters)
-    tested = tuple(_test(table, name, asked) for name in dict.fromkeys(names))
-    made = Associations(tested, _result(tested, asked), _cells(tested))
-    if place is not None:
-        with outcome_folder(place, overwrite=overwrite) as folder:
+    inputs = (clusters,) if isinstance(clusters, (str, Path)) else (getattr(clusters, "folder", None),)
+    with write_artifact(out, "association", asked, overwrite=overwrite, inputs=inputs) as folder:
+        table = _table(clusters)
+        tested = tuple(_test(table, name, asked) for name in dict.fromkeys(names))
+        made = Associations(tested, _result(tested, asked), _cells(tested))
+        if folder is not None:
             _write(folder, made)
-        made.result["out"] = str(place)
+    if out is not None:
+        made.result["out"] = str(out)
     return made
 
 

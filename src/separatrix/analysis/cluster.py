@@ -31,8 +31,9 @@ from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, km
 from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points
 from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import read_json, write_json
-from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Clusters:
     result: dict[str, Any]  # what result.json holds
     found: Clustering | None = field(default=None, repr=False)  # None where they were read from disk
     choice: Choice | None = field(default=None, repr=False)
+    folder: Path | None = None  # that they were read from
 
     @property
     def labels(self) -> NDArray[np.int64]:
@@ -97,22 +99,25 @@ def cluster(
     """
     asked = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
     _check_asked(asked)
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_free(place, overwrite=overwrite)
-    chosen, path = (points, None) if within is None else members(points, within.table, of)
-    vectors = (chosen.pick(asked.block) if asked.block else chosen).values
-    ready = prepare(vectors, asked.prepare)
-    choice = _CHOOSE[asked.method](ready.values, asked) if asked.choose else None
-    done = asked if choice is None else recipes.replace(asked, choose=False, **{choice.option: _number(choice)})
-    found = _RUN[asked.method](ready.values, done)
-    table = _label_rows(chosen.table, found.labels, path)
-    made = Clusters(table, _result(table, found, choice, ready, asked) | {PARENT: path}, found, choice)
-    if place is not None:
-        with outcome_folder(place, overwrite=overwrite) as folder:
+    inputs = (*points.folders, None if within is None else within.folder)
+    with write_artifact(out, "clusters", asked, overwrite=overwrite, inputs=inputs) as folder:
+        made = _cluster(points, within, of, asked)
+        if folder is not None:
             write_clusters(folder, made)
-        made.result["out"] = str(place)
+    if out is not None:
+        made.result["out"] = str(out)
     return made
+
+
+def _cluster(points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe) -> Clusters:
+    chosen, path = (points, None) if within is None else members(points, within.table, of)
+    vectors = (chosen.pick(recipe.block) if recipe.block else chosen).values
+    ready = prepare(vectors, recipe.prepare)
+    choice = _CHOOSE[recipe.method](ready.values, recipe) if recipe.choose else None
+    done = recipe if choice is None else recipes.replace(recipe, choose=False, **{choice.option: _number(choice)})
+    found = _RUN[recipe.method](ready.values, done)
+    table = _label_rows(chosen.table, found.labels, path)
+    return Clusters(table, _result(table, found, choice, ready, recipe) | {PARENT: path}, found, choice)
 
 
 def _check_asked(recipe: ClusterRecipe) -> None:
@@ -252,4 +257,4 @@ def open_clusters(folder: str | Path) -> Clusters:
     table, result = read_table(place / TABLE), read_json(place / RESULT)
     if CLUSTER not in table.columns or row_digest(table) != result.get("digest"):
         raise StoreError(f"{place / TABLE} was changed since it was written", hint="cluster again")
-    return Clusters(table, result)
+    return Clusters(table, result, folder=place)

@@ -26,8 +26,9 @@ from separatrix.errors import OptionError, choose
 from separatrix.geometry.paired import compare_answers, holm
 from separatrix.geometry.project import variance_shares
 from separatrix.recipe.project import METHODS
+from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -75,19 +76,19 @@ def compare(
     if len(sources) < 2:
         raise OptionError("there is nothing to compare", got=f"{len(sources)} folders", expected="two or more")
     chosen = [choose(method, METHODS, "--method") for method in methods]
-    if out is not None:
-        check_free(Path(out), overwrite=overwrite)
-    found = read_sources([Path(source) for source in sources], Request(rows, seed, label))
-    pairs, untold = find_pairs(found, seed)
-    panels, maps = draw_panels(found, chosen, seed, label)
-    result: dict[str, Any] = {
-        "table": [source.figures for source in found],
-        "pairs": pairs,
-        "maps": maps,
-        "warnings": find_mixed_up(found) + untold,
-    }
-    if out is not None:
-        _write(Path(out), result, panels, found, overwrite=overwrite)
+    recipe = {"methods": chosen, "label": label, "rows": rows, "seed": seed}
+    with write_artifact(out, "comparison", recipe, overwrite=overwrite, inputs=sources) as folder:
+        found = read_sources([Path(source) for source in sources], Request(rows, seed, label))
+        pairs, untold = find_pairs(found, seed)
+        panels, maps = draw_panels(found, chosen, seed, label)
+        result: dict[str, Any] = {
+            "table": [source.figures for source in found],
+            "pairs": pairs,
+            "maps": maps,
+            "warnings": find_mixed_up(found) + untold,
+        }
+        if folder is not None:
+            _write(folder, result, panels, found)
     return result
 
 
@@ -142,21 +143,20 @@ def _draw(
     return replace(made.drawing(), title=source.title, note=short_caption(found)), found
 
 
-def _write(out: Path, result: dict[str, Any], panels: Panels, sources: Sequence[Source], *, overwrite: bool) -> None:
-    with outcome_folder(out, overwrite=overwrite) as folder:
-        write_table(folder / "table.parquet", pd.DataFrame(result["table"]))
-        if result["pairs"]:
-            write_table(folder / "pairs.parquet", pd.DataFrame(result["pairs"]))
-        if result["maps"]:
-            write_table(folder / "maps.parquet", pd.DataFrame(result["maps"]))
-            save(draw_grid(panels), folder / "maps.png")
-            write_data(list(grid_rows(panels)), folder / "maps.csv")
-        shares = {
-            source.title: variance_shares(np.asarray(source.points.values))
-            for source in sources
-            if source.points is not None
-        }
-        if shares:
-            save(draw_variance(shares), folder / "variance.png")
-            write_data(variance_rows(shares), folder / "variance.csv")
-        write_json(folder / RESULT, {"kind": "comparison", **result})
+def _write(folder: Path, result: dict[str, Any], panels: Panels, sources: Sequence[Source]) -> None:
+    write_table(folder / "table.parquet", pd.DataFrame(result["table"]))
+    if result["pairs"]:
+        write_table(folder / "pairs.parquet", pd.DataFrame(result["pairs"]))
+    if result["maps"]:
+        write_table(folder / "maps.parquet", pd.DataFrame(result["maps"]))
+        save(draw_grid(panels), folder / "maps.png")
+        write_data(list(grid_rows(panels)), folder / "maps.csv")
+    shares = {
+        source.title: variance_shares(np.asarray(source.points.values))
+        for source in sources
+        if source.points is not None
+    }
+    if shares:
+        save(draw_variance(shares), folder / "variance.png")
+        write_data(variance_rows(shares), folder / "variance.csv")
+    write_json(folder / RESULT, {"kind": "comparison", **result})

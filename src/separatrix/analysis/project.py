@@ -25,8 +25,9 @@ from separatrix.geometry.project import Map, is_guided, make_map, variance_share
 from separatrix.points import Points
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.report.map_page import write_map_page
+from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -114,9 +115,14 @@ def project(
     (['id', 'label', 'x', 'y', 'fitted'], 30, True)
     """
     recipe = recipes.replace(ProjectRecipe(), method=method, **options)
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_free(place, overwrite=overwrite)
+    with write_artifact(out, "map", recipe, overwrite=overwrite, inputs=points.folders) as folder:
+        made = _project(points, recipe, label)
+        if folder is not None:
+            write_projection(folder, made, page=page)
+    return made
+
+
+def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projection:
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
@@ -129,10 +135,7 @@ def project(
     if recipe.method == "pca":
         rows = np.linspace(0, len(points) - 1, min(_VARIANCE_ROWS, len(points))).astype(int)
         shares = variance_shares(found.prepare(np.asarray(block[rows])), seed=recipe.seed)
-    made = Projection(found, points.table.assign(**columns), describe(points), names, labels, shares)
-    if place is not None:
-        write_projection(place, made, overwrite=overwrite, page=page)
-    return made
+    return Projection(found, points.table.assign(**columns), describe(points), names, labels, shares)
 
 
 def blend(points: Points, *, label: str | None = None, **options: Any) -> Points:
@@ -173,23 +176,18 @@ def blend(points: Points, *, label: str | None = None, **options: Any) -> Points
     return Points({"blend": found.apply(matrices)}, points.table, origin)
 
 
-def write_projection(out: Path, made: Projection, *, overwrite: bool = False, page: bool = False) -> None:
-    """Write the folder of a map, whole or not at all.
-
-    Raises:
-        StoreError: the place is taken or cannot be written.
-    """
+def write_projection(folder: Path, made: Projection, *, page: bool = False) -> None:
+    """Write tables, figures and pictures into an empty folder; `page` adds `map.html`."""
     drawing = made.drawing()
-    with outcome_folder(out, overwrite=overwrite) as folder:
-        write_table(folder / MAP, made.table)
-        save(draw_map(drawing), folder / PICTURE)
-        if made.shares is not None:
-            save(draw_variance({made.name: made.shares}), folder / "variance.png")
-            write_data(variance_rows({made.name: made.shares}), folder / "variance.csv")
-        if page:
-            texts = made.table[TEXT] if TEXT in made.table.columns else made.table["id"]
-            write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
-        write_json(folder / RESULT, {"kind": "map", "recipe": recipes.to_dict(made.map.recipe), **made.to_dict()})
+    write_table(folder / MAP, made.table)
+    save(draw_map(drawing), folder / PICTURE)
+    if made.shares is not None:
+        save(draw_variance({made.name: made.shares}), folder / "variance.png")
+        write_data(variance_rows({made.name: made.shares}), folder / "variance.csv")
+    if page:
+        texts = made.table[TEXT] if TEXT in made.table.columns else made.table["id"]
+        write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
+    write_json(folder / RESULT, {"kind": "map", "recipe": recipes.to_dict(made.map.recipe), **made.to_dict()})
 
 
 def variance_rows(shares: dict[str, np.ndarray]) -> list[dict[str, Any]]:

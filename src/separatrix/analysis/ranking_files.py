@@ -9,7 +9,7 @@ import numpy as np
 
 from separatrix.analysis.rank import Ranking
 from separatrix.store.files import write_json
-from separatrix.store.outcome import RESULT, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import write_table
 from separatrix.view.canvas import save
 from separatrix.view.heatmap_plot import heatmap
@@ -27,19 +27,14 @@ TITLES = {
 TABLE, GRID, PICTURE, DATA = "table.parquet", "grid.parquet", "heatmap.png", "heatmap.csv"
 
 
-def write_score(found: Separation, out: Path, *, overwrite: bool = False) -> None:
-    """Write `result.json`, the figures as a table and the k-NN grid.
-
-    Raises:
-        StoreError: the place is taken or cannot be written.
-    """
+def write_score(found: Separation, folder: Path) -> None:
+    """Write `result.json`, the figures as a table and the k-NN grid into an empty folder."""
     import pandas as pd
 
-    with outcome_folder(out, overwrite=overwrite) as folder:
-        write_json(folder / RESULT, {"kind": "score"} | found.to_dict() | {"out": str(out)})
-        lines = [{"figure": name, **_two(figure.to_dict())} for name, figure in found.metrics.items()]
-        write_table(folder / TABLE, pd.DataFrame(lines))
-        write_table(folder / GRID, pd.DataFrame([dict(line) for line in found.grid]))
+    write_json(folder / RESULT, {"kind": "score"} | found.to_dict())
+    lines = [{"figure": name, **_two(figure.to_dict())} for name, figure in found.metrics.items()]
+    write_table(folder / TABLE, pd.DataFrame(lines))
+    write_table(folder / GRID, pd.DataFrame([dict(line) for line in found.grid]))
 
 
 def _two(figure: dict[str, Any]) -> dict[str, Any]:
@@ -48,29 +43,24 @@ def _two(figure: dict[str, Any]) -> dict[str, Any]:
     return figure | {"low": low, "high": high}
 
 
-def write_ranking(found: Ranking, out: Path, *, overwrite: bool = False) -> None:
-    """Write `result.json`, the table, and the heat map of the criterion with its data.
-
-    Raises:
-        StoreError: the place is taken or cannot be written.
-    """
-    with outcome_folder(out, overwrite=overwrite) as folder:
-        write_json(folder / RESULT, {"kind": "ranking"} | found.to_dict() | {"out": str(out)})
-        write_table(folder / TABLE, found.frame)
-        cells = cells_of(found)
-        write_table(folder / DATA, cells.rename_axis("model").reset_index())
-        values = cells.to_numpy(dtype=np.float64)
-        # The table stands in the order of the criterion: its first row is the recommendation.
-        row, column = _place(found.table[0])
-        place = (list(cells.index).index(row), list(cells.columns).index(column))
-        figure = heatmap(
-            values,
-            (list(map(str, cells.index)), list(map(str, cells.columns))),
-            title=TITLES[found.criterion].format(unit=found.unit),
-            note=_note(found),
-            best=place,
-        )
-        save(figure, folder / PICTURE)
+def write_ranking(found: Ranking, folder: Path) -> None:
+    """Write `result.json`, the table, and the heat map of the criterion with its data into an empty folder."""
+    write_json(folder / RESULT, {"kind": "ranking"} | found.to_dict())
+    write_table(folder / TABLE, found.frame)
+    cells = cells_of(found)
+    write_table(folder / DATA, cells.rename_axis("model").reset_index())
+    values = cells.to_numpy(dtype=np.float64)
+    # The table stands in the order of the criterion: its first row is the recommendation.
+    row, column = _place(found.table[0])
+    place = (list(cells.index).index(row), list(cells.columns).index(column))
+    figure = heatmap(
+        values,
+        (list(map(str, cells.index)), list(map(str, cells.columns))),
+        title=TITLES[found.criterion].format(unit=found.unit),
+        note=_note(found),
+        best=place,
+    )
+    save(figure, folder / PICTURE)
 
 
 def _note(found: Ranking) -> str:

@@ -22,7 +22,7 @@ from separatrix.errors import StoreError
 from separatrix.points import Points
 from separatrix.recipe import LOSSES
 from separatrix.store.files import read_json
-from separatrix.store.outcome import RESULT
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import read_table
 from separatrix.view.map_plot import Drawing
 

@@ -31,8 +31,9 @@ from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import confident_joint, make_folds, near_groups, out_of_fold
 from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.outcome import RESULT, check_free, outcome_folder
+from separatrix.store.kinds import RESULT
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -87,14 +88,13 @@ def suspects(
     [{'id': 79, 'label': 'a', 'suggested': 'b'}]
     """
     asked = recipes.replace(recipe or SuspectsRecipe(), **options)
-    place = None if out is None else Path(out)
-    if place is not None:
-        check_free(place, overwrite=overwrite)
-    made = _of_points(source, asked) if isinstance(source, Points) else _of_run(Path(source), asked)
-    if place is not None:
-        with outcome_folder(place, overwrite=overwrite) as folder:
+    inputs = source.folders if isinstance(source, Points) else (source,)
+    with write_artifact(out, "suspects", asked, overwrite=overwrite, inputs=(*inputs, asked.run)) as folder:
+        made = _of_points(source, asked) if isinstance(source, Points) else _of_run(Path(source), asked)
+        if folder is not None:
             _write(folder, made)
-        made.result["out"] = str(place)
+    if out is not None:
+        made.result["out"] = str(out)
     return made
 
 

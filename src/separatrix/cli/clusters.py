@@ -112,12 +112,11 @@ def associate(said: Said, clusters: ClustersArgument, /, *, with_: WithOption = 
     """
     outcome, speech = said.make(OutcomeOptions), said.make(Speech)
     recipe = _recipe(said, AssociateRecipe)
-    out = None if outcome.out is None else _place(outcome)
     columns = said.options.get("with_", with_)
     from separatrix.analysis.associate import associate as run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        found = run(clusters, columns, out=out, overwrite=outcome.overwrite, recipe=recipe).result
+        found = run(clusters, columns, out=outcome.out, overwrite=outcome.overwrite, recipe=recipe).result
         _warn(teller, found)
     if speech.json:
         print_json(found)
@@ -174,9 +173,7 @@ def _recipe(said: Said, cls: type) -> Any:
 def _place(outcome: OutcomeOptions) -> Path:
     if outcome.out is None:
         raise OptionError("there is no place to write to", hint="pass --out FOLDER")
-    from separatrix.store.outcome import check_free
 
-    check_free(outcome.out, overwrite=outcome.overwrite)
     return outcome.out
 
 

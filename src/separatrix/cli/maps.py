@@ -65,9 +65,7 @@ def project(said: Said, points: PointsArgument, /) -> None:
         separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
     """
     options, speech, recipe = said.make(MapOptions), said.make(opts.Speech), said.recipe(ProjectRecipe())
-    from separatrix.store.outcome import check_free
 
-    check_free(options.out, overwrite=options.overwrite)
     from separatrix.analysis.project import project as lay_out
     from separatrix.store.points import open_points
 
@@ -95,9 +93,7 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
     options, speech = said.make(CompareOptions), said.make(opts.Speech)
-    from separatrix.store.outcome import check_free
 
-    check_free(options.out, overwrite=options.overwrite)
     from separatrix.analysis.compare import compare as set_side_by_side
 
     with Teller(quiet=speech.quiet) as teller, mendable():

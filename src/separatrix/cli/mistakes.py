@@ -11,23 +11,11 @@ from contextlib import contextmanager
 
 from cyclopts import CycloptsError
 
-from separatrix.errors import SeparatrixError, StoreError
+from separatrix.errors import REFUSALS, SeparatrixError, system_refusal, working_directory_is_gone
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
 TRACEBACK = "SEPARATRIX_TRACEBACK"
 
-# What the system refuses and a person can mend.
-ENVIRONMENT = {
-    errno.ENOSPC: "free some space or choose another --out",
-    errno.EDQUOT: "free some space or choose another --out",
-    errno.EROFS: "choose another --out",
-    errno.EACCES: "choose another place, or ask for the right to use it",
-    errno.EPERM: "choose another place, or ask for the right to use it",
-    errno.ENOTDIR: "choose another path",
-    errno.EISDIR: "choose another path",
-    errno.ENAMETOOLONG: "choose a shorter path",
-    errno.EMFILE: "raise the number of open files (ulimit -n)",
-}
 # How torch says that memory ran out, on CUDA and on the CPU.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -45,10 +33,10 @@ def mendable() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, SeparatrixError) or error.errno not in ENVIRONMENT:
+        gone = error.errno == errno.ENOENT and working_directory_is_gone()
+        if isinstance(error, SeparatrixError) or not (gone or error.errno in REFUSALS):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        raise StoreError(f"{where}{error.strerror}", hint=ENVIRONMENT[error.errno]) from error
+        raise system_refusal(error) from error
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_MEMORY):
             raise

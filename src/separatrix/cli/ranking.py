@@ -69,17 +69,22 @@ def score(said: Said, points: PointsArgument, /) -> None:
     """
     place, speech = said.make(FolderOptions), said.make(opts.Speech)
     recipe, clusters = said.recipe(ScoreRecipe()), said.make(ClustersOption).clusters
-    _check_place(place)
     from separatrix.analysis.ranking_files import write_score
     from separatrix.analysis.score import score as run
+    from separatrix.store.artifacts import write_artifact
     from separatrix.store.points import open_points
 
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    inputs = (points, clusters)
+    with (
+        Teller(quiet=speech.quiet) as teller,
+        mendable(),
+        write_artifact(place.out, "score", recipe, overwrite=place.overwrite, inputs=inputs) as folder,
+    ):
         given = open_points(points)
         teller.say(f"score: {len(given)} rows")
         found = run(given, None if clusters is None else _read_clusters(clusters), recipe=recipe)
-        if place.out is not None:
-            write_score(found, place.out, overwrite=place.overwrite)
+        if folder is not None:
+            write_score(found, folder)
         for line in found.warnings:
             teller.warn(line)
     out = {} if place.out is None else {"out": str(place.out)}
@@ -105,7 +110,6 @@ def rank(said: Said, data: DataArgument, /) -> None:
     place, speech = said.make(FolderOptions), said.make(opts.Speech)
     grid = said.recipe(RankGrid())
     shared = said.recipe(ModelRecipe()) if "model" not in said else _without_model(said)
-    _check_place(place)
     parts = said.make(opts.SplitOptions)
     splits = load_splits(
         data,
@@ -117,11 +121,17 @@ def rank(said: Said, data: DataArgument, /) -> None:
     )
     from separatrix.analysis.rank import rank as run
     from separatrix.analysis.ranking_files import write_ranking
+    from separatrix.store.artifacts import write_artifact
 
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    inputs = (data, *grid.model)
+    with (
+        Teller(quiet=speech.quiet) as teller,
+        mendable(),
+        write_artifact(place.out, "ranking", grid, overwrite=place.overwrite, inputs=inputs) as folder,
+    ):
         found = run(splits, grid, backbone=shared, report=teller)
-        if place.out is not None:
-            write_ranking(found, place.out, overwrite=place.overwrite)
+        if folder is not None:
+            write_ranking(found, folder)
         for line in found.warnings:
             teller.warn(line)
     out = {} if place.out is None else {"out": str(place.out)}
@@ -167,13 +177,6 @@ def _recommended(found: Ranking) -> list[tuple[str, str]]:
     )
     nothing = [] if found.majority is None else [("majority", f"{found.majority:.3f} (k-NN and probe for nothing)")]
     return said + nothing
-
-
-def _check_place(place: FolderOptions) -> None:
-    if place.out is not None:
-        from separatrix.store.outcome import check_free
-
-        check_free(place.out, overwrite=place.overwrite)
 
 
 def _read_clusters(path: Path) -> pd.DataFrame:

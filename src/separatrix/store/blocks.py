@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import StoreError
+from separatrix.errors import StoreError, system_refusal
 
 ENDING = ".npy"
 
@@ -27,8 +27,7 @@ def create_block(path: Path, rows: int, width: int, dtype: str = "float16") -> n
         path.parent.mkdir(parents=True, exist_ok=True)
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.dtype(dtype), shape=(rows, width))
     except OSError as error:
-        what = f"{path} cannot be written ({error.strerror})"
-        raise StoreError(what, hint="free some space or choose another --out") from error
+        raise system_refusal(error, path) from error
 
 
 def open_block(path: Path, *, fill: bool = False) -> np.memmap[Any, Any]:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import OptionError, StoreError, system_refusal
 from separatrix.recipe.core import from_dict
 
 R = TypeVar("R")
@@ -26,6 +28,24 @@ Schema = Any  # see `mismatch`
 Shape = tuple[int | str, ...]  # see `read_tensors`
 MOST = 2**63  # whole numbers stay below
 AGAIN = "write it again with --overwrite"
+TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.part")  # names that `part_path` gives
+
+
+def part_path(path: Path) -> Path:
+    """A hidden name beside a path, of which no other process makes use."""
+    return path.with_name(f".{path.name}.{token_hex(4)}.part")
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What stands under such names beside a path: of processes at work or killed."""
+    return [part for part in path.parent.glob(".*.part") if part.name.rsplit(".", 2)[0] == f".{path.name}"]
+
+
+def sweep(folder: Path) -> None:
+    """Delete what killed processes left under such names below a folder; for whoever holds its lock."""
+    for part in folder.rglob(".*.part"):
+        if TEMPORARY.fullmatch(part.name):
+            part.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -34,7 +54,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         StoreError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part = part_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as stream:
@@ -43,10 +63,10 @@ def write_bytes(path: Path, data: bytes) -> None:
             os.fsync(stream.fileno())
         os.replace(part, path)
     except OSError as error:
+        raise system_refusal(error, path) from error
+    finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-        what = f"{path} cannot be written ({error.strerror})"
-        raise StoreError(what, hint="free some space or choose another --out") from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[str, Any] | None = None) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from separatrix.errors import StoreError
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import AGAIN, check_format, read_json, write_json
 from separatrix.store.shards import ENDINGS, hash_file, row_bytes
 
 FORMAT = 1
 MANIFEST, TABLE, BLOCKS = "manifest.json", "table.parquet", "blocks"
-AGAIN = "extract it again with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def read_manifest(folder: Path) -> Manifest:
     plain = read_json(path)
     if not isinstance(plain, dict) or plain.get("kind") != "points" or not isinstance(plain.get("format"), int):
         raise StoreError(f"{path} is damaged, or does not describe points", hint=AGAIN)
-    check_format(plain["format"], path)
+    check_format(plain["format"], FORMAT, path)
     try:
         manifest = Manifest(
             str(plain["key"]),
@@ -144,17 +143,6 @@ def read_manifest(folder: Path) -> Manifest:
         raise StoreError(f"{path} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
     check_sizes(folder, manifest)
     return manifest
-
-
-def check_format(found: int, path: Path) -> None:
-    """Raise a `StoreError` if a file was written by a newer version."""
-    if found > FORMAT:
-        raise StoreError(
-            f"{path} was written by a newer version",
-            got=f"format {found}",
-            expected=f"format {FORMAT} or older",
-            hint="update separatrix",
-        )
 
 
 def files_of(folder: Path, manifest: Manifest) -> dict[Path, File]:
@@ -175,15 +163,21 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
                 what = f"{folder / MANIFEST} is damaged (shard {place} of block {name!r} does not fit its rows)"
                 raise StoreError(what, hint=AGAIN)
     for path, file in files_of(folder, manifest).items():
-        if not path.is_file():
-            raise StoreError(f"{path} is missing", hint=AGAIN)
-        if (size := path.stat().st_size) != file.bytes:
-            what = "truncated" if size < file.bytes else "longer than it was written"
-            raise StoreError(f"{path} is {what}", got=f"{size} bytes", expected=file.bytes, hint=AGAIN)
+        check_file(path, file, verify=False)
 
 
 def check_hashes(folder: Path, manifest: Manifest) -> None:
     """Raise a `StoreError` that names the first file whose bytes were altered; reads every file."""
     for path, file in files_of(folder, manifest).items():
-        if (found := hash_file(path)) != file.sha256:
-            raise StoreError(f"{path} was altered", got=f"SHA-256 {found[:12]}", expected=file.sha256[:12], hint=AGAIN)
+        check_file(path, file)
+
+
+def check_file(path: Path, file: File, *, verify: bool = True) -> None:
+    """Raise a `StoreError` if a file is missing or has another size, or another hash than it was written with."""
+    if not path.is_file():
+        raise StoreError(f"{path} is missing", hint=AGAIN)
+    if (size := path.stat().st_size) != file.bytes:
+        what = "truncated" if size < file.bytes else "longer than it was written"
+        raise StoreError(f"{path} is {what}", got=f"{size} bytes", expected=file.bytes, hint=AGAIN)
+    if verify and (digest := hash_file(path)) != file.sha256:
+        raise StoreError(f"{path} was altered", got=f"SHA-256 {digest[:12]}", expected=file.sha256[:12], hint=AGAIN)

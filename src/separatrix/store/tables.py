@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from separatrix.errors import StoreError
+from separatrix.errors import StoreError, system_refusal
 from separatrix.points import ID
 from separatrix.recipe import canonical
+from separatrix.store.files import part_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def join_tables(parts: Sequence[Path], whole: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    aside = whole.with_name(whole.name + ".part")
+    aside = part_path(whole)
     try:
         # A column that is empty in one shard (no group, say) takes its type from the others.
         schema = pa.unify_schemas([pq.read_schema(part).remove_metadata() for part in parts])
@@ -67,5 +68,4 @@ def join_tables(parts: Sequence[Path], whole: Path) -> None:
         raise StoreError(f"the row tables do not fit together ({error})", hint="give columns of one type") from error
     except OSError as error:
         aside.unlink(missing_ok=True)
-        what = f"{whole} cannot be written ({error.strerror})"
-        raise StoreError(what, hint="free some space or choose another --out") from error
+        raise system_refusal(error, whole) from error

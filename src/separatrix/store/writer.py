@@ -18,9 +18,8 @@ import numpy as np
 
 from separatrix.errors import DataError, ShapeError, StoreError
 from separatrix.points import ID
-from separatrix.store.files import read_json, write_bytes, write_json
+from separatrix.store.files import AGAIN, check_format, read_json, sweep, write_bytes, write_json
 from separatrix.store.manifest import (
-    AGAIN,
     BLOCKS,
     FORMAT,
     MANIFEST,
@@ -31,7 +30,6 @@ from separatrix.store.manifest import (
     Shard,
     blocks_from_plain,
     blocks_to_plain,
-    check_format,
     files_of,
     read_manifest,
     shard_from_plain,
@@ -147,6 +145,7 @@ class PointsWriter:
             self.seconds += perf_counter() - begun
         # Also where nothing was written now: a kill may have left a part of it.
         shutil.rmtree(self.folder / PENDING, ignore_errors=True)
+        sweep(self.folder)
         return read_manifest(self.folder)
 
     def note(self, name: str) -> int:
@@ -256,7 +255,7 @@ def _go_on(writer: PointsWriter) -> PointsWriter:
     path = writer.folder / PENDING / BEGUN
     begun = read_json(path)
     try:
-        check_format(begun["format"], path)
+        check_format(begun["format"], FORMAT, path)
         _check_key(writer.folder, begun["key"], writer.key)
         writer.window = int(begun["window"])
         for place in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
