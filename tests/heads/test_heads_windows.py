@@ -1,9 +1,12 @@
 """Windows: counts, identity, stride as the seed's script had it, sampling of whole examples."""
 
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-from separatrix.errors import OptionError
+from separatrix.errors import ModelError, OptionError
 from separatrix.heads.windows import WindowRule, cut_windows, draw
 from separatrix.texts.questions_answers import Example
 
@@ -86,3 +89,51 @@ def test_a_window_takes_little_memory(shown):
     assert window.tokens.nbytes + len(window.text) < 32 * len(window)
     assert window.words[1:-1] == (" cat",) * 100
     assert window.text == "".join(window.words)
+
+
+def pair_tokenizer():
+    """A tokenizer that puts special tokens around a pair, as BERT's does."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    names = ["<unk>", "[CLS]", "[SEP]", "who", "is", "tom", "?", "a", "cat", "."]
+    engine = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, unk_token="<unk>"))
+    engine.normalizer = normalizers.Lowercase()
+    engine.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = [("[CLS]", 1), ("[SEP]", 2)]
+    engine.add_special_tokens(["[CLS]", "[SEP]"])
+    engine.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=special
+    )
+    return engine
+
+
+def cut_with(engine, question, context, rule):
+    tokenizer = SimpleNamespace(backend_tokenizer=engine, num_special_tokens_to_add=lambda pair: 3)
+    backbone = SimpleNamespace(tokenizer=tokenizer, longest=64, source=SimpleNamespace(name="small"))
+    [windows] = cut_windows(backbone, [Example("a", question, context, 0)], rule)
+    return windows
+
+
+@pytest.mark.parametrize("question", ["Who is Tom?", "Who", "Who is [SEP] Tom?"])
+@pytest.mark.parametrize("times", [1, 9])  # one window, several windows
+@pytest.mark.parametrize("longest_question", [2, 8])  # the question cut, or whole
+def test_question_and_context_have_their_segments(question, times, longest_question):
+    """Regression: in a pair that fitted into one window, no token of the question had a segment."""
+    windows = cut_with(pair_tokenizer(), question, "Tom is a cat." * times, WindowRule(18, 5, longest_question))
+    assert (len(windows) == 1) == (times == 1)
+    asked = re.findall(r"\[SEP\]|\w+|\?", question)[:longest_question]
+    for window in windows:
+        size = len(asked)
+        assert window.segments.tolist() == [-1] + size * [0] + [-1] + (len(window) - size - 3) * [1] + [-1]
+        assert [word.strip() for word in window.words[1 : size + 1]] == asked  # as it stands in the text, upper case too
+        assert not window.offsets[: size + 2].any()
+        assert window.types.tolist() == (size + 2) * [0] + (len(window) - size - 2) * [1]
+
+
+def test_a_tokenizer_that_turns_the_pair_round_is_refused():
+    from tokenizers import processors
+
+    engine = pair_tokenizer()
+    engine.post_processor = processors.TemplateProcessing(single="$A", pair="$B $A", special_tokens=[])
+    with pytest.raises(ModelError, match="question before the context"):
+        cut_with(engine, "Who?", "Tom is a cat.", WindowRule(18, 5, 8))

@@ -152,14 +152,33 @@ def _windows_of(engine: Any, example: Example, place: int, rule: WindowRule) -> 
     first = engine.encode(example.first, add_special_tokens=False)
     if not example.second:
         room = rule.max_length - engine.num_special_tokens_to_add(False)
-        whole = [engine.post_process(piece, None, True) for piece in _pieces(first, room, rule.stride)]
+        pieces = [(piece, None) for piece in _pieces(first, room, rule.stride)]
     else:
         first.truncate(rule.max_query_length)
         second = engine.encode(example.second, add_special_tokens=False)
         room = rule.max_length - len(first) - engine.num_special_tokens_to_add(True)
-        whole = [engine.post_process(first, piece, True) for piece in _pieces(second, room, rule.stride)]
+        pieces = [(first, piece) for piece in _pieces(second, room, rule.stride)]
     texts = (example.first, example.second)
-    return [_window(encoded, place, number, texts) for number, encoded in enumerate(whole)]
+    return [_window(*_assemble(engine, *pair), place, number, texts) for number, pair in enumerate(pieces)]
+
+
+def _assemble(engine: Any, first: Any, second: Any | None) -> tuple[Any, NDArray[np.int32]]:
+    """Texts with the model's special tokens around them, and which text each token is of: 0, 1, -1 special (tokens,).
+
+    Counted from the lengths of the texts: tokenizers 0.23 reports no `sequence_ids` for the first text of a pair
+    unless a text was cut.
+
+    Raises:
+        ModelError: the tokenizer changes the texts, or their order, when it joins them.
+    """
+    encoded = engine.post_process(first, second, True)
+    texts = [text for text in (first, second) if text is not None]
+    own = np.array(encoded.special_tokens_mask) == 0
+    if np.array(encoded.ids)[own].tolist() != [token for text in texts for token in text.ids]:
+        raise ModelError("the tokenizer does not put the question before the context, unchanged", got=encoded.tokens[:8])
+    sequence = np.full(len(own), -1, dtype=np.int32)
+    sequence[own] = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
+    return encoded, sequence
 
 
 def _pieces(encoded: Any, room: int, stride: int) -> list[Any]:
@@ -170,30 +189,29 @@ def _pieces(encoded: Any, room: int, stride: int) -> list[Any]:
     return [encoded, *encoded.overflowing]
 
 
-def _window(encoded: Any, example: int, place: int, texts: tuple[str, str]) -> Window:
-    words = readable(encoded, texts)
+def _window(encoded: Any, sequence: NDArray[np.int32], example: int, place: int, texts: tuple[str, str]) -> Window:
+    words = readable(encoded, sequence, texts)
     tokens = np.zeros(len(words), dtype=TOKEN)
     tokens["id"], tokens["type"] = encoded.ids, encoded.type_ids
     tokens["special"] = special = np.array(encoded.special_tokens_mask, dtype=bool)
     tokens["punctuation"] = [_PUNCTUATION.fullmatch(word.strip()) is not None for word in words] & ~special
-    sequence = np.array([-1 if number is None else number for number in encoded.sequence_ids], dtype=np.int32)
     tokens["segment"] = sequence if texts[1] else sentences(words, special.tolist())
     tokens["offset"] = np.array(encoded.offsets) * (sequence == (1 if texts[1] else 0))[:, None]
     tokens["stop"] = np.cumsum([len(word) for word in words])
     return Window(example, place, tokens, "".join(words))
 
 
-def readable(encoded: Any, texts: tuple[str, str]) -> list[str]:
+def readable(encoded: Any, sequence: NDArray[np.int32], texts: tuple[str, str]) -> list[str]:
     """The tokens as they stand in the text; one that begins a word has a space before it."""
-    words, ended = [], (None, 0)
-    for token, sequence, (start, stop) in zip(encoded.tokens, encoded.sequence_ids, encoded.offsets, strict=True):
-        if sequence is None or stop == start:
+    words, ended = [], (-1, 0)
+    for token, text, (start, stop) in zip(encoded.tokens, sequence.tolist(), encoded.offsets, strict=True):
+        if text < 0 or stop == start:
             words.append(f" {token}")
             continue
-        word = texts[sequence][start:stop]
-        glued = ended == (sequence, start) or word[:1].isspace()
+        word = texts[text][start:stop]
+        glued = ended == (text, start) or word[:1].isspace()
         words.append(word if glued else f" {word}")
-        ended = (sequence, stop)
+        ended = (text, stop)
     return words
 
 
