@@ -14,7 +14,8 @@ from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.learn.align import train_encoder
 from separatrix.learn.aligned import ENCODER, INDEX, load_align
 from separatrix.learn.encoder import start_encoder, thinned
-from separatrix.learn.index import KS, WEIGHING, Vote, shares, smooth
+from separatrix.geometry.neighbours import WEIGHTS
+from separatrix.learn.index import KS, Vote, shares, smooth
 from separatrix.learn.losses import Anchors
 from separatrix.learn.pairs import Crowd
 from separatrix.learn.voting import neighbour_scores
@@ -308,7 +309,7 @@ def test_the_job_score_chooses_the_vote_too(order):
 
     got = train_encoder(replace(order(epochs=1), score=cautious)).model
     found = got.index.nearest(got.encode(order().validation.text), 50)
-    votes = [Vote(k, weights, 0.07) for k in KS for weights in WEIGHING]
+    votes = [Vote(k, weights, 0.07) for k in KS for weights in WEIGHTS]
     sure = {vote: smooth(shares(found, got.index.labels, 3, vote), vote.k).max(axis=1).mean() for vote in votes}
     assert sure[got.vote] == pytest.approx(min(sure.values()))
     assert sure[got.vote] < max(sure.values()) - 0.1

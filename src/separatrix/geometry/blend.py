@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
+from separatrix.geometry.neighbours import count_votes
 from separatrix.geometry.project.prepare import PREPARES, Change
 from separatrix.recipe.project import BlendRecipe
 
@@ -193,12 +194,12 @@ class _Vote:
         if self.asked is self.known:
             np.fill_diagonal(distance, np.inf)
         near = np.argpartition(distance, self.k - 1, axis=1)[:, : self.k]
+        order = np.argsort(np.take_along_axis(distance, near, axis=1), axis=1, kind="stable")
+        near = np.take_along_axis(near, order, axis=1)  # nearest first
         classes = int(max(self.known.labels.max(), self.asked.labels.max())) + 1
-        rows = np.arange(len(near))
-        cells = rows[:, None] * classes + self.known.labels[near]
-        votes = np.bincount(cells.ravel(), minlength=len(near) * classes).reshape(len(near), classes)
+        votes = count_votes(self.known.labels[near], classes)
         right = votes.argmax(axis=1) == self.asked.labels
-        own = votes[rows, self.asked.labels] / self.k
+        own = votes[np.arange(len(near)), self.asked.labels]
         return Tried(tuple(float(weight) for weight in weights), float(right.mean()), float(own.mean()))
 
 

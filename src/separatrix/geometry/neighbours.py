@@ -10,6 +10,7 @@ themselves, because an inner product in float32 cannot tell near duplicates apar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,13 @@ from separatrix.errors import DataError, ShapeError, choose
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
 
 METRICS = ("cosine", "euclidean")
-WEIGHTS = ("uniform", "distance")
 
 _SPARE = 8  # candidates kept beyond k, measured again at the end
 _CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinned out before it is sorted
 _FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
 _CROWDED = 0.25  # squared length of the middle direction from which directions are said to crowd
 _PIECE = 4096  # rows made ready at a time
+_TIE = 1e-6  # share that a tie is decided by; also how near two shares must be to be one
 _MEASURED = 16_000_000  # numbers gathered at a time when candidates are measured again
 
 Matrix = NDArray[np.float32]
@@ -119,21 +120,20 @@ def knn_predict(
     weights: str = "uniform",
     exclude_self: bool = False,
 ) -> NDArray[np.float64]:
-    """Vote shares of the k nearest rows, (queries, classes); each row sums to 1.
-
-    The answer is the argmax, the lowest class on a tie, as scikit-learn's KNeighborsClassifier.
+    """Vote shares of the k nearest rows, (queries, classes); each row sums to 1, and its argmax is the answer.
 
     Args:
         queries, rows, k, metric, exclude_self: as in `neighbours`.
         labels: class numbers of the rows (rows,).
         classes: number of classes; without it, the largest label + 1.
-        weights: `uniform`, or `distance`: a vote counts 1 / distance, and neighbours at distance 0 decide alone.
+        weights: as in `vote`.
 
     Raises:
         DataError, ShapeError, OptionError: as `neighbours`; labels outside the classes or not one per row.
 
-    >>> knn_predict([[0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0], [0.1, 1.0]], [1, 0, 0], 2)
-    array([[0.5, 0.5]])
+    >>> votes = knn_predict([[0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0], [0.1, 1.0]], [1, 0, 0], 2)
+    >>> votes.round(3), votes.argmax()  # the nearer one decides
+    (array([[0.5, 0.5]]), np.int64(1))
     """
     choose(weights, WEIGHTS, "weights")
     known = np.asarray(labels)
@@ -146,34 +146,72 @@ def knn_predict(
 
 
 def vote(
-    found: Neighbours, labels: NDArray[np.int64], classes: int, k: int, *, weights: str = "uniform"
+    found: Neighbours,
+    labels: NDArray[np.int64],
+    classes: int,
+    k: int,
+    *,
+    weights: str = "uniform",
+    temperature: float = 0.07,
 ) -> NDArray[np.float64]:
-    """Vote shares of the first k neighbours found, (queries, classes); each row sums to 1.
+    """Vote shares of the first k neighbours, (queries, classes); each row sums to 1, and its argmax is the answer.
 
-    Neighbours are sought once with the largest k, then every smaller k costs one vote.
+    Neighbours are sought once with the largest k, then every smaller k costs one vote. On a tie the nearest neighbour
+    of the tied classes decides: its class gets a millionth of the share. So no figure depends on the names of classes.
 
     Args:
         found: neighbours, at least k of them.
         labels: class numbers of the rows that were searched (rows,).
         classes: number of classes.
         k: neighbours that vote.
-        weights: `uniform` or `distance`.
+        weights: `uniform`; `distance`: a vote counts 1 / distance, and neighbours at distance 0 decide alone;
+            `softmax`: a vote counts exp(-distance / temperature).
+        temperature: of softmax votes.
 
     >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 1)
     array([[0., 1.]])
+    >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 2).argmax()
+    np.int64(1)
     """
-    index, distance = found.index[:, :k], found.distance[:, :k]
-    votes = np.ones(index.shape) if weights == "uniform" else _closeness(distance)
-    count = len(index)
-    cells = np.arange(count)[:, None] * classes + labels[index]  # (queries, k)
-    totals = np.bincount(cells.ravel(), weights=votes.ravel(), minlength=count * classes).reshape(count, classes)
-    return totals / totals.sum(axis=1, keepdims=True)
+    index, distance = found.index[:, :k], found.distance[:, :k].astype(np.float64)
+    return count_votes(labels[index], classes, _WEIGHING[weights](distance, temperature))
 
 
-def _closeness(distance: Matrix) -> NDArray[np.float64]:
-    same = distance == 0
+def count_votes(
+    voters: NDArray[np.int64], classes: int, weight: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Vote shares of class numbers (queries, k), nearest first, each with its weight; ties as in `vote`.
+
+    >>> count_votes(np.array([[2, 0, 0, 2]]), 3).round(3)
+    array([[0.5, 0. , 0.5]])
+    """
+    count = len(voters)
+    cells = np.arange(count)[:, None] * classes + voters  # (queries, k)
+    flat = None if weight is None else weight.ravel()
+    totals = np.bincount(cells.ravel(), weights=flat, minlength=count * classes).reshape(count, classes)
+    shares = totals / totals.sum(axis=1, keepdims=True)
+    level = shares >= shares.max(axis=1, keepdims=True) * (1 - _TIE)
+    tied = np.flatnonzero(level.sum(axis=1) > 1)
+    if len(tied):
+        nearest = np.take_along_axis(level[tied], voters[tied], axis=1).argmax(axis=1)  # first voter of a tied class
+        shares[tied] *= 1 - _TIE
+        shares[tied, voters[tied, nearest]] += _TIE
+    return shares
+
+
+def _closeness(distance: NDArray[np.float64], _temperature: float) -> NDArray[np.float64]:
+    same = distance <= 0  # an approximate search may be below 0 by rounding
     near = np.divide(1.0, distance, out=np.zeros(distance.shape), where=~same)
     return np.where(same.any(axis=1, keepdims=True), same, near)
+
+
+_WEIGHING: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.float64] | None]] = {
+    "uniform": lambda _distance, _temperature: None,
+    "distance": _closeness,
+    # Relative to the nearest row, so that a low temperature cannot make all votes 0.
+    "softmax": lambda distance, temperature: np.exp((distance[:, :1] - distance) / temperature),
+}
+WEIGHTS = tuple(_WEIGHING)
 
 
 def _make_ready(base: NDArray[Any], metric: str) -> _Rows:

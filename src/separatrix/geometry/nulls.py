@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.neighbours import count_votes
 
 _MOST_ROWS = 10_000  # rows of a null; more are sampled
 _BLOCK = 10_000_000  # numbers of a block of permutations
@@ -76,7 +77,7 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
     Of more than 10,000 rows a seeded sample asks; its neighbours are still sought among all rows.
 
     Args:
-        index: neighbours of each row without itself, (rows, k).
+        index: neighbours of each row without itself, nearest first, (rows, k).
         y: class numbers (rows,).
         classes: number of classes.
         permutations, seed: as `permutation_null`.
@@ -91,11 +92,10 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
     gold = check_labels(y, classes)
     check_same_rows(len(index), len(gold), "neighbours", "labels")
     asked = _sampled(len(gold), seed)
-    near, line = index[asked], np.arange(len(asked))[:, None] * classes
+    near = index[asked]
 
     def accuracy(labels: Labels) -> float:
-        votes = np.bincount((line + labels[near]).ravel(), minlength=len(asked) * classes)
-        return float((votes.reshape(-1, classes).argmax(axis=1) == labels[asked]).mean())
+        return float((count_votes(labels[near], classes).argmax(axis=1) == labels[asked]).mean())
 
     return permutation_null(accuracy, gold, permutations=permutations, seed=seed)
 

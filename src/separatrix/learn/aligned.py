@@ -20,10 +20,10 @@ import torch
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
-from separatrix.geometry.neighbours import Neighbours
+from separatrix.geometry.neighbours import WEIGHTS, Neighbours
 from separatrix.learn import card
 from separatrix.learn.encoder import Encoder, start_encoder
-from separatrix.learn.index import KS, WEIGHING, Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.index import KS, Index, Vote, choose_vote, shares, smooth
 from separatrix.learn.losses import Anchors
 from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, positive, read_notes
 from separatrix.learn.targets import Targets
@@ -183,7 +183,7 @@ def finish_model(
     answers, gold = recipe.answers, targets.values["validation"]
     index = Index.of(vectors["train"], targets.values["train"], ids, approximate=answers.approximate)
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
-    ways, temperature = [answers.weights] if answers.weights else list(WEIGHING), recipe.objective.temperature
+    ways, temperature = [answers.weights] if answers.weights else list(WEIGHTS), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
     found = index.nearest(vectors["validation"], ks[-1])
     vote = choose_vote(found, index.labels, gold, len(targets.classes), votes, score)

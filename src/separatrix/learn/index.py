@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
-from separatrix.geometry.neighbours import Neighbours, neighbours
+from separatrix.geometry.neighbours import Neighbours, neighbours, vote
 from separatrix.points import Points
 from separatrix.texts import Classes
 
 KS = (1, 3, 5, 10, 20, 50)
 LINKS = 32  # of a row in faiss's graph
-ATOM = 1e-6  # a distance below this counts as this in 1 / distance
 
 
 @dataclass(frozen=True)
@@ -130,28 +129,14 @@ class Index:
         return graph
 
 
-WEIGHING: dict[str, Callable[[np.ndarray, float], np.ndarray]] = {
-    "uniform": lambda far, _: np.ones_like(far),
-    "distance": lambda far, _: 1 / np.maximum(far, ATOM),
-    # Relative to the nearest row, so that a low temperature cannot make all votes 0.
-    "softmax": lambda far, temperature: np.exp((far[:, :1] - far) / temperature),
-}
-
-
-def shares(found: Neighbours, labels: np.ndarray, classes: int, vote: Vote) -> np.ndarray:
-    """Vote shares of the first `vote.k` neighbours, (queries, classes).
-
-    A vote counts 1, 1 / (1 - cosine), or exp(cosine / temperature): the last is what `nca` trains.
+def shares(found: Neighbours, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
+    """Vote shares of the first `decision.k` neighbours, (queries, classes), as `geometry.neighbours.vote`.
 
     >>> found = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
     >>> shares(found, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
     [[0.25, 0.75]]
     """
-    place, far = found.index[:, : vote.k], found.distance[:, : vote.k].astype(np.float64)
-    weight = WEIGHING[vote.weights](far, vote.temperature)
-    votes = np.zeros((len(place), classes))
-    np.add.at(votes, (np.arange(len(place))[:, None], labels[place]), weight)
-    return votes / votes.sum(axis=1, keepdims=True)
+    return vote(found, labels, classes, decision.k, weights=decision.weights, temperature=decision.temperature)
 
 
 def smooth(votes: np.ndarray, k: int) -> np.ndarray:
@@ -182,8 +167,8 @@ def choose_vote(
         score: figures of log shares (rows, classes) and gold; its `accuracy` chooses, as it chooses the epoch.
     """
 
-    def worth(vote: Vote) -> tuple[float, float]:
-        logs = smooth(shares(found, labels, classes, vote), vote.k)  # (rows, classes)
+    def worth(option: Vote) -> tuple[float, float]:
+        logs = smooth(shares(found, labels, classes, option), option.k)  # (rows, classes)
         return score(logs, gold)["accuracy"], float(logs[np.arange(len(gold)), gold].mean())
 
     return max(options, key=worth)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from separatrix.geometry.neighbours import count_votes
 from separatrix.learn.bank import Bank, class_cosines
 from separatrix.learn.losses import Anchors, LossValue, Objective
 from separatrix.learn.losses.aligned import LOWEST, unit
@@ -78,7 +79,7 @@ def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float,
     similar = unit(z) @ stored.vectors.T  # (rows, stored)
     if rows is not None:
         similar = similar.masked_fill(stored.rows[None, :] == rows[:, None], LOWEST)
-    near, place = similar.topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters)
-    votes = (near / temperature).softmax(dim=1) * (near > LOWEST)
-    shares = torch.zeros(len(z), classes, device=z.device).scatter_add_(1, stored.y[place], votes)
-    return ((1 - FLOOR) * shares + FLOOR / classes).log()
+    near, place = similar.detach().topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters), nearest first
+    weight = ((near - near[:, :1]).double() / temperature).exp() * (near > LOWEST)
+    shares = torch.from_numpy(count_votes(stored.y[place].cpu().numpy(), classes, weight.cpu().numpy()))
+    return ((1 - FLOOR) * shares + FLOOR / classes).log().to(z)
