@@ -3,6 +3,13 @@ import pytest
 
 from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry import checks
+from separatrix.geometry.choose import choose_k
+from separatrix.geometry.cluster import kmeans
+from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.nulls import between_null
+from separatrix.geometry.prepare import prepare
+from separatrix.geometry.project.maps import make_map
+from separatrix.geometry.scatter import check_features
 
 
 @pytest.mark.parametrize(
@@ -107,3 +114,35 @@ def test_output_width_one_is_called_a_regression():
 @pytest.mark.parametrize("classes", [2, 3, 50])
 def test_the_right_output_width_is_silent(classes):
     checks.check_output_width(classes, classes)
+
+
+@pytest.mark.parametrize("scale", [1e38, 1e-20])
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda x: choose_k(prepare(x).values, (2, 3)),
+        lambda x: kmeans(prepare(x).values, 2),
+        lambda x: between_null(x, [0, 1] * 15, 2, permutations=5),
+        lambda x: neighbours(x, x, 3, metric="euclidean"),
+        lambda x: check_features(x),
+        lambda x: make_map(x),
+    ],
+)
+def test_numbers_whose_squares_do_not_fit_are_refused(work, scale):
+    """Regression: LinAlgError, inertia NaN, NaN in a null."""
+    x = (np.random.default_rng(0).normal(size=(30, 4)) * scale).astype(np.float32)
+    with pytest.raises(DataError, match=r"too (large|small) to be squared.*1e-15 to 1e\+15"):
+        work(x)
+
+
+@pytest.mark.parametrize("scale", [1e14, 1e-13])
+def test_numbers_that_can_be_squared_are_worked_with(scale):
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    y = [0, 1] * 15
+    one, other = (between_null(z, y, 2, permutations=9) for z in (x, x * np.float32(scale)))
+    assert one.observed == pytest.approx(other.observed, rel=1e-4)
+    assert one.p_value == other.p_value
+    near = [neighbours(z, z, 3, metric="euclidean", exclude_self=True).index for z in (x, x * np.float32(scale))]
+    assert np.array_equal(*near)
+    assert make_map(x * np.float32(scale)).trustworthiness > 0.5
+    assert np.isfinite(kmeans(prepare(x * np.float32(scale)).values, 2).inertia)

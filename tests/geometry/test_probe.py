@@ -49,7 +49,7 @@ def test_validation_rows_choose_the_penalty():
 
 
 def fit_with(x, y, penalty):
-    return probes._logistic(np.asarray(x), y, 3, penalty, 0)
+    return probes._logistic(probes._Design.of(np.asarray(x)), y, 3, penalty, 0)
 
 
 def test_a_probe_cut_short_says_so_and_warns_nobody(monkeypatch):

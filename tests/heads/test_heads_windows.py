@@ -125,7 +125,9 @@ def test_question_and_context_have_their_segments(question, times, longest_quest
     for window in windows:
         size = len(asked)
         assert window.segments.tolist() == [-1] + size * [0] + [-1] + (len(window) - size - 3) * [1] + [-1]
-        assert [word.strip() for word in window.words[1 : size + 1]] == asked  # as it stands in the text, upper case too
+        assert [
+            word.strip() for word in window.words[1 : size + 1]
+        ] == asked  # as it stands in the text, upper case too
         assert not window.offsets[: size + 2].any()
         assert window.types.tolist() == (size + 2) * [0] + (len(window) - size - 2) * [1]
 

@@ -11,10 +11,10 @@ from align_steps import gradients, lesson_of
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.geometry.neighbours import WEIGHTS
 from separatrix.learn.align import train_encoder
 from separatrix.learn.aligned import ENCODER, INDEX, load_align
 from separatrix.learn.encoder import start_encoder, thinned
-from separatrix.geometry.neighbours import WEIGHTS
 from separatrix.learn.index import KS, Vote, shares, smooth
 from separatrix.learn.losses import Anchors
 from separatrix.learn.pairs import Crowd

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
 from separatrix.errors import DataError, OptionError, StoreError
-from separatrix.geometry.assign import assign
+from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_k
 from separatrix.geometry.choose_density import choose_eps, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
@@ -208,8 +208,11 @@ def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterR
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
     known = codes >= 0
     names = tuple(map(str, classes))
-    found = assign(labels[known], codes[known], names, permutations=recipe.permutations, seed=recipe.seed)
-    return {"column": name, **found.to_dict()}
+    split = np.asarray(table["split"])[known] if "split" in table.columns and name != "split" else None
+    found = assign_by_split(
+        labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
+    )
+    return {"column": name, **found}
 
 
 def write_clusters(folder: Path, made: Clusters) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.analysis.rows import make_task, read_labels
+from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, rounded
@@ -27,7 +27,7 @@ from separatrix.points import Points
 from separatrix.progress import Report, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid
-from separatrix.texts import Classes, Splits, duplicates, overlap
+from separatrix.texts import Splits, duplicates, overlap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +42,7 @@ class Ranking:
     criterion: str
     unit: str  # accuracy or R2
     rows: Mapping[str, int]
-    majority: float | None  # share of the training rows' majority class in the last part; None for numbers
+    majority: float | None  # share of the most frequent class in the last part; None for numbers
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -115,7 +115,7 @@ def rank(
             report(f"scores: {name}", place, len(passed.plans), plan.name)
     table, best = _order(options, wanted)
     last = list(targets)[-1]
-    majority = float((targets[last] == np.bincount(targets["train"]).argmax()).mean()) if names else None
+    majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None
     counts = {part: len(values) for part, values in targets.items()}
     done = (tuple(said), tuple(notes), monotonic() - begun)
     return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, wanted)
@@ -138,7 +138,7 @@ def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     names, train = read_labels(labels["train"])
     found = {"train": train}
     if names:
-        classes = Classes.of(labels["train"])
+        classes = classes_by_row(labels["train"])
         rest = {name: classes.encode(values) for name, values in labels.items() if values is not None}
     else:
         rest = {name: np.asarray(values, dtype=np.float64) for name, values in labels.items() if values is not None}
@@ -182,7 +182,7 @@ def _order(options: Sequence[_Option], grid: RankGrid) -> tuple[list[dict[str, A
     found = certainty(np.stack([option.per_row for option in options]), seed=grid.seed, resamples=grid.resamples)
     values = [-option.row[grid.criterion] for option in options]
     rows = []
-    for place in np.argsort(values, kind="stable"):
+    for place in np.lexsort((-found.best, values)):  # of equal ones the more probable stands first
         span = {"rank_interval": [int(found.low[place]), int(found.high[place])]}
         rows.append(options[place].row | span | {"probability_best": float(found.best[place])})
     top = rows[0]

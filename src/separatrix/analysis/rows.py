@@ -10,6 +10,7 @@ import numpy as np
 
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
+from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.measures import ClassTask, NumberTask, Task
 from separatrix.points import Points
 from separatrix.recipe.score import ScoreRecipe
@@ -68,14 +69,14 @@ def make_task(targets: np.ndarray, names: tuple[str, ...], seed: int, resamples:
     counts = np.bincount(targets, minlength=len(names))
     if (counts > 0).sum() < 2:
         raise DataError("one class only in the rows to learn from", got=names[int(counts.argmax())])
-    return ClassTask(len(names), int(counts.argmax()), seed, resamples)
+    return ClassTask(len(names), seed, resamples)
 
 
 def read_labels(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
     """Class names with class numbers, or no names and the numbers themselves for labels of floats.
 
     >>> read_labels(np.array(["b", "a", "b"], dtype=object))
-    (('a', 'b'), array([1, 0, 1]))
+    (('b', 'a'), array([0, 1, 0]))
     >>> read_labels(np.array([0.5, 1.5]))
     ((), array([0.5, 1.5]))
     """
@@ -86,8 +87,19 @@ def read_labels(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
         if (labels == labels[0]).all():
             raise DataError("all labels are the same number", got=labels[0])
         return (), labels.astype(np.float64)
-    classes = Classes.of(labels)
+    classes = classes_by_row(labels)
     return classes.names, classes.encode(labels)
+
+
+def classes_by_row(labels: np.ndarray) -> Classes:
+    """The classes of labels (rows,), numbered by their first rows.
+
+    Raises:
+        DataError: as `Classes.of`.
+    """
+    classes = Classes.of(labels)
+    order = first_row_order(classes.encode(labels), len(classes))
+    return Classes(tuple(classes.values[number] for number in order))
 
 
 def _parts(points: Points, targets: np.ndarray) -> tuple[dict[str, Part], list[str]]:

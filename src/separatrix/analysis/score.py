@@ -17,7 +17,7 @@ from separatrix import recipe as recipes
 from separatrix.analysis.rows import WHOLE, Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.errors import DataError, choose
-from separatrix.geometry.assign import assign
+from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Figure, Task, rounded
 from separatrix.geometry.neighbours import METRICS, neighbours
@@ -73,20 +73,18 @@ class Separation:
 
     def lines(self) -> list[list[str]]:
         """The table: figure, value, interval, what it would be for nothing."""
-        found = [[name, *_cells(figure)] for name, figure in self.metrics.items()]
-        for name, null in self.nulls.items():
-            p = f"p = {null.p_value:.3g} ({null.permutations} permutations, mean {null.mean:.4f})"
-            found.append([f"{name}: null", f"{null.observed:.4f}", "", p])
-        return found + self._cluster_lines()
+        return [[name, *_cells(figure)] for name, figure in self.metrics.items()] + self._cluster_lines()
 
     def _cluster_lines(self) -> list[list[str]]:
         if self.clusters is None:
             return []
         found = []
-        for way in ("majority", "matched"):
-            one = self.clusters[way]
-            null = f"{one['null']:.4f} shuffled labels, p = {one['p_value']:.3g}"
-            found.append([f"clusters, {way}", f"{one['accuracy']:.4f}", _spell(one["interval"]), null])
+        for part, figures in {"": self.clusters, **self.clusters["by_split"]}.items():
+            for way in ("majority", "matched"):
+                one = figures[way]
+                null = f"{one['null']:.4f} shuffled labels, p = {one['p_value']:.3g}"
+                where = f"clusters, {way}{part and f', {part}'}"
+                found.append([where, f"{one['accuracy']:.4f}", _spell(one["interval"]), null])
         chance = ("adjusted_mutual_information", "adjusted_rand")
         found += [[f"clusters, {name}", f"{self.clusters[name]:.4f}", "", "0 (by chance)"] for name in chance]
         shape = self.clusters["silhouette"]
@@ -176,12 +174,14 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
     if not kept.any():
         raise DataError("every row is noise", got="no cluster", hint="cluster with a larger --eps")
     names, numbers[kept] = np.unique(numbers[kept], return_inverse=True)
-    named = assign(numbers, gold, split.names, permutations=recipe.permutations, seed=recipe.seed)
+    part = np.asarray(points.column("split")) if "split" in points.table.columns else None
+    named = assign_by_split(numbers, gold, split.names, part, permutations=recipe.permutations, seed=recipe.seed)
     shape = None
     if 2 <= len(names) < kept.sum():
         found = silhouette(points.values[kept], numbers[kept], len(names), rows=recipe.sample_rows, seed=recipe.seed)
-        shape = Figure(found.value, found.rows, found.interval, 0.0, "rows between two clusters")
-    return named.to_dict() | {
+        nothing = f"rows between two clusters ({found.rows} rows, {int((~kept).sum())} of noise left out)"
+        shape = Figure(found.value, found.rows, found.interval, 0.0, nothing)
+    return named | {
         "clusters": len(names),
         "noise": int((~kept).sum()),
         "adjusted_mutual_information": float(adjusted_mutual_info_score(gold, numbers)),
@@ -248,6 +248,8 @@ def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[
 
 def _cells(figure: Figure) -> list[str]:
     nothing = "" if figure.baseline is None else f"{figure.baseline:.4f} {figure.baseline_is}"
+    if figure.p_value is not None:
+        nothing += f", p = {figure.p_value:.3g} ({figure.permutations} shuffles)"
     return [f"{figure.value:.4f}", "" if figure.interval is None else _spell(figure.interval), nothing]
 
 

@@ -1,56 +1,70 @@
-"""The figures of `score`: what classifiers reach on rows they did not see, and the shape of the cloud."""
+"""The figures of `score`: what classifiers reach on rows they did not see, and the shape of the cloud.
+
+Every figure that shuffled labels could reach has a null. Three ways: neighbours stay and labels are shuffled (k-NN,
+between share); answers stay and the labels they are compared with are shuffled (classifiers, which are not fitted
+anew); or the figure is measured again for each of fewer shuffles (silhouette, LogME, H-score, collapse).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from separatrix.analysis.rows import Split
+from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.collapse import collapse
 from separatrix.geometry.measures import SHUFFLED, Figure, shuffles
 from separatrix.geometry.neighbours import neighbours
-from separatrix.geometry.nulls import Null, between_null
+from separatrix.geometry.nulls import Null, against, between_null, permutation_null, sampled
 from separatrix.geometry.probe import Probe
 from separatrix.geometry.ranking import Evidence, HScore
+from separatrix.geometry.resample import bootstrap_mean
 from separatrix.geometry.scatter import anisotropy, effective_rank, scatter
-from separatrix.geometry.separation import CLASSIFIERS, out_of_fold, silhouette
+from separatrix.geometry.separation import CLASSIFIERS, Silhouettes, out_of_fold
 from separatrix.recipe.score import ScoreRecipe
 
 Figures = dict[str, Figure]
 Nulls = dict[str, Null]
 
+_TIMES = 99  # shuffles for which a figure is measured again
+_COLLAPSE = ("nc1", "nc2_norm", "nc2_angle", "nc3")  # low is good
+
 
 def class_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
     """Every figure of classes by name, and the nulls."""
     known, classes = split.known, len(split.names)
-    figures, null = _knn(split, recipe)
+    figures, nulls = _knn(split, recipe)
     for name, classifier in CLASSIFIERS.items():
         for part, asked in split.others.items():
             if name != "probe":
                 answers = classifier(known.vectors, known.targets, classes, asked.vectors)
-                figures[f"{name}_{part}"] = split.task.figure(asked.targets, answers)
+                _answered(f"{name}_{part}", asked.targets, answers, split, recipe, (figures, nulls))
         if not split.others:
             answers = out_of_fold(
                 classifier, known.vectors, known.targets, classes, folds=recipe.folds, seed=recipe.seed
             )
-            figures[f"{name}_cv"] = split.task.figure(known.targets, answers)
+            _answered(f"{name}_cv", known.targets, answers, split, recipe, (figures, nulls))
     probe = split.task.probe(known, split.parts.get("validation"))
-    figures |= _probe(split, probe)
-    figures |= _estimators(known, classes, recipe)
-    figures |= _collapse(known, classes, probe, recipe)
-    figures |= _cloud(known.vectors)
-    between = between_null(known.vectors, known.targets, classes, permutations=recipe.permutations, seed=recipe.seed)
-    return figures, {"knn_loo": null, "between_share": between}
+    _probe(split, probe, recipe, (figures, nulls))
+    shape = _Shape(known, classes, probe, recipe)
+    figures |= shape.figures() | _cloud(known.vectors)
+    nulls |= shape.nulls()
+    nulls["between_share"] = between_null(
+        known.vectors, known.targets, classes, permutations=recipe.permutations, seed=recipe.seed
+    )
+    return _beside(figures, nulls), nulls
 
 
 def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
-    """Every figure of numbers to predict by name, and the null."""
+    """Every figure of numbers to predict by name, and the nulls."""
     known = split.known
-    figures, null = _knn(split, recipe)
+    figures, nulls = _knn(split, recipe)
     if split.others:
-        figures |= _probe(split, split.task.probe(known, split.parts.get("validation")))
+        _probe(split, split.task.probe(known, split.parts.get("validation")), recipe, (figures, nulls))
     else:
         fold = np.random.default_rng(recipe.seed).permutation(len(known.targets)) % recipe.folds
         answers = np.empty(len(known.targets))
@@ -58,72 +72,128 @@ def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
             held = fold == number
             probe = split.task.probe(Part(known.vectors[~held], known.targets[~held]), None)
             answers[held] = split.task.read(probe, known.vectors[held])
-        figures["probe_cv"] = split.task.figure(known.targets, answers)
+        _answered("probe_cv", known.targets, answers, split, recipe, (figures, nulls))
     evidence = Evidence.of(known.vectors)
-    figures["logme"] = _beside_shuffled(evidence.of_numbers, known.targets, recipe.seed)
-    return figures | _cloud(known.vectors), {"knn_loo": null}
+    value, rows = evidence.of_numbers(known.targets), len(known.targets)
+    drawn = np.array([evidence.of_numbers(other) for other in shuffles(known.targets, recipe.seed, _times(recipe))])
+    figures["logme"], nulls["logme"] = Figure(value, rows, None, 0.0, SHUFFLED), against(value, drawn, rows)
+    return _beside(figures | _cloud(known.vectors), nulls), nulls
 
 
-def _knn(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Null]:
+def _beside(figures: Figures, nulls: Nulls) -> Figures:
+    """Figures with their p-values; the baseline of those beside shuffled labels is the mean of the shuffles."""
+    found = {}
+    for name, figure in figures.items():
+        null = nulls.get(name)
+        if null is not None:
+            baseline = null.mean if figure.baseline_is == SHUFFLED else figure.baseline
+            figure = replace(figure, baseline=baseline, p_value=null.p_value, permutations=null.permutations)
+        found[name] = figure
+    return found
+
+
+def _knn(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
     known, task, k = split.known, split.task, recipe.k
     around = neighbours(known.vectors, known.vectors, k, metric=recipe.metric, exclude_self=True)
     figures = {"knn_loo": task.figure(known.targets, task.knn(around, known.targets, k))}
+    nulls = {"knn_loo": task.null(around, known.targets, k, recipe.permutations)}
     for name, part in split.others.items():
         found = neighbours(part.vectors, known.vectors, k, metric=recipe.metric)
-        figures[f"knn_{name}"] = task.figure(part.targets, task.knn(found, known.targets, k))
-    return figures, task.null(around, known.targets, k, recipe.permutations)
+        answers = task.knn(found, known.targets, k)
+        _answered(f"knn_{name}", part.targets, answers, split, recipe, (figures, nulls))
+    return figures, nulls
 
 
-def _probe(split: Split, probe: Probe) -> Figures:
+def _probe(split: Split, probe: Probe, recipe: ScoreRecipe, into: tuple[Figures, Nulls]) -> None:
     """The validation part chose the penalty, so its own figure is a little flattered; the test part's is not."""
-    return {
-        f"probe_{name}": split.task.figure(part.targets, split.task.read(probe, part.vectors))
-        for name, part in split.others.items()
-    }
+    for name, part in split.others.items():
+        _answered(f"probe_{name}", part.targets, split.task.read(probe, part.vectors), split, recipe, into)
 
 
-def _estimators(known: Part, classes: int, recipe: ScoreRecipe) -> Figures:
-    """Silhouette, LogME, H-score and between share, each beside its value under shuffled labels."""
-    shape = silhouette(
-        known.vectors, known.targets, classes, metric=recipe.metric, rows=recipe.sample_rows, seed=recipe.seed
-    )
-    # A bootstrap of the shuffled silhouette is not needed: its value alone is the baseline.
-    nothing = [
-        silhouette(known.vectors, other, classes, metric=recipe.metric, rows=recipe.sample_rows, seed=recipe.seed).value
-        for other in shuffles(known.targets, recipe.seed, 1)
-    ]
-    found = {"silhouette": Figure(shape.value, shape.rows, shape.interval, float(np.mean(nothing)), SHUFFLED)}
-    evidence, ready = Evidence.of(known.vectors), HScore.of(known.vectors)
-    reads: dict[str, Callable[[np.ndarray], float]] = {
-        "logme": lambda targets: evidence.of_classes(targets, classes),
-        "h_score": lambda targets: ready.of_classes(targets, classes),
-        "between_share": lambda targets: scatter(known.vectors, targets, classes).between_share,
-    }
-    return found | {name: _beside_shuffled(read, known.targets, recipe.seed) for name, read in reads.items()}
+def _answered(
+    name: str, gold: np.ndarray, answers: np.ndarray, split: Split, recipe: ScoreRecipe, into: tuple[Figures, Nulls]
+) -> None:
+    """Add the figure of answers, and what they reach against shuffled labels."""
+    figures, nulls = into
+    asked = sampled(len(gold), recipe.seed)
+    figures[name] = split.task.figure(gold, answers)
+    nulls[name] = permutation_null(
+        lambda labels: split.task.value(labels, answers[asked]),
+        gold[asked], permutations=recipe.permutations, seed=recipe.seed,
+    )  # fmt: skip
 
 
-def _beside_shuffled(read: Callable[[np.ndarray], float], targets: np.ndarray, seed: int) -> Figure:
-    nothing = float(np.mean([read(other) for other in shuffles(targets, seed)]))
-    return Figure(read(targets), len(targets), None, nothing, SHUFFLED)
+@dataclass(frozen=True, eq=False)
+class _Shape:
+    """Silhouette, LogME, H-score and collapse: figures of the known rows, and their values for shuffled labels."""
+
+    known: Part
+    classes: int
+    probe: Probe
+    recipe: ScoreRecipe
+
+    def figures(self) -> Figures:
+        """Figures by name."""
+        known, rows, recipe = self.known, len(self.known.targets), self.recipe
+        ready = self._silhouettes(known.vectors)
+        shape = ready.values(known.targets)
+        interval = bootstrap_mean(shape, seed=recipe.seed)
+        values = self._measure(known.vectors, ready)(known.targets)
+        values["between_share"] = scatter(known.vectors, known.targets, self.classes).between_share
+        found = {name: Figure(value, rows, None, 0.0, SHUFFLED) for name, value in values.items()}
+        found["silhouette"] = Figure(float(shape.mean()), len(shape), interval, 0.0, SHUFFLED)
+        return found | {"nc4": self._nc4()}
+
+    def nulls(self) -> Nulls:
+        """Nulls by name; of more than 10,000 rows, a seeded sample is measured."""
+        asked = sampled(len(self.known.targets), self.recipe.seed)
+        vectors, targets = self.known.vectors[asked], self.known.targets[asked]
+        measure = self._measure(vectors, self._silhouettes(vectors))
+        observed = measure(targets)
+        drawn = []
+        for other in shuffles(targets, self.recipe.seed, _times(self.recipe)):
+            with suppress(DataError):  # few rows may be shuffled so that all class means are one and the same
+                drawn.append(measure(other))
+        if not drawn:
+            return {}
+        return {
+            name: against(value, np.array([one[name] for one in drawn]), len(targets), low=name in _COLLAPSE)
+            for name, value in observed.items()
+        }
+
+    def _silhouettes(self, vectors: np.ndarray) -> Silhouettes:
+        recipe = self.recipe
+        return Silhouettes.of(vectors, metric=recipe.metric, rows=recipe.sample_rows, seed=recipe.seed)
+
+    def _measure(self, vectors: np.ndarray, ready: Silhouettes) -> Callable[[np.ndarray], dict[str, float]]:
+        """Labels (rows,) to figures; what does not depend on the labels is computed once."""
+        wide = vectors.astype(np.float64)
+        evidence, h_score = Evidence.of(wide), HScore.of(wide)
+        weight = self.probe.weight / self.probe.scale  # of the vectors as they are
+
+        def measure(labels: np.ndarray) -> dict[str, float]:
+            found = {
+                "silhouette": float(ready.values(labels).mean()),
+                "logme": evidence.of_classes(labels, self.classes),
+                "h_score": h_score.of_classes(labels, self.classes),
+            }
+            shape = collapse(wide, labels, self.classes, weight=weight)
+            return found | {name: getattr(shape, name) for name in _COLLAPSE}
+
+        return measure
+
+    def _nc4(self) -> Figure:
+        """Baseline: how often two independent answers with these class shares would differ."""
+        vectors, targets = self.known.vectors, self.known.targets
+        answers = self.probe.scores(vectors).argmax(axis=1)
+        value = collapse(vectors, targets, self.classes, predicted=answers).nc4
+        shares = [np.bincount(ids, minlength=self.classes) / len(ids) for ids in (answers, targets)]
+        nothing = 1 - float(shares[0] @ shares[1])
+        return Figure(float(value or 0.0), len(answers), None, nothing, "independent answers")
 
 
-def _collapse(known: Part, classes: int, probe: Probe, recipe: ScoreRecipe) -> Figures:
-    rows = len(known.targets)
-    answers = probe.scores(known.vectors).argmax(axis=1)
-    weight = probe.weight / probe.scale  # of the vectors as they are
-    found = collapse(known.vectors, known.targets, classes, weight=weight, predicted=answers)
-    other = collapse(known.vectors, shuffles(known.targets, recipe.seed, 1)[0], classes, weight=weight)
-    figures = {
-        name: Figure(getattr(found, name), rows, None, getattr(other, name), SHUFFLED)
-        for name in ("nc1", "nc2_norm", "nc2_angle", "nc3")
-    }
-    return figures | {"nc4": _nc4(found.nc4, answers, known, classes)}
-
-
-def _nc4(value: float | None, answers: np.ndarray, known: Part, classes: int) -> Figure:
-    """Baseline: how often two independent answers with these class shares would differ."""
-    shares = [np.bincount(ids, minlength=classes) / len(ids) for ids in (answers, known.targets)]
-    return Figure(float(value or 0.0), len(answers), None, 1 - float(shares[0] @ shares[1]), "independent answers")
+def _times(recipe: ScoreRecipe) -> int:
+    return min(_TIMES, recipe.permutations)
 
 
 def _cloud(vectors: np.ndarray) -> Figures:

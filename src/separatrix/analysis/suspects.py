@@ -132,7 +132,7 @@ def _classes(table: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], tuple[s
     if name not in table.columns:
         got = ", ".join(map(str, table.columns))
         raise DataError(f"the rows have no column {name!r}", got=got, hint="name the labels with --label")
-    codes, classes = pd.factorize(table[name], sort=True)
+    codes, classes = pd.factorize(table[name])  # numbered by their first rows: no figure depends on a name
     if not 2 <= len(classes) <= _MOST_CLASSES:
         got = f"{len(classes)} different values"
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")

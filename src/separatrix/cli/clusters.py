@@ -82,15 +82,16 @@ def _print_cluster(result: dict[str, Any]) -> None:
     rows = [[str(number), str(size)] for number, size in enumerate(result["sizes"][:HEAD])]
     print_table(["cluster", "rows"], rows)
     if given is not None:
-        headings = ["classes of clusters", "accuracy", "95 % interval", "shuffled labels", "p", "majority class"]
-        print_table(headings, [_assigned(way, given) for way in ("majority", "matched")])
+        headings = ["classes of clusters", "of", "accuracy", "95 % interval", "shuffled labels", "p", "majority class"]
+        parts = {given["named_by"]: given, **given["by_split"]}
+        print_table(headings, [_assigned(way, part, parts[part]) for part in parts for way in ("majority", "matched")])
     keys = ("method", "clusters", "noise", "rows_used", "inertia", "eps", "seconds", "out")
     print_lines([(key, result[key]) for key in keys if key in result])
     if result["choice"] is not None:
         print_lines([("chosen", "{option} = {value:g}: {criterion}".format(**result["choice"]))])
 
 
-def _assigned(way: str, given: dict[str, Any]) -> list[str]:
+def _assigned(way: str, part: str, given: dict[str, Any]) -> list[str]:
     found = given[way]
     low, high = found["interval"]
     figures = [
@@ -99,7 +100,8 @@ def _assigned(way: str, given: dict[str, Any]) -> list[str]:
         f"{found['null']:.3f}",
         f"{found['p_value']:.3g}",
     ]
-    return [f"by {way}" if way == "majority" else "matched one to one", *figures, f"{given['majority_baseline']:.3f}"]
+    named = f"by {way}" if way == "majority" else "matched one to one"
+    return [named, part, *figures, f"{given['majority_baseline']:.3f}"]
 
 
 @takes(OutcomeOptions, AssociateRecipe, Speech)

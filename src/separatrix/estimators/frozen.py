@@ -110,8 +110,7 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         self.classes_ = np.asarray(rows.classes)
         self.scores_ = None
         if fitted.held is not None:
-            majority = int(np.bincount(targets).argmax())
-            found = classification(*fitted.held, classes.names, majority_class=majority, seed=self.asked_.seed)
+            found = classification(*fitted.held, classes.names, seed=self.asked_.seed)
             self.scores_ = found.to_dict() | {"on": fitted.held_is}
         return self
 

@@ -7,6 +7,7 @@ clusters score on shuffled labels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import random_table
 
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
+from separatrix.geometry.classes import first_row_order
+from separatrix.geometry.nulls import permutation_null
+from separatrix.geometry.resample import bootstrap_mean
 
 _RESAMPLES = 1000
 
@@ -86,16 +90,78 @@ def assign(
     check_same_rows(len(groups), len(gold), "clusters", "labels")
     inside = groups >= 0
     parts = int(groups.max(initial=-1)) + 1
+    order = first_row_order(gold, len(listed))
+    gold = np.argsort(order)[gold]  # numbered by their first rows: ties and shuffles depend on no name
     table = _cross(groups[inside], gold[inside], parts, len(listed))
     rng = np.random.default_rng(seed)
     shuffled = _shuffled(groups, gold, (parts, len(listed)), permutations, rng)
     ways = [
-        _score(classes, hits, [best(one)[1] for one in shuffled], len(gold), rng)
+        _score(np.append(order, -1)[classes], hits, [best(one)[1] for one in shuffled], len(gold), rng)
         for best in (_majority, _matching)
         for classes, hits in [best(table)]
     ]
+    table = table[:, np.argsort(order)]
     share = float(np.bincount(gold).max() / len(gold))
     return Assignment(listed, table, len(gold), share, float(inside.mean()), *ways)
+
+
+def assign_by_split(
+    clusters: ArrayLike,
+    labels: ArrayLike,
+    names: tuple[str, ...],
+    split: ArrayLike | None = None,
+    *,
+    permutations: int = 999,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """As `assign`, as plain data; with parts, training rows name the clusters and the others are scored by that.
+
+    Args:
+        clusters, labels, names, permutations, seed: as `assign`.
+        split: (rows,) part of each row; without rows of `train` all rows name the clusters.
+
+    Returns:
+        What `assign` says of the rows that name, `named_by` (`all` or `train`), and for every other part the same
+        figures in `by_split`.
+
+    >>> found = assign_by_split([0, 1, 0, 0], [0, 1, 0, 1], ("no", "yes"), ["train", "train", "test", "test"])
+    >>> found["majority"]["accuracy"], found["by_split"]["test"]["majority"]["accuracy"]
+    (1.0, 0.5)
+    """
+    groups, gold = np.asarray(clusters), np.asarray(labels)
+    parts = np.full(len(gold), "all", dtype=object) if split is None else np.asarray(split).astype(str)
+    first = "train" if (parts == "train").any() else None
+    naming = np.ones(len(gold), bool) if first is None else parts == first
+    named = assign(groups[naming], gold[naming], names, permutations=permutations, seed=seed)
+    others = [] if first is None else [name for name in dict.fromkeys(parts.tolist()) if name != first]
+    by_split = {
+        name: _held_out(named, groups[parts == name], gold[parts == name], permutations, seed).to_dict()
+        for name in others
+    }
+    return named.to_dict() | {"named_by": first or "all", "by_split": by_split}
+
+
+def _held_out(
+    named: Assignment, groups: NDArray[np.int64], gold: NDArray[np.int64], permutations: int, seed: int
+) -> Assignment:
+    """The named clusters on other rows: the answers stay, the labels are shuffled for the null."""
+    ways = []
+    for way in (named.majority, named.matched):
+        unnamed = np.full(max(int(groups.max()) + 1 - len(way.classes), 0) + 1, -1)  # the last one is for noise, -1
+        answers = np.concatenate([np.array(way.classes, np.int64), unnamed])[groups]
+        right = answers == gold
+        null = permutation_null(_hits(answers), gold, permutations=permutations, seed=seed)
+        low_high = bootstrap_mean(right.astype(np.float64), seed=seed)
+        ways.append(Assigned(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
+    share = float(np.bincount(gold).max() / len(gold))
+    inside = groups >= 0
+    size = max(len(named.table), int(groups.max()) + 1)
+    table = _cross(groups[inside], gold[inside], size, len(named.names))
+    return Assignment(named.names, table, len(gold), share, float(inside.mean()), *ways)
+
+
+def _hits(answers: NDArray[np.int64]) -> Callable[[NDArray[np.int64]], float]:
+    return lambda labels: float((answers == labels).mean())
 
 
 def _cross(groups: NDArray[np.int64], gold: NDArray[np.int64], parts: int, classes: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from scipy.stats import false_discovery_control, random_table
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows
+from separatrix.geometry.classes import first_row_ranks
 
 _BLOCK = 8_000_000  # shuffled values held at a time
 
@@ -83,9 +84,9 @@ def associate(
     from sklearn.metrics import adjusted_mutual_info_score
 
     check_count(permutations, "permutations")
-    a, b = _compact(first, "the first grouping"), _compact(second, "the second grouping")
+    (a, rows), (b, columns) = _compact(first, "the first grouping"), _compact(second, "the second grouping")
     check_same_rows(len(a), len(b), "groupings", "values")
-    shape = (int(a.max()) + 1, int(b.max()) + 1)
+    shape = (len(rows), len(columns))
     table = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
     rng = np.random.default_rng(seed)
     if within is None:
@@ -95,7 +96,7 @@ def associate(
     found = float(information(table[None])[0])
     plain, corrected = cramers_v(table)
     return Association(
-        table,
+        table[np.ix_(rows, columns)],
         found,
         float(adjusted_mutual_info_score(a, b)),
         plain,
@@ -182,13 +183,14 @@ def quantile_bins(values: ArrayLike, bins: int) -> tuple[NDArray[np.int64], tupl
     return places, tuple(f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges))
 
 
-def _compact(values: ArrayLike, what: str) -> NDArray[np.int64]:
-    """Group numbers without gaps, two or more of them."""
+def _compact(values: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Groups numbered by their first rows (rows,), so that no name moves the null; the places of the sorted groups."""
     numbers = check_labels(values, 2**62, what)
     found, compact = np.unique(numbers, return_inverse=True)
     if len(found) < 2:
         raise DataError(f"{what} is the same for all rows", got=f"{len(numbers)} rows", expected="two or more groups")
-    return compact.astype(np.int64)
+    ranks = first_row_ranks(compact, len(found))
+    return ranks[compact], ranks
 
 
 def _free_null(table: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from separatrix.errors import DataError, OptionError, ShapeError
 _FEWEST = 20  # rows below which an arithmetic progression may be chance
 _LOOK = 1000  # rows that rule nearly every column out
 _STRAIGHT = 1 - 1e-5  # correlation with the row number that rounding to float16 still leaves
+_SMALLEST, _LARGEST = 1e-15, 1e15  # squares and their sums are far from the ends of float32
 _BLOCK_ROWS = 65536  # rows looked at together, so that the check of a large matrix needs little memory
 
 
@@ -88,6 +89,22 @@ def check_matrix(x: ArrayLike, what: str, *, width: int | None = None) -> NDArra
     if width is not None and array.shape[1] != width:
         raise ShapeError(f"{what} have the wrong width", got=array.shape[1], expected=width)
     return check_finite(array, what)
+
+
+def check_distances(x: ArrayLike, what: str, *, width: int | None = None) -> NDArray[Any]:
+    """As `check_matrix`, for distances: the largest number is 0, or from 1e-15 to 1e15, so that squares fit float32.
+
+    >>> check_distances([[1e38]], "vectors")
+    Traceback (most recent call last):
+        ...
+    separatrix.errors.DataError: vectors are too large to be squared: got 1e+38, expected 1e-15 to 1e+15; scale them
+    """
+    array = check_matrix(x, what, width=width)
+    largest = max(abs(float(array.max())), abs(float(array.min())))
+    if largest > _LARGEST or 0 < largest < _SMALLEST:
+        size, bounds = ("large" if largest > 1 else "small"), f"{_SMALLEST:g} to {_LARGEST:g}"
+        raise DataError(f"{what} are too {size} to be squared", got=f"{largest:g}", expected=bounds, hint="scale them")
+    return array
 
 
 def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:

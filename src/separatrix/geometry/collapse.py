@@ -69,7 +69,7 @@ def collapse(
     if not lengths.any():
         raise DataError("all class means are one and the same point", hint="these vectors do not depend on the class")
     return Collapse(
-        nc1=_nc1(vectors - means[gold], arms),
+        nc1=_nc1(vectors, gold, means, arms),
         nc2_norm=float(lengths.std() / lengths.mean()),
         nc2_angle=_nc2_angle(arms, lengths),
         nc3=None if weight is None else _nc3(arms, weight, classes, present),
@@ -77,11 +77,14 @@ def collapse(
     )
 
 
-def _nc1(within: NDArray[np.float64], arms: NDArray[np.float64]) -> float:
+def _nc1(
+    vectors: NDArray[Any], gold: NDArray[np.int64], means: NDArray[np.float64], arms: NDArray[np.float64]
+) -> float:
     """The pseudo-inverse is taken in the few directions of the class means; the width x width matrices never exist."""
     _, values, directions = np.linalg.svd(arms / np.sqrt(len(arms)), full_matrices=False)
     kept = values > values.max() * np.finfo(np.float64).eps * max(arms.shape)
-    spread = ((within @ directions[kept].T) ** 2).mean(axis=0)  # within variance along each direction
+    axes = directions[kept].T
+    spread = ((vectors @ axes - (means @ axes)[gold]) ** 2).mean(axis=0)  # within variance along each direction
     return float((spread / values[kept] ** 2).sum() / len(arms))
 
 

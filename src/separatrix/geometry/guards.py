@@ -78,7 +78,6 @@ def check_predictions(
     names: Sequence[str],
     history: Sequence[ArrayLike] = (),
     *,
-    majority_class: int | None = None,
     seed: int = 0,
 ) -> tuple[Finding, ...]:
     """Signs that a classifier learnt nothing, the gravest first; an empty tuple if it looks healthy.
@@ -93,7 +92,6 @@ def check_predictions(
         y_pred: predicted class numbers (rows,).
         names: one name per class.
         history: predictions (rows,) of the earlier epochs for the same rows, oldest first, without `y_pred`.
-        majority_class: the most frequent class of the training rows; without it, of these gold rows.
         seed: of the bootstrap interval.
 
     Raises:
@@ -107,7 +105,7 @@ def check_predictions(
     predictions: positive 5 | negative 0; labels: positive 3 | negative 2
     """
     listed = check_names(names)
-    scores = classification(y_true, y_pred, listed, majority_class=majority_class, seed=seed)
+    scores = classification(y_true, y_pred, listed, seed=seed)
     gold, predicted = check_labels(y_true, len(listed)), check_labels(y_pred, len(listed), "predictions")
     past = [check_labels(earlier, len(listed), f"predictions of epoch {n}") for n, earlier in enumerate(history, 1)]
     for n, earlier in enumerate(past, 1):

@@ -31,6 +31,8 @@ class Figure:
     interval: tuple[float, float] | None = None
     baseline: float | None = None
     baseline_is: str = ""
+    p_value: float | None = None  # share of shuffles (and this one) that do as well
+    permutations: int | None = None  # shuffles
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -61,6 +63,10 @@ class Task(Protocol):
         """How good each answer is, higher is better, (rows,)."""
         ...
 
+    def value(self, gold: np.ndarray, answers: np.ndarray) -> float:
+        """How good the answers are, one number."""
+        ...
+
     def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
         """How good the answers are."""
         ...
@@ -79,13 +85,12 @@ class ClassTask:
     """Classes; figures are accuracies."""
 
     classes: int
-    majority: int  # most frequent class of the training rows
     seed: int = 0
     resamples: int = 1000
     unit: str = "accuracy"
 
     def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
-        """The class with the most votes, the lowest one on a tie."""
+        """The class with the most votes, that of the nearest on a tie."""
         return vote(found, known, self.classes, k).argmax(axis=1)
 
     def probe(self, train: Part, validation: Part | None) -> Probe:
@@ -100,11 +105,15 @@ class ClassTask:
         """1 where right, else 0."""
         return (gold == answers).astype(np.float64)
 
+    def value(self, gold: np.ndarray, answers: np.ndarray) -> float:
+        """Accuracy."""
+        return float((gold == answers).mean())
+
     def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
-        """Accuracy beside the share of the training rows' majority class."""
+        """Accuracy beside the best that one answer for all of these rows reaches."""
         right = self.per_row(gold, answers)
         interval = bootstrap_mean(right, seed=self.seed, resamples=self.resamples)
-        return Figure(float(right.mean()), len(gold), interval, float((gold == self.majority).mean()), MAJORITY)
+        return Figure(float(right.mean()), len(gold), interval, float(np.bincount(gold).max() / len(gold)), MAJORITY)
 
     def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
         """Mean over the classes."""
@@ -139,6 +148,11 @@ class NumberTask:
         """Minus the squared error."""
         return -((gold - answers) ** 2)
 
+    def value(self, gold: np.ndarray, answers: np.ndarray) -> float:
+        """R2."""
+        spread = float(gold.var())
+        return 1 - float(((gold - answers) ** 2).mean()) / spread if spread > 0 else 0.0
+
     def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
         """R2, 0 for the mean of these very rows."""
         value, interval = bootstrap_r2(gold, answers, seed=self.seed, resamples=self.resamples)
@@ -160,7 +174,11 @@ def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Floats of nested plain data with ten digits, so that results are short and the same on every machine."""
+    """Floats of nested plain data with ten digits, so that results are short and the same on every machine.
+
+    >>> rounded({"share": 1 / 3})
+    {'share': 0.3333333333}
+    """
     return {name: _round(value) for name, value in values.items()}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, ShapeError, choose
-from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.checks import check_count, check_distances, check_labels, check_matrix, check_same_rows
 
 METRICS = ("cosine", "euclidean")
 
@@ -91,8 +91,9 @@ def neighbours(
     choose(metric, METRICS, "metric")
     check_count(k, "k")
     check_count(block, "block")
-    base = check_matrix(rows, "rows")
-    asked = base if queries is rows else check_matrix(queries, "queries", width=base.shape[1])
+    check = check_matrix if metric == "cosine" else check_distances  # a cosine has no size
+    base = check(rows, "rows")
+    asked = base if queries is rows else check(queries, "queries", width=base.shape[1])
     if exclude_self and len(asked) != len(base):
         raise ShapeError("exclude_self needs the rows as queries", got=f"{len(asked)} queries, {len(base)} rows")
     choice = len(base) - exclude_self

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
 from separatrix.geometry.neighbours import count_votes
+from separatrix.geometry.rowspace import RowSpace
 
 _MOST_ROWS = 10_000  # rows of a null; more are sampled
 _BLOCK = 10_000_000  # numbers of a block of permutations
@@ -25,11 +26,11 @@ Statistic = Callable[[Labels], float]
 
 @dataclass(frozen=True)
 class Null:
-    """A figure beside its values under permuted labels; `p_value` is (1 + as high or higher) / (1 + permutations)."""
+    """A figure beside its values under permuted labels; `p_value` is (1 + as good or better) / (1 + permutations)."""
 
     observed: float
     mean: float
-    high: float  # 95th percentile of the permuted values
+    high: float  # 95th percentile of the permuted values; the 5th where low is good
     p_value: float
     permutations: int
     rows: int
@@ -59,16 +60,18 @@ def permutation_null(statistic: Statistic, labels: Labels, *, permutations: int 
     return against(observed, drawn, len(labels))
 
 
-def against(observed: float, drawn: NDArray[np.float64], rows: int) -> Null:
-    """A figure beside its values under shuffles that were made elsewhere, (shuffles,).
+def against(observed: float, drawn: NDArray[np.float64], rows: int, *, low: bool = False) -> Null:
+    """A figure beside its values under shuffles that were made elsewhere, (shuffles,); `low`: low values are good.
 
     >>> against(2.0, np.array([1.0, 2.0, 0.0]), 10).p_value
     0.5
     """
+    sign = -1 if low else 1
     # A permutation that does equally well may differ from the observed figure in the last bits.
-    reached = int((drawn >= observed - 1e-9 * max(1.0, abs(observed))).sum())
+    reached = int((sign * drawn >= sign * observed - 1e-9 * max(1.0, abs(observed))).sum())
     p_value = (1 + reached) / (1 + len(drawn))
-    return Null(float(observed), float(drawn.mean()), float(np.percentile(drawn, 95)), p_value, len(drawn), rows)
+    high = float(np.percentile(drawn, 5 if low else 95))
+    return Null(float(observed), float(drawn.mean()), high, p_value, len(drawn), rows)
 
 
 def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutations: int = 1000, seed: int = 0) -> Null:
@@ -91,7 +94,7 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
     """
     gold = check_labels(y, classes)
     check_same_rows(len(index), len(gold), "neighbours", "labels")
-    asked = _sampled(len(gold), seed)
+    asked = sampled(len(gold), seed)
     near = index[asked]
 
     def accuracy(labels: Labels) -> float:
@@ -109,7 +112,7 @@ def knn_regression_null(index: NDArray[np.int64], y: ArrayLike, *, permutations:
     """
     targets = check_values(y, "targets")
     check_same_rows(len(index), len(targets), "neighbours", "targets")
-    asked = _sampled(len(targets), seed)
+    asked = sampled(len(targets), seed)
     near = index[asked]
 
     def r2(numbers: Labels) -> float:
@@ -133,16 +136,16 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
     >>> round(found.observed, 3), found.p_value < 0.05
     (0.755, True)
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    vectors, gold = check_distances(x, "vectors"), check_labels(y, classes)
     check_same_rows(len(vectors), len(gold), "vectors", "labels")
     check_count(permutations, "permutations")
-    asked = _sampled(len(gold), seed)
-    gold, centred = gold[asked], vectors[asked].astype(np.float32)
-    centred = centred - centred.mean(axis=0)
-    total = float((centred.astype(np.float64) ** 2).sum())
+    asked = sampled(len(gold), seed)
+    gold, chosen = gold[asked], vectors[asked].astype(np.float64)
+    exact = RowSpace.of(chosen - chosen.mean(axis=0)).coordinates
+    total, centred = float((exact**2).sum()), exact.astype(np.float32)
     counts = np.bincount(gold, minlength=classes)
     rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // (len(gold) * classes))
+    step = max(1, _BLOCK // (max(centred.shape) * classes))
     drawn = [_between(centred, gold[None], counts)]
     for start in range(0, permutations, step):
         size = min(step, permutations - start)
@@ -161,7 +164,12 @@ def _between(centred: NDArray[np.float32], labels: NDArray[np.int64], counts: ND
     return (squares / np.maximum(counts, 1)).sum(axis=1)
 
 
-def _sampled(rows: int, seed: int) -> NDArray[np.int64]:
+def sampled(rows: int, seed: int) -> NDArray[np.int64]:
+    """Places of the rows that a null is made of, in order: all, or a seeded 10,000 of them.
+
+    >>> len(sampled(20_000, 0))
+    10000
+    """
     if rows <= _MOST_ROWS:
         return np.arange(rows)
     return np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, choose
-from separatrix.geometry.checks import check_matrix, check_no_index
+from separatrix.geometry.checks import check_distances, check_no_index
 from separatrix.geometry.project.prepare import PREPARES
 
 # Whitening shrinks towards equal variances, so the columns are brought to one scale before it.
@@ -43,7 +43,7 @@ def prepare(x: ArrayLike, how: str = "none") -> Prepared:
     >>> prepare([[0.0, 7.0], [2.0, 7.0]], "standardise").values.tolist()
     [[-1.0, 0.0], [1.0, 0.0]]
     """
-    vectors = check_matrix(x, "vectors")
+    vectors = check_distances(x, "vectors")
     choose(how, STEPS, "--prepare")
     check_no_index(vectors)
     deviation = vectors.std(axis=0, dtype=np.float64)  # (width,)

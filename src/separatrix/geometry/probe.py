@@ -13,9 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.classes import first_row_order
+from separatrix.geometry.rowspace import RowSpace
 
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # tried on validation rows, strong to weak
 _ITERATIONS = 2000
+_TOLERANCE = 1e-4  # largest entry of the gradient at which the solver stops
 _FEWEST = 20  # rows of which some can be held out
 _NEVER = -1e4  # bias of a class without training rows
 
@@ -70,11 +73,12 @@ def fit_probe(
     check_same_rows(len(vectors), len(gold), "vectors", "labels")
     if gold.min() == gold.max():
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
+    design = _Design.of(vectors)
     if validation is None:
-        return _logistic(vectors, gold, classes, 1.0, seed)
+        return _logistic(design, gold, classes, 1.0, seed)
     held, held_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
     check_same_rows(len(held), len(held_gold), "validation vectors", "labels")
-    probes = [_logistic(vectors, gold, classes, penalty, seed) for penalty in PENALTIES]
+    probes = [_logistic(design, gold, classes, penalty, seed) for penalty in PENALTIES]
     return min(probes, key=lambda probe: _log_loss(probe.scores(held), held_gold))
 
 
@@ -109,13 +113,13 @@ def fit_tuned_probe(
     if not held.any() or len(np.unique(gold[~held])) < 2:
         return fit_probe(vectors, gold, classes, seed=seed)
     chosen = fit_probe(vectors[~held], gold[~held], classes, seed=seed, validation=(vectors[held], gold[held]))
-    return _logistic(vectors, gold, classes, chosen.penalty, seed)
+    return _logistic(_Design.of(vectors), gold, classes, chosen.penalty, seed)
 
 
 def _fifth(y: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.bool_]:
     """A seeded fifth of the rows of each class, (rows,); a class of one row gives none."""
     generator, held = np.random.default_rng([seed, 7]), np.zeros(len(y), dtype=bool)
-    for label in range(classes):
+    for label in first_row_order(y, classes):
         own = generator.permutation(np.flatnonzero(y == label))
         held[own[: max(len(own) // 5, int(len(own) > 1))]] = True
     return held
@@ -155,22 +159,39 @@ def _standard(x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.
     return (wide - mean) / scale, mean, scale
 
 
-def _logistic(x: NDArray[np.floating], y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
+@dataclass(frozen=True, eq=False)
+class _Design:
+    """Standardised training rows; wide ones in as many directions as there are rows, which changes no solution."""
+
+    space: RowSpace
+    mean: NDArray[np.float64]  # (width,)
+    scale: NDArray[np.float64]  # (width,)
+
+    @classmethod
+    def of(cls, x: NDArray[np.floating]) -> _Design:
+        standard, mean, scale = _standard(x)
+        return cls(RowSpace.of(standard), mean, scale)
+
+
+def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    standard, mean, scale = _standard(x)
-    model = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS, random_state=seed)
+    model = LogisticRegression(C=1 / penalty, max_iter=_ITERATIONS, tol=_TOLERANCE, random_state=seed)
+    order = first_row_order(y, classes)  # names of classes must not change how the solver rounds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says it instead
-        model.fit(standard, y)
-    weight, bias = np.zeros((classes, x.shape[1])), np.full(classes, _NEVER)
-    if len(model.classes_) == 2:  # one row of weights, the difference of the two classes: half of it for each
+        model.fit(design.space.coordinates, np.argsort(order)[y])
+    own = order[model.classes_]
+    weight, bias = np.zeros((classes, len(design.mean))), np.full(classes, _NEVER)
+    wide = design.space.widen(model.coef_)
+    if len(own) == 2:  # one row of weights, the difference of the two classes: half of it for each
         signs = np.array([[-0.5], [0.5]])
-        weight[model.classes_], bias[model.classes_] = signs * model.coef_, signs[:, 0] * model.intercept_
+        weight[own], bias[own] = signs * wide, signs[:, 0] * model.intercept_
     else:
-        weight[model.classes_], bias[model.classes_] = model.coef_, model.intercept_
-    return Probe(weight, bias, mean, scale, penalty, converged=bool(model.n_iter_.max() < _ITERATIONS))
+        weight[own], bias[own] = wide, model.intercept_
+    converged = bool(model.n_iter_.max() < _ITERATIONS)
+    return Probe(weight, bias, design.mean, design.scale, penalty, converged)
 
 
 def _ridge(x: NDArray[np.floating], y: NDArray[np.float64], penalty: float) -> Probe:

@@ -1,7 +1,7 @@
 """Which vectors suit a task, without training anything: LogME and H-score.
 
-Both read one matrix of width x width, so that they cost O(rows width^2) and a second set of labels (a shuffled one, for
-the value that means nothing) costs hardly more. Neither has a natural zero: compare them between vectors of the same
+Both read one matrix of the smaller of rows and width, once; a second set of labels (a shuffled one, for the value that
+means nothing) costs hardly more. Neither has a natural zero: compare them between vectors of the same
 rows, or with their own value under shuffled labels, which `Evidence` and `HScore` give cheaply.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance, kept_directions
 from separatrix.geometry.scatter import class_means
 
 _GRID = np.linspace(-1.0, 1.0, 33)  # the maximum is sought on a grid that zooms in
@@ -32,15 +33,11 @@ class Evidence:
     def of(cls, x: ArrayLike) -> Evidence:
         """Decompose vectors (rows, width) once."""
         vectors = check_matrix(x, "vectors").astype(np.float64)
-        if vectors.shape[1] <= vectors.shape[0]:
-            squares, right = np.linalg.eigh(vectors.T @ vectors)
-        else:
-            squares, left = np.linalg.eigh(vectors @ vectors.T)
-        kept = squares > max(squares.max(), 0.0) * np.finfo(np.float64).eps * max(vectors.shape)
-        squares = squares[kept]
-        if vectors.shape[1] <= vectors.shape[0]:
-            return cls(vectors @ (right[:, kept] / np.sqrt(squares)), squares)
-        return cls(left[:, kept], squares)
+        if vectors.shape[1] > vectors.shape[0]:
+            squares, left = kept_directions(vectors @ vectors.T)
+            return cls(left, squares)
+        squares, right = kept_directions(vectors.T @ vectors)
+        return cls(vectors @ (right / np.sqrt(squares)), squares)
 
     def of_classes(self, y: ArrayLike, classes: int) -> float:
         """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest."""
@@ -102,19 +99,15 @@ def logme(x: ArrayLike, y: ArrayLike, classes: int) -> float:
 class HScore:
     """Centred vectors with their shrunk covariance; make one with `HScore.of`."""
 
-    centred: NDArray[np.float64]  # (rows, width)
-    covariance: NDArray[np.float64]  # (width, width), shrunk
-    shrinkage: float
+    centred: NDArray[np.float64]  # (rows, directions)
+    covariance: ShrunkCovariance
 
     @classmethod
     def of(cls, x: ArrayLike) -> HScore:
-        """Centre vectors (rows, width) and shrink their covariance (Ledoit and Wolf, 2004)."""
-        from sklearn.covariance import ledoit_wolf
-
+        """Centre vectors (rows, width) and shrink their covariance."""
         vectors = check_matrix(x, "vectors").astype(np.float64)
-        centred = vectors - vectors.mean(axis=0)
-        covariance, shrinkage = ledoit_wolf(centred, assume_centered=True)
-        return cls(centred, covariance, float(shrinkage))
+        centred = RowSpace.of(vectors - vectors.mean(axis=0)).coordinates
+        return cls(centred, ShrunkCovariance.of(centred, vectors.shape[1]))
 
     def of_classes(self, y: ArrayLike, classes: int) -> float:
         """H-score of class numbers (rows,)."""
@@ -122,8 +115,8 @@ class HScore:
         check_same_rows(len(self.centred), len(gold), "vectors", "labels")
         means, counts = class_means(self.centred, gold, classes)
         # trace(C^-1 G) with G = sum of share x mean mean^T: only as many solves as there are classes.
-        solved = np.linalg.lstsq(self.covariance, means.T, rcond=None)[0]  # (width, classes)
-        return float((1 - self.shrinkage) * ((counts / len(gold)) * (means.T * solved).sum(axis=0)).sum())
+        explained = (means * self.covariance.solve(means)).sum(axis=1)  # (classes,)
+        return float((1 - self.covariance.shrinkage) * ((counts / len(gold)) * explained).sum())
 
 
 def h_score(x: ArrayLike, y: ArrayLike, classes: int) -> float:

@@ -1,6 +1,6 @@
 """The shape of a cloud of vectors: how wide, in how many directions, how far the classes stand apart.
 
-Every figure here is exact and costs one pass over the rows or one matrix of width x width.
+Every figure here is exact and costs one pass over the rows or one matrix of the smaller of rows and width.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_labels, check_matrix, check_no_index, check_same_rows
+from separatrix.geometry.checks import check_distances, check_labels, check_matrix, check_no_index, check_same_rows
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,8 @@ def class_means(x: NDArray[Any], y: NDArray[np.int64], classes: int) -> tuple[ND
     ([1.0, 0.0, 5.0], [2, 0, 1])
     """
     counts = np.bincount(y, minlength=classes)
-    order = np.argsort(y, kind="stable")
-    present = np.flatnonzero(counts)
-    starts = np.concatenate([[0], np.cumsum(counts[present])[:-1]])
-    means = np.zeros((classes, x.shape[1]))
-    means[present] = np.add.reduceat(x[order].astype(np.float64), starts, axis=0) / counts[present, None]
-    return means, counts
+    member = csr_matrix((np.ones(len(y)), (y, np.arange(len(y)))), shape=(classes, len(y)))
+    return member @ x.astype(np.float64, copy=False) / np.maximum(counts, 1)[:, None], counts
 
 
 def scatter(x: ArrayLike, y: ArrayLike, classes: int) -> Scatter:
@@ -129,7 +126,7 @@ def check_features(x: ArrayLike, what: str = "vectors") -> tuple[NDArray[Any], t
     >>> check_features([[1.0, 0.5], [1.0, 0.2]])[1]
     ('1 of 2 columns of the vectors is constant (column 0)',)
     """
-    vectors = check_matrix(x, what)
+    vectors = check_distances(x, what)
     check_no_index(vectors)
     constant = np.flatnonzero(vectors.min(axis=0) == vectors.max(axis=0))
     if len(constant) == vectors.shape[1]:

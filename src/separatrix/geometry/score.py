@@ -65,7 +65,7 @@ class ClassScore:
 class ClassificationScores:
     """All figures of one split; fractions, never percent.
 
-    `majority` is the accuracy of always giving one answer (see `classification`), `interval` the 95 % bootstrap
+    `majority` is the best accuracy that one and the same answer reaches on these rows, `interval` the 95 % bootstrap
     interval of the accuracy. The last three are None without probabilities.
     """
 
@@ -123,7 +123,6 @@ def classification(
     y_pred: ArrayLike,
     names: Sequence[str],
     *,
-    majority_class: int | None = None,
     probabilities: ArrayLike | None = None,
     seed: int = 0,
     resamples: int = 1000,
@@ -138,7 +137,6 @@ def classification(
         y_true: gold class numbers (rows,).
         y_pred: predicted class numbers (rows,).
         names: one name per class, in the order of the numbers.
-        majority_class: the most frequent class of the training rows; without it, of these gold rows.
         probabilities: (rows, classes), each row summing to 1; adds log-loss, the Brier score summed over classes
             (0 to 2) and the expected calibration error of the given predictions in 15 equal bins (Guo et al., 2017).
         seed: of the bootstrap.
@@ -161,10 +159,11 @@ def classification(
     check_same_rows(len(gold), len(predicted), "labels", "predictions")
     check_count(resamples, "resamples")
     confusion = _confusion(gold, predicted, classes)
-    constant = _constant_confusion(confusion, majority_class)
+    constant = _constant_confusion(confusion)
     accuracy, macro_f1 = _figures(confusion)
     majority, majority_macro_f1 = _figures(constant)
-    interval, macro_f1_interval = _bootstrap(confusion, (accuracy, macro_f1), seed, resamples)
+    order = _by_counts(confusion)
+    interval, macro_f1_interval = _bootstrap(confusion[np.ix_(order, order)], (accuracy, macro_f1), seed, resamples)
     calibration = {} if probabilities is None else _calibration(gold, predicted, probabilities, classes)
     return ClassificationScores(
         rows=len(gold),
@@ -185,13 +184,29 @@ def _confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: i
     return cells.reshape(classes, classes)  # (gold, predicted)
 
 
-def _constant_confusion(confusion: NDArray[np.int64], answer: int | None) -> NDArray[np.int64]:
-    """The confusion matrix of always giving one answer to the same gold rows."""
+def _constant_confusion(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The confusion matrix of always giving the most frequent class of the same gold rows."""
     gold = confusion.sum(axis=1)
-    column = int(gold.argmax()) if answer is None else int(check_labels([answer], len(gold), "majority_class")[0])
     constant = np.zeros_like(confusion)
-    constant[:, column] = gold
+    constant[:, gold.argmax()] = gold
     return constant
+
+
+def _by_counts(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Classes sorted by what they are confused with, (classes,): what is drawn depends on no name and no row's place.
+
+    As graphs are refined: classes of one rank are told apart by the counts and ranks of all others, until none is.
+    """
+    classes = len(confusion)
+    cells = np.unique(confusion * (confusion.max() + 1) + confusion.T, return_inverse=True)[1].reshape(classes, classes)
+    rank = np.zeros(classes, np.int64)
+    for _ in range(classes):
+        lines = np.column_stack([rank, cells.diagonal(), np.sort(cells * classes + rank, axis=1)])
+        finer = np.unique(lines, axis=0, return_inverse=True)[1].reshape(-1)
+        if finer.max() == rank.max():
+            break
+        rank = finer
+    return np.argsort(rank, kind="stable")
 
 
 def _f1(hits: NDArray[Any], gold: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:

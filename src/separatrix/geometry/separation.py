@@ -15,9 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.classes import first_row_ranks
 from separatrix.geometry.neighbours import METRICS
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.resample import Interval, bootstrap_mean
+from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance
 from separatrix.geometry.scatter import class_means
 
 Vectors = NDArray[Any]  # (rows, width)
@@ -43,14 +45,13 @@ def lda(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
     >>> lda(np.array([[0.0, 1.0], [0.2, 9.0], [1.0, 8.9], [1.2, 1.1]]), np.array([0, 0, 1, 1]), 2, np.array([[1.1, 3]]))
     array([1])
     """
-    from sklearn.covariance import ledoit_wolf
-
-    means, counts = class_means(x, y, classes)
-    covariance, _ = ledoit_wolf(x - means[y], assume_centered=True)
-    weight = np.linalg.lstsq(covariance, means.T, rcond=None)[0]  # (width, classes)
+    space = RowSpace.of(x.astype(np.float64))
+    means, counts = class_means(space.coordinates, y, classes)
+    covariance = ShrunkCovariance.of(space.coordinates - means[y], x.shape[1])
+    weight = covariance.solve(means)  # (classes, directions)
     with np.errstate(divide="ignore"):
         prior = np.log(counts / len(y))  # -inf: a class without rows is never answered
-    return (asked @ weight - 0.5 * (means.T * weight).sum(axis=0) + prior).argmax(axis=1)
+    return (asked @ space.widen(weight).T - 0.5 * (means * weight).sum(axis=1) + prior).argmax(axis=1)
 
 
 def probe(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
@@ -73,7 +74,7 @@ def stratified_folds(y: Ids, folds: int, seed: int = 0) -> Ids:
     ([0, 0, 1, 1], [0, 1])
     """
     shuffled = np.random.default_rng(seed).permutation(len(y))
-    order = shuffled[np.argsort(y[shuffled], kind="stable")]
+    order = shuffled[np.argsort(first_row_ranks(y, int(y.max()) + 1)[y[shuffled]], kind="stable")]
     found = np.empty(len(y), np.int64)
     found[order] = np.arange(len(y)) % folds
     return found
@@ -148,17 +149,52 @@ def silhouette(
     >>> silhouette([[0.0], [0.1], [9.0], [9.1]], [0, 0, 1, 1], 2).value.__round__(3)
     0.989
     """
-    from sklearn.metrics import silhouette_samples
+    ready = Silhouettes.of(x, metric=metric, rows=rows, seed=seed)
+    gold = check_labels(y, classes)
+    check_same_rows(ready.all_rows, len(gold), "vectors", "labels")
+    values = ready.values(gold)
+    return Silhouette(float(values.mean()), bootstrap_mean(values, seed=seed), len(values), metric, seed)
 
-    choose(metric, METRICS, "metric")
-    check_count(rows, "rows", low=3)
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
-    if len(gold) > rows:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(gold), rows, replace=False))
-        vectors, gold = vectors[chosen], gold[chosen]
-    found = len(np.unique(gold))
-    if not 2 <= found < len(gold):
-        raise DataError("a silhouette needs two classes, and one of them with two rows", got=f"{found} classes")
-    values = silhouette_samples(vectors.astype(np.float64), gold, metric=metric)
-    return Silhouette(float(values.mean()), bootstrap_mean(values, seed=seed), len(gold), metric, seed)
+
+@dataclass(frozen=True, eq=False)
+class Silhouettes:
+    """Distances made ready for silhouettes of any labels of the same rows; make one with `Silhouettes.of`."""
+
+    distance: NDArray[np.float64]  # (rows, rows)
+    chosen: Ids  # (rows,) which rows of those given
+    all_rows: int  # how many were given
+
+    @classmethod
+    def of(cls, x: ArrayLike, *, metric: str = "euclidean", rows: int = 2000, seed: int = 0) -> Silhouettes:
+        """Compare vectors (rows, width) with each other, a seeded sample where there are more than `rows`."""
+        from sklearn.metrics import pairwise_distances
+
+        choose(metric, METRICS, "metric")
+        check_count(rows, "rows", low=3)
+        vectors = check_matrix(x, "vectors")
+        count, chosen = len(vectors), np.arange(len(vectors))
+        if count > rows:
+            chosen = np.sort(np.random.default_rng(seed).choice(count, rows, replace=False))
+        distance = pairwise_distances(vectors[chosen].astype(np.float64), metric=metric)
+        np.fill_diagonal(distance, 0)
+        return cls(distance, chosen, count)
+
+    def values(self, y: Ids) -> NDArray[np.float64]:
+        """Silhouette of each chosen row, from the class numbers of all rows (all rows,).
+
+        Raises:
+            DataError: one class only (in the sample), or as many classes as rows.
+        """
+        found, gold = np.unique(y[self.chosen], return_inverse=True)
+        if not 2 <= len(found) < len(gold):
+            what = "a silhouette needs two classes, and one of them with two rows"
+            raise DataError(what, got=f"{len(found)} classes")
+        row, counts = np.arange(len(gold)), np.bincount(gold)
+        sums = self.distance @ np.eye(len(found))[gold]  # (rows, classes)
+        own = sums[row, gold] / np.maximum(counts[gold] - 1, 1)
+        others = sums / counts
+        others[row, gold] = np.inf
+        other = others.min(axis=1)
+        larger = np.maximum(own, other)
+        values = np.divide(other - own, larger, out=np.zeros(len(gold)), where=larger > 0)
+        return np.where(counts[gold] > 1, values, 0.0)

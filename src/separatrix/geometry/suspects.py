@@ -19,6 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.classes import first_row_order, first_row_ranks
 from separatrix.geometry.neighbours import knn_predict, neighbours
 from separatrix.geometry.probe import fit_probe
 
@@ -69,7 +70,9 @@ def confident_joint(chances: ArrayLike, labels: ArrayLike) -> ConfidentJoint:
     thresholds = np.divide(sums, sizes, out=np.full(classes, 2.0), where=sizes > 0)
     sure = p >= thresholds - _SLACK
     several = sure.sum(axis=1) > 1
-    suggested = np.where(several | ~sure.any(axis=1), p.argmax(axis=1), sure.argmax(axis=1))
+    order = first_row_order(gold, classes)  # of equal probabilities the class that comes first
+    highest = order[p[:, order].argmax(axis=1)]
+    suggested = np.where(several | ~sure.any(axis=1), highest, sure.argmax(axis=1))
     counted = sure.any(axis=1)
     counts = np.bincount(gold[counted] * classes + suggested[counted], minlength=classes**2).reshape(classes, classes)
     others = p.copy()
@@ -134,7 +137,8 @@ def make_folds(labels: Rows, groups: Rows, folds: int, *, seed: int = 0) -> Rows
     if len(found) < folds:
         raise DataError("fewer rows than folds", got=f"{len(found)} distinct rows", expected=f"{folds} or more")
     order = np.random.default_rng(seed).permutation(len(found))
-    order = order[np.argsort(labels[first][order], kind="stable")]
+    ranks = first_row_ranks(labels, int(labels.max()) + 1)
+    order = order[np.argsort(ranks[labels[first][order]], kind="stable")]
     dealt = np.empty(len(found), np.int64)
     dealt[order] = np.arange(len(found)) % folds
     return dealt[member]

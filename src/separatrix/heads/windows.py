@@ -175,7 +175,9 @@ def _assemble(engine: Any, first: Any, second: Any | None) -> tuple[Any, NDArray
     texts = [text for text in (first, second) if text is not None]
     own = np.array(encoded.special_tokens_mask) == 0
     if np.array(encoded.ids)[own].tolist() != [token for text in texts for token in text.ids]:
-        raise ModelError("the tokenizer does not put the question before the context, unchanged", got=encoded.tokens[:8])
+        raise ModelError(
+            "the tokenizer does not put the question before the context, unchanged", got=encoded.tokens[:8]
+        )
     sequence = np.full(len(own), -1, dtype=np.int32)
     sequence[own] = np.repeat(np.arange(len(texts), dtype=np.int32), [len(text) for text in texts])
     return encoded, sequence

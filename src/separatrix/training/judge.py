@@ -19,27 +19,23 @@ Scores = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """What scores are measured against: class names, the training rows' majority class, or their mean."""
+    """What scores are measured against: class names, or the mean of the training rows."""
 
     names: tuple[str, ...]  # empty: numbers are predicted
-    majority: int = 0
     mean: float = 0.0
     seed: int = 0
 
     @classmethod
     def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Yardstick:
-        """Take majority class or mean from training targets, (rows,)."""
-        if names:
-            return cls(names, majority=int(np.bincount(targets, minlength=len(names)).argmax()), seed=seed)
-        return cls((), mean=float(targets.mean()), seed=seed)
+        """Take the mean from training targets, (rows,)."""
+        return cls(names, mean=0.0 if names else float(targets.mean()), seed=seed)
 
     def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Figures of an epoch, without intervals: scores (rows, classes) or (rows, 1)."""
         if not self.names:
             return {"rmse": float(np.sqrt(np.mean((scores[:, 0] - targets) ** 2)))}
         found = classification(targets, decide(scores, len(self.names)), self.names, resamples=1)
-        majority = float((targets == self.majority).mean())
-        return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": majority}
+        return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority}
 
     def full(self, scores: np.ndarray, targets: np.ndarray, chance: np.ndarray | None = None) -> Scores:
         """All figures of a split as plain data."""
@@ -49,7 +45,6 @@ class Yardstick:
             targets,
             decide(scores, len(self.names)),
             self.names,
-            majority_class=self.majority,
             probabilities=chance,
             seed=self.seed,
         )
@@ -65,12 +60,7 @@ class Yardstick:
             return [] if found.below_baseline else [weak]
         past = [decide(earlier, len(self.names)) for earlier in history]
         gold = decide(scores, len(self.names))
-        return [
-            finding.message
-            for finding in check_predictions(
-                targets, gold, self.names, past, majority_class=self.majority, seed=self.seed
-            )
-        ]
+        return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]
 
 
 def score_baselines(fitted: dict[str, Probe | Nearest], parts: dict[str, Part], yardstick: Yardstick) -> dict[str, Any]:

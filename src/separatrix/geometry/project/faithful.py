@@ -35,8 +35,8 @@ class Faithfulness:
 class Separation:
     """Accuracy of a vote of k neighbours for the label, in the points (`before`) and in their map (`after`).
 
-    Both on the same `rows` rows, counted as `how` says. `majority` is the share of the class that is the most frequent
-    among the rows that vote; intervals are 95 % (bootstrap over rows).
+    Both on the same `rows` rows, counted as `how` says. `majority` is the share of the most frequent class among
+    them; intervals are 95 % (bootstrap over rows).
     """
 
     before: float
@@ -118,11 +118,11 @@ def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: in
     k = min(check_count(k, "k"), max(1, len(known) // (2 * classes)), len(known) - alone)
     if classes < 2 or k < 1:
         raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")
-    names, most = [str(number) for number in range(classes)], int(np.bincount(known).argmax())
+    names = [str(number) for number in range(classes)]
     scores = []
     for queries, rows in ((asked.points, base.points), (asked.flat, base.flat)):
         votes = knn_predict(queries, rows, known, k, classes=classes, metric="euclidean", exclude_self=alone)
-        scores.append(classification(gold, votes.argmax(axis=1), names, majority_class=most, seed=seed))
+        scores.append(classification(gold, votes.argmax(axis=1), names, seed=seed))
     before, after = scores
     how = LEAVE_ONE_OUT if alone else HELD_OUT
     return Separation(

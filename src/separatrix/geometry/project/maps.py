@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.checks import check_matrix, check_no_index
+from separatrix.geometry.checks import check_distances, check_matrix, check_no_index
 from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
 from separatrix.geometry.project.methods import METHODS
 from separatrix.geometry.project.prepare import PREPARES, Change
@@ -141,7 +141,7 @@ def make_map(
     count, width = _shape(points)
     known = known_labels(labels, count)
     fit, notes = choose_rows(known, train, recipe, guided)
-    x = _finite(np.asarray(points[fit]), fit)
+    x = check_distances(_finite(np.asarray(points[fit]), fit), "points")
     # A sample of a row number is no even count any more; in rows that follow each other it is.
     notes += _look(x, x if len(x) == count else _finite(np.asarray(points[:_PLACED]), np.arange(_PLACED)))
     prepare = PREPARES[recipe.prepare](x)

@@ -1,0 +1,78 @@
+"""Wide matrices in as many directions as they have rows.
+
+Rows of a matrix span at most as many directions as there are rows. Turned into these, lengths and angles stay, so what
+depends on them alone (covariances, discriminants, penalised linear models) costs time and memory bounded by the smaller
+of rows and width. Matrices that are no wider than long are left as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class RowSpace:
+    """Rows (rows, width) with their coordinates (rows, directions); make one with `RowSpace.of`."""
+
+    rows: Matrix
+    coordinates: Matrix
+    combine: Matrix | None  # (directions, rows): the axes as combinations of rows; None: the axes are the columns
+
+    @classmethod
+    def of(cls, rows: Matrix) -> RowSpace:
+        """Turn rows (rows, width) into their own directions if there are fewer of these than columns."""
+        if rows.shape[1] <= rows.shape[0]:
+            return cls(rows, rows, None)
+        squares, left = kept_directions(rows @ rows.T)
+        scale = np.sqrt(squares)
+        return cls(rows, left * scale, (left / scale).T)
+
+    def widen(self, weight: Matrix) -> Matrix:
+        """Vectors in these directions (vectors, directions) as vectors of the full width (vectors, width)."""
+        return weight if self.combine is None else weight @ self.combine @ self.rows
+
+
+def kept_directions(small: Matrix) -> tuple[Matrix, Matrix]:
+    """Eigenvalues (directions,) and eigenvectors (size, directions) of a symmetric matrix without its null space.
+
+    >>> kept_directions(np.diag([4.0, 0.0]))[0]
+    array([4.])
+    """
+    squares, axes = np.linalg.eigh(small)
+    kept = squares > max(squares.max(), 0.0) * np.finfo(np.float64).eps * len(small)
+    return squares[kept], axes[:, kept]
+
+
+@dataclass(frozen=True, eq=False)
+class ShrunkCovariance:
+    """Covariance of centred rows, shrunk as Ledoit and Wolf (2004) do; make one with `ShrunkCovariance.of`."""
+
+    squares: Matrix  # (directions,) eigenvalues
+    axes: Matrix  # (size, directions)
+    shrinkage: float
+
+    @classmethod
+    def of(cls, coordinates: Matrix, width: int) -> ShrunkCovariance:
+        """From coordinates (rows, size) of centred rows whose full width is `width`."""
+        rows = len(coordinates)
+        tall = coordinates.shape[1] <= rows
+        gram = (coordinates.T @ coordinates if tall else coordinates @ coordinates.T) / rows
+        lengths = np.einsum("rd,rd->r", coordinates, coordinates)
+        mean = lengths.sum() / rows / width  # mean variance of a column
+        square = float((gram**2).sum())  # of the covariance, or of its mirror image, which has the same
+        noise = (float((lengths**2).sum()) / rows - square) / (width * rows)
+        spread = square / width - mean**2
+        shrinkage = 0.0 if min(noise, spread) <= 0 else min(noise, spread) / spread
+        covariance = gram if tall else coordinates.T @ coordinates / rows
+        covariance = (1 - shrinkage) * covariance
+        covariance.flat[:: len(covariance) + 1] += shrinkage * mean
+        return cls(*kept_directions(covariance), float(shrinkage))
+
+    def solve(self, vectors: Matrix) -> Matrix:
+        """The inverse (in the directions that vary) times vectors (vectors, size)."""
+        return vectors @ self.axes / self.squares @ self.axes.T
