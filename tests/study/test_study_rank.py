@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis.rank import rank
+from separatrix.analysis.rank import _Option, _order, rank
 from separatrix.analysis.ranking_files import cells_of, write_ranking
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
@@ -161,3 +161,18 @@ def test_trec_gives_the_figures_that_were_measured():
     for pool, expected in {"cls": 0.438, "mean": 0.714, "layer_mean": 0.870}.items():
         found = score(points, recipe=ScoreRecipe(block=pool, permutations=19, resamples=50))
         assert found["knn_test"].value == pytest.approx(expected, abs=0.006), pool
+
+
+def test_of_equal_options_the_more_probable_one_is_named():
+    """Regression: the one measured first was named, though another was the best of more bootstrap samples."""
+
+    def option(name, right):
+        row = {"model": name, "pool": "mean", "layer": 1, "knn_loo": np.mean(right), "knn_loo_interval": [0, 1]}
+        return _Option(row, np.array(right, np.float64))
+
+    # Equal means; "b" is right where "c", nearly as good, is wrong, so that it is the best more often.
+    options = [option("a", [1, 1, 1, 0, 0, 0]), option("b", [0, 0, 0, 1, 1, 1]), option("c", [1, 1, 0, 0, 0, 0])]
+    rows, best = _order(options, RankGrid(resamples=500))
+    assert [row["model"] for row in rows[:2]] == ["b", "a"]
+    assert best["model"] == "b"
+    assert rows[0]["probability_best"] > rows[1]["probability_best"]

@@ -166,3 +166,57 @@ def test_everything_is_plain_data_and_a_table(tmp_path):
     assert set(pd.read_parquet(tmp_path / "out" / "table.parquet")["figure"]) == set(found.metrics)
     with pytest.raises(OptionError, match="did you mean 'knn_loo'"):
         found["knn_lo"]
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_every_figure_that_has_a_null_has_its_p_value(parts):
+    """Regression: only two had one."""
+    found = score(split_cloud() if parts else points_of(*clouds()), recipe=QUICK)
+    bare = {"nc4", "effective_rank", "anisotropy"}
+    assert {name for name, figure in found.metrics.items() if figure.p_value is None} == bare
+    assert set(found.nulls) == set(found.metrics) - bare
+    good = {name: figure.p_value for name, figure in found.metrics.items() if name not in bare}
+    assert max(value for name, value in good.items() if not name.startswith("nc2")) <= 0.05
+    for name in ("nc1", "nc3"):  # low is good
+        assert found[name].value < found[name].baseline
+
+
+def split_cloud():
+    x, y = clouds()
+    parts = np.array(["train"] * 50 + ["validation"] * 20 + ["test"] * 20)
+    return Points.of(x, {"label": np.array(list("abc"))[y], "split": parts})
+
+
+def test_p_values_of_noise_are_even_for_the_figures_measured_again():
+    low = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        noise = points_of(rng.normal(size=(36, 4)), rng.integers(0, 2, 36))
+        low.append({name: null.p_value < 0.2 for name, null in score(noise, recipe=QUICK).nulls.items()})
+    for name in ("silhouette", "logme", "h_score", "nc1", "nc3", "probe_cv"):
+        assert sum(one[name] for one in low) <= 7, name
+
+
+def test_a_silhouette_of_clusters_says_what_noise_it_leaves_out():
+    x, y = clouds()
+    numbers = np.where(np.arange(90) % 9 == 0, -1, y)
+    found = score(points_of(x, y), numbers, recipe=QUICK)
+    assert found.clusters["silhouette"]["rows"] == 80
+    assert "80 rows, 10 of noise left out" in str(found)
+
+
+def test_clusters_are_named_by_training_rows_and_scored_on_the_others():
+    """Regression: training and test rows were pooled, so the accuracy of clusters came from rows that named them."""
+    points = split_cloud()
+    train = points.column("split") == "train"
+    _, y = np.unique(points.column("label"), return_inverse=True)
+    numbers = np.where(train, y, (y + 1) % 3)  # what holds in training is wrong everywhere else
+    found = score(points, numbers, recipe=QUICK).clusters
+    assert (found["named_by"], found["rows"], found["majority"]["accuracy"]) == ("train", 50, 1.0)
+    assert {name: part["majority"]["accuracy"] for name, part in found["by_split"].items()} == {
+        "validation": 0,
+        "test": 0,
+    }
+    assert found["by_split"]["test"]["rows"] == 20
+    pooled = score(points_of(*clouds()), numbers, recipe=QUICK).clusters
+    assert (pooled["named_by"], pooled["by_split"], pooled["rows"]) == ("all", {}, 90)

@@ -38,7 +38,7 @@ ENCODER, INDEX = "encoder", "index"
 SCHEMA = {
     "recipe": dict,
     "classes": CLASSES,
-    "vote": {"k": positive, "weights": lambda name: name in list(WEIGHING), "temperature": positive},
+    "vote": {"k": positive, "weights": lambda name: name in WEIGHTS, "temperature": positive},
     "temperature": positive,
     "encoder": {"weights": str},
 }
