@@ -35,6 +35,7 @@ QA = AnswerRecipe(train_windows=2000, test_examples=500, epochs=1, batch_size=8,
 BASE = replace(HeadsRecipe(), max_length=384, device="cpu")
 CAUSAL_LENGTH = 256  # tokens, all that the small causal model has room for
 FEATURES = ("descriptors", "grid", "singular", "twins", "resnet")
+READING = 2  # of windows: in runs of 1 (lines without a number), short pairs had no segment for the question
 FEATURE_WINDOWS = 12  # a ResNet-50 takes half a second a map, and a window has 72 maps
 KEPT = (
     "windows", "maps", "examples", "contexts", "maps_per_second", "features", "association", "controls", "claims",
@@ -57,7 +58,8 @@ class Plan:
         """What makes two runs the same."""
         plain = to_dict(self.recipe)
         del plain["source"]["model"]
-        return digest(self.condition, self.seed, self.model, plain, None if self.qa is None else to_dict(self.qa))
+        qa = None if self.qa is None else to_dict(self.qa)
+        return digest(READING, self.condition, self.seed, self.model, plain, qa)
 
 
 def plan_of(condition: str, seed: int, options: argparse.Namespace) -> Plan:
@@ -75,6 +77,7 @@ def plan_of(condition: str, seed: int, options: argparse.Namespace) -> Plan:
 def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     """Make the atlas, and the fine-tuned model before it where it is needed; the line of the run."""
     line: dict[str, Any] = {"key": plan.key, "condition": plan.condition, "seed": plan.seed, "model": plan.model}
+    line["reading"] = READING
     place = str(options.causal) if plan.condition == "causal" else options.model
     if plan.qa is not None:
         folder = options.work / f"qa-{digest(to_dict(plan.qa), options.model)}"

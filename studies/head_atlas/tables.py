@@ -22,8 +22,10 @@ this: `README.md`. Means over seeds; in brackets their 95 % t interval.
 
 def table(runs: Sequence[Run]) -> str:
     """The whole file."""
-    by_condition = {name: [run for run in runs if run["condition"] == name] for name in CONDITIONS}
+    newest = {(run["condition"], run["seed"]): run for run in sorted(runs, key=_reading)}
+    by_condition = {name: [run for (condition, _), run in newest.items() if condition == name] for name in CONDITIONS}
     parts = [HEAD, markdown([_about(name, own) for name, own in by_condition.items() if own])]
+    parts += ["## What counting the question's tokens changed", MOVES, markdown(move_rows(runs))]
     parts += ["## The seed's claims", CLAIMS, markdown(claim_rows(by_condition))]
     parts += ["## Clusters and where a map comes from", ASSOCIATION, markdown(association_rows(by_condition))]
     parts += ["## The same on other rows", CONTROLS, markdown(control_rows(by_condition))]
@@ -33,6 +35,9 @@ def table(runs: Sequence[Run]) -> str:
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
+MOVES = """Before, a question had no segment where it and its context fitted into one window; since, segments are counted
+from the lengths of the texts. Claims on the same windows (condition and seed) before and since. What is not listed was
+not run again; "run again" above says how many seeds were."""
 CLAIMS = """The chance and p are those that decide the verdict; "p over heads" permutes the heads of the model, the same
 in every window, where a claim is about layers or heads. The largest p of the seeds is shown."""
 ASSOCIATION = """Adjusted mutual information (AMI), and the mutual information itself (nats) beside what is left of it
@@ -45,8 +50,32 @@ FEATURES = """How well k-means with as many clusters as heads tells heads apart 
 ResNet-50 has random weights."""
 
 
+def _reading(run: Run) -> int:
+    return int(run.get("reading", 1))
+
+
+def move_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
+    """Figure and verdict of each claim in both readings, where a condition and seed was run in both."""
+    first = {(run["condition"], run["seed"]): run for run in runs if _reading(run) == 1}
+    again = {(run["condition"], run["seed"]): run for run in runs if _reading(run) > 1}
+    rows = []
+    for name in CONDITIONS:
+        seeds = sorted(seed for condition, seed in again if condition == name and (name, seed) in first)
+        for claim in dict.fromkeys(each["claim"] for seed in seeds for each in again[name, seed].get("claims", [])):
+            found = [
+                [next((each for each in run[name, seed]["claims"] if each["claim"] == claim), {}) for seed in seeds]
+                for run in (first, again)
+            ]
+            told = [", ".join(str(each.get("verdict", "-")) for each in own) for own in found]
+            row = {"claim": claim, "condition": name, "seeds": ", ".join(map(str, seeds))}
+            row |= {title: _over(own, "figure") for title, own in zip(("figure before", "since"), found, strict=True)}
+            rows.append(row | {"verdicts": told[0] if told[0] == told[1] else f"{told[0]} -> {told[1]}"})
+    return rows
+
+
 def _about(name: str, own: Sequence[Run]) -> dict[str, str]:
-    row = {"condition": name, "seeds": str(len(own)), "windows": str(own[0]["windows"]), "maps": str(own[0]["maps"])}
+    row = {"condition": name, "seeds": str(len(own)), "run again": str(sum(_reading(run) > 1 for run in own))}
+    row |= {"windows": str(own[0]["windows"]), "maps": str(own[0]["maps"])}
     row |= {"contexts": _mean([run["contexts"] for run in own], 0)}
     row |= {"clusters": ", ".join(str(run["clusters"]["count"]) for run in own)}
     told = [run["qa"] for run in own if "qa" in run]

@@ -15,7 +15,8 @@ from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry.project import METHODS, PREPARES, draw_held_out, make_map, variance_shares
 from separatrix.geometry.project.methods import lda
 from separatrix.geometry.project.plane import principal
-from separatrix.geometry.project.prepare import shrinkage, standardise, unit, whiten
+from separatrix.geometry.project.prepare import standardise, unit, whiten
+from separatrix.geometry.rowspace import shrinkage
 from separatrix.recipe import project as recipes
 from separatrix.recipe.project import ProjectRecipe
 
@@ -133,7 +134,7 @@ def test_lda_equals_the_generalised_eigenproblem():
     x = rng.normal(size=(90, 8)) @ rng.normal(size=(8, 8)) + 2 * rng.normal(size=(3, 8))[labels]
     means = np.stack([x[labels == label].mean(axis=0) for label in range(3)])[labels]
     within = x - means
-    share = shrinkage(within, principal(within, 8, 0)[1] / len(x))
+    share = shrinkage(within, principal(within, 8, 0)[1] / len(x), within.shape[1])
     spread = within.T @ within / len(x)
     shrunk = (1 - share) * spread + share * np.trace(spread) / 8 * np.eye(8)
     between = (means - x.mean(axis=0)).T @ (means - x.mean(axis=0)) / len(x)
@@ -157,7 +158,8 @@ def test_shrinkage_equals_scikit_learn(shape):
     x = np.random.default_rng(0).normal(size=shape) * np.linspace(1, 5, shape[1])
     centred = x - x.mean(axis=0)
     variances = principal(centred, min(shape), 0)[1] / len(x)
-    assert shrinkage(centred, variances) == pytest.approx(ledoit_wolf_shrinkage(centred, assume_centered=True))
+    expected = ledoit_wolf_shrinkage(centred, assume_centered=True)
+    assert shrinkage(centred, variances, centred.shape[1]) == pytest.approx(expected)
 
 
 def test_whitening_of_few_rows_keeps_neighbours_apart():

@@ -59,20 +59,33 @@ class ShrunkCovariance:
     @classmethod
     def of(cls, coordinates: Matrix, width: int) -> ShrunkCovariance:
         """From coordinates (rows, size) of centred rows whose full width is `width`."""
-        rows = len(coordinates)
-        tall = coordinates.shape[1] <= rows
-        gram = (coordinates.T @ coordinates if tall else coordinates @ coordinates.T) / rows
-        lengths = np.einsum("rd,rd->r", coordinates, coordinates)
-        mean = lengths.sum() / rows / width  # mean variance of a column
-        square = float((gram**2).sum())  # of the covariance, or of its mirror image, which has the same
-        noise = (float((lengths**2).sum()) / rows - square) / (width * rows)
-        spread = square / width - mean**2
-        shrinkage = 0.0 if min(noise, spread) <= 0 else min(noise, spread) / spread
-        covariance = gram if tall else coordinates.T @ coordinates / rows
-        covariance = (1 - shrinkage) * covariance
-        covariance.flat[:: len(covariance) + 1] += shrinkage * mean
-        return cls(*kept_directions(covariance), float(shrinkage))
+        values, axes = np.linalg.eigh(coordinates.T @ coordinates / len(coordinates))
+        values = np.maximum(values, 0)
+        share = shrinkage(coordinates, values, width)
+        squares = (1 - share) * values + share * values.sum() / width
+        kept = squares > squares.max() * np.finfo(np.float64).eps * len(squares)
+        return cls(squares[kept], axes[:, kept], share)
 
     def solve(self, vectors: Matrix) -> Matrix:
         """The inverse (in the directions that vary) times vectors (vectors, size)."""
         return vectors @ self.axes / self.squares @ self.axes.T
+
+
+def shrinkage(centred: Matrix, variances: Matrix, width: int) -> float:
+    """Share of the identity in the covariance estimate of Ledoit and Wolf (2004), 0 to 1.
+
+    Args:
+        centred: (rows, size) less their mean, turned or not.
+        variances: (rank,) of the rows along their principal directions.
+        width: columns of the rows as they came.
+
+    >>> shrinkage(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, 0.0]), 2)
+    0.0
+    """
+    rows = len(centred)
+    square = float((variances**2).sum())
+    level = float(variances.sum()) / width
+    spread = square - width * level**2
+    fourth = float((np.einsum("rw,rw->r", centred, centred) ** 2).sum())
+    noise = (fourth / rows - square) / rows
+    return 0.0 if spread <= 0 else min(max(noise, 0.0), spread) / spread

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.geometry.project.plane import principal, rounding
+from separatrix.geometry.rowspace import shrinkage
 
 Matrix = NDArray[Any]  # (rows, width) float32 or float64
 Change = Callable[[Matrix], NDArray[np.float32]]
@@ -71,7 +72,7 @@ def whiten(x: Matrix) -> Change:
     directions, powers = principal(centred, min(wide.shape), 0)
     floor = max(rounding(wide), np.finfo(np.float64).eps * float(powers.max()))
     directions, powers = directions[powers > floor], powers[powers > floor] / len(wide)  # (rank, width), (rank,)
-    share, level = shrinkage(centred, powers), float(powers.sum()) / wide.shape[1]
+    share, level = shrinkage(centred, powers, wide.shape[1]), float(powers.sum()) / wide.shape[1]
     if not len(powers):
         return lambda points: (points - mean).astype(np.float32)
     # Directions in which the fitted rows do not differ have the shrunk variance alone. Without shrinkage there is
@@ -84,22 +85,6 @@ def whiten(x: Matrix) -> Change:
         return (moved * rest + (moved @ directions.T * gain) @ directions).astype(np.float32)
 
     return change
-
-
-def shrinkage(centred: Matrix, variances: NDArray[np.float64]) -> float:
-    """Share of the identity in the covariance estimate of Ledoit and Wolf (2004), 0 to 1.
-
-    Args:
-        centred: (rows, width) less their mean.
-        variances: (rank,) of the rows along their principal directions.
-    """
-    rows, width = centred.shape
-    square = float((variances**2).sum())
-    level = float(variances.sum()) / width
-    spread = square - width * level**2
-    fourth = float((np.einsum("rw,rw->r", centred, centred) ** 2).sum())
-    noise = (fourth / rows - square) / rows
-    return 1.0 if spread <= 0 else min(max(noise, 0.0), spread) / spread
 
 
 PREPARES: dict[str, Callable[[Matrix], Change]] = {
