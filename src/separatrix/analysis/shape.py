@@ -31,7 +31,7 @@ Figures = dict[str, Figure]
 Nulls = dict[str, Null]
 
 _TIMES = 99  # shuffles for which a figure is measured again
-_COLLAPSE = ("nc1", "nc2_norm", "nc2_angle", "nc3")  # low is good
+_COLLAPSE = ("nc1", "nc2_norm", "nc2_angle")  # low is good
 
 
 def class_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
@@ -142,7 +142,7 @@ class _Shape:
         values["between_share"] = scatter(known.vectors, known.targets, self.classes).between_share
         found = {name: Figure(value, rows, None, 0.0, SHUFFLED) for name, value in values.items()}
         found["silhouette"] = Figure(float(shape.mean()), len(shape), interval, 0.0, SHUFFLED)
-        return found | {"nc4": self._nc4()}
+        return found | self._beside_probe()
 
     def nulls(self) -> Nulls:
         """Nulls by name; of more than 10,000 rows, a seeded sample is measured."""
@@ -169,7 +169,6 @@ class _Shape:
         """Labels (rows,) to figures; what does not depend on the labels is computed once."""
         wide = vectors.astype(np.float64)
         evidence, h_score = Evidence.of(wide), HScore.of(wide)
-        weight = self.probe.weight / self.probe.scale  # of the vectors as they are
 
         def measure(labels: np.ndarray) -> dict[str, float]:
             found = {
@@ -177,19 +176,25 @@ class _Shape:
                 "logme": evidence.of_classes(labels, self.classes),
                 "h_score": h_score.of_classes(labels, self.classes),
             }
-            shape = collapse(wide, labels, self.classes, weight=weight)
+            shape = collapse(wide, labels, self.classes)
             return found | {name: getattr(shape, name) for name in _COLLAPSE}
 
         return measure
 
-    def _nc4(self) -> Figure:
-        """Baseline: how often two independent answers with these class shares would differ."""
-        vectors, targets = self.known.vectors, self.known.targets
+    def _beside_probe(self) -> Figures:
+        """Collapse compared with the probe. Fitted to these very labels, it beats any shuffle: there is no p-value."""
+        vectors, targets, rows = self.known.vectors, self.known.targets, len(self.known.targets)
         answers = self.probe.scores(vectors).argmax(axis=1)
-        value = collapse(vectors, targets, self.classes, predicted=answers).nc4
-        shares = [np.bincount(ids, minlength=self.classes) / len(ids) for ids in (answers, targets)]
-        nothing = 1 - float(shares[0] @ shares[1])
-        return Figure(float(value or 0.0), len(answers), None, nothing, "independent answers")
+        weight = self.probe.weight / self.probe.scale  # of the vectors as they are
+        found = collapse(vectors, targets, self.classes, weight=weight, predicted=answers)
+        [shuffled] = shuffles(targets, self.recipe.seed, 1)
+        other = collapse(vectors, shuffled, self.classes, weight=weight)
+        shares = [np.bincount(ids, minlength=self.classes) / rows for ids in (answers, targets)]
+        independent = 1 - float(shares[0] @ shares[1])  # how often two such answers would differ
+        return {
+            "nc3": Figure(float(found.nc3 or 0.0), rows, None, other.nc3, SHUFFLED),
+            "nc4": Figure(float(found.nc4 or 0.0), rows, None, independent, "independent answers"),
+        }
 
 
 def _times(recipe: ScoreRecipe) -> int:
