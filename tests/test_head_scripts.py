@@ -66,6 +66,15 @@ def lines_of(condition, seed, figure):
     return line | ({"qa": qa} if condition == "after" else {})
 
 
+def test_study_table_says_how_claims_moved_where_windows_were_read_again():
+    first, again = lines_of("before", 0, 0.2), lines_of("before", 0, 0.3) | {"reading": 2}
+    again["claims"][0]["verdict"] = "reversed"
+    text = tables.table([again, first, lines_of("before", 1, 0.9)])
+    assert "| late layers are noise | before    | 0     | 0.200         | 0.300 | supported -> reversed |" in text
+    assert "reversed 1/2, supported 1/2" in text or "supported 1/2, reversed 1/2" in text  # the newest line of a seed
+    assert "0.600" in text  # mean of 0.3 and 0.9
+
+
 def test_study_table_says_what_its_lines_hold():
     runs = [lines_of("before", 0, 0.2), lines_of("before", 1, 0.4), lines_of("causal", 0, 0.9)]
     runs += [lines_of("after", 0, 0.5), lines_of("after", 1, 0.6)]
