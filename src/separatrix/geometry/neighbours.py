@@ -190,8 +190,9 @@ def count_votes(
     cells = np.arange(count)[:, None] * classes + voters  # (queries, k)
     flat = None if weight is None else weight.ravel()
     totals = np.bincount(cells.ravel(), weights=flat, minlength=count * classes).reshape(count, classes)
-    shares = totals / totals.sum(axis=1, keepdims=True)
-    level = shares >= shares.max(axis=1, keepdims=True) * (1 - _TIE)
+    whole = totals.sum(axis=1, keepdims=True)
+    shares = np.divide(totals, whole, out=np.zeros(totals.shape), where=whole > 0)  # 0 where nobody votes
+    level = (shares >= shares.max(axis=1, keepdims=True) * (1 - _TIE)) & (whole > 0)
     tied = np.flatnonzero(level.sum(axis=1) > 1)
     if len(tied):
         nearest = np.take_along_axis(level[tied], voters[tied], axis=1).argmax(axis=1)  # first voter of a tied class
