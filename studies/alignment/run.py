@@ -234,7 +234,6 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run. A screen never looks at the test part."""
     splits = load(data, plan)
     classes, targets = encode(splits)
-    majority = int(np.bincount(targets["train"]).argmax())
     if plan.row == SETFIT:
         import setfit  # noqa: F401  imported here, so that no run's seconds hold it
     begun, cpu = monotonic(), process_time()
@@ -252,16 +251,16 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
     for part in sorted(set(splits.parts) - {"train"}, reverse=True):
         name = "undrawn" if plan.screen and part == "test" else part
         for place, (way, scores) in enumerate(scored.scores(part, splits.parts[part]).items()):
-            found = figures(scores, targets[part], classes, majority)
+            found = figures(scores, targets[part], classes)
             run |= {f"{name}_{figure}": value for figure, value in found.items()} if place == 0 else {}
             run[f"{name}_{way}"] = found["accuracy"]
     return run
 
 
-def figures(scores: np.ndarray, targets: np.ndarray, classes: Classes, majority: int) -> dict[str, Any]:
+def figures(scores: np.ndarray, targets: np.ndarray, classes: Classes) -> dict[str, Any]:
     """Accuracy, macro-F1 and majority baseline."""
     predicted = decide(scores, len(classes))
-    found = classification(targets, predicted, classes.names, majority_class=majority, resamples=1)
+    found = classification(targets, predicted, classes.names, resamples=1)
     return rounded({"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority})
 
 
