@@ -9,7 +9,6 @@ Where nothing could be held out in this way, one row of a class is enough.
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 
 from separatrix.errors import DataError, OptionError
 
@@ -53,8 +52,7 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
     ['a', 'a', 'b']
     """
     wanted = _check(len(labels), share, source)
-    codes, _ = pd.factorize(labels)  # numbered by their first rows: which class gives a row more depends on no name
-    sizes = np.bincount(codes)
+    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     counts = _largest_remainders(sizes, share, wanted)
     if not counts.any():
         hint = "give more rows, or write the labels with a decimal point if they are numbers to predict"
