@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export HF_HUB_OFFLINE = 1
 
-.PHONY: install demo test check bench docs clean
+.PHONY: install demo test test-machines check bench docs clean
 install: .venv/.installed
 
 # pip, not uv: the constraints pin torch to a version whose CPU build is small.
@@ -19,6 +19,15 @@ demo: install
 test: export OMP_NUM_THREADS = 1
 test: install
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+# What another processor or another number of threads could move. `default` runs PyTorch without vector instructions; the
+# others take NumPy's, MKL's and oneDNN's code paths of an old processor. A name that does not fit the processor is ignored.
+OLD = ATEN_CPU_CAPABILITY=default OPENBLAS_CORETYPE=Nehalem MKL_CBWR=COMPATIBLE ONEDNN_MAX_CPU_ISA=SSE41
+test-machines: install
+	for threads in 1 2; do for machine in "$(OLD)" ATEN_CPU_CAPABILITY=avx2 AS_IT_IS=1; do \
+		echo "$$threads threads, $$machine"; \
+		env OMP_NUM_THREADS=$$threads $$machine $(BIN)/python -m pytest --numprocesses 2 --dist loadfile || exit 1; \
+	done; done
 
 check: install
 	$(BIN)/ruff format --check src tests benchmarks studies examples

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from separatrix.report.collect import show_folders
     from separatrix.store.points import check_points, open_points, write_points
     from separatrix.texts import Classes, Splits, Texts, load_demo, load_splits, load_texts
+    from separatrix.threads import set_threads
     from separatrix.training.predict import predict_texts
     from separatrix.training.run import Order, train_run
     from separatrix.training.show import show_run
@@ -117,6 +118,7 @@ _HOMES = {
     "separatrix.training.show": ("show_run",),
     "separatrix.analysis.suspects": ("Suspects", "suspects"),
     "separatrix.texts": ("Classes", "Splits", "Texts", "load_demo", "load_splits", "load_texts"),
+    "separatrix.threads": ("set_threads",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -180,6 +182,7 @@ __all__ = [  # written out for type checkers; a test compares it with `_HOMES`
     "project",
     "rank",
     "score",
+    "set_threads",
     "show_folders",
     "show_run",
     "suspects",

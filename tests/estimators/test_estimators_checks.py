@@ -1,7 +1,8 @@
 """scikit-learn's own checks, in numbers: a stand-in spells each row of a matrix as a text of tiny-vocabulary words.
 
 Without the stand-in scikit-learn skips every check of an estimator that reads text. With it nearly all of them run;
-each that cannot apply to text is listed with its reason, and must fail (strict), so the list cannot go stale.
+each that cannot apply to text is listed with its reason, and must fail (strict), so the list cannot go stale. None of
+them may fail by rounding, which differs from processor to processor: those checks get a tolerance for float32 instead.
 """
 
 import numpy as np
@@ -23,9 +24,11 @@ EXPECTED = {
     "check_transformer_general": ONE_COLUMN,
     "check_classifiers_train": ONE_COLUMN,
     "check_classifiers_classes": "integers from -1 on: -1 marks a row without label, as in public test parts",
-    "check_methods_subset_invariance": "asks for 1e-7; float32 sums depend on the batch in the last bits",
     "check_fit2d_1sample": "asks for the words '1 sample'; the error names the one class that was found",
 }
+# A row in another batch, or at another place in it: float32 sums then differ in the last bits, on some processors.
+IN_OTHER_BATCHES = {"check_methods_subset_invariance", "check_methods_sample_order_invariance"}
+ROUNDING = {"rtol": 1e-4, "atol": 1e-5}  # scikit-learn asks for 1e-7
 
 
 class Spelled:
@@ -58,19 +61,32 @@ def spell(X):
     return [" ".join(NAMES[(bin_ + 5 * column) % len(NAMES)] for column, bin_ in enumerate(row)) for row in bins]
 
 
+def to_rounding(check, monkeypatch):
+    """Let a check that runs rows in other batches compare them to the rounding of float32."""
+
+    def near(got, expected, atol, err_msg):
+        np.testing.assert_allclose(got, expected, **ROUNDING, err_msg=err_msg)
+
+    if check.func.__name__ in IN_OTHER_BATCHES:
+        monkeypatch.setattr(checks, "assert_allclose", near)
+        monkeypatch.setattr(checks, "assert_allclose_dense_sparse", near)
+
+
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [SpelledClassifier(tokens=1, epochs=1, batch_size=64)],
     expected_failed_checks=lambda _estimator: EXPECTED,
     xfail_strict=True,
 )
-def test_classifier(estimator, check, tiny):
+def test_classifier(estimator, check, tiny, monkeypatch):
+    to_rounding(check, monkeypatch)
     check(estimator.set_params(model=str(tiny("gpt2"))))
 
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks([SpelledRegressor(tokens=1, epochs=1, batch_size=64)], legacy=False)
-def test_regressor(estimator, check, tiny):
+def test_regressor(estimator, check, tiny, monkeypatch):
+    to_rounding(check, monkeypatch)
     check(estimator.set_params(model=str(tiny("gpt2"))))
 
 

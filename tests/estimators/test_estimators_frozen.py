@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from test_estimators_checks import EXPECTED, spell
+from test_estimators_checks import EXPECTED, spell, to_rounding
 
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.estimators import frozen, frozen_heads
@@ -136,4 +136,5 @@ class Spelled(FrozenClassifier):
 @parametrize_with_checks([Spelled(head="centroid")], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
 def test_scikit_learn_checks(estimator, check, tiny, monkeypatch):
     monkeypatch.setattr(frozen, "load_backbone", functools.cache(frozen.load_backbone))
+    to_rounding(check, monkeypatch)
     check(estimator.set_params(model=str(tiny("gpt2"))))

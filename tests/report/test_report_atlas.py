@@ -145,7 +145,7 @@ def test_a_click_shows_the_head_and_nothing_is_requested(tmp_path):
     log = tmp_path / "net.json"
     place = [f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", "--dump-dom"]
     done = subprocess.run(
-        ["chromium", *FLAGS, *place, path.as_uri() + "#layer=0&head=1"], capture_output=True, text=True, timeout=120,
+        ["chromium", *FLAGS, *place, path.as_uri() + "#layer=0&head=1"], capture_output=True, text=True,
         check=True,
     )  # fmt: skip
     said = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", done.stdout)[0]))

@@ -32,7 +32,7 @@ class Visit:
         )
 
     def wait(self):
-        self.dom, said = self.browser.communicate(timeout=120)
+        self.dom, said = self.browser.communicate()
         assert self.browser.returncode == 0
         self.console = [line for line in said.splitlines() if "CONSOLE" in line]
         told = [event.get("params") or {} for event in json.loads(self.log.read_text())["events"]]

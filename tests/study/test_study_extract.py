@@ -344,9 +344,7 @@ print("done")
 
 
 def test_killed_and_gone_on_with_ends_with_the_same_bytes(model, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", HOST, model, str(tmp_path)], capture_output=True, text=True, timeout=200
-    )
+    done = subprocess.run([sys.executable, "-c", HOST, model, str(tmp_path)], capture_output=True, text=True)
     assert done.stdout == "done\n", done.stderr
     whole = files(tmp_path / "whole")
     assert len(whole) == 2 + 4 * 6  # manifest, table, six shards of each block, the last one of two rows

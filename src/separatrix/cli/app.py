@@ -13,6 +13,7 @@ from cyclopts import App
 
 from separatrix.cli.mistakes import DONE, FAILED, mendable, tell
 from separatrix.errors import SeparatrixWarning
+from separatrix.threads import wait_briefly
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
 # Name -> (module here, summary), in the order in which a newcomer meets them. A further command is one line here and
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 1 failed, 2 the user's mistake, 130 stopped.
     """
     words = spelled(list(sys.argv[1:] if argv is None else argv))
+    wait_briefly()
     try:
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
         # Each of these stands in a result, which is printed.

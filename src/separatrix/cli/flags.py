@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from cyclopts import Group, Parameter, Token
 
 from separatrix.recipe import check, flag, option_names, part_of, replace
+from separatrix.threads import set_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,6 +75,7 @@ def takes(
 
     def dress(command: Command) -> Command:
         def call(*places: Any, **options: Any) -> None:
+            set_threads(options.get("threads"))  # before the command loads PyTorch
             command(Said(options), *places)
 
         hints = get_type_hints(command, include_extras=True)

@@ -100,7 +100,11 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class Speech:
-    """What is said."""
+    """What is said, and how many threads compute."""
 
     json: bool = option(False, "print one JSON object instead of tables")
     quiet: bool = option(False, "say nothing on stderr but errors")
+    # `takes` reads it, before a command loads PyTorch.
+    threads: int | None = option(
+        None, "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)", low=1
+    )

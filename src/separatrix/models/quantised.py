@@ -123,6 +123,7 @@ def _session(path: Path) -> Any:
 
     options = SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
     return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 

@@ -31,7 +31,7 @@ class VectorsRecipe:
     top: int | None = option(None, "logits: keep the highest so many and their tokens (default: all)", low=1)
     store_dtype: str = option("float16", "number format on disk", choices=STORE_DTYPES)
     batch_tokens: int | None = option(
-        None, "padded tokens of one forward (default: 512 for each thread of a CPU, 32768 on CUDA)", low=1
+        None, "padded tokens of one forward (default: 1024 on a CPU, 32768 on CUDA)", low=1
     )
     engine: str = option(
         "torch", "what runs the model; onnx-int8: encoders on a CPU in 8 bits, faster, other vectors", choices=ENGINES
