@@ -174,7 +174,7 @@ def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]
 
 
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Floats of nested plain data with ten digits, so that results are short and the same on every machine.
+    """Floats of nested plain data with ten digits, so that results are short and rounding hardly shows in them.
 
     >>> rounded({"share": 1 / 3})
     {'share': 0.3333333333}

@@ -36,7 +36,7 @@ class Encoder:
         """Vectors (rows, width) float32 of token ids.
 
         A seed says that this is a training step, and what its dropout draws. Only training steps run in the recipe's
-        number format: vectors that are kept or compared are the same on every machine.
+        number format: vectors that are kept or compared are float32 on every machine.
         """
         table, mask = pad_tokens(list(ids), self.backbone)
         positions = torch.arange(table.shape[1], device=table.device).expand_as(table)

@@ -107,9 +107,9 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
     """Train a prompt (and centroids or a head) on labelled texts.
 
     With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
-    goes on and ends with the same bytes. Without one nothing is left on disk: a text cache that goes there lies in a
-    temporary folder (TMPDIR says where). With `refit` the model is trained a second time, on the validation rows too;
-    the calibration stays that of the first training.
+    goes on and ends, on one machine, with the same bytes. Without one nothing is left on disk: a text cache that goes
+    there lies in a temporary folder (TMPDIR says where). With `refit` the model is trained a second time, on the
+    validation rows too; the calibration stays that of the first training.
 
     Raises:
         DataError: labels that do not fit the objective, texts without a token.
