@@ -6,7 +6,9 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     checks      arrays at the door: labels, finite numbers, shapes, output width (they raise)
     score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
     calibrate   scores to probabilities: one temperature, fitted on validation rows
-    neighbours  exact k nearest neighbours in bounded memory, and their vote
+    classes     the order of classes that no name decides
+    neighbours  exact k nearest neighbours in bounded memory, and their vote: the only one there is
+    rowspace    wide matrices in as many directions as they have rows
     probe       linear baselines on frozen vectors
     separation, ranking, collapse, scatter    do classes stand apart, by classifiers, evidence, collapse, spread
     nulls, resample, paired, runs             permutations, bootstraps, two sets of answers, several runs
