@@ -372,7 +372,7 @@ def test_quick_figures_equal_the_full_ones():
     quick, full = yardstick.quick(scores, y), yardstick.full(scores, y)
     for name in ("accuracy", "macro_f1", "majority"):
         assert quick[name] == pytest.approx(full[name])
-    assert full["majority"] == pytest.approx((y == 2).mean())
+    assert full["majority"] == np.bincount(y).max() / 50  # the best constant answer here, whatever training rows say
     numbers = Yardstick.of(np.array([1.0, 3.0]), (), seed=0)
     answers, gold = scores[:, :1], scores[:, 1]
     assert numbers.quick(answers, gold)["rmse"] == pytest.approx(numbers.full(answers, gold)["rmse"])
