@@ -102,6 +102,26 @@ def test_predict_repeats_the_answers_of_the_run(cli: Cli, tmp_path: Path, finish
     np.testing.assert_allclose(after.filter(like="prob"), before.filter(like="prob"), atol=1e-5)
 
 
+def test_predict_gives_blank_rows_no_answer_and_a_reason(cli: Cli, tmp_path: Path, finished: Path) -> None:
+    new = tmp_path / "new.jsonl"
+    new.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("a cat", None, "\u200b", "a dog")))
+    alone = tmp_path / "alone.jsonl"
+    alone.write_text('{"text": "a cat"}\n{"text": "a dog"}\n')
+    cli("predict", finished, alone, "--out", tmp_path / "alone.parquet", "--quiet")
+    for ending in (".parquet", ".csv", ".jsonl"):
+        ran = cli("predict", finished, new, "--out", tmp_path / f"a{ending}", "--json")
+        assert (ran.json["rows"], ran.json["unanswered"]) == (4, 2)
+        assert ran.json["warnings"] == ["2 of 4 texts get no answer (no text): rows 1, 2 (counted from 0)"]
+    found, plain = pd.read_parquet(tmp_path / "a.parquet"), pd.read_parquet(tmp_path / "alone.parquet")
+    assert found["reason"].fillna("-").tolist() == ["-", "no text", "no text", "-"]
+    assert "reason" not in plain.columns
+    kept = found.iloc[[0, 3]].drop(columns=["reason", "id"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, plain.drop(columns="id"), check_dtype=False)
+    assert found.iloc[[1, 2]].drop(columns=["id", "text", "reason"]).isna().all(axis=None)
+    shown = cli("predict", finished, new, "--out", tmp_path / "b.csv", "--quiet").out.splitlines()
+    assert shown[2].split() == ["-", "-", "(no", "text)"]
+
+
 def test_predict_counts_texts_that_are_cut(cli: Cli, tmp_path: Path, finished: Path) -> None:
     new = write_csv(tmp_path / "new.csv", [["the cat " * 200], ["a dog"]], ["text"])
     ran = cli("predict", finished, new, "--out", tmp_path / "a.csv", "--json")

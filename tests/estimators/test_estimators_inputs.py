@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.base import BaseEstimator
 
 from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
@@ -27,13 +28,27 @@ FORMS = {
 }
 
 
+class Given(BaseEstimator):
+    """A fitted estimator whose method gives back the texts that it gets."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    @inputs.on_texts
+    def seen(self, X):
+        return X
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_of_x_is_read_alike(form, planted):
     texts, labels = planted
     table = inputs.labelled(FORMS[form](texts), FORMS[form](labels), "here").texts
     assert table.text == tuple(texts)
     assert table.label.tolist() == labels
-    assert inputs.texts_only(FORMS[form](texts)).text == tuple(texts)
+    assert Given().seen(FORMS[form](texts)) == texts
 
 
 LABELS = {
@@ -159,10 +174,9 @@ def test_bad_validation(quick, planted, validation, message):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_bad_texts_to_answer(fitted, method):
-    with pytest.raises(DataError, match="new texts: 1 of 2 rows have no text: got row 1"):
-        getattr(fitted, method)(["who", ""])
-    with pytest.raises(DataError, match="new texts holds no rows"):
-        getattr(fitted, method)([])
+    with pytest.warns(SeparatrixWarning, match=r"new texts: 1 of 2 texts get no answer \(no text\): row 1"):
+        assert len(getattr(fitted, method)(["who", ""])) == 2
+    assert len(getattr(fitted, method)([])) == 0
 
 
 def test_named_arguments_win_and_say_so(quick, planted):

@@ -133,3 +133,51 @@ def test_an_eos_written_in_the_text_is_a_token_like_any_other(padless):
     assert len(tokens.ids[0]) == 3
     _, mask = pad_tokens(list(tokens.ids), backbone)
     assert mask.sum(dim=1).tolist() == [3, 1]
+
+
+# What a tokenizer cannot read.
+
+
+def test_unknown_words_and_texts_that_become_one_are_counted(loaded):
+    strange = [f"{chr(0x4E00 + row)} cat" for row in range(80)]
+    unread = loaded("bert").tokenize([*strange, "cat", "CAT  ", "cat"]).unread
+    assert (unread.texts, unread.unknown, unread.unknown_texts, unread.equal) == (83, 81, 81, 79)
+    assert unread.warnings == (
+        "81 of 83 texts hold words that the tokenizer does not know (81 of 329 tokens)",
+        "79 of 83 texts have the same tokens as an earlier, different text: the model cannot tell them apart",
+    )
+    assert loaded("bert").tokenize(["cat", "dog", "cat"]).unread.warnings == ()
+
+
+def test_rare_unknown_words_are_counted_but_not_said(loaded):
+    unread = loaded("bert").tokenize(["cat"] * 200 + ["dog ሰ"]).unread
+    assert (unread.unknown, unread.warnings) == (1, ())
+    both = unread + loaded("bert").tokenize(["ሰ"]).unread
+    assert (both.texts, both.unknown, both.tokens) == (202, 2, 607)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_control_tokens_in_texts_are_counted_and_escaped(tiny, loaded, family):
+    texts = ["cat <eos> dog", "cat", "<pad>", "< eos >", "<bos> cat <eos>"]
+    tokens = loaded(family).tokenize(texts)
+    assert tokens.unread.control == 3
+    assert "3 of 5 texts hold control tokens of the tokenizer, which act as such: --special-tokens" in str(
+        tokens.unread.warnings
+    )
+    escaped = load_backbone(ModelRecipe(model=str(tiny(family)), special_tokens="escape")).tokenize(texts)
+    assert escaped.unread.control == 0
+    own = 2 if family == "bert" else 0  # tokens that the tokenizer adds itself
+    assert all(sum(number in (0, BOS, EOS) for number in ids) == own for ids in escaped.ids)
+    assert escaped.ids[1] == tokens.ids[1]
+
+
+def test_escaping_is_another_extraction(tiny):
+    from separatrix.extraction.readers import frozen_model
+    from separatrix.recipe import ExtractRecipe, replace
+
+    keep, escape = (
+        frozen_model(str(tiny("bert")), replace(ExtractRecipe(), special_tokens=way)).identity
+        for way in ("keep", "escape")
+    )
+    assert keep | {"special_tokens": "escape"} == escape
+    assert "special_tokens" not in keep  # stores of earlier versions stay right

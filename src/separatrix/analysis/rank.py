@@ -107,7 +107,7 @@ def rank(
         notes += [f"{name}: {line}" for line in about_cls(found, wanted.pool)]
         passed = frozen_blocks(found, texts, wanted.pool, wanted.layers, report=report)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {shared.max_length} tokens"] if passed.cut else []
-        said += [f"{name}: {line}" for line in (*cut, *told_apart(passed.points))]
+        said += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
         for place, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}

@@ -120,21 +120,26 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
 
     check_ending(options.out)
     _check_free(options.out, overwrite=options.overwrite)
-    texts = load_texts(data, **opts.reading(said) | {"label": options.label})
+    texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
     from separatrix.learn.trained import load_model
+    from separatrix.learn.unanswered import unanswered
     from separatrix.progress import Counter
+    from separatrix.training.predict import answer_texts
     from separatrix.training.run import predictions
 
     with Teller(quiet=speech.quiet) as teller:
         model = load_model(run, model=options.model, device=options.device, trust_remote_code=options.trust_remote_code)
-        answer = model.answer(texts.text, Counter(teller, "prediction", len(texts)))
-        if answer.cut:
-            teller.warn(f"{answer.cut} of {len(texts)} texts were cut")
+        answer = answer_texts(model, texts.text, Counter(teller, "prediction", len(texts)))
+        cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
+        warnings = [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
+        for line in warnings:
+            teller.warn(line)
     frame = predictions(texts, model.classes, answer)
     write_table(options.out, frame)
     if speech.json:
         seconds = round(monotonic() - begun, 2)
-        print_json({"rows": len(frame), "out": str(options.out), "cut": answer.cut, "seconds": seconds})
+        counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
+        print_json({**counts, "out": str(options.out), "warnings": warnings, "seconds": seconds})
     else:
         _print_answers(frame, options.out)
 
@@ -261,9 +266,14 @@ def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
 
 
 def _print_answers(frame: pd.DataFrame, out: Path) -> None:
+    import pandas as pd
+
     chances = [name for name in frame.columns if name.startswith("probability_")]
     rows = []
     for _, row in frame.head(HEAD).iterrows():
+        if pd.isna(row["predicted"]):
+            rows.append(["-", "-", f"({row['reason']})"])
+            continue
         chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
         rows.append([str(row["predicted"]), chance, row["text"][:80]])
     print_table(["predicted", "probability", "text"], rows)

@@ -60,7 +60,7 @@ def extract(said: Said, data: DataArgument, /) -> None:
             material = trained_prompt(options.run, recipe)
         place = Place(options.out, options.overwrite, options.resume)
         found = run_extraction(material, rows, place, teller)
-        for line in rows.warnings:
+        for line in (*rows.warnings, *found.unread.warnings):
             teller.warn(line)
         if found.cut:
             teller.warn(f"{found.cut} of {len(rows)} texts were cut")

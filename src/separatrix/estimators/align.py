@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators.files import arguments, check_free, learnt_of_run, plain_params, read_file
-from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, texts_only
+from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
 from separatrix.learn.align import train_encoder
@@ -29,6 +29,7 @@ from separatrix.texts import Classes, Texts, check_labels
 from separatrix.texts.columns import name_warnings
 from separatrix.training.encoders import group_notes, group_report
 from separatrix.training.judge import Yardstick
+from separatrix.training.remarks import cut_texts
 
 FILE = "align_estimator.json"
 FORMAT = 1
@@ -142,34 +143,38 @@ class AlignClassifier(
         self.validation_scores_ = yardstick.full(answer.scores, gold, answer.probabilities)
         report = {} if part.group is None else _group_report(part, held, answer, gold, yardstick.names)
         self.groups_ = report.get("validation")
-        self.notes_ = (*trained.notes, *notes, *group_notes(report), *gave_way(named, recipe))
-        self.warnings_ = (*found, *shared(part, held), *ignored(recipe, ALIGN_RULES))
+        unread, known = cut_texts(trained.notes, {})
+        self.notes_ = (*known, *notes, *group_notes(report), *gave_way(named, recipe))
+        self.warnings_ = (*found, *unread, *shared(part, held), *ignored(recipe, ALIGN_RULES))
         assert rows.classes is not None
         self.classes_ = rows.classes
         for line in self.warnings_:
             warnings.warn(line, SeparatrixWarning, stacklevel=2)
         return self
 
+    @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """The class of each text, (rows,), in the type that y had."""
         return self.classes_[self.decision_scores(X).argmax(axis=1)]
 
+    @on_texts
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
-        check_is_fitted(self, "model_")
-        found = self.model_.answer(texts_only(X).text).probabilities
+        found = self.model_.answer(X).probabilities
         assert found is not None
         return found
 
+    @on_texts
     def decision_scores(self, X: Any) -> np.ndarray:
         """Scores before calibration, (rows, classes): log vote shares, cosines / temperature, or the head's logits."""
         return self.model_.scores(self.transform(X))
 
+    @on_texts
     def transform(self, X: Any) -> np.ndarray:
         """The vectors of texts, (rows, width) float32; compare them by cosine."""
-        check_is_fitted(self, "model_")
-        return self.model_.encode(texts_only(X).text)
+        return self.model_.encode(X)
 
+    @on_texts
     def kneighbors(self, X: Any, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The nearest stored rows of each text: distances (rows, k) as 1 - cosine, and ids (rows, k).
 

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.estimators import files
-from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, texts_only
+from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import check_task, gave_way, hold_out, train, whole_recipe
 from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
@@ -77,6 +77,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
             warnings.warn(line, SeparatrixWarning, stacklevel=2)
         return self
 
+    @on_texts
     def transform(self, X: Any) -> np.ndarray:
         """The outputs at the prompt, (rows, width) float32: features for another estimator."""
         return self._run(X).outputs
@@ -158,8 +159,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         return len(self.model_.backbone.embedding) if shaped is None else int(shaped.shape[1])
 
     def _run(self, X: Any) -> Outputs:
-        check_is_fitted(self, "model_")
-        return self.model_.run(texts_only(X).text)
+        return self.model_.run(X)
 
 
 def _pair(validation: Any) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.estimators.files import check_free
 from separatrix.estimators.frozen_heads import FITTERS, Sample
-from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, texts_only
+from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, on_texts
 from separatrix.estimators.mixins import TextsIn
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
@@ -114,25 +114,30 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             self.scores_ = found.to_dict() | {"on": fitted.held_is}
         return self
 
+    @on_texts
     def transform(self, X: Any) -> np.ndarray:
         """The frozen vectors, (rows, width) float32: features for another estimator."""
         return self._run(X)
 
+    @on_texts
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores of the head: (rows, classes); for two classes (rows,), positive for the second."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """The class of each text, (rows,), in the type that y had."""
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
+    @on_texts
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, (rows, classes) in the order of `classes_`: shares of the votes, or calibrated scores."""
         scores = self._scores(X)
         return scores if self.asked_.head == "knn" else probabilities(scores, self.temperature_)
 
+    @on_texts
     def kneighbors(self, X: Any, k: int | None = None) -> Neighbours:
         """The nearest training rows of each text: `index` and `distance`, each (rows, k), nearest first.
 
@@ -239,8 +244,7 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         return frozen_blocks(self.backbone_, texts, (self.asked_.pool,), layers).points.values
 
     def _run(self, X: Any) -> np.ndarray:
-        check_is_fitted(self, "arrays_")
-        return self._vectors(texts_only(X).text)
+        return self._vectors(tuple(X))
 
     def _scores(self, X: Any) -> np.ndarray:
         vectors = self._run(X)

@@ -6,14 +6,18 @@ labels. What cannot be used is refused here with a `DataError`, which is a `Valu
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.utils.validation import check_is_fitted
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
 
@@ -54,9 +58,25 @@ def _plain(cell: Any) -> Any:
     return cell.item() if isinstance(cell, np.generic) else cell
 
 
-def texts_only(X: Any, source: str = NEW) -> Texts:
-    """Texts without labels."""
-    return Texts.of(_strings(X, source), source=source)
+def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method on new texts, which then takes any column of texts: blank ones among them, or none at all.
+
+    The method gets a list of texts that can be answered. What it gives, arrays with a row a text, has empty rows for
+    the others: NaN among numbers, None among labels, -1 among ids. A `SeparatrixWarning` says which and why.
+    """
+
+    @wraps(method)
+    def call(self: Any, X: Any, *rest: Any, **options: Any) -> Any:
+        check_is_fitted(self)
+        texts = _strings(X, NEW)
+        if texts:
+            texts = list(Texts.of(texts, source=NEW, keep_blank=True).text)
+        found, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
+        for line in unanswered(reasons, len(texts)):
+            warnings.warn(f"{NEW}: {line}", SeparatrixWarning, stacklevel=2)
+        return found
+
+    return call
 
 
 def _strings(X: Any, source: str) -> list[Any]:

@@ -9,6 +9,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 
 from separatrix.errors import OptionError
 from separatrix.estimators.face import PromptFace
+from separatrix.estimators.inputs import on_texts
 from separatrix.recipe import LoopRecipe, LossRecipe, ModelRecipe, PromptRecipe, TrainRecipe
 
 
@@ -72,21 +73,25 @@ class PromptClassifier(ClassifierMixin, PromptFace):
         self.seed = seed
         self.recipe = recipe
 
+    @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """The class of each text, (rows,), in the type that y had."""
         scores = self._scores(X)
         return self.classes_[scores.argmax(axis=1)]
 
+    @on_texts
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
         scores = self._scores(X)
         return self.model_.probabilities(scores)
 
+    @on_texts
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores before calibration: (rows, classes); for two classes (rows,), positive for the second."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
+    @on_texts
     def distances(self, X: Any) -> np.ndarray:
         """Euclidean distance to each class's centroid, (rows, classes).
 
@@ -150,6 +155,7 @@ class PromptRegressor(RegressorMixin, PromptFace):
         self.seed = seed
         self.recipe = recipe
 
+    @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """A number for each text, (rows,) float64, in the unit of y."""
         outputs = self._run(X).outputs

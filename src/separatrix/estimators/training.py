@@ -20,6 +20,7 @@ from separatrix.recipe import TrainRecipe
 from separatrix.recipe.effect import RULES, Rule, idle
 from separatrix.texts import Classes, Texts, overlap
 from separatrix.training.judge import Yardstick
+from separatrix.training.remarks import cut_texts
 
 R = TypeVar("R")
 
@@ -183,12 +184,13 @@ def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
     chance = model.probabilities(scores) if yardstick.names else None
     plain = scores if yardstick.names else np.asarray(model.labels(scores), dtype=np.float64)[:, None]
     warnings = [f"validation: {line}" for line in yardstick.findings(plain, targets, epochs[:-1])]
+    unread, known = cut_texts(trained.notes, {})
     return Outcome(
         trained.model,
         trained.fitted.metrics,
         yardstick.full(plain, targets, chance),
-        (*warnings, *shared(rows, held), *ignored(recipe, RULES)),
-        trained.notes,
+        (*warnings, *unread, *shared(rows, held), *ignored(recipe, RULES)),
+        tuple(known),
     )
 
 

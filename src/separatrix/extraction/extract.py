@@ -16,8 +16,9 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
 from separatrix.extraction.readers import Material, frozen_model, trained_prompt
 from separatrix.extraction.windows import Rows, read_rows
-from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
+from separatrix.models.tokens import Tokens, Unread
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Report, silent
 from separatrix.recipe import digest
@@ -42,6 +43,7 @@ class Extraction:
     seconds: float
     writing_seconds: float = 0.0
     bytes: int = 0  # on disk, of all that the store holds
+    unread: Unread = Unread()
 
     @cached_property
     def points(self) -> Points:
@@ -118,7 +120,8 @@ def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
         kept.add(step)
     points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut})
     blocks = {name: points.blocks[name].shape[1] for name in work.names}
-    return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, perf_counter() - begun)
+    seconds = perf_counter() - begun
+    return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, seconds, unread=kept.unread)
 
 
 def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) -> Extraction:
@@ -127,12 +130,13 @@ def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) ->
     writer = open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume)
     work.writer, writer.how = writer, work.material.how
     for step in work.steps(rows.windows(writer.window)):
-        writer.add(step.place, step.frame, step.blocks, table=step.table, notes={"cut": step.cut})
+        writer.add(step.place, step.frame, step.blocks, table=step.table, notes={"cut": step.cut, **vars(step.unread)})
     notes = {"store_dtype": dtype, "cut": writer.note("cut")}
     manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
-    figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes)
+    unread = Unread(**{name: writer.note(name) for name in vars(Unread())})
+    figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes, unread)
     return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
 
 
@@ -145,6 +149,7 @@ class Step:
     table: pd.DataFrame  # the rows of the blocks
     blocks: dict[str, np.ndarray]
     cut: int
+    unread: Unread
 
 
 @dataclass
@@ -168,7 +173,7 @@ class Work:
             found = reader.read(tokens, names, self.done)
             self.computed += len(frame)
             table = self.material.table(frame, tokens, found)
-            yield Step(place, frame, table, found, tokens.cut)
+            yield Step(place, frame, table, found, tokens.cut, tokens.unread)
 
     def _missing(self, frames: Iterator[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame, list[str]]]:
         for place, frame in enumerate(frames):
@@ -198,12 +203,14 @@ class Kept:
     tables: list[pd.DataFrame] = field(default_factory=list)
     blocks: list[dict[str, np.ndarray]] = field(default_factory=list)
     cut: int = 0
+    unread: Unread = Unread()
 
     def add(self, step: Step) -> None:
         """Keep one."""
         self.tables.append(step.table)
         self.blocks.append(step.blocks)
         self.cut += step.cut
+        self.unread += step.unread
 
     def points(self, origin: dict[str, Any]) -> Points:
         """All of them as points."""

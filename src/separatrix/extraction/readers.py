@@ -33,6 +33,7 @@ from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
 from separatrix.models.suffix import read, run_prompt
+from separatrix.models.tokens import ESCAPE
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
@@ -124,7 +125,8 @@ class FrozenModel:
         asked = {"max_length": backbone.max_length, "dtype": backbone.dtype, "what": vectors.what, "top": vectors.top}
         # The usual engine is not named, so that a further one changes no key that was given before.
         engine = {} if vectors.engine == "torch" else {"engine": vectors.engine}
-        return {"weights": self.source.weights, **asked, **engine}
+        escape = {"special_tokens": ESCAPE} if backbone.special_tokens == ESCAPE else {}
+        return {"weights": self.source.weights, **asked, **engine, **escape}
 
     @property
     def origin(self) -> dict[str, Any]:

@@ -216,6 +216,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
     backbone = load_backbone(recipe.backbone)
     tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
     notes += [f"{part}: {rows.cut} of {len(rows)} texts were cut" for part, rows in tokens.items() if rows.cut]
+    notes += [f"{part}: {line}" for part, rows in tokens.items() for line in rows.unread.warnings]
     learner = EncoderLearner(start_encoder(backbone, recipe.encoder), tokens, recipe.loop.seed)
     check_trained(learner.encoder, head=recipe.has_head)
     lesson, more = _lesson(job, learner, targets)

@@ -87,7 +87,8 @@ class AlignModel:
         near = None if found is None else self.index.ids[found.index[:, :SHOWN]]
         chance = probabilities(scores, self.temperature) if len(vectors) else scores
         labels = self.labels.decode(scores.argmax(axis=1))
-        return Answer(labels, scores, chance, 1 - self.class_cosines(vectors), vectors, tokens.cut, near)
+        far = 1 - self.class_cosines(vectors)
+        return Answer(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
 
     def neighbours(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
         """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""

@@ -37,9 +37,10 @@ class ProbeModel:
         found = extract(self.backbone, texts, pool=self.pool, progress=progress)
         scores = self.probe.scores(found.values)
         if self.classes is None:
-            return Answer(scores[:, 0], scores, None, None, found.values, found.cut)
+            return Answer(scores[:, 0], scores, None, None, found.values, found.cut, unread=found.unread)
         labels = self.classes.decode(scores.argmax(axis=1))
-        return Answer(labels, scores, probabilities(scores, self.temperature), None, found.values, found.cut)
+        chance = probabilities(scores, self.temperature)
+        return Answer(labels, scores, chance, None, found.values, found.cut, unread=found.unread)
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""

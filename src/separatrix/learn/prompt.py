@@ -290,4 +290,5 @@ def _notes(caches: dict[str, TextCache]) -> tuple[str, ...]:
         if cache.tokens.cut:
             limit = int(cache.lengths.max())
             notes.append(f"{part}: {cache.tokens.cut} of {len(cache.tokens)} texts were cut to {limit} tokens")
+        notes += [f"{part}: {line}" for line in cache.tokens.unread.warnings]
     return (*notes, cache_note(caches))

@@ -22,6 +22,7 @@ from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
+from separatrix.models.tokens import Unread
 from separatrix.recipe import CacheRecipe, TrainRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
@@ -41,6 +42,7 @@ class Outputs:
     outputs: np.ndarray  # (rows, output width) float32; with label words their logits alone, (rows, classes)
     vectors: np.ndarray  # (rows, width) float32
     cut: int  # texts that were longer than max_length
+    unread: Unread = Unread()
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class PromptModel:
                 vectors[rows] = batch.vectors.cpu().numpy()
             if progress is not None:
                 progress(len(rows))
-        return Outputs(np.empty((0, 0), np.float32) if outputs is None else outputs, vectors, tokens.cut)
+        return Outputs(np.empty((0, 0), np.float32) if outputs is None else outputs, vectors, tokens.cut, tokens.unread)
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
         """Labels, probabilities and distances of texts."""
@@ -87,7 +89,7 @@ class PromptModel:
         scores = self.scores(found.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(found.outputs)
-        return Answer(self.labels(scores), scores, chance, far, found.vectors, found.cut)
+        return Answer(self.labels(scores), scores, chance, far, found.vectors, found.cut, unread=found.unread)
 
     @property
     def cache_dtype(self) -> str:

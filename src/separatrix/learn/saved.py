@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.backbone import Backbone
+from separatrix.models.tokens import Unread
 from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
 from separatrix.texts import Classes
 
@@ -55,6 +56,8 @@ class Answer:
     vectors: np.ndarray  # (rows, width): the frozen text's own layer means
     cut: int  # texts that were longer than max_length
     neighbours: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
+    unread: Unread = Unread()
+    reasons: Mapping[int, str] = field(default_factory=dict)  # row without an answer -> why
 
 
 class Predictor(Protocol):

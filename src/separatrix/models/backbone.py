@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.errors import ModelError, OptionError
 from separatrix.models import attention
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
+from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread
 from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
 
@@ -27,17 +28,6 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
 # Embedding tables that count positions from the pad id + 1 (RoBERTa and its kin).
 OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """Token ids of texts, without padding, and which texts had to be cut."""
-
-    ids: tuple[tuple[int, ...], ...]
-    cut: int  # how many texts were longer than max_length
-
-    def __len__(self) -> int:
-        return len(self.ids)
 
 
 @dataclass(frozen=True)
@@ -90,16 +80,21 @@ class Backbone:
         Raises:
             ModelError: the prompt leaves no room for text.
             OptionError: `max_length` leaves no room for text.
-            DataError: a text without a single token.
+            NoTokens: texts without a single token.
         """
         if not len(texts):
             return Tokens((), 0)
         room = self._room(reserve)
-        encoded = self.tokenizer(list(texts), truncation=True, max_length=room, verbose=False)["input_ids"]
+        encoded = self._encode(texts, truncation=True, max_length=room)
         cut = self._count_cut(texts, encoded, room)
-        if (row := next((row for row, ids in enumerate(encoded) if not ids), None)) is not None:
-            raise DataError(f"row {row}: the tokenizer finds no token in {texts[row]!r}", hint="remove the row")
-        return Tokens(tuple(tuple(ids) for ids in encoded), cut)
+        if empty := [row for row, ids in enumerate(encoded) if not ids]:
+            raise NoTokens(empty, texts)
+        unread = count_unread(self.tokenizer, texts, encoded)
+        return Tokens(tuple(tuple(ids) for ids in encoded), cut, unread)
+
+    def _encode(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
+        escape = self.recipe.special_tokens == ESCAPE
+        return self.tokenizer(list(texts), split_special_tokens=escape, verbose=False, **options)["input_ids"]
 
     def _room(self, reserve: int) -> int:
         """Tokens that a text may have beside `reserve` prompt tokens."""
@@ -117,7 +112,7 @@ class Backbone:
         full = [row for row, ids in enumerate(encoded) if len(ids) >= room]
         if not full:
             return 0
-        whole = self.tokenizer([texts[row] for row in full], truncation=False, verbose=False)["input_ids"]
+        whole = self._encode([texts[row] for row in full], truncation=False)
         return sum(len(ids) > room for ids in whole)
 
     def run(

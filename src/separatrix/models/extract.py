@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import ModelError
-from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.backbone import Backbone
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.pool import Pooling, plan_poolings, pooled
+from separatrix.models.tokens import Tokens, Unread
 from separatrix.recipe.vectors import VectorsRecipe
 
 Progress = Callable[[int], None]
@@ -30,6 +31,7 @@ class Vectors:
 
     values: np.ndarray  # (rows, width) float32
     cut: int  # texts that were longer than max_length
+    unread: Unread = Unread()
 
 
 class Run(Protocol):
@@ -66,7 +68,7 @@ def extract(
     tokens = reader.tokenize(texts)
     if not len(tokens):
         return Vectors(np.empty((0, backbone.width), np.float32), tokens.cut)
-    return Vectors(reader.read(tokens, [pool], progress)[pool], tokens.cut)
+    return Vectors(reader.read(tokens, [pool], progress)[pool], tokens.cut, tokens.unread)
 
 
 def layer_count(config: object) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Engine, HiddenReader, layer_count
 from separatrix.models.pool import Pooling, plan_poolings
+from separatrix.models.tokens import Unread
 from separatrix.points import Points
 from separatrix.progress import Report, silent
 from separatrix.recipe.vectors import VectorsRecipe
@@ -31,6 +32,7 @@ class Passed:
     parameters: int
     megabytes: float  # of the weights in memory
     cut: int  # texts that were longer than max_length
+    unread: Unread = Unread()
 
 
 def frozen_blocks(
@@ -66,6 +68,7 @@ def frozen_blocks(
         sum(weight.numel() for weight in weights),
         sum(weight.numel() * weight.element_size() for weight in weights) / 1e6,
         tokens.cut,
+        tokens.unread,
     )
 
 

@@ -21,6 +21,11 @@ class ModelRecipe:
     dtype: str = option("float32", "number format of the model", choices=("float32", "bfloat16"))
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     trust_remote_code: bool = option(False, "run code that the model's repository brings (off unless asked for)")
+    special_tokens: str = option(
+        "keep",
+        "control tokens that a text holds, such as [SEP]: they act as such, or are read as text",
+        choices=("keep", "escape"),
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -13,6 +13,7 @@ from separatrix.learn.saved import Answer, Predictor
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.judge import Yardstick
 
+UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `Unread.warnings`
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
 
@@ -72,7 +73,7 @@ def repeated(splits: Splits) -> str:
 def cut_texts(notes: Sequence[str], answers: Mapping[str, Answer]) -> tuple[list[str], list[str]]:
     """Warnings and notes: those of a training, and how many texts of each part were cut, each part once.
 
-    A warning where more than a tenth of a part's texts was cut, else a note.
+    A warning where more than a tenth of a part's texts was cut, else a note; what could not be read is a warning.
 
     >>> cut_texts(["train: 2 of 10 texts were cut to 4 tokens", "validation: 1 of 10 texts were cut", "more"], {})
     (['train: 2 of 10 texts were cut to 4 tokens; a larger --max-length reads more of them'], \
@@ -81,6 +82,7 @@ def cut_texts(notes: Sequence[str], answers: Mapping[str, Answer]) -> tuple[list
     lines = [
         *notes,
         *(f"{part}: {found.cut} of {len(found.scores)} texts were cut" for part, found in answers.items() if found.cut),
+        *(f"{part}: {line}" for part, found in answers.items() for line in found.unread.warnings),
     ]
     warnings: list[str] = []
     kept: list[str] = []
@@ -88,7 +90,7 @@ def cut_texts(notes: Sequence[str], answers: Mapping[str, Answer]) -> tuple[list
     for line in dict.fromkeys(lines):
         found = CUT.match(line)
         if found is None:
-            kept.append(line)
+            (warnings if UNREAD.match(line) else kept).append(line)
         elif found[1] not in seen:  # the training comes first, and says more
             seen.add(found[1])
             much = int(found[2]) > MUCH * int(found[3])

@@ -262,15 +262,19 @@ def _only_line(result: dict[str, Any]) -> dict[str, Any]:
 def predictions(texts: Texts, classes: Classes | None, answer: Answer) -> pd.DataFrame:
     """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
 
-    Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first.
+    Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first. Where
+    texts get no answer, `reason` says why.
     """
     columns: dict[str, Any] = {"id": texts.id, "text": list(texts.text)}
     if texts.label is not None:
         columns["label"] = texts.label
     columns["predicted"] = answer.labels
+    if answer.reasons:
+        columns["reason"] = [answer.reasons.get(row) for row in range(len(texts))]
     for prefix, table in (("probability", answer.probabilities), ("distance", answer.distances)):
         if table is not None and classes is not None:
             columns |= {f"{prefix}_{name}": table[:, place] for place, name in enumerate(classes.names)}
     if answer.neighbours is not None:
-        columns["neighbours"] = [" ".join(map(str, row)) for row in answer.neighbours.tolist()]
+        named = [" ".join(map(str, row)) for row in answer.neighbours.tolist()]
+        columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
     return pd.DataFrame(columns)

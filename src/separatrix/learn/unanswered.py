@@ -1,0 +1,80 @@
+"""Texts that get no answer: those with nothing in them, and those in which the tokenizer finds no token.
+
+The others are answered as if these were not there. In what comes back they have a row of NaN, None among labels, -1
+among ids of neighbours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from separatrix.models.tokens import NoTokens
+from separatrix.texts.characters import is_missing
+from separatrix.texts.columns import name_rows
+
+T = TypeVar("T")
+NO_TEXT, NO_TOKEN = "no text", "no token that the model knows"
+ANY = "text"  # run where there is nothing to run, for the shapes and types of an answer
+
+
+def run_answerable(run: Callable[[list[str]], T], texts: Sequence[str]) -> tuple[T, dict[int, str]]:
+    """What `run` gives for texts, with empty rows for those that get no answer; and why these get none, by row.
+
+    Args:
+        run: gives arrays with a row for each text, alone or as fields of a dataclass or tuple.
+        texts: any of them may be blank, and there may be none.
+    """
+    reasons = {row: NO_TEXT for row, text in enumerate(texts) if is_missing(text)}
+    while True:
+        rows = [row for row in range(len(texts)) if row not in reasons]
+        try:
+            found = run([texts[row] for row in rows] or [ANY])
+        except NoTokens as error:
+            if not rows:
+                raise
+            reasons |= {rows[place]: NO_TOKEN for place in error.rows}
+            continue
+        return (found if rows and not reasons else spread(found, np.array(rows, dtype=np.int64), len(texts))), reasons
+
+
+def spread(found: Any, rows: np.ndarray, total: int) -> Any:
+    """Arrays with `len(rows)` rows or more as arrays with `total` rows, empty but for those named.
+
+    >>> spread(np.array(["a", "b"]), np.array([0, 2]), 3).tolist()
+    ['a', None, 'b']
+    """
+    if isinstance(found, np.ndarray):
+        if len(rows) == total:
+            return found[:total]
+        kind, empty = _empty(found)
+        spacious = np.full((total, *found.shape[1:]), empty, dtype=kind)
+        spacious[rows] = found[: len(rows)]
+        return spacious
+    if is_dataclass(found) and not isinstance(found, type):
+        parts = {spec.name: spread(getattr(found, spec.name), rows, total) for spec in fields(found) if spec.init}
+        return replace(found, **parts)
+    return tuple(spread(part, rows, total) for part in found) if type(found) is tuple else found
+
+
+def _empty(array: np.ndarray) -> tuple[np.dtype, float | int | None]:
+    """Number format with room for an empty row, and what stands in it."""
+    if array.dtype.kind == "f":
+        return array.dtype, np.nan
+    return (np.dtype(object), None) if array.ndim == 1 else (array.dtype, -1)
+
+
+def unanswered(reasons: Mapping[int, str], total: int) -> tuple[str, ...]:
+    """One sentence for each reason, with the rows.
+
+    >>> unanswered({1: "no text", 4: "no text"}, 9)
+    ('2 of 9 texts get no answer (no text): rows 1, 4 (counted from 0)',)
+    """
+    lines = []
+    for reason in dict.fromkeys(reasons.values()):
+        rows = [row for row, why in reasons.items() if why == reason]
+        lines.append(f"{len(rows)} of {total} texts get no answer ({reason}): {name_rows(rows)}")
+    return tuple(lines)

@@ -1,0 +1,105 @@
+"""Token ids of texts, and what a tokenizer could not read in them: unknown words, control tokens, lost differences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from separatrix.errors import DataError
+from separatrix.texts.audit import normalise
+
+MUCH = 0.01  # share of texts with an unknown token from which on it is said
+ESCAPE = "escape"  # --special-tokens: control tokens in a text are read as text
+
+
+class NoTokens(DataError):
+    """Texts without a single token; `rows` are their places."""
+
+    def __init__(self, rows: Sequence[int], texts: Sequence[str]) -> None:
+        more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+        what = f"row {rows[0]}{more}: the tokenizer finds no token in {texts[rows[0]]!r}"
+        super().__init__(what, hint="remove the row" + "s" * (len(rows) > 1))
+        self.rows = tuple(rows)
+
+
+@dataclass(frozen=True)
+class Unread:
+    """What a tokenizer could not read, or read as something else, in so many texts."""
+
+    texts: int = 0
+    tokens: int = 0
+    unknown: int = 0  # tokens
+    unknown_texts: int = 0  # texts with such a token
+    equal: int = 0  # texts with the tokens of an earlier, different text
+    control: int = 0  # texts with control tokens of their own
+
+    def __add__(self, other: Unread) -> Unread:
+        return Unread(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said, one sentence each.
+
+        >>> Unread(texts=3, tokens=9, unknown=2, unknown_texts=1).warnings
+        ('1 of 3 texts hold words that the tokenizer does not know (2 of 9 tokens)',)
+        """
+        lines = {
+            f"hold words that the tokenizer does not know ({self.unknown} of {self.tokens} tokens)": (
+                self.unknown_texts if self.unknown_texts > MUCH * self.texts else 0
+            ),
+            "have the same tokens as an earlier, different text: the model cannot tell them apart": self.equal,
+            "hold control tokens of the tokenizer, which act as such: --special-tokens escape reads them as text": (
+                self.control
+            ),
+        }
+        return tuple(f"{count} of {self.texts} texts {line}" for line, count in lines.items() if count)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of texts, without padding, and what became of the texts."""
+
+    ids: tuple[tuple[int, ...], ...]
+    cut: int  # how many texts were longer than max_length
+    unread: Unread = Unread()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def count_unread(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> Unread:
+    """Count what could not be read in texts and their token ids."""
+    named = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
+    # GPT-2 has one token for all of these: it knows every byte, so that its "unknown" one stands for nothing.
+    unknown = None if tokenizer.unk_token_id in named else tokenizer.unk_token_id
+    counts = [0] * len(encoded) if unknown is None else [list(ids).count(unknown) for ids in encoded]
+    return Unread(
+        len(texts),
+        sum(map(len, encoded)),
+        sum(counts),
+        sum(map(bool, counts)),
+        _count_equal(texts, encoded),
+        _count_control(tokenizer, texts, encoded, unknown),
+    )
+
+
+def _count_equal(texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> int:
+    """Texts with the tokens of an earlier one that differs from it in more than case and white space."""
+    first: dict[tuple[int, ...], str] = {}
+    pairs = ((text, first.setdefault(tuple(ids), text)) for text, ids in zip(texts, encoded, strict=True))
+    return sum(text != earlier and normalise(text) != normalise(earlier) for text, earlier in pairs)
+
+
+def _count_control(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]], unknown: int | None) -> int:
+    """Texts with more control tokens among their ids than the tokenizer adds to any text."""
+    added = getattr(tokenizer, "added_tokens_decoder", {})
+    ids = {number for number, token in added.items() if token.special} | set(tokenizer.all_special_ids)
+    ids -= {unknown}
+    words = {str(word) for word in tokenizer.convert_ids_to_tokens(sorted(ids))}
+    if not words:
+        return 0
+    written, own = re.compile("|".join(map(re.escape, sorted(words)))), tokenizer.num_special_tokens_to_add()
+    rows = [row for row, text in enumerate(texts) if written.search(text)]
+    return sum(sum(number in ids for number in encoded[row]) > own for row in rows)
