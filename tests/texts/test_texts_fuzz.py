@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import fuzz_loaders
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -109,3 +110,9 @@ def test_numbers_come_back_exactly(tmp_path, numbers):
     path.write_text("text,label\n" + "".join(f"t,{number!r}\n" for number in numbers))
     got = load_texts(path).label.tolist()
     assert got == [float(n) for n in numbers] if any(isinstance(n, float) for n in numbers) else got == numbers
+
+
+def test_malformed_sources_load_or_are_refused_in_one_sentence():
+    counts = fuzz_loaders.run(cases=1200, seed=0)
+    assert counts["loaded"] > 100
+    assert counts["DataError"] > 300
