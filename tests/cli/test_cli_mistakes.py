@@ -6,7 +6,10 @@ import doctest
 import errno
 import importlib
 import io
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from command_line import Cli, check_mistake
 import separatrix.training.run
 from separatrix.cli.mistakes import mendable
 from separatrix.cli.progress import Teller
+from separatrix.cli.results import print_json
 from separatrix.errors import SeparatrixError, StoreError
 
 
@@ -110,3 +114,18 @@ def test_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"separatrix.cli.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "caf?.csv"), ("utf-8", "café.csv"), ("latin-1", "café.csv")])
+def test_messages_print_what_the_terminal_can_show(encoding: str, shown: str) -> None:
+    """Under LC_ALL=C the words of the command line come as bytes that ASCII does not know."""
+    words = [sys.executable, "-m", "separatrix", "predict", "RUN", "café.csv", "--out", "a.csv"]
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": encoding}
+    done = subprocess.run([word.encode() for word in words], env=os.environ | plain, capture_output=True, check=False)
+    assert done.returncode == 2
+    assert f"there is no file {shown};" in done.stderr.decode(encoding)
+
+
+def test_paths_in_json_are_whole_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"out": "caf\udcc3\udca9", "text": "\U0001f600"})
+    assert json.loads(capsys.readouterr().out) == {"out": "café", "text": "\U0001f600"}

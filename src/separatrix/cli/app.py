@@ -11,7 +11,7 @@ from importlib import import_module
 
 from cyclopts import App
 
-from separatrix.cli.mistakes import DONE, FAILED, mendable, tell
+from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, tell
 from separatrix.errors import SeparatrixWarning
 from separatrix.threads import wait_briefly
 
@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = spelled(list(sys.argv[1:] if argv is None else argv))
     wait_briefly()
+    show_all()
     try:
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
         # Each of these stands in a result, which is printed.

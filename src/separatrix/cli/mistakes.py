@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
 import os
 import sys
 import traceback
@@ -11,10 +13,11 @@ from contextlib import contextmanager
 
 from cyclopts import CycloptsError
 
-from separatrix.errors import REFUSALS, SeparatrixError, system_refusal, working_directory_is_gone
+from separatrix.errors import REFUSALS, SeparatrixError, readable, system_refusal, working_directory_is_gone
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
 TRACEBACK = "SEPARATRIX_TRACEBACK"
+SHOWN = "separatrix.shown"  # name of an error handler of codecs
 
 # How torch says that memory ran out, on CUDA and on the CPU.
 NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
@@ -82,3 +85,18 @@ def _usage(text: str, argv: list[str]) -> str:
         return f"{message}, expected one of {known.rstrip('.')}"
     command = f" {argv[0]}" if argv and not argv[0].startswith("-") else ""
     return f"{message}; see separatrix{command} --help"
+
+
+def show_all() -> None:
+    """From here on stdout and stderr print what the terminal can show, and "?" for the rest."""
+    codecs.register_error(SHOWN, _shown)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=SHOWN)
+
+
+def _shown(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = readable(error.object[error.start : error.end])
+    return text.encode(error.encoding, "replace").decode(error.encoding), error.end

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from separatrix.errors import readable
+
 PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
 # Heading, figure, and the figure whose interval stands behind it.
@@ -29,7 +31,10 @@ WITH_INTERVAL = ("accuracy", "rmse")
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, alone on stdout."""
-    print(json.dumps(value, allow_nan=False))
+    text = json.dumps(value, allow_nan=False)
+    if "\\udc" in text:  # bytes of a path that the system's encoding does not know
+        text = json.dumps(json.loads(readable(json.dumps(value, ensure_ascii=False))))
+    print(text)
 
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[bool] = ()) -> None:
