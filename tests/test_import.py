@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -53,6 +54,8 @@ def test_help_is_light() -> None:
 def test_public_names() -> None:
     assert set(separatrix.__all__) == {*separatrix._HOME, "__version__"}
     assert set(separatrix.__all__) <= set(dir(separatrix))
+    assert {"Any", "import_module", "annotations", "TYPE_CHECKING"}.isdisjoint(dir(separatrix))
+    assert "recipe" in dir(separatrix)  # a module
     assert separatrix.TrainRecipe is separatrix.recipe.TrainRecipe
     for name in separatrix.__all__:
         assert getattr(separatrix, name).__doc__
@@ -69,3 +72,29 @@ def test_type_checkers_see_the_same_names() -> None:
     block = next(node for node in tree.body if isinstance(node, ast.If))
     seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
     assert seen == separatrix._HOME
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    """What another package happens to bring may be gone with its next version."""
+    import ast
+    import tomllib
+    from importlib.metadata import packages_distributions
+    from pathlib import Path
+
+    root = Path(separatrix.__file__).parent
+    nodes = [node for path in root.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    tops = {name.partition(".")[0] for name in names} - {"separatrix", *sys.stdlib_module_names}
+    assert {"numpy", "scipy", "PIL", "umap"} <= tops
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name not in ("dev", "bench")}
+    declared = {plain_name(line) for line in sum(extras.values(), project["dependencies"])}
+    homes = packages_distributions()
+    missing = {top for top in tops if not {plain_name(home) for home in homes.get(top, [top])} & declared}
+    assert missing == set()
+
+
+def plain_name(requirement: str) -> str:
+    """The name of a distribution without its version, as package indexes compare names."""
+    return re.split(r"[ <>=!~;\[]", requirement)[0].lower().replace("_", "-")

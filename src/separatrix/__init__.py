@@ -206,5 +206,6 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not."""
-    return sorted({*globals(), *__all__})
+    """The public names, imported or not, and the modules that are imported; nothing that this file itself uses."""
+    own = [name for name, value in globals().items() if getattr(value, "__name__", "").startswith(f"{__name__}.")]
+    return sorted({*own, *__all__})

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,10 @@ from separatrix.errors import DataError, OptionError, ShapeError, choose
 if TYPE_CHECKING:
     import pandas as pd
 
-ID = "id"  # the column that every table has; what names a row to its user
+KEY = ("id", "layer", "head", "token")  # columns that name a row, where they are there
+ID = KEY[0]  # the column that every table has; what names a row to its user
 BATCH_ROWS = 8192
+LARGEST = 1e15  # of a number in a block: squares and their sums over a row must fit into float32
 
 
 class Block(Protocol):
@@ -71,7 +73,8 @@ class Points:
             origin: where the numbers come from, as plain data.
 
         Raises:
-            ShapeError: a matrix or a column has another number of rows.
+            ShapeError: a matrix or a column has another number of rows, or is none.
+            DataError: numbers that are not real, not finite, or too large; an id that is missing or stands twice.
 
         >>> points = Points.of(np.eye(3), {"label": ["a", "b", "a"]})
         >>> points.where(points.column("label") == "a").column("id").tolist()
@@ -79,15 +82,18 @@ class Points:
         """
         import pandas as pd
 
-        blocks = dict(values) if isinstance(values, Mapping) else {"vectors": _block(values)}
+        if table is not None and not isinstance(table, Mapping | pd.DataFrame):
+            raise DataError("points need a table of columns", got=type(table).__name__, expected="names to columns")
+        given = values if isinstance(values, Mapping) else {"vectors": values}
+        blocks = {str(name): _checked_block(str(name), block) for name, block in given.items()}
         rows = next(iter(blocks.values())).shape[0] if blocks else 0
-        for name, column in {} if table is None else dict(table).items():
-            if len(column) != rows:
-                raise ShapeError(f"column {name!r} does not fit the vectors", got=len(column), expected=f"{rows} rows")
-        frame = pd.DataFrame(dict(table) if table is not None else {}, index=None if table is not None else range(rows))
-        frame = frame.reset_index(drop=True)
+        columns = (
+            {} if table is None else {name: _checked_column(name, column, rows) for name, column in dict(table).items()}
+        )
+        frame = pd.DataFrame(columns, index=None if columns else range(rows))
         if ID not in frame.columns:
             frame.insert(0, ID, np.arange(rows))
+        _check_names(frame[[name for name in KEY if name in frame.columns]])
         return cls(blocks, frame, dict(origin or {}))
 
     def __len__(self) -> int:
@@ -199,12 +205,56 @@ class Points:
         return replace(self, blocks=blocks, origin={"joined": [dict(self.origin), dict(other.origin)]})
 
 
-def _block(values: Any) -> Block:
-    return values if hasattr(values, "shape") and hasattr(values, "__getitem__") else np.asarray(values)
-
-
 def _folders(origin: Mapping[str, Any]) -> Iterator[str]:
     if "folder" in origin:
         yield str(origin["folder"])
     for part in origin.get("joined", ()):
         yield from _folders(part)
+
+
+def _checked_block(name: str, values: Any) -> Block:
+    """A block of real, finite numbers, (rows, width). Numbers that are read from disk were checked when written."""
+    if not isinstance(values, np.ndarray) and hasattr(values, "shape") and not hasattr(values, "__array__"):
+        return cast(Block, values)
+    try:
+        array = np.asarray(values)
+    except (ValueError, TypeError, RuntimeError):  # rows of several lengths; a tensor that needs gradients
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "fiub":
+        got = array.dtype if array.size else type(values).__name__
+        raise DataError(f"block {name!r} holds no real numbers", got=got, expected="floats (rows, width)")
+    if array.ndim != 2:
+        raise ShapeError(f"block {name!r} is no matrix", got=f"shape {array.shape}", expected="(rows, width)")
+    for start in range(0, len(array), BATCH_ROWS):
+        wrong = ~(np.abs(array[start : start + BATCH_ROWS].astype(np.float64)) <= LARGEST)  # true for NaN as well
+        if wrong.any():
+            row, column = (int(place[0]) for place in np.nonzero(wrong))
+            got = array[start + row, column]
+            what = f"block {name!r}: row {start + row} holds a number that cannot be computed with"
+            raise DataError(what, got=got, expected=f"finite numbers, {LARGEST:g} at most", hint="scale the vectors")
+    return array
+
+
+def _checked_column(name: Any, column: Any, rows: int) -> Any:
+    """A column of the table, one cell a row, numbered from 0."""
+    sized = hasattr(column, "__len__") and not isinstance(column, str) and getattr(column, "ndim", 1) == 1
+    if not sized or len(column) != rows:
+        got = f"{len(column)} rows" if sized else type(column).__name__
+        raise ShapeError(f"column {name!r} does not fit the vectors", got=got, expected=f"{rows} rows")
+    return column.reset_index(drop=True) if hasattr(column, "reset_index") else column
+
+
+def _check_names(key: pd.DataFrame) -> None:
+    """Each row has a name of its own: its id and, where they are there, layer, head and token."""
+    if key[ID].isna().any():
+        raise DataError(f"row {int(np.flatnonzero(key[ID].isna())[0])} has no id", hint="leave the column `id` away")
+    try:
+        set(key[ID])
+    except TypeError:  # lists, say
+        raise DataError("ids are neither numbers nor texts", got=type(key[ID].iloc[0]).__name__) from None
+    # A text may hold one token several times.
+    twice = np.flatnonzero(key.duplicated() & ("token" not in key.columns))
+    if len(twice):
+        got = ", ".join(f"{name} {key[name].iloc[twice[0]]}" for name in key.columns)
+        hint = "give each row an id of its own"
+        raise DataError(f"row {twice[0]} has the name of an earlier row", got=got, hint=hint)

@@ -122,5 +122,5 @@ def test_a_pickle_whose_transformer_is_gone_says_so(quick, planted, tiny, tmp_pa
     shutil.copytree(tiny("gpt2"), tmp_path / "gone")
     data = pickle.dumps(quick.set_params(model=tmp_path / "gone").fit(*planted))
     shutil.rmtree(tmp_path / "gone")
-    with pytest.raises(ModelError, match="was found neither as a folder nor on the hub"):
+    with pytest.raises(ModelError, match=r"was not found: got .*gone.; say where it is now with --model"):
         pickle.loads(data)

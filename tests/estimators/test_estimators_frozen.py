@@ -3,18 +3,23 @@
 import functools
 import json
 import pickle
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from test_estimators_checks import EXPECTED, spell, to_rounding
 
+from separatrix.cli import main
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
-from separatrix.estimators import frozen, frozen_heads
+from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.geometry.neighbours import knn_predict
+from separatrix.learn import frozen_heads
+from separatrix.learn.trained import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 
@@ -106,7 +111,7 @@ def test_the_model_of_a_recipe_holds_beside_the_default_argument(tiny, texts):
     recipe = ModelRecipe(model=str(tiny("bert")), device="cpu")
     for given, family in (({}, "bert"), ({"model": tiny("gpt2")}, "gpt2")):
         clf = FrozenClassifier(head="centroid", recipe=recipe, **given).fit(train, labels)
-        assert clf.backbone_.source.name == str(tiny(family))
+        assert clf.model_.backbone.source.name == str(tiny(family))
 
 
 def test_it_works_in_a_grid_search(tiny, texts):
@@ -138,3 +143,52 @@ def test_scikit_learn_checks(estimator, check, tiny, monkeypatch):
     monkeypatch.setattr(frozen, "load_backbone", functools.cache(frozen.load_backbone))
     to_rounding(check, monkeypatch)
     check(estimator.set_params(model=str(tiny("gpt2"))))
+
+
+@pytest.mark.parametrize("head", ["probe", "knn", "centroid"])
+def test_a_saved_one_labels_new_texts_from_the_command_line_too(head, tiny, texts, tmp_path):
+    train, labels, test, _ = texts
+    clf = FrozenClassifier(str(tiny("bert")), pool="mean", layer=0, head=head).fit(
+        train, [name == "cat" for name in labels]
+    )
+    clf.save(tmp_path / "saved")
+    pd.DataFrame({"text": test}).to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "answers.csv"
+    assert main(["predict", str(tmp_path / "saved"), str(tmp_path / "new.csv"), "--out", str(out), "--quiet"]) == 0
+    table = pd.read_csv(out)
+    assert table["predicted"].tolist() == clf.predict(test).tolist()
+    np.testing.assert_allclose(table[["probability_False", "probability_True"]], clf.predict_proba(test))
+    assert ("neighbours" in table) == (head == "knn")
+    assert load_model(tmp_path / "saved").answer([]).labels.tolist() == []
+
+
+def test_files_of_earlier_versions_are_read(tiny, texts, tmp_path):
+    """They held the labels as the user had written them, and no names of classes."""
+    train, labels, test, _ = texts
+    clf = FrozenClassifier(str(tiny("bert")), head="centroid").fit(train, [name == "cat" for name in labels])
+    clf.save(tmp_path)
+    notes = json.loads((tmp_path / "model.json").read_text())
+    notes["classes"]["classes"] = notes.pop("labels")
+    (tmp_path / "model.json").write_text(json.dumps(notes))
+    again = FrozenClassifier.load(tmp_path)
+    assert again.classes_.dtype == bool
+    assert again.model_.classes.values == ("False", "True")
+    assert again.predict(test).tolist() == clf.predict(test).tolist()
+
+
+def test_a_model_that_moved_and_an_unknown_kind_are_said(tiny, texts, tmp_path):
+    train, labels, test, _ = texts
+    shutil.copytree(tiny("bert"), tmp_path / "here")
+    clf = FrozenClassifier(str(tmp_path / "here"), head="centroid").fit(train, labels)
+    clf.save(tmp_path / "saved")
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(
+        ModelError, match=r"was trained on was not found: got '.*here'; say where it is now with --model"
+    ):
+        load_model(tmp_path / "saved")
+    moved = load_model(tmp_path / "saved", model=str(tmp_path / "there"))
+    assert moved.answer(test).labels.tolist() == clf.predict(test).tolist()
+    notes = json.loads((tmp_path / "saved/model.json").read_text()) | {"kind": "oracle"}
+    (tmp_path / "saved/model.json").write_text(json.dumps(notes))
+    with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, frozen"):
+        load_model(tmp_path / "saved")

@@ -43,7 +43,23 @@ def test_sentence_transformers_mixes_the_layers_alike(pool, family, tiny, tmp_pa
     theirs = library.SentenceTransformer(str(tmp_path / "encoder"), device="cpu").encode(TEXTS)
     ours = encoder.encode(encoder.backbone.tokenize(TEXTS))
     last = replace(encoder, recipe=replace(encoder.recipe, pool="mean"), mix=None)
-    assert np.abs(theirs - last.encode(encoder.backbone.tokenize(TEXTS))).max() > 1e-2  # the layers count
+    assert np.abs(theirs - unit(last.encode(encoder.backbone.tokenize(TEXTS)))).max() > 1e-3  # the layers count
+    assert np.abs(theirs - unit(ours)).max() < 1e-5
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_vectors_of_a_plain_fine_tuning_keep_their_length(tiny, tmp_path):
+    """Its linear head reads them as they are; a cosine would lose what it needs."""
+    library = pytest.importorskip("sentence_transformers")
+    recipe = recipes.replace(FINETUNE, model=str(tiny("bert")), device="cpu", max_length=6)
+    encoder = start_encoder(load_backbone(recipe.backbone), recipe.encoder)
+    write_encoder(tmp_path / "encoder", encoder, recipe, BASE, NAMES)
+    theirs = library.SentenceTransformer(str(tmp_path / "encoder"), device="cpu").encode(TEXTS)
+    ours = encoder.encode(encoder.backbone.tokenize(TEXTS))
+    assert np.abs(np.linalg.norm(ours, axis=1) - 1).min() > 0.1
     assert np.abs(theirs - ours).max() < 1e-5 * np.abs(ours).max()
 
 

@@ -23,7 +23,7 @@ from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
 from separatrix.texts import Splits
-from separatrix.training import remarks
+from separatrix.training import remarks, run
 from separatrix.training.judge import Yardstick
 from separatrix.training.run import Order, train_run
 
@@ -74,7 +74,6 @@ def test_the_folder_holds_what_the_docstring_says(done):
         "trajectory",
         "predictions",
         "result.json",
-        "checkpoint.safetensors",
     }
     assert sorted(path.name for path in (folder / "predictions").iterdir()) == ["test.parquet", "validation.parquet"]
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -314,11 +313,31 @@ def test_another_order_does_not_touch_a_run(done, make_order, splits):
 def test_the_same_order_again_gives_the_same_result(make_order, tmp_path):
     results = [train_run(make_order(tmp_path / name)).result for name in ("one", "two")]
     again = train_run(make_order(tmp_path / "one")).result
-    for result in (*results, again):
+    assert again == results[0] | {"notes": [*results[0]["notes"], "this run was finished before: nothing was trained"]}
+    for result in results:
         result.pop("seconds")
-    assert results[0] == results[1] == again
+    assert results[0] == results[1]
     for name in ("model.safetensors", "metrics.jsonl", "predictions/test.parquet", "recipe.json"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"refit": True}])
+def test_states_go_once_the_result_stands_and_their_timing_does_not_count(options, make_order, tmp_path, monkeypatch):
+    """A finished run kept a checkpoint of thrice its model; another --checkpoint-seconds was another run."""
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "fit_baselines", lambda *_: 1 / 0)  # killed after the training
+        with pytest.raises(ZeroDivisionError, match="division by zero"):
+            train_run(make_order(folder, checkpoint_seconds=0.0, **options))
+    assert len(list(folder.rglob("checkpoint.safetensors"))) == 1 + bool(options)
+    train_run(make_order(folder, checkpoint_seconds=50.0, **options))
+    assert not list(folder.rglob("checkpoint.safetensors"))
+    assert not (folder / "refit").exists()
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.name != "recipe.json" and path.is_file()}
+    again = train_run(make_order(folder, checkpoint_seconds=7.0, **options))
+    assert "nothing was trained" in again.result["notes"][-1]
+    assert before == {path: path.read_bytes() for path in before}
+    assert again.model.answer(["the cat"]).labels.tolist() == ["cat"]
 
 
 def test_a_refit_model_is_not_judged_on_rows_it_has_seen(make_order, done, tmp_path):

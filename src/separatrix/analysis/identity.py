@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from separatrix.errors import DataError, OptionError
-from separatrix.points import Points
+from separatrix.points import KEY, Points
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CLUSTER, PARENT = "cluster", "parent"
-KEY = ("id", "layer", "head", "token")  # columns that name a row, where they are there
 
 
 def members(points: Points, clusters: pd.DataFrame, of: int | None) -> tuple[Points, str]:

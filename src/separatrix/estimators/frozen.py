@@ -6,6 +6,7 @@ found when it is loaded must have the same weights.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,25 +17,21 @@ from sklearn.utils.validation import check_is_fitted
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.estimators.files import check_free
-from separatrix.estimators.frozen_heads import FITTERS, Sample
 from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, on_texts
-from separatrix.estimators.mixins import TextsIn
-from separatrix.geometry.calibrate import probabilities
-from separatrix.geometry.neighbours import Neighbours, neighbours
+from separatrix.estimators.mixins import ModelBytes, TextsIn
+from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
-from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, check_same, describe, positive, read_notes
-from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.frozen_blocks import frozen_blocks
+from separatrix.learn.frozen import FrozenModel, load_frozen
+from separatrix.learn.frozen_heads import FITTERS, Sample
+from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from separatrix.store.files import damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
-KIND = "frozen"
-SCHEMA = {"backbone": dict, "asked": dict, "classes": CLASSES, "temperature": positive, "scores": (dict, None)}
 
-
-class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator):
+class FrozenClassifier(
+    TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
+):
     """A classifier of texts on the vectors of a frozen transformer; nothing of the transformer is trained.
 
     Args:
@@ -51,7 +48,7 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         classes_: (classes,) the classes as they stood in y, sorted.
         scores_: accuracy with interval, macro-F1 and majority baseline on rows the head was not fitted to (`on` says
             which: leave-one-out for knn and centroid, held-out rows for the probe); None if there were too few.
-        arrays_: what the head learnt.
+        model_: the fitted `FrozenModel`; its `answer` gives everything at once.
 
     There is no `n_features_in_`: the input is one column of strings.
 
@@ -95,24 +92,31 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
-        self.asked_ = self._asked()
+        recipe = self._asked()
         rows = labelled(X, y, TRAINING)
         held = None if validation is None else labelled(*validation, VALIDATION)
         classes = Classes.of(_labels(rows), source=TRAINING)
         targets = classes.encode(_labels(rows), source=TRAINING)
-        self.backbone_ = load_backbone(self._model_recipe())
+        backbone = load_backbone(self._model_recipe())
+        self.classes_ = np.asarray(rows.classes)
+        blank = FrozenModel(backbone, recipe, {}, classes, tuple(self.classes_.tolist()))
         pair = None
         if held is not None:
-            pair = (self._vectors(held.texts.text), classes.encode(_labels(held), source=VALIDATION))
-        sample = Sample(self._vectors(rows.texts.text), targets, len(classes), pair, self.asked_)
-        fitted = FITTERS[self.asked_.head].fit(sample)
-        self.arrays_, self.temperature_ = fitted.arrays, fitted.temperature
-        self.classes_ = np.asarray(rows.classes)
-        self.scores_ = None
+            pair = (blank.encode(held.texts.text).values, classes.encode(_labels(held), source=VALIDATION))
+        sample = Sample(blank.encode(rows.texts.text).values, targets, len(classes), pair, recipe)
+        fitted = FITTERS[recipe.head].fit(sample)
+        figures = None
         if fitted.held is not None:
-            found = classification(*fitted.held, classes.names, seed=self.asked_.seed)
-            self.scores_ = found.to_dict() | {"on": fitted.held_is}
+            found = classification(*fitted.held, classes.names, seed=recipe.seed)
+            figures = found.to_dict() | {"on": fitted.held_is}
+        self.model_ = replace(blank, arrays=fitted.arrays, temperature=fitted.temperature, figures=figures)
         return self
+
+    @property
+    def scores_(self) -> dict[str, Any] | None:
+        """Figures on rows that the head was not fitted to."""
+        check_is_fitted(self, "model_")
+        return self.model_.figures
 
     @on_texts
     def transform(self, X: Any) -> np.ndarray:
@@ -135,40 +139,28 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, (rows, classes) in the order of `classes_`: shares of the votes, or calibrated scores."""
         scores = self._scores(X)
-        return scores if self.asked_.head == "knn" else probabilities(scores, self.temperature_)
+        return self.model_.probabilities(scores)
 
     @on_texts
     def kneighbors(self, X: Any, k: int | None = None) -> Neighbours:
         """The nearest training rows of each text: `index` and `distance`, each (rows, k), nearest first.
 
         Raises:
-            OptionError: the head keeps no vectors.
+            OptionError: the head keeps no vectors, or k is out of range.
         """
-        vectors = self._run(X)
-        if self.asked_.head != "knn":
-            raise OptionError(f"the head {self.asked_.head!r} keeps no neighbours", hint='fit with head="knn"')
-        return neighbours(vectors, self.arrays_["vectors"], k or self.asked_.k, metric=self.asked_.metric)
+        vectors, head = self._run(X), self.model_.recipe.head
+        if head != "knn":
+            raise OptionError(f"the head {head!r} keeps no neighbours", hint='fit with head="knn"')
+        return self.model_.neighbors(vectors, k)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write `model.safetensors` and `model.json`; the transformer is not copied.
+        """Write `model.safetensors` and `model.json`, which `separatrix predict` reads; the transformer is not copied.
 
         Raises:
             StoreError: the folder is not empty, or a file is in its place.
         """
-        check_is_fitted(self, "arrays_")
-        place = check_free(Path(folder), overwrite)
-        write_tensors(place / TENSORS, self.arrays_)
-        notes = {
-            "format": FORMAT,
-            "kind": KIND,
-            "classes": {"classes": self.classes_.tolist()},
-            "base_model": describe(self.backbone_),
-            "backbone": recipes.to_dict(self.backbone_.recipe),
-            "asked": recipes.to_dict(self.asked_),
-            "temperature": self.temperature_,
-            "scores": self.scores_,
-        }
-        write_json(place / NOTES, notes)
+        check_is_fitted(self, "model_")
+        self.model_.save(check_free(Path(folder), overwrite))
 
     @classmethod
     def load(
@@ -187,48 +179,26 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
             StoreError: nothing that this class can read is there.
             ModelError: the transformer found has other weights than the one fitted on.
         """
-        place = Path(folder)
-        notes = read_notes(place, KIND, SCHEMA)
-        asked = read_recipe(FrozenRecipe, notes["asked"], place / NOTES)
-        saved = read_recipe(ModelRecipe, notes["backbone"], place / NOTES, trust_remote_code=trust_remote_code)
-        shared = saved.at(None if model is None else str(model), device)
-        self = cls(model=shared.model, recipe=shared, **recipes.to_dict(asked))
-        self.backbone_ = load_backbone(shared)
-        check_same(self.backbone_, notes["base_model"], place)
-        classes = len(notes["classes"]["classes"])
-        arrays, _ = read_tensors(place / TENSORS, FITTERS[asked.head].shapes(classes, self.backbone_.width))
-        if "targets" in arrays and not np.isin(arrays["targets"], np.arange(classes)).all():
-            raise damaged(place / TENSORS, "targets are no class numbers")
-        self.arrays_, self.asked_, self.temperature_ = arrays, asked, float(notes["temperature"])
-        self.classes_, self.scores_ = np.array(notes["classes"]["classes"]), notes["scores"]
+        elsewhere = None if model is None else str(model)
+        trained = load_frozen(Path(folder), model=elsewhere, device=device, trust_remote_code=trust_remote_code)
+        shared = trained.backbone.recipe
+        self = cls(model=shared.model, recipe=shared, **recipes.to_dict(trained.recipe))
+        self.model_, self.classes_ = trained, np.array(trained.labels)
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Everything but the transformer."""
-        state = dict(super().__getstate__())
-        backbone: Backbone | None = state.pop("backbone_", None)
-        if backbone is not None:
-            state["_base"] = {"recipe": backbone.recipe, "model": describe(backbone)}
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Find the transformer again, and refuse one with other weights."""
-        base = state.pop("_base", None)
-        super().__setstate__(state)
-        if base is not None:
-            self.backbone_ = load_backbone(base["recipe"])
-            check_same(self.backbone_, base["model"], Path("the pickle"))
+    @staticmethod
+    def _read_model(folder: Path, **options: Any) -> Any:
+        return load_frozen(folder, **options)
 
     @property
     def _n_features_out(self) -> int:
         """Width of the vectors; scikit-learn names the columns of `transform` by it."""
-        return self.backbone_.width
+        return self.model_.backbone.width
 
     def _asked(self) -> FrozenRecipe:
         """The arguments, checked."""
-        named = {name: value for name, value in self.get_params(deep=False).items() if name not in ("model", "recipe")}
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in named.items()}
-        return FrozenRecipe(**plain)
+        named = self.get_params(deep=False)
+        return FrozenRecipe(**{name: named[name] for name in recipes.option_names(FrozenRecipe())})
 
     def _model_recipe(self) -> ModelRecipe:
         if self.recipe is not None and not isinstance(self.recipe, ModelRecipe):
@@ -238,17 +208,12 @@ class FrozenClassifier(TextsIn, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         rest = self.recipe or ModelRecipe()
         return rest if self.model == ModelRecipe.model else recipes.replace(rest, model=str(self.model))
 
-    def _vectors(self, texts: tuple[str, ...]) -> np.ndarray:
-        """Frozen vectors, (rows, width) float32."""
-        layers = None if self.asked_.layer is None else (self.asked_.layer,)
-        return frozen_blocks(self.backbone_, texts, (self.asked_.pool,), layers).points.values
-
     def _run(self, X: Any) -> np.ndarray:
-        return self._vectors(tuple(X))
+        return self.model_.encode(tuple(X)).values
 
     def _scores(self, X: Any) -> np.ndarray:
         vectors = self._run(X)
-        return FITTERS[self.asked_.head].scores(self.arrays_, vectors, self.asked_)
+        return self.model_.scores(vectors)
 
 
 def _labels(rows: Rows) -> np.ndarray:

@@ -35,7 +35,7 @@ class ModelBytes:
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())  # type: ignore[call-overload]
         if (model := state.pop("model_", None)) is not None:
-            backbone = model.recipe.backbone
+            backbone = model.backbone.recipe
             options = {"device": backbone.device, "trust_remote_code": backbone.trust_remote_code}
             state |= {"_files": files_of(model.save), "_options": options}
         return state

@@ -12,6 +12,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
+from separatrix.learn.frozen_heads import FEWEST_ROWS, HELD_OUT
 from separatrix.learn.job import Job
 from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.prompt import train_prompt
@@ -24,8 +25,6 @@ from separatrix.training.remarks import cut_texts
 
 R = TypeVar("R")
 
-HELD_OUT = 0.1
-FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
 FEWEST_GROUPS = 5  # one whole group of fewer is too much of the data, and the choice would be that group's
 
 

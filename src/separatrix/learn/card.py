@@ -81,6 +81,9 @@ def _write_modules(folder: Path, encoder: Encoder, recipe: AlignRecipe, limit: i
         layers = {"layer_start": 1, "num_hidden_layers": len(shares)}  # layer 0 are the embeddings
         write_json(folder / places["WeightedLayerPooling"] / "config.json", width | layers)
         write_tensors(folder / places["WeightedLayerPooling"] / "model.safetensors", {"layer_weights": shares})
+    if _by_cosine(recipe):
+        places["Normalize"] = f"{len(places)}_Normalize"  # unit vectors, as the index beside the folder holds them
+        (folder / places["Normalize"]).mkdir()  # the module has no settings
     mode = "pooling_mode_cls_token" if recipe.encoder.pool == "cls" else "pooling_mode_mean_tokens"
     write_json(folder / places["Pooling"] / "config.json", width | {name: name == mode for name in MODES})
     write_json(folder / "sentence_bert_config.json", options)
@@ -91,10 +94,15 @@ def _write_modules(folder: Path, encoder: Encoder, recipe: AlignRecipe, limit: i
     write_json(folder / "modules.json", modules)
 
 
+def _by_cosine(recipe: AlignRecipe) -> bool:
+    """Whether the vectors are compared by cosine; of a plain fine-tuning the head reads them as they are."""
+    return recipe.objective.loss != "linear" or recipe.answers.decision != "head"
+
+
 def _card(recipe: AlignRecipe, base: dict[str, Any], names: tuple, limit: int, rows: int | None) -> str:
     loop, tuned, decision = recipe.loop, recipe.objective.loss == "linear", recipe.answers.decision
     shown = ", ".join(map(str, names[:60])) + (", ..." if len(names) > 60 else "")
-    metric = "" if tuned and decision == "head" else "; compare by cosine"
+    metric = "; compare by cosine" if _by_cosine(recipe) else ""
     lines = [
         "---",
         "library_name: sentence-transformers",

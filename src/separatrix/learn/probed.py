@@ -11,8 +11,8 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, check_same, describe, positive, read_notes
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
+from separatrix.models.backbone import Backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
@@ -70,8 +70,7 @@ def load_probe(
     """Load a saved probe together with its model; arguments and errors are those of `load_prompt`."""
     notes = read_notes(folder, "probe", SCHEMA)
     recipe = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
-    backbone = load_backbone(recipe.at(model, device))
-    check_same(backbone, notes["base_model"], folder)
+    backbone = load_base(folder, recipe.at(model, device), notes["base_model"])
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
     arrays, _ = read_tensors(folder / TENSORS, probe_shapes(1 if classes is None else len(classes), backbone.width))
     weight, bias, mean, scale = (arrays[name] for name in ARRAYS)

@@ -17,8 +17,8 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, check_same, describe, positive, read_notes
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, describe, load_base, positive, read_notes
+from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
@@ -164,8 +164,8 @@ def load_prompt(
     objective = OBJECTIVES[recipe.objective.loss]
     if (notes["classes"] is None) != (objective.task == "regress"):
         raise damaged(folder / NOTES, f"the loss {recipe.objective.loss} does not fit the classes")
-    backbone = load_backbone(wanted, logits=recipe.prompt.readout == "logits" or objective.needs == "words")
-    check_same(backbone, notes["base_model"], folder)
+    logits = recipe.prompt.readout == "logits" or objective.needs == "words"
+    backbone = load_base(folder, wanted, notes["base_model"], logits=logits)
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
     shape = attention_shape(backbone)
     shapes = _shapes(recipe, backbone, shape, 1 if classes is None else len(classes))

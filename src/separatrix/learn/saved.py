@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from separatrix.errors import ModelError, StoreError
-from separatrix.models.backbone import Backbone
+from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.tokens import Unread
+from separatrix.recipe import ModelRecipe
 from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
 from separatrix.texts import Classes
 
@@ -111,6 +112,29 @@ def read_notes(folder: Path, kind: str | None = None, schema: Mapping[str, Schem
     return notes
 
 
+def load_base(folder: Path, recipe: ModelRecipe, base: dict[str, Any], *, logits: bool = False) -> Backbone:
+    """The transformer that a saved model belongs to.
+
+    Args:
+        folder: of the saved model.
+        recipe: which transformer.
+        base: its identity, as `describe` gave it.
+        logits: load the language model's head as well.
+
+    Raises:
+        ModelError: it is not found, or has other weights than the one that was trained on.
+    """
+    try:
+        backbone = load_backbone(recipe, logits=logits)
+    except ModelError as error:
+        if Path(recipe.model).is_dir():
+            raise
+        what = "the transformer that this model was trained on was not found"
+        raise ModelError(what, got=repr(recipe.model), hint="say where it is now with --model") from error
+    check_same(backbone, base, folder)
+    return backbone
+
+
 def check_same(backbone: Backbone, base: dict[str, Any], folder: Path) -> None:
     """Raise a `ModelError` unless the model found has the weights that the result was trained on."""
     if backbone.source.weights != base["weights"]:
@@ -118,5 +142,5 @@ def check_same(backbone: Backbone, base: dict[str, Any], folder: Path) -> None:
             f"the model in {folder} belongs to other weights",
             got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
             expected=f"{base['name']} with {base['weights'][:12]}",
-            hint="give the model that it was trained on, or train again",
+            hint="give the model that it was trained on with --model, or train again",
         )

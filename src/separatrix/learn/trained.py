@@ -7,17 +7,23 @@ from pathlib import Path
 
 from separatrix.errors import StoreError
 from separatrix.learn.aligned import load_align
+from separatrix.learn.frozen import load_frozen
 from separatrix.learn.probed import load_probe
 from separatrix.learn.prompted import load_prompt
 from separatrix.learn.saved import Predictor, read_notes
 
-LOADERS: dict[str, Callable[..., Predictor]] = {"prompt": load_prompt, "align": load_align, "probe": load_probe}
+LOADERS: dict[str, Callable[..., Predictor]] = {
+    "prompt": load_prompt,
+    "align": load_align,
+    "probe": load_probe,
+    "frozen": load_frozen,
+}
 
 
 def load_model(
     folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
 ) -> Predictor:
-    """Load what a run trained, whatever its method.
+    """Load what a run trained or an estimator saved, whatever its method.
 
     Args:
         folder: of the run.
@@ -26,11 +32,10 @@ def load_model(
         trust_remote_code: run code that the model brings; what the folder says of it counts for nothing.
 
     Raises:
-        StoreError: no trained model in the folder, or one that `predict` cannot use.
+        StoreError: no trained model in the folder, or one of an unknown kind.
         ModelError: the base model has other weights now.
     """
     kind = read_notes(folder)["kind"]
     if kind not in LOADERS:
-        expected, hint = "a prompt, an aligned encoder or a probe", "load it with the class that saved it"
-        raise StoreError(f"{folder} holds a model of another kind", got=kind, expected=expected, hint=hint)
+        raise StoreError(f"{folder} holds a model of an unknown kind", got=repr(kind), expected=", ".join(LOADERS))
     return LOADERS[kind](folder, model=model, device=device, trust_remote_code=trust_remote_code)

@@ -55,20 +55,25 @@ class Reader(Protocol):
 
 
 def extract(
-    backbone: Backbone, texts: Sequence[str], *, pool: str = "layer_mean", progress: Progress | None = None
+    backbone: Backbone,
+    texts: Sequence[str],
+    *,
+    pool: str = "layer_mean",
+    layer: int | None = None,
+    progress: Progress | None = None,
 ) -> Vectors:
-    """Run texts through the frozen model and pool their hidden states.
+    """Run texts through the frozen model and pool their hidden states (of the last layer, or of the one named).
 
     Raises:
-        OptionError: an unknown pooling.
+        OptionError: an unknown pooling, or a layer that the model does not have.
     """
-    reader = HiddenReader(
-        Engine(backbone), plan_poolings(VectorsRecipe(pool=(pool,)), layer_count(backbone.model.config))
-    )
+    wanted = VectorsRecipe(pool=(pool,), layers=None if layer is None else (layer,))
+    (plan,) = plan_poolings(wanted, layer_count(backbone.model.config))
+    reader = HiddenReader(Engine(backbone), (plan,))
     tokens = reader.tokenize(texts)
     if not len(tokens):
         return Vectors(np.empty((0, backbone.width), np.float32), tokens.cut)
-    return Vectors(reader.read(tokens, [pool], progress)[pool], tokens.cut, tokens.unread)
+    return Vectors(reader.read(tokens, [plan.name], progress)[plan.name], tokens.cut, tokens.unread)
 
 
 def layer_count(config: object) -> int:

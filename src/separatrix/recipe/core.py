@@ -154,11 +154,11 @@ def _members(kind: Any) -> tuple[type, ...]:
 
 
 def _shown(value: Any) -> str:
-    """A value as it is written, if that is short and can be written at all."""
+    """A value as it is written, cut to a length that can be read."""
     try:
         text = repr(value)
-    except Exception:  # a whole number of more than 4,300 digits, say
-        return f"a {type(value).__name__}"
+    except ValueError:  # a whole number of more than 4,300 digits
+        return "a number of more digits than can be written"
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

@@ -5,8 +5,8 @@ The directory of a run holds
     recipe.json                        every option, and where the texts came from
     metrics.jsonl                      one line an epoch
     model.safetensors, model.json      what was trained, and the identity of the model it belongs to
+    checkpoint.safetensors, refit/     states of trainings that are not finished
     trajectory/                        outputs and centroids as training went by
-    refit/                             state of the second training, if there was one
     predictions/{validation,test}.parquet
     result.json                        scores, baselines, warnings, notes, seconds
     pictures/, report.html             made from the files above
@@ -15,6 +15,7 @@ The directory of a run holds
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -29,12 +30,13 @@ from separatrix.geometry.baselines import Part, fit_baselines
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.align import TrainedEncoder
-from separatrix.learn.job import Job
+from separatrix.learn.job import REFIT, Job
 from separatrix.learn.losses import OBJECTIVES
 from separatrix.learn.probed import ProbeModel
 from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.saved import Answer, Predictor, describe
 from separatrix.learn.targets import Targets, encode
+from separatrix.learn.trained import load_model
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
@@ -42,7 +44,7 @@ from separatrix.progress import Counter, Report, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import read_json, write_json, write_lines
-from separatrix.store.folder import METRICS, RECIPE, RESULT, TRAJECTORY
+from separatrix.store.folder import CHECKPOINT, METRICS, RECIPE, RESULT, TRAJECTORY
 from separatrix.store.table import write_table
 from separatrix.texts import Classes, Splits, Texts, check_labels
 from separatrix.training.encoders import group_notes, group_report, train_order
@@ -79,6 +81,8 @@ class Finished:
 def train_run(order: Order) -> Finished:
     """Train, evaluate, and (with a folder) write everything but pictures and report.
 
+    A finished run of the same order is loaded: nothing is trained.
+
     Raises:
         SeparatrixError: anything that the user can mend.
     """
@@ -88,6 +92,8 @@ def train_run(order: Order) -> Finished:
     yardstick = Yardstick.of(targets.values["train"], targets.names, order.recipe.loop.seed)
     if order.folder is not None:
         _write_recipe(order, order.folder)
+        if (order.folder / RESULT).is_file():
+            return _finished(order)
     listener = Listener(**vars(yardstick))
     trained, model, vectors = TRAINERS[order.method](order, targets, listener)
     answers = _answers(order, model if trained is None else trained.judge, model)
@@ -118,6 +124,22 @@ def train_run(order: Order) -> Finished:
     if order.folder is not None:
         _write(order, trained, model, answers, result)
     return Finished(model, result)
+
+
+def _finished(order: Order) -> Finished:
+    """The result that stands in the folder."""
+    assert order.folder is not None
+    result = read_json(order.folder / RESULT)
+    note = "this run was finished before: nothing was trained"
+    _drop_states(order.folder)
+    model = load_model(order.folder, device=order.recipe.backbone.device)
+    return Finished(model, result | {"notes": [*result["notes"], note]})
+
+
+def _drop_states(folder: Path) -> None:
+    """Delete the states of finished trainings: nothing goes on from them, and each is thrice the size of its model."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(folder / REFIT, ignore_errors=True)
 
 
 def _add_groups(result: dict[str, Any], splits: Splits, answers: dict[str, Answer], targets: Targets) -> None:
@@ -251,6 +273,7 @@ def _write(
         frame = predictions(order.splits.parts[part], model.classes, answer)
         write_table(order.folder / "predictions" / f"{part}.parquet", frame)
     write_json(order.folder / RESULT, result)
+    _drop_states(order.folder)
 
 
 def _only_line(result: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.estimators.training import FEWEST_ROWS, HELD_OUT
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.neighbours import neighbours, vote
 from separatrix.geometry.probe import Probe, fit_probe
@@ -20,6 +19,9 @@ from separatrix.geometry.scatter import class_means
 from separatrix.learn.probed import ARRAYS, probe_shapes
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.store.files import Shape
+
+HELD_OUT = 0.1
+FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,113 @@
+"""A head on the vectors of a frozen transformer, in use: labels and probabilities of new texts; and its two files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separatrix import recipe as recipes
+from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.neighbours import Neighbours, neighbours
+from separatrix.learn.frozen_heads import FITTERS
+from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
+from separatrix.models.backbone import Backbone
+from separatrix.models.extract import Vectors, extract
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.score import FrozenRecipe
+from separatrix.store.files import damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.texts import Classes
+
+KIND = "frozen"
+SCHEMA = {"backbone": dict, "asked": dict, "classes": CLASSES, "temperature": positive, "scores": (dict, None)}
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenModel:
+    """A frozen transformer with a head behind it. Made by `FrozenClassifier.fit` or `load_frozen`."""
+
+    backbone: Backbone
+    recipe: FrozenRecipe
+    arrays: dict[str, np.ndarray]  # what the head has learnt
+    classes: Classes
+    labels: tuple[Any, ...]  # the classes as the user's labels spell them
+    temperature: float = 1.0
+    figures: dict[str, Any] | None = None  # on rows that the head was not fitted to
+
+    def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
+        """The vectors of texts."""
+        recipe = self.recipe
+        return extract(self.backbone, texts, pool=recipe.pool, layer=recipe.layer, progress=progress)
+
+    def scores(self, vectors: np.ndarray) -> np.ndarray:
+        """Scores of vectors (rows, width), one column a class; their argmax decides."""
+        return FITTERS[self.recipe.head].scores(self.arrays, vectors, self.recipe)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Shares of the votes, or calibrated scores, (rows, classes)."""
+        return scores if self.recipe.head == "knn" else probabilities(scores, self.temperature)
+
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+        """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
+        found, head = self.encode(texts, progress), self.recipe.head
+        if not len(found.values):
+            none = np.empty((0, len(self.classes)))
+            return Answer(self.classes.decode([]), none, none, None, found.values, found.cut)
+        scores = self.scores(found.values)
+        labels, distances = self.classes.decode(scores.argmax(axis=1)), -scores if head == "centroid" else None
+        rows = self.neighbors(found.values).index if head == "knn" else None
+        return Answer(labels, scores, self.probabilities(scores), distances, found.values, found.cut, rows)
+
+    def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
+        """The training rows nearest to vectors (rows, width), of a k-NN; as many as vote without k."""
+        recipe = self.recipe
+        return neighbours(vectors, self.arrays["vectors"], recipe.k if k is None else k, metric=recipe.metric)
+
+    def save(self, folder: Path) -> None:
+        """Write the two files, each whole; the transformer is not copied."""
+        write_tensors(folder / TENSORS, self.arrays)
+        notes = {
+            "format": FORMAT,
+            "kind": KIND,
+            "classes": self.classes.to_dict(),
+            "labels": list(self.labels),
+            "base_model": describe(self.backbone),
+            "backbone": recipes.to_dict(self.backbone.recipe),
+            "asked": recipes.to_dict(self.recipe),
+            "temperature": self.temperature,
+            "scores": self.figures,
+        }
+        write_json(folder / NOTES, notes)
+
+
+def load_frozen(
+    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+) -> FrozenModel:
+    """Load a saved head together with its model; arguments and errors are those of `load_prompt`."""
+    notes = read_notes(folder, KIND, SCHEMA)
+    recipe = read_recipe(FrozenRecipe, notes["asked"], folder / NOTES)
+    wanted = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
+    spelled = notes.get("labels", notes["classes"]["classes"])  # earlier versions wrote the labels as classes
+    classes = Classes.from_dict(notes["classes"]) if "labels" in notes else Classes(plain_labels(spelled))
+    if len(spelled) != len(classes):
+        raise damaged(folder / NOTES, "labels and classes differ in number")
+    backbone = load_base(folder, wanted.at(model, device), notes["base_model"])
+    arrays, _ = read_tensors(folder / TENSORS, FITTERS[recipe.head].shapes(len(classes), backbone.width))
+    if "targets" in arrays and not np.isin(arrays["targets"], np.arange(len(classes))).all():
+        raise damaged(folder / TENSORS, "targets are no class numbers")
+    temperature, figures = float(notes["temperature"]), notes["scores"]
+    return FrozenModel(backbone, recipe, arrays, classes, tuple(spelled), temperature, figures)
+
+
+def plain_labels(labels: Sequence[Any]) -> tuple[Any, ...]:
+    """Labels as classes hold them: booleans as names, whole floats as integers.
+
+    >>> plain_labels([False, True]), plain_labels([0.0, 1.0])
+    (('False', 'True'), (0, 1))
+    """
+    return tuple(
+        str(label) if isinstance(label, bool) else int(label) if isinstance(label, float) else label for label in labels
+    )

@@ -1,0 +1,101 @@
+"""One place where options are checked: type, finiteness, limits; of every field of every recipe."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from separatrix import recipe as recipes
+from separatrix.errors import OptionError
+from separatrix.recipe.core import LARGEST, checked
+from separatrix.recipe.heads import AnswerRecipe
+from separatrix.recipe.score import FrozenRecipe, RankGrid
+
+WHOLE = [getattr(recipes, name) for name in recipes.__all__ if name.endswith("Recipe")]
+
+
+def parts(cls: type) -> list[type]:
+    inner = [part for spec in dataclasses.fields(cls) if (part := recipes.part_of(spec))]
+    return [one for part in inner for one in parts(part)] or [cls]
+
+
+PARTS = {part.__name__: part for cls in [*WHOLE, RankGrid, FrozenRecipe, AnswerRecipe] for part in parts(cls)}
+FIELDS = [(name, spec.name) for name, part in PARTS.items() for spec in dataclasses.fields(part)]
+NUMBERS = [(name, field) for name, field in FIELDS if re.search("int|float", PARTS[name].__annotations__[field])]
+WRONG: list[Any] = [float("inf"), -float("inf"), float("nan"), 10**20, -(10**20), 10**5000, 1e300, 1j, "x", [None], {}]
+
+
+@pytest.mark.parametrize(("part", "name"), NUMBERS)
+def test_no_number_is_without_bounds(part: str, name: str) -> None:
+    for value in WRONG:
+        with pytest.raises(OptionError, match=recipes.flag(name)):
+            PARTS[part](**{name: value})
+
+
+@pytest.mark.parametrize(("part", "name"), FIELDS)
+def test_an_option_of_another_kind_is_refused(part: str, name: str) -> None:
+    for value in (object(), {"a": 1}, [[1]], b"x", type):
+        with pytest.raises(OptionError, match=recipes.flag(name)):
+            PARTS[part](**{name: value})
+
+
+def test_a_value_gets_its_plain_form() -> None:
+    assert checked("k", np.int64(3), int | None) == 3
+    assert type(checked("k", np.int64(3), int)) is int
+    assert type(checked("lr", np.float32(0.5), float)) is float
+    assert checked("grid", np.arange(3), tuple[int, ...]) == (0, 1, 2)
+    assert checked("layers", -1, tuple[int | str, ...] | None) == (-1,)
+    assert checked("model", Path("a/b"), str) == "a/b"
+    assert checked("out", "a/b", Path) == Path("a/b")
+    assert checked("k", None, int | None) is None
+    assert checked("lr", 1, float) == 1
+    for kind in (int, float):
+        assert checked("k", LARGEST[kind], kind) == LARGEST[kind]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "words"),
+    [
+        (2.0, int, "--k is out of range: got 2.0, expected a whole number, 1 to 2147483647"),
+        (0, int, "--k is out of range: got 0, expected a whole number, 1 or more"),
+        (True, int, "got True, expected a whole number"),
+        (1, bool, "--k cannot be this: got 1, expected True or False"),
+        ("a\0b", str, "--k cannot be this: got .*, expected a text"),
+        (None, str, "--k cannot be this: got None, expected a text"),
+        ("x" * 99, int, r"got 'x{59}\.\.\., expected a whole number"),
+        ((1, 0), tuple[int, ...], "got 0, expected a whole number, 1 or more"),
+        (["a"], str, r"got \['a'\], expected a text"),
+    ],
+)
+def test_the_sentence_says_what_was_wrong(value: Any, kind: Any, words: str) -> None:
+    with pytest.raises(OptionError, match=words):
+        checked("k", value, kind, low=1)
+    with pytest.raises(OptionError, match="got a number of more digits"):
+        checked("k", 10**5000, kind, low=1)  # Python itself refuses to write it
+
+
+def test_a_part_of_another_kind_is_refused() -> None:
+    with pytest.raises(OptionError, match="loop is not a recipe: got 5, expected a LoopRecipe"):
+        recipes.TrainRecipe(loop=5)  # type: ignore[arg-type]
+
+
+def test_a_recipe_comes_back_from_json() -> None:
+    import json
+
+    for cls in WHOLE:
+        made = cls()
+        assert recipes.from_dict(cls, json.loads(recipes.canonical(made))) == made
+
+
+def test_options_that_change_no_result_do_not_count() -> None:
+    one = recipes.TrainRecipe()
+    assert recipes.decisive(recipes.replace(one, checkpoint_seconds=1.0)) == recipes.decisive(one)
+    assert recipes.decisive(recipes.replace(one, lr=1.0)) != recipes.decisive(one)
+    stored = {"method": "prompt", **recipes.to_dict(one)}
+    assert "checkpoint_seconds" not in recipes.decisive(one, stored)["loop"]
+    assert recipes.decisive(one, stored)["method"] == "prompt"
