@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError, OptionError
+from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.characters import (
     has_invisible,
@@ -43,6 +44,9 @@ class Columns:
     keep_blank: bool = False  # texts with nothing in them are kept, as ""
 
     def __post_init__(self) -> None:
+        checked("text", self.text, str)
+        checked("label", self.label, str | None)
+        checked("group", self.group, str | None)
         if self.reading.drop_unlabelled and self.label is None:
             raise OptionError("--drop-unlabelled has no effect without labels", hint="name their column with --label")
         if self.text in (self.label, self.group):

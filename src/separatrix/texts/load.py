@@ -19,6 +19,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, readable
+from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
 from separatrix.texts.folder import class_folders, find_parts, nothing_usable, read_class_folders
@@ -173,6 +174,7 @@ def load_splits(
         DataError: as for `load_texts`; no train part; a part without labels (-1); too few rows to hold out.
     """
     _check_options(group, validation, test, by)
+    seed = checked("seed", seed, int, low=0)
     opened = _open(source, None)
     if WHOLE not in opened.parts and "train" not in opened.parts:
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
@@ -192,6 +194,7 @@ def _warned(loaded: T) -> T:
 
 def _check_options(group: str | None, validation: float, test: float, by: str) -> None:
     choose(by, BY, "way to split")
+    validation, test = checked("validation", validation, float), checked("test", test, float)
     if by == "group" and group is None:
         raise OptionError("a split by group needs groups", hint="name their column with --group")
     if not 0 < validation < 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separatrix.errors import DataError, ShapeError, choose
+from separatrix.recipe.core import checked
 from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import (
     Columns,
@@ -213,6 +214,7 @@ class Texts:
         ([0, 1], [0, 1])
         """
         choose(by, BY, "way to split")
+        test, seed = checked("test", test, float), checked("seed", seed, int, low=0)
         classes = self.label if self.kind in ("names", "integers") else None
         if by == "group":
             if self.group is None:
