@@ -1,4 +1,4 @@
-"""Keywords of the two doors and of `Texts.split`: of another kind, or out of range, they are refused in one sentence."""
+"""Keywords of the two doors and of `Texts.split`: of another kind, or out of range, they are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WRONG: list[tuple[str, Any]] = [
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_wrong_keywords_of_load_splits_are_refused(name: str, value: Any) -> None:
-    with pytest.raises((OptionError, DataError), match="out of range|cannot be this|unknown way to split"):
+    with pytest.raises((OptionError, DataError), match=r"out of range|cannot be this|unknown way to split"):
         load_splits(FRAME, **{name: value})
 
 
@@ -35,7 +35,7 @@ def test_wrong_columns_of_load_texts_are_refused(name: str, value: Any) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [case for case in WRONG if case[0] in ("seed", "test", "by")])
 def test_wrong_keywords_of_split_are_refused(name: str, value: Any) -> None:
-    with pytest.raises(OptionError, match="out of range|unknown way to split"):
+    with pytest.raises(OptionError, match=r"out of range|unknown way to split"):
         Texts.of(list(FRAME["text"]), list(FRAME["label"])).split(**{name: value})
 
 

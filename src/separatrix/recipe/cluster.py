@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, flag, option
+from separatrix.recipe.core import MOST_SHUFFLES, check, flag, option
 
 METHODS = ("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
@@ -49,7 +49,9 @@ class ClusterRecipe:
         None, "column of the classes that the clusters are compared with (default: `label`, if any)"
     )
     block: str | None = option(None, "which block of the points, where there are several")
-    permutations: int = option(999, "shuffles of the labels for the null of the class assignment", low=19)
+    permutations: int = option(
+        999, "shuffles of the labels for the null of the class assignment", low=19, high=MOST_SHUFFLES
+    )
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
@@ -69,7 +71,7 @@ class ClusterRecipe:
 class AssociateRecipe:
     """How clusters are compared with columns."""
 
-    permutations: int = option(999, "shuffles of the null", low=19, high=1_000_000)
+    permutations: int = option(999, "shuffles of the null", low=19, high=MOST_SHUFFLES)
     within: str | None = option(None, "column whose groups keep their rows: shuffled only inside each of them")
     bins: int = option(4, "quantile bins of a numeric column with many values", low=2, high=100)
     levels: int = option(50, "most values up to which a numeric column is taken as categories", low=2)

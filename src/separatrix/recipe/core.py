@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 from separatrix.errors import OptionError, choose
 
 R = TypeVar("R")
+MOST_SHUFFLES = 1_000_000  # of a null, or of a bootstrap: each keeps a number or more
 PERMISSION = "trust_remote_code"  # the option that data cannot set
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import MOST_SHUFFLES, check, option
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.train import ModelRecipe
 
@@ -46,7 +46,7 @@ class ReadingRecipe:
     max_length: int = option(384, "most tokens of a window", low=8, high=131072)
     stride: int = option(128, "tokens between the beginnings of two windows of one context", low=1)
     max_query_length: int = option(64, "tokens kept of the question", low=1)
-    shards: int = option(10, "parts of the data from which equally many examples are drawn", low=1)
+    shards: int = option(10, "parts of the data from which equally many examples are drawn", low=1, high=100_000)
     draw: str = option(
         "consecutive", "examples of a shard: one after the other, or at random", choices=("consecutive", "random")
     )
@@ -103,7 +103,7 @@ class HeadClusterRecipe:
         (2, 3, 4, 5, 7, 10, 15, 20, 25, 30, 40), "numbers of clusters that are tried", low=2
     )
     density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole contexts)", low=100)
-    permutations: int = option(199, "shuffles of each null", low=19)
+    permutations: int = option(199, "shuffles of each null", low=19, high=MOST_SHUFFLES)
 
     def __post_init__(self) -> None:
         check(self)

@@ -25,7 +25,9 @@ class ProjectRecipe:
     fit_rows: int = option(20_000, "rows that the map is fitted to; the others are placed into it", low=5)
     k: int = option(10, "neighbours of trustworthiness, overlap and k-NN accuracy", low=1)
     seed: int = option(0, "seed of every random choice", low=0)
-    threads: int = option(1, "threads of umap and tsne; with more than one a map of umap is not the same again", low=1)
+    threads: int = option(
+        1, "threads of umap and tsne; with more than one a map of umap is not the same again", low=1, high=1024
+    )
 
     def __post_init__(self) -> None:
         check(self)

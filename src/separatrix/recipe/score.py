@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, flag, option
+from separatrix.recipe.core import MOST_SHUFFLES, check, flag, option
 from separatrix.recipe.train import DEFAULT_MODEL
 from separatrix.recipe.vectors import POOLS, VectorsRecipe
 
@@ -26,8 +26,8 @@ class ScoreRecipe:
     metric: str = option("cosine", "distance of the neighbours", choices=METRICS)
     grid: tuple[int, ...] = option(K_GRID, "numbers of neighbours in the table of both metrics", low=1)
     folds: int = option(5, "folds of the cross-validated figures (points without a test part)", low=2, high=100)
-    permutations: int = option(999, "shuffles of the labels for the null", low=19)
-    resamples: int = option(1000, "bootstrap samples of the intervals", low=1)
+    permutations: int = option(999, "shuffles of the labels for the null", low=19, high=MOST_SHUFFLES)
+    resamples: int = option(1000, "bootstrap samples of the intervals", low=1, high=MOST_SHUFFLES)
     sample_rows: int = option(2000, "most rows of the silhouette, drawn with the seed", low=3)
     seed: int = option(0, "seed of every random choice", low=0)
 
@@ -49,7 +49,9 @@ class RankGrid:
     criterion: str = option("knn_loo", "what decides; the test part never does", choices=CRITERIA)
     k: int = option(ScoreRecipe.k, "nearest neighbours that vote", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of the neighbours", choices=METRICS)
-    resamples: int = option(ScoreRecipe.resamples, "bootstrap samples of intervals and ranks", low=1)
+    resamples: int = option(
+        ScoreRecipe.resamples, "bootstrap samples of intervals and ranks", low=1, high=MOST_SHUFFLES
+    )
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
