@@ -55,11 +55,13 @@ class FrozenModel:
         found, head = self.encode(texts, progress), self.recipe.head
         if not len(found.values):
             none = np.empty((0, len(self.classes)))
-            return Answer(self.classes.decode([]), none, none, None, found.values, found.cut)
+            return Answer(self.classes.decode([]), none, none, None, found.values, found.cut, unread=found.unread)
         scores = self.scores(found.values)
         labels, distances = self.classes.decode(scores.argmax(axis=1)), -scores if head == "centroid" else None
         rows = self.neighbors(found.values).index if head == "knn" else None
-        return Answer(labels, scores, self.probabilities(scores), distances, found.values, found.cut, rows)
+        return Answer(
+            labels, scores, self.probabilities(scores), distances, found.values, found.cut, rows, found.unread
+        )
 
     def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
         """The training rows nearest to vectors (rows, width), of a k-NN; as many as vote without k."""
