@@ -265,3 +265,72 @@ def test_logits_scaled_by_the_model_are_refused(tiny, tmp_path):
     hf.GraniteForCausalLM(config).save_pretrained(folder)
     with pytest.raises(ModelError, match="the language-model head of granite models is not supported"):
         load(folder, logits=True)
+
+
+# A folder that sends its reader elsewhere
+
+
+def index(folder, name):
+    names = json.dumps({"metadata": {}, "weight_map": {"embeddings.word_embeddings.weight": name}})
+    (folder / "model.safetensors.index.json").write_text(names)
+
+
+@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "absent", 5])
+def test_an_index_names_files_of_its_folder_only(tiny, tmp_path, name):
+    folder = damage(tmp_path, tiny("bert"))
+    index(folder, name)
+    with pytest.raises(
+        ModelError, match=r"names weights that are not in its folder: got .*expected the name of a safe"
+    ):
+        resolve(ModelRecipe(model=str(folder)))
+    index(folder, "model.safetensors")
+    assert resolve(ModelRecipe(model=str(folder))).origin == "folder"
+
+
+def test_a_config_names_weights_of_its_folder_only(tiny, tmp_path):
+    folder = damage(tmp_path, tiny("bert"))
+    change_config(folder, transformers_weights="sub/model.safetensors")
+    with pytest.raises(ModelError, match=r"names weights that are not in its folder: got 'sub/model.safetensors'"):
+        resolve(ModelRecipe(model=str(folder)))
+
+
+def test_a_link_that_leaves_the_folder_is_refused(tiny, tmp_path):
+    """The hub's own cache is made of links; that of a folder must stay in it."""
+    folder = damage(tmp_path, tiny("bert"))
+    (folder / "model.safetensors").rename(tmp_path / "weights")
+    (folder / "model.safetensors").symlink_to(tmp_path / "weights")
+    with pytest.raises(ModelError, match=r"model\.safetensors is a link that leaves the model's folder; copy the file"):
+        resolve(ModelRecipe(model=str(folder)))
+    snapshot, blobs = tmp_path / "models--x" / "snapshots" / "1", tmp_path / "models--x" / "blobs"
+    shutil.copytree(tiny("bert"), snapshot)
+    blobs.mkdir()
+    (snapshot / "model.safetensors").rename(blobs / "abc")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/abc")
+    assert load(snapshot).width == 32
+
+
+def test_an_adapter_is_no_model(tiny, tmp_path):
+    """transformers would load another model in its place, and only where peft is installed."""
+    folder = damage(tmp_path, tiny("bert"))
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/elsewhere"}))
+    with pytest.raises(ModelError, match="is an adapter of another model: expected whole weights; merge it once"):
+        resolve(ModelRecipe(model=str(folder)))
+
+
+@pytest.mark.parametrize("key", ["vocab_file", "tokenizer_file", "fast_tokenizer_files"])
+def test_a_tokenizer_reads_no_file_outside_its_folder(tiny, tmp_path, key):
+    folder, words = damage(tmp_path, tiny("bert")), tmp_path / "secret.txt"
+    words.write_text("secret")
+    path = folder / "tokenizer_config.json"
+    value = [str(words)] if key.endswith("s") else str(words)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(ModelError, match=f"names a tokenizer file outside its folder: got {key} "):
+        resolve(ModelRecipe(model=str(folder)))
+    words.unlink()  # a path that was left of another machine hurts nobody
+    assert resolve(ModelRecipe(model=str(folder))).origin == "folder"
+
+
+def test_a_name_that_no_path_can_have_is_one_sentence():
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises((ModelError, OptionError), match=r"was found neither as a folder|--model cannot be this"):
+            resolve(ModelRecipe(model=name))

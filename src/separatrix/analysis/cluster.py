@@ -32,8 +32,9 @@ from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import reading, write_json
 from separatrix.store.kinds import RESULT
+from separatrix.store.results import CLUSTERS_RESULT, read_result
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -257,7 +258,9 @@ def open_clusters(folder: str | Path) -> Clusters:
     place = Path(folder)
     if not (place / TABLE).is_file() or not (place / RESULT).is_file():
         raise StoreError(f"{place} holds no clusters", expected=TABLE, hint="give the folder that cluster wrote")
-    table, result = read_table(place / TABLE), read_json(place / RESULT)
-    if CLUSTER not in table.columns or row_digest(table) != result.get("digest"):
+    with reading(place):
+        table, result = read_table(place / TABLE, ("id", CLUSTER)), read_result(place, CLUSTERS_RESULT)
+        same = row_digest(table) == result["digest"] and table[CLUSTER].dtype.kind == "i"
+    if not same:
         raise StoreError(f"{place / TABLE} was changed since it was written", hint="cluster again")
     return Clusters(table, result, folder=place)

@@ -127,7 +127,7 @@ def draw_panels(
 
 
 def _told(source: Source, result: dict[str, Any]) -> dict[str, Any]:
-    return {"source": str(source.path), "title": source.title} | {key: result[key] for key in MAP_FIGURES}
+    return {"source": source.name, "title": source.title} | {key: result[key] for key in MAP_FIGURES}
 
 
 def _draw(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
+from separatrix.analysis.sources import short_names
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, rounded
@@ -27,6 +29,7 @@ from separatrix.points import Points
 from separatrix.progress import Report, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid
+from separatrix.store.files import public_name
 from separatrix.texts import Splits, duplicates, overlap
 
 if TYPE_CHECKING:
@@ -101,8 +104,8 @@ def rank(
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[_Option] = []
     said, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
-    for name in wanted.model:
-        found = load_backbone(replace(shared, model=name))
+    for model, name in zip(wanted.model, _names(wanted.model), strict=True):
+        found = load_backbone(replace(shared, model=model))
         said += same_weights(weights, name, found)
         notes += [f"{name}: {line}" for line in about_cls(found, wanted.pool)]
         passed = frozen_blocks(found, texts, wanted.pool, wanted.layers, report=report)
@@ -220,3 +223,9 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
         else:
             plain[name] = value
     return plain
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """How the table names the models: folders by as many last parts of their paths as tell them apart."""
+    names = [public_name(model) for model in models]
+    return names if len(set(names)) == len(names) else short_names([Path(model) for model in models])

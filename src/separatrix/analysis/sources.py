@@ -21,8 +21,9 @@ from separatrix.analysis.project import AXES, FITTED, MAP, TEXT, find_classes, s
 from separatrix.errors import StoreError
 from separatrix.points import Points
 from separatrix.recipe import LOSSES
-from separatrix.store.files import read_json
+from separatrix.store.files import reading
 from separatrix.store.kinds import RESULT
+from separatrix.store.results import MAP_RESULT, read_result, read_run_files
 from separatrix.store.table import read_table
 from separatrix.view.map_plot import Drawing
 
@@ -72,7 +73,11 @@ def read_sources(paths: Sequence[Path], request: Request) -> list[Source]:
         StoreError: a folder is missing, damaged, or none of the three kinds.
     """
     names = short_names(paths)
-    return [READERS[find_kind(path)](path, name, request) for path, name in zip(paths, names, strict=True)]
+    sources = []
+    for path, name in zip(paths, names, strict=True):
+        with reading(path):
+            sources.append(READERS[find_kind(path)](path, name, request))
+    return sources
 
 
 def find_kind(path: Path) -> str:
@@ -85,7 +90,7 @@ def find_kind(path: Path) -> str:
         raise StoreError(f"{path} is not a folder", expected="a run, a map or points")
     if (path / MAP).is_file():
         return "map"
-    if (path / RESULT).is_file() and "scores" in read_json(path / RESULT):
+    if (path / RESULT).is_file() and "scores" in read_result(path):
         return "run"
     if (path / "manifest.json").is_file():
         return "points"
@@ -114,12 +119,12 @@ def read_run_source(path: Path, name: str, _request: Request) -> Source:
     from separatrix.learn.trajectory import read_frames, subsample
     from separatrix.store.folder import TRAJECTORY
 
-    result, recipe = read_json(path / RESULT), read_json(path / "recipe.json")
+    recipe, result = read_run_files(path)
     part = next((part for part in PARTS if part in result["scores"]), None)
     if part is None:
         raise StoreError(f"{path} has no scores", expected=" or ".join(PARTS))
     scores = result["scores"][part]
-    figures = _figures(path, "run", result["method"]) | {
+    figures = _figures(name, "run", result["method"]) | {
         "model": result["model"]["name"],
         "loss": result["loss"],
         "split": part,
@@ -131,7 +136,7 @@ def read_run_source(path: Path, name: str, _request: Request) -> Source:
     }
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
-    answers = read_table(path / "predictions" / f"{part}.parquet")
+    answers = read_table(path / "predictions" / f"{part}.parquet", ("id", "label", "predicted"))
     frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
     points = None
     if frames:
@@ -154,18 +159,18 @@ def read_points_source(path: Path, name: str, request: Request) -> Source:
         places = np.sort(np.random.default_rng(request.seed).choice(len(found), request.rows, replace=False))
     points = found.take(places)
     model = found.origin.get("model")
-    figures = _figures(path, "points", None) | {"rows": len(found), "block": block}
+    figures = _figures(name, "points", None) | {"rows": len(found), "block": block}
     figures["model"] = model.get("name") if isinstance(model, dict) else model
     return Source(path, name, "points", figures, _digest(points.values), points)
 
 
 def read_map_source(path: Path, name: str, request: Request) -> Source:
     """A finished map: its picture is drawn again from its table."""
-    result, table = read_json(path / RESULT), read_table(path / MAP)
+    result, table = read_result(path, MAP_RESULT), read_table(path / MAP, ("id",))
     axes = [axis for axis in AXES if axis in table.columns][: result["dimensions"]]
     points = table[axes].to_numpy(np.float32)
     names, labels = find_classes(Points.of(points, table), request.label)
-    figures = _figures(path, "map", result["method"])
+    figures = _figures(name, "map", result["method"])
     wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
     figures |= {key: result[key] for key in wanted}
     pale = table[FITTED].to_numpy(bool) if result["guided"] else None
@@ -215,12 +220,12 @@ def shared_answers(one: Source, other: Source) -> tuple[np.ndarray, np.ndarray] 
     return right[0], right[1]
 
 
-def _figures(path: Path, kind: str, method: str | None) -> dict[str, Any]:
+def _figures(name: str, kind: str, method: str | None) -> dict[str, Any]:
     keys = (
         "model", "loss", "block", "split", "rows", "accuracy", "low", "high", "majority", "rmse",
         "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
     )  # fmt: skip
-    return {"source": str(path), "kind": kind, "method": method} | dict.fromkeys(keys)
+    return {"source": name, "kind": kind, "method": method} | dict.fromkeys(keys)
 
 
 def _digest(numbers: np.ndarray) -> str:

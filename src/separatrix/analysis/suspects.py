@@ -32,8 +32,9 @@ from separatrix.geometry.suspects import confident_joint, make_folds, near_group
 from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import write_json
+from separatrix.store.files import reading, write_json
 from separatrix.store.kinds import RESULT
+from separatrix.store.results import read_run_files
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -145,7 +146,14 @@ def _of_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
         raise StoreError(f"{run} is no folder", expected="points or a run")
     if recipe.run is not None or recipe.block is not None:
         raise OptionError("--run and --block need points to judge", got=run, hint="give the points first")
-    result, table = run_file(run, RESULT), read_table(run / "predictions" / "validation.parquet")
+    run_file(run, RESULT)
+    with reading(run):
+        return _judge_run(run, recipe)
+
+
+def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
+    _, result = read_run_files(run)
+    table = read_table(run / "predictions" / "validation.parquet", ("id", "label"))
     names = tuple(result["classes"])
     if not names:
         raise DataError(f"{run} predicts numbers", expected="a run with classes")

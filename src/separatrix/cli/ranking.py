@@ -180,9 +180,11 @@ def _recommended(found: Ranking) -> list[tuple[str, str]]:
 
 
 def _read_clusters(path: Path) -> pd.DataFrame:
+    from separatrix.analysis.cluster import open_clusters
     from separatrix.store.table import read_table
 
-    file = path / "clusters.parquet" if path.is_dir() else path
-    if not file.is_file():
+    if path.is_dir():
+        return open_clusters(path).table
+    if not path.is_file():
         raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
-    return read_table(file)
+    return read_table(path, ("id", "cluster"))

@@ -36,6 +36,7 @@ from separatrix.models.suffix import read, run_prompt
 from separatrix.models.tokens import ESCAPE
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
+from separatrix.store.files import public_name
 
 
 class Material(Protocol):
@@ -131,7 +132,7 @@ class FrozenModel:
     @property
     def origin(self) -> dict[str, Any]:
         """Name and revision of the model, and how it was found."""
-        return {"model": self.source.name, "revision": self.source.revision, "found": self.source.origin}
+        return {"model": public_name(self.source.name), "revision": self.source.revision, "found": self.source.origin}
 
     @property
     def width(self) -> int:
@@ -223,7 +224,7 @@ class TrainedPrompt:
     def origin(self) -> dict[str, Any]:
         """Name and revision of the model under the prompt, and how it was found."""
         source = self.model.backbone.source
-        return {"model": source.name, "revision": source.revision, "found": source.origin}
+        return {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
 
     @property
     def width(self) -> int:

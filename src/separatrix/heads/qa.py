@@ -108,7 +108,10 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
     try:
         with quietly(), OwnRandomness(seed):
             made = AutoModelForQuestionAnswering.from_pretrained(
-                backbone.source.folder, attn_implementation="eager", use_safetensors=True
+                backbone.source.folder,
+                attn_implementation="eager",
+                use_safetensors=True,
+                trust_remote_code=backbone.recipe.trust_remote_code,
             )
     except ValueError as error:
         kind = backbone.model.config.model_type

@@ -73,7 +73,7 @@ def _from_hub(name: str) -> Any:
     from transformers import AutoConfig, ResNetModel
 
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
         if config.model_type != "resnet" or list(config.depths) != [3, 4, 6, 3] or config.hidden_sizes[-1] != 2048:
             raise ModelError(f"{name!r} is no ResNet-50", got=config.model_type)
         return ResNetModel.from_pretrained(name, use_safetensors=True)

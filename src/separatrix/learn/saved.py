@@ -13,7 +13,7 @@ from separatrix.errors import ModelError, StoreError
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.tokens import Unread
 from separatrix.recipe import ModelRecipe
-from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
+from separatrix.store.files import Schema, check_format, damaged, mismatch, public_name, read_json
 from separatrix.texts import Classes
 
 FORMAT = 1
@@ -86,7 +86,8 @@ class Predictor(Protocol):
 def describe(backbone: Backbone) -> dict[str, Any]:
     """The identity of the model that a result belongs to."""
     source = backbone.source
-    return {"name": source.name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
+    name = public_name(source.name)
+    return {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
 def read_notes(folder: Path, kind: str | None = None, schema: Mapping[str, Schema] | None = None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import StoreError
-from separatrix.store.files import read_tensors, write_tensors
+from separatrix.store.files import read_tensors, reading, write_tensors
 
 ADAM = ("exp_avg", "exp_avg_sq", "step")
 
@@ -74,7 +74,10 @@ class State:
                 f"{path} belongs to a training with other options or other data",
                 hint="use --overwrite or another --out",
             )
-        groups = _by_prefix(arrays)
+        with reading(path):
+            self._take(_by_prefix(arrays), note["progress"])
+
+    def _take(self, groups: Mapping[str, Mapping[str, np.ndarray]], progress: dict[str, Any]) -> None:
         for name, tensor in self.tensors.items():
             tensor.data.copy_(torch.from_numpy(groups["now"][name]))
             kept = {key: groups[f"adam/{key}"][name] for key in ADAM if name in groups.get(f"adam/{key}", {})}
@@ -85,7 +88,6 @@ class State:
         device = next(iter(self.tensors.values())).device
         self.best = {name: torch.from_numpy(array).to(device) for name, array in groups.get("best", {}).items()}
         self.extra = {name: torch.from_numpy(array).to(device) for name, array in groups.get("extra", {}).items()}
-        progress = note["progress"]
         progress["best"] = tuple(-float("inf") if value is None else value for value in progress["best"])
         self.progress = Progress(**progress)
 

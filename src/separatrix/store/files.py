@@ -10,17 +10,18 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
+from textwrap import shorten
 from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from separatrix.errors import OptionError, StoreError, system_refusal
+from separatrix.errors import OptionError, SeparatrixError, StoreError, system_refusal
 from separatrix.recipe.core import from_dict
 
 R = TypeVar("R")
@@ -180,9 +181,38 @@ def check_format(found: int, known: int, path: Path) -> None:
         )
 
 
+def public_name(place: str | Path) -> str:
+    """How results name a file, a folder or a model: a path's last part, since a path tells whose machine it was.
+
+    Names of the hub stay.
+
+    >>> public_name("/home/somebody/models/bert"), public_name("sentence-transformers/all-MiniLM-L6-v2")
+    ('bert', 'sentence-transformers/all-MiniLM-L6-v2')
+    """
+    local = os.path.isabs(place) or os.path.exists(place)
+    return Path(place).name or Path(place).resolve().name if local else str(place)
+
+
 def damaged(path: Path, what: str, expected: object = None) -> StoreError:
     """The error of a file that holds something else than it should."""
     return StoreError(f"{path} is damaged ({what})", expected=expected, hint=AGAIN)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """What goes wrong while the content of an artefact is put together is a fault of its files.
+
+    Schemas say what a file must hold; whether files fit each other (rows, columns, numbers of classes) shows here.
+
+    Raises:
+        StoreError: in place of any error of a value, a type, a key or a place.
+    """
+    try:
+        yield
+    except SeparatrixError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise damaged(path, f"{type(error).__name__}: {shorten(str(error), 120)}") from error
 
 
 def mismatch(value: Any, schema: Schema, name: str = "it") -> str | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from textwrap import shorten
 
 import pandas as pd
 
 from separatrix.errors import OptionError, StoreError
-from separatrix.store.files import write_bytes
+from separatrix.store.files import damaged, write_bytes
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
 
@@ -43,8 +45,8 @@ def _json_lines(frame: pd.DataFrame) -> str:
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a Parquet table that `write_table` wrote.
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a Parquet table that `write_table` wrote, and that has these columns.
 
     Raises:
         StoreError: the file is missing or damaged.
@@ -52,6 +54,9 @@ def read_table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise StoreError(f"{path} does not exist")
     try:
-        return pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # Arrow's own errors are ValueErrors
-        raise StoreError(f"{path} is damaged ({error})") from error
+        table = pd.read_parquet(path)
+    except Exception as error:  # what a decoder meets in an altered file surfaces as almost any type
+        raise damaged(path, shorten(str(error), 200)) from error
+    if absent := [name for name in columns if name not in table.columns]:
+        raise damaged(path, f"the column {absent[0]} is missing")
+    return table

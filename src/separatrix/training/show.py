@@ -15,12 +15,14 @@ from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, s
 from separatrix.report import Picture, ReportWritten, RunReport, write_report
 from separatrix.report.sections import AGAINST
 from separatrix.report.tables import score_rows
-from separatrix.store.files import read_json, read_lines
+from separatrix.store.files import public_name, read_lines, reading
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
+from separatrix.store.results import read_result, read_run_files
 from separatrix.store.table import read_table
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
+METRICS_LINE = {"epoch?": int, "step?": int, "loss?": float, "validation?": dict}
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
@@ -44,25 +46,27 @@ def read_run(folder: Path) -> Run:
     if not (folder / RESULT).is_file():
         hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
         raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
-    lines = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    lines = read_lines(folder / METRICS, METRICS_LINE) if (folder / METRICS).is_file() else []
     metrics = [line for line in lines if "loss" in line]  # a probe has no course to draw
-    validation = read_table(folder / "predictions" / "validation.parquet")
-    return Run(folder, read_json(folder / RECIPE), read_json(folder / RESULT), metrics, validation)
+    validation = read_table(folder / "predictions" / "validation.parquet", ("id", "text", "label", "predicted"))
+    return Run(folder, *read_run_files(folder), metrics, validation)
 
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a training, finished or not, or nothing that any command wrote."""
     if (folder / RESULT).is_file():
-        return "scores" in read_json(folder / RESULT)
+        return "scores" in read_result(folder)
     return not (folder / "manifest.json").is_file()
 
 
 def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
     """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
     run = read_run(folder)
-    held_out, train = run_frames(run)
-    pictures = _draw(run, held_out, train)
-    return write_report(out or folder / REPORT, _report(run, held_out, train, pictures))
+    with reading(folder):
+        held_out, train = run_frames(run)
+        pictures = _draw(run, held_out, train)
+        page = _report(run, held_out, train, pictures)
+        return write_report(out or folder / REPORT, page)
 
 
 def run_frames(run: Run) -> tuple[Frames | None, Frames | None]:
@@ -162,7 +166,7 @@ def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: lis
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]
     rows = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
-    model = result["model"]
+    model, backbone = result["model"], run.recipe["backbone"]
     summary = [
         ("model", f"{model['name']} ({model['origin']}, weights {model['weights'][:12]})"),
         ("method", f"{result['method']}, loss {result['loss']}"),
@@ -183,7 +187,7 @@ def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: lis
         frames=frames,
         train_frames=train,
         warnings=tuple(result["warnings"]),
-        recipe=run.recipe,
+        recipe=run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}},
         notes=tuple(result["notes"]),
         pictures=tuple(pictures),
     )

@@ -24,7 +24,7 @@ from separatrix.points import Points
 from separatrix.progress import Report
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
-from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
+from separatrix.store.files import public_name, read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures
@@ -65,7 +65,7 @@ def atlas_stage(
     drawn = draw(out / PICTURES, folders, table, gathered)
     report("atlas", 3, 4, "page")
     page = AtlasPage(
-        title=f"Attention heads of {reading.backbone.source.name}",
+        title=f"Attention heads of {public_name(reading.backbone.source.name)}",
         summary=summary(rows, table, recipe),
         heads=gathered.heads,
         distances=gathered.distances,

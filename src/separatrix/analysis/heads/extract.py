@@ -28,7 +28,7 @@ from separatrix.progress import Report
 from separatrix.recipe import digest
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
-from separatrix.store.files import read_json, write_json, write_tensors
+from separatrix.store.files import public_name, read_json, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.store.tables import join_tables
 from separatrix.texts.questions_answers import Material
@@ -241,7 +241,7 @@ def _figures(reading: Reading, seconds: Mapping[str, float], whole: float) -> di
         "seconds": round(whole, 3),
         "maps_per_second": round(maps / max(whole, 1e-9), 1),
         "seconds_by_part": {name: round(value, 4) for name, value in seconds.items()},
-        "model": reading.backbone.source.name,
+        "model": public_name(reading.backbone.source.name),
         "weights": reading.backbone.source.weights,
         "causal": reading.backbone.causal,
         "notes": list(reading.notes),

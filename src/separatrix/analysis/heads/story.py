@@ -31,7 +31,7 @@ from separatrix.progress import Report, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
 from separatrix.store.blocks import open_block
-from separatrix.store.files import read_json, write_json
+from separatrix.store.files import public_name, read_json, write_json
 from separatrix.store.folder import RECIPE, RESULT, run_folder
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
@@ -85,7 +85,7 @@ def head_atlas(
     material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)
     reading = _noted(prepare_reading(material, order), order)
     with run_folder(folder, overwrite=overwrite, resume=resume):
-        write_json(folder / RECIPE, to_dict(order) | {"data": str(data)})
+        write_json(folder / RECIPE, to_dict(order) | {"data": public_name(data)})
         work = _Work(folder, reading, order, report)
         kept = _still_right(folder, work)
         extracted = work.extract()
@@ -95,14 +95,15 @@ def head_atlas(
     for place, run in enumerate(work.later[:wanted], start=2):
         result |= run()
         _write(work, result, max(done, place), begun)
-    return HeadAtlas(folder, result)
+    return HeadAtlas(folder, result | ({"page": str(folder / PAGE)} if "page" in result else {}))
 
 
 def _write(work: _Work, result: dict[str, Any], done: int, begun: float) -> None:
     """Bring the result to the disk; the first `done` steps are in it."""
     names = {step: work.folders[step].name for step in STEPS[:done]}
     result |= {"steps": list(names), "folders": names, "seconds_whole": round(monotonic() - begun, 2)}
-    write_json(work.folder / RESULT, result)
+    named = {name: PAGE if name == "page" else value for name, value in result.items() if name != "out"}
+    write_json(work.folder / RESULT, named)  # no path: results are given away
 
 
 def _noted(reading: Reading, recipe: HeadsRecipe) -> Reading:

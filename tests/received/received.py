@@ -1,0 +1,143 @@
+"""One artefact of each kind, made once by the command line, and copies of it to be altered."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from separatrix.cli import main
+
+HOME = "jane-doe-7f3a"  # a folder above everything: a path that is written somewhere shows it
+QUIET = ("--device", "cpu", "--quiet")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """Exit code, stdout and stderr of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*words: object) -> Ran:
+    """Run a command in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code = main([str(word) for word in words])
+    return Ran(code, out.getvalue(), err.getvalue())
+
+
+def write_data(path: Path, planted: tuple[list[str], list[str]], rows: int) -> Path:
+    """A csv of planted texts with labels."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), *list(zip(*planted, strict=True))[:rows]])
+    return path
+
+
+def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
+    """Write every kind of artefact below `root`, in folders named after the kind."""
+    data, new = write_data(root / "data.csv", planted, 120), write_data(root / "new.csv", planted, 6)
+    base = shutil.copytree(model, root / "base")
+    train = ("train", data, "--model", base, "--epochs", 1, *QUIET, "--out")
+    heads = ("--windows", 12, "--max-length", 24, "--k", 3, "--min-cluster-size", 8, "--min-samples", 4, "--cells", 6)
+    heads += ("--permutations", 19, "--components", 5, "--sentences", 2, "--importance-windows", 4)
+    for words in (
+        (*train, root / "prompt", "--tokens", 2),
+        (*train[:4], *QUIET, "--out", root / "probe", "--method", "probe"),
+        (*train, root / "align", "--method", "align"),
+        ("predict", root / "prompt", new, "--out", root / "answers.csv", *QUIET),
+        ("extract", data, "--model", base, "--out", root / "points", *QUIET),
+        ("extract", data, "--run", root / "prompt", "--out", root / "outputs", *QUIET),
+        ("rank", data, "--model", base, "--pool", "mean", "--out", root / "rank", *QUIET),
+        ("score", root / "points", "--out", root / "score", "--quiet"),
+        ("project", root / "points", "--method", "pca", "--out", root / "map", "--quiet"),
+        ("cluster", root / "points", "--method", "kmeans", "--k", 4, "--out", root / "clusters", "--quiet"),
+        ("associate", root / "clusters", "--with", "label", "--out", root / "associations", "--quiet"),
+        ("suspects", root / "points", "--out", root / "suspects", "--quiet"),
+        ("compare", root / "prompt", root / "probe", "--out", root / "comparison", "--quiet"),
+        ("heads", data, "--text", "text", "--model", base, *heads, "--out", root / "heads", *QUIET),
+        ("report", root / "prompt", root / "points", root / "clusters", "--out", root / "page.html", "--quiet"),
+    ):
+        ran = run(*words)
+        assert ran.code == 0, (words, ran)
+
+
+# What reads an artefact -> the kinds that it reads. OUT stands for a new place, NEW for unlabelled texts.
+READ = {
+    "prompt": (
+        ("predict", "RUN", "NEW", "--out", "OUT.csv", *QUIET),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+        ("report", "RUN", "points", "--out", "OUT.html", "--quiet"),
+        ("compare", "RUN", "probe", "--out", "OUT", "--quiet"),
+        ("suspects", "RUN", "--out", "OUT", "--quiet"),
+        ("extract", "NEW", "--run", "RUN", "--out", "OUT", *QUIET),
+    ),
+    "probe": (
+        ("predict", "RUN", "NEW", "--out", "OUT.csv", *QUIET),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+        ("compare", "RUN", "prompt", "--out", "OUT", "--quiet"),
+        ("suspects", "RUN", "--out", "OUT", "--quiet"),
+    ),
+    "align": (
+        ("predict", "RUN", "NEW", "--out", "OUT.csv", *QUIET),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+        ("compare", "RUN", "probe", "--out", "OUT", "--quiet"),
+        ("suspects", "RUN", "--out", "OUT", "--quiet"),
+    ),
+    "points": (
+        ("score", "RUN", "--quiet"),
+        ("project", "RUN", "--method", "pca", "--out", "OUT", "--quiet"),
+        ("cluster", "RUN", "--method", "kmeans", "--k", "4", "--out", "OUT", "--quiet"),
+        ("cluster", "RUN", "--within", "clusters", "--of", "0", "--k", "2", "--out", "OUT", "--quiet"),
+        ("suspects", "RUN", "--out", "OUT", "--quiet"),
+        ("compare", "RUN", "map", "--out", "OUT", "--quiet"),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+    ),
+    "map": (
+        ("compare", "RUN", "points", "--out", "OUT", "--quiet"),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+    ),
+    "clusters": (
+        ("associate", "RUN", "--with", "label", "--out", "OUT", "--quiet"),
+        ("cluster", "points", "--within", "RUN", "--of", "0", "--k", "2", "--out", "OUT", "--quiet"),
+        ("score", "points", "--clusters", "RUN", "--quiet"),
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+    ),
+    **dict.fromkeys(
+        ("rank", "score", "associations", "suspects", "comparison"),
+        (("report", "RUN", "points", "--out", "OUT.html", "--quiet"),),
+    ),
+    "heads": (
+        ("report", "RUN", "points", "--out", "OUT.html", "--quiet"),
+        (
+            "heads", "data.csv", "--text", "text", "--model", "base", "--windows", "12", "--max-length", "24",
+            "--k", "3", "--min-cluster-size", "8", "--min-samples", "4", "--cells", "6", "--permutations", "19",
+            "--components", "5", "--sentences", "2", "--importance-windows", "4", "--resume", "--out", "RUN", *QUIET,
+        ),
+    ),
+}  # fmt: skip
+
+
+def read(root: Path, kind: str, words: tuple[str, ...], scratch: Path) -> Ran:
+    """Run a command that reads the artefact of a kind below `root`."""
+    names = {"RUN": root / kind, "NEW": root / "new.csv"} | {name: root / name for name in (*READ, "data.csv", "base")}
+    filled = [scratch.with_suffix(word[3:]) if word.startswith("OUT") else word for word in words]
+    places = [names.get(str(word), word) for word in filled[1:]]
+    return run(words[0], *places)
+
+
+def edit(path: Path, change: Callable[[dict], object]) -> None:
+    """Change a JSON object in a file."""
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))

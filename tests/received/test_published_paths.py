@@ -1,0 +1,31 @@
+"""What people publish - reports, results, cards, figures, tables - names models and files, and no path of a machine."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from received import HOME
+
+# What the program needs to find the model again, or to tell that it is asked for the same thing once more.
+KEPT = ("model.json", "recipe.json", "manifest.json")
+
+
+def test_no_verb_writes_a_path(artefacts):
+    paths = [path for path in artefacts.rglob("*") if path.is_file() and path.name not in KEPT]
+    assert len(paths) > 100
+    telling = [path for path in paths if names_a_path(path)]
+    assert not telling
+
+
+def names_a_path(path: Path) -> bool:
+    """Whether a file holds the name of the folder above everything."""
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+        return HOME in table.to_csv() or any(HOME in str(name) for name in table.columns)
+    return HOME.encode() in path.read_bytes()
+
+
+def test_the_model_is_named(artefacts):
+    assert "base (weights " in (artefacts / "align" / "encoder" / "README.md").read_text()
+    for kind in ("prompt", "probe", "align"):
+        assert '"name": "base"' in (artefacts / kind / "result.json").read_text()
