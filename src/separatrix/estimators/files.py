@@ -29,6 +29,7 @@ SCHEMA = {
         "groups?": (dict, None),
     },
 }
+LEARNT_OF_RUN = {"scores?": {"*": dict}, "groups?": dict, "warnings?": [str], "notes?": [str]}
 NAMES = {"classify": "PromptClassifier", "regress": "PromptRegressor"}
 # Figures and messages: file key -> attribute.
 LEARNT = {
@@ -114,7 +115,7 @@ def arguments(cls: Any, params: dict[str, Any], path: Path) -> dict[str, Any]:
 
 def learnt_of_run(folder: Path, classes: Classes | None) -> dict[str, Any]:
     """What a run's own files say of a training; nothing where only the model's files are there."""
-    result = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
+    result = read_json(folder / RESULT, LEARNT_OF_RUN) if (folder / RESULT).is_file() else {}
     return {
         "classes": None if classes is None else list(classes.values),
         "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],

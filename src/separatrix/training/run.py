@@ -162,7 +162,7 @@ def describe_texts(splits: Splits) -> dict[str, Any]:
 def is_run_of(folder: Path, splits: Splits) -> bool:
     """Whether a folder holds a run, finished or not, on these very texts."""
     path = folder / RECIPE
-    return path.is_file() and read_json(path).get("data") == describe_texts(splits)
+    return path.is_file() and read_json(path, dict).get("data") == describe_texts(splits)
 
 
 def _write_recipe(order: Order, folder: Path) -> None:
@@ -170,7 +170,7 @@ def _write_recipe(order: Order, folder: Path) -> None:
     asked = {"method": order.method, **recipes.to_dict(order.recipe), "data": describe_texts(order.splits)}
     path = folder / RECIPE
     if path.is_file():
-        begun, wanted = (recipes.decisive(order.recipe, values) for values in (read_json(path), asked))
+        begun, wanted = (recipes.decisive(order.recipe, values) for values in (read_json(path, dict), asked))
         if recipes.canonical(begun) != recipes.canonical(wanted):
             raise StoreError(
                 f"{folder} was begun with other options or other texts",

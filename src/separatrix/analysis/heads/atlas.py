@@ -55,7 +55,7 @@ def atlas_stage(
     if not (place / RESULT).is_file():
         stored = Stored.read(folders["features"], folders["cluster"])
         _measure(place, table, stored, reading, rows, values, recipe, report)
-    found, heads = read_json(place / RESULT), read_table(place / HEADS)
+    found, heads = read_json(place / RESULT, dict), read_table(place / HEADS)
     if "importance" in found:
         found["importance"] = answered(found["importance"], heads)
     distances = read_tensors(place / DISTANCES)[0]["distances"]
@@ -221,8 +221,8 @@ def draw(folder: Path, folders: dict[str, Path], table: pd.DataFrame, gathered: 
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Path] = {}
     findings = Findings(
-        read_json(folders["features"] / RESULT),
-        read_json(folders["cluster"] / RESULT),
+        read_json(folders["features"] / RESULT, dict),
+        read_json(folders["cluster"] / RESULT, dict),
         table[table["cluster"] >= NOISE],
         gathered.heads,
         gathered.distances,

@@ -53,7 +53,7 @@ def cluster_stage(
         DataError: all rows are the same, or too few.
     """
     if (folder / RESULT).is_file():
-        return read_json(folder / RESULT)
+        return read_json(folder / RESULT, dict)
     grouped = group_rows(rows, values, recipe.clusters, recipe.reading.seed, report)
     write_table(folder / CLUSTERS, grouped.table)
     write_tensors(folder / GRID, {"dbscan": grouped.grid})

@@ -67,11 +67,11 @@ class Stored:
         Raises:
             StoreError: a stage is not finished.
         """
-        found = read_json(cluster / RESULT)
+        found = read_json(cluster / RESULT, dict)
         grid = found["dbscan"].get("grid", [])
         made = read_tensors(cluster / GRID)[0]["dbscan"].astype(np.int64) if (cluster / GRID).is_file() else ()
         labels = {place: made[place] for place, line in enumerate(grid) if len(made) and line["clusters"] is not None}
-        variance = read_json(features / RESULT)["variance"][found["feature"]]
+        variance = read_json(features / RESULT, dict)["variance"][found["feature"]]
         return cls(found["kmeans"]["choice"]["table"], variance, grid, labels)
 
 

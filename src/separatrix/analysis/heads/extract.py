@@ -95,7 +95,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
         StoreError: the disk is full.
     """
     if (folder / RESULT).is_file():
-        return read_json(folder / RESULT)
+        return read_json(folder / RESULT, dict)
     begun, windows = monotonic(), reading.windows
     setup = feature_setup(recipe, reading.backbone)
     features = {name: FEATURES[name](setup) for name in recipe.maps.stored}
@@ -167,7 +167,7 @@ def write_raw(folder: Path, reading: Reading) -> None:
 
 
 def _progress(folder: Path) -> dict[str, Any]:
-    begun = read_json(folder / PROGRESS) if (folder / PROGRESS).is_file() else {}
+    begun = read_json(folder / PROGRESS, {"*": object}) if (folder / PROGRESS).is_file() else {}
     return {"batches": 0, "windows": 0, "seconds": {}, "wall": 0.0} | begun
 
 
@@ -255,4 +255,4 @@ def open_rows(folder: Path, names: tuple[str, ...]) -> Points:
         StoreError: the stage is not finished.
     """
     blocks = {name: open_block(folder / f"{name}.npy") for name in names}
-    return Points(blocks, read_table(folder / TABLE), read_json(folder / RESULT))
+    return Points(blocks, read_table(folder / TABLE), read_json(folder / RESULT, dict))

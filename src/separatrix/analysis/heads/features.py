@@ -72,7 +72,7 @@ def fit_reduction(x: NDArray[np.floating], name: str, components: int) -> Reduct
 def features_stage(folder: Path, rows: Points, recipe: HeadsRecipe, report: Report) -> dict[str, Any]:
     """Reduce every feature to `components` columns and compare them; what was found, as plain data."""
     if (folder / RESULT).is_file():
-        return read_json(folder / RESULT)
+        return read_json(folder / RESULT, dict)
     table, shares, losses = [], {}, {}
     for number, name in enumerate(recipe.maps.features):
         report("features", number, len(recipe.maps.features), name)

@@ -119,7 +119,9 @@ def _still_right(folder: Path, work: _Work) -> dict[str, Any]:
     A shorter order on a finished atlas keeps the page if nothing about it has changed; a page of other clusters than
     those in the table would tell of what is no longer there.
     """
-    before = read_json(folder / RESULT) if (folder / RESULT).is_file() else {}
+    before = (
+        read_json(folder / RESULT, {"folders?": {"*": str}, "steps?": [str]}) if (folder / RESULT).is_file() else {}
+    )
     known = before.get("folders", {})
     other = [step for step in STEPS if known.get(step) != work.folders[step].name]
     for name in (name for step in other for name in OUTPUTS.get(step, ())):
@@ -198,6 +200,6 @@ def open_atlas(folder: str | Path) -> HeadAtlas:
         StoreError: there is none.
     """
     try:
-        return HeadAtlas(Path(folder), read_json(Path(folder) / RESULT))
+        return HeadAtlas(Path(folder), read_json(Path(folder) / RESULT, dict))
     except SeparatrixError as error:
         raise StoreError(f"{folder} holds no atlas ({error})", hint="write one with `separatrix heads`") from error
