@@ -73,7 +73,7 @@ def test_compare_prints_tables_or_one_object(cli, folders, tmp_path):
     cli("project", folders / "all", "--method", "lda", "--out", tmp_path / "map", "--quiet")
     sources = (folders / "all", folders / "some", tmp_path / "map")
     found = cli("compare", *sources, "--out", out, "--json").json
-    assert [line["source"] for line in found["table"]] == [str(source) for source in sources]
+    assert [line["source"] for line in found["table"]] == [source.name for source in sources]
     assert [line["title"] for line in found["maps"]] == ["all", "some", "map (lda)"]
     before = [line["knn_before"] for line in found["maps"]]
     assert before[0] > 0.9 > 0.6 > before[1]

@@ -37,7 +37,7 @@ def test_train_prints_one_object_with_the_keys_of_the_contract(
     assert (out / "predictions" / "test.parquet").is_file()
     recipe = json.loads((out / "recipe.json").read_text())
     assert (recipe["loop"]["seed"], recipe["prompt"]["tokens"], recipe["method"]) == (3, 2, "prompt")
-    assert recipe["data"]["train"]["source"].startswith(str(table))
+    assert recipe["data"]["train"]["source"].startswith(table.name)
 
 
 def test_tables_go_to_stdout_and_the_rest_to_stderr(cli: Cli, tmp_path: Path, table: Path, quick: list[str]) -> None:

@@ -55,8 +55,8 @@ def test_examples_hold():
 def test_the_table_holds_what_each_run_says(runs, tmp_path):
     result = compare(runs, out=tmp_path / "out")
     assert [(line["source"], line["loss"], line["accuracy"]) for line in result["table"]] == [
-        (str(runs[0]), "cosine", 0.6),
-        (str(runs[1]), "distance", 0.95),
+        ("cosine", "cosine", 0.6),
+        ("distance", "distance", 0.95),
     ]
     line = result["table"][1]
     assert (line["low"], line["high"], line["majority"], line["seconds"], line["model"]) == (0.85, 1, 0.5, 1.5, "tiny")

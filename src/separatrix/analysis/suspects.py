@@ -34,7 +34,7 @@ from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import reading, write_json
 from separatrix.store.kinds import RESULT
-from separatrix.store.results import read_run_files
+from separatrix.store.results import read_result
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _of_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
 
 
 def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
-    _, result = read_run_files(run)
+    result = read_result(run, {"classes": [str]})
     table = read_table(run / "predictions" / "validation.parquet", ("id", "label"))
     names = tuple(result["classes"])
     if not names:

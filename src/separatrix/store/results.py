@@ -24,21 +24,21 @@ FIGURES: Schema = {
 RUN_RESULT: Schema = {
     "method": str,
     "loss": str,
-    "model": {"name": str, "origin": str, "weights": str},
-    "classes": [str],
-    "rows": {"*": int},
+    "model": {"name": str, "origin?": str, "weights?": str},
+    "classes?": [str],
+    "rows?": {"*": int},
     "scores": {"*": FIGURES},
-    "baselines": {"*": {"*": FIGURES}},
-    "warnings": [str],
-    "notes": [str],
-    "seconds": float,
+    "baselines?": {"*": {"*": FIGURES}},
+    "warnings?": [str],
+    "notes?": [str],
+    "seconds?": float,
     "words?": ([str], None),
 }
 RUN_RECIPE: Schema = {
-    "method": str,
-    "backbone": {"model": str},
+    "method?": str,
+    "backbone?": {"model": str},
     "loop": {"seed": lambda seed: isinstance(seed, int) and seed >= 0},
-    "data": {"train": {"rows": int, "digest": str}, "*": {"rows": int, "digest": str}},
+    "data?": {"train": {"rows": int, "digest": str}, "*": {"rows": int, "digest": str}},
 }
 MAP_RESULT: Schema = {
     "method": str, "dimensions": lambda count: count in (2, 3), "guided": bool, "prepare": str, "seed": int,
@@ -67,11 +67,8 @@ def read_run_files(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     recipe, result = read_json(folder / RECIPE, RUN_RECIPE), read_result(folder, RUN_RESULT)
     if not {"test", "validation"} & set(result["scores"]):
         raise damaged(folder / RESULT, "it has no scores", "test or validation")
-    wanted = {"accuracy", "interval", "confusion"} if result["classes"] else {"rmse", "baseline_rmse"}
     for part, figures in result["scores"].items():
-        if absent := sorted(wanted - set(figures)):
-            raise damaged(folder / RESULT, f"scores.{part}.{absent[0]} is missing")
-        sizes = [len(figures["confusion"]), *map(len, figures["confusion"])] if result["classes"] else []
-        if set(sizes) > {len(result["classes"])} or len(set(sizes)) > 1:
+        matrix = figures.get("confusion", [])
+        if matrix and {len(matrix), *map(len, matrix)} != {len(result.get("classes", matrix))}:
             raise damaged(folder / RESULT, f"scores.{part}.confusion does not fit the classes")
     return recipe, result
