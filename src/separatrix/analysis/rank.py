@@ -104,7 +104,8 @@ def rank(
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[_Option] = []
     said, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
-    for model, name in zip(wanted.model, _names(wanted.model), strict=True):
+    shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
+    for model, name in zip(wanted.model, shown.model, strict=True):
         found = load_backbone(replace(shared, model=model))
         said += same_weights(weights, name, found)
         notes += [f"{name}: {line}" for line in about_cls(found, wanted.pool)]
@@ -116,12 +117,12 @@ def rank(
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
             options.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
             report(f"scores: {name}", place, len(passed.plans), plan.name)
-    table, best = _order(options, wanted)
+    table, best = _order(options, shown)
     last = list(targets)[-1]
     majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None
     counts = {part: len(values) for part, values in targets.items()}
     done = (tuple(said), tuple(notes), monotonic() - begun)
-    return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, wanted)
+    return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown)
 
 
 def _cost(passed: Passed, name: str) -> dict[str, Any]:
