@@ -19,6 +19,7 @@ PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 FIGURES = {
     "accuracy": "accuracy (95 % interval)",
     "macro_f1": "macro-F1",
+    "never_predicted": "never predicted",
     "majority": "majority",
     "rmse": "RMSE (95 % interval)",
     "mae": "MAE",
@@ -58,8 +59,8 @@ def print_lines(lines: Sequence[tuple[str, object]]) -> None:
 def print_scores(rows: Sequence[Mapping[str, Any]], method: str) -> None:
     """The score table of a run: every method on every split, each figure beside its baseline."""
     keys = [key for key in FIGURES if any(key in row for row in rows)]
-    cells = [[row["method"], row["split"], *(_figure(row, key) for key in keys)] for row in rows]
-    headings = ["method", "split", *(FIGURES[key] for key in keys)]
+    cells = [[row["method"], row.get("pool", "-"), row["split"], *(_figure(row, key) for key in keys)] for row in rows]
+    headings = ["method", "pooling", "split", *(FIGURES[key] for key in keys)]
     print_table(headings, cells, strong=[row["method"] == method for row in rows])
 
 

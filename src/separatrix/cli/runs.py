@@ -19,7 +19,7 @@ from separatrix.cli.mistakes import mendable
 from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_scores, print_table
 from separatrix.errors import OptionError, StoreError
-from separatrix.recipe import ModelRecipe, TrainRecipe, flag, option_names
+from separatrix.recipe import ModelRecipe, ProbingRecipe, TrainRecipe, flag, option_names
 from separatrix.recipe.align import (
     ALIGN_RULES,
     FINETUNE,
@@ -47,6 +47,7 @@ DataArgument = Annotated[
 RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]
 FoldersArgument = Annotated[Path, Parameter(name="FOLDER", help="folders that train or another command wrote")]
 
+MethodRecipe = TrainRecipe | AlignRecipe | ProbingRecipe
 HEAD = 5  # answers that `predict` shows
 
 
@@ -80,7 +81,7 @@ def demo(said: Said) -> None:
     DecisionRecipe,
     GroupRecipe,
     opts.Speech,
-    beside={"align": AlignRecipe(), "finetune": FINETUNE},
+    beside={"align": AlignRecipe(), "finetune": FINETUNE, "probe": ProbingRecipe()},
 )
 def train(said: Said, data: DataArgument, /) -> None:
     """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
@@ -172,9 +173,10 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
     print_json(found) if speech.json else print_lines(list(found.items()))
 
 
-def _recipe(said: Said, method: str) -> TrainRecipe | AlignRecipe:
+def _recipe(said: Said, method: str) -> MethodRecipe:
     """The recipe of a method, after what was typed; an option that changes nothing is refused."""
-    start: TrainRecipe | AlignRecipe = TrainRecipe() if method in ("prompt", "probe") else AlignRecipe()
+    starts: dict[str, MethodRecipe] = {"prompt": TrainRecipe(), "probe": ProbingRecipe()}
+    start = starts.get(method, AlignRecipe())
     others = {*option_names(TrainRecipe()), *option_names(AlignRecipe())} - {*option_names(start)}
     for name in said.options:
         if name in others:
@@ -185,14 +187,14 @@ def _recipe(said: Said, method: str) -> TrainRecipe | AlignRecipe:
     recipe = said.recipe(FINETUNE if method == "finetune" else start)
     if isinstance(recipe, AlignRecipe):
         check_effect(recipe, said.options, ALIGN_RULES)
-    elif method == "probe":
+    elif isinstance(recipe, ProbingRecipe):
         _check_probe(said, recipe)
     else:
         check_effect(recipe, said.options)
     return recipe
 
 
-def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Splits:
+def _read_splits(said: Said, data: str, recipe: MethodRecipe) -> Splits:
     splits = said.make(opts.SplitOptions)
     read = load_splits(
         data,
@@ -217,9 +219,9 @@ def _read_splits(said: Said, data: str, recipe: TrainRecipe | AlignRecipe) -> Sp
     return replace(read, train=train, notes=(*read.notes, note))
 
 
-def _check_probe(said: Said, recipe: TrainRecipe) -> None:
-    """A probe has no prompt, no cache, no loop: options for these would be ignored in silence."""
-    used = {"seed", *option_names(recipe.backbone)}
+def _check_probe(said: Said, recipe: ProbingRecipe) -> None:
+    """A probe has no loop and no objective but the one: options for these would be ignored in silence."""
+    used = {"seed", *option_names(recipe.backbone), *option_names(recipe.probe)}
     if recipe.objective.loss == "mse":
         used.add("loss")
     for name in option_names(recipe):
@@ -253,16 +255,18 @@ def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: 
 
 
 def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
+    from separatrix.report.tables import score_rows
+    from separatrix.report.verdict import judge
     from separatrix.store.folder import REPORT
-    from separatrix.training.show import score_rows
 
-    places = {"run": str(out), "report": str(out / REPORT)}
+    places, rows = {"run": str(out), "report": str(out / REPORT)}, score_rows(result)
+    verdict = judge(rows, result["method"]).headline
     if speech.json:
-        print_json({**places, **result})
+        print_json({**places, **result, "verdict": verdict})
         return
-    print_scores(score_rows(result), result["method"])
+    print_scores(rows, result["method"])
     warnings = [("warning", line.replace("\n", "\n" + " " * 9)) for line in result["warnings"]]
-    print_lines([*warnings, *(("note", note) for note in result["notes"]), *places.items()])
+    print_lines([("verdict", verdict), *warnings, *(("note", note) for note in result["notes"]), *places.items()])
 
 
 def _print_answers(frame: pd.DataFrame, out: Path) -> None:

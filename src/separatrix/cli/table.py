@@ -14,13 +14,14 @@ from typing import Any, get_args
 from separatrix.cli.runs import train
 from separatrix.recipe import TrainRecipe, option_names
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
+from separatrix.recipe.train import ProbeRecipe
 
 HEAD = """# Options of `separatrix train`
 
 Written by `python -m separatrix.cli.table > docs/options.md`; not by hand. Where other methods have another default, it
 stands behind that of `prompt`. *For* names the methods that have an option; where it is empty, `prompt`, `align` and
-`finetune` have it. `--method probe` has the options of the model, `--seed` and `--loss mse`. An option that changes
-nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
+`finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed` and `--loss mse`. An option that
+changes nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
 [align.md](align.md), [train.md](train.md).
 """
 # Options that stand in the encoder's recipe, because it shares a part with the prompt's, but have no effect there.
@@ -64,7 +65,8 @@ def _methods(name: str) -> str:
     """The methods that have an option; empty if all have it."""
     prompt = name in option_names(TrainRecipe())
     encoder = name in option_names(AlignRecipe()) and name not in PROMPT_ONLY
-    return "" if prompt == encoder else "prompt" if prompt else "align, finetune"
+    named = "" if prompt == encoder else "prompt" if prompt else "align, finetune"
+    return f"{named}, probe" if named and name in option_names(ProbeRecipe()) else named
 
 
 def _takes(kind: Any) -> str:

@@ -1,15 +1,23 @@
-"""What a prompt must beat: a linear probe and k-NN on the frozen model's own vectors of the same rows."""
+"""What a training must beat: a linear probe and k-NN on the frozen model's own vectors, at their best pooling.
+
+Every choice - pooling, penalty, number of neighbours - is made on validation rows; no test row takes part in it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from separatrix.geometry.neighbours import knn_predict, neighbours
-from separatrix.geometry.probe import Probe, fit_probe, fit_ridge
+from separatrix.geometry.neighbours import neighbours, vote
+from separatrix.geometry.probe import PENALTIES, Probe, fit_probe, fit_ridge, log_loss
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
+# Training rows that poolings are compared on: the choice of one of a few needs no more, and its time stays bounded.
+COMPARED_ROWS = 2000
+LINEAR = {True: "linear probe", False: "ridge"}  # of classes, of numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +26,18 @@ class Part:
 
     vectors: np.ndarray  # (rows, width)
     targets: np.ndarray  # (rows,) class ids or numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Frozen vectors of a split by the name of their pooling, with their targets."""
+
+    vectors: Mapping[str, np.ndarray]  # each (rows, width)
+    targets: np.ndarray  # (rows,) class ids or numbers
+
+    def part(self, pool: str) -> Part:
+        """The vectors of one pooling."""
+        return Part(self.vectors[pool], self.targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +51,40 @@ class Nearest:
 
     def scores(self, x: np.ndarray) -> np.ndarray:
         """Shares of the votes, (rows, classes), or means of the neighbours' numbers, (rows, 1)."""
-        if not self.classes:
-            return self.targets[neighbours(x, self.vectors, self.k).index].mean(axis=1)[:, None]
-        return knn_predict(x, self.vectors, self.targets, self.k, classes=self.classes)
+        return self._scores(x, (self.k,))[0]
+
+    def _scores(self, x: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
+        """The scores for several numbers of neighbours, which are sought once."""
+        found = neighbours(x, self.vectors, max(ks))
+        if self.classes:
+            return [vote(found, self.targets, self.classes, k) for k in ks]
+        return [self.targets[found.index[:, :k]].mean(axis=1)[:, None] for k in ks]
+
+
+@dataclass(frozen=True, eq=False)
+class Baseline:
+    """A model on frozen vectors of one pooling, and among how many it was chosen on validation."""
+
+    model: Probe | Nearest
+    pool: str
+    pools: int  # poolings that were compared
+
+    def scores(self, blocks: Blocks) -> np.ndarray:
+        """Scores of the rows of a split, (rows, classes), or (rows, 1)."""
+        return self.model.scores(blocks.vectors[self.pool])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was chosen, as plain data: pooling, penalty or k, and the number of candidates of each."""
+        chosen: dict[str, Any] = {"pool": self.pool, "pool_candidates": self.pools}
+        if isinstance(self.model, Nearest):
+            return chosen | {"k": self.model.k, "k_candidates": len(_ks(self.model.targets))}
+        return chosen | {"penalty": self.model.penalty, "penalty_candidates": len(PENALTIES)}
+
+    def __str__(self) -> str:
+        found = self.to_dict()
+        name = "k" if isinstance(self.model, Nearest) else "penalty"
+        of_pools = f"best of {self.pools} on validation" if self.pools > 1 else "given"
+        return f"pooling {self.pool} ({of_pools}), {name} {found[name]:g} (best of {found[f'{name}_candidates']})"
 
 
 def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
@@ -49,23 +100,85 @@ def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
     >>> fitted.k, fitted.scores(np.array([[3.0, 0.0]])).tolist()
     (1, [[9.0]])
     """
-    merits = []
-    tried = [Nearest(train.vectors, train.targets, k, classes) for k in NEIGHBOURS if k <= len(train.targets)]
-    for model in tried:
-        scores = model.scores(validation.vectors)
-        if classes:
-            merits.append(float((scores.argmax(axis=1) == validation.targets).mean()))
-        else:
-            merits.append(-float(((scores[:, 0] - validation.targets) ** 2).mean()))
-    return tried[int(np.argmax(merits))]
+    return _nearest(train, validation, classes)[0]
 
 
-def fit_baselines(train: Part, validation: Part, classes: int, seed: int) -> dict[str, Probe | Nearest]:
-    """The baselines by the name they have in tables; their options are chosen on validation."""
-    held = (validation.vectors, validation.targets)
-    nearest = fit_nearest(train, validation, classes)
+def _ks(targets: np.ndarray) -> tuple[int, ...]:
+    return tuple(k for k in NEIGHBOURS if k <= len(targets))
+
+
+def _nearest(train: Part, validation: Part, classes: int) -> tuple[Nearest, tuple[float, float]]:
+    """The k-NN of a pooling with its best k, and its merit on validation."""
+    ks = _ks(train.targets)
+    tried = Nearest(train.vectors, train.targets, ks[0], classes)._scores(validation.vectors, ks)
+    merits = [_merit(scores, validation.targets, classes) for scores in tried]
+    best = int(np.argmax([merit[0] for merit in merits]))
+    return Nearest(train.vectors, train.targets, ks[best], classes), merits[best]
+
+
+def fit_baselines(
+    train: Blocks, validation: Blocks, classes: int, seed: int, *, own: Baseline | None = None
+) -> dict[str, Baseline]:
+    """The baselines by the name they have in tables, each with the pooling that is best for it on validation.
+
+    Args:
+        train: rows to learn from.
+        validation: rows to choose pooling, penalty and k by; the first pooling on a tie.
+        classes: number of classes; 0 = numbers.
+        seed: of the solver, and of the rows that poolings are compared on.
+        own: the probe that was trained, which is no baseline of itself: the best one is left out where it is that one.
+    """
+    fitted = {pool: _nearest(train.part(pool), validation.part(pool), classes) for pool in train.vectors}
+    pool = max(fitted, key=lambda name: fitted[name][1])
+    nearest = Baseline(fitted[pool][0], pool, len(fitted))
+    found = {f"k-NN (k = {fitted[pool][0].k})": nearest}
+    if own is not None and own.pools == len(train.vectors):
+        return found
+    linear = fit_linear(train, validation, classes, seed)
+    return found if own is not None and own.pool == linear.pool else {LINEAR[classes > 0]: linear, **found}
+
+
+def fit_linear(train: Blocks, validation: Blocks, classes: int, seed: int) -> Baseline:
+    """A linear probe (for numbers a ridge regression); options as `fit_baselines`.
+
+    Poolings are compared with a penalty of 1, by validation accuracy and then log-loss (or squared error); the penalty
+    of the best one is chosen after that.
+    """
+    pool = next(iter(train.vectors))
+    if len(train.vectors) > 1:
+        rows = _compared(train.targets, seed)
+        merits = {
+            name: _merit(
+                _linear(Part(vectors[rows], train.targets[rows]), None, classes, seed).scores(validation.vectors[name]),
+                validation.targets,
+                classes,
+                logits=True,
+            )
+            for name, vectors in train.vectors.items()
+        }
+        pool = max(merits, key=lambda name: merits[name])
+    return Baseline(_linear(train.part(pool), validation.part(pool), classes, seed), pool, len(train.vectors))
+
+
+def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
+    """At most `COMPARED_ROWS` rows, sorted: a seeded sample, and the first row of each class or number in it."""
+    if len(targets) <= COMPARED_ROWS:
+        return np.arange(len(targets))
+    drawn = np.random.default_rng([seed, 9]).permutation(len(targets))[:COMPARED_ROWS]
+    first = np.unique(targets, return_index=True)[1][:COMPARED_ROWS]
+    return np.union1d(drawn, first)
+
+
+def _linear(train: Part, held: Part | None, classes: int, seed: int) -> Probe:
+    validation = None if held is None else (held.vectors, held.targets)
     if classes:
-        name, probe = "linear probe", fit_probe(train.vectors, train.targets, classes, seed=seed, validation=held)
-    else:
-        name, probe = "ridge", fit_ridge(train.vectors, train.targets, validation=held)
-    return {name: probe, f"k-NN (k = {nearest.k})": nearest}
+        return fit_probe(train.vectors, train.targets, classes, seed=seed, validation=validation)
+    return fit_ridge(train.vectors, train.targets, validation=validation)
+
+
+def _merit(scores: np.ndarray, targets: np.ndarray, classes: int, *, logits: bool = False) -> tuple[float, float]:
+    """Higher is better: accuracy, then minus the log-loss of logits; of numbers, minus the squared error."""
+    if not classes:
+        return -float(((scores[:, 0] - targets) ** 2).mean()), 0.0
+    right = float((scores.argmax(axis=1) == targets).mean())
+    return right, -log_loss(scores, targets) if logits else 0.0

@@ -85,7 +85,8 @@ def check_predictions(
     Codes: `constant` (one answer for every row), `class_share` (nearly one answer, and the accuracy is exactly the
     share of a class), `stuck` (the accuracy did not move from the epoch before and is not above the majority
     baseline), `frozen` (three epochs or more and not one answer changed since the first, though some are wrong),
-    `no_better` (the 95 % interval of the accuracy does not lie above the majority baseline).
+    `no_better` (the 95 % interval of the accuracy does not lie above the majority baseline), `never_predicted` (a class
+    that has rows is never the answer), `no_rows` (a class has no row here, so nothing is known of it).
 
     Args:
         y_true: gold class numbers (rows,).
@@ -115,7 +116,8 @@ def check_predictions(
     moves = _moves(scores, gold, predicted, past, counts)
     # A constant answer explains why the score is no better; saying it twice would only bury it.
     weak = () if one_sided else _no_better(scores, counts)
-    return (*one_sided, *moves, *weak)
+    missing = () if one_sided else _never_predicted(scores)
+    return (*one_sided, *moves, *weak, *missing, *_no_rows(scores))
 
 
 def _one_sided(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]:
@@ -137,6 +139,29 @@ def _one_sided(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]
         f"and {top.predicted} of {scores.rows} predictions are {top.name!r}\n{counts}"
     )
     return (Finding("class_share", message),)
+
+
+def _never_predicted(scores: ClassificationScores) -> tuple[Finding, ...]:
+    missed = [line.name for line in scores.per_class if line.rows and not line.predicted]
+    found = sum(line.rows > 0 for line in scores.per_class)
+    message = f"{len(missed)} of {found} classes with rows are never predicted: {_listed(missed)}"
+    return (Finding("never_predicted", message),) if missed else ()
+
+
+def _no_rows(scores: ClassificationScores) -> tuple[Finding, ...]:
+    absent = [line.name for line in scores.per_class if not line.rows]
+    message = f"{len(absent)} of {len(scores.per_class)} classes have no row here, so nothing is known of them: "
+    return (Finding("no_rows", message + _listed(absent)),) if absent else ()
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    """Names, the first few of many.
+
+    >>> _listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 def _moves(

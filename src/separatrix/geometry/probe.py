@@ -79,7 +79,7 @@ def fit_probe(
     held, held_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
     check_same_rows(len(held), len(held_gold), "validation vectors", "labels")
     probes = [_logistic(design, gold, classes, penalty, seed) for penalty in PENALTIES]
-    return min(probes, key=lambda probe: _log_loss(probe.scores(held), held_gold))
+    return min(probes, key=lambda probe: log_loss(probe.scores(held), held_gold))
 
 
 def fit_tuned_probe(
@@ -202,7 +202,8 @@ def _ridge(x: NDArray[np.floating], y: NDArray[np.float64], penalty: float) -> P
     return Probe(model.coef_[None], np.array([model.intercept_]), mean, scale, penalty, converged=True)
 
 
-def _log_loss(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+def log_loss(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:
+    """Mean log-loss of class numbers (rows,) under logits (rows, classes)."""
     from scipy.special import log_softmax
 
     return -float(log_softmax(scores, axis=1)[np.arange(len(y)), y].mean())

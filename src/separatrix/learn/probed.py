@@ -13,7 +13,8 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
 from separatrix.models.backbone import Backbone
-from separatrix.models.extract import extract
+from separatrix.models.candidates import candidates, named_pooling
+from separatrix.models.extract import extract_blocks, layer_count
 from separatrix.recipe import ModelRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
@@ -34,13 +35,15 @@ class ProbeModel:
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
         """Labels and probabilities of texts."""
-        found = extract(self.backbone, texts, pool=self.pool, progress=progress)
-        scores = self.probe.scores(found.values)
+        plans = {plan.name: plan for plan in candidates(self.backbone)}
+        plans[self.pool] = named_pooling(self.pool, layer_count(self.backbone.model.config))
+        blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), progress)
+        vectors = blocks[self.pool]
+        scores = self.probe.scores(vectors)
         if self.classes is None:
-            return Answer(scores[:, 0], scores, None, None, found.values, found.cut, unread=found.unread)
-        labels = self.classes.decode(scores.argmax(axis=1))
-        chance = probabilities(scores, self.temperature)
-        return Answer(labels, scores, chance, None, found.values, found.cut, unread=found.unread)
+            return Answer(scores[:, 0], scores, None, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
+        labels, chance = self.classes.decode(scores.argmax(axis=1)), probabilities(scores, self.temperature)
+        return Answer(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""

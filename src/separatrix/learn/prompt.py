@@ -82,7 +82,7 @@ class TrainedPrompt:
     model: PromptModel
     fitted: Fitted
     notes: tuple[str, ...]
-    vectors: dict[str, np.ndarray]  # part -> (rows, width): layer means of the frozen texts, for baselines
+    vectors: dict[str, dict[str, np.ndarray]]  # part -> pooling -> (rows, width) of the frozen texts, for baselines
     words: WordRanking | None = None  # of the model, where its label words were chosen
     judged: PromptModel | None = None  # with `refit`: the model that has not seen the validation rows
 

@@ -21,6 +21,7 @@ from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, desc
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
+from separatrix.models.extract import Gathered
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
 from separatrix.recipe import CacheRecipe, TrainRecipe
@@ -31,16 +32,17 @@ from separatrix.texts import Classes
 PREDICT_TOKENS = 4096
 # Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
 PREDICT_ROWS = 128
+LAYER_MEAN = "layer_mean"
 ANCHORS = ("centroids", "weight", "bias", "words")
 SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}, "temperature": positive}
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """What texts gave: read at the prompt, and the frozen text's own layer means."""
+    """What texts gave: read at the prompt, and the frozen text's own vectors."""
 
     outputs: np.ndarray  # (rows, output width) float32; with label words their logits alone, (rows, classes)
-    vectors: np.ndarray  # (rows, width) float32
+    blocks: dict[str, np.ndarray]  # (rows, width) float32 by pooling
     cut: int  # texts that were longer than max_length
     unread: Unread = Unread()
 
@@ -68,7 +70,9 @@ class PromptModel:
         """Run texts in batches and read behind each; nothing is kept of the texts."""
         tokens = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens)
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
-        vectors = np.empty((len(tokens), self.backbone.width), np.float32)
+        blocks = Gathered(
+            len(tokens), {plan.name: np.empty((0, self.backbone.width)) for plan in cache.plans if not len(tokens)}
+        )
         outputs: np.ndarray | None = None
         words = self.anchors.words
         for rows in token_batches(cache.lengths, PREDICT_TOKENS, None if words is None else PREDICT_ROWS):
@@ -78,10 +82,11 @@ class PromptModel:
             outputs = np.empty((len(tokens), z.shape[1]), np.float32) if outputs is None else outputs
             outputs[rows] = z.cpu().numpy()
             if batch.vectors is not None:
-                vectors[rows] = batch.vectors.cpu().numpy()
+                blocks.put(rows, batch.vectors)
             if progress is not None:
                 progress(len(rows))
-        return Outputs(np.empty((0, 0), np.float32) if outputs is None else outputs, vectors, tokens.cut, tokens.unread)
+        whole = np.empty((0, 0), np.float32) if outputs is None else outputs
+        return Outputs(whole, blocks.blocks, tokens.cut, tokens.unread)
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
         """Labels, probabilities and distances of texts."""
@@ -89,7 +94,10 @@ class PromptModel:
         scores = self.scores(found.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(found.outputs)
-        return Answer(self.labels(scores), scores, chance, far, found.vectors, found.cut, unread=found.unread)
+        vectors, unread = found.blocks[LAYER_MEAN], found.unread
+        return Answer(
+            self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks
+        )
 
     @property
     def cache_dtype(self) -> str:

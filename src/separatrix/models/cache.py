@@ -22,9 +22,10 @@ from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, Suffix, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
-from separatrix.models.extract import layer_count
+from separatrix.models.candidates import candidates
+from separatrix.models.extract import Gathered, layer_count
 from separatrix.models.frozen_text import Text
-from separatrix.models.pool import layer_mean
+from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows
 
@@ -104,7 +105,7 @@ class TextBatch:
     lengths: Tensor  # (rows,)
     mask: Tensor  # (rows, tokens) bool
     block: Tensor  # (rows, layers, 2, key heads, tokens, head width)
-    vectors: Tensor | None = None  # (rows, width): layer means, where the text was run just now
+    vectors: dict[str, Tensor] | None = None  # (rows, width) by pooling, where the text was run just now
 
     def layer(self, index: int) -> Text:
         """Keys and values of one layer, as they are stored."""
@@ -128,11 +129,13 @@ class TextCache:
     place: str  # "memory", "disk" or "off"
     rows: RaggedRows | None = None
     lengths: np.ndarray = field(init=False)  # (rows,)
-    vectors: np.ndarray | None = None  # (rows, width) float32: the text's own layer mean, kept on the way
+    plans: tuple[Pooling, ...] = field(init=False)  # of `vectors`
+    vectors: dict[str, np.ndarray] | None = None  # (rows, width) float32 by pooling: the text's own, kept on the way
     room: Tensor | None = None  # memory of the batch handed out last
 
     def __post_init__(self) -> None:
         self.lengths = np.array([len(ids) for ids in self.tokens.ids], dtype=np.int64)
+        self.plans = candidates(self.backbone)
 
     @property
     def nbytes(self) -> int:
@@ -168,35 +171,35 @@ class TextCache:
         return block
 
     @torch.no_grad()
-    def _run(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; its layer means."""
+    def _run(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; its pooled vectors."""
         ids, mask = pad_tokens([self.tokens.ids[row] for row in rows], self.backbone)
         positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
         with running(seen := Capture()):
             states = self.backbone.run(ids=ids, positions=positions, mask=mask)
         pairs = [torch.stack(pair, dim=1) for pair in seen.layers]  # each (rows, 2, key heads, tokens, head width)
         block = torch.stack(pairs, dim=1).to(DTYPES[self.recipe.cache_dtype])
-        return block, layer_mean(states, mask).float()
+        return block, pooled(self.plans, states, mask)
 
-    def _finite(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _finite(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         block, vectors = self._run(rows)
         if not bool(torch.isfinite(block).all()):
             raise ModelError("keys or values overflow the text cache", hint="type --cache-dtype bfloat16")
         return block, vectors
 
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
-        """Run every text once and keep what it leaves behind; without rows, the layer means alone."""
-        self.vectors = np.empty((len(self.lengths), self.backbone.width), np.float32)
+        """Run every text once and keep what it leaves behind; without rows, the pooled vectors alone."""
+        found = Gathered(len(self.lengths), {})
         batches, device = token_batches(self.lengths, token_budget(self.backbone.device)), self.backbone.device
         for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._finite(batch)), device):
-            self.vectors[batch] = vectors.cpu().numpy()
+            found.put(batch, vectors)
             if rows is not None:
                 self._keep(rows, batch, block.cpu())
             if progress is not None:
                 progress(len(batch))
         if rows is not None:
             rows.seal()
-        self.rows = rows
+        self.rows, self.vectors = rows, found.blocks
 
     def _keep(self, rows: RaggedRows, batch: np.ndarray, block: Tensor) -> None:
         block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block

@@ -69,11 +69,19 @@ def extract(
     """
     wanted = VectorsRecipe(pool=(pool,), layers=None if layer is None else (layer,))
     (plan,) = plan_poolings(wanted, layer_count(backbone.model.config))
-    reader = HiddenReader(Engine(backbone), (plan,))
-    tokens = reader.tokenize(texts)
+    blocks, tokens = extract_blocks(backbone, texts, (plan,), progress)
+    return Vectors(blocks[plan.name], tokens.cut, tokens.unread)
+
+
+def extract_blocks(
+    backbone: Backbone, texts: Sequence[str], plans: tuple[Pooling, ...], progress: Progress | None = None
+) -> tuple[dict[str, np.ndarray], Tokens]:
+    """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and the tokens that were read."""
+    reader = HiddenReader(Engine(backbone), plans)
+    tokens, names = reader.tokenize(texts), [plan.name for plan in plans]
     if not len(tokens):
-        return Vectors(np.empty((0, backbone.width), np.float32), tokens.cut)
-    return Vectors(reader.read(tokens, [plan.name], progress)[plan.name], tokens.cut, tokens.unread)
+        return {name: np.empty((0, backbone.width), np.float32) for name in names}, tokens
+    return reader.read(tokens, names, progress), tokens
 
 
 def layer_count(config: object) -> int:

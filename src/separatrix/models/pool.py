@@ -108,6 +108,7 @@ class Pooling:
     pool: str
     layer: int | None = None
     weights: tuple[float, ...] | None = None
+    normalised: bool = False  # to length 1
 
 
 def plan_poolings(recipe: VectorsRecipe, layers: int) -> tuple[Pooling, ...]:
@@ -188,6 +189,8 @@ def pooled(plans: Sequence[Pooling], states: Sequence[Tensor], mask: Tensor) -> 
             found[plan.name] = mean_at(_layer(plan))
         else:
             found[plan.name] = LAYER_POOLS[plan.pool](states[_layer(plan)], mask).float()
+        if plan.normalised:
+            found[plan.name] = torch.nn.functional.normalize(found[plan.name], dim=1)
     return found
 
 

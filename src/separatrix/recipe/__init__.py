@@ -40,6 +40,7 @@ from separatrix.recipe.train import (
     LoopRecipe,
     LossRecipe,
     ModelRecipe,
+    ProbingRecipe,
     PromptRecipe,
     TrainRecipe,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "LoopRecipe",
     "LossRecipe",
     "ModelRecipe",
+    "ProbingRecipe",
     "ProjectRecipe",
     "PromptRecipe",
     "ScoreRecipe",

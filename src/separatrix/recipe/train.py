@@ -139,6 +139,33 @@ class LoopRecipe:
         check(self)
 
 
+BEST, OWN = "best", "own"
+
+
+@dataclass(frozen=True)
+class ProbeRecipe:
+    """How texts become the vectors of a linear probe."""
+
+    pool: str = option(
+        BEST,
+        "best is chosen on validation, own is what the encoder's modules.json says",
+        choices=(BEST, OWN, "cls", "mean", "max", "last", "layer_mean"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class ProbingRecipe:
+    """A whole probe: model, vectors, whether numbers are predicted (the loss mse), the seed (of the loop)."""
+
+    backbone: ModelRecipe = ModelRecipe()
+    probe: ProbeRecipe = ProbeRecipe()
+    objective: LossRecipe = LossRecipe()
+    loop: LoopRecipe = LoopRecipe()
+
+
 @dataclass(frozen=True)
 class TrainRecipe:
     """A whole training: model, cache, prompt, objective, centroids, loop."""

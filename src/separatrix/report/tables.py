@@ -11,7 +11,8 @@ from separatrix.report.pack import show
 from separatrix.view.panels import number
 
 HEADINGS = {
-    "macro_f1": "macro F1", "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
+    "macro_f1": "macro F1", "never_predicted": "never predicted", "pool": "pooling",
+    "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
 }  # fmt: skip
 
 
@@ -91,6 +92,16 @@ def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     keys = ("accuracy", "interval", "macro_f1", "majority", "rmse", "mae", "r2", "baseline_rmse", "rows")
     table = []
     for method, splits in {result["method"]: result["scores"], **result["baselines"]}.items():
+        pool = result.get("chosen", {}).get(method, {}).get("pool")  # runs of earlier versions do not say it
         for split, figures in splits.items():
-            table.append({"method": method, "split": split} | {key: figures[key] for key in keys if key in figures})
+            row = {"method": method, "split": split} | ({} if pool is None else {"pool": pool})
+            row |= {key: figures[key] for key in keys if key in figures}
+            table.append(row | _never_predicted(figures.get("per_class", ())))
     return sorted(table, key=lambda row: row["split"] != "test")
+
+
+def _never_predicted(per_class: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many classes have rows, and how many of these are never the answer."""
+    present = [line for line in per_class if line["rows"]]
+    missed = sum(not line["predicted"] for line in present)
+    return {"never_predicted": missed, "classes": len(present)} if present else {}

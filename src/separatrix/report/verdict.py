@@ -1,7 +1,8 @@
 """Does it separate? One sentence, taken from the score table, that never gives a number without its baseline.
 
-The trained method is compared with the share of the largest class and with the best other method on the same rows. A
-difference counts when it lies outside the interval of the trained method's score.
+The trained method is compared with the share of the largest class and with the best other method on the same rows,
+never with itself. A difference counts when it lies outside the interval of the trained method's score. "Yes" asks for
+more: every class with rows is predicted at least once, and macro-F1 is `ENOUGH` or more.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from separatrix.report.pack import show
 from separatrix.view.panels import number
 
 Row = Mapping[str, Any]
+
+PROBES = ("linear probe", "ridge")
+ENOUGH = 0.5  # macro-F1 below which classes separate at most in part
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interv
     if not own:
         return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
     row = next((row for row in own if row.get("split") == "test"), own[-1])
-    others = [other for other in scores if other.get("split") == row.get("split") and other.get("method") != method]
+    others = [other for other in scores if other.get("split") == row.get("split") and not _is_itself(other, row)]
     if math.isfinite(number(row, ("accuracy",))):
         return _classes(row, others, interval)
     if math.isfinite(number(row, ("rmse",))):
@@ -60,8 +64,15 @@ def _classes(row: Row, others: Sequence[Row], interval: str) -> Verdict:
     majority = _first(number(row, ("majority",)), *(_score(o, "accuracy") for o in others if _is_majority(o)))
     best = max((o for o in others if not _is_majority(o)), key=lambda o: _score(o, "accuracy", -1), default=None)
     tone, headline = _compare_classes(low, high, majority, best)
+    missed, classes = row.get("never_predicted") or 0, row.get("classes")
+    if tone != "no" and (missed or number(row, ("macro_f1",)) < ENOUGH):
+        tone, headline = "mixed", _in_part(row, missed, headline)
     figures = [("accuracy", show(accuracy)), (interval, show((low, high)) if row.get("interval") else "not given")]
     figures.append(("always the largest class", show(majority)))
+    if "macro_f1" in row:
+        figures.append(("macro-F1", show(row["macro_f1"])))
+    if classes:
+        figures.append(("classes never predicted", f"{missed} of {classes}"))
     if best is not None:
         figures.append((f"best baseline: {best.get('method')}", show(best.get("accuracy"))))
     return Verdict(tone, headline, _where(row), tuple(figures))
@@ -78,6 +89,16 @@ def _compare_classes(low: float, high: float, majority: float, best: Row | None)
     if rival > high:
         return "mixed", f"The classes separate, but {name} does better."
     return "yes", f"Yes - the classes separate, about as well as with {name}."
+
+
+def _in_part(row: Row, missed: int, headline: str) -> str:
+    """What keeps "Yes" from being said; that another method does better stays said."""
+    reasons = [f"macro-F1 is {number(row, ('macro_f1',)):.3f}"] if "macro_f1" in row else []
+    reasons += [f"{missed} of {row['classes']} classes are never predicted"] if missed else []
+    better = (
+        headline.removeprefix("The classes separate, but ") if headline.startswith("The classes separate, but") else ""
+    )
+    return "The classes separate only in part: " + ", ".join(reasons) + (f"; {better}" if better else ".")
 
 
 def _values(row: Row, others: Sequence[Row], interval: str) -> Verdict:
@@ -110,6 +131,13 @@ def _ends(row: Row, score: float) -> tuple[float, float]:
     """The interval of a score; without one, the score itself."""
     ends = row.get("interval") or (score, score)
     return float(ends[0]), float(ends[1])
+
+
+def _is_itself(other: Row, row: Row) -> bool:
+    """A trained probe and the probe among its baselines are one, unless they read another pooling."""
+    if other.get("method") == row.get("method"):
+        return True
+    return row.get("method") == "probe" and other.get("method") in PROBES and other.get("pool") == row.get("pool")
 
 
 def _is_majority(row: Row) -> bool:

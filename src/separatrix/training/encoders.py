@@ -13,7 +13,8 @@ from separatrix.learn.align import TrainedEncoder, train_encoder
 from separatrix.learn.job import Job
 from separatrix.learn.trajectory import FRAME_ROWS, subsample
 from separatrix.models.backbone import load_backbone
-from separatrix.models.extract import extract
+from separatrix.models.candidates import candidates
+from separatrix.models.extract import extract_blocks
 from separatrix.progress import Counter
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.folder import TRAIN_ROWS
@@ -39,7 +40,7 @@ class Side:
     gold: np.ndarray
 
 
-def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, np.ndarray]]:
+def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, dict[str, np.ndarray]]]:
     """Train an encoder as ordered; the vectors of all parts before training come along, for the baselines."""
     recipe, splits = order.recipe, order.splits
     assert isinstance(recipe, AlignRecipe)
@@ -47,7 +48,7 @@ def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dic
     frozen = {}
     for part, texts in splits.parts.items():
         done = Counter(order.report, f"texts ({part})", len(texts))
-        frozen[part] = extract(backbone, texts.text, progress=done).values
+        frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), done)
     job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
     trained = train_encoder(job)
     if order.folder is not None:

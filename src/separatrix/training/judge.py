@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.geometry.baselines import Nearest, Part, Probe
+from separatrix.geometry.baselines import Baseline, Blocks, Nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
 from separatrix.geometry.regress import regression
@@ -63,15 +63,15 @@ class Yardstick:
         return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]
 
 
-def score_baselines(fitted: dict[str, Probe | Nearest], parts: dict[str, Part], yardstick: Yardstick) -> dict[str, Any]:
+def score_baselines(fitted: dict[str, Baseline], parts: dict[str, Blocks], yardstick: Yardstick) -> dict[str, Any]:
     """Scores of each baseline on each split but the training rows: {name: {split: figures}}."""
     table: dict[str, Any] = {}
-    for name, model in fitted.items():
+    for name, baseline in fitted.items():
         table[name] = {}
-        for split, part in parts.items():
+        for split, blocks in parts.items():
             if split != "train":
-                scores = model.scores(part.vectors)
-                shares = isinstance(model, Nearest)
+                scores = baseline.scores(blocks)
+                shares = isinstance(baseline.model, Nearest)
                 chance = None if not yardstick.names else scores if shares else probabilities(scores)
-                table[name][split] = yardstick.full(scores, part.targets, chance)
+                table[name][split] = yardstick.full(scores, blocks.targets, chance)
     return table

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from separatrix.geometry.baselines import Part
+from separatrix.geometry.baselines import LINEAR
 from separatrix.learn.saved import Answer, Predictor
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.judge import Yardstick
 
 UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `Unread.warnings`
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
+FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
 
 
@@ -38,7 +40,7 @@ def in_unit(model: Predictor, answer: Answer) -> np.ndarray:
 def findings(
     model: Predictor,
     answers: Mapping[str, Answer],
-    parts: Mapping[str, Part],
+    targets: Mapping[str, np.ndarray],
     yardstick: Yardstick,
     history: Sequence[np.ndarray],
 ) -> list[str]:
@@ -46,7 +48,7 @@ def findings(
     said = []
     for part, answer in answers.items():
         past = history[:-1] if part == "validation" else []
-        found = yardstick.findings(in_unit(model, answer), parts[part].targets, past)
+        found = yardstick.findings(in_unit(model, answer), targets[part], past)
         said += [f"{part}: {line}" for line in found]
     return said
 
@@ -62,6 +64,41 @@ def overlaps(splits: Splits) -> list[str]:
                 f"({found.exact} letter by letter, {found.conflicting} with another label)"
             )
     return warnings
+
+
+def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[str]:
+    """A warning where what was trained is worse than a linear probe of the frozen model, on test rows if there are any.
+
+    Args:
+        method: what was trained.
+        scores: its figures by part.
+        baselines: figures of each baseline by part.
+
+    >>> below_baselines("prompt", {"test": {"accuracy": 0.5}}, {"linear probe": {"test": {"accuracy": 0.6}}})
+    ['test: the accuracy of prompt, 0.5000, is below that of the linear probe on the frozen model, 0.6000']
+    """
+    part = next(name for name in ("test", "validation") if name in scores)
+    name = next((name for name in baselines if name in LINEAR.values()), None)
+    if name is None:
+        return []
+    figure = "accuracy" if "accuracy" in scores[part] else "rmse"
+    own, other = scores[part][figure], baselines[name][part][figure]
+    if own >= other if figure == "accuracy" else own <= other:
+        return []
+    side, noun = ("below", "accuracy") if figure == "accuracy" else ("above", "error")
+    return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
+
+
+def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A warning where the optimiser took fewer than `FEW_STEPS` steps in all.
+
+    >>> few_steps([{"step": 12}, {"step": 24}])
+    ['only 24 optimiser steps in all: raise --epochs or lower --batch-size']
+    >>> few_steps([{"step": 50}])
+    []
+    """
+    steps = metrics[-1]["step"]
+    return [f"only {steps} optimiser steps in all: raise --epochs or lower --batch-size"] if steps < FEW_STEPS else []
 
 
 def repeated(splits: Splits) -> str:

@@ -26,7 +26,7 @@ import pandas as pd
 
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError, choose
-from separatrix.geometry.baselines import Part, fit_baselines
+from separatrix.geometry.baselines import Baseline, Blocks, fit_baselines, fit_linear
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.align import TrainedEncoder
@@ -39,17 +39,28 @@ from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trained import load_model
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.backbone import load_backbone
-from separatrix.models.extract import extract
+from separatrix.models.candidates import candidates, chosen_candidates
+from separatrix.models.extract import extract_blocks
 from separatrix.progress import Counter, Report, silent
-from separatrix.recipe import TrainRecipe
+from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.train import BEST
 from separatrix.store.files import public_name, read_json, write_json, write_lines
 from separatrix.store.folder import CHECKPOINT, METRICS, RECIPE, RESULT, TRAJECTORY
 from separatrix.store.table import write_table
 from separatrix.texts import Classes, Splits, Texts, check_labels
 from separatrix.training.encoders import group_notes, group_report, train_order
 from separatrix.training.judge import Yardstick, score_baselines
-from separatrix.training.remarks import Listener, cut_texts, findings, in_unit, overlaps, repeated
+from separatrix.training.remarks import (
+    Listener,
+    below_baselines,
+    cut_texts,
+    few_steps,
+    findings,
+    in_unit,
+    overlaps,
+    repeated,
+)
 
 METHODS = ("prompt", "align", "finetune", "probe")
 ENCODERS = ("align", "finetune")  # methods that train the encoder itself, by an AlignRecipe
@@ -61,7 +72,7 @@ class Order:
     """What `train` was asked to do."""
 
     splits: Splits
-    recipe: TrainRecipe | AlignRecipe
+    recipe: TrainRecipe | AlignRecipe | ProbingRecipe
     method: str = "prompt"
     folder: Path | None = None
     report: Report = silent
@@ -95,16 +106,21 @@ def train_run(order: Order) -> Finished:
         if (order.folder / RESULT).is_file():
             return _finished(order)
     listener = Listener(**vars(yardstick))
-    trained, model, vectors = TRAINERS[order.method](order, targets, listener)
+    trained, model, frozen, probe = TRAINERS[order.method](order, targets, listener)
     answers = _answers(order, model if trained is None else trained.judge, model)
     parts = {
-        part: Part(vectors[part] if part in vectors else answers[part].vectors, values)
+        part: Blocks(frozen[part] if part in frozen else answers[part].blocks, values)
         for part, values in targets.values.items()
     }
-    baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed)
-    scores = {part: _figures(model, answer, parts[part].targets, yardstick) for part, answer in answers.items()}
-    warnings += findings(model, answers, parts, yardstick, _history(order, trained, listener))
+    baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed, own=probe)
+    chosen = baselines if probe is None else {order.method: probe, **baselines}
+    scores = {part: _figures(model, answer, targets.values[part], yardstick) for part, answer in answers.items()}
+    warnings += findings(model, answers, targets.values, yardstick, _history(order, trained, listener))
+    scored = score_baselines(baselines, parts, yardstick)
+    if trained is not None:
+        warnings += [*below_baselines(order.method, scores, scored), *few_steps(trained.fitted.metrics)]
     cut, notes = cut_texts([] if trained is None else trained.notes, answers)
+    notes += [f"{name}: {one}" for name, one in chosen.items()]
     result: dict[str, Any] = {
         "method": order.method,
         "model": describe(model.backbone),
@@ -112,7 +128,8 @@ def train_run(order: Order) -> Finished:
         "classes": list(yardstick.names),
         "rows": {part: len(texts) for part, texts in order.splits.parts.items()},
         "scores": scores,
-        "baselines": score_baselines(baselines, parts, yardstick),
+        "baselines": scored,
+        "chosen": {name: one.to_dict() for name, one in chosen.items()},
         "warnings": [*warnings, *cut, *overlaps(order.splits)],
         "notes": [*order.splits.notes, repeated(order.splits), *notes],
         **_words(trained),
@@ -192,8 +209,9 @@ def _task(order: Order) -> str:
     return "classify" if order.method in ENCODERS else OBJECTIVES[order.recipe.objective.loss].task
 
 
-# What was trained (if epoch by epoch), the model in use, and frozen vectors of the parts that came by on the way.
-Made = tuple[TrainedPrompt | TrainedEncoder | None, Predictor, dict[str, np.ndarray]]
+# What was trained (if epoch by epoch), the model in use, frozen vectors of the parts that came by on the way (part ->
+# pooling -> rows), and the probe with what was chosen for it, if a probe is what was trained.
+Made = tuple[TrainedPrompt | TrainedEncoder | None, Predictor, dict[str, dict[str, np.ndarray]], Baseline | None]
 
 
 def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
@@ -201,25 +219,31 @@ def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
     assert isinstance(recipe, TrainRecipe)
     job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
     trained = train_prompt(job)
-    return trained, trained.model, {"train": trained.vectors["train"]}
+    return trained, trained.model, {"train": trained.vectors["train"]}, None
 
 
 def _encoder(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
     trained, frozen = train_order(order, yardstick)
-    return trained, trained.model, frozen
+    return trained, trained.model, frozen, None
 
 
 def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> Made:
-    backbone = load_backbone(order.recipe.backbone)
-    parts = {}
-    for part, texts in (("train", order.splits.train), ("validation", order.splits.validation)):
+    recipe, backbone = order.recipe, load_backbone(order.recipe.backbone)
+    asked = chosen_candidates(backbone, recipe.probe.pool if isinstance(recipe, ProbingRecipe) else BEST)
+    plans = {plan.name: plan for plan in (*asked, *candidates(backbone))}
+    frozen, parts = {}, {}
+    for part in ("train", "validation"):
+        texts = order.splits.parts[part]
         done = Counter(order.report, f"texts ({part})", len(texts))
-        parts[part] = Part(extract(backbone, texts.text, progress=done).values, targets.values[part])
-    train, held = parts["train"], parts["validation"]
-    fitted = fit_baselines(train, held, len(targets.names), yardstick.seed)
-    probe = next(model for model in fitted.values() if isinstance(model, Probe))
-    warmth = fit_temperature(probe.scores(held.vectors), held.targets) if targets.classes else 1.0
-    return None, ProbeModel(backbone, probe, targets.classes, warmth), {"train": train.vectors}
+        frozen[part], _ = extract_blocks(backbone, texts.text, tuple(plans.values()), done)
+        parts[part] = Blocks({plan.name: frozen[part][plan.name] for plan in asked}, targets.values[part])
+    found = fit_linear(parts["train"], parts["validation"], len(targets.names), yardstick.seed)
+    assert isinstance(found.model, Probe)
+    warmth = 1.0
+    if targets.classes is not None:
+        warmth = fit_temperature(found.scores(parts["validation"]), targets.values["validation"])
+    model = ProbeModel(backbone, found.model, targets.classes, warmth, found.pool)
+    return None, model, {"train": frozen["train"]}, found
 
 
 TRAINERS = {"prompt": _prompt, "align": _encoder, "finetune": _encoder, "probe": _probe}
