@@ -54,7 +54,9 @@ def test_where_validation_says_otherwise_another_pooling_is_taken():
 
 def test_the_first_pooling_wins_a_tie():
     train, held = blocks(seed=0), blocks(seed=1)
-    twice = [Blocks({"own": part.vectors["signal"], "mean": part.vectors["signal"]}, part.targets) for part in (train, held)]
+    twice = [
+        Blocks({"own": part.vectors["signal"], "mean": part.vectors["signal"]}, part.targets) for part in (train, held)
+    ]
     assert {one.pool for one in fit_baselines(*twice, 3, seed=0).values()} == {"own"}
 
 

@@ -115,6 +115,15 @@ def test_an_interval_that_holds_the_baseline_is_called_out():
     assert "\npredictions: " in finding.message
 
 
+def test_a_class_that_is_never_the_answer_is_named():
+    """Class 2 has rows and no answer; class 3 has neither, and its silence is right."""
+    gold, guess = [0, 0, 1, 1, 2, 0, 1], [0, 0, 1, 1, 1, 0, 1]
+    [found] = check_predictions(gold, guess, ["a", "b", "c", "d"])
+    assert found.code == "never_predicted"
+    assert found.message == "1 of 3 classes with rows are never predicted: c"
+    assert codes([0, 1, 2], [0, 1, 2], ["a", "b", "c", "d"]) == []
+
+
 def test_rows_of_one_class_all_answered_right_are_left_alone():
     assert codes([1, 1, 1], [1, 1, 1], NAMES) == []
 

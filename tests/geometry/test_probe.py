@@ -41,10 +41,10 @@ def test_validation_rows_choose_the_penalty():
     x, y = blobs(rows=40, width=60, gap=0.1)
     held = blobs(rows=400, width=60, gap=0.1, seed=1)
     plain, chosen = fit_probe(x, y, 3), fit_probe(x, y, 3, validation=held)
-    losses = [probes._log_loss(probe.scores(held[0]), held[1]) for probe in (plain, chosen)]
+    losses = [probes.log_loss(probe.scores(held[0]), held[1]) for probe in (plain, chosen)]
     assert chosen.penalty > 1
     assert losses[1] < losses[0] - 0.2
-    every = [probes._log_loss(fit_with(x, y, p).scores(held[0]), held[1]) for p in probes.PENALTIES]
+    every = [probes.log_loss(fit_with(x, y, p).scores(held[0]), held[1]) for p in probes.PENALTIES]
     assert losses[1] == min(every)
 
 

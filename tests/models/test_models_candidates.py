@@ -20,7 +20,12 @@ PLAIN = ["Transformer", "Pooling"]
 def describe(folder, kinds, pooling, path="1_Pooling"):
     """Write what sentence-transformers writes beside a model."""
     modules = [
-        {"idx": idx, "name": str(idx), "path": path if kind == "Pooling" else "", "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": idx,
+            "name": str(idx),
+            "path": path if kind == "Pooling" else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for idx, kind in enumerate(kinds)
     ]
     (folder / "modules.json").write_text(json.dumps(modules))
@@ -123,7 +128,7 @@ def test_a_pooling_that_is_asked_for(encoder, tiny):
     with pytest.raises(OptionError, match="does not say how its vectors are pooled"):
         candidates.chosen_candidates(plain, "own")
     for name in ("mean@x", "median", "mean@99"):
-        with pytest.raises(OptionError, match="pool|layer"):
+        with pytest.raises(OptionError, match=r"pool|layer"):
             candidates.named_pooling(name, layers=2)
 
 

@@ -12,6 +12,7 @@ from separatrix.errors import OptionError
 from separatrix.models import extract
 from separatrix.models.batches import token_budget
 from separatrix.models.cache import build_cache
+from separatrix.models.candidates import candidates
 from separatrix.models.pool import POOLS, plan_poolings
 from separatrix.recipe import vectors
 from separatrix.recipe.vectors import VectorsRecipe
@@ -76,10 +77,14 @@ def loaded_vanilla(folder, made={}):  # noqa: B006
     return made[folder]
 
 
-def test_the_text_cache_keeps_the_same_layer_means_on_the_way(loaded, family):
+def test_the_text_cache_keeps_the_same_vectors_on_the_way(loaded, family):
     backbone = loaded(family)
     kept = build_cache(backbone, backbone.tokenize(TEXTS), EXACT)
-    np.testing.assert_allclose(kept.vectors, extract.extract(backbone, TEXTS).values, rtol=0, atol=1e-5)
+    blocks, _ = extract.extract_blocks(backbone, TEXTS, candidates(backbone))
+    assert kept.vectors.keys() == blocks.keys() >= {"mean", "layer_mean", "max"}
+    for name, block in kept.vectors.items():
+        np.testing.assert_allclose(block, blocks[name], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(blocks["layer_mean"], extract.extract(backbone, TEXTS).values, rtol=0, atol=1e-5)
 
 
 def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):

@@ -32,6 +32,45 @@ def test_classification(scores, tone, words):
     assert words in found.headline
 
 
+FOUND = {"macro_f1": 0.8, "never_predicted": 0, "classes": 28}
+
+
+@pytest.mark.parametrize(
+    ("more", "tone", "words"),
+    [
+        ({"macro_f1": 0.5}, "yes", "Yes - the classes separate"),
+        ({"macro_f1": 0.499}, "mixed", "only in part: macro-F1 is 0.499."),
+        ({"never_predicted": 1}, "mixed", "only in part: macro-F1 is 0.800, 1 of 28 classes are never predicted."),
+        ({"macro_f1": 0.22, "never_predicted": 6}, "mixed", "macro-F1 is 0.220, 6 of 28 classes are never predicted."),
+        ({"macro_f1": 0.22, "interval": (0.2, 0.94)}, "no", "not better than always answering the largest class"),
+    ],
+)
+def test_yes_asks_for_macro_f1_and_for_every_class(more, tone, words):
+    found = judge([{**OWN, **FOUND, **more}])
+    assert found.tone == tone
+    assert words in found.headline
+    assert ("Yes" in found.headline) == (tone == "yes")
+    figures = dict(found.figures)
+    assert figures["macro-F1"] == f"{({**FOUND, **more})['macro_f1']:.3f}"
+    assert figures["classes never predicted"] == f"{({**FOUND, **more})['never_predicted']} of 28"
+
+
+def test_what_does_better_is_said_of_a_part_too():
+    found = judge([{**OWN, **FOUND, "macro_f1": 0.3}, row("k-NN", 0.95)])
+    assert found.headline == "The classes separate only in part: macro-F1 is 0.300; k-NN does better."
+
+
+def test_a_probe_is_not_compared_with_itself():
+    own, same = row("probe", 0.9, interval=(0.85, 0.94), majority=0.3), row("linear probe", 0.9)
+    assert "no other method was scored" in judge([own, same], "probe").headline  # as runs of earlier versions wrote it
+    pools = [{**own, "pool": "cls"}, {**same, "pool": "cls"}, row("k-NN", 0.8)]
+    assert judge(pools, "probe").figures[-1] == ("best baseline: k-NN", "0.800")
+    other = [{**own, "pool": "cls"}, {**same, "pool": "mean", "accuracy": 0.97}]
+    assert judge(other, "probe").headline == "The classes separate, but linear probe does better."
+    numbers = [{"method": "probe", "rmse": 0.5, "baseline_rmse": 1.0}, {"method": "ridge", "rmse": 0.5}]
+    assert len(judge(numbers, "probe").figures) == 3
+
+
 def test_numbers_stand_beside_their_baselines():
     found = judge([OWN, row("k-NN", 0.84), row("probe", np.float64(0.841))], "prompt", "95 % interval")
     assert found.figures == (

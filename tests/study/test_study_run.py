@@ -16,9 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry import baselines
-from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_baselines, fit_nearest
+from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_nearest
 from separatrix.geometry.calibrate import probabilities
-from separatrix.models.extract import extract
+from separatrix.learn.trained import load_model
+from separatrix.models.candidates import candidates
+from separatrix.models.extract import extract, extract_blocks
+from separatrix.recipe import ProbingRecipe
 from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
@@ -52,7 +55,15 @@ def test_result_has_what_the_contract_promises(done, method):
     assert result["rows"] == {"train": 108, "validation": 36, "test": 36}
     assert result["classes"] == list(CLASSES)
     assert result["scores"].keys() == {"validation", "test"}
-    assert result["baselines"].keys() == {"linear probe", next(k for k in result["baselines"] if k.startswith("k-NN"))}
+    nearest = next(k for k in result["baselines"] if k.startswith("k-NN"))
+    # A probe is no baseline of itself.
+    assert result["baselines"].keys() == {"prompt": {"linear probe", nearest}, "probe": {nearest}}[method]
+    own = {"probe"} if method == "probe" else set()
+    assert result["chosen"].keys() == result["baselines"].keys() | own
+    for name, chosen in result["chosen"].items():
+        assert chosen["pool_candidates"] == 5  # mean, layer_mean, cls, max, mean of the middle layer
+        assert chosen["pool"] in ("mean", "layer_mean", "cls", "max", "mean@1")
+        assert any(note.startswith(f"{name}: pooling {chosen['pool']} (best of 5 on val") for note in result["notes"])
     for table in (result["scores"], *result["baselines"].values()):
         for figures in table.values():
             assert figures.keys() >= SCORES
@@ -122,7 +133,10 @@ def test_columns_of_the_predictions(done, splits):
 def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
     _, finished = done["prompt"]
     backbone = finished.model.backbone
-    x = {part: extract(backbone, texts.text).values.astype(np.float64) for part, texts in splits.parts.items()}
+    chosen, plans = finished.result["chosen"], candidates(backbone)
+    blocks = {part: extract_blocks(backbone, texts.text, plans)[0] for part, texts in splits.parts.items()}
+    pool = chosen["linear probe"]["pool"]
+    x = {part: values[pool].astype(np.float64) for part, values in blocks.items()}
     y = {part: finished.model.classes.encode(texts.label) for part, texts in splits.parts.items()}
     scaler = StandardScaler().fit(x["train"])
     z = {part: scaler.transform(values) for part, values in x.items()}
@@ -134,6 +148,7 @@ def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
         assert table["linear probe"][part]["accuracy"] == pytest.approx(probe.score(z[part], y[part]), abs=1.01 / 36)
     k = int(next(name for name in table if name.startswith("k-NN")).split("=")[1].rstrip(")"))
     assert k in NEIGHBOURS
+    x = {part: values[chosen[f"k-NN (k = {k})"]["pool"]] for part, values in blocks.items()}
     nearest = KNeighborsClassifier(k, metric="cosine").fit(x["train"], y["train"])
     ours = table[f"k-NN (k = {k})"]["test"]["accuracy"]
     assert ours == pytest.approx(nearest.score(x["test"], y["test"]), abs=2.01 / 36)  # ties are broken in another way
@@ -145,6 +160,43 @@ def test_probe_run_is_the_baseline_probe(done):
     for part in ("validation", "test"):
         ours, theirs = probe["scores"][part], prompt["baselines"]["linear probe"][part]
         assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=1.01 / 36)
+
+
+@pytest.mark.parametrize("pool", ["cls", "max"])
+def test_a_probe_reads_the_pooling_asked_for(done, splits, tiny, tmp_path, pool):
+    """`--pool`: that pooling decides, in training and when the run is loaded; a better probe stays as its baseline."""
+    recipe = recipes.replace(ProbingRecipe(), model=str(tiny("bert")), device="cpu", pool=pool)
+    finished = train_run(Order(splits, recipe, "probe", tmp_path / "run"))
+    assert finished.model.pool == finished.result["chosen"]["probe"]["pool"] == pool
+    assert finished.result["chosen"]["probe"]["pool_candidates"] == 1
+    best = done["probe"][1].result["chosen"]["probe"]["pool"]
+    assert ("linear probe" in finished.result["baselines"]) == (best != pool)
+    vectors = extract(finished.model.backbone, splits.test.text, pool=pool).values
+    expected = finished.model.probe.scores(vectors)
+    loaded = load_model(tmp_path / "run", device="cpu")
+    np.testing.assert_allclose(loaded.answer(splits.test.text).scores, expected, atol=1e-5)
+    note = next(note for note in finished.result["notes"] if note.startswith("probe: "))
+    assert note.startswith(f"probe: pooling {pool} (given), penalty ")
+
+
+def test_a_result_below_its_own_probe_and_few_steps_are_warned_of(make_order):
+    """Two epochs at a rate of nearly nothing: the probe of the same model is far better, and 8 steps are few."""
+    result = train_run(make_order(None, lr=1e-6, tokens=1)).result
+    own, probe = (table["test"]["accuracy"] for table in (result["scores"], result["baselines"]["linear probe"]))
+    assert own < probe
+    said = (
+        f"test: the accuracy of prompt, {own:.4f}, is below that of the linear probe on the frozen model, {probe:.4f}"
+    )
+    assert said in result["warnings"]
+    assert "only 8 optimiser steps in all: raise --epochs or lower --batch-size" in result["warnings"]
+
+
+def test_classes_without_rows_or_answers_are_warned_of(make_order, splits):
+    """The test part has no bird; of the validation rows, no dog is found by a prompt that never sees one called so."""
+    test = splits.test.take(np.flatnonzero(splits.test.label != "bird"))
+    result = train_run(make_order(None, replace(splits, test=test))).result
+    said = [line for line in result["warnings"] if "no row" in line]
+    assert said == ["test: 1 of 3 classes have no row, so nothing is known of them: bird"]
 
 
 def test_probe_probabilities_are_calibrated_on_validation(done, splits):
@@ -168,9 +220,11 @@ def test_numbers(make_order, figures, tmp_path, method):
     assert finished.result["classes"] == []
     table = finished.result["baselines"]
     name = next(name for name in table if name != "ridge")
-    assert table.keys() == {"ridge", name}
+    assert table.keys() == {"ridge", name} - ({"ridge"} if method == "probe" else set())
     k = int(name.removeprefix("k-NN (k = ").removesuffix(")"))
-    parts = {part: extract(finished.model.backbone, texts.text).values for part, texts in figures.parts.items()}
+    backbone, pool = finished.model.backbone, finished.result["chosen"][name]["pool"]
+    plans = candidates(backbone)
+    parts = {part: extract_blocks(backbone, texts.text, plans)[0][pool] for part, texts in figures.parts.items()}
     nearest = KNeighborsRegressor(k, metric="cosine").fit(parts["train"], figures.train.label)
     for part in ("validation", "test"):
         slow = np.sqrt(np.mean((nearest.predict(parts[part]) - figures.parts[part].label) ** 2))
@@ -178,7 +232,8 @@ def test_numbers(make_order, figures, tmp_path, method):
     assert finished.result["loss"] == ("mse" if method == "prompt" else "ridge regression")
     x = extract(finished.model.backbone, figures.train.text).values.astype(np.float64)
     assert np.isfinite(Ridge().fit(x, figures.train.label).score(x, figures.train.label))
-    assert finished.result["baselines"]["ridge"]["test"]["rmse"] < 0.7 * baseline
+    ridge = scores if method == "probe" else finished.result["baselines"]["ridge"]["test"]
+    assert ridge["rmse"] < 0.7 * baseline
 
 
 def test_a_constant_predictor_is_caught(make_order, splits):
@@ -361,10 +416,9 @@ def test_k_is_chosen_on_validation():
     noisy = y.copy()
     noisy[::5] = 1 - noisy[::5]
     clean = Part(x + generator.normal(0, 0.01, x.shape), y)
-    fitted = fit_baselines(Part(x, noisy), clean, 2, seed=0)
-    name = next(name for name in fitted if name.startswith("k-NN"))
-    assert fitted[name].k > 1
-    assert (fitted[name].scores(clean.vectors).argmax(1) == y).mean() > 0.95
+    fitted = fit_nearest(Part(x, noisy), clean, 2)
+    assert fitted.k > 1
+    assert (fitted.scores(clean.vectors).argmax(1) == y).mean() > 0.95
 
 
 def test_k_of_numbers_is_chosen_on_validation():

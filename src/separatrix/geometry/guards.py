@@ -30,6 +30,7 @@ __all__ = [
     "check_output_width",
     "check_predictions",
     "histogram",
+    "listed",
 ]
 
 LEVELS = ("warning", "error")
@@ -86,7 +87,7 @@ def check_predictions(
     share of a class), `stuck` (the accuracy did not move from the epoch before and is not above the majority
     baseline), `frozen` (three epochs or more and not one answer changed since the first, though some are wrong),
     `no_better` (the 95 % interval of the accuracy does not lie above the majority baseline), `never_predicted` (a class
-    that has rows is never the answer), `no_rows` (a class has no row here, so nothing is known of it).
+    that has rows is never the answer).
 
     Args:
         y_true: gold class numbers (rows,).
@@ -117,7 +118,7 @@ def check_predictions(
     # A constant answer explains why the score is no better; saying it twice would only bury it.
     weak = () if one_sided else _no_better(scores, counts)
     missing = () if one_sided else _never_predicted(scores)
-    return (*one_sided, *moves, *weak, *missing, *_no_rows(scores))
+    return (*one_sided, *moves, *weak, *missing)
 
 
 def _one_sided(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]:
@@ -144,20 +145,14 @@ def _one_sided(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]
 def _never_predicted(scores: ClassificationScores) -> tuple[Finding, ...]:
     missed = [line.name for line in scores.per_class if line.rows and not line.predicted]
     found = sum(line.rows > 0 for line in scores.per_class)
-    message = f"{len(missed)} of {found} classes with rows are never predicted: {_listed(missed)}"
+    message = f"{len(missed)} of {found} classes with rows are never predicted: {listed(missed)}"
     return (Finding("never_predicted", message),) if missed else ()
 
 
-def _no_rows(scores: ClassificationScores) -> tuple[Finding, ...]:
-    absent = [line.name for line in scores.per_class if not line.rows]
-    message = f"{len(absent)} of {len(scores.per_class)} classes have no row here, so nothing is known of them: "
-    return (Finding("no_rows", message + _listed(absent)),) if absent else ()
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
+def listed(names: Sequence[str], most: int = 8) -> str:
     """Names, the first few of many.
 
-    >>> _listed(["a", "b", "c"], most=2)
+    >>> listed(["a", "b", "c"], most=2)
     'a, b and 1 more'
     """
     rest = f" and {len(names) - most} more" if len(names) > most else ""

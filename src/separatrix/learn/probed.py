@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from separatrix import recipe as recipes
+from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
 from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
@@ -80,4 +81,8 @@ def load_probe(
     if not (scale > 0).all():
         raise damaged(folder / TENSORS, "scale is not positive")
     probe = Probe(weight, bias, mean, scale, penalty=notes["penalty"], converged=notes["converged"])
+    try:
+        named_pooling(notes["pool"], layer_count(backbone.model.config))
+    except OptionError as error:
+        raise damaged(folder / NOTES, f"no pooling is called {notes['pool']!r}") from error
     return ProbeModel(backbone, probe, classes, notes["temperature"], notes["pool"])

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from separatrix.geometry.baselines import LINEAR
+from separatrix.geometry.guards import listed
 from separatrix.learn.saved import Answer, Predictor
+from separatrix.learn.targets import Targets
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.judge import Yardstick
 
@@ -87,6 +89,17 @@ def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[s
         return []
     side, noun = ("below", "accuracy") if figure == "accuracy" else ("above", "error")
     return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
+
+
+def missing_classes(targets: Targets) -> list[str]:
+    """A warning for each part that lacks rows of a class: no figure of it says anything of that class."""
+    warnings = []
+    for part, values in targets.values.items() if targets.names else ():
+        absent = [name for place, name in enumerate(targets.names) if not (values == place).any()]
+        if absent:
+            classes = f"{len(absent)} of {len(targets.names)} classes have no row"
+            warnings.append(f"{part}: {classes}, so nothing is known of them: {listed(absent)}")
+    return warnings
 
 
 def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -58,6 +58,7 @@ from separatrix.training.remarks import (
     few_steps,
     findings,
     in_unit,
+    missing_classes,
     overlaps,
     repeated,
 )
@@ -115,6 +116,7 @@ def train_run(order: Order) -> Finished:
     baselines = fit_baselines(parts["train"], parts["validation"], len(yardstick.names), yardstick.seed, own=probe)
     chosen = baselines if probe is None else {order.method: probe, **baselines}
     scores = {part: _figures(model, answer, targets.values[part], yardstick) for part, answer in answers.items()}
+    warnings += missing_classes(targets)
     warnings += findings(model, answers, targets.values, yardstick, _history(order, trained, listener))
     scored = score_baselines(baselines, parts, yardstick)
     if trained is not None:
