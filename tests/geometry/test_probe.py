@@ -48,6 +48,29 @@ def test_validation_rows_choose_the_penalty():
     assert losses[1] == min(every)
 
 
+def test_without_validation_rows_the_penalty_is_cross_validated():
+    """The slow way: every row is asked once, of a probe that has not seen it; the least loss wins."""
+    x, y = blobs(rows=60, width=20, gap=0.5)
+    fold = probes._folds(y[np.random.default_rng([0, 8]).permutation(60)], 3, seed=0)
+    rows = np.random.default_rng([0, 8]).permutation(60)
+    losses = []
+    for penalty in probes.PENALTIES:
+        scores = np.empty((60, 3))
+        for number in range(5):
+            held, known = rows[fold == number], rows[fold != number]
+            scores[held] = fit_with(x[known], y[known], penalty).scores(x[held])
+        losses.append(probes.log_loss(scores, y))
+    assert fit_tuned_probe(x, y, 3).penalty == probes.PENALTIES[int(np.argmin(losses))]
+
+
+def test_folds_are_even_within_each_class_and_a_lone_row_is_always_known():
+    y = np.array([0] * 23 + [1] * 10 + [2])
+    fold = probes._folds(y, 3, seed=1)
+    assert fold[y == 2].tolist() == [-1]
+    assert np.bincount(fold[y == 1]).tolist() == [2] * 5
+    assert sorted(np.bincount(fold[y == 0]).tolist()) == [4, 4, 5, 5, 5]
+
+
 def fit_with(x, y, penalty):
     return probes._logistic(probes._Design.of(np.asarray(x)), y, 3, penalty, 0)
 
