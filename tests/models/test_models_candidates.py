@@ -95,8 +95,8 @@ def encoder(tiny, tmp_path):
 
 def test_all_candidates_come_from_one_pass_and_are_what_they_say(encoder):
     plans = candidates.candidates(encoder)
-    blocks, cut = extract_blocks(encoder, TEXTS, plans)
-    assert cut == 0
+    blocks, tokens = extract_blocks(encoder, TEXTS, plans)
+    assert tokens.cut == 0
     assert list(blocks) == [plan.name for plan in plans]
     np.testing.assert_allclose(np.linalg.norm(blocks["mean normalised"], axis=1), 1, rtol=1e-5)
     length = np.linalg.norm(blocks["mean"], axis=1, keepdims=True)

@@ -95,9 +95,7 @@ class PromptModel:
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(found.outputs)
         vectors, unread = found.blocks[LAYER_MEAN], found.unread
-        return Answer(
-            self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks
-        )
+        return Answer(self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks)
 
     @property
     def cache_dtype(self) -> str:
