@@ -76,7 +76,7 @@ def extract(
 def extract_blocks(
     backbone: Backbone, texts: Sequence[str], plans: tuple[Pooling, ...], progress: Progress | None = None
 ) -> tuple[dict[str, np.ndarray], Tokens]:
-    """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and the tokens that were read."""
+    """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and their tokens."""
     reader = HiddenReader(Engine(backbone), plans)
     tokens, names = reader.tokenize(texts), [plan.name for plan in plans]
     if not len(tokens):
