@@ -29,6 +29,7 @@ RUN_RESULT: Schema = {
     "rows?": {"*": int},
     "scores": {"*": FIGURES},
     "baselines?": {"*": {"*": FIGURES}},
+    "chosen?": {"*": {"pool": str}},
     "warnings?": [str],
     "notes?": [str],
     "seconds?": float,
