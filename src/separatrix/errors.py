@@ -106,6 +106,10 @@ def working_directory_is_gone() -> bool:
     return False
 
 
+class PictureWarning(SeparatrixWarning):
+    """A picture could not show everything that it should."""
+
+
 def choose(value: str, known: Iterable[str], what: str) -> str:
     """Return `value` if it is one of `known`, else raise an `OptionError` that names the nearest one.
 

@@ -11,8 +11,8 @@ from importlib import import_module
 
 from cyclopts import App
 
-from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, tell
-from separatrix.errors import SeparatrixWarning
+from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
+from separatrix.errors import PictureWarning, SeparatrixWarning
 from separatrix.threads import wait_briefly
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
@@ -65,8 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     show_all()
     try:
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
-        # Each of these stands in a result, which is printed.
+        # Each of these stands in a result, which is printed; but for those of the pictures, which come after it.
         with mendable(), warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
+            warnings.simplefilter("once", PictureWarning)
+            warnings.showwarning = show_warning
             command(*bound.args, **bound.kwargs)
             sys.stdout.flush()
     except BrokenPipeError:

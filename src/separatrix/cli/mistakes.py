@@ -10,10 +10,18 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from cyclopts import CycloptsError
 
-from separatrix.errors import REFUSALS, SeparatrixError, readable, system_refusal, working_directory_is_gone
+from separatrix.errors import (
+    REFUSALS,
+    SeparatrixError,
+    SeparatrixWarning,
+    readable,
+    system_refusal,
+    working_directory_is_gone,
+)
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
 TRACEBACK = "SEPARATRIX_TRACEBACK"
@@ -100,3 +108,9 @@ def _shown(error: UnicodeError) -> tuple[str, int]:
         raise error
     text = readable(error.object[error.start : error.end])
     return text.encode(error.encoding, "replace").decode(error.encoding), error.end
+
+
+def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning as a line on stderr, without the place in the code."""
+    name = "warning" if issubclass(category, SeparatrixWarning) else f"warning ({category.__name__})"
+    print(f"{name}: {' '.join(str(message).split())}", file=sys.stderr)

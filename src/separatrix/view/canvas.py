@@ -13,15 +13,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from separatrix.errors import choose
+from separatrix.errors import PictureWarning, choose
 from separatrix.store.files import write_bytes
 from separatrix.view.palette import HAIR, INK, MUTED
 
 DPI = 150
+MISSING = re.compile(r"Glyph (\d+) ")
+# Fonts with the signs of Chinese, Japanese, Korean and others, in the order in which they are tried.
+FALLBACKS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans", "WenQuanYi Zen Hei",
+             "WenQuanYi Micro Hei", "Droid Sans Fallback", "Hiragino Sans", "PingFang SC", "Microsoft YaHei",
+             "Yu Gothic", "Malgun Gothic", "Arial Unicode MS", "Unifont")  # fmt: skip
 
 
 def new_figure(width: float, height: float, dpi: int = DPI) -> Figure:
@@ -62,10 +69,29 @@ def plain(text: str, limit: int = 28) -> str:
 
 @contextmanager
 def missing_glyphs_allowed() -> Iterator[None]:
-    """Draw a sign that the font lacks as a box, without a warning: the rest of the picture is good."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+    """Draw a character that the font lacks as a box; a `PictureWarning` says which, the rest is good."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.filterwarnings("always", message="Glyph .* missing from", category=UserWarning)
         yield
+    numbers = set()
+    for line in caught:
+        if found := MISSING.match(str(line.message)):
+            numbers.add(int(found[1]))
+        else:
+            warnings.warn_explicit(line.message, line.category, line.filename, line.lineno)
+    if numbers:
+        listed = ", ".join(f"U+{number:04X}" for number in sorted(numbers)[:3])
+        what = f"pictures show {len(numbers)} characters as boxes, which no font here has ({listed})"
+        warnings.warn(f"{what}; install one that has them, such as Noto Sans CJK", PictureWarning, stacklevel=4)
+
+
+def use_installed_fonts(figure: Figure) -> None:
+    """Let texts that the usual font cannot write fall back on the fonts for other scripts that are installed."""
+    installed = set(font_manager.get_font_names())
+    families = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and not text.get_text().isascii():
+            text.set_fontfamily(families)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
@@ -80,6 +106,7 @@ def save(figure: Figure, path: str | Path) -> Path:
         StoreError: the place cannot be written.
     """
     choose(Path(path).suffix.lower(), [".png"], "kind of picture")
+    use_installed_fonts(figure)
     buffer = io.BytesIO()
     with missing_glyphs_allowed():
         # matplotlib would write its own version into the file.
