@@ -28,11 +28,11 @@ from studies.common import machine, markdown
 from torch import Tensor
 
 from separatrix import recipe as recipes
-from separatrix.learn.align import AlignLesson
-from separatrix.learn.encoder import EncoderLearner, start_encoder
-from separatrix.learn.losses import Anchors
-from separatrix.learn.losses.aligned import cosine_mse, unit
-from separatrix.learn.pairs import Crowd, everyone
+from separatrix.learn.objectives.alignment import AlignObjective
+from separatrix.learn.objectives.base import Batch, TrainingRows
+from separatrix.learn.objectives.contrast import cosine_mse, unit
+from separatrix.learn.objectives.pairs import Crowd, everyone
+from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
 from separatrix.models.backbone import Tokens, load_backbone
 from separatrix.recipe.align import AlignRecipe
 
@@ -112,9 +112,11 @@ def peak_gib(rows: int, loss: str, model: str | None) -> float:
     generator = np.random.default_rng(0)
     most = len(backbone.tokenizer)
     ids = tuple(tuple(generator.integers(5, most, int(generator.integers(5, 25))).tolist()) for _ in range(rows))
-    learner = EncoderLearner(start_encoder(backbone, recipe.encoder), {"train": Tokens(ids, 0)}, 0)
-    lesson = AlignLesson(learner, recipe, torch.from_numpy(generator.integers(0, CLASSES, rows)), CLASSES)
-    lesson.backward(np.arange(rows), 0, Anchors())
+    learner = EncoderTrainable(start_encoder(backbone, recipe.encoder), {"train": Tokens(ids, 0)}, 0)
+    labels, objective = torch.from_numpy(generator.integers(0, CLASSES, rows)), AlignObjective(recipe, CLASSES)
+    objective.start(TrainingRows(lambda some: learner.outputs("train", some).detach(), labels, np.arange(1)))
+    batch = Batch(labels, torch.arange(rows))
+    learner.backward(batch, lambda outputs: objective.loss(outputs, batch))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

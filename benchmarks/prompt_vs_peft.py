@@ -31,9 +31,9 @@ from studies.common import machine, markdown
 from studies.peft_side import load_quietly
 
 from separatrix import recipe as recipes
-from separatrix.learn.centroids import class_means
-from separatrix.learn.losses import OBJECTIVES, Anchors
-from separatrix.learn.prompt import PromptLearner
+from separatrix.learn.objectives.centroids import centroid_ce
+from separatrix.learn.objectives.movement import class_means
+from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.cache import build_cache
 from separatrix.models.suffix import start_prompt
@@ -64,8 +64,8 @@ def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step
     recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt)
     cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"))
     prompt = start_prompt(recipe.prompt, backbone, cache.shape)
-    learner = PromptLearner(backbone, recipe, prompt, {"train": cache})
-    labels, loss = torch.from_numpy(random_labels(rows)), OBJECTIVES["centroid_ce"].loss
+    learner = PromptTrainable(backbone, recipe, prompt, {"train": cache})
+    labels = torch.from_numpy(random_labels(rows))
     with torch.no_grad():
         centroids, _ = class_means(learner.outputs("train", np.arange(4)), labels[:4], 2)
     trained = [*prompt.named().values(), centroids]
@@ -73,7 +73,7 @@ def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step
 
     def step(batch: np.ndarray) -> None:
         z = learner.outputs("train", batch)
-        value = loss(z, labels[torch.from_numpy(batch)], Anchors(centroids), recipe.objective).total
+        value = centroid_ce(z, labels[torch.from_numpy(batch)], centroids, recipe.objective)["cross_entropy"]
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         optimiser.step()

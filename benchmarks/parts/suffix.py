@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ import torch
 from studies.common import Clock
 from studies.peft_side import Check, look_steps
 
-from separatrix.learn import centroids
-from separatrix.learn.loop import Loop
-from separatrix.learn.losses import OBJECTIVES, Anchors
+from separatrix.learn import schedule
+from separatrix.learn.callbacks import Callback
+from separatrix.learn.job import training_rows
+from separatrix.learn.loop import Loop, Training
 from separatrix.learn.measure import evaluate
-from separatrix.learn.prompt import PromptLearner, start_rows
-from separatrix.learn.task import Problem, Task
+from separatrix.learn.objectives import OBJECTIVES, Objective
+from separatrix.learn.prompt import start_rows
+from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.cache import TextCache, build_cache
 from separatrix.models.suffix import start_prompt
@@ -44,16 +47,16 @@ class SuffixRun:
 
 
 @dataclass
-class _Looker:
-    """The loop's watcher: looks at validation `looks` times an epoch with the clock standing still."""
+class _Looker(Callback):
+    """Looks at validation `looks` times an epoch with the clock standing still."""
 
-    learner: PromptLearner
+    learner: PromptTrainable
+    objective: Objective
     labels: np.ndarray
     clock: Clock
     looks: int
     epochs: int
     checks: list[Check] = field(default_factory=list)
-    loop: Loop | None = None
 
     def on_step(self, done: int, total: int, loss: float) -> None:  # noqa: ARG002
         """Stand still while looking; at the end of an epoch, until the loop has looked itself."""
@@ -61,30 +64,20 @@ class _Looker:
         place = (done - 1) % steps + 1
         if place == steps:
             self.clock.pause()
-        elif self.looks > 1 and place in look_steps(steps, self.looks) and self.loop is not None:
+        elif self.looks > 1 and place in look_steps(steps, self.looks):
             self.clock.pause()
             with torch.no_grad():
-                z, problem = evaluate(self.learner, "validation"), self.loop.problem
-                scores = problem.objective.scores(z, self.loop.anchors(), self.loop.recipe.objective)
+                scores = self.objective.scores(evaluate(self.learner, "validation"))
             self._note(done / steps, scores.numpy())
             self.clock.go()
 
-    def on_epoch(self, epoch: int, outputs: np.ndarray, scores: np.ndarray, anchors: Anchors) -> None:  # noqa: ARG002
+    def on_epoch(self, epoch: int, outputs: torch.Tensor, scores: torch.Tensor) -> None:  # noqa: ARG002
         """Note what the loop found, and run on."""
-        self._note(float(epoch), scores)
+        self._note(float(epoch), scores.numpy())
         self.clock.go()
 
     def _note(self, epoch: float, scores: np.ndarray) -> None:
         self.checks.append(Check(self.clock.seconds, epoch, float((scores.argmax(1) == self.labels).mean())))
-
-    def on_rows(self, epoch: int, rows: np.ndarray, gold: np.ndarray) -> None:
-        """Nothing."""
-
-    def on_frame(self, step: int, title: str, anchors: Anchors) -> None:
-        """Nothing."""
-
-    def on_save(self) -> None:
-        """Nothing."""
 
 
 def train_suffix(
@@ -133,17 +126,16 @@ def _loop(
     backbone: Backbone, material: Material, recipe: TrainRecipe, caches: dict[str, TextCache], options: _Options
 ) -> list[Check]:
     prompt = start_prompt(recipe.prompt, backbone, caches["train"].shape, seed=recipe.loop.seed)
-    learner = PromptLearner(backbone, recipe, prompt, caches)
+    learner = PromptTrainable(backbone, recipe, prompt, caches)
     targets = {part: torch.from_numpy(values) for part, values in material.labels.items()}
-    rows = start_rows(material.labels["train"], material.classes, recipe.loop.seed)
-    z, y = evaluate(learner, "train", rows), targets["train"][torch.from_numpy(rows)]
-    start = centroids.start(recipe.centroids.start, z, y, material.classes, recipe.loop.seed).contiguous()
+    rows, loop = start_rows(material.labels["train"], material.classes, recipe.loop.seed), recipe.loop
+    objective = OBJECTIVES[recipe.objective.loss].build(recipe, material.classes)
+    objective.start(training_rows(learner, targets["train"], rows, 0))
 
     def score(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
         return {"accuracy": float((scores.argmax(1) == gold).mean())}
 
-    problem = Problem(OBJECTIVES[recipe.objective.loss], targets, material.classes, score)
-    watcher = _Looker(learner, material.labels["validation"], options.clock, options.looks, recipe.loop.epochs)
-    watcher.loop = Loop(Task(learner, problem, recipe), {"centroids": start}, watcher)
-    watcher.loop.run()
+    order = partial(schedule.batches, learner.lengths("train"), loop.batch_size, loop.seed)
+    watcher = _Looker(learner, objective, material.labels["validation"], options.clock, options.looks, loop.epochs)
+    Loop(Training(learner, objective, targets, material.classes, score, loop, order), [watcher]).run()
     return watcher.checks

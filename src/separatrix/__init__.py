@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from separatrix.estimators.align import AlignClassifier
     from separatrix.estimators.frozen import FrozenClassifier
     from separatrix.extraction.extract import extract
-    from separatrix.learn.trained import load_model
+    from separatrix.learn.trained.loading import load_model
     from separatrix.points import Points
     from separatrix.recipe import (
         AlignRecipe,
@@ -109,7 +109,7 @@ _HOMES = {
     "separatrix.analysis.compare": ("compare",),
     "separatrix.extraction.extract": ("extract",),
     "separatrix.analysis.heads": ("HeadAtlas", "head_atlas", "open_atlas"),
-    "separatrix.learn.trained": ("load_model",),
+    "separatrix.learn.trained.loading": ("load_model",),
     "separatrix.training.predict": ("predict_texts",),
     "separatrix.analysis.project": ("Projection", "blend", "project"),
     "separatrix.analysis.rank": ("Ranking", "rank"),

@@ -100,7 +100,7 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
 
 def words(trained: Any) -> list[str] | None:
     """The label words that `token` chose."""
-    found = trained.model.anchors.words
+    found = trained.model.words
     if found is None:
         return None
     return [trained.model.backbone.tokenizer.decode([int(word)]) for word in found]

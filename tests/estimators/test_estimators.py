@@ -169,7 +169,7 @@ def test_other_losses(quick, planted, loss, readout):
     features = clf.transform(texts[:3])
     assert len(clf.get_feature_names_out()) == features.shape[1]
     assert clf.predict_proba(texts[:3]).shape == (3, 3)
-    if clf.model_.anchors.centroids is None:
+    if clf.model_.objective.centroids is None:
         with pytest.raises(OptionError, match=f"the loss {loss} keeps no centroids"):
             clf.distances(texts[:3])
 

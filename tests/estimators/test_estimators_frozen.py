@@ -19,7 +19,7 @@ from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.learn import frozen_heads
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 

@@ -11,7 +11,7 @@ from separatrix.errors import SeparatrixError
 from separatrix.learn import prompt
 from separatrix.learn.job import Job
 from separatrix.learn.loop import Loop
-from separatrix.learn.losses import OBJECTIVES
+from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.prompt import TrainedPrompt, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.recipe import TrainRecipe

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from separatrix import recipe as recipes
-from separatrix.learn.card import write_encoder
-from separatrix.learn.encoder import start_encoder
+from separatrix.learn.trainables.encoder import start_encoder
+from separatrix.learn.trained.card import write_encoder
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import FINETUNE, AlignRecipe

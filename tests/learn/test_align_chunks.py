@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from align_steps import gradients, lesson_of
+from align_steps import gradients, steps_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from separatrix.learn import align, gradcache
 from separatrix.learn.align import train_encoder
-from separatrix.learn.losses import Anchors
+from separatrix.learn.trainables import encoder, gradcache
 from separatrix.recipe.align import CHUNK_TOKENS
 from separatrix.texts import Texts
 
@@ -26,24 +25,24 @@ def test_chunks_hold_every_row_once_and_stay_within_both_limits(lengths, rows, t
         assert len(chunk) == 1 or len(chunk) * lengths[chunk].max() <= tokens
 
 
-def spied(lesson):
-    """Rows and padded tokens of every forward of the lesson."""
-    sizes, outputs = [], lesson.learner.outputs
+def spied(steps):
+    """Rows and padded tokens of every forward of the steps."""
+    sizes, outputs = [], steps.trainable.outputs
 
     def counted(part, rows, *rest):
-        sizes.append((len(rows), len(rows) * int(lesson.learner.lengths(part)[rows].max())))
+        sizes.append((len(rows), len(rows) * int(steps.trainable.lengths(part)[rows].max())))
         return outputs(part, rows, *rest)
 
-    lesson.learner.outputs = counted
+    steps.trainable.outputs = counted
     return sizes
 
 
 def test_long_texts_go_in_chunks_although_they_are_few_rows(order):
     """Regression: 256 rows of 256 tokens were one chunk, which takes more than 5 GiB with MiniLM."""
     long = [f"{key} " + "old new " * 40 for key in ("cat", "dog", "bird")] * 40
-    lesson = lesson_of(order(parts=(Texts.of(long, ["cat", "dog", "bird"] * 40),) * 2, pairs="batch"))
-    sizes = spied(lesson)
-    lesson.backward(np.arange(120), 0, Anchors())
+    steps = steps_of(order(parts=(Texts.of(long, ["cat", "dog", "bird"] * 40),) * 2, pairs="batch"))
+    sizes = spied(steps)
+    steps.backward(np.arange(120), 0)
     assert CHUNK_TOKENS < 120 * 83
     assert len(sizes) == 4  # two chunks, twice
     assert max(tokens for _, tokens in sizes) <= CHUNK_TOKENS
@@ -57,15 +56,15 @@ def test_cached_gradient_is_the_naive_one(options, limits, order, monkeypatch):
     """Whatever the chunks, the gradient of a batch of 40 is that of one forward over all rows."""
     found = []
     for rows, tokens in (limits, (64, CHUNK_TOKENS)):
-        monkeypatch.setattr(align, "CHUNK_TOKENS", tokens)
-        lesson = lesson_of(order(chunk_rows=rows, **options))
-        head = Anchors(weight=torch.randn(3, 32, generator=torch.Generator().manual_seed(0)), bias=torch.zeros(3))
-        sizes = spied(lesson)
+        monkeypatch.setattr(encoder, "CHUNK_TOKENS", tokens)
+        weight = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+        steps = steps_of(order(chunk_rows=rows, **options), weight=weight, bias=torch.zeros(3))
+        sizes = spied(steps)
         for step in range(2):
-            for tensor in lesson.learner.encoder.named().values():
+            for tensor in steps.trainable.encoder.named().values():
                 tensor.grad = None
-            _, value = lesson.backward(np.arange(40) + step, step, head)
-        found.append((gradients(lesson), value.total.item()))
+            _, value = steps.backward(np.arange(40) + step, step)
+        found.append((gradients(steps), value.total.item()))
     assert len(sizes) == 2  # the naive side is one forward a step
     (cached, loss), (naive, other) = found
     assert loss == pytest.approx(other, rel=1e-5)
@@ -76,27 +75,27 @@ def test_cached_gradient_is_the_naive_one(options, limits, order, monkeypatch):
 @pytest.mark.parametrize("option", ["dropout", "text_dropout"])
 def test_cached_gradient_with_dropout_is_that_of_one_graph(option, limits, order, monkeypatch):
     """The second pass drops what the first one dropped."""
-    monkeypatch.setattr(align, "CHUNK_TOKENS", limits[1])
-    lesson = lesson_of(order(**{option: 0.3}, chunk_rows=limits[0], pairs="batch"))
-    learner, rows = lesson.learner, np.arange(24)
-    lesson.backward(rows, 5, Anchors())
-    cached = gradients(lesson)
+    monkeypatch.setattr(encoder, "CHUNK_TOKENS", limits[1])
+    steps = steps_of(order(**{option: 0.3}, chunk_rows=limits[0], pairs="batch"))
+    learner, rows = steps.trainable, np.arange(24)
+    steps.backward(rows, 5)
+    cached = gradients(steps)
     for tensor in learner.encoder.named().values():
         tensor.grad = None
     chunks = gradcache.chunked(learner.lengths("train")[rows], *limits)
     assert len(chunks) > 1
     parts = [learner.outputs("train", rows[chunk], 5, number) for number, chunk in enumerate(chunks)]
     z = torch.cat(parts)[np.argsort(np.concatenate(chunks), kind="stable")]
-    lesson._loss(rows, len(rows), 5, Anchors(), z).total.backward()
-    assert float((cached - gradients(lesson)).norm() / cached.norm()) < 1e-5
+    steps.objective.loss(z, steps.batch(rows, 5)).total.backward()
+    assert float((cached - gradients(steps)).norm() / cached.norm()) < 1e-5
 
 
 def test_dropout_is_the_same_in_every_run(order):
     found = []
     for _ in range(2):
-        lesson = lesson_of(order(dropout=0.3, chunk_rows=8, pairs="batch"))
-        lesson.backward(np.arange(24), 5, Anchors())
-        found.append(gradients(lesson))
+        steps = steps_of(order(dropout=0.3, chunk_rows=8, pairs="batch"))
+        steps.backward(np.arange(24), 5)
+        found.append(gradients(steps))
     assert torch.equal(*found)
 
 

@@ -8,9 +8,9 @@ from sklearn.metrics import r2_score
 
 from separatrix.errors import DataError
 from separatrix.learn import nuisance
-from separatrix.learn.losses.aligned import unit
-from separatrix.learn.nuisance import RIDGE, Adversary, flipped, group_numbers, inverse, ramp, reverse, ridge
-from separatrix.learn.pairs import Crowd
+from separatrix.learn.objectives.contrast import unit
+from separatrix.learn.objectives.groups import RIDGE, Adversary, flipped, group_numbers, inverse, ramp, reverse, ridge
+from separatrix.learn.objectives.pairs import Crowd
 
 
 def crowd(rows=8, seed=0):

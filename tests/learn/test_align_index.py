@@ -6,7 +6,7 @@ import pytest
 from separatrix.errors import DataError, MissingExtra, ShapeError
 from separatrix.geometry.neighbours import WEIGHTS as WEIGHING
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.learn.index import Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.trained.index import Index, Vote, choose_vote, shares, smooth
 from separatrix.recipe.align import WEIGHTS
 from separatrix.texts import Classes
 

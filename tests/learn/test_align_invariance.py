@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from align_steps import lesson_of
+from align_steps import steps_of
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import normalize
@@ -60,12 +60,12 @@ def test_cells_batches_say_nothing_of_the_class_by_the_group(order):
     kept = np.flatnonzero(agree | (np.arange(400) % 9 == 0))
     leaning = texts.take(kept)
     job = order(parts=(leaning, texts), sampler="cells", class_rows=4, batch_size=16)
-    lesson = lesson_of(job)
-    rows = np.concatenate([batch for epoch in range(3) for batch in lesson.batches(epoch)])
+    steps = steps_of(job)
+    rows = np.concatenate([batch for epoch in range(3) for batch in steps.batches(epoch)])
     _, counts = np.unique(list(zip(leaning.label[rows], leaning.group[rows], strict=True)), axis=0, return_counts=True)
     assert len(counts) == 4
     assert counts.max() <= 1.1 * counts.min()
-    assert all(len(np.unique(batch)) == len(batch) == 16 for batch in lesson.batches(0))
+    assert all(len(np.unique(batch)) == len(batch) == 16 for batch in steps.batches(0))
 
 
 def test_cells_need_groups(order):

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from align_steps import gradients, lesson_of
+from align_steps import gradients, steps_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.learn.align import train_encoder
-from separatrix.learn.losses import Anchors
-from separatrix.learn.perturb import uphill
+from separatrix.learn.trainables.perturb import uphill
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
 from separatrix.recipe.effect import check_effect
 
@@ -50,24 +49,25 @@ def test_the_table_is_put_back_when_a_step_fails():
 @pytest.mark.parametrize("options", [{"loss": "nca"}, {"loss": "linear", "decision": "head"}, {"pairs": "batch"}])
 def test_gradient_is_that_of_both_places(options, order):
     """Slow oracle: the plain step's gradient, and that of a plain step in the moved place, each by itself."""
-    head = Anchors(weight=torch.randn(3, 32, generator=torch.Generator().manual_seed(0)), bias=torch.zeros(3))
-    plain = lesson_of(order(**options))
-    table = plain.learner.encoder.backbone.embedding
-    plain.backward(ROWS, 0, head)
+    weight = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    head = {"weight": weight, "bias": torch.zeros(3)}
+    plain = steps_of(order(**options), **head)
+    table = plain.trainable.encoder.backbone.embedding
+    plain.backward(ROWS, 0)
     slope = table.grad.clone()
     wanted = gradients(plain)
-    for tensor in plain.learner.encoder.named().values():
+    for tensor in plain.trainable.encoder.named().values():
         tensor.grad = None
     moved = slope.abs().sum(dim=1) > 0
     with torch.no_grad():
         length = (table[moved] ** 2).sum(dim=1).mean().sqrt() / (slope[moved] ** 2).sum(dim=1).mean().sqrt()
         table += 0.1 * length * slope
-    _, harder = plain.backward(ROWS, 0, head)
+    _, harder = plain.backward(ROWS, 0)
     wanted += gradients(plain)
 
-    lesson = lesson_of(order(**options, perturbation=0.1))
-    _, value = lesson.backward(ROWS, 0, head)
-    found = gradients(lesson)
+    steps = steps_of(order(**options, perturbation=0.1), **head)
+    _, value = steps.backward(ROWS, 0)
+    found = gradients(steps)
     assert float((found - wanted).norm() / wanted.norm()) < 1e-4
     assert float(value.parts["perturbed"]) == pytest.approx(harder.total.item(), rel=1e-4)
     assert float(value.parts["perturbed"]) > value.total.item()
@@ -76,9 +76,9 @@ def test_gradient_is_that_of_both_places(options, order):
 def test_the_bank_remembers_the_vectors_of_the_true_texts(order):
     found = []
     for share in (0.0, 0.3):
-        lesson = lesson_of(order(perturbation=share))
-        z, _ = lesson.backward(ROWS, 0, Anchors())
-        found.append((z, lesson.bank.crowd(lesson.y).vectors[ROWS]))
+        steps = steps_of(order(perturbation=share))
+        z, _ = steps.backward(ROWS, 0)
+        found.append((z, steps.objective.bank.crowd(steps.objective._y).vectors[ROWS]))
     assert torch.equal(found[0][0], found[1][0])
     assert torch.equal(found[0][1], found[1][1])
 
@@ -86,9 +86,9 @@ def test_the_bank_remembers_the_vectors_of_the_true_texts(order):
 def test_chunks_move_alike(order):
     found = []
     for rows in (64, 8):
-        lesson = lesson_of(order(chunk_rows=rows, perturbation=0.1, pairs="batch"))
-        lesson.backward(ROWS, 0, Anchors())
-        found.append(gradients(lesson))
+        steps = steps_of(order(chunk_rows=rows, perturbation=0.1, pairs="batch"))
+        steps.backward(ROWS, 0)
+        found.append(gradients(steps))
     assert float((found[0] - found[1]).norm() / found[0].norm()) < 1e-4
 
 
@@ -116,13 +116,13 @@ def test_embeddings_that_are_frozen_cannot_be_moved():
 
 
 def test_frozen_embeddings_cost_no_second_run(order):
-    lesson = lesson_of(order(perturbation=0.1, freeze_embeddings=True))
-    _, value = lesson.backward(ROWS, 0, Anchors())
+    steps = steps_of(order(perturbation=0.1, freeze_embeddings=True))
+    _, value = steps.backward(ROWS, 0)
     assert "perturbed" not in value.parts
 
 
 @pytest.mark.parametrize("family", ["roberta", "electra", "distilbert", "modernbert", "gpt2"])
 def test_every_family_has_vectors_of_tokens_to_move(family, order):
-    lesson = lesson_of(order(family=family, perturbation=0.1))
-    _, value = lesson.backward(ROWS, 0, Anchors())
+    steps = steps_of(order(family=family, perturbation=0.1))
+    _, value = steps.backward(ROWS, 0)
     assert float(value.parts["perturbed"]) != value.total.item()

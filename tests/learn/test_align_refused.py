@@ -4,13 +4,12 @@ import sys
 
 import pytest
 import torch
-from align_steps import lesson_of
+from align_steps import steps_of
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, MissingExtra, OptionError
 from separatrix.learn import align
 from separatrix.learn.align import train_encoder
-from separatrix.learn.losses import Anchors
 from separatrix.recipe.align import ALIGN_RULES, FINETUNE, AlignRecipe
 from separatrix.recipe.effect import check_effect
 from separatrix.texts import Texts
@@ -37,7 +36,7 @@ def no_forward(monkeypatch):
     def forward(*_):
         raise AssertionError("a text was run")
 
-    monkeypatch.setattr("separatrix.learn.encoder.Encoder.forward", forward)
+    monkeypatch.setattr("separatrix.learn.trainables.encoder.Encoder.forward", forward)
 
 
 @pytest.fixture(scope="session")
@@ -46,9 +45,9 @@ def many():
     return Texts.of([f"{key} the" for key in KEYS] * 5, KEYS * 5).split(test=0.2, seed=0)
 
 
-def rows_of(lesson, *, alike):
+def rows_of(steps, *, alike):
     """Four rows of one class, or of four classes."""
-    y = lesson.y.numpy()
+    y = steps.y.numpy()
     return (y == 0).nonzero()[0][:4] if alike else [int((y == label).nonzero()[0][0]) for label in range(4)]
 
 
@@ -94,11 +93,11 @@ def test_right_angles_alone_are_an_objective(order, many):
 
 @pytest.mark.parametrize(("step", "options"), [(1, {}), (0, {"head_weight": 1.0})])
 def test_a_later_step_without_positives_or_one_of_which_a_head_learns_is_counted(step, options, order, many):
-    lesson = lesson_of(order(parts=many, pairs="batch", **options))
-    head = Anchors(weight=torch.zeros(30, 32, requires_grad=True), bias=torch.zeros(30)) if options else Anchors()
+    head = {"weight": torch.zeros(30, 32, requires_grad=True), "bias": torch.zeros(30)} if options else {}
+    steps = steps_of(order(parts=many, pairs="batch", **options), **head)
     found = []
     for alike in (False, True):
-        _, value = lesson.backward(torch.tensor(rows_of(lesson, alike=alike)).numpy(), step, head)
+        _, value = steps.backward(torch.tensor(rows_of(steps, alike=alike)).numpy(), step)
         found.append(float(value.parts["steps_without_positives"]))
     assert found == [1.0, 0.0]
 

@@ -7,18 +7,17 @@ from threading import Barrier
 import numpy as np
 import pytest
 import torch
-from align_steps import gradients, lesson_of
+from align_steps import gradients, steps_of
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.geometry.neighbours import WEIGHTS
 from separatrix.learn.align import train_encoder
-from separatrix.learn.aligned import ENCODER, INDEX, load_align
-from separatrix.learn.encoder import start_encoder, thinned
-from separatrix.learn.index import KS, Vote, shares, smooth
-from separatrix.learn.losses import Anchors
-from separatrix.learn.pairs import Crowd
-from separatrix.learn.voting import neighbour_scores
+from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.voting import neighbour_scores
+from separatrix.learn.trainables.encoder import start_encoder, thinned
+from separatrix.learn.trained.encoder import ENCODER, INDEX, load_align
+from separatrix.learn.trained.index import KS, Vote, shares, smooth
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe, EncoderRecipe
@@ -86,25 +85,26 @@ def test_counts_and_shape_stand_in_every_line_of_metrics(trained):
 @pytest.mark.parametrize("draw", ["one", "all"])
 @pytest.mark.parametrize("pairs", ["batch", "memory", "mixed", "datapoint", "bank"])
 def test_every_scheme_takes_a_step_with_a_gradient(pairs, draw, order):
-    lesson = lesson_of(order(pairs=pairs, draw=draw, loss="supcon", epochs=1))
-    value = [lesson.backward(rows, step, Anchors())[1] for step, rows in enumerate(lesson.batches(0)[:2])]
+    steps = steps_of(order(pairs=pairs, draw=draw, loss="supcon", epochs=1))
+    value = [steps.backward(rows, step)[1] for step, rows in enumerate(steps.batches(0)[:2])]
     assert all(torch.isfinite(one.total) for one in value)
     assert value[1].parts["positive_pairs"] > 0
-    assert gradients(lesson).norm() > 0
+    assert gradients(steps).norm() > 0
 
 
 @pytest.mark.parametrize(("pairs", "fresh"), [("memory", False), ("datapoint", True)])
 def test_memory_is_stale_and_datapoint_is_not(pairs, fresh, order):
     """After the weights moved, the stored vectors of a class are old ones, or run again with gradient."""
-    lesson = lesson_of(order(pairs=pairs))
-    first, second = lesson.batches(0)[:2]
-    lesson.backward(first, 0, Anchors())
+    steps = steps_of(order(pairs=pairs))
+    first, second = steps.batches(0)[:2]
+    steps.backward(first, 0)
     with torch.no_grad():
-        for tensor in lesson.learner.encoder.named().values():
+        for tensor in steps.trainable.encoder.named().values():
             tensor += 0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0))
-    places = np.concatenate([second, lesson._again(second)])
-    stored = lesson._stored(lesson._crowd(places, lesson.learner.outputs("train", places)))
-    now = torch.nn.functional.normalize(lesson.learner.outputs("train", stored.rows.numpy()).detach(), dim=1)
+    places = np.concatenate([second, steps.objective.companions(second)])
+    ran = steps.objective._crowd(torch.from_numpy(places), steps.trainable.outputs("train", places))
+    stored = steps.objective._stored(ran)
+    now = torch.nn.functional.normalize(steps.trainable.outputs("train", stored.rows.numpy()).detach(), dim=1)
     gap = 1 - (stored.vectors.detach() * now).sum(dim=1)
     assert stored.vectors.requires_grad == fresh
     assert (gap.max() < 1e-5) == fresh
@@ -112,7 +112,7 @@ def test_memory_is_stale_and_datapoint_is_not(pairs, fresh, order):
 
 
 def test_text_dropout_leaves_tokens_out_in_training_steps_only(order):
-    learner, rows = lesson_of(order(text_dropout=0.5)).learner, np.arange(24)
+    learner, rows = steps_of(order(text_dropout=0.5)).trainable, np.arange(24)
     whole, other = (learner.outputs("train", rows, step) for step in (None, None))
     thin, again, later = (learner.outputs("train", rows, step) for step in (3, 3, 4))
     assert torch.equal(whole, other)

@@ -5,14 +5,17 @@ import math
 import numpy as np
 import pytest
 import torch
-from align_steps import lesson_of
+from align_steps import steps_of
 
-from separatrix.learn import align
+from separatrix import recipe as recipes
 from separatrix.learn.align import train_encoder
-from separatrix.learn.bank import Bank
-from separatrix.learn.losses.aligned import unit
+from separatrix.learn.objectives import alignment
+from separatrix.learn.objectives.alignment import AlignObjective
+from separatrix.learn.objectives.bank import Bank
+from separatrix.learn.objectives.contrast import unit
+from separatrix.learn.objectives.voting import FLOOR
 from separatrix.learn.trajectory import read_train_frames
-from separatrix.learn.voting import FLOOR, Voters
+from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts
 
 ROWS, CLASSES = 30, 3
@@ -24,23 +27,26 @@ def stored(written, decision):
     y = torch.arange(ROWS) % CLASSES
     bank = Bank.empty(ROWS, 5, torch.device("cpu"))
     bank.write(written, torch.randn(len(written), 5, generator=generator), 0)
-    return Voters(bank, y, CLASSES, decision, 0.1), torch.randn(ROWS, 5, generator=generator)
+    recipe = recipes.replace(AlignRecipe(), decision=decision, temperature=0.1)
+    voters = AlignObjective(recipe, CLASSES, bank=bank)
+    voters._y = y
+    return voters, torch.randn(ROWS, 5, generator=generator)
 
 
 def by_loop(voters, vector, row):
     """Scores of one row by those of the bank that are not the row."""
     others = [place for place in range(ROWS) if voters.bank.written[place] >= 0 and place != row]
     near = {place: float(vector @ voters.bank.vectors[place]) for place in others}
-    if voters.decision == "knn":
+    if voters.recipe.answers.decision == "knn":
         first = sorted(others, key=lambda place: -near[place])[:20]
-        votes = {place: math.exp(near[place] / voters.temperature) for place in first}
-        own = [sum(votes[place] for place in first if voters.y[place] == label) for label in range(CLASSES)]
+        votes = {place: math.exp(near[place] / voters.recipe.objective.temperature) for place in first}
+        own = [sum(votes[place] for place in first if voters._y[place] == label) for label in range(CLASSES)]
         return [math.log((1 - FLOOR) * value / sum(own) + FLOOR / CLASSES) for value in own]
     # A class mean of which a row is no member has it in no case: only its own class loses it.
     means = [
-        sum(voters.bank.vectors[place] for place in others if voters.y[place] == label) for label in range(CLASSES)
+        sum(voters.bank.vectors[place] for place in others if voters._y[place] == label) for label in range(CLASSES)
     ]
-    return [float(vector @ mean / mean.norm()) / voters.temperature for mean in means]
+    return [float(vector @ mean / mean.norm()) / voters.recipe.objective.temperature for mean in means]
 
 
 @pytest.mark.parametrize("written", [ROWS, 24, 12])
@@ -83,12 +89,12 @@ def test_the_map_of_training_rows_does_not_show_what_they_say_of_themselves(deci
 
 def test_the_shape_of_a_sorted_file_is_that_of_all_its_classes(order):
     """Regression: the first 1,000 rows of a file that is sorted by class are of one class, without any collapse."""
-    lesson = lesson_of(order())
-    y = torch.arange(3).repeat_interleave(align.EPOCH_ROWS + 200)
+    steps = steps_of(order())
+    y = torch.arange(3).repeat_interleave(alignment.EPOCH_ROWS + 200)
     z = torch.randn(len(y), 8, generator=torch.Generator().manual_seed(0)) + 3 * torch.eye(3, 8)[y]
-    found = lesson.figures(z, y, z[:, :3])
+    found = steps.objective.figures(z, y, z[:, :3])
     assert {"nc1", "nc2_norm", "nc2_angle", "nc4"} <= set(found)
-    assert found == lesson.figures(z, y, z[:, :3])
-    few = lesson.figures(z[::9], y[::9], z[::9, :3])  # all rows of a smaller file
+    assert found == steps.objective.figures(z, y, z[:, :3])
+    few = steps.objective.figures(z[::9], y[::9], z[::9, :3])  # all rows of a smaller file
     assert found["nc1"] == pytest.approx(few["nc1"], rel=0.3)
     assert found["alignment"] == pytest.approx(few["alignment"], rel=0.1)

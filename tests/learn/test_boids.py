@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from separatrix.errors import ShapeError
-from separatrix.learn.losses import boids
+from separatrix.learn.objectives.means import boids
 
 PATH = Path(__file__).parents[2] / "examples" / "boids.py"
 

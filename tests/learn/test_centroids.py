@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.learn.centroids import (
+from separatrix.learn.measure import centroid_line
+from separatrix.learn.objectives.movement import (
     MOVERS,
     PUSHES,
     STARTS,
@@ -18,7 +19,6 @@ from separatrix.learn.centroids import (
     spread,
     start,
 )
-from separatrix.learn.measure import centroid_line
 from separatrix.recipe import CentroidRecipe
 
 OUTPUTS = torch.tensor([[1.0, 0.0], [0.0, 4.0], [3.0, 2.0], [8.0, 8.0], [2.0, 2.0], [0.0, 0.0]])

@@ -16,9 +16,10 @@ from separatrix.errors import ModelError, OptionError, StoreError
 from separatrix.estimators import PromptClassifier
 from separatrix.learn import prompt, words
 from separatrix.learn.measure import EVALUATION_ROWS
+from separatrix.learn.objectives import OBJECTIVES
+from separatrix.learn.objectives.word_ranking import BLOCK_ROWS, NAMED, WordRanking, plain_words, rank_words, word_notes
 from separatrix.learn.prompt import train_prompt
 from separatrix.learn.trajectory import read_frames
-from separatrix.learn.words import BLOCK_ROWS, NAMED, WordRanking, plain_words, rank_words, word_notes
 from separatrix.recipe import LossRecipe, TrainRecipe
 from separatrix.store.folder import TRAJECTORY
 from separatrix.texts import Splits
@@ -58,7 +59,7 @@ def unreadable(tiny, tmp_path_factory):
 def test_no_special_unused_or_blank_token_is_chosen(train, few, unreadable):
     trained = train(few, model=str(unreadable), loss="token", epochs=1)
     tokenizer = trained.model.backbone.tokenizer
-    assert {tokenizer.decode([word]) for word in trained.model.anchors.words.tolist()} == set(CLASSES)
+    assert {tokenizer.decode([word]) for word in trained.model.words.tolist()} == set(CLASSES)
     assert [len(trained.words.top(k)) for k in range(3)] == [3, 3, 3]  # what was forbidden is no candidate
 
 
@@ -93,7 +94,7 @@ def test_the_choice_is_told_in_one_note(chosen):
     said = [note for note in chosen.notes if note.startswith("label words: ")]
     assert len(said) == 1
     decode = chosen.model.backbone.tokenizer.decode
-    spelt = [decode([word]) for word in chosen.model.anchors.words.tolist()]
+    spelt = [decode([word]) for word in chosen.model.words.tolist()]
     first, _, second = said[0].partition("; the next best: ")
     assert first == "label words: " + ", ".join(f"{word} for {name}" for word, name in zip(spelt, CLASSES, strict=True))
     rest = [part.split(" for ") for part in second.split(", ")]
@@ -103,9 +104,9 @@ def test_the_choice_is_told_in_one_note(chosen):
 
 def test_after_a_refit_the_words_told_are_those_of_the_model(train, few):
     trained = train(few, loss="token", epochs=1, refit=True)
-    assert trained.words.words.tolist() == trained.model.anchors.words.tolist()
+    assert trained.words.words.tolist() == trained.model.words.tolist()
     decode = trained.model.backbone.tokenizer.decode
-    first = decode([int(trained.model.anchors.words[0])])
+    first = decode([int(trained.model.words[0])])
     assert sum(note.startswith(f"label words: {first} for bird, ") for note in trained.notes) == 1
 
 
@@ -213,28 +214,29 @@ def test_only_the_columns_of_the_label_words_are_kept(train, few, tmp_path, monk
     assert set(widths) == {3}
     assert {frame.outputs.shape[1] for frame in read_frames(tmp_path / TRAJECTORY)} == {3}
     columns = model.run(NEW).outputs
-    logits = replace(model, anchors=replace(model.anchors, words=None)).run(NEW).outputs
+    whole = replace(model, objective=OBJECTIVES["linear"].build(model.recipe, 3))  # one that reads all columns
+    logits = whole.run(NEW).outputs
     assert columns.shape == (4, 3)
     assert logits.shape == (4, len(model.backbone.embedding))
-    np.testing.assert_array_equal(columns, logits[:, model.anchors.words])
+    np.testing.assert_array_equal(columns, logits[:, model.words])
     np.testing.assert_array_equal(model.scores(columns), model.scores(logits))
-    bias = 0 if options else model.anchors.bias.detach().numpy()
+    bias = 0 if options else model.objective.bias.detach().numpy()
     np.testing.assert_array_equal(model.scores(columns), columns + bias)
 
 
 def test_new_texts_are_run_in_batches_of_bounded_rows(chosen, monkeypatch):
     whole = chosen.model.run(NEW * 3).outputs
     seen, read = [], prompt.read
-    monkeypatch.setattr("separatrix.learn.prompted.PREDICT_ROWS", 5)
-    monkeypatch.setattr("separatrix.learn.prompted.read", lambda h, *rest: seen.append(len(h)) or read(h, *rest))
+    monkeypatch.setattr("separatrix.learn.trained.prompt.PREDICT_ROWS", 5)
+    monkeypatch.setattr("separatrix.learn.trained.prompt.read", lambda h, *rest: seen.append(len(h)) or read(h, *rest))
     np.testing.assert_allclose(chosen.model.run(NEW * 3).outputs, whole, atol=1e-4)
     assert seen == [5, 5, 2]
 
 
 def test_a_checkpoint_of_other_label_words_is_not_gone_on_with(make_job, few, tmp_path, monkeypatch):
     job = make_job(few, loss="token", epochs=1, folder=tmp_path)
-    taken = train_prompt(job).model.anchors.words
-    assert train_prompt(job).model.anchors.words.tolist() == taken.tolist()
+    taken = train_prompt(job).model.words
+    assert train_prompt(job).model.words.tolist() == taken.tolist()
     others = prompt.plain_words
     monkeypatch.setattr(prompt, "plain_words", lambda *a: others(*a).index_fill(0, taken, value=False))
     with pytest.raises(StoreError, match="belongs to a training with other options or other data"):

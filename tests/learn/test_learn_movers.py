@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from separatrix.learn.loop import Loop
-from separatrix.learn.losses import OBJECTIVES
-from separatrix.learn.task import Problem, Task
+from separatrix.learn import schedule
+from separatrix.learn.callbacks import Callback
+from separatrix.learn.job import training_rows
+from separatrix.learn.loop import Loop, Training
+from separatrix.learn.objectives import OBJECTIVES
+from separatrix.learn.trainables import plain_backward
 from separatrix.recipe import TrainRecipe, replace
 
 ROWS, WIDTH, CLASSES = 40, 6, 3
@@ -16,7 +19,7 @@ ROWS, WIDTH, CLASSES = 40, 6, 3
 
 @dataclass
 class Shift:
-    """The smallest learner: fixed points and one trained shift; it notes the batches that were asked of it."""
+    """The smallest trainable: fixed points and one trained shift; it notes the batches that were asked of it."""
 
     points: torch.Tensor
     shift: torch.Tensor = field(default_factory=lambda: torch.zeros(WIDTH))
@@ -30,30 +33,21 @@ class Shift:
             self.asked.append((rows, self.shift.detach().clone()))
         return self.points[torch.from_numpy(rows)] + self.shift
 
+    def backward(self, batch, loss):
+        return plain_backward(self, batch, loss)
+
     def lengths(self, part):
         return np.ones(ROWS, dtype=int)
 
 
-class Quiet:
-    """A watcher that keeps where the centroids were at each frame."""
+class Track(Callback):
+    """Keeps where the centroids were at each frame."""
 
-    def __init__(self):
-        self.track = []
+    def __init__(self, objective):
+        self.objective, self.steps = objective, []
 
-    def on_step(self, done, total, loss):
-        pass
-
-    def on_rows(self, epoch, rows, gold):
-        pass
-
-    def on_epoch(self, epoch, outputs, scores, anchors):
-        pass
-
-    def on_save(self):
-        pass
-
-    def on_frame(self, step, title, anchors):
-        self.track.append((step, anchors.centroids.detach().clone()))
+    def on_frame(self, step, title):
+        self.steps.append((step, self.objective.centroids.detach().clone()))
 
 
 def setup(seed=0, **options):
@@ -62,11 +56,20 @@ def setup(seed=0, **options):
     points = 4 * torch.eye(CLASSES, WIDTH)[y] + torch.randn(ROWS, WIDTH, generator=generator)
     base = {"epochs": 4, "batch_size": 8, "lr": 0.05, "snapshots": 5, "loss": "centroid_ce"}
     recipe = replace(TrainRecipe(), **{**base, **options})
-    objective = OBJECTIVES[recipe.objective.loss]
-    problem = Problem(objective, {"train": y, "validation": y}, CLASSES, lambda s, t: {"accuracy": 0.5})
-    held = {"centroids": torch.randn(CLASSES, WIDTH, generator=generator)}
-    learner, watcher = Shift(points), Quiet()
-    return Loop(Task(learner, problem, recipe), held, watcher), learner, watcher
+    learner, objective = Shift(points), OBJECTIVES[recipe.objective.loss].build(recipe, CLASSES)
+    objective.start(training_rows(learner, y, np.arange(ROWS), 0))
+    objective.centroids.copy_(torch.randn(CLASSES, WIDTH, generator=generator))
+    if recipe.objective.loss == "centroid_ce":
+        objective.begin(objective.centroids, objective._rows)  # they have not gone anywhere yet
+
+    def batches(epoch):
+        return schedule.batches(np.ones(ROWS, dtype=int), recipe.loop.batch_size, recipe.loop.seed, epoch)
+
+    def score(_scores, _labels):
+        return {"accuracy": 0.5}
+
+    targets, track = {"train": y, "validation": y}, Track(objective)
+    return Loop(Training(learner, objective, targets, CLASSES, score, recipe.loop, batches), [track]), learner, track
 
 
 def slow(learner, begun, recipe):
@@ -100,13 +103,13 @@ def slow(learner, begun, recipe):
 @pytest.mark.parametrize("mover", ["ema", "momentum", "mean", "fixed"])
 @pytest.mark.parametrize("every", [1, 3])
 def test_centroids_move_by_their_rule(mover, every):
-    loop, learner, watcher = setup(mover=mover, every=every, rate=0.3, friction=0.7)
+    loop, learner, track = setup(mover=mover, every=every, rate=0.3, friction=0.7)
     begun = loop.state.tensors["centroids"].clone()
     loop.run()
-    expected = slow(learner, begun, loop.recipe.centroids)
+    expected = slow(learner, begun, loop.objective.rule)
     assert len(expected) == 21
-    assert [step for step, _ in watcher.track] == list(range(21))
-    for step, centroids in watcher.track:
+    assert [step for step, _ in track.steps] == list(range(21))
+    for step, centroids in track.steps:
         np.testing.assert_allclose(centroids.double(), expected[step], atol=1e-4)
     far = np.abs(expected[-1] - expected[0]).max()
     assert far == 0 if mover == "fixed" else far > 0.5
@@ -117,7 +120,7 @@ def test_path_and_oscillation_are_those_of_the_track(mover):
     loop, learner, _ = setup(mover=mover, rate=0.3)
     begun = loop.state.tensors["centroids"].clone()
     metrics = loop.run().metrics
-    track = slow(learner, begun, loop.recipe.centroids)
+    track = slow(learner, begun, loop.objective.rule)
     path = np.linalg.norm(np.diff(track, axis=0), axis=2).sum(0)
     net = np.linalg.norm(track[-1] - track[0], axis=1)
     last = metrics[-1]["centroids"]

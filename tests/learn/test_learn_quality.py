@@ -51,7 +51,7 @@ def test_label_words_given_by_hand_are_used(train, animals):
     words = ("good", "bad", "red")
     trained = train(animals, "gpt2", loss="token", words=words, epochs=3)
     tokenizer = trained.model.backbone.tokenizer
-    assert tokenizer.convert_ids_to_tokens(trained.model.anchors.words.tolist()) == list(words)
+    assert tokenizer.convert_ids_to_tokens(trained.model.words.tolist()) == list(words)
     assert trained.words is None
     assert best(trained) > 0.6
 
@@ -59,7 +59,7 @@ def test_label_words_given_by_hand_are_used(train, animals):
 def test_automatic_label_words_are_reported_and_all_different(train, animals):
     trained = train(animals, "gpt2", loss="token", epochs=1)
     assert trained.words is not None
-    assert len(set(trained.model.anchors.words.tolist())) == 3
+    assert len(set(trained.model.words.tolist())) == 3
 
 
 def test_the_place_of_the_cache_changes_nothing(train, few, tmp_path):

@@ -9,9 +9,9 @@ import pytest
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.probe import fit_probe, fit_ridge
-from separatrix.learn.probed import ProbeModel, load_probe
-from separatrix.learn.prompted import PromptModel, load_prompt
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Scaling
+from separatrix.learn.trained.probe import ProbeModel, load_probe
+from separatrix.learn.trained.prompt import PromptModel, load_prompt
+from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS, Scaling
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
@@ -55,7 +55,7 @@ def test_loaded_prompt_says_the_same(train, few, numbers, tmp_path, kind):
 def test_distances_are_those_to_the_centroids(train, few):
     model = train(few, epochs=1).model
     outputs = model.run(NEW).outputs
-    slow = np.linalg.norm(outputs[:, None] - model.anchors.centroids.detach().numpy()[None], axis=2)
+    slow = np.linalg.norm(outputs[:, None] - model.objective.centroids.detach().numpy()[None], axis=2)
     np.testing.assert_allclose(model.distances(outputs), slow, rtol=1e-4)
 
 

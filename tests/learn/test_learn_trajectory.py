@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from separatrix.learn import trajectory
-from separatrix.learn.losses import Anchors
 from separatrix.learn.schedule import frame_steps
 from separatrix.learn.trajectory import Recorder, read_dynamics, read_epoch_scores, read_frames, subsample
 from separatrix.store.files import read_tensors
@@ -80,7 +79,7 @@ def test_many_rows_are_sampled_and_wide_outputs_are_narrowed(tmp_path, monkeypat
     wide[:2500] += 1.0
     centroids = torch.from_numpy(np.stack([wide[:2500].mean(0), wide[2500:].mean(0)]))
     picked = wide[recorder.frame_rows]
-    recorder.frame(3, "epoch 0.10", picked, np.zeros(300, dtype=np.int64), Anchors(centroids=centroids))
+    recorder.frame(3, "epoch 0.10", picked, np.zeros(300, dtype=np.int64), centroids.numpy())
     recorder.epoch(1, wide, np.zeros((5000, 2), np.float32))
     (frame,) = read_frames(tmp_path)
     assert (frame.step, frame.title) == (3, "epoch 0.10")
@@ -97,7 +96,7 @@ def test_many_rows_are_sampled_and_wide_outputs_are_narrowed(tmp_path, monkeypat
 def test_outputs_beyond_half_precision_stay_finite(tmp_path):
     """Regression: numbers above 65504 became infinite in the files."""
     recorder = Recorder(tmp_path, 2, 2, seed=0)
-    recorder.frame(0, "start", np.array([[1e6, -1e6], [1.0, 2.0]]), np.zeros(2), Anchors())
+    recorder.frame(0, "start", np.array([[1e6, -1e6], [1.0, 2.0]]), np.zeros(2))
     np.testing.assert_array_equal(read_frames(tmp_path)[0].outputs, [[65504, -65504], [1, 2]])
 
 

@@ -8,9 +8,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from objective_tensors import Tensors, build
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.learn.losses import OBJECTIVES, Anchors, LossValue, cosines, distances, reciprocal
+from separatrix.learn.objectives import OBJECTIVES, Batch, LossValue
+from separatrix.learn.objectives.metric import cosines, distances, reciprocal
 from separatrix.recipe import LOSSES, LossRecipe
 
 CLASSIFY = [name for name in OBJECTIVES if OBJECTIVES[name].task == "classify"]
@@ -24,7 +26,7 @@ def make(seed=0, rows=12, classes=4, width=6, dtype=torch.float64, scale=2.0):
     rng = torch.Generator().manual_seed(seed)
     z = scale * torch.randn(rows, width, generator=rng, dtype=dtype)
     y = torch.arange(rows) % classes
-    anchors = Anchors(
+    anchors = Tensors(
         centroids=scale * torch.randn(classes, width, generator=rng, dtype=dtype),
         weight=torch.randn(classes, width, generator=rng, dtype=dtype),
         bias=torch.randn(classes, generator=rng, dtype=dtype),
@@ -43,7 +45,7 @@ def for_(name, anchors):
 
 def value(name, z, y, anchors, attraction=1.0, repulsion=1.0, temperature=1.0) -> LossValue:
     recipe = LossRecipe(loss=name, attraction=attraction, repulsion=repulsion, temperature=temperature)
-    return OBJECTIVES[name].loss(z, y, for_(name, anchors), recipe)
+    return build(name, for_(name, anchors), recipe).loss(z, Batch(y))
 
 
 # The oracles: plain floats, one row, one pair at a time.
@@ -102,8 +104,7 @@ def slow(name, z, y, anchors, attraction, repulsion, temperature):
 
 
 def test_the_dictionary_holds_every_loss_a_recipe_may_name():
-    assert set(OBJECTIVES) == set(LOSSES)
-    assert all(objective.name == name for name, objective in OBJECTIVES.items())
+    assert list(OBJECTIVES) == list(LOSSES) == list(LOSSES.built_in)
 
 
 @pytest.mark.parametrize("factors", FACTORS)
@@ -127,7 +128,7 @@ def test_bfloat16_is_computed_in_float32(name):
     low = value(name, half, y, anchors).total
     assert low.dtype == torch.float32
     assert low.item() == value(name, half.float(), y, anchors).total.item()
-    assert OBJECTIVES[name].scores(half, for_(name, anchors), LossRecipe()).dtype == torch.float32
+    assert build(name, for_(name, anchors), LossRecipe()).scores(half).dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -153,26 +154,26 @@ def test_gradient_equals_finite_differences(name):
 
 def test_centroid_equals_hand_values_with_factors_1_1_and_100_0():
     # Seed 001, two classes: distances to the own centroid 5 and 0, centroids 10 apart.
-    anchors = Anchors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
+    anchors = Tensors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
     z, y = torch.tensor([[3.0, 4.0], [6.0, 8.0]]), torch.tensor([0, 1])
     recipe = LossRecipe(loss="centroid")
-    assert OBJECTIVES["centroid"].loss(z, y, anchors, recipe).total.item() == pytest.approx(2.5 + 0.1)
+    assert build("centroid", anchors, recipe).loss(z, Batch(y)).total.item() == pytest.approx(2.5 + 0.1)
     only = LossRecipe(loss="centroid", attraction=100, repulsion=0)
-    assert OBJECTIVES["centroid"].loss(z, y, anchors, only).total.item() == pytest.approx(250.0)
+    assert build("centroid", anchors, only).loss(z, Batch(y)).total.item() == pytest.approx(250.0)
 
 
 def test_attract_repel_equals_hand_values():
     # Distances to own / other: 5 / 5 and 0 / 10.
-    anchors = Anchors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
+    anchors = Tensors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
     z, y = torch.tensor([[3.0, 4.0], [6.0, 8.0]]), torch.tensor([0, 1])
-    got = OBJECTIVES["attract_repel"].loss(z, y, anchors, LossRecipe(loss="attract_repel"))
+    got = build("attract_repel", anchors, LossRecipe(loss="attract_repel")).loss(z, Batch(y))
     assert got.parts["attraction"].item() == pytest.approx(2.5)
     assert got.parts["repulsion"].item() == pytest.approx((1 / 5 + 1 / 10) / 2)
 
 
 def test_temperature_sharpens_the_decision_without_changing_it():
     z, _, anchors = make(classes=5, rows=20)
-    scores = {t: OBJECTIVES["centroid_ce"].scores(z, anchors, LossRecipe(temperature=t)) for t in (0.1, 1.0, 10.0)}
+    scores = {t: build("centroid_ce", anchors, LossRecipe(temperature=t)).scores(z) for t in (0.1, 1.0, 10.0)}
     assert all(torch.equal(s.argmax(1), scores[1.0].argmax(1)) for s in scores.values())
     confidence = [scores[t].softmax(1).amax(1).mean().item() for t in (0.1, 1.0, 10.0)]
     assert confidence == sorted(confidence, reverse=True)
@@ -185,7 +186,7 @@ def test_temperature_sharpens_the_decision_without_changing_it():
 def test_gradient_is_finite_where_rows_and_centroids_coincide(name):
     z = torch.ones(4, 3, requires_grad=True)
     centres = torch.ones(2, 3, requires_grad=True)
-    value = OBJECTIVES[name].loss(z, torch.tensor([0, 1, 0, 1]), Anchors(centroids=centres), LossRecipe(loss=name))
+    value = build(name, Tensors(centroids=centres), LossRecipe(loss=name)).loss(z, Batch(torch.tensor([0, 1, 0, 1])))
     value.total.backward()
     assert value.total.isfinite()
     assert z.grad.isfinite().all()
@@ -255,7 +256,7 @@ def test_names_of_the_classes_do_not_matter(name, seed, rows, classes):
     before, after = value(name, z, y, anchors), value(name, z, renamed, moved)
     assert after.total.item() == pytest.approx(before.total.item(), rel=1e-9)
     recipe = LossRecipe(loss=name)
-    scores = [OBJECTIVES[name].scores(z, for_(name, a), recipe) for a in (anchors, moved)]
+    scores = [build(name, for_(name, a), recipe).scores(z) for a in (anchors, moved)]
     torch.testing.assert_close(scores[1], scores[0][:, old])
 
 
@@ -286,9 +287,9 @@ def test_each_metric_decides_by_its_own_distance():
     # A short vector in the direction of class 1, but near the mean of class 0.
     means = torch.tensor([[0.0, 1.0], [10.0, 0.0]])
     z = torch.tensor([[1.0, 0.1]])
-    anchors = Anchors(centroids=means)
-    by_distance = OBJECTIVES["distance"].scores(z, anchors, LossRecipe()).argmax(1)
-    by_cosine = OBJECTIVES["cosine"].scores(z, anchors, LossRecipe()).argmax(1)
+    anchors = Tensors(centroids=means)
+    by_distance = build("distance", anchors, LossRecipe()).scores(z).argmax(1)
+    by_cosine = build("cosine", anchors, LossRecipe()).scores(z).argmax(1)
     assert by_distance.item() == 0
     assert by_cosine.item() == 1
 
@@ -296,7 +297,7 @@ def test_each_metric_decides_by_its_own_distance():
 @pytest.mark.parametrize("name", CLASSIFY)
 def test_scores_have_one_column_per_class(name):
     z, _, anchors = make(rows=7, classes=3)
-    assert OBJECTIVES[name].scores(z, for_(name, anchors), LossRecipe()).shape == (7, 3)
+    assert build(name, for_(name, anchors), LossRecipe()).scores(z).shape == (7, 3)
 
 
 @pytest.mark.parametrize("name", ["centroid_ce", "attract_repel", "centroid", "linear", "token"])
@@ -307,7 +308,7 @@ def test_descent_on_the_outputs_makes_the_decision_right(name):
     optimizer = torch.optim.Adam([z], lr=0.1)
 
     def accuracy():
-        scores = OBJECTIVES[name].scores(z, for_(name, anchors), LossRecipe())
+        scores = build(name, for_(name, anchors), LossRecipe()).scores(z)
         return (scores.argmax(1) == y).float().mean().item()
 
     before = accuracy()
@@ -321,11 +322,11 @@ def test_descent_on_the_outputs_makes_the_decision_right(name):
 
 def test_a_bias_takes_the_level_of_a_word_out_of_the_decision():
     z = torch.tensor([[5.0, 0.0], [4.0, 1.0]])
-    anchors = Anchors(words=torch.tensor([0, 1]))
+    anchors = Tensors(words=torch.tensor([0, 1]))
     recipe = LossRecipe(loss="token")
-    assert OBJECTIVES["token"].scores(z, anchors, recipe).argmax(1).tolist() == [0, 0]
+    assert build("token", anchors, recipe).scores(z).argmax(1).tolist() == [0, 0]
     level = replace(anchors, bias=torch.tensor([-4.5, -0.5]))
-    assert OBJECTIVES["token"].scores(z, level, recipe).argmax(1).tolist() == [0, 1]
+    assert build("token", level, recipe).scores(z).argmax(1).tolist() == [0, 1]
 
 
 # Seeds 000 and 001: the pair losses are out of balance.
@@ -336,7 +337,7 @@ def test_pair_loss_attracts_far_stronger_than_it_repels_at_a_transformers_distan
 
     def pull(name, y, gap):
         z = torch.tensor([[0.0], [gap]], requires_grad=True)
-        OBJECTIVES[name].loss(z, torch.tensor(y), Anchors(), LossRecipe(loss=name)).total.backward()
+        build(name, Tensors(), LossRecipe(loss=name)).loss(z, Batch(torch.tensor(y))).total.backward()
         return z.grad[1].abs().item()
 
     assert pull("distance", [0, 0], 1.0) / pull("distance", [0, 1], 1.0) == pytest.approx(1)
@@ -351,7 +352,7 @@ def test_the_two_terms_of_a_batch_are_in_balance_near_distance_1_and_not_at_a_tr
         for attraction, repulsion in ((1, 0), (0, 1)):
             rows = z.clone().requires_grad_()
             recipe = LossRecipe(loss="distance", attraction=attraction, repulsion=repulsion)
-            OBJECTIVES["distance"].loss(rows, y, Anchors(), recipe).total.backward()
+            build("distance", Tensors(), recipe).loss(rows, Batch(y)).total.backward()
             pulls.append(rows.grad.norm().item())
         return pulls[0] / pulls[1]
 
@@ -366,8 +367,8 @@ def test_centroid_ce_pulls_and_pushes_alike_at_any_distance_and_attract_repel_do
 
     def along(name):
         z = torch.tensor([[0.0, height]], dtype=torch.float64, requires_grad=True)
-        anchors = Anchors(centroids=torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64))
-        OBJECTIVES[name].loss(z, torch.tensor([0]), anchors, LossRecipe(loss=name)).total.backward()
+        anchors = Tensors(centroids=torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64))
+        build(name, anchors, LossRecipe(loss=name)).loss(z, Batch(torch.tensor([0]))).total.backward()
         return abs(z.grad[0, 1].item())
 
     assert along("centroid_ce") < 1e-12
@@ -431,11 +432,11 @@ def test_seed_003_one_output_column_for_two_labels_is_refused():
     z = torch.randn(872, 5, generator=torch.Generator().manual_seed(0))
     column = z @ torch.ones(5, 1)
     assert (column.argmax(1) == y).float().mean().item() == pytest.approx(0.4908, abs=5e-5)
-    head = Anchors(weight=torch.ones(1, 5), bias=torch.zeros(1))
-    with pytest.raises(ShapeError, match="wrong number of columns of the head: got 1, expected 2 or more"):
-        OBJECTIVES["linear"].loss(z, y, head, LossRecipe(loss="linear"))
+    head = Tensors(weight=torch.ones(1, 5), bias=torch.zeros(1))
+    with pytest.raises(ShapeError, match="wrong number of columns of the head: got 1, expected 3, one for each"):
+        build("linear", replace(head, classes=3), LossRecipe(loss="linear")).loss(z, Batch(y))
     with pytest.raises(ShapeError, match="wrong number of columns of the head: got 1, expected 2, one for each"):
-        OBJECTIVES["linear"].scores(z, replace(head, classes=2), LossRecipe(loss="linear"))
+        build("linear", replace(head, classes=2), LossRecipe(loss="linear")).scores(z)
 
 
 @pytest.mark.parametrize(
@@ -450,7 +451,7 @@ def test_every_class_needs_its_own_anchor(name, what):
 def test_a_regression_head_has_one_column():
     z, y, anchors = make(classes=3)
     with pytest.raises(ShapeError, match="a regression head has one column: got 3"):
-        OBJECTIVES["mse"].loss(z, y, anchors, LossRecipe(loss="mse"))
+        build("mse", anchors, LossRecipe(loss="mse")).loss(z, Batch(y))
 
 
 @pytest.mark.parametrize(
@@ -465,24 +466,24 @@ def test_a_regression_head_has_one_column():
 )
 def test_a_missing_anchor_is_named(name, match):
     with pytest.raises(ShapeError, match=match):
-        OBJECTIVES[name].scores(torch.ones(2, 3), Anchors(), LossRecipe())
+        build(name, Tensors(), LossRecipe()).scores(torch.ones(2, 3))
 
 
 @pytest.mark.parametrize(
     ("name", "anchors", "match"),
     [
-        ("centroid", Anchors(centroids=torch.ones(2, 4)), "the centroids do not fit"),
-        ("linear", Anchors(weight=torch.ones(2, 4), bias=torch.ones(2)), "the head does not fit"),
-        ("linear", Anchors(weight=torch.ones(2, 3), bias=torch.ones(3)), "the head does not fit"),
-        ("token", Anchors(words=torch.tensor([0, 3])), "a label word is not in the vocabulary"),
-        ("token", Anchors(words=torch.tensor([0, 1]), bias=torch.ones(3)), "one bias per label word"),
+        ("centroid", Tensors(centroids=torch.ones(2, 4)), "the centroids do not fit"),
+        ("linear", Tensors(weight=torch.ones(2, 4), bias=torch.ones(2)), "the head does not fit"),
+        ("linear", Tensors(weight=torch.ones(2, 3), bias=torch.ones(3)), "the head does not fit"),
+        ("token", Tensors(words=torch.tensor([0, 3])), "a label word is not in the vocabulary"),
+        ("token", Tensors(words=torch.tensor([0, 1]), bias=torch.ones(3)), "one bias per label word"),
     ],
 )
 def test_anchors_that_do_not_fit_the_outputs_are_refused(name, anchors, match):
     with pytest.raises(ShapeError, match=match):
-        OBJECTIVES[name].scores(torch.ones(2, 3), anchors, LossRecipe())
+        build(name, anchors, LossRecipe()).scores(torch.ones(2, 3))
 
 
 def test_one_word_for_two_classes_is_refused():
     with pytest.raises(DataError, match="two classes have the same label word"):
-        OBJECTIVES["token"].scores(torch.ones(2, 3), Anchors(words=torch.tensor([1, 1])), LossRecipe())
+        build("token", Tensors(words=torch.tensor([1, 1])), LossRecipe()).scores(torch.ones(2, 3))

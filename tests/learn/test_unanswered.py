@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from separatrix.learn.saved import Answer
+from separatrix.learn.trained.saved import Answer
 from separatrix.learn.unanswered import NO_TEXT, NO_TOKEN, run_answerable, unanswered
 from separatrix.models.tokens import NoTokens, Unread
 

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.learn.losses import OBJECTIVES, Anchors
-from separatrix.learn.words import rank_words
-from separatrix.recipe import LossRecipe
+from separatrix.learn.objectives.word_ranking import rank_words
+from separatrix.learn.objectives.words import WordObjective
 
 
 def planted(noise, seed=0, rows=300, vocabulary=5000, classes=3, signal=2.0, apart=0.0):
@@ -30,7 +29,7 @@ def planted(noise, seed=0, rows=300, vocabulary=5000, classes=3, signal=2.0, apa
 
 
 def accuracy(logits, labels, words, bias=None):
-    scores = OBJECTIVES["token"].scores(logits, Anchors(words=words, bias=bias), LossRecipe(loss="token"))
+    scores = WordObjective(len(words), words, bias).scores(logits)
     return (scores.argmax(1) == labels).float().mean().item()
 
 

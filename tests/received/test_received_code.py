@@ -12,7 +12,7 @@ import pytest
 from received import QUIET, READ, edit, read, run
 from separatrix.errors import ModelError
 from separatrix.estimators import AlignClassifier, FrozenClassifier, PromptClassifier
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
 
 CODE = """
 from pathlib import Path

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from separatrix.errors import OptionError
-from separatrix.learn.centroids import MOVERS
-from separatrix.learn.losses import OBJECTIVES
+from separatrix.learn.objectives import OBJECTIVES
+from separatrix.learn.objectives.centroids import CentroidObjective
+from separatrix.learn.objectives.heads import HeadObjective
+from separatrix.learn.objectives.movement import MOVERS
 from separatrix.recipe import LOSSES, TrainRecipe, option_names, replace
 from separatrix.recipe.effect import CENTROID_LOSSES, HEAD_LOSSES, RULES, check_effect
 
@@ -18,9 +20,9 @@ def test_the_rules_name_options_that_exist():
 def test_losses_with_centroids_and_heads_are_those_of_the_objectives():
     """The lists are written twice, because the command line answers before torch is loaded."""
     for name in LOSSES:
-        needs = OBJECTIVES[name].needs
-        assert (needs == "centroids") == (name in CENTROID_LOSSES)
-        assert (needs == "head") == (name in HEAD_LOSSES)
+        objective = OBJECTIVES[name].build(TrainRecipe(), 2)
+        assert isinstance(objective, CentroidObjective) == (name in CENTROID_LOSSES)
+        assert isinstance(objective, HeadObjective) == (name in HEAD_LOSSES)
     assert {"ema", "momentum", "mean"} <= set(MOVERS)
 
 

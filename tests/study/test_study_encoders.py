@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from separatrix.learn.saved import Answer
+from separatrix.learn.trained.saved import Answer
 from separatrix.texts import Texts
 from separatrix.training import encoders
 from separatrix.training.encoders import (

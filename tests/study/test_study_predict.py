@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import StoreError
-from separatrix.learn.probed import ProbeModel
-from separatrix.learn.prompted import PromptModel
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.probe import ProbeModel
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
 from separatrix.training.predict import predict_texts

@@ -18,7 +18,7 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry import baselines
 from separatrix.geometry.baselines import NEIGHBOURS, Part, fit_nearest
 from separatrix.geometry.calibrate import probabilities
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
 from separatrix.models.candidates import candidates
 from separatrix.models.extract import extract, extract_blocks
 from separatrix.recipe import ProbingRecipe

@@ -13,6 +13,7 @@ from cyclopts import App
 
 from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
 from separatrix.errors import PictureWarning, SeparatrixWarning
+from separatrix.plugins import load_plugins, plugin_words
 from separatrix.threads import wait_briefly
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
@@ -64,6 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     wait_briefly()
     show_all()
     try:
+        plugins, words = plugin_words(words)
+        load_plugins(plugins)
         command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
         # Each of these stands in a result, which is printed; but for those of the pictures, which come after it.
         with mendable(), warnings.catch_warnings(action="ignore", category=SeparatrixWarning):

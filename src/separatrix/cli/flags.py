@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
@@ -94,7 +94,7 @@ class _Option:
     """An option as one method has it."""
 
     text: str
-    choices: tuple[str, ...] | None
+    choices: Collection[str] | None
     default: Any
 
 

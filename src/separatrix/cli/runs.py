@@ -122,7 +122,7 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     check_ending(options.out)
     _check_free(options.out, overwrite=options.overwrite)
     texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
-    from separatrix.learn.trained import load_model
+    from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered
     from separatrix.progress import Counter
     from separatrix.training.predict import answer_texts

@@ -19,9 +19,9 @@ from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled,
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
 from separatrix.learn.align import train_encoder
-from separatrix.learn.aligned import AlignModel, load_align
 from separatrix.learn.job import Job
-from separatrix.learn.saved import Answer
+from separatrix.learn.trained.encoder import AlignModel, load_align
+from separatrix.learn.trained.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.files import write_json

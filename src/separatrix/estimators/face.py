@@ -21,7 +21,7 @@ from separatrix.estimators import files
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import check_task, gave_way, hold_out, train, whole_recipe
-from separatrix.learn.prompted import Outputs, PromptModel, load_prompt
+from separatrix.learn.trained.prompt import Outputs, PromptModel, load_prompt
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import check_labels
 
@@ -152,11 +152,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
     @property
     def _n_features_out(self) -> int:
         """Width of the outputs; scikit-learn names the columns of `transform` by it."""
-        anchors = self.model_.anchors
-        if anchors.words is not None:
-            return len(anchors.words)
-        shaped = anchors.centroids if anchors.centroids is not None else anchors.weight
-        return len(self.model_.backbone.embedding) if shaped is None else int(shaped.shape[1])
+        return self.model_.output_width
 
     def _run(self, X: Any) -> Outputs:
         return self.model_.run(X)

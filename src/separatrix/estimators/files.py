@@ -8,8 +8,8 @@ from typing import Any
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError
 from separatrix.estimators.training import flat, plain
-from separatrix.learn.prompted import PromptModel
-from separatrix.learn.saved import read_notes
+from separatrix.learn.trained.prompt import PromptModel
+from separatrix.learn.trained.saved import read_notes
 from separatrix.recipe import TrainRecipe
 from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
 from separatrix.store.folder import METRICS, RESULT

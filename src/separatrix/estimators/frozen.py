@@ -21,8 +21,8 @@ from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, o
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
-from separatrix.learn.frozen import FrozenModel, load_frozen
-from separatrix.learn.frozen_heads import FITTERS, Sample
+from separatrix.learn.trained.frozen import FrozenModel, load_frozen
+from separatrix.learn.trained.frozen_heads import FITTERS, Sample
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe

@@ -12,11 +12,11 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
-from separatrix.learn.frozen_heads import FEWEST_ROWS, HELD_OUT
 from separatrix.learn.job import Job
-from separatrix.learn.losses import OBJECTIVES
+from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.prompt import train_prompt
-from separatrix.learn.prompted import PromptModel
+from separatrix.learn.trained.frozen_heads import FEWEST_ROWS, HELD_OUT
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.effect import RULES, Rule, idle
 from separatrix.texts import Classes, Texts, overlap

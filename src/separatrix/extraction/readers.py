@@ -14,8 +14,8 @@ import torch
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError
 from separatrix.extraction.windows import token_rows
-from separatrix.learn.prompted import PromptModel
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.backbone import Backbone, Tokens, load_backbone
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import TextCache

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+from torch import Tensor
+
 from separatrix import recipe as recipes
-from separatrix.learn.task import Score
+from separatrix.learn.callbacks import ArrayCallback
+from separatrix.learn.loop import Score
+from separatrix.learn.measure import evaluate
+from separatrix.learn.objectives.base import Objective, TrainingRows
+from separatrix.learn.trainables import Trainable
 from separatrix.progress import Report, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
@@ -17,6 +25,13 @@ from separatrix.texts import Texts
 REFIT = "refit"
 
 R = TypeVar("R", TrainRecipe, AlignRecipe)
+# (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None)
+BatchFunction = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
+
+
+def training_rows(trainable: Trainable, labels: Tensor, start: np.ndarray, steps: int) -> TrainingRows:
+    """The training part as objectives see it when they start."""
+    return TrainingRows(lambda rows: evaluate(trainable, "train", rows), labels, start, steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +45,7 @@ class Job(Generic[R]):
     folder: Path | None = None
     report: Report = silent
     keep: int | None = None  # epochs after which the tensors are kept; None: those of the best epoch
+    on_batch: BatchFunction | None = None  # gets outputs of every training batch and the centroids, as arrays
 
     @property
     def checkpoint(self) -> Path | None:
@@ -40,6 +56,12 @@ class Job(Generic[R]):
     def trajectory(self) -> Path | None:
         """Where outputs and centroids are recorded; nothing is told of a second training."""
         return None if self.folder is None or self.keep is not None else self.folder / TRAJECTORY
+
+    def extra_callbacks(self, objective: Objective) -> tuple[ArrayCallback, ...]:
+        """What the caller wants to be called with; a second training is not shown."""
+        if self.on_batch is None or self.keep is not None:
+            return ()
+        return (ArrayCallback(objective, self.on_batch),)
 
     def identity(self, weights: str) -> str:
         """What a checkpoint belongs to: this recipe, these weights of the model, these texts."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -20,59 +21,29 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError
 from separatrix.geometry.calibrate import fit_temperature
-from separatrix.learn import centroids
+from separatrix.learn import schedule
+from separatrix.learn.callbacks import ProgressReporter, TrajectoryRecorder
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.job import Job
-from separatrix.learn.loop import Fitted, Loop
-from separatrix.learn.losses import OBJECTIVES, Objective
+from separatrix.learn.job import Job, training_rows
+from separatrix.learn.loop import Fitted, Loop, Score, Training
 from separatrix.learn.measure import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
-from separatrix.learn.prompted import PromptModel
+from separatrix.learn.objectives import OBJECTIVES, Objective, ObjectiveEntry
+from separatrix.learn.objectives.word_ranking import WordRanking, given_words, plain_words, word_notes
+from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.task import Problem, Score, Task
+from separatrix.learn.trainables.prompt import PromptTrainable
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trajectory import Recorder
-from separatrix.learn.watch import RunWatcher
-from separatrix.learn.words import WordRanking, given_words, plain_words, rank_words, word_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import TextCache, build_cache, cache_note
-from separatrix.models.suffix import SoftPrompt, read, run_prompt, start_prompt
+from separatrix.models.suffix import SoftPrompt, start_prompt
 from separatrix.progress import Counter
 from separatrix.recipe import TrainRecipe
 
 CACHE = "cache"
 # Training rows whose outputs start the centroids and choose the label words; every class is in.
 START_ROWS = 2000
-
-
-@dataclass
-class PromptLearner:
-    """A prompt behind two sets of cached texts, as the loop sees it."""
-
-    backbone: Backbone
-    recipe: TrainRecipe
-    prompt: SoftPrompt
-    caches: dict[str, TextCache]
-    words: Tensor | None = None  # (classes,) ids of the label words; once they are known, outputs are their logits
-
-    def groups(self) -> dict[str, dict[str, Tensor]]:
-        """The prompt's tokens, and the vectors of the layers, each a learning-rate group."""
-        named = self.prompt.named()
-        return {"prompt": {"tokens": named["tokens"]}} | (
-            {"layers": {"steer": named["steer"]}} if "steer" in named else {}
-        )
-
-    def outputs(self, part: str, rows: np.ndarray, step: int | None = None) -> Tensor:
-        """Outputs of these rows, (rows, width) float32; in a training step some of the text may be hidden."""
-        text, share = self.caches[part].batch(rows), self.recipe.prompt.text_dropout
-        if step is not None and share:
-            text.hide(share, np.random.default_rng([self.recipe.loop.seed, step]))
-        hidden = run_prompt(self.prompt, text, self.backbone)
-        z = read(hidden, self.recipe.prompt, self.backbone)
-        return z if self.words is None else z[:, self.words]
-
-    def lengths(self, part: str) -> np.ndarray:
-        """Tokens of each text of a part."""
-        return self.caches[part].lengths
 
 
 @dataclass(frozen=True)
@@ -92,19 +63,8 @@ class TrainedPrompt:
         return self.judged or self.model
 
 
-@dataclass
-class Bench:
-    """A learner, its problem and its anchors on the bench: everything between loading and looping."""
-
-    learner: PromptLearner
-    problem: Problem
-    targets: Targets
-    held: dict[str, Tensor] = field(default_factory=dict)  # centroids, or weight and bias
-    words: WordRanking | None = None
-
-
 def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
-    """Train a prompt (and centroids or a head) on labelled texts.
+    """Train a prompt (and the objective's centroids or head) on labelled texts.
 
     With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
     goes on and ends, on one machine, with the same bytes. Without one nothing is left on disk: a text cache that goes
@@ -128,20 +88,26 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
 
 
 def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
-    objective = OBJECTIVES[job.recipe.objective.loss]
-    job = replace(job, recipe=_readout(job.recipe, objective))
-    backbone = _load(job.recipe, objective)
+    entry = OBJECTIVES[job.recipe.objective.loss]
+    job = replace(job, recipe=_readout(job.recipe, entry))
+    backbone = _load(job.recipe, entry)
     before = backbone.fingerprint()
     caches: dict[str, TextCache] = {}
     with _place(job, caches) as place:
-        bench = _prepare(job, backbone, objective, caches, place)
-        check_cache(caches["train"], bench.learner.prompt, backbone)
-        loop = _loop(bench, job, backbone.source.weights)
-        fitted = loop.run()
+        targets = encode({"train": job.train, "validation": job.validation}, entry.task)
+        objective = entry.build(job.recipe, len(targets.names))
+        if isinstance(objective, WordObjective) and job.recipe.objective.words is not None:
+            words = given_words(job.recipe.objective.words, targets.names, backbone)
+            objective.words = words.to(backbone.device)
+        trainable = _prepare(job, backbone, targets, caches, place)
+        training = _start(job, trainable, objective, targets)
+        check_cache(caches["train"], trainable.prompt, backbone)
+        fitted = _loop(job, training, backbone.source.weights).run()
         check_frozen(backbone, before)
-        model = _finish(bench, loop, fitted, job.recipe)
+        model = _finish(training, targets, fitted, job.recipe)
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
-        return TrainedPrompt(model, fitted, _notes(caches), vectors, bench.words)
+        ranking = objective.ranking if isinstance(objective, WordObjective) else None
+        return TrainedPrompt(model, fitted, _notes(caches), vectors, ranking)
 
 
 @contextmanager
@@ -156,53 +122,49 @@ def _place(job: Job[TrainRecipe], caches: dict[str, TextCache]) -> Iterator[Path
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _load(recipe: TrainRecipe, objective: Objective) -> Backbone:
+def _load(recipe: TrainRecipe, entry: ObjectiveEntry) -> Backbone:
     try:
         return load_backbone(recipe.backbone, logits=recipe.prompt.readout == "logits")
     except ModelError as error:
-        if objective.needs == "words" and "language-model head" in str(error):
-            what = f"model {recipe.backbone.model!r} has no language-model head that --loss {objective.name} can use"
+        if entry.readout == "logits" and "language-model head" in str(error):
+            loss = recipe.objective.loss
+            what = f"model {recipe.backbone.model!r} has no language-model head that --loss {loss} can use"
             hint = "use another --loss, or a --model with a language-model head"
             raise ModelError(what, hint=hint) from error
         raise
 
 
-def _loop(bench: Bench, job: Job[TrainRecipe], weights: str) -> Loop:
+def _loop(job: Job[TrainRecipe], training: Training, weights: str) -> Loop:
     """The loop of a job; its checkpoint belongs to this recipe, these weights and these texts alone."""
-    if (words := bench.learner.words) is not None:  # they are chosen, not asked for: others must not go on from it
-        weights = f"{weights}, label words {words.tolist()}"
-    task = Task(bench.learner, bench.problem, job.recipe, keep=job.keep)
+    objective = training.objective
+    if isinstance(objective, WordObjective) and objective.words is not None:
+        # They are chosen, not asked for: a training with others must not go on from the checkpoint.
+        weights = f"{weights}, label words {objective.words.tolist()}"
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
-    watcher = RunWatcher(task, recorder, job.report)
-    return Loop(task, bench.held, watcher, path=job.checkpoint, identity=job.identity(weights))
+    recorded = TrajectoryRecorder(training.trainable, objective, recorder, training.classes)
+    callbacks = (ProgressReporter(job.report), recorded, *job.extra_callbacks(objective))
+    return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))
 
 
-def _readout(recipe: TrainRecipe, objective: Objective) -> TrainRecipe:
-    """Label words are logits; say so in the recipe."""
-    if objective.needs != "words" or recipe.prompt.readout == "logits":
+def _readout(recipe: TrainRecipe, entry: ObjectiveEntry) -> TrainRecipe:
+    """Objectives over label words read logits; say so in the recipe."""
+    if entry.readout != "logits" or recipe.prompt.readout == "logits":
         return recipe
     return recipes.replace(recipe, readout="logits", positions="last")
 
 
 def _prepare(
-    job: Job[TrainRecipe], backbone: Backbone, objective: Objective, caches: dict[str, TextCache], folder: Path
-) -> Bench:
-    """Run the texts (filling `caches`, which the caller closes), start the prompt and the anchors."""
+    job: Job[TrainRecipe], backbone: Backbone, targets: Targets, caches: dict[str, TextCache], folder: Path
+) -> PromptTrainable:
+    """Run the texts (filling `caches`, which the caller closes) and start the prompt."""
     recipe = job.recipe
-    parts = {"train": job.train, "validation": job.validation}
-    targets = encode(parts, objective.task)
-    given = recipe.objective.words if objective.needs == "words" else None
-    words = None if given is None else given_words(given, targets.names, backbone)
-    for part, texts in parts.items():
+    for part, texts in (("train", job.train), ("validation", job.validation)):
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
         done, place = Counter(job.report, f"texts ({part})", len(texts)), folder / part
         caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done, beside=caches)
     shape, seed = caches["train"].shape, recipe.loop.seed
     prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
-    seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
-    problem = Problem(objective, seen, len(targets.names), _in_unit(job.score, targets))
-    learner = PromptLearner(backbone, recipe, prompt, caches, words)
-    return _start_anchors(Bench(learner, problem, targets), recipe)
+    return PromptTrainable(backbone, recipe, prompt, caches)
 
 
 def _in_unit(score: Score, targets: Targets) -> Score:
@@ -213,45 +175,30 @@ def _in_unit(score: Score, targets: Targets) -> Score:
     return lambda scores, y: score(scores * scale + mean, y * scale + mean)
 
 
-def _start_anchors(bench: Bench, recipe: TrainRecipe) -> Bench:
-    """Centroids, head or label words, from the outputs of some training rows of every class."""
-    problem, learner, device = bench.problem, bench.learner, bench.learner.backbone.device
-    needs, seed = problem.objective.needs, recipe.loop.seed
-    rows = start_rows(problem.targets["train"].cpu().numpy(), problem.classes, seed)
-    if needs == "words":
-        return _start_words(bench, rows)
-    z = evaluate(learner, "train", rows)
-    y = problem.targets["train"][torch.from_numpy(rows).to(device)]
-    if needs == "head":
-        generator = torch.Generator().manual_seed(seed)
-        weight = torch.randn(max(1, problem.classes), z.shape[1], generator=generator) / z.shape[1] ** 0.5
-        bench.held = {"weight": weight.to(device), "bias": torch.zeros(len(weight), device=device)}
+def _start(job: Job[TrainRecipe], trainable: PromptTrainable, objective: Objective, targets: Targets) -> Training:
+    """The training, its objective started from the outputs of some training rows of every class."""
+    loop, device = job.recipe.loop, trainable.backbone.device
+    seen = {part: torch.from_numpy(values).to(device) for part, values in targets.trained.items()}
+    rows = start_rows(targets.trained["train"], len(targets.names), loop.seed)
+    order = partial(schedule.batches, trainable.lengths("train"), loop.batch_size, loop.seed)
+    if isinstance(objective, WordObjective):
+        if objective.words is None:
+            _choose_words(objective, trainable, seen["train"], rows)
+        trainable.columns = objective.words
     else:
-        name = "mean" if needs == "means" else recipe.centroids.start
-        bench.held = {"centroids": centroids.start(name, z, y, problem.classes, seed).contiguous()}
-    return bench
-
-
-def _start_words(bench: Bench, rows: np.ndarray) -> Bench:
-    """The label words given, or those that tell the classes of these rows apart; from now on they are all outputs."""
-    problem, learner, device = bench.problem, bench.learner, bench.learner.backbone.device
-    if learner.words is None:
-        bench.words = _choose_words(learner, rows, problem)
-        learner.words = bench.words.words.to(device)
-        # Words differ far more in their usual logit than classes do: chosen ones are compared with their level.
-        bench.held = {"bias": -bench.words.levels.to(device)}
-    bench.problem = replace(problem, words=torch.arange(problem.classes, device=device))
-    return bench
+        objective.start(training_rows(trainable, seen["train"], rows, loop.epochs * len(order(0))))
+    score = _in_unit(job.score, targets)
+    return Training(trainable, objective, seen, len(targets.names), score, loop, order, job.keep)
 
 
 @torch.no_grad()
-def _choose_words(learner: PromptLearner, rows: np.ndarray, problem: Problem) -> WordRanking:
+def _choose_words(objective: WordObjective, trainable: PromptTrainable, labels: Tensor, rows: np.ndarray) -> None:
     """Rank the vocabulary on these rows; the logits of a batch are dropped before those of the next are made."""
-    lengths, backbone = learner.lengths("train")[rows], learner.backbone
+    lengths, backbone = trainable.lengths("train")[rows], trainable.backbone
     batches = [rows[batch] for batch in token_batches(lengths, EVALUATION_TOKENS, EVALUATION_ROWS)]
-    y = problem.targets["train"].cpu()[torch.from_numpy(np.concatenate(batches))]
-    logits = (learner.outputs("train", batch) for batch in batches)
-    return rank_words(logits, y, problem.classes, plain_words(backbone.tokenizer, len(backbone.embedding)))
+    y = labels.cpu()[torch.from_numpy(np.concatenate(batches))]
+    logits = (trainable.outputs("train", batch) for batch in batches)
+    objective.choose(logits, y, plain_words(backbone.tokenizer, len(backbone.embedding)), backbone.device)
 
 
 def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
@@ -263,23 +210,23 @@ def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
     return np.unique(np.concatenate([drawn, np.array(first, dtype=np.int64)]))
 
 
-def _finish(bench: Bench, loop: Loop, fitted: Fitted, recipe: TrainRecipe) -> PromptModel:
-    best = fitted.tensors
+def _finish(training: Training, targets: Targets, fitted: Fitted, recipe: TrainRecipe) -> PromptModel:
+    trainable, best = training.trainable, fitted.tensors
+    assert isinstance(trainable, PromptTrainable)
     prompt = SoftPrompt(best["tokens"], best.get("steer"))
-    anchors = replace(loop.anchors(best), words=bench.learner.words)
-    shape = bench.learner.caches["train"].shape
-    classes, scaling = bench.targets.classes, bench.targets.scaling
-    model = PromptModel(bench.learner.backbone, shape, recipe, prompt, anchors, classes, scaling)
-    if classes is None:
+    training.objective.load({name: tensor.detach() for name, tensor in best.items()})
+    shape, scaling = trainable.caches["train"].shape, targets.scaling
+    model = PromptModel(trainable.backbone, shape, recipe, prompt, training.objective, targets.classes, scaling)
+    if targets.classes is None:
         return model
-    bench.learner.prompt = prompt
-    scores = model.scores(evaluate(bench.learner, "validation").cpu().numpy())
-    return replace(model, temperature=fit_temperature(scores, bench.problem.targets["validation"].cpu().numpy()))
+    trainable.prompt = prompt
+    scores = model.scores(evaluate(trainable, "validation").cpu().numpy())
+    return replace(model, temperature=fit_temperature(scores, targets.values["validation"]))
 
 
 def _word_notes(trained: TrainedPrompt) -> tuple[str, ...]:
     model = trained.model
-    if model.anchors.words is None or model.classes is None:
+    if model.words is None or model.classes is None:
         return ()
     return word_notes(trained.words or model.recipe.objective.words or (), model.classes.names, model.backbone)
 

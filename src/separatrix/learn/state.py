@@ -1,4 +1,4 @@
-"""Everything a training needs to go on: tensors, optimiser, counters; in one file, so no half of it can be lost."""
+"""Everything a training needs to go on: tensors, optimizer, counters; in one file, so no half of it can be lost."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Progress:
 
 @dataclass
 class State:
-    """The trained tensors (by name), the best ones so far, the optimiser and the counters."""
+    """The trained tensors (by name), the best ones so far, the optimizer and the counters."""
 
     tensors: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
     extra: dict[str, Tensor] = field(default_factory=dict)  # velocity and path of the centroids
@@ -55,7 +55,7 @@ class State:
         arrays |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         arrays |= {f"extra/{name}": tensor for name, tensor in self.extra.items()}
         for name, tensor in self.tensors.items():
-            for key, value in self.optimiser.state.get(tensor, {}).items():
+            for key, value in self.optimizer.state.get(tensor, {}).items():
                 arrays[f"adam/{key}/{name}"] = value
         progress = asdict(self.progress)
         progress["best"] = [None if np.isinf(value) else value for value in self.progress.best]
@@ -82,7 +82,7 @@ class State:
             tensor.data.copy_(torch.from_numpy(groups["now"][name]))
             kept = {key: groups[f"adam/{key}"][name] for key in ADAM if name in groups.get(f"adam/{key}", {})}
             if kept:
-                self.optimiser.state[tensor] = {
+                self.optimizer.state[tensor] = {
                     key: torch.from_numpy(value.copy()).to(tensor.device) for key, value in kept.items()
                 }
         device = next(iter(self.tensors.values())).device

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.learn.saved import Scaling
+from separatrix.learn.trained.saved import Scaling
 from separatrix.texts import Classes, Texts
 
 

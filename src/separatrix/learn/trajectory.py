@@ -20,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 
-from separatrix.learn.losses import Anchors
 from separatrix.store.files import Shape, read_tensors, reading, write_tensors
 
 FRAME_ROWS = 300  # also of a map of training rows
@@ -66,13 +65,15 @@ class Recorder:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._load_own()
 
-    def frame(self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, anchors: Anchors) -> None:
+    def frame(
+        self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, centroids: np.ndarray | None
+    ) -> None:
         """Keep the outputs, (rows, width), of `frame_rows`, and the centroids."""
         if self.folder is None:
             return
         arrays = {"outputs": self._narrow(outputs), "predicted": predicted}
-        if anchors.centroids is not None:
-            arrays["centroids"] = self._narrow(anchors.centroids.detach().float().cpu().numpy())
+        if centroids is not None:
+            arrays["centroids"] = self._narrow(centroids)
         write_tensors(self.folder / f"frame-{step:07d}.safetensors", arrays, {"step": step, "title": title})
 
     def rows(self, rows: np.ndarray, own: np.ndarray) -> None:

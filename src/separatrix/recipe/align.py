@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from separatrix.errors import OptionError
 from separatrix.recipe.core import check, option
 from separatrix.recipe.effect import Rule
+from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import LoopRecipe, LossRecipe, ModelRecipe, TrainRecipe
 
-ALIGN_LOSSES = ("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
-PAIRS = ("batch", "memory", "mixed", "datapoint", "bank")
+ALIGN_LOSSES = Choices("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
+PAIRS = Choices("batch", "memory", "mixed", "datapoint", "bank")
 DECISIONS = ("knn", "mean", "head")
-INVARIANCES = ("none", "ridge", "flipped", "inverse", "reversal", "pairs")
+INVARIANCES = Choices("none", "ridge", "flipped", "inverse", "reversal", "pairs")
 WEIGHTS = ("uniform", "distance", "softmax")
 # Padded tokens of one forward with gradient. Memory goes by these: MiniLM keeps 0.17 GiB for every 1,024 of them.
 CHUNK_TOKENS = 8192

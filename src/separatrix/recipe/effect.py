@@ -8,6 +8,7 @@ from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import flag
+from separatrix.recipe.train import LOSSES
 
 CENTROID_LOSSES = ("centroid_ce", "centroid", "attract_repel")
 WEIGHED_LOSSES = ("centroid", "attract_repel", "cosine", "distance")
@@ -23,19 +24,22 @@ class Rule:
     words: str
 
 
+def _with(*losses: str) -> Callable[[Any], bool]:
+    """Holds of a recipe with one of these losses, or with one of the user's own, of which nothing is known."""
+    return lambda recipe: recipe.objective.loss in losses or recipe.objective.loss not in LOSSES.built_in
+
+
 RULES = (
-    Rule(("temperature",), lambda r: r.objective.loss == "centroid_ce", "--loss centroid_ce"),
-    Rule(
-        ("attraction", "repulsion"), lambda r: r.objective.loss in WEIGHED_LOSSES, f"--loss {'|'.join(WEIGHED_LOSSES)}"
-    ),
+    Rule(("temperature",), _with("centroid_ce"), "--loss centroid_ce"),
+    Rule(("attraction", "repulsion"), _with(*WEIGHED_LOSSES), f"--loss {'|'.join(WEIGHED_LOSSES)}"),
     Rule(("words",), lambda r: r.objective.loss == "token", "--loss token"),
     Rule(
         ("readout",), lambda r: r.objective.loss != "token" or r.prompt.readout == "logits", "another loss than token"
     ),
-    Rule(("head_lr",), lambda r: r.objective.loss in HEAD_LOSSES, f"--loss {'|'.join(HEAD_LOSSES)}"),
+    Rule(("head_lr",), _with(*HEAD_LOSSES), f"--loss {'|'.join(HEAD_LOSSES)}"),
     Rule(
         ("start", "mover", "every", "rate", "friction", "push", "push_rule", "centroid_lr"),
-        lambda r: r.objective.loss in CENTROID_LOSSES,
+        _with(*CENTROID_LOSSES),
         f"--loss {'|'.join(CENTROID_LOSSES)}",
     ),
     Rule(("centroid_lr",), lambda r: r.centroids.mover == "gradient", "--mover gradient"),

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import check, option
+from separatrix.recipe.registry import Choices
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-LOSSES = ("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
+LOSSES = Choices("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
+STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
+MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")
 
 
 @dataclass(frozen=True)
@@ -94,16 +97,14 @@ class LossRecipe:
 class CentroidRecipe:
     """Where centroids start and how they move."""
 
-    start: str = option("mean", "start of the centroids", choices=("random", "first", "mean"))
-    mover: str = option(
-        "gradient", "rule that moves the centroids", choices=("fixed", "gradient", "ema", "momentum", "mean")
-    )
+    start: str = option("mean", "start of the centroids", choices=STARTS)
+    mover: str = option("gradient", "rule that moves the centroids", choices=MOVERS)
     every: int = option(1, "steps between two moves", low=1)
     rate: float = option(0.1, "step of `ema` and `momentum` towards the class mean", low=0, high=1)
     friction: float = option(0.9, "share of the velocity that `momentum` keeps", low=0, high=1)
     push: float = option(0.0, "length of the push away from the other centroids at each move", low=0)
     push_rule: str = option(
-        "away", "direction of the push (`origin` repeats seed 001's formula)", choices=("away", "origin")
+        "away", "direction of the push (`origin`, from the origin, is for comparison only)", choices=PUSHES
     )
 
     def __post_init__(self) -> None:

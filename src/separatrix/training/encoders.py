@@ -23,7 +23,7 @@ from separatrix.store.table import write_table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from separatrix.learn.saved import Answer
+    from separatrix.learn.trained.saved import Answer
     from separatrix.texts import Texts
     from separatrix.training.judge import Yardstick
     from separatrix.training.run import Order

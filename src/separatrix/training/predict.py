@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from separatrix.learn.saved import Answer, Predictor
+from separatrix.learn.trained.saved import Answer, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.texts import Texts
 from separatrix.training.run import predictions

@@ -11,8 +11,8 @@ import numpy as np
 
 from separatrix.geometry.baselines import LINEAR
 from separatrix.geometry.guards import listed
-from separatrix.learn.saved import Answer, Predictor
 from separatrix.learn.targets import Targets
+from separatrix.learn.trained.saved import Answer, Predictor
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.judge import Yardstick
 

@@ -31,12 +31,12 @@ from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.probe import Probe
 from separatrix.learn.align import TrainedEncoder
 from separatrix.learn.job import REFIT, Job
-from separatrix.learn.losses import OBJECTIVES
-from separatrix.learn.probed import ProbeModel
+from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.prompt import TrainedPrompt, train_prompt
-from separatrix.learn.saved import Answer, Predictor, describe
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.trained import load_model
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.probe import ProbeModel
+from separatrix.learn.trained.saved import Answer, Predictor, describe
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.backbone import load_backbone
 from separatrix.models.candidates import candidates, chosen_candidates
@@ -277,10 +277,10 @@ def _history(order: Order, trained: TrainedPrompt | TrainedEncoder | None, liste
 
 def _words(trained: TrainedPrompt | TrainedEncoder | None) -> dict[str, Any]:
     """The label words in the order of the classes, and, where they were chosen, the best ones for each class."""
-    if not isinstance(trained, TrainedPrompt) or trained.model.anchors.words is None:
+    if not isinstance(trained, TrainedPrompt) or trained.model.words is None:
         return {"words": None, "word_ranking": None}
     model, tokenizer = trained.model, trained.model.backbone.tokenizer
-    words = [tokenizer.decode([int(word)]).strip() for word in trained.model.anchors.words]
+    words = [tokenizer.decode([int(word)]).strip() for word in trained.model.words]
     names = () if model.classes is None else model.classes.names
     return {"words": words, "word_ranking": None if trained.words is None else trained.words.named(names, tokenizer)}
 

@@ -16,7 +16,7 @@ from separatrix.geometry.calibrate import fit_temperature
 from separatrix.geometry.neighbours import neighbours, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
-from separatrix.learn.probed import ARRAYS, probe_shapes
+from separatrix.learn.trained.probe import ARRAYS, probe_shapes
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.store.files import Shape
 

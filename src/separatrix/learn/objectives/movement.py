@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError, ShapeError, choose
-from separatrix.learn.losses.metric import distances, pair_mask, wide
-from separatrix.recipe import CentroidRecipe
+from separatrix.learn.objectives.metric import distances, pair_mask, wide
+from separatrix.recipe import CentroidRecipe, train
+from separatrix.recipe.registry import Registry
 
 # Two centroids nearer than this have no direction between them that could be trusted.
 COINCIDENT = 1e-12
@@ -198,13 +199,12 @@ def spread(centroids: Tensor) -> dict[str, float]:
 
 Mover = Callable[[Tensor, Tensor, Tensor, CentroidRecipe], tuple[Tensor, Tensor]]
 
-STARTS: dict[str, Callable[[Tensor, Tensor, int, int], Tensor]] = {
-    "random": start_random,
-    "first": start_first,
-    "mean": start_mean,
-}
-MOVERS: dict[str, Mover] = {"fixed": stay, "gradient": stay, "ema": follow, "momentum": swing, "mean": jump}
-PUSHES: dict[str, Callable[[Tensor], Tensor]] = {"away": away, "origin": origin}
+Start = Callable[[Tensor, Tensor, int, int], Tensor]
+STARTS: Registry[Start] = Registry(train.STARTS, {"random": start_random, "first": start_first, "mean": start_mean})
+MOVERS: Registry[Mover] = Registry(
+    train.MOVERS, {"fixed": stay, "gradient": stay, "ema": follow, "momentum": swing, "mean": jump}
+)
+PUSHES: Registry[Callable[[Tensor], Tensor]] = Registry(train.PUSHES, {"away": away, "origin": origin})
 
 
 def _check(outputs: Tensor, labels: Tensor, classes: int) -> None:

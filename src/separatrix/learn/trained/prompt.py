@@ -16,8 +16,19 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
-from separatrix.learn.losses import OBJECTIVES, Anchors, Objective
-from separatrix.learn.saved import FORMAT, NOTES, TENSORS, Answer, Scaling, describe, load_base, positive, read_notes
+from separatrix.learn.objectives import OBJECTIVES, Objective
+from separatrix.learn.objectives.words import WordObjective
+from separatrix.learn.trained.saved import (
+    FORMAT,
+    NOTES,
+    TENSORS,
+    Answer,
+    Scaling,
+    describe,
+    load_base,
+    positive,
+    read_notes,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
@@ -33,7 +44,6 @@ PREDICT_TOKENS = 4096
 # Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
 PREDICT_ROWS = 128
 LAYER_MEAN = "layer_mean"
-ANCHORS = ("centroids", "weight", "bias", "words")
 SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}, "temperature": positive}
 
 
@@ -55,15 +65,22 @@ class PromptModel:
     shape: AttentionShape
     recipe: TrainRecipe
     prompt: SoftPrompt
-    anchors: Anchors
+    objective: Objective  # it was trained with it, and decides by it
     classes: Classes | None  # None: numbers are predicted
     scaling: Scaling = field(default_factory=Scaling)
     temperature: float = 1.0
 
     @property
-    def objective(self) -> Objective:
-        """The objective that it was trained with, which also decides."""
-        return OBJECTIVES[self.recipe.objective.loss]
+    def words(self) -> Tensor | None:
+        """Ids of the label words, (classes,), where they decide."""
+        return self.objective.words if isinstance(self.objective, WordObjective) else None
+
+    @property
+    def output_width(self) -> int:
+        """Numbers of an output."""
+        if self.words is not None:
+            return len(self.words)
+        return next(iter(self.objective.deciding().values())).shape[1]
 
     @torch.no_grad()
     def run(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Outputs:
@@ -74,7 +91,7 @@ class PromptModel:
             len(tokens), {plan.name: np.empty((0, self.backbone.width)) for plan in cache.plans if not len(tokens)}
         )
         outputs: np.ndarray | None = None
-        words = self.anchors.words
+        words = self.words
         for rows in token_batches(cache.lengths, PREDICT_TOKENS, None if words is None else PREDICT_ROWS):
             batch = cache.batch(rows)
             z = read(run_prompt(self.prompt, batch, self.backbone), self.recipe.prompt, self.backbone)
@@ -108,10 +125,7 @@ class PromptModel:
 
         Where label words decide, the outputs are their logits as `run` gives them, or the logits of all words.
         """
-        z, anchors = torch.from_numpy(outputs).to(self.backbone.device), self.anchors
-        if anchors.words is not None and z.shape[1] == len(anchors.words):
-            anchors = replace(anchors, words=torch.arange(len(anchors.words), device=z.device))
-        return self.objective.scores(z, anchors, self.recipe.objective).cpu().numpy()
+        return self.objective.scores(torch.from_numpy(outputs).to(self.backbone.device)).cpu().numpy()
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of scores, (rows, classes)."""
@@ -125,16 +139,15 @@ class PromptModel:
 
     def distances(self, outputs: np.ndarray) -> np.ndarray | None:
         """Euclidean distance of outputs (rows, width) to each centroid, (rows, classes); None without centroids."""
-        if self.anchors.centroids is None:
+        if self.objective.centroids is None:
             return None
-        centroids = self.anchors.centroids.float().cpu()
+        centroids = self.objective.centroids.float().cpu()
         return torch.cdist(torch.from_numpy(outputs), centroids, compute_mode="donot_use_mm_for_euclid_dist").numpy()
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
         tensors = {f"prompt.{name}": tensor for name, tensor in self.prompt.named().items()}
-        held = {name: getattr(self.anchors, name) for name in ANCHORS}
-        tensors |= {name: tensor for name, tensor in held.items() if tensor is not None}
+        tensors |= self.objective.deciding()
         notes = {
             "format": FORMAT,
             "kind": "prompt",
@@ -167,31 +180,33 @@ def load_prompt(
     notes = read_notes(folder, "prompt", SCHEMA)
     recipe = read_recipe(TrainRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
     wanted = recipe.backbone.at(model, device)
-    objective = OBJECTIVES[recipe.objective.loss]
-    if (notes["classes"] is None) != (objective.task == "regress"):
+    entry = OBJECTIVES[recipe.objective.loss]
+    if (notes["classes"] is None) != (entry.task == "regress"):
         raise damaged(folder / NOTES, f"the loss {recipe.objective.loss} does not fit the classes")
-    logits = recipe.prompt.readout == "logits" or objective.needs == "words"
+    logits = "logits" in (recipe.prompt.readout, entry.readout)
     backbone = load_base(folder, wanted, notes["base_model"], logits=logits)
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
     shape = attention_shape(backbone)
-    shapes = _shapes(recipe, backbone, shape, 1 if classes is None else len(classes))
+    objective = entry.build(recipe, 0 if classes is None else len(classes))
+    shapes = _shapes(recipe, backbone, shape, objective)
     arrays, _ = read_tensors(folder / TENSORS, shapes)
     if "words" in shapes and not np.isin(arrays["words"], np.arange(len(backbone.embedding))).all():
         raise damaged(folder / TENSORS, "words are no words of the model")
     tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
+    objective.load(tensors)
     return PromptModel(
         backbone,
         shape,
         replace(recipe, backbone=wanted),
         SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer")),
-        _anchors(tensors, classes),
+        objective,
         classes,
         Scaling(**notes["scaling"]),
         notes["temperature"],
     )
 
 
-def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, classes: int) -> dict[str, Shape]:
+def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, objective: Objective) -> dict[str, Shape]:
     """What a trained prompt of this recipe consists of."""
     prompt, vocabulary = recipe.prompt, len(backbone.embedding)
     width = backbone.width * (prompt.tokens if prompt.positions == "all" else 1)
@@ -199,14 +214,4 @@ def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, clas
     shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, backbone.embedding.shape[1])}
     if prompt.layers == "all":
         shapes["prompt.steer"] = (shape.layers, 2, prompt.tokens, shape.query_width)
-    needs = OBJECTIVES[recipe.objective.loss].needs
-    if needs == "words":
-        return shapes | {"words": (classes,), "bias?": (classes,)}
-    if needs == "head":
-        return shapes | {"weight": (classes, width), "bias": (classes,)}
-    return shapes | {"centroids": (classes, width)}
-
-
-def _anchors(tensors: dict[str, Tensor], classes: Classes | None) -> Anchors:
-    held = {name: tensors.get(name) for name in ANCHORS}
-    return Anchors(**held, classes=None if classes is None else len(classes))
+    return shapes | objective.shapes(width)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from separatrix.errors import StoreError
-from separatrix.learn.aligned import load_align
-from separatrix.learn.frozen import load_frozen
-from separatrix.learn.probed import load_probe
-from separatrix.learn.prompted import load_prompt
-from separatrix.learn.saved import Predictor, read_notes
+from separatrix.learn.trained.encoder import load_align
+from separatrix.learn.trained.frozen import load_frozen
+from separatrix.learn.trained.probe import load_probe
+from separatrix.learn.trained.prompt import load_prompt
+from separatrix.learn.trained.saved import Predictor, read_notes
 
 LOADERS: dict[str, Callable[..., Predictor]] = {
     "prompt": load_prompt,

@@ -18,8 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError
-from separatrix.learn.losses.aligned import Pairs, cosine_mse
-from separatrix.learn.pairs import Crowd, everyone
+from separatrix.learn.objectives.contrast import Pairs, cosine_mse
+from separatrix.learn.objectives.pairs import Crowd, everyone
+from separatrix.recipe.align import INVARIANCES
+from separatrix.recipe.registry import Registry
 
 RIDGE = 0.01  # beside the mean variance of a direction
 RIDGE_ROWS = 8192  # rows that a regression reads at most
@@ -48,7 +50,7 @@ def inverse(batch: Crowd) -> Tensor:
 
 
 # Terms that need no head of their own: batch with unit vectors and groups -> scalar.
-NUISANCES: dict[str, Callable[[Crowd], Tensor]] = {"flipped": flipped, "inverse": inverse}
+NUISANCES: Registry[Callable[[Crowd], Tensor]] = Registry(INVARIANCES, {"flipped": flipped, "inverse": inverse})
 
 
 def ridge(batch: Crowd, known: Crowd) -> Tensor:

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import DataError
-from separatrix.learn.losses.aligned import Pairs
+from separatrix.learn.objectives.contrast import Pairs
+from separatrix.recipe.align import PAIRS
+from separatrix.recipe.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,13 +84,9 @@ def _bank(batch: Crowd, stored: Crowd) -> Meeting:
 
 
 # (batch, stored rows) -> the others and the pairs; what `stored` holds is the scheme's: see `learn.bank`.
-SCHEMES: dict[str, Callable[[Crowd, Crowd], Meeting]] = {
-    "batch": _batch,
-    "memory": _memory,
-    "mixed": _mixed,
-    "datapoint": _memory,
-    "bank": _bank,
-}
+SCHEMES: Registry[Callable[[Crowd, Crowd], Meeting]] = Registry(
+    PAIRS, {"batch": _batch, "memory": _memory, "mixed": _mixed, "datapoint": _memory, "bank": _bank}
+)
 
 
 def _prefer(batch: Crowd, first: Crowd, second: Crowd) -> Meeting:

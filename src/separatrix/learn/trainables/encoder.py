@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError
+from separatrix.learn.objectives.base import Batch, LossValue
+from separatrix.learn.trainables import gradcache
+from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.pool import POOLS, mean
 from separatrix.models.randomness import OwnRandomness
-from separatrix.recipe.align import EncoderRecipe
+from separatrix.recipe.align import CHUNK_TOKENS, EncoderRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,21 +166,20 @@ def thinned(
 
 
 @dataclass
-class EncoderLearner:
+class EncoderTrainable:
     """An encoder over tokenized parts, as the loop sees it."""
 
     encoder: Encoder
     tokens: Mapping[str, Tokens]
     seed: int
-    others: dict[str, dict[str, Tensor]] = field(default_factory=dict)  # further groups: an adversary's head
 
     def __post_init__(self) -> None:
         self._lengths = {part: np.array([len(ids) for ids in tokens.ids]) for part, tokens in self.tokens.items()}
 
     def groups(self) -> dict[str, dict[str, Tensor]]:
-        """The encoder, the shares of its layers where they are learnt, and what else was given."""
+        """The encoder, and the shares of its layers where they are learnt."""
         mix = {} if self.encoder.mix is None else {"pooling": {"pooling.mix": self.encoder.mix}}
-        return {"encoder": self.encoder.named()} | mix | self.others
+        return {"encoder": self.encoder.named()} | mix
 
     def outputs(self, part: str, rows: np.ndarray, step: int | None = None, chunk: int = 0) -> Tensor:
         """Vectors of these rows, (rows, width) float32."""
@@ -187,6 +190,18 @@ class EncoderLearner:
             generator, kept = np.random.default_rng(seed), frozenset(self.encoder.backbone.tokenizer.all_special_ids)
             chosen = [thinned(one, share, kept, generator) for one in chosen]
         return self.encoder.forward(chosen, seed)
+
+    def backward(self, batch: Batch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
+        """Run a batch in chunks if it is large, and once more with its tokens' vectors moved, where that is asked."""
+        assert batch.rows is not None
+        rows = batch.rows.cpu().numpy()
+        chunks = gradcache.chunked(self.lengths("train")[rows], self.encoder.recipe.chunk_rows, CHUNK_TOKENS)
+
+        def forward(places: np.ndarray, chunk: int) -> Tensor:
+            return self.outputs("train", rows[places], batch.step, chunk)
+
+        run = partial(gradcache.backward, forward, chunks, loss)
+        return and_uphill(run, self.encoder.backbone.embedding, self.encoder.recipe.perturbation)
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""

@@ -12,8 +12,18 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
-from separatrix.learn.frozen_heads import FITTERS
-from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
+from separatrix.learn.trained.frozen_heads import FITTERS
+from separatrix.learn.trained.saved import (
+    CLASSES,
+    FORMAT,
+    NOTES,
+    TENSORS,
+    Answer,
+    describe,
+    load_base,
+    positive,
+    read_notes,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.recipe import ModelRecipe

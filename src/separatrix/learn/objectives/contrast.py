@@ -15,8 +15,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import ShapeError
-from separatrix.learn.losses.anchors import LossValue
-from separatrix.learn.losses.metric import NEAREST, wide
+from separatrix.learn.objectives.base import LossValue
+from separatrix.learn.objectives.metric import NEAREST, wide
+from separatrix.recipe.align import ALIGN_LOSSES
+from separatrix.recipe.registry import Registry
 
 LOWEST = -1e9  # a logit that takes no part; finite, so that a row without partners gives no NaN
 
@@ -85,7 +87,7 @@ def nca(similar: Tensor, pairs: Pairs, temperature: float) -> LossValue:
 
 
 AlignLoss = Callable[[Tensor, Pairs, float], LossValue]
-ALIGNED: dict[str, AlignLoss] = {"cosine_mse": cosine_mse, "supcon": supcon, "nca": nca}
+ALIGNED: Registry[AlignLoss] = Registry(ALIGN_LOSSES, {"cosine_mse": cosine_mse, "supcon": supcon, "nca": nca})
 
 
 def unit(rows: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.learn.encoder import Encoder
+from separatrix.learn.trainables.encoder import Encoder
 from separatrix.models.extract import layer_count
 from separatrix.models.quiet import quietly
 from separatrix.models.source import hash_files

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.learn.losses.aligned import unit
-from separatrix.learn.pairs import Crowd
+from separatrix.learn.objectives.contrast import unit
+from separatrix.learn.objectives.pairs import Crowd
 
 NEVER = -1
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from separatrix.learn.losses import LossValue
+from separatrix.learn.objectives.base import LossValue
 
 
 @contextmanager

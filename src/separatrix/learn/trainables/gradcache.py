@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.learn.losses import LossValue
+from separatrix.learn.objectives.base import LossValue
 from separatrix.models.batches import token_batches
 
 

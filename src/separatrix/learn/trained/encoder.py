@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.neighbours import WEIGHTS, Neighbours
-from separatrix.learn import card
-from separatrix.learn.encoder import Encoder, start_encoder
-from separatrix.learn.index import KS, Index, Vote, choose_vote, shares, smooth
-from separatrix.learn.losses import Anchors
-from separatrix.learn.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, positive, read_notes
+from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
-from separatrix.learn.task import Score
+from separatrix.learn.trainables.encoder import Encoder, start_encoder
+from separatrix.learn.trained import card
+from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.trained.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, positive, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
@@ -166,7 +166,7 @@ def finish_model(
     targets: Targets,
     vectors: dict[str, np.ndarray],
     ids: np.ndarray,
-    head: Anchors | None,
+    head: tuple[Tensor, Tensor] | None,
     score: Score,
 ) -> AlignModel:
     """The model of a finished training; k, weights and temperature are chosen on validation.
@@ -177,7 +177,7 @@ def finish_model(
         targets: of "train" and "validation".
         vectors: of "train" and "validation", (rows, width) each.
         ids: of the training rows.
-        head: the linear head, where one was trained.
+        head: weight and bias of the linear head, where one was trained.
         score: figures of validation rows; the one that chose the epoch chooses the vote.
     """
     assert targets.classes is not None
@@ -191,9 +191,7 @@ def finish_model(
     said = _decider(answers.decision, vote, len(votes) > 1)
     if answers.approximate:
         said += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"
-    linear = None
-    if head is not None and head.weight is not None and head.bias is not None:
-        linear = (head.weight.detach().cpu().numpy(), head.bias.detach().cpu().numpy())
+    linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
     base = describe(encoder.backbone)
     model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, said=said)
     return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))

@@ -1,0 +1,117 @@
+"""What may look on while a training runs: the base of all callbacks, and the two that every training has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from separatrix.learn.measure import evaluate
+from separatrix.learn.objectives.base import Objective
+from separatrix.learn.trainables import Trainable
+from separatrix.learn.trajectory import Recorder
+from separatrix.progress import Report, silent
+
+
+class Callback:
+    """Sees a training go by and changes nothing; a method that is not needed stays as it is.
+
+    Tensors are those of the training: copy what is kept.
+    """
+
+    def on_batch(self, step: int, rows: np.ndarray, outputs: Tensor, labels: Tensor) -> None:
+        """Called after each step.
+
+        Args:
+            step: its number, from 1.
+            rows: places in the training part, (rows,).
+            outputs: that the step was made from, (rows, width).
+            labels: class numbers or standardised numbers, (rows,).
+        """
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Called after each step with the mean loss of the epoch so far."""
+
+    def on_frame(self, step: int, title: str) -> None:
+        """Called at the steps planned for pictures."""
+
+    def on_epoch(self, epoch: int, outputs: Tensor, scores: Tensor) -> None:
+        """Called after each epoch with validation outputs (rows, width) and scores (rows, classes)."""
+
+    def on_save(self) -> None:
+        """Called just before the loop's state is saved."""
+
+
+@dataclass(frozen=True)
+class ProgressReporter(Callback):
+    """Tells how far a training is."""
+
+    report: Report = silent
+
+    def on_step(self, done: int, total: int, loss: float) -> None:
+        """Report a step."""
+        self.report("training", done, total, f"loss {loss:.3f}")
+
+
+@dataclass(frozen=True)
+class TrajectoryRecorder(Callback):
+    """Writes the trajectory of a training."""
+
+    trainable: Trainable
+    objective: Objective
+    recorder: Recorder
+    classes: int  # 0: numbers are predicted
+    train_map: bool = False  # also keep outputs of some training rows after every epoch
+
+    def on_batch(self, _step: int, rows: np.ndarray, outputs: Tensor, labels: Tensor) -> None:
+        """Note the probability of the own class."""
+        if self.classes and self.objective.live:
+            chance = self.objective.scores(outputs).detach().softmax(1)
+            self.recorder.rows(rows, chance.gather(1, labels[:, None])[:, 0].cpu().numpy())
+
+    def on_save(self) -> None:
+        """Save these notes beside the loop's state."""
+        self.recorder.keep_own()
+
+    def on_frame(self, step: int, title: str) -> None:
+        """Keep a picture of the validation outputs."""
+        if self.recorder.folder is not None:
+            seen = self._look("validation", self.recorder.frame_rows)
+            self.recorder.frame(step, title, *seen, self._centroids())
+
+    def on_epoch(self, epoch: int, outputs: Tensor, scores: Tensor) -> None:
+        """Keep the validation outputs and scores of an epoch, and a map of training rows."""
+        train = None
+        if self.train_map and self.recorder.folder is not None:
+            train = self._look("train", self.recorder.map_rows)
+        self.recorder.epoch(epoch, outputs.cpu().numpy(), scores.cpu().numpy(), train)
+
+    def _centroids(self) -> np.ndarray | None:
+        centroids = self.objective.centroids
+        return None if centroids is None else centroids.detach().float().cpu().numpy()
+
+    def _look(self, part: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Outputs of these rows, (rows, width), and what is predicted for them."""
+        z = evaluate(self.trainable, part, rows)
+        scores = self.objective.scores(z, rows if part == "train" else None)
+        predicted = scores.argmax(1) if self.classes else scores[:, 0]
+        return z.cpu().numpy(), predicted.detach().cpu().numpy()
+
+
+@dataclass(frozen=True)
+class ArrayCallback(Callback):
+    """Gives a function of the user's the outputs of every training batch and the centroids, as arrays.
+
+    The function gets (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None).
+    """
+
+    objective: Objective
+    function: Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
+
+    def on_batch(self, step: int, rows: np.ndarray, outputs: Tensor, labels: Tensor) -> None:
+        """Call the function."""
+        centroids = self.objective.centroids
+        seen = None if centroids is None else centroids.detach().float().cpu().numpy().copy()
+        self.function(step, rows, outputs.float().cpu().numpy(), labels.cpu().numpy(), seen)

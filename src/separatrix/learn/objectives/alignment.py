@@ -1,0 +1,188 @@
+"""The objective of a trained encoder: rows of one class stand together, measured by the cosine that also predicts.
+
+Every row of a batch is compared with others (of the batch, of a memory, of a bank of all training rows) by a pair loss
+of their cosines; the cross-entropy of a linear head and a term against what the vectors tell of groups are added where
+they are wanted. Stored vectors, head and group head are its own tensors. With a head alone it is plain fine-tuning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from separatrix.learn.objectives import pairs
+from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines
+from separatrix.learn.objectives.base import Batch, LossValue, Objective, TrainingRows, linear_scores, random_head
+from separatrix.learn.objectives.contrast import ALIGNED, unit
+from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
+from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.shape import shape_figures
+from separatrix.learn.objectives.voting import neighbour_scores
+from separatrix.learn.trajectory import subsample
+from separatrix.recipe.align import AlignRecipe
+
+EPOCH_ROWS = 1000  # validation rows whose shape is measured
+CONTRASTS = ("nca", "supcon")  # losses to which a row without a partner of its own class says nothing
+ALONE = "steps_without_positives"  # share of the steps of an epoch, in its metrics
+
+
+@dataclass(eq=False)
+class AlignObjective(Objective):
+    """A loss over pairs of rows, a head, group invariance; and who decides: stored rows or the head."""
+
+    recipe: AlignRecipe
+    classes: int
+    group: Tensor | None = None  # (train rows,) group numbers
+    bank: Bank | None = None
+    memory: ClassMemory | None = None
+    adversary: Adversary | None = None
+    weight: Tensor | None = None  # (classes, width) of the head
+    bias: Tensor | None = None
+
+    @property
+    def live(self) -> bool:  # type: ignore[override]
+        """Stored rows decide: what a training row would say of itself is not recorded."""
+        return self._voters is None
+
+    def start(self, rows: TrainingRows) -> None:
+        """Empty memories, a random head; the bank is filled where the loss reads it from the first step."""
+        recipe, self._y, self._steps = self.recipe, rows.labels, rows.steps
+        z = rows.outputs(rows.start[:1])
+        device, width, count = z.device, z.shape[1], len(rows.labels)
+        loss, scheme = recipe.objective.loss, recipe.pairing.pairs
+        reads_bank = loss == "centroid_ce" or (loss in ALIGNED and scheme == "bank")
+        reads_bank = reads_bank or recipe.grouping.invariance == "ridge"
+        if reads_bank or recipe.answers.decision != "head":
+            self.bank = Bank.empty(count, width, device)
+        if reads_bank and self.bank is not None:
+            self.bank.write(torch.arange(count, device=device), rows.outputs(None), 0)
+        if loss in ALIGNED and scheme in ("memory", "mixed", "datapoint"):
+            self.memory = ClassMemory.empty(self.classes, width, device)
+        if recipe.grouping.invariance == "reversal" and self.group is not None:
+            self.adversary = Adversary.start(int(self.group.max()) + 1, width, device)
+        if recipe.has_head:
+            self.weight, self.bias = random_head(self.classes, width, recipe.loop.seed, device)
+
+    def parameters(self) -> dict[str, dict[str, Tensor]]:
+        """The group head and the linear head."""
+        found: dict[str, dict[str, Tensor]] = {}
+        if self.adversary is not None:
+            found["adversary"] = self.adversary.named
+        if self.weight is not None and self.bias is not None:
+            found["head"] = {"weight": self.weight, "bias": self.bias}
+        return found
+
+    def buffers(self) -> dict[str, Tensor]:
+        """Bank and memory."""
+        stores = (self.bank, self.memory)
+        return {name: tensor for store in stores if store is not None for name, tensor in store.named.items()}
+
+    def companions(self, rows: np.ndarray) -> np.ndarray:
+        """Stored rows outside the batch that `--pairs datapoint` runs again."""
+        if self.memory is None or self.recipe.pairing.pairs != "datapoint":
+            return np.empty(0, dtype=np.int64)
+        stored = self.memory.rows.cpu().numpy()
+        return np.setdiff1d(stored[stored >= 0], rows)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+        """Pair loss, head and group term of a training batch; of other rows the cross-entropy of what decides."""
+        if batch.rows is None:
+            return LossValue.of({"decision": functional.cross_entropy(self.scores(outputs), batch.labels)})
+        ran = self._crowd(batch.rows, outputs)
+        size = len(outputs) if batch.size is None else batch.size
+        own = Crowd(ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size])
+        options, parts = self.recipe.objective, dict[str, Tensor]()
+        terms: list[Tensor] = []
+        if options.loss != "linear":
+            value = self._pair_loss(own, ran, batch.step)
+            terms, parts = [value.total], dict(value.parts)
+        if self.bank is not None:
+            parts["staleness"] = self.bank.staleness(own.rows, outputs[:size])
+        if self.recipe.has_head:
+            head = functional.cross_entropy(linear_scores(outputs[:size], self.weight, self.bias), own.y)
+            terms.append(head if options.loss == "linear" else self.recipe.answers.head_weight * head)
+            parts["head"] = head.detach()
+        if (nuisance := self._group_term(own, batch.step)) is not None:
+            terms.append(self.recipe.grouping.group_weight * nuisance)
+            parts["group"] = nuisance.detach()
+        return LossValue(torch.stack(terms).sum(), parts)
+
+    def scores(self, outputs: Tensor, rows: np.ndarray | None = None) -> Tensor:
+        """Scores of what decides: the head, the nearest stored rows, or the class means of these; (rows, classes).
+
+        A training row is left out of its own decision, for the bank holds it: it would be its own nearest neighbour.
+        """
+        bank = self._voters
+        if bank is None:
+            return linear_scores(outputs, self.weight, self.bias)
+        stored, temperature = bank.crowd(self._y), self.recipe.objective.temperature
+        own = None if rows is None else torch.from_numpy(rows).to(outputs.device)
+        if self.recipe.answers.decision == "knn":
+            return neighbour_scores(outputs, stored, self.classes, temperature, own)
+        labels = torch.zeros(len(outputs), dtype=torch.int64, device=outputs.device) if own is None else self._y[own]
+        return class_cosines(outputs, labels, own, stored, self.classes) / temperature
+
+    @torch.no_grad()
+    def after_step(self, outputs: Tensor, batch: Batch) -> None:
+        """Remember the vectors of the batch."""
+        assert batch.rows is not None
+        if self.bank is not None:
+            self.bank.write(batch.rows, outputs, batch.step)
+        if self.memory is not None:
+            self.memory.write(self._crowd(batch.rows, outputs))
+
+    def figures(self, outputs: Tensor, labels: Tensor, scores: Tensor) -> dict[str, float]:
+        """The shape of the validation vectors; of a sample, since a file is often sorted by class."""
+        rows = torch.from_numpy(subsample(len(outputs), EPOCH_ROWS, self.recipe.loop.seed)).to(outputs.device)
+        return shape_figures(unit(outputs[rows]), labels[rows], scores[rows])
+
+    @property
+    def _voters(self) -> Bank | None:
+        """The stored rows, where they decide within training."""
+        return None if self.recipe.answers.decision == "head" else self.bank
+
+    def _pair_loss(self, batch: Crowd, ran: Crowd, step: int) -> LossValue:
+        options = self.recipe.objective
+        if options.loss == "centroid_ce":
+            assert self.bank is not None
+            near = class_cosines(batch.vectors, batch.y, batch.rows, self.bank.crowd(self._y), self.classes)
+            return LossValue.of({"centroid_ce": functional.cross_entropy(near / options.temperature, batch.y)})
+        meeting = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
+        if self.recipe.grouping.invariance == "pairs":
+            meeting = pairs.across_groups(meeting, batch)
+        if self.recipe.pairing.draw == "one":
+            generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
+            meeting = pairs.Meeting(meeting.others, pairs.draw_one(meeting.pairs, generator))
+        contrast = options.loss in CONTRASTS
+        # Later steps may have what the first one lacks, and a head learns of every row: there it is counted instead.
+        pairs.check_pairs(meeting.pairs, step, positives=contrast and step == 0 and not self.recipe.has_head)
+        value = ALIGNED[options.loss](batch.vectors @ meeting.others.vectors.T, meeting.pairs, options.temperature)
+        alone = {ALONE: (~meeting.pairs.positive.any()).float()} if contrast else {}
+        return LossValue(value.total, value.parts | alone)
+
+    def _stored(self, ran: Crowd) -> Crowd:
+        """What the scheme remembers: nothing, the bank, the class memory, or its rows as they are now."""
+        if self.memory is None:
+            return ran if self.bank is None else self.bank.crowd(self._y, self.group)
+        stored = self.memory.crowd(self.group)
+        if self.recipe.pairing.pairs != "datapoint":
+            return stored
+        here = (ran.rows[None, :] == stored.rows[:, None]).long().argmax(dim=1)  # (stored,) places in what was run
+        return Crowd(ran.vectors[here], stored.y, stored.rows, stored.group)
+
+    def _crowd(self, rows: Tensor, z: Tensor) -> Crowd:
+        return Crowd(unit(z), self._y[rows], rows, None if self.group is None else self.group[rows])
+
+    def _group_term(self, batch: Crowd, step: int) -> Tensor | None:
+        invariance = self.recipe.grouping.invariance
+        if invariance in NUISANCES:
+            return NUISANCES[invariance](batch)
+        if invariance == "ridge" and self.bank is not None:
+            return ridge(batch, self.bank.crowd(self._y, self.group))
+        if self.adversary is not None:
+            return self.adversary.loss(batch, ramp(step, self._steps))
+        return None

@@ -1,0 +1,100 @@
+"""Objectives with a linear head on the outputs: one column per class, or one column for numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from separatrix.errors import ShapeError
+from separatrix.learn.objectives.base import (
+    Batch,
+    LossValue,
+    Objective,
+    Terms,
+    TrainingRows,
+    check_classes,
+    check_rows,
+    cross_entropy,
+    linear_scores,
+    random_head,
+)
+from separatrix.recipe import LossRecipe, TrainRecipe
+
+# (scores (rows, columns), targets (rows,), options) -> terms
+ScoreLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
+
+
+def linear(scores: Tensor, y: Tensor, _options: LossRecipe) -> LossValue:
+    """Cross-entropy of the head's columns, one for each class."""
+    return cross_entropy(scores, y)
+
+
+def mse(scores: Tensor, y: Tensor, _options: LossRecipe) -> Terms:
+    """Mean squared error of the head's one column against y (standardised by the caller).
+
+    >>> mse(torch.tensor([[2.0], [1.0]]), torch.tensor([2.0, 4.0]), LossRecipe(loss="mse"))
+    {'squared_error': tensor(4.5000)}
+    """
+    check_rows(scores, y)
+    return {"squared_error": functional.mse_loss(scores[:, 0], y.to(scores.dtype))}
+
+
+@dataclass(eq=False)
+class HeadObjective(Objective):
+    """A loss over the columns of a linear head, and the head."""
+
+    classes: int  # 0: numbers are predicted
+    loss_function: ScoreLoss
+    options: LossRecipe = LossRecipe()
+    seed: int = 0
+    weight: Tensor | None = None  # (columns, width)
+    bias: Tensor | None = None  # (columns,)
+
+    @classmethod
+    def build(cls, recipe: TrainRecipe, classes: int, loss_function: ScoreLoss) -> HeadObjective:
+        """From the options of a training."""
+        return cls(classes, loss_function, recipe.objective, recipe.loop.seed)
+
+    def start(self, rows: TrainingRows) -> None:
+        """A random head, as wide as the outputs."""
+        z = rows.outputs(rows.start[:1])
+        self.weight, self.bias = random_head(max(1, self.classes), z.shape[1], self.seed, z.device)
+
+    def parameters(self) -> dict[str, dict[str, Tensor]]:
+        """Weight and bias."""
+        assert self.weight is not None
+        assert self.bias is not None
+        return {"head": {"weight": self.weight, "bias": self.bias}}
+
+    def deciding(self) -> dict[str, Tensor]:
+        """Weight and bias."""
+        return self.parameters()["head"]
+
+    def shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+        """Their shapes."""
+        return {"weight": (max(1, self.classes), width), "bias": (max(1, self.classes),)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """The head as it was saved."""
+        self.weight, self.bias = tensors["weight"], tensors["bias"]
+
+    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+        """The loss function of the head's columns."""
+        return LossValue.of(self.loss_function(self.scores(outputs), batch.labels, self.options))
+
+    def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
+        """The head's columns, (rows, classes) or (rows, 1).
+
+        Raises:
+            ShapeError: if the head has not one column per class: the argmax of one column is always class 0.
+        """
+        scores = linear_scores(outputs, self.weight, self.bias)
+        if self.classes:
+            check_classes(scores.shape[1], self.classes, "columns of the head")
+        elif scores.shape[1] != 1:
+            hint = "for classes use --loss linear"
+            raise ShapeError("a regression head has one column", got=scores.shape[1], hint=hint)
+        return scores

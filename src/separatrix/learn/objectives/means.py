@@ -1,0 +1,178 @@
+"""Objectives over all unordered pairs of a batch, which decide by the nearest class mean: kept for comparison.
+
+Each kind of pair (one class, two classes) has its own mean, so that the number of classes does not set the weight
+between the two; the parts say how many pairs of each kind there were. `boids` is the toy that shows the balance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from separatrix.errors import DataError, ShapeError
+from separatrix.learn.objectives import movement
+from separatrix.learn.objectives.base import (
+    Batch,
+    LossValue,
+    Objective,
+    Terms,
+    TrainingRows,
+    check_centroids,
+    check_rows,
+)
+from separatrix.learn.objectives.metric import cosines, distances, pair_mask, reciprocal
+from separatrix.recipe import LossRecipe, TrainRecipe
+
+# (outputs (rows, width), labels (rows,), options) -> terms
+BatchLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
+# (outputs, class means (classes, width)) -> scores (rows, classes)
+MeanScores = Callable[[Tensor, Tensor], Tensor]
+
+
+def distance(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
+    """Pull two rows of one class together by d, push two rows of different classes apart by 1/d.
+
+    attraction * mean over same-class pairs of d + repulsion * mean over other pairs of 1/d
+
+    The slope of d is 1, that of 1/d is 1/d^2: at the distances of a transformer's outputs, 10 and more, the attraction
+    is a hundred times the stronger, and everything contracts.
+
+    Raises:
+        DataError: if the batch has no pair.
+
+    >>> z, y = torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([0, 0, 1])
+    >>> value = distance(z, y, LossRecipe(loss="distance"))
+    >>> {name: round(part.item(), 4) for name, part in value.parts.items()}
+    {'same': 1.0, 'different': 0.225, 'same_pairs': 1, 'different_pairs': 2}
+    """
+    same, different = _pairs(z, y)
+    between = distances(z, z)  # (rows, rows)
+    return _pair_loss(between, reciprocal(between), same, different, options)
+
+
+def cosine(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
+    """Ask rows of one class for cosine 1, rows of different classes for cosine 0 or less.
+
+    attraction * mean over same-class pairs of 1 - cos + repulsion * mean over other pairs of max(0, cos)
+
+    Plain cos would ask every two classes to be opposite, which three classes cannot be; cut at 0, classes at right
+    angles are good enough, and of those there is room for as many as there are dimensions.
+
+    Raises:
+        DataError: if the batch has no pair.
+    """
+    same, different = _pairs(z, y)
+    similar = cosines(z, z)  # (rows, rows)
+    return _pair_loss(1 - similar, similar.clamp(min=0), same, different, options)
+
+
+def near_mean(z: Tensor, means: Tensor) -> Tensor:
+    """Negative distances to the class means `(rows, classes)`."""
+    return -distances(z, means)
+
+
+def same_class(y: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks `(rows, rows)` of the unordered pairs i < j of one class, and of two classes.
+
+    >>> same, different = same_class(torch.tensor([0, 0, 1]))
+    >>> same.nonzero().tolist(), different.nonzero().tolist()
+    ([[0, 1]], [[0, 2], [1, 2]])
+    """
+    same, pairs = y[:, None] == y[None, :], pair_mask(len(y), y.device)  # (rows, rows)
+    return same & pairs, ~same & pairs
+
+
+def boids(positions: Tensor) -> Tensor:
+    """A toy without classes: mean d + mean 1/d over all pairs of different points; two points settle at distance 1.
+
+    >>> boids(torch.tensor([[0.0, 0.0], [0.0, 2.0]]))
+    tensor(2.5000)
+    """
+    if positions.ndim != 2 or len(positions) < 2:
+        raise ShapeError("boids need two points at least", got=tuple(positions.shape), expected="(points, width)")
+    between = distances(positions, positions)[pair_mask(len(positions), positions.device)]  # (pairs,)
+    return between.mean() + reciprocal(between).mean()
+
+
+def _pairs(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    check_rows(z, y)
+    if len(y) < 2:
+        raise DataError("no pairs", got=f"a batch of {len(y)}", expected="2 rows or more", hint="raise --batch-size")
+    return same_class(y)
+
+
+def _pair_loss(near: Tensor, far: Tensor, same: Tensor, different: Tensor, options: LossRecipe) -> LossValue:
+    """Means of `near` over the same-class pairs and of `far` over the others; a kind without pairs adds 0."""
+    counts = {"same_pairs": same.sum(), "different_pairs": different.sum()}
+    value = LossValue.of(
+        {
+            "same": options.attraction * near[same].sum() / counts["same_pairs"].clamp(min=1),
+            "different": options.repulsion * far[different].sum() / counts["different_pairs"].clamp(min=1),
+        }
+    )
+    return LossValue(value.total, value.parts | counts)
+
+
+@dataclass(eq=False)
+class MeansObjective(Objective):
+    """A loss over the batch alone; the mean output of each class, taken anew after every epoch, decides."""
+
+    classes: int
+    loss_function: BatchLoss
+    score_function: MeanScores = near_mean
+    options: LossRecipe = LossRecipe()
+    seed: int = 0
+    centroids: Tensor | None = None  # (classes, width) the class means
+    live: bool = False
+
+    @classmethod
+    def build(
+        cls, recipe: TrainRecipe, classes: int, loss_function: BatchLoss, score_function: MeanScores
+    ) -> MeansObjective:
+        """From the options of a training."""
+        return cls(classes, loss_function, score_function, recipe.objective, recipe.loop.seed)
+
+    def start(self, rows: TrainingRows) -> None:
+        """Class means of some training rows."""
+        self._rows = rows
+        z, y = rows.outputs(rows.start), rows.labels[torch.from_numpy(rows.start).to(rows.labels.device)]
+        self.centroids = movement.start("mean", z, y, self.classes, self.seed).contiguous()
+
+    def buffers(self) -> dict[str, Tensor]:
+        """The class means."""
+        return {} if self.centroids is None else {"centroids": self.centroids}
+
+    def deciding(self) -> dict[str, Tensor]:
+        """The class means."""
+        return self.buffers()
+
+    def shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+        """Their shapes."""
+        return {"centroids": (self.classes, width)}
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Class means as they were saved."""
+        self.centroids = check_centroids(tensors["centroids"], tensors["centroids"], self.classes)
+
+    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+        """The loss function of the outputs."""
+        return LossValue.of(self.loss_function(outputs, batch.labels, self.options))
+
+    def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
+        """Nearness to the class means `(rows, classes)`."""
+        return self.score_function(outputs, check_centroids(outputs, self.centroids, self.classes))
+
+    @torch.no_grad()
+    def after_epoch(self) -> None:
+        """Take the class means of all training rows."""
+        assert self.centroids is not None
+        means, _ = movement.class_means(self._rows.outputs(None), self._rows.labels, self.classes)
+        self.centroids.copy_(means)
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """How far apart the class means are."""
+        assert self.centroids is not None
+        return {"centroids": movement.spread(self.centroids)}

@@ -1,0 +1,1 @@
+"""Trained models in use, saved and loaded again."""
