@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from separatrix.errors import DataError
-from separatrix.learn import nuisance
+from separatrix.learn.objectives import groups
 from separatrix.learn.objectives.contrast import unit
 from separatrix.learn.objectives.groups import RIDGE, Adversary, flipped, group_numbers, inverse, ramp, reverse, ridge
 from separatrix.learn.objectives.pairs import Crowd
@@ -101,8 +101,8 @@ def test_ridge_of_a_part_of_the_rows_reads_the_others_from_the_bank():
 def test_ridge_thins_out_many_rows_but_never_the_batch(monkeypatch):
     whole = crowd(60)
     odd = Crowd(whole.vectors[1::2], whole.y[1::2], whole.rows[1::2], whole.group[1::2])
-    monkeypatch.setattr(nuisance, "RIDGE_ROWS", 20)
-    here, place = nuisance._refreshed(odd, whole)
+    monkeypatch.setattr(groups, "RIDGE_ROWS", 20)
+    here, place = groups._refreshed(odd, whole)
     assert len(here) == 40  # every third of 60 rows, and the 30 of the batch, half of them the same
     assert torch.equal(here.rows[place], odd.rows)
     assert torch.equal(here.vectors[place], odd.vectors)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.learn.measure import centroid_line
+from separatrix.learn.objectives.base import Batch
+from separatrix.learn.objectives.centroids import CentroidObjective, centroid_ce
 from separatrix.learn.objectives.movement import (
     MOVERS,
     PUSHES,
@@ -286,7 +287,12 @@ def test_spread_equals_a_loop():
 
 def line_of(track):
     """What the loop writes of centroids that went this way, (steps, classes, width)."""
-    return centroid_line(track[-1], track[0], track.diff(dim=0).norm(dim=2).sum(0))
+    objective = CentroidObjective(track.shape[1], centroid_ce, rule=CentroidRecipe(mover="gradient"))
+    objective.begin(track[0].clone())
+    for place in track[1:]:
+        objective.centroids.copy_(place)  # as an optimizer moves them
+        objective.after_step(track[0], Batch(torch.arange(track.shape[1])))
+    return objective.summary()["centroids"]
 
 
 def test_the_line_of_known_ways():

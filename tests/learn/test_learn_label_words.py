@@ -14,11 +14,12 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError, StoreError
 from separatrix.estimators import PromptClassifier
-from separatrix.learn import prompt, words
+from separatrix.learn import prompt
 from separatrix.learn.measure import EVALUATION_ROWS
-from separatrix.learn.objectives import OBJECTIVES
+from separatrix.learn.objectives import OBJECTIVES, word_ranking
 from separatrix.learn.objectives.word_ranking import BLOCK_ROWS, NAMED, WordRanking, plain_words, rank_words, word_notes
 from separatrix.learn.prompt import train_prompt
+from separatrix.learn.trained import prompt as trained_prompt
 from separatrix.learn.trajectory import read_frames
 from separatrix.recipe import LossRecipe, TrainRecipe
 from separatrix.store.folder import TRAJECTORY
@@ -195,9 +196,9 @@ def test_logits_are_ranked_block_by_block(train, animals, monkeypatch):
         kept["whole"] = rank_words(torch.cat(blocks), *rest)
         return kept["ranking"]
 
-    sums = words._sums
-    monkeypatch.setattr(prompt, "rank_words", watched)
-    monkeypatch.setattr(words, "_sums", lambda rows, *rest: parts.append(len(rows)) or sums(rows, *rest))
+    sums = word_ranking._sums
+    monkeypatch.setattr("separatrix.learn.objectives.words.rank_words", watched)
+    monkeypatch.setattr(word_ranking, "_sums", lambda rows, *rest: parts.append(len(rows)) or sums(rows, *rest))
     train(animals, loss="token", epochs=1)
     assert sum(map(len, blocks)) == len(animals[0]) > EVALUATION_ROWS
     assert max(map(len, blocks)) <= EVALUATION_ROWS
@@ -226,7 +227,7 @@ def test_only_the_columns_of_the_label_words_are_kept(train, few, tmp_path, monk
 
 def test_new_texts_are_run_in_batches_of_bounded_rows(chosen, monkeypatch):
     whole = chosen.model.run(NEW * 3).outputs
-    seen, read = [], prompt.read
+    seen, read = [], trained_prompt.read
     monkeypatch.setattr("separatrix.learn.trained.prompt.PREDICT_ROWS", 5)
     monkeypatch.setattr("separatrix.learn.trained.prompt.read", lambda h, *rest: seen.append(len(h)) or read(h, *rest))
     np.testing.assert_allclose(chosen.model.run(NEW * 3).outputs, whole, atol=1e-4)

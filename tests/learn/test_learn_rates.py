@@ -15,7 +15,7 @@ TINY = {"epochs": 2, "batch_size": 16}
 
 def rates(loop):
     """Name of each learning-rate group, its top rate and its decay."""
-    groups = zip(loop.groups, loop.state.optimiser.param_groups, strict=True)
+    groups = zip(loop.groups, loop.state.optimizer.param_groups, strict=True)
     return {name: (group["top"], group["weight_decay"]) for name, group in groups}
 
 
@@ -27,7 +27,7 @@ def test_groups_have_the_rates_given(train, few, loops):
     assert rates(loops[0]) == {"prompt": (0.01, 0.1), "layers": (0.02, 0.1), "centroids": (0.03, 0.0)}
     assert rates(loops[1]) == {"prompt": (0.01, 0.1), "layers": (0.02, 0.1), "head": (0.04, 0.1)}
     assert rates(loops[2]) == {"prompt": (0.01, 0.1)}
-    held = [tensor for group in loops[0].state.optimiser.param_groups for tensor in group["params"]]
+    held = [tensor for group in loops[0].state.optimizer.param_groups for tensor in group["params"]]
     assert {id(tensor) for tensor in held} == {id(loops[0].state.tensors[name]) for name in loops[0].state.tensors}
 
 
@@ -45,7 +45,7 @@ def test_rates_rise_and_fall_as_written(make_job, few, loops):
 
     def report(stage, _done, _total, _note):
         if stage == "training":
-            seen.append([group["lr"] for group in loops[0].state.optimiser.param_groups])
+            seen.append([group["lr"] for group in loops[0].state.optimizer.param_groups])
 
     job = make_job(few, report=report, epochs=2, batch_size=8, warmup=0.2, lr=0.1, centroid_lr=0.01)
     train_prompt(job)

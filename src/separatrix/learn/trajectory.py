@@ -66,7 +66,7 @@ class Recorder:
             self._load_own()
 
     def frame(
-        self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, centroids: np.ndarray | None
+        self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, centroids: np.ndarray | None = None
     ) -> None:
         """Keep the outputs, (rows, width), of `frame_rows`, and the centroids."""
         if self.folder is None:
