@@ -230,8 +230,10 @@ def _checked_block(name: str, values: Any) -> Block:
         if wrong.any():
             row, column = (int(place[0]) for place in np.nonzero(wrong))
             got = array[start + row, column]
-            what = f"block {name!r}: row {start + row} holds a number that cannot be computed with"
-            raise DataError(what, got=got, expected=f"finite numbers, {LARGEST:g} at most", hint="scale the vectors")
+            if not np.isfinite(got):
+                raise DataError(f"{name}: row {start + row} is not finite", got=got, expected="finite numbers")
+            what = f"{name}: row {start + row} holds a number that is too large"
+            raise DataError(what, got=got, expected=f"{LARGEST:g} at most", hint="scale the vectors")
     return array
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.learn.trained.frozen_heads import FITTERS
 from separatrix.learn.trained.saved import (
-    CLASSES,
     FORMAT,
     NOTES,
     TENSORS,
     Answer,
+    all_of,
     describe,
     load_base,
     positive,
@@ -28,11 +29,19 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from separatrix.store.files import damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.store.files import Schema, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
 KIND = "frozen"
-SCHEMA = {"backbone": dict, "asked": dict, "classes": CLASSES, "temperature": positive, "scores": (dict, None)}
+_LABELS: Schema = tuple(partial(all_of, kind=kind) for kind in (str, int, bool, float))
+SCHEMA: dict[str, Schema] = {
+    "backbone": dict,
+    "asked": dict,
+    "classes": {"classes": _LABELS},  # earlier versions wrote the labels here, booleans and floats among them
+    "labels?": _LABELS,
+    "temperature": positive,
+    "scores": (dict, None),
+}
 
 
 @dataclass(frozen=True, eq=False)
