@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 export HF_HUB_OFFLINE = 1
 
-.PHONY: install demo test test-machines check bench docs clean
+.PHONY: install demo test test-machines check check-models bench docs clean
 install: .venv/.installed
 
 # pip, not uv: the constraints pin torch to a version whose CPU build is small.
@@ -35,6 +35,11 @@ check: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(MAKE) test
+
+# Every family of transformers x {vectors, prompt, heads}; `make test` runs a third of them a day. Rewrites docs/models.md.
+check-models: export OMP_NUM_THREADS = 1
+check-models: install
+	$(BIN)/python tests/models/families.py --write
 
 # With the flags behind the README's figures. DATA: a folder with sst2, imdb, trec and squad_v2.
 bench: install

@@ -27,7 +27,7 @@ from separatrix.geometry.score import classification, decide
 from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
 from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.extract import layer_count
+from separatrix.models.config import layer_count
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.recipe.align import FINETUNE
 from separatrix.texts import Classes, Splits

@@ -123,7 +123,7 @@ def test_relatives_of_roberta_count_and_predict_as_it_does(tiny, tmp_path, kind)
 
     folder = shutil.copytree(tiny("bert"), tmp_path / "model")
     sizes = {"hidden_size": 32, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 64}
-    config = getattr(hf, f"{kind}Config")(vocab_size=60, pad_token_id=0, max_position_embeddings=64, **sizes)
+    config = getattr(hf, f"{kind}Config")(vocab_size=63, pad_token_id=0, max_position_embeddings=64, **sizes)
     torch.manual_seed(0)
     model = getattr(hf, f"{kind}ForMaskedLM")(config).eval()
     model.save_pretrained(folder)

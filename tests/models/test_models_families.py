@@ -15,7 +15,7 @@ from separatrix.models.cache import attention_shape
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
 
-SIZES = {"vocab_size": 60, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
+SIZES = {"vocab_size": 63, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "pad_token_id": 0}
 WIDE = SIZES | {"intermediate_size": 64, "max_position_embeddings": 64}
 GROUPED = WIDE | {"num_key_value_heads": 2, "head_dim": 8, "bos_token_id": 1, "eos_token_id": 2}
 EXPERTS = {"num_local_experts": 2, "num_experts_per_tok": 1}
@@ -26,7 +26,7 @@ def made(tiny, tmp_path):
     """`made(config, logits=..., **options)` is a random model of that config with a tokenizer, loaded."""
 
     def make(config, *, logits=False, **options):
-        folder = shutil.copytree(tiny("gpt2"), tmp_path / "model")
+        folder = shutil.copytree(tiny("gpt2"), tmp_path / "model", dirs_exist_ok=True)
         (folder / "config.json").unlink()
         torch.manual_seed(0)
         kind = hf.AutoModelForCausalLM if logits else hf.AutoModel
@@ -36,31 +36,39 @@ def made(tiny, tmp_path):
     return make
 
 
-REFUSED = {  # what decides the attention of a family, and what is said of it
-    "gpt_oss": (lambda: hf.GptOssConfig(**GROUPED, **EXPERTS), r"is not supported \(s_aux\); choose another model"),
-    "gemma2": (lambda: hf.Gemma2Config(**GROUPED), r"is not supported \(softcap\); choose another model"),
-    "mpnet": (lambda: hf.MPNetConfig(**WIDE), "cannot be given a suffix; choose another model, or another --method"),
-    "deberta": (lambda: hf.DebertaConfig(**WIDE), "cannot be given a suffix; choose"),
-    "mamba": (lambda: hf.MambaConfig(**SIZES, state_size=4), "cannot be given a suffix; choose"),
-    "xlnet": (lambda: hf.XLNetConfig(vocab_size=60, d_model=32, n_layer=2, n_head=4, d_inner=64), "cannot be given a"),
+# What decides the attention of a family, and whether the fast path gives its vectors.
+NO_SUFFIX = {
+    "gpt_oss": (lambda: hf.GptOssConfig(**GROUPED, **EXPERTS), False),  # attention sinks
+    "gemma2": (lambda: hf.Gemma2Config(**GROUPED), False),  # capped scores
+    "mpnet": (lambda: hf.MPNetConfig(**WIDE), False),
+    "deberta": (lambda: hf.DebertaConfig(**WIDE), True),
+    "mamba": (lambda: hf.MambaConfig(**SIZES, state_size=4), True),
+    "xlnet": (lambda: hf.XLNetConfig(vocab_size=63, d_model=32, n_layer=2, n_head=4, d_inner=64), True),
     # Its other layer is a convolution, which would not see the text.
-    "lfm2": (lambda: hf.Lfm2Config(**GROUPED, layer_types=["conv", "full_attention"]), "cannot be given a suffix"),
+    "lfm2": (lambda: hf.Lfm2Config(**GROUPED, layer_types=["conv", "full_attention"]), True),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_attention_of_another_kind_is_refused_by_name(made, name):
-    config, sentence = REFUSED[name]
+@pytest.mark.parametrize("name", NO_SUFFIX)
+def test_attention_of_another_kind_is_refused_for_prompts_alone(made, name):
+    """The hint is true: the vectors of the same model are those of its own forward."""
+    config, fast = NO_SUFFIX[name]
     backbone = made(config())
+    assert backbone.plain != fast
     assert len(backbone.tokenize(["cat dog red"], reserve=2).ids[0]) == 3  # a limit of -1 is no limit
-    with pytest.raises(ModelError, match=f"^the attention of {name} models {sentence}"):
+    sentence = (
+        f"^the attention of {name} models cannot be given a suffix; type --method probe, or choose another model$"
+    )
+    with pytest.raises(ModelError, match=sentence):
         attention_shape(backbone)
-
-
-@pytest.mark.parametrize("name", ["gpt_oss", "gemma2"])
-def test_frozen_vectors_of_such_attention_are_refused_too(made, name):
-    with pytest.raises(ModelError, match=f"^the attention of {name} models is not supported"):
-        extract(made(REFUSED[name][0]()), ["cat dog"])
+    model = hf.AutoModel.from_pretrained(backbone.source.folder, attn_implementation="eager").eval()
+    texts = ["cat dog", "the cat is red and the dog is blue"]
+    found = extract(backbone, texts, pool="mean").values
+    for row, text in enumerate(texts):
+        ids = torch.tensor(backbone.tokenize([text]).ids)
+        with torch.no_grad():
+            wanted = model(input_ids=ids).last_hidden_state[0].mean(dim=0)
+        torch.testing.assert_close(torch.from_numpy(found[row]), wanted, rtol=0, atol=1e-5)
 
 
 def test_a_state_beside_keys_and_values_is_noticed(tiny):
@@ -94,16 +102,12 @@ def test_a_family_that_takes_a_view_of_what_attention_gives(made):
 def test_a_last_state_of_another_width_is_refused(made):
     """OPT-350m: its states have the width of the layers but for the last, which has that of the embeddings."""
     config = hf.OPTConfig(
-        vocab_size=60, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64, word_embed_proj_dim=16
+        vocab_size=63, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, ffn_dim=64, word_embed_proj_dim=16
     )
-    backbone = made(config)
     sentence = "the last state of model .* is projected to another width than its layers have: got 16, expected 32; ch"
-    with pytest.raises(ModelError, match=sentence):
-        attention_shape(backbone)
-    with pytest.raises(ModelError, match=sentence):
-        extract(backbone, ["cat dog"])
-    with pytest.raises(ModelError, match=sentence):
-        load_backbone(backbone.recipe, logits=True)
+    for logits in (False, True):
+        with pytest.raises(ModelError, match=sentence):
+            made(config, logits=logits)
 
 
 def test_two_hundred_prompt_tokens_behind_rotary_positions(tiny, tmp_path):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 
@@ -47,6 +48,7 @@ def calls(monkeypatch):
         return run(self, **named)
 
     monkeypatch.setattr(Backbone, "run", counted)
+    monkeypatch.setattr("separatrix.models.check.checked", lambda backbone: backbone)  # its short texts do not count
     return seen
 
 
@@ -261,10 +263,32 @@ def test_mistakes_are_named(model, loaded, texts, tmp_path, monkeypatch):
     spoilt = [*texts.text[:77], "a bird , a fish", *texts.text[78:]]
     for out in (None, tmp_path / "p"):
         with pytest.raises(DataError, match="'mean' holds NaN or infinity in the row with id 77"):
-            extract(model, spoilt, pool="mean", out=out)
+            extract(loaded("bert"), spoilt, pool="mean", out=out)
     # What was whole before the mistake is kept, to go on with; nothing that looks finished is left.
     with pytest.raises(StoreError, match="holds no finished points"):
         open_points(tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"model_type": "own", "auto_map": {"AutoConfig": "own.Config"}},
+            "contains custom code.*add --trust-remote-code",
+        ),
+        ({"num_hidden_layers": 10**6}, "asks for more than its weights hold .num_hidden_layers."),
+        ({"model_type": "resnet"}, "resnet models have no layers that read texts: expected a language model"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_one_sentence_for_every_verb(tiny, texts, tmp_path, change, message):
+    """The config is read before the model is loaded, to plan the blocks: with the same refusal."""
+    folder = shutil.copytree(tiny("bert"), tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    (folder / "own.py").write_text("raise SystemExit('the code was run')")
+    for run in (lambda: extract(str(folder), texts), lambda: load_backbone(ModelRecipe(model=str(folder)))):
+        with pytest.raises(ModelError, match=message):
+            run()
 
 
 def broken(run, comma):

@@ -19,6 +19,7 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.backbone import Backbone, Tokens, load_backbone
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import TextCache
+from separatrix.models.config import layer_count, read_config, text_config
 from separatrix.models.extract import (
     Engine,
     Gathered,
@@ -27,7 +28,6 @@ from separatrix.models.extract import (
     Progress,
     Reader,
     TokenReader,
-    layer_count,
 )
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
@@ -137,7 +137,7 @@ class FrozenModel:
     @property
     def width(self) -> int:
         """Numbers that a text gives to one block."""
-        vectors, config = self.vectors, self.config.get_text_config()
+        vectors, config = self.vectors, text_config(self.config)
         if vectors.what == "logits":
             return min(int(config.vocab_size), vectors.top or int(config.vocab_size))
         room = self.recipe.backbone.max_length if vectors.what == "tokens" else 1
@@ -186,12 +186,9 @@ def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> FrozenModel:
         if recipe.backbone != ModelRecipe():
             raise OptionError("a loaded model cannot be loaded otherwise", hint="give these options to load_backbone")
         return FrozenModel(replace(recipe, backbone=model.recipe), model.source, model.model.config, model)
-    from transformers import AutoConfig
-
     wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
     source = resolve(wanted)
-    config = AutoConfig.from_pretrained(source.folder, trust_remote_code=wanted.trust_remote_code)
-    return FrozenModel(replace(recipe, backbone=wanted), source, config)
+    return FrozenModel(replace(recipe, backbone=wanted), source, read_config(source, wanted))
 
 
 @dataclass
@@ -229,7 +226,7 @@ class TrainedPrompt:
     @property
     def width(self) -> int:
         """Numbers that a text gives to the block."""
-        config = self.model.backbone.model.config.get_text_config()
+        config = text_config(self.model.backbone.model.config)
         if self.vectors.what == "logits":
             return int(config.vocab_size)
         return int(config.hidden_size) * self.model.recipe.prompt.tokens

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
-from separatrix.errors import DataError, choose
-from separatrix.heads.maps import Batch, collate, forward, listening, shape_of, show_maps
+from separatrix.errors import DataError, ModelError, choose
+from separatrix.heads.maps import Batch, by_layer, collate, forward, listening, shape_of, show_maps
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.texts.questions_answers import Example
@@ -43,6 +43,8 @@ class Importance:
 
 def usual_loss(backbone: Backbone, examples: Sequence[Example]) -> str:
     """The loss that suits: `language` for causal models, `match` for encoders and pairs, else `none`."""
+    if not by_layer(backbone.model):
+        return "none"
     if backbone.causal:
         return "language"
     return "match" if sum(bool(example.second) for example in examples) > 1 else "none"
@@ -61,8 +63,10 @@ def head_importance(backbone: Backbone, examples: Sequence[Example], loss: str, 
     Raises:
         OptionError: another loss.
         DataError: fewer than two contexts, no pairs for `match`, or texts of one token only for `language`.
-        ModelError: no language-model head for `language`.
+        ModelError: no language-model head for `language`, or a family whose heads cannot be weighed.
     """
+    if not by_layer(backbone.model):
+        raise ModelError(f"the heads of {backbone.kind} models cannot be weighed", hint="type --importance none")
     make = LOSSES[choose(loss, LOSSES, "--importance")]
     chosen = one_of_each(examples)[:rows]
     if len(chosen) < 2:
@@ -123,7 +127,7 @@ def _read(backbone: Backbone, texts: Sequence[str]) -> list[Window]:
 def _language(backbone: Backbone, examples: Sequence[Example]) -> list[Loss]:
     """Next-token loss of each text."""
     speaking = load_backbone(replace(backbone.recipe), logits=True)
-    show_maps(speaking.model, speaking.source.name)
+    show_maps(speaking)
     windows = [
         window for window in _read(speaking, [each.second or each.first for each in examples]) if len(window) > 1
     ]

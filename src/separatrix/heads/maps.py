@@ -3,8 +3,8 @@
 The families of transformers compute attention by a function that is looked up by name. Ours, registered under `NAME`,
 calls the family's own eager function - so the maps are exactly the model's - and hands each layer's weights to whoever
 listens. Memory holds the maps of one layer of one batch, whatever the number of windows; seed 002 kept them all and
-would have needed more than 10 TB. A model that computes its attention without asking (or has none) is noticed: no map
-arrives, and that is an error.
+would have needed more than 10 TB. Families that compute their attention without asking (DeBERTa, MPNet) return the maps
+of all layers of a batch instead. A model that shows none, or maps of another shape, is noticed as it is loaded.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from torch import Tensor
 
 from separatrix.errors import ModelError
 from separatrix.heads.windows import Window
-from separatrix.models.backbone import Backbone, load_backbone
-from separatrix.models.batches import token_batches
+from separatrix.models import attention
+from separatrix.models.backbone import Backbone, load_backbone, takes
+from separatrix.models.batches import pad_tokens, token_batches
+from separatrix.models.check import LONG, SHORT, same_states, some_ids
+from separatrix.models.config import text_config
 from separatrix.recipe import ModelRecipe
 
 NAME = "separatrix_maps"
@@ -128,28 +131,58 @@ def load_for_maps(recipe: ModelRecipe) -> Backbone:
         ModelError: unknown model, damaged files, or a model whose attention cannot be looked into.
     """
     backbone = load_backbone(recipe)
-    show_maps(backbone.model, backbone.source.name)
+    show_maps(backbone)
     return backbone
 
 
-def show_maps(model: Any, name: str) -> None:
-    """Switch a loaded model to the attention of this module.
+@torch.no_grad()
+def show_maps(backbone: Backbone) -> None:
+    """Switch a loaded model to the attention of this module, or to its own if it does not ask for it by name.
 
     Raises:
-        ModelError: the model does not let its attention be chosen.
+        ModelError: no way gives a map of every head of every layer, whose rows sum to 1, beside the model's own states.
     """
     register()
-    try:
-        model.set_attn_implementation(NAME)
-    except (ValueError, AttributeError) as error:
-        raise ModelError(f"model {name!r} does not show its attention ({error})") from error
-    if model.config._attn_implementation != NAME:
-        raise ModelError(f"model {name!r} does not show its attention", expected="a transformer with eager attention")
+    texts = [some_ids(backbone, LONG), some_ids(backbone, SHORT)]
+    batch = bare_batch(texts, backbone)
+    rows = [(row, int(length)) for row, length in enumerate(batch.lengths)]
+    plain = backbone.run(ids=batch.ids, positions=_places(batch.ids), mask=batch.mask.long())[-1]
+    wanted = [[plain[row, :length]] for row, length in rows]
+    refusal = None
+    for name in (NAME, attention.OWN):
+        attention.use(backbone.model, name)
+        try:
+            for one in (batch, bare_batch(texts[1:], backbone)):  # another length: maps of a window keep theirs
+                run_maps(backbone, one, lambda _layer, _maps: None)
+            states = forward(backbone.body, backbone, batch).last_hidden_state
+        except Exception as error:  # forwards of unknown families fail in any way
+            refusal = error if isinstance(error, ModelError) else refusal
+            continue
+        if same_states([[states[row, :length]] for row, length in rows], wanted, backbone.dtype):
+            return
+    what = f"model {backbone.source.name!r} does not show its attention"
+    raise refusal or ModelError(what, expected="a transformer with eager attention", hint="choose another model")
+
+
+def bare_batch(texts: Sequence[tuple[int, ...]], backbone: Backbone) -> Batch:
+    """Token ids in a padded batch, nothing known of them but where they end."""
+    ids, mask = pad_tokens(list(texts), backbone)
+    zeros = torch.zeros_like(ids)
+    return Batch(ids, mask.bool(), zeros, zeros.bool(), zeros.bool(), zeros, backbone.causal)
+
+
+def _places(ids: Tensor) -> Tensor:
+    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+
+
+def by_layer(model: Any) -> bool:
+    """Whether a model calls the attention of this module at each layer, where heads can be weighed as well."""
+    return model.config._attn_implementation == NAME
 
 
 def shape_of(model: Any) -> tuple[int, int]:
     """Layers and heads of a model."""
-    config = model.config
+    config = text_config(model.config)
     return int(config.num_hidden_layers), int(config.num_attention_heads)
 
 
@@ -165,7 +198,7 @@ def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
 
     lengths = torch.tensor([len(window) for window in windows], device=backbone.device)
     return Batch(
-        table([window.ids for window in windows], backbone.tokenizer.pad_token_id or 0),
+        table([window.ids for window in windows], backbone.pad),
         torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None],
         table([window.types for window in windows], 0),
         table([window.special for window in windows], 0).bool(),
@@ -175,13 +208,14 @@ def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
     )
 
 
-def forward(model: Any, backbone: Backbone, batch: Batch) -> Any:
+def forward(model: Any, backbone: Backbone, batch: Batch, **options: Any) -> Any:
     """One forward of a batch through `model`, which may be the backbone's body or one with a head on it."""
-    options: dict[str, Any] = {"use_cache": False} if backbone.causal else {}
+    options |= {"use_cache": False} if takes(model, "use_cache") else {}
+    options |= {"attention_mask": batch.mask.long()} if takes(model, "attention_mask") else {}
     types = getattr(model.config, "type_vocab_size", 0)
     if types and not backbone.causal and "token_type_ids" in backbone.tokenizer.model_input_names:
         options["token_type_ids"] = batch.types.clamp(max=types - 1)
-    return model(input_ids=batch.ids, attention_mask=batch.mask.long(), **options)
+    return model(input_ids=batch.ids, **options)
 
 
 @torch.no_grad()
@@ -196,13 +230,20 @@ def run_maps(backbone: Backbone, batch: Batch, listen: Listener, *, whole: bool 
             layer's maps, which saves most of that layer.
 
     Raises:
-        ModelError: a layer gave no map, or a real token's attention does not sum to 1 over real tokens.
+        ModelError: a layer gave no map, one of another shape, or a real token's attention does not sum to 1 over real
+            tokens.
     """
     real = batch.mask
     queries = None if bool(real.all()) else real[:, None, :, None]
-    layers, _ = shape_of(backbone.model)
+    layers, heads = shape_of(backbone.model)
+    shape = (len(real), heads, real.shape[1], real.shape[1])
 
     def checked(layer: int, maps: Tensor) -> None:
+        if tuple(maps.shape) != shape:
+            what = (
+                f"the maps of layer {layer} of model {backbone.source.name!r} have another shape than heads and tokens"
+            )
+            raise ModelError(what, got=tuple(maps.shape), expected=shape, hint="choose another model")
         found = maps.float()
         _check_rows(layer, found, real, TOLERANCE[backbone.dtype])
         # Real queries give the pads nothing, to the last bit; what the pads themselves look at is wiped out. The model
@@ -211,11 +252,19 @@ def run_maps(backbone: Backbone, batch: Batch, listen: Listener, *, whole: bool 
         if not whole and layer + 1 == layers:
             raise _Seen
 
-    with listening(checked) as state, suppress(_Seen):
-        forward(backbone.body, backbone, batch)
-    if state.calls != layers:
+    shown = 0
+    if by_layer(backbone.model):
+        with listening(checked) as state, suppress(_Seen):
+            forward(backbone.body, backbone, batch)
+        shown = state.calls
+    else:
+        maps = forward(backbone.body, backbone, batch, output_attentions=True).attentions or ()
+        for shown, layer in enumerate(maps, 1):
+            if layer is not None and shown <= layers:
+                checked(shown - 1, layer)
+    if shown != layers:
         raise ModelError(
-            f"model {backbone.source.name!r} showed {state.calls} attention layers", expected=f"{layers}",
+            f"model {backbone.source.name!r} showed {shown} attention layers", expected=f"{layers}",
             hint="give a transformer whose attention can be looked into",
         )  # fmt: skip
 

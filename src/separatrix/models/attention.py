@@ -24,6 +24,7 @@ from separatrix.errors import ModelError
 from separatrix.models.frozen_text import Text, attend_behind
 
 NAME = "separatrix"
+OWN = "eager"  # transformers' name of each family's own attention, written out
 
 # What layers hand over beside queries, keys and values: honoured here, done by the mask, or of no effect on a forward.
 # Anything else that is set (attention sinks, capped scores, chosen keys) would be left out in silence.
@@ -87,6 +88,14 @@ def register() -> None:
     AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
+def use(model: Any, name: str) -> None:
+    """Let every layer of a model look its attention up under a name."""
+    for module in model.modules():
+        config = getattr(module, "config", None)
+        if getattr(config, "_attn_implementation", name) != name:
+            config._attn_implementation = name  # type: ignore[union-attr]
+
+
 def attend(
     module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
@@ -115,7 +124,8 @@ def _check_options(module: Any, options: dict[str, Any], *, behind: bool) -> Non
         kind = getattr(config, "model_type", type(module).__name__)
         # A bias alone is no hindrance to frozen vectors.
         what = "cannot be given a suffix" if more == [BIAS] else "is not supported"
-        raise ModelError(f"the attention of {kind} models {what} ({', '.join(more)})", hint="choose another model")
+        hint = "type --method probe, or choose another model" if more == [BIAS] else "choose another model"
+        raise ModelError(f"the attention of {kind} models {what} ({', '.join(more)})", hint=hint)
 
 
 def _attend_suffix(state: Suffix, query: Tensor, key: Tensor, value: Tensor, scaling: float | None) -> Tensor:

@@ -7,9 +7,10 @@ from outside: `tokenize`, `embed`, `run`, `logits`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from textwrap import shorten
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from inspect import signature
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models import attention
+from separatrix.models.config import is_causal, layer_count, not_loaded, read_config, text_config
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
@@ -26,8 +28,6 @@ from separatrix.recipe import ModelRecipe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
-# Embedding tables that count positions from the pad id + 1 (RoBERTa and its kin).
-OFFSET_FAMILIES = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "longformer", "mpnet")
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,19 @@ class Backbone:
     source: Source
     causal: bool
     device: torch.device
+    plain: bool = False  # run as the family runs by itself: its own attention, mask and positions
+    part: bool = False  # the encoder alone of a checkpoint that holds a decoder as well
+    first_position: int = 0  # position id of a row's first token
 
     @property
     def body(self) -> Any:
         """The transformer without its language-model head."""
         return self.model.base_model
+
+    @property
+    def kind(self) -> str:
+        """The family, as config.json spells it."""
+        return str(self.model.config.model_type)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -54,7 +62,7 @@ class Backbone:
     @property
     def width(self) -> int:
         """Width of the hidden states."""
-        return int(self.model.config.hidden_size)
+        return int(text_config(self.model.config).hidden_size)
 
     @property
     def embedding(self) -> Tensor:
@@ -62,15 +70,16 @@ class Backbone:
         return self.model.get_input_embeddings().weight
 
     @property
-    def first_position(self) -> int:
-        """The position id of a row's first token."""
-        config = self.model.config
-        return config.pad_token_id + 1 if config.model_type in OFFSET_FAMILIES else 0
+    def pad(self) -> int:
+        """The id that fills rows up: pads are masked, so where the tokenizer's own has no row, another one does."""
+        pad = self.tokenizer.pad_token_id
+        return pad if pad is not None and pad < (_table_rows(self.model) or pad + 1) else 0
 
     @property
     def longest(self) -> int | None:
         """Tokens that one row may have in all, or None where positions are not limited."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        config = text_config(self.model.config)
+        limit = getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None)
         # XLNet and its kin write -1 for no limit.
         return None if limit is None or int(limit) <= 0 else int(limit) - self.first_position
 
@@ -124,25 +133,41 @@ class Backbone:
         layer alone.
 
         Raises:
-            ModelError: attention of a kind that is not supported, or a last state of another width than the layers'.
+            ModelError: attention of a kind that is not supported, states of another number or width than config.json
+                says, or a prompt where the family runs by itself.
         """
-        options: dict[str, Any] = {"use_cache": False} if self.causal else {}
-        found = self.body(
-            input_ids=ids,
-            inputs_embeds=embeds,
-            attention_mask=mask,
-            position_ids=positions + self.first_position,
-            output_hidden_states=ids is not None,
-            **options,
-        )
-        self._check_width(found.last_hidden_state.shape[-1])
-        return (found.last_hidden_state,) if ids is None else (*found.hidden_states[:-1], found.last_hidden_state)
+        options: dict[str, Any] = {"use_cache": False} if takes(self.body, "use_cache") else {}
+        if self.plain:
+            if ids is None:
+                raise self.no_suffix()
+            options |= {"attention_mask": mask} if takes(self.body, "attention_mask") else {}
+        else:
+            options |= {"attention_mask": mask, "position_ids": positions + self.first_position}
+        options |= {"inputs_embeds": embeds} if ids is None else {"input_ids": ids}
+        output = self.body(output_hidden_states=ids is not None, **options)
+        states = (output.last_hidden_state,)
+        if ids is not None:
+            states = (*(output.hidden_states or ())[:-1], *states)
+            self._check_states(states, tuple(ids.shape))
+        return states
 
-    def _check_width(self, got: int) -> None:
-        """OPT-350m brings its last state back to the width of its embeddings: that is no state of a layer."""
-        if got != self.width:
+    def _check_states(self, states: Sequence[Tensor], shape: tuple[int, ...]) -> None:
+        layers = layer_count(self.model.config)
+        if len(states) != layers + 1:
+            what = f"model {self.source.name!r} gives states of another number of layers than its config says"
+            raise ModelError(what, got=len(states) - 1, expected=layers, hint="choose another model")
+        # OPT-350m brings its last state back to the width of its embeddings: that is no state of a layer.
+        if (got := states[-1].shape[-1]) != self.width:
             what = f"the last state of model {self.source.name!r} is projected to another width than its layers have"
             raise ModelError(what, got=got, expected=self.width, hint="choose another model")
+        if odd := [tuple(state.shape) for state in states if tuple(state.shape) != (*shape, self.width)]:
+            what = f"model {self.source.name!r} gives states of another shape than one vector a token"
+            raise ModelError(what, got=odd[0], expected=(*shape, self.width), hint="choose another model")
+
+    def no_suffix(self) -> ModelError:
+        """The refusal of a prompt; the vectors of every loaded model are checked, so a frozen one is a way."""
+        what = f"the attention of {self.kind} models cannot be given a suffix"
+        return ModelError(what, hint="type --method probe, or choose another model")
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary).
@@ -182,55 +207,131 @@ def pick_device(name: str) -> torch.device:
 
 
 def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
-    """Load model and tokenizer, frozen and in evaluation mode.
+    """Load model and tokenizer, frozen and in evaluation mode; its vectors have been checked.
 
     Args:
         recipe: which model, from where, in what format.
         logits: load the language-model head as well.
 
     Raises:
-        ModelError: unknown model, damaged or missing files, no usable head although `logits`, or no such device.
+        ModelError: unknown model, damaged or missing files, no usable head although `logits`, no such device, a token
+            without an embedding, or vectors that depend on the texts beside a text.
     """
+    from separatrix.models.check import checked
+
     device, source = pick_device(recipe.device), resolve(recipe)
+    config = _fused(read_config(source, recipe))
+    if logits and getattr(config, "is_encoder_decoder", False):
+        what = f"model {source.name!r} is an encoder-decoder, whose encoder has no language-model head"
+        raise ModelError(what, hint="use --readout hidden")
     try:
-        model, tokenizer, report = _read(source, recipe, logits)
+        model, tokenizer, missing = _read(source, recipe, config, logits)
     except ModelError:
         raise
     except Exception as error:  # damaged files surface as almost any type
-        raise ModelError(f"model {source.name!r} cannot be loaded ({shorten(str(error), 200)})") from error
-    _check_weights(source, report, logits)
-    _check_tokenizer(source, tokenizer)
+        raise not_loaded(source, error) from error
+    whole, model = model, _reading_part(model)
+    absent = [name for name in missing if model is whole or _belongs(name, whole, model)]
+    _check_weights(source, absent, logits)
+    _check_tokenizer(source, tokenizer, _table_rows(model))
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = model.to(device).eval().requires_grad_(False)
-    backbone = Backbone(model, tokenizer, recipe, source, is_causal(model.config), device)
+    backbone = Backbone(model, tokenizer, recipe, source, is_causal(config), device, part=model is not whole)
+    backbone = checked(replace(backbone, first_position=_first_position(model)))
     if logits:
         _check_head(backbone)
     return backbone
 
 
-def _read(source: Source, recipe: ModelRecipe, logits: bool) -> tuple[Any, Any, Mapping[str, Any]]:
-    """Model, tokenizer, and which weights were missing or of another shape."""
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+def _read(source: Source, recipe: ModelRecipe, config: Any, logits: bool) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the names of weights that the checkpoint lacks.
 
-    config = _fused(AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code))
-    with_head = AutoModelForCausalLM if is_causal(config) else AutoModelForMaskedLM
-    kind: Any = with_head if logits else AutoModel
+    Raises:
+        ModelError: weights of other shapes than config.json says.
+    """
+    from transformers import AutoTokenizer
+
     attention.register()
+    options: dict[str, Any] = {
+        "config": config,
+        "dtype": DTYPES[recipe.dtype],
+        "use_safetensors": True,
+        "ignore_mismatched_sizes": True,
+        "trust_remote_code": recipe.trust_remote_code,
+        "output_loading_info": True,
+    }
+    kind = _auto_class(config, logits)
     # What a checkpoint lacks is drawn at random: not from the caller's random state.
     with quietly(), OwnRandomness(0):
-        model, report = kind.from_pretrained(
-            source.folder,
-            config=config,
-            attn_implementation=attention.NAME,
-            dtype=DTYPES[recipe.dtype],
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,
-            trust_remote_code=recipe.trust_remote_code,
-            output_loading_info=True,
-        )
+        try:
+            model, report = kind.from_pretrained(source.folder, attn_implementation=attention.NAME, **options)
+        except (KeyError, ValueError) as error:
+            if attention.NAME not in str(error):
+                raise
+            # Older families choose a class by this name, and have none for ours.
+            model, report = kind.from_pretrained(source.folder, attn_implementation=attention.OWN, **options)
     tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
-    return model, tokenizer, report
+    if other := sorted(report["mismatched_keys"]):
+        name, got, expected = other[0]
+        what = f"the weights of model {source.name!r} do not fit its config.json ({name})"
+        raise ModelError(what, got=tuple(got), expected=tuple(expected))
+    return model, tokenizer, sorted(report["missing_keys"])
+
+
+def _auto_class(config: Any, logits: bool) -> Any:
+    """The class of transformers that opens what is needed of a checkpoint, and saves it so that it opens again."""
+    import transformers as hf
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES as ENCODERS
+
+    if logits:
+        return hf.AutoModelForCausalLM if is_causal(config) else hf.AutoModelForMaskedLM
+    if ENCODERS.get(config.model_type, "").endswith("EncoderModel"):  # T5 and its kin
+        config.is_encoder_decoder = False
+        return hf.AutoModelForTextEncoding
+    return hf.AutoModel
+
+
+def _reading_part(model: Any) -> Any:
+    """The encoder of an encoder-decoder, else the model."""
+    if not getattr(model.config, "is_encoder_decoder", False):
+        return model
+    if getattr(encoder := model.get_encoder(), "config", None) is None:  # no model of its own
+        kind = model.config.model_type
+        raise ModelError(f"the encoder of {kind} models cannot be read alone", hint="choose another model")
+    return encoder
+
+
+def _belongs(name: str, whole: Any, part: Any) -> bool:
+    """Whether a weight of the whole model is one of the part's."""
+    kept = {id(tensor) for tensor in part.parameters()}
+    return id(dict(whole.named_parameters(remove_duplicate=False)).get(name)) in kept
+
+
+def takes(model: Any, name: str) -> bool:
+    """Whether a model's forward has an argument of this name."""
+    return name in _arguments(type(model).forward)
+
+
+@cache
+def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(signature(forward).parameters)
+
+
+def _table_rows(model: Any) -> int | None:
+    """Rows of the embedding table, or None where a model has no such table."""
+    try:
+        return len(model.get_input_embeddings().weight)
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
+
+
+def _first_position(model: Any) -> int:
+    """RoBERTa and its kin count from the pad id + 1: their table of positions has a row for pads."""
+    for name, module in model.named_modules():
+        if "position" in name and (pad := getattr(module, "padding_idx", None)) is not None:
+            return int(pad) + 1
+    return 0
 
 
 def _fused(config: Any) -> Any:
@@ -241,51 +342,42 @@ def _fused(config: Any) -> Any:
     return config
 
 
-def _check_weights(source: Source, report: Mapping[str, Any], logits: bool) -> None:
-    absent = sorted(name for name in report["missing_keys"] if "pooler" not in name)  # a pooler is never used here
-    if absent:
+def _check_weights(source: Source, missing: Sequence[str], logits: bool) -> None:
+    if absent := [name for name in missing if "pooler" not in name]:  # a pooler is never used here
         what = "language-model head" if logits else "weights"
         raise ModelError(
             f"model {source.name!r} has no trained {what} ({absent[0]} is missing)",
             hint="use --readout hidden" if logits else "give a complete checkpoint",
         )
-    if other := sorted(report["mismatched_keys"]):
-        name, got, expected = other[0]
-        what = f"the weights of model {source.name!r} do not fit its config.json ({name})"
-        raise ModelError(what, got=tuple(got), expected=tuple(expected))
 
 
-def _check_tokenizer(source: Source, tokenizer: Any) -> None:
+def _check_tokenizer(source: Source, tokenizer: Any, rows: int | None) -> None:
     # Without its files transformers makes up an empty one, to which every word is unknown.
     if len(tokenizer) <= len(tokenizer.all_special_ids):
         raise ModelError(f"model {source.name!r} has no tokenizer", expected="tokenizer.json or a vocabulary beside it")
+    if rows is None:
+        return
+    beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
+    beyond.pop(tokenizer.pad_token_id, None)  # pads are masked: any row does for them
+    if beyond:
+        number = min(beyond)
+        what = f"token {beyond[number]!r} of model {source.name!r} has no embedding"
+        hint = "resize the table with model.resize_token_embeddings(len(tokenizer)), and save the model"
+        raise ModelError(what, got=f"id {number}", expected=f"at most {rows - 1}", hint=hint)
 
 
 @torch.no_grad()
 def _check_head(backbone: Backbone) -> None:
     """Run one token and compare: heads that scale or cap their logits, or have other layers, are refused."""
-    ids = torch.zeros(1, 1, dtype=torch.long, device=backbone.device)
-    mask = torch.ones_like(ids)
-    hidden = backbone.run(ids=ids, positions=ids, mask=mask)[-1]
-    wanted = backbone.model(input_ids=ids, position_ids=ids + backbone.first_position, attention_mask=mask).logits
+    from separatrix.models.check import some_ids
+
+    ids = torch.tensor([some_ids(backbone, 1)], device=backbone.device)
+    hidden = backbone.run(ids=ids, positions=torch.zeros_like(ids), mask=torch.ones_like(ids))[-1]
+    wanted = backbone.model(input_ids=ids).logits
     try:
         near = torch.allclose(backbone.logits(hidden), wanted, rtol=1e-2, atol=1e-2 * float(wanted.abs().max()))
-    except RuntimeError:  # widths that do not fit
+    except (RuntimeError, TypeError, AttributeError):  # widths that do not fit, a head of another kind
         near = False
     if not near:
-        kind = backbone.model.config.model_type
-        raise ModelError(f"the language-model head of {kind} models is not supported", hint="use --readout hidden")
-
-
-def is_causal(config: Any) -> bool:
-    """True for a left-to-right language model, False for an encoder."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
-
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{config.model_type} is an encoder-decoder", expected="a causal model or an encoder")
-    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
-        return bool(getattr(config, "is_decoder", False))
-    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        what = f"the language-model head of {backbone.kind} models is not supported"
+        raise ModelError(what, hint="use --readout hidden")

@@ -23,7 +23,7 @@ B = TypeVar("B")
 def pad_tokens(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, Tensor]:
     """Right-padded token ids and their mask, each (rows, longest)."""
     longest = max(map(len, ids))
-    pad = backbone.tokenizer.pad_token_id or 0
+    pad = backbone.pad
     table = torch.tensor([[*row, *[pad] * (longest - len(row))] for row in ids], device=backbone.device)
     lengths = torch.tensor([len(row) for row in ids], device=backbone.device)
     return table, (torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None]).long()

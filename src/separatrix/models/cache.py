@@ -23,7 +23,9 @@ from separatrix.models.attention import Capture, Suffix, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.candidates import candidates
-from separatrix.models.extract import Gathered, layer_count
+from separatrix.models.check import same_states, some_ids
+from separatrix.models.config import layer_count
+from separatrix.models.extract import Gathered
 from separatrix.models.frozen_text import Text
 from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe
@@ -33,9 +35,7 @@ from separatrix.store.ragged import RaggedRows
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
-# Behind a text and in one piece with it the same tokens differ by rounding, or (a model that carries its text on
-# otherwise than by keys and values) about by their size.
-SAME = 0.25
+PROBED = 4  # tokens that `attention_shape` runs: within any local window
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,28 @@ def attention_shape(backbone: Backbone) -> AttentionShape:
     """Run a few tokens and look; works for every family without knowing its names.
 
     Raises:
-        ModelError: a model whose text is not, or not only, what its layers' keys and values hold.
+        ModelError: a model whose tokens take from a text before them more, or other things, than what its layers'
+            keys and values hold.
     """
-    ids = torch.arange(4, device=backbone.device)[None] % len(backbone.embedding)
+    if backbone.plain:
+        raise backbone.no_suffix()
+    ids = torch.tensor([some_ids(backbone, PROBED)], device=backbone.device)
     with running(seen := Capture()):
-        backbone.run(ids=ids[:, :2], positions=_places(ids[:, :2]), mask=torch.ones_like(ids[:, :2]))
-    refused = ModelError(
-        f"the attention of {backbone.model.config.model_type} models cannot be given a suffix",
-        hint="choose another model, or another --method",
-    )
-    if len(seen.layers) < layer_count(backbone.model.config):
-        raise refused
+        whole = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))[-1]
+    if len(seen.layers) != layer_count(backbone.model.config):
+        raise backbone.no_suffix()
     shapes = {tuple(tensor.shape) for pair in seen.layers for tensor in pair}
     if len(shapes) != 1:
-        raise ModelError(f"model {backbone.source.name!r} has layers of different key sizes, which is not supported")
-    if backbone.causal and not _carries(backbone, ids, seen):
-        raise refused
+        what = f"model {backbone.source.name!r} has layers of different key sizes"
+        raise ModelError(what, hint="type --method probe, or choose another model")
+    try:
+        behind = _behind(backbone, ids, seen)
+    except ModelError:
+        raise
+    except Exception as error:  # a forward that takes no vectors of tokens fails in any way
+        raise backbone.no_suffix() from error
+    if not same_states([[behind]], [[whole[0, PROBED // 2 :]]], backbone.dtype):
+        raise backbone.no_suffix()
     _, key_heads, _, head_width = shapes.pop()
     return AttentionShape(len(seen.layers), seen.heads, key_heads, head_width)
 
@@ -87,15 +93,19 @@ def _places(ids: Tensor) -> Tensor:
     return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
 
 
-def _carries(backbone: Backbone, ids: Tensor, seen: Capture) -> bool:
-    """Whether a causal model gives its last two tokens the states that they have in one piece with the first two."""
-    whole = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))[-1][:, 2:].float()
-    block = torch.stack([torch.stack(pair, dim=1) for pair in seen.layers], dim=1)
-    text = TextBatch(torch.tensor([2], device=ids.device), torch.ones_like(ids[:, :2], dtype=torch.bool), block)
-    embeds = backbone.model.get_input_embeddings()(ids[:, 2:])
+def _behind(backbone: Backbone, ids: Tensor, seen: Capture) -> Tensor:
+    """The last states of a text's second half as a prompt behind its first half, (tokens, width).
+
+    Keys and values are those that the first half has in the whole text. So whatever sees what, the states are those of
+    the whole text, unless something besides attention carries the text on.
+    """
+    half = ids.shape[1] // 2
+    block = torch.stack([torch.stack([part[:, :, :half] for part in pair], dim=1) for pair in seen.layers], dim=1)
+    mask = torch.ones_like(ids[:, :half], dtype=torch.bool)
+    text = TextBatch(torch.tensor([half], device=ids.device), mask, block)
+    embeds = backbone.model.get_input_embeddings()(ids[:, half:])
     with running(Suffix(text, backbone.causal)):
-        behind = backbone.run(embeds=embeds, positions=_places(ids)[:, 2:])[-1].float()
-    return bool((behind - whole).norm() <= SAME * whole.norm())
+        return backbone.run(embeds=embeds, positions=_places(ids)[:, half:])[-1][0]
 
 
 @dataclass

@@ -12,7 +12,8 @@ from time import monotonic
 import numpy as np
 
 from separatrix.models.backbone import Backbone
-from separatrix.models.extract import Engine, HiddenReader, layer_count
+from separatrix.models.config import layer_count
+from separatrix.models.extract import Engine, HiddenReader
 from separatrix.models.pool import Pooling, plan_poolings
 from separatrix.models.tokens import Unread
 from separatrix.points import Points

@@ -63,7 +63,7 @@ def start_prompt(
 def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone) -> Tensor:
     """Last hidden states at the prompt positions, (rows, tokens, width)."""
     rows, count = len(text.lengths), len(prompt.tokens)
-    embeds = prompt.tokens.to(backbone.dtype).expand(rows, -1, -1)
+    embeds = prompt.tokens.to(backbone.dtype).repeat(rows, 1, 1)  # a copy: CTRL scales it in place
     positions = text.lengths[:, None] + torch.arange(count, device=text.lengths.device)[None, :]  # (rows, tokens)
     with running(Suffix(text, backbone.causal, prompt.steer)):
         return backbone.run(embeds=embeds, positions=positions)[-1]

@@ -18,6 +18,7 @@ from separatrix.learn.trainables import gradcache
 from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
+from separatrix.models.config import layer_count
 from separatrix.models.pool import POOLS, mean
 from separatrix.models.randomness import OwnRandomness
 from separatrix.recipe.align import CHUNK_TOKENS, EncoderRecipe
@@ -85,10 +86,14 @@ def start_encoder(backbone: Backbone, recipe: EncoderRecipe) -> Encoder:
 
     Raises:
         OptionError: more frozen layers than there are, or `mean`-like pooling of an unknown kind.
-        ModelError: layers to freeze were asked for, but the model's layers are not a list.
+        ModelError: layers to freeze were asked for, but the model's layers are not a list; or the encoder of a family
+            that transformers cannot open without its decoder.
     """
+    if backbone.part:
+        what = f"the encoder of {backbone.kind} models cannot be saved without its decoder"
+        raise ModelError(what, hint="type --method probe, or choose another model")
     layers = _layers(backbone.body)
-    count = len(layers[1]) if layers else int(backbone.model.config.num_hidden_layers)
+    count = len(layers[1]) if layers else layer_count(backbone.model.config)
     if recipe.frozen_layers > count:
         raise OptionError("--frozen-layers is out of range", got=recipe.frozen_layers, expected=f"0 to {count}")
     if recipe.frozen_layers and layers is None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.learn.trainables.encoder import Encoder
-from separatrix.models.extract import layer_count
+from separatrix.models.config import layer_count
 from separatrix.models.quiet import quietly
 from separatrix.models.source import hash_files
 from separatrix.recipe.align import AlignRecipe

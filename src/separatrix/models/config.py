@@ -1,0 +1,104 @@
+"""What a model's config.json says: read in one place, and compared with the weights before anything is built."""
+
+from __future__ import annotations
+
+from textwrap import shorten
+from typing import Any
+
+from safetensors import safe_open
+
+from separatrix.errors import ModelError
+from separatrix.models.quiet import quietly
+from separatrix.models.source import Source
+from separatrix.recipe import ModelRecipe
+
+# Every layer has a tensor (models that share one layer have few): more layers than tensors is no real model.
+LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_encoder_layers", "num_decoder_layers")
+# No width is larger than the largest side of a tensor.
+WIDTHS = ("hidden_size", "vocab_size", "intermediate_size", "num_experts", "num_local_experts", "n_routed_experts")
+
+
+def read_config(source: Source, recipe: ModelRecipe) -> Any:
+    """The config of a model folder, checked against its weights.
+
+    Raises:
+        ModelError: no readable config.json, an unknown kind of model, code of its own that may not run, or sizes that
+            the weights do not have.
+    """
+    from transformers import AutoConfig
+
+    try:
+        with quietly():
+            config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
+        shapes = weight_shapes(source)
+    except Exception as error:  # damaged files surface as almost any type
+        raise not_loaded(source, error) from error
+    text_config(config)
+    _check_sizes(source, config, shapes)
+    return config
+
+
+def not_loaded(source: Source, error: Exception) -> ModelError:
+    """The one sentence for whatever transformers raises while it loads."""
+    code = "contains custom code" in str(error)
+    hint = "add --trust-remote-code to run it, if you trust it" if code else None
+    return ModelError(f"model {source.name!r} cannot be loaded ({shorten(str(error), 200)})", hint=hint)
+
+
+def weight_shapes(source: Source) -> dict[str, tuple[int, ...]]:
+    """The shape of each stored tensor, from the files' headers alone."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(source.folder.glob("*.safetensors")):
+        with safe_open(file, framework="numpy") as stored:
+            shapes |= {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
+    return shapes
+
+
+def _check_sizes(source: Source, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
+    widest = max((side for shape in shapes.values() for side in shape), default=0)
+    bounds = dict.fromkeys(LAYERS, len(shapes)) | dict.fromkeys(WIDTHS, max(widest, len(shapes)))
+    for part in (config, _text_part(config)):
+        for name, most in bounds.items():
+            size = getattr(part, name, None)
+            if isinstance(size, int) and size > most:
+                what = f"config.json of model {source.name!r} asks for more than its weights hold ({name})"
+                raise ModelError(what, got=size, expected=f"at most {most}", hint="give a complete checkpoint")
+
+
+def _text_part(config: Any) -> Any:
+    if not getattr(config, "is_encoder_decoder", False):
+        return config.get_text_config()
+    # Newer families nest the encoder's config; the older ones have prefixes.
+    return getattr(config, "encoder", None) or config.get_text_config(encoder=True)
+
+
+def text_config(config: Any) -> Any:
+    """The part of a config that says how texts are read; the encoder's in an encoder-decoder.
+
+    Raises:
+        ModelError: a model that has no layers for texts.
+    """
+    part = _text_part(config)
+    if not all(isinstance(getattr(part, name, None), int) for name in ("num_hidden_layers", "hidden_size")):
+        kind = config.model_type
+        raise ModelError(f"{kind} models have no layers that read texts", expected="a language model or a text encoder")
+    return part
+
+
+def layer_count(config: Any) -> int:
+    """Layers of a model, the embeddings not counted; of the encoder in an encoder-decoder."""
+    return int(text_config(config).num_hidden_layers)
+
+
+def is_causal(config: Any) -> bool:
+    """True for a left-to-right language model, False for an encoder and what holds one."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    if getattr(config, "is_encoder_decoder", False):
+        return False
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return bool(getattr(config, "is_decoder", False))
+    return config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
