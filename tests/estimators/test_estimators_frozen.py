@@ -18,7 +18,7 @@ from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.learn import frozen_heads
+from separatrix.learn.trained import frozen_heads
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
