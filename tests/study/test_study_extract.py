@@ -277,7 +277,10 @@ def test_mistakes_are_named(model, loaded, texts, tmp_path, monkeypatch):
             "contains custom code.*add --trust-remote-code",
         ),
         ({"num_hidden_layers": 10**6}, "asks for more than its weights hold .num_hidden_layers."),
-        ({"model_type": "resnet"}, "resnet models have no layers that read texts: expected a language model"),
+        (
+            {"model_type": "resnet", "num_hidden_layers": None},
+            "resnet models have no layers that read texts: expected a language model",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_used_is_one_sentence_for_every_verb(tiny, texts, tmp_path, change, message):
