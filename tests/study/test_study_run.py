@@ -381,7 +381,7 @@ def test_states_go_once_the_result_stands_and_their_timing_does_not_count(option
     """A finished run kept a checkpoint of thrice its model; another --checkpoint-seconds was another run."""
     folder = tmp_path / "run"
     with monkeypatch.context() as patch:
-        patch.setattr(run, "fit_baselines", lambda *_: 1 / 0)  # killed after the training
+        patch.setattr(run, "fit_baselines", lambda *_, **__: 1 / 0)  # killed after the training
         with pytest.raises(ZeroDivisionError, match="division by zero"):
             train_run(make_order(folder, checkpoint_seconds=0.0, **options))
     assert len(list(folder.rglob("checkpoint.safetensors"))) == 1 + bool(options)
