@@ -8,9 +8,19 @@ import pytest
 
 from separatrix.cli import main
 from separatrix.errors import OptionError
+from separatrix.heads.features import FEATURES
 from separatrix.learn.objectives import OBJECTIVES
+from separatrix.learn.objectives.contrast import ALIGNED
+from separatrix.learn.objectives.groups import NUISANCES
+from separatrix.learn.objectives.movement import MOVERS, PUSHES, STARTS
+from separatrix.learn.objectives.pairs import SCHEMES
+from separatrix.models.pool import LAYER_POOLS
+from separatrix.models.suffix import READS
 from separatrix.plugins import load_plugins
-from separatrix.recipe import LOSSES, LossRecipe
+from separatrix.recipe import LOSSES, CentroidRecipe, LossRecipe, PromptRecipe
+from separatrix.recipe.align import AimRecipe, GroupRecipe, PairRecipe
+from separatrix.recipe.heads import MapRecipe
+from separatrix.recipe.vectors import VectorsRecipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
 
@@ -59,3 +69,30 @@ def test_the_help_names_it(plugin, capsys):
 def test_a_module_that_is_not_there_is_one_sentence(name, capsys):
     assert main(["train", "x.csv", "--plugin", name]) == 2
     assert f"--plugin {name} cannot be imported" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("registry", "recipe", "field"),
+    [
+        (LAYER_POOLS, lambda name: VectorsRecipe(pool=(name,)), "mean"),
+        (READS, lambda name: PromptRecipe(positions=name), "last"),
+        (FEATURES, lambda name: MapRecipe(features=(name,)), "descriptors"),
+        (MOVERS, lambda name: CentroidRecipe(mover=name), "ema"),
+        (STARTS, lambda name: CentroidRecipe(start=name), "mean"),
+        (PUSHES, lambda name: CentroidRecipe(push_rule=name), "away"),
+        (SCHEMES, lambda name: PairRecipe(pairs=name), "bank"),
+        (ALIGNED, lambda name: AimRecipe(loss=name), "nca"),
+        (NUISANCES, lambda name: GroupRecipe(invariance=name), "flipped"),
+    ],
+    ids=["pool", "positions", "features", "mover", "start", "push", "pairs", "align loss", "invariance"],
+)
+def test_every_dictionary_makes_options(registry, recipe, field):
+    with pytest.raises(OptionError, match="own"):
+        recipe("own")
+    registry["own"] = registry[field]
+    try:
+        assert "own" in repr(recipe("own"))
+    finally:
+        del registry["own"]
+    with pytest.raises(OptionError, match="own"):
+        recipe("own")

@@ -8,7 +8,7 @@ a window in its batch. `twins` is learnt from the grids afterwards (`heads.twins
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 from separatrix.heads import descriptors as numbers
 from separatrix.heads.frames import grid
 from separatrix.heads.maps import Batch
+from separatrix.recipe.heads import FEATURE_NAMES
+from separatrix.recipe.registry import Registry
 
 CPU = torch.device("cpu")
 
@@ -76,12 +78,9 @@ def _resnet(setup: FeatureSetup) -> Feature:
     return Feature(columns, lambda maps, batch: resnet_vectors(network, maps, batch, setup))
 
 
-FEATURES: Mapping[str, Callable[[FeatureSetup], Feature]] = {
-    "descriptors": _descriptors,
-    "grid": _grid,
-    "singular": _singular,
-    "resnet": _resnet,
-}
+FEATURES: Registry[Callable[[FeatureSetup], Feature]] = Registry(
+    FEATURE_NAMES, {"descriptors": _descriptors, "grid": _grid, "singular": _singular, "resnet": _resnet}
+)
 
 
 def singular_values(maps: Tensor, batch: Batch, values: int) -> Tensor:

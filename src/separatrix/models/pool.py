@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import OptionError
-from separatrix.recipe import digest
+from separatrix.recipe import digest, vectors
+from separatrix.recipe.registry import Registry
 from separatrix.recipe.vectors import ALL_LAYERS, VectorsRecipe
 
 
@@ -44,12 +45,9 @@ def max_of(state: Tensor, mask: Tensor) -> Tensor:
 
 
 # (states of one layer (rows, tokens, width), mask (rows, tokens)) -> (rows, width)
-LAYER_POOLS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "cls": cls_of,
-    "mean": mean_of,
-    "max": max_of,
-    "last": last_of,
-}
+LAYER_POOLS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry(
+    vectors.POOLS, {"cls": cls_of, "mean": mean_of, "max": max_of, "last": last_of}
+)
 
 
 def cls(states: Sequence[Tensor], mask: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ its query (where it looks) and one added to what it reads. Both leave the stored
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,8 @@ from separatrix.models.attention import Suffix, running
 from separatrix.models.backbone import Backbone
 from separatrix.models.cache import AttentionShape, TextBatch
 from separatrix.recipe import PromptRecipe
+from separatrix.recipe.registry import Registry
+from separatrix.recipe.train import POSITIONS
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,12 @@ def read(hidden: Tensor, recipe: PromptRecipe, backbone: Backbone) -> Tensor:
     return READS[recipe.positions](hidden).float()
 
 
-READS = {
-    "last": lambda hidden: hidden[:, -1],
-    "mean": lambda hidden: hidden.mean(dim=1),
-    "all": lambda hidden: hidden.flatten(1),
-}
+# hidden states at the prompt (rows, tokens, width) -> outputs (rows, output width)
+READS: Registry[Callable[[Tensor], Tensor]] = Registry(
+    POSITIONS,
+    {
+        "last": lambda hidden: hidden[:, -1],
+        "mean": lambda hidden: hidden.mean(dim=1),
+        "all": lambda hidden: hidden.flatten(1),
+    },
+)

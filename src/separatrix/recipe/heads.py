@@ -8,10 +8,11 @@ from typing import Any
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, check, option
 from separatrix.recipe.load import LoadRecipe
+from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import ModelRecipe
 
 STEPS = ("extract", "features", "cluster", "atlas")
-FEATURE_NAMES = ("descriptors", "grid", "singular", "resnet", "twins")
+FEATURE_NAMES = Choices("descriptors", "grid", "singular", "resnet", "twins")
 METHODS = ("kmeans", "dbscan", "hdbscan")
 LOSSES = ("auto", "language", "match", "none")
 

@@ -12,6 +12,7 @@ DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 LOSSES = Choices("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
 STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
 MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")
+POSITIONS = Choices("last", "mean", "all")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,7 @@ class PromptRecipe:
     layers: str = option("all", "learnt vectors at the input only or at every layer", choices=("input", "all"))
     readout: str = option("hidden", "what is read at the prompt", choices=("hidden", "logits"))
     text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
-    positions: str = option(
-        "all", "prompt positions that are read (logits: always the last)", choices=("last", "mean", "all")
-    )
+    positions: str = option("all", "prompt positions that are read (logits: always the last)", choices=POSITIONS)
 
     def __post_init__(self) -> None:
         check(self)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from separatrix.errors import OptionError, choose
 from separatrix.recipe.core import check, option
+from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import ModelRecipe
 
-# `models.pool` has a function for each (a test compares them).
-POOLS = ("cls", "mean", "max", "last", "layer_mean", "weighted")
+POOLS = Choices("cls", "mean", "max", "last", "layer_mean", "weighted")
 WHAT = ("hidden", "logits", "tokens")
 ENGINES = ("torch", "onnx-int8")
 STORE_DTYPES = ("float16", "float32", "int8")

@@ -88,7 +88,7 @@ class Objective:
         """The tensors that scores are computed from, by name: what a saved model holds."""
         return {}
 
-    def shapes(self, _width: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, _width: int | str) -> dict[str, tuple[int | str, ...]]:
         """The shape of each of these tensors, for outputs of this width; "?" behind a name: it may be absent."""
         return {}
 

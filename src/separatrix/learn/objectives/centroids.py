@@ -142,7 +142,7 @@ class CentroidObjective(Objective):
         """The centroids."""
         return self._named()
 
-    def shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"centroids": (self.classes, width)}
 

@@ -73,7 +73,7 @@ class HeadObjective(Objective):
         """Weight and bias."""
         return self.parameters()["head"]
 
-    def shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"weight": (max(1, self.classes), width), "bias": (max(1, self.classes),)}
 

@@ -149,7 +149,7 @@ class MeansObjective(Objective):
         """The class means."""
         return self.buffers()
 
-    def shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"centroids": (self.classes, width)}
 

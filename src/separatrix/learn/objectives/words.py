@@ -52,7 +52,7 @@ class WordObjective(Objective):
         assert self.words is not None
         return {"words": self.words} | self.buffers()
 
-    def shapes(self, _width: int) -> dict[str, tuple[int, ...]]:
+    def shapes(self, _width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"words": (self.classes,), "bias?": (self.classes,)}
 

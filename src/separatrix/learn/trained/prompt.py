@@ -36,6 +36,7 @@ from separatrix.models.extract import Gathered
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
 from separatrix.recipe import CacheRecipe, TrainRecipe
+from separatrix.recipe.train import POSITIONS
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
 
@@ -209,8 +210,11 @@ def load_prompt(
 def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, objective: Objective) -> dict[str, Shape]:
     """What a trained prompt of this recipe consists of."""
     prompt, vocabulary = recipe.prompt, len(backbone.embedding)
-    width = backbone.width * (prompt.tokens if prompt.positions == "all" else 1)
-    width = vocabulary if prompt.readout == "logits" else width
+    width: int | str = backbone.width * (prompt.tokens if prompt.positions == "all" else 1)
+    if prompt.readout == "logits":
+        width = vocabulary
+    elif prompt.positions not in POSITIONS.built_in:
+        width = "output width"  # only the user's own function knows it
     shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, backbone.embedding.shape[1])}
     if prompt.layers == "all":
         shapes["prompt.steer"] = (shape.layers, 2, prompt.tokens, shape.query_width)
