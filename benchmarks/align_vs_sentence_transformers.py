@@ -58,7 +58,7 @@ def ours(train: Texts, held: Texts, model: str, changes: dict[str, Any], epochs:
 
     names = Classes.of(train.label if train.label is not None else []).names
     begun = perf_counter()
-    train_encoder(Job(train, held, recipe, Yardstick(names).quick, report=report))
+    train_encoder(Job(train, held, recipe, Yardstick(names).quick, progress=report))
     whole = perf_counter() - begun
     # The first mark comes after the first step; its time is that of an average step.
     steps = marks[-1] - marks[0]

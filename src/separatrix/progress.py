@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-Report = Callable[[str, int, int, str], None]  # (stage, done, total, note)
+Progress = Callable[[str, int, int, str], None]  # (stage, done, total, note)
 
 
 def silent(_stage: str, _done: int, _total: int, _note: str) -> None:
-    """Report nothing."""
+    """Show nothing."""
 
 
 @dataclass
 class Counter:
-    """Turns "so many more" into a report with a total."""
+    """Counts what is done of a total, and passes it on."""
 
-    report: Report
+    progress: Progress
     stage: str
     total: int
     done: int = 0
@@ -24,4 +24,4 @@ class Counter:
     def __call__(self, more: int) -> None:
         """So many more are done."""
         self.done += more
-        self.report(self.stage, self.done, self.total, "")
+        self.progress(self.stage, self.done, self.total, "")

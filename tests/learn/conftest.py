@@ -62,9 +62,9 @@ def numbers() -> Parts:
 
 @pytest.fixture(scope="session")
 def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
-    """`make_job(parts, "gpt2", folder=..., report=..., **options)` is an order for a training."""
+    """`make_job(parts, "gpt2", folder=..., progress=..., **options)` is an order for a training."""
 
-    def job(parts: Parts, family: str = "gpt2", *, folder=None, report=None, **options) -> Job:
+    def job(parts: Parts, family: str = "gpt2", *, folder=None, progress=None, **options) -> Job:
         recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
         yardstick = Yardstick(("a", "b"))
         try:
@@ -72,7 +72,7 @@ def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
             yardstick = Yardstick.of(targets.values["train"], targets.names, recipe.loop.seed)
         except SeparatrixError:  # the training itself has to say so
             pass
-        told = {} if report is None else {"report": report}
+        told = {} if progress is None else {"progress": progress}
         return Job(*parts, recipe, yardstick.quick, folder, **told)
 
     return job

@@ -173,7 +173,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
 
     job = order(tmp_path / "parts", **options)
     with pytest.raises(Stop, match="here"):
-        train_encoder(replace(job, report=stop))
+        train_encoder(replace(job, progress=stop))
     again = train_encoder(job)
     assert again.fitted.metrics == whole.fitted.metrics
     for name, tensor in whole.fitted.tensors.items():

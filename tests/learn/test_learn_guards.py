@@ -72,7 +72,7 @@ def test_weights_that_change_are_noticed(make_job, few, monkeypatch):
     train_prompt(job)
     loaded.clear()
     with pytest.raises(ModelError, match=r"the weights of .* changed in training although the model is frozen"):
-        train_prompt(replace(job, report=report))
+        train_prompt(replace(job, progress=report))
 
 
 FORMATS = [(model, cache) for model in ("float32", "bfloat16") for cache in ("float32", "float16", "bfloat16")]

@@ -145,7 +145,7 @@ def test_the_ranking_stands_in_the_result(tiny, few, tmp_path):
 def test_a_word_without_a_token_is_refused_before_any_text_is_run(train, few, name, word):
     reports = []
     with pytest.raises(OptionError, match=f"the tokenizer has no token for a label word: got '{word}'; choose another"):
-        train(few, name, loss="token", words=(word, "good", "bad"), report=lambda *told: reports.append(told))
+        train(few, name, loss="token", words=(word, "good", "bad"), progress=lambda *told: reports.append(told))
     assert not reports
 
 
@@ -269,5 +269,5 @@ def test_nothing_is_left_of_a_training_that_fails(make_job, few, temporary):
             raise KeyboardInterrupt("here")
 
     with pytest.raises(KeyboardInterrupt, match="here"):
-        train_prompt(make_job(few, cache="disk", report=stop))
+        train_prompt(make_job(few, cache="disk", progress=stop))
     assert not list(temporary.iterdir())

@@ -47,7 +47,7 @@ def test_rates_rise_and_fall_as_written(make_job, few, loops):
         if stage == "training":
             seen.append([group["lr"] for group in loops[0].state.optimizer.param_groups])
 
-    job = make_job(few, report=report, epochs=2, batch_size=8, warmup=0.2, lr=0.1, centroid_lr=0.01)
+    job = make_job(few, progress=report, epochs=2, batch_size=8, warmup=0.2, lr=0.1, centroid_lr=0.01)
     train_prompt(job)
     rise = 0.2 * 14
     slow = [min(1, (s + 1) / rise) if s < rise else (14 - s) / (14 - rise) for s in range(14)]

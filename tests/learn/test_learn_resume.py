@@ -65,7 +65,7 @@ def test_interrupted_training_ends_with_the_same_bytes(make_job, few, numbers, t
     other = replace(job, folder=tmp_path / "broken")
     for place in (first, 7, second):  # 7: after the last step of the first epoch, before it is closed
         with pytest.raises(Interrupted, match="power cut"):
-            train_prompt(replace(other, report=stop_at(place)))
+            train_prompt(replace(other, progress=stop_at(place)))
     resumed = finish(other)
     assert prints(tmp_path / "broken") == prints(tmp_path / "straight")
     assert resumed.fitted.metrics == straight.fitted.metrics
@@ -77,9 +77,9 @@ def test_the_state_is_really_used(make_job, few, tmp_path):
     """The other tests would pass as well if every training began again: count the steps that are done twice."""
     job = make_job(few, folder=tmp_path / "run", **SHORT)
     with pytest.raises(Interrupted, match="power cut"):
-        train_prompt(replace(job, report=stop_at(5)))
+        train_prompt(replace(job, progress=stop_at(5)))
     seen = []
-    train_prompt(replace(job, report=lambda stage, done, _total, _note: stage == "training" and seen.append(done)))
+    train_prompt(replace(job, progress=lambda stage, done, _total, _note: stage == "training" and seen.append(done)))
     assert seen == list(range(5, STEPS + 1))
 
 
@@ -89,7 +89,7 @@ def test_a_state_changed_by_hand_shows(make_job, few, tmp_path):
     for name in ("kept", "changed"):
         job = make_job(few, folder=tmp_path / name, **SHORT)
         with pytest.raises(Interrupted, match="power cut"):
-            train_prompt(replace(job, report=stop_at(5)))
+            train_prompt(replace(job, progress=stop_at(5)))
         path = job.folder / CHECKPOINT
         arrays, note = read_tensors(path)
         if name == "changed":
@@ -111,7 +111,7 @@ def test_a_finished_training_is_not_trained_again(make_job, few, tmp_path):
     first = finish(job)
     before = prints(job.folder)
     seen = []
-    again = finish(replace(job, report=lambda stage, *_: seen.append(stage)))
+    again = finish(replace(job, progress=lambda stage, *_: seen.append(stage)))
     assert "training" not in seen
     assert prints(job.folder) == before
     assert again.fitted.metrics == first.fitted.metrics

@@ -35,9 +35,9 @@ def figures() -> Splits:
 def make_order(tiny: Callable[[str], Path], splits: Splits) -> Callable[..., Order]:
     """`make_order(folder, splits, method=..., family=..., **options)`."""
 
-    def order(folder=None, data=splits, *, method="prompt", family="bert", report=None, **options) -> Order:
+    def order(folder=None, data=splits, *, method="prompt", family="bert", progress=None, **options) -> Order:
         recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
-        told = {} if report is None else {"report": report}
+        told = {} if progress is None else {"progress": progress}
         return Order(data, recipe, method, folder, **told)
 
     return order

@@ -255,7 +255,7 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
             raise Killed("here")
 
     with pytest.raises(Killed, match="here"):
-        head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), report=kill)
+        head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), progress=kill)
     batches = []
     real = extraction.run_maps
     monkeypatch.setattr(extraction, "run_maps", lambda *given, **more: (batches.append(1), real(*given, **more))[1])

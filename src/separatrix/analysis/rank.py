@@ -26,7 +26,7 @@ from separatrix.geometry.resample import certainty
 from separatrix.models.backbone import load_backbone
 from separatrix.models.frozen_blocks import Passed, about_cls, frozen_blocks, same_weights, told_apart
 from separatrix.points import Points
-from separatrix.progress import Report, silent
+from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid
 from separatrix.store.files import public_name
@@ -79,7 +79,7 @@ def rank(
     grid: RankGrid | None = None,
     *,
     backbone: ModelRecipe | None = None,
-    report: Report = silent,
+    progress: Progress = silent,
 ) -> Ranking:
     """Measure every model, layer and pooling on labelled texts.
 
@@ -87,7 +87,7 @@ def rank(
         splits: training, validation and (if there is one) test part, as `load_splits` gives.
         grid: models, poolings, layers, criterion, k.
         backbone: what every model shares: longest text, number format, device. Its `model` is not used.
-        report: is called with (stage, done, total, note).
+        progress: is called with (stage, done, total, note).
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
@@ -109,14 +109,14 @@ def rank(
         found = load_backbone(replace(shared, model=model))
         said += same_weights(weights, name, found)
         notes += [f"{name}: {line}" for line in about_cls(found, wanted.pool)]
-        passed = frozen_blocks(found, texts, wanted.pool, wanted.layers, report=report)
+        passed = frozen_blocks(found, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {shared.max_length} tokens"] if passed.cut else []
         said += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
         for place, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
             options.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
-            report(f"scores: {name}", place, len(passed.plans), plan.name)
+            progress(f"scores: {name}", place, len(passed.plans), plan.name)
     table, best = _order(options, shown)
     last = list(targets)[-1]
     majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None

@@ -54,7 +54,7 @@ def heads(said: Said, data: DataArgument, /) -> None:
     with Teller(quiet=speech.quiet) as teller, mendable():
         made = head_atlas(
             data, options.out, recipe, steps=options.steps, overwrite=options.overwrite, resume=options.resume,
-            report=teller,
+            progress=teller,
         )  # fmt: skip
     print_json(made.result) if speech.json else _print_atlas(made.result)
 
@@ -126,7 +126,7 @@ def heads_qa(said: Said, data: DataArgument, /) -> None:
     with Teller(quiet=speech.quiet) as teller, mendable():
         found = answer_run(
             data, options.out, model, recipe, test=options.test, test_share=options.test_share,
-            overwrite=options.overwrite, report=teller,
+            overwrite=options.overwrite, progress=teller,
         )  # fmt: skip
     print_json(found) if speech.json else _print_answers(found)
 

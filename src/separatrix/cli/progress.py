@@ -50,7 +50,7 @@ class RateColumn(ProgressColumn):
 
 
 class Teller:
-    """Says what goes on; to be used in a `with`. It is the `Report` that the verbs call.
+    """Says what goes on; to be used in a `with`. It is the `Progress` that the verbs call.
 
     Args:
         quiet: say nothing at all.

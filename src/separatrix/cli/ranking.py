@@ -129,7 +129,7 @@ def rank(said: Said, data: DataArgument, /) -> None:
         mendable(),
         write_artifact(place.out, "ranking", grid, overwrite=place.overwrite, inputs=inputs) as folder,
     ):
-        found = run(splits, grid, backbone=shared, report=teller)
+        found = run(splits, grid, backbone=shared, progress=teller)
         if folder is not None:
             write_ranking(found, folder)
         for line in found.warnings:

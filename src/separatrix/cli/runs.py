@@ -246,7 +246,7 @@ def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: 
     with Teller(quiet=speech.quiet) as teller:
         with run_folder(order.folder, overwrite=overwrite, resume=resume), mendable():
             teller.say(f"model: {order.recipe.backbone.model}")
-            result = train_run(replace(order, report=teller)).result
+            result = train_run(replace(order, progress=teller)).result
         teller.say("pictures and report")
         show_run(order.folder)
         for line in result["warnings"] if speech.json else ():  # else they stand on stdout, beside the scores

@@ -20,7 +20,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
 from separatrix.models.tokens import Tokens, Unread
 from separatrix.points import ID, Points
-from separatrix.progress import Counter, Report, silent
+from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.points import open_points
@@ -73,7 +73,7 @@ def extract(
     overwrite: bool = False,
     resume: bool = True,
     run: str | Path | None = None,
-    report: Report = silent,
+    progress: Progress = silent,
     **options: Any,
 ) -> Points:
     """Vectors of texts as points; with `out` on disk, where a second call loads, adds or goes on.
@@ -85,7 +85,7 @@ def extract(
         overwrite: replace the store in `out`.
         resume: go on with a store that was stopped.
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
-        report: told `(stage, done, total, note)`.
+        progress: told `(stage, done, total, note)`.
         options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
             `batch_tokens`, `max_length`, `device`, `dtype`, `revision`.
 
@@ -102,13 +102,13 @@ def extract(
     if (model is None) == (run is None):
         raise OptionError("either a model or a run is read", got="both" if run is not None else "neither")
     material = trained_prompt(Path(str(run)), recipe) if model is None else frozen_model(model, recipe)
-    return run_extraction(material, read_rows(data), place, report).points
+    return run_extraction(material, read_rows(data), place, progress).points
 
 
-def run_extraction(material: Material, rows: Rows, place: Place, report: Report = silent) -> Extraction:
+def run_extraction(material: Material, rows: Rows, place: Place, progress: Progress = silent) -> Extraction:
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
-    work = Work(material, Counter(report, "vectors", len(rows)))
+    work = Work(material, Counter(progress, "vectors", len(rows)))
     if place.folder is None:
         return _in_memory(work, rows.windows(window))
     return _on_disk(work, rows, window, place, place.folder)

@@ -6,7 +6,7 @@ dozen lines: batches of windows, two cross-entropies, AdamW, a rate that falls i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,12 @@ from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
+from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.texts.questions_answers import Example
 
 EVALUATION_CELLS = 1 << 19  # tokens squared of a batch
-Told = Callable[[str, int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Answered:
 
 def finetune_qa(
     model: ModelRecipe, train: Sequence[Example], test: Sequence[Example], folder: Path, recipe: AnswerRecipe,
-    told: Told | None = None,
+    progress: Progress = silent,
 ) -> Answered:  # fmt: skip
     """Train a span head and the model under it, evaluate, and save both.
 
@@ -59,25 +59,24 @@ def finetune_qa(
         train, test: questions with contexts; no context should be in both.
         folder: of the trained model (safetensors and tokenizer).
         recipe: how.
-        told: told (stage, done, total, note).
+        progress: told (stage, done, total, note).
 
     Raises:
         ModelError: the family has no span head.
         DataError: no training window is left, or training and test share a context.
     """
-    told = told or _silent
     if shared := {example.second for example in train} & {example.second for example in test}:
         raise DataError("training and test share contexts", got=f"{len(shared)} of them", hint="split by context")
     backbone = load_for_maps(replace(model, max_length=recipe.max_length))
     answering = load_span_model(backbone, recipe.seed)
     windows, targets, left_out = training_windows(backbone, train, recipe)
-    losses = train_spans(answering, backbone, windows, targets, recipe, told)
+    losses = train_spans(answering, backbone, windows, targets, recipe, progress)
     folder.mkdir(parents=True, exist_ok=True)
     with quietly():
         answering.save_pretrained(folder)
         backbone.tokenizer.save_pretrained(folder)
     asked = some(test, recipe.test_examples, recipe.seed)
-    answers = answer_questions(answering, backbone, asked, recipe, told)
+    answers = answer_questions(answering, backbone, asked, recipe, progress)
     return Answered(folder, squad_scores(asked, answers), losses, len(windows), left_out, answers)
 
 
@@ -91,10 +90,6 @@ def some(examples: Sequence[Example], most: int | None, seed: int) -> list[Examp
         return list(examples)
     places = np.sort(np.random.default_rng([seed, 6]).permutation(len(examples))[:most])
     return [examples[place] for place in places]
-
-
-def _silent(*_progress: Any) -> None:
-    """Stand for a caller who does not want to know."""
 
 
 def load_span_model(backbone: Backbone, seed: int) -> Any:
@@ -149,7 +144,7 @@ def _rule(recipe: AnswerRecipe) -> WindowRule:
 
 def train_spans(
     model: Any, backbone: Backbone, windows: Sequence[Window], targets: Sequence[tuple[int, int]],
-    recipe: AnswerRecipe, told: Told,
+    recipe: AnswerRecipe, progress: Progress,
 ) -> tuple[float, ...]:  # fmt: skip
     """Train in place; the mean loss of each epoch."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
@@ -169,7 +164,7 @@ def train_spans(
             optimizer.step()
             schedule.step()
             total, done = total + float(loss.detach()) * len(places), done + 1
-            told("training", done, steps, f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
+            progress("training", done, steps, f"epoch {epoch + 1}, loss {float(loss.detach()):.3f}")
         losses.append(total / len(order))
     model.eval()
     return tuple(losses)
@@ -203,7 +198,7 @@ def span_scores(model: Any, backbone: Backbone, windows: Sequence[Window]) -> tu
 
 
 def answer_questions(
-    model: Any, backbone: Backbone, examples: Sequence[Example], recipe: AnswerRecipe, told: Told | None = None
+    model: Any, backbone: Backbone, examples: Sequence[Example], recipe: AnswerRecipe, progress: Progress = silent
 ) -> dict[str, str]:
     """An answer to every question, by id; '' for none."""
     groups = cut_windows(backbone, examples, _rule(recipe))
@@ -219,8 +214,7 @@ def answer_questions(
                 first, last = (table[row, :size].cpu().numpy() for table in (start, end))
                 spans[place] = best_span(windows[place], first, last, recipe)
             done += len(places)
-            if told is not None:
-                told("evaluation", done, len(windows), "")
+            progress("evaluation", done, len(windows), "")
     answers, at = {}, 0
     for example, group in zip(examples, groups, strict=True):
         own = [span for span in spans[at : at + len(group)] if span is not None]

@@ -133,5 +133,5 @@ def _loop(job: Job[AlignRecipe], training: Training, weights: str) -> Loop:
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
     trainable, objective = training.trainable, training.objective
     recorded = TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map=True)
-    callbacks = (ProgressReporter(job.report), recorded, *job.extra_callbacks(objective))
+    callbacks = (ProgressReporter(job.progress), recorded, *job.extra_callbacks(objective))
     return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))

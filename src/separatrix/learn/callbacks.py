@@ -12,7 +12,7 @@ from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives.base import Objective
 from separatrix.learn.trainables import Trainable
 from separatrix.learn.trajectory import Recorder
-from separatrix.progress import Report, silent
+from separatrix.progress import Progress, silent
 
 
 class Callback:
@@ -48,11 +48,11 @@ class Callback:
 class ProgressReporter(Callback):
     """Tells how far a training is."""
 
-    report: Report = silent
+    progress: Progress = silent
 
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Report a step."""
-        self.report("training", done, total, f"loss {loss:.3f}")
+        self.progress("training", done, total, f"loss {loss:.3f}")
 
 
 @dataclass(frozen=True)

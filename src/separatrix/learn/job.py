@@ -16,7 +16,7 @@ from separatrix.learn.loop import Score
 from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives.base import Objective, TrainingRows
 from separatrix.learn.trainables import Trainable
-from separatrix.progress import Report, silent
+from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.folder import CHECKPOINT, TRAJECTORY
@@ -43,7 +43,7 @@ class Job(Generic[R]):
     recipe: R
     score: Score
     folder: Path | None = None
-    report: Report = silent
+    progress: Progress = silent
     keep: int | None = None  # epochs after which the tensors are kept; None: those of the best epoch
     on_batch: BatchFunction | None = None  # gets outputs of every training batch and the centroids, as arrays
 

@@ -142,7 +142,7 @@ def _loop(job: Job[TrainRecipe], training: Training, weights: str) -> Loop:
         weights = f"{weights}, label words {objective.words.tolist()}"
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
     recorded = TrajectoryRecorder(training.trainable, objective, recorder, training.classes)
-    callbacks = (ProgressReporter(job.report), recorded, *job.extra_callbacks(objective))
+    callbacks = (ProgressReporter(job.progress), recorded, *job.extra_callbacks(objective))
     return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))
 
 
@@ -160,7 +160,7 @@ def _prepare(
     recipe = job.recipe
     for part, texts in (("train", job.train), ("validation", job.validation)):
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
-        done, place = Counter(job.report, f"texts ({part})", len(texts)), folder / part
+        done, place = Counter(job.progress, f"texts ({part})", len(texts)), folder / part
         caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done, beside=caches)
     shape, seed = caches["train"].shape, recipe.loop.seed
     prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)

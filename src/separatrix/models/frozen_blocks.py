@@ -17,7 +17,7 @@ from separatrix.models.extract import Engine, HiddenReader
 from separatrix.models.pool import Pooling, plan_poolings
 from separatrix.models.tokens import Unread
 from separatrix.points import Points
-from separatrix.progress import Report, silent
+from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe.vectors import VectorsRecipe
 
 COMPARED = 64  # rows by which two poolings are told apart
@@ -42,7 +42,7 @@ def frozen_blocks(
     pool: tuple[str, ...],
     layers: tuple[int | str, ...] | None = None,
     *,
-    report: Report = silent,
+    progress: Progress = silent,
 ) -> Passed:
     """Run texts through a frozen model once; each pooling of each layer is a block.
 
@@ -50,16 +50,10 @@ def frozen_blocks(
         OptionError: an unknown pooling, a layer that the model does not have.
     """
     plans = plan_poolings(VectorsRecipe(pool=pool, layers=layers), layer_count(backbone.model.config))
-    done, begun = 0, monotonic()
-
-    def progress(rows: int) -> None:
-        nonlocal done
-        done += rows
-        report(f"extraction: {backbone.source.name}", done, len(texts), "")
-
+    begun, done = monotonic(), Counter(progress, f"extraction: {backbone.source.name}", len(texts))
     reader = HiddenReader(Engine(backbone), plans)
     tokens = reader.tokenize(texts)
-    found = reader.read(tokens, [plan.name for plan in plans], progress)
+    found = reader.read(tokens, [plan.name for plan in plans], done)
     seconds = max(monotonic() - begun, 1e-9)
     weights = list(backbone.model.parameters())
     return Passed(

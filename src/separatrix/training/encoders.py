@@ -47,9 +47,9 @@ def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dic
     backbone = load_backbone(recipe.backbone)
     frozen = {}
     for part, texts in splits.parts.items():
-        done = Counter(order.report, f"texts ({part})", len(texts))
+        done = Counter(order.progress, f"texts ({part})", len(texts))
         frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), done)
-    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
+    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.progress)
     trained = train_encoder(job)
     if order.folder is not None:
         write_table(order.folder / TRAIN_ROWS, mapped_rows(splits.train, recipe.loop.seed))

@@ -41,7 +41,7 @@ from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.backbone import load_backbone
 from separatrix.models.candidates import candidates, chosen_candidates
 from separatrix.models.extract import extract_blocks
-from separatrix.progress import Counter, Report, silent
+from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.train import BEST
@@ -76,7 +76,7 @@ class Order:
     recipe: TrainRecipe | AlignRecipe | ProbingRecipe
     method: str = "prompt"
     folder: Path | None = None
-    report: Report = silent
+    progress: Progress = silent
 
     def __post_init__(self) -> None:
         choose(self.method, METHODS, "--method")
@@ -219,7 +219,7 @@ Made = tuple[TrainedPrompt | TrainedEncoder | None, Predictor, dict[str, dict[st
 def _prompt(order: Order, _targets: Targets, yardstick: Yardstick) -> Made:
     splits, recipe = order.splits, order.recipe
     assert isinstance(recipe, TrainRecipe)
-    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.report)
+    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.progress)
     trained = train_prompt(job)
     return trained, trained.model, {"train": trained.vectors["train"]}, None
 
@@ -236,7 +236,7 @@ def _probe(order: Order, targets: Targets, yardstick: Yardstick) -> Made:
     frozen, parts = {}, {}
     for part in ("train", "validation"):
         texts = order.splits.parts[part]
-        done = Counter(order.report, f"texts ({part})", len(texts))
+        done = Counter(order.progress, f"texts ({part})", len(texts))
         frozen[part], _ = extract_blocks(backbone, texts.text, tuple(plans.values()), done)
         parts[part] = Blocks({plan.name: frozen[part][plan.name] for plan in asked}, targets.values[part])
     found = fit_linear(parts["train"], parts["validation"], len(targets.names), yardstick.seed)
@@ -259,7 +259,7 @@ def _answers(order: Order, judge: Predictor, model: Predictor) -> dict[str, Answ
 
 def _answer(order: Order, model: Predictor, part: str) -> Answer:
     texts = order.splits.parts[part]
-    return model.answer(texts.text, Counter(order.report, f"evaluation ({part})", len(texts)))
+    return model.answer(texts.text, Counter(order.progress, f"evaluation ({part})", len(texts)))
 
 
 def _figures(model: Predictor, answer: Answer, targets: np.ndarray, yardstick: Yardstick) -> dict[str, Any]:

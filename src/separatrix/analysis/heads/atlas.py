@@ -21,7 +21,7 @@ from separatrix.heads.descriptors import NAMES, head_distances
 from separatrix.heads.maps import maps_of
 from separatrix.heads.windows import Window
 from separatrix.points import Points
-from separatrix.progress import Report
+from separatrix.progress import Progress
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
 from separatrix.store.files import public_name, read_json, read_tensors, write_json, write_tensors
@@ -47,23 +47,23 @@ class Gathered:
 
 def atlas_stage(
     out: Path, folders: dict[str, Path], reading: Reading, rows: Points, values: NDArray[Any], recipe: HeadsRecipe,
-    report: Report,
+    progress: Progress,
 ) -> dict[str, Any]:  # fmt: skip
     """Draw the atlas into `out`; gives the statistics as plain data."""
     table = read_table(folders["cluster"] / CLUSTERS)
     place = folders["atlas"]
     if not (place / RESULT).is_file():
         stored = Stored.read(folders["features"], folders["cluster"])
-        _measure(place, table, stored, reading, rows, values, recipe, report)
+        _measure(place, table, stored, reading, rows, values, recipe, progress)
     found, heads = read_json(place / RESULT, dict), read_table(place / HEADS)
     if "importance" in found:
         found["importance"] = answered(found["importance"], heads)
     distances = read_tensors(place / DISTANCES)[0]["distances"]
     gathered = Gathered(heads, distances, *cluster_maps(table, rows))
     write_table(out / HEADS, heads)
-    report("atlas", 2, 4, "pictures")
+    progress("atlas", 2, 4, "pictures")
     drawn = draw(out / PICTURES, folders, table, gathered)
-    report("atlas", 3, 4, "page")
+    progress("atlas", 3, 4, "page")
     page = AtlasPage(
         title=f"Attention heads of {public_name(reading.backbone.source.name)}",
         summary=summary(rows, table, recipe),
@@ -84,17 +84,17 @@ def atlas_stage(
 
 def _measure(
     place: Path, table: pd.DataFrame, stored: Stored, reading: Reading, rows: Points, values: NDArray[Any],
-    recipe: HeadsRecipe, report: Report,
+    recipe: HeadsRecipe, progress: Progress,
 ) -> None:  # fmt: skip
     """Everything that takes time: statistics, importance, distances; written into the stage's folder."""
     seed, shuffles = recipe.reading.seed, recipe.clusters.permutations
-    report("atlas", 0, 4, "statistics")
+    progress("atlas", 0, 4, "statistics")
     found: dict[str, Any] = {
         "association": association(table, permutations=shuffles, seed=seed),
         "controls": controls(table, values, seed=seed),
         "claims": seed_claims(table, values, stored, permutations=shuffles, seed=seed),
     }
-    report("atlas", 1, 4, "heads")
+    progress("atlas", 1, 4, "heads")
     heads = head_table(table, rows)
     weighed = weigh_heads(reading, recipe)
     if weighed is not None:

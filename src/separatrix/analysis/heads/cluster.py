@@ -23,7 +23,7 @@ from separatrix.geometry.choose import choose_k
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, kmeans
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.points import Points
-from separatrix.progress import Report
+from separatrix.progress import Progress
 from separatrix.recipe.heads import HeadClusterRecipe, HeadsRecipe
 from separatrix.store.files import read_json, write_json, write_tensors
 from separatrix.store.table import write_table
@@ -45,7 +45,7 @@ class Grouped:
 
 
 def cluster_stage(
-    folder: Path, rows: Points, values: NDArray[np.floating], recipe: HeadsRecipe, report: Report
+    folder: Path, rows: Points, values: NDArray[np.floating], recipe: HeadsRecipe, progress: Progress
 ) -> dict[str, Any]:
     """Cluster one feature; writes the row table with its clusters, and gives the figures as plain data.
 
@@ -54,7 +54,7 @@ def cluster_stage(
     """
     if (folder / RESULT).is_file():
         return read_json(folder / RESULT, dict)
-    grouped = group_rows(rows, values, recipe.clusters, recipe.reading.seed, report)
+    grouped = group_rows(rows, values, recipe.clusters, recipe.reading.seed, progress)
     write_table(folder / CLUSTERS, grouped.table)
     write_tensors(folder / GRID, {"dbscan": grouped.grid})
     write_json(folder / RESULT, grouped.found)
@@ -62,7 +62,7 @@ def cluster_stage(
 
 
 def group_rows(
-    rows: Points, values: NDArray[np.floating], recipe: HeadClusterRecipe, seed: int, report: Report
+    rows: Points, values: NDArray[np.floating], recipe: HeadClusterRecipe, seed: int, progress: Progress
 ) -> Grouped:
     """All three methods and the second round.
 
@@ -71,18 +71,18 @@ def group_rows(
         values: (rows, components).
         recipe: how.
         seed: of every random choice.
-        report: told how far it is.
+        progress: told how far it is.
     """
     x = np.asarray(values, dtype=np.float32)
     chosen = sample_contexts(rows, recipe.density_rows, seed)
-    report("clusters", 0, 4, "k-means")
+    progress("clusters", 0, 4, "k-means")
     partition, k_choice = _partition(x, rows, recipe, seed)
-    report("clusters", 1, 4, "dbscan")
+    progress("clusters", 1, 4, "dbscan")
     knee, curve = radius(x[chosen], recipe)
     by_density = dbscan_grid(x[chosen], knee, recipe)
-    report("clusters", 2, 4, "hdbscan")
+    progress("clusters", 2, 4, "hdbscan")
     by_tree = hdbscan_grid(x[chosen], recipe, seed)
-    report("clusters", 3, 4, "again")
+    progress("clusters", 3, 4, "again")
     child, again = _again(x[chosen], by_density.made.labels, recipe)
     columns = {"dbscan": by_density.made.labels, "hdbscan": by_tree.made.labels, "child": child}
     table = _labelled(rows.table.assign(kmeans=partition.labels), chosen, columns)

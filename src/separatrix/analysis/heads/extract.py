@@ -24,7 +24,7 @@ from separatrix.heads.maps import load_for_maps, maps_of, shape_of
 from separatrix.heads.windows import Sample, Window, WindowRule, draw
 from separatrix.models.backbone import Backbone
 from separatrix.points import Points
-from separatrix.progress import Report
+from separatrix.progress import Progress
 from separatrix.recipe import digest
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
@@ -87,7 +87,7 @@ def extract_digest(reading: Reading, recipe: HeadsRecipe) -> str:
     return digest(weights, recipe.source.dtype, ids.hexdigest(), examples, kept, stored, recipe.maps.raw)
 
 
-def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: Report) -> dict[str, Any]:
+def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, progress: Progress) -> dict[str, Any]:
     """Fill the stage's folder, or go on filling it; what it found, as plain data.
 
     Raises:
@@ -116,7 +116,7 @@ def extract_stage(folder: Path, reading: Reading, recipe: HeadsRecipe, report: R
             rows.flush()
             write_json(folder / PROGRESS, done)
             flushed = monotonic()
-        report("maps", done["windows"], len(windows), "")
+        progress("maps", done["windows"], len(windows), "")
     rows.flush()
     write_json(folder / PROGRESS, done)
     write_rows(folder / TABLE, reading)

@@ -20,7 +20,7 @@ from separatrix.geometry.cluster import kmeans
 from separatrix.geometry.runs import mean_interval
 from separatrix.heads.twins import train_twins, twin_vectors
 from separatrix.points import Points
-from separatrix.progress import Report
+from separatrix.progress import Progress
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_json, write_json
@@ -69,13 +69,13 @@ def fit_reduction(x: NDArray[np.floating], name: str, components: int) -> Reduct
     return Reduction(mean, scale, axes, fitted.explained_variance_ratio_, root)
 
 
-def features_stage(folder: Path, rows: Points, recipe: HeadsRecipe, report: Report) -> dict[str, Any]:
+def features_stage(folder: Path, rows: Points, recipe: HeadsRecipe, progress: Progress) -> dict[str, Any]:
     """Reduce every feature to `components` columns and compare them; what was found, as plain data."""
     if (folder / RESULT).is_file():
         return read_json(folder / RESULT, dict)
     table, shares, losses = [], {}, {}
     for number, name in enumerate(recipe.maps.features):
-        report("features", number, len(recipe.maps.features), name)
+        progress("features", number, len(recipe.maps.features), name)
         begun = monotonic()
         if name == "twins":
             losses = {"losses": list(_learn_twins(folder, rows, recipe))}

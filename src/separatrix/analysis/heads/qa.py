@@ -12,7 +12,7 @@ import pandas as pd
 
 from separatrix.errors import DataError
 from separatrix.heads.qa import Answered, finetune_qa
-from separatrix.progress import Report, silent
+from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe, to_dict
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.store.files import write_json
@@ -42,7 +42,7 @@ def split_by_context(
 
 def answer_run(
     data: str | Path, out: str | Path, model: ModelRecipe, recipe: AnswerRecipe, *, test: str | Path | None = None,
-    test_share: float = 0.2, overwrite: bool = False, report: Report = silent,
+    test_share: float = 0.2, overwrite: bool = False, progress: Progress = silent,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a model to answer questions and score it.
 
@@ -54,7 +54,7 @@ def answer_run(
         test: questions to score on; by default, a share of the contexts of `data` is held out.
         test_share: that share.
         overwrite: replace what is in `out`.
-        report: told (stage, done, total, note).
+        progress: told (stage, done, total, note).
 
     Raises:
         DataError: nothing to train on, or contexts in both parts.
@@ -68,7 +68,7 @@ def answer_run(
         train, held = material.examples, read_material(test).examples
     folder = Path(out)
     with run_folder(folder, overwrite=overwrite):
-        found = finetune_qa(model, train, held, folder, recipe, report)
+        found = finetune_qa(model, train, held, folder, recipe, progress)
         write_json(folder / RECIPE, {"model": to_dict(model), "answers": to_dict(recipe), "data": str(data)})
         write_table(folder / ANSWERS, answer_table(held, found))
         result = found.to_dict() | {

@@ -27,7 +27,7 @@ from separatrix.analysis.heads.extract import (
 )
 from separatrix.analysis.heads.features import features_stage
 from separatrix.errors import SeparatrixError, StoreError, choose
-from separatrix.progress import Report, silent
+from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
 from separatrix.store.blocks import open_block
@@ -60,7 +60,7 @@ class HeadAtlas:
 
 def head_atlas(
     data: str | Path, out: str | Path, recipe: HeadsRecipe | None = None, *, steps: Sequence[str] = STEPS,
-    overwrite: bool = False, resume: bool = False, report: Report = silent,
+    overwrite: bool = False, resume: bool = False, progress: Progress = silent,
 ) -> HeadAtlas:  # fmt: skip
     """Cluster every attention head of a model over a data set.
 
@@ -72,7 +72,7 @@ def head_atlas(
             they are not there yet.
         overwrite: replace what is in `out`.
         resume: go on with what is in `out`.
-        report: told (step, done, total, note).
+        progress: told (step, done, total, note).
 
     Raises:
         DataError: nothing to read.
@@ -86,7 +86,7 @@ def head_atlas(
     reading = _noted(prepare_reading(material, order), order)
     with run_folder(folder, overwrite=overwrite, resume=resume):
         write_json(folder / RECIPE, to_dict(order) | {"data": public_name(data)})
-        work = _Work(folder, reading, order, report)
+        work = _Work(folder, reading, order, progress)
         kept = _still_right(folder, work)
         extracted = work.extract()
     result: dict[str, Any] = kept | extracted | {"out": str(folder), "notes": list(reading.notes)}
@@ -138,8 +138,8 @@ def _still_right(folder: Path, work: _Work) -> dict[str, Any]:
 class _Work:
     """The steps over one folder."""
 
-    def __init__(self, folder: Path, reading: Reading, recipe: HeadsRecipe, report: Report) -> None:
-        self.folder, self.reading, self.recipe, self.report = folder, reading, recipe, report
+    def __init__(self, folder: Path, reading: Reading, recipe: HeadsRecipe, progress: Progress) -> None:
+        self.folder, self.reading, self.recipe, self.progress = folder, reading, recipe, progress
         self.later = (self.features, self.cluster, self.atlas)
         self.folders = self._places()
 
@@ -161,19 +161,19 @@ class _Work:
 
     def extract(self) -> dict[str, Any]:
         """Maps into rows of numbers."""
-        found = extract_stage(self.folders["extract"], self.reading, self.recipe, self.report)
+        found = extract_stage(self.folders["extract"], self.reading, self.recipe, self.progress)
         self.rows = open_rows(self.folders["extract"], self.recipe.maps.stored)
         return found
 
     def features(self) -> dict[str, Any]:
         """Rows of numbers into comparable features."""
-        found = features_stage(self.folders["features"], self.rows, self.recipe, self.report)
+        found = features_stage(self.folders["features"], self.rows, self.recipe, self.progress)
         return {"features": found["table"], "variance": found["variance"]}
 
     def cluster(self) -> dict[str, Any]:
         """Features into clusters."""
         place = self.folders["cluster"]
-        found = cluster_stage(place, self.rows, self.values, self.recipe, self.report)
+        found = cluster_stage(place, self.rows, self.values, self.recipe, self.progress)
         write_table(self.folder / TABLE, read_table(place / CLUSTERS))
         main = found[found["method"]]
         clusters = {name: found[name] for name in ("kmeans", "dbscan", "hdbscan", "again")}
@@ -184,7 +184,7 @@ class _Work:
 
     def atlas(self) -> dict[str, Any]:
         """Statistics, pictures, page."""
-        found = atlas_stage(self.folder, self.folders, self.reading, self.rows, self.values, self.recipe, self.report)
+        found = atlas_stage(self.folder, self.folders, self.reading, self.rows, self.values, self.recipe, self.progress)
         return {**found, "page": str(self.folder / PAGE), "page_bytes": found["page"]}
 
     @property
