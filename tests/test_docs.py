@@ -50,6 +50,16 @@ def test_blocks_are_found_with_their_lines_and_marks():
 
 
 @pytest.fixture
+def objectives():
+    """The objectives as they are; what a page adds is taken away again."""
+    from separatrix.learn.objectives import OBJECTIVES
+
+    yield OBJECTIVES
+    for name in set(OBJECTIVES) - set(OBJECTIVES.choices.built_in):
+        del OBJECTIVES[name]
+
+
+@pytest.fixture
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder with `questions.csv` in it; the model names of the pages lead to tiny models."""
     from separatrix.extraction import readers
@@ -70,7 +80,7 @@ def desk(tmp_path, tiny, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # a random model deserves them
-@pytest.mark.usefixtures("desk")
+@pytest.mark.usefixtures("desk", "objectives")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_blocks_of_a_page_run(page):
     names = {"__name__": "page"}
