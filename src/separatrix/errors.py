@@ -139,6 +139,18 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape" if _only_escaped(text) else "replace").decode("utf-8", "replace")
 
 
+def public_name(place: str | Path) -> str:
+    """How results name a file, a folder or a model: a path's last part, since a path tells whose machine it was.
+
+    Names of the hub stay.
+
+    >>> public_name("/home/somebody/models/bert"), public_name("sentence-transformers/all-MiniLM-L6-v2")
+    ('bert', 'sentence-transformers/all-MiniLM-L6-v2')
+    """
+    local = os.path.isabs(place) or os.path.exists(place)
+    return Path(place).name or Path(place).resolve().name if local else str(place)
+
+
 def _only_escaped(text: str) -> bool:
     """Whether all halves of surrogate pairs stand for bytes."""
     return not any("\ud800" <= character < "\udc80" or "\udcff" < character <= "\udfff" for character in text)

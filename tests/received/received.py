@@ -37,10 +37,11 @@ def run(*words: object) -> Ran:
 
 
 def write_data(path: Path, planted: tuple[list[str], list[str]], rows: int) -> Path:
-    """A csv of planted texts with labels."""
+    """A csv of planted texts with labels; one text holds a character that nobody sees, of which it is warned."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    first, *others = list(zip(*planted, strict=True))[:rows]
     with path.open("w", encoding="utf-8", newline="") as stream:
-        csv.writer(stream).writerows([("text", "label"), *list(zip(*planted, strict=True))[:rows]])
+        csv.writer(stream).writerows([("text", "label"), (first[0] + "\u200b", first[1]), *others])
     return path
 
 

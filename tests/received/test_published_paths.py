@@ -29,3 +29,9 @@ def test_the_model_is_named(artefacts):
     assert "base (weights " in (artefacts / "align" / "encoder" / "README.md").read_text()
     for kind in ("prompt", "probe", "align"):
         assert '"name": "base"' in (artefacts / kind / "result.json").read_text()
+
+
+def test_the_file_of_texts_is_named(artefacts):
+    for kind in ("prompt", "rank"):
+        result = (artefacts / kind / "result.json").read_text()
+        assert "data.csv: 1 of 120 texts holds invisible characters" in result, kind

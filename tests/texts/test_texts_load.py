@@ -21,8 +21,8 @@ def test_a_single_table_is_split_three_ways(tmp_path):
     assert sorted(row for part in splits.parts.values() for row in part.id) == list(range(100))
     assert all((splits.test.label == name).sum() == 4 for name in "abcde")
     assert splits.notes == (
-        f"test: 20 of 100 rows of {path} held out (stratified by label, seed 5)",
-        f"validation: 8 of 80 remaining rows of {path} held out (stratified by label, seed 5)",
+        "test: 20 of 100 rows of all.csv held out (stratified by label, seed 5)",
+        "validation: 8 of 80 remaining rows of all.csv held out (stratified by label, seed 5)",
     )
     again = load_splits(path, seed=5)
     assert again.test.id.tolist() == splits.test.id.tolist()
@@ -36,7 +36,7 @@ def test_without_a_test_share_only_validation_is_held_out(tmp_path):
     assert splits.test is None
     assert list(splits.parts) == ["train", "validation"]
     assert [len(part) for part in splits.parts.values()] == [15, 5]
-    assert splits.notes == (f"validation: 5 of 20 rows of {tmp_path / 'all.csv'} held out (drawn plainly, seed 0)",)
+    assert splits.notes == ("validation: 5 of 20 rows of all.csv held out (drawn plainly, seed 0)",)
 
 
 def test_parts_are_taken_as_they_are(tmp_path):
@@ -46,8 +46,8 @@ def test_parts_are_taken_as_they_are(tmp_path):
     assert [len(part) for part in splits.parts.values()] == [20, 6, 4]
     assert splits.test.id.tolist() == [0, 1, 2, 3]
     assert splits.notes == (
-        f"validation: the 6 rows of {tmp_path / 'validation.csv'}",
-        f"test: the 4 rows of {tmp_path / 'test.csv'}",
+        "validation: the 6 rows of validation.csv",
+        "test: the 4 rows of test.csv",
     )
     whole = load_texts(tmp_path)
     assert whole.text == splits.train.text + splits.validation.text + splits.test.text
@@ -61,7 +61,7 @@ def test_a_missing_test_part_stays_away(tmp_path):
     assert splits.test is None
     assert [len(part) for part in splits.parts.values()] == [90, 10]
     assert splits.notes[0].startswith("validation: 10 of 100 rows of ")
-    assert splits.notes[1] == f"test: none, because {tmp_path} has no test part"
+    assert splits.notes[1] == f"test: none, because {tmp_path.name} has no test part"
 
 
 def test_a_split_by_group_keeps_houses_apart_and_says_where_it_cannot(tmp_path):
@@ -120,7 +120,7 @@ def test_a_test_share_of_0_leaves_a_test_part_unread(tmp_path, broken):
     assert splits.parts.keys() == {"train", "validation"}
     assert splits.notes[-1] == "test: left out, as asked"
     (tmp_path / "test.csv").unlink()
-    assert load_splits(tmp_path, test=0).notes[-1] == f"test: none, because {tmp_path} has no test part"
+    assert load_splits(tmp_path, test=0).notes[-1] == f"test: none, because {tmp_path.name} has no test part"
 
 
 def test_a_class_of_two_rows_is_left_whole(tmp_path):

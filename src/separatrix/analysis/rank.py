@@ -17,7 +17,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.analysis.sources import short_names
-from separatrix.errors import DataError
+from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, rounded
 from separatrix.geometry.neighbours import neighbours
@@ -29,7 +29,6 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid
-from separatrix.store.files import public_name
 from separatrix.texts import Splits, duplicates, overlap
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from separatrix import recipe as recipes
-from separatrix.errors import ModelError, OptionError
+from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.extraction.windows import token_rows
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
@@ -36,7 +36,6 @@ from separatrix.models.suffix import read, run_prompt
 from separatrix.models.tokens import ESCAPE
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
-from separatrix.store.files import public_name
 
 
 class Material(Protocol):

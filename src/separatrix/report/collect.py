@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import StoreError
+from separatrix.errors import StoreError, public_name
 from separatrix.report import Picture, ReportWritten
 from separatrix.report.collection import Sheet, write_collection
 from separatrix.report.tables import score_rows
-from separatrix.store.files import public_name, reading
+from separatrix.store.files import reading
 from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST, Manifest, read_manifest
 from separatrix.store.results import read_result, read_run_files

@@ -181,18 +181,6 @@ def check_format(found: int, known: int, path: Path) -> None:
         )
 
 
-def public_name(place: str | Path) -> str:
-    """How results name a file, a folder or a model: a path's last part, since a path tells whose machine it was.
-
-    Names of the hub stay.
-
-    >>> public_name("/home/somebody/models/bert"), public_name("sentence-transformers/all-MiniLM-L6-v2")
-    ('bert', 'sentence-transformers/all-MiniLM-L6-v2')
-    """
-    local = os.path.isabs(place) or os.path.exists(place)
-    return Path(place).name or Path(place).resolve().name if local else str(place)
-
-
 def damaged(path: Path, what: str, expected: object = None) -> StoreError:
     """The error of a file that holds something else than it should."""
     return StoreError(f"{path} is damaged ({what})", expected=expected, hint=AGAIN)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, OptionError, public_name
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.characters import (
@@ -241,7 +241,8 @@ def name_warnings(values: Sequence[object], source: str, what: str) -> list[str]
         rows = [row for row, value in enumerate(values) if isinstance(value, str) and value in strange]
         if rows:
             verb = one if len(rows) == 1 else many
-            warnings.append(f"{source}: {len(rows)} of {len(values)} {what}s {verb} {rest}: {name_rows(rows)}")
+            count = f"{len(rows)} of {len(values)} {what}s"
+            warnings.append(f"{public_name(source)}: {count} {verb} {rest}: {name_rows(rows)}")
     return warnings
 
 
@@ -257,7 +258,7 @@ def text_warnings(texts: Sequence[str], source: str) -> list[str]:
     listed = listed_characters([texts[row] for row in rows])
     verb = "holds" if len(rows) == 1 else "hold"
     what = f"{len(rows)} of {len(texts)} texts {verb} invisible characters ({listed}), which a tokenizer may not know"
-    return [f"{source}: {what}: {name_rows(rows)}"]
+    return [f"{public_name(source)}: {what}: {name_rows(rows)}"]
 
 
 def _integers(labels: list[int], source: str) -> np.ndarray:

@@ -22,7 +22,7 @@ def load_demo() -> Splits:
     group is the topic.
     """
     parts = {part: _part(part) for part in PARTS}
-    notes = tuple(f"{part}: the {len(table)} rows of {table.source}" for part, table in parts.items())
+    notes = tuple(f"{part}: the {len(table)} rows of {table.name}" for part, table in parts.items())
     return Splits(parts["train"], parts["validation"], parts["test"], notes)
 
 

@@ -150,7 +150,7 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
         by_form.setdefault(" ".join(name.casefold().split()), []).append(repr(name))
     alike = [names for names in by_form.values() if len(names) > 1]
     return tuple(
-        f"{texts.source}: the classes {' and '.join(names)} differ only in case or white space" for names in alike
+        f"{texts.name}: the classes {' and '.join(names)} differ only in case or white space" for names in alike
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, TypeVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, readable
+from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, public_name, readable
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
@@ -210,26 +210,28 @@ def _split_table(table: Texts, validation: float, test: float, seed: int, by: st
     rest, tested = table, None
     if test > 0:
         rest, tested = table.split(test, seed, by)
-        notes.append(f"test: {len(tested)} of {len(table)} rows of {table.source} held out {_how(table, seed, by)}")
+        notes.append(f"test: {len(tested)} of {len(table)} rows of {table.name} held out {_how(table, seed, by)}")
     train, checked = rest.split(validation, seed, by)
     which = "rows" if tested is None else "remaining rows"
-    notes.append(
-        f"validation: {len(checked)} of {len(rest)} {which} of {table.source} held out {_how(table, seed, by)}"
-    )
+    notes.append(f"validation: {len(checked)} of {len(rest)} {which} of {table.name} held out {_how(table, seed, by)}")
     return Splits(train, checked, tested, tuple(notes))
 
 
 def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed: int, by: str) -> Splits:
     train, checked = parts["train"], parts.get("validation")
-    notes = [f"{part}: the {len(table)} rows of {table.source}" for part, table in parts.items() if part != "train"]
+    notes = [f"{part}: the {len(table)} rows of {table.name}" for part, table in parts.items() if part != "train"]
     if checked is None:
         whole = train
         train, checked = whole.split(validation, seed, by)
         notes.insert(
-            0, f"validation: {len(checked)} of {len(whole)} rows of {whole.source} held out {_how(whole, seed, by)}"
+            0, f"validation: {len(checked)} of {len(whole)} rows of {whole.name} held out {_how(whole, seed, by)}"
         )
     if "test" not in parts:
-        why = "left out, as asked" if opened.without_test else f"none, because {opened.name} has no test part"
+        why = (
+            "left out, as asked"
+            if opened.without_test
+            else f"none, because {public_name(opened.name)} has no test part"
+        )
         notes.append(f"test: {why}")
     if opened.left_out:
         notes.append(f"left out: {', '.join(opened.left_out)}")

@@ -18,7 +18,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
-from separatrix.errors import DataError, OptionError, SeparatrixError, readable
+from separatrix.errors import DataError, OptionError, SeparatrixError, public_name, readable
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.characters import is_missing
 from separatrix.texts.columns import Columns
@@ -177,9 +177,9 @@ class Swallows:
         more = f" and {len(self.places) - SHOWN} more" if len(self.places) > SHOWN else ""
         what = "1 row holds" if len(self.places) == 1 else f"{len(self.places)} rows hold"
         return (
-            f"{source}: {what} whole lines of the file in one cell, as if a stray double quote had swallowed them: "
-            f"{', '.join(self.places[:SHOWN])}{more}, rows counted from 0; type --quoting none if quotes mean nothing "
-            "in this file",
+            f"{public_name(source)}: {what} whole lines of the file in one cell, as if a stray double quote had "
+            f"swallowed them: {', '.join(self.places[:SHOWN])}{more}, rows counted from 0; type --quoting none if "
+            "quotes mean nothing in this file",
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.errors import DataError, ShapeError, choose
+from separatrix.errors import DataError, ShapeError, choose, public_name
 from separatrix.recipe.core import checked
 from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import (
@@ -153,6 +153,11 @@ class Texts:
         """What the labels are: "names", "integers", "floats" or None."""
         return None if self.label is None else KINDS[self.label.dtype.kind]
 
+    @property
+    def name(self) -> str:
+        """The source as notes, warnings and results name it: without the path."""
+        return public_name(self.source)
+
     def __len__(self) -> int:
         return len(self.text)
 
@@ -262,7 +267,7 @@ def _labelled(cells: dict[str, list[Any]], source: str) -> np.ndarray:
 def _without_unlabelled(table: Texts, kept: np.ndarray) -> Texts:
     left_out = np.flatnonzero(~kept).tolist()
     verb = "row without a label is" if len(left_out) == 1 else "rows without a label are"
-    line = f"{table.source}: {len(left_out)} of {len(table)} {verb} left out: {name_rows(left_out)}"
+    line = f"{table.name}: {len(left_out)} of {len(table)} {verb} left out: {name_rows(left_out)}"
     return replace(table.where(kept), warnings=(*table.warnings, line))
 
 

@@ -45,7 +45,7 @@ from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.train import BEST
-from separatrix.store.files import public_name, read_json, write_json, write_lines
+from separatrix.store.files import read_json, write_json, write_lines
 from separatrix.store.folder import CHECKPOINT, METRICS, RECIPE, RESULT, TRAJECTORY
 from separatrix.store.table import write_table
 from separatrix.texts import Classes, Splits, Texts, check_labels
@@ -170,7 +170,7 @@ def describe_texts(splits: Splits) -> dict[str, Any]:
     """Where the texts of each part came from, how many they are, and a digest of texts and labels."""
     return {
         part: {
-            "source": public_name(texts.source),
+            "source": texts.name,
             "rows": len(texts),
             "digest": recipes.digest(list(texts.text), [] if texts.label is None else texts.label.tolist()),
         }

@@ -17,6 +17,7 @@ from separatrix.analysis.heads.cluster import CLUSTERS, LEFT_OUT, NOISE
 from separatrix.analysis.heads.evidence import Stored
 from separatrix.analysis.heads.extract import RESULT, Reading
 from separatrix.analysis.heads.importance import COLUMN, answered, importance_by_cluster, weigh_heads
+from separatrix.errors import public_name
 from separatrix.heads.descriptors import NAMES, head_distances
 from separatrix.heads.maps import maps_of
 from separatrix.heads.windows import Window
@@ -24,7 +25,7 @@ from separatrix.points import Points
 from separatrix.progress import Progress
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.report.atlas import AtlasPage, Shown, write_atlas
-from separatrix.store.files import public_name, read_json, read_tensors, write_json, write_tensors
+from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures

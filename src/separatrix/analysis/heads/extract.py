@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from separatrix.errors import public_name
 from separatrix.heads.extract import Clock, extract_features
 from separatrix.heads.features import FEATURES, Feature, FeatureSetup
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
@@ -28,7 +29,7 @@ from separatrix.progress import Progress
 from separatrix.recipe import digest
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.blocks import create_block, open_block
-from separatrix.store.files import public_name, read_json, write_json, write_tensors
+from separatrix.store.files import read_json, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.store.tables import join_tables
 from separatrix.texts.questions_answers import Material

@@ -26,12 +26,12 @@ from separatrix.analysis.heads.extract import (
     prepare_reading,
 )
 from separatrix.analysis.heads.features import features_stage
-from separatrix.errors import SeparatrixError, StoreError, choose
+from separatrix.errors import SeparatrixError, StoreError, choose, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
 from separatrix.store.blocks import open_block
-from separatrix.store.files import public_name, read_json, write_json
+from separatrix.store.files import read_json, write_json
 from separatrix.store.folder import RECIPE, RESULT, run_folder
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from separatrix.errors import ModelError, StoreError
+from separatrix.errors import ModelError, StoreError, public_name
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.tokens import Unread
 from separatrix.recipe import ModelRecipe
-from separatrix.store.files import Schema, check_format, damaged, mismatch, public_name, read_json
+from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
 from separatrix.texts import Classes
 
 FORMAT = 1
