@@ -10,7 +10,7 @@ from separatrix.analysis.cluster import cluster
 from separatrix.analysis.rank import rank
 from separatrix.analysis.score import score
 from separatrix.analysis.suspects import suspects
-from separatrix.geometry.baselines import Part, fit_baselines
+from separatrix.geometry.baselines import Blocks, fit_baselines
 from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid, ScoreRecipe
@@ -110,7 +110,10 @@ def test_evaluation_of_a_training(order):
         place = np.argsort(names)  # where class number c stands under its new name
         y, own = np.asarray(names)[numbers], scores[:, place]
         split = points.column("split")
-        parts = {name: Part(points.values[split == name], y[split == name]) for name in ("train", "validation", "test")}
+        parts = {
+            name: Blocks({"mean": points.values[split == name]}, y[split == name])
+            for name in ("train", "validation", "test")
+        }
         yardstick = Yardstick.of(parts["train"].targets, NAMES, 0)
         baselines = fit_baselines(parts["train"], parts["validation"], 4, 0)
         found = {"own": yardstick.full(own, y), "baselines": score_baselines(baselines, parts, yardstick)}

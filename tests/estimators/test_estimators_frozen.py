@@ -73,6 +73,20 @@ def test_neighbours_are_those_of_the_vectors(tiny, texts):
         FrozenClassifier(str(tiny("gpt2")), head="centroid").fit(train, labels).kneighbors(test)
 
 
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_equally_near_means_are_decided_by_no_name(metric):
+    """Class 2 stands where class 0 does, class 1 mirrors them: rows on the axis are as far from all three."""
+    x = np.array([[1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, 2.0]])
+    y, asked = np.array([2, 1, 0, 1, 0, 2]), np.array([[3.0, 0.0], [0.0, 0.0], [1.0, 2.0], [1.0, -2.0]])
+    recipe, head = FrozenRecipe(head="centroid", metric=metric), frozen_heads.FITTERS["centroid"]
+    for names in ([0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]):
+        own = np.array(names)
+        fitted = head.fit(frozen_heads.Sample(x, own[y], 3, None, recipe))
+        scores = head.scores(fitted.arrays, asked, recipe)
+        assert scores.argmax(axis=1).tolist() == own[[2, 2, 2, 1]].tolist()
+        assert fitted.held[1].tolist() == own[[2, 1, 2, 1, 2, 2]].tolist()
+
+
 def test_centroid_leave_one_out_is_what_a_loop_finds():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(30, 4)), np.arange(30) % 3

@@ -55,6 +55,25 @@ def test_yes_asks_for_macro_f1_and_for_every_class(more, tone, words):
     assert figures["classes never predicted"] == f"{({**FOUND, **more})['never_predicted']} of 28"
 
 
+def test_the_best_baseline_is_the_one_that_validation_chose():
+    probe, nearest = row("linear probe", 0.8), row("k-NN", 0.95)
+    held = [row("linear probe", 0.7, "validation"), row("k-NN", 0.6, "validation")]
+    assert judge([OWN, probe, nearest]).headline == "The classes separate, but k-NN does better."
+    found = judge([OWN, probe, nearest, *held])
+    assert found.headline == "Yes - the classes separate, better than with linear probe."
+    assert found.figures[-1] == ("best baseline: linear probe", "0.800")
+    assert judge([OWN, probe, nearest, held[0]]).headline == "The classes separate, but k-NN does better."
+    numbers = [
+        {"method": method, "split": split, "rmse": error, "interval": (0.4, 0.6), "baseline_rmse": 1.0}
+        for method, split, error in [
+            ("prompt", "test", 0.5), ("ridge", "test", 0.7), ("k-NN", "test", 0.3),
+            ("ridge", "validation", 0.6), ("k-NN", "validation", 0.8),
+        ]
+    ]  # fmt: skip
+    assert judge(numbers).figures[-1] == ("best baseline: ridge", "0.700")
+    assert judge(numbers).tone == "yes"
+
+
 def test_what_does_better_is_said_of_a_part_too():
     found = judge([{**OWN, **FOUND, "macro_f1": 0.3}, row("k-NN", 0.95)])
     assert found.headline == "The classes separate only in part: macro-F1 is 0.300; k-NN does better."

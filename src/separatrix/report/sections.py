@@ -52,7 +52,8 @@ def scores(report: RunReport) -> Section | None:
     """The trained method next to its baselines."""
     if not report.scores:
         return None
-    table = tabulate(report.scores, [row.get("method") == report.method for row in report.scores])
+    shown = [{key: value for key, value in row.items() if key != "classes"} for row in report.scores]  # one for all
+    table = tabulate(shown, [row.get("method") == report.method for row in report.scores])
     rulers = [ruler(row) for row in report.scores]
     view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval}
     return Section("scores", "Scores", "scores.html", view)

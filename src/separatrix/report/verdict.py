@@ -1,8 +1,9 @@
 """Does it separate? One sentence, taken from the score table, that never gives a number without its baseline.
 
-The trained method is compared with the share of the largest class and with the best other method on the same rows,
-never with itself. A difference counts when it lies outside the interval of the trained method's score. "Yes" asks for
-more: every class with rows is predicted at least once, and macro-F1 is `ENOUGH` or more.
+The trained method is compared with the share of the largest class and with the best other method, never with itself.
+Which one that is, validation rows say; then both are judged on the same rows. A difference counts when it lies outside
+the interval of the trained method's score. "Yes" asks for more: every class with rows is predicted at least once, and
+macro-F1 is `ENOUGH` or more.
 """
 
 from __future__ import annotations
@@ -50,20 +51,33 @@ def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interv
     if not own:
         return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
     row = next((row for row in own if row.get("split") == "test"), own[-1])
-    others = [other for other in scores if other.get("split") == row.get("split") and not _is_itself(other, row)]
+    rivals = [other for other in scores if not _is_itself(other, row)]
+    others = [other for other in rivals if other.get("split") == row.get("split")]
     if math.isfinite(number(row, ("accuracy",))):
-        return _classes(row, others, interval)
+        return _classes(row, others, _best(others, rivals, "accuracy", 1), interval)
     if math.isfinite(number(row, ("rmse",))):
-        return _values(row, others, interval)
+        return _values(row, others, _best(others, rivals, "rmse", -1), interval)
     return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
 
 
-def _classes(row: Row, others: Sequence[Row], interval: str) -> Verdict:
+def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) -> Row | None:
+    """The baseline that is best on validation rows, the first of equals.
+
+    By the judged rows only where a baseline has no validation figure. `sign` is 1 where a higher figure is better.
+    """
+    scored = [row for row in others if not _is_majority(row) and math.isfinite(_score(row, figure))]
+    held = {row.get("method"): _score(row, figure) for row in rivals if row.get("split") == "validation"}
+    if not all(math.isfinite(held.get(row.get("method"), math.nan)) for row in scored):
+        held = {row.get("method"): _score(row, figure) for row in scored}
+    return max(scored, key=lambda row: sign * held[row.get("method")], default=None)
+
+
+def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
     accuracy = number(row, ("accuracy",))
     low, high = _ends(row, accuracy)
     majority = _first(number(row, ("majority",)), *(_score(o, "accuracy") for o in others if _is_majority(o)))
-    best = max((o for o in others if not _is_majority(o)), key=lambda o: _score(o, "accuracy", -1), default=None)
-    tone, headline = _compare_classes(low, high, majority, best)
+    highest = max((_score(o, "accuracy", -1) for o in others if not _is_majority(o)), default=-1.0)
+    tone, headline = _compare_classes((low, high), majority, best, highest)
     missed, classes = row.get("never_predicted") or 0, row.get("classes")
     if tone != "no" and (missed or number(row, ("macro_f1",)) < ENOUGH):
         tone, headline = "mixed", _in_part(row, missed, headline)
@@ -78,14 +92,16 @@ def _classes(row: Row, others: Sequence[Row], interval: str) -> Verdict:
     return Verdict(tone, headline, _where(row), tuple(figures))
 
 
-def _compare_classes(low: float, high: float, majority: float, best: Row | None) -> tuple[str, str]:
+def _compare_classes(ends: tuple[float, float], majority: float, best: Row | None, highest: float) -> tuple[str, str]:
+    """Tone and headline; `highest` is the accuracy of the best baseline on the judged rows, whichever that is."""
+    low, high = ends
     if math.isfinite(majority) and low <= majority:
         return "no", "No - this is not better than always answering the largest class."
     if best is None:
         return "yes", "Yes - the classes separate; no other method was scored."
     rival, name = _score(best, "accuracy", -1), best.get("method")
     if low > rival:
-        return "yes", "Yes - the classes separate, better than with any baseline."
+        return "yes", f"Yes - the classes separate, better than with {'any baseline' if low > highest else name}."
     if rival > high:
         return "mixed", f"The classes separate, but {name} does better."
     return "yes", f"Yes - the classes separate, about as well as with {name}."
@@ -101,12 +117,11 @@ def _in_part(row: Row, missed: int, headline: str) -> str:
     return "The classes separate only in part: " + ", ".join(reasons) + (f"; {better}" if better else ".")
 
 
-def _values(row: Row, others: Sequence[Row], interval: str) -> Verdict:
+def _values(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
     """Regression: a smaller error is better."""
     error = number(row, ("rmse",))
     low, high = _ends(row, error)
     constant = _first(number(row, ("baseline_rmse",)), *(_score(o, "rmse") for o in others if _is_majority(o)))
-    best = min((o for o in others if not _is_majority(o)), key=lambda o: _score(o, "rmse", math.inf), default=None)
     rival = math.inf if best is None else _score(best, "rmse", math.inf)
     if math.isfinite(constant) and high >= constant:
         tone, headline = "no", "No - this is not better than always answering the mean."

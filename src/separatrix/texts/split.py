@@ -1,7 +1,8 @@
 """Which rows are held out: seeded masks, stratified by class or whole groups at a time.
 
-By class, each class gives its share to the nearest row (largest remainders first) and keeps two rows for training, so
-a class with one or two rows stays in training. By group, groups are drawn in random order while they bring the
+By class, each class gives its share to the nearest row (largest remainders first, of equal ones the class whose rows
+begin first, so that names of classes decide nothing) and keeps two rows for training, so a class with one or two rows
+stays in training. By group, groups are drawn in random order while they bring the
 held-out rows nearer to the share asked for; a group that holds all but one of a class's training rows is passed over.
 Where nothing could be held out in this way, one row of a class is enough.
 """
@@ -52,8 +53,8 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
     ['a', 'a', 'b']
     """
     wanted = _check(len(labels), share, source)
-    _, codes, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    counts = _largest_remainders(sizes, share, wanted)
+    _, first, codes, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    counts = _largest_remainders(sizes, first, share, wanted)
     if not counts.any():
         hint = "give more rows, or write the labels with a decimal point if they are numbers to predict"
         raise DataError(
@@ -67,15 +68,16 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
     return held
 
 
-def _largest_remainders(sizes: np.ndarray, share: float, wanted: int) -> np.ndarray:
+def _largest_remainders(sizes: np.ndarray, first: np.ndarray, share: float, wanted: int) -> np.ndarray:
     """How many rows each class gives: (classes,) int; the shares rounded so that they add up to `wanted`.
 
+    `sizes` and `first` are the rows and the first row of each class, (classes,); it decides equal remainders.
     What a small class must keep is not asked of the others, whose rows are thus the same with and without it.
     """
     exact = sizes * share
     counts = np.floor(exact).astype(np.int64)  # at most size - 1, as the share is below 1
     remainder = np.where(counts < sizes - 1, exact - counts, 0.0)
-    raised = np.argsort(-remainder, kind="stable")[: max(wanted - int(counts.sum()), 0)]
+    raised = np.lexsort((first, -remainder))[: max(wanted - int(counts.sum()), 0)]
     counts[raised[remainder[raised] > 0]] += 1
     spared = np.minimum(counts, np.maximum(sizes - KEPT, 0))
     return spared if spared.any() else counts

@@ -119,6 +119,8 @@ def load_frozen(
     arrays, _ = read_tensors(folder / TENSORS, FITTERS[recipe.head].shapes(len(classes), backbone.width))
     if "targets" in arrays and not np.isin(arrays["targets"], np.arange(len(classes))).all():
         raise damaged(folder / TENSORS, "targets are no class numbers")
+    if "order" in arrays and not np.array_equal(np.sort(arrays["order"]), np.arange(len(classes))):
+        raise damaged(folder / TENSORS, "order does not name each class once")
     temperature, figures = float(notes["temperature"]), notes["scores"]
     return FrozenModel(backbone, recipe, arrays, classes, tuple(spelled), temperature, figures)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature
+from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.neighbours import neighbours, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
@@ -94,12 +95,20 @@ def _fit_centroid(sample: Sample) -> Fitted:
     own = np.arange(len(x)), sample.y
     share = counts[sample.y] / np.maximum(counts[sample.y] - 1, 1)
     distance[own] = np.where(counts[sample.y] > 1, distance[own] * share, distance.max() + 1)
+    order = first_row_order(sample.y, sample.classes)
+    answers = order[distance[:, order].argmin(axis=1)]
     temperature = fit_temperature(-distance, sample.y)
-    return Fitted({"means": means}, temperature, (sample.y, distance.argmin(axis=1)), "leave-one-out")
+    return Fitted({"means": means, "order": order}, temperature, (sample.y, answers), "leave-one-out")
 
 
 def _centroid_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
-    return -_distances(_directed(x, recipe), arrays["means"])
+    """Minus the distances; of equally near means that of the class whose rows begin first is nearer by rounding."""
+    means = arrays["means"]
+    distance, order = _distances(_directed(x, recipe), means), arrays.get("order", np.arange(len(means)))
+    level = distance == distance.min(axis=1, keepdims=True)
+    level[np.arange(len(x)), order[level[:, order].argmax(axis=1)]] = False
+    distance[level] = np.nextafter(distance[level], np.inf)
+    return -distance
 
 
 def _directed(x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
@@ -131,5 +140,7 @@ FITTERS: dict[str, Head] = {
     "knn": Head(
         _fit_knn, _knn_scores, lambda _, width: {"vectors": ("rows", width), "targets": ("rows",), "classes": (1,)}
     ),
-    "centroid": Head(_fit_centroid, _centroid_scores, lambda classes, width: {"means": (classes, width)}),
+    "centroid": Head(  # files of earlier versions hold no order
+        _fit_centroid, _centroid_scores, lambda classes, width: {"means": (classes, width), "order?": (classes,)}
+    ),
 }
