@@ -6,7 +6,7 @@ from matplotlib import image
 
 from separatrix.errors import StoreError
 from separatrix.points import Points
-from separatrix.report.collect import read_sheet, show_folders
+from separatrix.reports.collect import read_sheet, show_folders
 from separatrix.store.files import write_json
 from separatrix.store.points import write_points
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from separatrix.errors import ShapeError
-from separatrix.report.map_page import render_map_page
+from separatrix.reports.map_page import render_map_page
 from separatrix.view import save
 from separatrix.view.grid_plot import draw_grid, grid_rows
 from separatrix.view.map_plot import Drawing, draw_map, legend_entries

@@ -24,7 +24,7 @@ from separatrix.geometry.blend import Blend, fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
 from separatrix.points import Points
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
-from separatrix.report.map_page import write_map_page
+from separatrix.reports.map_page import write_map_page
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
 from separatrix.store.kinds import RESULT

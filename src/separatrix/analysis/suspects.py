@@ -208,7 +208,7 @@ def _quality(case: Case, chances: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _write(folder: Path, made: Suspects) -> None:
-    from separatrix.report.suspects import write_suspects
+    from separatrix.reports.suspects import write_suspects
 
     write_table(folder / SUSPECTS, made.table)
     write_table(folder / "suspects.csv", made.table)

@@ -158,7 +158,7 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     if options.out is not None:
         _check_free(options.out, overwrite=options.overwrite)
-    from separatrix.report.collect import show_folders
+    from separatrix.reports.collect import show_folders
     from separatrix.training.show import is_run, show_run
 
     with Teller(quiet=speech.quiet) as teller:
@@ -255,8 +255,8 @@ def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: 
 
 
 def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
-    from separatrix.report.tables import score_rows
-    from separatrix.report.verdict import judge
+    from separatrix.reports.tables import score_rows
+    from separatrix.reports.verdict import judge
     from separatrix.store.folder import REPORT
 
     places, rows = {"run": str(out), "report": str(out / REPORT)}, score_rows(result)

@@ -12,9 +12,9 @@ import pandas as pd
 from separatrix.errors import StoreError, public_name
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
-from separatrix.report import Picture, ReportWritten, RunReport, write_report
-from separatrix.report.sections import AGAINST
-from separatrix.report.tables import score_rows
+from separatrix.reports import Picture, ReportWritten, RunReport, write_report
+from separatrix.reports.sections import AGAINST
+from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
 from separatrix.store.results import read_result, read_run_files

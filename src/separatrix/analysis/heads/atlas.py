@@ -24,7 +24,7 @@ from separatrix.heads.windows import Window
 from separatrix.points import Points
 from separatrix.progress import Progress
 from separatrix.recipe.heads import HeadsRecipe
-from separatrix.report.atlas import AtlasPage, Shown, write_atlas
+from separatrix.reports.atlas import AtlasPage, Shown, write_atlas
 from separatrix.store.files import read_json, read_tensors, write_json, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.view.canvas import save

@@ -4,8 +4,8 @@
 page itself forbids every request. A part of the page is one function and one entry in `sections.SECTIONS`.
 """
 
-from separatrix.report.page import ReportWritten, render, write_report
-from separatrix.report.result import Picture, RunReport
-from separatrix.report.verdict import Verdict, judge
+from separatrix.reports.page import ReportWritten, render, write_report
+from separatrix.reports.result import Picture, RunReport
+from separatrix.reports.verdict import Verdict, judge
 
 __all__ = ["Picture", "ReportWritten", "RunReport", "Verdict", "judge", "render", "write_report"]

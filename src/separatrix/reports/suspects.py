@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from separatrix.report.pack import cut
-from separatrix.report.page import render
-from separatrix.report.paper import ReportWritten, write_page
-from separatrix.report.result import RunReport
-from separatrix.report.sections import TEXT_LIMIT, Section
-from separatrix.report.tables import tabulate
+from separatrix.reports.pack import cut
+from separatrix.reports.page import render
+from separatrix.reports.paper import ReportWritten, write_page
+from separatrix.reports.result import RunReport
+from separatrix.reports.sections import TEXT_LIMIT, Section
+from separatrix.reports.tables import tabulate
 
 SHOWN = 300  # suspects on the page; the table on disk has all
 COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do not wrap: the longest stands last

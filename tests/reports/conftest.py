@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from separatrix.recipe import TrainRecipe, to_dict
-from separatrix.report import RunReport
+from separatrix.reports import RunReport
 from separatrix.view import Frames
 
 EVIL = (

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import ShapeError
-from separatrix.report.atlas import AtlasPage, Shown, atlas_data, render_atlas, write_atlas
+from separatrix.reports.atlas import AtlasPage, Shown, atlas_data, render_atlas, write_atlas
 from separatrix.view.palette import contrast
 
 LAYERS, HEADS, TOKENS = 2, 3, 5

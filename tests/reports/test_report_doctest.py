@@ -4,9 +4,9 @@ import pkgutil
 
 import pytest
 
-import separatrix.report
+import separatrix.reports
 
-MODULES = [module.name for module in pkgutil.iter_modules(separatrix.report.__path__, "separatrix.report.")]
+MODULES = [module.name for module in pkgutil.iter_modules(separatrix.reports.__path__, "separatrix.reports.")]
 
 
 @pytest.mark.parametrize("name", MODULES)

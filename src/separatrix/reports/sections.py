@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.report.pack import cut, data_uri, hover_text, pack_ids, pack_positions, setting
-from separatrix.report.result import Picture, RunReport
-from separatrix.report.tables import ruler, tabulate
-from separatrix.report.verdict import judge
+from separatrix.reports.pack import cut, data_uri, hover_text, pack_ids, pack_positions, setting
+from separatrix.reports.result import Picture, RunReport
+from separatrix.reports.tables import ruler, tabulate
+from separatrix.reports.verdict import judge
 from separatrix.view import Frames, panels, row_shares
 from separatrix.view.data import flatten
 from separatrix.view.palette import look

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.report.pack import data_uri
-from separatrix.report.paper import POLICY, ReportWritten, style, templates, write_page
-from separatrix.report.result import Picture
-from separatrix.report.tables import tabulate
+from separatrix.reports.pack import data_uri
+from separatrix.reports.paper import POLICY, ReportWritten, style, templates, write_page
+from separatrix.reports.result import Picture
+from separatrix.reports.tables import tabulate
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from separatrix.report.paper import POLICY, ReportWritten, inline_script, scripts, style, templates, write_page
-from separatrix.report.result import RunReport
-from separatrix.report.sections import SECTIONS, Section
+from separatrix.reports.paper import POLICY, ReportWritten, inline_script, scripts, style, templates, write_page
+from separatrix.reports.result import RunReport
+from separatrix.reports.sections import SECTIONS, Section
 
 SCRIPTS = ("core.js", "map.js", "curves.js", "confusion.js", "start.js")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from separatrix.report.pack import show
+from separatrix.reports.pack import show
 from separatrix.view.panels import number
 
 Row = Mapping[str, Any]

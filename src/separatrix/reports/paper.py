@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from separatrix.report.pack import data_json, show
+from separatrix.reports.pack import data_json, show
 from separatrix.store.files import write_bytes
 
 ASSETS = Path(__file__).parent / "assets"

@@ -13,8 +13,8 @@ import numpy as np
 from plotly.offline import get_plotlyjs
 
 from separatrix.errors import ShapeError
-from separatrix.report.pack import hover_text
-from separatrix.report.paper import POLICY, inline_script, scripts, style, templates, write_page
+from separatrix.reports.pack import hover_text
+from separatrix.reports.paper import POLICY, inline_script, scripts, style, templates, write_page
 from separatrix.view.map_plot import Drawing
 from separatrix.view.palette import MUTED, look
 

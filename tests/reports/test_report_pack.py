@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from separatrix.errors import OptionError, StoreError
-from separatrix.report.pack import cut, data_json, data_uri, hover_text, pack_ids, pack_positions
-from separatrix.report.tables import ruler, tabulate
+from separatrix.reports.pack import cut, data_json, data_uri, hover_text, pack_ids, pack_positions
+from separatrix.reports.tables import ruler, tabulate
 from separatrix.view.frames import enclose
 
 

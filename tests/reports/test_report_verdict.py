@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from separatrix.report import judge
+from separatrix.reports import judge
 
 
 def row(method, accuracy, split="test", **more):

@@ -6,7 +6,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from separatrix.errors import ShapeError, StoreError
-from separatrix.report import Picture, RunReport, render, sections, write_report
+from separatrix.reports import Picture, RunReport, render, sections, write_report
 
 
 class Page(HTMLParser):

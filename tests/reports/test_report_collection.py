@@ -5,8 +5,8 @@ import re
 import numpy as np
 from matplotlib import image
 
-from separatrix.report import Picture
-from separatrix.report.collection import Sheet, render_collection, write_collection
+from separatrix.reports import Picture
+from separatrix.reports.collection import Sheet, render_collection, write_collection
 
 
 def sheets(tmp_path, evil="plain"):

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from separatrix.errors import StoreError, public_name
-from separatrix.report import Picture, ReportWritten
-from separatrix.report.collection import Sheet, write_collection
-from separatrix.report.tables import score_rows
+from separatrix.reports import Picture, ReportWritten
+from separatrix.reports.collection import Sheet, write_collection
+from separatrix.reports.tables import score_rows
 from separatrix.store.files import reading
 from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST, Manifest, read_manifest

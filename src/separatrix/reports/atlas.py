@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.errors import ShapeError
-from separatrix.report.pack import cut, data_uri
-from separatrix.report.paper import POLICY, ReportWritten, scripts, style, templates, write_page
-from separatrix.report.tables import Table, tabulate
+from separatrix.reports.pack import cut, data_uri
+from separatrix.reports.paper import POLICY, ReportWritten, scripts, style, templates, write_page
+from separatrix.reports.tables import Table, tabulate
 from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on
 

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from separatrix.report import write_report
+from separatrix.reports import write_report
 
 pytestmark = [
     pytest.mark.browser,

@@ -1,0 +1,81 @@
+"""Any folder that a command wrote: `load` gives it back as a typed result, `report` puts several on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separatrix.errors import OptionError
+from separatrix.store.artifacts import open_artifact, write_file
+
+if TYPE_CHECKING:
+    from separatrix.reports import ReportWritten
+
+# Kind of an artefact -> module and function that read it.
+READERS = {
+    "points": ("store.points", "open_points"),
+    "run": ("learn.trained.loading", "load_model"),
+    "model": ("learn.trained.loading", "load_model"),
+    "clusters": ("analysis.cluster", "open_clusters"),
+    "atlas": ("analysis.heads", "open_atlas"),
+}
+
+
+def load(folder: str | Path, *, verify: bool = True) -> Any:
+    """Read what a command or `save` wrote, folders of earlier versions too.
+
+    Args:
+        folder: its manifest (of an earlier version: its files) says what it is.
+        verify: compare the hashes of the files.
+
+    Returns:
+        `Points`, `Clusters`, `Projection`, ...: what the verb returned; of a run or a model, the trained model.
+
+    Raises:
+        StoreError: nothing that a command wrote, not finished, or altered since.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from separatrix.store.points import write_points
+    >>> from separatrix.points import Points
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = write_points(f"{folder}/eye", Points.of([[1.0, 0.0], [0.0, 1.0]]))
+    ...     len(load(f"{folder}/eye"))
+    2
+    """
+    artifact = open_artifact(folder, verify=verify)
+    if artifact.kind not in READERS:
+        kinds = ", ".join(READERS)
+        raise OptionError(f"{folder} cannot be loaded", got=artifact.kind, expected=kinds, hint="read its result.json")
+    module, name = READERS[artifact.kind]
+    return getattr(import_module(f"separatrix.{module}"), name)(folder)
+
+
+def report(
+    folders: str | Path | Sequence[str | Path], *, out: str | Path | None = None, overwrite: bool = False
+) -> ReportWritten:
+    """Write one HTML file that opens offline: of a run, or over several results.
+
+    Args:
+        folders: what commands wrote; the page shows them in this order.
+        out: the .html file; of a single run, `report.html` in its folder if absent.
+        overwrite: replace a file there.
+
+    Raises:
+        OptionError: no folder, or no file for a page over several.
+        StoreError: a folder holds no result, or the file exists.
+    """
+    paths = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
+    if not paths:
+        raise OptionError("report needs a folder", hint="give one that train or another command wrote")
+    from separatrix.reports.collect import show_folders
+    from separatrix.training.show import is_run, show_run
+
+    single = len(paths) == 1 and is_run(paths[0])
+    if out is None:
+        if not single:
+            raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
+        return show_run(paths[0], None)
+    with write_file(out, overwrite=overwrite, inputs=paths) as path:
+        return show_run(paths[0], path) if single else show_folders(paths, path)
