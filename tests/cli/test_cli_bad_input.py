@@ -154,7 +154,7 @@ def test_out_that_exists_is_left_alone(cli: Cli, tmp_path: Path, table: Path, qu
     file = write_csv(tmp_path / "out", GOOD)
     check_mistake(cli("train", table, *quick, "--out", file), "is a file")
     folder = write_csv(tmp_path / "mine" / "thesis.csv", GOOD).parent
-    check_mistake(cli("train", table, *quick, "--out", folder, "--overwrite"), "not a run")
+    check_mistake(cli("train", table, *quick, "--out", folder, "--overwrite"), "not replaced")
     assert files_of(folder).keys() == {"thesis.csv"}
 
 

@@ -58,7 +58,7 @@ def test_saved_and_loaded(aligned, parts, tmp_path):
     assert np.array_equal(again.predict_proba(parts[2]), aligned.predict_proba(parts[2]))
     assert again.get_params() == aligned.get_params()
     assert again.history_ == aligned.history_
-    with pytest.raises(StoreError, match="is not empty"):
+    with pytest.raises(StoreError, match="exists; type --overwrite"):
         aligned.save(tmp_path / "model")
 
 

@@ -24,6 +24,7 @@ def test_save_and_load(fitted, parts, tmp_path):
     again = PromptClassifier.load(tmp_path / "saved", device="cpu")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
         "estimator.json",
+        "manifest.json",
         "model.json",
         "model.safetensors",
     ]
@@ -59,13 +60,15 @@ def test_a_recipe_and_boolean_classes_come_back(quick, planted, tmp_path):
 
 def test_nothing_is_overwritten_unasked(fitted, tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(StoreError, match="is not empty; choose another folder or say overwrite=True"):
+    with pytest.raises(StoreError, match="exists; type --overwrite to replace it"):
         fitted.save(tmp_path)
     with pytest.raises(StoreError, match=r"mine.txt is a file: expected a folder"):
         fitted.save(tmp_path / "mine.txt")
-    fitted.save(tmp_path, overwrite=True)
-    fitted.save(tmp_path, overwrite=True)
+    with pytest.raises(StoreError, match="not replaced: got nothing that separatrix wrote, expected model"):
+        fitted.save(tmp_path, overwrite=True)
     assert (tmp_path / "mine.txt").read_text() == "keep"
+    fitted.save(tmp_path / "own")
+    fitted.save(tmp_path / "own", overwrite=True)
 
 
 def test_loading_against_other_weights_is_refused(fitted, tiny, tmp_path):
@@ -86,6 +89,7 @@ def test_what_is_no_estimator_is_refused(tmp_path, fitted):
     with pytest.raises(StoreError, match="holds no trained model"):
         PromptClassifier.load(tmp_path)
     fitted.save(tmp_path)
+    (tmp_path / "manifest.json").unlink()  # as earlier versions wrote
     notes = json.loads((tmp_path / "estimator.json").read_text())
     (tmp_path / "estimator.json").write_text(json.dumps(notes | {"format": 99}))
     with pytest.raises(StoreError, match="was written by a newer version: got format 99, expected format 1 or older"):

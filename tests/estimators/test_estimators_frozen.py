@@ -41,7 +41,11 @@ def test_every_head_beats_the_majority_and_survives_its_files(head, tiny, texts,
     np.testing.assert_allclose(chance.sum(axis=1), 1)
     assert (clf.classes_[chance.argmax(axis=1)] == clf.predict(test)).all()
     clf.save(tmp_path / "saved")
-    assert {path.name for path in (tmp_path / "saved").iterdir()} == {"model.json", "model.safetensors"}
+    assert {path.name for path in (tmp_path / "saved").iterdir()} == {
+        "manifest.json",
+        "model.json",
+        "model.safetensors",
+    }
     again = FrozenClassifier.load(tmp_path / "saved")
     np.testing.assert_array_equal(again.predict_proba(test), chance)
     assert again.get_params()["head"] == head
@@ -55,7 +59,7 @@ def test_other_weights_and_other_files_are_refused(tiny, texts, tmp_path):
     clf.save(tmp_path / "saved")
     with pytest.raises(ModelError, match="belongs to other weights"):
         FrozenClassifier.load(tmp_path / "saved", model=tiny("electra"))
-    with pytest.raises(StoreError, match="is not empty"):
+    with pytest.raises(StoreError, match="exists; type --overwrite"):
         clf.save(tmp_path / "saved")
     with pytest.raises(StoreError, match="no trained model"):
         FrozenClassifier.load(tmp_path)

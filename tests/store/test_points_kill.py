@@ -21,13 +21,13 @@ values = np.random.default_rng(0).normal(size=(ROWS, 4)).astype(np.float32)
 table = pd.DataFrame({"id": np.arange(ROWS), "label": list("abacaba")})
 
 def write(folder, names, overwrite=False):
-    writer = open_writer(folder, "key", window=WINDOW, overwrite=overwrite)
-    for place in range(SHARDS):
-        part = slice(place * WINDOW, (place + 1) * WINDOW)
-        rows = table.iloc[part].reset_index(drop=True)
-        if missing := writer.missing(place, rows, names):
-            writer.add(place, rows, {name: values[part] * len(name) for name in missing})
-    writer.finish(SHARDS, {"by": "test"})
+    with open_writer(folder, "key", window=WINDOW, overwrite=overwrite) as writer:
+        for place in range(SHARDS):
+            part = slice(place * WINDOW, (place + 1) * WINDOW)
+            rows = table.iloc[part].reset_index(drop=True)
+            if missing := writer.missing(place, rows, names):
+                writer.add(place, rows, {name: values[part] * len(name) for name in missing})
+        writer.finish(SHARDS, {"by": "test"})
 
 def killed(work, at):
     # True if the work was killed, False if it ended before its `at`-th operation.

@@ -58,6 +58,6 @@ def test_a_page_over_several_folders_names_each(clusters, tmp_path):
 
 def test_a_folder_without_a_result_is_refused_and_nothing_is_written(clusters, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(StoreError, match=r"empty holds no result: expected result.json or manifest.json"):
+    with pytest.raises(StoreError, match=r"empty holds no result: got nothing that separatrix wrote"):
         show_folders([clusters, tmp_path / "empty"], tmp_path / "all.html")
     assert not (tmp_path / "all.html").exists()

@@ -25,7 +25,7 @@ from separatrix.points import Points
 from separatrix.recipe.cluster import AssociateRecipe
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.table import write_table
 
 if TYPE_CHECKING:

@@ -31,9 +31,9 @@ from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, km
 from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points
 from separatrix.recipe.cluster import ClusterRecipe
-from separatrix.store.artifacts import write_artifact
+from separatrix.store.artifacts import open_artifact, write_artifact
 from separatrix.store.files import reading, write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.results import CLUSTERS_RESULT, read_result
 from separatrix.store.table import read_table, write_table
 
@@ -249,8 +249,8 @@ def draw_clusters(folder: Path, made: Clusters) -> None:
         save(condensed_tree(made.found.tree.lines()), folder / "tree.png")
 
 
-def open_clusters(folder: str | Path) -> Clusters:
-    """Read what `cluster` wrote.
+def open_clusters(folder: str | Path, *, verify: bool = True) -> Clusters:
+    """Read what `cluster` wrote; `verify` compares it with its hashes.
 
     Raises:
         StoreError: the folder holds no clusters, or the table was changed since.
@@ -258,6 +258,7 @@ def open_clusters(folder: str | Path) -> Clusters:
     place = Path(folder)
     if not (place / TABLE).is_file() or not (place / RESULT).is_file():
         raise StoreError(f"{place} holds no clusters", expected=TABLE, hint="give the folder that cluster wrote")
+    open_artifact(place, verify=verify)
     with reading(place):
         table, result = read_table(place / TABLE, ("id", CLUSTER)), read_result(place, CLUSTERS_RESULT)
         same = row_digest(table) == result["digest"] and table[CLUSTER].dtype.kind == "i"

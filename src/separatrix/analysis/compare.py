@@ -28,7 +28,7 @@ from separatrix.geometry.project import variance_shares
 from separatrix.recipe.project import METHODS
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -52,6 +52,7 @@ def compare(
     rows: int = 2000,
     seed: int = 0,
     overwrite: bool = False,
+    verify: bool = True,
 ) -> dict[str, Any]:
     """Set runs, points and maps side by side.
 
@@ -64,6 +65,7 @@ def compare(
         rows: rows drawn of each points, with the seed.
         seed: of maps, samples and intervals.
         overwrite: replace an earlier comparison in `out`.
+        verify: compare what is read with its hashes.
 
     Returns:
         `table` (a line for each source), `pairs` (a line for each two runs that answered the same rows), `maps` (a
@@ -78,7 +80,7 @@ def compare(
     chosen = [choose(method, METHODS, "--method") for method in methods]
     recipe = {"methods": chosen, "label": label, "rows": rows, "seed": seed}
     with write_artifact(out, "comparison", recipe, overwrite=overwrite, inputs=sources) as folder:
-        found = read_sources([Path(source) for source in sources], Request(rows, seed, label))
+        found = read_sources([Path(source) for source in sources], Request(rows, seed, label, verify))
         pairs, untold = find_pairs(found, seed)
         panels, maps = draw_panels(found, chosen, seed, label)
         result: dict[str, Any] = {

@@ -27,7 +27,7 @@ from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data

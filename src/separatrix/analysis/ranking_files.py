@@ -9,7 +9,7 @@ import numpy as np
 
 from separatrix.analysis.rank import Ranking
 from separatrix.store.files import write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.table import write_table
 from separatrix.view.canvas import save
 from separatrix.view.heatmap_plot import heatmap

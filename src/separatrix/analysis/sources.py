@@ -21,8 +21,10 @@ from separatrix.analysis.project import AXES, FITTED, MAP, TEXT, find_classes, s
 from separatrix.errors import StoreError
 from separatrix.points import Points
 from separatrix.recipe import LOSSES
+from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT, SHOWN
+from separatrix.store.kinds import kind_of
 from separatrix.store.results import MAP_RESULT, read_result, read_run_files
 from separatrix.store.table import read_table
 from separatrix.view.map_plot import Drawing
@@ -64,6 +66,7 @@ class Request:
     rows: int = 2000
     seed: int = 0
     label: str | None = None
+    verify: bool = True
 
 
 def read_sources(paths: Sequence[Path], request: Request) -> list[Source]:
@@ -88,13 +91,10 @@ def find_kind(path: Path) -> str:
     """
     if not path.is_dir():
         raise StoreError(f"{path} is not a folder", expected="a run, a map or points")
-    if (path / MAP).is_file():
-        return "map"
-    if (path / RESULT).is_file() and "scores" in read_result(path):
-        return "run"
-    if (path / "manifest.json").is_file():
-        return "points"
-    raise StoreError(f"{path} holds no finished run, no map and no points")
+    kind = kind_of(path)
+    if kind not in READERS or (kind == "run" and not (path / RESULT).is_file()):
+        raise StoreError(f"{path} holds no finished run, no map and no points")
+    return str(kind)
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -114,11 +114,12 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def read_run_source(path: Path, name: str, _request: Request) -> Source:
+def read_run_source(path: Path, name: str, request: Request) -> Source:
     """A run: its scores, the outputs of its last frame, its answers."""
     from separatrix.learn.trajectory import read_frames, subsample
     from separatrix.store.folder import TRAJECTORY
 
+    open_artifact(path, "run", verify=request.verify, only=SHOWN)
     recipe, result = read_run_files(path)
     part = next((part for part in PARTS if part in result["scores"]), None)
     if part is None:
@@ -151,7 +152,7 @@ def read_points_source(path: Path, name: str, request: Request) -> Source:
     """Points: a sample of their rows; of several blocks, the first."""
     from separatrix.store.points import open_points
 
-    found = open_points(path)
+    found = open_points(path, verify=request.verify)
     block = next(iter(found.blocks))
     found = found.pick(block)
     places = np.arange(len(found))
@@ -166,6 +167,7 @@ def read_points_source(path: Path, name: str, request: Request) -> Source:
 
 def read_map_source(path: Path, name: str, request: Request) -> Source:
     """A finished map: its picture is drawn again from its table."""
+    open_artifact(path, "map", verify=request.verify)
     result, table = read_result(path, MAP_RESULT), read_table(path / MAP, ("id",))
     axes = [axis for axis in AXES if axis in table.columns][: result["dimensions"]]
     points = table[axes].to_numpy(np.float32)

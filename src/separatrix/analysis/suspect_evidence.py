@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, StoreError
 from separatrix.geometry.suspects import ConfidentJoint, Dynamics, dynamics, scored_dynamics
+from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import read_json
+from separatrix.store.folder import SHOWN
+from separatrix.store.kinds import kind_of
 from separatrix.texts.audit import normalise
 
 if TYPE_CHECKING:
@@ -111,6 +114,8 @@ def run_file(run: Path, name: str) -> dict[str, Any]:
     """
     if not (run / name).is_file():
         raise StoreError(f"{run} holds no finished run", expected=name, hint="give the folder that train wrote")
+    if kind_of(run) == "run":
+        open_artifact(run, only=SHOWN)
     return read_json(run / name)
 
 

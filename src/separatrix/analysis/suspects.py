@@ -33,7 +33,7 @@ from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import reading, write_json
-from separatrix.store.kinds import RESULT
+from separatrix.store.folder import RESULT
 from separatrix.store.results import read_result
 from separatrix.store.table import read_table, write_table
 

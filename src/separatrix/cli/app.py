@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from cyclopts import App
@@ -64,6 +67,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = spelled(list(sys.argv[1:] if argv is None else argv))
     wait_briefly()
     show_all()
+    try:
+        with _terminate_as_interrupt():
+            return _run(words)
+    except KeyboardInterrupt as error:
+        return tell(error, words)
+
+
+@contextmanager
+def _terminate_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends as Ctrl-C does: what was begun is put right."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(words: list[str]) -> int:
     try:
         plugins, words = plugin_words(words)
         load_plugins(plugins)

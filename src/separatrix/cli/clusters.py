@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from separatrix.cli.flags import Said, takes
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.options import Speech
+from separatrix.cli.options import ReadOptions, Speech
 from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_table
 from separatrix.errors import OptionError, StoreError
@@ -48,7 +48,7 @@ class WithinOptions:
     of: int | None = option(None, "number of the cluster to cluster again; -1 is the noise", low=-1)
 
 
-@takes(OutcomeOptions, WithinOptions, ClusterRecipe, Speech)
+@takes(OutcomeOptions, WithinOptions, ClusterRecipe, ReadOptions, Speech)
 def cluster(said: Said, points: PointsArgument, /) -> None:
     """Every row gets a cluster and keeps all columns of its row table; noise is -1.
 
@@ -65,9 +65,9 @@ def cluster(said: Said, points: PointsArgument, /) -> None:
     from separatrix.analysis.cluster import cluster as run
     from separatrix.analysis.cluster import open_clusters
 
-    within = None if inner.within is None else open_clusters(inner.within)
+    within = None if inner.within is None else open_clusters(inner.within, verify=said.make(ReadOptions).verify)
     with Teller(quiet=speech.quiet) as teller, mendable():
-        given = _open(points)
+        given = _open(points, said)
         teller.say(f"clustering: {len(given)} rows, {recipe.method}")
         found = run(given, out=out, overwrite=outcome.overwrite, within=within, of=inner.of, recipe=recipe)
         _warn(teller, found.result)
@@ -135,7 +135,7 @@ def associate(said: Said, clusters: ClustersArgument, /, *, with_: WithOption = 
         print_lines([("out", found["out"])])
 
 
-@takes(OutcomeOptions, SuspectsRecipe, Speech)
+@takes(OutcomeOptions, SuspectsRecipe, ReadOptions, Speech)
 def suspects(said: Said, source: SourceArgument, /) -> None:
     """Rows whose label is likely wrong, most suspect first, each with the reason.
 
@@ -149,7 +149,7 @@ def suspects(said: Said, source: SourceArgument, /) -> None:
     from separatrix.analysis.suspects import suspects as run
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        given = source if (source / "predictions").is_dir() else _open(source)
+        given = source if (source / "predictions").is_dir() else _open(source, said)
         teller.say("looking for suspect labels")
         found = run(given, out=out, overwrite=outcome.overwrite, recipe=recipe)
         _warn(teller, found.result)
@@ -179,12 +179,12 @@ def _place(outcome: OutcomeOptions) -> Path:
     return outcome.out
 
 
-def _open(folder: Path) -> Points:
+def _open(folder: Path, said: Said) -> Points:
     from separatrix.store.points import open_points
 
     if not folder.is_dir():
         raise StoreError(f"{folder} is no folder", expected="points that extract wrote")
-    return open_points(folder)
+    return open_points(folder, verify=said.make(ReadOptions).verify)
 
 
 def _warn(teller: Teller, result: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class CompareOptions:
     overwrite: bool = option(False, "replace the comparison that is in --out")
 
 
-@takes(MapOptions, ProjectRecipe, opts.Speech)
+@takes(MapOptions, ProjectRecipe, opts.ReadOptions, opts.Speech)
 def project(said: Said, points: PointsArgument, /) -> None:
     """Neighbours that the picture tears apart or pushes together are counted: trustworthiness and k-NN overlap.
 
@@ -70,7 +70,7 @@ def project(said: Said, points: PointsArgument, /) -> None:
     from separatrix.store.points import open_points
 
     with Teller(quiet=speech.quiet) as teller, mendable():
-        found = open_points(points)
+        found = open_points(points, verify=said.make(opts.ReadOptions).verify)
         found = found if options.block is None else found.pick(options.block)
         teller.say(f"{recipe.method}: {len(found)} rows")
         recipe_options = to_dict(recipe)
@@ -84,7 +84,7 @@ def project(said: Said, points: PointsArgument, /) -> None:
     _print_map(result)
 
 
-@takes(CompareOptions, opts.Speech)
+@takes(CompareOptions, opts.ReadOptions, opts.Speech)
 def compare(said: Said, /, *sources: SourcesArgument) -> None:
     """Every panel and line carries the name of the folder that was read for it.
 
@@ -98,7 +98,8 @@ def compare(said: Said, /, *sources: SourcesArgument) -> None:
 
     with Teller(quiet=speech.quiet) as teller, mendable():
         plain = {name: value for name, value in vars(options).items() if name != "method"}
-        result = set_side_by_side(sources, methods=options.method, **plain)
+        verify = said.make(opts.ReadOptions).verify
+        result = set_side_by_side(sources, methods=options.method, verify=verify, **plain)
         for line in result["warnings"]:
             teller.warn(line)
     if speech.json:

@@ -99,6 +99,18 @@ class ReportOptions:
 
 
 @dataclass(frozen=True)
+class ReadOptions:
+    """What is read is compared with its hashes."""
+
+    no_verify: bool = option(False, "do not compare what is read with the hashes that were written with it")
+
+    @property
+    def verify(self) -> bool:
+        """Whether hashes are compared."""
+        return not self.no_verify
+
+
+@dataclass(frozen=True)
 class Speech:
     """What is said, and how many threads compute."""
 

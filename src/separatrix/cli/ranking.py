@@ -57,7 +57,7 @@ class ClustersOption:
     clusters: Path | None = option(None, "folder that cluster wrote, or a Parquet file with id and cluster")  # noqa: RUF009
 
 
-@takes(FolderOptions, ClustersOption, ScoreRecipe, opts.Speech)
+@takes(FolderOptions, ClustersOption, ScoreRecipe, opts.ReadOptions, opts.Speech)
 def score(said: Said, points: PointsArgument, /) -> None:
     """Each figure stands beside its interval and what it would be for nothing. Points with a column `split` are scored
     from the training rows to the others, with leave-one-out beside it.
@@ -80,7 +80,7 @@ def score(said: Said, points: PointsArgument, /) -> None:
         mendable(),
         write_artifact(place.out, "score", recipe, overwrite=place.overwrite, inputs=inputs) as folder,
     ):
-        given = open_points(points)
+        given = open_points(points, verify=said.make(opts.ReadOptions).verify)
         teller.say(f"score: {len(given)} rows")
         found = run(given, None if clusters is None else _read_clusters(clusters), recipe=recipe)
         if folder is not None:

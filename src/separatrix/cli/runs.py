@@ -30,12 +30,16 @@ from separatrix.recipe.align import (
     PairRecipe,
 )
 from separatrix.recipe.effect import check_effect
-from separatrix.texts import Splits, load_demo, load_splits, load_texts
+from separatrix.texts import Splits, Texts, load_demo, load_splits, load_texts
 from separatrix.texts.few import few
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
+    from separatrix.learn.trained.saved import Answer, Predictor
+    from separatrix.reports import ReportWritten
     from separatrix.training.run import Order
 
 DataArgument = Annotated[
@@ -104,7 +108,7 @@ def train(said: Said, data: DataArgument, /) -> None:
     _print_run(options.out, result, speech)
 
 
-@takes(opts.PredictOptions, recipes.LoadRecipe, opts.Speech)
+@takes(opts.PredictOptions, recipes.LoadRecipe, opts.ReadOptions, opts.Speech)
 def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     """An answer has a label, a probability and a distance to the centroid of each class.
 
@@ -117,26 +121,18 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     """
     options, speech = said.make(opts.PredictOptions), said.make(opts.Speech)
     begun = monotonic()
+    from separatrix.store.artifacts import write_file
     from separatrix.store.table import check_ending, write_table
 
     check_ending(options.out)
-    _check_free(options.out, overwrite=options.overwrite)
-    texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
-    from separatrix.learn.trained.loading import load_model
-    from separatrix.learn.unanswered import unanswered
-    from separatrix.progress import Counter
-    from separatrix.training.predict import answer_texts
-    from separatrix.training.run import predictions
+    with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)):
+        texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
+        from separatrix.training.run import predictions
 
-    with Teller(quiet=speech.quiet) as teller:
-        model = load_model(run, model=options.model, device=options.device, trust_remote_code=options.trust_remote_code)
-        answer = answer_texts(model, texts.text, Counter(teller, "prediction", len(texts)))
-        cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
-        warnings = [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
-        for line in warnings:
-            teller.warn(line)
-    frame = predictions(texts, model.classes, answer)
-    write_table(options.out, frame)
+        with Teller(quiet=speech.quiet) as teller:
+            model, answer, warnings = _predict(said, run, texts, teller)
+        frame = predictions(texts, model.classes, answer)
+        write_table(options.out, frame)
     if speech.json:
         seconds = round(monotonic() - begun, 2)
         counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
@@ -145,7 +141,30 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
         _print_answers(frame, options.out)
 
 
-@takes(opts.ReportOptions, opts.Speech)
+def _predict(said: Said, run: Path, texts: Texts, teller: Teller) -> tuple[Predictor, Answer, list[str]]:
+    """The model, its answers, and what is to be said of them."""
+    from separatrix.learn.trained.loading import load_model
+    from separatrix.learn.unanswered import unanswered
+    from separatrix.progress import Counter
+    from separatrix.training.predict import answer_texts
+
+    options = said.make(opts.PredictOptions)
+    model = load_model(
+        run,
+        model=options.model,
+        device=options.device,
+        trust_remote_code=options.trust_remote_code,
+        verify=said.make(opts.ReadOptions).verify,
+    )
+    answer = answer_texts(model, texts.text, Counter(teller, "prediction", len(texts)))
+    cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
+    warnings = [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
+    for line in warnings:
+        teller.warn(line)
+    return model, answer, warnings
+
+
+@takes(opts.ReportOptions, opts.ReadOptions, opts.Speech)
 def report(said: Said, /, *folders: FoldersArgument) -> None:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
@@ -156,21 +175,35 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
     options, speech = said.make(opts.ReportOptions), said.make(opts.Speech)
     if not folders:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
-    if options.out is not None:
-        _check_free(options.out, overwrite=options.overwrite)
-    from separatrix.reports.collect import show_folders
-    from separatrix.training.show import is_run, show_run
-
+    verify = said.make(opts.ReadOptions).verify
     with Teller(quiet=speech.quiet) as teller:
         teller.say("pictures and report")
-        if len(folders) == 1 and is_run(folders[0]):
-            written = show_run(folders[0], options.out)
-        elif options.out is None:
-            raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
+        if options.out is None:
+            written = _report(folders, None, verify)
         else:
-            written = show_folders(folders, options.out)
+            from separatrix.store.artifacts import write_file
+
+            with write_file(options.out, overwrite=options.overwrite, inputs=folders):
+                written = _report(folders, options.out, verify)
     found: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
     print_json(found) if speech.json else print_lines(list(found.items()))
+
+
+def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWritten:
+    """One run with its pictures, which are drawn into its folder; or a page over several folders."""
+    from separatrix.reports.collect import show_folders
+    from separatrix.store.artifacts import open_artifact, resume_artifact
+    from separatrix.store.folder import SHOWN
+    from separatrix.training.show import is_run, show_run
+
+    run = folders[0]
+    if len(folders) > 1 or not is_run(run):
+        if out is None:
+            raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
+        return show_folders(folders, out, verify=verify)
+    open_artifact(run, "run", verify=verify, only=SHOWN)
+    with resume_artifact(run, "run", resume=True):
+        return show_run(run, out)
 
 
 def _recipe(said: Said, method: str) -> MethodRecipe:
@@ -229,26 +262,30 @@ def _check_probe(said: Said, recipe: ProbingRecipe) -> None:
             raise OptionError(f"{flag(name)} has no effect with --method probe", hint=f"leave {flag(name)} away")
 
 
-def _check_free(out: Path, *, overwrite: bool) -> None:
-    if out.is_dir():
-        raise StoreError(f"{out} is a folder", expected="a file", hint="choose another --out")
-    if out.exists() and not overwrite:
-        raise StoreError(f"{out} exists", hint="type --overwrite to replace it, or choose another --out")
-
-
 def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
     """Train, write, report."""
-    from separatrix.store.folder import run_folder
+    from separatrix.store.artifacts import resume_artifact
+    from separatrix.store.folder import can_resume
     from separatrix.training.run import train_run
     from separatrix.training.show import show_run
 
     assert order.folder is not None
-    with Teller(quiet=speech.quiet) as teller:
-        with run_folder(order.folder, overwrite=overwrite, resume=resume), mendable():
+    inputs = (order.recipe.backbone.model, *(texts.source for texts in order.splits.parts.values()))
+    place = resume_artifact(
+        order.folder,
+        "run",
+        {"method": order.method, **recipes.to_dict(order.recipe)},
+        overwrite=overwrite,
+        resume=resume,
+        keep=can_resume,
+        inputs=inputs,
+    )
+    with Teller(quiet=speech.quiet) as teller, mendable():
+        with place:
             teller.say(f"model: {order.recipe.backbone.model}")
             result = train_run(replace(order, progress=teller)).result
-        teller.say("pictures and report")
-        show_run(order.folder)
+            teller.say("pictures and report")
+            show_run(order.folder)
         for line in result["warnings"] if speech.json else ():  # else they stand on stdout, beside the scores
             teller.warn(line)
     return result

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, SeparatrixWarning
-from separatrix.estimators.files import arguments, check_free, learnt_of_run, plain_params, read_file
+from separatrix.estimators.files import arguments, learnt_of_run, plain_params, read_file
 from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
@@ -24,6 +24,7 @@ from separatrix.learn.trained.encoder import AlignModel, load_align
 from separatrix.learn.trained.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
+from separatrix.store.artifacts import new_folder
 from separatrix.store.files import write_json
 from separatrix.texts import Classes, Texts, check_labels
 from separatrix.texts.columns import name_warnings
@@ -203,18 +204,20 @@ class AlignClassifier(
         """Write the encoder (readable by transformers and sentence-transformers), the index, arguments and figures.
 
         Raises:
-            StoreError: the folder is not empty, or a file is in its place.
+            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
         """
         check_is_fitted(self, "model_")
-        place = check_free(Path(folder), overwrite)
-        self.model_.save(place)
         learnt = {name: getattr(self, attribute) for name, attribute in LEARNT.items()}
         learnt["classes"] = self.classes_.tolist()
         params = plain_params(self.get_params(deep=False))
-        write_json(place / FILE, {"format": FORMAT, "params": params, "learnt": learnt})
+        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as place:
+            self.model_.save(place)
+            write_json(place / FILE, {"format": FORMAT, "params": params, "learnt": learnt})
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False) -> Self:
+    def load(
+        cls, folder: str | Path, *, device: str = "auto", trust_remote_code: bool = False, verify: bool = True
+    ) -> Self:
         """Read what `save` wrote, or the folder of a run of `separatrix train --method align|finetune`.
 
         Raises:
@@ -222,7 +225,7 @@ class AlignClassifier(
             ModelError: the encoder's weights are not those that were saved.
         """
         place = Path(folder)
-        trained = load_align(place, device=device, trust_remote_code=trust_remote_code)
+        trained = load_align(place, device=device, trust_remote_code=trust_remote_code, verify=verify)
         if not (place / FILE).is_file():
             params: dict[str, Any] = flat(trained.recipe) | {"recipe": trained.recipe}
             learnt = learnt_of_run(place, trained.labels)

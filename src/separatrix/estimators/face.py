@@ -23,6 +23,7 @@ from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.estimators.training import check_task, gave_way, hold_out, train, whole_recipe
 from separatrix.learn.trained.prompt import Outputs, PromptModel, load_prompt
 from separatrix.recipe import TrainRecipe
+from separatrix.store.artifacts import new_folder
 from separatrix.texts import check_labels
 
 
@@ -87,18 +88,18 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
 
         Args:
             folder: a new or empty folder.
-            overwrite: write into a folder that is not empty.
+            overwrite: replace a saved estimator.
 
         Raises:
-            StoreError: the folder is not empty, or a file is in its place.
+            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
         """
         check_is_fitted(self, "model_")
-        place = files.check_free(Path(folder), overwrite)
-        self.model_.save(place)
         learnt = {name: getattr(self, attribute) for name, attribute in files.LEARNT.items()}
         classes = getattr(self, "classes_", None)
         learnt["classes"] = None if classes is None else classes.tolist()
-        files.write(place, self.get_params(deep=False), learnt)
+        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as place:
+            self.model_.save(place)
+            files.write(place, self.get_params(deep=False), learnt)
 
     @classmethod
     def load(
@@ -108,6 +109,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         model: str | Path | None = None,
         device: str = "auto",
         trust_remote_code: bool = False,
+        verify: bool = True,
     ) -> Self:
         """Read what `save` wrote, or the folder of a run of `separatrix train --method prompt`.
 
@@ -116,6 +118,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
             model: another place of the same transformer; it then becomes the argument `model` too.
             device: where to compute: "auto", "cpu" or "cuda".
             trust_remote_code: run code that the transformer brings; what the folder says of it counts for nothing.
+            verify: compare the files with their hashes.
 
         Raises:
             StoreError: nothing that this class can read is there.
@@ -124,7 +127,7 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
         place = Path(folder)
         files.check_task(place, cls._task)
         elsewhere = None if model is None else str(model)
-        trained = load_prompt(place, model=elsewhere, device=device, trust_remote_code=trust_remote_code)
+        trained = load_prompt(place, model=elsewhere, device=device, trust_remote_code=trust_remote_code, verify=verify)
         params, learnt = files.read(place, trained)
         if elsewhere is not None:
             rest = params["recipe"]

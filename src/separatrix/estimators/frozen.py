@@ -16,7 +16,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
-from separatrix.estimators.files import check_free
 from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.geometry.neighbours import Neighbours
@@ -26,6 +25,7 @@ from separatrix.learn.trained.frozen_heads import FITTERS, Sample
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
+from separatrix.store.artifacts import new_folder
 from separatrix.texts import Classes
 
 
@@ -157,10 +157,11 @@ class FrozenClassifier(
         """Write `model.safetensors` and `model.json`, which `separatrix predict` reads; the transformer is not copied.
 
         Raises:
-            StoreError: the folder is not empty, or a file is in its place.
+            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
         """
         check_is_fitted(self, "model_")
-        self.model_.save(check_free(Path(folder), overwrite))
+        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as place:
+            self.model_.save(place)
 
     @classmethod
     def load(
@@ -170,6 +171,7 @@ class FrozenClassifier(
         model: str | Path | None = None,
         device: str = "auto",
         trust_remote_code: bool = False,
+        verify: bool = True,
     ) -> Self:
         """Read what `save` wrote; `model` is another place of the same transformer.
 
@@ -180,7 +182,9 @@ class FrozenClassifier(
             ModelError: the transformer found has other weights than the one fitted on.
         """
         elsewhere = None if model is None else str(model)
-        trained = load_frozen(Path(folder), model=elsewhere, device=device, trust_remote_code=trust_remote_code)
+        trained = load_frozen(
+            Path(folder), model=elsewhere, device=device, trust_remote_code=trust_remote_code, verify=verify
+        )
         shared = trained.backbone.recipe
         self = cls(model=shared.model, recipe=shared, **recipes.to_dict(trained.recipe))
         self.model_, self.classes_ = trained, np.array(trained.labels)

@@ -127,12 +127,13 @@ def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
 def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
     key = digest({**identity, "store_dtype": dtype})
-    writer = open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume)
-    work.writer, writer.how = writer, work.material.how
-    for step in work.steps(rows.windows(writer.window)):
-        writer.add(step.place, step.frame, step.blocks, table=step.table, notes={"cut": step.cut, **vars(step.unread)})
-    notes = {"store_dtype": dtype, "cut": writer.note("cut")}
-    manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
+    with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
+        work.writer, writer.how = writer, work.material.how
+        for step in work.steps(rows.windows(writer.window)):
+            counts = {"cut": step.cut, **vars(step.unread)}
+            writer.add(step.place, step.frame, step.blocks, table=step.table, notes=counts)
+        notes = {"store_dtype": dtype, "cut": writer.note("cut")}
+        manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
     unread = Unread(**{name: writer.note(name) for name in vars(Unread())})

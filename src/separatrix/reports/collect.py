@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import StoreError, public_name
+from separatrix.errors import public_name
 from separatrix.reports import Picture, ReportWritten
 from separatrix.reports.collection import Sheet, write_collection
 from separatrix.reports.tables import score_rows
+from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
-from separatrix.store.folder import RESULT
-from separatrix.store.manifest import MANIFEST, Manifest, read_manifest
+from separatrix.store.kinds import kind_of
+from separatrix.store.manifest import Manifest, read_manifest
 from separatrix.store.results import read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
@@ -21,12 +22,13 @@ HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
 MOST_ROWS = 40  # lines of a table that a sheet shows
 
 
-def show_folders(folders: Sequence[Path], out: Path) -> ReportWritten:
+def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportWritten:
     """One page over several folders, in their order.
 
     Args:
         folders: what any of the verbs wrote.
         out: the .html file.
+        verify: compare the files with their hashes.
 
     Raises:
         StoreError: a folder holds no result, or the place cannot be written.
@@ -34,29 +36,23 @@ def show_folders(folders: Sequence[Path], out: Path) -> ReportWritten:
     sheets = []
     for folder in folders:
         with reading(folder):
-            sheets.append(read_sheet(folder))
+            sheets.append(read_sheet(folder, verify=verify))
     return write_collection(out, out.stem, sheets)
 
 
-def read_sheet(folder: Path) -> Sheet:
+def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
     """What a folder holds: figures, one table, pictures, warnings.
 
     Raises:
         StoreError: the folder holds no result.
     """
     name = public_name(folder)
-    if (folder / RESULT).is_file():
-        result = read_result(folder)
-        return (
-            _run_sheet(name, folder, read_run_files(folder)[1])
-            if "method" in result and "scores" in result
-            else _sheet(name, folder, result)
-        )
-    if (folder / MANIFEST).is_file():
+    kind = open_artifact(folder, verify=verify and kind_of(folder) != "points").kind
+    if kind == "points":  # of which the manifest alone is read
         return _points_sheet(name, read_manifest(folder))
-    raise StoreError(
-        f"{folder} holds no result", expected=f"{RESULT} or {MANIFEST}", hint="give a folder that a command wrote"
-    )
+    if kind == "run":
+        return _run_sheet(name, folder, read_run_files(folder)[1])
+    return _sheet(name, folder, read_result(folder))
 
 
 def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:

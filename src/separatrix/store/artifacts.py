@@ -26,7 +26,8 @@ from typing import Any
 
 from separatrix.errors import SeparatrixError, StoreError, system_refusal
 from separatrix.store.files import check_format, damaged, part_path, parts_of, read_json, sweep, write_json
-from separatrix.store.kinds import KINDS, RESULT, Kind, files_in, kind_of
+from separatrix.store.folder import RESULT
+from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
 from separatrix.store.lock import lock_path, locked
 from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
 from separatrix.store.shards import hash_file
@@ -110,7 +111,19 @@ def _inside(folder: Path, name: str) -> str:
 def write_artifact(
     out: str | Path | None, kind: str, recipe: Any = None, *, overwrite: bool = False, inputs: Collection[Any] = ()
 ) -> Iterator[Path | None]:
-    """Give an empty hidden folder, which becomes `out` if the work inside ends well; None where `out` is None.
+    """`new_folder`, or None where `out` is None and nothing is to be written."""
+    if out is None:
+        yield None
+        return
+    with new_folder(out, kind, recipe, overwrite=overwrite, inputs=inputs) as folder:
+        yield folder
+
+
+@contextmanager
+def new_folder(
+    out: str | Path, kind: str, recipe: Any = None, *, overwrite: bool = False, inputs: Collection[Any] = ()
+) -> Iterator[Path]:
+    """Give an empty hidden folder, which becomes `out` if the work inside ends well.
 
     Args:
         out: path of the artefact.
@@ -122,11 +135,8 @@ def write_artifact(
     Raises:
         StoreError: the path is taken, another process is writing it, or it cannot be written.
     """
-    if out is None:
-        yield None
-        return
-    with _claimed(Path(out)) as target:
-        _check_free(target, out, kind, overwrite=overwrite, resume=None, inputs=inputs)
+    with claimed(Path(out)) as target:
+        check_free(target, out, kind, overwrite=overwrite, resume=None, inputs=inputs)
         part = part_path(target)
         try:
             with _refusals(out):
@@ -154,7 +164,7 @@ def resume_artifact(
     recipe: Any = None,
     *,
     overwrite: bool = False,
-    resume: bool = False,
+    resume: bool | None = False,
     keep: Callable[[Path], bool] = lambda _folder: False,
     inputs: Collection[Any] = (),
 ) -> Iterator[Path]:
@@ -168,17 +178,18 @@ def resume_artifact(
         kind: of it, a key of `KINDS`.
         recipe: the options that it is made with, a recipe or plain values.
         overwrite: replace an artefact of the same kind.
-        resume: go on with what is there, or start where there is nothing.
+        resume: go on with what is there, or start where there is nothing; None: this cannot be gone on with.
         keep: whether an unfinished folder is worth keeping.
         inputs: paths that the verb reads; they are never replaced.
 
     Raises:
         StoreError: the path is taken, another process is writing it, or it cannot be written.
     """
-    with _claimed(Path(out), keep) as target:
-        _check_free(target, out, kind, overwrite=overwrite, resume=resume, inputs=inputs)
+    with claimed(Path(out), keep) as target:
+        check_free(target, out, kind, overwrite=overwrite, resume=resume, inputs=inputs)
         stood = _is_filled(target)
         before = _earlier(target) if stood and resume else None
+        recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)
         with _refusals(out):
@@ -225,7 +236,7 @@ def write_file(out: str | Path, *, overwrite: bool = False, inputs: Collection[A
         StoreError: the path is taken, another process is writing it, or it cannot be written.
     """
     path = Path(out)
-    with _claimed(path) as target:
+    with claimed(path) as target:
         if target.is_dir():
             raise StoreError(f"{path} is a folder", expected="a file", hint="choose another --out")
         if target.exists():
@@ -235,7 +246,7 @@ def write_file(out: str | Path, *, overwrite: bool = False, inputs: Collection[A
         yield path
 
 
-def _check_free(
+def check_free(
     target: Path, out: str | Path, kind: str, *, overwrite: bool, resume: bool | None, inputs: Collection[Any]
 ) -> None:
     """Raise a `StoreError` unless a folder may be written; `resume` is None where nothing can be gone on with."""
@@ -297,10 +308,13 @@ def _is_part(folder: Path, file: Path) -> bool:
 
 
 @contextmanager
-def _claimed(out: Path, keep: Callable[[Path], bool] = lambda _folder: False) -> Iterator[Path]:
+def claimed(out: Path, keep: Callable[[Path], bool] = lambda _folder: False) -> Iterator[Path]:
     """Hold the lock of a path, cleared of what killed processes left; gives it without links.
 
     Parent folders that are made here and stay empty are removed again.
+
+    Raises:
+        StoreError: another process holds the lock, or it cannot be written.
     """
     with _refusals(out):
         target = Path(os.path.realpath(out))
@@ -406,4 +420,4 @@ def _refusals(out: str | Path, numbers: Collection[int] | None = None) -> Iterat
     except OSError as error:
         if isinstance(error, SeparatrixError) or (numbers is not None and error.errno not in numbers):
             raise
-        raise system_refusal(error, out) from error
+        raise system_refusal(error, None if numbers and error.filename else out) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from separatrix.errors import StoreError
 from separatrix.store.files import TEMPORARY, read_json
+from separatrix.store.folder import RESULT
 from separatrix.store.lock import LOCK
 from separatrix.store.manifest import MANIFEST
 
@@ -32,7 +33,6 @@ class Kind:
 
 
 _TRAINED = ("model.json", "model.safetensors", "encoder/*", "index/*", "estimator.json", "align_estimator.json")
-RESULT = "result.json"
 # fmt: off
 _MODEL_FOLDER = (
     "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",

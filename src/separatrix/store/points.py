@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from separatrix.errors import StoreError, choose
+from separatrix.errors import choose
 from separatrix.points import Points
 from separatrix.recipe import digest
-from separatrix.store.manifest import TABLE, Manifest, check_hashes, read_manifest, shard_path
+from separatrix.store.manifest import TABLE, Manifest, check_file, check_hashes, read_manifest, shard_path
 from separatrix.store.shards import KINDS, ShardedBlock
 from separatrix.store.table import read_table
 from separatrix.store.writer import open_writer
@@ -19,12 +20,13 @@ SHARD_ROWS = 4096
 FOLDER = "folder"  # in the origin of points that were opened
 
 
-def open_points(folder: str | Path, *, verify: bool = False, blocks: Sequence[str] | None = None) -> Points:
+def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str] | None = None) -> Points:
     """Open a store: the row table is read, numbers stay on disk until rows are asked for.
 
     Args:
         folder: of the store.
-        verify: compare the hash of every file as well; sizes are always compared.
+        verify: compare the hash of the row table now, and that of a shard when its first row is read; sizes are
+            always compared.
         blocks: names of the blocks wanted; all if absent.
 
     Raises:
@@ -41,16 +43,17 @@ def open_points(folder: str | Path, *, verify: bool = False, blocks: Sequence[st
     folder = Path(folder)
     manifest = read_manifest(folder)
     if verify:
-        check_hashes(folder, manifest)
+        check_file(folder / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
-    held = {name: _block(folder, manifest, name) for name in names}
+    held = {name: _block(folder, manifest, name, verify) for name in names}
     return Points(held, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
 
 
-def _block(folder: Path, manifest: Manifest, name: str) -> ShardedBlock:
+def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
     spec = manifest.blocks[name]
     files = tuple(shard_path(folder, name, spec.dtype, place) for place in range(len(manifest.shards)))
-    return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype)
+    hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify else ()
+    return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype, hashes)
 
 
 def check_points(folder: str | Path) -> Manifest:
@@ -82,15 +85,14 @@ def write_points(
     """
     choose(dtype, KINDS, "--store-dtype")
     folder = Path(folder)
-    if not overwrite and folder.is_dir() and any(folder.iterdir()):
-        raise StoreError(f"{folder} exists", hint="say overwrite, or choose another folder")
     origin = {name: value for name, value in points.origin.items() if name != FOLDER}
     key = digest("points in memory", origin, len(points), dtype)
-    writer = open_writer(folder, key, window=shard_rows, dtype=dtype, overwrite=overwrite)
     starts = range(0, len(points), shard_rows)
-    for place, start in enumerate(starts):
-        part = slice(start, start + shard_rows)
-        rows = points.table.iloc[part].reset_index(drop=True)
-        values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
-        writer.add(place, rows, values)
-    return writer.finish(len(starts), origin)
+    options: dict[str, Any] = {"overwrite": overwrite, "resume": None, "inputs": points.folders}
+    with open_writer(folder, key, window=shard_rows, dtype=dtype, **options) as writer:
+        for place, start in enumerate(starts):
+            part = slice(start, start + shard_rows)
+            rows = points.table.iloc[part].reset_index(drop=True)
+            values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
+            writer.add(place, rows, values)
+        return writer.finish(len(starts), origin)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,8 @@ class ShardedBlock:
     rows: tuple[int, ...]  # of each file
     width: int
     dtype_on_disk: str
+    hashes: tuple[str, ...] = ()  # of each file, which is compared before its first row is read; empty: never
+    _verified: set[Path] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -143,10 +145,10 @@ class ShardedBlock:
     def _span(self, start: int, stop: int) -> NDArray[np.float32]:
         out = np.empty((stop - start, self.width), np.float32)
         first = 0
-        for file, rows in zip(self.files, self.rows, strict=True):
+        for shard, rows in enumerate(self.rows):
             low, high = max(start, first), min(stop, first + rows)
             if low < high:
-                out[low - start : high - start] = self._read(file, rows, slice(low - first, high - first))
+                out[low - start : high - start] = self._read(shard, slice(low - first, high - first))
             first += rows
         return out
 
@@ -164,13 +166,19 @@ class ShardedBlock:
         out = np.empty((len(places), self.width), np.float32)
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            out[here] = self._read(self.files[shard], self.rows[shard], places[here] - starts[shard])
+            out[here] = self._read(int(shard), places[here] - starts[shard])
         return out
 
-    def _read(self, file: Path, rows: int, chosen: Any) -> NDArray[np.float32]:
+    def _read(self, shard: int, chosen: Any) -> NDArray[np.float32]:
         """Rows of one file; the mapping ends when its last view does, here."""
+        file, rows = self.files[shard], self.rows[shard]
         offset = rows * SCALE.itemsize if self.dtype_on_disk == "int8" else 0
         try:
+            if self.hashes and file not in self._verified:
+                if (digest := hash_file(file)) != self.hashes[shard]:
+                    got, hint = f"SHA-256 {digest[:12]}", "write it again with --overwrite"
+                    raise StoreError(f"{file} was altered", got=got, expected=self.hashes[shard][:12], hint=hint)
+                self._verified.add(file)
             kind = np.dtype(KINDS[self.dtype_on_disk])
             values = np.memmap(file, kind, "r", offset, (rows, self.width))[chosen].astype(np.float32)
             if offset:

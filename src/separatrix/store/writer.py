@@ -8,7 +8,8 @@ finished store blocks can be added in the same way: its manifest stays as it is 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -18,6 +19,7 @@ import numpy as np
 
 from separatrix.errors import DataError, ShapeError, StoreError
 from separatrix.points import ID
+from separatrix.store.artifacts import check_free, claimed
 from separatrix.store.files import AGAIN, check_format, read_json, sweep, write_bytes, write_json
 from separatrix.store.manifest import (
     BLOCKS,
@@ -49,7 +51,7 @@ PENDING, BEGUN = "pending", "begun.json"
 
 @dataclass
 class PointsWriter:
-    """A store that is being written. Make one with `open_writer`.
+    """A store that is being written, under its lock. Made by `open_writer`.
 
     `missing` says which blocks of the next rows are still to be computed, `add` writes them, `finish` closes.
     """
@@ -148,6 +150,13 @@ class PointsWriter:
         sweep(self.folder)
         return read_manifest(self.folder)
 
+    def abandon(self) -> None:
+        """After work that was stopped: keep what can be gone on with."""
+        pending = self.folder / PENDING
+        if self.begun and not any(path.name != BEGUN for path in pending.glob("*.json")):
+            whole = (self.folder / MANIFEST).is_file()
+            shutil.rmtree(pending if whole else self.folder, ignore_errors=True)
+
     def note(self, name: str) -> int:
         """A count summed over the shards."""
         return sum(shard.notes.get(name, 0) for shard in self.shards)
@@ -205,10 +214,20 @@ class PointsWriter:
         return self.folder / PENDING / f"{place:05d}.json"
 
 
+@contextmanager
 def open_writer(
-    folder: Path, key: str, *, window: int, dtype: str = "float16", overwrite: bool = False, resume: bool = True
-) -> PointsWriter:
-    """Begin a store, go on with one that was stopped, or add blocks to a finished one.
+    folder: Path,
+    key: str,
+    *,
+    window: int,
+    dtype: str = "float16",
+    overwrite: bool = False,
+    resume: bool | None = True,
+    inputs: Collection[Any] = (),
+) -> Iterator[PointsWriter]:
+    """Begin a store, go on with one that was stopped, or add blocks to a finished one; the lock is held until the end.
+
+    Work that is stopped before its first shard is whole leaves nothing.
 
     Args:
         folder: of the store.
@@ -217,21 +236,29 @@ def open_writer(
         window: rows of the source for each shard; a store that is there keeps its own.
         dtype: format on disk: float16, float32 or int8.
         overwrite: replace the store that is there. It goes only when the first new shard is computed.
-        resume: go on with a store that is not finished, instead of refusing it.
+        resume: go on with a store that is not finished, instead of refusing it; None: refuse a finished one as well.
+        inputs: paths that the verb reads; they are never replaced.
 
     Raises:
-        StoreError: something else is in the folder, another request's store, a damaged one, or one of a newer version.
+        StoreError: something else is in the folder, another request's store, a damaged one, one of a newer version, or
+            another process is writing it.
     """
-    if folder.exists() and not folder.is_dir():
-        raise StoreError(f"{folder} is a file", expected="a folder for the points", hint="choose another --out")
+    with claimed(folder) as target:
+        may_grow = None if resume is None else not overwrite
+        check_free(target, folder, "points", overwrite=overwrite, resume=may_grow, inputs=inputs)
+        writer = _open(folder, key, window, dtype, overwrite, bool(resume))
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise
+
+
+def _open(folder: Path, key: str, window: int, dtype: str, overwrite: bool, resume: bool) -> PointsWriter:
     fresh = PointsWriter(folder, key, window, dtype, {}, [])
-    if not folder.is_dir() or not any(folder.iterdir()):
-        return fresh
     finished, stopped = (folder / MANIFEST).is_file(), (folder / PENDING / BEGUN).is_file()
-    if not finished and not stopped and not _only_pending(folder):
-        raise StoreError(f"{folder} is not empty and holds no points", hint="choose another --out")
-    if overwrite:
-        fresh.replace = True
+    if overwrite or not (finished or stopped):
+        fresh.replace = overwrite
         return fresh
     if finished:
         manifest = read_manifest(folder)
@@ -239,15 +266,10 @@ def open_writer(
         fresh = PointsWriter(
             folder, key, manifest.window, dtype, dict(manifest.blocks), list(manifest.shards), manifest.origin
         )
-    elif stopped and not resume:
+    elif not resume:
         hint = "type --resume to go on, --overwrite to replace it, or choose another --out"
         raise StoreError(f"{folder} holds points that were not finished", hint=hint)
     return _go_on(fresh) if stopped else fresh
-
-
-def _only_pending(folder: Path) -> bool:
-    """True if a kill came before anything but the temporary file of the first note was written."""
-    return [entry.name for entry in folder.iterdir()] == [PENDING]
 
 
 def _go_on(writer: PointsWriter) -> PointsWriter:

@@ -17,7 +17,8 @@ from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
-from separatrix.store.results import read_result, read_run_files
+from separatrix.store.kinds import kind_of
+from separatrix.store.results import read_run_files
 from separatrix.store.table import read_table
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
@@ -54,9 +55,7 @@ def read_run(folder: Path) -> Run:
 
 def is_run(folder: Path) -> bool:
     """Whether a folder holds a training, finished or not, or nothing that any command wrote."""
-    if (folder / RESULT).is_file():
-        return "scores" in read_result(folder)
-    return not (folder / "manifest.json").is_file()
+    return kind_of(folder) in ("run", None)
 
 
 def show_run(folder: Path, out: Path | None = None) -> ReportWritten:

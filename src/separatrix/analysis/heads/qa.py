@@ -15,8 +15,9 @@ from separatrix.heads.qa import Answered, finetune_qa
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe, to_dict
 from separatrix.recipe.heads import AnswerRecipe
+from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import write_json
-from separatrix.store.folder import RECIPE, RESULT, run_folder
+from separatrix.store.folder import RECIPE, RESULT
 from separatrix.store.table import write_table
 from separatrix.texts.questions_answers import Example, read_material
 
@@ -67,9 +68,11 @@ def answer_run(
     else:
         train, held = material.examples, read_material(test).examples
     folder = Path(out)
-    with run_folder(folder, overwrite=overwrite):
+    plain = {"model": to_dict(model), "answers": to_dict(recipe), "data": str(data)}
+    inputs = (data, test, model.model)
+    with resume_artifact(folder, "answers", plain, overwrite=overwrite, resume=None, inputs=inputs):
         found = finetune_qa(model, train, held, folder, recipe, progress)
-        write_json(folder / RECIPE, {"model": to_dict(model), "answers": to_dict(recipe), "data": str(data)})
+        write_json(folder / RECIPE, plain)
         write_table(folder / ANSWERS, answer_table(held, found))
         result = found.to_dict() | {
             "notes": list(material.notes), "seconds": round(monotonic() - begun, 2), "questions": len(train),

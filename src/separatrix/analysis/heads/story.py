@@ -30,9 +30,10 @@ from separatrix.errors import SeparatrixError, StoreError, choose, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
+from separatrix.store.artifacts import resume_artifact
 from separatrix.store.blocks import open_block
 from separatrix.store.files import read_json, write_json
-from separatrix.store.folder import RECIPE, RESULT, run_folder
+from separatrix.store.folder import RECIPE, RESULT
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
 
@@ -84,18 +85,23 @@ def head_atlas(
     begun, folder = monotonic(), Path(out)
     material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)
     reading = _noted(prepare_reading(material, order), order)
-    with run_folder(folder, overwrite=overwrite, resume=resume):
-        write_json(folder / RECIPE, to_dict(order) | {"data": public_name(data)})
+    plain, inputs = to_dict(order) | {"data": public_name(data)}, (data, order.source.model)
+    with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
+        write_json(folder / RECIPE, plain)
         work = _Work(folder, reading, order, progress)
         kept = _still_right(folder, work)
-        extracted = work.extract()
-    result: dict[str, Any] = kept | extracted | {"out": str(folder), "notes": list(reading.notes)}
-    done = max(1, len(kept.get("steps", ())))
-    _write(work, result, done, begun)
-    for place, run in enumerate(work.later[:wanted], start=2):
-        result |= run()
-        _write(work, result, max(done, place), begun)
+        result: dict[str, Any] = kept | work.extract() | {"out": str(folder), "notes": list(reading.notes)}
+        done = max(1, len(kept.get("steps", ())))
+        _write(work, result, done, begun)
+        for place, run in enumerate(work.later[:wanted], start=2):
+            result |= run()
+            _write(work, result, max(done, place), begun)
     return HeadAtlas(folder, result | ({"page": str(folder / PAGE)} if "page" in result else {}))
+
+
+def _can_resume(folder: Path) -> bool:
+    """Whether a part of the maps was read."""
+    return any(folder.glob("extract-*/*.json"))
 
 
 def _write(work: _Work, result: dict[str, Any], done: int, begun: float) -> None:

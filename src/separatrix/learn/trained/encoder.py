@@ -198,7 +198,12 @@ def finish_model(
 
 
 def load_align(
-    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    verify: bool = True,
 ) -> AlignModel:
     """Load a saved encoder with its index.
 
@@ -207,12 +212,13 @@ def load_align(
         model: another place of the trained encoder itself (default: `encoder` in the folder).
         device: where to compute.
         trust_remote_code: run code that the encoder brings; what the files say of it counts for nothing.
+        verify: compare the files with their hashes.
 
     Raises:
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the encoder found has other weights than the one that was saved.
     """
-    notes = read_notes(folder, "align", SCHEMA)
+    notes = read_notes(folder, "align", SCHEMA, verify=verify)
     recipe = read_recipe(AlignRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
     place = str(folder / ENCODER) if model is None else model
     backbone = load_backbone(recipe.backbone.at(place, device))
@@ -228,7 +234,7 @@ def load_align(
         encoder = replace(encoder, mix=torch.from_numpy(own["mix"].copy()).to(backbone.device))
     backbone.model.requires_grad_(False)
     head = (own["weight"], own["bias"]) if "weight" in shapes else None
-    index = Index.read(open_points(folder / INDEX, verify=True), classes, approximate=recipe.answers.approximate)
+    index = Index.read(open_points(folder / INDEX, verify=verify), classes, approximate=recipe.answers.approximate)
     if index.vectors.shape[1] != backbone.width:
         raise damaged(folder / INDEX, f"its vectors have {index.vectors.shape[1]} numbers", backbone.width)
     return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)

@@ -105,10 +105,15 @@ class FrozenModel:
 
 
 def load_frozen(
-    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    verify: bool = True,
 ) -> FrozenModel:
     """Load a saved head together with its model; arguments and errors are those of `load_prompt`."""
-    notes = read_notes(folder, KIND, SCHEMA)
+    notes = read_notes(folder, KIND, SCHEMA, verify=verify)
     recipe = read_recipe(FrozenRecipe, notes["asked"], folder / NOTES)
     wanted = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
     spelled = notes.get("labels", notes["classes"]["classes"])  # earlier versions wrote the labels as classes

@@ -21,7 +21,12 @@ LOADERS: dict[str, Callable[..., Predictor]] = {
 
 
 def load_model(
-    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    verify: bool = True,
 ) -> Predictor:
     """Load what a run trained or an estimator saved, whatever its method.
 
@@ -30,12 +35,13 @@ def load_model(
         model: another place of the model under it.
         device: where to compute.
         trust_remote_code: run code that the model brings; what the folder says of it counts for nothing.
+        verify: compare the files with their hashes.
 
     Raises:
         StoreError: no trained model in the folder, or one of an unknown kind.
         ModelError: the base model has other weights now.
     """
-    kind = read_notes(folder)["kind"]
+    kind = read_notes(folder, verify=False)["kind"]
     if kind not in LOADERS:
         raise StoreError(f"{folder} holds a model of an unknown kind", got=repr(kind), expected=", ".join(LOADERS))
-    return LOADERS[kind](folder, model=model, device=device, trust_remote_code=trust_remote_code)
+    return LOADERS[kind](folder, model=model, device=device, trust_remote_code=trust_remote_code, verify=verify)

@@ -69,10 +69,15 @@ def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:
 
 
 def load_probe(
-    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    verify: bool = True,
 ) -> ProbeModel:
     """Load a saved probe together with its model; arguments and errors are those of `load_prompt`."""
-    notes = read_notes(folder, "probe", SCHEMA)
+    notes = read_notes(folder, "probe", SCHEMA, verify=verify)
     recipe = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
     backbone = load_base(folder, recipe.at(model, device), notes["base_model"])
     classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])

@@ -164,7 +164,12 @@ class PromptModel:
 
 
 def load_prompt(
-    folder: Path, *, model: str | None = None, device: str = "auto", trust_remote_code: bool = False
+    folder: Path,
+    *,
+    model: str | None = None,
+    device: str = "auto",
+    trust_remote_code: bool = False,
+    verify: bool = True,
 ) -> PromptModel:
     """Load a saved prompt together with its model.
 
@@ -173,12 +178,13 @@ def load_prompt(
         model: another place of the same model (a folder, say).
         device: where to compute.
         trust_remote_code: run code that the model brings; what the files say of it counts for nothing.
+        verify: compare the files with their hashes.
 
     Raises:
         StoreError: no such files, damaged, or written by a newer version.
         ModelError: the model found has other weights than the one that the prompt was trained on.
     """
-    notes = read_notes(folder, "prompt", SCHEMA)
+    notes = read_notes(folder, "prompt", SCHEMA, verify=verify)
     recipe = read_recipe(TrainRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
     wanted = recipe.backbone.at(model, device)
     entry = OBJECTIVES[recipe.objective.loss]

@@ -13,11 +13,14 @@ from separatrix.errors import ModelError, StoreError, public_name
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.models.tokens import Unread
 from separatrix.recipe import ModelRecipe
+from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
 from separatrix.texts import Classes
 
 FORMAT = 1
 TENSORS, NOTES = "model.safetensors", "model.json"
+# Of a trained model; the numbers of an index are compared when they are read.
+FILES = (TENSORS, NOTES, "encoder/*", "index/manifest.json", "*estimator.json")
 CLASSES: Schema = {"classes": (lambda values: all_of(values, str), lambda values: all_of(values, int))}
 # What every saved model says of itself; each kind adds its own.
 SAVED: dict[str, Schema] = {
@@ -91,13 +94,16 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     return {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
-def read_notes(folder: Path, kind: str | None = None, schema: Mapping[str, Schema] | None = None) -> dict[str, Any]:
+def read_notes(
+    folder: Path, kind: str | None = None, schema: Mapping[str, Schema] | None = None, *, verify: bool = True
+) -> dict[str, Any]:
     """The notes of a saved model, of one kind ("prompt", "probe") or of any.
 
     Args:
         folder: of the model.
         kind: the kind wanted.
         schema: what the notes of this kind hold beside `SAVED`.
+        verify: compare all files of the model with the hashes in the folder's manifest, where there is one.
 
     Raises:
         StoreError: no model in the folder, one of another kind, damaged, or written by a newer version.
@@ -105,6 +111,7 @@ def read_notes(folder: Path, kind: str | None = None, schema: Mapping[str, Schem
     path = folder / NOTES
     if not path.is_file():
         raise StoreError(f"{folder} holds no trained model", expected=f"{NOTES} and {TENSORS}", hint="train one first")
+    open_artifact(folder, verify=verify, only=FILES)
     notes = read_json(path, {"format": int, "kind": str})
     check_format(notes["format"], FORMAT, path)
     if kind is not None and notes["kind"] != kind:
