@@ -376,7 +376,7 @@ def test_a_file_that_is_not_what_was_written_is_named(tmp_path, damage, message)
 
 def test_another_kind_or_nothing_is_refused(tmp_path):
     write(tmp_path / "map")
-    with pytest.raises(StoreError, match="map holds no run: got map; give a folder that a command wrote"):
+    with pytest.raises(StoreError, match="map holds no finished run: got map; give a folder that a command wrote"):
         open_artifact(tmp_path / "map", "run")
     with pytest.raises(StoreError, match="holds no result: got nothing that separatrix wrote"):
         open_artifact(tmp_path)

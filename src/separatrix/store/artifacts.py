@@ -73,7 +73,11 @@ def open_artifact(
     known = kind_of(folder)
     if known is None or kind not in (None, known):
         got = "nothing that separatrix wrote" if known is None else known
-        raise StoreError(f"{folder} holds no {kind or 'result'}", got=got, hint="give a folder that a command wrote")
+        raise StoreError(
+            f"{folder} holds no {f'finished {kind}' if kind else 'result'}",
+            got=got,
+            hint="give a folder that a command wrote",
+        )
     if not (folder / MANIFEST).is_file():
         return Artifact(folder, known, 1, None, None)
     artifact = _read_manifest(folder)

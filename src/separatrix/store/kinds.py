@@ -82,6 +82,10 @@ def kind_of(folder: Path) -> str | None:
         manifest = read_json(folder / MANIFEST)
         if isinstance(manifest, dict) and isinstance(manifest.get("kind"), str):
             return manifest["kind"]
+    with suppress(StoreError):
+        kind = read_json(folder / RESULT, {"kind": str})["kind"]
+        if kind in KINDS:
+            return str(kind)
     names = list(files_in(folder)) if folder.is_dir() else []
     for name, kind in KINDS.items():
         if all(any(fnmatch(file, part) for file in names for part in mark.split("|")) for mark in kind.marks):
