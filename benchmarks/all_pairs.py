@@ -31,7 +31,7 @@ from separatrix import recipe as recipes
 from separatrix.learn.objectives.alignment import AlignObjective
 from separatrix.learn.objectives.base import Batch, TrainingRows
 from separatrix.learn.objectives.contrast import cosine_mse, unit
-from separatrix.learn.objectives.pairs import Crowd, everyone
+from separatrix.learn.objectives.pairs import RowVectors, everyone
 from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
 from separatrix.models.backbone import Tokens, load_backbone
 from separatrix.recipe.align import AlignRecipe
@@ -70,7 +70,7 @@ def listed(z: Tensor, y: Tensor) -> Tensor:
 def ours(z: Tensor, y: Tensor) -> Tensor:
     """The library's loss."""
     near = unit(z)
-    crowd = Crowd(near, y, torch.arange(len(y)))
+    crowd = RowVectors(near, y, torch.arange(len(y)))
     return cosine_mse(near @ near.T, everyone(crowd, crowd)).total
 
 

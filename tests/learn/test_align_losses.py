@@ -9,7 +9,7 @@ import torch
 from separatrix.errors import ShapeError
 from separatrix.learn.objectives.bank import Bank, class_cosines
 from separatrix.learn.objectives.contrast import ALIGNED, Pairs, cosine_mse, nca, supcon, unit
-from separatrix.learn.objectives.pairs import Crowd, everyone
+from separatrix.learn.objectives.pairs import RowVectors, everyone
 from separatrix.learn.objectives.shape import alignment, uniformity
 
 
@@ -20,8 +20,8 @@ def batch(rows=12, classes=3, width=5, seed=0):
     return z, y
 
 
-def crowd(z, y):
-    return Crowd(unit(z), y, torch.arange(len(y)))
+def row_vectors(z, y):
+    return RowVectors(unit(z), y, torch.arange(len(y)))
 
 
 def slow(name, similar, pairs, t):
@@ -48,7 +48,7 @@ def slow(name, similar, pairs, t):
 @pytest.mark.parametrize("seed", range(3))
 def test_objective_equals_the_slow_loop(name, seed):
     z, y = batch(seed=seed, classes=2 + 3 * seed)
-    one = crowd(z, y)
+    one = row_vectors(z, y)
     pairs, similar = everyone(one, one), unit(z) @ unit(z).T
     got = ALIGNED[name](similar, pairs, 0.3)
     assert got.total.item() == pytest.approx(slow(name, similar, pairs, 0.3), rel=1e-9)
@@ -58,7 +58,7 @@ def test_objective_equals_the_slow_loop(name, seed):
 @pytest.mark.parametrize("name", ALIGNED)
 def test_gradient_is_that_of_finite_differences(name):
     z, y = batch(6)
-    pairs = everyone(crowd(z, y), crowd(z, y))
+    pairs = everyone(row_vectors(z, y), row_vectors(z, y))
     loss = ALIGNED[name]
     assert torch.autograd.gradcheck(
         lambda rows: loss(unit(rows) @ unit(rows).T, pairs, 0.5).total, z.requires_grad_(), atol=1e-6
@@ -74,7 +74,7 @@ def test_cosine_mse_is_the_loss_of_the_seed():
             if i != j:
                 target = 1.0 if y[i] == y[j] else 0.0
                 terms.append((torch.cosine_similarity(z[i], z[j], dim=0) - target) ** 2)
-    got = cosine_mse(unit(z) @ unit(z).T, everyone(crowd(z, y), crowd(z, y)))
+    got = cosine_mse(unit(z) @ unit(z).T, everyone(row_vectors(z, y), row_vectors(z, y)))
     assert got.total.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-9)
 
 
@@ -82,7 +82,7 @@ def test_second_library_has_the_same_supcon_and_nca():
     losses = pytest.importorskip("pytorch_metric_learning.losses")
     distances = pytest.importorskip("pytorch_metric_learning.distances")
     z, y = batch(16)
-    pairs, similar = everyone(crowd(z, y), crowd(z, y)), unit(z) @ unit(z).T
+    pairs, similar = everyone(row_vectors(z, y), row_vectors(z, y)), unit(z) @ unit(z).T
     theirs = losses.SupConLoss(temperature=0.1)(z, y)
     assert supcon(similar, pairs, 0.1).total.item() == pytest.approx(theirs.item(), rel=1e-6)
     theirs = losses.NCALoss(softmax_scale=10, distance=distances.CosineSimilarity())(z, y)
@@ -93,7 +93,7 @@ def test_second_library_has_the_same_supcon_and_nca():
 def test_a_row_alone_in_its_class_does_not_count(name):
     z, _ = batch(5)
     alone, without = torch.tensor([0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1])
-    pairs = everyone(crowd(z, alone), crowd(z, alone))
+    pairs = everyone(row_vectors(z, alone), row_vectors(z, alone))
     got = ALIGNED[name](unit(z) @ unit(z).T, pairs, 0.5)
     assert got.parts["rows_with_positive"] == 4
     rows = ALIGNED[name]((unit(z) @ unit(z).T)[:4], Pairs(pairs.positive[:4], pairs.negative[:4]), 0.5)
@@ -104,7 +104,7 @@ def test_a_row_alone_in_its_class_does_not_count(name):
 @pytest.mark.parametrize("name", ALIGNED)
 def test_no_positive_pair_gives_a_number_with_gradient(name):
     z = torch.eye(3, dtype=torch.float64, requires_grad=True)
-    one = crowd(z, torch.tensor([0, 1, 2]))
+    one = row_vectors(z, torch.tensor([0, 1, 2]))
     value = ALIGNED[name](one.vectors @ one.vectors.T, everyone(one, one), 0.1)
     value.total.backward()
     assert torch.isfinite(z.grad).all()
@@ -124,7 +124,7 @@ def test_class_cosines_leave_the_own_row_out():
     z, y = batch(10)
     bank = Bank.empty(10, 5, torch.device("cpu"))
     bank.write(torch.arange(10), z.float(), 0)
-    got = class_cosines(z.float(), y, torch.arange(10), bank.crowd(y), 3)
+    got = class_cosines(z.float(), y, torch.arange(10), bank.stored_rows(y), 3)
     near = unit(z).float()
     for row in range(10):
         for label in range(3):

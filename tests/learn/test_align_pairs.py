@@ -7,21 +7,21 @@ import torch
 from separatrix.errors import DataError, OptionError
 from separatrix.learn.batches import balanced, check_classes
 from separatrix.learn.objectives.bank import Bank, ClassMemory
-from separatrix.learn.objectives.pairs import SCHEMES, Crowd, across_groups, check_pairs, draw_one, everyone
+from separatrix.learn.objectives.pairs import SCHEMES, RowVectors, across_groups, check_pairs, draw_one, everyone
 
 # Rows 10 to 15 of a training part; class 2 stands alone in the batch.
 Y = torch.tensor([0, 0, 0, 1, 1, 2])
 ROWS = torch.arange(10, 16)
-BATCH = Crowd(torch.eye(6), Y, ROWS)
+BATCH = RowVectors(torch.eye(6), Y, ROWS)
 # The memory holds a row of class 0 and one of class 2: rows 3 and 7.
-STORED = Crowd(torch.zeros(2, 6), torch.tensor([0, 2]), torch.tensor([3, 7]))
-NOTHING = Crowd(torch.zeros(0, 6), torch.zeros(0).long(), torch.zeros(0).long())
+STORED = RowVectors(torch.zeros(2, 6), torch.tensor([0, 2]), torch.tensor([3, 7]))
+NOTHING = RowVectors(torch.zeros(0, 6), torch.zeros(0).long(), torch.zeros(0).long())
 
 
-def listed(meeting, kind):
+def listed(compared, kind):
     """Pairs as (row, other row), by their places in the training part."""
-    mask = getattr(meeting.pairs, kind)
-    return {(int(ROWS[i]), int(meeting.others.rows[j])) for i, j in mask.nonzero().tolist()}
+    mask = getattr(compared.pairs, kind)
+    return {(int(ROWS[i]), int(compared.others.rows[j])) for i, j in mask.nonzero().tolist()}
 
 
 def ordered(pairs):
@@ -46,29 +46,29 @@ EXPECTED["datapoint"] = EXPECTED["memory"]
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_pair_lists_of_six_rows(name):
-    meeting = SCHEMES[name](BATCH, STORED)
-    assert listed(meeting, "positive") == EXPECTED[name][0]
-    assert listed(meeting, "negative") == EXPECTED[name][1]
+    compared = SCHEMES[name](BATCH, STORED)
+    assert listed(compared, "positive") == EXPECTED[name][0]
+    assert listed(compared, "negative") == EXPECTED[name][1]
 
 
 def test_all_pairs_are_ordered_so_each_counts_twice():
-    meeting = SCHEMES["batch"](BATCH, NOTHING)
-    assert meeting.pairs.positive.sum() == 2 * 4
-    assert torch.equal(meeting.pairs.positive, meeting.pairs.positive.T)
+    compared = SCHEMES["batch"](BATCH, NOTHING)
+    assert compared.pairs.positive.sum() == 2 * 4
+    assert torch.equal(compared.pairs.positive, compared.pairs.positive.T)
 
 
 @pytest.mark.parametrize("name", ["memory", "mixed", "datapoint"])
 def test_first_step_falls_back_to_the_batch(name):
-    meeting = SCHEMES[name](BATCH, NOTHING)
-    assert (listed(meeting, "positive"), listed(meeting, "negative")) == (IN_BATCH, ACROSS)
+    compared = SCHEMES[name](BATCH, NOTHING)
+    assert (listed(compared, "positive"), listed(compared, "negative")) == (IN_BATCH, ACROSS)
 
 
 def test_memory_offers_one_positive_and_a_negative_for_each_other_class():
     memory = ClassMemory.empty(3, 6, torch.device("cpu"))
     memory.write(BATCH)
     assert memory.rows.tolist() == [12, 14, 15]  # the last of each class
-    later = Crowd(torch.eye(6), Y, ROWS + 20)
-    pairs = SCHEMES["memory"](later, memory.crowd()).pairs
+    later = RowVectors(torch.eye(6), Y, ROWS + 20)
+    pairs = SCHEMES["memory"](later, memory.stored_rows()).pairs
     assert pairs.positive.sum(1).tolist() == [1] * 6
     assert pairs.negative.sum(1).tolist() == [2] * 6
 
@@ -77,16 +77,16 @@ def test_bank_meets_every_other_row_of_the_training_part():
     y = torch.tensor([0, 1, 0, 1, 0, 1])
     bank = Bank.empty(6, 2, torch.device("cpu"))
     bank.write(torch.arange(6), torch.randn(6, 2), 0)
-    batch = Crowd(torch.zeros(2, 2), y[[2, 5]], torch.tensor([2, 5]))
-    meeting = SCHEMES["bank"](batch, bank.crowd(y))
-    assert meeting.pairs.positive.nonzero().tolist() == [[0, 0], [0, 4], [1, 1], [1, 3]]  # never row 2 with itself
-    assert meeting.pairs.negative.sum() == 6
+    batch = RowVectors(torch.zeros(2, 2), y[[2, 5]], torch.tensor([2, 5]))
+    compared = SCHEMES["bank"](batch, bank.stored_rows(y))
+    assert compared.pairs.positive.nonzero().tolist() == [[0, 0], [0, 4], [1, 1], [1, 3]]  # never row 2 with itself
+    assert compared.pairs.negative.sum() == 6
 
 
 def test_bank_gives_written_rows_only():
     bank = Bank.empty(4, 2, torch.device("cpu"))
     bank.write(torch.tensor([1, 3]), torch.ones(2, 2), 5)
-    assert bank.crowd(torch.tensor([7, 8, 9, 6])).y.tolist() == [8, 6]
+    assert bank.stored_rows(torch.tensor([7, 8, 9, 6])).y.tolist() == [8, 6]
     assert bank.written.tolist() == [-1, 5, -1, 5]
 
 
@@ -101,25 +101,27 @@ def test_staleness_is_measured():
 
 @pytest.mark.parametrize("name", SCHEMES)
 def test_one_random_pair_of_each_kind(name):
-    meeting = SCHEMES[name](BATCH, STORED)
-    drawn = [draw_one(meeting.pairs, torch.Generator().manual_seed(seed)) for seed in range(40)]
+    compared = SCHEMES[name](BATCH, STORED)
+    drawn = [draw_one(compared.pairs, torch.Generator().manual_seed(seed)) for seed in range(40)]
     for one in drawn:
-        assert not (one.positive & ~meeting.pairs.positive).any()
-        assert torch.equal(one.positive.sum(1) > 0, meeting.pairs.positive.any(1))
+        assert not (one.positive & ~compared.pairs.positive).any()
+        assert torch.equal(one.positive.sum(1) > 0, compared.pairs.positive.any(1))
         assert int(one.positive.sum(1).max()) == int(one.negative.sum(1).max()) == 1
     seen = torch.stack([one.negative for one in drawn]).any(0)
-    assert torch.equal(seen, meeting.pairs.negative)  # each has its chance
+    assert torch.equal(seen, compared.pairs.negative)  # each has its chance
 
 
 def test_one_pair_is_drawn_evenly():
-    pairs = everyone(Crowd(torch.zeros(1, 1), torch.tensor([0]), torch.tensor([9])), Crowd(*[torch.zeros(4)] * 3))
+    pairs = everyone(
+        RowVectors(torch.zeros(1, 1), torch.tensor([0]), torch.tensor([9])), RowVectors(*[torch.zeros(4)] * 3)
+    )
     counts = sum(draw_one(pairs, torch.Generator().manual_seed(seed)).positive.long() for seed in range(400))
     assert counts.min() > 60  # 100 expected
 
 
 def test_across_groups_asks_for_other_groups_and_the_same_group():
     y, group = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([5, 5, 6, 5, 5])
-    batch = Crowd(torch.eye(5), y, torch.arange(5), group)
+    batch = RowVectors(torch.eye(5), y, torch.arange(5), group)
     pairs = across_groups(SCHEMES["batch"](batch, NOTHING), batch).pairs
     assert pairs.positive.nonzero().tolist() == [
         [0, 2],
@@ -139,7 +141,7 @@ def test_across_groups_needs_groups():
 
 
 def test_a_step_without_pairs_is_refused():
-    alone = Crowd(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([4]))
+    alone = RowVectors(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([4]))
     with pytest.raises(DataError, match=r"step 3 has no pairs: got 1 rows and 1 others.*--batch-size"):
         check_pairs(everyone(alone, alone), 3)
 

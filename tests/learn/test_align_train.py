@@ -13,7 +13,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.geometry.neighbours import WEIGHTS
 from separatrix.learn.align import train_encoder
-from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trainables.encoder import start_encoder, thinned
 from separatrix.learn.trained.encoder import ENCODER, INDEX, load_align
@@ -63,7 +63,7 @@ def untrained(order, few_animals):
     train, held = (torch.from_numpy(encoder.encode(backbone.tokenize(texts.text))) for texts in few_animals)
     names, numbers = np.unique(few_animals[0].label.astype(str), return_inverse=True)
     y = torch.from_numpy(numbers)
-    scores = neighbour_scores(held, Crowd(torch.nn.functional.normalize(train), y, y), 3, 0.07)
+    scores = neighbour_scores(held, RowVectors(torch.nn.functional.normalize(train), y, y), 3, 0.07)
     return float((names[scores.argmax(1)] == few_animals[1].label).mean())
 
 
@@ -102,7 +102,7 @@ def test_memory_is_stale_and_datapoint_is_not(pairs, fresh, order):
         for tensor in steps.trainable.encoder.named().values():
             tensor += 0.05 * torch.randn(tensor.shape, generator=torch.Generator().manual_seed(0))
     places = np.concatenate([second, steps.objective.companions(second)])
-    ran = steps.objective._crowd(torch.from_numpy(places), steps.trainable.outputs("train", places))
+    ran = steps.objective._row_vectors(torch.from_numpy(places), steps.trainable.outputs("train", places))
     stored = steps.objective._stored(ran)
     now = torch.nn.functional.normalize(steps.trainable.outputs("train", stored.rows.numpy()).detach(), dim=1)
     gap = 1 - (stored.vectors.detach() * now).sum(dim=1)

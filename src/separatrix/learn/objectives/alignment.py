@@ -19,7 +19,7 @@ from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines
 from separatrix.learn.objectives.base import Batch, LossValue, Objective, TrainingRows, linear_scores, random_head
 from separatrix.learn.objectives.contrast import ALIGNED, unit
 from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
-from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.objectives.shape import shape_figures
 from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trajectory import subsample
@@ -92,9 +92,11 @@ class AlignObjective(Objective):
         """Pair loss, head and group term of a training batch; of other rows the cross-entropy of what decides."""
         if batch.rows is None:
             return LossValue.of({"decision": functional.cross_entropy(self.scores(outputs), batch.labels)})
-        ran = self._crowd(batch.rows, outputs)
+        ran = self._row_vectors(batch.rows, outputs)
         size = len(outputs) if batch.size is None else batch.size
-        own = Crowd(ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size])
+        own = RowVectors(
+            ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size]
+        )
         options, parts = self.recipe.objective, dict[str, Tensor]()
         terms: list[Tensor] = []
         if options.loss != "linear":
@@ -119,7 +121,7 @@ class AlignObjective(Objective):
         bank = self._voters
         if bank is None:
             return linear_scores(outputs, self.weight, self.bias)
-        stored, temperature = bank.crowd(self._y), self.recipe.objective.temperature
+        stored, temperature = bank.stored_rows(self._y), self.recipe.objective.temperature
         own = None if rows is None else torch.from_numpy(rows).to(outputs.device)
         if self.recipe.answers.decision == "knn":
             return neighbour_scores(outputs, stored, self.classes, temperature, own)
@@ -133,7 +135,7 @@ class AlignObjective(Objective):
         if self.bank is not None:
             self.bank.write(batch.rows, outputs, batch.step)
         if self.memory is not None:
-            self.memory.write(self._crowd(batch.rows, outputs))
+            self.memory.write(self._row_vectors(batch.rows, outputs))
 
     def figures(self, outputs: Tensor, labels: Tensor, scores: Tensor) -> dict[str, float]:
         """The shape of the validation vectors; of a sample, since a file is often sorted by class."""
@@ -145,44 +147,44 @@ class AlignObjective(Objective):
         """The stored rows, where they decide within training."""
         return None if self.recipe.answers.decision == "head" else self.bank
 
-    def _pair_loss(self, batch: Crowd, ran: Crowd, step: int) -> LossValue:
+    def _pair_loss(self, batch: RowVectors, ran: RowVectors, step: int) -> LossValue:
         options = self.recipe.objective
         if options.loss == "centroid_ce":
             assert self.bank is not None
-            near = class_cosines(batch.vectors, batch.y, batch.rows, self.bank.crowd(self._y), self.classes)
+            near = class_cosines(batch.vectors, batch.y, batch.rows, self.bank.stored_rows(self._y), self.classes)
             return LossValue.of({"centroid_ce": functional.cross_entropy(near / options.temperature, batch.y)})
-        meeting = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
+        compared = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
         if self.recipe.grouping.invariance == "pairs":
-            meeting = pairs.across_groups(meeting, batch)
+            compared = pairs.across_groups(compared, batch)
         if self.recipe.pairing.draw == "one":
             generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
-            meeting = pairs.Meeting(meeting.others, pairs.draw_one(meeting.pairs, generator))
+            compared = pairs.PairBatch(compared.others, pairs.draw_one(compared.pairs, generator))
         contrast = options.loss in CONTRASTS
         # Later steps may have what the first one lacks, and a head learns of every row: there it is counted instead.
-        pairs.check_pairs(meeting.pairs, step, positives=contrast and step == 0 and not self.recipe.has_head)
-        value = ALIGNED[options.loss](batch.vectors @ meeting.others.vectors.T, meeting.pairs, options.temperature)
-        alone = {ALONE: (~meeting.pairs.positive.any()).float()} if contrast else {}
+        pairs.check_pairs(compared.pairs, step, positives=contrast and step == 0 and not self.recipe.has_head)
+        value = ALIGNED[options.loss](batch.vectors @ compared.others.vectors.T, compared.pairs, options.temperature)
+        alone = {ALONE: (~compared.pairs.positive.any()).float()} if contrast else {}
         return LossValue(value.total, value.parts | alone)
 
-    def _stored(self, ran: Crowd) -> Crowd:
+    def _stored(self, ran: RowVectors) -> RowVectors:
         """What the scheme remembers: nothing, the bank, the class memory, or its rows as they are now."""
         if self.memory is None:
-            return ran if self.bank is None else self.bank.crowd(self._y, self.group)
-        stored = self.memory.crowd(self.group)
+            return ran if self.bank is None else self.bank.stored_rows(self._y, self.group)
+        stored = self.memory.stored_rows(self.group)
         if self.recipe.pairing.pairs != "datapoint":
             return stored
         here = (ran.rows[None, :] == stored.rows[:, None]).long().argmax(dim=1)  # (stored,) places in what was run
-        return Crowd(ran.vectors[here], stored.y, stored.rows, stored.group)
+        return RowVectors(ran.vectors[here], stored.y, stored.rows, stored.group)
 
-    def _crowd(self, rows: Tensor, z: Tensor) -> Crowd:
-        return Crowd(unit(z), self._y[rows], rows, None if self.group is None else self.group[rows])
+    def _row_vectors(self, rows: Tensor, z: Tensor) -> RowVectors:
+        return RowVectors(unit(z), self._y[rows], rows, None if self.group is None else self.group[rows])
 
-    def _group_term(self, batch: Crowd, step: int) -> Tensor | None:
+    def _group_term(self, batch: RowVectors, step: int) -> Tensor | None:
         invariance = self.recipe.grouping.invariance
         if invariance in NUISANCES:
             return NUISANCES[invariance](batch)
         if invariance == "ridge" and self.bank is not None:
-            return ridge(batch, self.bank.crowd(self._y, self.group))
+            return ridge(batch, self.bank.stored_rows(self._y, self.group))
         if self.adversary is not None:
             return self.adversary.loss(batch, ramp(step, self._steps))
         return None

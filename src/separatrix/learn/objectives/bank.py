@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from separatrix.learn.objectives.contrast import unit
-from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.pairs import RowVectors
 
 NEVER = -1
 
@@ -46,15 +46,15 @@ class Bank:
         gap = 1 - (self.vectors[rows] * unit(z.detach())).sum(dim=1)  # (rows,)
         return (gap * known).sum() / known.sum().clamp(min=1)
 
-    def crowd(self, y: Tensor, group: Tensor | None = None) -> Crowd:
+    def stored_rows(self, y: Tensor, group: Tensor | None = None) -> RowVectors:
         """All rows written so far."""
         rows = torch.nonzero(self.written != NEVER)[:, 0]
         whole = len(rows) == len(y)
         vectors = self.vectors if whole else self.vectors[rows]
-        return Crowd(vectors, y[rows], rows, None if group is None else group[rows])
+        return RowVectors(vectors, y[rows], rows, None if group is None else group[rows])
 
 
-def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: Crowd, classes: int) -> Tensor:
+def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, classes: int) -> Tensor:
     """Cosines of z with the mean direction of each class over a bank, (rows, classes).
 
     Training rows are left out of their own class's mean; a class of one row then has no direction and cosine 0.
@@ -66,7 +66,7 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: Crowd, classe
         bank: rows of the bank, in order; one that was never written is in no mean.
         classes: number of classes.
 
-    >>> bank = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    >>> bank = RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
     >>> class_cosines(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), None, bank, 2)
     tensor([[1., 0.]])
     """
@@ -99,7 +99,7 @@ class ClassMemory:
         """The tensors by the names that they have in a checkpoint."""
         return {"memory": self.vectors, "memory_rows": self.rows}
 
-    def write(self, batch: Crowd) -> None:
+    def write(self, batch: RowVectors) -> None:
         """Keep the last row of each class of the batch."""
         places = torch.arange(len(batch), device=self.rows.device)
         last = torch.full_like(self.rows, NEVER).scatter_reduce_(0, batch.y, places, "amax")  # (classes,)
@@ -107,8 +107,8 @@ class ClassMemory:
         self.rows[held] = batch.rows[last[held]]
         self.vectors[held] = batch.vectors[last[held]].detach().to(self.vectors.dtype)
 
-    def crowd(self, group: Tensor | None = None) -> Crowd:
+    def stored_rows(self, group: Tensor | None = None) -> RowVectors:
         """The stored rows with their stale vectors; `group` (training rows,) are the groups of all rows."""
         y = torch.nonzero(self.rows != NEVER)[:, 0]
         rows = self.rows[y]
-        return Crowd(self.vectors[y], y, rows, None if group is None else group[rows])
+        return RowVectors(self.vectors[y], y, rows, None if group is None else group[rows])

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from separatrix.errors import DataError
 from separatrix.learn.objectives.contrast import Pairs, cosine_mse
-from separatrix.learn.objectives.pairs import Crowd, everyone
+from separatrix.learn.objectives.pairs import RowVectors, everyone
 from separatrix.recipe.align import INVARIANCES
 from separatrix.recipe.registry import Registry
 
@@ -29,20 +29,20 @@ EPS = 1e-8
 ADVERSARY = ("group_weight", "group_bias")
 
 
-def flipped(batch: Crowd) -> Tensor:
+def flipped(batch: RowVectors) -> Tensor:
     """Mean over pairs of one group of cos^2: they are asked for a right angle (seed 004, flipped labels).
 
-    >>> flipped(Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 0])))
+    >>> flipped(RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 0])))
     tensor(0.)
     """
     pairs = _by_group(batch)
     return _square(batch, Pairs(torch.zeros_like(pairs.positive), pairs.positive))
 
 
-def inverse(batch: Crowd) -> Tensor:
+def inverse(batch: RowVectors) -> Tensor:
     """Mean over pairs of different groups of (1 - cos)^2: they are pulled together (seed 004, inverse model).
 
-    >>> inverse(Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 1])))
+    >>> inverse(RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 1])))
     tensor(1.)
     """
     pairs = _by_group(batch)
@@ -50,10 +50,10 @@ def inverse(batch: Crowd) -> Tensor:
 
 
 # Terms that need no head of their own: batch with unit vectors and groups -> scalar.
-NUISANCES: Registry[Callable[[Crowd], Tensor]] = Registry(INVARIANCES, {"flipped": flipped, "inverse": inverse})
+NUISANCES: Registry[Callable[[RowVectors], Tensor]] = Registry(INVARIANCES, {"flipped": flipped, "inverse": inverse})
 
 
-def ridge(batch: Crowd, known: Crowd) -> Tensor:
+def ridge(batch: RowVectors, known: RowVectors) -> Tensor:
     """Share of the groups' variance within classes that a ridge regression on the vectors explains.
 
     0 means that no linear probe finds the group among rows of one class. The regression is solved anew at each step
@@ -64,7 +64,8 @@ def ridge(batch: Crowd, known: Crowd) -> Tensor:
         batch: rows with gradient, with their groups.
         known: all rows in order, those of the batch as they were.
 
-    >>> four = Crowd(torch.eye(2).repeat(2, 1), torch.zeros(4, dtype=int), torch.arange(4), torch.tensor([0, 1, 0, 1]))
+    >>> groups = torch.tensor([0, 1, 0, 1])
+    >>> four = RowVectors(torch.eye(2).repeat(2, 1), torch.zeros(4, dtype=int), torch.arange(4), groups)
     >>> round(ridge(four, four).item(), 3)
     1.0
     """
@@ -80,7 +81,7 @@ def ridge(batch: Crowd, known: Crowd) -> Tensor:
     return explained / g.square().sum(dim=1).mean().clamp(min=EPS)
 
 
-def _refreshed(batch: Crowd, known: Crowd) -> tuple[Crowd, Tensor]:
+def _refreshed(batch: RowVectors, known: RowVectors) -> tuple[RowVectors, Tensor]:
     """The rows known with the batch's vectors as they are now, thinned out if they are many; the batch's places."""
     assert known.group is not None
     rows = batch.rows.contiguous()
@@ -88,9 +89,9 @@ def _refreshed(batch: Crowd, known: Crowd) -> tuple[Crowd, Tensor]:
     vectors = known.vectors.index_copy(0, place, batch.vectors.detach().to(known.vectors.dtype))
     every = -(-len(known) // RIDGE_ROWS)
     if every == 1:
-        return Crowd(vectors, known.y, known.rows, known.group), place
+        return RowVectors(vectors, known.y, known.rows, known.group), place
     kept = torch.unique(torch.cat([place, torch.arange(0, len(known), every, device=place.device)]))
-    thin = Crowd(vectors[kept], known.y[kept], known.rows[kept], known.group[kept])
+    thin = RowVectors(vectors[kept], known.y[kept], known.rows[kept], known.group[kept])
     return thin, torch.searchsorted(thin.rows, rows)
 
 
@@ -102,12 +103,14 @@ def _class_means(values: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return mean, values - mean[y]
 
 
-def _by_group(batch: Crowd) -> Pairs:
+def _by_group(batch: RowVectors) -> Pairs:
     assert batch.group is not None
-    return everyone(Crowd(batch.vectors, batch.group, batch.rows), Crowd(batch.vectors, batch.group, batch.rows))
+    return everyone(
+        RowVectors(batch.vectors, batch.group, batch.rows), RowVectors(batch.vectors, batch.group, batch.rows)
+    )
 
 
-def _square(batch: Crowd, pairs: Pairs) -> Tensor:
+def _square(batch: RowVectors, pairs: Pairs) -> Tensor:
     return cosine_mse(batch.vectors @ batch.vectors.T, pairs).total
 
 
@@ -161,7 +164,7 @@ class Adversary:
         """The tensors by name, for an optimiser group."""
         return dict(zip(ADVERSARY, (self.weight, self.bias), strict=True))
 
-    def loss(self, batch: Crowd, strength: float) -> Tensor:
+    def loss(self, batch: RowVectors, strength: float) -> Tensor:
         """Cross-entropy of the groups; the batch's vectors get its gradient turned round."""
         assert batch.group is not None
         scores = functional.linear(reverse(batch.vectors, strength), self.weight, self.bias)

@@ -1,7 +1,7 @@
 """Who is compared with whom: the schemes of seed 004, each with one random pair of a kind or all, without a loop.
 
-A `Crowd` is rows with their vectors, classes and groups. A scheme takes the batch and the stored rows and gives the
-others, with two masks: pairs of one class, pairs of two. A row is never its own partner.
+`RowVectors` are rows with their vectors, classes and groups. A scheme takes the batch and the stored rows and gives
+the others, with two masks: pairs of one class, pairs of two. A row is never its own partner.
 
 batch       others are the batch
 memory      one stored vector of each class (stale); a kind of pair that it cannot give comes from the batch
@@ -25,7 +25,7 @@ from separatrix.recipe.registry import Registry
 
 
 @dataclass(frozen=True, eq=False)
-class Crowd:
+class RowVectors:
     """Rows with what is known of them."""
 
     vectors: Tensor  # (rows, width)
@@ -36,10 +36,10 @@ class Crowd:
     def __len__(self) -> int:
         return len(self.y)
 
-    def join(self, other: Crowd) -> Crowd:
+    def join(self, other: RowVectors) -> RowVectors:
         """These rows, then the others."""
         group = None if self.group is None or other.group is None else torch.cat([self.group, other.group])
-        return Crowd(
+        return RowVectors(
             torch.cat([self.vectors, other.vectors.to(self.vectors.dtype)]),
             torch.cat([self.y, other.y]),
             torch.cat([self.rows, other.rows]),
@@ -48,17 +48,17 @@ class Crowd:
 
 
 @dataclass(frozen=True, eq=False)
-class Meeting:
+class PairBatch:
     """The others that the batch is compared with, and the pairs."""
 
-    others: Crowd
+    others: RowVectors
     pairs: Pairs
 
 
-def everyone(batch: Crowd, others: Crowd) -> Pairs:
+def everyone(batch: RowVectors, others: RowVectors) -> Pairs:
     """All ordered pairs of a row of the batch with another row.
 
-    >>> six = Crowd(torch.zeros(3, 1), torch.tensor([0, 0, 1]), torch.tensor([7, 8, 9]))
+    >>> six = RowVectors(torch.zeros(3, 1), torch.tensor([0, 0, 1]), torch.tensor([7, 8, 9]))
     >>> everyone(six, six).positive.int().tolist()
     [[0, 1, 0], [1, 0, 0], [0, 0, 0]]
     """
@@ -67,36 +67,38 @@ def everyone(batch: Crowd, others: Crowd) -> Pairs:
     return Pairs(same & ~itself, ~same & ~itself)
 
 
-def _batch(batch: Crowd, _stored: Crowd) -> Meeting:
-    return Meeting(batch, everyone(batch, batch))
+def _batch(batch: RowVectors, _stored: RowVectors) -> PairBatch:
+    return PairBatch(batch, everyone(batch, batch))
 
 
-def _memory(batch: Crowd, stored: Crowd) -> Meeting:
+def _memory(batch: RowVectors, stored: RowVectors) -> PairBatch:
     return _prefer(batch, stored, batch)
 
 
-def _mixed(batch: Crowd, stored: Crowd) -> Meeting:
+def _mixed(batch: RowVectors, stored: RowVectors) -> PairBatch:
     return _prefer(batch, batch, stored)
 
 
-def _bank(batch: Crowd, stored: Crowd) -> Meeting:
-    return Meeting(stored, everyone(batch, stored))
+def _bank(batch: RowVectors, stored: RowVectors) -> PairBatch:
+    return PairBatch(stored, everyone(batch, stored))
 
 
 # (batch, stored rows) -> the others and the pairs; what `stored` holds is the scheme's: see `learn.bank`.
-SCHEMES: Registry[Callable[[Crowd, Crowd], Meeting]] = Registry(
+SCHEMES: Registry[Callable[[RowVectors, RowVectors], PairBatch]] = Registry(
     PAIRS, {"batch": _batch, "memory": _memory, "mixed": _mixed, "datapoint": _memory, "bank": _bank}
 )
 
 
-def _prefer(batch: Crowd, first: Crowd, second: Crowd) -> Meeting:
+def _prefer(batch: RowVectors, first: RowVectors, second: RowVectors) -> PairBatch:
     """Pairs with `first`; a row that has none of a kind there takes those with `second`."""
     near, far = everyone(batch, first), everyone(batch, second)
 
     def either(one: Tensor, other: Tensor) -> Tensor:
         return torch.cat([one, other & ~one.any(dim=1, keepdim=True)], dim=1)
 
-    return Meeting(first.join(second), Pairs(either(near.positive, far.positive), either(near.negative, far.negative)))
+    return PairBatch(
+        first.join(second), Pairs(either(near.positive, far.positive), either(near.negative, far.negative))
+    )
 
 
 def draw_one(pairs: Pairs, generator: torch.Generator) -> Pairs:
@@ -112,16 +114,16 @@ def draw_one(pairs: Pairs, generator: torch.Generator) -> Pairs:
     return Pairs(drawn(pairs.positive), drawn(pairs.negative))
 
 
-def across_groups(meeting: Meeting, batch: Crowd) -> Meeting:
+def across_groups(compared: PairBatch, batch: RowVectors) -> PairBatch:
     """Positives from other groups, negatives from the same group: the class decides, the group cannot.
 
     A row that has no such pair of a kind keeps those that it had.
     """
-    others, pairs = meeting.others, meeting.pairs
+    others, pairs = compared.others, compared.pairs
     if batch.group is None or others.group is None:
         raise DataError("pairs across groups need groups", hint="name their column with --group")
     same = batch.group[:, None] == others.group[None, :]  # (rows, others)
-    return replace(meeting, pairs=Pairs(_where_any(pairs.positive, ~same), _where_any(pairs.negative, same)))
+    return replace(compared, pairs=Pairs(_where_any(pairs.positive, ~same), _where_any(pairs.negative, same)))
 
 
 def _where_any(mask: Tensor, condition: Tensor) -> Tensor:

@@ -7,13 +7,15 @@ from torch import Tensor
 
 from separatrix.geometry.neighbours import count_votes
 from separatrix.learn.objectives.contrast import LOWEST, unit
-from separatrix.learn.objectives.pairs import Crowd
+from separatrix.learn.objectives.pairs import RowVectors
 
 VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
 FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
 
 
-def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float, rows: Tensor | None = None) -> Tensor:
+def neighbour_scores(
+    z: Tensor, stored: RowVectors, classes: int, temperature: float, rows: Tensor | None = None
+) -> Tensor:
     """Log shares of the votes of the nearest stored rows, (rows, classes); a vote counts exp(cos / temperature).
 
     Args:
@@ -23,7 +25,7 @@ def neighbour_scores(z: Tensor, stored: Crowd, classes: int, temperature: float,
         temperature: of the votes.
         rows: places of z in the training part, if they are training rows: no row votes for itself.
 
-    >>> stored = Crowd(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
+    >>> stored = RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
     >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1).argmax().item()
     0
     >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1, torch.tensor([0])).argmax().item()
