@@ -39,7 +39,7 @@ check: install
 # Every family of transformers x {vectors, prompt, heads}; `make test` runs a third of them a day. Rewrites docs/models.md.
 check-models: export OMP_NUM_THREADS = 1
 check-models: install
-	$(BIN)/python tests/models/families.py --write
+	$(BIN)/python tests/helpers/families.py --write
 
 # With the flags behind the README's figures. DATA: a folder with sst2, imdb, trec and squad_v2.
 bench: install

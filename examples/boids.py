@@ -18,7 +18,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from separatrix.learn.objectives import boids
+from separatrix.learn.objectives.means import boids
 
 TRAIL = 12  # steps of each point's past that a frame shows
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["training_fixtures"]  # tests/helpers
+
 CAUSAL = ("gpt2", "gpt_neox", "llama", "qwen2", "opt")
 ENCODERS = ("bert", "roberta", "electra", "distilbert", "modernbert")
 FAMILIES = CAUSAL + ENCODERS

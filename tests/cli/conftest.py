@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command_line import Cli, Ran, write_csv
 
+from command_line import Cli, Ran, write_csv
 from separatrix.cli import main
 
 

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import torch
-from align_steps import steps_of
 
+from align_steps import steps_of
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, MissingExtra, OptionError
 from separatrix.learn import align

@@ -1,0 +1,107 @@
+"""What commands write, replace and believe, seen from the command line."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command_line import Cli, check_mistake
+from separatrix.cli.app import main
+from separatrix.points import Points
+from separatrix.store.points import write_points
+from separatrix.store.writer import open_writer
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    x = rng.normal(size=(60, 8)) + 3 * np.eye(8)[labels]
+    write_points(tmp_path / "points", Points.of(x.astype(np.float32), {"label": labels}), dtype="float32")
+    return tmp_path / "points"
+
+
+def flip(path: Path, every: int, bit: int = 1) -> None:
+    data = bytearray(path.read_bytes())
+    data[::every] = bytes(byte ^ bit for byte in data[::every])
+    path.write_bytes(bytes(data))
+
+
+def test_altered_shards_are_refused(cli: Cli, points: Path) -> None:
+    quick = ("--permutations", "99", "--quiet")
+    assert cli("score", points, *quick).code == 0
+    flip(points / "blocks/vectors/00000.f32", 64)
+    check_mistake(cli("score", points, *quick), "00000.f32 was altered")
+    check_mistake(cli("cluster", points, "--k", 2, "--out", points.parent / "c", "--quiet"), "00000.f32 was altered")
+    assert not (points.parent / "c").exists()
+    assert cli("score", points, "--no-verify", *quick).code == 0
+
+
+def test_an_altered_model_is_refused(cli: Cli, table: Path, quick: list[str], tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "answers.csv"
+    assert cli("train", table, *quick, "--out", run).code == 0
+    assert cli("predict", run, table, "--out", out, "--quiet").code == 0
+    assert cli("report", run, "--quiet").code == 0  # pictures are drawn anew, and the manifest knows them
+    assert cli("predict", run, table, "--out", out, "--overwrite", "--quiet").code == 0
+    check_mistake(cli("predict", run, table, "--out", table, "--overwrite", "--quiet"), "the command reads it")
+    check_mistake(cli("rank", table, "--out", run, "--overwrite", "--quiet"), "run is not empty and not replaced")
+    before = (run / "model.safetensors").stat().st_size
+    flip(run / "model.safetensors", before // 40)
+    check_mistake(cli("predict", run, table, "--out", out, "--overwrite", "--quiet"), "model.safetensors was altered")
+    (run / "result.json").write_text((run / "result.json").read_text().replace("0.", "1.", 1))
+    check_mistake(cli("report", run, "--quiet"), "result.json was altered")
+
+
+def test_a_store_that_is_being_written_is_refused(
+    cli: Cli, table: Path, tiny: Callable[[str], Path], tmp_path: Path
+) -> None:
+    words = ("extract", table, "--model", tiny("bert"), "--out", tmp_path / "p", "--quiet")
+    with open_writer(tmp_path / "p", "key", window=2):
+        check_mistake(cli(*words), "p is being written by another process")
+    assert cli(*words).code == 0
+    check_mistake(cli(*words, "--max-length", 7), "holds points of another request")
+
+
+def test_a_corrected_command_is_not_refused(points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import separatrix.analysis.cluster as module
+
+    def boom(*_: object) -> None:
+        raise ValueError("boom")
+
+    words = ["cluster", str(points), "--k", "2", "--out", str(tmp_path / "c"), "--quiet"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "write_clusters", boom)
+        assert main(words) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["points"]
+    assert main(words) == 0
+
+
+TERMINATED = """
+import sys, time
+import separatrix.analysis.cluster as module
+from separatrix.cli.app import main
+def wait(*_):
+    print("inside", flush=True)
+    time.sleep(60)
+module.write_clusters = wait
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_sigterm_ends_as_ctrl_c_does(points: Path, tmp_path: Path) -> None:
+    words = ["cluster", str(points), "--k", "2", "--out", str(tmp_path / "c"), "--quiet"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", TERMINATED, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "inside\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "separatrix: stopped\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["points"]

@@ -1,0 +1,50 @@
+"""What a training says to the person at the terminal, and a test part that is left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from command_line import Cli, write_csv
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_warning_is_always_seen_and_once(
+    cli: Cli, tmp_path: Path, table: Path, quick: list[str], quiet: bool
+) -> None:
+    """Regression: `--quiet` hid what the guards said; it is to hide progress."""
+    words = [word for word in quick if quiet or word != "--quiet"]
+    ran = cli("train", table, *words, "--max-length", 4, "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    warnings = json.loads((tmp_path / "run" / "result.json").read_text())["warnings"]
+    assert any("texts were cut to 4 tokens" in line for line in warnings)
+    for line in warnings:
+        assert (ran.out + ran.err).count(line.splitlines()[0]) == 1
+        assert f"warning  {line.splitlines()[0]}\n" in ran.out
+    assert (ran.err == "") == quiet
+
+
+def test_with_json_warnings_stand_in_the_object(cli: Cli, tmp_path: Path, table: Path, quick: list[str]) -> None:
+    words = ["train", table, *quick, "--max-length", 4, "--json"]
+    found = cli(*words, "--out", tmp_path / "quiet")
+    assert found.err == ""
+    loud = cli(*[word for word in words if word != "--quiet"], "--out", tmp_path / "loud")
+    assert found.json["warnings"] == loud.json["warnings"] != []
+    assert loud.err.count("warning: ") == len(loud.json["warnings"])
+
+
+def test_a_test_part_whose_labels_are_secret_is_left_out(
+    cli: Cli, tmp_path: Path, rows: list[tuple[str, str]], quick: list[str]
+) -> None:
+    """Regression: the error told to leave the part out, and no option did it; `--test 0` was ignored in silence."""
+    data = write_csv(tmp_path / "data" / "train.csv", rows).parent
+    write_csv(data / "test.csv", [(text, -1) for text, _ in rows[:9]])
+    words = ["train", data, *quick, "--method", "probe", "--json"]
+    words = [word for word in words if word not in ("--epochs", "--tokens", "--snapshots", "1", "2")]
+    found = cli(*words, "--test", 0, "--out", tmp_path / "run").json
+    assert found["scores"].keys() == {"validation"}
+    assert "test: left out, as asked" in found["notes"]
+    write_csv(data / "test.csv", rows[:9])
+    assert cli(*words, "--test", 0, "--out", tmp_path / "again").json["scores"].keys() == {"validation"}

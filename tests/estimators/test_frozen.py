@@ -1,0 +1,212 @@
+"""`FrozenClassifier`: heads on frozen vectors, its files, and scikit-learn's own checks."""
+
+import functools
+import json
+import pickle
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from separatrix.cli import main
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.estimators import frozen
+from separatrix.estimators.frozen import FrozenClassifier
+from separatrix.geometry.neighbours import knn_predict
+from separatrix.learn.trained import frozen_heads
+from separatrix.learn.trained.loading import load_model
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.score import FrozenRecipe
+from spelled import EXPECTED, spell, to_rounding
+
+
+@pytest.fixture(scope="module")
+def texts(planted):
+    words, labels = planted
+    return words[:90], labels[:90], words[90:120], labels[90:120]
+
+
+@pytest.mark.parametrize("head", ["probe", "knn", "centroid"])
+def test_every_head_beats_the_majority_and_survives_its_files(head, tiny, texts, tmp_path):
+    train, labels, test, gold = texts
+    clf = FrozenClassifier(str(tiny("bert")), pool="mean", layer=0, head=head).fit(train, labels)
+    assert clf.score(test, gold) > 0.5  # a third is the majority; the animal's embedding is in the mean
+    assert clf.scores_["accuracy"] > clf.scores_["majority"]
+    assert clf.scores_["on"] == ("held-out rows" if head == "probe" else "leave-one-out")
+    chance = clf.predict_proba(test)
+    np.testing.assert_allclose(chance.sum(axis=1), 1)
+    assert (clf.classes_[chance.argmax(axis=1)] == clf.predict(test)).all()
+    clf.save(tmp_path / "saved")
+    assert {path.name for path in (tmp_path / "saved").iterdir()} == {
+        "manifest.json",
+        "model.json",
+        "model.safetensors",
+    }
+    again = FrozenClassifier.load(tmp_path / "saved")
+    np.testing.assert_array_equal(again.predict_proba(test), chance)
+    assert again.get_params()["head"] == head
+    assert again.scores_ == json.loads(json.dumps(clf.scores_))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(test), chance)
+
+
+def test_other_weights_and_other_files_are_refused(tiny, texts, tmp_path):
+    train, labels, *_ = texts
+    clf = FrozenClassifier(str(tiny("bert")), head="centroid").fit(train, labels)
+    clf.save(tmp_path / "saved")
+    with pytest.raises(ModelError, match="belongs to other weights"):
+        FrozenClassifier.load(tmp_path / "saved", model=tiny("electra"))
+    with pytest.raises(StoreError, match="exists; type --overwrite"):
+        clf.save(tmp_path / "saved")
+    with pytest.raises(StoreError, match="no trained model"):
+        FrozenClassifier.load(tmp_path)
+
+
+def test_neighbours_are_those_of_the_vectors(tiny, texts):
+    train, labels, test, _ = texts
+    clf = FrozenClassifier(str(tiny("gpt2")), head="knn", k=3, metric="euclidean").fit(train, labels)
+    names, targets = np.unique(labels, return_inverse=True)
+    votes = knn_predict(clf.transform(test), clf.transform(train), targets, 3, classes=len(names), metric="euclidean")
+    np.testing.assert_array_equal(clf.predict_proba(test), votes)
+    assert clf.kneighbors(test, 2).index.shape == (len(test), 2)
+    assert clf.kneighbors(train[:5]).index[:, 0].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(OptionError, match="keeps no neighbours"):
+        FrozenClassifier(str(tiny("gpt2")), head="centroid").fit(train, labels).kneighbors(test)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_equally_near_means_are_decided_by_no_name(metric):
+    """Class 2 stands where class 0 does, class 1 mirrors them: rows on the axis are as far from all three."""
+    x = np.array([[1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, 2.0]])
+    y, asked = np.array([2, 1, 0, 1, 0, 2]), np.array([[3.0, 0.0], [0.0, 0.0], [1.0, 2.0], [1.0, -2.0]])
+    recipe, head = FrozenRecipe(head="centroid", metric=metric), frozen_heads.FITTERS["centroid"]
+    for names in ([0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]):
+        own = np.array(names)
+        fitted = head.fit(frozen_heads.Sample(x, own[y], 3, None, recipe))
+        scores = head.scores(fitted.arrays, asked, recipe)
+        assert scores.argmax(axis=1).tolist() == own[[2, 2, 2, 1]].tolist()
+        assert fitted.held[1].tolist() == own[[2, 1, 2, 1, 2, 2]].tolist()
+
+
+def test_centroid_leave_one_out_is_what_a_loop_finds():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 4)), np.arange(30) % 3
+    y[-1] = 3  # alone in its class: without itself the class has no mean
+    recipe = FrozenRecipe(head="centroid", metric="euclidean")
+    _, answers = frozen_heads.FITTERS["centroid"].fit(frozen_heads.Sample(x, y, 4, None, recipe)).held
+    for row in range(30):
+        rest = np.arange(30) != row
+        means = [
+            x[rest & (y == name)].mean(axis=0) if (rest & (y == name)).any() else np.full(4, np.inf)
+            for name in range(4)
+        ]
+        assert answers[row] == np.argmin([np.linalg.norm(x[row] - mean) for mean in means])
+
+
+def test_options_are_checked_before_the_model_is_loaded(texts):
+    train, labels, *_ = texts
+    with pytest.raises(OptionError, match="did you mean 'knn'"):
+        FrozenClassifier("no/such-model", head="kn").fit(train, labels)
+    with pytest.raises(DataError, match="two classes"):
+        FrozenClassifier("no/such-model").fit(train, ["one"] * len(train))
+
+
+def test_more_neighbours_than_rows_and_unknown_layers_are_refused(tiny, texts):
+    train, labels, *_ = texts
+    with pytest.raises(DataError, match="fewer rows than neighbours"):
+        FrozenClassifier(str(tiny("bert")), head="knn", k=91).fit(train, labels)
+    with pytest.raises(OptionError, match="layer that the model does not have"):
+        FrozenClassifier(str(tiny("bert")), pool="mean", layer=9).fit(train, labels)
+    with pytest.raises(OptionError, match="recipe is not a recipe"):
+        FrozenClassifier(str(tiny("bert")), recipe=FrozenRecipe()).fit(train, labels)
+
+
+def test_the_model_of_a_recipe_holds_beside_the_default_argument(tiny, texts):
+    train, labels, *_ = texts
+    recipe = ModelRecipe(model=str(tiny("bert")), device="cpu")
+    for given, family in (({}, "bert"), ({"model": tiny("gpt2")}, "gpt2")):
+        clf = FrozenClassifier(head="centroid", recipe=recipe, **given).fit(train, labels)
+        assert clf.model_.backbone.source.name == str(tiny(family))
+
+
+def test_it_works_in_a_grid_search(tiny, texts):
+    train, labels, *_ = texts
+    clf = FrozenClassifier(str(tiny("bert")), head="knn", recipe=ModelRecipe(device="cpu"))
+    assert clone(clf).get_params() == clf.get_params()
+    found = GridSearchCV(clf, {"pool": ["cls", "mean"], "layer": [0]}, cv=2).fit(train, labels)
+    assert found.best_params_ == {"layer": 0, "pool": "mean"}  # the first token of every text is the same
+
+
+class Spelled(FrozenClassifier):
+    """Reads a matrix as texts."""
+
+    def fit(self, X, y, *, validation=None):
+        return super().fit(spell(X), y, validation=validation)
+
+    def _run(self, X):
+        return super()._run(spell(X))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False
+        return tags
+
+
+@pytest.mark.filterwarnings("ignore")
+@parametrize_with_checks([Spelled(head="centroid")], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
+def test_scikit_learn_checks(estimator, check, tiny, monkeypatch):
+    monkeypatch.setattr(frozen, "load_backbone", functools.cache(frozen.load_backbone))
+    to_rounding(check, monkeypatch)
+    check(estimator.set_params(model=str(tiny("gpt2"))))
+
+
+@pytest.mark.parametrize("head", ["probe", "knn", "centroid"])
+def test_a_saved_one_labels_new_texts_from_the_command_line_too(head, tiny, texts, tmp_path):
+    train, labels, test, _ = texts
+    clf = FrozenClassifier(str(tiny("bert")), pool="mean", layer=0, head=head).fit(
+        train, [name == "cat" for name in labels]
+    )
+    clf.save(tmp_path / "saved")
+    pd.DataFrame({"text": test}).to_csv(tmp_path / "new.csv", index=False)
+    out = tmp_path / "answers.csv"
+    assert main(["predict", str(tmp_path / "saved"), str(tmp_path / "new.csv"), "--out", str(out), "--quiet"]) == 0
+    table = pd.read_csv(out)
+    assert table["predicted"].tolist() == clf.predict(test).tolist()
+    np.testing.assert_allclose(table[["probability_False", "probability_True"]], clf.predict_proba(test))
+    assert ("neighbours" in table) == (head == "knn")
+    assert load_model(tmp_path / "saved").answer([]).labels.tolist() == []
+
+
+def test_files_of_earlier_versions_are_read(tiny, texts, tmp_path):
+    """They held the labels as the user had written them, and no names of classes."""
+    train, labels, test, _ = texts
+    clf = FrozenClassifier(str(tiny("bert")), head="centroid").fit(train, [name == "cat" for name in labels])
+    clf.save(tmp_path)
+    notes = json.loads((tmp_path / "model.json").read_text())
+    notes["classes"]["classes"] = notes.pop("labels")
+    (tmp_path / "model.json").write_text(json.dumps(notes))
+    again = FrozenClassifier.load(tmp_path)
+    assert again.classes_.dtype == bool
+    assert again.model_.classes.values == ("False", "True")
+    assert again.predict(test).tolist() == clf.predict(test).tolist()
+
+
+def test_a_model_that_moved_and_an_unknown_kind_are_said(tiny, texts, tmp_path):
+    train, labels, test, _ = texts
+    shutil.copytree(tiny("bert"), tmp_path / "here")
+    clf = FrozenClassifier(str(tmp_path / "here"), head="centroid").fit(train, labels)
+    clf.save(tmp_path / "saved")
+    (tmp_path / "here").rename(tmp_path / "there")
+    with pytest.raises(
+        ModelError, match=r"was trained on was not found: got '.*here'; say where it is now with --model"
+    ):
+        load_model(tmp_path / "saved")
+    moved = load_model(tmp_path / "saved", model=str(tmp_path / "there"))
+    assert moved.answer(test).labels.tolist() == clf.predict(test).tolist()
+    notes = json.loads((tmp_path / "saved/model.json").read_text()) | {"kind": "oracle"}
+    (tmp_path / "saved/model.json").write_text(json.dumps(notes))
+    with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, frozen"):
+        load_model(tmp_path / "saved")

@@ -1,0 +1,160 @@
+"""Whatever stands in a file of an artefact, who reads it ends with its result or with one sentence.
+
+CI alters every file in a few ways, with a fixed seed. A long run by hand, each file of each kind in 200 ways:
+
+    SEPARATRIX_FUZZ=200 python -m pytest tests/received/test_files.py -q
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from received import READ, read
+
+ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
+KINDS = ("*.json", "*.jsonl", "*.parquet", "*.safetensors")
+WHOLE = ("[" * 100_000, "null", "[]", '"x"', "{}", "NaN", "", "3", '{"a": ', "\ud800")  # in place of a JSON file
+VALUES = (None, [], {}, "x", "", -1, 0, 1, 10**18, 10**30, 0.5, -1e308, True, [[1]], {"a": []}, "/etc/passwd", "\0",
+          "../..", ["a", 1], float("nan"), float("inf"), "\ud800")  # fmt: skip
+
+
+def altered(path: Path, chance: random.Random) -> bytes:
+    """The bytes of a file with one thing altered."""
+    whole = path.read_bytes()
+    if chance.random() < 0.15:  # a few bytes, or the end, whatever it means
+        changed = bytearray(whole)
+        for _ in range(chance.choice((1, 3))):
+            changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+        return bytes(changed) if chance.random() < 0.7 else whole[: chance.randrange(len(whole))]
+    return ALTER[path.suffix](path, chance)
+
+
+def alter_json(path: Path, chance: random.Random) -> bytes:
+    if chance.random() < 0.2:
+        return chance.choice(WHOLE).encode("utf-8", "surrogatepass")
+    content = json.loads(path.read_text())
+    alter_value(content, chance)
+    return json.dumps(content).encode()
+
+
+def alter_lines(path: Path, chance: random.Random) -> bytes:
+    lines = path.read_text().splitlines()
+    place = chance.randrange(len(lines))
+    content = json.loads(lines[place])
+    alter_value(content, chance)
+    lines[place] = chance.choice((json.dumps(content), json.dumps(content), *WHOLE)).encode("utf-8", "replace").decode()
+    return "\n".join(lines).encode()
+
+
+def alter_value(content: Any, chance: random.Random) -> None:
+    """Change, rename or remove one entry anywhere in plain data."""
+    held, key = chance.choice(list(places(content)))
+    deed = chance.random()
+    if deed < 0.2:
+        del held[key]
+    elif deed < 0.3 and isinstance(held, dict):
+        held[f"{key}_"] = held.pop(key)
+    elif deed < 0.45 and isinstance(held[key], int | float):
+        held[key] *= chance.choice((-1, 2, 1000, 1e30))
+    else:
+        held[key] = chance.choice(VALUES)
+
+
+def places(content: Any) -> Iterator[tuple[Any, Any]]:
+    """Every entry in plain data, as the thing that holds it and its key; the outer ones more often."""
+    entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    for key, value in list(entries):
+        yield content, key
+        inner = list(places(value))
+        yield from inner[:20]
+
+
+def alter_table(path: Path, chance: random.Random) -> bytes:
+    table = pd.read_parquet(path)
+    column, deed = chance.choice(list(table.columns)), chance.randrange(6)
+    if deed == 0:
+        table = table.drop(columns=column)
+    elif deed == 1:
+        table = table.rename(columns={column: "other"})
+    elif deed == 2:
+        table = table.iloc[: chance.choice((0, 1, len(table) // 2))]
+    elif deed == 3:
+        table[column] = chance.choice((None, "x", -1, 10**12, float("nan")))
+    elif deed == 4:
+        table = pd.concat([table, table])
+    else:
+        table[column] = [[1, 2]] * len(table)
+    table.to_parquet(path, index=False)
+    return path.read_bytes()
+
+
+def alter_tensors(path: Path, chance: random.Random) -> bytes:
+    arrays = load_file(path)
+    name, deed = chance.choice(sorted(arrays)), chance.randrange(6)
+    array = arrays.pop(name)
+    if deed == 1:
+        arrays["other"] = array
+    elif deed == 2:
+        arrays[name] = array[: len(array) // 2]
+    elif deed == 3:
+        arrays[name] = array.reshape(1, *array.shape)
+    elif deed == 4:
+        arrays[name] = np.full_like(array, np.nan if array.dtype.kind == "f" else -1)
+    elif deed == 5:
+        arrays[name] = array.astype(chance.choice((np.int8, np.float16, np.float64)))
+    save_file(arrays, path)
+    return path.read_bytes()
+
+
+ALTER: dict[str, Callable[[Path, random.Random], bytes]] = {
+    ".json": alter_json, ".jsonl": alter_lines, ".parquet": alter_table, ".safetensors": alter_tensors,
+}  # fmt: skip
+
+
+def check(root: Path, kind: str, path: Path, chance: random.Random, scratch: Path) -> None:
+    """Alter a file, let a command read it, and put the file back."""
+    before, words = path.read_bytes(), chance.choice(READ[kind])
+    after = altered(path, chance)
+    path.write_bytes(after)
+    try:
+        ran = read(root, kind, words, scratch)
+        told = (words, path, after[:2000], ran.err)
+        assert ran.code in (0, 2), told
+        assert ran.code == 0 or (ran.err.startswith("separatrix: ") and ran.err.count("\n") == 1), told
+        assert "Traceback" not in ran.err, told
+    finally:
+        path.write_bytes(before)
+        for left in scratch.parent.glob(scratch.name + "*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of an artefact that hold data."""
+    return sorted(path for pattern in KINDS for path in folder.rglob(pattern))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in READ if kind != "heads"] + ["heads"] * bool(ROUNDS))
+def test_an_altered_file_is_one_sentence(artefacts, tmp_path, kind):
+    root, chance = shutil.copytree(artefacts, tmp_path / "root"), random.Random(kind)
+    paths = files_of(root / kind)
+    for path in paths * ROUNDS if ROUNDS else chance.sample(paths, min(len(paths), 3)):
+        check(root, kind, path, chance, tmp_path / "out")
+
+
+def test_what_is_not_altered_is_read(artefacts, tmp_path):
+    """Otherwise the test above would pass on artefacts that nothing reads."""
+    for kind, commands in READ.items():
+        if kind != "heads":
+            ran = read(artefacts, kind, commands[0], tmp_path / kind)
+            assert ran.code == 0, (kind, ran)

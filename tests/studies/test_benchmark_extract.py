@@ -1,0 +1,35 @@
+"""The benchmark of extraction runs from end to end at a toy size and keeps to the contract."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+pytest.importorskip("onnxruntime", reason='the 8-bit engine needs pip install "separatrix[onnx]"')
+pytest.importorskip("sentence_transformers", reason='the other side needs pip install "separatrix[bench]"')
+
+from benchmarks import extract_vs_sentence_transformers as bench  # noqa: E402
+from benchmarks.parts import extract_memory  # noqa: E402
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_it_prints_the_contract(capsys, tiny):
+    words = ["--json", "--rows", "40", "--repeats", "2", "--threads", "1", "--memory-rows", "60"]
+    assert bench.main([*words, "--model", str(tiny("bert"))]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert set(found["ratios"]) == set(found["targets"]) == {"sst2", "imdb", bench.WRITING_CASE, bench.MEMORY_CASE}
+    assert all(value > 0 for value in found["ratios"].values())
+    assert (found["targets"]["sst2"], found["targets"]["imdb"]) == (1.4, 1.2)
+    assert found["same_vectors"] is True
+    assert found["machine"]["threads"] == 1
+    assert 0.5 < found["quantised"]["lowest_cosine"] <= found["quantised"]["mean_cosine"] < 1
+    assert set(found["quantised"]["sides"]) == {"encode", "exact", "8 bits"}
+    assert found["memory"][0]["peak_mib"] > 0
+    assert "shipped questions" in bench.show(found)
+
+
+def test_made_up_texts_are_a_stream_and_the_same_each_time():
+    texts = list(extract_memory.stream(50))
+    assert texts == list(extract_memory.stream(50))
+    assert {4 <= len(text.split()) <= 40 for text in texts} == {True}
