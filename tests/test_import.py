@@ -92,6 +92,19 @@ def test_every_package_that_is_imported_is_declared() -> None:
     assert missing == set()
 
 
+def test_every_file_that_is_no_module_goes_into_the_wheel() -> None:
+    """The page's templates, the shipped questions, the format of points: package-data names each."""
+    import tomllib
+    from pathlib import Path
+
+    root = Path(separatrix.__file__).parent
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
+    named = {path for line in project["tool"]["setuptools"]["package-data"]["separatrix"] for path in root.glob(line)}
+    files = {path for path in root.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    assert root / "store" / "README.md" in named
+    assert files == named
+
+
 def plain_name(requirement: str) -> str:
     """The name of a distribution without its version, as package indexes compare names."""
     return re.split(r"[ <>=!~;\[]", requirement)[0].lower().replace("_", "-")

@@ -58,6 +58,10 @@ def test_a_loss_from_outside_trains_and_predicts_on_the_command_line(plugin, tin
     assert set(json.loads(lines[-1])["parts"]) == {"margin"}
     out = str(tmp_path / "answers.csv")
     assert main(["predict", str(tmp_path / "run"), str(data), "--out", out, "--plugin", str(plugin), "--quiet"]) == 0
+    del OBJECTIVES["margin"]  # as in a process that has not loaded the module
+    capsys.readouterr()
+    assert main(["predict", str(tmp_path / "run"), str(data), "--out", out, "--overwrite", "--quiet"]) == 2
+    assert "name the module that adds it with --plugin" in capsys.readouterr().err
 
 
 def test_the_help_names_it(plugin, capsys):

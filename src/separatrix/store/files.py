@@ -167,7 +167,9 @@ def read_recipe(cls: type[R], plain: Mapping[str, Any], path: Path, *, trust_rem
     try:
         return from_dict(cls, plain, trust_remote_code=trust_remote_code)
     except OptionError as error:
-        raise StoreError(f"{path} is damaged ({error})", hint=AGAIN) from error
+        # The name of an entry that a plug-in adds is unknown without it; nothing in the file tells the two apart.
+        hint = f"{AGAIN}, or name the module that adds it with --plugin" if "unknown" in str(error) else AGAIN
+        raise StoreError(f"{path} is damaged ({error})", hint=hint) from error
 
 
 def check_format(found: int, known: int, path: Path) -> None:
