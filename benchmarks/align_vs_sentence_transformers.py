@@ -32,7 +32,7 @@ from separatrix.models.source import resolve
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Classes, Texts, load_demo, load_splits
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 TARGET = 1.0
 BATCH, LR = 32, 2e-4
@@ -58,7 +58,7 @@ def ours(train: Texts, held: Texts, model: str, changes: dict[str, Any], epochs:
 
     names = Classes.of(train.label if train.label is not None else []).names
     begun = perf_counter()
-    train_encoder(Job(train, held, recipe, Yardstick(names).quick, progress=report))
+    train_encoder(Job(train, held, recipe, Evaluator(names).quick, progress=report))
     whole = perf_counter() - begun
     # The first mark comes after the first step; its time is that of an average step.
     steps = marks[-1] - marks[0]

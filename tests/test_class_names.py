@@ -15,7 +15,7 @@ from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid, ScoreRecipe
 from separatrix.texts import Splits, Texts
-from separatrix.training.judge import Yardstick, score_baselines
+from separatrix.training.evaluate import Evaluator, score_baselines
 
 NAMES = ("ash", "birch", "cedar", "dogwood")
 ORDERS = [(3, 2, 1, 0), (1, 3, 0, 2)]
@@ -114,10 +114,10 @@ def test_evaluation_of_a_training(order):
             name: Blocks({"mean": points.values[split == name]}, y[split == name])
             for name in ("train", "validation", "test")
         }
-        yardstick = Yardstick.of(parts["train"].targets, NAMES, 0)
+        evaluator = Evaluator.of(parts["train"].targets, NAMES, 0)
         baselines = fit_baselines(parts["train"], parts["validation"], 4, 0)
-        found = {"own": yardstick.full(own, y), "baselines": score_baselines(baselines, parts, yardstick)}
-        found["own"]["epoch"] = yardstick.quick(own, y)
+        found = {"own": evaluator.full(own, y), "baselines": score_baselines(baselines, parts, evaluator)}
+        found["own"]["epoch"] = evaluator.quick(own, y)
         for each in (found["own"], *(one for table in found["baselines"].values() for one in table.values())):
             each["per_class"] = sorted((line["f1"], line["rows"]) for line in each["per_class"])
             del each["confusion"]

@@ -35,7 +35,8 @@ from separatrix.texts import load_splits as load_splits
 from separatrix.texts import load_texts as load_texts
 from separatrix.threads import set_threads as set_threads
 from separatrix.training.predict import predict_texts as predict_texts
-from separatrix.training.run import Order as Order
-from separatrix.training.run import train_run as train_run
+from separatrix.training.request import TrainingRequest as TrainingRequest
+from separatrix.training.result import TrainingResult as TrainingResult
+from separatrix.training.verb import train as train
 
 __version__: str

@@ -70,7 +70,7 @@ def report(
     if not paths:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     from separatrix.reports.collect import show_folders
-    from separatrix.training.show import is_run, show_run
+    from separatrix.training.pictures import is_run, show_run
 
     single = len(paths) == 1 and is_run(paths[0])
     if out is None:

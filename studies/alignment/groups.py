@@ -109,11 +109,11 @@ def train_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes) ->
     """Train an encoder: vectors (rows, width) of texts, scores (rows, classes) of vectors."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
 
-    yardstick = Yardstick.of(gold_of(parts["train"], classes), classes.names, recipe.loop.seed)
+    evaluator = Evaluator.of(gold_of(parts["train"], classes), classes.names, recipe.loop.seed)
     # Macro-F1 chooses: validation is mostly one class.
-    model = train_encoder(Job(parts["train"], parts["validation"], recipe, _by_f1(yardstick))).model
+    model = train_encoder(Job(parts["train"], parts["validation"], recipe, _by_f1(evaluator))).model
     return lambda texts: model.encode(texts.text), model.scores
 
 
@@ -170,7 +170,7 @@ def gold_of(texts: Texts, classes: Classes) -> np.ndarray:
 
 def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
     """Train, score seen and unseen publishers, probe for the publisher."""
-    from separatrix.training.encoders import probe_between
+    from separatrix.training.groups import probe_between
 
     parts = load(options.data, seed, options.most)
     assert parts["train"].label is not None
@@ -196,9 +196,9 @@ def do_run(row: str, seed: int, recipe: dict[str, Any], options: argparse.Namesp
     return run
 
 
-def _by_f1(yardstick: Any) -> Any:
+def _by_f1(evaluator: Any) -> Any:
     def score(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
-        found = yardstick.quick(scores, gold)
+        found = evaluator.quick(scores, gold)
         return found | {"accuracy": found["macro_f1"]}  # the loop keeps the epoch with the best "accuracy"
 
     return score

@@ -110,8 +110,8 @@ def do_run(row: str, seed: int) -> dict[str, Any]:
     """Train on signed questions; score both test parts, probe for the publisher."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.training.encoders import probe_between
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
+    from separatrix.training.groups import probe_between
 
     demo = load_demo()
     assert demo.test is not None
@@ -121,8 +121,8 @@ def do_run(row: str, seed: int) -> dict[str, Any]:
     assert labels is not None
     classes = Classes.of(labels)
     begun = process_time()
-    yardstick = Yardstick.of(classes.encode(labels), classes.names, seed)
-    model = train_encoder(Job(train, validation, recipe_of(row, seed), yardstick.quick)).model
+    evaluator = Evaluator.of(classes.encode(labels), classes.names, seed)
+    model = train_encoder(Job(train, validation, recipe_of(row, seed), evaluator.quick)).model
     run: dict[str, Any] = {"row": row, "seed": seed, "key": key_of(row, seed), "cpu_seconds": process_time() - begun}
     held = demo.test.join(demo.validation)  # new questions; validation has chosen by other signatures
     for part, names in {"fair": SEEN, "unseen": UNSEEN}.items():

@@ -172,12 +172,12 @@ def run_ours(plan: Plan, splits: Splits) -> Scored:
     """The library's own training."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
 
     recipe = recipes.replace(recipes.from_dict(AlignRecipe, plan.recipe), seed=plan.seed)
     classes, targets = encode(splits)
-    yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
-    trained = train_encoder(Job(splits.train, splits.validation, recipe, yardstick.quick))
+    evaluator = Evaluator.of(targets["train"], classes.names, plan.seed)
+    trained = train_encoder(Job(splits.train, splits.validation, recipe, evaluator.quick))
     models = {"validation": trained.judge, "test": trained.model}
     model = trained.model
     ways = [recipe.answers.decision]

@@ -58,13 +58,13 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
     from separatrix.texts import Classes
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
 
     splits = load_set(data, "sst2", plan.seed, plan.rows)
     labels = {part: texts.label for part, texts in splits.parts.items() if texts.label is not None}
     classes = Classes.of(labels["train"])
     targets = {part: classes.encode(values) for part, values in labels.items()}
-    yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
+    evaluator = Evaluator.of(targets["train"], classes.names, plan.seed)
     run: dict[str, Any] = {
         "key": plan.key,
         "experiment": plan.experiment.name,
@@ -77,7 +77,7 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     begun = monotonic()
     try:
         trained = train_prompt(
-            Job(splits.train, splits.validation, recipes.replace(plan.recipe, model=str(model)), yardstick.quick)
+            Job(splits.train, splits.validation, recipes.replace(plan.recipe, model=str(model)), evaluator.quick)
         )
     except SeparatrixError as error:
         return run | {"failed": str(error), "seconds": round(monotonic() - begun, 2)}
@@ -91,7 +91,7 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     if splits.test is not None:
         predicted = decide(trained.model.answer(splits.test.text).scores, len(classes))
         found = classification(
-            targets["test"], predicted, classes.names, majority_class=yardstick.majority, resamples=1
+            targets["test"], predicted, classes.names, majority_class=evaluator.majority, resamples=1
         )
         figures = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority}
         run |= rounded({f"test_{name}": value for name, value in figures.items()})

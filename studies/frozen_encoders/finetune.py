@@ -31,7 +31,7 @@ from separatrix.models.config import layer_count
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.recipe.align import FINETUNE
 from separatrix.texts import Classes, Splits
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 ROWS = 1000
 # Nothing here was chosen by looking at a score: the seed's epochs, the library's rate for encoders.
@@ -83,7 +83,7 @@ def finetune(plan: Plan, backbone: Backbone, splits: Splits) -> dict[str, Any]:
     with TemporaryDirectory() as place:
         model = cut_model(backbone, plan.layer, Path(place) / "cut")
         recipe = recipes.replace(FINETUNE, model=model, pool=plan.pool, **CHANGES)
-        score = Yardstick.of(gold["train"], classes.names, SEED).quick
+        score = Evaluator.of(gold["train"], classes.names, SEED).quick
         trained = train_encoder(Job(splits.train, splits.validation, recipe, score)).model
         assert splits.test is not None
         scores = trained.scores(trained.encode(splits.test.text))

@@ -96,14 +96,14 @@ def do_run(plan: Plan, data: Path, maps: Path) -> dict[str, Any]:
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
     from separatrix.texts import Classes
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
 
     begun = process_time()
     splits = load_rows(plan, data)
     classes = Classes.of(splits.train.label, source=splits.train.source)
     y = {part: classes.encode(texts.label) for part, texts in splits.parts.items()}
-    yardstick = Yardstick.of(y["train"], classes.names, plan.seed)
-    trained = train_prompt(Job(splits.train, splits.validation, plan.recipe, yardstick.quick))
+    evaluator = Evaluator.of(y["train"], classes.names, plan.seed)
+    trained = train_prompt(Job(splits.train, splits.validation, plan.recipe, evaluator.quick))
     test = splits.parts["test"]
     own = classes.encode(trained.model.answer(test.text).labels)  # the prompt's own decision
     trained_seconds = process_time() - begun

@@ -124,13 +124,13 @@ def run_suffix(plan: Plan, splits: Splits) -> Scored:
     """Our side: the library's own training."""
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
-    from separatrix.training.judge import Yardstick
+    from separatrix.training.evaluate import Evaluator
 
     begun = monotonic()
     recipe = recipes.replace(recipes.from_dict(TrainRecipe, plan.recipe), seed=plan.seed, memory_gib=CACHE_GIB)
     classes, targets = encode(splits)
-    yardstick = Yardstick.of(targets["train"], classes.names, plan.seed)
-    trained = train_prompt(Job(splits.train, splits.validation, recipe, yardstick.quick))
+    evaluator = Evaluator.of(targets["train"], classes.names, plan.seed)
+    trained = train_prompt(Job(splits.train, splits.validation, recipe, evaluator.quick))
     seconds = monotonic() - begun
     history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
     models = {"validation": trained.judge, "test": trained.model}

@@ -27,11 +27,11 @@ def fail(cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """`fail(error)` is what `train` leaves when the error comes up in the middle of the work."""
 
     def run(error: BaseException):
-        def train_run(order):
+        def run_training(order):
             (order.folder / "half").mkdir(parents=True)
             raise error
 
-        monkeypatch.setattr(separatrix.training.run, "train_run", train_run)
+        monkeypatch.setattr(separatrix.training.run, "run_training", run_training)
         return cli("train", table, "--quiet", "--out", tmp_path / "run")
 
     return run

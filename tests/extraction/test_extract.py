@@ -20,7 +20,7 @@ from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.store.points import open_points
 from separatrix.texts import Texts
-from separatrix.training.run import train_run
+from separatrix.training.run import run_training
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_model_without_a_head_gives_no_logits(tiny, texts, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
-    run, trained = tmp_path / "run", train_run(make_order(tmp_path / "run", family="gpt2"))
+    run, trained = tmp_path / "run", run_training(make_order(tmp_path / "run", family="gpt2"))
     outputs = trained.model.run(splits.test.text).outputs
     points = extract(None, splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
     np.testing.assert_allclose(points.values, outputs, rtol=0, atol=1e-5)
@@ -238,7 +238,7 @@ def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
         with pytest.raises(OptionError, match=message):
             extract(None, splits.test, run=run, **options)
     probe = tmp_path / "probe"
-    train_run(make_order(probe, method="probe"))
+    run_training(make_order(probe, method="probe"))
     with pytest.raises(OptionError, match="probe trained no prompt"):
         extract(None, splits.test, run=probe)
 

@@ -8,7 +8,7 @@ import pytest
 from separatrix import recipe as recipes
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import Splits, Texts
-from separatrix.training.run import Order
+from separatrix.training.request import TrainingRequest
 
 QUICK = {"epochs": 2, "tokens": 2, "lr": 0.05, "batch_size": 32, "snapshots": 2, "device": "cpu"}
 
@@ -32,12 +32,12 @@ def figures() -> Splits:
 
 
 @pytest.fixture(scope="session")
-def make_order(tiny: Callable[[str], Path], splits: Splits) -> Callable[..., Order]:
+def make_order(tiny: Callable[[str], Path], splits: Splits) -> Callable[..., TrainingRequest]:
     """`make_order(folder, splits, method=..., family=..., **options)`."""
 
-    def order(folder=None, data=splits, *, method="prompt", family="bert", progress=None, **options) -> Order:
+    def order(folder=None, data=splits, *, method="prompt", family="bert", progress=None, **options) -> TrainingRequest:
         recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
         told = {} if progress is None else {"progress": progress}
-        return Order(data, recipe, method, folder, **told)
+        return TrainingRequest(data, recipe, method, folder, **told)
 
     return order

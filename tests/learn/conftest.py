@@ -9,15 +9,15 @@ import pytest
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
 from separatrix.learn import prompt
-from separatrix.learn.job import Job
+from separatrix.learn.job import Job, TrainedModel
 from separatrix.learn.loop import Loop
 from separatrix.learn.objectives import OBJECTIVES
-from separatrix.learn.prompt import TrainedPrompt, train_prompt
+from separatrix.learn.prompt import train_prompt
 from separatrix.learn.targets import encode
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 ANIMALS = ("cat", "dog", "bird")
 FILLER = "the a fish tree house river red blue green old new big small who what where when why how many is was"
@@ -66,23 +66,23 @@ def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
 
     def job(parts: Parts, family: str = "gpt2", *, folder=None, progress=None, **options) -> Job:
         recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
-        yardstick = Yardstick(("a", "b"))
+        evaluator = Evaluator(("a", "b"))
         try:
             targets = encode({"train": parts[0]}, OBJECTIVES[recipe.objective.loss].task)
-            yardstick = Yardstick.of(targets.values["train"], targets.names, recipe.loop.seed)
+            evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
         except SeparatrixError:  # the training itself has to say so
             pass
         told = {} if progress is None else {"progress": progress}
-        return Job(*parts, recipe, yardstick.quick, folder, **told)
+        return Job(*parts, recipe, evaluator.quick, folder, **told)
 
     return job
 
 
 @pytest.fixture(scope="session")
-def train(make_job: Callable[..., Job]) -> Callable[..., TrainedPrompt]:
+def train(make_job: Callable[..., Job]) -> Callable[..., TrainedModel]:
     """Train at once; arguments as `make_job`."""
 
-    def run(*args, **options) -> TrainedPrompt:
+    def run(*args, **options) -> TrainedModel:
         return train_prompt(make_job(*args, **options))
 
     return run
@@ -103,7 +103,7 @@ def order(tiny: Callable[[str], Path], few_animals: Parts) -> Callable[..., Job]
         recipe = recipes.replace(AlignRecipe(), **{"model": str(tiny(family)), **FAST, **options})
         train, validation = few_animals if parts is None else parts
         names = NAMES if parts is None else tuple(sorted(set(train.label)))
-        return Job(train, validation, recipe, Yardstick(names).quick, folder)
+        return Job(train, validation, recipe, Evaluator(names).quick, folder)
 
     return make
 

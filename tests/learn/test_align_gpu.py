@@ -9,7 +9,7 @@ from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 
@@ -22,7 +22,7 @@ def test_training_on_cuda(pairs, precision, tiny, planted):
     recipe = recipes.replace(
         AlignRecipe(), model=str(tiny("bert")), device="cuda", epochs=3, head_weight=0.5, **changes
     )
-    found = train_encoder(Job(train, validation, recipe, Yardstick(("bird", "cat", "dog")).quick))
+    found = train_encoder(Job(train, validation, recipe, Evaluator(("bird", "cat", "dog")).quick))
     answer = found.model.answer(validation.text)
     assert np.isfinite(answer.vectors).all()
     assert (answer.labels == validation.label).mean() > 0.5

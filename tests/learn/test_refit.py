@@ -11,7 +11,7 @@ from separatrix.learn.prompt import train_prompt
 from separatrix.recipe import replace as changed
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 
 def scripted(figures):
@@ -54,7 +54,7 @@ def test_a_refit_encoder_has_all_rows_in_its_index_and_the_vote_of_validation(ti
     train, validation = Texts.of(texts[:120], labels[:120]).split(test=0.25, seed=0)
     options = {"model": str(tiny("bert")), "epochs": 2, "lr": 3e-3, "batch_size": 16, "device": "cpu", "refit": True}
     recipe = changed(AlignRecipe(), **options)
-    trained = train_encoder(Job(train, validation, recipe, Yardstick(("bird", "cat", "dog")).quick))
+    trained = train_encoder(Job(train, validation, recipe, Evaluator(("bird", "cat", "dog")).quick))
     assert len(trained.model.index) == len(train) + len(validation)
     assert len(trained.judge.index) == len(train)
     assert set(trained.model.index.ids.tolist()) == {*train.id.tolist(), *validation.id.tolist()}

@@ -21,7 +21,8 @@ from pathlib import Path
 import pyarrow.parquet, sklearn.linear_model, torch
 import transformers.models.gpt2.modeling_gpt2
 from separatrix import recipe as recipes
-from separatrix.training.run import Order, train_run
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
 from separatrix.texts import Splits, Texts
 
 torch.set_num_threads(1)
@@ -53,7 +54,7 @@ def start(folder, stop, pause):
                 if 0 < stop <= done and not signal.getitimer(signal.ITIMER_PROF)[0]:
                     length = last[0] - before if before else 0.001
                     signal.setitimer(signal.ITIMER_PROF, max(pause * length, 1e-6))
-        train_run(Order(splits, recipe, "prompt", Path(folder), report))
+        run_training(TrainingRequest(splits, recipe, "prompt", Path(folder), report))
     except BaseException:
         traceback.print_exc()
         os._exit(1)

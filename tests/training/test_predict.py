@@ -11,7 +11,7 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
 from separatrix.training.predict import predict_texts
-from separatrix.training.run import train_run
+from separatrix.training.run import run_training
 
 RUNS = {
     "prompt": ({}, PromptModel),
@@ -24,7 +24,7 @@ RUNS = {
 def finished(request, make_order, tmp_path_factory):
     options, kind = RUNS[request.param]
     folder = tmp_path_factory.mktemp(request.param) / "run"
-    train_run(make_order(folder, **options))
+    run_training(make_order(folder, **options))
     return folder, kind
 
 
@@ -61,7 +61,7 @@ def test_texts_without_labels(finished):
 def test_integers_stay_integers(make_order, splits, tmp_path):
     ids = {"bird": 10, "cat": 9, "dog": 2}
     parts = [Texts.of(p.text, [ids[label] for label in p.label]) for p in splits.parts.values()]
-    train_run(make_order(tmp_path / "run", Splits(*parts, ()), epochs=1))
+    run_training(make_order(tmp_path / "run", Splits(*parts, ()), epochs=1))
     table = read_table(tmp_path / "run" / "predictions" / "test.parquet")
     assert table["predicted"].dtype == np.int64
     assert [name for name in table.columns if name.startswith("probability")] == [

@@ -26,9 +26,10 @@ from separatrix.recipe.align import FINETUNE
 from separatrix.store.files import read_json
 from separatrix.store.table import read_table
 from separatrix.texts import Splits
-from separatrix.training import remarks, run
-from separatrix.training.judge import Yardstick
-from separatrix.training.run import Order, train_run
+from separatrix.training import diagnostics, run
+from separatrix.training.evaluate import Evaluator
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
 
 CLASSES = ("bird", "cat", "dog")
 SCORES = {"accuracy", "macro_f1", "majority", "interval", "rows", "confusion", "per_class"}
@@ -41,7 +42,7 @@ def done(make_order, tmp_path_factory):
     made = {}
     for method in ("prompt", "probe"):
         folder = tmp_path_factory.mktemp(method) / "run"
-        made[method] = (folder, train_run(make_order(folder, method=method)))
+        made[method] = (folder, run_training(make_order(folder, method=method)))
     return made
 
 
@@ -49,7 +50,7 @@ def done(make_order, tmp_path_factory):
 def test_result_has_what_the_contract_promises(done, method):
     folder, finished = done[method]
     result = read_json(folder / "result.json")
-    assert result == json.loads(json.dumps(finished.result))
+    assert result == json.loads(json.dumps(finished.to_dict()))
     assert {"method", "scores", "seconds", "warnings", "baselines", "notes", "rows", "model"} <= result.keys()
     assert result["method"] == method
     assert result["rows"] == {"train": 108, "validation": 36, "test": 36}
@@ -98,7 +99,7 @@ def test_the_folder_holds_what_the_docstring_says(done):
 @pytest.mark.parametrize("part", ["validation", "test"])
 def test_scores_are_those_of_the_stored_predictions(done, part):
     folder, finished = done["prompt"]
-    table, scores = read_table(folder / "predictions" / f"{part}.parquet"), finished.result["scores"][part]
+    table, scores = read_table(folder / "predictions" / f"{part}.parquet"), finished.to_dict()["scores"][part]
     assert scores["accuracy"] == pytest.approx(accuracy_score(table["label"], table["predicted"]))
     assert scores["macro_f1"] == pytest.approx(f1_score(table["label"], table["predicted"], average="macro"))
     slow = confusion_matrix(table["label"], table["predicted"], labels=CLASSES)
@@ -108,8 +109,8 @@ def test_scores_are_those_of_the_stored_predictions(done, part):
 def test_validation_scores_are_those_of_the_best_epoch(done):
     _, finished = done["prompt"]
     lines = [json.loads(line) for line in (done["prompt"][0] / "metrics.jsonl").read_text().splitlines()]
-    best = lines[finished.result["best_epoch"] - 1]["validation"]
-    assert finished.result["scores"]["validation"]["accuracy"] == pytest.approx(best["accuracy"])
+    best = lines[finished.to_dict()["best_epoch"] - 1]["validation"]
+    assert finished.to_dict()["scores"]["validation"]["accuracy"] == pytest.approx(best["accuracy"])
     assert best["accuracy"] == max(line["validation"]["accuracy"] for line in lines)
 
 
@@ -133,7 +134,7 @@ def test_columns_of_the_predictions(done, splits):
 def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
     _, finished = done["prompt"]
     backbone = finished.model.backbone
-    chosen, plans = finished.result["chosen"], candidates(backbone)
+    chosen, plans = finished.to_dict()["chosen"], candidates(backbone)
     blocks = {part: extract_blocks(backbone, texts.text, plans)[0] for part, texts in splits.parts.items()}
     pool = chosen["linear probe"]["pool"]
     x = {part: values[pool].astype(np.float64) for part, values in blocks.items()}
@@ -143,7 +144,7 @@ def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
     fits = [LogisticRegression(C=1 / p, max_iter=5000).fit(z["train"], y["train"]) for p in (100, 10, 1, 0.1, 0.01)]
     losses = [-np.log(fit.predict_proba(z["validation"])[range(36), y["validation"]]).mean() for fit in fits]
     probe = fits[int(np.argmin(losses))]
-    table = finished.result["baselines"]
+    table = finished.to_dict()["baselines"]
     for part in ("validation", "test"):
         assert table["linear probe"][part]["accuracy"] == pytest.approx(probe.score(z[part], y[part]), abs=1.01 / 36)
     k = int(next(name for name in table if name.startswith("k-NN")).split("=")[1].rstrip(")"))
@@ -156,7 +157,7 @@ def test_baselines_equal_scikit_learn_on_the_same_vectors(done, splits):
 
 def test_probe_run_is_the_baseline_probe(done):
     """`--method probe` and the "linear probe" line of a prompt run are the same thing."""
-    prompt, probe = done["prompt"][1].result, done["probe"][1].result
+    prompt, probe = done["prompt"][1].to_dict(), done["probe"][1].to_dict()
     for part in ("validation", "test"):
         ours, theirs = probe["scores"][part], prompt["baselines"]["linear probe"][part]
         assert ours["accuracy"] == pytest.approx(theirs["accuracy"], abs=1.01 / 36)
@@ -166,22 +167,22 @@ def test_probe_run_is_the_baseline_probe(done):
 def test_a_probe_reads_the_pooling_asked_for(done, splits, tiny, tmp_path, pool):
     """`--pool`: that pooling decides, in training and when the run is loaded; a better probe stays as its baseline."""
     recipe = recipes.replace(ProbingRecipe(), model=str(tiny("bert")), device="cpu", pool=pool)
-    finished = train_run(Order(splits, recipe, "probe", tmp_path / "run"))
-    assert finished.model.pool == finished.result["chosen"]["probe"]["pool"] == pool
-    assert finished.result["chosen"]["probe"]["pool_candidates"] == 1
-    best = done["probe"][1].result["chosen"]["probe"]["pool"]
-    assert ("linear probe" in finished.result["baselines"]) == (best != pool)
+    finished = run_training(TrainingRequest(splits, recipe, "probe", tmp_path / "run"))
+    assert finished.model.pool == finished.to_dict()["chosen"]["probe"]["pool"] == pool
+    assert finished.to_dict()["chosen"]["probe"]["pool_candidates"] == 1
+    best = done["probe"][1].to_dict()["chosen"]["probe"]["pool"]
+    assert ("linear probe" in finished.to_dict()["baselines"]) == (best != pool)
     vectors = extract(finished.model.backbone, splits.test.text, pool=pool).values
     expected = finished.model.probe.scores(vectors)
     loaded = load_model(tmp_path / "run", device="cpu")
     np.testing.assert_allclose(loaded.answer(splits.test.text).scores, expected, atol=1e-5)
-    note = next(note for note in finished.result["notes"] if note.startswith("probe: "))
+    note = next(note for note in finished.to_dict()["notes"] if note.startswith("probe: "))
     assert note.startswith(f"probe: pooling {pool} (given), penalty ")
 
 
 def test_a_result_below_its_own_probe_and_few_steps_are_warned_of(make_order):
     """Two epochs at a rate of nearly nothing: the probe of the same model is far better, and 8 steps are few."""
-    result = train_run(make_order(None, lr=1e-6, tokens=1)).result
+    result = run_training(make_order(None, lr=1e-6, tokens=1)).to_dict()
     own, probe = (table["test"]["accuracy"] for table in (result["scores"], result["baselines"]["linear probe"]))
     assert own < probe
     said = (
@@ -194,7 +195,7 @@ def test_a_result_below_its_own_probe_and_few_steps_are_warned_of(make_order):
 def test_classes_without_rows_or_answers_are_warned_of(make_order, splits):
     """The test part has no bird; of the validation rows, no dog is found by a prompt that never sees one called so."""
     test = splits.test.take(np.flatnonzero(splits.test.label != "bird"))
-    result = train_run(make_order(None, replace(splits, test=test))).result
+    result = run_training(make_order(None, replace(splits, test=test))).to_dict()
     said = [line for line in result["warnings"] if "no row" in line]
     assert said == ["test: 1 of 3 classes have no row, so nothing is known of them: bird"]
 
@@ -208,8 +209,8 @@ def test_probe_probabilities_are_calibrated_on_validation(done, splits):
 
 @pytest.mark.parametrize("method", ["prompt", "probe"])
 def test_numbers(make_order, figures, tmp_path, method):
-    finished = train_run(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=4))
-    scores = finished.result["scores"]["test"]
+    finished = run_training(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=4))
+    scores = finished.to_dict()["scores"]["test"]
     table = read_table(tmp_path / "run" / "predictions" / "test.parquet")
     assert list(table.columns) == ["id", "text", "label", "predicted"]
     assert scores.keys() >= NUMBERS
@@ -217,22 +218,22 @@ def test_numbers(make_order, figures, tmp_path, method):
     assert scores["rmse"] == pytest.approx(rmse)
     baseline = math.sqrt(((table["label"] - figures.train.label.mean()) ** 2).mean())
     assert scores["baseline_rmse"] == pytest.approx(baseline)
-    assert finished.result["classes"] == []
-    table = finished.result["baselines"]
+    assert finished.to_dict()["classes"] == []
+    table = finished.to_dict()["baselines"]
     name = next(name for name in table if name != "ridge")
     assert table.keys() == {"ridge", name} - ({"ridge"} if method == "probe" else set())
     k = int(name.removeprefix("k-NN (k = ").removesuffix(")"))
-    backbone, pool = finished.model.backbone, finished.result["chosen"][name]["pool"]
+    backbone, pool = finished.model.backbone, finished.to_dict()["chosen"][name]["pool"]
     plans = candidates(backbone)
     parts = {part: extract_blocks(backbone, texts.text, plans)[0][pool] for part, texts in figures.parts.items()}
     nearest = KNeighborsRegressor(k, metric="cosine").fit(parts["train"], figures.train.label)
     for part in ("validation", "test"):
         slow = np.sqrt(np.mean((nearest.predict(parts[part]) - figures.parts[part].label) ** 2))
         assert table[name][part]["rmse"] == pytest.approx(slow, abs=0.2 * baseline)  # ties go another way
-    assert finished.result["loss"] == ("mse" if method == "prompt" else "ridge regression")
+    assert finished.to_dict()["loss"] == ("mse" if method == "prompt" else "ridge regression")
     x = extract(finished.model.backbone, figures.train.text).values.astype(np.float64)
     assert np.isfinite(Ridge().fit(x, figures.train.label).score(x, figures.train.label))
-    ridge = scores if method == "probe" else finished.result["baselines"]["ridge"]["test"]
+    ridge = scores if method == "probe" else finished.to_dict()["baselines"]["ridge"]["test"]
     assert ridge["rmse"] < 0.7 * baseline
 
 
@@ -240,7 +241,7 @@ def test_a_constant_predictor_is_caught(make_order, splits):
     """Eleven of twelve rows are "yes" whatever they say: the trained model says yes to all, and 0.9167 looks well."""
     label = np.array(["no" if n % 12 == 0 else "yes" for n in range(108)], dtype=object)
     train, held = replace(splits.train, label=label), replace(splits.validation, label=label[:36])
-    result = train_run(make_order(None, Splits(train, held, None, ()), loss="linear", lr=0.02)).result
+    result = run_training(make_order(None, Splits(train, held, None, ()), loss="linear", lr=0.02)).to_dict()
     assert result["scores"]["validation"]["accuracy"] == pytest.approx(33 / 36)
     assert [line for line in result["warnings"] if line.startswith("validation: ")] == [
         "validation: every one of the 36 predictions is 'yes': the accuracy 0.9167 is only the share of that label\n"
@@ -253,15 +254,15 @@ def test_a_constant_predictor_is_caught(make_order, splits):
 def test_labels_without_relation_to_the_text_are_called_no_better(make_order, splits):
     generator = np.random.default_rng(0)
     mixed = [replace(part, label=generator.permutation(part.label)) for part in splits.parts.values()]
-    finished = train_run(make_order(None, Splits(*mixed, ()), epochs=1))
-    loud = [line for line in finished.result["warnings"] if line.startswith("test: ")]
+    finished = run_training(make_order(None, Splits(*mixed, ()), epochs=1))
+    loud = [line for line in finished.to_dict()["warnings"] if line.startswith("test: ")]
     assert loud
     assert "not above the majority baseline 0.3333" in loud[0]
     assert "labels: bird 12 | cat 12 | dog 12" in loud[0]
 
 
 def test_a_good_run_has_no_warnings(done):
-    assert done["probe"][1].result["warnings"] == []
+    assert done["probe"][1].to_dict()["warnings"] == []
 
 
 def test_overlap_and_duplicates_are_counted(make_order, splits):
@@ -270,7 +271,7 @@ def test_overlap_and_duplicates_are_counted(make_order, splits):
     label[-3:] = [splits.train.label[0], splits.train.label[1], next(c for c in CLASSES if c != splits.train.label[2])]
     test = replace(splits.test, text=text, label=label)
     train = replace(splits.train, text=(*splits.train.text[:-2], *splits.train.text[3:5]))
-    result = train_run(make_order(None, Splits(train, splits.validation, test, ()), method="probe")).result
+    result = run_training(make_order(None, Splits(train, splits.validation, test, ()), method="probe")).to_dict()
     assert (
         "test: 3 of 36 rows stand in the training rows as well (2 letter by letter, 1 with another label)"
         in result["warnings"]
@@ -280,7 +281,7 @@ def test_overlap_and_duplicates_are_counted(make_order, splits):
 
 def test_cut_texts_are_counted_once(make_order, splits):
     """Regression: validation was said twice, and nothing ever became the warning that the docs promise."""
-    result = train_run(make_order(None, splits, epochs=1, max_length=4)).result
+    result = run_training(make_order(None, splits, epochs=1, max_length=4)).to_dict()
     said = [line for line in [*result["warnings"], *result["notes"]] if "texts were cut" in line]
     assert sorted(line.partition(":")[0] for line in said) == ["test", "train", "validation"]
     assert any("texts were cut to 4 tokens" in line for line in said if line.startswith("train: "))
@@ -290,7 +291,7 @@ def test_many_cut_texts_are_a_warning_and_few_are_a_note(make_order, splits):
     long = ("the cat " * 40).strip()
     few = replace(splits.test, text=(*splits.test.text[:-3], long, long, long))  # 3 of 36
     many = replace(splits.train, text=(*splits.train.text[:-11], *[long] * 11))  # 11 of 108
-    result = train_run(make_order(None, Splits(many, splits.validation, few, ()), epochs=1, max_length=40)).result
+    result = run_training(make_order(None, Splits(many, splits.validation, few, ()), epochs=1, max_length=40)).to_dict()
     assert "test: 3 of 36 texts were cut" in result["notes"]
     assert (
         "train: 11 of 108 texts were cut to 40 tokens; a larger --max-length reads more of them" in result["warnings"]
@@ -306,20 +307,23 @@ STILL = {"epochs": 4, "lr": 1e-9, "device": "cpu"}  # a training that learns not
 def test_predictions_that_no_epoch_changes_are_found_without_a_folder(make_order, tmp_path, refit):
     """Regression: what the epochs answered was read from the trajectory, which only a folder has."""
     for folder in (None, tmp_path / "run"):
-        warnings = train_run(make_order(folder, **STILL, centroid_lr=1e-9, refit=refit)).result["warnings"]
+        warnings = run_training(make_order(folder, **STILL, centroid_lr=1e-9, refit=refit)).to_dict()["warnings"]
         first = "validation: not one of the 36 predictions has changed since the first of 4 epochs"
         assert warnings[0].startswith(first)
 
 
 def test_an_encoder_that_learns_nothing_is_found_without_a_folder(tiny, splits, tmp_path):
     recipe = recipes.replace(FINETUNE, model=str(tiny("bert")), head_lr=1e-9, **STILL)
-    found = [train_run(Order(splits, recipe, "finetune", out)).result["warnings"] for out in (None, tmp_path / "run")]
+    found = [
+        run_training(TrainingRequest(splits, recipe, "finetune", out)).to_dict()["warnings"]
+        for out in (None, tmp_path / "run")
+    ]
     assert found[0] == found[1]
     assert any("for 4 epochs, not above the majority baseline" in line for line in found[0])
 
 
 def test_a_probe_leaves_one_line_of_metrics(make_order, splits, tmp_path):
-    train_run(make_order(tmp_path / "run", splits, method="probe"))
+    run_training(make_order(tmp_path / "run", splits, method="probe"))
     (line,) = [json.loads(text) for text in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     assert line["epoch"] == 1
     assert (
@@ -333,21 +337,21 @@ def test_a_class_with_one_row_is_refused(make_order, splits, tmp_path):
     label[0] = "worm"
     order = make_order(tmp_path / "run", replace(splits, train=replace(splits.train, label=label)), method="probe")
     with pytest.raises(DataError, match="the class 'worm' has one row to learn from"):
-        train_run(order)
+        run_training(order)
     assert not (tmp_path / "run").exists()
 
 
 def test_mistakes_leave_nothing_behind(make_order, splits, tmp_path):
     one = replace(splits, train=replace(splits.train, label=np.array(["a"] * 108, dtype=object)))
     with pytest.raises(DataError, match="a classifier needs two classes or more: got only 'a' in 108 rows"):
-        train_run(make_order(tmp_path / "run", one))
+        run_training(make_order(tmp_path / "run", one))
     unseen = replace(splits, test=replace(splits.test, label=np.array(["worm"] * 36, dtype=object)))
     with pytest.raises(DataError, match="unknown label in row 0 and 35 more"):
-        train_run(make_order(tmp_path / "run", unseen))
+        run_training(make_order(tmp_path / "run", unseen))
     with pytest.raises(DataError, match="the loss mse needs numbers as labels"):
-        train_run(make_order(tmp_path / "run", loss="mse"))
+        run_training(make_order(tmp_path / "run", loss="mse"))
     with pytest.raises(DataError, match="has no labels"):
-        train_run(make_order(tmp_path / "run", replace(splits, test=replace(splits.test, label=None))))
+        run_training(make_order(tmp_path / "run", replace(splits, test=replace(splits.test, label=None))))
     with pytest.raises(OptionError, match=r"unknown --method: got 'prompts', .*did you mean 'prompt'"):
         make_order(tmp_path / "run", method="prompts")
     assert not (tmp_path / "run").exists()
@@ -358,16 +362,16 @@ def test_another_order_does_not_touch_a_run(done, make_order, splits):
     folder, _ = done["prompt"]
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     with pytest.raises(StoreError, match=r"was begun with other options or other texts: got lr 0\.5 instead of 0\.05"):
-        train_run(make_order(folder, lr=0.5))
+        run_training(make_order(folder, lr=0.5))
     other = replace(splits, train=splits.train.take(range(100)))
     with pytest.raises(StoreError, match="was begun with other options or other texts"):
-        train_run(make_order(folder, other))
+        run_training(make_order(folder, other))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_the_same_order_again_gives_the_same_result(make_order, tmp_path):
-    results = [train_run(make_order(tmp_path / name)).result for name in ("one", "two")]
-    again = train_run(make_order(tmp_path / "one")).result
+    results = [run_training(make_order(tmp_path / name)).to_dict() for name in ("one", "two")]
+    again = run_training(make_order(tmp_path / "one")).to_dict()
     assert again == results[0] | {"notes": [*results[0]["notes"], "this run was finished before: nothing was trained"]}
     for result in results:
         result.pop("seconds")
@@ -383,25 +387,25 @@ def test_states_go_once_the_result_stands_and_their_timing_does_not_count(option
     with monkeypatch.context() as patch:
         patch.setattr(run, "fit_baselines", lambda *_, **__: 1 / 0)  # killed after the training
         with pytest.raises(ZeroDivisionError, match="division by zero"):
-            train_run(make_order(folder, checkpoint_seconds=0.0, **options))
+            run_training(make_order(folder, checkpoint_seconds=0.0, **options))
     assert len(list(folder.rglob("checkpoint.safetensors"))) == 1 + bool(options)
-    train_run(make_order(folder, checkpoint_seconds=50.0, **options))
+    run_training(make_order(folder, checkpoint_seconds=50.0, **options))
     assert not list(folder.rglob("checkpoint.safetensors"))
     assert not (folder / "refit").exists()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.name != "recipe.json" and path.is_file()}
-    again = train_run(make_order(folder, checkpoint_seconds=7.0, **options))
-    assert "nothing was trained" in again.result["notes"][-1]
+    again = run_training(make_order(folder, checkpoint_seconds=7.0, **options))
+    assert "nothing was trained" in again.to_dict()["notes"][-1]
     assert before == {path: path.read_bytes() for path in before}
     assert again.model.answer(["the cat"]).labels.tolist() == ["cat"]
 
 
 def test_a_refit_model_is_not_judged_on_rows_it_has_seen(make_order, done, tmp_path):
-    folder, plain = done["prompt"][0], done["prompt"][1].result
-    found = train_run(make_order(tmp_path, refit=True))
-    assert found.result["scores"]["validation"] == plain["scores"]["validation"]
-    assert found.result["scores"]["test"] != plain["scores"]["test"]
-    assert found.result["rows"] == plain["rows"]
-    assert any("once more on all 144 rows" in note for note in found.result["notes"])
+    folder, plain = done["prompt"][0], done["prompt"][1].to_dict()
+    found = run_training(make_order(tmp_path, refit=True))
+    assert found.to_dict()["scores"]["validation"] == plain["scores"]["validation"]
+    assert found.to_dict()["scores"]["test"] != plain["scores"]["test"]
+    assert found.to_dict()["rows"] == plain["rows"]
+    assert any("once more on all 144 rows" in note for note in found.to_dict()["notes"])
     kept = pd.read_parquet(tmp_path / "predictions" / "validation.parquet")
     known = pd.read_parquet(folder / "predictions" / "validation.parquet")
     pd.testing.assert_frame_equal(kept, known)
@@ -441,12 +445,12 @@ def test_k_of_numbers_is_chosen_on_validation():
 def test_quick_figures_equal_the_full_ones():
     generator = np.random.default_rng(0)
     y, scores = generator.integers(0, 3, 50), generator.normal(size=(50, 3))
-    yardstick = Yardstick.of(np.array([2, 2, 1, 0]), CLASSES, seed=0)
-    quick, full = yardstick.quick(scores, y), yardstick.full(scores, y)
+    evaluator = Evaluator.of(np.array([2, 2, 1, 0]), CLASSES, seed=0)
+    quick, full = evaluator.quick(scores, y), evaluator.full(scores, y)
     for name in ("accuracy", "macro_f1", "majority"):
         assert quick[name] == pytest.approx(full[name])
     assert full["majority"] == np.bincount(y).max() / 50  # the best constant answer here, whatever training rows say
-    numbers = Yardstick.of(np.array([1.0, 3.0]), (), seed=0)
+    numbers = Evaluator.of(np.array([1.0, 3.0]), (), seed=0)
     answers, gold = scores[:, :1], scores[:, 1]
     assert numbers.quick(answers, gold)["rmse"] == pytest.approx(numbers.full(answers, gold)["rmse"])
     assert numbers.full(answers, gold)["baseline_rmse"] == pytest.approx(math.sqrt(((gold - 2) ** 2).mean()))
@@ -455,5 +459,5 @@ def test_quick_figures_equal_the_full_ones():
 
 
 def test_the_examples_are_true():
-    for module in (baselines, remarks):
+    for module in (baselines, diagnostics):
         assert doctest.testmod(module).failed == 0

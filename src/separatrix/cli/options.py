@@ -12,9 +12,8 @@ from separatrix.cli.flags import Said
 from separatrix.recipe import LoadRecipe, option, to_dict
 from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
+from separatrix.training.request import METHOD_NAMES
 
-# `study.run.METHODS` has the same names (a test compares them), but importing it loads torch.
-METHODS = ("prompt", "align", "finetune", "probe")
 TRUST = "run code that the model under the run brings (a run cannot ask for it itself)"
 MODEL_OF_RUN = "folder or hub name of the model under the run (default: the one it was trained on)"
 
@@ -32,10 +31,10 @@ class TrainOptions:
 
     out: Path = option(dataclasses.MISSING, "folder of the run")  # noqa: RUF009 - a field, as in the recipes
     method: str = option(
-        METHODS[0],
+        "prompt",
         "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
         "(finetune), or a linear probe",
-        choices=METHODS,
+        choices=METHOD_NAMES,
     )
     per_class: int | None = option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1)
     overwrite: bool = option(False, "replace the run that is in --out")

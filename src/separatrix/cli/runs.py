@@ -19,19 +19,12 @@ from separatrix.cli.mistakes import mendable
 from separatrix.cli.progress import Teller
 from separatrix.cli.results import print_json, print_lines, print_scores, print_table
 from separatrix.errors import OptionError, StoreError
-from separatrix.recipe import ModelRecipe, ProbingRecipe, TrainRecipe, flag, option_names
-from separatrix.recipe.align import (
-    ALIGN_RULES,
-    FINETUNE,
-    AlignRecipe,
-    DecisionRecipe,
-    EncoderRecipe,
-    GroupRecipe,
-    PairRecipe,
-)
-from separatrix.recipe.effect import check_effect
+from separatrix.recipe import ModelRecipe, TrainRecipe, flag
+from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.texts import Splits, Texts, load_demo, load_splits, load_texts
 from separatrix.texts.few import few
+from separatrix.training.methods import METHODS, build_recipe
+from separatrix.training.request import Recipe, TrainingRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +33,7 @@ if TYPE_CHECKING:
 
     from separatrix.learn.trained.saved import Answer, Predictor
     from separatrix.reports import ReportWritten
-    from separatrix.training.run import Order
+    from separatrix.training.result import TrainingResult
 
 DataArgument = Annotated[
     str,
@@ -51,7 +44,6 @@ DataArgument = Annotated[
 RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]
 FoldersArgument = Annotated[Path, Parameter(name="FOLDER", help="folders that train or another command wrote")]
 
-MethodRecipe = TrainRecipe | AlignRecipe | ProbingRecipe
 HEAD = 5  # answers that `predict` shows
 
 
@@ -65,13 +57,13 @@ def demo(said: Said) -> None:
     """
     out, speech = said.make(opts.DemoOptions).out, said.make(opts.Speech)
     recipe, splits = said.recipe(TrainRecipe()), load_demo()
-    from separatrix.training.run import Order, is_run_of
+    from separatrix.training.folder import is_run_of
 
     again = is_run_of(out, splits)
     if not again and out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out} exists and holds no earlier demo", hint="choose another --out")
-    result = _run(Order(splits, recipe, folder=out), speech, overwrite=again)
-    _print_run(out, result, speech)
+    result = _run(TrainingRequest(splits, recipe, folder=out), speech, overwrite=again)
+    _print_run(result, speech)
 
 
 @takes(
@@ -85,7 +77,7 @@ def demo(said: Said) -> None:
     DecisionRecipe,
     GroupRecipe,
     opts.Speech,
-    beside={"align": AlignRecipe(), "finetune": FINETUNE, "probe": ProbingRecipe()},
+    beside={name: method.recipe for name, method in METHODS.items() if name != "prompt"},
 )
 def train(said: Said, data: DataArgument, /) -> None:
     """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
@@ -99,13 +91,10 @@ def train(said: Said, data: DataArgument, /) -> None:
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
     options, speech = said.make(opts.TrainOptions), said.make(opts.Speech)
-    recipe = _recipe(said, options.method)
-    splits = _read_splits(said, data, recipe)
-    from separatrix.training.run import Order
-
-    order = Order(splits, recipe, options.method, options.out)
-    result = _run(order, speech, overwrite=options.overwrite, resume=options.resume)
-    _print_run(options.out, result, speech)
+    recipe = build_recipe(options.method, said.options)
+    request = TrainingRequest(_read_splits(said, data, recipe), recipe, options.method, options.out)
+    result = _run(request, speech, overwrite=options.overwrite, resume=options.resume)
+    _print_run(result, speech)
 
 
 @takes(opts.PredictOptions, recipes.LoadRecipe, opts.ReadOptions, opts.Speech)
@@ -127,11 +116,11 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
     check_ending(options.out)
     with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)):
         texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
-        from separatrix.training.run import predictions
+        from separatrix.training.predict import answer_table
 
         with Teller(quiet=speech.quiet) as teller:
             model, answer, warnings = _predict(said, run, texts, teller)
-        frame = predictions(texts, model.classes, answer)
+        frame = answer_table(texts, model.classes, answer)
         write_table(options.out, frame)
     if speech.json:
         seconds = round(monotonic() - begun, 2)
@@ -194,7 +183,7 @@ def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWr
     from separatrix.reports.collect import show_folders
     from separatrix.store.artifacts import open_artifact, resume_artifact
     from separatrix.store.folder import SHOWN
-    from separatrix.training.show import is_run, show_run
+    from separatrix.training.pictures import is_run, show_run
 
     run = folders[0]
     if len(folders) > 1 or not is_run(run):
@@ -206,28 +195,7 @@ def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWr
         return show_run(run, out)
 
 
-def _recipe(said: Said, method: str) -> MethodRecipe:
-    """The recipe of a method, after what was typed; an option that changes nothing is refused."""
-    starts: dict[str, MethodRecipe] = {"prompt": TrainRecipe(), "probe": ProbingRecipe()}
-    start = starts.get(method, AlignRecipe())
-    others = {*option_names(TrainRecipe()), *option_names(AlignRecipe())} - {*option_names(start)}
-    for name in said.options:
-        if name in others:
-            raise OptionError(f"{flag(name)} has no effect with --method {method}", hint=f"leave {flag(name)} away")
-    loss = said.options.get("loss", "linear")
-    if method == "finetune" and loss != "linear":
-        raise OptionError("finetune has one loss, linear", got=loss, hint="type --method align")
-    recipe = said.recipe(FINETUNE if method == "finetune" else start)
-    if isinstance(recipe, AlignRecipe):
-        check_effect(recipe, said.options, ALIGN_RULES)
-    elif isinstance(recipe, ProbingRecipe):
-        _check_probe(said, recipe)
-    else:
-        check_effect(recipe, said.options)
-    return recipe
-
-
-def _read_splits(said: Said, data: str, recipe: MethodRecipe) -> Splits:
+def _read_splits(said: Said, data: str, recipe: Recipe) -> Splits:
     splits = said.make(opts.SplitOptions)
     read = load_splits(
         data,
@@ -252,58 +220,34 @@ def _read_splits(said: Said, data: str, recipe: MethodRecipe) -> Splits:
     return replace(read, train=train, notes=(*read.notes, note))
 
 
-def _check_probe(said: Said, recipe: ProbingRecipe) -> None:
-    """A probe has no loop and no objective but the one: options for these would be ignored in silence."""
-    used = {"seed", *option_names(recipe.backbone), *option_names(recipe.probe)}
-    if recipe.objective.loss == "mse":
-        used.add("loss")
-    for name in option_names(recipe):
-        if name in said and name not in used:
-            raise OptionError(f"{flag(name)} has no effect with --method probe", hint=f"leave {flag(name)} away")
-
-
-def _run(order: Order, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False) -> dict[str, Any]:
+def _run(
+    request: TrainingRequest, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False
+) -> TrainingResult:
     """Train, write, report."""
-    from separatrix.store.artifacts import resume_artifact
-    from separatrix.store.folder import can_resume
-    from separatrix.training.run import train_run
-    from separatrix.training.show import show_run
+    from separatrix.training.folder import run_artifact
+    from separatrix.training.pictures import show_run
+    from separatrix.training.run import run_training
 
-    assert order.folder is not None
-    inputs = (order.recipe.backbone.model, *(texts.source for texts in order.splits.parts.values()))
-    place = resume_artifact(
-        order.folder,
-        "run",
-        {"method": order.method, **recipes.to_dict(order.recipe)},
-        overwrite=overwrite,
-        resume=resume,
-        keep=can_resume,
-        inputs=inputs,
-    )
+    artifact = run_artifact(request, overwrite=overwrite, resume=resume)
     with Teller(quiet=speech.quiet) as teller, mendable():
-        with place:
-            teller.say(f"model: {order.recipe.backbone.model}")
-            result = train_run(replace(order, progress=teller)).result
+        with artifact as folder:
+            teller.say(f"model: {request.recipe.backbone.model}")
+            result = run_training(replace(request, progress=teller))
             teller.say("pictures and report")
-            show_run(order.folder)
-        for line in result["warnings"] if speech.json else ():  # else they stand on stdout, beside the scores
+            show_run(folder)
+        for line in result.warnings if speech.json else ():  # else they stand on stdout, beside the scores
             teller.warn(line)
     return result
 
 
-def _print_run(out: Path, result: dict[str, Any], speech: opts.Speech) -> None:
-    from separatrix.reports.tables import score_rows
-    from separatrix.reports.verdict import judge
-    from separatrix.store.folder import REPORT
-
-    places, rows = {"run": str(out), "report": str(out / REPORT)}, score_rows(result)
-    verdict = judge(rows, result["method"]).headline
+def _print_run(result: TrainingResult, speech: opts.Speech) -> None:
+    paths = {"run": str(result.folder), "report": str(result.report)}
     if speech.json:
-        print_json({**places, **result, "verdict": verdict})
+        print_json({**paths, **result.to_dict(), "verdict": result.verdict})
         return
-    print_scores(rows, result["method"])
-    warnings = [("warning", line.replace("\n", "\n" + " " * 9)) for line in result["warnings"]]
-    print_lines([("verdict", verdict), *warnings, *(("note", note) for note in result["notes"]), *places.items()])
+    print_scores(result.score_rows, result.method)
+    warnings = [("warning", line.replace("\n", "\n" + " " * 9)) for line in result.warnings]
+    print_lines([("verdict", result.verdict), *warnings, *(("note", note) for note in result.notes), *paths.items()])
 
 
 def _print_answers(frame: pd.DataFrame, out: Path) -> None:

@@ -28,9 +28,9 @@ from separatrix.store.artifacts import new_folder
 from separatrix.store.files import write_json
 from separatrix.texts import Classes, Texts, check_labels
 from separatrix.texts.columns import name_warnings
-from separatrix.training.encoders import group_notes, group_report
-from separatrix.training.judge import Yardstick
-from separatrix.training.remarks import cut_texts
+from separatrix.training.diagnostics import cut_texts
+from separatrix.training.evaluate import Evaluator
+from separatrix.training.groups import group_notes, group_report
 
 FILE = "align_estimator.json"
 FORMAT = 1
@@ -74,7 +74,7 @@ class AlignClassifier(
         history_: a dictionary of metrics for each epoch.
         validation_scores_: accuracy with interval, macro-F1, majority baseline and more, on the validation rows.
         groups_: what vectors and answers of the validation rows owe to the group, as `groups` in a run's result (see
-            `separatrix.training.encoders.group_report`); None where training or validation rows have no groups.
+            `separatrix.training.groups.group_report`); None where training or validation rows have no groups.
         warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
         notes_: what else is worth knowing, such as how many neighbours vote.
 
@@ -284,10 +284,10 @@ def _group_report(part: Texts, held: Texts, answer: Answer, gold: np.ndarray, na
     return group_report(part, {"validation": held}, {"validation": answer}, {"validation": gold}, names)
 
 
-def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Yardstick, np.ndarray]:
+def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Evaluator, np.ndarray]:
     """What answers are measured against, and the class numbers of the held-out rows."""
     assert part.label is not None
     assert held.label is not None
     classes = Classes.of(part.label, source=part.source)
     numbers = classes.encode(part.label, source=part.source)
-    return Yardstick.of(numbers, classes.names, seed), classes.encode(held.label, source=held.source)
+    return Evaluator.of(numbers, classes.names, seed), classes.encode(held.label, source=held.source)

@@ -20,8 +20,8 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.effect import RULES, Rule, idle
 from separatrix.texts import Classes, Texts, overlap
-from separatrix.training.judge import Yardstick
-from separatrix.training.remarks import cut_texts
+from separatrix.training.diagnostics import cut_texts
+from separatrix.training.evaluate import Evaluator
 
 R = TypeVar("R")
 
@@ -193,16 +193,16 @@ def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
     )
 
 
-def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Yardstick, np.ndarray]:
+def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Evaluator, np.ndarray]:
     """What predictions are measured against, and the targets of the held-out rows, (rows,)."""
     assert rows.label is not None
     assert held.label is not None
     seed = recipe.loop.seed
     if OBJECTIVES[recipe.objective.loss].task == "regress":
-        return Yardstick.of(rows.label, (), seed), held.label
+        return Evaluator.of(rows.label, (), seed), held.label
     classes = Classes.of(rows.label, source=rows.source)
     ids = classes.encode(rows.label, source=rows.source)
-    return Yardstick.of(ids, classes.names, seed), classes.encode(held.label, source=held.source)
+    return Evaluator.of(ids, classes.names, seed), classes.encode(held.label, source=held.source)
 
 
 def shared(rows: Texts, held: Texts) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ prediction measure by the same cosine.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from separatrix.learn import batches, schedule
 from separatrix.learn.callbacks import ProgressReporter, TrajectoryRecorder
-from separatrix.learn.job import Job, training_rows
+from separatrix.learn.job import Job, TrainedModel, training_rows
 from separatrix.learn.loop import Fitted, Loop, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
 from separatrix.learn.objectives.groups import group_numbers
@@ -28,22 +28,7 @@ from separatrix.models.backbone import load_backbone
 from separatrix.recipe.align import AlignRecipe
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedEncoder:
-    """What a training gives: the model, the metrics of every epoch, what is worth saying."""
-
-    model: AlignModel
-    fitted: Fitted
-    notes: tuple[str, ...]
-    judged: AlignModel | None = None  # with `refit`: the model that has not seen the validation rows
-
-    @property
-    def judge(self) -> AlignModel:
-        """The model that answers for the validation rows."""
-        return self.judged or self.model
-
-
-def train_encoder(job: Job[AlignRecipe]) -> TrainedEncoder:
+def train_encoder(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     """Train an encoder: the whole story.
 
     With `refit` it is trained a second time, on the validation rows too, which join the index; k, weights and
@@ -63,7 +48,7 @@ def train_encoder(job: Job[AlignRecipe]) -> TrainedEncoder:
     return replace(first, model=model, judged=chosen, notes=(*first.notes, job.said(epochs)))
 
 
-def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
+def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     recipe = job.recipe
     check_index(recipe.answers, len(job.train))
     parts = {"train": job.train, "validation": job.validation}
@@ -88,7 +73,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedEncoder:
     vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
     head = (best["weight"], best["bias"]) if recipe.has_head else None
     model = finish_model(trainable.encoder, recipe, targets, vectors, job.train.id, head, job.score)
-    return TrainedEncoder(model, fitted, (*notes, *more, *_alone(fitted), model.said))
+    return TrainedModel(model, (*notes, *more, *_alone(fitted), model.said), fitted)
 
 
 def _alone(fitted: Fitted) -> list[str]:

@@ -1,21 +1,24 @@
-"""An order for a training, and the second one that `--refit` makes of it."""
+"""A training as it is asked for (and the second one that `--refit` makes of it), and what it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import Tensor
 
 from separatrix import recipe as recipes
+from separatrix.geometry.baselines import Baseline
 from separatrix.learn.callbacks import ArrayCallback
-from separatrix.learn.loop import Score
+from separatrix.learn.loop import Fitted, Score
 from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives.base import Objective, TrainingRows
+from separatrix.learn.objectives.word_ranking import WordRanking
 from separatrix.learn.trainables import Trainable
+from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
@@ -23,8 +26,10 @@ from separatrix.store.folder import CHECKPOINT, TRAJECTORY
 from separatrix.texts import Texts
 
 REFIT = "refit"
+IN_ONE_GO = Fitted({}, [], 0, stopped_early=False)  # of a model that has no epochs
 
 R = TypeVar("R", TrainRecipe, AlignRecipe)
+M = TypeVar("M", bound=Predictor)
 # (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None)
 BatchFunction = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
 
@@ -83,3 +88,23 @@ class Job(Generic[R]):
             f"trained once more on all {rows} rows for {epochs} epochs, which validation chose; "
             "figures of the validation rows are those of the training without them"
         )
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(Generic[M]):
+    """What a training gives, whatever its method."""
+
+    model: M
+    notes: tuple[str, ...] = ()
+    fitted: Fitted = IN_ONE_GO
+    # part -> pooling -> (rows, width) of the frozen texts, as far as the training has read them
+    vectors: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    judged: M | None = None  # with `refit`: the model that has not seen the validation rows
+    words: WordRanking | None = None  # of the model, where its label words were chosen
+    baseline: Baseline | None = None  # where the model is what others are compared with: a probe
+    facts: Mapping[str, Any] = field(default_factory=dict)  # more for the result, as plain data
+
+    @property
+    def judge(self) -> M:
+        """The model that answers for the validation rows."""
+        return self.judged or self.model

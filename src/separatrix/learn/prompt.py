@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,11 +24,11 @@ from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import schedule
 from separatrix.learn.callbacks import ProgressReporter, TrajectoryRecorder
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.job import Job, training_rows
+from separatrix.learn.job import Job, TrainedModel, training_rows
 from separatrix.learn.loop import Fitted, Loop, Score, Training
 from separatrix.learn.measure import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
 from separatrix.learn.objectives import OBJECTIVES, Objective, ObjectiveEntry
-from separatrix.learn.objectives.word_ranking import WordRanking, given_words, plain_words, word_notes
+from separatrix.learn.objectives.word_ranking import given_words, plain_words, word_notes
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.prompt import PromptTrainable
@@ -46,24 +46,7 @@ CACHE = "cache"
 START_ROWS = 2000
 
 
-@dataclass(frozen=True)
-class TrainedPrompt:
-    """What a training gives: the model, the metrics of every epoch, what is worth saying, the frozen vectors."""
-
-    model: PromptModel
-    fitted: Fitted
-    notes: tuple[str, ...]
-    vectors: dict[str, dict[str, np.ndarray]]  # part -> pooling -> (rows, width) of the frozen texts, for baselines
-    words: WordRanking | None = None  # of the model, where its label words were chosen
-    judged: PromptModel | None = None  # with `refit`: the model that has not seen the validation rows
-
-    @property
-    def judge(self) -> PromptModel:
-        """The model that answers for the validation rows."""
-        return self.judged or self.model
-
-
-def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
+def train_prompt(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
     """Train a prompt (and the objective's centroids or head) on labelled texts.
 
     With a folder, the state is saved there as training goes on; called again on the same folder with the same job, it
@@ -87,7 +70,7 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedPrompt:
     return replace(trained, notes=(*trained.notes, *_word_notes(trained)))
 
 
-def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
+def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
     entry = OBJECTIVES[job.recipe.objective.loss]
     job = replace(job, recipe=_readout(job.recipe, entry))
     backbone = _load(job.recipe, entry)
@@ -107,7 +90,7 @@ def _train(job: Job[TrainRecipe]) -> TrainedPrompt:
         model = _finish(training, targets, fitted, job.recipe)
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
         ranking = objective.ranking if isinstance(objective, WordObjective) else None
-        return TrainedPrompt(model, fitted, _notes(caches), vectors, ranking)
+        return TrainedModel(model, _notes(caches), fitted, vectors, words=ranking)
 
 
 @contextmanager
@@ -224,7 +207,7 @@ def _finish(training: Training, targets: Targets, fitted: Fitted, recipe: TrainR
     return replace(model, temperature=fit_temperature(scores, targets.values["validation"]))
 
 
-def _word_notes(trained: TrainedPrompt) -> tuple[str, ...]:
+def _word_notes(trained: TrainedModel[PromptModel]) -> tuple[str, ...]:
     model = trained.model
     if model.words is None or model.classes is None:
         return ()

@@ -1,16 +1,16 @@
-"""Labels for new texts from a finished run."""
+"""Labels for new texts from a finished run, and the table of answers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
 from separatrix.learn.trained.saved import Answer, Predictor
 from separatrix.learn.unanswered import run_answerable
-from separatrix.texts import Texts
-from separatrix.training.run import predictions
+from separatrix.texts import Classes, Texts
 
 
 def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
@@ -18,10 +18,31 @@ def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None
 
     A text with nothing in it gets no answer and a `reason`.
     """
-    return predictions(texts, model.classes, answer_texts(model, texts.text, progress))
+    return answer_table(texts, model.classes, answer_texts(model, texts.text, progress))
 
 
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
     return replace(answer, reasons=reasons)
+
+
+def answer_table(texts: Texts, classes: Classes | None, answer: Answer) -> pd.DataFrame:
+    """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
+
+    Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first. Where
+    texts get no answer, `reason` says why.
+    """
+    columns: dict[str, Any] = {"id": texts.id, "text": list(texts.text)}
+    if texts.label is not None:
+        columns["label"] = texts.label
+    columns["predicted"] = answer.labels
+    if answer.reasons:
+        columns["reason"] = [answer.reasons.get(row) for row in range(len(texts))]
+    for prefix, table in (("probability", answer.probabilities), ("distance", answer.distances)):
+        if table is not None and classes is not None:
+            columns |= {f"{prefix}_{name}": table[:, place] for place, name in enumerate(classes.names)}
+    if answer.neighbours is not None:
+        named = [" ".join(map(str, row)) for row in answer.neighbours.tolist()]
+        columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
+    return pd.DataFrame(columns)

@@ -24,7 +24,8 @@ from separatrix.learn.trajectory import read_frames
 from separatrix.recipe import LossRecipe, TrainRecipe
 from separatrix.store.folder import TRAJECTORY
 from separatrix.texts import Splits
-from separatrix.training.run import Order, train_run
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
 
 CLASSES = ("bird", "cat", "dog")
 UNREADABLE = ("[unused{}]", "<extra_id_{}>", "<|reserved_{}|>", "<0x{}>")
@@ -122,7 +123,7 @@ def test_the_note_of_many_classes_is_cut(chosen):
 def test_the_ranking_stands_in_the_result(tiny, few, tmp_path):
     options = {"model": str(tiny("gpt2")), "loss": "token", "epochs": 1, "tokens": 2, "device": "cpu"}
     splits = Splits(few[0], few[1], few[1], ())
-    train_run(Order(splits, recipes.replace(TrainRecipe(), **options), folder=tmp_path))
+    run_training(TrainingRequest(splits, recipes.replace(TrainRecipe(), **options), folder=tmp_path))
     found = json.loads((tmp_path / "result.json").read_text())
     assert list(found["word_ranking"]) == list(CLASSES)
     for ranked in found["word_ranking"].values():
@@ -133,7 +134,7 @@ def test_the_ranking_stands_in_the_result(tiny, few, tmp_path):
     assert set(found["words"]) <= best
     assert sum(note.startswith("label words: ") for note in found["notes"]) == 1
     options["words"] = ("good", "bad", "red")
-    given = train_run(Order(splits, recipes.replace(TrainRecipe(), **options))).result
+    given = run_training(TrainingRequest(splits, recipes.replace(TrainRecipe(), **options))).to_dict()
     assert (given["words"], given["word_ranking"]) == (["good", "bad", "red"], None)
 
 

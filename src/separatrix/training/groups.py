@@ -1,4 +1,4 @@
-"""`--method align | finetune` in a run: the training, its frozen baselines, and what the vectors tell of groups."""
+"""Groups of a training: how well its vectors tell them, and its figures on groups that it was not trained on."""
 
 from __future__ import annotations
 
@@ -9,24 +9,10 @@ import numpy as np
 
 from separatrix.geometry.probe import fit_tuned_probe
 from separatrix.geometry.score import classification, decide
-from separatrix.learn.align import TrainedEncoder, train_encoder
-from separatrix.learn.job import Job
-from separatrix.learn.trajectory import FRAME_ROWS, subsample
-from separatrix.models.backbone import load_backbone
-from separatrix.models.candidates import candidates
-from separatrix.models.extract import extract_blocks
-from separatrix.progress import Counter
-from separatrix.recipe.align import AlignRecipe
-from separatrix.store.folder import TRAIN_ROWS
-from separatrix.store.table import write_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from separatrix.learn.trained.saved import Answer
     from separatrix.texts import Texts
-    from separatrix.training.judge import Yardstick
-    from separatrix.training.run import Order
 
 GAP_DRAWS = 500
 PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
@@ -38,30 +24,6 @@ class Side:
 
     scores: np.ndarray
     gold: np.ndarray
-
-
-def train_order(order: Order, yardstick: Yardstick) -> tuple[TrainedEncoder, dict[str, dict[str, np.ndarray]]]:
-    """Train an encoder as ordered; the vectors of all parts before training come along, for the baselines."""
-    recipe, splits = order.recipe, order.splits
-    assert isinstance(recipe, AlignRecipe)
-    backbone = load_backbone(recipe.backbone)
-    frozen = {}
-    for part, texts in splits.parts.items():
-        done = Counter(order.progress, f"texts ({part})", len(texts))
-        frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), done)
-    job = Job(splits.train, splits.validation, recipe, yardstick.quick, order.folder, order.progress)
-    trained = train_encoder(job)
-    if order.folder is not None:
-        write_table(order.folder / TRAIN_ROWS, mapped_rows(splits.train, recipe.loop.seed))
-    return trained, frozen
-
-
-def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
-    """The training rows of which the trajectory keeps outputs: id, text, label."""
-    import pandas as pd
-
-    some = train.take(subsample(len(train), FRAME_ROWS, seed))
-    return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
 
 
 def group_report(

@@ -8,8 +8,8 @@ from sklearn.metrics import confusion_matrix, f1_score
 
 from separatrix.learn.trained.saved import Answer
 from separatrix.texts import Texts
-from separatrix.training import encoders
-from separatrix.training.encoders import (
+from separatrix.training import groups
+from separatrix.training.groups import (
     Side,
     gap_interval,
     group_notes,
@@ -121,4 +121,4 @@ def test_macro_f1_equals_the_library():
 
 
 def test_examples_hold():
-    assert doctest.testmod(encoders).failed == 0
+    assert doctest.testmod(groups).failed == 0

@@ -1,10 +1,9 @@
-"""What is to be said of a run beside its scores: what the guards found (warnings), and what else is true (notes)."""
+"""Diagnostics of a training beside its scores: what the guards found (warnings), and what else is true (notes)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,24 +13,12 @@ from separatrix.geometry.guards import listed
 from separatrix.learn.targets import Targets
 from separatrix.learn.trained.saved import Answer, Predictor
 from separatrix.texts import Splits, duplicates, overlap
-from separatrix.training.judge import Yardstick
+from separatrix.training.evaluate import Evaluator
 
 UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `Unread.warnings`
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
-
-
-@dataclass(frozen=True, eq=False)
-class Listener(Yardstick):
-    """A yardstick that remembers the validation scores of each epoch, for runs that write no trajectory."""
-
-    heard: list[np.ndarray] = field(default_factory=list)
-
-    def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Figures of an epoch, whose scores are kept."""
-        self.heard.append(scores)
-        return super().quick(scores, targets)
 
 
 def in_unit(model: Predictor, answer: Answer) -> np.ndarray:
@@ -43,14 +30,14 @@ def findings(
     model: Predictor,
     answers: Mapping[str, Answer],
     targets: Mapping[str, np.ndarray],
-    yardstick: Yardstick,
+    evaluator: Evaluator,
     history: Sequence[np.ndarray],
 ) -> list[str]:
     """What the guards say of each split; `history` are the validation scores of every epoch."""
     said = []
     for part, answer in answers.items():
         past = history[:-1] if part == "validation" else []
-        found = yardstick.findings(in_unit(model, answer), targets[part], past)
+        found = evaluator.findings(in_unit(model, answer), targets[part], past)
         said += [f"{part}: {line}" for line in found]
     return said
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,20 +18,22 @@ Scores = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Yardstick:
-    """What scores are measured against: class names, or the mean of the training rows."""
+class Evaluator:
+    """Measures scores against class names, or against the mean of the training rows."""
 
     names: tuple[str, ...]  # empty: numbers are predicted
     mean: float = 0.0
     seed: int = 0
+    history: list[np.ndarray] = field(default_factory=list)  # validation scores of each epoch, (rows, classes)
 
     @classmethod
-    def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Yardstick:
+    def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Evaluator:
         """Take the mean from training targets, (rows,)."""
         return cls(names, mean=0.0 if names else float(targets.mean()), seed=seed)
 
     def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
-        """Figures of an epoch, without intervals: scores (rows, classes) or (rows, 1)."""
+        """Figures of an epoch, without intervals: scores (rows, classes) or (rows, 1), which are kept in `history`."""
+        self.history.append(scores)
         if not self.names:
             return {"rmse": float(np.sqrt(np.mean((scores[:, 0] - targets) ** 2)))}
         found = classification(targets, decide(scores, len(self.names)), self.names, resamples=1)
@@ -63,7 +65,7 @@ class Yardstick:
         return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]
 
 
-def score_baselines(fitted: dict[str, Baseline], parts: dict[str, Blocks], yardstick: Yardstick) -> dict[str, Any]:
+def score_baselines(fitted: dict[str, Baseline], parts: dict[str, Blocks], evaluator: Evaluator) -> dict[str, Any]:
     """Scores of each baseline on each split but the training rows: {name: {split: figures}}."""
     table: dict[str, Any] = {}
     for name, baseline in fitted.items():
@@ -72,6 +74,6 @@ def score_baselines(fitted: dict[str, Baseline], parts: dict[str, Blocks], yards
             if split != "train":
                 scores = baseline.scores(blocks)
                 shares = isinstance(baseline.model, Nearest)
-                chance = None if not yardstick.names else scores if shares else probabilities(scores)
-                table[name][split] = yardstick.full(scores, blocks.targets, chance)
+                chance = None if not evaluator.names else scores if shares else probabilities(scores)
+                table[name][split] = evaluator.full(scores, blocks.targets, chance)
     return table

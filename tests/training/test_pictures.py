@@ -14,8 +14,9 @@ from separatrix.learn.trajectory import read_frames, read_train_frames
 from separatrix.recipe.align import FINETUNE
 from separatrix.store.table import read_table
 from separatrix.texts import Splits
-from separatrix.training.run import Order, train_run
-from separatrix.training.show import read_run, run_frames, score_rows, show_run
+from separatrix.training.pictures import read_run, run_frames, score_rows, show_run
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
 
 CLASSES = ("bird", "cat", "dog")
 
@@ -25,7 +26,7 @@ def trained(make_order, tiny, tmp_path_factory):
     """A run whose model folder is gone: what follows cannot load it."""
     root = tmp_path_factory.mktemp("shown")
     model = shutil.copytree(tiny("bert"), root / "model")
-    train_run(make_order(root / "run", model=str(model)))
+    run_training(make_order(root / "run", model=str(model)))
     shutil.rmtree(model)
     return root / "run"
 
@@ -73,7 +74,7 @@ def test_frames_hold_the_stored_predictions(run):
 def test_an_encoder_shows_its_training_rows_in_the_same_plane(tiny, splits, tmp_path):
     out = tmp_path / "run"
     recipe = recipes.replace(FINETUNE, model=str(tiny("bert")), epochs=2, device="cpu")
-    train_run(Order(splits, recipe, "finetune", out))
+    run_training(TrainingRequest(splits, recipe, "finetune", out))
     (held_out, train), kept = run_frames(read_run(out)), read_train_frames(out / "trajectory")
     assert train.titles == ("epoch 1", "epoch 2")
     assert train.axes == held_out.axes
@@ -114,7 +115,7 @@ def test_score_rows_put_the_baselines_beside_the_method(run):
 
 @pytest.mark.parametrize("method", ["prompt", "probe"])
 def test_a_run_on_numbers_is_shown(make_order, figures, tmp_path, method):
-    train_run(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=1))
+    run_training(make_order(tmp_path / "run", figures, method=method, loss="mse", epochs=1))
     page = show_run(tmp_path / "run").path.read_text()
     assert "ridge" in page
     assert "baseline" in page
@@ -131,14 +132,14 @@ def test_a_run_on_numbers_is_shown(make_order, figures, tmp_path, method):
 
 
 def test_numbers_without_a_test_part_are_those_of_validation(make_order, figures, tmp_path):
-    train_run(make_order(tmp_path / "run", replace(figures, test=None), method="probe", loss="mse"))
+    run_training(make_order(tmp_path / "run", replace(figures, test=None), method="probe", loss="mse"))
     show_run(tmp_path / "run")
     drawn = pd.read_csv(tmp_path / "run" / "pictures" / "numbers.csv")
     assert drawn["id"].tolist() == figures.validation.id.tolist()
 
 
 def test_a_probe_run_is_shown(make_order, tmp_path):
-    train_run(make_order(tmp_path / "run", method="probe"))
+    run_training(make_order(tmp_path / "run", method="probe"))
     assert "logistic regression" in show_run(tmp_path / "run").path.read_text()
     assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == {"confusion.png", "confusion.csv"}
 
@@ -153,6 +154,6 @@ def test_what_is_no_run_is_refused(tmp_path, run):
 
 def test_few_rows_say_that_nothing_can_be_said(make_order, splits, tmp_path):
     few = Splits(splits.train, splits.validation.take(range(12)), None, ())
-    train_run(make_order(tmp_path / "run", few, epochs=1))
+    run_training(make_order(tmp_path / "run", few, epochs=1))
     frames, _ = run_frames(read_run(tmp_path / "run"))
     assert frames.note == "12 rows are too few to say how faithful the plane is"

@@ -1,0 +1,100 @@
+"""The directory of a run: what was asked for, and whether it may be gone on with.
+
+recipe.json                        every option, and where the texts came from
+metrics.jsonl                      one line an epoch
+model.safetensors, model.json      what was trained, and the identity of the model it belongs to
+checkpoint.safetensors, refit/     states of trainings that are not finished
+trajectory/                        outputs and centroids as training went by
+predictions/{validation,test}.parquet
+result.json                        scores, baselines, warnings, notes, seconds
+pictures/, report.html             made from the files above
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from separatrix import recipe as recipes
+from separatrix.errors import StoreError
+from separatrix.learn.job import REFIT
+from separatrix.store.artifacts import resume_artifact
+from separatrix.store.files import read_json, write_json
+from separatrix.store.folder import CHECKPOINT, RECIPE, can_resume
+from separatrix.texts import Splits
+from separatrix.training.request import TrainingRequest
+
+
+def run_artifact(
+    request: TrainingRequest, *, overwrite: bool = False, resume: bool = False
+) -> AbstractContextManager[Path]:
+    """The folder of a request to be written: new, in place of an earlier run, or gone on with."""
+    assert request.folder is not None
+    return resume_artifact(
+        request.folder,
+        "run",
+        {"method": request.method, **recipes.to_dict(request.recipe)},
+        overwrite=overwrite,
+        resume=resume,
+        keep=can_resume,
+        inputs=(request.recipe.backbone.model, *(texts.source for texts in request.splits.parts.values())),
+    )
+
+
+def describe_texts(splits: Splits) -> dict[str, Any]:
+    """Where the texts of each part came from, how many they are, and a digest of texts and labels."""
+    return {
+        part: {
+            "source": texts.name,
+            "rows": len(texts),
+            "digest": recipes.digest(list(texts.text), [] if texts.label is None else texts.label.tolist()),
+        }
+        for part, texts in splits.parts.items()
+    }
+
+
+def describe_request(request: TrainingRequest) -> dict[str, Any]:
+    """Method, options and texts as plain data: what `recipe.json` holds."""
+    return {"method": request.method, **recipes.to_dict(request.recipe), "data": describe_texts(request.splits)}
+
+
+def is_run_of(folder: Path, splits: Splits) -> bool:
+    """Whether a folder holds a run, finished or not, on these very texts."""
+    path = folder / RECIPE
+    return path.is_file() and read_json(path, dict).get("data") == describe_texts(splits)
+
+
+def write_recipe(request: TrainingRequest, folder: Path) -> None:
+    """Write what was asked for.
+
+    Raises:
+        StoreError: the run in the folder was begun with other options or texts, so it cannot be gone on with.
+    """
+    asked = describe_request(request)
+    path = folder / RECIPE
+    if path.is_file():
+        begun, wanted = (recipes.decisive(request.recipe, values) for values in (read_json(path, dict), asked))
+        if recipes.canonical(begun) != recipes.canonical(wanted):
+            raise StoreError(
+                f"{folder} was begun with other options or other texts",
+                got=_difference(begun, json.loads(recipes.canonical(wanted))),
+                hint="type the earlier ones, --overwrite, or choose another --out",
+            )
+    write_json(path, asked)
+
+
+def _difference(begun: Any, asked: Any, name: str = "") -> str:
+    """The first option that differs, as "name new instead of old"."""
+    if not (isinstance(begun, dict) and isinstance(asked, dict)):
+        return f"{name} {asked} instead of {begun}"
+    key = next(key for key in sorted({*begun, *asked}) if begun.get(key) != asked.get(key))
+    return _difference(begun.get(key), asked.get(key), key)
+
+
+def drop_states(folder: Path) -> None:
+    """Delete the states of finished trainings: nothing goes on from them, and each is thrice the size of its model."""
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    shutil.rmtree(folder / REFIT, ignore_errors=True)

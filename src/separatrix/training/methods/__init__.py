@@ -1,0 +1,65 @@
+"""The training methods by name: one file and one entry each.
+
+A new method is a file with a `Method` and an entry here, or in a module of your own (`--plugin`):
+
+    METHODS["mine"] = Method(recipe, train, idle)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from separatrix.errors import OptionError
+from separatrix.recipe import flag, option_names, replace
+from separatrix.recipe.align import ALIGN_RULES, FINETUNE
+from separatrix.recipe.effect import idle
+from separatrix.recipe.registry import Registry
+from separatrix.training.methods import align, probe, prompt
+from separatrix.training.methods.base import Method
+from separatrix.training.request import METHOD_NAMES, Recipe
+
+__all__ = ["METHODS", "Method", "build_recipe"]
+
+METHODS: Registry[Method] = Registry(
+    METHOD_NAMES,
+    {
+        "prompt": prompt.METHOD,
+        "align": align.METHOD,
+        "finetune": Method(
+            FINETUNE,
+            align.train,
+            lambda recipe, given: idle(recipe, given, ALIGN_RULES),
+            fixed={"loss": "linear"},
+        ),
+        "probe": probe.METHOD,
+    },
+)
+
+
+def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = None) -> Recipe:
+    """The recipe of a method with the options given; one that changes nothing is refused.
+
+    Args:
+        method: a key of `METHODS`.
+        given: options by name; those that are of no method are passed over.
+        start: what is changed; the method's own recipe if absent.
+
+    Raises:
+        OptionError: a value out of range, or an option without effect.
+    """
+    entry = METHODS[method]
+    start = entry.recipe if start is None else start
+    own = set(option_names(start))
+    for name in given:
+        if name not in own and any(name in option_names(other.recipe) for other in METHODS.values()):
+            raise OptionError(f"{flag(name)} has no effect with --method {method}", hint=f"leave {flag(name)} away")
+    for name, value in entry.fixed.items():
+        if given.get(name, value) != value:
+            raise OptionError(f"{method} has one {name}, {value}", got=given[name], hint="type another --method")
+    recipe = replace(start, **{name: value for name, value in given.items() if name in own})
+    for name, needs in entry.idle(recipe, given):
+        where = "here" if needs else f"with --method {method}"
+        hint = f"leave {flag(name)} away"
+        raise OptionError(f"{flag(name)} has no effect {where}", expected=needs or None, hint=hint)
+    return recipe

@@ -1,0 +1,61 @@
+"""`--method align`: the encoder itself is trained, so that the vectors of a class stand together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from separatrix.progress import Counter
+from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
+from separatrix.recipe.effect import idle
+from separatrix.store.folder import TRAIN_ROWS
+from separatrix.training.methods.base import Method
+from separatrix.training.request import TrainingRequest
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from separatrix.learn.job import TrainedModel
+    from separatrix.learn.loop import Score
+    from separatrix.learn.targets import Targets
+    from separatrix.learn.trained.encoder import AlignModel
+    from separatrix.texts import Texts
+
+
+def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedModel[AlignModel]:
+    """Train an encoder; the vectors of all parts before the training come along, for the baselines."""
+    from separatrix.learn.align import train_encoder
+    from separatrix.store.table import write_table
+
+    frozen = _frozen_vectors(request) if request.compare else {}
+    trained = train_encoder(request.job(score))
+    if request.folder is not None:
+        write_table(request.folder / TRAIN_ROWS, mapped_rows(request.splits.train, request.recipe.loop.seed))
+    return replace(trained, vectors=frozen)
+
+
+def _frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]:
+    from separatrix.models.backbone import load_backbone
+    from separatrix.models.candidates import candidates
+    from separatrix.models.extract import extract_blocks
+
+    backbone, frozen = load_backbone(request.recipe.backbone), {}
+    for part, texts in request.splits.parts.items():
+        progress = Counter(request.progress, f"texts ({part})", len(texts))
+        frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), progress)
+    return frozen
+
+
+def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
+    """The training rows of which the trajectory keeps outputs: id, text, label."""
+    import pandas as pd
+
+    from separatrix.learn.trajectory import FRAME_ROWS, subsample
+
+    some = train.take(subsample(len(train), FRAME_ROWS, seed))
+    return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
+
+
+METHOD = Method(AlignRecipe(), train, partial(idle, rules=ALIGN_RULES))

@@ -1,0 +1,64 @@
+"""`--method probe`: a linear probe on vectors of the frozen model, fitted in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from separatrix.progress import Counter
+from separatrix.recipe import ProbingRecipe, option_names
+from separatrix.recipe.train import BEST
+from separatrix.training.methods.base import Method
+from separatrix.training.request import TrainingRequest
+
+if TYPE_CHECKING:
+    from separatrix.learn.job import TrainedModel
+    from separatrix.learn.loop import Score
+    from separatrix.learn.targets import Targets
+    from separatrix.learn.trained.probe import ProbeModel
+
+
+def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedModel[ProbeModel]:
+    """Fit a probe; its penalty and temperature, and without a given pooling that too, are chosen on validation."""
+    from separatrix.geometry.baselines import Blocks, fit_linear
+    from separatrix.geometry.calibrate import fit_temperature
+    from separatrix.geometry.probe import Probe
+    from separatrix.learn.job import TrainedModel
+    from separatrix.learn.trained.probe import ProbeModel
+    from separatrix.models.backbone import load_backbone
+    from separatrix.models.candidates import candidates, chosen_candidates
+    from separatrix.models.extract import extract_blocks
+
+    recipe, backbone = request.recipe, load_backbone(request.recipe.backbone)
+    chosen = chosen_candidates(backbone, recipe.probe.pool if isinstance(recipe, ProbingRecipe) else BEST)
+    plans = {plan.name: plan for plan in (*chosen, *candidates(backbone))}
+    frozen, parts = {}, {}
+    for part in ("train", "validation"):
+        texts = request.splits.parts[part]
+        progress = Counter(request.progress, f"texts ({part})", len(texts))
+        frozen[part], _ = extract_blocks(backbone, texts.text, tuple(plans.values()), progress)
+        parts[part] = Blocks({plan.name: frozen[part][plan.name] for plan in chosen}, targets.values[part])
+    fitted = fit_linear(parts["train"], parts["validation"], len(targets.names), recipe.loop.seed)
+    assert isinstance(fitted.model, Probe)
+    temperature = 1.0
+    if targets.classes is not None:
+        temperature = fit_temperature(fitted.scores(parts["validation"]), targets.values["validation"])
+    model = ProbeModel(backbone, fitted.model, targets.classes, temperature, fitted.pool)
+    return TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted)
+
+
+def idle(recipe: ProbingRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
+    """A probe has no loop and no objective but the one: other options of these change nothing."""
+    used = {"seed", *option_names(recipe.backbone), *option_names(recipe.probe)}
+    if recipe.objective.loss == "mse":
+        used.add("loss")
+    return [(name, "") for name in option_names(recipe) if name in set(given) - used]
+
+
+METHOD = Method(
+    ProbingRecipe(),
+    train,
+    idle,
+    tasks=("classify", "regress"),
+    losses={"classify": "logistic regression", "regress": "ridge regression"},
+)

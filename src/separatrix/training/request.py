@@ -1,0 +1,54 @@
+"""What a training is asked to do, and the names of its methods; torch is loaded only when it begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separatrix.errors import choose
+from separatrix.progress import Progress, silent
+from separatrix.recipe import ProbingRecipe, TrainRecipe
+from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.registry import Choices
+from separatrix.texts import Splits
+
+if TYPE_CHECKING:
+    from separatrix.learn.job import BatchFunction, Job
+    from separatrix.learn.loop import Score
+
+Recipe = TrainRecipe | AlignRecipe | ProbingRecipe
+METHOD_NAMES = Choices("prompt", "align", "finetune", "probe")
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What `run_training` is asked to do.
+
+    Attributes:
+        splits: the labelled texts.
+        recipe: every option.
+        method: a key of `separatrix.training.methods.METHODS`.
+        folder: where everything is written; None writes nothing.
+        progress: gets (stage, done, total, note) as the training goes on.
+        compare: also fit baselines on the frozen model, and say how the training compares with them.
+        on_batch: gets the outputs of every training batch and the centroids, as arrays.
+    """
+
+    splits: Splits
+    recipe: Recipe
+    method: str = "prompt"
+    folder: Path | None = None
+    progress: Progress = silent
+    compare: bool = True
+    on_batch: BatchFunction | None = None
+
+    def __post_init__(self) -> None:
+        choose(self.method, METHOD_NAMES, "--method")
+
+    def job(self, score: Score) -> Job[Any]:
+        """The training that an epoch-wise method does, its epochs measured by `score`."""
+        from separatrix.learn.job import Job
+
+        train, validation = self.splits.train, self.splits.validation
+        return Job(train, validation, self.recipe, score, self.folder, self.progress, on_batch=self.on_batch)

@@ -1,0 +1,121 @@
+"""The result of a training: its figures as fields, the model, and the files of a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.saved import Predictor
+from separatrix.reports.tables import score_rows
+from separatrix.reports.verdict import judge
+from separatrix.store.files import read_json, read_lines, write_json, write_lines
+from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT
+from separatrix.store.table import read_table, write_table
+
+PREDICTIONS = "predictions"
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """A trained model with its figures; the fields from `method` to `groups` are what `result.json` holds."""
+
+    model: Predictor
+    method: str
+    transformer: dict[str, Any]  # identity of the model that was trained, or that the training stands behind
+    loss: str
+    classes: list[str]  # empty: numbers are predicted
+    rows: dict[str, int]  # of each part
+    scores: dict[str, Any]  # part -> figures
+    baselines: dict[str, Any]  # name -> part -> figures
+    chosen: dict[str, Any]  # name -> what was chosen on validation
+    warnings: list[str]
+    notes: list[str]
+    facts: dict[str, Any]  # what the method adds: label words and their ranking
+    best_epoch: int | None  # None: fitted in one go
+    seconds: float
+    groups: dict[str, Any] | None = None
+    metrics: list[dict[str, Any]] = field(default_factory=list)  # one line an epoch
+    predictions: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # part -> a row a text
+    recipe: dict[str, Any] = field(default_factory=dict)  # method, options, texts
+    folder: Path | None = None
+
+    @classmethod
+    def read(
+        cls, folder: Path, *, device: str = "auto", trust_remote_code: bool = False, verify: bool = True
+    ) -> TrainingResult:
+        """Read what `save` wrote.
+
+        Raises:
+            StoreError: no finished run is there, or it is damaged.
+            ModelError: the transformer has other weights now.
+        """
+        plain = read_json(folder / RESULT, {"method": str, "scores": dict, "warnings": [str], "notes": [str]})
+        known = {spec.name for spec in fields(cls)} - {"model"}
+        blank: dict[str, Any] = dict.fromkeys(("loss", "best_epoch"))
+        blank |= {"classes": [], "rows": {}, "baselines": {}, "chosen": {}, "seconds": 0.0}
+        return cls(
+            model=load_model(folder, device=device, trust_remote_code=trust_remote_code, verify=verify),
+            transformer=plain.get("model", {}),
+            facts={name: value for name, value in plain.items() if name not in known | {"model"}},
+            metrics=read_lines(folder / METRICS),
+            predictions={path.stem: read_table(path) for path in sorted((folder / PREDICTIONS).glob("*.parquet"))},
+            recipe=read_json(folder / RECIPE, dict),
+            folder=folder,
+            **blank | {name: value for name, value in plain.items() if name in known},
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the files of a run but trajectory, pictures and report; `result.json` last."""
+        self.model.save(folder)
+        write_json(folder / RECIPE, self.recipe)
+        write_lines(folder / METRICS, self.metrics)
+        for part, frame in self.predictions.items():
+            write_table(folder / PREDICTIONS / f"{part}.parquet", frame)
+        write_json(folder / RESULT, self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `result.json` holds."""
+        names = ("loss", "classes", "rows", "scores", "baselines", "chosen", "warnings", "notes")
+        plain = {"method": self.method, "model": self.transformer, **{name: getattr(self, name) for name in names}}
+        plain |= {**self.facts, "best_epoch": self.best_epoch, "seconds": self.seconds}
+        return plain if self.groups is None else plain | {"groups": self.groups}
+
+    def with_note(self, note: str) -> TrainingResult:
+        """The same result with one more note."""
+        return replace(self, notes=[*self.notes, note])
+
+    @property
+    def report(self) -> Path | None:
+        """Where the report of a run stands."""
+        return None if self.folder is None else self.folder / REPORT
+
+    @property
+    def score_rows(self) -> list[dict[str, Any]]:
+        """The score table as plain rows: the trained method and its baselines on each split."""
+        return score_rows(self.to_dict())
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The score table: a row for the trained method and each baseline, on each split."""
+        return pd.DataFrame(self.score_rows)
+
+    @property
+    def verdict(self) -> str:
+        """Whether the classes separate, in one sentence."""
+        return judge(self.score_rows, self.method).headline
+
+    def __str__(self) -> str:
+        """The table, the verdict, warnings and notes, as text."""
+        lines = [("verdict", self.verdict), *(("warning", line) for line in self.warnings)]
+        lines += [("note", line) for line in self.notes]
+        return "\n".join([self.table.to_string(index=False), *(f"{name}: {line}" for name, line in lines)])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{escape(line)}</p>" for line in (self.verdict, *self.warnings))
+        return self.table.to_html(index=False) + lines

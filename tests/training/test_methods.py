@@ -1,0 +1,68 @@
+"""The verb `train` and the registry of methods."""
+
+import json
+
+import pytest
+
+import separatrix as sx
+from separatrix.errors import OptionError
+from separatrix.recipe import ProbingRecipe
+from separatrix.training.methods import METHODS, Method, build_recipe, probe
+from separatrix.training.request import METHOD_NAMES
+from separatrix.training.result import TrainingResult
+
+PROBE = {"method": "probe", "device": "cpu"}
+
+
+def test_train_writes_a_run_that_is_read_again(splits, tiny, tmp_path):
+    result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", **PROBE)
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result.to_dict()
+    again = TrainingResult.read(tmp_path / "run", device="cpu")
+    assert again.to_dict() == result.to_dict()
+    assert again.recipe == result.recipe
+    again.save(tmp_path / "copy")
+    for name in ("result.json", "recipe.json", "metrics.jsonl", "model.safetensors", "predictions/test.parquet"):
+        assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    assert set(result.table["method"]) == {"probe", *result.baselines}
+    assert result.verdict in str(result)
+    assert result.table.to_html(index=False) in result._repr_html_()
+
+
+def test_train_reads_a_file_with_its_columns(splits, tiny, tmp_path):
+    lines = [f"{text},{label}" for text, label in zip(splits.train.text, splits.train.label, strict=True)]
+    (tmp_path / "rows.csv").write_text("\n".join(["question,kind", *lines]))
+    options = {"model": str(tiny("bert")), "text": "question", "label": "kind", "test": 0.0, "validation": 0.25}
+    result = sx.train(str(tmp_path / "rows.csv"), **PROBE, **options)
+    assert result.rows == {"train": 81, "validation": 27}
+    assert result.folder is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "probes"}, "unknown method: got 'probes', .*did you mean 'probe'"),
+        ({"tokns": 3}, "unknown option: got 'tokns', .*did you mean 'tokens'"),
+        ({"method": "probe", "tokens": 3}, "--tokens has no effect with --method probe"),
+        ({"method": "probe", "lr": 0.1}, "--lr has no effect with --method probe"),
+        ({"method": "finetune", "loss": "nca"}, "finetune has one loss, linear: got nca"),
+        ({"method": "align", "k": 3, "decision": "mean"}, "--k has no effect here"),
+        ({"validation": 0.2}, "unknown option of splits that are read already: got 'validation'"),
+    ],
+)
+def test_options_that_do_nothing_are_refused(splits, options, message):
+    with pytest.raises(OptionError, match=message):
+        sx.train(splits, **options)
+
+
+def test_an_entry_is_a_method_at_once(splits, tiny):
+    """A user's own: a probe of one pooling, by another name."""
+    METHODS["mean_probe"] = Method(sx.recipe.replace(ProbingRecipe(), pool="mean"), probe.train, probe.idle)
+    try:
+        assert "mean_probe" in METHOD_NAMES
+        assert build_recipe("mean_probe", {"seed": 3}).probe.pool == "mean"
+        result = sx.train(splits, method="mean_probe", model=str(tiny("bert")), device="cpu")
+    finally:
+        del METHODS["mean_probe"]
+    assert result.method == "mean_probe"
+    assert result.chosen["mean_probe"]["pool"] == "mean"
