@@ -12,10 +12,8 @@ from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe import flag, option_names, replace
-from separatrix.recipe.align import ALIGN_RULES, FINETUNE
-from separatrix.recipe.effect import idle
 from separatrix.recipe.registry import Registry
-from separatrix.training.methods import align, probe, prompt
+from separatrix.training.methods import align, finetune, probe, prompt
 from separatrix.training.methods.base import Method
 from separatrix.training.request import METHOD_NAMES, Recipe
 
@@ -26,12 +24,7 @@ METHODS: Registry[Method] = Registry(
     {
         "prompt": prompt.METHOD,
         "align": align.METHOD,
-        "finetune": Method(
-            FINETUNE,
-            align.train,
-            lambda recipe, given: idle(recipe, given, ALIGN_RULES),
-            fixed={"loss": "linear"},
-        ),
+        "finetune": finetune.METHOD,
         "probe": probe.METHOD,
     },
 )
