@@ -133,6 +133,9 @@ def test_altered_clusters_and_other_points_are_refused(tmp_path):
         cluster(points, "kmeans", k=2, within=made, of=2)
     table = read_table(tmp_path / "c" / "clusters.parquet")
     write_table(tmp_path / "c" / "clusters.parquet", table.assign(id=table["id"][::-1].to_numpy()))
+    with pytest.raises(StoreError, match=r"clusters\.parquet (is longer|is truncated|was altered)"):
+        open_clusters(tmp_path / "c")
+    (tmp_path / "c" / "manifest.json").unlink()  # as earlier versions wrote
     with pytest.raises(StoreError, match="was changed since it was written"):
         open_clusters(tmp_path / "c")
     with pytest.raises(StoreError, match="holds no clusters"):

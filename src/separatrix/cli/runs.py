@@ -5,6 +5,7 @@ What loads torch is imported inside them, so that `--help` and mistyped options 
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -165,15 +166,12 @@ def report(said: Said, /, *folders: FoldersArgument) -> None:
     if not folders:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     verify = said.make(opts.ReadOptions).verify
-    with Teller(quiet=speech.quiet) as teller:
-        teller.say("pictures and report")
-        if options.out is None:
-            written = _report(folders, None, verify)
-        else:
-            from separatrix.store.artifacts import write_file
+    from separatrix.store.artifacts import write_file
 
-            with write_file(options.out, overwrite=options.overwrite, inputs=folders):
-                written = _report(folders, options.out, verify)
+    place = None if options.out is None else write_file(options.out, overwrite=options.overwrite, inputs=folders)
+    with place or nullcontext(), Teller(quiet=speech.quiet) as teller:
+        teller.say("pictures and report")
+        written = _report(folders, options.out, verify)
     found: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
     print_json(found) if speech.json else print_lines(list(found.items()))
 
