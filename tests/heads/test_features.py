@@ -229,18 +229,17 @@ def test_docstring_examples(name):
 def test_resnet_vectors_do_not_depend_on_the_batch():
     from separatrix.heads.resnet import load_resnet, resnet_vectors
 
-    small = FeatureSetup(pixels=32, weights="random")
     network = load_resnet("random", torch.device("cpu"))
     maps = torch.softmax(torch.randn(1, 4, 20, 20, generator=torch.Generator().manual_seed(0)), -1)
-    whole = resnet_vectors(network, maps, made(20), small)
+    whole = resnet_vectors(network, maps, made(20), pixels=32)
     assert whole.shape == (1, 4, 2048)
-    again = resnet_vectors(network, maps, made(20), small)
-    single = resnet_vectors(network, maps[:, 1:2], made(20), small)
+    again = resnet_vectors(network, maps, made(20), pixels=32)
+    single = resnet_vectors(network, maps[:, 1:2], made(20), pixels=32)
     torch.testing.assert_close(whole, again, atol=0, rtol=0)
     torch.testing.assert_close(whole[:, 1:2], single, atol=1e-4, rtol=1e-4)
     assert not network.model.training
     with pytest.raises(OptionError, match="longer than the picture"):
-        resnet_vectors(network, torch.zeros(1, 1, 40, 40), made(40), small)
+        resnet_vectors(network, torch.zeros(1, 1, 40, 40), made(40), pixels=32)
 
 
 def test_resnet_weights_in_the_naming_of_torchvision(tmp_path):

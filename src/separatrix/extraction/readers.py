@@ -9,7 +9,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-import torch
 
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError, public_name
@@ -17,12 +16,9 @@ from separatrix.extraction.windows import token_rows
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.backbone import Backbone, Tokens, load_backbone
-from separatrix.models.batches import token_batches, token_budget
-from separatrix.models.cache import TextCache
 from separatrix.models.config import layer_count, read_config, text_config
 from separatrix.models.extract import (
     Engine,
-    Gathered,
     HiddenReader,
     LogitsReader,
     Progress,
@@ -32,9 +28,8 @@ from separatrix.models.extract import (
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
-from separatrix.models.suffix import read, run_prompt
 from separatrix.models.tokens import ESCAPE
-from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
+from separatrix.recipe import ModelRecipe, PromptRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
 
@@ -238,18 +233,10 @@ class TrainedPrompt:
         """Token ids that leave room for the prompt."""
         return self.model.backbone.tokenize(texts, reserve=self.model.recipe.prompt.tokens)
 
-    @torch.no_grad()
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The block, and what the trained readout gives (`outputs`), each (rows, width) float32."""
-        model, found = self.model, Gathered(len(tokens), {})
-        cache = TextCache(model.backbone, tokens, model.shape, CacheRecipe(cache_dtype=model.cache_dtype), "off")
-        for rows in token_batches(cache.lengths, token_budget(model.backbone.device, self.vectors.batch_tokens)):
-            hidden = run_prompt(model.prompt, cache.batch(rows), model.backbone)  # (rows, tokens, width)
-            values = {name: read(hidden, self._readout, model.backbone) for name in names}
-            found.put(rows, values | {"outputs": read(hidden, model.recipe.prompt, model.backbone)})
-            if progress is not None:
-                progress(len(rows))
-        return found.blocks
+        readouts = dict.fromkeys(names, self._readout) | {"outputs": self.model.recipe.prompt}
+        return self.model.read(tokens, readouts, self.vectors.batch_tokens, progress)
 
     @property
     def _readout(self) -> PromptRecipe:

@@ -17,6 +17,7 @@ from torch import Tensor
 from separatrix.heads import descriptors as numbers
 from separatrix.heads.frames import grid
 from separatrix.heads.maps import Batch
+from separatrix.heads.resnet import load_resnet, resnet_vectors
 from separatrix.recipe.heads import FEATURE_NAMES
 from separatrix.recipe.registry import Registry
 
@@ -71,11 +72,13 @@ def _singular(setup: FeatureSetup) -> Feature:
 
 def _resnet(setup: FeatureSetup) -> Feature:
     """2,048 numbers of a ResNet-50, as in seed 002, which took Barlow Twins weights (Zbontar et al. 2021)."""
-    from separatrix.heads.resnet import load_resnet, resnet_vectors
-
     network = load_resnet(setup.weights, setup.device, seed=setup.seed)
     columns = tuple(f"channel_{place}" for place in range(network.width))
-    return Feature(columns, lambda maps, batch: resnet_vectors(network, maps, batch, setup))
+
+    def compute(maps: Tensor, batch: Batch) -> Tensor:
+        return resnet_vectors(network, maps, batch, pixels=setup.pixels, frame=setup.frame, scaling=setup.scaling)
+
+    return Feature(columns, compute)
 
 
 FEATURES: Registry[Callable[[FeatureSetup], Feature]] = Registry(

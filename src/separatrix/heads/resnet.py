@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +19,6 @@ from separatrix.errors import ModelError, OptionError
 from separatrix.heads.frames import FRAMES, SCALINGS
 from separatrix.heads.maps import Batch
 from separatrix.models.randomness import OwnRandomness
-
-if TYPE_CHECKING:
-    from separatrix.heads.features import FeatureSetup
 
 RANDOM = "random"
 IMAGES = 16  # pictures in the network at a time
@@ -130,18 +127,20 @@ def rename(name: str) -> str:
 
 
 @torch.no_grad()
-def resnet_vectors(network: ResNet, maps: Tensor, batch: Batch, setup: FeatureSetup) -> Tensor:
-    """Pooled last features of each map, (rows, heads, 2048).
+def resnet_vectors(
+    network: ResNet, maps: Tensor, batch: Batch, *, pixels: int, frame: str = "pad", scaling: str = "map"
+) -> Tensor:
+    """Pooled last features of each map, (rows, heads, 2048); the rest as in `recipe.heads`.
 
     Raises:
         OptionError: a window longer than the picture that should hold it.
     """
     longest = int(batch.lengths.max())
-    if setup.frame == "pad" and longest > setup.pixels:
-        raise OptionError("a window is longer than the picture", got=longest, expected=f"at most {setup.pixels}")
+    if frame == "pad" and longest > pixels:
+        raise OptionError("a window is longer than the picture", got=longest, expected=f"at most {pixels}")
     rows, heads = maps.shape[:2]
-    scaled = SCALINGS[setup.scaling](maps, batch)
-    pictures = FRAMES[setup.frame](scaled, batch, setup.pixels).flatten(0, 1)  # (rows * heads, pixels, pixels)
+    scaled = SCALINGS[scaling](maps, batch)
+    pictures = FRAMES[frame](scaled, batch, pixels).flatten(0, 1)  # (rows * heads, pixels, pixels)
     found = [
         network.model(part[:, None].expand(-1, 3, -1, -1)).pooler_output.flatten(1) for part in pictures.split(IMAGES)
     ]

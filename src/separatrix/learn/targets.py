@@ -8,8 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.learn.trained.saved import Scaling
 from separatrix.texts import Classes, Texts
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Numbers to predict are trained standardised; this turns them back."""
+
+    mean: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

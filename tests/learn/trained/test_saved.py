@@ -9,9 +9,10 @@ import pytest
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.probe import fit_probe, fit_ridge
+from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.probe import ProbeModel, load_probe
 from separatrix.learn.trained.prompt import PromptModel, load_prompt
-from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS, Scaling
+from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS
 from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe

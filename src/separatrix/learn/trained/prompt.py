@@ -6,7 +6,7 @@ classes, temperature, and the name, revision and weights hash of the model it be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,24 +18,24 @@ from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
+from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.saved import (
     FORMAT,
     NOTES,
     TENSORS,
     Answer,
-    Scaling,
     describe,
     load_base,
     positive,
     read_notes,
 )
-from separatrix.models.backbone import Backbone
-from separatrix.models.batches import token_batches
+from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
 from separatrix.models.extract import Gathered
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
-from separatrix.recipe import CacheRecipe, TrainRecipe
+from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
 from separatrix.recipe.train import POSITIONS
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.texts import Classes
@@ -105,6 +105,24 @@ class PromptModel:
                 progress(len(rows))
         whole = np.empty((0, 0), np.float32) if outputs is None else outputs
         return Outputs(whole, blocks.blocks, tokens.cut, tokens.unread)
+
+    @torch.no_grad()
+    def read(
+        self,
+        tokens: Tokens,
+        readouts: Mapping[str, PromptRecipe],
+        batch_tokens: int | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Outputs of tokenized texts under several readouts, each (rows, width) float32."""
+        outputs = Gathered(len(tokens), {})
+        cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
+        for rows in token_batches(cache.lengths, token_budget(self.backbone.device, batch_tokens)):
+            hidden = run_prompt(self.prompt, cache.batch(rows), self.backbone)  # (rows, tokens, width)
+            outputs.put(rows, {name: read(hidden, readout, self.backbone) for name, readout in readouts.items()})
+            if progress is not None:
+                progress(len(rows))
+        return outputs.blocks
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
         """Labels, probabilities and distances of texts."""

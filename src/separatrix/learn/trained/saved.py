@@ -41,14 +41,6 @@ def positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-@dataclass(frozen=True)
-class Scaling:
-    """Numbers to predict are trained standardised; this turns them back."""
-
-    mean: float = 0.0
-    scale: float = 1.0
-
-
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a trained model says of texts."""
