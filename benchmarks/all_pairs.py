@@ -1,4 +1,4 @@
-"""The loss over all pairs of a batch as one matrix product, against seed 004's loop over pairs.
+"""The loss over all pairs of a batch as one matrix product, against a loop over pairs.
 
     python benchmarks/all_pairs.py [--json]     seconds, batch 256
     python benchmarks/all_pairs.py --memory     memory of one training step over all pairs of 4,096 rows

@@ -4,9 +4,8 @@ from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry import choose_density
-from separatrix.geometry.choose import _DECIDE, choose_k, knee, stability
-from separatrix.geometry.choose_density import choose_eps, choose_size, k_distance
+from separatrix.geometry import choose
+from separatrix.geometry.choose import _DECIDE, choose_eps, choose_k, choose_size, k_distance, knee, stability
 from separatrix.geometry.density import dbscan
 
 
@@ -99,7 +98,7 @@ def test_a_cell_that_runs_out_of_time_is_marked_not_dropped(monkeypatch):
     found = choose_eps(x, 8, cell_seconds=0.0)
     assert [line["status"] for line in found.table] == ["time limit"] * 2 + ["not begun"] * (len(found.table) - 2)
     assert all(line["clusters"] is None for line in found.table)
-    real, slow = choose_density.dbscan, set()
+    real, slow = choose.dbscan, set()
 
     def sometimes(x, eps, count, deadline):
         if not slow:
@@ -107,7 +106,7 @@ def test_a_cell_that_runs_out_of_time_is_marked_not_dropped(monkeypatch):
             deadline = 0.0
         return real(x, eps, count, deadline=deadline)
 
-    monkeypatch.setattr(choose_density, "dbscan", sometimes)
+    monkeypatch.setattr(choose, "dbscan", sometimes)
     statuses = [line["status"] for line in choose_eps(x, 8).table]
     assert statuses[0] == "time limit"
     assert set(statuses[1:]) == {"done"}

@@ -25,8 +25,7 @@ from separatrix import recipe as recipes
 from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
-from separatrix.geometry.choose import Choice, choose_k
-from separatrix.geometry.choose_density import choose_eps, choose_size
+from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
 from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points

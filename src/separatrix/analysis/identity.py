@@ -1,7 +1,7 @@
 """Who is a row? Its id and, where they are there, layer, head and token: never its place in a table.
 
 Two published claims on attention heads rested on layers and heads worked out from row numbers that had started anew in
-every file and every subset (seed 002). Here rows are found by name, and all other columns must agree as well.
+every file and every subset. Here rows are found by name, and all other columns must agree as well.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `compare` sets side by side: runs, points and maps, each read once and named by the folder it was read from.
 
-Seed 000 drew one prompt's file under another prompt's heading. Here a name is never typed twice: panel, line of the
+No file is drawn under the heading of another one. A name is never typed twice: panel, line of the
 table and pair are named by the path that was opened, and what the folder says of itself (loss, method, model) stands
 beside it. Two folders with the same numbers, and a folder named after another loss than its own, are reported.
 """

@@ -66,7 +66,7 @@ TABLES = {
     "association": (("with", "cluster with"), ("adjusted_mutual_information", "adjusted MI"),
                     ("mutual_information", "MI (nats)"), ("null_mean", "of shuffles"), ("p_value", "p"),
                     ("null_heads", "of shuffled heads"), ("p_heads", "p, heads")),
-    "claims": (("claim", "claim of seed 002"), ("figure", "figure"), ("null", "chance"), ("p_value", "p"),
+    "claims": (("claim", "claim"), ("figure", "figure"), ("null", "chance"), ("p_value", "p"),
                ("null_heads", "chance, heads"), ("p_heads", "p, heads"), ("verdict", "verdict")),
     "by_cluster": (("cluster", "cluster"), ("heads", "heads"), ("gradient", "gradient"),
                    ("ablation", "loss without a head"), ("harmless", "no higher without")),
@@ -108,7 +108,7 @@ class AnswerOptions:
 
 @takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.Speech)
 def heads_qa(said: Said, data: DataArgument, /) -> None:
-    """The defaults are those of seed 002's script; `heads --model OUT` then shows the maps after the training.
+    """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
 
     It may also be typed `heads finetune-qa`.
 

@@ -15,7 +15,7 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     project     PCA, t-SNE, UMAP, LDA, and how faithful a flat picture is
     blend       several models' vectors as one matrix
     prepare, cluster, density, condense       k-means, DBSCAN, HDBSCAN and what they are made of
-    choose, choose_density                    how many clusters, how near, how small: by a stated criterion
+    choose                                    how many clusters, how near, how small: by a stated criterion
     assign, associate, suspects               clusters against classes, against any column, and labels that look wrong
     guards      what looks as if nothing was learnt (they speak up)
 """

@@ -1,6 +1,6 @@
 """Several models' vectors of the same rows as one matrix, each model with the weight that it deserves.
 
-Seed 004 put five models' vectors side by side and did worse than the best of them alone: the widest and loudest block
+Five models' vectors side by side, unscaled, did worse than the best of them alone: the widest and loudest block
 decides the distances. Here each block is prepared by itself, brought to the same mean squared distance, and weighted;
 the weights are those whose k nearest neighbours vote best on validation rows, or on the training rows by leaving one
 out. A weight of 1 for one block and 0 for the others is always among them, and so are equal weights. Test rows have no

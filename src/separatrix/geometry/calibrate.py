@@ -80,7 +80,7 @@ def probabilities(scores: ArrayLike, temperature: float = 1.0) -> NDArray[np.flo
 def rescore_single_column(outputs: ArrayLike, threshold: float = 0.5) -> NDArray[np.int64]:
     """Classes 0 and 1 of a one-column (regression) output: 1 above the threshold.
 
-    This mends the evaluation of a model that was trained with one output by mistake (seed 003: argmax over its one
+    This mends the evaluation of a model that was trained with one output by mistake (argmax over its one
     column scored 0.4908, this scores 763 / 872 = 0.875). Train with one output per class rather than rely on it.
 
     Args:

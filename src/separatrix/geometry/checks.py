@@ -138,7 +138,7 @@ def check_same_rows(rows: int, other: int, what: str, other_what: str) -> None:
 
 
 def check_output_width(width: int, classes: int) -> None:
-    """Raise a ShapeError unless the output has one column per class (seed 003: one column, 0.4908 for every run).
+    """Raise a ShapeError unless the output has one column per class (one column scores the share of label 0).
 
     >>> check_output_width(2, 2)
     """
@@ -199,7 +199,7 @@ def check_k(k: int, rows: int) -> None:
 def check_no_index(x: NDArray[np.floating]) -> None:
     """Refuse a column that numbers the rows: 0, 1, 2 ... in any order, shifted, scaled or rounded.
 
-    It would decide every distance (seed 002: the first principal component came out as a straight ramp, and a finished
+    It would decide every distance (the first principal component came out as a straight ramp, and a finished
     k-means had to be thrown away). Such a column is an arithmetic progression once it is sorted, or a straight line
     over the rows as they stand. Fewer than 20 rows are let through: there it may be chance.
 

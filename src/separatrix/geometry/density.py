@@ -1,6 +1,6 @@
 """DBSCAN in bounded memory (Ester et al., 1996), tile by tile, with the labels that scikit-learn gives.
 
-Lists of neighbours grow with eps until they are the square of the rows; a published run halted there (seed 002, eps 0.8
+Lists of neighbours grow with eps until they are the square of the rows; a published run halted there (eps 0.8
 on 561,600 rows). Here a first pass over tiles of the distance matrix counts neighbours, a second one joins cores, a
 third gives border rows to clusters; only one tile is held at a time. A pair whose float32 distance lies within
 rounding of eps is measured again in float64, so that no label hangs on the order of summation.

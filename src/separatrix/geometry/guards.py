@@ -1,7 +1,7 @@
 """What looks as if nothing was learnt. The guards always run, and they speak up.
 
 One published run reported 0.4908 for every epoch of its largest model and looked like a training failure; it was the
-share of label 0, because the model had one output column (seed 003). Each guard is a pure function of numbers; those
+share of label 0, because the model had one output column. Each guard is a pure function of numbers; those
 that find a mistake raise (they stand in `checks`), those that find a bad sign return findings to be shown.
 """
 

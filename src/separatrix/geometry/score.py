@@ -105,7 +105,7 @@ def decide(scores: ArrayLike, classes: int) -> NDArray[np.int64]:
         classes: number of classes, given apart from the scores so that a head of the wrong width is refused.
 
     Raises:
-        ShapeError: the scores do not have one column per class (seed 003).
+        ShapeError: the scores do not have one column per class.
 
     >>> decide([[0.1, 0.9], [2.0, 1.0]], 2)
     array([1, 0])

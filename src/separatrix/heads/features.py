@@ -71,7 +71,7 @@ def _singular(setup: FeatureSetup) -> Feature:
 
 
 def _resnet(setup: FeatureSetup) -> Feature:
-    """2,048 numbers of a ResNet-50, as in seed 002, which took Barlow Twins weights (Zbontar et al. 2021)."""
+    """2,048 numbers of a ResNet-50, for Barlow Twins weights (Zbontar et al. 2021), say."""
     network = load_resnet(setup.weights, setup.device, seed=setup.seed)
     columns = tuple(f"channel_{place}" for place in range(network.width))
 

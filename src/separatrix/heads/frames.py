@@ -1,7 +1,7 @@
 """Maps of different lengths brought to one size: as a grid of means, or as a picture for a vision network.
 
-`grid` and `picture` take the real square of each map and no pad: seed 002 gave the pads to its network as part of the
-picture, so that the length of a text could pass for the behaviour of a head.
+`grid` and `picture` take the real square of each map and no pad: with pads as part of the
+picture, the length of a text could pass for the behaviour of a head.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from separatrix.heads.maps import Batch
 
-LARGEST = 255.0  # of a scaled map, as seed 002 had it
+LARGEST = 255.0  # of a scaled map, as of a grey picture
 
 
 def area_weights(lengths: Tensor, tokens: int, cells: int) -> Tensor:
@@ -57,7 +57,7 @@ def scale_map(maps: Tensor, batch: Batch) -> Tensor:
 
 
 def scale_columns(maps: Tensor, batch: Batch) -> Tensor:
-    """Each column (key) to 0 .. 255 by itself: what seed 002's MinMaxScaler did, whether meant or not."""
+    """Each column (key) to 0 .. 255 by itself: as scikit-learn's MinMaxScaler does."""
     return _scaled(maps, batch, (-2,))
 
 
@@ -75,7 +75,7 @@ SCALINGS = {"map": scale_map, "column": scale_columns, "none": scale_none}
 
 
 def pad_frame(maps: Tensor, batch: Batch, pixels: int) -> Tensor:  # noqa: ARG001 - every frame takes the batch
-    """The map in the upper left corner of an empty picture, as in seed 002; (rows, heads, pixels, pixels)."""
+    """The map in the upper left corner of an empty picture; (rows, heads, pixels, pixels)."""
     fill = pixels - maps.shape[-1]
     # A negative fill cuts pads away: no window is longer than the picture (`resnet` checks it).
     return torch.nn.functional.pad(maps, (0, fill, 0, fill))

@@ -2,8 +2,8 @@
 
 The families of transformers compute attention by a function that is looked up by name. Ours, registered under `NAME`,
 calls the family's own eager function - so the maps are exactly the model's - and hands each layer's weights to whoever
-listens. Memory holds the maps of one layer of one batch, whatever the number of windows; seed 002 kept them all and
-would have needed more than 10 TB. Families that compute their attention without asking (DeBERTa, MPNet) return the maps
+listens. Memory holds the maps of one layer of one batch, whatever the number of windows; those of a corpus
+together may need more than 10 TB. Families that compute their attention without asking (DeBERTa, MPNet) return the maps
 of all layers of a batch instead. A model that shows none, or maps of another shape, is noticed as it is loaded.
 """
 

@@ -1,4 +1,4 @@
-"""Fine-tuning for question answering: a plain span head on the model, trained as seed 002's script trained it.
+"""Fine-tuning for question answering: a plain span head on the model, trained as is usual.
 
 The result is a model folder that everything else here opens, so that maps before and after compare. The loop is a
 dozen lines: batches of windows, two cross-entropies, AdamW, a rate that falls in a straight line.

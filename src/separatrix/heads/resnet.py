@@ -1,6 +1,6 @@
-"""ResNet-50 as a feature extractor, as seed 002 used it: Barlow Twins weights, no classifier, 2,048 numbers a map.
+"""ResNet-50 as a feature extractor, for Barlow Twins weights, say, no classifier, 2,048 numbers a map.
 
-Two things the seed left open are fixed here. The network is in evaluation mode - its normalisation uses the statistics
+Two things are fixed here. The network is in evaluation mode - its normalisation uses the statistics
 it was trained with - so a map's numbers do not depend on the batch. And the scaling is named: whole map or column.
 The network is that of transformers; weights in torchvision's naming (as Barlow Twins published them) are renamed.
 """

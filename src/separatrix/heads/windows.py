@@ -2,7 +2,7 @@
 
 A window is `question, piece of the context` between the model's own special tokens, cut as the BERT script for SQuAD
 cut it: the question to `max_query_length` tokens, the context into pieces that begin `stride` tokens apart. Examples
-and windows are two different numbers (seed 002 mixed them up) and are counted apart.
+and windows are two different numbers and are counted apart.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def draw(
     """Draw whole examples, equally from every shard, until there are enough windows.
 
     The examples are divided, in their order, into `shards` parts of equal size. Each gives one example in turn: from a
-    random place on, one after the other (`consecutive`: they share contexts, as in seed 002, so that the influence of
+    random place on, one after the other (`consecutive`: they share contexts, so that the influence of
     the context can be measured), or drawn at random (`random`).
 
     Raises:

@@ -160,7 +160,7 @@ class HeadsRecipe:
 
 @dataclass(frozen=True)
 class AnswerRecipe:
-    """Fine-tuning for question answering; the defaults are those of seed 002's script."""
+    """Fine-tuning for question answering; the defaults are the usual ones of SQuAD."""
 
     train_windows: int | None = option(None, "training windows (default: all)", low=1)
     test_examples: int | None = option(None, "questions to evaluate (default: all)", low=1)

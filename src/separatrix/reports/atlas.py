@@ -97,7 +97,7 @@ def render_atlas(page: AtlasPage) -> str:
         if len(window.levels) != len(page.heads):
             raise ShapeError("maps of another number of heads", got=len(window.levels), expected=len(page.heads))
     tables = [
-        ("claims", "The claims of seed 002", page.claims, CLAIMS),
+        ("claims", "Claims", page.claims, CLAIMS),
         ("association", "Do clusters have to do with layer, head, length, context?", page.association, ASSOCIATION),
         ("controls", "The same with length and context held", page.controls, CONTROLS),
     ]

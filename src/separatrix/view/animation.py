@@ -1,7 +1,7 @@
 """A training as a short film. Each picture is a function of (frames, index) alone, so the film can be played again.
 
-Seed 001 faded the points already drawn; a second play looked different, and the film ran past its data. Here the
-number of pictures is the number of frames, the axes enclose all of them, and two renders have the same bytes.
+Points that fade once they are drawn make a second play look different. Here the number of pictures is that of frames,
+the axes enclose all of them, and two renders have the same bytes.
 """
 
 from __future__ import annotations

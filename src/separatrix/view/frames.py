@@ -129,7 +129,7 @@ class Frames:
 def enclose(points: np.ndarray, centroids: np.ndarray | None) -> Box:
     """Put a box around all positions, with a margin that is a share of the span: right also far from zero.
 
-    Seed 001 multiplied the limits by 1.1, which cuts a positive minimum off.
+    Limits multiplied by 1.1 would cut a positive minimum off.
 
     Args:
         points: (..., 2) positions.

@@ -1,7 +1,7 @@
 """Third stage: rows into clusters by k-means, DBSCAN and HDBSCAN, and the largest cluster clustered again.
 
-Every row keeps its window, layer and head through all of it: seed 002 lost them when it clustered again, and read
-layers off row numbers that had begun anew.
+Every row keeps its window, layer and head through all of it: nothing is read off row numbers, which begin anew
+with every subset.
 """
 
 from __future__ import annotations

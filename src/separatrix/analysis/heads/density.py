@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.geometry.choose import knee
-from separatrix.geometry.choose_density import size_table
+from separatrix.geometry.choose import knee, size_table
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan
 from separatrix.geometry.density import OutOfTimeError
 from separatrix.recipe.heads import HeadClusterRecipe

@@ -85,7 +85,7 @@ def answer_run(
 
 
 def doubts(found: Answered) -> list[str]:
-    """What the scores hide: a model that never answers scores the share of questions without an answer (seed 002)."""
+    """What the scores hide: a model that never answers scores the share of questions without an answer."""
     scores, answers = found.scores, list(found.answers.values())
     if answers and not any(answers):
         share = f"{scores.no_answer_total} of {scores.total} questions have no answer"

@@ -83,7 +83,7 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, c
 
 @dataclass(frozen=True, eq=False)
 class ClassMemory:
-    """The last row of each class that training has seen, and its vector at that time (seed 004)."""
+    """The last row of each class that training has seen, and its vector at that time."""
 
     vectors: Tensor  # (classes, width) float32
     rows: Tensor  # (classes,) int64 places in the training part; -1: none yet

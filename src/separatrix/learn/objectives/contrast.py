@@ -40,7 +40,7 @@ class Pairs:
 
 
 def cosine_mse(similar: Tensor, pairs: Pairs, _temperature: float = 1.0) -> LossValue:
-    """Mean over all pairs of (cos - t)^2; t is 1 within a class and 0 (a right angle) between two (seed 004).
+    """Mean over all pairs of (cos - t)^2; t is 1 within a class and 0 (a right angle) between two.
 
     The seed sums and lets its trainer divide by the number of pairs; ordered pairs count each on its own.
 

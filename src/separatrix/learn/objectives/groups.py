@@ -1,6 +1,6 @@
 """What is done so that vectors do not tell the group of a row: a publisher, an author, a scanner.
 
-Seed 004 trains a second head on publishers with flipped labels: rows of one publisher are asked for a right angle. Its
+`flipped` turns the labels of the groups about: rows of one group are asked for a right angle. Its
 inverse asks rows of different publishers for cosine 1. Gradient reversal (Ganin et al., 2016) trains a linear head to
 find the group and turns its gradient round on the way into the encoder; that head lags behind the encoder, and what it
 has not found stays. `ridge` solves for the best linear head at every step instead.
@@ -30,7 +30,7 @@ ADVERSARY = ("group_weight", "group_bias")
 
 
 def flipped(batch: RowVectors) -> Tensor:
-    """Mean over pairs of one group of cos^2: they are asked for a right angle (seed 004, flipped labels).
+    """Mean over pairs of one group of cos^2: they are asked for a right angle (flipped labels).
 
     >>> flipped(RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 0])))
     tensor(0.)
@@ -40,7 +40,7 @@ def flipped(batch: RowVectors) -> Tensor:
 
 
 def inverse(batch: RowVectors) -> Tensor:
-    """Mean over pairs of different groups of (1 - cos)^2: they are pulled together (seed 004, inverse model).
+    """Mean over pairs of different groups of (1 - cos)^2: they are pulled together (inverse model).
 
     >>> inverse(RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 1])))
     tensor(1.)

@@ -60,8 +60,8 @@ def class_means(outputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, 
 def start(name: str, outputs: Tensor, labels: Tensor, classes: int, seed: int) -> Tensor:
     """Give each class its first centroid, `(classes, width)`.
 
-    `random`: standard normal vectors, wherever the outputs are: seed 001's first experiment, kept so that its failure
-    can be repeated. `first`: the output of the first training row of each class (seed 001's second). `mean`: the mean
+    `random`: standard normal vectors, wherever the outputs are: kept so that its failure
+    can be repeated. `first`: the output of the first training row of each class. `mean`: the mean
     output of each class.
 
     Raises:
@@ -99,7 +99,7 @@ def move(state: CentroidState, outputs: Tensor, labels: Tensor, recipe: Centroid
     """Take one step; each `recipe.every`-th step moves the centroids by `recipe.mover` and then pushes them apart.
 
     `fixed` never moves, and is never pushed. `gradient` is moved by the optimiser, here it is pushed only. `ema`:
-    c <- c + rate (m - c), with m the mean of the class in these outputs (seed 001's rule, which it calls momentum).
+    c <- c + rate (m - c), with m the mean of the class in these outputs (an exponential moving average).
     `momentum`: v <- friction v + rate (m - c), c <- c + v; a class without rows here glides on by friction v. `mean`:
     c <- m, exact when the outputs are those of all training rows. Else a class without rows stays where it is. A step
     between two moves leaves no trace: the next move sees the outputs of its own step only.
@@ -173,7 +173,7 @@ def away(centroids: Tensor) -> Tensor:
 
 
 def origin(centroids: Tensor) -> Tensor:
-    """Directions `(classes, width)` of seed 001, for comparison only: for each class, unit(mean of the others).
+    """Directions `(classes, width)` from the origin, for comparison only: for each class, unit(mean of the others).
 
     It is wrong: the vector runs from the origin to the others and is added, so each centroid goes towards where the
     others are, seen from the origin. Two close centroids far from the origin get the same push and stay together.
