@@ -102,6 +102,17 @@ def test_rows_that_a_loss_leaves_out_are_not_counted(shown):
         head_importance(causal, [replace(text, first="cat") for text in texts], "language")
 
 
+def test_heads_of_a_model_that_holds_few_tokens_are_weighed_on_as_many(shown):
+    backbone = shown("bert")
+    config = backbone.model.config
+    usual, config.max_position_embeddings = config.max_position_embeddings, 12
+    try:
+        pairs = [Example(str(row), "where is it ?", "the old cat sees a red bird " * 9, row) for row in range(2)]
+        assert head_importance(backbone, pairs, "match").rows == 2
+    finally:
+        config.max_position_embeddings = usual
+
+
 def test_usual_loss_and_mistakes(shown, material):
     assert usual_loss(shown("gpt2"), material.examples) == "language"
     assert usual_loss(shown("bert"), material.examples) == "match"

@@ -141,11 +141,30 @@ def test_half_precision_is_checked_too(saved):
     assert not load(saved("bert"), dtype="bfloat16").plain
 
 
-def test_the_texts_of_the_check_hold_no_special_token(loaded, family):
+def test_the_texts_of_the_check_hold_the_special_tokens_of_every_text_and_no_others(loaded, family):
     backbone = loaded(family)
-    ids = some_ids(backbone, 9)
-    assert not {*ids} & {*backbone.tokenizer.all_special_ids}
+    ids, added = some_ids(backbone, 9), backbone.tokenizer("")["input_ids"]
+    assert list(ids[: len(added)]) == added
+    assert not {*ids[len(added) :]} & {*backbone.tokenizer.all_special_ids}
     assert ids[:4] == some_ids(backbone, 4)
+
+
+@pytest.mark.parametrize("pad", [1, 7])
+def test_a_pad_inside_a_text_has_no_position_where_the_family_counts_none(saved, pad):
+    """The pad of config.json is another token than the tokenizer's: one that every text begins with, or a usual one."""
+    kind = "data2vec-text"
+    folder = saved(kind)
+    config = tiny_families.tiny_config(kind)
+    config.pad_token_id = pad
+    torch.manual_seed(1)
+    hf.AutoModel.from_config(config).save_pretrained(folder)
+    backbone = load(folder)
+    text = " ".join(["<bos>", LONG, "<bos>", SHORT])
+    ids = backbone.tokenize([text]).ids[0]
+    assert pad in ids
+    wanted = own(folder, ids).mean(dim=0).numpy()
+    found = extract(backbone, [text, SHORT], pool="mean").values[0]
+    assert np.linalg.norm(found - wanted) <= 1e-4 * np.linalg.norm(wanted)
 
 
 # Tokens without an embedding

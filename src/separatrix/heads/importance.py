@@ -120,7 +120,8 @@ def one_of_each(examples: Sequence[Example]) -> list[Example]:
 def _read(backbone: Backbone, texts: Sequence[str]) -> list[Window]:
     """The beginnings of texts."""
     plain = [Example(str(place), text, "", place) for place, text in enumerate(texts)]
-    rule = WindowRule(TOKENS, TOKENS, 1)
+    most = min(TOKENS, backbone.longest or TOKENS)
+    rule = WindowRule(most, most, 1)
     return [windows[0] for windows in cut_windows(backbone, plain, rule)]
 
 

@@ -142,7 +142,10 @@ class Backbone:
                 raise self.no_suffix()
             options |= {"attention_mask": mask} if takes(self.body, "attention_mask") else {}
         else:
-            options |= {"attention_mask": mask, "position_ids": positions + self.first_position}
+            options |= {"attention_mask": mask}
+            # A family that counts from its pad reads positions off the ids: a pad inside a text has none there.
+            if ids is None or not self.first_position:
+                options |= {"position_ids": positions + self.first_position}
         options |= {"inputs_embeds": embeds} if ids is None else {"input_ids": ids}
         output = self.body(output_hidden_states=ids is not None, **options)
         states = (output.last_hidden_state,)

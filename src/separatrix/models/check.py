@@ -35,10 +35,10 @@ def checked(backbone: Backbone) -> Backbone:
     Raises:
         ModelError: a family that cannot be run on texts, or whose states depend on the padding.
     """
-    texts = [some_ids(backbone, LONG), some_ids(backbone, SHORT)]
     plain = replace(backbone, plain=True)
     attention.use(backbone.model, attention.OWN)
     try:
+        texts = [some_ids(backbone, LONG), some_ids(backbone, SHORT)]
         alone = [_run(plain, [text])[0] for text in texts]
     except ModelError:
         raise
@@ -68,12 +68,13 @@ def _gives(backbone: Backbone, texts: Sequence[tuple[int, ...]], wanted: Sequenc
 
 
 def some_ids(backbone: Backbone, count: int) -> tuple[int, ...]:
-    """Tokens of a text that no tokenizer made: drawn by a fixed seed, none of them special."""
-    rows = len(backbone.tokenizer)
-    special = {*backbone.tokenizer.all_special_ids, getattr(backbone.model.config, "pad_token_id", None)}
-    order = torch.randperm(rows, generator=torch.Generator().manual_seed(0)).tolist()
+    """Tokens of a text: those that the tokenizer adds to every one, then some drawn by a fixed seed, none special."""
+    tokenizer = backbone.tokenizer
+    special = {*tokenizer.all_special_ids, getattr(backbone.model.config, "pad_token_id", None)}
+    order = torch.randperm(len(tokenizer), generator=torch.Generator().manual_seed(0)).tolist()
     usual = [number for number in order if number not in special] or order
-    return tuple(usual[place % len(usual)] for place in range(count))
+    added = tokenizer("")["input_ids"][: SHORT - 1]
+    return (*added, *(usual[place % len(usual)] for place in range(count)))[:count]
 
 
 def _run(backbone: Backbone, texts: Sequence[tuple[int, ...]]) -> list[States]:
