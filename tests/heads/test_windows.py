@@ -109,7 +109,9 @@ def pair_tokenizer():
 
 def cut_with(engine, question, context, rule):
     tokenizer = SimpleNamespace(backend_tokenizer=engine, num_special_tokens_to_add=lambda pair: 3)
-    backbone = SimpleNamespace(tokenizer=tokenizer, longest=64, source=SimpleNamespace(name="small"))
+    backbone = SimpleNamespace(
+        tokenizer=tokenizer, longest=64, pad_is_beyond=False, source=SimpleNamespace(name="small")
+    )
     [windows] = cut_windows(backbone, [Example("a", question, context, 0)], rule)
     return windows
 

@@ -9,6 +9,7 @@ import transformers as hf
 
 import tiny_families
 from separatrix.errors import ModelError
+from separatrix.heads.windows import WindowRule, cut_windows
 from separatrix.learn.trainables.encoder import start_encoder
 from separatrix.models import attention
 from separatrix.models.backbone import Backbone, load_backbone
@@ -16,6 +17,7 @@ from separatrix.models.check import checked, distance, some_ids
 from separatrix.models.extract import extract
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import EncoderRecipe
+from separatrix.texts.questions_answers import Example
 
 SHORT, LONG = "w3 w9", "w4 w20 w7 w31 w8 w2 w60 w44 w13"
 
@@ -180,6 +182,20 @@ def test_a_pad_beyond_the_table_is_replaced_by_any_row(tiny, tmp_path):
     assert backbone.tokenizer.pad_token_id == len(backbone.embedding)
     assert backbone.pad < len(backbone.embedding)
     np.testing.assert_allclose(extract(backbone, ["cat", "the dog is red and big"]).values, expected, rtol=0, atol=1e-6)
+
+
+def test_such_a_pad_inside_a_text_is_nothing_and_to_heads_it_is_text(tiny, tmp_path):
+    folder = shutil.copytree(tiny("gpt2"), tmp_path / "model")
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+    backbone = load(folder)
+    with_pad, without = extract(backbone, ["the cat [PAD] is red", "the cat is red"]).values
+    np.testing.assert_allclose(with_pad, without, rtol=0, atol=1e-6)
+    assert backbone.tokenize(["cat [PAD]"]).unread.control == 0
+    example = Example("a", "the cat [PAD] is red", "", 0)
+    ((window,),) = cut_windows(backbone, [example], WindowRule(20, 20, 1))
+    assert window.ids.max() < len(backbone.embedding)
 
 
 @pytest.mark.parametrize("added", ["zebra", "<mask2>"])

@@ -217,6 +217,18 @@ SPOILT = {
         lambda folder: change_config(folder, vocab_size=10**9),
         r"asks for more than its weights hold .vocab_size.: got 1000000000, expected at most \d+; give a complete",
     ),
+    "a table of positions": (
+        lambda folder: change_config(folder, max_position_embeddings=10**9),
+        r"asks for more than its weights hold .max_position_embeddings.: got 1000000000, expected at most \d+; give a",
+    ),
+    "a table of types": (
+        lambda folder: change_config(folder, type_vocab_size=10**9),
+        r"asks for more than its weights hold .type_vocab_size.: got 1000000000, expected at most \d+; give a complete",
+    ),
+    "no finite weight": (
+        lambda folder: change_config(folder, layer_norm_eps=float("nan")),
+        r"gives states that are not finite numbers; give a complete checkpoint, or another --dtype",
+    ),
 }
 
 
@@ -279,7 +291,9 @@ def index(folder, name):
     (folder / "model.safetensors.index.json").write_text(names)
 
 
-@pytest.mark.parametrize("name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "absent", 5])
+@pytest.mark.parametrize(
+    "name", ["../other/model.safetensors", "/etc/passwd", "sub/model.safetensors", "absent", 5, ["x"], {}]
+)
 def test_an_index_names_files_of_its_folder_only(tiny, tmp_path, name):
     folder = damage(tmp_path, tiny("bert"))
     index(folder, name)
@@ -291,11 +305,30 @@ def test_an_index_names_files_of_its_folder_only(tiny, tmp_path, name):
     assert resolve(ModelRecipe(model=str(folder))).origin == "folder"
 
 
-def test_a_config_names_weights_of_its_folder_only(tiny, tmp_path):
+@pytest.mark.parametrize("name", ["sub/model.safetensors", ["../x"], {}])
+def test_a_config_names_weights_of_its_folder_only(tiny, tmp_path, name):
     folder = damage(tmp_path, tiny("bert"))
-    change_config(folder, transformers_weights="sub/model.safetensors")
-    with pytest.raises(ModelError, match=r"names weights that are not in its folder: got 'sub/model.safetensors'"):
+    change_config(folder, transformers_weights=name)
+    with pytest.raises(ModelError, match=r"names weights that are not in its folder: got ('sub/|\['\.\./x'\]|\{\})"):
         resolve(ModelRecipe(model=str(folder)))
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_model_has_a_layer(tiny, tmp_path, count):
+    folder = damage(tmp_path, tiny("bert"))
+    change_config(folder, num_hidden_layers=count)
+    with pytest.raises(ModelError, match=r"^bert models have no layers that read texts"):
+        load(folder)
+
+
+def test_layers_that_many_share_are_counted_too(tmp_path):
+    import tiny_families
+
+    tiny_families.build("albert").save_pretrained(tmp_path)
+    tiny_families.save_tokenizer(tmp_path)
+    change_config(tmp_path, num_hidden_groups=10**6)
+    with pytest.raises(ModelError, match=r"asks for more than its weights hold .num_hidden_groups.: got 1000000"):
+        load(tmp_path)
 
 
 def test_a_link_that_leaves_the_folder_is_refused(tiny, tmp_path):

@@ -112,6 +112,7 @@ def fast_tokenizer(backbone: Backbone) -> Any:
         raise ModelError(f"model {backbone.source.name!r} has no fast tokenizer", expected="a tokenizer.json")
     engine.no_truncation()
     engine.no_padding()
+    engine.encode_special_tokens = backbone.pad_is_beyond  # written in a text, such a pad is text
     return engine
 
 

@@ -73,7 +73,13 @@ class Backbone:
     def pad(self) -> int:
         """The id that fills rows up: pads are masked, so where the tokenizer's own has no row, another one does."""
         pad = self.tokenizer.pad_token_id
-        return pad if pad is not None and pad < (_table_rows(self.model) or pad + 1) else 0
+        return 0 if pad is None or self.pad_is_beyond else pad
+
+    @property
+    def pad_is_beyond(self) -> bool:
+        """Whether the tokenizer's pad was added to it, and the table of embeddings has no row for it."""
+        pad, rows = self.tokenizer.pad_token_id, _table_rows(self.model)
+        return pad is not None and rows is not None and pad >= rows
 
     @property
     def longest(self) -> int | None:
@@ -103,7 +109,11 @@ class Backbone:
 
     def _encode(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
         escape = self.recipe.special_tokens == ESCAPE
-        return self.tokenizer(list(texts), split_special_tokens=escape, verbose=False, **options)["input_ids"]
+        encoded = self.tokenizer(list(texts), split_special_tokens=escape, verbose=False, **options)["input_ids"]
+        if not self.pad_is_beyond:
+            return encoded
+        rows = len(self.embedding)
+        return [[number for number in ids if number < rows] for ids in encoded]  # inside a text it fills up nothing
 
     def _room(self, reserve: int) -> int:
         """Tokens that a text may have beside `reserve` prompt tokens."""

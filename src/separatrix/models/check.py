@@ -45,6 +45,9 @@ def checked(backbone: Backbone) -> Backbone:
     except Exception as error:  # a forward that wants other inputs fails in any way
         what = f"{backbone.kind} models cannot be run on texts ({shorten(str(error), 160)})"
         raise ModelError(what, hint="choose another model") from error
+    if not all(bool(state.isfinite().all()) for states in alone for state in states):
+        what = f"model {backbone.source.name!r} gives states that are not finite numbers"
+        raise ModelError(what, hint="give a complete checkpoint, or another --dtype")
     if backbone.causal and not same_states([[state[:SHORT] for state in alone[0]]], alone[1:], backbone.dtype):
         backbone, plain = (replace(path, causal=False) for path in (backbone, plain))
     attention.use(backbone.model, attention.NAME)

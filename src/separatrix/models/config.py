@@ -14,8 +14,11 @@ from separatrix.recipe import ModelRecipe
 
 # Every layer has a tensor (models that share one layer have few): more layers than tensors is no real model.
 LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_encoder_layers", "num_decoder_layers")
+LAYERS += ("num_hidden_groups",)
 # No width is larger than the largest side of a tensor.
 WIDTHS = ("hidden_size", "vocab_size", "intermediate_size", "num_experts", "num_local_experts", "n_routed_experts")
+WIDTHS += ("type_vocab_size", "relative_attention_num_buckets")
+POSITIONS = "max_position_embeddings"  # a width where a table of positions is stored
 
 
 def read_config(source: Source, recipe: ModelRecipe) -> Any:
@@ -57,6 +60,9 @@ def weight_shapes(source: Source) -> dict[str, tuple[int, ...]]:
 def _check_sizes(source: Source, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
     widest = max((side for shape in shapes.values() for side in shape), default=0)
     bounds = dict.fromkeys(LAYERS, len(shapes)) | dict.fromkeys(WIDTHS, max(widest, len(shapes)))
+    # A model of several parts may store a table for its pictures alone.
+    if _text_part(config) is config and any("position" in name or "wpe" in name for name in shapes):
+        bounds[POSITIONS] = bounds["hidden_size"]
     for part in (config, _text_part(config)):
         for name, most in bounds.items():
             size = getattr(part, name, None)
@@ -79,7 +85,8 @@ def text_config(config: Any) -> Any:
         ModelError: a model that has no layers for texts.
     """
     part = _text_part(config)
-    if not all(isinstance(getattr(part, name, None), int) for name in ("num_hidden_layers", "hidden_size")):
+    sizes = [getattr(part, name, None) for name in ("num_hidden_layers", "hidden_size")]
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
         kind = config.model_type
         raise ModelError(f"{kind} models have no layers that read texts", expected="a language model or a text encoder")
     return part

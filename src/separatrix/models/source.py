@@ -84,7 +84,7 @@ def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
     for index in folder.glob("*.safetensors.index.json"):
         weight_map = _json(index).get("weight_map")
         named += weight_map.values() if isinstance(weight_map, dict) else [weight_map]
-    own = {file.name for file in (*files, *folder.glob("*.safetensors.index.json"))}
+    own = [file.name for file in (*files, *folder.glob("*.safetensors.index.json"))]  # names may be of any type
     for file in named:
         if file is not None and file not in own:
             raise ModelError(
