@@ -13,11 +13,15 @@ from separatrix.models.source import Source
 from separatrix.recipe import ModelRecipe
 
 # Every layer has a tensor (models that share one layer have few): more layers than tensors is no real model.
-LAYERS = ("num_hidden_layers", "encoder_layers", "decoder_layers", "num_encoder_layers", "num_decoder_layers")
-LAYERS += ("num_hidden_groups",)
+LAYERS = (
+    *("num_hidden_layers", "encoder_layers", "decoder_layers", "num_encoder_layers", "num_decoder_layers"),
+    "num_hidden_groups",
+)
 # No width is larger than the largest side of a tensor.
-WIDTHS = ("hidden_size", "vocab_size", "intermediate_size", "num_experts", "num_local_experts", "n_routed_experts")
-WIDTHS += ("type_vocab_size", "relative_attention_num_buckets")
+WIDTHS = (
+    *("hidden_size", "vocab_size", "intermediate_size", "num_experts", "num_local_experts", "n_routed_experts"),
+    *("type_vocab_size", "relative_attention_num_buckets"),
+)
 POSITIONS = "max_position_embeddings"  # a width where a table of positions is stored
 
 
