@@ -98,10 +98,18 @@ def test_long_lists_of_classes_are_cut_in_messages():
         Classes(tuple(f"c{number:02}" for number in range(50))).encode(["nothing like it"])
 
 
+@pytest.mark.parametrize("other", ["x ", "X", "x\ufe0f", "\uff58", "x\u200d", " x"])
+def test_names_that_look_alike_are_warned_of(other):
+    (line,) = check_labels(Texts.of(list("abcd"), ["x", "x", other, other], source="q.csv"))
+    assert "'x'" in line and repr(other) in line
+
+
 def test_suspicious_labels_are_warned_of():
     assert check_labels(Texts.of(["x", "y"] * 2, ["a", "b"] * 2)) == ()
     texts = Texts.of(list("uvwxyz"), ["a", "A ", "b", "b", "a", "A "], source="q.csv")
-    assert check_labels(texts) == ("q.csv: the classes 'A ' and 'a' differ only in case or white space",)
+    assert check_labels(texts) == (
+        "q.csv: the classes 'A ' and 'a' differ only in case, white space or characters that nobody sees",
+    )
 
 
 def test_classes_with_one_row_are_refused():

@@ -19,7 +19,9 @@ _CLASS = (
 )
 T = TypeVar("T")
 INVISIBLE = re.compile(f"[{_CLASS}]")
-BLANK = re.compile(rf"[\s{_CLASS}\u180b-\u180f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff]*")
+_HIDDEN = rf"{_CLASS}\u180b-\u180f\u200c\u200d\ufe00-\ufe0f\U000e0000-\U000e0fff"
+HIDDEN = re.compile(f"[{_HIDDEN}]")
+BLANK = re.compile(rf"[\s{_HIDDEN}]*")
 
 
 def is_missing(value: object) -> bool:
@@ -42,6 +44,15 @@ def plain_name(name: T) -> T:
     if not isinstance(name, str) or name.isascii():
         return name
     return normalize("NFC", INVISIBLE.sub("", name))  # type: ignore[return-value]
+
+
+def likeness(name: str) -> str:
+    r"""What is equal for names that differ only in case, white space, width or characters that nobody sees.
+
+    >>> likeness("Spam  Mail") == likeness("\uff53pam mail\ufe0f")
+    True
+    """
+    return " ".join(normalize("NFKC", HIDDEN.sub("", name)).casefold().split())
 
 
 def listed_characters(values: Sequence[str], most: int = 5) -> str:

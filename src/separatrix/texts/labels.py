@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.texts.characters import plain_name
+from separatrix.texts.characters import likeness, plain_name
 from separatrix.texts.columns import label_column, listing
 from separatrix.texts.table import Texts
 
@@ -128,13 +128,13 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
     """Refuse labels that cannot be learnt; return warnings, one sentence each, about those that are suspicious.
 
     Refused: no labels at all, one class only, and a class with one row (it cannot be both learnt and checked). Warned
-    of: names that differ only in case or white space. Floats are numbers to predict: refused when all are equal.
+    of: names that look alike. Floats are numbers to predict: refused when all are equal.
 
     Raises:
         DataError: as said.
 
     >>> check_labels(Texts.of(["w", "x", "y", "z"], ["a", "a", "A", "A"], source="q.csv"))
-    ("q.csv: the classes 'A' and 'a' differ only in case or white space",)
+    ("q.csv: the classes 'A' and 'a' differ only in case, white space or characters that nobody sees",)
     """
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
@@ -147,11 +147,10 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
     _refuse_single(sorted(label for label, rows in counts.items() if rows == 1), texts.source)
     by_form: dict[str, list[str]] = {}
     for name in sorted(counts) if texts.kind == "names" else ():
-        by_form.setdefault(" ".join(name.casefold().split()), []).append(repr(name))
-    alike = [names for names in by_form.values() if len(names) > 1]
-    return tuple(
-        f"{texts.name}: the classes {' and '.join(names)} differ only in case or white space" for names in alike
-    )
+        by_form.setdefault(likeness(name), []).append(repr(name))
+    alike = [" and ".join(names) for names in by_form.values() if len(names) > 1]
+    what = "differ only in case, white space or characters that nobody sees"
+    return tuple(f"{texts.name}: the classes {names} {what}" for names in alike)
 
 
 def _refuse_single(single: list[Any], source: str) -> None:

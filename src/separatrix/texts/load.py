@@ -194,7 +194,9 @@ def _warned(loaded: T) -> T:
 
 def _check_options(group: str | None, validation: float, test: float, by: str) -> None:
     choose(by, BY, "way to split")
-    validation, test = checked("validation", validation, float), checked("test", test, float)
+    validation, test = (
+        checked(name, value, float, low=0, high=1) for name, value in (("validation", validation), ("test", test))
+    )
     if by == "group" and group is None:
         raise OptionError("a split by group needs groups", hint="name their column with --group")
     if not 0 < validation < 1:

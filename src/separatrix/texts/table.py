@@ -219,7 +219,7 @@ class Texts:
         ([0, 1], [0, 1])
         """
         choose(by, BY, "way to split")
-        test, seed = checked("test", test, float), checked("seed", seed, int, low=0)
+        test, seed = checked("test", test, float, low=0, high=1), checked("seed", seed, int, low=0)
         classes = self.label if self.kind in ("names", "integers") else None
         if by == "group":
             if self.group is None:
