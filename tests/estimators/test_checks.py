@@ -10,7 +10,7 @@ from sklearn.utils import estimator_checks as checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from separatrix.estimators import PromptClassifier, PromptRegressor
-from spelled import EXPECTED, spell, to_rounding
+from spelled import EXPECTED, spell, spelling, to_rounding
 
 
 class Spelled:
@@ -20,19 +20,18 @@ class Spelled:
         texts = spell(X)
         return super().fit(texts, y, validation=(texts, y))  # many checks have fewer rows than can be held out
 
-    def _run(self, X):
-        return super()._run(spell(X))
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.one_d_array = True, False
         return tags
 
 
+@spelling
 class SpelledClassifier(Spelled, PromptClassifier):
     pass
 
 
+@spelling
 class SpelledRegressor(Spelled, PromptRegressor):
     pass
 

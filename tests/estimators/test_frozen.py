@@ -21,7 +21,7 @@ from separatrix.learn.trained import frozen_heads
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from spelled import EXPECTED, spell, to_rounding
+from spelled import EXPECTED, spell, spelling, to_rounding
 
 
 @pytest.fixture(scope="module")
@@ -140,14 +140,12 @@ def test_it_works_in_a_grid_search(tiny, texts):
     assert found.best_params_ == {"layer": 0, "pool": "mean"}  # the first token of every text is the same
 
 
+@spelling
 class Spelled(FrozenClassifier):
     """Reads a matrix as texts."""
 
     def fit(self, X, y, *, validation=None):
         return super().fit(spell(X), y, validation=validation)
-
-    def _run(self, X):
-        return super()._run(spell(X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,5 +1,7 @@
 """Matrices spelled as texts for scikit-learn's own checks, and which of those cannot apply to texts."""
 
+import functools
+
 import numpy as np
 from sklearn.utils import estimator_checks as checks
 
@@ -26,6 +28,24 @@ def spell(X):
     """One text a row; column and size of a number choose its word."""
     bins = np.digitize(np.asarray(X, dtype=float), VALUES)  # (rows, columns)
     return [" ".join(NAMES[(bin_ + 5 * column) % len(NAMES)] for column, bin_ in enumerate(row)) for row in bins]
+
+
+def spelling(cls):
+    """Let the methods on new texts of a class take matrices."""
+
+    def dress(name):
+        given = getattr(cls, name)
+
+        @functools.wraps(given)
+        def call(self, X):
+            return given(self, X if isinstance(X, list) and isinstance(X[0], str) else spell(X))
+
+        return call
+
+    for name in ("transform", "predict", "predict_proba", "decision_function"):
+        if hasattr(cls, name):
+            setattr(cls, name, dress(name))
+    return cls
 
 
 def to_rounding(check, monkeypatch):
