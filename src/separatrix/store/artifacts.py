@@ -219,6 +219,16 @@ def resume_artifact(
             shutil.rmtree(aside, ignore_errors=True)
 
 
+def check_unaltered(folder: Path) -> None:
+    """Raise a `StoreError` if a file of a finished folder was altered; files that are gone, and no folder, are fine."""
+    artifact = _earlier(folder)
+    if artifact is None or artifact.files is None:
+        return
+    for name, file in artifact.files.items():
+        if (folder / name).is_file():
+            check_file(folder / name, file)
+
+
 def _unmark(target: Path, before: Artifact | None, begun: int) -> None:
     """After work that was gone on with and stopped: what was finished and not touched since is finished again."""
     if before is None:

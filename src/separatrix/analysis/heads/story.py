@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -30,9 +31,10 @@ from separatrix.errors import SeparatrixError, StoreError, choose, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
-from separatrix.store.artifacts import resume_artifact
+from separatrix.store.artifacts import check_unaltered, resume_artifact
 from separatrix.store.blocks import open_block
 from separatrix.store.files import read_json, write_json
+from separatrix.store.files import reading as reading_files
 from separatrix.store.folder import RECIPE, RESULT
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
@@ -85,18 +87,27 @@ def head_atlas(
     begun, folder = monotonic(), Path(out)
     material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)
     reading = _noted(prepare_reading(material, order), order)
+    if resume:
+        check_unaltered(folder)
     plain, inputs = to_dict(order) | {"data": public_name(data)}, (data, order.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
         work = _Work(folder, reading, order, progress)
         kept = _still_right(folder, work)
-        result: dict[str, Any] = kept | work.extract() | {"out": str(folder), "notes": list(reading.notes)}
-        done = max(1, len(kept.get("steps", ())))
-        _write(work, result, done, begun)
-        for place, run in enumerate(work.later[:wanted], start=2):
-            result |= run()
-            _write(work, result, max(done, place), begun)
+        with reading_files(folder) if resume else nullcontext():  # what earlier orders wrote may not fit together
+            result = _take_steps(work, kept, wanted, begun)
     return HeadAtlas(folder, result | ({"page": str(folder / PAGE)} if "page" in result else {}))
+
+
+def _take_steps(work: _Work, kept: dict[str, Any], wanted: int, begun: float) -> dict[str, Any]:
+    """The result of the first steps, written after each of them."""
+    result = kept | work.extract() | {"out": str(work.folder), "notes": list(work.reading.notes)}
+    done = max(1, len(kept.get("steps", ())))
+    _write(work, result, done, begun)
+    for place, run in enumerate(work.later[:wanted], start=2):
+        result |= run()
+        _write(work, result, max(done, place), begun)
+    return result
 
 
 def _can_resume(folder: Path) -> bool:
