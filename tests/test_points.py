@@ -23,6 +23,7 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "a vector": ([1.0, 2.0], None, ShapeError, "is no matrix: got shape (2,)"),
     "nothing": (None, None, DataError, "holds no real numbers: got object"),
     "NaN": (EYE * np.nan, None, DataError, "vectors: row 0 is not finite: got nan"),
+    "masked": (np.ma.masked_array(EYE, EYE > 0), None, DataError, "vectors: row 0 is not finite: got nan"),
     "infinity": (np.where(EYE > 0, np.inf, 0)[::-1], None, DataError, "row 0 is not finite"),
     "a scale of 1e38": (EYE * 1e38, None, DataError, "scale the vectors"),
     "an id twice": (EYE, {"id": ["a", "b", "a"]}, DataError, "row 2 has the name of an earlier row: got id a"),

@@ -216,6 +216,8 @@ def _checked_block(name: str, values: Any) -> Block:
     """A block of real, finite numbers, (rows, width). Numbers that are read from disk were checked when written."""
     if not isinstance(values, np.ndarray) and hasattr(values, "shape") and not hasattr(values, "__array__"):
         return cast(Block, values)
+    if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
+        values = values.astype(np.float64).filled(np.nan)  # what is masked is no number
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, RuntimeError):  # rows of several lengths; a tensor that needs gradients
@@ -226,7 +228,8 @@ def _checked_block(name: str, values: Any) -> Block:
     if array.ndim != 2:
         raise ShapeError(f"block {name!r} is no matrix", got=f"shape {array.shape}", expected="(rows, width)")
     for start in range(0, len(array), BATCH_ROWS):
-        wrong = ~(np.abs(array[start : start + BATCH_ROWS].astype(np.float64)) <= LARGEST)  # true for NaN as well
+        with np.errstate(over="ignore"):  # of formats beyond float64
+            wrong = ~(np.abs(array[start : start + BATCH_ROWS].astype(np.float64)) <= LARGEST)  # true for NaN as well
         if wrong.any():
             row, column = (int(place[0]) for place in np.nonzero(wrong))
             got = array[start + row, column]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.store.table import check_ending, read_table, write_table
 
 READ = {
@@ -77,3 +77,11 @@ def test_an_unknown_ending_is_refused(tmp_path, frame, name, got):
 
 def test_check_ending_passes_the_known(tmp_path):
     assert [check_ending(tmp_path / f"t{ending}") for ending in READ] == list(READ)
+
+
+@pytest.mark.parametrize("cells", [[1, "1"], [True, "x"], [1, 10**30]])
+def test_a_column_of_several_types_is_refused(tmp_path, cells):
+    frame = pd.DataFrame({"id": pd.Series(cells, dtype=object)})
+    with pytest.raises(DataError, match=r"rows\.parquet cannot be written .*give columns of one type"):
+        write_table(tmp_path / "rows.parquet", frame)
+    assert not list(tmp_path.iterdir())

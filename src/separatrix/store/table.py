@@ -9,7 +9,7 @@ from textwrap import shorten
 
 import pandas as pd
 
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.store.files import damaged, write_bytes
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
@@ -28,10 +28,19 @@ def check_ending(path: Path) -> str:
 
 
 def write_table(path: Path, frame: pd.DataFrame) -> None:
-    """Write a frame in the format of the name's ending."""
+    """Write a frame in the format of the name's ending.
+
+    Raises:
+        DataError: a column holds cells of several types, which Parquet does not.
+        StoreError: the file cannot be written.
+    """
     ending = check_ending(path)
     if ending == ".parquet":
-        data = frame.to_parquet(index=False)
+        try:
+            data = frame.to_parquet(index=False)
+        except (ValueError, TypeError, OverflowError) as error:  # of Arrow: cells of several types in one column
+            what = f"{path} cannot be written ({shorten(' '.join(map(str, error.args)), 120)})"
+            raise DataError(what, hint="give columns of one type") from error
     elif ending == ".csv":
         data = frame.to_csv(index=False).encode()
     else:

@@ -203,6 +203,21 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
         head_atlas(data, out, again)
 
 
+@pytest.mark.parametrize("step", ["extract", "features", "cluster", "atlas"])
+def test_altered_results_of_steps_are_refused_when_it_is_gone_on_with(made, data, tiny, tmp_path, step):
+    out = tmp_path / "atlas"
+    shutil.copytree(made.folder, out)
+    features = ("descriptors", "grid", "singular", "twins")
+    same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
+    (out / made.result["folders"][step] / "result.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"result\.json is truncated"):
+        head_atlas(data, out, same, resume=True)
+    manifest = json.loads((out / "manifest.json").read_text()) | {"files": None}  # as of a killed command
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(StoreError, match=r"atlas is damaged \(KeyError"):
+        head_atlas(data, out, same, resume=True)
+
+
 def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, tmp_path):
     out = tmp_path / "atlas"
     shutil.copytree(made.folder, out)
