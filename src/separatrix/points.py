@@ -217,7 +217,7 @@ def _checked_block(name: str, values: Any) -> Block:
     if not isinstance(values, np.ndarray) and hasattr(values, "shape") and not hasattr(values, "__array__"):
         return cast(Block, values)
     if isinstance(values, np.ma.MaskedArray) and values.dtype.kind in "fiub":
-        values = values.astype(np.float64).filled(np.nan)  # what is masked is no number
+        values = np.ma.filled(values.astype(np.float64), np.nan)  # what is masked is no number
     try:
         array = np.asarray(values)
     except (ValueError, TypeError, RuntimeError):  # rows of several lengths; a tensor that needs gradients
