@@ -65,7 +65,7 @@ def test_score(order, parts):
     clusters = np.arange(96) % 5 - 1
 
     def scored(names):
-        plain = score(grid_points(names, parts=parts), clusters, recipe=RECIPE).to_dict()
+        plain = score(grid_points(names, parts=parts), clusters=clusters, recipe=RECIPE).to_dict()
         for figures_of in (plain["clusters"], *plain["clusters"]["by_split"].values()):
             for way in ("majority", "matched"):  # class numbers, in the order of the names beside them
                 figures_of[way]["classes"] = None
@@ -141,6 +141,6 @@ def test_rank(order, tiny):
             for mask in (~held, held)
         ]
         grid = RankGrid(model=(str(tiny("bert")),), pool=("mean", "last"), k=2, resamples=50)
-        return figures(rank(Splits(*parts, None, ()), grid, backbone=ModelRecipe(device="cpu")).to_dict())
+        return figures(rank(Splits(*parts, None, ()), recipe=grid, backbone=ModelRecipe(device="cpu")).to_dict())
 
     same(ranked(range(4)), ranked(order))

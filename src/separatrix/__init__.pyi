@@ -6,6 +6,7 @@ from separatrix.analysis.associate import Associations as Associations
 from separatrix.analysis.associate import associate as associate
 from separatrix.analysis.cluster import Clusters as Clusters
 from separatrix.analysis.cluster import cluster as cluster
+from separatrix.analysis.compare import Comparison as Comparison
 from separatrix.analysis.compare import compare as compare
 from separatrix.analysis.heads import HeadAtlas as HeadAtlas
 from separatrix.analysis.heads import head_atlas as head_atlas

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import OptionError
-from separatrix.store.artifacts import open_artifact, write_file
+from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
 
 if TYPE_CHECKING:
     from separatrix.reports import ReportWritten
@@ -20,6 +20,12 @@ READERS = {
     "model": ("learn.trained.loading", "load_model"),
     "clusters": ("analysis.cluster", "open_clusters"),
     "atlas": ("analysis.heads", "open_atlas"),
+    "map": ("analysis.project", "open_projection"),
+    "association": ("analysis.associate", "open_associations"),
+    "suspects": ("analysis.suspects", "open_suspects"),
+    "score": ("analysis.score", "open_score"),
+    "ranking": ("analysis.rank", "open_ranking"),
+    "comparison": ("analysis.compare", "open_comparison"),
 }
 
 
@@ -53,7 +59,11 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
 
 
 def report(
-    folders: str | Path | Sequence[str | Path], *, out: str | Path | None = None, overwrite: bool = False
+    folders: str | Path | Sequence[str | Path],
+    *,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    verify: bool = True,
 ) -> ReportWritten:
     """Write one HTML file that opens offline: of a run, or over several results.
 
@@ -61,6 +71,7 @@ def report(
         folders: what commands wrote; the page shows them in this order.
         out: the .html file; of a single run, `report.html` in its folder if absent.
         overwrite: replace a file there.
+        verify: compare the files with their hashes.
 
     Raises:
         OptionError: no folder, or no file for a page over several.
@@ -69,13 +80,23 @@ def report(
     paths = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
     if not paths:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
+    if out is None:
+        return _report(paths, None, verify)
+    with write_file(out, overwrite=overwrite, inputs=paths):
+        return _report(paths, Path(out), verify)
+
+
+def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWritten:
+    """One run with its pictures, which are drawn into its folder; or a page over several folders."""
     from separatrix.reports.collect import show_folders
+    from separatrix.store.folder import SHOWN
     from separatrix.training.pictures import is_run, show_run
 
-    single = len(paths) == 1 and is_run(paths[0])
-    if out is None:
-        if not single:
+    run = folders[0]
+    if len(folders) > 1 or not is_run(run):
+        if out is None:
             raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
-        return show_run(paths[0], None)
-    with write_file(out, overwrite=overwrite, inputs=paths) as path:
-        return show_run(paths[0], path) if single else show_folders(paths, path)
+        return show_folders(folders, out, verify=verify)
+    open_artifact(run, "run", verify=verify, only=SHOWN)
+    with resume_artifact(run, "run", resume=True):
+        return show_run(run, out)

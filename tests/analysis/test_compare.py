@@ -54,16 +54,16 @@ def test_examples_hold():
 
 def test_the_table_holds_what_each_run_says(runs, tmp_path):
     result = compare(runs, out=tmp_path / "out")
-    assert [(line["source"], line["loss"], line["accuracy"]) for line in result["table"]] == [
+    assert [(line["source"], line["loss"], line["accuracy"]) for line in result.sources] == [
         ("cosine", "cosine", 0.6),
         ("distance", "distance", 0.95),
     ]
-    line = result["table"][1]
+    line = result.sources[1]
     assert (line["low"], line["high"], line["majority"], line["seconds"], line["model"]) == (0.85, 1, 0.5, 1.5, "tiny")
     table = pd.read_parquet(tmp_path / "out" / "table.parquet")
     assert table["accuracy"].tolist() == [0.6, 0.95]
     written = json.loads((tmp_path / "out" / "result.json").read_text())
-    assert written["table"] == result["table"]
+    assert written["table"] == result.sources
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "manifest.json", "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv",
         "variance.png", "variance.csv",
@@ -71,43 +71,41 @@ def test_the_table_holds_what_each_run_says(runs, tmp_path):
 
 
 def test_differences_are_counted_on_shared_rows(runs, tmp_path):
-    pair = compare(runs)["pairs"][0]
+    pair = compare(runs).pairs[0]
     assert (pair["a"], pair["b"], pair["rows"]) == ("cosine", "distance", ROWS)
     assert pair["difference"] == pytest.approx(0.6 - 0.95)
     assert pair["interval"][1] < 0
     assert pair["p_value"] < 1e-3
     third = save_run(tmp_path / "half", "token", 0.9, seed=2, ids=np.arange(ROWS) + ROWS // 2)
     told = compare([*runs, third])
-    assert len(told["pairs"]) == 1
-    assert (
-        sum("the same ids have another text: they were not scored on the same rows" in w for w in told["warnings"]) == 2
-    )
+    assert len(told.pairs) == 1
+    assert sum("the same ids have another text: they were not scored on the same rows" in w for w in told.warnings) == 2
     far = save_run(tmp_path / "far", "token", 0.9, seed=2, ids=np.arange(ROWS) + 1000)
-    assert any("they share no row" in warning for warning in compare([runs[0], far])["warnings"])
+    assert any("they share no row" in warning for warning in compare([runs[0], far]).warnings)
 
 
 def test_seed_000_panels_carry_the_name_of_the_file_that_was_read(runs):
     """The seed drew the distance prompt's file under the heading of the cosine prompt."""
     shown = compare(runs)
-    assert [line["title"] for line in shown["maps"]] == ["cosine", "distance"]
+    assert [line["title"] for line in shown.maps] == ["cosine", "distance"]
     turned = compare(runs[::-1])
-    assert [line["title"] for line in turned["maps"]] == ["distance", "cosine"]
-    assert shown["warnings"] == []
-    figures = {line["title"]: line["knn_before"] for line in shown["maps"]}
-    assert {line["title"]: line["knn_before"] for line in turned["maps"]} == figures
+    assert [line["title"] for line in turned.maps] == ["distance", "cosine"]
+    assert shown.warnings == []
+    figures = {line["title"]: line["knn_before"] for line in shown.maps}
+    assert {line["title"]: line["knn_before"] for line in turned.maps} == figures
 
 
 def test_seed_000_a_file_under_a_wrong_heading_is_found(runs):
     shutil.rmtree(runs[0])
     shutil.copytree(runs[1], runs[0])  # the slip: what is called cosine holds the distance prompt
     shown = compare(runs)
-    assert [line["title"] for line in shown["maps"]] == ["cosine (distance)", "distance"]
-    assert any("hold the same numbers: is one of them a copy under another name?" in line for line in shown["warnings"])
-    assert any("is named 'cosine' but was trained with the loss 'distance'" in line for line in shown["warnings"])
+    assert [line["title"] for line in shown.maps] == ["cosine (distance)", "distance"]
+    assert any("hold the same numbers: is one of them a copy under another name?" in line for line in shown.warnings)
+    assert any("is named 'cosine' but was trained with the loss 'distance'" in line for line in shown.warnings)
 
 
 def test_the_same_folder_twice_is_reported(runs):
-    assert "are the same folder" in compare([runs[0], runs[0]])["warnings"][0]
+    assert "are the same folder" in compare([runs[0], runs[0]]).warnings[0]
 
 
 def test_points_and_maps_stand_beside_each_other(tmp_path):
@@ -117,15 +115,15 @@ def test_points_and_maps_stand_beside_each_other(tmp_path):
     points = Points.of(x, {"label": labels})
     write_points(tmp_path / "points", points, dtype="float32")
     project(points, "lda", out=tmp_path / "map")
-    shown = compare([tmp_path / "points", tmp_path / "map"], methods=("pca", "tsne"), out=tmp_path / "out", rows=50)
-    assert [(line["title"], line["method"], line["guided"]) for line in shown["maps"]] == [
+    shown = compare([tmp_path / "points", tmp_path / "map"], method=("pca", "tsne"), out=tmp_path / "out", rows=50)
+    assert [(line["title"], line["method"], line["guided"]) for line in shown.maps] == [
         ("points", "pca", False),
         ("points", "tsne", False),
         ("map (lda)", "lda", True),
     ]
-    assert [line["kind"] for line in shown["table"]] == ["points", "map"]
-    assert shown["table"][0]["rows"] == 80
-    assert shown["maps"][0]["rows"] == 50
+    assert [line["kind"] for line in shown.sources] == ["points", "map"]
+    assert shown.sources[0]["rows"] == 80
+    assert shown.maps[0]["rows"] == 50
     drawn = pd.read_csv(tmp_path / "out" / "maps.csv")
     assert set(drawn["title"]) == {"points", "map (lda)"}
     assert len(drawn) == 50 + 50 + 80
@@ -137,7 +135,7 @@ def test_maps_alone_stand_in_one_line(tmp_path):
     for method in ("pca", "lda"):
         project(points, method, out=tmp_path / method)
     shown = compare([tmp_path / "pca", tmp_path / "lda"], out=tmp_path / "out")
-    assert [line["method"] for line in shown["maps"]] == ["pca", "lda"]
+    assert [line["method"] for line in shown.maps] == ["pca", "lda"]
     assert set(pd.read_csv(tmp_path / "out" / "maps.csv")["line"]) == {0}
 
 
@@ -145,7 +143,7 @@ def test_bad_input_is_refused_in_one_sentence(runs, tmp_path):
     with pytest.raises(OptionError, match="there is nothing to compare: got 1 folders, expected two or more"):
         compare(runs[:1])
     with pytest.raises(OptionError, match="unknown --method: got 'umpa'"):
-        compare(runs, methods=("umpa",))
+        compare(runs, method=("umpa",))
     with pytest.raises(StoreError, match="is not a folder: expected a run, a map or points"):
         compare([runs[0], tmp_path / "nowhere"])
     (tmp_path / "empty").mkdir()

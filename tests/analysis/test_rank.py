@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis.rank import _Option, _order, rank
-from separatrix.analysis.ranking_files import cells_of, write_ranking
+from separatrix.analysis.rank import _Option, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
@@ -32,20 +31,20 @@ def splits(planted):
 @pytest.fixture(scope="module")
 def ranking(tiny, splits):
     grid = RankGrid(model=(str(tiny("bert")), str(tiny("gpt2"))), pool=("cls", "mean"), layers=(0, -1), resamples=200)
-    return rank(splits, grid)
+    return rank(splits, recipe=grid)
 
 
 def test_the_table_has_a_row_for_each_model_pooling_and_layer(ranking, tiny):
-    assert len(ranking.table) == 8
-    assert {(row["pool"], row["layer"]) for row in ranking.table} == {(p, n) for p in ("cls", "mean") for n in (0, 3)}
+    assert len(ranking.options) == 8
+    assert {(row["pool"], row["layer"]) for row in ranking.options} == {(p, n) for p in ("cls", "mean") for n in (0, 3)}
     needed = {"model", "pool", "layer", "width", "knn_loo", "knn_test", "probe_test", "logme", "h_score"}
     needed |= {"rows_per_second", "parameters", "megabytes", "knn_loo_interval", "rank_interval", "probability_best"}
-    assert needed <= set(ranking.table[0])
-    loo = [row["knn_loo"] for row in ranking.table]
+    assert needed <= set(ranking.options[0])
+    loo = [row["knn_loo"] for row in ranking.options]
     assert loo == sorted(loo, reverse=True)
     assert ranking.best["criterion"] == "knn_loo"
     assert ranking.best["value"] == loo[0]
-    assert sum(row["probability_best"] for row in ranking.table) == pytest.approx(1)
+    assert sum(row["probability_best"] for row in ranking.options) == pytest.approx(1)
     # The first token is the same for all texts of an encoder, so its embedding says nothing at all.
     assert (ranking.best["pool"], ranking.best["layer"]) == ("mean", 0)
     assert any("cls is the first token" in note and "gpt2: " in note for note in ranking.notes)
@@ -58,28 +57,28 @@ def test_figures_are_those_of_the_extracted_vectors(ranking, splits, tiny):
     votes = knn_predict(test, train, y, 5)
     expected = (names[votes.argmax(axis=1)] == splits.test.label).mean()
     place = ("bert", "mean", 3)
-    row = next(row for row in ranking.table if (row["model"], row["pool"], row["layer"]) == place)
+    row = next(row for row in ranking.options if (row["model"], row["pool"], row["layer"]) == place)
     assert row["knn_test"] == pytest.approx(expected)
 
 
 def test_the_test_part_never_decides(tiny, splits, ranking):
     wrong = np.roll(splits.test.label, 1)
     other = Texts.of(splits.test.text, wrong.tolist())
-    again = rank(Splits(splits.train, splits.validation, other, ()), ranking.grid)
+    again = rank(Splits(splits.train, splits.validation, other, ()), recipe=ranking.grid)
     fixed = ("model", "pool", "layer", "knn_loo", "rank_interval", "probability_best")
-    assert [[row[name] for name in fixed] for row in again.table] == [
-        [row[name] for name in fixed] for row in ranking.table
+    assert [[row[name] for name in fixed] for row in again.options] == [
+        [row[name] for name in fixed] for row in ranking.options
     ]
     assert again.best == ranking.best
-    assert again.table[0]["knn_test"] != ranking.table[0]["knn_test"]
+    assert again.options[0]["knn_test"] != ranking.options[0]["knn_test"]
 
 
 @pytest.mark.parametrize("criterion", ["knn_validation", "probe_validation"])
 def test_the_criterion_may_be_the_validation_part(tiny, splits, criterion):
     grid = RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean"), layers=(0,), criterion=criterion, resamples=50)
-    found = rank(splits, grid)
+    found = rank(splits, recipe=grid)
     assert found.best["pool"] == "mean"
-    assert found.best["value"] == found.table[0][criterion] > found.table[1][criterion]
+    assert found.best["value"] == found.options[0][criterion] > found.options[1][criterion]
 
 
 def test_options_without_effect_are_said(tiny, tmp_path, splits):
@@ -95,7 +94,8 @@ def test_options_without_effect_are_said(tiny, tmp_path, splits):
         (),
     )
     found = rank(
-        one_word, RankGrid(model=(str(tiny("gpt2")), str(tiny("bert")), str(twin)), pool=("cls", "mean"), resamples=20)
+        one_word,
+        recipe=RankGrid(model=(str(tiny("gpt2")), str(tiny("bert")), str(twin)), pool=("cls", "mean"), resamples=20),
     )
     # A causal model adds no token: of one word the first token is the mean.
     assert any("cls and mean give the same vectors" in line and "gpt2" in line for line in found.warnings)
@@ -111,14 +111,14 @@ def test_what_cannot_be_ranked_is_refused(tiny, splits):
     with pytest.raises(OptionError, match="did you mean 'mean'"):
         RankGrid(model=model, pool=("meen",))
     with pytest.raises(OptionError, match="layer that the model does not have"):
-        rank(splits, RankGrid(model=model, pool=("mean",), layers=(4,)))
+        rank(splits, recipe=RankGrid(model=model, pool=("mean",), layers=(4,)))
     with pytest.raises(OptionError, match="names one twice"):
         RankGrid(model=model, pool=("mean", "mean"))
     with pytest.raises(DataError, match="fewer rows than neighbours"):
-        rank(splits, RankGrid(model=model, k=90))
+        rank(splits, recipe=RankGrid(model=model, k=90))
     bare = Splits(*(Texts.of(part.text) for part in (splits.train, splits.validation, splits.test)), ())
     with pytest.raises(DataError, match="without labels"):
-        rank(bare, RankGrid(model=model))
+        rank(bare, recipe=RankGrid(model=model))
 
 
 def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
@@ -126,20 +126,22 @@ def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
         Texts.of(part.text, [len(text.split()) + 0.5 for text in part.text])
         for part in (splits.train, splits.validation, splits.test)
     ]
-    found = rank(Splits(*parts, ()), RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean", "max"), resamples=50))
+    found = rank(
+        Splits(*parts, ()), recipe=RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean", "max"), resamples=50)
+    )
     assert found.unit == "R2"
     assert found.majority is None
-    assert all(row["h_score"] is None for row in found.table)
+    assert all(row["h_score"] is None for row in found.options)
     assert found.best["value"] > 0
 
 
 def test_heat_map_and_its_data_hold_the_table(ranking, tmp_path):
     (tmp_path / "out").mkdir()
-    write_ranking(ranking, tmp_path / "out")
+    ranking.save(tmp_path / "out")
     names = {"result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     cells = pd.read_csv(tmp_path / "out" / "heatmap.csv", index_col="model")
-    values = sorted(row["knn_loo"] for row in ranking.table)
+    values = sorted(row["knn_loo"] for row in ranking.options)
     np.testing.assert_allclose(np.sort(cells.to_numpy().ravel()), values)
     assert cells_of(ranking).loc["bert, layer 0", "mean"] == ranking.best["value"]
     plain = json.loads((tmp_path / "out" / "result.json").read_text())

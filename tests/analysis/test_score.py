@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis.ranking_files import write_score
 from separatrix.analysis.score import cluster_numbers, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
@@ -87,22 +86,22 @@ def test_clusters_are_compared_with_the_classes_by_id():
     points = points_of(x, y, id=[f"row {place}" for place in range(90)])
     table = pd.DataFrame({"id": points.column("id"), "cluster": y + 10})
     shuffled = table.sample(frac=1, random_state=0)
-    found = score(points, shuffled, recipe=QUICK).clusters
+    found = score(points, clusters=shuffled, recipe=QUICK).clusters
     assert found["majority"]["accuracy"] == found["matched"]["accuracy"] == 1.0
     assert found["majority"]["p_value"] == pytest.approx(0.01)
     assert found["adjusted_rand"] == found["adjusted_mutual_information"] == pytest.approx(1.0)
     assert found["silhouette"]["value"] > 0.1
-    split = score(points, np.where(y == 0, 0, np.where(np.arange(90) < 45, 1, -1)), recipe=QUICK).clusters
+    split = score(points, clusters=np.where(y == 0, 0, np.where(np.arange(90) < 45, 1, -1)), recipe=QUICK).clusters
     assert split["noise"] == 30
     assert split["majority"]["accuracy"] < 0.7
     with pytest.raises(DataError, match="no cluster for id 'row 0'"):
-        score(points, table[1:], recipe=QUICK)
+        score(points, clusters=table[1:], recipe=QUICK)
     with pytest.raises(DataError, match="stands twice"):
-        score(points, pd.concat([table, table[:1]]), recipe=QUICK)
+        score(points, clusters=pd.concat([table, table[:1]]), recipe=QUICK)
     with pytest.raises(DataError, match="no column 'cluster'"):
-        score(points, table[["id"]], recipe=QUICK)
+        score(points, clusters=table[["id"]], recipe=QUICK)
     with pytest.raises(DataError, match="every row is noise"):
-        score(points, np.full(90, -1), recipe=QUICK)
+        score(points, clusters=np.full(90, -1), recipe=QUICK)
     with pytest.raises(DataError, match="do not fit"):
         cluster_numbers([0, 1], points)
 
@@ -154,14 +153,14 @@ def test_constant_columns_are_said():
 
 def test_everything_is_plain_data_and_a_table(tmp_path):
     x, y = clouds()
-    found = score(points_of(x, y), y, recipe=QUICK)
+    found = score(points_of(x, y), clusters=y, recipe=QUICK)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert plain["metrics"]["knn_loo"]["baseline_is"] == "majority"
     assert plain["recipe"]["permutations"] == 99
     assert re.search(r"knn_loo .*p = 0\.\d+ \(\d+ shuffles\)", str(found))
     assert "clusters, majority" in str(found)
     (tmp_path / "out").mkdir()
-    write_score(found, tmp_path / "out")
+    found.save(tmp_path / "out")
     assert json.loads((tmp_path / "out" / "result.json").read_text())["metrics"] == plain["metrics"]
     assert set(pd.read_parquet(tmp_path / "out" / "table.parquet")["figure"]) == set(found.metrics)
     with pytest.raises(OptionError, match="did you mean 'knn_loo'"):
@@ -201,7 +200,7 @@ def test_p_values_of_noise_are_even_for_the_figures_measured_again():
 def test_a_silhouette_of_clusters_says_what_noise_it_leaves_out():
     x, y = clouds()
     numbers = np.where(np.arange(90) % 9 == 0, -1, y)
-    found = score(points_of(x, y), numbers, recipe=QUICK)
+    found = score(points_of(x, y), clusters=numbers, recipe=QUICK)
     assert found.clusters["silhouette"]["rows"] == 80
     assert "80 rows, 10 of noise left out" in str(found)
 
@@ -212,7 +211,7 @@ def test_clusters_are_named_by_training_rows_and_scored_on_the_others():
     train = points.column("split") == "train"
     _, y = np.unique(points.column("label"), return_inverse=True)
     numbers = np.where(train, y, (y + 1) % 3)  # what holds in training is wrong everywhere else
-    found = score(points, numbers, recipe=QUICK).clusters
+    found = score(points, clusters=numbers, recipe=QUICK).clusters
     assert (found["named_by"], found["rows"], found["majority"]["accuracy"]) == ("train", 50, 1.0)
     assert {name: part["majority"]["accuracy"] for name, part in found["by_split"].items()} == {
         "validation": 0,

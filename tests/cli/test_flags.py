@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from command_line import Cli
 from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
-from separatrix.cli.flags import Said
+from separatrix.cli.flags import ParsedOptions
 from separatrix.errors import OptionError
 from separatrix.recipe import LOSSES, TrainRecipe, flag, option_names, part_of, replace, to_dict
 from separatrix.recipe.align import ALIGN_LOSSES, FINETUNE, AlignRecipe
@@ -119,7 +119,7 @@ def flat(recipe: Any) -> dict[str, Any]:
 
 def test_only_what_was_typed_is_said() -> None:
     assert parse() == {"out": parse()["out"]}
-    said = Said(parse("--tokens", "5", "--words", "a", "b", "--lr", "1e-3", "--trust-remote-code"))
+    said = ParsedOptions(parse("--tokens", "5", "--words", "a", "b", "--lr", "1e-3", "--trust-remote-code"))
     assert said.recipe(TrainRecipe()) == replace(
         TrainRecipe(), tokens=5, words=("a", "b"), lr=1e-3, trust_remote_code=True
     )
@@ -147,14 +147,14 @@ def test_what_is_typed_is_what_the_recipe_holds(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(BOUNDED.keys() - ALONE)), max_size=6, unique=True))
     wanted = {name: data.draw(values(BOUNDED[name])) for name in names}
     words = [word for name, value in wanted.items() for word in (flag(name), str(value))]
-    assert Said(parse(*words)).recipe(TrainRecipe()) == replace(TrainRecipe(), **wanted)
+    assert ParsedOptions(parse(*words)).recipe(TrainRecipe()) == replace(TrainRecipe(), **wanted)
 
 
 @pytest.mark.parametrize("name", [name for name, spec in OPTIONS.items() if spec.metadata["low"] is not None])
 def test_limits_hold_on_the_command_line(name: str) -> None:
     below = OPTIONS[name].metadata["low"] - 1
     with pytest.raises(OptionError, match=f"{flag(name)} is out of range"):
-        Said(parse(flag(name), str(below))).recipe(TrainRecipe())
+        ParsedOptions(parse(flag(name), str(below))).recipe(TrainRecipe())
 
 
 def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:

@@ -17,7 +17,7 @@ import pytest
 import separatrix.training.run
 from command_line import Cli, check_mistake
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import Teller
+from separatrix.cli.progress import ProgressReporter
 from separatrix.cli.results import print_json
 from separatrix.errors import SeparatrixError, StoreError
 
@@ -83,13 +83,13 @@ def test_other_system_errors_pass_through() -> None:
 def test_progress_on_a_terminal_has_rate_time_left_and_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "150")
-    with Teller() as teller:
-        teller.console.file = screen = io.StringIO()
-        teller("training", 500, 1000, "")
-        task = teller.bars.tasks[0]
+    with ProgressReporter() as progress:
+        progress.console.file = screen = io.StringIO()
+        progress("training", 500, 1000, "")
+        task = progress.bars.tasks[0]
         assert task.completed == 500  # as after a resume
         for done in range(520, 600, 20):
-            teller("training", done, 1000, f"loss {1000 - done / 1000:.3f}")
+            progress("training", done, 1000, f"loss {1000 - done / 1000:.3f}")
         assert task.speed is not None
     shown = screen.getvalue()
     for part in ("training", "580/1000", "steps/s", "loss 999.420", "0:00:"):
@@ -97,15 +97,15 @@ def test_progress_on_a_terminal_has_rate_time_left_and_loss(monkeypatch: pytest.
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with Teller(quiet=True) as teller:
-        teller.say("line")
-        teller.warn("loud")
-        teller("training", 1, 2, "")
+    with ProgressReporter(quiet=True) as progress:
+        progress.say("line")
+        progress.warn("loud")
+        progress("training", 1, 2, "")
     assert capsys.readouterr().err == ""
-    with Teller() as teller:
-        teller("training", 1, 2, "")
-        teller("training", 2, 2, "")
-        teller.warn("one\ntwo [bold]")
+    with ProgressReporter() as progress:
+        progress("training", 1, 2, "")
+        progress("training", 2, 2, "")
+        progress.warn("one\ntwo [bold]")
     assert capsys.readouterr().err == "training: 2 steps\nwarning: one\n    two [bold]\n"
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,15 @@ from separatrix.errors import DataError, OptionError
 from separatrix.geometry.associate import Association, correct, quantile_bins, wilson
 from separatrix.geometry.associate import associate as associate_groups
 from separatrix.points import Points
+from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import AssociateRecipe
+from separatrix.recipe.options import AssociateOptions
 from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import write_json
+from separatrix.store.files import reading, write_json
 from separatrix.store.folder import RESULT
-from separatrix.store.table import write_table
+from separatrix.store.result import Lines, Listing, Result, out_line
+from separatrix.store.results import read_result
+from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,26 +52,76 @@ class Tested:
 
 
 @dataclass(frozen=True, eq=False)
-class Associations:
-    """All columns that were asked for."""
+class Associations(Result):
+    """Clusters against columns: a test for each, and the cells of their tables."""
 
-    tested: tuple[Tested, ...]
+    kind: ClassVar[str] = "association"
+
     result: dict[str, Any] = field(repr=False)  # what result.json holds
-    cells: pd.DataFrame = field(repr=False)
+    cells: pd.DataFrame = field(repr=False)  # a line per column, cluster and value
+    tested: tuple[Tested, ...] = ()  # empty where they were read from disk
+    folder: Path | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+    @property
+    def columns(self) -> dict[str, dict[str, Any]]:
+        """Column -> its figures."""
+        return dict(self.result["columns"])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A line for each column: mutual information, Cramer's V, p-values."""
+        import pandas as pd
+
+        lines = [{"column": name, **test} for name, test in self.columns.items()]
+        return pd.DataFrame([{key: value for key, value in line.items() if np.isscalar(value)} for line in lines])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What should be looked at before a figure is believed."""
+        return list(self.result["warnings"])
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
         return dict(self.result)
+
+    def parts(self) -> list[Listing | Lines]:
+        """A line for each column."""
+        headings = ["column", "values", "MI (nats)", "adjusted MI", "V", "V corrected", "p", "Holm", "BH"]
+        keys = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected")
+        rows = [
+            [name, test["kind"], *(f"{test[key]:.3f}" for key in keys)]
+            + [f"{test[key]:.3g}" for key in ("p_value", "p_holm", "p_bh")]
+            for name, test in self.columns.items()
+        ]
+        return [Listing(headings, rows), out_line(self.folder)]
+
+    def write(self, folder: Path) -> None:
+        """Write cells, figures and (of a test that was made now) a picture per column into an empty folder."""
+        from separatrix.view.association_plot import association_map
+        from separatrix.view.canvas import save
+
+        write_table(folder / CELLS, self.cells)
+        for place, test in enumerate(self.tested):
+            found = test.found
+            note = (
+                f"adjusted MI {found.adjusted_mutual_information:.3f}, V {found.cramers_v_corrected:.3f} "
+                f"(bias-corrected), p {found.p_value:.3g}, {found.permutations} shuffles, {test.kind}"
+            )
+            names = (test.clusters, test.values)
+            picture = association_map(found.table, found.residuals, names, ("cluster", test.column), note)
+            save(picture, folder / f"association_{place}.png")
+        write_json(folder / RESULT, self.result | {"kind": self.kind})
 
 
 def associate(
     clusters: Clusters | Points | pd.DataFrame | str | Path,
     columns: str | Sequence[str],
     *,
+    recipe: AssociateRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    recipe: AssociateRecipe | None = None,
-    **options: Any,
+    progress: Progress = silent,
+    **options: Unpack[AssociateOptions],
 ) -> Associations:
     """Test clusters against columns of their row table.
 
@@ -75,9 +129,10 @@ def associate(
         clusters: what `cluster` gave or the folder it wrote, or any table with a column `cluster`.
         columns: `label`, `layer`, `head`, `group`, `split`, or any other; a numeric one with more than `levels` values
             is cut into quantile bins, and the result says so.
-        out: folder to write; nothing is written without it.
-        overwrite: replace an earlier outcome there.
         recipe: all options at once.
+        out: folder to write; nothing is written without it.
+        overwrite: replace earlier associations there.
+        progress: is called with (stage, done, total, note).
         options: single options of `AssociateRecipe`, by name; `within` shuffles inside the groups of a column.
 
     Raises:
@@ -97,15 +152,27 @@ def associate(
     if asked.within in names:
         raise OptionError("a column cannot be shuffled within itself", got=asked.within, hint="leave --within away")
     inputs = (clusters,) if isinstance(clusters, (str, Path)) else (getattr(clusters, "folder", None),)
-    with write_artifact(out, "association", asked, overwrite=overwrite, inputs=inputs) as folder:
-        table = _table(clusters)
-        tested = tuple(_test(table, name, asked) for name in dict.fromkeys(names))
-        made = Associations(tested, _result(tested, asked), _cells(tested))
+    with write_artifact(out, Associations.kind, asked, overwrite=overwrite, inputs=inputs) as folder:
+        table, done = _table(clusters), list[Tested]()
+        for name in dict.fromkeys(names):
+            progress("association tests", len(done), len(names), name)
+            done.append(_test(table, name, asked))
+        made = Associations(_result(done, asked), _cells(done), tuple(done))
         if folder is not None:
-            _write(folder, made)
-    if out is not None:
-        made.result["out"] = str(out)
-    return made
+            made.write(folder)
+    return made if out is None else replace(made, folder=Path(out))
+
+
+def open_associations(folder: str | Path) -> Associations:
+    """Read what `associate` wrote.
+
+    Raises:
+        StoreError: the folder holds no associations.
+    """
+    place = Path(folder)
+    with reading(place):
+        result = read_result(place, {"columns": {"*": {"kind": str}}, "warnings": [str]})
+        return Associations(result, read_table(place / CELLS, ("column", "cluster", "value")), folder=place)
 
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -202,20 +269,3 @@ def _cells(tested: Sequence[Tested]) -> pd.DataFrame:
         }
         frames.append(pd.DataFrame(cells))
     return pd.concat(frames, ignore_index=True)
-
-
-def _write(folder: Path, made: Associations) -> None:
-    from separatrix.view.association_plot import association_map
-    from separatrix.view.canvas import save
-
-    write_table(folder / CELLS, made.cells)
-    for place, test in enumerate(made.tested):
-        found = test.found
-        note = (
-            f"adjusted MI {found.adjusted_mutual_information:.3f}, V {found.cramers_v_corrected:.3f} (bias-corrected), "
-            f"p {found.p_value:.3g}, {found.permutations} shuffles, {test.kind}"
-        )
-        names = (test.clusters, test.values)
-        picture = association_map(found.table, found.residuals, names, ("cluster", test.column), note)
-        save(picture, folder / f"association_{place}.png")
-    write_json(folder / RESULT, {"kind": "association", **made.result})

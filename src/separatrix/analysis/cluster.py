@@ -14,9 +14,9 @@ A parent is a path: rows of cluster 0 that were clustered again have the parent 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +29,13 @@ from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
 from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points
+from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.recipe.options import ClusterOptions
 from separatrix.store.artifacts import open_artifact, write_artifact
 from separatrix.store.files import reading, write_json
 from separatrix.store.folder import RESULT
+from separatrix.store.result import Lines, Listing, Result, out_line
 from separatrix.store.results import CLUSTERS_RESULT, read_result
 from separatrix.store.table import read_table, write_table
 
@@ -42,49 +45,125 @@ if TYPE_CHECKING:
 TABLE, CHOICE, CURVE, TREE = "clusters.parquet", "choice.parquet", "curve.parquet", "tree.parquet"
 
 _MOST_CLASSES = 1000
+MOST_LINES = 10  # of a table that are printed
 
 
 @dataclass(frozen=True, eq=False)
-class Clusters:
+class Clusters(Result):
     """A row table with the column `cluster`, and the figures that belong to it."""
 
+    kind: ClassVar[str] = "clusters"
+
     table: pd.DataFrame  # (rows,) identity columns, cluster [, parent]
-    result: dict[str, Any]  # what result.json holds
+    result: dict[str, Any] = field(repr=False)  # what result.json holds
     found: Clustering | None = field(default=None, repr=False)  # None where they were read from disk
     choice: Choice | None = field(default=None, repr=False)
-    folder: Path | None = None  # that they were read from
+    folder: Path | None = None
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """Cluster of each row, (rows,), -1 for noise."""
         return np.asarray(self.table[CLUSTER], dtype=np.int64)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+    @property
+    def method(self) -> str:
+        """How they were found."""
+        return str(self.result["method"])
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows of each cluster."""
+        return list(self.result["sizes"])
+
+    @property
+    def noise(self) -> int:
+        """Rows in no cluster."""
+        return int(self.result["noise"])
+
+    @property
+    def inertia(self) -> float | None:
+        """Sum of squared distances to the means (kmeans)."""
+        return self.result.get("inertia")
+
+    @property
+    def eps(self) -> float | None:
+        """Radius (dbscan)."""
+        return self.result.get("eps")
+
+    @property
+    def warnings(self) -> list[str]:
+        """What should be looked at before the clusters are believed."""
+        return list(self.result["warnings"])
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
         return dict(self.result)
+
+    def parts(self) -> list[Listing | Lines]:
+        """Sizes, classes of the clusters, figures."""
+        result, given = self.result, self.result["assignment"]
+        rows = [[str(number), str(size)] for number, size in enumerate(self.sizes[:MOST_LINES])]
+        parts: list[Listing | Lines] = [Listing(["cluster", "rows"], rows)]
+        if given is not None:
+            named = {given["named_by"]: given, **given["by_split"]}
+            lines = [_assigned(way, part, named[part]) for part in named for way in ("majority", "matched")]
+            parts.append(Listing(_ASSIGNED, lines))
+        keys = ("method", "clusters", "noise", "rows_used", "inertia", "eps", "seconds")
+        parts.append([*((key, result[key]) for key in keys if key in result), *out_line(self.folder)])
+        if result["choice"] is not None:
+            parts.append([("chosen", "{option} = {value:g}: {criterion}".format(**result["choice"]))])
+        return parts
+
+    def write(self, folder: Path) -> None:
+        """Write tables, figures and pictures into an empty folder."""
+        import pandas as pd
+
+        write_table(folder / TABLE, self.table)
+        if self.choice is not None:
+            write_table(folder / CHOICE, pd.DataFrame(self.choice.table))
+            if self.choice.curve:
+                write_table(folder / CURVE, pd.DataFrame(self.choice.curve))
+        if self.found is not None and self.found.tree is not None:
+            write_table(folder / TREE, pd.DataFrame(self.found.tree.lines()))
+        draw_clusters(folder, self)
+        write_json(folder / RESULT, self.result | {"kind": self.kind})
+
+
+_ASSIGNED = ("classes of clusters", "of", "accuracy", "95 % interval", "shuffled labels", "p", "majority class")
+
+
+def _assigned(way: str, part: str, given: dict[str, Any]) -> list[str]:
+    """A line of the table of classes."""
+    figures = given[way]
+    low, high = figures["interval"]
+    named = f"by {way}" if way == "majority" else "matched one to one"
+    cells = [f"{figures['accuracy']:.3f}", f"{low:.3f} to {high:.3f}", f"{figures['null']:.3f}"]
+    return [named, part, *cells, f"{figures['p_value']:.3g}", f"{given['majority_baseline']:.3f}"]
 
 
 def cluster(
     points: Points,
     method: str | None = None,
     *,
-    out: str | Path | None = None,
-    overwrite: bool = False,
     within: Clusters | None = None,
     of: int | None = None,
     recipe: ClusterRecipe | None = None,
-    **options: Any,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **options: Unpack[ClusterOptions],
 ) -> Clusters:
     """Put points into clusters.
 
     Args:
         points: one block of vectors, or several of which the option `block` names one.
         method: `kmeans`, `dbscan` or `hdbscan`.
-        out: folder to write; nothing is written without it.
-        overwrite: replace an earlier outcome there.
         within: clusters found before; only the rows of its cluster `of` are clustered, and keep their identity.
         of: number of that cluster.
         recipe: all options at once.
+        out: folder to write; nothing is written without it.
+        overwrite: replace earlier clusters there.
+        progress: is called with (stage, done, total, note).
         options: single options of `ClusterRecipe`, by name.
 
     Raises:
@@ -100,13 +179,13 @@ def cluster(
     asked = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
     _check_asked(asked)
     inputs = (*points.folders, None if within is None else within.folder)
-    with write_artifact(out, "clusters", asked, overwrite=overwrite, inputs=inputs) as folder:
+    with write_artifact(out, Clusters.kind, asked, overwrite=overwrite, inputs=inputs) as folder:
+        progress("clustering", 0, len(points), asked.method)
         made = _cluster(points, within, of, asked)
         if folder is not None:
-            write_clusters(folder, made)
-    if out is not None:
-        made.result["out"] = str(out)
-    return made
+            made.write(folder)
+        progress("clustering", len(points), len(points), "")
+    return made if out is None else replace(made, folder=Path(out))
 
 
 def _cluster(points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe) -> Clusters:
@@ -213,21 +292,6 @@ def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterR
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )
     return {"column": name, **found}
-
-
-def write_clusters(folder: Path, made: Clusters) -> None:
-    """Write tables, figures and pictures into an empty folder."""
-    import pandas as pd
-
-    write_table(folder / TABLE, made.table)
-    if made.choice is not None:
-        write_table(folder / CHOICE, pd.DataFrame(made.choice.table))
-        if made.choice.curve:
-            write_table(folder / CURVE, pd.DataFrame(made.choice.curve))
-    if made.found is not None and made.found.tree is not None:
-        write_table(folder / TREE, pd.DataFrame(made.found.tree.lines()))
-    draw_clusters(folder, made)
-    write_json(folder / RESULT, {"kind": "clusters", **made.result})
 
 
 def draw_clusters(folder: Path, made: Clusters) -> None:

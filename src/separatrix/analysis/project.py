@@ -11,9 +11,9 @@ The folder of a map holds
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import pandas as pd
@@ -23,12 +23,17 @@ from separatrix.errors import DataError
 from separatrix.geometry.blend import Blend, fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
 from separatrix.points import Points
+from separatrix.progress import Progress, silent
+from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
 from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import write_json
+from separatrix.store.files import reading, write_json
 from separatrix.store.folder import RESULT
-from separatrix.store.table import write_table
+from separatrix.store.points import write_points
+from separatrix.store.result import Lines, Listing, Result, out_line
+from separatrix.store.results import MAP_RESULT, read_result
+from separatrix.store.table import read_table, write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.map_plot import Drawing, draw_map
@@ -43,55 +48,115 @@ _VARIANCE_ROWS = 4096  # rows that the curve of explained variance is computed o
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
+class Projection(Result):
     """A map with the identity of its rows."""
 
-    map: Map
+    kind: ClassVar[str] = "map"
+
     table: pd.DataFrame  # the row table, then x, y (z) and fitted
-    name: str  # what was projected
+    result: dict[str, Any] = field(repr=False)  # what result.json holds
     names: tuple[str, ...]  # classes; empty without labels
-    labels: np.ndarray  # (rows,) class numbers, -1 = none
+    labels: np.ndarray = field(repr=False)  # (rows,) class numbers, -1 = none
+    map: Map | None = field(default=None, repr=False)  # None where it was read from disk
     shares: np.ndarray | None = field(default=None, repr=False)  # explained variance, of PCA
+    page: bool = False  # written with `map.html`
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What was projected."""
+        return str(self.result["points"])
 
     @property
     def coordinates(self) -> np.ndarray:
         """Places of the rows, (rows, dimensions)."""
-        return self.map.coordinates
+        if self.map is not None:
+            return self.map.coordinates
+        return self.table[list(AXES[: self.result["dimensions"]])].to_numpy(np.float32)
 
     @property
     def trustworthiness(self) -> float:
         """Of the map, 0 to 1 (Venna and Kaski, 2001)."""
-        return self.map.trustworthiness
+        return float(self.result["trustworthiness"])
 
     @property
     def knn_overlap(self) -> float:
         """Mean share of the k nearest neighbours that are the same in the map, 0 to 1."""
-        return self.map.knn_overlap
+        return float(self.result["knn_overlap"])
 
     def place(self, points: Points | np.ndarray) -> np.ndarray:
-        """Places (rows, dimensions) of further points of the same width."""
+        """Places (rows, dimensions) of further points of the same width.
+
+        Raises:
+            DataError: the map was read from disk, where it cannot place points.
+        """
+        if self.map is None:
+            raise DataError("a map read from disk places no new points", hint="project once more")
         return self.map.place(points.values if isinstance(points, Points) else points)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, ready for JSON."""
-        return {"points": self.name, "classes": list(self.names), **self.map.to_dict()}
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
+        return dict(self.result)
+
+    def parts(self) -> list[Listing | Lines]:
+        """How far the map can be trusted."""
+        result = self.result
+        shown = ("trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority")
+        lines = [(name.replace("_", " "), f"{result[name]:.3f}") for name in shown if result[name] is not None]
+        rows = f"{result['rows_fitted']} of {result['rows']}"
+        lines += [("rows fitted", rows), ("seconds", f"{result['seconds']:.1f}")]
+        return [[*lines, *(("note", note) for note in result["notes"]), *out_line(self.folder)]]
 
     def drawing(self) -> Drawing:
         """What a picture of this map needs."""
-        pale = self.map.fitted if self.map.guided else None
-        said = caption(self.to_dict())
-        return Drawing(self.coordinates, self.labels, self.names, self.map.axes, self.name, said, pale)
+        result = self.result
+        pale = self.table[FITTED].to_numpy(bool) if result["guided"] else None
+        axes = tuple(result["axes"])
+        return Drawing(self.coordinates, self.labels, self.names, axes, self.name, caption(result), pale)
+
+    def write(self, folder: Path) -> None:
+        """Write tables, figures and pictures into an empty folder; with `page`, `map.html` as well."""
+        drawing = self.drawing()
+        write_table(folder / MAP, self.table)
+        save(draw_map(drawing), folder / PICTURE)
+        if self.shares is not None:
+            save(draw_variance({self.name: self.shares}), folder / "variance.png")
+            write_data(variance_rows({self.name: self.shares}), folder / "variance.csv")
+        if self.page:
+            texts = self.table[TEXT] if TEXT in self.table.columns else self.table["id"]
+            write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
+        write_json(folder / RESULT, {"kind": self.kind, **self.result})
+
+
+def open_projection(folder: str | Path) -> Projection:
+    """Read what `project` wrote.
+
+    Raises:
+        StoreError: the folder holds no map.
+    """
+    path = Path(folder)
+    with reading(path):
+        result, table = read_result(path, MAP_RESULT), read_table(path / MAP, ("id", FITTED))
+        names = tuple(result.get("classes", ()))
+        column = result.get("label") or LABEL
+        numbers = {name: number for number, name in enumerate(names)}
+        given = table[column].tolist() if names and column in table.columns else [None] * len(table)
+        labels = np.array([numbers.get(str(value), -1) for value in given])
+        page = (path / PAGE).is_file()
+        return Projection(table, {"notes": [], **result}, names, labels, page=page, folder=path)
 
 
 def project(
     points: Points,
-    method: str = "pca",
+    method: str | None = None,
     *,
     label: str | None = None,
+    page: bool = False,
+    recipe: ProjectRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    page: bool = False,
-    **options: Any,
+    progress: Progress = silent,
+    **options: Unpack[ProjectOptions],
 ) -> Projection:
     """Lay points out in two or three dimensions, and say how faithful the picture is.
 
@@ -99,11 +164,12 @@ def project(
         points: one block of numbers (choose one with `pick`, or blend several with `blend`).
         method: `pca`, `tsne`, `umap` or `lda`.
         label: column of the labels; without it, `label` where there is one.
-        out: folder to write map, figures and picture to.
-        overwrite: replace an earlier map in `out`.
         page: also write `map.html`.
-        options: options of `ProjectRecipe` by name: `seed`, `dimensions`, `prepare`, `guided`, `perplexity`, ... A name
-            that it does not have is refused.
+        recipe: all options at once.
+        out: folder to write map, figures and picture to; nothing is written without it.
+        overwrite: replace an earlier map there.
+        progress: is called with (stage, done, total, note).
+        options: single options of `ProjectRecipe`, by name.
 
     Raises:
         DataError, OptionError: numbers or options that give no map (see `separatrix.geometry.project.make_map`).
@@ -114,12 +180,14 @@ def project(
     >>> list(flat.table.columns), len(flat.table), flat.to_dict()["majority"] < 0.5
     (['id', 'label', 'x', 'y', 'fitted'], 30, True)
     """
-    recipe = recipes.replace(ProjectRecipe(), method=method, **options)
-    with write_artifact(out, "map", recipe, overwrite=overwrite, inputs=points.folders) as folder:
-        made = _project(points, recipe, label)
+    wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
+    with write_artifact(out, Projection.kind, wanted, overwrite=overwrite, inputs=points.folders) as folder:
+        progress(wanted.method, 0, len(points), "")
+        result = replace(_project(points, wanted, label), page=page)
         if folder is not None:
-            write_projection(folder, made, page=page)
-    return made
+            result.write(folder)
+        progress(wanted.method, len(points), len(points), "")
+    return result if out is None else replace(result, folder=Path(out))
 
 
 def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projection:
@@ -135,10 +203,21 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projec
     if recipe.method == "pca":
         rows = np.linspace(0, len(points) - 1, min(_VARIANCE_ROWS, len(points))).astype(int)
         shares = variance_shares(found.prepare(np.asarray(block[rows])), seed=recipe.seed)
-    return Projection(found, points.table.assign(**columns), describe(points), names, labels, shares)
+    result = {"recipe": recipes.to_dict(recipe), "points": describe(points), "classes": list(names)}
+    result |= {"label": label} if label else {}
+    return Projection(points.table.assign(**columns), result | found.to_dict(), names, labels, found, shares)
 
 
-def blend(points: Points, *, label: str | None = None, **options: Any) -> Points:
+def blend(
+    points: Points,
+    *,
+    label: str | None = None,
+    recipe: BlendRecipe | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **options: Unpack[BlendOptions],
+) -> Points:
     """Join the blocks of points into one, each with the weight that nearest neighbours give it.
 
     The weights are chosen on the rows of split `validation` against those of `train`; without such a part, on the
@@ -148,17 +227,23 @@ def blend(points: Points, *, label: str | None = None, **options: Any) -> Points
     Args:
         points: two blocks or more over the same rows (see `Points.join`).
         label: column of the labels; without it, `label`.
-        options: options of `BlendRecipe` by name: `prepare`, `k`, `resolution`, `rows`, `seed`.
+        recipe: all options at once.
+        out: folder of the new points; they stay in memory without it.
+        overwrite: replace earlier points there.
+        progress: is called with (stage, done, total, note).
+        options: single options of `BlendRecipe`, by name.
 
     Raises:
         DataError: one block, no labels, or one class.
+        StoreError: `out` is taken.
 
     >>> clear, noise = np.repeat([[0.0], [1.0]], 10, axis=0), 9 * np.random.default_rng(0).normal(size=(20, 8))
     >>> both = Points.of({"clear": clear, "noise": noise}, {"label": ["a"] * 10 + ["b"] * 10})
     >>> blend(both, k=3, prepare="none").origin["blend"]["weights"]
     {'clear': 1.0, 'noise': 0.0}
     """
-    recipe = recipes.replace(BlendRecipe(), **options)
+    wanted = recipes.replace(recipe or BlendRecipe(), **options)
+    progress("blend", 0, len(points), "")
     names, labels = find_classes(points, label)
     if not names:
         raise DataError("a blend needs labels", got=f"no usable column {label or LABEL!r}", hint="name it with label=")
@@ -170,24 +255,14 @@ def blend(points: Points, *, label: str | None = None, **options: Any) -> Points
         train, held = known, np.zeros(len(points), bool)
     validation = ({name: matrix[held] for name, matrix in matrices.items()}, labels[held]) if held.any() else None
     found: Blend = fit_blend(
-        {name: matrix[train] for name, matrix in matrices.items()}, labels[train], recipe, validation=validation
+        {name: matrix[train] for name, matrix in matrices.items()}, labels[train], wanted, validation=validation
     )
     origin = {**points.origin, "blend": found.to_dict()}
-    return Points({"blend": found.apply(matrices)}, points.table, origin)
-
-
-def write_projection(folder: Path, made: Projection, *, page: bool = False) -> None:
-    """Write tables, figures and pictures into an empty folder; `page` adds `map.html`."""
-    drawing = made.drawing()
-    write_table(folder / MAP, made.table)
-    save(draw_map(drawing), folder / PICTURE)
-    if made.shares is not None:
-        save(draw_variance({made.name: made.shares}), folder / "variance.png")
-        write_data(variance_rows({made.name: made.shares}), folder / "variance.csv")
-    if page:
-        texts = made.table[TEXT] if TEXT in made.table.columns else made.table["id"]
-        write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
-    write_json(folder / RESULT, {"kind": "map", "recipe": recipes.to_dict(made.map.recipe), **made.to_dict()})
+    blended = Points({"blend": found.apply(matrices)}, points.table, origin)
+    if out is not None:
+        write_points(out, blended, overwrite=overwrite)
+    progress("blend", len(points), len(points), "")
+    return blended
 
 
 def variance_rows(shares: dict[str, np.ndarray]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -28,18 +28,45 @@ from separatrix.models.frozen_blocks import Passed, about_cls, frozen_blocks, sa
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
+from separatrix.recipe.options import RankOptions
 from separatrix.recipe.score import RankGrid
+from separatrix.store.artifacts import write_artifact
+from separatrix.store.files import reading, write_json
+from separatrix.store.folder import RESULT
+from separatrix.store.result import Lines, Listing, Result, out_line
+from separatrix.store.results import NUMBER, read_result
+from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """What `rank` found: a row for each model, layer and pooling, the best first."""
+TITLES = {
+    "knn_loo": "{unit} of k-NN, leave-one-out on the training rows",
+    "knn_validation": "{unit} of k-NN on the validation rows",
+    "probe_validation": "{unit} of a linear probe on the validation rows",
+}
+TABLE, PICTURE, DATA = "table.parquet", "heatmap.png", "heatmap.csv"
+# Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
+COLUMNS = {
+    "knn_loo": "loo",
+    "knn_validation": "val",
+    "knn_test": "test",
+    "probe_validation": "probe val",
+    "probe_test": "probe",
+    "logme": "LogME",
+    "h_score": "H",
+}
 
-    table: tuple[Mapping[str, Any], ...]
+
+@dataclass(frozen=True, eq=False)
+class Ranking(Result):
+    """Encoders compared: an option for each model, layer and pooling, the best first."""
+
+    kind: ClassVar[str] = "ranking"
+
+    options: tuple[Mapping[str, Any], ...]
     best: Mapping[str, Any]
     criterion: str
     unit: str  # accuracy or R2
@@ -49,20 +76,118 @@ class Ranking:
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     grid: RankGrid = field(default_factory=RankGrid)
+    folder: Path | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        plain = {**vars(self), "table": [dict(row) for row in self.table], "best": dict(self.best)}
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
+        plain: dict[str, Any] = {"table": [dict(row) for row in self.options]}
+        plain |= {name: value for name, value in vars(self).items() if name not in ("options", "folder")}
+        plain["best"] = dict(self.best)
         plain |= {"warnings": list(self.warnings), "notes": list(self.notes), "rows": dict(self.rows)}
         plain |= {"grid": recipes.to_dict(self.grid), "seconds": round(self.seconds, 2)}
         return rounded(plain)
 
     @property
-    def frame(self) -> pd.DataFrame:
-        """The table as a pandas frame; intervals become two columns."""
+    def table(self) -> pd.DataFrame:
+        """A line for each option; intervals become two columns."""
         import pandas as pd
 
-        return pd.DataFrame([_flat(row) for row in self.table])
+        return pd.DataFrame([_flat(row) for row in self.options])
+
+    def parts(self) -> list[Listing | Lines]:
+        """The table with ranks, and the recommendation."""
+        shown = [name for name in COLUMNS if any(row.get(name) is not None for row in self.options)]
+        rows = []
+        for row in self.options:
+            layer = "all" if row["layer"] is None else str(row["layer"])
+            low, high = row["rank_interval"]
+            cells = ["-" if row.get(name) is None else f"{row[name]:.3f}" for name in shown]
+            ends = [f"{low}-{high}", f"{row['probability_best']:.2f}", f"{row['rows_per_second']:.0f}"]
+            rows.append([Path(row["model"]).name, row["pool"], layer, *cells, *ends])
+        headings = ["model", "pool", "layer", *(COLUMNS[name] for name in shown), "rank", "best", "rows/s"]
+        lines = [*(("note", note) for note in self.notes), *self._recommended(), *out_line(self.folder)]
+        return [Listing(headings, rows, [place == 0 for place in range(len(rows))]), lines]
+
+    def _recommended(self) -> list[tuple[str, object]]:
+        best = self.best
+        low, high = best["interval"]
+        figure = f"{best['criterion']} {best['value']:.3f} ({low:.3f} to {high:.3f})"
+        sure = (
+            f"the best in {best['probability_best']:.0%} of bootstrap samples, its model in "
+            f"{best['probability_model_best']:.0%}; rank {best['rank_interval'][0]} to {best['rank_interval'][1]} "
+            f"of {len(self.options)}"
+        )
+        lines: list[tuple[str, object]] = [("best", f"{best['model']}, {best['pool']}, {_layer(best)}: {figure}")]
+        lines.append(("sure", sure))
+        nothing = [] if self.majority is None else [("majority", f"{self.majority:.3f} (k-NN and probe for nothing)")]
+        return lines + nothing
+
+    def write(self, folder: Path) -> None:
+        """Write figures, the table, and the heat map of the criterion with its data into an empty folder."""
+        from separatrix.view.canvas import save
+        from separatrix.view.heatmap_plot import heatmap
+
+        write_json(folder / RESULT, {"kind": self.kind} | self.figures())
+        write_table(folder / TABLE, self.table)
+        cells = cells_of(self)
+        write_table(folder / DATA, cells.rename_axis("model").reset_index())
+        # The options stand in the order of the criterion: the first one is the recommendation.
+        row, column = _cell(self.options[0])
+        figure = heatmap(
+            cells.to_numpy(dtype=np.float64),
+            (list(map(str, cells.index)), list(map(str, cells.columns))),
+            title=TITLES[self.criterion].format(unit=self.unit),
+            note=f"{self.rows['train']} training rows; framed: recommended, "
+            f"the best in {self.best['probability_best']:.0%} of bootstrap samples",
+            best=(list(cells.index).index(row), list(cells.columns).index(column)),
+        )
+        save(figure, folder / PICTURE)
+
+
+def open_ranking(folder: str | Path) -> Ranking:
+    """Read what `rank` wrote.
+
+    Raises:
+        StoreError: the folder holds no ranking.
+    """
+    path = Path(folder)
+    schema = {"table": [dict], "best": dict, "criterion": str, "unit": str, "rows": {"*": int}, "majority": NUMBER,
+              "warnings": [str], "notes": [str], "seconds": float, "grid": dict}  # fmt: skip
+    with reading(path):
+        plain = read_result(path, schema)
+        return Ranking(
+            options=tuple(plain["table"]),
+            **{name: plain[name] for name in ("best", "criterion", "unit", "rows", "majority", "seconds")},
+            warnings=tuple(plain["warnings"]),
+            notes=tuple(plain["notes"]),
+            grid=recipes.from_dict(RankGrid, plain["grid"]),
+            folder=path,
+        )
+
+
+def cells_of(ranking: Ranking) -> pd.DataFrame:
+    """The criterion as a frame: a line for each model and layer, a column for each pooling."""
+    import pandas as pd
+
+    rows = [(*_cell(row), row[ranking.criterion]) for row in ranking.options]
+    frame = pd.DataFrame(rows, columns=["model", "pool", "value"])
+    models = list(ranking.grid.model)
+    # As the models were named; all layers first, then the layers by number.
+    lines = sorted(
+        ranking.options, key=lambda row: (models.index(row["model"]), -1 if row["layer"] is None else row["layer"])
+    )
+    order = list(dict.fromkeys(_cell(row)[0] for row in lines))
+    pools = [pool for pool in dict.fromkeys(ranking.grid.pool) if pool in set(frame["pool"])]
+    return frame.pivot(index="model", columns="pool", values="value").loc[order, pools]
+
+
+def _cell(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Line and column of an option in the heat map."""
+    return f"{Path(row['model']).name}, {_layer(row)}", row["pool"]
+
+
+def _layer(row: Mapping[str, Any]) -> str:
+    return "all layers" if row["layer"] is None else f"layer {row['layer']}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,26 +200,42 @@ class _Option:
 
 def rank(
     splits: Splits,
-    grid: RankGrid | None = None,
     *,
     backbone: ModelRecipe | None = None,
+    recipe: RankGrid | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
     progress: Progress = silent,
+    **options: Unpack[RankOptions],
 ) -> Ranking:
     """Measure every model, layer and pooling on labelled texts.
 
     Args:
         splits: training, validation and (if there is one) test part, as `load_splits` gives.
-        grid: models, poolings, layers, criterion, k.
         backbone: what every model shares: longest text, number format, device. Its `model` is not used.
+        recipe: all options at once: models, poolings, layers, criterion, k.
+        out: folder to write; nothing is written without it.
+        overwrite: replace an earlier ranking there.
         progress: is called with (stage, done, total, note).
+        options: single options of `RankGrid`, by name.
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
         DataError: no labels, one class only, fewer training rows than neighbours.
         ModelError: a model cannot be found or loaded.
+        StoreError: `out` is taken.
     """
+    wanted = recipes.replace(recipe or RankGrid(), **options)
+    inputs = (*(part.source for part in splits.parts.values()), *wanted.model)
+    with write_artifact(out, Ranking.kind, wanted, overwrite=overwrite, inputs=inputs) as folder:
+        result = _rank(splits, wanted, backbone or ModelRecipe(), progress)
+        if folder is not None:
+            result.write(folder)
+    return result if out is None else replace(result, folder=Path(out))
+
+
+def _rank(splits: Splits, wanted: RankGrid, shared: ModelRecipe, progress: Progress) -> Ranking:
     begun = monotonic()
-    wanted, shared = grid or RankGrid(), backbone or ModelRecipe()
     names, targets = _targets(splits)
     if len(targets["train"]) <= wanted.k:
         rows = len(targets["train"])

@@ -7,9 +7,10 @@ beside it; points without one are scored by leave-one-out and cross-validation a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 
@@ -25,15 +26,28 @@ from separatrix.geometry.nulls import Null
 from separatrix.geometry.scatter import check_features
 from separatrix.geometry.separation import silhouette
 from separatrix.points import ID, Points
+from separatrix.progress import Progress, silent
+from separatrix.recipe.options import ScoreOptions
 from separatrix.recipe.score import ScoreRecipe
+from separatrix.store.artifacts import write_artifact
+from separatrix.store.files import reading, write_json
+from separatrix.store.folder import RESULT
+from separatrix.store.result import Lines, Listing, Result, out_line
+from separatrix.store.results import read_result
+from separatrix.store.table import write_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+TABLE, GRID = "table.parquet", "grid.parquet"
+
+
 @dataclass(frozen=True, eq=False)
-class Separation:
-    """What `score` found. `str(...)` is a readable table, `to_dict()` everything as plain data."""
+class Separation(Result):
+    """How far labels stand apart: figures, each beside its interval and what it would be for nothing."""
+
+    kind: ClassVar[str] = "score"
 
     block: str
     unit: str  # what the figures of classifiers are: accuracy or R2
@@ -47,13 +61,21 @@ class Separation:
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     recipe: ScoreRecipe = field(default_factory=ScoreRecipe)
+    folder: Path | None = None
 
     def __getitem__(self, name: str) -> Figure:
         """A figure by its name."""
         return self.metrics[choose(name, self.metrics, "figure")]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+    @property
+    def table(self) -> pd.DataFrame:
+        """A line for each figure."""
+        import pandas as pd
+
+        return pd.DataFrame([{"figure": name, **_two(figure.to_dict())} for name, figure in self.metrics.items()])
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
         plain: dict[str, Any] = {
             "block": self.block,
             "unit": self.unit,
@@ -71,9 +93,20 @@ class Separation:
             plain["clusters"] = dict(self.clusters)
         return rounded(plain)
 
-    def lines(self) -> list[list[str]]:
-        """The table: figure, value, interval, what it would be for nothing."""
-        return [[name, *_cells(figure)] for name, figure in self.metrics.items()] + self._cluster_lines()
+    def parts(self) -> list[Listing | Lines]:
+        """Figure, value, interval, what it would be for nothing; rows and width."""
+        lines = [[name, *_cells(figure)] for name, figure in self.metrics.items()] + self._cluster_lines()
+        rows = ", ".join(f"{name} {count}" for name, count in self.rows.items())
+        last = [("rows", rows), ("width", self.width), *out_line(self.folder)]
+        return [Listing(["figure", "value", "95 % interval", "for nothing"], lines), last]
+
+    def write(self, folder: Path) -> None:
+        """Write figures, their table and the k-NN grid into an empty folder."""
+        import pandas as pd
+
+        write_json(folder / RESULT, {"kind": self.kind} | self.figures())
+        write_table(folder / TABLE, self.table)
+        write_table(folder / GRID, pd.DataFrame([dict(line) for line in self.grid]))
 
     def _cluster_lines(self) -> list[list[str]]:
         if self.clusters is None:
@@ -90,27 +123,40 @@ class Separation:
         shape = self.clusters["silhouette"]
         return found + ([] if shape is None else [["clusters, silhouette", *_cells(Figure(**shape))]])
 
-    def __str__(self) -> str:
-        lines = [["figure", "value", "95 % interval", "for nothing"], *self.lines()]
-        widths = [max(len(line[place]) for line in lines) for place in range(4)]
-        return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-        )
+
+def _two(figure: dict[str, Any]) -> dict[str, Any]:
+    """An interval as two columns."""
+    low, high = figure.pop("interval") or (None, None)
+    return figure | {"low": low, "high": high}
 
 
-def score(points: Points, clusters: Any = None, *, recipe: ScoreRecipe | None = None) -> Separation:
+def score(
+    points: Points,
+    *,
+    clusters: Any = None,
+    recipe: ScoreRecipe | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    **options: Unpack[ScoreOptions],
+) -> Separation:
     """Say how far the labels of points stand apart, each figure beside what it would be for nothing.
 
     Args:
         points: vectors with a column of labels, and a column `split` if there are parts.
         clusters: what a clustering found for the same rows, to be compared with the labels: a frame (or anything with
             a `table`) with the columns `id` and `cluster`, or cluster numbers in the order of the points.
-        recipe: which label and block, which k, how many shuffles.
+        recipe: all options at once: which label and block, which k, how many shuffles.
+        out: folder to write; nothing is written without it.
+        overwrite: replace an earlier score there.
+        progress: is called with (stage, done, total, note).
+        options: single options of `ScoreRecipe`, by name.
 
     Raises:
         DataError: a vector that is not finite, one class only, a column of row numbers among the vectors, fewer rows
             than neighbours, clusters of other rows.
-        OptionError: no such block or column.
+        OptionError: an unknown option, no such block or column.
+        StoreError: `out` is taken.
 
     >>> rng = np.random.default_rng(0)
     >>> points = Points.of(rng.normal(size=(60, 4)) + 3 * np.eye(4)[np.arange(60) % 2], {"label": ["a", "b"] * 30})
@@ -118,8 +164,47 @@ def score(points: Points, clusters: Any = None, *, recipe: ScoreRecipe | None = 
     >>> found["knn_loo"].value > 0.9, found["knn_loo"].baseline, found.nulls["knn_loo"].p_value
     (True, 0.5, 0.001)
     """
+    wanted = recipes.replace(recipe or ScoreRecipe(), **options)
+    inputs = (*points.folders, getattr(clusters, "folder", None))
+    with write_artifact(out, Separation.kind, wanted, overwrite=overwrite, inputs=inputs) as folder:
+        progress("score", 0, len(points), "")
+        result = _score(points, clusters, wanted)
+        if folder is not None:
+            result.write(folder)
+        progress("score", len(points), len(points), "")
+    return result if out is None else replace(result, folder=Path(out))
+
+
+def open_score(folder: str | Path) -> Separation:
+    """Read what `score` wrote.
+
+    Raises:
+        StoreError: the folder holds no score.
+    """
+    path = Path(folder)
+    schema = {"block": str, "unit": str, "rows": {"*": int}, "width": int, "classes": [str], "metrics": {"*": dict},
+              "grid": [dict], "nulls": {"*": dict}, "clusters?": dict, "warnings": [str], "seconds": float}  # fmt: skip
+    with reading(path):
+        plain = read_result(path, schema)
+        return Separation(
+            **{name: plain[name] for name in ("block", "unit", "rows", "width", "seconds")},
+            classes=tuple(plain["classes"]),
+            metrics={name: _figure(figure) for name, figure in plain["metrics"].items()},
+            grid=tuple(plain["grid"]),
+            nulls={name: Null(**null) for name, null in plain["nulls"].items()},
+            clusters=plain.get("clusters"),
+            warnings=tuple(plain["warnings"]),
+            recipe=recipes.from_dict(ScoreRecipe, plain["recipe"]),
+            folder=path,
+        )
+
+
+def _figure(plain: dict[str, Any]) -> Figure:
+    return Figure(**plain | {"interval": None if plain["interval"] is None else tuple(plain["interval"])})
+
+
+def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
     begun = monotonic()
-    wanted = recipe or ScoreRecipe()
     one = points if wanted.block is None else points.pick(wanted.block)
     _, odd = check_features(one.values)
     split = split_points(one, wanted)

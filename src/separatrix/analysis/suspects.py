@@ -9,9 +9,9 @@ rows with all figures), result.json and suspects.html.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,13 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import confident_joint, make_folds, near_groups, out_of_fold
 from separatrix.points import Points
+from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.recipe.options import SuspectsOptions
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.files import reading, write_json
 from separatrix.store.folder import RESULT
+from separatrix.store.result import Lines, Listing, Result, out_line
 from separatrix.store.results import read_result
 from separatrix.store.table import read_table, write_table
 
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SUSPECTS, ALL_ROWS, PAGE = "suspects.parquet", "rows.parquet", "suspects.html"
+MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
@@ -48,33 +52,68 @@ _EQUAL = 1 - 1e-6  # cosine of equal vectors
 
 
 @dataclass(frozen=True, eq=False)
-class Suspects:
-    """What was found."""
+class Suspects(Result):
+    """Rows whose label is likely wrong, and the figures of all rows."""
+
+    kind: ClassVar[str] = "suspects"
 
     table: pd.DataFrame  # the suspects, most suspect first
     rows: pd.DataFrame = field(repr=False)  # every row with its figures, in the order given
     result: dict[str, Any] = field(repr=False)  # what result.json holds
+    folder: Path | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+    @property
+    def estimated_noise(self) -> float:
+        """Estimated share of wrong labels."""
+        return float(self.result["estimated_noise"])
+
+    @property
+    def warnings(self) -> list[str]:
+        """What should be looked at before a suspect is believed."""
+        return list(self.result["warnings"])
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
         return dict(self.result)
+
+    def parts(self) -> list[Listing | Lines]:
+        """The first suspects, and the figures."""
+        cells = [
+            [str(row["id"]), str(row["label"]), row["suggested"], f"{row['score']:.3f}", str(row.get("text", "-"))[:60]]
+            for row in self.table.head(MOST_LINES).to_dict("records")
+        ]
+        keys = ("suspects", "rows", "estimated_noise", "judged")
+        lines = [*((key, self.result[key]) for key in keys), *out_line(self.folder)]
+        return [*([Listing(["id", "label", "suggested", "score", "text"], cells)] * bool(cells)), lines]
+
+    def write(self, folder: Path) -> None:
+        """Write tables, figures and the page into an empty folder."""
+        from separatrix.reports.suspects import write_suspects
+
+        write_table(folder / SUSPECTS, self.table)
+        write_table(folder / "suspects.csv", self.table)
+        write_table(folder / ALL_ROWS, self.rows)
+        write_json(folder / RESULT, self.result | {"kind": self.kind})
+        write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.result)
 
 
 def suspects(
     source: Points | str | Path,
     *,
+    recipe: SuspectsRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    recipe: SuspectsRecipe | None = None,
-    **options: Any,
+    progress: Progress = silent,
+    **options: Unpack[SuspectsOptions],
 ) -> Suspects:
     """Find labels that are likely wrong.
 
     Args:
         source: points with a label column; or the folder of a run, whose validation rows are then judged.
-        out: folder to write; nothing is written without it.
-        overwrite: replace an earlier outcome there.
         recipe: all options at once.
+        out: folder to write; nothing is written without it.
+        overwrite: replace earlier suspects there.
+        progress: is called with (stage, done, total, note).
         options: single options of `SuspectsRecipe`, by name.
 
     Raises:
@@ -90,13 +129,25 @@ def suspects(
     """
     asked = recipes.replace(recipe or SuspectsRecipe(), **options)
     inputs = source.folders if isinstance(source, Points) else (source,)
-    with write_artifact(out, "suspects", asked, overwrite=overwrite, inputs=(*inputs, asked.run)) as folder:
+    with write_artifact(out, Suspects.kind, asked, overwrite=overwrite, inputs=(*inputs, asked.run)) as folder:
+        progress("suspect labels", 0, 1, "")
         made = _of_points(source, asked) if isinstance(source, Points) else _of_run(Path(source), asked)
         if folder is not None:
-            _write(folder, made)
-    if out is not None:
-        made.result["out"] = str(out)
-    return made
+            made.write(folder)
+        progress("suspect labels", 1, 1, "")
+    return made if out is None else replace(made, folder=Path(out))
+
+
+def open_suspects(folder: str | Path) -> Suspects:
+    """Read what `suspects` wrote.
+
+    Raises:
+        StoreError: the folder holds no suspects.
+    """
+    place = Path(folder)
+    with reading(place):
+        result = read_result(place, {"estimated_noise": float, "warnings": [str]})
+        return Suspects(read_table(place / SUSPECTS, ("id",)), read_table(place / ALL_ROWS, ("id",)), result, place)
 
 
 def _of_points(points: Points, recipe: SuspectsRecipe) -> Suspects:
@@ -205,13 +256,3 @@ def _quality(case: Case, chances: NDArray[np.float64]) -> dict[str, Any]:
     """How good a judge is: its accuracy against the labels given, with baseline and interval."""
     found = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
     return {"accuracy": found.accuracy, "interval": list(found.interval), "majority": found.majority}
-
-
-def _write(folder: Path, made: Suspects) -> None:
-    from separatrix.reports.suspects import write_suspects
-
-    write_table(folder / SUSPECTS, made.table)
-    write_table(folder / "suspects.csv", made.table)
-    write_table(folder / ALL_ROWS, made.rows)
-    write_json(folder / RESULT, {"kind": "suspects", **made.result})
-    write_suspects(folder / PAGE, [dict(row) for _, row in made.table.iterrows()], made.result)

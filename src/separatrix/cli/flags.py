@@ -1,7 +1,7 @@
 """Flags out of dataclasses whose fields are `recipe.option`s; nothing about an option is written a second time.
 
-`takes` gives a command the flags of the classes named. The command receives a `Said`: the options that were typed,
-and only those, so that it can tell a default from a wish.
+`takes` gives a command the flags of the classes named. The command receives a `ParsedOptions`: the options
+that were typed, and only those, so that it can tell a default from a wish.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Said:
+class ParsedOptions:
     """The options typed on the command line, by field name.
 
     >>> from separatrix.recipe import TrainRecipe
-    >>> said = Said({"tokens": 5})
-    >>> said.recipe(TrainRecipe()).prompt.tokens, "lr" in said
+    >>> parsed = ParsedOptions({"tokens": 5})
+    >>> parsed.recipe(TrainRecipe()).prompt.tokens, "lr" in parsed
     (5, False)
     """
 
@@ -63,7 +63,7 @@ Command = Callable[..., None]
 def takes(
     *classes: type, only: Sequence[str] = (), beside: Mapping[str, Any] | None = None
 ) -> Callable[[Command], Command]:
-    """Give a command (whose first argument is a `Said`) the flags of these classes.
+    """Give a command (whose first argument is a `ParsedOptions`) the flags of these classes.
 
     Args:
         classes: dataclasses of options; of nested ones, each part becomes a panel of the help.
@@ -76,7 +76,7 @@ def takes(
     def dress(command: Command) -> Command:
         def call(*places: Any, **options: Any) -> None:
             set_threads(options.get("threads"))  # before the command loads PyTorch
-            command(Said(options), *places)
+            command(ParsedOptions(options), *places)
 
         hints = get_type_hints(command, include_extras=True)
         own = list(inspect.signature(command).parameters.values())[1:]
@@ -157,14 +157,14 @@ def _parameter(spec: dataclasses.Field[Any], kind: Any, panel: Group, also: Mapp
 
 def _text(own: _Option, also: Mapping[str, _Option]) -> str:
     """What the option does, and what it does with other methods (those with one recipe say it once)."""
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for method, other in also.items():
         if other.text != own.text:
-            said.setdefault(other.text, f"; {method}: {other.text}")
+            texts.setdefault(other.text, f"; {method}: {other.text}")
         if other.choices is not None and other.choices != own.choices:
             names = ", ".join(other.choices)
-            said.setdefault(names, f"; {method} takes {names}")
-    return own.text + "".join(said.values())
+            texts.setdefault(names, f"; {method} takes {names}")
+    return own.text + "".join(texts.values())
 
 
 def _defaults(own: _Option, also: Mapping[str, _Option]) -> str | None:
@@ -175,8 +175,8 @@ def _defaults(own: _Option, also: Mapping[str, _Option]) -> str | None:
             methods.setdefault(other.default, []).append(method)
     if not methods:
         return None
-    said = [f"{', '.join(names)}: {default}" for default, names in methods.items()]
-    return "; ".join(said if own.default is None else [str(own.default), *said])
+    texts = [f"{', '.join(names)}: {default}" for default, names in methods.items()]
+    return "; ".join(texts if own.default is None else [str(own.default), *texts])
 
 
 def _raw(_kind: Any, tokens: Sequence[Token]) -> str:

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from separatrix.cli import options as opts
-from separatrix.cli.flags import Said, takes
+from separatrix.cli.flags import ParsedOptions, takes
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import Teller
+from separatrix.cli.progress import ProgressReporter
 from separatrix.cli.results import print_json, print_lines, print_table
 from separatrix.recipe import ModelRecipe, option
 from separatrix.recipe.heads import STEPS, AnswerRecipe, HeadsRecipe, MapModelRecipe
+from separatrix.store.result import Listing
 
 DataArgument = Annotated[
     str,
@@ -38,8 +39,8 @@ class HeadsOptions:
     resume: bool = option(False, "go on with the atlas in --out, or start where there is none")
 
 
-@takes(HeadsOptions, HeadsRecipe, opts.Speech)
-def heads(said: Said, data: DataArgument, /) -> None:
+@takes(HeadsOptions, HeadsRecipe, opts.OutputOptions)
+def heads(parsed: ParsedOptions, data: DataArgument, /) -> None:
     """Every (window, layer, head) becomes a row of numbers that keeps its identity.
 
     For example:
@@ -47,16 +48,16 @@ def heads(said: Said, data: DataArgument, /) -> None:
         separatrix heads data/squad_v2 --windows 300 --out runs/heads --resume --k 20
         separatrix heads reviews.csv --text body --model gpt2 --max-length 256 --out runs/gpt2
     """
-    options, speech = said.make(HeadsOptions), said.make(opts.Speech)
-    recipe = said.recipe(HeadsRecipe())
+    options, output = parsed.make(HeadsOptions), parsed.make(opts.OutputOptions)
+    recipe = parsed.recipe(HeadsRecipe())
     from separatrix.analysis.heads import head_atlas
 
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    with ProgressReporter(quiet=output.quiet) as progress, mendable():
         made = head_atlas(
             data, options.out, recipe, steps=options.steps, overwrite=options.overwrite, resume=options.resume,
-            progress=teller,
+            progress=progress,
         )  # fmt: skip
-    print_json(made.result) if speech.json else _print_atlas(made.result)
+    print_json(made.result) if output.json else _print_atlas(made.result)
 
 
 # What of the result is printed as a table: key -> (key of a line, heading); a column that no line has is left out.
@@ -80,7 +81,7 @@ def _print_atlas(result: dict[str, Any]) -> None:
         shown = [(key, heading) for key, heading in columns if any(key in line for line in lines)]
         if shown:
             rows = [[_cell(line.get(key)) for key, _ in shown] for line in lines]
-            print_table([heading for _, heading in shown], rows)
+            print_table(Listing([heading for _, heading in shown], rows))
     answers = [("removed", weighed["answer"])] if "answer" in weighed else []
     known = ("maps", "windows", "examples", "contexts", "maps_per_second", "page", "out", "seconds_whole")
     lines = [(name.replace("_", " "), result[name]) for name in known if name in result]
@@ -106,8 +107,8 @@ class AnswerOptions:
     overwrite: bool = option(False, "replace the model that is in --out")
 
 
-@takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.Speech)
-def heads_qa(said: Said, data: DataArgument, /) -> None:
+@takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.OutputOptions)
+def heads_qa(parsed: ParsedOptions, data: DataArgument, /) -> None:
     """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
 
     It may also be typed `heads finetune-qa`.
@@ -116,19 +117,19 @@ def heads_qa(said: Said, data: DataArgument, /) -> None:
         separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
         separatrix heads-qa data/squad_v2 --train-windows 2000 --epochs 1 --out runs/short
     """
-    options, speech = said.make(AnswerOptions), said.make(opts.Speech)
-    recipe, source = said.make(AnswerRecipe), said.make(MapModelRecipe)
+    options, output = parsed.make(AnswerOptions), parsed.make(opts.OutputOptions)
+    recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
     model = ModelRecipe(
         source.model, source.revision, recipe.max_length, source.dtype, source.device, source.trust_remote_code
     )
     from separatrix.analysis.heads.qa import answer_run
 
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    with ProgressReporter(quiet=output.quiet) as progress, mendable():
         found = answer_run(
             data, options.out, model, recipe, test=options.test, test_share=options.test_share,
-            overwrite=options.overwrite, progress=teller,
+            overwrite=options.overwrite, progress=progress,
         )  # fmt: skip
-    print_json(found) if speech.json else _print_answers(found)
+    print_json(found) if output.json else _print_answers(found)
 
 
 def _print_answers(found: dict[str, Any]) -> None:
@@ -136,6 +137,6 @@ def _print_answers(found: dict[str, Any]) -> None:
     kinds = {"all": ("exact", "f1", "total")}
     kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
     rows = [[name.replace("_", " "), *(_cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
-    print_table(["questions", "exact match", "F1", "number"], rows)
+    print_table(Listing(["questions", "exact match", "F1", "number"], rows))
     figures = [("windows trained on", found["windows"]), ("left out", found["left_out"]), ("model", found["folder"])]
     print_lines([*_notes(found), *figures])

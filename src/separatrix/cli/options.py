@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.cli.flags import Said
+from separatrix.cli.flags import ParsedOptions
 from separatrix.recipe import LoadRecipe, option, to_dict
 from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
@@ -50,9 +50,9 @@ class ColumnOptions:
     group: str | None = _of_splits("group", "column of the groups")
 
 
-def reading(said: Said) -> dict[str, Any]:
+def reading(parsed: ParsedOptions) -> dict[str, Any]:
     """How the data are read, as keywords of `load_texts`, `load_splits` and `read_rows`."""
-    return {**vars(said.make(ColumnOptions)), **to_dict(said.make(LoadRecipe))}
+    return {**vars(parsed.make(ColumnOptions)), **to_dict(parsed.make(LoadRecipe))}
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class ReadOptions:
 
 
 @dataclass(frozen=True)
-class Speech:
+class OutputOptions:
     """What is said, and how many threads compute."""
 
     json: bool = option(False, "print one JSON object instead of tables")

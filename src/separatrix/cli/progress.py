@@ -49,7 +49,7 @@ class RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f} {unit(task.description)}/s")
 
 
-class Teller:
+class ProgressReporter:
     """Says what goes on; to be used in a `with`. It is the `Progress` that the verbs call.
 
     Args:
@@ -73,7 +73,7 @@ class Teller:
                 console=self.console,
             )
 
-    def __enter__(self) -> Teller:
+    def __enter__(self) -> ProgressReporter:
         if self.bars is not None:
             self.bars.start()
         return self
@@ -109,7 +109,7 @@ class Teller:
         pace, now = self.stages.get(stage), self.clock()
         if pace is None or done < pace.last:  # a training with --refit begins a second time
             self.stages[stage] = Pace(done, now, done, now)
-            self.say(f"{stage}: {total} {unit(stage)}")
+            self.say(f"{stage}: {total} {unit(stage)}" + f", {note}" * bool(note and not done))
             return
         pace.last = done
         if now - pace.told >= PAUSE and done < total:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from separatrix.errors import readable
+from separatrix.store.result import Listing, Result
+
+if TYPE_CHECKING:
+    from separatrix.cli.options import OutputOptions
+    from separatrix.cli.progress import ProgressReporter
 
 PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
@@ -30,6 +35,20 @@ FIGURES = {
 WITH_INTERVAL = ("accuracy", "rmse")
 
 
+def print_result(result: Result, progress: ProgressReporter, output: OutputOptions) -> None:
+    """A result as one JSON object or as tables; its warnings go to stderr."""
+    for line in result.to_dict().get("warnings", ()):
+        progress.warn(line)
+    if output.json:
+        print_json(result.to_dict())
+        return
+    for part in result.parts():
+        if isinstance(part, Listing):
+            print_table(part)
+        elif part:
+            print_lines(part)
+
+
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, alone on stdout."""
     text = json.dumps(value, allow_nan=False)
@@ -38,14 +57,13 @@ def print_json(value: Mapping[str, Any]) -> None:
     print(text)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, strong: Sequence[bool] = ()) -> None:
+def print_table(listing: Listing) -> None:
     """A table; numbers to the right, strong rows in bold."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for place, heading in enumerate(headings):
-        numeric = all(row[place][:1].isdigit() or row[place][:1] in "-" for row in rows)
+    for heading, numeric in zip(listing.headings, listing.numeric, strict=True):
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
-    for place, row in enumerate(rows):
-        table.add_row(*map(Text, row), style="bold" if strong and strong[place] else None)
+    for number, row in enumerate(listing.rows):
+        table.add_row(*map(Text, row), style="bold" if listing.strong and listing.strong[number] else None)
     _console().print(table)
 
 
@@ -61,7 +79,7 @@ def print_scores(rows: Sequence[Mapping[str, Any]], method: str) -> None:
     keys = [key for key in FIGURES if any(key in row for row in rows)]
     cells = [[row["method"], row.get("pool", "-"), row["split"], *(_figure(row, key) for key in keys)] for row in rows]
     headings = ["method", "pooling", "split", *(FIGURES[key] for key in keys)]
-    print_table(headings, cells, strong=[row["method"] == method for row in rows])
+    print_table(Listing(headings, cells, [row["method"] == method for row in rows]))
 
 
 def _figure(row: Mapping[str, Any], key: str) -> str:

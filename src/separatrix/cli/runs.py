@@ -5,7 +5,6 @@ What loads torch is imported inside them, so that `--help` and mistyped options 
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
@@ -15,25 +14,23 @@ from cyclopts import Parameter
 
 from separatrix import recipe as recipes
 from separatrix.cli import options as opts
-from separatrix.cli.flags import Said, takes
+from separatrix.cli.flags import ParsedOptions, takes
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import Teller
+from separatrix.cli.progress import ProgressReporter
 from separatrix.cli.results import print_json, print_lines, print_scores, print_table
 from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe, flag
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
+from separatrix.store.result import Listing
 from separatrix.texts import Splits, Texts, load_demo, load_splits, load_texts
 from separatrix.texts.few import few
 from separatrix.training.methods import METHODS, build_recipe
 from separatrix.training.request import Recipe, TrainingRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
     from separatrix.learn.trained.saved import Answer, Predictor
-    from separatrix.reports import ReportWritten
     from separatrix.training.result import TrainingResult
 
 DataArgument = Annotated[
@@ -48,23 +45,25 @@ FoldersArgument = Annotated[Path, Parameter(name="FOLDER", help="folders that tr
 HEAD = 5  # answers that `predict` shows
 
 
-@takes(opts.DemoOptions, ModelRecipe, recipes.LoopRecipe, opts.Speech, only=("model", "device", "epochs", "seed"))
-def demo(said: Said) -> None:
+@takes(
+    opts.DemoOptions, ModelRecipe, recipes.LoopRecipe, opts.OutputOptions, only=("model", "device", "epochs", "seed")
+)
+def demo(parsed: ParsedOptions) -> None:
     """A second demo replaces the first one; nothing else is ever replaced.
 
     For example:
         separatrix demo
         separatrix demo --epochs 3 --out runs/short
     """
-    out, speech = said.make(opts.DemoOptions).out, said.make(opts.Speech)
-    recipe, splits = said.recipe(TrainRecipe()), load_demo()
+    out, output = parsed.make(opts.DemoOptions).out, parsed.make(opts.OutputOptions)
+    recipe, splits = parsed.recipe(TrainRecipe()), load_demo()
     from separatrix.training.folder import is_run_of
 
     again = is_run_of(out, splits)
     if not again and out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out} exists and holds no earlier demo", hint="choose another --out")
-    result = _run(TrainingRequest(splits, recipe, folder=out), speech, overwrite=again)
-    _print_run(result, speech)
+    result = _run(TrainingRequest(splits, recipe, folder=out), output, overwrite=again)
+    _print_run(result, output)
 
 
 @takes(
@@ -77,10 +76,10 @@ def demo(said: Said) -> None:
     PairRecipe,
     DecisionRecipe,
     GroupRecipe,
-    opts.Speech,
+    opts.OutputOptions,
     beside={name: method.recipe for name, method in METHODS.items() if name != "prompt"},
 )
-def train(said: Said, data: DataArgument, /) -> None:
+def train(parsed: ParsedOptions, data: DataArgument, /) -> None:
     """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
 
     Where align or finetune have another default than prompt, it stands behind that of prompt.
@@ -91,15 +90,15 @@ def train(said: Said, data: DataArgument, /) -> None:
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
-    options, speech = said.make(opts.TrainOptions), said.make(opts.Speech)
-    recipe = build_recipe(options.method, said.options)
-    request = TrainingRequest(_read_splits(said, data, recipe), recipe, options.method, options.out)
-    result = _run(request, speech, overwrite=options.overwrite, resume=options.resume)
-    _print_run(result, speech)
+    options, output = parsed.make(opts.TrainOptions), parsed.make(opts.OutputOptions)
+    recipe = build_recipe(options.method, parsed.options)
+    request = TrainingRequest(_read_splits(parsed, data, recipe), recipe, options.method, options.out)
+    result = _run(request, output, overwrite=options.overwrite, resume=options.resume)
+    _print_run(result, output)
 
 
-@takes(opts.PredictOptions, recipes.LoadRecipe, opts.ReadOptions, opts.Speech)
-def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
+@takes(opts.PredictOptions, recipes.LoadRecipe, opts.ReadOptions, opts.OutputOptions)
+def predict(parsed: ParsedOptions, run: RunArgument, data: DataArgument, /) -> None:
     """An answer has a label, a probability and a distance to the centroid of each class.
 
     Of an aligned or fine-tuned encoder, the distance is 1 - cosine to the class mean, and the nearest training rows
@@ -109,21 +108,21 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
         separatrix predict runs/questions new.csv --out answers.csv
         separatrix predict runs/questions new.jsonl --text body --out answers.parquet
     """
-    options, speech = said.make(opts.PredictOptions), said.make(opts.Speech)
+    options, output = parsed.make(opts.PredictOptions), parsed.make(opts.OutputOptions)
     begun = monotonic()
     from separatrix.store.artifacts import write_file
     from separatrix.store.table import check_ending, write_table
 
     check_ending(options.out)
     with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)):
-        texts = load_texts(data, **opts.reading(said) | {"label": options.label, "keep_blank": True})
+        texts = load_texts(data, **opts.reading(parsed) | {"label": options.label, "keep_blank": True})
         from separatrix.training.predict import answer_table
 
-        with Teller(quiet=speech.quiet) as teller:
-            model, answer, warnings = _predict(said, run, texts, teller)
+        with ProgressReporter(quiet=output.quiet) as progress:
+            model, answer, warnings = _predict(parsed, run, texts, progress)
         frame = answer_table(texts, model.classes, answer)
         write_table(options.out, frame)
-    if speech.json:
+    if output.json:
         seconds = round(monotonic() - begun, 2)
         counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
         print_json({**counts, "out": str(options.out), "warnings": warnings, "seconds": seconds})
@@ -131,73 +130,55 @@ def predict(said: Said, run: RunArgument, data: DataArgument, /) -> None:
         _print_answers(frame, options.out)
 
 
-def _predict(said: Said, run: Path, texts: Texts, teller: Teller) -> tuple[Predictor, Answer, list[str]]:
+def _predict(
+    parsed: ParsedOptions, run: Path, texts: Texts, progress: ProgressReporter
+) -> tuple[Predictor, Answer, list[str]]:
     """The model, its answers, and what is to be said of them."""
     from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered
     from separatrix.progress import Counter
     from separatrix.training.predict import answer_texts
 
-    options = said.make(opts.PredictOptions)
+    options = parsed.make(opts.PredictOptions)
     model = load_model(
         run,
         model=options.model,
         device=options.device,
         trust_remote_code=options.trust_remote_code,
-        verify=said.make(opts.ReadOptions).verify,
+        verify=parsed.make(opts.ReadOptions).verify,
     )
-    answer = answer_texts(model, texts.text, Counter(teller, "prediction", len(texts)))
+    answer = answer_texts(model, texts.text, Counter(progress, "prediction", len(texts)))
     cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
     warnings = [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
     for line in warnings:
-        teller.warn(line)
+        progress.warn(line)
     return model, answer, warnings
 
 
-@takes(opts.ReportOptions, opts.ReadOptions, opts.Speech)
-def report(said: Said, /, *folders: FoldersArgument) -> None:
+@takes(opts.ReportOptions, opts.ReadOptions, opts.OutputOptions)
+def report(parsed: ParsedOptions, /, *folders: FoldersArgument) -> None:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
     For example:
         separatrix report runs/questions
         separatrix report runs/questions points/minilm maps/umap --out all.html
     """
-    options, speech = said.make(opts.ReportOptions), said.make(opts.Speech)
-    if not folders:
-        raise OptionError("report needs a folder", hint="give one that train or another command wrote")
-    verify = said.make(opts.ReadOptions).verify
-    from separatrix.store.artifacts import write_file
+    options, output = parsed.make(opts.ReportOptions), parsed.make(opts.OutputOptions)
+    from separatrix.folders import report as run
 
-    place = None if options.out is None else write_file(options.out, overwrite=options.overwrite, inputs=folders)
-    with place or nullcontext(), Teller(quiet=speech.quiet) as teller:
-        teller.say("pictures and report")
-        written = _report(folders, options.out, verify)
-    found: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
-    print_json(found) if speech.json else print_lines(list(found.items()))
+    verify = parsed.make(opts.ReadOptions).verify
+    with ProgressReporter(quiet=output.quiet) as progress:
+        progress.say("pictures and report")
+        written = run(folders, out=options.out, overwrite=options.overwrite, verify=verify)
+    figures: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
+    print_json(figures) if output.json else print_lines(list(figures.items()))
 
 
-def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWritten:
-    """One run with its pictures, which are drawn into its folder; or a page over several folders."""
-    from separatrix.reports.collect import show_folders
-    from separatrix.store.artifacts import open_artifact, resume_artifact
-    from separatrix.store.folder import SHOWN
-    from separatrix.training.pictures import is_run, show_run
-
-    run = folders[0]
-    if len(folders) > 1 or not is_run(run):
-        if out is None:
-            raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
-        return show_folders(folders, out, verify=verify)
-    open_artifact(run, "run", verify=verify, only=SHOWN)
-    with resume_artifact(run, "run", resume=True):
-        return show_run(run, out)
-
-
-def _read_splits(said: Said, data: str, recipe: Recipe) -> Splits:
-    splits = said.make(opts.SplitOptions)
+def _read_splits(parsed: ParsedOptions, data: str, recipe: Recipe) -> Splits:
+    splits = parsed.make(opts.SplitOptions)
     read = load_splits(
         data,
-        **opts.reading(said),
+        **opts.reading(parsed),
         validation=splits.validation,
         test=splits.test,
         seed=recipe.loop.seed,
@@ -206,11 +187,11 @@ def _read_splits(said: Said, data: str, recipe: Recipe) -> Splits:
     )
     held_out = " ".join(note for note in read.notes if "held out" in note)
     for part in ("validation", "test"):
-        if part in said and f"{part}: " not in held_out and getattr(splits, part):
+        if part in parsed and f"{part}: " not in held_out and getattr(splits, part):
             raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
     if splits.by == "group":
         read = read.with_seen(splits.validation, recipe.loop.seed)
-    per_class = said.make(opts.TrainOptions).per_class
+    per_class = parsed.make(opts.TrainOptions).per_class
     if per_class is None:
         return read
     train = few(read.train, per_class, recipe.loop.seed)
@@ -219,7 +200,7 @@ def _read_splits(said: Said, data: str, recipe: Recipe) -> Splits:
 
 
 def _run(
-    request: TrainingRequest, speech: opts.Speech, *, overwrite: bool = False, resume: bool = False
+    request: TrainingRequest, output: opts.OutputOptions, *, overwrite: bool = False, resume: bool = False
 ) -> TrainingResult:
     """Train, write, report."""
     from separatrix.training.folder import run_artifact
@@ -227,20 +208,20 @@ def _run(
     from separatrix.training.run import run_training
 
     artifact = run_artifact(request, overwrite=overwrite, resume=resume)
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    with ProgressReporter(quiet=output.quiet) as progress, mendable():
         with artifact as folder:
-            teller.say(f"model: {request.recipe.backbone.model}")
-            result = run_training(replace(request, progress=teller))
-            teller.say("pictures and report")
+            progress.say(f"model: {request.recipe.backbone.model}")
+            result = run_training(replace(request, progress=progress))
+            progress.say("pictures and report")
             show_run(folder)
-        for line in result.warnings if speech.json else ():  # else they stand on stdout, beside the scores
-            teller.warn(line)
+        for line in result.warnings if output.json else ():  # else they stand on stdout, beside the scores
+            progress.warn(line)
     return result
 
 
-def _print_run(result: TrainingResult, speech: opts.Speech) -> None:
+def _print_run(result: TrainingResult, output: opts.OutputOptions) -> None:
     paths = {"run": str(result.folder), "report": str(result.report)}
-    if speech.json:
+    if output.json:
         print_json({**paths, **result.to_dict(), "verdict": result.verdict})
         return
     print_scores(result.score_rows, result.method)
@@ -259,5 +240,5 @@ def _print_answers(frame: pd.DataFrame, out: Path) -> None:
             continue
         chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
         rows.append([str(row["predicted"]), chance, row["text"][:80]])
-    print_table(["predicted", "probability", "text"], rows)
+    print_table(Listing(["predicted", "probability", "text"], rows))
     print_lines([("rows", len(frame)), ("out", out)])

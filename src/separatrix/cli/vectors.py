@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separatrix.cli import options as opts
-from separatrix.cli.flags import Said, takes
+from separatrix.cli.flags import ParsedOptions, takes
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import Teller
+from separatrix.cli.progress import ProgressReporter
 from separatrix.cli.results import print_json, print_lines
 from separatrix.cli.runs import DataArgument
 from separatrix.errors import OptionError
@@ -31,8 +31,8 @@ class PointsOptions:
     resume: bool = option(False, "go on with points that were not finished, or start where there are none")
 
 
-@takes(PointsOptions, opts.ColumnOptions, LoadRecipe, ExtractRecipe, opts.Speech)
-def extract(said: Said, data: DataArgument, /) -> None:
+@takes(PointsOptions, opts.ColumnOptions, LoadRecipe, ExtractRecipe, opts.OutputOptions)
+def extract(parsed: ParsedOptions, data: DataArgument, /) -> None:
     """Every layer and pooling named is read in one pass. What --out holds already is not computed again: the same
     request loads, another layer or pooling is added.
 
@@ -42,16 +42,16 @@ def extract(said: Said, data: DataArgument, /) -> None:
         separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
         separatrix extract data/trec --run runs/trec --out points/prompt
     """
-    options, speech = said.make(PointsOptions), said.make(opts.Speech)
-    reading = opts.reading(said)
-    recipe = said.recipe(ExtractRecipe())
-    if options.run is not None and "model" in said:
+    options, output = parsed.make(PointsOptions), parsed.make(opts.OutputOptions)
+    reading = opts.reading(parsed)
+    recipe = parsed.recipe(ExtractRecipe())
+    if options.run is not None and "model" in parsed:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
     from separatrix.extraction.extract import Place, run_extraction
     from separatrix.extraction.readers import Material, frozen_model, trained_prompt
     from separatrix.extraction.windows import read_rows
 
-    with Teller(quiet=speech.quiet) as teller, mendable():
+    with ProgressReporter(quiet=output.quiet) as progress, mendable():
         rows = read_rows(data, **reading | {"label": reading["label"] or None})
         material: Material
         if options.run is None:
@@ -59,13 +59,13 @@ def extract(said: Said, data: DataArgument, /) -> None:
         else:
             material = trained_prompt(options.run, recipe)
         place = Place(options.out, options.overwrite, options.resume)
-        found = run_extraction(material, rows, place, teller)
+        found = run_extraction(material, rows, place, progress)
         for line in (*rows.warnings, *found.unread.warnings):
-            teller.warn(line)
+            progress.warn(line)
         if found.cut:
-            teller.warn(f"{found.cut} of {len(rows)} texts were cut")
+            progress.warn(f"{found.cut} of {len(rows)} texts were cut")
     figures = describe(found)
-    if speech.json:
+    if output.json:
         print_json({"out": str(options.out), **figures})
     else:
         blocks = ", ".join(f"{name} ({width})" for name, width in found.blocks.items())

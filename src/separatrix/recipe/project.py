@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from separatrix.errors import choose
 from separatrix.recipe.core import check, option
 
 METHODS = ("pca", "tsne", "umap", "lda")
@@ -45,3 +46,18 @@ class BlendRecipe:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+@dataclass(frozen=True)
+class CompareRecipe:
+    """How sources are set side by side."""
+
+    method: tuple[str, ...] = option(("pca",), "maps drawn of each run and of each points: pca, tsne, umap, lda")
+    label: str | None = option(None, "column of the labels of points (default: label, where there is one)")
+    rows: int = option(2_000, "rows of each source that are drawn", low=10)
+    seed: int = option(0, "seed of maps, samples and intervals", low=0)
+
+    def __post_init__(self) -> None:
+        check(self)
+        for name in self.method:
+            choose(name, METHODS, "--method")
