@@ -52,7 +52,7 @@ def test_result_says_what_the_verb_says(points, tmp_path):
     result = json.loads((tmp_path / "map" / "result.json").read_text())
     assert result["kind"] == "map"
     assert result["recipe"]["seed"] == 2
-    for key, value in made.to_dict().items():
+    for key, value in made.figures().items():
         assert result[key] == value, key
     assert result["guided"] is True
     assert result["rows_fitted"] == 63

@@ -138,7 +138,7 @@ def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
 def test_heat_map_and_its_data_hold_the_table(ranking, tmp_path):
     (tmp_path / "out").mkdir()
     ranking.save(tmp_path / "out")
-    names = {"result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
+    names = {"manifest.json", "result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
     cells = pd.read_csv(tmp_path / "out" / "heatmap.csv", index_col="model")
     values = sorted(row["knn_loo"] for row in ranking.options)

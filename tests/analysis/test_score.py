@@ -218,5 +218,5 @@ def test_clusters_are_named_by_training_rows_and_scored_on_the_others():
         "test": 0,
     }
     assert found["by_split"]["test"]["rows"] == 20
-    pooled = score(points_of(*clouds()), numbers, recipe=QUICK).clusters
+    pooled = score(points_of(*clouds()), clusters=numbers, recipe=QUICK).clusters
     assert (pooled["named_by"], pooled["by_split"], pooled["rows"]) == ("all", {}, 90)

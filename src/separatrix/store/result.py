@@ -39,10 +39,11 @@ class Result(ABC):
     kind: ClassVar[str]  # of the artefact, a key of `store.kinds.KINDS`
     folder: Path | None  # where it was written or read
 
-    @property
-    @abstractmethod
-    def table(self) -> pd.DataFrame:
-        """The rows as a pandas frame."""
+    if TYPE_CHECKING:  # a field or a property of the subclass; dataclasses would take one made here as a default
+
+        @property
+        def table(self) -> pd.DataFrame:
+            """The rows as a pandas frame."""
 
     @abstractmethod
     def figures(self) -> dict[str, Any]:
