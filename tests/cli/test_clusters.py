@@ -53,7 +53,7 @@ def test_tables_for_people(cli: Cli, tmp_path: Path, store: Path) -> None:
     assert ran.code == 0
     assert "chosen  eps = " in ran.out
     assert "matched one to one" in ran.out
-    assert "clustering: 150 rows, dbscan" in ran.err
+    assert "clustering (dbscan): 150 rows" in ran.err
     ran = cli("suspects", store, "--out", tmp_path / "s", "--near", 0.9999)
     assert "suggested" in ran.out
     ran = cli("associate", tmp_path / "c", "--with", "label", "--out", tmp_path / "a")

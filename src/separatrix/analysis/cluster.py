@@ -180,11 +180,11 @@ def cluster(
     _check_asked(asked)
     inputs = (*points.folders, None if within is None else within.folder)
     with write_artifact(out, Clusters.kind, asked, overwrite=overwrite, inputs=inputs) as folder:
-        progress("clustering", 0, len(points), asked.method)
+        progress(f"clustering ({asked.method})", 0, len(points), "")
         made = _cluster(points, within, of, asked)
         if folder is not None:
             made.write(folder)
-        progress("clustering", len(points), len(points), "")
+        progress(f"clustering ({asked.method})", len(points), len(points), "")
     return made if out is None else replace(made, folder=Path(out))
 
 

@@ -109,7 +109,7 @@ class ProgressReporter:
         pace, now = self.stages.get(stage), self.clock()
         if pace is None or done < pace.last:  # a training with --refit begins a second time
             self.stages[stage] = Pace(done, now, done, now)
-            self.say(f"{stage}: {total} {unit(stage)}" + f", {note}" * bool(note and not done))
+            self.say(f"{stage}: {total} {unit(stage)}")
             return
         pace.last = done
         if now - pace.told >= PAUSE and done < total:
