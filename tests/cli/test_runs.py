@@ -48,3 +48,23 @@ def test_a_test_part_whose_labels_are_secret_is_left_out(
     assert "test: left out, as asked" in found["notes"]
     write_csv(data / "test.csv", rows[:9])
     assert cli(*words, "--test", 0, "--out", tmp_path / "again").json["scores"].keys() == {"validation"}
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(cli: Cli, tmp_path: Path, table: Path, quick: list[str]) -> None:
+    """Regression: its manifest was taken back, so it could not be read, then or later."""
+    run, answers = tmp_path / "run", tmp_path / "answers.csv"
+    words = ["train", table, *quick, "--out", run]
+    assert cli(*words).code == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.parent == run}
+    ran = cli(*words, "--resume", "--checkpoint-seconds", 5)
+    assert ran.code == 0, ran.err
+    assert "this run was finished before: nothing was trained" in ran.out
+    kept = ("model.json", "model.safetensors", "recipe.json", "result.json", "metrics.jsonl")
+    assert all((run / name).read_bytes() == before[run / name] for name in kept)
+    assert cli("predict", run, table, "--text", "text", "--out", answers).code == 0
+    damaged = bytearray(before[run / "model.safetensors"])
+    damaged[-1] ^= 1
+    (run / "model.safetensors").write_bytes(damaged)
+    assert cli(*words, "--resume").code == 2
+    (run / "model.safetensors").write_bytes(before[run / "model.safetensors"])
+    assert cli("predict", run, table, "--text", "text", "--out", answers, "--overwrite").code == 0

@@ -54,6 +54,9 @@ class Artifact:
     files: Mapping[str, File] | None  # by path in the folder; None: an earlier version wrote no hashes
 
 
+_RESUMED: dict[Path, Artifact] = {}  # finished folders that this process goes on with, which may read them meanwhile
+
+
 def open_artifact(
     folder: str | Path, kind: str | None = None, *, verify: bool = True, only: Collection[str] = EVERYTHING
 ) -> Artifact:
@@ -81,6 +84,8 @@ def open_artifact(
     if not (folder / MANIFEST).is_file():
         return Artifact(folder, known, 1, None, None)
     artifact = _read_manifest(folder)
+    if artifact.files is None:
+        artifact = _RESUMED.get(folder.resolve(), artifact)
     if artifact.files is None:
         raise StoreError(f"{folder} was not finished", hint="go on with --resume, or write it again with --overwrite")
     for name, file in artifact.files.items():
@@ -196,6 +201,8 @@ def resume_artifact(
         recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)
+        if before is not None and before.files is not None:
+            _RESUMED[target.resolve()] = before
         with _refusals(out):
             if stood and not resume:
                 target.rename(aside)
@@ -216,6 +223,7 @@ def resume_artifact(
                     aside.rename(target)
             raise
         finally:
+            _RESUMED.pop(target.resolve(), None)
             shutil.rmtree(aside, ignore_errors=True)
 
 

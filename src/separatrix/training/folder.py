@@ -83,7 +83,8 @@ def write_recipe(request: TrainingRequest, folder: Path) -> None:
                 got=_difference(begun, json.loads(recipes.canonical(wanted))),
                 hint="type the earlier ones, --overwrite, or choose another --out",
             )
-    write_json(path, asked)
+    else:  # a finished run that is asked for again is not touched
+        write_json(path, asked)
 
 
 def _difference(begun: Any, asked: Any, name: str = "") -> str:
