@@ -47,7 +47,7 @@ def many():
 
 def rows_of(steps, *, alike):
     """Four rows of one class, or of four classes."""
-    y = steps.y.numpy()
+    y = steps.training.targets["train"].numpy()
     return (y == 0).nonzero()[0][:4] if alike else [int((y == label).nonzero()[0][0]) for label in range(4)]
 
 

@@ -19,14 +19,14 @@ from separatrix.texts import Texts
 
 
 def test_a_rate_far_too_high_stops_with_one_sentence(train, few):
-    with pytest.raises(SeparatrixError, match=r"^the loss is nan at step \d+; lower --lr \(now 1e\+38\)$"):
-        train(few, loss="linear", lr=1e38, layers="input", clip=0.0, warmup=0.0, epochs=3)
+    with pytest.raises(SeparatrixError, match=r"^the loss is nan at step \d+; lower --lr \(now 1e\+16\)$"):
+        train(few, loss="linear", lr=1e16, layers="input", clip=0.0, warmup=0.0, epochs=3)
 
 
 def test_a_last_step_that_breaks_everything_is_noticed(train, few):
     """One step in all: the training loss was still fine, the validation loss is not."""
     with pytest.raises(SeparatrixError, match=r"^the loss is (nan|inf) at step 1; lower --lr"):
-        train(few, loss="linear", lr=3e38, batch_size=64, epochs=1, warmup=0.0)
+        train(few, loss="linear", lr=1e16, batch_size=64, epochs=1, warmup=0.0)
 
 
 def test_a_gradient_of_zero_stops_at_the_first_step(train, few):

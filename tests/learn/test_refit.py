@@ -23,8 +23,8 @@ def test_the_second_prompt_sees_all_rows_for_the_epochs_that_validation_chose(ma
     job = replace(make_job(few, epochs=4, refit=True), score=scripted([0.1, 0.8, 0.7, 0.7, 0.0, 0.0]))
     trained = train_prompt(job)
     first, second = loops
-    assert len(first.problem.targets["train"]) == len(few[0])
-    assert len(second.problem.targets["train"]) == len(few[0]) + len(few[1])
+    assert len(first.training.targets["train"]) == len(few[0])
+    assert len(second.training.targets["train"]) == len(few[0]) + len(few[1])
     assert (first.state.progress.epoch, second.state.progress.epoch) == (4, 2)
     assert torch.equal(trained.model.prompt.tokens, second.state.tensors["tokens"])
     assert torch.equal(trained.judge.prompt.tokens, first.state.best["tokens"])

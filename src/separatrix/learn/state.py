@@ -28,7 +28,6 @@ class Progress:
     loss: float = 0.0  # summed over these rows
     parts: dict[str, float] = field(default_factory=dict)  # likewise
     norm: dict[str, float] = field(default_factory=dict)  # gradient norm of each group, summed over the epoch's steps
-    moves: int = 0  # moves of the centroids
     best_epoch: int = 0
     best: tuple[float, float] = (-float("inf"), -float("inf"))  # (score, minus loss) on validation
     metrics: list[dict[str, Any]] = field(default_factory=list)
@@ -43,7 +42,6 @@ class State:
     optimizer: torch.optim.Optimizer
     progress: Progress = field(default_factory=Progress)
     best: dict[str, Tensor] = field(default_factory=dict)
-    extra: dict[str, Tensor] = field(default_factory=dict)  # velocity and path of the centroids
 
     def remember(self) -> None:
         """Keep a copy of the tensors as the best so far."""
@@ -53,7 +51,6 @@ class State:
         """Write the whole state under one name."""
         arrays = {f"now/{name}": tensor for name, tensor in self.tensors.items()}
         arrays |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        arrays |= {f"extra/{name}": tensor for name, tensor in self.extra.items()}
         for name, tensor in self.tensors.items():
             for key, value in self.optimizer.state.get(tensor, {}).items():
                 arrays[f"adam/{key}/{name}"] = value
@@ -87,7 +84,6 @@ class State:
                 }
         device = next(iter(self.tensors.values())).device
         self.best = {name: torch.from_numpy(array).to(device) for name, array in groups.get("best", {}).items()}
-        self.extra = {name: torch.from_numpy(array).to(device) for name, array in groups.get("extra", {}).items()}
         progress["best"] = tuple(-float("inf") if value is None else value for value in progress["best"])
         self.progress = Progress(**progress)
 

@@ -35,7 +35,8 @@ def linear(scores: Tensor, y: Tensor, _options: LossRecipe) -> LossValue:
 def mse(scores: Tensor, y: Tensor, _options: LossRecipe) -> Terms:
     """Mean squared error of the head's one column against y (standardised by the caller).
 
-    >>> mse(torch.tensor([[2.0], [1.0]]), torch.tensor([2.0, 4.0]), LossRecipe(loss="mse"))
+    >>> from torch import tensor
+    >>> mse(tensor([[2.0], [1.0]]), tensor([2.0, 4.0]), LossRecipe(loss="mse"))
     {'squared_error': tensor(4.5000)}
     """
     check_rows(scores, y)
