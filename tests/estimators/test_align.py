@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, SeparatrixWarning, StoreError
-from separatrix.estimators import align
+from separatrix.estimators import training
 from separatrix.estimators.align import AlignClassifier
 from separatrix.estimators.training import hold_out_whole
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -136,10 +136,10 @@ def test_who_decides_and_what_is_asked(params, loss, decision, parts, monkeypatc
     class Reached(Exception):
         pass
 
-    def stop(job):
-        raise Reached(f"{job.recipe.objective.loss} {job.recipe.answers.decision}")
+    def stop(request):
+        raise Reached(f"{request.recipe.objective.loss} {request.recipe.answers.decision}")
 
-    monkeypatch.setattr(align, "train_encoder", stop)
+    monkeypatch.setattr(training, "run_training", stop)
     with pytest.raises(Reached, match=f"^{loss} {decision}$"):
         AlignClassifier(**params).fit(*parts[:2])
 

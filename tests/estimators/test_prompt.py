@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from separatrix.errors import OptionError, SeparatrixWarning
-from separatrix.estimators import PromptClassifier, PromptRegressor, face, inputs, mixins, training
+from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, mixins, training
 from separatrix.estimators import prompt as prompt_module
 from separatrix.recipe import TrainRecipe, replace
 
@@ -200,11 +200,11 @@ def test_the_seed_chooses_the_held_out_rows(quick, planted, monkeypatch):
 
     held = []
 
-    def stop(_recipe, _rows, held_out):
-        held.append(held_out.id.tolist())
+    def stop(request):
+        held.append(request.splits.validation.id.tolist())
         raise Reached
 
-    monkeypatch.setattr(face, "train", stop)
+    monkeypatch.setattr(training, "run_training", stop)
     for seed in (0, 1, 1):
         with pytest.raises(Reached, match=r"^$"):
             quick.set_params(seed=seed).fit(*planted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,24 +12,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.errors import DataError
 from separatrix.estimators.files import arguments, learnt_of_run, plain_params, read_file
 from separatrix.estimators.inputs import TRAINING, VALIDATION, column, labelled, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
-from separatrix.estimators.training import flat, gave_way, hold_out, hold_out_whole, ignored, shared, whole_recipe
-from separatrix.learn.align import train_encoder
-from separatrix.learn.job import Job
+from separatrix.estimators.training import fit, flat, hold_out, hold_out_whole, whole_recipe
 from separatrix.learn.trained.encoder import AlignModel, load_align
-from separatrix.learn.trained.saved import Answer
 from separatrix.recipe import LoopRecipe, ModelRecipe
-from separatrix.recipe.align import ALIGN_RULES, AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
+from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import write_json
-from separatrix.texts import Classes, Texts, check_labels
+from separatrix.texts import Splits, Texts, check_labels
 from separatrix.texts.columns import name_warnings
-from separatrix.training.diagnostics import cut_texts
-from separatrix.training.evaluate import Evaluator
-from separatrix.training.groups import group_notes, group_report
 
 FILE = "align_estimator.json"
 FORMAT = 1
@@ -134,23 +127,11 @@ class AlignClassifier(
         recipe, said = _recipe(named, self.recipe)
         rows = labelled(X, y, TRAINING)
         texts = _grouped(rows.texts, group)
-        found = [*said, *texts.warnings, *check_labels(texts)]
+        said = (*said, *texts.warnings, *check_labels(texts))
         part, held, notes = _parted(texts, validation, recipe.loop.seed)
-        yardstick, gold = _yardstick(part, held, recipe.loop.seed)
-        trained = train_encoder(Job(part, held, recipe, yardstick.quick))
-        answer = trained.judge.answer(held.text)
-        found += [f"validation: {line}" for line in yardstick.findings(answer.scores, gold, [])]
-        self.model_, self.history_ = trained.model, trained.fitted.metrics
-        self.validation_scores_ = yardstick.full(answer.scores, gold, answer.probabilities)
-        report = {} if part.group is None else _group_report(part, held, answer, gold, yardstick.names)
-        self.groups_ = report.get("validation")
-        unread, known = cut_texts(trained.notes, {})
-        self.notes_ = (*known, *notes, *group_notes(report), *gave_way(named, recipe))
-        self.warnings_ = (*found, *unread, *shared(part, held), *ignored(recipe, ALIGN_RULES))
         assert rows.classes is not None
         self.classes_ = rows.classes
-        for line in self.warnings_:
-            warnings.warn(line, SeparatrixWarning, stacklevel=2)
+        fit(self, "align", recipe, Splits(part, held, None, notes), said)
         return self
 
     @on_texts
@@ -278,16 +259,3 @@ def _parted(texts: Texts, validation: Any, seed: int) -> tuple[Texts, Texts, tup
         raise DataError("validation is neither a pair nor a triple", got=got, expected="(X, y) or (X, y, group)")
     held = labelled(validation[0], validation[1], VALIDATION).texts
     return texts, _grouped(held, validation[2] if len(validation) == 3 else None), ()
-
-
-def _group_report(part: Texts, held: Texts, answer: Answer, gold: np.ndarray, names: tuple) -> dict[str, Any]:
-    return group_report(part, {"validation": held}, {"validation": answer}, {"validation": gold}, names)
-
-
-def _yardstick(part: Texts, held: Texts, seed: int) -> tuple[Evaluator, np.ndarray]:
-    """What answers are measured against, and the class numbers of the held-out rows."""
-    assert part.label is not None
-    assert held.label is not None
-    classes = Classes.of(part.label, source=part.source)
-    numbers = classes.encode(part.label, source=part.source)
-    return Evaluator.of(numbers, classes.names, seed), classes.encode(held.label, source=held.source)

@@ -7,7 +7,6 @@ beside them. Its pickle holds the same files: kilobytes, and the transformer is 
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,15 +15,15 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.errors import DataError
 from separatrix.estimators import files
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, on_texts
 from separatrix.estimators.mixins import ModelBytes, TextsIn
-from separatrix.estimators.training import check_task, gave_way, hold_out, train, whole_recipe
+from separatrix.estimators.training import check_task, fit, hold_out, whole_recipe
 from separatrix.learn.trained.prompt import Outputs, PromptModel, load_prompt
 from separatrix.recipe import TrainRecipe
 from separatrix.store.artifacts import new_folder
-from separatrix.texts import check_labels
+from separatrix.texts import Splits, check_labels
 
 
 class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -59,23 +58,17 @@ class PromptFace(TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, Transform
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
-        named = self._named()
-        recipe, said = whole_recipe(named, self.recipe, TrainRecipe)
+        recipe, said = whole_recipe(self._named(), self.recipe, TrainRecipe)
         check_task(recipe, self._task)
         rows = READERS[self._task](X, y, TRAINING)
-        found = [*said, *rows.texts.warnings, *check_labels(rows.texts)]
+        said = (*said, *rows.texts.warnings, *check_labels(rows.texts))
         if validation is None:
             part, held = hold_out(rows.texts, recipe.loop.seed)
         else:
             part, held = rows.texts, READERS[self._task](*_pair(validation), VALIDATION).texts
-        outcome = train(recipe, part, held)
-        self.model_, self.history_ = outcome.model, outcome.history
-        self.validation_scores_, self.notes_ = outcome.validation_scores, (*outcome.notes, *gave_way(named, recipe))
-        self.warnings_ = (*found, *outcome.warnings)
         if rows.classes is not None:
             self.classes_ = rows.classes
-        for line in self.warnings_:
-            warnings.warn(line, SeparatrixWarning, stacklevel=2)
+        fit(self, "prompt", recipe, Splits(part, held, None, ()), said)
         return self
 
     @on_texts

@@ -1,42 +1,28 @@
-"""The verbs behind `fit`: options to a recipe, a training, its figures on validation, what the guards found."""
+"""What `fit` does: arguments to a recipe, rows held out, a training, and its figures as attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError
-from separatrix.learn.job import Job
+from separatrix.errors import DataError, OptionError, SeparatrixWarning
 from separatrix.learn.objectives import OBJECTIVES
-from separatrix.learn.prompt import train_prompt
 from separatrix.learn.trained.frozen_heads import FEWEST_ROWS, HELD_OUT
-from separatrix.learn.trained.prompt import PromptModel
 from separatrix.recipe import TrainRecipe
-from separatrix.recipe.effect import RULES, Rule, idle
-from separatrix.texts import Classes, Texts, overlap
-from separatrix.training.diagnostics import cut_texts
-from separatrix.training.evaluate import Evaluator
+from separatrix.texts import Splits, Texts
+from separatrix.training.methods import METHODS
+from separatrix.training.request import Recipe, TrainingRequest
+from separatrix.training.run import run_training
 
 R = TypeVar("R")
 
 FEWEST_GROUPS = 5  # one whole group of fewer is too much of the data, and the choice would be that group's
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a training gives an estimator."""
-
-    model: PromptModel
-    history: list[dict[str, Any]]  # one line of metrics an epoch
-    validation_scores: dict[str, Any]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
 
 
 def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tuple[R, tuple[str, ...]]:
@@ -83,17 +69,17 @@ def gave_way(named: Mapping[str, Any], made: Any) -> tuple[str, ...]:
     )
 
 
-def ignored(made: Any, rules: Iterable[Rule]) -> tuple[str, ...]:
+def ignored(method: str, made: Recipe) -> tuple[str, ...]:
     """What is to be said of options that were set, but change nothing beside the others.
 
-    >>> ignored(recipes.replace(TrainRecipe(), rate=0.2), RULES)
+    >>> ignored("prompt", recipes.replace(TrainRecipe(), rate=0.2))
     ('rate=0.2 has no effect here: it needs mover ema|momentum',)
     """
     held, defaults = flat(made), flat(type(made)())
     changed = [name for name, value in held.items() if value != defaults[name]]
     return tuple(
         f"{name}={held[name]!r} has no effect here: it needs {words.replace('--', '')}"
-        for name, words in idle(made, changed, rules)
+        for name, words in METHODS[method].idle(made, changed)
     )
 
 
@@ -163,51 +149,26 @@ def hold_out_whole(table: Texts, seed: int) -> tuple[Texts, Texts, str]:
     return rows, held, f"validation: a tenth of the rows was held out, stratified by class ({why})"
 
 
-def train(recipe: TrainRecipe, rows: Texts, held: Texts) -> Outcome:
-    """Train on rows, choose and judge on held-out rows; nothing is written.
+def fit(estimator: Any, method: str, recipe: Recipe, splits: Splits, said: Sequence[str]) -> None:
+    """Train on the splits, and give an estimator what it learns: model, figures, warnings (which are issued) and notes.
+
+    Args:
+        estimator: whose attributes are set.
+        method: a key of `METHODS`.
+        recipe: all options.
+        splits: training and validation rows; nothing is written.
+        said: warnings that are known already.
 
     Raises:
-        SeparatrixError: anything that the user can mend; see `train_prompt`.
+        SeparatrixError: anything that the user can mend.
     """
-    yardstick, targets = _measure(recipe, rows, held)
-    epochs: list[np.ndarray] = []  # validation scores of each epoch
-
-    def score(scores: np.ndarray, gold: np.ndarray) -> dict[str, float]:
-        epochs.append(scores)
-        return yardstick.quick(scores, gold)
-
-    trained = train_prompt(Job(rows, held, recipe, score))
-    model = trained.judge
-    found = model.run(held.text)
-    scores = model.scores(found.outputs)
-    chance = model.probabilities(scores) if yardstick.names else None
-    plain = scores if yardstick.names else np.asarray(model.labels(scores), dtype=np.float64)[:, None]
-    warnings = [f"validation: {line}" for line in yardstick.findings(plain, targets, epochs[:-1])]
-    unread, known = cut_texts(trained.notes, {})
-    return Outcome(
-        trained.model,
-        trained.fitted.metrics,
-        yardstick.full(plain, targets, chance),
-        (*warnings, *unread, *shared(rows, held), *ignored(recipe, RULES)),
-        tuple(known),
-    )
-
-
-def _measure(recipe: TrainRecipe, rows: Texts, held: Texts) -> tuple[Evaluator, np.ndarray]:
-    """What predictions are measured against, and the targets of the held-out rows, (rows,)."""
-    assert rows.label is not None
-    assert held.label is not None
-    seed = recipe.loop.seed
-    if OBJECTIVES[recipe.objective.loss].task == "regress":
-        return Evaluator.of(rows.label, (), seed), held.label
-    classes = Classes.of(rows.label, source=rows.source)
-    ids = classes.encode(rows.label, source=rows.source)
-    return Evaluator.of(ids, classes.names, seed), classes.encode(held.label, source=held.source)
-
-
-def shared(rows: Texts, held: Texts) -> tuple[str, ...]:
-    """What is to be said of held-out rows that are training rows as well."""
-    found = overlap(rows, held)
-    if not found.normalised:
-        return ()
-    return (f"validation: {found.normalised} of {found.total} rows stand in the training rows as well",)
+    named = {name: value for name, value in estimator.get_params(deep=False).items() if name != "recipe"}
+    result = run_training(TrainingRequest(splits, recipe, method, compare=False))
+    estimator.model_, estimator.history_ = result.model, result.metrics
+    estimator.validation_scores_ = result.scores["validation"]
+    estimator.groups_ = None if result.groups is None else result.groups.get("validation")
+    found = (*said, *result.warnings, *ignored(method, recipe))
+    estimator.warnings_ = tuple(dict.fromkeys(found))
+    estimator.notes_ = (*result.notes, *gave_way(named, recipe))
+    for line in estimator.warnings_:
+        warnings.warn(line, SeparatrixWarning, stacklevel=3)
