@@ -37,7 +37,7 @@ class Block(Protocol):
         """Rows by a slice or by an integer array, as floats (places, width)."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Points:
     """Vectors with their identity. Make one with `Points.of`, `extract` or `open_points`."""
 
@@ -98,6 +98,10 @@ class Points:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def __repr__(self) -> str:
+        widths = ", ".join(f"{name} ({block.shape[1]})" for name, block in self.blocks.items())
+        return f"Points: {len(self)} rows, {widths}\n    {', '.join(map(str, self.table.columns))}"
 
     @property
     def folders(self) -> tuple[str, ...]:

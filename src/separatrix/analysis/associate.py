@@ -172,7 +172,9 @@ def open_associations(folder: str | Path) -> Associations:
     place = Path(folder)
     with reading(place):
         result = read_result(place, {"columns": {"*": {"kind": str}}, "warnings": [str]})
-        return Associations(result, read_table(place / CELLS, ("column", "cluster", "value")), folder=place)
+        cells = read_table(place / CELLS, ("column", "cluster", "value"))
+        result["columns"] = {name: result["columns"][name] for name in cells["column"].unique()}  # JSON is sorted
+        return Associations(result, cells, folder=place)
 
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:

@@ -34,7 +34,7 @@ from separatrix.store.files import reading, write_json
 from separatrix.store.folder import RESULT
 from separatrix.store.result import Lines, Listing, Result, out_line
 from separatrix.store.results import read_result
-from separatrix.store.table import write_table
+from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,10 +186,11 @@ def open_score(folder: str | Path) -> Separation:
               "grid": [dict], "nulls": {"*": dict}, "clusters?": dict, "warnings": [str], "seconds": float}  # fmt: skip
     with reading(path):
         plain = read_result(path, schema)
+        order = read_table(path / TABLE, ("figure",))["figure"]  # JSON is sorted by name
         return Separation(
             **{name: plain[name] for name in ("block", "unit", "rows", "width", "seconds")},
             classes=tuple(plain["classes"]),
-            metrics={name: _figure(figure) for name, figure in plain["metrics"].items()},
+            metrics={name: _figure(plain["metrics"][name]) for name in order},
             grid=tuple(plain["grid"]),
             nulls={name: Null(**null) for name, null in plain["nulls"].items()},
             clusters=plain.get("clusters"),

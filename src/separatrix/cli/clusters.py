@@ -32,7 +32,7 @@ WithOption = Annotated[
 
 @dataclass(frozen=True)
 class OutcomeOptions:
-    """Where it goes."""
+    """Output."""
 
     out: Path | None = option(None, "folder of the outcome")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the outcome in --out")

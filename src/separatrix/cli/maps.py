@@ -25,7 +25,7 @@ SourcesArgument = Annotated[
 
 @dataclass(frozen=True)
 class MapOptions:
-    """What is read, and where the map goes."""
+    """Input and output."""
 
     out: Path = option(dataclasses.MISSING, "folder of the map")  # noqa: RUF009 - a field, as in the recipes
     label: str | None = option(None, "column of the labels (default: label, where there is one)")
@@ -36,7 +36,7 @@ class MapOptions:
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Where it goes."""
+    """Output."""
 
     out: Path = option(dataclasses.MISSING, "folder of table and figures")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the comparison that is in --out")

@@ -27,7 +27,7 @@ def _of_splits(name: str, text: str, **meta: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """What is done, and where it goes."""
+    """Method and output folder."""
 
     out: Path = option(dataclasses.MISSING, "folder of the run")  # noqa: RUF009 - a field, as in the recipes
     method: str = option(
@@ -71,14 +71,14 @@ class SplitOptions:
 
 @dataclass(frozen=True)
 class DemoOptions:
-    """Where it goes."""
+    """Output."""
 
     out: Path = option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced")  # noqa: RUF009 - a field, as in the recipes
 
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """What is read, and where the answers go."""
+    """Input and output."""
 
     out: Path = option(dataclasses.MISSING, "file of the answers: .parquet, .csv or .jsonl")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the file in --out")
@@ -91,7 +91,7 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Where it goes."""
+    """Output."""
 
     out: Path | None = option(None, "the .html file (default: report.html in the run)")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the file in --out")
@@ -99,7 +99,7 @@ class ReportOptions:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What is read is compared with its hashes."""
+    """Verification."""
 
     no_verify: bool = option(False, "do not compare what is read with the hashes that were written with it")
 
@@ -111,7 +111,7 @@ class ReadOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is said, and how many threads compute."""
+    """Output and threads."""
 
     json: bool = option(False, "print one JSON object instead of tables")
     quiet: bool = option(False, "say nothing on stderr but errors")

@@ -33,7 +33,7 @@ SHARED = tuple(
 
 @dataclass(frozen=True)
 class FolderOptions:
-    """Where it goes."""
+    """Output."""
 
     out: Path | None = option(None, "folder of the result")  # noqa: RUF009 - a field, as in the recipes
     overwrite: bool = option(False, "replace the result in --out")
@@ -41,7 +41,7 @@ class FolderOptions:
 
 @dataclass(frozen=True)
 class ClustersOption:
-    """What is compared with the labels."""
+    """Clusters to compare with the labels."""
 
     clusters: Path | None = option(None, "folder that cluster wrote, or a Parquet file with id and cluster")  # noqa: RUF009
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from separatrix.models.tokens import Tokens, Unread
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
+from separatrix.recipe.options import ExtractOptions
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.points import open_points
 from separatrix.store.shards import check_finite
@@ -74,7 +75,8 @@ def extract(
     resume: bool = True,
     run: str | Path | None = None,
     progress: Progress = silent,
-    **options: Any,
+    recipe: ExtractRecipe | None = None,
+    **options: Unpack[ExtractOptions],
 ) -> Points:
     """Vectors of texts as points; with `out` on disk, where a second call loads, adds or goes on.
 
@@ -86,6 +88,7 @@ def extract(
         resume: go on with a store that was stopped.
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
         progress: told `(stage, done, total, note)`.
+        recipe: all options at once.
         options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
             `batch_tokens`, `max_length`, `device`, `dtype`, `revision`.
 
@@ -97,11 +100,11 @@ def extract(
         ModelError: no such model, or one without an LM head although `what="logits"`.
         StoreError: another request's store in `out`, or a damaged one.
     """
-    recipe = recipes.replace(ExtractRecipe(), **options)
+    wanted = recipes.replace(recipe or ExtractRecipe(), **options)
     place = Place(None if out is None else Path(out), overwrite, resume)
     if (model is None) == (run is None):
         raise OptionError("either a model or a run is read", got="both" if run is not None else "neither")
-    material = trained_prompt(Path(str(run)), recipe) if model is None else frozen_model(model, recipe)
+    material = trained_prompt(Path(str(run)), wanted) if model is None else frozen_model(model, wanted)
     return run_extraction(material, read_rows(data), place, progress).points
 
 

@@ -31,7 +31,7 @@ BY = ("label", "group", "rows")
 KINDS = {"O": "names", "i": "integers", "f": "floats"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Texts:
     """A labelled table of texts. Make one with `load_texts`, `Texts.of` or `Texts.from_frame`.
 
@@ -160,6 +160,10 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.text)
+
+    def __repr__(self) -> str:
+        columns = ", ".join(name for name in ("id", "text", "label", "group") if getattr(self, name) is not None)
+        return f"Texts: {len(self)} rows of {self.source}\n    {columns}"
 
     def take(self, rows: Sequence[int] | np.ndarray) -> Texts:
         """The rows at these positions, in this order; each keeps its id.

@@ -1,0 +1,60 @@
+"""Every result is printed, shown in a notebook, saved, and read again as what it was."""
+
+import numpy as np
+import pytest
+
+from separatrix.analysis.associate import associate
+from separatrix.analysis.cluster import cluster
+from separatrix.analysis.compare import compare
+from separatrix.analysis.project import project
+from separatrix.analysis.score import score
+from separatrix.analysis.suspects import suspects
+from separatrix.folders import load
+from separatrix.points import Points
+from separatrix.store.points import write_points
+from separatrix.texts import Texts
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    x = np.repeat([[4.0, 0.0], [0.0, 4.0]], 40, axis=0) + np.random.default_rng(0).normal(size=(80, 2)) / 4
+    points = Points.of(x, {"label": ["a"] * 40 + ["<b>"] * 39 + ["a"], "text": [f"text {row}" for row in range(80)]})
+    folder = tmp_path_factory.mktemp("points")
+    for name in ("one", "two"):
+        write_points(folder / name, points.take(np.arange(80) if name == "one" else np.arange(60)), dtype="float32")
+    clusters = cluster(points, "kmeans", k=2)
+    return {
+        "clusters": clusters,
+        "association": associate(clusters, "label", permutations=19),
+        "map": project(points, "pca"),
+        "score": score(points, permutations=19, resamples=19),
+        "suspects": suspects(points, near=1.0),
+        "comparison": compare([folder / "one", folder / "two"], rows=50),
+    }
+
+
+@pytest.mark.parametrize("kind", ["clusters", "association", "map", "score", "suspects", "comparison"])
+def test_a_result_saved_and_loaded_is_the_same(results, kind, tmp_path):
+    result = results[kind]
+    result.save(tmp_path / kind)
+    again = load(tmp_path / kind)
+    assert type(again) is type(result)
+    assert again.to_dict()["out"] == str(tmp_path / kind)
+    same = again.figures()
+    assert {name: same[name] for name in result.figures()} == result.figures()
+    assert list(again.table.iloc[:, 0]) == list(result.table[again.table.columns[0]])
+    assert sorted(again.table.columns) == sorted(result.table.columns)
+    assert str(again).splitlines()[0] == str(result).splitlines()[0]
+
+
+@pytest.mark.parametrize("kind", ["clusters", "association", "map", "score", "suspects", "comparison"])
+def test_html_is_a_table_in_which_nothing_is_markup(results, kind):
+    html = results[kind]._repr_html_()
+    assert html.startswith("<table>")
+    assert "<b>" not in html
+
+
+def test_points_and_texts_say_in_two_lines_what_they_are():
+    points = Points.of({"mean": np.eye(3), "cls": np.eye(3)[:, :2]}, {"label": ["a", "b", "a"]})
+    assert repr(points) == "Points: 3 rows, mean (3), cls (2)\n    id, label"
+    assert repr(Texts.of(["How far?", "Who?"], ["x", "y"])) == "Texts: 2 rows of memory\n    id, text, label"

@@ -1,0 +1,61 @@
+"""The typed options of the verbs are the fields of their recipes."""
+
+import inspect
+import re
+from dataclasses import fields
+
+import pytest
+
+from separatrix.analysis import associate, cluster, compare, project, rank, score, suspects
+from separatrix.errors import OptionError
+from separatrix.extraction import extract
+from separatrix.points import Points
+from separatrix.recipe import options
+from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
+from separatrix.recipe.core import part_of
+from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
+from separatrix.recipe.score import RankGrid, ScoreRecipe
+from separatrix.recipe.vectors import ExtractRecipe
+
+# Verb, its options, the recipe, and what the verb takes as an argument of its own.
+VERBS = {
+    "extract": (extract.extract, options.ExtractOptions, ExtractRecipe, {"model"}),
+    "score": (score.score, options.ScoreOptions, ScoreRecipe, set()),
+    "rank": (rank.rank, options.RankOptions, RankGrid, set()),
+    "project": (project.project, options.ProjectOptions, ProjectRecipe, {"method"}),
+    "blend": (project.blend, options.BlendOptions, BlendRecipe, set()),
+    "compare": (compare.compare, options.CompareOptions, CompareRecipe, set()),
+    "cluster": (cluster.cluster, options.ClusterOptions, ClusterRecipe, {"method"}),
+    "associate": (associate.associate, options.AssociateOptions, AssociateRecipe, set()),
+    "suspects": (suspects.suspects, options.SuspectsOptions, SuspectsRecipe, set()),
+}
+
+
+def kinds(recipe):
+    """Option -> its type as it is written; of a tuple, one value or any sequence."""
+    for spec in fields(recipe):
+        if part := part_of(spec):
+            yield from kinds(part)
+        else:
+            yield spec.name, re.sub(r"tuple\[(.*), \.\.\.\]", r"\1 | Sequence[\1]", spec.type)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_options_are_the_fields_of_the_recipe(name):
+    _, typed, recipe, own = VERBS[name]
+    written = {option: getattr(kind, "__forward_arg__", kind) for option, kind in typed.__annotations__.items()}
+    assert written == {option: kind for option, kind in kinds(recipe) if option not in own}
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_verbs_have_one_signature(name):
+    verb, typed, _, _ = VERBS[name]
+    parameters = inspect.signature(verb).parameters
+    assert {"recipe", "out", "overwrite", "progress"} <= set(parameters)
+    assert str(parameters["options"].annotation) == f"Unpack[{typed.__name__}]"
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_name():
+    points = Points.of([[0.0], [1.0]], {"label": ["a", "b"]})
+    with pytest.raises(OptionError, match="did you mean 'permutations'"):
+        score.score(points, permutatons=5)
