@@ -87,7 +87,7 @@ class PairRecipe:
 
 @dataclass(frozen=True)
 class DecisionRecipe:
-    """Who decides for new texts."""
+    """Prediction of new texts."""
 
     decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
