@@ -9,6 +9,7 @@ import torch
 from separatrix.errors import DataError, ModelError, OptionError, SeparatrixError
 from separatrix.learn import prompt
 from separatrix.learn.guards import check_cache, check_gradients, check_loss
+from separatrix.learn.objectives import OBJECTIVES, head_objective
 from separatrix.learn.prompt import start_rows, train_prompt
 from separatrix.learn.targets import encode
 from separatrix.models.backbone import load_backbone
@@ -18,15 +19,29 @@ from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.texts import Texts
 
 
-def test_a_rate_far_too_high_stops_with_one_sentence(train, few):
-    with pytest.raises(SeparatrixError, match=r"^the loss is nan at step \d+; lower --lr \(now 1e\+16\)$"):
-        train(few, loss="linear", lr=1e16, layers="input", clip=0.0, warmup=0.0, epochs=3)
+@pytest.fixture
+def breaking():
+    """`breaking(function)`: an objective whose loss is that function of the head's scores; afterwards it is gone."""
+
+    def enter(function):
+        OBJECTIVES["breaking"] = head_objective(lambda scores, _y, _options: {"broken": function(scores)})
+
+    yield enter
+    del OBJECTIVES["breaking"]
 
 
-def test_a_last_step_that_breaks_everything_is_noticed(train, few):
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_stops_with_one_sentence(train, few, breaking, broken):
+    breaking(lambda scores: scores.square().mean() * broken)
+    with pytest.raises(SeparatrixError, match=r"^the loss is (nan|inf) at step 0; lower --lr \(now 1e\+16\)$"):
+        train(few, loss="breaking", lr=1e16, layers="input", clip=0.0, warmup=0.0, epochs=3)
+
+
+def test_a_last_step_that_breaks_everything_is_noticed(train, few, breaking):
     """One step in all: the training loss was still fine, the validation loss is not."""
+    breaking(lambda scores: scores.square().mean() * (1.0 if torch.is_grad_enabled() else float("nan")))
     with pytest.raises(SeparatrixError, match=r"^the loss is (nan|inf) at step 1; lower --lr"):
-        train(few, loss="linear", lr=1e16, batch_size=64, epochs=1, warmup=0.0)
+        train(few, loss="breaking", batch_size=64, epochs=1, warmup=0.0)
 
 
 def test_a_gradient_of_zero_stops_at_the_first_step(train, few):
