@@ -20,6 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.common import append_run, machine, read_runs, run_study
+from studies.head_atlas.claims import atlas_claims
 from studies.head_atlas.tables import CONDITIONS, table
 
 from separatrix.analysis.heads import head_atlas
@@ -86,7 +87,9 @@ def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
         told, place = read_json(folder / "result.json"), str(folder)
         line["qa"] = told["scores"] | {name: told[name] for name in ("share_empty", "baseline_exact", "windows")}
     out = options.work / f"{plan.condition}-{plan.seed}-{plan.key}"
-    found = head_atlas(options.data, out, replace(plan.recipe, model=place), resume=True).result
+    recipe = replace(plan.recipe, model=place)
+    atlas = head_atlas(options.data, out, recipe, resume=True)
+    found = atlas.result | {"claims": atlas_claims(atlas, recipe)}
     line |= {name: found[name] for name in KEPT if name in found}
     line["clusters"] = {name: found["clusters"].get(name) for name in ("method", "count", "noise")}
     return line | {"machine": machine(options.threads)}

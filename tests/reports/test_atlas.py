@@ -36,8 +36,7 @@ def page_of(**changes):
         "windows": [Shown(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels),
                     Shown("second", (" a", " b", " c", " d", " e"), levels[::-1])],
         "cluster_maps": {0: np.ones((2, 3, 3)), 1: np.eye(3)[None]},
-        "association": [{"with": "layer", "p_value": 0.01}],
-        "claims": [{"claim": "late layers are noise", "verdict": "not supported"}],
+        "association": [{"with": "layer", "p_value": 0.01, "verdict": "more than chance"}],
         "notes": (EVIL,),
     }  # fmt: skip
     return AtlasPage(**values | changes)
@@ -64,11 +63,18 @@ def test_numbers_of_clusters_can_be_read_on_their_colours():
 
 
 def test_sorted_keys_are_shown_in_the_order_of_reading():
-    claim = {"claim": "late", "figure": 0.1, "note": "n", "null": 0.2, "p_heads": 0.3, "p_value": 0.4, "verdict": "no"}
-    text = render_atlas(page_of(claims=[dict(sorted(claim.items()))]))
-    section = text.partition('id="claims"')[2].partition("</section>")[0]
+    line = {
+        "with": "layer",
+        "cramers_v_corrected": 0.1,
+        "null_mean": 0.2,
+        "p_heads": 0.3,
+        "p_value": 0.4,
+        "verdict": "no",
+    }
+    text = render_atlas(page_of(association=[dict(sorted(line.items()))]))
+    section = text.partition('id="association"')[2].partition("</section>")[0]
     headings = re.findall(r'<th scope="col"[^>]*>([^<]*)', section)
-    assert headings == ["claim", "verdict", "figure", "null", "p", "p, heads", "note"]
+    assert headings == ["clusters with", "verdict", "Cramer&#39;s V", "null", "p", "p, heads"]
 
 
 def test_importance_has_a_section_only_where_it_was_measured():
@@ -89,7 +95,7 @@ def test_foreign_text_stays_text(tmp_path):
     assert written.bytes == len(text.encode())
     assert EVIL not in text
     assert "default-src &#39;none&#39;" in text
-    assert "not supported" in text
+    assert "more than chance" in text
     assert not re.search(r"(src|href)=\"http", text)
     assert render_atlas(page_of()) == render_atlas(page_of())
 

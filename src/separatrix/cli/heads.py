@@ -67,8 +67,6 @@ TABLES = {
     "association": (("with", "cluster with"), ("adjusted_mutual_information", "adjusted MI"),
                     ("mutual_information", "MI (nats)"), ("null_mean", "of shuffles"), ("p_value", "p"),
                     ("null_heads", "of shuffled heads"), ("p_heads", "p, heads")),
-    "claims": (("claim", "claim"), ("figure", "figure"), ("null", "chance"), ("p_value", "p"),
-               ("null_heads", "chance, heads"), ("p_heads", "p, heads"), ("verdict", "verdict")),
     "by_cluster": (("cluster", "cluster"), ("heads", "heads"), ("gradient", "gradient"),
                    ("ablation", "loss without a head"), ("harmless", "no higher without")),
 }  # fmt: skip

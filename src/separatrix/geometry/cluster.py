@@ -242,6 +242,3 @@ def _nearest_rows(labels: NDArray[np.int64], distance: NDArray[np.float64]) -> N
     """The row of each cluster that is nearest to its centroid, the lower one on a tie."""
     order = np.lexsort((distance, labels))
     return order[np.unique(labels[order], return_index=True)[1]].astype(np.int64)
-
-
-METHODS: dict[str, Callable[..., Clustering]] = {"kmeans": kmeans, "dbscan": dbscan_clusters, "hdbscan": hdbscan}

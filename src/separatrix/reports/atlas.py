@@ -28,10 +28,6 @@ NEAREST = 6  # heads listed beside the chosen one
 STYLES, SCRIPTS = ("page.css", "atlas.css"), ("core.js", "atlas.js", "start.js")
 NOT_MEASURED = ("layer", "head", "cluster")
 # Key -> heading, in the order of reading: JSON sorts its keys, and a verdict must not stand outside the window.
-CLAIMS = {
-    "claim": "claim", "verdict": "verdict", "figure": "figure", "null": "null", "p_value": "p",
-    "null_heads": "null, heads", "p_heads": "p, heads", "note": "note",
-}  # fmt: skip
 ASSOCIATION = {
     "with": "clusters with", "verdict": "verdict", "adjusted_mutual_information": "AMI",
     "cramers_v_corrected": "Cramer's V",
@@ -75,7 +71,6 @@ class AtlasPage:
     cluster_maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
     association: Sequence[Mapping[str, Any]] = ()
     controls: Sequence[Mapping[str, Any]] = ()
-    claims: Sequence[Mapping[str, Any]] = ()
     importance: Mapping[str, Any] = field(default_factory=dict)  # as `study.heads.importance` makes it; may be empty
     pictures: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -97,7 +92,6 @@ def render_atlas(page: AtlasPage) -> str:
         if len(window.levels) != len(page.heads):
             raise ShapeError("maps of another number of heads", got=len(window.levels), expected=len(page.heads))
     tables = [
-        ("claims", "Claims", page.claims, CLAIMS),
         ("association", "Do clusters have to do with layer, head, length, context?", page.association, ASSOCIATION),
         ("controls", "The same with length and context held", page.controls, CONTROLS),
     ]

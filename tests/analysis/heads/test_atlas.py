@@ -68,7 +68,7 @@ def made(data, tiny, tmp_path_factory):
 
 def test_result_has_the_contract(made):
     found = made.result
-    assert {"maps", "features", "clusters", "association", "claims", "page", "maps_per_second"} <= set(found)
+    assert {"maps", "features", "clusters", "association", "page", "maps_per_second"} <= set(found)
     assert found["maps"] == found["windows"] * CELLS
     assert [line["feature"] for line in found["features"]] == ["descriptors", "grid", "singular", "twins"]
     for line in found["features"]:
@@ -78,8 +78,6 @@ def test_result_has_the_contract(made):
     assert json.loads((made.folder / "result.json").read_text()) == stored
     for name in ("dbscan", "hdbscan"):
         assert found["clusters"][name]["grid"][0]["clusters"] is not None
-    judged = {line["claim"]: line["verdict"] for line in found["claims"]}
-    assert judged["at most radii there is one dominant cluster and noise"] != "cannot be judged"
     assert found["examples"] < found["windows"]
     assert open_atlas(made.folder).result == stored
 
@@ -144,10 +142,7 @@ def headings(page, section):
 
 
 def test_columns_of_the_page_stand_in_the_order_of_reading(made):
-    """A finished atlas comes back from JSON with sorted keys; the verdict stands beside the claim all the same."""
-    (claims,) = headings(made.page, "claims")
-    assert claims[:5] == ["claim", "verdict", "figure", "null", "p"]
-    assert claims[-1] == "note"
+    """A finished atlas comes back from JSON with sorted keys; the columns keep their order all the same."""
     (association,) = headings(made.page, "association")
     assert association[:7] == ["clusters with", "verdict", "AMI", "Cramer's V", "MI (nats)", "null", "p"]
     assert association[-1] == "shuffled"
@@ -198,7 +193,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
     assert not any((out / name).exists() for name in ("atlas.html", "heads.parquet", "pictures"))
     assert found.table["cluster"].max() == 2
     assert found.result["steps"] == ["extract", "features", "cluster"]
-    assert not {"page", "claims", "association"} & set(found.result)
+    assert not {"page", "association"} & set(found.result)
     with pytest.raises(StoreError, match="exists; type --overwrite"):
         head_atlas(data, out, again)
 
@@ -225,7 +220,7 @@ def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, t
     same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
     found = head_atlas(data, out, same, steps=("cluster",), resume=True)
     assert found.page.read_bytes() == made.page.read_bytes()
-    assert found.result["claims"] == made.result["claims"]
+    assert found.result["association"] == made.result["association"]
     assert found.result["folders"] == made.result["folders"]
 
 

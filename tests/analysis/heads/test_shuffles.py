@@ -8,7 +8,6 @@ import pytest
 
 from separatrix.analysis.heads import shuffles
 from separatrix.analysis.heads.association import association
-from separatrix.analysis.heads.claims import seed_claims
 from separatrix.analysis.heads.shuffles import gather, head_counts
 from separatrix.errors import DataError
 
@@ -51,32 +50,6 @@ def test_clusters_of_layers_are_found_over_heads():
     assert found["layer"]["verdict"] == "more than chance"
     assert found["head"]["p_heads"] > 0.05
     assert found["head"]["verdict"] == "as chance"
-
-
-def claims_of(clusters, dbscan):
-    table = table_of(clusters).assign(child=-2)
-    table["dbscan"] = dbscan[table["layer"] * HEADS + table["head"]]
-    found = seed_claims(table, np.random.default_rng(0).normal(size=(len(table), 3)), permutations=99)
-    return {line["claim"]: line for line in found}
-
-
-def test_claims_about_layers_go_by_the_heads():
-    names = (
-        "early layers form one dominant cluster", "late layers are noise", "k-means clusters lie in bands of layers",
-    )  # fmt: skip
-    cells = np.arange(LAYERS * HEADS)
-    planted = claims_of(cells // HEADS // 2, np.where(cells >= len(cells) / 2, -1, 0))
-    for name in names:
-        assert planted[name]["p_heads"] == 0.01
-        assert planted[name]["verdict"] == "supported"
-    told = []
-    for seed in range(8):
-        generator = np.random.default_rng(seed)
-        noise = np.where(generator.random(len(cells)) < 0.6, -1, 0)
-        found = claims_of(generator.integers(0, 4, len(cells)), noise)
-        told += [found[name]["verdict"] for name in names]
-        assert found[names[2]]["p_value"] == 0.01
-    assert told.count("supported") <= 2
 
 
 def test_counts_are_those_of_a_loop():

@@ -2,7 +2,7 @@
 
 story        the verb: four steps that restart
 extract, features, cluster, atlas    the steps
-association, claims    what the clusters have to do with layer, head, length, context; the seed's claims
+association            what the clusters have to do with layer, head, length, context
 qa           fine-tune for question answering, so that maps before and after can be compared
 """
 

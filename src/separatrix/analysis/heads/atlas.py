@@ -12,9 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.heads.association import association, cells_of, controls
-from separatrix.analysis.heads.claims import seed_claims
 from separatrix.analysis.heads.cluster import CLUSTERS, LEFT_OUT, NOISE
-from separatrix.analysis.heads.evidence import Stored
 from separatrix.analysis.heads.extract import RESULT, Reading
 from separatrix.analysis.heads.importance import COLUMN, answered, importance_by_cluster, weigh_heads
 from separatrix.errors import public_name
@@ -54,8 +52,7 @@ def atlas_stage(
     table = read_table(folders["cluster"] / CLUSTERS)
     place = folders["atlas"]
     if not (place / RESULT).is_file():
-        stored = Stored.read(folders["features"], folders["cluster"])
-        _measure(place, table, stored, reading, rows, values, recipe, progress)
+        _measure(place, table, reading, rows, values, recipe, progress)
     found, heads = read_json(place / RESULT, dict), read_table(place / HEADS)
     if "importance" in found:
         found["importance"] = answered(found["importance"], heads)
@@ -74,7 +71,6 @@ def atlas_stage(
         cluster_maps=gathered.cluster_maps,
         association=found["association"],
         controls=found["controls"],
-        claims=found["claims"],
         importance=found.get("importance", {}),
         pictures=drawn,
         notes=reading.notes,
@@ -84,7 +80,7 @@ def atlas_stage(
 
 
 def _measure(
-    place: Path, table: pd.DataFrame, stored: Stored, reading: Reading, rows: Points, values: NDArray[Any],
+    place: Path, table: pd.DataFrame, reading: Reading, rows: Points, values: NDArray[Any],
     recipe: HeadsRecipe, progress: Progress,
 ) -> None:  # fmt: skip
     """Everything that takes time: statistics, importance, distances; written into the stage's folder."""
@@ -93,7 +89,6 @@ def _measure(
     found: dict[str, Any] = {
         "association": association(table, permutations=shuffles, seed=seed),
         "controls": controls(table, values, seed=seed),
-        "claims": seed_claims(table, values, stored, permutations=shuffles, seed=seed),
     }
     progress("atlas", 1, 4, "heads")
     heads = head_table(table, rows)

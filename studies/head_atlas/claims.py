@@ -14,20 +14,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from studies.head_atlas.density_claims import ON_EVERY_CELL, dominant_everywhere, even_satellites, over_the_grid
+from studies.head_atlas.evidence import Asked, Claim, Stored, judge, plain, unjudged
 
 from separatrix.analysis.heads.association import shown_method
-from separatrix.analysis.heads.cluster import LEFT_OUT
-from separatrix.analysis.heads.density_claims import ON_EVERY_CELL, dominant_everywhere, even_satellites, over_the_grid
-from separatrix.analysis.heads.evidence import Asked, Claim, Stored, judge, plain, unjudged
+from separatrix.analysis.heads.cluster import CLUSTERS, LEFT_OUT
 from separatrix.analysis.heads.shuffles import Counts, gather
+from separatrix.analysis.heads.story import HeadAtlas
 from separatrix.geometry.associate import information
 from separatrix.geometry.choose import knee
 from separatrix.geometry.nulls import permutation_null
+from separatrix.recipe.heads import HeadsRecipe
+from separatrix.store.blocks import open_block
+from separatrix.store.table import read_table
 
 WHOLLY = 0.95  # share of its rows with which a cluster lies in one place
 FEW_CELLS = 3
 CLEAR_BEND = 0.1  # how much more an elbow must bend than that of one heap (as `geometry.choose`)
 LITTLE_VARIANCE = 0.3  # of three components, says the seed
+
+
+def atlas_claims(atlas: HeadAtlas, recipe: HeadsRecipe) -> list[dict[str, Any]]:
+    """Every claim of seed 002, measured on a finished atlas of this recipe."""
+    features, clusters = (atlas.folder / atlas.result["folders"][step] for step in ("features", "cluster"))
+    values = open_block(features / f"{recipe.clusters.feature}.npy")
+    stored, shuffles = Stored.read(features, clusters), recipe.clusters.permutations
+    return seed_claims(read_table(clusters / CLUSTERS), values, stored, permutations=shuffles, seed=recipe.reading.seed)
 
 
 def seed_claims(
