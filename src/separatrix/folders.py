@@ -74,7 +74,7 @@ def report(
         verify: compare the files with their hashes.
 
     Raises:
-        OptionError: no folder, or no file for a page over several.
+        OptionError: no folder, no file for a page over several, or one with another ending.
         StoreError: a folder holds no result, or the file exists.
     """
     paths = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
@@ -82,6 +82,8 @@ def report(
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     if out is None:
         return _report(paths, None, verify)
+    if (ending := Path(out).suffix.lower()) not in (".html", ".htm"):  # what is replaced is a page at least
+        raise OptionError(f"{out} cannot be written as a page", got=ending or "no ending", expected=".html")
     with write_file(out, overwrite=overwrite, inputs=paths):
         return _report(paths, Path(out), verify)
 

@@ -47,6 +47,8 @@ def test_an_altered_model_is_refused(cli: Cli, table: Path, quick: list[str], tm
     run, out = tmp_path / "run", tmp_path / "answers.csv"
     assert cli("train", table, *quick, "--out", run).code == 0
     assert cli("predict", run, table, "--out", out, "--quiet").code == 0
+    page = cli("report", run, "--out", table, "--overwrite", "--quiet")
+    check_mistake(page, "cannot be written as a page: got .csv, expected .html")
     assert cli("report", run, "--quiet").code == 0  # pictures are drawn anew, and the manifest knows them
     assert cli("predict", run, table, "--out", out, "--overwrite", "--quiet").code == 0
     check_mistake(cli("predict", run, table, "--out", table, "--overwrite", "--quiet"), "the command reads it")
