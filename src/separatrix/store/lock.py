@@ -25,8 +25,8 @@ LOCK = ".lock"  # the ending of a lock file; its whole name where it cannot lie 
 def lock_path(target: Path) -> Path:
     """The lock file of a path: hidden, beside it; inside it where nothing can be written beside it (a mounted drive).
 
-    >>> lock_path(Path("/tmp/points")).as_posix()
-    '/tmp/.points.lock'
+    >>> lock_path(Path("runs/points")).as_posix()
+    'runs/.points.lock'
     """
     beside = os.access(target.parent, os.W_OK) or not target.is_dir()
     return target.with_name(f".{target.name}{LOCK}") if beside else target / LOCK
