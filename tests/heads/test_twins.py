@@ -121,3 +121,11 @@ def test_usual_loss_and_mistakes(shown, material):
         head_importance(shown("bert"), single, "match")
     with pytest.raises(OptionError, match=r"unknown --importance.*did you mean 'match'"):
         head_importance(shown("bert"), material.examples, "matches")
+
+
+def test_a_causal_model_that_was_saved_without_its_head_is_weighed_otherwise(shown, material, monkeypatch):
+    """Regression: it ended with a hint at an option that the verb does not have."""
+    backbone = shown("gpt2")
+    monkeypatch.setattr(backbone.model.config, "architectures", ["GPT2Model"])
+    assert usual_loss(backbone, material.examples) == "match"
+    assert usual_loss(backbone, material.examples[:1]) == "none"

@@ -42,12 +42,18 @@ class Importance:
 
 
 def usual_loss(backbone: Backbone, examples: Sequence[Example]) -> str:
-    """The loss that suits: `language` for causal models, `match` for encoders and pairs, else `none`."""
+    """The loss that suits: `language` for causal models with their head, `match` for others and pairs, else `none`."""
     if not by_layer(backbone.model):
         return "none"
-    if backbone.causal:
+    if backbone.causal and _has_head(backbone):
         return "language"
     return "match" if sum(bool(example.second) for example in examples) > 1 else "none"
+
+
+def _has_head(backbone: Backbone) -> bool:
+    """Whether the checkpoint says that it holds a language-model head; one that says nothing is tried."""
+    names = getattr(backbone.model.config, "architectures", None) or ("LMHeadModel",)
+    return any(name.endswith(("LMHeadModel", "CausalLM", "ConditionalGeneration")) for name in names)
 
 
 def head_importance(backbone: Backbone, examples: Sequence[Example], loss: str, *, rows: int = 32) -> Importance:

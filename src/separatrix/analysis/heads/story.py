@@ -28,6 +28,7 @@ from separatrix.analysis.heads.extract import (
 )
 from separatrix.analysis.heads.features import features_stage
 from separatrix.errors import SeparatrixError, StoreError, choose, public_name
+from separatrix.heads.importance import usual_loss
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.heads import STEPS, HeadsRecipe
@@ -124,10 +125,12 @@ def _write(work: _Work, result: dict[str, Any], done: int, begun: float) -> None
 
 
 def _noted(reading: Reading, recipe: HeadsRecipe) -> Reading:
-    """The reading with a note if the data gave fewer windows than were asked for."""
+    """The reading with a note if the data gave fewer windows than were asked for, or heads cannot be weighed."""
     asked, given = recipe.reading.windows, len(reading.windows)
-    note = () if given >= asked else (f"{asked} windows were asked for, the data give {given}",)
-    return dataclasses.replace(reading, notes=(*reading.notes, *note))
+    notes = [] if given >= asked else [f"{asked} windows were asked for, the data give {given}"]
+    if recipe.page.importance == "auto" and usual_loss(reading.backbone, reading.sample.examples) == "none":
+        notes.append("the importance of heads is left out: the model or the texts have no loss for it")
+    return dataclasses.replace(reading, notes=(*reading.notes, *notes))
 
 
 def _still_right(folder: Path, work: _Work) -> dict[str, Any]:
