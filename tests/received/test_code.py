@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from received import QUIET, READ, edit, read, run
+from received import QUIET, READ, edit, hash_anew, read, run
 from separatrix.errors import ModelError
 from separatrix.estimators import AlignClassifier, FrozenClassifier, PromptClassifier
 from separatrix.learn.trained.loading import load_model
@@ -63,6 +63,8 @@ def received(artefacts, tmp_path, monkeypatch) -> tuple[Path, Path]:
         content = json.loads(path.read_text().replace(str(artefacts), str(root)))
         permit(content)
         path.write_text(json.dumps(content))
+    for kind in READ:
+        hash_anew(root / kind)
     return root, canary
 
 
@@ -107,6 +109,7 @@ def test_a_saved_estimator_cannot_permit_it(received, artefacts, planted, tmp_pa
     content = json.loads(notes.read_text().replace(str(artefacts), str(root)))
     permit(content)
     notes.write_text(json.dumps(content))
+    hash_anew(tmp_path / "saved")
     with pytest.raises(ModelError, match=r"cannot be loaded|code"):
         FrozenClassifier.load(tmp_path / "saved", device="cpu")
     estimator = FrozenClassifier.load(tmp_path / "saved", model=artefacts / "base", device="cpu")
