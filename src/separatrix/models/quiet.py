@@ -1,22 +1,31 @@
-"""transformers without its bars and tables on the screen."""
+"""transformers without its bars and tables on the screen, one model at a time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import RLock
+
+# While transformers loads a model it exchanges methods of its classes (that no weights are tied, say) and puts them
+# back; two threads that load at once can leave the exchanged ones behind, for the whole process.
+_LOADING = RLock()
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep transformers' bars and its tables of unused or new weights off the screen; our own checks speak instead."""
+    """Keep transformers' bars and its tables of unused or new weights off the screen; our own checks speak instead.
+
+    Only one thread is inside at a time.
+    """
     from transformers.utils import logging
 
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
+    with _LOADING:
+        level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(level)
+            if bar:
+                logging.enable_progress_bar()
