@@ -90,9 +90,7 @@ def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
     run |= rounded({f"validation_{name}": kept["validation"][name] for name in ("accuracy", "macro_f1", "majority")})
     if splits.test is not None:
         predicted = decide(trained.model.answer(splits.test.text).scores, len(classes))
-        found = classification(
-            targets["test"], predicted, classes.names, majority_class=evaluator.majority, resamples=1
-        )
+        found = classification(targets["test"], predicted, classes.names, resamples=1)
         figures = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority}
         run |= rounded({f"test_{name}": value for name, value in figures.items()})
     return run

@@ -204,7 +204,6 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run. A screen never looks at the test part."""
     splits = load_set(data, plan.set, plan.seed, plan.rows)
     classes, targets = encode(splits)
-    majority = int(np.bincount(targets["train"]).argmax())
     begun = process_time()
     scored = METHODS[plan.method](plan, splits)
     spent = process_time() - begun
@@ -223,16 +222,16 @@ def do_run(plan: Plan, data: Path) -> dict[str, Any]:
         "versions": versions(),
     }
     for part in ("validation",) if plan.screen else ("validation", "test"):
-        run |= figures(part, scored.scores(part), targets[part], classes, majority)
+        run |= figures(part, scored.scores(part), targets[part], classes)
     return run
 
 
-def figures(part: str, scores: np.ndarray, targets: np.ndarray, classes: Classes, majority: int) -> dict[str, Any]:
+def figures(part: str, scores: np.ndarray, targets: np.ndarray, classes: Classes) -> dict[str, Any]:
     """Accuracy, macro-F1 and majority baseline of a part, under names that carry the part's."""
     from separatrix.geometry.score import classification, decide
 
     predicted = decide(scores, len(classes))
-    found = classification(targets, predicted, classes.names, majority_class=majority, resamples=1)
+    found = classification(targets, predicted, classes.names, resamples=1)
     named = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority}
     return rounded({f"{part}_{name}": value for name, value in named.items()})
 

@@ -78,7 +78,7 @@ def test_a_corrected_command_is_not_refused(points: Path, tmp_path: Path, monkey
 
     words = ["cluster", str(points), "--k", "2", "--out", str(tmp_path / "c"), "--quiet"]
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_clusters", boom)
+        patch.setattr(module.Clusters, "write", boom)
         assert main(words) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["points"]
     assert main(words) == 0
@@ -91,7 +91,7 @@ from separatrix.cli.app import main
 def wait(*_):
     print("inside", flush=True)
     time.sleep(60)
-module.write_clusters = wait
+module.Clusters.write = wait
 sys.exit(main(sys.argv[1:]))
 """
 

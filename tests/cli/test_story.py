@@ -152,12 +152,15 @@ def test_resume_starts_where_nothing_is_and_changes_nothing_that_is_done(
 
 def test_overwrite_replaces_a_run(cli: Cli, tmp_path: Path, table: Path, quick: list[str], finished: Path) -> None:
     out = shutil.copytree(finished, tmp_path / "run")
-    (out / "stale").write_text("from the run before")
+    (out / "stale").write_text("of somebody else")
     assert cli("train", table, *quick, "--tokens", "3", "--out", out, "--overwrite").code == 2  # --tokens twice
     assert (out / "stale").exists()
     words = [*quick[:2], "--epochs", "1", "--tokens", "3", "--quiet"]
+    refused = cli("train", table, *words, "--out", out, "--overwrite")
+    assert (refused.code, "it holds stale, which this command did not write" in refused.err) == (2, True)
+    assert (out / "stale").exists()
+    (out / "stale").unlink()
     assert cli("train", table, *words, "--out", out, "--overwrite").code == 0
-    assert not (out / "stale").exists()
     assert json.loads((out / "recipe.json").read_text())["prompt"]["tokens"] == 3
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 

@@ -186,6 +186,7 @@ def test_files_of_earlier_versions_are_read(tiny, texts, tmp_path):
     notes = json.loads((tmp_path / "model.json").read_text())
     notes["classes"]["classes"] = notes.pop("labels")
     (tmp_path / "model.json").write_text(json.dumps(notes))
+    (tmp_path / "manifest.json").unlink()
     again = FrozenClassifier.load(tmp_path)
     assert again.classes_.dtype == bool
     assert again.model_.classes.values == ("False", "True")
@@ -206,5 +207,6 @@ def test_a_model_that_moved_and_an_unknown_kind_are_said(tiny, texts, tmp_path):
     assert moved.answer(test).labels.tolist() == clf.predict(test).tolist()
     notes = json.loads((tmp_path / "saved/model.json").read_text()) | {"kind": "oracle"}
     (tmp_path / "saved/model.json").write_text(json.dumps(notes))
+    (tmp_path / "saved/manifest.json").unlink()
     with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, frozen"):
         load_model(tmp_path / "saved")

@@ -77,6 +77,7 @@ def test_fifty_classes_have_a_short_legend_and_different_looks(make_frames):
     assert all(look(k).marker == "o" for k in range(10))
 
 
+@pytest.mark.filterwarnings("ignore::separatrix.errors.PictureWarning")  # of characters that no font here has
 def test_foreign_names_are_shown_as_they_are(make_frames, tmp_path):
     frames = make_frames(6, titles=("$a", "$b$", "c", "d_{$"), names=HOSTILE, note="$" * 3, axes=("$x$", "_y"))
     figure = scatter(frames, 1)

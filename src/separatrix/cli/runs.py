@@ -167,9 +167,7 @@ def report(parsed: ParsedOptions, /, *folders: FoldersArgument) -> None:
     from separatrix.folders import report as run
 
     verify = parsed.make(opts.ReadOptions).verify
-    with ProgressReporter(quiet=output.quiet) as progress:
-        progress.say("pictures and report")
-        written = run(folders, out=options.out, overwrite=options.overwrite, verify=verify)
+    written = run(folders, out=options.out, overwrite=options.overwrite, verify=verify)
     figures: dict[str, Any] = {"out": str(written.path), "bytes": written.bytes}
     print_json(figures) if output.json else print_lines(list(figures.items()))
 
