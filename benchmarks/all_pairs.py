@@ -29,7 +29,7 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.learn.objectives.alignment import AlignObjective
-from separatrix.learn.objectives.base import Batch, TrainingRows
+from separatrix.learn.objectives.base import LossBatch, TrainingRows
 from separatrix.learn.objectives.contrast import cosine_mse, unit
 from separatrix.learn.objectives.pairs import RowVectors, everyone
 from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
@@ -115,7 +115,7 @@ def peak_gib(rows: int, loss: str, model: str | None) -> float:
     learner = EncoderTrainable(start_encoder(backbone, recipe.encoder), {"train": Tokens(ids, 0)}, 0)
     labels, objective = torch.from_numpy(generator.integers(0, CLASSES, rows)), AlignObjective(recipe, CLASSES)
     objective.start(TrainingRows(lambda some: learner.outputs("train", some).detach(), labels, np.arange(1)))
-    batch = Batch(labels, torch.arange(rows))
+    batch = LossBatch(labels, torch.arange(rows))
     learner.backward(batch, lambda outputs: objective.loss(outputs, batch))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

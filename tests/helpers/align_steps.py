@@ -7,7 +7,7 @@ import torch
 
 from separatrix.learn import align
 from separatrix.learn.loop import Training
-from separatrix.learn.objectives.base import Batch, LossValue
+from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.learn.targets import encode
 from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
 from separatrix.models.backbone import load_backbone
@@ -32,7 +32,7 @@ class Steps:
 
     def batch(self, rows, step, size=None):
         places = torch.from_numpy(np.asarray(rows))
-        return Batch(self.training.targets["train"][places], places, step, len(places) if size is None else size)
+        return LossBatch(self.training.targets["train"][places], places, step, len(places) if size is None else size)
 
     def backward(self, rows, step) -> tuple[torch.Tensor, LossValue]:
         batch = self.batch(np.concatenate([rows, self.objective.companions(rows)]), step, len(rows))

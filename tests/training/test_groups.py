@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score
 
-from separatrix.learn.trained.saved import Answer
+from separatrix.learn.trained.saved import Predictions
 from separatrix.texts import Texts
 from separatrix.training import groups
 from separatrix.training.groups import (
@@ -25,7 +25,7 @@ NAMES = ("a", "b")
 def answer(vectors, right, gold):
     """Scores that are right where `right` says so."""
     scores = np.eye(2)[np.where(right, gold, 1 - gold)]
-    return Answer(np.array(NAMES)[scores.argmax(1)], scores, scores, None, vectors, 0)
+    return Predictions(np.array(NAMES)[scores.argmax(1)], scores, scores, None, vectors, 0)
 
 
 @pytest.fixture

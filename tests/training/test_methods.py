@@ -7,7 +7,7 @@ import pytest
 import separatrix as sx
 from separatrix.errors import OptionError
 from separatrix.recipe import ProbingRecipe
-from separatrix.training.methods import METHODS, Method, build_recipe, probe
+from separatrix.training.methods import METHODS, TrainingMethod, build_recipe, probe
 from separatrix.training.request import METHOD_NAMES
 from separatrix.training.result import TrainingResult
 
@@ -57,7 +57,7 @@ def test_options_that_do_nothing_are_refused(splits, options, message):
 
 def test_an_entry_is_a_method_at_once(splits, tiny):
     """A user's own: a probe of one pooling, by another name."""
-    METHODS["mean_probe"] = Method(sx.recipe.replace(ProbingRecipe(), pool="mean"), probe.train, probe.idle)
+    METHODS["mean_probe"] = TrainingMethod(sx.recipe.replace(ProbingRecipe(), pool="mean"), probe.train, probe.idle)
     try:
         assert "mean_probe" in METHOD_NAMES
         assert build_recipe("mean_probe", {"seed": 3}).probe.pool == "mean"

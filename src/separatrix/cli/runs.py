@@ -30,7 +30,7 @@ from separatrix.training.request import Recipe, TrainingRequest
 if TYPE_CHECKING:
     import pandas as pd
 
-    from separatrix.learn.trained.saved import Answer, Predictor
+    from separatrix.learn.trained.saved import Predictions, Predictor
     from separatrix.training.result import TrainingResult
 
 DataArgument = Annotated[
@@ -132,7 +132,7 @@ def predict(parsed: ParsedOptions, run: RunArgument, data: DataArgument, /) -> N
 
 def _predict(
     parsed: ParsedOptions, run: Path, texts: Texts, progress: ProgressReporter
-) -> tuple[Predictor, Answer, list[str]]:
+) -> tuple[Predictor, Predictions, list[str]]:
     """The model, its answers, and what is to be said of them."""
     from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered

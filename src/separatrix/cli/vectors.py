@@ -48,12 +48,12 @@ def extract(parsed: ParsedOptions, data: DataArgument, /) -> None:
     if options.run is not None and "model" in parsed:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
     from separatrix.extraction.extract import Place, run_extraction
-    from separatrix.extraction.readers import Material, frozen_model, trained_prompt
+    from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
     from separatrix.extraction.windows import read_rows
 
     with ProgressReporter(quiet=output.quiet) as progress, mendable():
         rows = read_rows(data, **reading | {"label": reading["label"] or None})
-        material: Material
+        material: VectorSource
         if options.run is None:
             material = frozen_model(recipe.backbone.model, recipe)
         else:

@@ -21,7 +21,7 @@ from separatrix.estimators.mixins import ModelBytes, TextsIn
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FrozenModel, load_frozen
-from separatrix.learn.trained.frozen_heads import FITTERS, Sample
+from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
@@ -103,7 +103,7 @@ class FrozenClassifier(
         pair = None
         if held is not None:
             pair = (blank.encode(held.texts.text).values, classes.encode(_labels(held), source=VALIDATION))
-        sample = Sample(blank.encode(rows.texts.text).values, targets, len(classes), pair, recipe)
+        sample = HeadData(blank.encode(rows.texts.text).values, targets, len(classes), pair, recipe)
         fitted = FITTERS[recipe.head].fit(sample)
         figures = None
         if fitted.held is not None:

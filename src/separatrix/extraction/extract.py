@@ -14,7 +14,7 @@ import pandas as pd
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
-from separatrix.extraction.readers import Material, frozen_model, trained_prompt
+from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
@@ -108,7 +108,7 @@ def extract(
     return run_extraction(material, read_rows(data), place, progress).points
 
 
-def run_extraction(material: Material, rows: Rows, place: Place, progress: Progress = silent) -> Extraction:
+def run_extraction(material: VectorSource, rows: Rows, place: Place, progress: Progress = silent) -> Extraction:
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
     work = Work(material, Counter(progress, "vectors", len(rows)))
@@ -160,7 +160,7 @@ class Step:
 class Work:
     """Windows in, computed windows out; the next window is tokenized while this one is computed."""
 
-    material: Material
+    material: VectorSource
     done: Counter
     writer: PointsWriter | None = None
     given: int = 0  # windows

@@ -33,7 +33,7 @@ from separatrix.recipe import ModelRecipe, PromptRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
 
-class Material(Protocol):
+class VectorSource(Protocol):
     """What an extraction draws from: named blocks, made by a reader that is loaded when it is first needed."""
 
     @property
@@ -76,7 +76,7 @@ class Material(Protocol):
 
 
 @dataclass
-class FrozenModel:
+class FrozenSource:
     """A frozen model: hidden states, logits or tokens."""
 
     recipe: ExtractRecipe
@@ -169,7 +169,7 @@ def _load(recipe: ModelRecipe, *, logits: bool) -> Backbone:
         raise
 
 
-def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> FrozenModel:
+def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> FrozenSource:
     """Find a model by its name, or take a loaded one; its weights are not read yet.
 
     Raises:
@@ -179,14 +179,14 @@ def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> FrozenModel:
     if isinstance(model, Backbone):
         if recipe.backbone != ModelRecipe():
             raise OptionError("a loaded model cannot be loaded otherwise", hint="give these options to load_backbone")
-        return FrozenModel(replace(recipe, backbone=model.recipe), model.source, model.model.config, model)
+        return FrozenSource(replace(recipe, backbone=model.recipe), model.source, model.model.config, model)
     wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
     source = resolve(wanted)
-    return FrozenModel(replace(recipe, backbone=wanted), source, read_config(source, wanted))
+    return FrozenSource(replace(recipe, backbone=wanted), source, read_config(source, wanted))
 
 
 @dataclass
-class TrainedPrompt:
+class PromptSource:
     """Outputs of a trained prompt: block `prompt` (hidden) or `prompt_logits`, and the column `predicted`."""
 
     model: PromptModel
@@ -250,7 +250,7 @@ class TrainedPrompt:
         return frame.assign(predicted=self.model.labels(self.model.scores(found.pop("outputs"))))
 
 
-def trained_prompt(run: Path, recipe: ExtractRecipe) -> TrainedPrompt:
+def trained_prompt(run: Path, recipe: ExtractRecipe) -> PromptSource:
     """Load the prompt of a run.
 
     Raises:
@@ -270,7 +270,7 @@ def trained_prompt(run: Path, recipe: ExtractRecipe) -> TrainedPrompt:
         raise OptionError(f"{run} trained no prompt", hint="extract the frozen model itself with --model")
     if vectors.what == "logits" and model.recipe.prompt.readout != "logits":
         model = replace(model, backbone=_load(model.backbone.recipe, logits=True))
-    return TrainedPrompt(model, vectors)
+    return PromptSource(model, vectors)
 
 
 def _tensor_hash(model: PromptModel) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from separatrix.learn import batches, schedule
-from separatrix.learn.callbacks import ProgressReporter, TrajectoryRecorder
+from separatrix.learn.callbacks import ProgressCallback, TrajectoryRecorder
 from separatrix.learn.job import Job, TrainedModel, training_rows
 from separatrix.learn.loop import Fitted, Loop, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
@@ -118,5 +118,5 @@ def _loop(job: Job[AlignRecipe], training: Training, weights: str) -> Loop:
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
     trainable, objective = training.trainable, training.objective
     recorded = TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map=True)
-    callbacks = (ProgressReporter(job.progress), recorded, *job.extra_callbacks(objective))
+    callbacks = (ProgressCallback(job.progress), recorded, *job.extra_callbacks(objective))
     return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))

@@ -45,7 +45,7 @@ class Callback:
 
 
 @dataclass(frozen=True)
-class ProgressReporter(Callback):
+class ProgressCallback(Callback):
     """Tells how far a training is."""
 
     progress: Progress = silent

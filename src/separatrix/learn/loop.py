@@ -22,7 +22,7 @@ from separatrix.learn import schedule
 from separatrix.learn.callbacks import Callback
 from separatrix.learn.guards import check_gradients, check_loss
 from separatrix.learn.measure import evaluate, validation_loss
-from separatrix.learn.objectives.base import Batch, Objective
+from separatrix.learn.objectives.base import LossBatch, Objective
 from separatrix.learn.state import State
 from separatrix.learn.trainables import Trainable
 from separatrix.recipe import LoopRecipe
@@ -142,10 +142,10 @@ class Loop:
         self._count(len(rows), loss, {name: float(part) for name, part in value.parts.items()}, norms)
         self._call("on_batch", progress.step, rows, z, batch.labels)
 
-    def _batch(self, rows: np.ndarray, size: int, step: int | None = None) -> Batch:
+    def _batch(self, rows: np.ndarray, size: int, step: int | None = None) -> LossBatch:
         targets = self.training.targets["train"]
         places = torch.from_numpy(rows).to(targets.device)
-        return Batch(targets[places], places, self.state.progress.step if step is None else step, size)
+        return LossBatch(targets[places], places, self.state.progress.step if step is None else step, size)
 
     def _count(self, rows: int, loss: float, parts: dict[str, float], norms: dict[str, float]) -> None:
         progress = self.state.progress

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.learn.objectives.base import Batch, Objective
+from separatrix.learn.objectives.base import LossBatch, Objective
 from separatrix.learn.trainables import Trainable
 from separatrix.models.batches import token_batches
 
@@ -33,5 +33,5 @@ def validation_loss(objective: Objective, z: Tensor, y: Tensor) -> float:
     starts = list(range(0, max(1, len(y) - 1), LOSS_ROWS))
     total = 0.0
     for begin, end in zip(starts, [*starts[1:], len(y)], strict=True):
-        total += objective.loss(z[begin:end], Batch(y[begin:end])).total.item() * (end - begin)
+        total += objective.loss(z[begin:end], LossBatch(y[begin:end])).total.item() * (end - begin)
     return total / len(y)

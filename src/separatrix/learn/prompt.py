@@ -22,7 +22,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import ModelError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import schedule
-from separatrix.learn.callbacks import ProgressReporter, TrajectoryRecorder
+from separatrix.learn.callbacks import ProgressCallback, TrajectoryRecorder
 from separatrix.learn.guards import check_cache, check_frozen
 from separatrix.learn.job import Job, TrainedModel, training_rows
 from separatrix.learn.loop import Fitted, Loop, Score, Training
@@ -125,7 +125,7 @@ def _loop(job: Job[TrainRecipe], training: Training, weights: str) -> Loop:
         weights = f"{weights}, label words {objective.words.tolist()}"
     recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
     recorded = TrajectoryRecorder(training.trainable, objective, recorder, training.classes)
-    callbacks = (ProgressReporter(job.progress), recorded, *job.extra_callbacks(objective))
+    callbacks = (ProgressCallback(job.progress), recorded, *job.extra_callbacks(objective))
     return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from separatrix.geometry.baselines import LINEAR
 from separatrix.geometry.guards import listed
 from separatrix.learn.targets import Targets
-from separatrix.learn.trained.saved import Answer, Predictor
+from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 
@@ -21,14 +21,14 @@ FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
 
 
-def in_unit(model: Predictor, answer: Answer) -> np.ndarray:
+def in_unit(model: Predictor, answer: Predictions) -> np.ndarray:
     """Scores in the unit of the targets."""
     return answer.scores if model.classes is not None else np.asarray(answer.labels, dtype=np.float64)[:, None]
 
 
 def findings(
     model: Predictor,
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, Predictions],
     targets: Mapping[str, np.ndarray],
     evaluator: Evaluator,
     history: Sequence[np.ndarray],
@@ -107,7 +107,7 @@ def repeated(splits: Splits) -> str:
     return f"train: {found.normalised} repeated rows ({found.conflicting} texts with more than one label)"
 
 
-def cut_texts(notes: Sequence[str], answers: Mapping[str, Answer]) -> tuple[list[str], list[str]]:
+def cut_texts(notes: Sequence[str], answers: Mapping[str, Predictions]) -> tuple[list[str], list[str]]:
     """Warnings and notes: those of a training, and how many texts of each part were cut, each part once.
 
     A warning where more than a tenth of a part's texts was cut, else a note; what could not be read is a warning.

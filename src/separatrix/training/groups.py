@@ -11,7 +11,7 @@ from separatrix.geometry.probe import fit_tuned_probe
 from separatrix.geometry.score import classification, decide
 
 if TYPE_CHECKING:
-    from separatrix.learn.trained.saved import Answer
+    from separatrix.learn.trained.saved import Predictions
     from separatrix.texts import Texts
 
 GAP_DRAWS = 500
@@ -27,7 +27,7 @@ class Side:
 
 
 def group_report(
-    train: Texts, parts: dict[str, Texts], answers: dict[str, Answer], targets: dict[str, np.ndarray], names: tuple
+    train: Texts, parts: dict[str, Texts], answers: dict[str, Predictions], targets: dict[str, np.ndarray], names: tuple
 ) -> dict[str, Any]:
     """What vectors and answers owe to the group (the training rows have one).
 

@@ -28,7 +28,7 @@ PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunFiles:
     """What a run's directory says."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Run:
     validation: pd.DataFrame
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: Path) -> RunFiles:
     """Read a finished run.
 
     Raises:
@@ -50,7 +50,7 @@ def read_run(folder: Path) -> Run:
     lines = read_lines(folder / METRICS, METRICS_LINE) if (folder / METRICS).is_file() else []
     metrics = [line for line in lines if "loss" in line]  # a probe has no course to draw
     validation = read_table(folder / "predictions" / "validation.parquet", ("id", "text", "label", "predicted"))
-    return Run(folder, *read_run_files(folder), metrics, validation)
+    return RunFiles(folder, *read_run_files(folder), metrics, validation)
 
 
 def is_run(folder: Path) -> bool:
@@ -68,7 +68,7 @@ def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
         return write_report(out or folder / REPORT, page)
 
 
-def run_frames(run: Run) -> tuple[Frames | None, Frames | None]:
+def run_frames(run: RunFiles) -> tuple[Frames | None, Frames | None]:
     """Validation rows and (of encoders) training rows in one plane that is fixed over the whole run.
 
     None where none were recorded, or for numbers.
@@ -83,7 +83,7 @@ def run_frames(run: Run) -> tuple[Frames | None, Frames | None]:
     return held_out, _in_plane(run, trained, read_table(run.folder / TRAIN_ROWS), plane) if trained else None
 
 
-def _in_plane(run: Run, kept: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
+def _in_plane(run: RunFiles, kept: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
     names = tuple(run.result["classes"])
     ids = {name: place for place, name in enumerate(names)}
     points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
@@ -121,7 +121,7 @@ def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
     )
 
 
-def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture]:
+def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Picture]:
     folder = run.folder / "pictures"
     folder.mkdir(exist_ok=True)
     pictures = []
@@ -147,7 +147,7 @@ def _draw(run: Run, frames: Frames | None, train: Frames | None) -> list[Picture
     return pictures
 
 
-def _draw_numbers(run: Run, folder: Path) -> Picture:
+def _draw_numbers(run: RunFiles, folder: Path) -> Picture:
     """Predicted against true numbers, of the test rows where there are some."""
     part = "test" if "test" in run.result["scores"] else "validation"
     table, found = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
@@ -160,7 +160,7 @@ def _draw_numbers(run: Run, folder: Path) -> Picture:
     return Picture(AGAINST, folder / "numbers.png")
 
 
-def _report(run: Run, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:
+def _report(run: RunFiles, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:
     result = run.result
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from separatrix.learn.trained.saved import Answer, Predictor
+from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.texts import Classes, Texts
 
@@ -21,13 +21,13 @@ def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None
     return answer_table(texts, model.classes, answer_texts(model, texts.text, progress))
 
 
-def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
     return replace(answer, reasons=reasons)
 
 
-def answer_table(texts: Texts, classes: Classes | None, answer: Answer) -> pd.DataFrame:
+def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> pd.DataFrame:
     """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
 
     Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first. Where

@@ -9,7 +9,7 @@ from separatrix.geometry.baselines import Blocks, fit_baselines
 from separatrix.learn.job import TrainedModel
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.trained.saved import Answer, describe
+from separatrix.learn.trained.saved import Predictions, describe
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.progress import Counter
 from separatrix.store.folder import RESULT, TRAJECTORY
@@ -87,7 +87,7 @@ def task_of(request: TrainingRequest) -> str:
     return OBJECTIVES[request.recipe.objective.loss].task if both else "classify"
 
 
-def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, Answer]:
+def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, Predictions]:
     """Of each part but train; for the validation rows, of a model that has not learnt from them."""
     answers = {}
     for part, texts in request.splits.parts.items():
@@ -100,7 +100,7 @@ def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, 
 def _figures(
     request: TrainingRequest,
     trained: TrainedModel[Any],
-    answers: dict[str, Answer],
+    answers: dict[str, Predictions],
     targets: Targets,
     evaluator: Evaluator,
 ) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _figures(
 
 
 def _baselines(
-    trained: TrainedModel[Any], answers: dict[str, Answer], targets: Targets, evaluator: Evaluator
+    trained: TrainedModel[Any], answers: dict[str, Predictions], targets: Targets, evaluator: Evaluator
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Baselines on frozen vectors, and their figures."""
     parts = {

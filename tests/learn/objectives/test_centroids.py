@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.learn.objectives.base import Batch
+from separatrix.learn.objectives.base import LossBatch
 from separatrix.learn.objectives.centroids import CentroidObjective, centroid_ce
 from separatrix.learn.objectives.movement import (
     MOVERS,
@@ -291,7 +291,7 @@ def line_of(track):
     objective.begin(track[0].clone())
     for place in track[1:]:
         objective.centroids.copy_(place)  # as an optimizer moves them
-        objective.after_step(track[0], Batch(torch.arange(track.shape[1])))
+        objective.after_step(track[0], LossBatch(torch.arange(track.shape[1])))
     return objective.summary()["centroids"]
 
 

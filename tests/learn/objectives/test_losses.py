@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from objective_tensors import Tensors, build
 from separatrix.errors import DataError, ShapeError
-from separatrix.learn.objectives import OBJECTIVES, Batch, LossValue
+from separatrix.learn.objectives import OBJECTIVES, LossBatch, LossValue
 from separatrix.learn.objectives.metric import cosines, distances, reciprocal
 from separatrix.recipe import LOSSES, LossRecipe
 
@@ -45,7 +45,7 @@ def for_(name, anchors):
 
 def value(name, z, y, anchors, attraction=1.0, repulsion=1.0, temperature=1.0) -> LossValue:
     recipe = LossRecipe(loss=name, attraction=attraction, repulsion=repulsion, temperature=temperature)
-    return build(name, for_(name, anchors), recipe).loss(z, Batch(y))
+    return build(name, for_(name, anchors), recipe).loss(z, LossBatch(y))
 
 
 # The oracles: plain floats, one row, one pair at a time.
@@ -157,16 +157,16 @@ def test_centroid_equals_hand_values_with_factors_1_1_and_100_0():
     anchors = Tensors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
     z, y = torch.tensor([[3.0, 4.0], [6.0, 8.0]]), torch.tensor([0, 1])
     recipe = LossRecipe(loss="centroid")
-    assert build("centroid", anchors, recipe).loss(z, Batch(y)).total.item() == pytest.approx(2.5 + 0.1)
+    assert build("centroid", anchors, recipe).loss(z, LossBatch(y)).total.item() == pytest.approx(2.5 + 0.1)
     only = LossRecipe(loss="centroid", attraction=100, repulsion=0)
-    assert build("centroid", anchors, only).loss(z, Batch(y)).total.item() == pytest.approx(250.0)
+    assert build("centroid", anchors, only).loss(z, LossBatch(y)).total.item() == pytest.approx(250.0)
 
 
 def test_attract_repel_equals_hand_values():
     # Distances to own / other: 5 / 5 and 0 / 10.
     anchors = Tensors(centroids=torch.tensor([[0.0, 0.0], [6.0, 8.0]]))
     z, y = torch.tensor([[3.0, 4.0], [6.0, 8.0]]), torch.tensor([0, 1])
-    got = build("attract_repel", anchors, LossRecipe(loss="attract_repel")).loss(z, Batch(y))
+    got = build("attract_repel", anchors, LossRecipe(loss="attract_repel")).loss(z, LossBatch(y))
     assert got.parts["attraction"].item() == pytest.approx(2.5)
     assert got.parts["repulsion"].item() == pytest.approx((1 / 5 + 1 / 10) / 2)
 
@@ -186,7 +186,9 @@ def test_temperature_sharpens_the_decision_without_changing_it():
 def test_gradient_is_finite_where_rows_and_centroids_coincide(name):
     z = torch.ones(4, 3, requires_grad=True)
     centres = torch.ones(2, 3, requires_grad=True)
-    value = build(name, Tensors(centroids=centres), LossRecipe(loss=name)).loss(z, Batch(torch.tensor([0, 1, 0, 1])))
+    value = build(name, Tensors(centroids=centres), LossRecipe(loss=name)).loss(
+        z, LossBatch(torch.tensor([0, 1, 0, 1]))
+    )
     value.total.backward()
     assert value.total.isfinite()
     assert z.grad.isfinite().all()
@@ -337,7 +339,7 @@ def test_pair_loss_attracts_far_stronger_than_it_repels_at_a_transformers_distan
 
     def pull(name, y, gap):
         z = torch.tensor([[0.0], [gap]], requires_grad=True)
-        build(name, Tensors(), LossRecipe(loss=name)).loss(z, Batch(torch.tensor(y))).total.backward()
+        build(name, Tensors(), LossRecipe(loss=name)).loss(z, LossBatch(torch.tensor(y))).total.backward()
         return z.grad[1].abs().item()
 
     assert pull("distance", [0, 0], 1.0) / pull("distance", [0, 1], 1.0) == pytest.approx(1)
@@ -352,7 +354,7 @@ def test_the_two_terms_of_a_batch_are_in_balance_near_distance_1_and_not_at_a_tr
         for attraction, repulsion in ((1, 0), (0, 1)):
             rows = z.clone().requires_grad_()
             recipe = LossRecipe(loss="distance", attraction=attraction, repulsion=repulsion)
-            build("distance", Tensors(), recipe).loss(rows, Batch(y)).total.backward()
+            build("distance", Tensors(), recipe).loss(rows, LossBatch(y)).total.backward()
             pulls.append(rows.grad.norm().item())
         return pulls[0] / pulls[1]
 
@@ -368,7 +370,7 @@ def test_centroid_ce_pulls_and_pushes_alike_at_any_distance_and_attract_repel_do
     def along(name):
         z = torch.tensor([[0.0, height]], dtype=torch.float64, requires_grad=True)
         anchors = Tensors(centroids=torch.tensor([[-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64))
-        build(name, anchors, LossRecipe(loss=name)).loss(z, Batch(torch.tensor([0]))).total.backward()
+        build(name, anchors, LossRecipe(loss=name)).loss(z, LossBatch(torch.tensor([0]))).total.backward()
         return abs(z.grad[0, 1].item())
 
     assert along("centroid_ce") < 1e-12
@@ -434,7 +436,7 @@ def test_seed_003_one_output_column_for_two_labels_is_refused():
     assert (column.argmax(1) == y).float().mean().item() == pytest.approx(0.4908, abs=5e-5)
     head = Tensors(weight=torch.ones(1, 5), bias=torch.zeros(1))
     with pytest.raises(ShapeError, match="wrong number of columns of the head: got 1, expected 3, one for each"):
-        build("linear", replace(head, classes=3), LossRecipe(loss="linear")).loss(z, Batch(y))
+        build("linear", replace(head, classes=3), LossRecipe(loss="linear")).loss(z, LossBatch(y))
     with pytest.raises(ShapeError, match="wrong number of columns of the head: got 1, expected 2, one for each"):
         build("linear", replace(head, classes=2), LossRecipe(loss="linear")).scores(z)
 
@@ -451,7 +453,7 @@ def test_every_class_needs_its_own_anchor(name, what):
 def test_a_regression_head_has_one_column():
     z, y, anchors = make(classes=3)
     with pytest.raises(ShapeError, match="a regression head has one column: got 3"):
-        build("mse", anchors, LossRecipe(loss="mse")).loss(z, Batch(y))
+        build("mse", anchors, LossRecipe(loss="mse")).loss(z, LossBatch(y))
 
 
 @pytest.mark.parametrize(

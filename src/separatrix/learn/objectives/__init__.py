@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from separatrix.learn.objectives.base import Batch, LossValue, Objective, TrainingRows
+from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows
 from separatrix.learn.objectives.centroids import (
     CentroidLoss,
     CentroidObjective,
@@ -40,7 +40,7 @@ from separatrix.recipe.registry import Registry
 
 __all__ = [
     "OBJECTIVES",
-    "Batch",
+    "LossBatch",
     "LossValue",
     "Objective",
     "ObjectiveEntry",

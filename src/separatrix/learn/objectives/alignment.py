@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from separatrix.learn.objectives import pairs
 from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines
-from separatrix.learn.objectives.base import Batch, LossValue, Objective, TrainingRows, linear_scores, random_head
+from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows, linear_scores, random_head
 from separatrix.learn.objectives.contrast import ALIGNED, unit
 from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
 from separatrix.learn.objectives.pairs import RowVectors
@@ -88,7 +88,7 @@ class AlignObjective(Objective):
         stored = self.memory.rows.cpu().numpy()
         return np.setdiff1d(stored[stored >= 0], rows)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """Pair loss, head and group term of a training batch; of other rows the cross-entropy of what decides."""
         if batch.rows is None:
             return LossValue.of({"decision": functional.cross_entropy(self.scores(outputs), batch.labels)})
@@ -129,7 +129,7 @@ class AlignObjective(Objective):
         return class_cosines(outputs, labels, own, stored, self.classes) / temperature
 
     @torch.no_grad()
-    def after_step(self, outputs: Tensor, batch: Batch) -> None:
+    def after_step(self, outputs: Tensor, batch: LossBatch) -> None:
         """Remember the vectors of the batch."""
         assert batch.rows is not None
         if self.bank is not None:

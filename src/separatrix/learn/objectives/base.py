@@ -43,7 +43,7 @@ class LossValue:
 
 
 @dataclass(frozen=True, eq=False)
-class Batch:
+class LossBatch:
     """What is known of rows of outputs beside the outputs themselves."""
 
     labels: Tensor  # (rows,) class numbers, or standardised numbers
@@ -100,7 +100,7 @@ class Objective:
         """Further training rows that are run together with these rows of a batch."""
         return np.empty(0, dtype=np.int64)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss of outputs `(rows, width)`."""
         raise NotImplementedError(f"{type(self).__name__} has no loss")
 
@@ -113,7 +113,7 @@ class Objective:
         """
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
-    def after_step(self, outputs: Tensor, batch: Batch) -> None:
+    def after_step(self, outputs: Tensor, batch: LossBatch) -> None:
         """Update what follows every step; `outputs` are those that the step was made from, detached."""
 
     def after_epoch(self) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from separatrix.learn.objectives import movement
 from separatrix.learn.objectives.base import (
-    Batch,
+    LossBatch,
     LossValue,
     Objective,
     Terms,
@@ -150,7 +150,7 @@ class CentroidObjective(Objective):
         """Centroids as they were saved."""
         self.begin(check_centroids(tensors["centroids"], tensors["centroids"], self.classes))
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs and the centroids as they stand."""
         centroids = check_centroids(outputs, self.centroids, self.classes)
         return LossValue.of(self.loss_function(outputs, batch.labels, centroids, self.options))
@@ -160,7 +160,7 @@ class CentroidObjective(Objective):
         return self.score_function(outputs, check_centroids(outputs, self.centroids, self.classes), self.options)
 
     @torch.no_grad()
-    def after_step(self, outputs: Tensor, batch: Batch) -> None:
+    def after_step(self, outputs: Tensor, batch: LossBatch) -> None:
         """Move the centroids by their rule, and note how far they went."""
         assert self.centroids is not None
         moves, labels = int(self._moves), batch.labels

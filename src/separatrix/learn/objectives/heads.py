@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from separatrix.errors import ShapeError
 from separatrix.learn.objectives.base import (
-    Batch,
+    LossBatch,
     LossValue,
     Objective,
     Terms,
@@ -82,7 +82,7 @@ class HeadObjective(Objective):
         """The head as it was saved."""
         self.weight, self.bias = tensors["weight"], tensors["bias"]
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the head's columns."""
         return LossValue.of(self.loss_function(self.scores(outputs), batch.labels, self.options))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from separatrix.errors import DataError, ShapeError
 from separatrix.learn.objectives import movement
 from separatrix.learn.objectives.base import (
-    Batch,
+    LossBatch,
     LossValue,
     Objective,
     Terms,
@@ -157,7 +157,7 @@ class MeansObjective(Objective):
         """Class means as they were saved."""
         self.centroids = check_centroids(tensors["centroids"], tensors["centroids"], self.classes)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs."""
         return LossValue.of(self.loss_function(outputs, batch.labels, self.options))
 

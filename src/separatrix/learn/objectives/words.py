@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.learn.objectives.base import Batch, LossValue, Objective, check_classes, cross_entropy
+from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, check_classes, cross_entropy
 from separatrix.learn.objectives.metric import wide
 from separatrix.learn.objectives.word_ranking import WordRanking, rank_words
 
@@ -61,11 +61,11 @@ class WordObjective(Objective):
         self.words = tensors.get("words", self.words)
         self.bias = tensors.get("bias", self.bias)
 
-    def loss(self, outputs: Tensor, batch: Batch) -> LossValue:
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """Cross-entropy of the label words' logits.
 
         >>> objective = WordObjective(2, words=torch.tensor([2, 0]))
-        >>> objective.loss(torch.tensor([[1.0, 9.0, 1.0]]), Batch(torch.tensor([0]))).total.exp()
+        >>> objective.loss(torch.tensor([[1.0, 9.0, 1.0]]), LossBatch(torch.tensor([0]))).total.exp()
         tensor(2.)
         """
         return cross_entropy(self.scores(outputs), batch.labels)

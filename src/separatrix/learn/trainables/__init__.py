@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from separatrix.learn.objectives.base import Batch, LossValue
+from separatrix.learn.objectives.base import LossBatch, LossValue
 
 
 class Trainable(Protocol):
@@ -25,7 +25,7 @@ class Trainable(Protocol):
         """
         ...
 
-    def backward(self, batch: Batch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
+    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
         """Run the rows of a batch and leave gradients; outputs (rows, width), detached, and the loss of them."""
         ...
 
@@ -34,7 +34,9 @@ class Trainable(Protocol):
         ...
 
 
-def plain_backward(trainable: Trainable, batch: Batch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
+def plain_backward(
+    trainable: Trainable, batch: LossBatch, loss: Callable[[Tensor], LossValue]
+) -> tuple[Tensor, LossValue]:
     """One forward over all rows of a batch, and backward: what most trainables do."""
     assert batch.rows is not None
     z = trainable.outputs("train", batch.rows.cpu().numpy(), batch.step)

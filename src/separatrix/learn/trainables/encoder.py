@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError
-from separatrix.learn.objectives.base import Batch, LossValue
+from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.learn.trainables import gradcache
 from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
@@ -196,7 +196,7 @@ class EncoderTrainable:
             chosen = [thinned(one, share, kept, generator) for one in chosen]
         return self.encoder.forward(chosen, seed)
 
-    def backward(self, batch: Batch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
+    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
         """Run a batch in chunks if it is large, and once more with its tokens' vectors moved, where that is asked."""
         assert batch.rows is not None
         rows = batch.rows.cpu().numpy()

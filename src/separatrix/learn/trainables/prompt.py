@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from separatrix.learn.objectives.base import Batch, LossValue
+from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.learn.trainables import plain_backward
 from separatrix.models.backbone import Backbone
 from separatrix.models.cache import TextCache
@@ -41,7 +41,7 @@ class PromptTrainable:
         z = read(hidden, self.recipe.prompt, self.backbone)
         return z if self.columns is None else z[:, self.columns]
 
-    def backward(self, batch: Batch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
+    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
         """Forward and backward in one go."""
         return plain_backward(self, batch, loss)
 

@@ -27,7 +27,7 @@ from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
-from separatrix.learn.trained.saved import CLASSES, FORMAT, NOTES, TENSORS, Answer, describe, positive, read_notes
+from separatrix.learn.trained.saved import CLASSES, FORMAT, NOTES, TENSORS, Predictions, describe, positive, read_notes
 from separatrix.models.backbone import Backbone, load_backbone
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
@@ -78,7 +78,7 @@ class AlignModel:
         """Vectors of texts, (rows, width) float32."""
         return self.encoder.encode(self.backbone.tokenize(texts), progress)
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels, probabilities, distances to the class means and nearest training rows of texts."""
         tokens = self.backbone.tokenize(texts)
         vectors = self.encoder.encode(tokens, progress)
@@ -88,7 +88,7 @@ class AlignModel:
         chance = probabilities(scores, self.temperature) if len(vectors) else scores
         labels = self.labels.decode(scores.argmax(axis=1))
         far = 1 - self.class_cosines(vectors)
-        return Answer(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
+        return Predictions(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
 
     def neighbours(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
         """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""

@@ -18,7 +18,7 @@ from separatrix.learn.trained.saved import (
     FORMAT,
     NOTES,
     TENSORS,
-    Answer,
+    Predictions,
     all_of,
     describe,
     load_base,
@@ -69,16 +69,16 @@ class FrozenModel:
         """Shares of the votes, or calibrated scores, (rows, classes)."""
         return scores if self.recipe.head == "knn" else probabilities(scores, self.temperature)
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
         found, head = self.encode(texts, progress), self.recipe.head
         if not len(found.values):
             none = np.empty((0, len(self.classes)))
-            return Answer(self.classes.decode([]), none, none, None, found.values, found.cut, unread=found.unread)
+            return Predictions(self.classes.decode([]), none, none, None, found.values, found.cut, unread=found.unread)
         scores = self.scores(found.values)
         labels, distances = self.classes.decode(scores.argmax(axis=1)), -scores if head == "centroid" else None
         rows = self.neighbors(found.values).index if head == "knn" else None
-        return Answer(
+        return Predictions(
             labels, scores, self.probabilities(scores), distances, found.values, found.cut, rows, found.unread
         )
 

@@ -26,7 +26,7 @@ FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedHead:
     """A head: arrays that can be written, and what it gave on rows that it was not fitted to."""
 
     arrays: dict[str, np.ndarray]
@@ -36,7 +36,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class HeadData:
     """Vectors with class numbers, and rows held out for choosing (or None)."""
 
     x: np.ndarray  # (rows, width)
@@ -46,7 +46,7 @@ class Sample:
     recipe: FrozenRecipe
 
 
-def _fit_probe(sample: Sample) -> Fitted:
+def _fit_probe(sample: HeadData) -> FittedHead:
     """The penalty is chosen on held-out rows: those given, else a tenth."""
     x, y, validation = sample.x, sample.y, sample.validation
     if validation is None and len(y) >= FEWEST_ROWS:
@@ -57,9 +57,9 @@ def _fit_probe(sample: Sample) -> Fitted:
     probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation)
     arrays = {name: np.asarray(getattr(probe, name)) for name in ARRAYS} | {"penalty": np.array([probe.penalty])}
     if validation is None:
-        return Fitted(arrays, 1.0, None, "")
+        return FittedHead(arrays, 1.0, None, "")
     scores = probe.scores(validation[0])
-    return Fitted(
+    return FittedHead(
         arrays, fit_temperature(scores, validation[1]), (validation[1], scores.argmax(axis=1)), "held-out rows"
     )
 
@@ -69,17 +69,17 @@ def _probe_scores(arrays: dict[str, np.ndarray], x: np.ndarray, _recipe: FrozenR
     return Probe(weight, bias, mean, scale, penalty=1.0, converged=True).scores(x)
 
 
-def _fit_knn(sample: Sample) -> Fitted:
+def _fit_knn(sample: HeadData) -> FittedHead:
     """The vectors themselves; judged by leave-one-out."""
     recipe, rows = sample.recipe, len(sample.y)
     if recipe.k > rows:
         raise DataError("fewer rows than neighbours", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
     arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
     if recipe.k == rows:
-        return Fitted(arrays, 1.0, None, "")
+        return FittedHead(arrays, 1.0, None, "")
     found = neighbours(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
     answers = vote(found, sample.y, sample.classes, recipe.k).argmax(axis=1)
-    return Fitted(arrays, 1.0, (sample.y, answers), "leave-one-out")
+    return FittedHead(arrays, 1.0, (sample.y, answers), "leave-one-out")
 
 
 def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
@@ -87,7 +87,7 @@ def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenReci
     return vote(found, arrays["targets"], int(arrays["classes"][0]), recipe.k)
 
 
-def _fit_centroid(sample: Sample) -> Fitted:
+def _fit_centroid(sample: HeadData) -> FittedHead:
     """Class means; leaving a row out moves its own mean away by rows / (rows - 1), so leave-one-out is exact."""
     x = _directed(sample.x, sample.recipe)
     means, counts = class_means(x, sample.y, sample.classes)
@@ -98,7 +98,7 @@ def _fit_centroid(sample: Sample) -> Fitted:
     order = first_row_order(sample.y, sample.classes)
     answers = order[distance[:, order].argmin(axis=1)]
     temperature = fit_temperature(-distance, sample.y)
-    return Fitted({"means": means, "order": order}, temperature, (sample.y, answers), "leave-one-out")
+    return FittedHead({"means": means, "order": order}, temperature, (sample.y, answers), "leave-one-out")
 
 
 def _centroid_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
@@ -130,7 +130,7 @@ class Head:
     `shapes` gives what is written of a head for a number of classes and a width, as `read_tensors` checks it.
     """
 
-    fit: Callable[[Sample], Fitted]
+    fit: Callable[[HeadData], FittedHead]
     scores: Callable[[dict[str, np.ndarray], np.ndarray, FrozenRecipe], np.ndarray]
     shapes: Callable[[int, int], dict[str, Shape]]
 

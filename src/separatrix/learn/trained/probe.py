@@ -12,7 +12,16 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS, Answer, describe, load_base, positive, read_notes
+from separatrix.learn.trained.saved import (
+    FORMAT,
+    NOTES,
+    TENSORS,
+    Predictions,
+    describe,
+    load_base,
+    positive,
+    read_notes,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
@@ -34,7 +43,7 @@ class ProbeModel:
     temperature: float = 1.0
     pool: str = "layer_mean"
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         plans = {plan.name: plan for plan in candidates(self.backbone)}
         plans[self.pool] = named_pooling(self.pool, layer_count(self.backbone.model.config))
@@ -42,9 +51,11 @@ class ProbeModel:
         vectors = blocks[self.pool]
         scores = self.probe.scores(vectors)
         if self.classes is None:
-            return Answer(scores[:, 0], scores, None, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
+            return Predictions(
+                scores[:, 0], scores, None, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks
+            )
         labels, chance = self.classes.decode(scores.argmax(axis=1)), probabilities(scores, self.temperature)
-        return Answer(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
+        return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""

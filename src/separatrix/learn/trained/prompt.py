@@ -23,7 +23,7 @@ from separatrix.learn.trained.saved import (
     FORMAT,
     NOTES,
     TENSORS,
-    Answer,
+    Predictions,
     describe,
     load_base,
     positive,
@@ -124,14 +124,16 @@ class PromptModel:
                 progress(len(rows))
         return outputs.blocks
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
         found = self.run(texts, progress)
         scores = self.scores(found.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(found.outputs)
         vectors, unread = found.blocks[LAYER_MEAN], found.unread
-        return Answer(self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks)
+        return Predictions(
+            self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks
+        )
 
     @property
     def cache_dtype(self) -> str:

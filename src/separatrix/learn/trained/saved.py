@@ -42,7 +42,7 @@ def positive(value: Any) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class Answer:
+class Predictions:
     """What a trained model says of texts."""
 
     labels: np.ndarray  # (rows,) class labels, or numbers
@@ -70,7 +70,7 @@ class Predictor(Protocol):
         """The classes; None where numbers are predicted."""
         ...
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Answer:
+    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
         ...
 

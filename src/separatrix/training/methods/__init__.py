@@ -1,8 +1,8 @@
 """The training methods by name: one file and one entry each.
 
-A new method is a file with a `Method` and an entry here, or in a module of your own (`--plugin`):
+A new method is a file with a `TrainingMethod` and an entry here, or in a module of your own (`--plugin`):
 
-    METHODS["mine"] = Method(recipe, train, idle)
+    METHODS["mine"] = TrainingMethod(recipe, train, idle)
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from separatrix.errors import OptionError
 from separatrix.recipe import flag, option_names, replace
 from separatrix.recipe.registry import Registry
 from separatrix.training.methods import align, finetune, probe, prompt
-from separatrix.training.methods.base import Method
+from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
 
-__all__ = ["METHODS", "Method", "build_recipe"]
+__all__ = ["METHODS", "TrainingMethod", "build_recipe"]
 
-METHODS: Registry[Method] = Registry(
+METHODS: Registry[TrainingMethod] = Registry(
     METHOD_NAMES,
     {
         "prompt": prompt.METHOD,

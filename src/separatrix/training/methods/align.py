@@ -10,7 +10,7 @@ from separatrix.progress import Counter
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
 from separatrix.recipe.effect import idle
 from separatrix.store.folder import TRAIN_ROWS
-from separatrix.training.methods.base import Method
+from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
 if TYPE_CHECKING:
@@ -58,4 +58,4 @@ def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
 
 
-METHOD = Method(AlignRecipe(), train, partial(idle, rules=ALIGN_RULES))
+METHOD = TrainingMethod(AlignRecipe(), train, partial(idle, rules=ALIGN_RULES))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Method:
+class TrainingMethod:
     """A way to train: an entry of `METHODS`.
 
     Attributes:

@@ -7,6 +7,6 @@ from functools import partial
 from separatrix.recipe.align import ALIGN_RULES, FINETUNE
 from separatrix.recipe.effect import idle
 from separatrix.training.methods.align import train
-from separatrix.training.methods.base import Method
+from separatrix.training.methods.base import TrainingMethod
 
-METHOD = Method(FINETUNE, train, partial(idle, rules=ALIGN_RULES), fixed={"loss": "linear"})
+METHOD = TrainingMethod(FINETUNE, train, partial(idle, rules=ALIGN_RULES), fixed={"loss": "linear"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from separatrix.progress import Counter
 from separatrix.recipe import ProbingRecipe, option_names
 from separatrix.recipe.train import BEST
-from separatrix.training.methods.base import Method
+from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def idle(recipe: ProbingRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
     return [(name, "") for name in option_names(recipe) if name in set(given) - used]
 
 
-METHOD = Method(
+METHOD = TrainingMethod(
     ProbingRecipe(),
     train,
     idle,

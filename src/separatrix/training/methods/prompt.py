@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.effect import RULES, idle
-from separatrix.training.methods.base import Method
+from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
 if TYPE_CHECKING:
@@ -37,4 +37,4 @@ def _words(trained: TrainedModel[PromptModel]) -> dict[str, Any]:
     return {"words": words, "word_ranking": None if ranking is None else ranking.named(names, tokenizer)}
 
 
-METHOD = Method(TrainRecipe(), train, partial(idle, rules=RULES), tasks=("classify", "regress"))
+METHOD = TrainingMethod(TrainRecipe(), train, partial(idle, rules=RULES), tasks=("classify", "regress"))
