@@ -78,8 +78,9 @@ def _check_sizes(source: Source, config: Any, shapes: dict[str, tuple[int, ...]]
 def _text_part(config: Any) -> Any:
     if not getattr(config, "is_encoder_decoder", False):
         return config.get_text_config()
-    # Newer families nest the encoder's config; the older ones have prefixes.
-    return getattr(config, "encoder", None) or config.get_text_config(encoder=True)
+    # Newer families nest the encoder's config, and in it that of its layers for texts; the older ones have prefixes.
+    encoder = getattr(config, "encoder", None)
+    return config.get_text_config(encoder=True) if encoder is None else encoder.get_text_config()
 
 
 def text_config(config: Any) -> Any:
