@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from cyclopts import CycloptsError
 
+from separatrix.cli.commands import FLAGS
 from separatrix.errors import OptionError
 from separatrix.recipe import DEFAULT_MODEL, CentroidRecipe, LoopRecipe, LossRecipe, PromptRecipe, flag
 
@@ -118,7 +119,8 @@ LINES = [
 @pytest.mark.parametrize(("page", "line"), LINES, ids=lambda value: value.removeprefix("separatrix ")[:60])
 def test_the_commands_of_a_page_are_understood(page, line):
     """Every option exists, with a value that it takes; of a training none is without effect."""
-    from separatrix.cli.app import build, spelled
+    from separatrix.cli.app import build
+    from separatrix.cli.commands import spelled
     from separatrix.training.methods import build_recipe
 
     words = spelled(shlex.split(line, comments=True)[1:])
@@ -155,6 +157,6 @@ def test_every_choice_of_objective_and_prompt_stands_in_the_page_of_objectives()
     page = (ROOT / "docs" / "objectives.md").read_text(encoding="utf-8")
     for recipe in (PromptRecipe, LossRecipe, CentroidRecipe, LoopRecipe, AimRecipe):
         for spec in fields(recipe):
-            assert flag(spec.name) in page, spec.name
+            assert FLAGS["train"].get(spec.name, flag(spec.name)) in page, spec.name
             for choice in spec.metadata["choices"] or ():
                 assert f"`{choice}`" in page, (spec.name, choice)

@@ -84,7 +84,7 @@ def test_groups_are_reported(cli, grouped, fast, tmp_path):
         (["--method", "prompt", "--pairs", "batch"], "--pairs has no effect with --method prompt"),
         (["--method", "finetune", "--loss", "nca"], "finetune has one loss"),
         (["--method", "finetune", "--pairs", "batch"], "--pairs has no effect here"),
-        (["--method", "align", "--loss", "centroid_ce", "--draw", "one"], "--draw has no effect here"),
+        (["--method", "align", "--loss", "centroid_ce", "--draw", "one"], "--pairs-per-row has no effect here"),
         (["--method", "align", "--class-rows", "4"], "--class-rows has no effect here"),
         (["--method", "align", "--loss", "nce"], "nca"),
         (["--method", "align", "--decision", "head"], "--decision head needs a head"),

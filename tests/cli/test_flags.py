@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from command_line import Cli
 from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
+from separatrix.cli.commands import FLAGS, spelled
 from separatrix.cli.flags import ParsedOptions
 from separatrix.errors import OptionError
 from separatrix.recipe import LOSSES, TrainRecipe, flag, option_names, part_of, replace, to_dict
@@ -50,7 +52,8 @@ CONTRACT = [
 
 def flags_of(name: str) -> dict[str, inspect.Parameter]:
     parameters = inspect.signature(find(name)).parameters.values()
-    return {flag(item.name): item for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY}
+    keywords = [item for item in parameters if item.kind is inspect.Parameter.KEYWORD_ONLY]
+    return {item.annotation.__metadata__[0].name[0]: item for item in keywords}
 
 
 def parse(*words: str) -> dict[str, Any]:
@@ -60,21 +63,77 @@ def parse(*words: str) -> dict[str, Any]:
 
 def test_train_has_every_option_of_the_recipe_with_its_default() -> None:
     found = flags_of("train")
-    assert set(found) >= {flag(name) for name in option_names(TrainRecipe())} | set(CONTRACT)
+    flags = {name: FLAGS["train"].get(name, flag(name)) for name in option_names(TrainRecipe())}
+    assert set(found) >= {*flags.values(), *CONTRACT} - {"--layers"}
     for name, spec in OPTIONS.items():
-        assert found[flag(name)].default == spec.default
+        assert found[flags[name]].default == spec.default
+
+
+@pytest.mark.parametrize(
+    ("command", "old", "value"),
+    [("train", "--layers", "input"), ("train", "--weights", "softmax"), ("train", "--draw", "one"),
+     ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random"),
+     ("heads", "--weights", "random")],
+)  # fmt: skip
+def test_an_option_that_means_two_things_has_two_names_and_the_old_one_is_understood(
+    cli: Cli, command: str, old: str, value: str
+) -> None:
+    new = FLAGS[command][old.removeprefix("--")]
+    words = [command, "data", "--out", "r"]
+    typed = [
+        build([command]).parse_args(spelled([*words, *some]), exit_on_error=False)[1].kwargs
+        for some in ([old, value], [f"{old}={value}"], [new, value])
+    ]
+    assert typed[0] == typed[1] == typed[2]
+    out = cli(command, "--help-all").out
+    assert f"{new} " in out
+    assert f" {old} " not in out
+    assert new in cli(*words, new).err  # as messages name it
+    assert "--prompt-layers" in cli("train", "d", "--out", "r", "--layers", "inputs").err
+
+
+@pytest.mark.parametrize("method", [None, "prompt", "align", "finetune", "probe"])
+def test_the_short_help_of_a_training_shows_what_matters_for_the_method(cli: Cli, method: str | None) -> None:
+    words = ["train", "--help", *([] if method is None else ["--method", method])]
+    out = cli(*words).out
+    shown = set(re.findall(r"(?<=[│ ] )--[a-z-]+", out))
+    assert 10 <= len(shown - {"--help-all", "--method"}) <= 15
+    assert {"--out", "--label", "--method", "--model", "--seed"} <= shown
+    assert ("--tokens" in shown) == (method in (None, "prompt"))
+    assert ("--decision" in shown) == (method == "align")
+    assert "--help-all" in out
+    if method is not None:
+        every = cli("train", "--help-all", f"--method={method}").out
+        assert ("--mover " in every) == (method == "prompt")
+        assert ("--pairs " in every) == (method in ("align", "finetune"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_short_help_is_short(cli: Cli, name: str) -> None:
+    """At most some fifteen options, each of them one that the command has; the rest is with --help-all."""
+    main = find(name).flags.main
+    flags = find(name).flags.parameters(name)
+    assert set(main) <= {item.name for item in flags}
+    assert len(main or flags) <= 15
+    out = cli(name, "--help").out
+    assert ("more options: separatrix" in out) == bool(main)
+    for words in ({"recipe"}, {"who", "decides"}, {"doubted"}):
+        titles = re.findall(r"╭─ (.*?) ─", out)
+        assert not any(words <= set(title.lower().split()) for title in titles)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_no_flag_stands_twice(name: str) -> None:
     """`inspect.Signature` refuses a name twice, but a recipe option could hide behind another spelling."""
-    assert all(spelling == flag(item.name) for spelling, item in flags_of(name).items())
+    parameters = inspect.signature(find(name)).parameters.values()
+    assert len(flags_of(name)) == sum(item.kind is inspect.Parameter.KEYWORD_ONLY for item in parameters)
     assert {"--json", "--quiet"} <= set(flags_of(name))
+    assert set(FLAGS.get(name, {}).values()) <= set(flags_of(name))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_shows_examples_texts_and_defaults(cli: Cli, name: str) -> None:
-    ran = cli(name, "--help")
+    ran = cli(name, "--help-all")
     assert (ran.code, ran.err) == (0, "")
     assert COMMANDS[name][1] in " ".join(ran.out.split())  # long summaries are wrapped
     assert f"separatrix {name}" in ran.out.partition("For example:")[2]
@@ -82,7 +141,7 @@ def test_help_shows_examples_texts_and_defaults(cli: Cli, name: str) -> None:
 
 
 def test_help_of_train_reads_as_the_recipe_does(cli: Cli) -> None:
-    out = " ".join(cli("train", "--help").out.replace("│", " ").split())
+    out = " ".join(cli("train", "--help-all").out.replace("│", " ").split())
     for spec in OPTIONS.values():
         assert spec.metadata["text"] in out
     assert f"number of prompt tokens (1 to 200) [default: {TrainRecipe().prompt.tokens}]" in out
@@ -91,7 +150,7 @@ def test_help_of_train_reads_as_the_recipe_does(cli: Cli) -> None:
 
 def test_help_of_train_is_true_of_align_and_finetune_too(cli: Cli) -> None:
     """An option that two recipes share is one flag; its help names what differs."""
-    out = " ".join(cli("train", "--help").out.replace("│", " ").split())
+    out = " ".join(cli("train", "--help-all").out.replace("│", " ").split())
     aligned = {spec.name: spec for part in map(part_of, dataclasses.fields(AlignRecipe)) for spec in fields_of(part)}
     for name, value in flat(AlignRecipe()).items():
         assert aligned[name].metadata["text"] in out
@@ -146,7 +205,7 @@ ALONE = {"init", "readout", "positions"}  # these are checked against each other
 def test_what_is_typed_is_what_the_recipe_holds(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(BOUNDED.keys() - ALONE)), max_size=6, unique=True))
     wanted = {name: data.draw(values(BOUNDED[name])) for name in names}
-    words = [word for name, value in wanted.items() for word in (flag(name), str(value))]
+    words = [word for name, value in wanted.items() for word in (FLAGS["train"].get(name, flag(name)), str(value))]
     assert ParsedOptions(parse(*words)).recipe(TrainRecipe()) == replace(TrainRecipe(), **wanted)
 
 
@@ -159,7 +218,7 @@ def test_limits_hold_on_the_command_line(name: str) -> None:
 
 def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
     own = inspect.signature(load_splits).parameters
-    for cls in (opts.ColumnOptions, opts.SplitOptions):
+    for cls in (opts.Columns, opts.Splitting):
         for spec in dataclasses.fields(cls):
             assert spec.name in own
             assert spec.name == "by" or spec.default == own[spec.name].default
@@ -168,7 +227,7 @@ def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
 def test_methods_are_those_that_can_be_trained() -> None:
     from separatrix.training.methods import METHODS
 
-    (spec,) = (spec for spec in dataclasses.fields(opts.TrainOptions) if spec.name == "method")
+    (spec,) = (spec for spec in dataclasses.fields(opts.Training) if spec.name == "method")
     assert list(spec.metadata["choices"]) == list(METHODS)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from command_line import Cli, check_mistake
-from separatrix.cli import app
+from separatrix.cli import commands
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 WORDS = ("cat", "dog", "bird", "fish", "tree", "house", "river", "red", "blue", "green")
@@ -77,6 +77,6 @@ def test_malformed_answers_are_the_users_mistake(
 
 
 def test_examples_in_docstrings() -> None:
-    found = doctest.testmod(app)
+    found = doctest.testmod(commands)
     assert found.attempted > 0
     assert found.failed == 0

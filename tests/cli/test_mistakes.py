@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-import separatrix.training.run
+import separatrix.training.verb
 from command_line import Cli, check_mistake
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import ProgressReporter
+from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import print_json
 from separatrix.errors import SeparatrixError, StoreError
 
@@ -31,7 +31,7 @@ def fail(cli: Cli, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
             (order.folder / "half").mkdir(parents=True)
             raise error
 
-        monkeypatch.setattr(separatrix.training.run, "run_training", run_training)
+        monkeypatch.setattr(separatrix.training.verb, "run_training", run_training)
         return cli("train", table, "--quiet", "--out", tmp_path / "run")
 
     return run
@@ -83,7 +83,7 @@ def test_other_system_errors_pass_through() -> None:
 def test_progress_on_a_terminal_has_rate_time_left_and_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "150")
-    with ProgressReporter() as progress:
+    with TerminalProgress() as progress:
         progress.console.file = screen = io.StringIO()
         progress("training", 500, 1000, "")
         task = progress.bars.tasks[0]
@@ -97,19 +97,19 @@ def test_progress_on_a_terminal_has_rate_time_left_and_loss(monkeypatch: pytest.
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with ProgressReporter(quiet=True) as progress:
+    with TerminalProgress(quiet=True) as progress:
         progress.say("line")
         progress.warn("loud")
         progress("training", 1, 2, "")
     assert capsys.readouterr().err == ""
-    with ProgressReporter() as progress:
+    with TerminalProgress() as progress:
         progress("training", 1, 2, "")
         progress("training", 2, 2, "")
         progress.warn("one\ntwo [bold]")
     assert capsys.readouterr().err == "training: 2 steps\nwarning: one\n    two [bold]\n"
 
 
-@pytest.mark.parametrize("name", ["flags", "mistakes"])
+@pytest.mark.parametrize("name", ["commands", "flags", "mistakes"])
 def test_examples(name: str) -> None:
     result = doctest.testmod(importlib.import_module(f"separatrix.cli.{name}"))
     assert result.attempted > 0

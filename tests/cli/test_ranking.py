@@ -7,15 +7,8 @@ import pandas as pd
 import pytest
 
 from command_line import check_mistake, files_of
-from separatrix.cli import app
 from separatrix.points import Points
 from separatrix.store.points import write_points
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch):
-    monkeypatch.setitem(app.COMMANDS, "score", ("ranking", "How far the labels of points stand apart."))
-    monkeypatch.setitem(app.COMMANDS, "rank", ("ranking", "Which frozen encoder suits the labels."))
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from separatrix.recipe.core import part_of
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankGrid, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.training.methods import METHODS
+from separatrix.training.verb import READING
 
 # Verb, its options, the recipe, and what the verb takes as an argument of its own.
 VERBS = {
@@ -45,6 +47,16 @@ def test_options_are_the_fields_of_the_recipe(name):
     _, typed, recipe, own = VERBS[name]
     written = {option: getattr(kind, "__forward_arg__", kind) for option, kind in typed.__annotations__.items()}
     assert written == {option: kind for option, kind in kinds(recipe) if option not in own}
+
+
+def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
+    """Where methods have an option of one name, any value of each may be given."""
+    written = {
+        option: getattr(kind, "__forward_arg__", kind) for option, kind in options.TrainOptions.__annotations__.items()
+    }
+    every = [dict(kinds(type(method.recipe))) for method in METHODS.values()]
+    assert all(written[option] == kind for recipe in every for option, kind in recipe.items())
+    assert {*written} == {option for recipe in every for option in recipe} | READING
 
 
 @pytest.mark.parametrize("name", VERBS)

@@ -1,13 +1,15 @@
 """The command line: parse, call a verb, print.
 
-flags      recipe dataclasses -> flags: names, defaults, help texts, choices and limits all come from there
+commands   the table of commands, and their other spellings
+flags      functions -> commands, recipe dataclasses -> flags: names, defaults, texts and limits come from there
 options    the options that belong to the commands rather than to a recipe
-app        the list of commands, and `main`
+app        `main`: parse the words, run one command
 runs       demo, train, predict, report: each a few lines over the verbs
-vectors, ranking, maps, clusters, heads    the commands over points, likewise
+points, heads    the commands over vectors and over attention heads, likewise
 progress   what goes on, to stderr
 results    what came out, to stdout: a table, or one JSON object
 mistakes   errors -> one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 stopped
+table      the page docs/options.md
 """
 
 from separatrix.cli.app import main

@@ -14,32 +14,14 @@ from importlib import import_module
 
 from cyclopts import App
 
+from separatrix.cli.commands import COMMANDS, spelled
 from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
 from separatrix.errors import PictureWarning, SeparatrixWarning
 from separatrix.plugins import load_plugins, plugin_words
 from separatrix.threads import wait_briefly
 
 HELP = "Teach a transformer to separate your classes, and see - in numbers and pictures - whether it did."
-# Name -> (module here, summary), in the order in which a newcomer meets them. A further command is one line here and
-# one function of that name in the module, whose docstring is the rest of its help.
-COMMANDS = {
-    "demo": ("runs", "Train on the shipped questions, print the scores and where the report is."),
-    "train": ("runs", "Train on labelled texts, score validation and test, write a run with its report."),
-    "predict": ("runs", "Label new texts with a trained run."),
-    "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
-    "rank": ("ranking", "Which frozen encoder, layer and pooling suits these texts?"),
-    "extract": ("vectors", "Read vectors out of a transformer: hidden states, logits, tokens, or a run's outputs."),
-    "score": ("ranking", "Do the classes of these points separate? Every figure with its baseline and its null."),
-    "project": ("maps", "Draw points in two or three dimensions, and say how far the map can be trusted."),
-    "cluster": ("clusters", "Group points; numbers of clusters and radii are chosen by a stated criterion."),
-    "associate": ("clusters", "What do clusters have to do with labels, layers, groups? With a permutation null."),
-    "suspects": ("clusters", "Rows whose label is likely wrong, and near-duplicates with different labels."),
-    "compare": ("maps", "Several runs, points or maps in one table and one figure."),
-    "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
-    "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
-}
-# Other spellings: the first words -> the command.
-SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
+HELP_WORDS = {"--help", "-h", "--help-all"}
 
 Command = Callable[..., None]
 
@@ -47,11 +29,18 @@ Command = Callable[..., None]
 def build(words: Sequence[str]) -> App:
     """The parser for these words; the commands themselves are imported only if one of them is called."""
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
-    called = bool(words) and words[0] in COMMANDS
+    called = words[0] if words and words[0] in COMMANDS else None
     for place, (name, (_, summary)) in enumerate(COMMANDS.items()):
-        command = find(name) if called else _nothing
-        details = inspect.getdoc(command) if called else ""
-        app.command(command, name=name, sort_key=place, help=f"{summary}\n\n{details}".strip())
+        command, details, more = _nothing, "", ""
+        if name == called:
+            command = find(name)
+            details = inspect.getdoc(command) or ""
+            if HELP_WORDS & {*words}:
+                from separatrix.cli.flags import with_help
+
+                command, more = with_help(command, name, words)
+        text = f"{summary}\n\n{details}".strip()
+        app.command(command, name=name, sort_key=place, help=text, help_epilogue=more)
     return app
 
 
@@ -91,7 +80,9 @@ def _run(words: list[str]) -> int:
     try:
         plugins, words = plugin_words(words)
         load_plugins(plugins)
-        command, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
+        parser = build(words)
+        words = ["--help" if word == "--help-all" else word for word in words]
+        command, bound, _ = parser.parse_args(words, exit_on_error=False, print_error=False)
         # Each of these stands in a result, which is printed; but for those of the pictures, which come after it.
         with mendable(), warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
             warnings.simplefilter("once", PictureWarning)
@@ -105,16 +96,6 @@ def _run(words: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         return tell(error, words)
     return DONE
-
-
-def spelled(words: list[str]) -> list[str]:
-    """The words with the command's own name.
-
-    >>> spelled(["heads", "finetune-qa", "train.json"]), spelled(["heads", "train.json"])
-    (['heads-qa', 'train.json'], ['heads', 'train.json'])
-    """
-    name = SPELLINGS.get(tuple(words[:2]))
-    return [name, *words[2:]] if name else words
 
 
 def find(name: str) -> Command:

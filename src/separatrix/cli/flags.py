@@ -1,7 +1,8 @@
-"""Flags out of dataclasses whose fields are `recipe.option`s; nothing about an option is written a second time.
+"""Commands out of functions, and flags out of dataclasses whose fields are `recipe.option`s: nothing about an option
+is written a second time.
 
-`takes` gives a command the flags of the classes named. The command receives a `ParsedOptions`: the options
-that were typed, and only those, so that it can tell a default from a wish.
+`verb` gives a function the flags of the classes named. The function receives the options that were typed, and only
+those, so that it can tell a default from a wish; what it returns is printed.
 """
 
 from __future__ import annotations
@@ -10,15 +11,23 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from cyclopts import Group, Parameter, Token
 
+from separatrix.cli.commands import FLAGS
+from separatrix.cli.mistakes import mendable
+from separatrix.cli.options import Output, Verification
+from separatrix.cli.progress import TerminalProgress
+from separatrix.cli.results import Printout, show
 from separatrix.recipe import check, flag, option_names, part_of, replace
 from separatrix.threads import set_threads
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+PERIPHERAL = {spec.name for cls in (Output, Verification) for spec in dataclasses.fields(cls)}  # no verb has these
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,9 @@ class ParsedOptions:
         Raises:
             OptionError: a value is outside its choices or limits.
         """
-        names = {spec.name for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
-        made = cls(**{name: value for name, value in self.options.items() if name in names})
-        check(made)
-        return made
+        options = cls(**self.of(spec.name for spec in dataclasses.fields(cls)))  # type: ignore[arg-type]
+        check(options)
+        return options
 
     def recipe(self, start: R) -> R:
         """A recipe, changed by what was typed.
@@ -53,74 +61,152 @@ class ParsedOptions:
         Raises:
             OptionError: a value is outside its choices or limits.
         """
-        names = set(option_names(start))
-        return replace(start, **{name: value for name, value in self.options.items() if name in names})
+        return replace(start, **self.of(option_names(start)))
+
+    def of(self, names: Iterator[str] | Sequence[str]) -> dict[str, Any]:
+        """Those of these names that were typed."""
+        return {name: self.options[name] for name in names if name in self.options}
+
+    def keywords(self, *left_out: str) -> dict[str, Any]:
+        """What was typed as keywords of a verb, without options that only the command line has."""
+        return {name: value for name, value in self.options.items() if name not in PERIPHERAL | {*left_out}}
+
+    @property
+    def verify(self) -> bool:
+        """Whether hashes are compared."""
+        return not self.options.get("no_verify", False)
 
 
-Command = Callable[..., None]
+@dataclass(frozen=True)
+class Flags:
+    """Which flags a command has.
 
-
-def takes(
-    *classes: type, only: Sequence[str] = (), beside: Mapping[str, Any] | None = None
-) -> Callable[[Command], Command]:
-    """Give a command (whose first argument is a `ParsedOptions`) the flags of these classes.
-
-    Args:
+    Attributes:
         classes: dataclasses of options; of nested ones, each part becomes a panel of the help.
         only: names of the recipe options to offer; all if empty.
-        beside: recipes of other methods by the name of the method. Where an option has another text, other choices or
-            another default in them, the help of its flag says so.
+        main: the options that the short help shows; all if empty.
+        methods: recipes by the name of the method. Where an option has another text, other choices or another default
+            in them, the help of its flag says so. `main` is then of the default method.
+        main_of: the same of each method.
     """
-    others = {method: dict(_options(recipe)) for method, recipe in (beside or {}).items()}
 
-    def dress(command: Command) -> Command:
-        def call(*places: Any, **options: Any) -> None:
+    classes: tuple[type, ...]
+    only: tuple[str, ...] = ()
+    main: tuple[str, ...] = ()
+    methods: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    main_of: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def parameters(self, command: str, method: str | None = None) -> list[inspect.Parameter]:
+        """The flags; of one method, those that it has, as it has them."""
+        others = {name: dict(_options(recipe)) for name, recipe in self.methods.items()}
+        every = {name for options in others.values() for name in options}
+        own = others.get(method or "")
+        parameters, names = [], set[str]()  # a name that two recipes have is one flag, in the panel of the first
+        for place, cls in enumerate(_flat(self.classes)):
+            panel, hints = Group(panel_title(cls), sort_key=place), get_type_hints(cls)
+            for spec in dataclasses.fields(cls):
+                name = spec.name
+                offered = not self.only or not cls.__name__.endswith("Recipe") or name in self.only
+                if not offered or name in names or (own is not None and name in every and name not in own):
+                    continue
+                names.add(name)
+                also = {one: options[name] for one, options in others.items() if name in options}
+                known = OptionHelp.of(spec)
+                if own is not None:
+                    known, also = own.get(name, known), {}
+                spelling = FLAGS.get(command, {}).get(name, flag(name))
+                parameters.append(_parameter(spec, hints[name], panel, spelling, known, also))
+        return parameters
+
+    def short(self, method: str | None) -> tuple[str, ...]:
+        """The options that the short help shows."""
+        return self.main_of.get(method or "", self.main)
+
+
+@dataclass(frozen=True)
+class OptionHelp:
+    """What the help says of an option, as one method has it."""
+
+    text: str
+    choices: Collection[str] | None
+    default: Any
+    limits: str = ""
+
+    @classmethod
+    def of(cls, spec: dataclasses.Field[Any], value: Any = dataclasses.MISSING) -> OptionHelp:
+        """Of a field with its default, or another one."""
+        data = spec.metadata
+        default = spec.default if value is dataclasses.MISSING else value
+        return cls(data["text"], data["choices"], default, _limits(data["low"], data["high"]))
+
+
+def verb(*classes: type, **flags: Any) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+    """Make a command of a function: it gets `ParsedOptions`, a `TerminalProgress` and the arguments.
+
+    Args:
+        classes: dataclasses of options beside those of the output, which all commands have.
+        flags: further fields of `Flags`.
+    """
+    offered = Flags((*classes, Output), **flags)
+
+    def dress(function: Callable[..., Any]) -> Callable[..., None]:
+        def call(*arguments: Any, **options: Any) -> None:
             set_threads(options.get("threads"))  # before the command loads PyTorch
-            command(ParsedOptions(options), *places)
+            parsed = ParsedOptions(options)
+            output = parsed.make(Output)
+            with TerminalProgress(quiet=output.quiet) as progress, mendable():
+                result: Printout | Any = function(parsed, progress, *arguments)
+            show(result, progress, as_json=output.json)
 
-        hints = get_type_hints(command, include_extras=True)
-        own = list(inspect.signature(command).parameters.values())[1:]
-        places = [place.replace(annotation=hints[place.name]) for place in own]
-        flags = _parameters(classes, only, others)
-        call.__signature__ = inspect.Signature([*places, *flags])  # type: ignore[attr-defined]
-        call.__doc__, call.__name__, call.__module__ = command.__doc__, command.__name__, command.__module__
+        name = function.__name__.replace("_", "-")
+        hints = get_type_hints(function, include_extras=True)
+        own = list(inspect.signature(function).parameters.values())[2:]
+        arguments = [argument.replace(annotation=hints[argument.name]) for argument in own]
+        call.__doc__, call.__name__, call.__module__ = function.__doc__, function.__name__, function.__module__
+        call.flags, call.arguments = offered, arguments  # type: ignore[attr-defined]
+        call.__signature__ = inspect.Signature([*arguments, *offered.parameters(name)])  # type: ignore[attr-defined]
         return call
 
     return dress
 
 
-@dataclass(frozen=True)
-class _Option:
-    """An option as one method has it."""
+def with_help(command: Callable[..., None], name: str, words: Sequence[str]) -> tuple[Callable[..., None], str]:
+    """A command as its help is to show it, and a last line: the main options, or with `--help-all` every one.
 
-    text: str
-    choices: Collection[str] | None
-    default: Any
+    With `--method`, of commands whose methods differ, only the options of that method.
+    """
+    offered: Flags = command.flags  # type: ignore[attr-defined]
+    method = _method(words) if offered.methods else None
+    parameters = offered.parameters(name, method if method in offered.methods else None)
+    main = offered.short(method)
+    every = HELP_ALL in words or not main
+    shown = [one for one in parameters if every or one.name in main or one.default is inspect.Parameter.empty]
+
+    def shell() -> None:
+        """Stands for the command."""
+
+    shell.__signature__ = inspect.Signature([*command.arguments, *shown])  # type: ignore[attr-defined]
+    hidden, of_method = len(parameters) - len(shown), f" --method {method}" if method in offered.methods else ""
+    more = f"{hidden} more options: separatrix {name}{of_method} {HELP_ALL}" if hidden else ""
+    return shell, more
 
 
-def _options(recipe: Any) -> Iterator[tuple[str, _Option]]:
+HELP_ALL = "--help-all"
+
+
+def _method(words: Sequence[str]) -> str | None:
+    typed = " ".join(words).replace("--method=", "--method ").split()
+    return next((word for before, word in pairwise(typed) if before == "--method"), None)
+
+
+def _options(recipe: Any) -> Iterator[tuple[str, OptionHelp]]:
     """The options of a nested recipe, by name."""
     for spec in dataclasses.fields(recipe):
         value = getattr(recipe, spec.name)
         if part_of(spec):
             yield from _options(value)
         else:
-            yield spec.name, _Option(spec.metadata["text"], spec.metadata["choices"], value)
-
-
-def _parameters(
-    classes: Sequence[type], only: Sequence[str], others: Mapping[str, Mapping[str, _Option]]
-) -> Iterator[inspect.Parameter]:
-    seen: set[str] = set()  # a name that two recipes have is one flag, in the panel of the first
-    for place, cls in enumerate(_flat(classes)):
-        panel = Group(_title(cls), sort_key=place)
-        hints = get_type_hints(cls)
-        for spec in dataclasses.fields(cls):
-            offered = not only or not cls.__name__.endswith("Recipe") or spec.name in only
-            if offered and spec.name not in seen:
-                seen.add(spec.name)
-                also = {method: options[spec.name] for method, options in others.items() if spec.name in options}
-                yield _parameter(spec, hints[spec.name], panel, also)
+            yield spec.name, OptionHelp.of(spec, value)
 
 
 def _flat(classes: Sequence[type]) -> Iterator[type]:
@@ -130,32 +216,38 @@ def _flat(classes: Sequence[type]) -> Iterator[type]:
         yield from parts or [cls]
 
 
-def _title(cls: type) -> str:
+def panel_title(cls: type) -> str:
+    """The heading of a class's options: the first line of its docstring."""
     return (cls.__doc__ or cls.__name__).splitlines()[0].rstrip(".")
 
 
-def _parameter(spec: dataclasses.Field[Any], kind: Any, panel: Group, also: Mapping[str, _Option]) -> inspect.Parameter:
+def _parameter(
+    spec: dataclasses.Field[Any],
+    kind: Any,
+    panel: Group,
+    spelling: str,
+    own: OptionHelp,
+    also: Mapping[str, OptionHelp],
+) -> inspect.Parameter:
     required = spec.default is dataclasses.MISSING
-    own = _Option(spec.metadata["text"], spec.metadata["choices"], spec.default)
     settings: dict[str, Any] = {
-        "name": flag(spec.name),
-        "help": _text(own, also) + _limits(spec.metadata["low"], spec.metadata["high"]),
+        "name": spelling,
+        "help": _text(own, also) + own.limits,
         "group": panel,
         "negative": "",
         "consume_multiple": _is_list(kind),
-        "show_default": _defaults(own, also)
-        or (not required and spec.default is not None and spec.default is not False),
+        "show_default": _defaults(own, also) or (not required and own.default is not None and own.default is not False),
     }
     if own.choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
         every = dict.fromkeys((*own.choices, *(name for other in also.values() for name in other.choices or ())))
         kind, settings["converter"] = Literal[tuple(every)], _raw
     annotation = Annotated[kind, Parameter(**settings)]
-    default = inspect.Parameter.empty if required else spec.default
+    default = inspect.Parameter.empty if required else own.default
     return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _text(own: _Option, also: Mapping[str, _Option]) -> str:
+def _text(own: OptionHelp, also: Mapping[str, OptionHelp]) -> str:
     """What the option does, and what it does with other methods (those with one recipe say it once)."""
     texts: dict[str, str] = {}
     for method, other in also.items():
@@ -167,7 +259,7 @@ def _text(own: _Option, also: Mapping[str, _Option]) -> str:
     return own.text + "".join(texts.values())
 
 
-def _defaults(own: _Option, also: Mapping[str, _Option]) -> str | None:
+def _defaults(own: OptionHelp, also: Mapping[str, OptionHelp]) -> str | None:
     """All defaults, if methods differ in them."""
     methods: dict[Any, list[str]] = {}
     for method, other in also.items():

@@ -5,21 +5,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from separatrix.cli import options as opts
-from separatrix.cli.flags import ParsedOptions, takes
-from separatrix.cli.mistakes import mendable
-from separatrix.cli.progress import ProgressReporter
-from separatrix.cli.results import print_json, print_lines, print_table
-from separatrix.recipe import ModelRecipe, option
-from separatrix.recipe.heads import STEPS, AnswerRecipe, HeadsRecipe, MapModelRecipe
-from separatrix.store.result import Listing
+from separatrix.cli.flags import ParsedOptions, verb
+from separatrix.cli.progress import TerminalProgress
+from separatrix.cli.results import Printout
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe, MapModelRecipe
+from separatrix.store.result import Lines, Listing
 
 DataArgument = Annotated[
     str,
@@ -29,18 +25,14 @@ DataArgument = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class HeadsOptions:
-    """What is done, and where it goes."""
-
-    out: Path = option(dataclasses.MISSING, "folder of the atlas")  # noqa: RUF009 - a field, as in the recipes
-    steps: tuple[str, ...] = option(STEPS, "steps to do, those before them included: " + ", ".join(STEPS))
-    overwrite: bool = option(False, "replace the atlas that is in --out")
-    resume: bool = option(False, "go on with the atlas in --out, or start where there is none")
-
-
-@takes(HeadsOptions, HeadsRecipe, opts.OutputOptions)
-def heads(parsed: ParsedOptions, data: DataArgument, /) -> None:
+@verb(
+    opts.ResumableFolder,
+    opts.Steps,
+    HeadsRecipe,
+    main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "feature", "method", "k",
+          "importance", "device", "seed", "json"),
+)  # fmt: skip
+def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
     """Every (window, layer, head) becomes a row of numbers that keeps its identity.
 
     For example:
@@ -48,16 +40,11 @@ def heads(parsed: ParsedOptions, data: DataArgument, /) -> None:
         separatrix heads data/squad_v2 --windows 300 --out runs/heads --resume --k 20
         separatrix heads reviews.csv --text body --model gpt2 --max-length 256 --out runs/gpt2
     """
-    options, output = parsed.make(HeadsOptions), parsed.make(opts.OutputOptions)
-    recipe = parsed.recipe(HeadsRecipe())
+    recipe, place = parsed.recipe(HeadsRecipe()), parsed.of(("steps", "overwrite", "resume"))
     from separatrix.analysis.heads import head_atlas
 
-    with ProgressReporter(quiet=output.quiet) as progress, mendable():
-        made = head_atlas(
-            data, options.out, recipe, steps=options.steps, overwrite=options.overwrite, resume=options.resume,
-            progress=progress,
-        )  # fmt: skip
-    print_json(made.result) if output.json else _print_atlas(made.result)
+    atlas = head_atlas(data, parsed.options["out"], recipe, progress=progress, **place)
+    return Printout(atlas.result, _atlas_parts(atlas.result))
 
 
 # What of the result is printed as a table: key -> (key of a line, heading); a column that no line has is left out.
@@ -72,18 +59,18 @@ TABLES = {
 }  # fmt: skip
 
 
-def _print_atlas(result: dict[str, Any]) -> None:
-    weighed = result.get("importance", {})
+def _atlas_parts(result: dict[str, Any]) -> list[Listing | Lines]:
+    weighed, parts = result.get("importance", {}), list[Listing | Lines]()
     for name, columns in TABLES.items():
         lines = weighed.get(name) or result.get(name) or []
         shown = [(key, heading) for key, heading in columns if any(key in line for line in lines)]
         if shown:
             rows = [[_cell(line.get(key)) for key, _ in shown] for line in lines]
-            print_table(Listing([heading for _, heading in shown], rows))
+            parts.append(Listing([heading for _, heading in shown], rows))
     answers = [("removed", weighed["answer"])] if "answer" in weighed else []
     known = ("maps", "windows", "examples", "contexts", "maps_per_second", "page", "out", "seconds_whole")
     lines = [(name.replace("_", " "), result[name]) for name in known if name in result]
-    print_lines([*answers, *_notes(result), *lines])
+    return [*parts, [*answers, *_notes(result), *lines]]
 
 
 def _notes(result: dict[str, Any]) -> list[tuple[str, object]]:
@@ -95,18 +82,15 @@ def _cell(value: Any) -> str:
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-@dataclass(frozen=True)
-class AnswerOptions:
-    """Where it goes, and what it is scored on."""
-
-    out: Path = option(dataclasses.MISSING, "folder of the trained model")  # noqa: RUF009 - a field, as in the recipes
-    test: str | None = option(None, "questions to score on (default: contexts of DATA are held out)")
-    test_share: float = option(0.2, "share of the contexts that is held out", low=0.01, high=0.9)
-    overwrite: bool = option(False, "replace the model that is in --out")
-
-
-@takes(AnswerOptions, MapModelRecipe, AnswerRecipe, opts.OutputOptions)
-def heads_qa(parsed: ParsedOptions, data: DataArgument, /) -> None:
+@verb(
+    opts.Folder,
+    opts.Questions,
+    MapModelRecipe,
+    AnswerRecipe,
+    main=("out", "overwrite", "test", "model", "train_windows", "max_length", "epochs", "batch_size", "lr", "device",
+          "seed", "json"),
+)  # fmt: skip
+def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
     """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
 
     It may also be typed `heads finetune-qa`.
@@ -115,26 +99,22 @@ def heads_qa(parsed: ParsedOptions, data: DataArgument, /) -> None:
         separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
         separatrix heads-qa data/squad_v2 --train-windows 2000 --epochs 1 --out runs/short
     """
-    options, output = parsed.make(AnswerOptions), parsed.make(opts.OutputOptions)
+    place, part = parsed.make(opts.Folder), parsed.make(opts.Questions)
     recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
-    model = ModelRecipe(
-        source.model, source.revision, recipe.max_length, source.dtype, source.device, source.trust_remote_code
-    )
+    model = ModelRecipe(**vars(source), max_length=recipe.max_length)
     from separatrix.analysis.heads.qa import answer_run
 
-    with ProgressReporter(quiet=output.quiet) as progress, mendable():
-        found = answer_run(
-            data, options.out, model, recipe, test=options.test, test_share=options.test_share,
-            overwrite=options.overwrite, progress=progress,
-        )  # fmt: skip
-    print_json(found) if output.json else _print_answers(found)
+    result = answer_run(
+        data, place.out, model, recipe, test=part.test, test_share=part.test_share, overwrite=place.overwrite,
+        progress=progress,
+    )  # fmt: skip
+    return Printout(result, _answer_parts(result))
 
 
-def _print_answers(found: dict[str, Any]) -> None:
-    scores = found["scores"]
+def _answer_parts(result: dict[str, Any]) -> list[Listing | Lines]:
+    scores = result["scores"]
     kinds = {"all": ("exact", "f1", "total")}
     kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
     rows = [[name.replace("_", " "), *(_cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
-    print_table(Listing(["questions", "exact match", "F1", "number"], rows))
-    figures = [("windows trained on", found["windows"]), ("left out", found["left_out"]), ("model", found["folder"])]
-    print_lines([*_notes(found), *figures])
+    figures = [("windows trained on", result["windows"]), ("left out", result["left_out"]), ("model", result["folder"])]
+    return [Listing(["questions", "exact match", "F1", "number"], rows), [*_notes(result), *figures]]

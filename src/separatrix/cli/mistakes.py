@@ -6,6 +6,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
+from separatrix.cli.commands import FLAGS
 from separatrix.errors import (
     REFUSALS,
     SeparatrixError,
@@ -60,6 +62,8 @@ def tell(error: BaseException, argv: list[str]) -> int:
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
     text, code = _sentence(error, argv)
+    for field, flag in FLAGS.get("".join(argv[:1]), {}).items():  # a recipe knows its fields only
+        text = re.sub(rf"--{field}\b(?!-)", flag, text)
     print(f"separatrix: {' '.join(text.split())}", file=sys.stderr)
     return code
 

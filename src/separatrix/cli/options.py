@@ -1,121 +1,144 @@
-"""Options of the commands that are no part of a recipe; the docstring of each class heads its panel in the help."""
+"""Options of the commands that are no part of a recipe, panel by panel of the help."""
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
-from dataclasses import dataclass
+from dataclasses import MISSING, make_dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.cli.flags import ParsedOptions
-from separatrix.recipe import LoadRecipe, option, to_dict
+from separatrix.recipe import option
+from separatrix.recipe.heads import STEPS
+from separatrix.recipe.train import ModelRecipe
 from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
 from separatrix.training.request import METHOD_NAMES
 
-TRUST = "run code that the model under the run brings (a run cannot ask for it itself)"
-MODEL_OF_RUN = "folder or hub name of the model under the run (default: the one it was trained on)"
-
 _SPLITS = inspect.signature(load_splits).parameters
 
 
-def _of_splits(name: str, text: str, **meta: Any) -> Any:
+def _of_splits(name: str, text: str) -> Any:
     """An option of `load_splits`, with the default that it has there."""
-    return option(_SPLITS[name].default, text, **meta)
+    return option(_SPLITS[name].default, text)
 
 
-@dataclass(frozen=True)
-class TrainOptions:
-    """Method and output folder."""
-
-    out: Path = option(dataclasses.MISSING, "folder of the run")  # noqa: RUF009 - a field, as in the recipes
-    method: str = option(
-        "prompt",
-        "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
-        "(finetune), or a linear probe",
-        choices=METHOD_NAMES,
-    )
-    per_class: int | None = option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1)
-    overwrite: bool = option(False, "replace the run that is in --out")
-    resume: bool = option(False, "go on with the run in --out, or start where there is none")
+def panel(title: str, **options: tuple[Any, Any]) -> Any:
+    """A dataclass of options; each is a type and a `recipe.option`. The title heads them in the help."""
+    fields = [(name, kind, spec) for name, (kind, spec) in options.items()]
+    return make_dataclass(title.title().replace(" ", ""), fields, frozen=True, namespace={"__doc__": title})
 
 
-@dataclass(frozen=True)
-class ColumnOptions:
-    """Columns of the data."""
+_OVERWRITE = (bool, option(False, "replace what this command wrote there before"))
+_OUT = (Path, option(MISSING, "folder to write"))
 
-    text: str = _of_splits("text", "column of the texts")
-    label: str = _of_splits("label", "column of the labels")
-    group: str | None = _of_splits("group", "column of the groups")
-
-
-def reading(parsed: ParsedOptions) -> dict[str, Any]:
-    """How the data are read, as keywords of `load_texts`, `load_splits` and `read_rows`."""
-    return {**vars(parsed.make(ColumnOptions)), **to_dict(parsed.make(LoadRecipe))}
-
-
-@dataclass(frozen=True)
-class SplitOptions:
-    """Parts that the data do not bring are held out."""
-
-    validation: float = _of_splits("validation", "share of the training rows to hold out")
-    test: float = _of_splits("test", "share of a single table to hold out; 0 leaves out a given part too")
-    by: str | None = option(
-        None,
-        "keep the class shares, keep groups whole (and hold out rows of groups that are trained on, to compare), "
-        "or draw plainly (default: label; rows with --loss mse)",
-        choices=BY,
-    )
-
-
-@dataclass(frozen=True)
-class DemoOptions:
-    """Output."""
-
-    out: Path = option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced")  # noqa: RUF009 - a field, as in the recipes
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """Input and output."""
-
-    out: Path = option(dataclasses.MISSING, "file of the answers: .parquet, .csv or .jsonl")  # noqa: RUF009 - a field, as in the recipes
-    overwrite: bool = option(False, "replace the file in --out")
-    text: str = _of_splits("text", "column of the texts")
-    label: str | None = option(None, "column of labels to be copied beside the answers")
-    model: str | None = option(None, MODEL_OF_RUN)
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
-    trust_remote_code: bool = option(False, TRUST)
-
-
-@dataclass(frozen=True)
-class ReportOptions:
-    """Output."""
-
-    out: Path | None = option(None, "the .html file (default: report.html in the run)")  # noqa: RUF009 - a field, as in the recipes
-    overwrite: bool = option(False, "replace the file in --out")
-
-
-@dataclass(frozen=True)
-class ReadOptions:
-    """Verification."""
-
-    no_verify: bool = option(False, "do not compare what is read with the hashes that were written with it")
-
-    @property
-    def verify(self) -> bool:
-        """Whether hashes are compared."""
-        return not self.no_verify
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Output and threads."""
-
-    json: bool = option(False, "print one JSON object instead of tables")
-    quiet: bool = option(False, "say nothing on stderr but errors")
-    # `takes` reads it, before a command loads PyTorch.
-    threads: int | None = option(
-        None, "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)", low=1
-    )
+Folder = panel("Output folder", out=_OUT, overwrite=_OVERWRITE)
+OptionalFolder = panel(
+    "Output folder",
+    out=(Path | None, option(None, "folder to write (without it, the result is only printed)")),
+    overwrite=_OVERWRITE,
+)
+ResumableFolder = panel(
+    "Output folder",
+    out=_OUT,
+    overwrite=_OVERWRITE,
+    resume=(bool, option(False, "go on with what is in --out, or start where there is nothing")),
+)
+Demo = panel(
+    "Output folder", out=(Path, option(Path("runs/demo"), "folder of the run; an earlier demo in it is replaced"))
+)
+Report = panel(
+    "Output file",
+    out=(Path | None, option(None, "the .html file (default: report.html in the run)")),
+    overwrite=(bool, option(False, "replace the file in --out")),
+)
+Columns = panel(
+    "Columns of the data",
+    text=(str, _of_splits("text", "column of the texts")),
+    label=(str, _of_splits("label", "column of the labels")),
+    group=(str | None, _of_splits("group", "column of the groups")),
+)
+Splitting = panel(
+    "Parts that the data do not bring are held out",
+    validation=(float, _of_splits("validation", "share of the training rows to hold out")),
+    test=(float, _of_splits("test", "share of a single table to hold out; 0 leaves out a given part too")),
+    by=(
+        str | None,
+        option(
+            None,
+            "keep the class shares, keep groups whole (and hold out rows of groups that are trained on, to compare), "
+            "or draw plainly (default: label; rows with --loss mse)",
+            choices=BY,
+        ),
+    ),
+)
+Training = panel(
+    "Method",
+    method=(
+        str,
+        option(
+            "prompt",
+            "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
+            "(finetune), or a linear probe",
+            choices=METHOD_NAMES,
+        ),
+    ),
+    per_class=(
+        int | None,
+        option(None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1),
+    ),
+)
+Prediction = panel(
+    "Input and output",
+    out=(Path, option(MISSING, "file of the answers: .parquet, .csv or .jsonl")),
+    overwrite=(bool, option(False, "replace the file in --out")),
+    text=(str, _of_splits("text", "column of the texts")),
+    label=(str | None, option(None, "column of labels to be copied beside the answers")),
+    model=(str | None, option(None, "folder or hub name of the model under the run (default: that of the training)")),
+    device=(str, option("auto", "where to compute", choices=("auto", "cpu", "cuda"))),
+    trust_remote_code=(bool, option(False, "run code that the model under the run brings (no run can ask for it)")),
+)
+Run = panel(
+    "A trained prompt",
+    run=(Path | None, option(None, "folder of a trained prompt: read its outputs instead of the frozen states")),
+)
+Map = panel(
+    "Labels, block and page",
+    label=(str | None, option(None, "column of the labels (default: label, where there is one)")),
+    block=(str | None, option(None, "block of numbers, where the points hold several")),
+    page=(bool, option(False, "also write map.html, which shows each text")),
+)
+Within = panel(
+    "A cluster of clusters",
+    within=(Path | None, option(None, "clusters found before, to cluster one of them again")),
+    of=(int | None, option(None, "number of the cluster to cluster again; -1 is the noise", low=-1)),
+)
+With = panel("Columns", with_=(tuple[str, ...], option((), "columns to compare with: label, layer, head, group, ...")))
+Clustering = panel(
+    "Clusters to compare with the labels",
+    clusters=(Path | None, option(None, "folder that cluster wrote, or a Parquet file with id and cluster")),
+)
+Encoder = panel(
+    "Vectors, where texts are given",
+    model=(str, option(ModelRecipe.model, "the frozen model that reads them")),
+    pool=(str, option("layer_mean", "pooling of its hidden states")),
+)
+Steps = panel(
+    "Steps",
+    steps=(tuple[str, ...], option(STEPS, "steps to do, those before them included: " + ", ".join(STEPS))),
+)
+Questions = panel(
+    "Test questions",
+    test=(str | None, option(None, "questions to score on (default: contexts of DATA are held out)")),
+    test_share=(float, option(0.2, "share of the contexts that is held out", low=0.01, high=0.9)),
+)
+Verification = panel(
+    "Verification",
+    no_verify=(bool, option(False, "do not compare what is read with the hashes that were written with it")),
+)
+_CORES = "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)"
+Output = panel(
+    "Printing and threads",
+    json=(bool, option(False, "print one JSON object instead of tables")),
+    quiet=(bool, option(False, "say nothing on stderr but errors")),
+    threads=(int | None, option(None, _CORES, low=1)),  # `verb` reads it, before a command loads PyTorch
+)

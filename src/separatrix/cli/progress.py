@@ -23,12 +23,12 @@ def unit(stage: str) -> str:
 
 @dataclass
 class Pace:
-    """Where a stage was when it was first told of; where it is, and when a line last said so."""
+    """Where a stage was at first, where it is, and when a line was last printed."""
 
     first: int
     began: float
     last: int
-    told: float
+    printed: float
 
     def line(self, stage: str, done: int, total: int, note: str, now: float) -> str:
         """How far, how fast, how long still: "training: 300 of 1000 steps, 5.0 steps/s, 0:02:20 left, loss 0.412"."""
@@ -49,7 +49,7 @@ class RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.1f} {unit(task.description)}/s")
 
 
-class ProgressReporter:
+class TerminalProgress:
     """Says what goes on; to be used in a `with`. It is the `Progress` that the verbs call.
 
     Args:
@@ -73,7 +73,7 @@ class ProgressReporter:
                 console=self.console,
             )
 
-    def __enter__(self) -> ProgressReporter:
+    def __enter__(self) -> TerminalProgress:
         if self.bars is not None:
             self.bars.start()
         return self
@@ -93,25 +93,25 @@ class ProgressReporter:
         self.console.print(Text("warning: " + line.replace("\n", "\n    "), style="bold yellow"))
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        """Tell how far a stage is; a new stage begins a new bar or line."""
-        if self.bars is None:
-            self._tell(stage, done, total, note)
-            return
-        task = next((task for task in self.bars.tasks if task.description == stage), None)
-        if task is None:
+        """Show how far a stage is; a new stage begins a new bar or line, one of no steps is a line by itself."""
+        if not total:
+            self.say(stage)
+        elif self.bars is None:
+            self._print(stage, done, total, note)
+        elif (task := next((task for task in self.bars.tasks if task.description == stage), None)) is None:
             # A resumed training does not begin at 0.
             self.bars.add_task(stage, total=total, completed=done, note=note)
         else:
             self.bars.update(task.id, completed=done, total=total, note=note)
 
-    def _tell(self, stage: str, done: int, total: int, note: str) -> None:
-        """A line when a stage begins, and then one if the last is some time ago; its end is told by what comes next."""
+    def _print(self, stage: str, done: int, total: int, note: str) -> None:
+        """A line when a stage begins, and then one if the last is some time ago; its end is seen by what comes next."""
         pace, now = self.stages.get(stage), self.clock()
         if pace is None or done < pace.last:  # a training with --refit begins a second time
             self.stages[stage] = Pace(done, now, done, now)
             self.say(f"{stage}: {total} {unit(stage)}")
             return
         pace.last = done
-        if now - pace.told >= PAUSE and done < total:
+        if now - pace.printed >= PAUSE and done < total:
             self.say(pace.line(stage, done, total, note, now))
-            pace.told = now
+            pace.printed = now

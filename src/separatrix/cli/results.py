@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -12,11 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from separatrix.errors import readable
-from separatrix.store.result import Listing, Result
+from separatrix.store.result import Lines, Listing, Result
 
 if TYPE_CHECKING:
-    from separatrix.cli.options import OutputOptions
-    from separatrix.cli.progress import ProgressReporter
+    from separatrix.cli.progress import TerminalProgress
 
 PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
@@ -35,14 +35,32 @@ FIGURES = {
 WITH_INTERVAL = ("accuracy", "rmse")
 
 
-def print_result(result: Result, progress: ProgressReporter, output: OutputOptions) -> None:
+@dataclass(frozen=True)
+class Printout:
+    """What a command prints that has no `Result`.
+
+    Attributes:
+        values: the JSON object.
+        parts: what is printed without --json: tables, and names with values.
+        warnings: what goes to stderr.
+    """
+
+    values: Mapping[str, Any]
+    parts: Sequence[Listing | Lines]
+    warnings: Sequence[str] = ()
+
+
+def show(result: Result | Printout, progress: TerminalProgress, *, as_json: bool) -> None:
     """A result as one JSON object or as tables; its warnings go to stderr."""
-    for line in result.to_dict().get("warnings", ()):
+    if isinstance(result, Result):
+        values = result.to_dict()
+        result = Printout(values, () if as_json else result.parts(), values.get("warnings", ()))
+    for line in result.warnings:
         progress.warn(line)
-    if output.json:
-        print_json(result.to_dict())
+    if as_json:
+        print_json(result.values)
         return
-    for part in result.parts():
+    for part in result.parts:
         if isinstance(part, Listing):
             print_table(part)
         elif part:
@@ -67,19 +85,19 @@ def print_table(listing: Listing) -> None:
     _console().print(table)
 
 
-def print_lines(lines: Sequence[tuple[str, object]]) -> None:
+def print_lines(lines: Lines) -> None:
     """Names and values, one pair a line."""
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         _console().print(f"{name:<{width}}  {value}", soft_wrap=True)
 
 
-def print_scores(rows: Sequence[Mapping[str, Any]], method: str) -> None:
+def score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:
     """The score table of a run: every method on every split, each figure beside its baseline."""
     keys = [key for key in FIGURES if any(key in row for row in rows)]
     cells = [[row["method"], row.get("pool", "-"), row["split"], *(_figure(row, key) for key in keys)] for row in rows]
     headings = ["method", "pooling", "split", *(FIGURES[key] for key in keys)]
-    print_table(Listing(headings, cells, [row["method"] == method for row in rows]))
+    return Listing(headings, cells, [row["method"] == method for row in rows])
 
 
 def _figure(row: Mapping[str, Any], key: str) -> str:

@@ -56,6 +56,18 @@ class Extraction:
         """Numbers of a row, over all blocks."""
         return sum(self.blocks.values())
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        names = ("rows", "width", "blocks", "bytes", "computed", "cut")
+        rate = round(self.computed / self.seconds, 1) if self.computed else None
+        return {name: getattr(self, name) for name in names} | {
+            "reused": self.computed == 0,
+            "seconds": round(self.seconds, 3),
+            "writing_seconds": round(self.writing_seconds, 3),
+            "rows_per_second": rate,
+        }
+
 
 @dataclass(frozen=True)
 class Place:

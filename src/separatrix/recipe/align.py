@@ -21,7 +21,7 @@ CHUNK_TOKENS = 8192
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """What is trained of the encoder, and how a text becomes one vector."""
+    """Encoder."""
 
     pool: str = option("mean", "from hidden states to one vector", choices=("mean", "cls", "layer_mean", "weighted"))
     frozen_layers: int = option(0, "layers from the bottom that stay as they are", low=0)
@@ -53,7 +53,7 @@ class EncoderRecipe:
 
 @dataclass(frozen=True)
 class AimRecipe:
-    """What is asked of the vectors."""
+    """Objective."""
 
     loss: str = option("nca", "objective", choices=ALIGN_LOSSES)
     temperature: float = option(0.07, "divides the cosines of nca, supcon and centroid_ce", low=1e-6)
@@ -64,7 +64,7 @@ class AimRecipe:
 
 @dataclass(frozen=True)
 class PairRecipe:
-    """Whom each row of a batch is compared with (centroid_ce and linear compare with no row)."""
+    """Pairs of rows (the losses centroid_ce and linear need none)."""
 
     pairs: str = option(
         "bank",
@@ -105,7 +105,7 @@ class DecisionRecipe:
 
 @dataclass(frozen=True)
 class GroupRecipe:
-    """What is done so that vectors do not tell the group (a publisher, an author)."""
+    """Invariance to the group (a publisher, an author)."""
 
     invariance: str = option(
         "none",

@@ -29,7 +29,7 @@ _ONLY = {
 
 @dataclass(frozen=True)
 class ClusterRecipe:
-    """How rows are put into clusters."""
+    """Clustering."""
 
     method: str = option("kmeans", "method", choices=METHODS)
     k: int | None = option(None, "number of clusters (kmeans)", low=1)
@@ -69,7 +69,7 @@ class ClusterRecipe:
 
 @dataclass(frozen=True)
 class AssociateRecipe:
-    """How clusters are compared with columns."""
+    """Association tests."""
 
     permutations: int = option(999, "shuffles of the null", low=19, high=MOST_SHUFFLES)
     within: str | None = option(None, "column whose groups keep their rows: shuffled only inside each of them")
@@ -84,7 +84,7 @@ class AssociateRecipe:
 
 @dataclass(frozen=True)
 class SuspectsRecipe:
-    """How labels are doubted."""
+    """Search for wrong labels."""
 
     label: str = option("label", "column of the labels")
     block: str | None = option(None, "which block of the points, where there are several")

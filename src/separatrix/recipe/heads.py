@@ -25,7 +25,7 @@ def _as_in_model(name: str) -> Any:
 
 @dataclass(frozen=True)
 class MapModelRecipe:
-    """The model whose heads are looked at."""
+    """Model."""
 
     model: str = _as_in_model("model")
     revision: str | None = _as_in_model("revision")
@@ -39,7 +39,7 @@ class MapModelRecipe:
 
 @dataclass(frozen=True)
 class ReadingRecipe:
-    """What the model reads."""
+    """Windows of text."""
 
     text: str | None = option(None, "column of plain texts (default: `question` and `context` where both are there)")
     pair: str | None = option(None, "column of the second text of each row")
@@ -61,7 +61,7 @@ class ReadingRecipe:
 
 @dataclass(frozen=True)
 class MapRecipe:
-    """What is kept of a map."""
+    """Features of an attention map."""
 
     features: tuple[str, ...] = option(("descriptors", "grid"), "features: " + ", ".join(FEATURE_NAMES))
     cells: int = option(16, "cells of each side of the grid", low=2, high=128)
@@ -91,7 +91,7 @@ class MapRecipe:
 
 @dataclass(frozen=True)
 class HeadClusterRecipe:
-    """How rows are put into clusters."""
+    """Clustering."""
 
     feature: str = option("descriptors", "the feature that is clustered", choices=FEATURE_NAMES)
     method: str = option("kmeans", "method", choices=METHODS)
@@ -112,7 +112,7 @@ class HeadClusterRecipe:
 
 @dataclass(frozen=True)
 class PageRecipe:
-    """What the page shows."""
+    """Page."""
 
     sentences: int = option(6, "windows whose maps the page holds", low=1, high=50)
     page_tokens: int = option(96, "most tokens of such a window; longer ones are passed over where possible", low=8)
@@ -160,7 +160,7 @@ class HeadsRecipe:
 
 @dataclass(frozen=True)
 class AnswerRecipe:
-    """Fine-tuning for question answering; the defaults are the usual ones of SQuAD."""
+    """Fine-tuning (the usual defaults of SQuAD)."""
 
     train_windows: int | None = option(None, "training windows (default: all)", low=1)
     test_examples: int | None = option(None, "questions to evaluate (default: all)", low=1)

@@ -14,7 +14,7 @@ TABS = ("tab", "\\t")  # other spellings of the tab, which no shell passes on ea
 
 @dataclass(frozen=True)
 class LoadRecipe:
-    """How the data are read."""
+    """File format."""
 
     sep: str | None = option(
         None, "csv and tsv: the character between two cells, or `tab` (default: a comma in .csv, a tab in .tsv)"

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypedDict
 
+from separatrix.recipe.load import LoadOptions
 
-class ExtractOptions(TypedDict, total=False):
-    """Of `ExtractRecipe`."""
+
+class ModelOptions(TypedDict, total=False):
+    """Of `ModelRecipe`, but for the model."""
 
     revision: str | None
     max_length: int
@@ -18,6 +20,79 @@ class ExtractOptions(TypedDict, total=False):
     device: str
     trust_remote_code: bool
     special_tokens: str
+
+
+class TrainOptions(ModelOptions, LoadOptions, total=False):
+    """Of the recipes of all methods, and of `load_splits`."""
+
+    text: str
+    label: str | None
+    group: str | None
+    validation: float
+    test: float
+    by: str | None
+    per_class: int | None
+    model: str
+    cache: str
+    cache_dtype: str
+    memory_gib: float
+    disk_gib: float
+    tokens: int
+    init: str
+    init_text: str | None
+    layers: str
+    readout: str
+    text_dropout: float
+    positions: str
+    loss: str
+    temperature: float
+    attraction: float
+    repulsion: float
+    words: str | Sequence[str] | None
+    start: str
+    mover: str
+    every: int
+    rate: float
+    friction: float
+    push: float
+    push_rule: str
+    epochs: int
+    batch_size: int
+    lr: float
+    layer_lr: float | None
+    centroid_lr: float | None
+    head_lr: float | None
+    weight_decay: float
+    warmup: float
+    clip: float
+    patience: int
+    refit: bool
+    seed: int
+    snapshots: int
+    checkpoint_seconds: float
+    pool: str
+    frozen_layers: int
+    freeze_embeddings: bool
+    dropout: float
+    perturbation: float
+    chunk_rows: int
+    precision: str
+    pairs: str
+    draw: str
+    sampler: str
+    class_rows: int
+    decision: str
+    head_weight: float
+    k: int | None
+    weights: str | None
+    approximate: bool
+    invariance: str
+    group_weight: float
+
+
+class ExtractOptions(ModelOptions, total=False):
+    """Of `ExtractRecipe`."""
+
     what: str
     pool: str | Sequence[str]
     layers: int | str | Sequence[int | str] | None

@@ -13,7 +13,7 @@ PREPARES = ("none", "standardise", "whiten", "unit")
 
 @dataclass(frozen=True)
 class ProjectRecipe:
-    """How points are laid out in two or three dimensions."""
+    """Map."""
 
     method: str = option("pca", "how the map is made (lda is guided by labels)", choices=METHODS)
     dimensions: int = option(2, "axes of the map", low=2, high=3)
@@ -50,7 +50,7 @@ class BlendRecipe:
 
 @dataclass(frozen=True)
 class CompareRecipe:
-    """How sources are set side by side."""
+    """Comparison."""
 
     method: tuple[str, ...] = option(("pca",), "maps drawn of each run and of each points: pca, tsne, umap, lda")
     label: str | None = option(None, "column of the labels of points (default: label, where there is one)")

@@ -18,7 +18,7 @@ HEADS = ("probe", "knn", "centroid")
 
 @dataclass(frozen=True)
 class ScoreRecipe:
-    """How vectors are scored."""
+    """Scores."""
 
     label: str = option("label", "column of the labels; floats are numbers to predict")
     block: str | None = option(None, "which block of the points, where there are several")
@@ -39,7 +39,7 @@ class ScoreRecipe:
 
 @dataclass(frozen=True)
 class RankGrid:
-    """Which encoders, poolings and layers, and what decides."""
+    """Models, poolings and layers."""
 
     model: tuple[str, ...] = option((DEFAULT_MODEL,), "models: local folders, hub names, or the embedded default")
     pool: tuple[str, ...] = option(POOL_GRID, f"poolings: {', '.join(POOLS)}")

@@ -17,7 +17,7 @@ POSITIONS = Choices("last", "mean", "all")
 
 @dataclass(frozen=True)
 class ModelRecipe:
-    """Which transformer, and how its texts are cut."""
+    """Model."""
 
     model: str = option(DEFAULT_MODEL, "model: a local folder, a hub name, or the embedded default")
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
@@ -46,7 +46,7 @@ class ModelRecipe:
 
 @dataclass(frozen=True)
 class CacheRecipe:
-    """Where the frozen text's keys and values are kept."""
+    """Text cache (keys and values of the frozen text)."""
 
     cache: str = option("auto", "text cache", choices=("auto", "memory", "disk", "off"))
     cache_dtype: str = option("float16", "number format of the cache", choices=("float16", "bfloat16", "float32"))
@@ -59,7 +59,7 @@ class CacheRecipe:
 
 @dataclass(frozen=True)
 class PromptRecipe:
-    """The trained vectors: how many, where, from what start, and where the result is read."""
+    """Prompt."""
 
     tokens: int = option(8, "number of prompt tokens", low=1, high=200)
     init: str = option("vocabulary", "start of the prompt", choices=("vocabulary", "text", "classes", "normal"))
@@ -77,7 +77,7 @@ class PromptRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """What is asked of the outputs."""
+    """Objective."""
 
     loss: str = option("centroid_ce", "objective", choices=LOSSES)
     temperature: float = option(1.0, "divides the distances of centroid_ce", low=1e-6)
@@ -94,7 +94,7 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class CentroidRecipe:
-    """Where centroids start and how they move."""
+    """Centroids."""
 
     start: str = option("mean", "start of the centroids", choices=STARTS)
     mover: str = option("gradient", "rule that moves the centroids", choices=MOVERS)
@@ -112,7 +112,7 @@ class CentroidRecipe:
 
 @dataclass(frozen=True)
 class LoopRecipe:
-    """How long and how fast."""
+    """Training: length and speed."""
 
     epochs: int = option(10, "passes over the training rows", low=1)
     batch_size: int = option(32, "rows per step", low=1)
@@ -144,7 +144,7 @@ BEST, OWN = "best", "own"
 
 @dataclass(frozen=True)
 class ProbeRecipe:
-    """How texts become the vectors of a linear probe."""
+    """Linear probe."""
 
     pool: str = option(
         BEST,

@@ -18,7 +18,7 @@ ALL_LAYERS = "all"
 
 @dataclass(frozen=True)
 class VectorsRecipe:
-    """Which vectors are read, and how they are kept."""
+    """Vectors."""
 
     what: str = option("hidden", "hidden states, LM logits at the last position, or states per token", choices=WHAT)
     pool: tuple[str, ...] = option(("layer_mean",), f"poolings of hidden states: {', '.join(POOLS)}")

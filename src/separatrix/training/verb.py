@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
-from separatrix.errors import choose
+from separatrix.errors import OptionError, choose
 from separatrix.progress import Progress, silent
-from separatrix.recipe import LoadRecipe, option_names
+from separatrix.recipe import LoadRecipe, checked, flag, option_names
+from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits, load_splits
+from separatrix.texts.few import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import build_recipe
 from separatrix.training.pictures import show_run
@@ -17,9 +20,9 @@ from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
-READING = (set(inspect.signature(load_splits).parameters) | set(option_names(LoadRecipe()))) - {
-    "source", "reading", "seed",
-}  # fmt: skip
+_SPLITTING = inspect.signature(load_splits).parameters
+READING = ({*_SPLITTING, *option_names(LoadRecipe()), "per_class"}) - {"source", "reading", "seed"}
+DEFAULT_SHARE = _SPLITTING["validation"].default
 
 
 def train(
@@ -31,7 +34,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
-    **options: Any,
+    **options: Unpack[TrainOptions],
 ) -> TrainingResult:
     """Train a model of texts, and evaluate it beside baselines on the frozen model.
 
@@ -43,7 +46,8 @@ def train(
         overwrite: replace an earlier run there.
         resume: go on with the run there, or start where there is none.
         progress: gets (stage, done, total, note) as the training goes on.
-        options: single options of the recipe or of `load_splits`, by name.
+        options: single options of the recipe or of `load_splits`, by name; `per_class` keeps so many training rows of
+            each class; `by="group"` also holds out rows of the groups that are trained on, to compare.
 
     Raises:
         OptionError: an unknown option, or one without effect.
@@ -57,20 +61,39 @@ def train(
     ['probe', 'validation']
     """
     choose(method, METHOD_NAMES, "method")
-    reading = {name: options.pop(name) for name in sorted(READING & set(options))}
+    reading = {name: options.pop(name) for name in sorted(READING & set(options))}  # type: ignore[misc]
     whole = build_recipe(method, options, recipe)
     for name in options:
         choose(name, (*option_names(whole), *sorted(READING)), "option")
-    if isinstance(data, Splits):
-        for name in reading:
-            choose(name, option_names(whole), "option of splits that are read already")
-    else:
-        by = "rows" if whole.objective.loss == "mse" else "label"  # numbers are no classes with shares to keep
-        data = load_splits(data, **{"by": by, "seed": whole.loop.seed, **reading})
-    request = TrainingRequest(data, whole, method, None if out is None else Path(out), progress or silent)
+    splits = _splits(data, whole, reading)
+    request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     if request.folder is None:
         return run_training(request)
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:
+        request.progress(f"model: {whole.backbone.model}", 0, 0, "")
         result = run_training(request)
+        request.progress("pictures and report", 0, 0, "")
         show_run(folder)
     return result
+
+
+def _splits(data: Any, recipe: Recipe, reading: dict[str, Any]) -> Splits:
+    """The parts to train on and to evaluate, read if they are not yet; an option without effect is refused."""
+    if isinstance(data, Splits):
+        for name in reading:
+            choose(name, option_names(recipe), "option of splits that are read already")
+        return data
+    seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
+    by = reading.pop("by", None) or ("rows" if recipe.objective.loss == "mse" else "label")  # numbers are no classes
+    splits = load_splits(data, **reading, by=by, seed=seed)
+    held_out = " ".join(note for note in splits.notes if "held out" in note)
+    for part in ("validation", "test"):
+        if reading.get(part) and f"{part}: " not in held_out:
+            raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
+    if by == "group":
+        splits = splits.with_seen(reading.get("validation", DEFAULT_SHARE), seed)
+    if per_class is None:
+        return splits
+    train = few(splits.train, checked("per_class", per_class, int, low=1), seed)
+    note = f"train: {len(train)} of {len(splits.train)} rows, at most {per_class} of each class"
+    return replace(splits, train=train, notes=(*splits.notes, note))

@@ -1,0 +1,44 @@
+"""The table of commands, and their words."""
+
+from __future__ import annotations
+
+# Name -> (module here, summary), in the order in which a newcomer meets them. A further command is one line here and
+# one function of that name in the module, whose docstring is the rest of its help.
+COMMANDS = {
+    "demo": ("runs", "Train on the shipped questions, print the scores and where the report is."),
+    "train": ("runs", "Train on labelled texts, score validation and test, write a run with its report."),
+    "predict": ("runs", "Label new texts with a trained run."),
+    "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
+    "rank": ("points", "Which frozen encoder, layer and pooling suits these texts?"),
+    "extract": ("points", "Read vectors out of a transformer: hidden states, logits, tokens, or a run's outputs."),
+    "score": ("points", "Do the classes of these points separate? Every figure with its baseline and its null."),
+    "project": ("points", "Draw points in two or three dimensions, and say how far the map can be trusted."),
+    "cluster": ("points", "Group points; numbers of clusters and radii are chosen by a stated criterion."),
+    "associate": ("points", "What do clusters have to do with labels, layers, groups? With a permutation null."),
+    "suspects": ("points", "Rows whose label is likely wrong, and near-duplicates with different labels."),
+    "compare": ("points", "Several runs, points or maps in one table and one figure."),
+    "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
+    "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
+}
+# Other spellings: the first words -> the command.
+SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
+# Options with one name in Python that mean two things here: command -> field -> flag. `--layers` is still understood.
+FLAGS = {
+    "train": {"layers": "--prompt-layers", "weights": "--vote", "draw": "--pairs-per-row"},
+    "extract": {"weights": "--layer-weights"},
+    "associate": {"within": "--shuffle-within"},
+    "heads": {"weights": "--resnet-weights", "draw": "--sampling"},
+}
+
+
+def spelled(words: list[str]) -> list[str]:
+    """The words with the command's own name, and with its own flags where several commands have an option of one name.
+
+    >>> spelled(["heads", "finetune-qa", "train.json"]), spelled(["train", "q.csv", "--layers=input"])
+    (['heads-qa', 'train.json'], ['train', 'q.csv', '--prompt-layers=input'])
+    """
+    if (name := SPELLINGS.get(tuple(words[:2]))) is not None:
+        words = [name, *words[2:]]
+    flags = {f"--{field}": flag for field, flag in FLAGS.get("".join(words[:1]), {}).items()}
+    typed = (word.partition("=") for word in words)
+    return [flags.get(flag, flag) + sign + value for flag, sign, value in typed]

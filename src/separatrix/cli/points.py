@@ -1,0 +1,242 @@
+"""The commands over vectors: `extract` reads them out of a model, `rank` compares models, the others ask what shape
+points are in. What loads torch or scikit-learn is imported inside, so that mistyped options are refused at once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from separatrix.cli import options as opts
+from separatrix.cli.flags import ParsedOptions, verb
+from separatrix.cli.progress import TerminalProgress
+from separatrix.cli.results import Printout
+from separatrix.cli.runs import DataArgument, reading
+from separatrix.errors import OptionError, StoreError
+from separatrix.recipe import LoadRecipe, ModelRecipe
+from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
+from separatrix.recipe.core import option_names
+from separatrix.recipe.project import CompareRecipe, ProjectRecipe
+from separatrix.recipe.score import RankGrid, ScoreRecipe
+from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.store.result import Result
+from separatrix.texts import load_splits
+
+if TYPE_CHECKING:
+    from separatrix.points import Points
+
+PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder of points that extract wrote")]
+ClustersArgument = Annotated[Path, Parameter(name="CLUSTERS", help="folder that cluster wrote")]
+LabelledArgument = Annotated[
+    str,
+    Parameter(name="POINTS|RUN|DATA", help="folder of points, of a run that train wrote, or labelled texts"),
+]
+SourcesArgument = Annotated[
+    Path, Parameter(name="SOURCE", help="folders of runs, points or maps, each under the name that is typed")
+]
+# Of what every model shares; its name comes from --model of the grid.
+SHARED = tuple(name for name in option_names(ModelRecipe()) if name not in ("model", "revision"))
+
+
+@verb(
+    opts.ResumableFolder,
+    opts.Run,
+    opts.Columns,
+    LoadRecipe,
+    ExtractRecipe,
+    main=("out", "overwrite", "resume", "text", "label", "group", "model", "what", "pool", "layers", "max_length",
+          "device", "store_dtype", "json", "run"),
+)  # fmt: skip
+def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
+    """Every layer and pooling named is read in one pass. What --out holds already is not computed again: the same
+    request loads, another layer or pooling is added.
+
+    For example:
+        separatrix extract questions.csv --label kind --out points/questions
+        separatrix extract data/trec --pool cls mean layer_mean --layers 3 6 --out points/trec
+        separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
+        separatrix extract data/trec --run runs/trec --out points/prompt
+    """
+    place, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
+    columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
+    if run is not None and "model" in parsed:
+        raise OptionError("--model has no effect with --run", hint="leave --model away")
+    from separatrix.extraction.extract import Place, run_extraction
+    from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
+    from separatrix.extraction.windows import read_rows
+
+    rows = read_rows(data, **columns | {"label": columns["label"] or None})
+    material: VectorSource
+    material = frozen_model(recipe.backbone.model, recipe) if run is None else trained_prompt(run, recipe)
+    extraction = run_extraction(material, rows, Place(place.out, place.overwrite, place.resume), progress)
+    warnings = [*rows.warnings, *extraction.unread.warnings]
+    warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
+    figures = extraction.figures
+    blocks = ", ".join(f"{name} ({width})" for name, width in extraction.blocks.items())
+    lines = [*{**figures, "blocks": blocks}.items(), ("out", place.out)]
+    return Printout({"out": str(place.out), **figures}, [lines], warnings)
+
+
+@verb(
+    opts.OptionalFolder,
+    RankGrid,
+    opts.Columns,
+    LoadRecipe,
+    opts.Splitting,
+    ModelRecipe,
+    only=(*SHARED, *option_names(LoadRecipe()), *option_names(RankGrid())),
+    main=("out", "overwrite", "model", "pool", "layers", "criterion", "k", "text", "label", "test", "max_length",
+          "device", "seed", "json"),
+)  # fmt: skip
+def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
+    """Each model runs once; every pooling and layer is read from that pass. The test part is shown and never decides.
+
+    For example:
+        separatrix rank questions.csv --label kind
+        separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
+        separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
+    """
+    shared, grid = ModelRecipe(**parsed.of(SHARED)), parsed.recipe(RankGrid())
+    parts = {"by": "label"} | parsed.of(("validation", "test", "by"))
+    splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
+    from separatrix.analysis.rank import rank as run
+
+    return run(splits, recipe=grid, backbone=shared, progress=progress, **parsed.of(("out", "overwrite")))
+
+
+@verb(
+    opts.OptionalFolder,
+    opts.Clustering,
+    ScoreRecipe,
+    opts.Verification,
+    main=("out", "overwrite", "clusters", "label", "block", "k", "metric", "folds", "permutations", "seed", "json"),
+)
+def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
+    """Each figure stands beside its interval and what it would be for nothing. Points with a column `split` are scored
+    from the training rows to the others, with leave-one-out beside it.
+
+    For example:
+        separatrix score points/trec
+        separatrix score points/trec --block mean --label fine --k 10 --json
+        separatrix score points/trec --clusters clusters/trec --out scores/trec
+    """
+    parsed.recipe(ScoreRecipe())
+    from separatrix.analysis.score import score as run
+
+    path = parsed.options.get("clusters")
+    clusters = None if path is None else _read_clusters(path)
+    return run(_open(points, parsed), clusters=clusters, progress=progress, **parsed.keywords("clusters"))
+
+
+@verb(
+    opts.Folder,
+    opts.Map,
+    ProjectRecipe,
+    opts.Verification,
+    main=("out", "overwrite", "method", "dimensions", "prepare", "label", "block", "page", "guided", "neighbours",
+          "perplexity", "k", "seed", "json"),
+)  # fmt: skip
+def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
+    """Neighbours that the picture tears apart or pushes together are counted: trustworthiness and k-NN overlap.
+
+    For example:
+        separatrix project points/trec --method umap --out maps/trec
+        separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
+    """
+    parsed.recipe(ProjectRecipe())
+    from separatrix.analysis.project import project as run
+
+    block, given = parsed.options.get("block"), _open(points, parsed)
+    given = given if block is None else given.pick(block)
+    return run(given, progress=progress, **parsed.keywords("block"), **parsed.of(("threads",)))
+
+
+@verb(
+    opts.Folder,
+    ClusterRecipe,
+    opts.Within,
+    opts.Verification,
+    main=("out", "overwrite", "method", "k", "choose", "criterion", "eps", "min_samples", "min_cluster_size", "prepare",
+          "label", "block", "seed", "json"),
+)  # fmt: skip
+def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
+    """Every row gets a cluster and keeps all columns of its row table; noise is -1.
+
+    For example:
+        separatrix cluster points/trec --method kmeans --k 6 --out clusters/trec
+        separatrix cluster points/trec --method dbscan --choose --min-samples 10 --out clusters/dense
+        separatrix cluster points/trec --within clusters/trec --of 0 --k 3 --out clusters/trec-0
+    """
+    within = parsed.make(opts.Within)
+    parsed.recipe(ClusterRecipe())
+    if (within.within is None) != (within.of is None):
+        raise OptionError("--within and --of belong together", hint="pass --within CLUSTERS --of 0")
+    from separatrix.analysis.cluster import cluster as run
+    from separatrix.analysis.cluster import open_clusters
+
+    outer = None if within.within is None else open_clusters(within.within, verify=parsed.verify)
+    return run(_open(points, parsed), progress=progress, **parsed.keywords("within") | {"within": outer})
+
+
+@verb(opts.OptionalFolder, opts.With, AssociateRecipe)
+def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
+    """Mutual information and Cramer's V, with a p-value from shuffling; several columns are corrected for.
+
+    For example:
+        separatrix associate clusters/trec --with label --out associations/trec
+        separatrix associate clusters/heads --with layer head --shuffle-within id --out associations/heads
+    """
+    parsed.recipe(AssociateRecipe())
+    from separatrix.analysis.associate import associate as run
+
+    return run(clusters, parsed.options.get("with_", ()), progress=progress, **parsed.keywords("with_"))
+
+
+@verb(opts.Folder, SuspectsRecipe, opts.Verification)
+def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: LabelledArgument, /) -> Result:
+    """Rows whose label is likely wrong, most suspect first, each with the reason.
+
+    For example:
+        separatrix suspects points/trec --out suspects/trec
+        separatrix suspects points/trec --run runs/trec --out suspects/trec
+        separatrix suspects runs/trec --out suspects/trec
+    """
+    parsed.recipe(SuspectsRecipe())
+    from separatrix.analysis.suspects import suspects as run
+
+    given = Path(source) if (Path(source) / "predictions").is_dir() else _open(Path(source), parsed)
+    return run(given, progress=progress, **parsed.keywords())
+
+
+@verb(opts.Folder, CompareRecipe, opts.Verification)
+def compare(parsed: ParsedOptions, progress: TerminalProgress, /, *sources: SourcesArgument) -> Result:
+    """Every panel and line carries the name of the folder that was read for it.
+
+    For example:
+        separatrix compare runs/cosine runs/distance --out compared
+        separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
+    """
+    from separatrix.analysis.compare import compare as run
+
+    return run(sources, verify=parsed.verify, progress=progress, **parsed.keywords())
+
+
+def _open(folder: Path, parsed: ParsedOptions) -> Points:
+    from separatrix.store.points import open_points
+
+    if not folder.is_dir():
+        raise StoreError(f"{folder} is no folder", expected="points that extract wrote")
+    return open_points(folder, verify=parsed.verify)
+
+
+def _read_clusters(path: Path) -> Any:
+    from separatrix.analysis.cluster import open_clusters
+    from separatrix.store.table import read_table
+
+    if path.is_dir():
+        return open_clusters(path).table
+    if not path.is_file():
+        raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
+    return read_table(path, ("id", "cluster"))
