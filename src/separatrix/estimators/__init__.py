@@ -1,8 +1,8 @@
 """scikit-learn faces: what a pipeline, a grid search or a few lines of Python need.
 
 inputs    lists, arrays, frames and series in; `Texts` out
-training  options, training, figures, guards: the verbs written out
-face      what the estimators of trained models share: fit, transform, save, load, pickle
+training  options to a recipe, rows held out, a training, its figures as attributes
+base      what the estimators share: transform, save, load, pickle
 prompt    `PromptClassifier` and `PromptRegressor`
 align     `AlignClassifier`
 frozen    `FrozenClassifier`

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
-from separatrix.estimators.inputs import TRAINING, VALIDATION, Rows, labelled, on_texts
-from separatrix.estimators.mixins import ModelBytes, TextsIn
+from separatrix.estimators.base import ScoringClassifier
+from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_texts
+from separatrix.estimators.training import check_kind, validation_part
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FrozenModel, load_frozen
@@ -25,13 +25,10 @@ from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
 from separatrix.models.backbone import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from separatrix.store.artifacts import new_folder
 from separatrix.texts import Classes
 
 
-class FrozenClassifier(
-    TextsIn, ModelBytes, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, BaseEstimator
-):
+class FrozenClassifier(ScoringClassifier):
     """A classifier of texts on the vectors of a frozen transformer; nothing of the transformer is trained.
 
     Args:
@@ -58,6 +55,10 @@ class FrozenClassifier(
     >>> clf.predict_proba(["How far is Denver from Aspen?"]).shape, clf.kneighbors(["How far?"]).index.shape
     ((1, 6), (1, 3))
     """
+
+    _read_model = staticmethod(load_frozen)
+
+    model_: FrozenModel
 
     def __init__(
         self,
@@ -92,25 +93,39 @@ class FrozenClassifier(
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
-        recipe = self._asked()
-        rows = labelled(X, y, TRAINING)
-        held = None if validation is None else labelled(*validation, VALIDATION)
-        classes = Classes.of(_labels(rows), source=TRAINING)
-        targets = classes.encode(_labels(rows), source=TRAINING)
-        backbone = load_backbone(self._model_recipe())
-        self.classes_ = np.asarray(rows.classes)
+        names = recipes.option_names(FrozenRecipe())
+        recipe, shared = FrozenRecipe(**{name: getattr(self, name) for name in names}), self._model_recipe()
+        data = labelled(X, y, TRAINING)
+        held_out = None if validation is None else validation_part(validation, labelled).texts
+        classes = Classes.of(data.labels, source=TRAINING)
+        targets = classes.encode(data.labels, source=TRAINING)
+        backbone = load_backbone(shared)
+        self.classes_ = np.asarray(data.classes)
         blank = FrozenModel(backbone, recipe, {}, classes, tuple(self.classes_.tolist()))
         pair = None
-        if held is not None:
-            pair = (blank.encode(held.texts.text).values, classes.encode(_labels(held), source=VALIDATION))
-        sample = HeadData(blank.encode(rows.texts.text).values, targets, len(classes), pair, recipe)
-        fitted = FITTERS[recipe.head].fit(sample)
+        if held_out is not None and held_out.label is not None:
+            pair = blank.encode(held_out.text).values, classes.encode(held_out.label, source=VALIDATION)
+        fitted = FITTERS[recipe.head].fit(
+            HeadData(blank.encode(data.texts.text).values, targets, len(classes), pair, recipe)
+        )
         figures = None
         if fitted.held is not None:
-            found = classification(*fitted.held, classes.names, seed=recipe.seed)
-            figures = found.to_dict() | {"on": fitted.held_is}
+            scores = classification(*fitted.held, classes.names, seed=recipe.seed)
+            figures = scores.to_dict() | {"on": fitted.held_is}
         self.model_ = replace(blank, arrays=fitted.arrays, temperature=fitted.temperature, figures=figures)
         return self
+
+    def _model_recipe(self) -> ModelRecipe:
+        check_kind(self.recipe, ModelRecipe)
+        rest = self.recipe or ModelRecipe()
+        return rest if self.model == ModelRecipe.model else recipes.replace(rest, model=self.model)
+
+    def _vectors(self, X: Any) -> np.ndarray:
+        return self.model_.encode(tuple(X)).values
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.backbone.width
 
     @property
     def scores_(self) -> dict[str, Any] | None:
@@ -119,107 +134,20 @@ class FrozenClassifier(
         return self.model_.figures
 
     @on_texts
-    def transform(self, X: Any) -> np.ndarray:
-        """The frozen vectors, (rows, width) float32: features for another estimator."""
-        return self._run(X)
-
-    @on_texts
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores of the head: (rows, classes); for two classes (rows,), positive for the second."""
-        scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
-
-    @on_texts
-    def predict(self, X: Any) -> np.ndarray:
-        """The class of each text, (rows,), in the type that y had."""
-        scores = self._scores(X)
-        return self.classes_[scores.argmax(axis=1)]
-
-    @on_texts
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, (rows, classes) in the order of `classes_`: shares of the votes, or calibrated scores."""
-        scores = self._scores(X)
-        return self.model_.probabilities(scores)
-
-    @on_texts
     def kneighbors(self, X: Any, k: int | None = None) -> Neighbours:
         """The nearest training rows of each text: `index` and `distance`, each (rows, k), nearest first.
 
         Raises:
             OptionError: the head keeps no vectors, or k is out of range.
         """
-        vectors, head = self._run(X), self.model_.recipe.head
+        vectors, head = self._vectors(X), self.model_.recipe.head
         if head != "knn":
             raise OptionError(f"the head {head!r} keeps no neighbours", hint='fit with head="knn"')
         return self.model_.neighbors(vectors, k)
 
-    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write `model.safetensors` and `model.json`, which `separatrix predict` reads; the transformer is not copied.
-
-        Raises:
-            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
-        """
-        check_is_fitted(self, "model_")
-        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as place:
-            self.model_.save(place)
-
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        model: str | Path | None = None,
-        device: str = "auto",
-        trust_remote_code: bool = False,
-        verify: bool = True,
-    ) -> Self:
-        """Read what `save` wrote; `model` is another place of the same transformer.
-
-        Code that the transformer brings is run only with `trust_remote_code=True`, whatever the folder says.
-
-        Raises:
-            StoreError: nothing that this class can read is there.
-            ModelError: the transformer found has other weights than the one fitted on.
-        """
-        elsewhere = None if model is None else str(model)
-        trained = load_frozen(
-            Path(folder), model=elsewhere, device=device, trust_remote_code=trust_remote_code, verify=verify
-        )
-        shared = trained.backbone.recipe
-        self = cls(model=shared.model, recipe=shared, **recipes.to_dict(trained.recipe))
-        self.model_, self.classes_ = trained, np.array(trained.labels)
+    def _with(cls, model: FrozenModel, folder: Path, elsewhere: str | None) -> Self:  # noqa: ARG003 - as in the model
+        shared = model.backbone.recipe
+        self = cls(model=shared.model, recipe=shared, **recipes.to_dict(model.recipe))
+        self.model_, self.classes_ = model, np.array(model.labels)
         return self
-
-    @staticmethod
-    def _read_model(folder: Path, **options: Any) -> Any:
-        return load_frozen(folder, **options)
-
-    @property
-    def _n_features_out(self) -> int:
-        """Width of the vectors; scikit-learn names the columns of `transform` by it."""
-        return self.model_.backbone.width
-
-    def _asked(self) -> FrozenRecipe:
-        """The arguments, checked."""
-        named = self.get_params(deep=False)
-        return FrozenRecipe(**{name: named[name] for name in recipes.option_names(FrozenRecipe())})
-
-    def _model_recipe(self) -> ModelRecipe:
-        if self.recipe is not None and not isinstance(self.recipe, ModelRecipe):
-            raise OptionError(
-                "recipe is not a recipe", got=type(self.recipe).__name__, expected="a ModelRecipe or None"
-            )
-        rest = self.recipe or ModelRecipe()
-        return rest if self.model == ModelRecipe.model else recipes.replace(rest, model=str(self.model))
-
-    def _run(self, X: Any) -> np.ndarray:
-        return self.model_.encode(tuple(X)).values
-
-    def _scores(self, X: Any) -> np.ndarray:
-        vectors = self._run(X)
-        return self.model_.scores(vectors)
-
-
-def _labels(rows: Rows) -> np.ndarray:
-    """The column of labels, which `labelled` has seen to."""
-    return np.empty(0) if rows.texts.label is None else rows.texts.label

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
@@ -20,6 +20,7 @@ from separatrix.errors import DataError, SeparatrixWarning
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
+from separatrix.texts.columns import name_warnings
 
 TRAINING, VALIDATION, NEW = "training data", "validation data", "new texts"
 
@@ -71,10 +72,10 @@ def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
         texts = _strings(X, NEW)
         if texts:
             texts = list(Texts.of(texts, source=NEW, keep_blank=True).text)
-        found, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
+        answers, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
         for line in unanswered(reasons, len(texts)):
             warnings.warn(f"{NEW}: {line}", SeparatrixWarning, stacklevel=2)
-        return found
+        return answers
 
     return call
 
@@ -89,15 +90,20 @@ def _strings(X: Any, source: str) -> list[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class LabelledTexts:
     """Texts with their targets."""
 
     texts: Texts
     classes: np.ndarray | None  # (classes,) sorted, as the user wrote them; None: numbers to predict
 
+    @property
+    def labels(self) -> np.ndarray:
+        """The column of targets."""
+        return np.empty(0) if self.texts.label is None else self.texts.label
 
-def labelled(X: Any, y: Any, source: str) -> Rows:
-    """Texts with the labels of a classifier.
+
+def labelled(X: Any, y: Any, source: str, group: Any = None) -> LabelledTexts:
+    """Texts with the labels of a classifier, and perhaps groups.
 
     Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers.
 
@@ -105,11 +111,14 @@ def labelled(X: Any, y: Any, source: str) -> Rows:
         DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
     """
     given = _given(y, source)
-    table = Texts.of(_strings(X, source), _whole(given, source), source=source)
-    return Rows(table, np.array(sorted({plain_name(label) for label in given})))
+    groups = None if group is None else column(group, source, "group")
+    table = Texts.of(_strings(X, source), _whole(given, source), groups, source=source)
+    if groups is not None:
+        table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))
+    return LabelledTexts(table, np.array(sorted({plain_name(label) for label in given})))
 
 
-def measured(X: Any, y: Any, source: str) -> Rows:
+def measured(X: Any, y: Any, source: str) -> LabelledTexts:
     """Texts with numbers to predict.
 
     Raises:
@@ -122,10 +131,10 @@ def measured(X: Any, y: Any, source: str) -> Rows:
         hint = "use PromptClassifier for classes"
         raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
     numbers = np.array([np.nan if value is None else float(value) for value in given])
-    return Rows(Texts.of(_strings(X, source), numbers, source=source), None)
+    return LabelledTexts(Texts.of(_strings(X, source), numbers, source=source), None)
 
 
-READERS: dict[str, Callable[[Any, Any, str], Rows]] = {"classify": labelled, "regress": measured}
+READERS: dict[str, Callable[..., LabelledTexts]] = {"classify": labelled, "regress": measured}
 
 
 def _given(y: Any, source: str) -> list[Any]:

@@ -1,19 +1,75 @@
-"""The two estimators: classes or numbers, from a prompt that is trained behind a frozen transformer."""
+"""The two estimators of a trained prompt: classes or numbers, from vectors trained behind a frozen transformer."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
-from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.base import RegressorMixin
 
-from separatrix.errors import OptionError
-from separatrix.estimators.face import PromptFace
+from separatrix.errors import OptionError, StoreError
+from separatrix.estimators import training
+from separatrix.estimators.base import ScoringClassifier, TrainedEstimator
 from separatrix.estimators.inputs import on_texts
+from separatrix.learn.trained.prompt import PromptModel, load_prompt
+from separatrix.learn.trained.saved import read_notes
 from separatrix.recipe import LoopRecipe, LossRecipe, ModelRecipe, PromptRecipe, TrainRecipe
 
+NAMES = {"classify": "PromptClassifier", "regress": "PromptRegressor"}
 
-class PromptClassifier(ClassifierMixin, PromptFace):
+
+class PromptEstimator(TrainedEstimator):
+    """The shared half of `PromptClassifier` and `PromptRegressor`; not to be used by itself."""
+
+    _method, _kind, _file = "prompt", TrainRecipe, "estimator.json"
+    _read_model = staticmethod(load_prompt)
+
+    model_: PromptModel
+
+    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
+        """Train a prompt behind the frozen model.
+
+        Args:
+            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
+            y: (rows,) labels (names, integers or booleans), or numbers for a regressor.
+            validation: (X, y) to choose the best epoch and to calibrate by; without it, a seeded tenth of the rows is
+                held out, stratified by class.
+
+        Returns:
+            The estimator itself. What the guards found is in `warnings_` and comes as `SeparatrixWarning`s.
+
+        Raises:
+            DataError: texts or labels that cannot be used, one class only, too few rows to hold a tenth out.
+            OptionError: an option is unknown or out of range.
+            ModelError: the model cannot be found, loaded or used.
+        """
+        # A regressor has one loss, so it is no argument; it is what the task says.
+        recipe, warnings = training.whole_recipe({"loss": "mse"} | self._named(), self.recipe, TrainRecipe)
+        training.check_task(recipe, self._task)
+        return training.fit(self, recipe, X, y, training.Extras(validation, warnings=warnings))
+
+    def _vectors(self, X: Any) -> np.ndarray:
+        """The outputs at the prompt."""
+        return self.model_.run(X).outputs
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the outputs; scikit-learn names the columns of `transform` by it."""
+        return self.model_.output_width
+
+    @classmethod
+    def _check(cls, folder: Path) -> None:
+        notes = read_notes(folder, verify=False)
+        if notes["kind"] != "prompt":
+            raise StoreError(f"{folder} holds no prompt", got=notes["kind"], hint="use separatrix predict")
+        task = "regress" if notes["classes"] is None else "classify"
+        if task != cls._task:
+            expected = f"a {NAMES[cls._task]}"
+            raise StoreError(f"{folder} holds another estimator", got=f"a {NAMES[task]}", expected=expected)
+
+
+class PromptClassifier(ScoringClassifier, PromptEstimator):
     """A classifier of texts: a few vectors trained behind a frozen transformer, with no label words to choose.
 
     The defaults of all arguments stand in `separatrix.recipe`; every other option (cache, readout, centroids,
@@ -51,8 +107,6 @@ class PromptClassifier(ClassifierMixin, PromptFace):
     ((1,), (1, 6), (1, 6))
     """
 
-    _task = "classify"
-
     def __init__(
         self,
         model: str = ModelRecipe.model,
@@ -74,43 +128,20 @@ class PromptClassifier(ClassifierMixin, PromptFace):
         self.recipe = recipe
 
     @on_texts
-    def predict(self, X: Any) -> np.ndarray:
-        """The class of each text, (rows,), in the type that y had."""
-        scores = self._scores(X)
-        return self.classes_[scores.argmax(axis=1)]
-
-    @on_texts
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
-        scores = self._scores(X)
-        return self.model_.probabilities(scores)
-
-    @on_texts
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Scores before calibration: (rows, classes); for two classes (rows,), positive for the second."""
-        scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
-
-    @on_texts
     def distances(self, X: Any) -> np.ndarray:
         """Euclidean distance to each class's centroid, (rows, classes).
 
         Raises:
             OptionError: the loss keeps no centroids.
         """
-        outputs = self._run(X).outputs
-        found = self.model_.distances(outputs)
-        if found is None:
+        distances = self.model_.distances(self._vectors(X))
+        if distances is None:
             loss = self.model_.recipe.objective.loss
             raise OptionError(f"the loss {loss} keeps no centroids", hint="train with another loss, centroid_ce say")
-        return found
-
-    def _scores(self, X: Any) -> np.ndarray:
-        outputs = self._run(X).outputs
-        return self.model_.scores(outputs)
+        return distances
 
 
-class PromptRegressor(RegressorMixin, PromptFace):
+class PromptRegressor(RegressorMixin, PromptEstimator):
     """A regressor of texts: a few vectors and a linear head trained behind a frozen transformer (loss `mse`).
 
     Args:
@@ -158,5 +189,4 @@ class PromptRegressor(RegressorMixin, PromptFace):
     @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """A number for each text, (rows,) float64, in the unit of y."""
-        outputs = self._run(X).outputs
-        return np.asarray(self.model_.labels(self.model_.scores(outputs)), dtype=np.float64)
+        return np.asarray(self.model_.labels(self.model_.scores(self._vectors(X))), dtype=np.float64)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, SeparatrixWarning
+from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, LabelledTexts
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.trained.frozen_heads import FEWEST_ROWS, HELD_OUT
 from separatrix.recipe import TrainRecipe
-from separatrix.texts import Splits, Texts
+from separatrix.texts import Splits, Texts, check_labels
 from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest
 from separatrix.training.run import run_training
@@ -35,51 +37,57 @@ def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tup
     Raises:
         OptionError: an option is out of range, or `rest` is not of the kind wanted (a `TrainRecipe`, say).
 
-    >>> made, said = whole_recipe({"tokens": 4}, recipes.replace(TrainRecipe(), tokens=20, warmup=0.2), TrainRecipe)
-    >>> made.prompt.tokens, made.loop.warmup, said
+    >>> given = recipes.replace(TrainRecipe(), tokens=20, warmup=0.2)
+    >>> recipe, disagreements = whole_recipe({"tokens": 4}, given, TrainRecipe)
+    >>> recipe.prompt.tokens, recipe.loop.warmup, disagreements
     (4, 0.2, ('recipe says tokens=20, but the argument tokens=4 wins',))
-    >>> made, said = whole_recipe({"tokens": 8}, recipes.replace(TrainRecipe(), tokens=20), TrainRecipe)
-    >>> made.prompt.tokens, said
+    >>> recipe, disagreements = whole_recipe({"tokens": 8}, given, TrainRecipe)
+    >>> recipe.prompt.tokens, disagreements
     (20, ())
     """
-    if rest is not None and not isinstance(rest, kind):
-        raise OptionError("recipe is not a recipe", got=type(rest).__name__, expected=f"a {kind.__name__} or None")
+    check_kind(rest, kind)
     base = kind() if rest is None else rest
     stated, defaults = flat(base), flat(kind())
     given = {name: plain(value) for name, value in named.items() if plain(value) != defaults[name]}
-    said = tuple(
+    disagreements = tuple(
         f"recipe says {name}={stated[name]!r}, but the argument {name}={value!r} wins"
         for name, value in given.items()
         if stated[name] not in (defaults[name], value)
     )
-    return recipes.replace(base, **given), said
+    return recipes.replace(base, **given), disagreements
 
 
-def gave_way(named: Mapping[str, Any], made: Any) -> tuple[str, ...]:
+def check_kind(recipe: Any, kind: type) -> None:
+    """Raise an `OptionError` unless an estimator's `recipe` is of this kind, or None."""
+    if recipe is not None and not isinstance(recipe, kind):
+        raise OptionError("recipe is not a recipe", got=type(recipe).__name__, expected=f"a {kind.__name__} or None")
+
+
+def gave_way(named: Mapping[str, Any], recipe: Any) -> tuple[str, ...]:
     """What is to be said of arguments at their default that gave way to the recipe.
 
     >>> gave_way({"tokens": 8, "lr": 0.03}, recipes.replace(TrainRecipe(), tokens=20))
     ('recipe says tokens=20, which holds: the argument tokens is at its default',)
     """
-    held = flat(made)
+    values = flat(recipe)
     return tuple(
-        f"recipe says {name}={held[name]!r}, which holds: the argument {name} is at its default"
+        f"recipe says {name}={values[name]!r}, which holds: the argument {name} is at its default"
         for name, value in named.items()
-        if held[name] != plain(value)
+        if values[name] != plain(value)
     )
 
 
-def ignored(method: str, made: Recipe) -> tuple[str, ...]:
+def ignored(method: str, recipe: Recipe) -> tuple[str, ...]:
     """What is to be said of options that were set, but change nothing beside the others.
 
     >>> ignored("prompt", recipes.replace(TrainRecipe(), rate=0.2))
     ('rate=0.2 has no effect here: it needs mover ema|momentum',)
     """
-    held, defaults = flat(made), flat(type(made)())
-    changed = [name for name, value in held.items() if value != defaults[name]]
+    values, defaults = flat(recipe), flat(type(recipe)())
+    changed = [name for name, value in values.items() if value != defaults[name]]
     return tuple(
-        f"{name}={held[name]!r} has no effect here: it needs {words.replace('--', '')}"
-        for name, words in METHODS[method].idle(made, changed)
+        f"{name}={values[name]!r} has no effect here: it needs {words.replace('--', '')}"
+        for name, words in METHODS[method].idle(recipe, changed)
     )
 
 
@@ -130,12 +138,12 @@ def hold_out_whole(table: Texts, seed: int) -> tuple[Texts, Texts, str]:
         DataError: too few rows.
 
     >>> table = Texts.of([f"row {n}" for n in range(40)], ["a", "b"] * 20, [f"p{n // 4}" for n in range(40)])
-    >>> rows, held, said = hold_out_whole(table, seed=0)
-    >>> set(rows.group) & set(held.group), said
+    >>> train, validation, note = hold_out_whole(table, seed=0)
+    >>> set(train.group) & set(validation.group), note
     (set(), 'validation: whole groups were held out (1 of 10)')
     """
     assert table.group is not None
-    rows, held = hold_out(table, seed)
+    train, validation = hold_out(table, seed)
     groups, why = len(set(table.group.tolist())), f"fewer than {FEWEST_GROUPS} groups"
     if groups >= FEWEST_GROUPS:
         why = "whole groups would have given too few rows, or one class"
@@ -146,29 +154,54 @@ def hold_out_whole(table: Texts, seed: int) -> tuple[Texts, Texts, str]:
             if 2 * len(whole) >= HELD_OUT * len(table) and len(set(whole.label.tolist())) > 1:
                 new = len(set(whole.group.tolist()))
                 return left, whole, f"validation: whole groups were held out ({new} of {groups})"
-    return rows, held, f"validation: a tenth of the rows was held out, stratified by class ({why})"
+    return train, validation, f"validation: a tenth of the rows was held out, stratified by class ({why})"
 
 
-def fit(estimator: Any, method: str, recipe: Recipe, splits: Splits, said: Sequence[str]) -> None:
-    """Train on the splits, and give an estimator what it learns: model, figures, warnings (which are issued) and notes.
+def validation_part(validation: Any, read: Callable[..., LabelledTexts], *, with_groups: bool = False) -> LabelledTexts:
+    """Validation rows as they are given to `fit`: (X, y), or with groups (X, y, group)."""
+    if not isinstance(validation, tuple | list) or len(validation) not in ((2, 3) if with_groups else (2,)):
+        what = "neither a pair nor a triple" if with_groups else "not a pair"
+        expected = "(X, y) or (X, y, group)" if with_groups else "(X, y)"
+        raise DataError(f"validation is {what}", got=type(validation).__name__, expected=expected)
+    X, y, *group = validation
+    return read(X, y, VALIDATION, *group)
 
-    Args:
-        estimator: whose attributes are set.
-        method: a key of `METHODS`.
-        recipe: all options.
-        splits: training and validation rows; nothing is written.
-        said: warnings that are known already.
+
+@dataclass(frozen=True)
+class Extras:
+    """What `fit` gets beside texts and labels: validation rows, groups, and warnings that are known already."""
+
+    validation: Any = None
+    group: Any = None
+    with_groups: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, extras: Extras) -> Any:
+    """Train, and give an estimator what it learns: model, figures, warnings (which are issued) and notes.
 
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    named = {name: value for name, value in estimator.get_params(deep=False).items() if name != "recipe"}
-    result = run_training(TrainingRequest(splits, recipe, method, compare=False))
+    method, read, groups = estimator._method, READERS[estimator._task], [extras.group] * extras.with_groups
+    data = read(X, y, TRAINING, *groups)
+    train, seed, notes = data.texts, recipe.loop.seed, tuple[str, ...]()
+    known = (*extras.warnings, *train.warnings, *check_labels(train))
+    if extras.validation is not None:
+        validation = validation_part(extras.validation, read, with_groups=extras.with_groups).texts
+    elif train.group is None:
+        train, validation = hold_out(train, seed)
+    else:
+        train, validation, note = hold_out_whole(train, seed)
+        notes = (note,)
+    if data.classes is not None:
+        estimator.classes_ = data.classes
+    result = run_training(TrainingRequest(Splits(train, validation, None, notes), recipe, method, compare=False))
     estimator.model_, estimator.history_ = result.model, result.metrics
     estimator.validation_scores_ = result.scores["validation"]
     estimator.groups_ = None if result.groups is None else result.groups.get("validation")
-    found = (*said, *result.warnings, *ignored(method, recipe))
-    estimator.warnings_ = tuple(dict.fromkeys(found))
-    estimator.notes_ = (*result.notes, *gave_way(named, recipe))
+    estimator.warnings_ = tuple(dict.fromkeys((*known, *result.warnings, *ignored(method, recipe))))
+    estimator.notes_ = (*result.notes, *gave_way(estimator._named(), recipe))
     for line in estimator.warnings_:
         warnings.warn(line, SeparatrixWarning, stacklevel=3)
+    return estimator

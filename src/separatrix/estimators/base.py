@@ -1,0 +1,264 @@
+"""What all estimators share: texts in, transform, files, pickles.
+
+Constructor arguments stay as they were given; what is learnt ends in an underscore. A fitted estimator is written as
+the trained model's own files (`separatrix predict` reads them as well), those of a training with a JSON file of
+arguments and figures beside them. Its pickle holds the model's files; a frozen transformer is not among them: it is
+found again when they are read, and refused if it has other weights.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from separatrix import recipe as recipes
+from separatrix.estimators.inputs import on_texts
+from separatrix.estimators.training import flat, plain
+from separatrix.store.artifacts import new_folder
+from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
+from separatrix.store.folder import METRICS, RESULT
+
+FORMAT = 1
+SCHEMA = {
+    "format": int,
+    "params": {"recipe": (dict, None)},
+    "learnt": {
+        "classes": (list, None),
+        "history": [dict],
+        "validation_scores": dict,
+        "groups?": (dict, None),
+        "warnings": [str],
+        "notes": [str],
+    },
+}
+LEARNT_OF_RUN = {"scores?": {"*": dict}, "groups?": dict, "warnings?": [str], "notes?": [str]}
+LEARNT = ("history", "validation_scores", "groups", "warnings", "notes")  # attributes, without their underscores
+
+
+class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The shared half of the estimators; not to be used by itself."""
+
+    _read_model: ClassVar[Callable[..., Any]]  # reads what `model_.save` wrote into a folder
+
+    model: str
+    seed: int
+    recipe: Any
+    model_: Any  # what was trained; its `save` writes a few files
+    classes_: np.ndarray
+
+    @abstractmethod
+    def _vectors(self, X: Any) -> np.ndarray:
+        """What `transform` gives of texts."""
+
+    @on_texts
+    def transform(self, X: Any) -> np.ndarray:
+        """The vectors of texts, (rows, width) float32: features for another estimator."""
+        return self._vectors(X)
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write the trained model and, of a training, arguments and figures. A frozen transformer is not copied.
+
+        Args:
+            folder: a new or empty folder.
+            overwrite: replace a saved estimator.
+
+        Raises:
+            StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
+        """
+        check_is_fitted(self, "model_")
+        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as path:
+            self.model_.save(path)
+            self._write(path)
+
+    def _write(self, folder: Path) -> None:
+        """Write what the model's files do not hold."""
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        *,
+        model: str | Path | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        verify: bool = True,
+    ) -> Self:
+        """Read what `save` wrote, or the folder of a run of `separatrix train` with the method of this class.
+
+        Args:
+            folder: where it was saved.
+            model: another place of the same transformer; it then becomes the argument `model` too.
+            device: where to compute: "auto", "cpu" or "cuda".
+            trust_remote_code: run code that the transformer brings; what the folder says of it counts for nothing.
+            verify: compare the files with their hashes.
+
+        Raises:
+            StoreError: nothing that this class can read is there.
+            ModelError: the transformer has other weights than the one trained on.
+        """
+        path, elsewhere = Path(folder), None if model is None else str(model)
+        cls._check(path)
+        options = {"model": elsewhere, "device": device, "trust_remote_code": trust_remote_code, "verify": verify}
+        return cls._with(cls._read_model(path, **options), path, elsewhere)
+
+    @classmethod
+    def _check(cls, folder: Path) -> None:
+        """Refuse the model of another class before the transformer is loaded."""
+
+    @classmethod
+    @abstractmethod
+    def _with(cls, model: Any, folder: Path, elsewhere: str | None) -> Self:
+        """A fitted estimator with a model that was read from a folder, its transformer perhaps from elsewhere."""
+
+    def __sklearn_tags__(self) -> Any:
+        """X is one column of texts."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = tags.input_tags.one_d_array = tags.no_validation = True
+        tags.input_tags.two_d_array = False
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        if (model := state.pop("model_", None)) is not None:
+            backbone = model.backbone.recipe
+            options = {"device": backbone.device, "trust_remote_code": backbone.trust_remote_code}
+            state |= {"_files": files_of(model), "_options": options}
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickle is code already: what it says of the permission is believed, unlike what a folder says.
+        files, options = state.pop("_files", None), state.pop("_options", {})
+        super().__setstate__(state)
+        if files is None:
+            return
+        with TemporaryDirectory() as temporary:
+            for name, data in files.items():
+                path = Path(temporary) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+            self.model_ = self._read_model(Path(temporary), **options)
+
+
+class TextClassifier(ClassifierMixin, TextEstimator):
+    """The shared half of the classifiers."""
+
+    @abstractmethod
+    def _scores(self, X: Any) -> np.ndarray:
+        """Scores of texts, (rows, classes); the largest decides."""
+
+    @on_texts
+    def predict(self, X: Any) -> np.ndarray:
+        """The class of each text, (rows,), in the type that y had."""
+        return self.classes_[self._scores(X).argmax(axis=1)]
+
+
+class ScoringClassifier(TextClassifier):
+    """A classifier on a frozen transformer, with scores as scikit-learn has them."""
+
+    def _scores(self, X: Any) -> np.ndarray:
+        scores: np.ndarray = self.model_.scores(self._vectors(X))
+        return scores
+
+    @on_texts
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities, (rows, classes) in the order of `classes_`: calibrated, or shares of votes."""
+        probabilities: np.ndarray = self.model_.probabilities(self._scores(X))
+        return probabilities
+
+    @on_texts
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Scores before calibration: (rows, classes); for two classes (rows,), positive for the second."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+
+class TrainedEstimator(TextEstimator):
+    """The shared half of the estimators that `separatrix.training` trains.
+
+    Attributes:
+        history_: a dictionary of metrics for each epoch.
+        validation_scores_: figures of the validation rows with interval and baseline.
+        groups_: what vectors and answers of the validation rows owe to the group; None without groups.
+        warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
+        notes_: what else is worth knowing.
+    """
+
+    _method: ClassVar[str]  # a key of `training.methods.METHODS`
+    _task: ClassVar[str] = "classify"
+    _kind: ClassVar[type]  # of recipe
+    _file: ClassVar[str]  # of arguments and figures
+
+    history_: list[dict[str, Any]]
+    validation_scores_: dict[str, Any]
+    groups_: dict[str, Any] | None
+    warnings_: tuple[str, ...]
+    notes_: tuple[str, ...]
+
+    def _named(self) -> dict[str, Any]:
+        """The constructor's own arguments as options of a recipe."""
+        return {name: value for name, value in self.get_params(deep=False).items() if name != "recipe"}
+
+    def _write(self, folder: Path) -> None:
+        params = {name: plain(value) for name, value in self._named().items()}
+        params |= {"recipe": None if self.recipe is None else recipes.to_dict(self.recipe)}
+        classes = getattr(self, "classes_", None)
+        learnt = {name: getattr(self, f"{name}_") for name in LEARNT}
+        learnt |= {"classes": None if classes is None else classes.tolist()}
+        write_json(folder / self._file, {"format": FORMAT, "params": params, "learnt": learnt})
+
+    @classmethod
+    def _with(cls, model: Any, folder: Path, elsewhere: str | None) -> Self:
+        path = folder / cls._file
+        if path.is_file():
+            content = read_json(path, SCHEMA)
+            check_format(content["format"], FORMAT, path)
+            params, learnt = content["params"], {"groups": None} | content["learnt"]
+            if params["recipe"] is not None:
+                params["recipe"] = read_recipe(cls._kind, params["recipe"], path)
+        else:
+            params, learnt = flat(model.recipe) | {"recipe": model.recipe}, learnt_of_run(folder, model.classes)
+        if elsewhere is not None:
+            rest = params["recipe"]
+            params |= {
+                "model": elsewhere,
+                "recipe": None if rest is None else recipes.replace(rest, model=elsewhere, revision=None),
+            }
+        names = cls._get_param_names()
+        if (wrong := mismatch(params, dict.fromkeys(names, object))) is not None:
+            raise damaged(path, wrong)
+        self = cls(**{name: params[name] for name in names})
+        self.model_ = model
+        for name in LEARNT:
+            setattr(self, f"{name}_", tuple(learnt[name]) if name in ("warnings", "notes") else learnt[name])
+        if learnt["classes"] is not None:
+            self.classes_ = np.array(learnt["classes"])
+        return self
+
+
+def learnt_of_run(folder: Path, classes: Any) -> dict[str, Any]:
+    """What a run's own files say of a training; nothing where only the model's files are there."""
+    result = read_json(folder / RESULT, LEARNT_OF_RUN) if (folder / RESULT).is_file() else {}
+    return {
+        "classes": None if classes is None else list(classes.values),
+        "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
+        "validation_scores": result.get("scores", {}).get("validation", {}),
+        "groups": result.get("groups", {}).get("validation"),
+        "warnings": result.get("warnings", []),
+        "notes": result.get("notes", []),
+    }
+
+
+def files_of(model: Any) -> dict[str, bytes]:
+    """The files that a model writes, by their path."""
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        model.save(folder)
+        return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
