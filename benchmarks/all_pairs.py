@@ -33,7 +33,8 @@ from separatrix.learn.objectives.base import LossBatch, TrainingRows
 from separatrix.learn.objectives.contrast import cosine_mse, unit
 from separatrix.learn.objectives.pairs import RowVectors, everyone
 from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
-from separatrix.models.backbone import Tokens, load_backbone
+from separatrix.models.backbone import Tokens
+from separatrix.models.load import load_backbone
 from separatrix.recipe.align import AlignRecipe
 
 TARGET = 100.0

@@ -34,9 +34,10 @@ from separatrix.extraction.extract import Place, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import read_rows
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
 from separatrix.models.config import layer_count
 from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.recipe import ModelRecipe

@@ -30,7 +30,7 @@ from benchmarks.parts.suffix import Material, train_suffix
 from studies.common import machine, markdown
 
 from separatrix import recipe as recipes
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe, TrainRecipe
 
 GIB = float(1 << 30)

@@ -34,8 +34,9 @@ from separatrix import recipe as recipes
 from separatrix.learn.objectives.centroids import centroid_ce
 from separatrix.learn.objectives.movement import class_means
 from separatrix.learn.trainables.prompt import PromptTrainable
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
 from separatrix.models.cache import build_cache
+from separatrix.models.load import load_backbone
 from separatrix.models.suffix import start_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, TrainRecipe
 

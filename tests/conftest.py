@@ -123,7 +123,7 @@ def family(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def loaded(tiny: Callable[[str], Path]) -> Callable[..., object]:
     """`loaded("bert", logits=True, max_length=20)` is a backbone, shared by all tests: do not change it."""
-    from separatrix.models.backbone import load_backbone
+    from separatrix.models.load import load_backbone
     from separatrix.recipe import ModelRecipe
 
     made: dict[object, object] = {}

@@ -64,14 +64,14 @@ def objectives():
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder with `questions.csv` in it; the model names of the pages lead to tiny models."""
     from separatrix.extraction import readers
-    from separatrix.models import backbone
+    from separatrix.models import load
 
     questions = ROOT / "src/separatrix/texts/questions/validation.csv"  # the shortest part
     (tmp_path / "questions.csv").write_bytes(questions.read_bytes())
     monkeypatch.chdir(tmp_path)
     if not SLOW:
-        places, resolve = {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")}, backbone.resolve
-        for module in (backbone, readers):
+        places, resolve = {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")}, load.resolve
+        for module in (load, readers):
             monkeypatch.setattr(
                 module,
                 "resolve",

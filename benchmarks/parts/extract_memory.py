@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
     from separatrix.extraction.extract import Place, extract, run_extraction
     from separatrix.extraction.readers import frozen_model
     from separatrix.extraction.windows import read_rows
-    from separatrix.models.backbone import load_backbone
+    from separatrix.models.load import load_backbone
     from separatrix.recipe import ModelRecipe
     from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 

@@ -15,7 +15,7 @@ from studies.common import Clock, append_run, load_set, markdown, read_runs
 from studies.peft_side import Check, PeftRecipe, tokenize, train_peft
 
 from separatrix import recipe as recipes
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import TrainRecipe, digest
 from separatrix.texts import Classes, Splits
 

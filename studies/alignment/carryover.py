@@ -56,8 +56,8 @@ share of these draws, of all seeds, that are at least as good as the truth, itse
 @cache
 def vectors_of(data: Path, max_length: int) -> np.ndarray:
     """The untrained encoder's unit vectors (rows, width) of the training rows, cut to as many tokens."""
-    from separatrix.models.backbone import load_backbone
     from separatrix.models.extract import extract
+    from separatrix.models.load import load_backbone
 
     recipe = recipes.replace(AlignRecipe(), **(groups.COMMON | {"max_length": max_length}))
     found = extract(load_backbone(recipe.backbone), groups.read_set(data)["train"].text).values

@@ -153,8 +153,8 @@ def drawn_rows(y: np.ndarray, recipe: AlignRecipe, group: np.ndarray | None = No
 @cache
 def frozen_vectors(data: Path) -> dict[str, np.ndarray]:
     """The untrained encoder's vector of every text of the set."""
-    from separatrix.models.backbone import load_backbone
     from separatrix.models.extract import extract
+    from separatrix.models.load import load_backbone
 
     backbone = load_backbone(recipes.replace(AlignRecipe(), **COMMON).backbone)
     found: dict[str, np.ndarray] = {}

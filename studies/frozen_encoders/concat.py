@@ -27,7 +27,8 @@ from separatrix.extraction.extract import extract
 from separatrix.geometry.blend import Blend, fit_blend
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.geometry.runs import paired_difference
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import DEFAULT_MODEL, BlendRecipe, ModelRecipe
 from separatrix.texts import Classes, Splits, Texts, load_splits
 

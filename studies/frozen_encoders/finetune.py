@@ -26,8 +26,9 @@ from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
 from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
 from separatrix.models.config import layer_count
+from separatrix.models.load import load_backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.recipe.align import FINETUNE
 from separatrix.texts import Classes, Splits

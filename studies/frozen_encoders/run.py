@@ -31,8 +31,9 @@ from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.scatter import anisotropy, effective_rank
 from separatrix.geometry.separation import silhouette
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
 from separatrix.models.frozen_blocks import frozen_blocks
+from separatrix.models.load import load_backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.texts import Classes, Splits, load_splits
 

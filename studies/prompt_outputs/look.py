@@ -24,7 +24,7 @@ K = 10
 
 def read_spaces(model: Any, texts: Sequence[str], spaces: Sequence[str]) -> dict[str, np.ndarray]:
     """Outputs at the last prompt position, (rows, width) each: hidden state, or logits over the vocabulary."""
-    from separatrix.models.backbone import load_backbone
+    from separatrix.models.load import load_backbone
 
     found = {}
     for space in spaces:

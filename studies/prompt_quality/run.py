@@ -157,8 +157,8 @@ def run_frozen(plan: Plan, splits: Splits) -> Scored:
     """Linear probe or k-NN on the frozen model's vectors; their options are chosen on validation."""
     from separatrix.geometry.baselines import Part, fit_nearest
     from separatrix.geometry.probe import fit_probe
-    from separatrix.models.backbone import load_backbone
     from separatrix.models.extract import extract
+    from separatrix.models.load import load_backbone
 
     begun = monotonic()
     options = dict(plan.recipe)

@@ -12,9 +12,9 @@ from separatrix.analysis.rank import _Option, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
 from separatrix.models.frozen_blocks import frozen_blocks, told_apart
+from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankGrid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -41,6 +42,41 @@ def test_altered_shards_are_refused(cli: Cli, points: Path) -> None:
     check_mistake(cli("cluster", points, "--k", 2, "--out", points.parent / "c", "--quiet"), "00000.f32 was altered")
     assert not (points.parent / "c").exists()
     assert cli("score", points, "--no-verify", *quick).code == 0
+
+
+def test_altered_clusters_are_refused_unless_hashes_are_left_out(cli: Cli, points: Path, tmp_path: Path) -> None:
+    clusters = tmp_path / "clusters"
+    assert cli("cluster", points, "--k", 2, "--out", clusters, "--quiet").code == 0
+    with (clusters / "sizes.png").open("r+b") as picture:
+        picture.write(b"x")
+    for words in (
+        ("associate", clusters, "--with", "label", "--permutations", "19"),
+        ("score", points, "--clusters", clusters, "--permutations", "99"),
+        ("cluster", points, "--within", clusters, "--of", 0, "--k", 2, "--out", tmp_path / "within"),
+    ):
+        check_mistake(cli(*words, "--quiet"), "sizes.png was altered")
+        assert cli(*words, "--no-verify", "--quiet").code == 0, words
+
+
+def test_an_altered_run_is_read_where_hashes_are_left_out(
+    cli: Cli, table: Path, quick: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert cli("train", table, *quick, "--out", run).code == 0
+    for name in ("model.json", "recipe.json"):  # the same content in other bytes
+        (run / name).write_text((run / name).read_text() + " ")
+        manifest = json.loads((run / "manifest.json").read_text())
+        manifest["files"][name]["bytes"] += 1
+        (run / "manifest.json").write_text(json.dumps(manifest))
+    for words, name in (
+        (("extract", table, "--run", run, "--out", tmp_path / "points"), "model.json"),
+        (("predict", run, table, "--out", tmp_path / "answers.csv"), "model.json"),
+        (("suspects", run, "--out", tmp_path / "suspects"), "recipe.json"),
+    ):
+        check_mistake(cli(*words, "--quiet"), f"{name} was altered")
+        assert cli(*words, "--no-verify", "--quiet").code == 0, words
+    words = ("extract", table, "--model", "m", "--no-verify", "--out", tmp_path / "p")
+    check_mistake(cli(*words), "--no-verify has no effect without --run; leave --no-verify away")
 
 
 def test_an_altered_model_is_refused(cli: Cli, table: Path, quick: list[str], tmp_path: Path) -> None:

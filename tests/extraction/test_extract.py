@@ -16,7 +16,8 @@ from separatrix.extraction import extract as verb
 from separatrix.extraction.extract import Place, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import Rows, read_rows
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.store.points import open_points
 from separatrix.texts import Texts

@@ -10,7 +10,7 @@ from separatrix.learn.loop import Training
 from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.learn.targets import encode
 from separatrix.learn.trainables.encoder import EncoderTrainable, start_encoder
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 
 
 @dataclass

@@ -23,10 +23,11 @@ import transformers as hf
 import tiny_families as tiny
 from separatrix.errors import SeparatrixError
 from separatrix.heads.maps import bare_batch, by_layer, load_for_maps, run_maps
-from separatrix.models.backbone import Tokens, load_backbone
+from separatrix.models.backbone import Tokens
 from separatrix.models.cache import attention_shape, build_cache
 from separatrix.models.config import layer_count
 from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_poolings
 from separatrix.models.suffix import run_prompt, start_prompt
 from separatrix.recipe import ModelRecipe, PromptRecipe

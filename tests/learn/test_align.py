@@ -18,7 +18,7 @@ from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trainables.encoder import start_encoder, thinned
 from separatrix.learn.trained.encoder import ENCODER, INDEX, load_align
 from separatrix.learn.trained.index import KS, Vote, shares, smooth
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe, EncoderRecipe
 from separatrix.store.points import open_points

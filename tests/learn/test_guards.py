@@ -12,8 +12,8 @@ from separatrix.learn.guards import check_cache, check_gradients, check_loss
 from separatrix.learn.objectives import OBJECTIVES, head_objective
 from separatrix.learn.prompt import start_rows, train_prompt
 from separatrix.learn.targets import encode
-from separatrix.models.backbone import load_backbone
 from separatrix.models.cache import GIB, attention_shape, build_cache
+from separatrix.models.load import load_backbone
 from separatrix.models.suffix import start_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from separatrix.texts import Texts

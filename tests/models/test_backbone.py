@@ -6,9 +6,9 @@ import transformers as hf
 
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
-from separatrix.models.backbone import load_backbone, pick_device
 from separatrix.models.batches import pad_tokens
 from separatrix.models.cache import attention_shape
+from separatrix.models.load import load_backbone, pick_device
 from separatrix.recipe import ModelRecipe
 from suffix_oracle import ROWS, outputs, some_prompt
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from separatrix.errors import ModelError, StoreError
-from separatrix.models.backbone import load_backbone
 from separatrix.models.cache import GIB, attention_shape, build_cache, cache_bytes, cache_note
+from separatrix.models.load import load_backbone
 from separatrix.recipe import CacheRecipe, ModelRecipe
 from suffix_oracle import EXACT, ROWS, outputs, some_prompt
 

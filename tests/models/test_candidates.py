@@ -9,8 +9,8 @@ import torch
 
 from separatrix.errors import OptionError
 from separatrix.models import candidates
-from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract_blocks
+from separatrix.models.load import load_backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 
 TEXTS = ["a red cat", "the dog", "one two three four five"]

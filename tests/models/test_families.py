@@ -9,9 +9,9 @@ import transformers as hf
 
 from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, attend, running
-from separatrix.models.backbone import load_backbone
 from separatrix.models.cache import attention_shape
 from separatrix.models.extract import extract
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from suffix_oracle import ROWS, outputs, some_prompt, vanilla, vanilla_row
 

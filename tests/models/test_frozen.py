@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from separatrix.models.backbone import load_backbone
 from separatrix.models.cache import attention_shape, build_cache
+from separatrix.models.load import load_backbone
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe, PromptRecipe
 from suffix_oracle import EXACT, ROWS, some_prompt

@@ -11,7 +11,7 @@ import transformers as hf
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models import source
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.models.source import hash_files, resolve
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 
@@ -212,6 +212,18 @@ SPOILT = {
     "a million layers": (
         lambda folder: change_config(folder, num_hidden_layers=10**6),
         r"asks for more than its weights hold .num_hidden_layers.: got 1000000, expected at most \d+; give a complete",
+    ),
+    "a billion layers, before transformers lists them": (
+        lambda folder: change_config(folder, model_type="qwen2", num_hidden_layers=10**9),
+        r"asks for more than its weights hold .num_hidden_layers.: got 1000000000, expected at most \d+; give a",
+    ),
+    "a million types of layers": (
+        lambda folder: change_config(folder, model_type="qwen2", layer_types=["full_attention"] * 10**6),
+        r"asks for more than its weights hold .layer_types.: got 1000000, expected at most \d+; give a complete",
+    ),
+    "a million types of layers in a part": (
+        lambda folder: change_config(folder, text_config={"layer_types": ["full_attention"] * 10**6}),
+        r"asks for more than its weights hold .layer_types.: got 1000000, expected at most \d+; give a complete",
     ),
     "a vocabulary": (
         lambda folder: change_config(folder, vocab_size=10**9),

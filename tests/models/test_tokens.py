@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError, ModelError, OptionError
-from separatrix.models.backbone import load_backbone
 from separatrix.models.batches import pad_tokens
 from separatrix.models.cache import attention_shape, build_cache
+from separatrix.models.load import load_backbone
 from separatrix.models.suffix import run_prompt
 from separatrix.recipe import CacheRecipe, ModelRecipe
 from suffix_oracle import some_prompt

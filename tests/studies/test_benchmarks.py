@@ -82,7 +82,7 @@ def test_step_flop_counts_by_hand():
 
 
 def test_steps_learn_on_both_sides(tmp_path):
-    from separatrix.models.backbone import load_backbone
+    from separatrix.models.load import load_backbone
     from separatrix.recipe import ModelRecipe
 
     folder = save_gpt2(TINY, tmp_path / "gpt2")

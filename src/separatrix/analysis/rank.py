@@ -23,8 +23,8 @@ from separatrix.geometry.measures import Task, rounded
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
-from separatrix.models.backbone import load_backbone
 from separatrix.models.frozen_blocks import Passed, about_cls, frozen_blocks, same_weights, told_apart
+from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe

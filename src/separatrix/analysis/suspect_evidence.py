@@ -60,12 +60,12 @@ def text_columns(case: Case) -> dict[str, Any]:
     return {"same_text_labels": [", ".join(case.names[k] for k in found) or None for found in others]}
 
 
-def dynamics_columns(case: Case, run: Path, column: str) -> dict[str, Any]:
+def dynamics_columns(case: Case, run: Path, column: str, verify: bool = True) -> dict[str, Any]:
     """Training dynamics of the rows that the run was trained on, checked text by text."""
     from separatrix.learn.trajectory import read_dynamics
     from separatrix.store.folder import TRAJECTORY
 
-    recipe = run_file(run, "recipe.json")
+    recipe = run_file(run, "recipe.json", verify)
     table = case.table
     train = np.flatnonzero(table["split"] == "train") if "split" in table.columns else np.arange(len(table))
     own = read_dynamics(run / TRAJECTORY).astype(np.float64)  # (epochs, train rows)
@@ -106,7 +106,7 @@ def epoch_columns(case: Case, run: Path) -> dict[str, Any]:
     return _spread(found, np.arange(len(case.labels)), len(case.labels))
 
 
-def run_file(run: Path, name: str) -> dict[str, Any]:
+def run_file(run: Path, name: str, verify: bool = True) -> dict[str, Any]:
     """A JSON file of a finished run.
 
     Raises:
@@ -115,7 +115,7 @@ def run_file(run: Path, name: str) -> dict[str, Any]:
     if not (run / name).is_file():
         raise StoreError(f"{run} holds no finished run", expected=name, hint="give the folder that train wrote")
     if kind_of(run) == "run":
-        open_artifact(run, only=SHOWN)
+        open_artifact(run, verify=verify, only=SHOWN)
     return read_json(run / name)
 
 

@@ -103,6 +103,7 @@ def suspects(
     recipe: SuspectsRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    verify: bool = True,
     progress: Progress = silent,
     **options: Unpack[SuspectsOptions],
 ) -> Suspects:
@@ -113,6 +114,7 @@ def suspects(
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         overwrite: replace earlier suspects there.
+        verify: compare the files of a run with their hashes.
         progress: is called with (stage, done, total, note).
         options: single options of `SuspectsRecipe`, by name.
 
@@ -131,11 +133,13 @@ def suspects(
     inputs = source.folders if isinstance(source, Points) else (source,)
     with write_artifact(out, Suspects.kind, asked, overwrite=overwrite, inputs=(*inputs, asked.run)) as folder:
         progress("suspect labels", 0, 1, "")
-        made = _of_points(source, asked) if isinstance(source, Points) else _of_run(Path(source), asked)
+        judged = (
+            _of_points(source, asked, verify) if isinstance(source, Points) else _of_run(Path(source), asked, verify)
+        )
         if folder is not None:
-            made.write(folder)
+            judged.write(folder)
         progress("suspect labels", 1, 1, "")
-    return made if out is None else replace(made, folder=Path(out))
+    return judged if out is None else replace(judged, folder=Path(out))
 
 
 def open_suspects(folder: str | Path) -> Suspects:
@@ -150,7 +154,7 @@ def open_suspects(folder: str | Path) -> Suspects:
         return Suspects(read_table(place / SUSPECTS, ("id",)), read_table(place / ALL_ROWS, ("id",)), result, place)
 
 
-def _of_points(points: Points, recipe: SuspectsRecipe) -> Suspects:
+def _of_points(points: Points, recipe: SuspectsRecipe, verify: bool) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
     codes, names = _classes(chosen.table, recipe.label)
     known = codes >= 0
@@ -173,7 +177,7 @@ def _of_points(points: Points, recipe: SuspectsRecipe) -> Suspects:
     case = Case(kept.table, labels, names, chances, recipe.seed, warnings)
     columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
-        columns |= dynamics_columns(case, Path(recipe.run), recipe.label)
+        columns |= dynamics_columns(case, Path(recipe.run), recipe.label, verify)
     return _judge(case, columns, recipe, "out-of-fold rows of the points")
 
 
@@ -191,13 +195,13 @@ def _classes(table: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], tuple[s
     return codes.astype(np.int64), tuple(map(str, classes))
 
 
-def _of_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
+def _of_run(run: Path, recipe: SuspectsRecipe, verify: bool) -> Suspects:
     """The validation rows of a run: its calibrated probabilities, and its scores after every epoch."""
     if not run.is_dir():
         raise StoreError(f"{run} is no folder", expected="points or a run")
     if recipe.run is not None or recipe.block is not None:
         raise OptionError("--run and --block need points to judge", got=run, hint="give the points first")
-    run_file(run, RESULT)
+    run_file(run, RESULT, verify)
     with reading(run):
         return _judge_run(run, recipe)
 

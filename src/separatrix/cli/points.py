@@ -46,6 +46,7 @@ SHARED = tuple(name for name in option_names(ModelRecipe()) if name not in ("mod
     opts.Columns,
     LoadRecipe,
     ExtractRecipe,
+    opts.Verification,
     main=("out", "overwrite", "resume", "text", "label", "group", "model", "what", "pool", "layers", "max_length",
           "device", "store_dtype", "json", "run"),
 )  # fmt: skip
@@ -63,13 +64,18 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
     if run is not None and "model" in parsed:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
+    if run is None and "no_verify" in parsed:
+        raise OptionError("--no-verify has no effect without --run", hint="leave --no-verify away")
     from separatrix.extraction.extract import Place, run_extraction
     from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
     from separatrix.extraction.windows import read_rows
 
     rows = read_rows(data, **columns | {"label": columns["label"] or None})
     material: VectorSource
-    material = frozen_model(recipe.backbone.model, recipe) if run is None else trained_prompt(run, recipe)
+    if run is None:
+        material = frozen_model(recipe.backbone.model, recipe)
+    else:
+        material = trained_prompt(run, recipe, verify=parsed.verify)
     extraction = run_extraction(material, rows, Place(place.out, place.overwrite, place.resume), progress)
     warnings = [*rows.warnings, *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
@@ -126,7 +132,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
     from separatrix.analysis.score import score as run
 
     path = parsed.options.get("clusters")
-    clusters = None if path is None else _read_clusters(path)
+    clusters = None if path is None else _read_clusters(path, parsed.verify)
     return run(_open(points, parsed), clusters=clusters, progress=progress, **parsed.keywords("clusters"))
 
 
@@ -180,7 +186,7 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     return run(_open(points, parsed), progress=progress, **parsed.keywords("within") | {"within": outer})
 
 
-@verb(opts.OptionalFolder, opts.With, AssociateRecipe)
+@verb(opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification)
 def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
     """Mutual information and Cramer's V, with a p-value from shuffling; several columns are corrected for.
 
@@ -190,8 +196,10 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     """
     parsed.recipe(AssociateRecipe())
     from separatrix.analysis.associate import associate as run
+    from separatrix.analysis.cluster import open_clusters
 
-    return run(clusters, parsed.options.get("with_", ()), progress=progress, **parsed.keywords("with_"))
+    given = open_clusters(clusters, verify=parsed.verify)
+    return run(given, parsed.options.get("with_", ()), progress=progress, **parsed.keywords("with_"))
 
 
 @verb(opts.Folder, SuspectsRecipe, opts.Verification)
@@ -207,7 +215,7 @@ def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: Labelled
     from separatrix.analysis.suspects import suspects as run
 
     given = Path(source) if (Path(source) / "predictions").is_dir() else _open(Path(source), parsed)
-    return run(given, progress=progress, **parsed.keywords())
+    return run(given, verify=parsed.verify, progress=progress, **parsed.keywords())
 
 
 @verb(opts.Folder, CompareRecipe, opts.Verification)
@@ -231,12 +239,12 @@ def _open(folder: Path, parsed: ParsedOptions) -> Points:
     return open_points(folder, verify=parsed.verify)
 
 
-def _read_clusters(path: Path) -> Any:
+def _read_clusters(path: Path, verify: bool) -> Any:
     from separatrix.analysis.cluster import open_clusters
     from separatrix.store.table import read_table
 
     if path.is_dir():
-        return open_clusters(path).table
+        return open_clusters(path, verify=verify).table
     if not path.is_file():
         raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
     return read_table(path, ("id", "cluster"))

@@ -22,7 +22,7 @@ from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FrozenModel, load_frozen
 from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes

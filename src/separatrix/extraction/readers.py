@@ -15,7 +15,7 @@ from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.extraction.windows import token_rows
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
-from separatrix.models.backbone import Backbone, Tokens, load_backbone
+from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.config import layer_count, read_config, text_config
 from separatrix.models.extract import (
     Engine,
@@ -25,6 +25,7 @@ from separatrix.models.extract import (
     Reader,
     TokenReader,
 )
+from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
@@ -250,7 +251,7 @@ class PromptSource:
         return frame.assign(predicted=self.model.labels(self.model.scores(found.pop("outputs"))))
 
 
-def trained_prompt(run: Path, recipe: ExtractRecipe) -> PromptSource:
+def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> PromptSource:
     """Load the prompt of a run.
 
     Raises:
@@ -265,7 +266,8 @@ def trained_prompt(run: Path, recipe: ExtractRecipe) -> PromptSource:
         raise OptionError("--engine has no effect with --run", hint="leave it away")
     if vectors.pool != VectorsRecipe().pool or vectors.layers is not None:
         raise OptionError("--pool and --layers have no effect with --run", hint="leave them away")
-    model = load_model(run, device=recipe.backbone.device, trust_remote_code=recipe.backbone.trust_remote_code)
+    backbone = recipe.backbone
+    model = load_model(run, device=backbone.device, trust_remote_code=backbone.trust_remote_code, verify=verify)
     if not isinstance(model, PromptModel):
         raise OptionError(f"{run} trained no prompt", hint="extract the frozen model itself with --model")
     if vectors.what == "logits" and model.recipe.prompt.readout != "logits":

@@ -20,7 +20,8 @@ from torch.nn.functional import cross_entropy, normalize
 from separatrix.errors import DataError, ModelError, choose
 from separatrix.heads.maps import Batch, by_layer, collate, forward, listening, shape_of, show_maps
 from separatrix.heads.windows import Window, WindowRule, cut_windows
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 from separatrix.texts.questions_answers import Example
 
 TOKENS = 64  # of each text that is read for this

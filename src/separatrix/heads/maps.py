@@ -24,10 +24,11 @@ from torch import Tensor
 from separatrix.errors import ModelError
 from separatrix.heads.windows import Window
 from separatrix.models import attention
-from separatrix.models.backbone import Backbone, load_backbone, takes
+from separatrix.models.backbone import Backbone, takes
 from separatrix.models.batches import pad_tokens, token_batches
 from separatrix.models.check import LONG, SHORT, same_states, some_ids
 from separatrix.models.config import text_config
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 
 NAME = "separatrix_maps"

@@ -24,7 +24,7 @@ from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.encoder import EncoderTrainable, check_trained, start_encoder
 from separatrix.learn.trained.encoder import AlignModel, check_index, finish_model
 from separatrix.learn.trajectory import Recorder
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe.align import AlignRecipe
 
 

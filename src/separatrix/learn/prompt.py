@@ -34,9 +34,10 @@ from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trajectory import Recorder
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import TextCache, build_cache, cache_note
+from separatrix.models.load import load_backbone
 from separatrix.models.suffix import SoftPrompt, start_prompt
 from separatrix.progress import Counter
 from separatrix.recipe import TrainRecipe

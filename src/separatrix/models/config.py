@@ -9,7 +9,7 @@ from safetensors import safe_open
 
 from separatrix.errors import ModelError
 from separatrix.models.quiet import quietly
-from separatrix.models.source import Source
+from separatrix.models.source import Source, read_plain
 from separatrix.recipe import ModelRecipe
 
 # Every layer has a tensor (models that share one layer have few): more layers than tensors is no real model.
@@ -22,6 +22,7 @@ WIDTHS = (
     *("hidden_size", "vocab_size", "intermediate_size", "num_experts", "num_local_experts", "n_routed_experts"),
     *("type_vocab_size", "relative_attention_num_buckets"),
 )
+LONGEST_LIST = 10_000  # of a config with smaller weights: transformers lists the types of layers, and compares them
 POSITIONS = "max_position_embeddings"  # a width where a table of positions is stored
 
 
@@ -35,9 +36,12 @@ def read_config(source: Source, recipe: ModelRecipe) -> Any:
     from transformers import AutoConfig
 
     try:
+        shapes = weight_shapes(source)
+        _check_lists(source, read_plain(source.folder / "config.json"), max(LONGEST_LIST, len(shapes), _widest(shapes)))
         with quietly():
             config = AutoConfig.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
-        shapes = weight_shapes(source)
+    except ModelError:
+        raise
     except Exception as error:  # damaged files surface as almost any type
         raise not_loaded(source, error) from error
     text_config(config)
@@ -61,9 +65,27 @@ def weight_shapes(source: Source) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def _widest(shapes: dict[str, tuple[int, ...]]) -> int:
+    return max((side for shape in shapes.values() for side in shape), default=0)
+
+
+def _check_lists(source: Source, part: dict[str, Any], most: int) -> None:
+    """Refuse layers beyond all reason, given as a number or as a list, before transformers goes through them."""
+    for name, value in part.items():
+        size = len(value) if isinstance(value, list | dict) else value
+        if isinstance(size, int) and size > most and ("layer" in name or isinstance(value, list)):
+            raise _too_large(source, name, size, most)
+        if isinstance(value, dict):
+            _check_lists(source, value, most)
+
+
+def _too_large(source: Source, name: str, size: int, most: int) -> ModelError:
+    what = f"config.json of model {source.name!r} asks for more than its weights hold ({name})"
+    return ModelError(what, got=size, expected=f"at most {most}", hint="give a complete checkpoint")
+
+
 def _check_sizes(source: Source, config: Any, shapes: dict[str, tuple[int, ...]]) -> None:
-    widest = max((side for shape in shapes.values() for side in shape), default=0)
-    bounds = dict.fromkeys(LAYERS, len(shapes)) | dict.fromkeys(WIDTHS, max(widest, len(shapes)))
+    bounds = dict.fromkeys(LAYERS, len(shapes)) | dict.fromkeys(WIDTHS, max(_widest(shapes), len(shapes)))
     # A model of several parts may store a table for its pictures alone.
     if _text_part(config) is config and any("position" in name or "wpe" in name for name in shapes):
         bounds[POSITIONS] = bounds["hidden_size"]
@@ -71,8 +93,7 @@ def _check_sizes(source: Source, config: Any, shapes: dict[str, tuple[int, ...]]
         for name, most in bounds.items():
             size = getattr(part, name, None)
             if isinstance(size, int) and size > most:
-                what = f"config.json of model {source.name!r} asks for more than its weights hold ({name})"
-                raise ModelError(what, got=size, expected=f"at most {most}", hint="give a complete checkpoint")
+                raise _too_large(source, name, size, most)
 
 
 def _text_part(config: Any) -> Any:

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import MissingExtra, ModelError, OptionError
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 
 INPUTS = ("ids", "mask", "positions")
 TRACED, CHECKED = (2, 5), (3, 9)  # rows and tokens of the batches that are exported and compared

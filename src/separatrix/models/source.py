@@ -80,9 +80,9 @@ def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
     if (folder / "adapter_config.json").is_file():
         hint = "merge it once with peft's merge_and_unload() and save_pretrained(folder), and give that folder"
         raise ModelError(f"model {name!r} is an adapter of another model", expected="whole weights", hint=hint)
-    named = [_json(folder / "config.json").get("transformers_weights")]
+    named = [read_plain(folder / "config.json").get("transformers_weights")]
     for index in folder.glob("*.safetensors.index.json"):
-        weight_map = _json(index).get("weight_map")
+        weight_map = read_plain(index).get("weight_map")
         named += weight_map.values() if isinstance(weight_map, dict) else [weight_map]
     own = [file.name for file in (*files, *folder.glob("*.safetensors.index.json"))]  # names may be of any type
     for file in named:
@@ -92,7 +92,7 @@ def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
                 got=repr(file),
                 expected="the name of a safetensors file beside config.json",
             )
-    words = _json(folder / "tokenizer_config.json")
+    words = read_plain(folder / "tokenizer_config.json")
     listed = words.get(VERSIONS)
     versions = [(VERSIONS, file) for file in listed] if isinstance(listed, list) else []
     for key, file in [*words.items(), *versions]:
@@ -107,7 +107,7 @@ def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
             raise ModelError(f"{path} is a link that leaves the model's folder", hint=hint)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_plain(path: Path) -> dict[str, Any]:
     """A JSON object as transformers reads it; empty where there is none, which transformers complains of."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ import torch
 from separatrix import recipe as recipes
 from separatrix.learn.trainables.encoder import start_encoder
 from separatrix.learn.trained.card import write_encoder
-from separatrix.models.backbone import load_backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 

@@ -13,8 +13,8 @@ from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.probe import ProbeModel, load_probe
 from separatrix.learn.trained.prompt import PromptModel, load_prompt
 from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS
-from separatrix.models.backbone import load_backbone
 from separatrix.models.extract import extract
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.store.files import read_json, write_json
 from separatrix.texts import Classes

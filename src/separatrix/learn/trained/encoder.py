@@ -28,7 +28,8 @@ from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
 from separatrix.learn.trained.saved import CLASSES, FORMAT, NOTES, TENSORS, Predictions, describe, positive, read_notes
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
 from separatrix.store.points import open_points, write_points

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from separatrix.errors import ModelError, StoreError, public_name
-from separatrix.models.backbone import Backbone, load_backbone
+from separatrix.models.backbone import Backbone
+from separatrix.models.load import load_backbone
 from separatrix.models.tokens import Unread
 from separatrix.recipe import ModelRecipe
 from separatrix.store.artifacts import open_artifact

@@ -37,9 +37,9 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
 
 
 def _frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]:
-    from separatrix.models.backbone import load_backbone
     from separatrix.models.candidates import candidates
     from separatrix.models.extract import extract_blocks
+    from separatrix.models.load import load_backbone
 
     backbone, frozen = load_backbone(request.recipe.backbone), {}
     for part, texts in request.splits.parts.items():

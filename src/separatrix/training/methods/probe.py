@@ -25,9 +25,9 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
     from separatrix.geometry.probe import Probe
     from separatrix.learn.job import TrainedModel
     from separatrix.learn.trained.probe import ProbeModel
-    from separatrix.models.backbone import load_backbone
     from separatrix.models.candidates import candidates, chosen_candidates
     from separatrix.models.extract import extract_blocks
+    from separatrix.models.load import load_backbone
 
     recipe, backbone = request.recipe, load_backbone(request.recipe.backbone)
     chosen = chosen_candidates(backbone, recipe.probe.pool if isinstance(recipe, ProbingRecipe) else BEST)
