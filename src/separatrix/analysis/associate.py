@@ -1,5 +1,10 @@
 """Do clusters hang together with a column of the row table? One test per column, corrected for their number.
 
+Rows of attention heads (columns `window`, `layer`, `head`) are no free draws: a head does the same in every window, and
+a window does something to all its heads. So there, unless an option says otherwise, a column of heads (`layer`) is
+shuffled over whole heads, which decides, and within windows; a column of texts is shuffled over whole examples (a
+number over contexts, whose windows are about equal), with the clusters crossed with the heads.
+
 An outcome folder holds result.json, `cells.parquet` (a line per column, cluster and value: rows, expected rows,
 standardised residual, share of the value's rows with its interval) and a picture per column.
 """
@@ -36,7 +41,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CELLS = "cells.parquet"
-_MOST_VALUES = 2000  # of a column: beyond it names its rows rather than groups them
+HEAD, WINDOW, EXAMPLE, CONTEXT = ("layer", "head"), "window", "example", "context"
+_MOST_VALUES = 10_000  # of a column: beyond it names its rows rather than groups them
+_MOST_DRAWN = 200  # values of a column that is drawn
+
+
+@dataclass(frozen=True)
+class Shuffling:
+    """Columns that decide what is shuffled, as in `AssociateRecipe`."""
+
+    within: str | None = None
+    units: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +64,18 @@ class Tested:
     dropped: int  # rows left out: no value, or noise that was not wanted
     clusters: tuple[str, ...]
     values: tuple[str, ...]
-    found: Association
+    result: Association
+    shuffling: Shuffling
+    unequal: float = 0.0  # share of the rows whose value is not that of their unit
+
+    @property
+    def shuffled(self) -> str:
+        """What the null that decides shuffles, in words."""
+        units, within = "+".join(self.shuffling.units), self.shuffling.within
+        crossed = f", clusters crossed with {'+'.join(self.shuffling.given)}" if self.shuffling.given else ""
+        return {"units": f"whole {units}", "within": f"rows within {within}", "rows": "rows"}[
+            self.result.null
+        ] + crossed
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +113,12 @@ class Associations(Result):
 
     def parts(self) -> list[Listing | Lines]:
         """A line for each column."""
-        headings = ["column", "values", "MI (nats)", "adjusted MI", "V", "V corrected", "p", "Holm", "BH"]
+        headings = ["column", "values", "MI (nats)", "adjusted MI", "V", "V corrected", "p", "Holm", "BH", "shuffled"]
         keys = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected")
         rows = [
             [name, test["kind"], *(f"{test[key]:.3f}" for key in keys)]
             + [f"{test[key]:.3g}" for key in ("p_value", "p_holm", "p_bh")]
+            + [test.get("shuffled", "")]
             for name, test in self.columns.items()
         ]
         return [Listing(headings, rows), out_line(self.folder)]
@@ -101,15 +129,18 @@ class Associations(Result):
         from separatrix.view.canvas import save
 
         write_table(folder / CELLS, self.cells)
-        for place, test in enumerate(self.tested):
-            found = test.found
+        for number, test in enumerate(self.tested):
+            if len(test.values) > _MOST_DRAWN:
+                continue
+            result = test.result
             note = (
-                f"adjusted MI {found.adjusted_mutual_information:.3f}, V {found.cramers_v_corrected:.3f} "
-                f"(bias-corrected), p {found.p_value:.3g}, {found.permutations} shuffles, {test.kind}"
+                f"adjusted MI {result.adjusted_mutual_information:.3f}, V {result.cramers_v_corrected:.3f} "
+                f"(bias-corrected), p {result.p_value:.3g}, {result.permutations} shuffles, {test.shuffled}, "
+                f"{test.kind}"
             )
             names = (test.clusters, test.values)
-            picture = association_map(found.table, found.residuals, names, ("cluster", test.column), note)
-            save(picture, folder / f"association_{place}.png")
+            picture = association_map(result.table, result.residuals, names, ("cluster", test.column), note)
+            save(picture, folder / f"association_{number}.png")
         write_json(folder / RESULT, self.result | {"kind": self.kind})
 
 
@@ -127,40 +158,43 @@ def associate(
 
     Args:
         clusters: what `cluster` gave or the folder it wrote, or any table with a column `cluster`.
-        columns: `label`, `layer`, `head`, `group`, `split`, or any other; a numeric one with more than `levels` values
-            is cut into quantile bins, and the result says so.
+        columns: `label`, `layer`, `head`, `group`, `split`, or any other; `layer+head` takes two as one. A numeric one
+            with more than `levels` values is cut into quantile bins, and the result says so.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         overwrite: replace earlier associations there.
         progress: is called with (stage, done, total, note).
-        options: single options of `AssociateRecipe`, by name; `within` shuffles inside the groups of a column.
+        options: single options of `AssociateRecipe`, by name; `within` shuffles inside the groups of a column, `units`
+            shuffles whole units and decides.
 
     Raises:
         DataError: no such column, or one with a single value or one that names every row.
-        StoreError: the place is taken.
+        StoreError: the folder is taken.
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"id": range(40), "cluster": [0] * 20 + [1] * 20, "label": ["a"] * 20 + ["b"] * 20})
-    >>> found = associate(table, "label", permutations=99).result
-    >>> found["cramers_v"], found["p_value"]
+    >>> result = associate(table, "label", permutations=99).result
+    >>> result["cramers_v"], result["p_value"]
     (1.0, 0.01)
     """
-    asked = recipes.replace(recipe or AssociateRecipe(), **options)
+    recipe = recipes.replace(recipe or AssociateRecipe(), **options)
     names = [columns] if isinstance(columns, str) else list(columns)
     if not names:
         raise OptionError("no column to compare the clusters with", hint="pass --with label")
-    if asked.within in names:
-        raise OptionError("a column cannot be shuffled within itself", got=asked.within, hint="leave --within away")
+    if recipe.within in names:
+        raise OptionError(
+            "a column cannot be shuffled within itself", got=recipe.within, hint="leave --shuffle-within away"
+        )
     inputs = (clusters,) if isinstance(clusters, (str, Path)) else (getattr(clusters, "folder", None),)
-    with write_artifact(out, Associations.kind, asked, overwrite=overwrite, inputs=inputs) as folder:
-        table, done = _table(clusters), list[Tested]()
+    with write_artifact(out, Associations.kind, recipe, overwrite=overwrite, inputs=inputs) as folder:
+        table, tested = _table(clusters), list[Tested]()
         for name in dict.fromkeys(names):
-            progress("association tests", len(done), len(names), name)
-            done.append(_test(table, name, asked))
-        made = Associations(_result(done, asked), _cells(done), tuple(done))
+            progress("association tests", len(tested), len(names), name)
+            tested.append(_test(table, name, recipe))
+        associations = Associations(_result(tested, recipe), _cells(tested), tuple(tested))
         if folder is not None:
-            made.write(folder)
-    return made if out is None else replace(made, folder=Path(out))
+            associations.write(folder)
+    return associations if out is None else replace(associations, folder=Path(out))
 
 
 def open_associations(folder: str | Path) -> Associations:
@@ -169,12 +203,12 @@ def open_associations(folder: str | Path) -> Associations:
     Raises:
         StoreError: the folder holds no associations.
     """
-    place = Path(folder)
-    with reading(place):
-        result = read_result(place, {"columns": {"*": {"kind": str}}, "warnings": [str]})
-        cells = read_table(place / CELLS, ("column", "cluster", "value"))
+    path = Path(folder)
+    with reading(path):
+        result = read_result(path, {"columns": {"*": {"kind": str}}, "warnings": [str]})
+        cells = read_table(path / CELLS, ("column", "cluster", "value"))
         result["columns"] = {name: result["columns"][name] for name in cells["column"].unique()}  # JSON is sorted
-        return Associations(result, cells, folder=place)
+        return Associations(result, cells, folder=path)
 
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -189,22 +223,70 @@ def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFr
 def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
     import pandas as pd
 
-    wanted = [name] if recipe.within is None else [name, recipe.within]
-    for column in wanted:
+    parts = [name] if name in table.columns else name.split("+")
+    named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
+    used = list(dict.fromkeys(named))
+    for column in used:
         if column not in table.columns:
             raise DataError(f"the table has no column {column!r}", expected=", ".join(map(str, table.columns)))
-    kept = table[wanted].notna().all(axis=1)
+    some = table[used].notna().all(axis=1)
     if recipe.noise == "drop":
-        kept &= table[CLUSTER] >= 0
-    rows = table[kept]
+        some &= table[CLUSTER] >= 0
+    of_rows = (WINDOW, *HEAD, EXAMPLE, CONTEXT)  # what `_shuffling` looks at
+    rows = table.loc[some, [CLUSTER, *used, *(column for column in of_rows if column in table and column not in used)]]
     if not len(rows):
         raise DataError(f"no row has a value of {name!r}", got=f"{len(table)} rows without")
-    codes, values, kind = _values(rows[name], recipe)
-    parts, found = pd.factorize(rows[CLUSTER], sort=True)
-    inside = None if recipe.within is None else pd.factorize(rows[recipe.within])[0]
-    test = associate_groups(parts, codes, within=inside, permutations=recipe.permutations, seed=recipe.seed)
-    titles = tuple("noise" if number < 0 else str(number) for number in found)
-    return Tested(name, kind, int(len(table) - len(rows)), titles, values, test)
+    values = rows[parts[0]] if len(parts) == 1 else _joined(rows, parts, name)
+    codes, titles, kind = _values(values, recipe)
+    shuffling = _shuffling(rows, codes, _is_number(values), recipe)
+    groups, clusters = pd.factorize(rows[CLUSTER], sort=True)
+    numbers = {key: None if not columns else _numbers(rows, columns) for key, columns in (
+        ("within", shuffling.within and (shuffling.within,)), ("units", shuffling.units), ("given", shuffling.given)
+    )}  # fmt: skip
+    units = numbers["units"]
+    unequal = 0.0 if units is None else float((_of_first(codes, units) != codes).mean())
+    result = associate_groups(groups, codes, **numbers, permutations=recipe.permutations, seed=recipe.seed)
+    names = tuple("noise" if number < 0 else str(number) for number in clusters)
+    return Tested(name, kind, len(table) - len(rows), names, titles, result, shuffling, unequal)
+
+
+def _joined(rows: pd.DataFrame, parts: Sequence[str], name: str) -> pd.Series:
+    """Several columns as one, its values in the order of theirs."""
+    import pandas as pd
+
+    codes = _numbers(rows, parts)
+    first = rows[list(parts)].iloc[np.unique(codes, return_index=True)[1]].astype(str).agg("+".join, axis=1)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=first), name=name)
+
+
+def _numbers(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
+    """The number of each row's group by these columns, (rows,)."""
+    return rows.groupby(list(columns), sort=True, observed=True).ngroup().to_numpy(dtype=np.int64)
+
+
+def _shuffling(rows: pd.DataFrame, codes: NDArray[np.int64], number: bool, recipe: AssociateRecipe) -> Shuffling:
+    """What is shuffled: what the options name, else what suits rows of attention heads."""
+    if recipe.within or recipe.units or recipe.given or not {WINDOW, *HEAD} <= set(rows.columns):
+        return Shuffling(recipe.within, recipe.units, recipe.given)
+    heads = _numbers(rows, HEAD)
+    if (_of_first(codes, heads) == codes).all():
+        # Where each head has a value of its own, whole heads that change places change nothing.
+        return Shuffling(WINDOW, () if (_of_first(heads, codes) == heads).all() else HEAD)
+    if (_of_first(codes, _numbers(rows, [WINDOW])) != codes).any():
+        return Shuffling(WINDOW)
+    units = [CONTEXT, EXAMPLE, WINDOW] if number else [EXAMPLE, WINDOW]
+    return Shuffling(None, (next(name for name in units if name in rows.columns),), HEAD)
+
+
+def _of_first(codes: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The code of the first row of each row's group, (rows,)."""
+    return codes[np.unique(groups, return_index=True)[1]][groups]
+
+
+def _is_number(column: pd.Series) -> bool:
+    """Whether a column measures something; numbers that count windows, contexts, layers or heads are names."""
+    kind = getattr(column.dtype, "kind", "O")
+    return kind in "iuf" and column.name not in (WINDOW, CONTEXT, *HEAD)
 
 
 def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int64], tuple[str, ...], str]:
@@ -212,12 +294,11 @@ def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int6
     import pandas as pd
 
     codes, values = pd.factorize(column, sort=True)
-    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
     if len(values) < 2:
         raise DataError(f"the column {column.name!r} has one value only", got=repr(values[0]), expected="two or more")
-    if numeric and len(values) > recipe.levels:
-        places, names = quantile_bins(column, recipe.bins)
-        return places, names, f"{len(names)} quantile bins of {len(values)} numbers"
+    if _is_number(column) and len(values) > recipe.levels:
+        bins, names = quantile_bins(column, recipe.bins)
+        return bins, names, f"{len(names)} quantile bins of {len(values)} numbers"
     if len(values) > min(_MOST_VALUES, len(column) // 2):
         got = f"{len(values)} values in {len(column)} rows"
         raise DataError(f"the column {column.name!r} names rows rather than groups them", got=got)
@@ -225,12 +306,12 @@ def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int6
 
 
 def _result(tested: Sequence[Tested], recipe: AssociateRecipe) -> dict[str, Any]:
-    corrected = correct([test.found.p_value for test in tested])
+    corrected = correct([test.result.p_value for test in tested])
     columns = {
-        test.column: test.found.to_dict()
-        | {"kind": test.kind, "dropped": test.dropped}
-        | {f"p_{name}": float(values[place]) for name, values in corrected.items()}
-        for place, test in enumerate(tested)
+        test.column: test.result.to_dict()
+        | {"kind": test.kind, "dropped": test.dropped, "shuffled": test.shuffled}
+        | {f"p_{name}": float(values[number]) for name, values in corrected.items()}
+        for number, test in enumerate(tested)
     }
     keys = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected", "p_value")
     single = len(tested) == 1
@@ -240,14 +321,21 @@ def _result(tested: Sequence[Tested], recipe: AssociateRecipe) -> dict[str, Any]
 
 
 def _warnings(tested: Sequence[Tested]) -> list[str]:
-    said = []
+    warnings = []
     for test in tested:
-        thin = float((test.found.expected < 1).mean())
+        thin = float((test.result.expected < 1).mean())
         if thin > 0.2:
-            said.append(f"{test.column}: {thin:.0%} of the cells expect less than one row; look at the p-value, not V")
+            warnings.append(
+                f"{test.column}: {thin:.0%} of the cells expect less than one row; look at the p-value, not V"
+            )
+        if test.unequal:
+            units = "+".join(test.shuffling.units)
+            warnings.append(
+                f"{test.column}: {test.unequal:.0%} of the rows take the value of the first row of their {units}"
+            )
         if test.dropped:
-            said.append(f"{test.column}: {test.dropped} rows left out (no value, or noise)")
-    return said
+            warnings.append(f"{test.column}: {test.dropped} rows left out (no value, or noise)")
+    return warnings
 
 
 def _cells(tested: Sequence[Tested]) -> pd.DataFrame:
@@ -255,17 +343,17 @@ def _cells(tested: Sequence[Tested]) -> pd.DataFrame:
 
     frames = []
     for test in tested:
-        found = test.found
-        shape, totals = found.table.shape, np.broadcast_to(found.table.sum(axis=0), found.table.shape)
-        low, high = wilson(found.table, totals)
+        counts = test.result.table
+        shape, totals = counts.shape, np.broadcast_to(counts.sum(axis=0), counts.shape)
+        low, high = wilson(counts, totals)
         cells = {
             "column": test.column,
             "cluster": np.repeat(test.clusters, shape[1]),
             "value": np.tile(test.values, shape[0]),
-            "rows": found.table.ravel(),
-            "expected": found.expected.ravel(),
-            "residual": found.residuals.ravel(),
-            "share_of_value": (found.table / totals).ravel(),
+            "rows": counts.ravel(),
+            "expected": test.result.expected.ravel(),
+            "residual": test.result.residuals.ravel(),
+            "share_of_value": (counts / totals).ravel(),
             "share_low": low.ravel(),
             "share_high": high.ravel(),
         }

@@ -26,7 +26,7 @@ SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
 FLAGS = {
     "train": {"layers": "--prompt-layers", "weights": "--vote", "draw": "--pairs-per-row"},
     "extract": {"weights": "--layer-weights"},
-    "associate": {"within": "--shuffle-within"},
+    "associate": {"within": "--shuffle-within", "units": "--shuffle-units"},
     "heads": {"weights": "--resnet-weights", "draw": "--sampling"},
 }
 

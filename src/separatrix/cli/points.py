@@ -192,7 +192,7 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
 
     For example:
         separatrix associate clusters/trec --with label --out associations/trec
-        separatrix associate clusters/heads --with layer head --shuffle-within id --out associations/heads
+        separatrix associate clusters/heads --with layer head label --out associations/heads
     """
     parsed.recipe(AssociateRecipe())
     from separatrix.analysis.associate import associate as run

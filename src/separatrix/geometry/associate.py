@@ -1,12 +1,15 @@
-"""Does a grouping have to do with a column? Counts, two effect sizes, and a null made by shuffling.
+"""Does a grouping have to do with a column? Counts, two effect sizes, and nulls made by shuffling.
 
-The null keeps what must be kept: with `within`, values are shuffled only inside the groups of another column, so that
-an association that those groups carry (all heads of one text, say) does not count as one of its own. Without it a
-shuffled table is drawn directly from all tables with these margins, which is the same and much faster.
+A null keeps what must be kept. `rows`: a shuffled table is drawn directly from all tables with these margins. `within`:
+values are shuffled only inside the groups of another column, so that an association that those groups carry (all heads
+of one text, say) does not count as one of its own. `units`: rows that are no draws of their own (one head in a thousand
+windows, the windows of one text) keep their common value, and whole units change places; this null decides where it is
+given, since rows of one unit that behave alike beat any other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,8 +21,9 @@ from scipy.stats import false_discovery_control, random_table
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows
 from separatrix.geometry.classes import first_row_ranks
+from separatrix.geometry.nulls import Null, against, permutation_null
 
-_BLOCK = 8_000_000  # shuffled values held at a time
+_BLOCK = 8_000_000  # cells of the tables drawn at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +35,32 @@ class Association:
     adjusted_mutual_information: float  # 0 what chance gives, 1 the same grouping
     cramers_v: float
     cramers_v_corrected: float  # Bergsma (2013): near 0 where the plain one is only sampling noise
-    p_value: float
-    null_mean: float  # mean mutual information of the shuffles
-    null_high: float  # its 95th percentile
-    permutations: int
+    nulls: Mapping[str, Null]  # of the mutual information: `rows`, `within` or `units`; the last one decides
+
+    @property
+    def null(self) -> str:
+        """The null that decides."""
+        return list(self.nulls)[-1]
+
+    @property
+    def p_value(self) -> float:
+        """Of the null that decides."""
+        return self.nulls[self.null].p_value
+
+    @property
+    def null_mean(self) -> float:
+        """Mean mutual information of the shuffles that decide."""
+        return self.nulls[self.null].mean
+
+    @property
+    def null_high(self) -> float:
+        """Its 95th percentile."""
+        return self.nulls[self.null].high
+
+    @property
+    def permutations(self) -> int:
+        """Shuffles of each null."""
+        return self.nulls[self.null].permutations
 
     @property
     def expected(self) -> NDArray[np.float64]:
@@ -50,11 +76,12 @@ class Association:
         return np.divide(self.table - self.expected, spread, out=np.zeros(self.table.shape), where=spread > 0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values without the cells, ready for JSON."""
-        return {name: value for name, value in vars(self).items() if name != "table"} | {
-            "rows": int(self.table.sum()),
-            "shape": list(self.table.shape),
-        }
+        """Plain values without the cells, ready for JSON; of several nulls each has its figures in `nulls`."""
+        plain = {name: value for name, value in vars(self).items() if name not in ("table", "nulls")}
+        plain |= {name: getattr(self, name) for name in ("p_value", "null_mean", "null_high", "permutations", "null")}
+        nulls = {name: {"mean": each.mean, "high": each.high, "p_value": each.p_value}
+                 for name, each in self.nulls.items()}  # fmt: skip
+        return plain | {"nulls": nulls, "rows": int(self.table.sum()), "shape": list(self.table.shape)}
 
 
 def associate(
@@ -62,51 +89,86 @@ def associate(
     second: ArrayLike,
     *,
     within: ArrayLike | None = None,
+    units: ArrayLike | None = None,
+    given: ArrayLike | None = None,
     permutations: int = 999,
     seed: int = 0,
 ) -> Association:
     """Mutual information, Cramer's V and a permutation p-value of two groupings.
 
     Args:
-        first, second: (rows,) group numbers 0, 1, 2 ...
-        within: (rows,) group numbers; values of `second` are shuffled only inside these.
-        permutations: shuffles; the p-value is (1 + shuffles as high) / (1 + shuffles), never 0.
+        first: group numbers (rows,), the clusters, say.
+        second: group numbers (rows,), a column.
+        within: group numbers (rows,); the second grouping is shuffled inside each of them only.
+        units: numbers (rows,) of what is drawn; the second grouping is the same for all rows of a unit (where it is
+            not, that of its first row counts), and whole units change places.
+        given: group numbers (rows,) that the first grouping is crossed with: each has its own habits (each head its
+            own clusters). The information is then that of both together with the second grouping.
+        permutations: shuffles of each null.
         seed: of the shuffles.
 
     Raises:
-        DataError: one of them is the same for all rows; `within` leaves nothing to shuffle.
+        DataError: one of them is the same for all rows or all units; `within` leaves nothing to shuffle.
         ShapeError: lengths differ.
 
     >>> found = associate([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1])
     >>> round(found.mutual_information, 4), found.cramers_v, found.p_value < 0.1
     (0.6931, 1.0, True)
+    >>> associate([0, 0, 1, 1] * 9, [0, 1, 2, 2] * 9, units=[0, 1, 2, 3] * 9).p_value > 0.1  # four draws, not 36
+    True
     """
-    from sklearn.metrics import adjusted_mutual_info_score
-
     check_count(permutations, "permutations")
     (a, rows), (b, columns) = _compact(first, "the first grouping"), _compact(second, "the second grouping")
     check_same_rows(len(a), len(b), "groupings", "values")
-    shape = (len(rows), len(columns))
-    table = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
-    rng = np.random.default_rng(seed)
-    if within is None:
-        null = _free_null(table, permutations, rng)
-    else:
-        null = _bound_null(a, b, shape, _groups(within, len(a)), permutations, rng)
-    found = float(information(table[None])[0])
-    plain, corrected = cramers_v(table)
-    return Association(
-        table[np.ix_(rows, columns)],
-        found,
-        float(adjusted_mutual_info_score(a, b)),
-        plain,
-        corrected,
-        # Shuffles that give the very same table differ by rounding only.
-        float((1 + (null >= found - 1e-12).sum()) / (1 + permutations)),
-        float(null.mean()),
-        float(np.percentile(null, 95)),
-        permutations,
-    )
+    table = _tables(a, b, (len(rows), len(columns)))[0]
+    unit = None if units is None else _compact(units, "what is drawn")[0]
+    if unit is not None:
+        check_same_rows(len(unit), len(b), "units", "rows")
+        of_unit = b[np.unique(unit, return_index=True)[1]]  # (units,)
+        b = of_unit[unit]
+    crossed = a if given is None else np.unique(a * (2 + np.max(given)) + given, return_inverse=True)[1]
+    shape = (int(crossed.max()) + 1, len(columns))
+
+    def statistic(values: NDArray[np.int64]) -> float:
+        return float(information(_tables(crossed, values, shape))[0])
+
+    nulls: dict[str, Null] = {}
+    if within is not None:
+        nulls["within"] = permutation_null(statistic, b, within=within, permutations=permutations, seed=seed)
+    if unit is not None:
+        if len(np.unique(of_unit)) < 2:
+            raise DataError("all units have the same value", got=f"{len(of_unit)} units", expected="two or more values")
+        nulls["units"] = permutation_null(
+            lambda values: statistic(values[unit]), of_unit, permutations=permutations, seed=seed
+        )
+    if not nulls:
+        nulls["rows"] = _free_null(_tables(crossed, b, shape)[0], permutations, np.random.default_rng(seed))
+    null = nulls[list(nulls)[-1]]
+    adjusted = _adjusted(a, b) if given is None else _adjusted_given(crossed, given, b, null)
+    return Association(table[np.ix_(rows, columns)], null.observed, adjusted, *cramers_v(table), nulls)
+
+
+def _tables(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows of each pair of groups, (1, first, second)."""
+    return np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(1, *shape)
+
+
+def _adjusted(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    return float(adjusted_mutual_info_score(a, b))
+
+
+def _adjusted_given(crossed: NDArray[np.int64], given: ArrayLike, b: NDArray[np.int64], null: Null) -> float:
+    """As the adjusted mutual information, by the mean of two entropies: that of the clusters within a given group."""
+    inside = _entropy(np.bincount(crossed)) - _entropy(np.bincount(np.asarray(given)))
+    most = (inside + _entropy(np.bincount(b))) / 2
+    return (null.observed - null.mean) / max(most - null.mean, 1e-12)
+
+
+def _entropy(counts: NDArray[np.int64]) -> float:
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def information(tables: NDArray[np.integer]) -> NDArray[np.float64]:
@@ -193,48 +255,7 @@ def _compact(values: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[n
     return ranks[compact], ranks
 
 
-def _free_null(table: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    draw = random_table(table.sum(axis=1), table.sum(axis=0))
-    step = max(1, _BLOCK // table.size)
-    return np.concatenate(
-        [information(draw.rvs(min(step, count - start), random_state=rng)) for start in range(0, count, step)]
-    )
-
-
-def _groups(within: ArrayLike, rows: int) -> list[NDArray[np.int64]]:
-    """Places of the rows of each group, one matrix (groups, size) for each size; groups of one row stay as they are."""
-    numbers = check_labels(within, 2**62, "the groups to shuffle within")
-    check_same_rows(len(numbers), rows, "groups", "rows")
-    order = np.argsort(numbers, kind="stable")
-    _, begin, size = np.unique(numbers[order], return_index=True, return_counts=True)
-    if size.max() < 2:
-        raise DataError("every group has one row, so nothing can be shuffled within them", hint="choose another column")
-    return [order[begin[size == s][:, None] + np.arange(s)] for s in np.unique(size) if s > 1]
-
-
-def _bound_null(
-    a: NDArray[np.int64],
-    b: NDArray[np.int64],
-    shape: tuple[int, int],
-    groups: list[NDArray[np.int64]],
-    count: int,
-    rng: np.random.Generator,
-) -> NDArray[np.float64]:
-    """Mutual information of shuffles of b inside each group."""
-    cells = shape[0] * shape[1]
-    moving = np.zeros(len(a), dtype=bool)
-    for places in groups:
-        moving[places] = True
-    fixed = np.bincount(a[~moving] * shape[1] + b[~moving], minlength=cells)
-    step = max(1, _BLOCK // max(len(a), cells))
-    null = []
-    for start in range(0, count, step):
-        draws = min(step, count - start)
-        tables = np.tile(fixed, draws)  # (draws * cells,)
-        for places in groups:
-            values = np.broadcast_to(b[places], (draws, *places.shape))
-            mixed = rng.permuted(values, axis=2)  # (draws, groups, size)
-            cell = a[places] * shape[1] + mixed + np.arange(draws)[:, None, None] * cells
-            tables += np.bincount(cell.ravel(), minlength=draws * cells)
-        null.append(information(tables.reshape(draws, *shape)))
-    return np.concatenate(null)
+def _free_null(table: NDArray[np.int64], count: int, rng: np.random.Generator) -> Null:
+    draw, step = random_table(table.sum(axis=1), table.sum(axis=0)), max(1, _BLOCK // table.size)
+    drawn = [information(draw.rvs(min(step, count - start), random_state=rng)) for start in range(0, count, step)]
+    return against(float(information(table[None])[0]), np.concatenate(drawn), int(table.sum()))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
 from separatrix.geometry.neighbours import count_votes
 from separatrix.geometry.rowspace import RowSpace
@@ -40,14 +41,20 @@ class Null:
         return dict(vars(self))
 
 
-def permutation_null(statistic: Statistic, labels: Labels, *, permutations: int = 1000, seed: int = 0) -> Null:
+def permutation_null(
+    statistic: Statistic, labels: Labels, *, within: ArrayLike | None = None, permutations: int = 1000, seed: int = 0
+) -> Null:
     """The null of any figure of labels, higher being better.
 
     Args:
         statistic: labels (rows,) -> figure; what does not depend on the labels stands ready inside it.
         labels: labels or numbers (rows,).
+        within: group of each row (rows,); labels change places inside the groups only.
         permutations: shuffles; the smallest p-value possible is 1 / (permutations + 1).
         seed: of the shuffles.
+
+    Raises:
+        DataError: every group has one row.
 
     >>> found = permutation_null(lambda labels: float(labels[:8].mean()), np.array([1] * 8 + [0] * 8), permutations=99)
     >>> found.observed, found.p_value
@@ -55,9 +62,29 @@ def permutation_null(statistic: Statistic, labels: Labels, *, permutations: int 
     """
     check_count(permutations, "permutations")
     rng = np.random.default_rng(seed)
+    groups = None if within is None else _groups(within, len(labels))
+
+    def shuffle() -> Labels:
+        if groups is None:
+            return rng.permutation(labels)
+        mixed = labels.copy()
+        for rows in groups:
+            mixed[rows] = rng.permuted(labels[rows], axis=1)
+        return mixed
+
     observed = statistic(labels)
-    drawn = np.array([statistic(rng.permutation(labels)) for _ in range(permutations)])
-    return against(observed, drawn, len(labels))
+    return against(observed, np.array([statistic(shuffle()) for _ in range(permutations)]), len(labels))
+
+
+def _groups(within: ArrayLike, rows: int) -> list[NDArray[np.int64]]:
+    """Places of the rows of each group, one matrix (groups, size) for each size; groups of one row stay as they are."""
+    numbers = check_labels(within, 2**62, "the groups to shuffle within")
+    check_same_rows(len(numbers), rows, "groups", "rows")
+    order = np.argsort(numbers, kind="stable")
+    _, begin, size = np.unique(numbers[order], return_index=True, return_counts=True)
+    if size.max() < 2:
+        raise DataError("every group has one row, so nothing can be shuffled within them", hint="choose another column")
+    return [order[begin[size == s][:, None] + np.arange(s)] for s in np.unique(size) if s > 1]
 
 
 def against(observed: float, drawn: NDArray[np.float64], rows: int, *, low: bool = False) -> Null:

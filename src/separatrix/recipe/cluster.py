@@ -73,6 +73,10 @@ class AssociateRecipe:
 
     permutations: int = option(999, "shuffles of the null", low=19, high=MOST_SHUFFLES)
     within: str | None = option(None, "column whose groups keep their rows: shuffled only inside each of them")
+    units: tuple[str, ...] = option(
+        (), "columns that name what is drawn: rows of a unit keep their value, units swap it"
+    )
+    given: tuple[str, ...] = option((), "columns that the clusters are crossed with, since each has its own habits")
     bins: int = option(4, "quantile bins of a numeric column with many values", low=2, high=100)
     levels: int = option(50, "most values up to which a numeric column is taken as categories", low=2)
     noise: str = option("keep", "rows in no cluster: a group of their own, or left out", choices=("keep", "drop"))

@@ -193,6 +193,8 @@ class AssociateOptions(TypedDict, total=False):
 
     permutations: int
     within: str | None
+    units: str | Sequence[str]
+    given: str | Sequence[str]
     bins: int
     levels: int
     noise: str
