@@ -256,12 +256,12 @@ def _joined(rows: pd.DataFrame, parts: Sequence[str], name: str) -> pd.Series:
 
     codes = _numbers(rows, parts)
     first = rows[list(parts)].iloc[np.unique(codes, return_index=True)[1]].astype(str).agg("+".join, axis=1)
-    return pd.Series(pd.Categorical.from_codes(codes, categories=first), name=name)
+    return pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index(first)), name=name)
 
 
 def _numbers(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
     """The number of each row's group by these columns, (rows,)."""
-    return rows.groupby(list(columns), sort=True, observed=True).ngroup().to_numpy(dtype=np.int64)
+    return np.asarray(rows.groupby(list(columns), sort=True, observed=True).ngroup(), dtype=np.int64)
 
 
 def _shuffling(rows: pd.DataFrame, codes: NDArray[np.int64], number: bool, recipe: AssociateRecipe) -> Shuffling:
