@@ -13,7 +13,7 @@ from separatrix.analysis.suspects import suspects
 from separatrix.geometry.baselines import Blocks, fit_baselines
 from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
-from separatrix.recipe.score import RankGrid, ScoreRecipe
+from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.texts import Splits, Texts
 from separatrix.training.evaluate import Evaluator, score_baselines
 
@@ -79,10 +79,10 @@ def test_score(order, parts):
 def test_cluster_and_associate(order):
     made = [cluster(grid_points(names), "kmeans", k=3, permutations=49) for names in (range(4), order)]
     for one in made:
-        for part in (one.result["assignment"], *one.result["assignment"]["by_split"].values()):
+        for part in (one.assignment, *one.assignment["by_split"].values()):
             for way in ("majority", "matched"):  # class numbers, in the order of the names beside them
                 part[way]["classes"] = None
-    same(*(figures(one.result["assignment"]) for one in made))
+    same(*(figures(one.assignment) for one in made))
     same(*(figures(associate(one, "label", permutations=49).result) for one in made))
 
 
@@ -90,7 +90,7 @@ def test_cluster_and_associate(order):
 def test_suspects(order):
     def judged(names):
         made = suspects(grid_points(names), folds=3, k=4)
-        return figures(made.result), made.rows[["score", "self_confidence"]].to_numpy(), made.rows["suggested"]
+        return figures(made.figures()), made.rows[["score", "self_confidence"]].to_numpy(), made.rows["suggested"]
 
     one, other = judged(range(4)), judged(order)
     same(one[0], other[0])
@@ -140,7 +140,7 @@ def test_rank(order, tiny):
             Texts.of([texts[row] for row in np.flatnonzero(mask)], labels[mask].tolist(), source="q.csv")
             for mask in (~held, held)
         ]
-        grid = RankGrid(model=(str(tiny("bert")),), pool=("mean", "last"), k=2, resamples=50)
+        grid = RankRecipe(model=(str(tiny("bert")),), pool=("mean", "last"), k=2, resamples=50)
         return figures(rank(Splits(*parts, None, ()), recipe=grid, backbone=ModelRecipe(device="cpu")).to_dict())
 
     same(ranked(range(4)), ranked(order))

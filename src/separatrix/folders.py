@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +19,14 @@ READERS = {
     "points": ("store.points", "open_points"),
     "run": ("learn.trained.loading", "load_model"),
     "model": ("learn.trained.loading", "load_model"),
-    "clusters": ("analysis.cluster", "open_clusters"),
+    "clusters": ("analysis.cluster", "Clusters.open"),
     "atlas": ("analysis.heads", "open_atlas"),
-    "map": ("analysis.project", "open_projection"),
+    "map": ("analysis.project", "Projection.open"),
     "association": ("analysis.associate", "open_associations"),
-    "suspects": ("analysis.suspects", "open_suspects"),
-    "score": ("analysis.score", "open_score"),
-    "ranking": ("analysis.rank", "open_ranking"),
-    "comparison": ("analysis.compare", "open_comparison"),
+    "suspects": ("analysis.suspects", "Suspects.open"),
+    "score": ("analysis.score", "Separation.open"),
+    "ranking": ("analysis.rank", "Ranking.open"),
+    "comparison": ("analysis.compare", "Comparison.open"),
 }
 
 
@@ -55,7 +56,7 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
         kinds = ", ".join(READERS)
         raise OptionError(f"{folder} cannot be loaded", got=artifact.kind, expected=kinds, hint="read its result.json")
     module, name = READERS[artifact.kind]
-    return getattr(import_module(f"separatrix.{module}"), name)(folder)
+    return attrgetter(name)(import_module(f"separatrix.{module}"))(folder)
 
 
 def report(

@@ -11,8 +11,8 @@ from studies.common import rounded
 
 from separatrix import recipe as recipes
 from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.plane import principal
 from separatrix.geometry.project import PREPARES, make_map
-from separatrix.geometry.project.plane import principal
 from separatrix.recipe.project import ProjectRecipe
 
 SPACES = {"minilm": ("hidden",), "lm": ("hidden", "logits")}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.analysis.associate import associate
-from separatrix.analysis.cluster import cluster, open_clusters
+from separatrix.analysis.cluster import Clusters, cluster
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.store.table import read_table, write_table
@@ -41,9 +41,9 @@ def test_identity_survives_shuffle_subset_cluster_and_re_cluster(seed):
     again = mixed.take(rng.permutation(len(mixed)))  # the same rows in another order
     child = cluster(again, "kmeans", k=3, starts=2, seed=seed, within=parents, of=1)
     grand = cluster(again, "kmeans", k=2, starts=2, seed=seed, within=child, of=0)
-    assert (child.result["parent"], grand.result["parent"]) == ("1", "1/0")
-    assert len(child.table) == parents.result["sizes"][1]
-    assert len(grand.table) == child.result["sizes"][0]
+    assert (child.parent, grand.parent) == ("1", "1/0")
+    assert len(child.table) == parents.sizes[1]
+    assert len(grand.table) == child.sizes[0]
     inside = parents.table[parents.table["cluster"] == 1]
     assert set(map(tuple, child.table[["id", "layer", "head"]].to_numpy())) == set(
         map(tuple, inside[["id", "layer", "head"]].to_numpy())
@@ -51,7 +51,7 @@ def test_identity_survives_shuffle_subset_cluster_and_re_cluster(seed):
     # The child's clusters are its heads: looked up by name, never by place.
     for number in range(3):
         assert child.table.loc[child.table["cluster"] == number, "head"].nunique() == 1
-    centres = child.found.centroids
+    centres = child.clustering.centroids
     for row, number in zip(child.table.itertuples(), child.labels, strict=True):
         assert np.linalg.norm(truth[row.id, row.layer, row.head] - centres[number]) < 4
 
@@ -59,18 +59,18 @@ def test_identity_survives_shuffle_subset_cluster_and_re_cluster(seed):
 def test_an_outcome_holds_all_columns_and_its_pictures(tmp_path):
     points = heads()
     made = cluster(points, "kmeans", choose=True, k_grid=(2, 3, 6), out=tmp_path / "c", label="head")
-    assert made.result["clusters"] in (2, 6)
-    assert (made.result["rows_used"], sum(made.result["sizes"])) == (144, 144)
+    assert made.clusters in (2, 6)
+    assert (made.rows_used, sum(made.sizes)) == (144, 144)
     folder = tmp_path / "c"
     assert {path.name for path in folder.iterdir()} == {
         "clusters.parquet", "result.json", "choice.parquet", "choice.png", "sizes.png", "manifest.json",
     }  # fmt: skip
     assert (folder / "choice.png").read_bytes().startswith(PNG)
-    read = open_clusters(folder)
+    read = Clusters.open(folder)
     pd.testing.assert_frame_equal(read.table, made.table, check_dtype=False)
-    assert read.result == {"kind": "clusters"} | {key: value for key, value in made.result.items() if key != "out"}
+    assert read.figures() == made.figures()
     assert read_table(folder / "choice.parquet")["k"].tolist() == [2, 3, 6]
-    given_ = made.result["assignment"]
+    given_ = made.assignment
     assert given_["column"] == "head"
     assert given_["majority_baseline"] == pytest.approx(1 / 3)
     assert json.loads(json.dumps(made.to_dict())) == made.to_dict()
@@ -79,10 +79,10 @@ def test_an_outcome_holds_all_columns_and_its_pictures(tmp_path):
 def test_density_outcomes_keep_grid_curve_and_tree(tmp_path):
     points = heads(24)
     dense = cluster(points, "dbscan", choose=True, min_samples=6, out=tmp_path / "d")
-    assert (dense.result["clusters"], dense.result["eps"] > 0) == (6, True)
-    assert dense.result["noise"] + sum(dense.result["sizes"]) == 288
+    assert (dense.clusters, dense.eps > 0) == (6, True)
+    assert dense.noise + sum(dense.sizes) == 288
     tree = cluster(points, "hdbscan", min_cluster_size=8, min_samples=4, out=tmp_path / "h")
-    assert tree.result["clusters"] == 6
+    assert tree.clusters == 6
     assert (tmp_path / "d" / "grid.png").is_file()
     assert len(read_table(tmp_path / "d" / "curve.parquet")) == 288
     assert read_table(tmp_path / "h" / "tree.parquet")["cluster"].max() == 5
@@ -102,8 +102,8 @@ def test_nothing_is_overwritten_and_a_mistake_leaves_nothing(tmp_path):
     with pytest.raises(OptionError, match="more clusters than rows"):
         cluster(points, "kmeans", k=999, out=out, overwrite=True)
     assert (out / "result.json").read_bytes() == before
-    assert cluster(points, "kmeans", k=3, out=out, overwrite=True).result["clusters"] == 3
-    assert open_clusters(out).result["clusters"] == 3
+    assert cluster(points, "kmeans", k=3, out=out, overwrite=True).clusters == 3
+    assert Clusters.open(out).clusters == 3
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("all of it")
     with pytest.raises(StoreError, match="not replaced: got nothing that separatrix wrote, expected clusters"):
@@ -134,12 +134,12 @@ def test_altered_clusters_and_other_points_are_refused(tmp_path):
     table = read_table(tmp_path / "c" / "clusters.parquet")
     write_table(tmp_path / "c" / "clusters.parquet", table.assign(id=table["id"][::-1].to_numpy()))
     with pytest.raises(StoreError, match=r"clusters\.parquet (is longer|is truncated|was altered)"):
-        open_clusters(tmp_path / "c")
+        Clusters.open(tmp_path / "c")
     (tmp_path / "c" / "manifest.json").unlink()  # as earlier versions wrote
     with pytest.raises(StoreError, match="was changed since it was written"):
-        open_clusters(tmp_path / "c")
-    with pytest.raises(StoreError, match="holds no clusters"):
-        open_clusters(tmp_path)
+        Clusters.open(tmp_path / "c")
+    with pytest.raises(StoreError, match="holds no finished clusters"):
+        Clusters.open(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +163,10 @@ def test_options_that_would_be_ignored_are_refused(options, message):
 def test_warnings_speak_up():
     rng = np.random.default_rng(0)
     one = Points.of(np.column_stack([rng.normal(size=(200, 2)), np.ones(200)]).astype(np.float32))
-    said = " ".join(cluster(one, "dbscan", eps=2.0, min_samples=3).result["warnings"])
+    said = " ".join(cluster(one, "dbscan", eps=2.0, min_samples=3).warnings)
     assert "1 of the columns are constant" in said
     assert "one cluster holds every row that is no noise" in said
-    assert cluster(one, "dbscan", eps=1e-6, min_samples=3).result["warnings"][-1].startswith("no cluster was found")
+    assert cluster(one, "dbscan", eps=1e-6, min_samples=3).warnings[-1].startswith("no cluster was found")
 
 
 # -- association
@@ -177,9 +177,9 @@ def test_layers_are_found_and_heads_within_examples_are_not(tmp_path):
     made = cluster(points, "kmeans", k=2, out=tmp_path / "c")
     found = associate(tmp_path / "c", ["layer", "head"], within="id", out=tmp_path / "a", permutations=199)
     assert found.result["p_value"]["layer"] == 0.005
-    assert found.result["columns"]["layer"]["p_holm"] == 0.01
+    assert found.columns["layer"]["p_holm"] == 0.01
     assert found.result["p_value"]["head"] > 0.05
-    assert found.result["columns"]["layer"]["mutual_information"] == pytest.approx(np.log(2))
+    assert found.columns["layer"]["mutual_information"] == pytest.approx(np.log(2))
     assert (tmp_path / "a" / "association_1.png").read_bytes().startswith(PNG)
     cells = read_table(tmp_path / "a" / "cells.parquet")
     layer = cells[cells["column"] == "layer"]

@@ -11,6 +11,7 @@ from separatrix.analysis import project as module
 from separatrix.analysis.project import blend, find_classes, project
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
+from separatrix.store import result as results
 
 NASTY = 'a </script><img src=x onerror="alert(1)"> $x$'
 
@@ -130,7 +131,7 @@ def test_a_failure_leaves_the_old_map_in_place(points, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module, "write_json", full)
+    monkeypatch.setattr(results, "write_json", full)
     with pytest.raises(StoreError, match=r"cannot be written \(No space left on device\)"):
         project(points, "lda", out=out, overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis.rank import _Option, _order, cells_of, rank
+from separatrix.analysis.rank import Candidate, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
@@ -17,7 +17,7 @@ from separatrix.models.frozen_blocks import frozen_blocks, told_apart
 from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.recipe import ModelRecipe
-from separatrix.recipe.score import RankGrid
+from separatrix.recipe.score import RankRecipe
 from separatrix.texts import Splits, Texts
 
 
@@ -30,7 +30,7 @@ def splits(planted):
 
 @pytest.fixture(scope="module")
 def ranking(tiny, splits):
-    grid = RankGrid(model=(str(tiny("bert")), str(tiny("gpt2"))), pool=("cls", "mean"), layers=(0, -1), resamples=200)
+    grid = RankRecipe(model=(str(tiny("bert")), str(tiny("gpt2"))), pool=("cls", "mean"), layers=(0, -1), resamples=200)
     return rank(splits, recipe=grid)
 
 
@@ -79,7 +79,7 @@ def test_the_test_part_never_decides(tiny, splits, ranking):
 
 @pytest.mark.parametrize("criterion", ["knn_validation", "probe_validation"])
 def test_the_criterion_may_be_the_validation_part(tiny, splits, criterion):
-    grid = RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean"), layers=(0,), criterion=criterion, resamples=50)
+    grid = RankRecipe(model=(str(tiny("bert")),), pool=("cls", "mean"), layers=(0,), criterion=criterion, resamples=50)
     found = rank(splits, recipe=grid)
     assert found.best["pool"] == "mean"
     assert found.best["value"] == found.options[0][criterion] > found.options[1][criterion]
@@ -99,7 +99,7 @@ def test_options_without_effect_are_said(tiny, tmp_path, splits):
     )
     found = rank(
         one_word,
-        recipe=RankGrid(model=(str(tiny("gpt2")), str(tiny("bert")), str(twin)), pool=("cls", "mean"), resamples=20),
+        recipe=RankRecipe(model=(str(tiny("gpt2")), str(tiny("bert")), str(twin)), pool=("cls", "mean"), resamples=20),
     )
     # A causal model adds no token: of one word the first token is the mean.
     assert any("cls and mean give the same vectors" in line and "gpt2" in line for line in found.warnings)
@@ -113,16 +113,16 @@ def test_options_without_effect_are_said(tiny, tmp_path, splits):
 def test_what_cannot_be_ranked_is_refused(tiny, splits):
     model = (str(tiny("bert")),)
     with pytest.raises(OptionError, match="did you mean 'mean'"):
-        RankGrid(model=model, pool=("meen",))
+        RankRecipe(model=model, pool=("meen",))
     with pytest.raises(OptionError, match="layer that the model does not have"):
-        rank(splits, recipe=RankGrid(model=model, pool=("mean",), layers=(4,)))
+        rank(splits, recipe=RankRecipe(model=model, pool=("mean",), layers=(4,)))
     with pytest.raises(OptionError, match="names one twice"):
-        RankGrid(model=model, pool=("mean", "mean"))
+        RankRecipe(model=model, pool=("mean", "mean"))
     with pytest.raises(DataError, match="fewer rows than neighbours"):
-        rank(splits, recipe=RankGrid(model=model, k=90))
+        rank(splits, recipe=RankRecipe(model=model, k=90))
     bare = Splits(*(Texts.of(part.text) for part in (splits.train, splits.validation, splits.test)), ())
     with pytest.raises(DataError, match="without labels"):
-        rank(bare, recipe=RankGrid(model=model))
+        rank(bare, recipe=RankRecipe(model=model))
 
 
 def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
@@ -131,7 +131,7 @@ def test_numbers_to_predict_are_ranked_by_r2(tiny, splits):
         for part in (splits.train, splits.validation, splits.test)
     ]
     found = rank(
-        Splits(*parts, ()), recipe=RankGrid(model=(str(tiny("bert")),), pool=("cls", "mean", "max"), resamples=50)
+        Splits(*parts, ()), recipe=RankRecipe(model=(str(tiny("bert")),), pool=("cls", "mean", "max"), resamples=50)
     )
     assert found.unit == "R2"
     assert found.majority is None
@@ -174,11 +174,11 @@ def test_of_equal_options_the_more_probable_one_is_named():
 
     def option(name, right):
         row = {"model": name, "pool": "mean", "layer": 1, "knn_loo": np.mean(right), "knn_loo_interval": [0, 1]}
-        return _Option(row, np.array(right, np.float64))
+        return Candidate(row, np.array(right, np.float64))
 
     # Equal means; "b" is right where "c", nearly as good, is wrong, so that it is the best more often.
     options = [option("a", [1, 1, 1, 0, 0, 0]), option("b", [0, 0, 0, 1, 1, 1]), option("c", [1, 1, 0, 0, 0, 0])]
-    rows, best = _order(options, RankGrid(resamples=500))
+    rows, best = _order(options, RankRecipe(resamples=500))
     assert [row["model"] for row in rows[:2]] == ["b", "a"]
     assert best["model"] == "b"
     assert rows[0]["probability_best"] > rows[1]["probability_best"]

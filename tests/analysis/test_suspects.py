@@ -49,7 +49,7 @@ def test_planted_flips_stand_first(planted, found):
     right = dict(zip(points.table["id"], true, strict=True))
     good = made.table[hits.to_numpy()]
     assert (good["suggested"] == good["id"].map(right)).mean() > 0.9
-    assert made.result["estimated_noise"] == pytest.approx(share, abs=0.05)
+    assert made.estimated_noise == pytest.approx(share, abs=0.05)
     assert made.table["score"].is_monotonic_increasing
 
 
@@ -73,14 +73,14 @@ def test_the_folder_holds_tables_and_a_page(planted, found):
     page = (out / "suspects.html").read_text()
     assert "Suspect labels" in page
     assert "http" not in page.split("<main>")[1].split("</main>")[0]
-    assert made.result["models"]["knn"]["interval"][0] > made.result["models"]["knn"]["majority"]
+    assert made.models["knn"]["interval"][0] > made.models["knn"]["majority"]
 
 
 def test_labels_that_mean_nothing_are_said_to_mean_nothing():
     rng = np.random.default_rng(0)
     points = Points.of(rng.normal(size=(120, 4)).astype(np.float32), {"label": rng.choice(NAMES, 120)})
     made = suspects(points)
-    assert sum("is not above the majority baseline" in line for line in made.result["warnings"]) == 2
+    assert sum("is not above the majority baseline" in line for line in made.warnings) == 2
 
 
 def test_rows_without_label_and_crowded_vectors_are_said():
@@ -88,9 +88,9 @@ def test_rows_without_label_and_crowded_vectors_are_said():
     x = (10 + rng.normal(size=(90, 4)) + np.eye(4)[np.arange(90) % 2] * 3).astype(np.float32)
     label = pd.Series(NAMES[np.arange(90) % 2]).where(np.arange(90) > 4, None)
     made = suspects(Points.of(x, {"label": label}), near=0.9)
-    assert made.result["rows"] == 85
-    assert "5 rows have no label" in made.result["warnings"][0]
-    assert "lie close together" in made.result["warnings"][1]
+    assert len(made.rows) == 85
+    assert "5 rows have no label" in made.warnings[0]
+    assert "lie close together" in made.warnings[1]
 
 
 def make_run(folder, points, epochs=4):
@@ -135,7 +135,7 @@ def test_a_run_alone_is_judged_on_its_validation_rows(planted, tmp_path):
     points, flipped, _ = planted
     run = make_run(tmp_path / "run", points)
     made = suspects(run, out=tmp_path / "s")
-    assert made.result["judged"] == "validation rows of the run"
+    assert made.judged == "validation rows of the run"
     hits = flipped[made.rows["run_flagged"].to_numpy()]
     assert hits.mean() > 0.6
     assert hits.sum() > 0.5 * flipped.sum()

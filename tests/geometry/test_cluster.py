@@ -91,7 +91,7 @@ def test_scale_decides_and_standardising_mends_it():
     y = np.repeat([0, 1], 200)
     x = np.column_stack([y * 4 + rng.normal(size=400), 100 * rng.normal(size=400)])
     before = adjusted_rand_score(y, kmeans(x, 2).labels)
-    after = adjusted_rand_score(y, kmeans(x, 2, prepared="standardise").labels)
+    after = adjusted_rand_score(y, kmeans(prepare(x, "standardise"), 2).labels)
     assert before < 0.05
     assert after > 0.7
 

@@ -14,7 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.recipe.core import LARGEST, checked
 from separatrix.recipe.heads import AnswerRecipe
-from separatrix.recipe.score import FrozenRecipe, RankGrid
+from separatrix.recipe.score import FrozenRecipe, RankRecipe
 
 WHOLE = [getattr(recipes, name) for name in recipes.__all__ if name.endswith("Recipe")]
 
@@ -24,7 +24,7 @@ def parts(cls: type) -> list[type]:
     return [one for part in inner for one in parts(part)] or [cls]
 
 
-PARTS = {part.__name__: part for cls in [*WHOLE, RankGrid, FrozenRecipe, AnswerRecipe] for part in parts(cls)}
+PARTS = {part.__name__: part for cls in [*WHOLE, RankRecipe, FrozenRecipe, AnswerRecipe] for part in parts(cls)}
 FIELDS = [(name, spec.name) for name, part in PARTS.items() for spec in dataclasses.fields(part)]
 NUMBERS = [(name, field) for name, field in FIELDS if re.search("int|float", PARTS[name].__annotations__[field])]
 WRONG: list[Any] = [float("inf"), -float("inf"), float("nan"), 10**20, -(10**20), 10**5000, 1e300, 1j, "x", [None], {}]

@@ -14,7 +14,7 @@ from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import part_of
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
-from separatrix.recipe.score import RankGrid, ScoreRecipe
+from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
@@ -23,7 +23,7 @@ from separatrix.training.verb import READING
 VERBS = {
     "extract": (extract.extract, options.ExtractOptions, ExtractRecipe, {"model"}),
     "score": (score.score, options.ScoreOptions, ScoreRecipe, set()),
-    "rank": (rank.rank, options.RankOptions, RankGrid, set()),
+    "rank": (rank.rank, options.RankOptions, RankRecipe, set()),
     "project": (project.project, options.ProjectOptions, ProjectRecipe, {"method"}),
     "blend": (project.blend, options.BlendOptions, BlendRecipe, set()),
     "compare": (compare.compare, options.CompareOptions, CompareRecipe, set()),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
-from separatrix.analysis.cluster import Clusters, open_clusters
+from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import CLUSTER
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.associate import Association, correct, quantile_bins, wilson
@@ -31,10 +31,8 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import AssociateRecipe
 from separatrix.recipe.options import AssociateOptions
 from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import read_result
+from separatrix.store.files import reading
+from separatrix.store.result import Lines, Listing, Result, out_line, read_result
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -78,16 +76,15 @@ class Tested:
         ] + crossed
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Associations(Result):
     """Clusters against columns: a test for each, and the cells of their tables."""
 
     kind: ClassVar[str] = "association"
 
-    result: dict[str, Any] = field(repr=False)  # what result.json holds
-    cells: pd.DataFrame = field(repr=False)  # a line per column, cluster and value
+    result: dict[str, Any]  # what result.json holds
+    cells: pd.DataFrame  # a line per column, cluster and value
     tested: tuple[Tested, ...] = ()  # empty where they were read from disk
-    folder: Path | None = None
 
     @property
     def columns(self) -> dict[str, dict[str, Any]]:
@@ -123,7 +120,7 @@ class Associations(Result):
         ]
         return [Listing(headings, rows), out_line(self.folder)]
 
-    def write(self, folder: Path) -> None:
+    def write_files(self, folder: Path) -> None:
         """Write cells, figures and (of a test that was made now) a picture per column into an empty folder."""
         from separatrix.view.association_plot import association_map
         from separatrix.view.canvas import save
@@ -141,7 +138,6 @@ class Associations(Result):
             names = (test.clusters, test.values)
             picture = association_map(result.table, result.residuals, names, ("cluster", test.column), note)
             save(picture, folder / f"association_{number}.png")
-        write_json(folder / RESULT, self.result | {"kind": self.kind})
 
 
 def associate(
@@ -213,7 +209,7 @@ def open_associations(folder: str | Path) -> Associations:
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
     if isinstance(clusters, (str, Path)):
-        clusters = open_clusters(clusters)
+        clusters = Clusters.open(clusters)
     table = clusters.table if isinstance(clusters, (Clusters, Points)) else clusters
     if CLUSTER not in table.columns:
         raise DataError("the table has no column 'cluster'", expected="what cluster wrote")

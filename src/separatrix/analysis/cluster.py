@@ -13,8 +13,8 @@ A parent is a path: rows of cluster 0 that were clustered again have the parent 
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -32,11 +32,8 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
-from separatrix.store.artifacts import open_artifact, write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import CLUSTERS_RESULT, read_result
+from separatrix.store.files import Schema
+from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -48,85 +45,92 @@ _MOST_CLASSES = 1000
 MOST_LINES = 10  # of a table that are printed
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Clusters(Result):
     """A row table with the column `cluster`, and the figures that belong to it."""
 
     kind: ClassVar[str] = "clusters"
+    schema: ClassVar[Schema] = {
+        "method": str, "clusters": int, "sizes": [int], "digest": str, "warnings": [str], "noise?": int,
+        "inertia?": float, "eps?": float, "assignment?": (dict, None), "choice?": (dict, None), "parent?": (str, None),
+    }  # fmt: skip
 
-    table: pd.DataFrame  # (rows,) identity columns, cluster [, parent]
-    result: dict[str, Any] = field(repr=False)  # what result.json holds
-    found: Clustering | None = field(default=None, repr=False)  # None where they were read from disk
-    choice: Choice | None = field(default=None, repr=False)
-    folder: Path | None = None
+    table: pd.DataFrame = apart()  # (rows,) identity columns, cluster [, parent]
+    method: str = ""
+    clusters: int = 0
+    noise: int = 0  # rows in no cluster
+    noise_share: float = 0.0
+    sizes: Sequence[int] = ()  # rows of each cluster
+    rows: int = 0
+    rows_used: int = 0
+    width: int = 0
+    prepare: str = "none"  # what was done to the columns first
+    constant_columns: int = 0
+    engine: str = ""  # library that computed them
+    seconds: float = 0.0
+    choice: Choice | Mapping[str, Any] | None = None  # what was tried, and why this was taken
+    assignment: Mapping[str, Any] | None = None  # classes of the clusters
+    recipe: ClusterRecipe | Mapping[str, Any] = field(default_factory=ClusterRecipe)
+    digest: str = ""  # of who is in which cluster
+    warnings: Sequence[str] = ()  # what should be looked at before the clusters are believed
+    parent: str | None = None  # path of the cluster that was clustered again
+    inertia: float | None = optional()  # sum of squared distances to the means (kmeans)
+    distortion: float | None = optional()  # mean distance to the nearest mean (kmeans)
+    eps: float | None = optional()  # radius (dbscan)
+    exemplars: Sequence[Any] | None = optional()  # id of the row that stands for each cluster
+    clustering: Clustering | None = apart()  # None where they were read from disk
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """Cluster of each row, (rows,), -1 for noise."""
         return np.asarray(self.table[CLUSTER], dtype=np.int64)
 
-    @property
-    def method(self) -> str:
-        """How they were found."""
-        return str(self.result["method"])
-
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of each cluster."""
-        return list(self.result["sizes"])
-
-    @property
-    def noise(self) -> int:
-        """Rows in no cluster."""
-        return int(self.result["noise"])
-
-    @property
-    def inertia(self) -> float | None:
-        """Sum of squared distances to the means (kmeans)."""
-        return self.result.get("inertia")
-
-    @property
-    def eps(self) -> float | None:
-        """Radius (dbscan)."""
-        return self.result.get("eps")
-
-    @property
-    def warnings(self) -> list[str]:
-        """What should be looked at before the clusters are believed."""
-        return list(self.result["warnings"])
-
-    def figures(self) -> dict[str, Any]:
-        """What `result.json` holds."""
-        return dict(self.result)
+    @classmethod
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The table, which must be the one that the figures are of."""
+        table = read_table(folder / TABLE, ("id", CLUSTER))
+        if row_digest(table) != plain["digest"] or table[CLUSTER].dtype.kind != "i":
+            raise StoreError(f"{folder / TABLE} was changed since it was written", hint="cluster again")
+        return {"table": table}
 
     def parts(self) -> list[Listing | Lines]:
         """Sizes, classes of the clusters, figures."""
-        result, given = self.result, self.result["assignment"]
         rows = [[str(number), str(size)] for number, size in enumerate(self.sizes[:MOST_LINES])]
         parts: list[Listing | Lines] = [Listing(["cluster", "rows"], rows)]
-        if given is not None:
-            named = {given["named_by"]: given, **given["by_split"]}
+        if self.assignment is not None:
+            named = {self.assignment["named_by"]: self.assignment, **self.assignment["by_split"]}
             lines = [_assigned(way, part, named[part]) for part in named for way in ("majority", "matched")]
             parts.append(Listing(_ASSIGNED, lines))
+        plain = self.figures()
         keys = ("method", "clusters", "noise", "rows_used", "inertia", "eps", "seconds")
-        parts.append([*((key, result[key]) for key in keys if key in result), *out_line(self.folder)])
-        if result["choice"] is not None:
-            parts.append([("chosen", "{option} = {value:g}: {criterion}".format(**result["choice"]))])
+        parts.append([*((key, plain[key]) for key in keys if key in plain), *out_line(self.folder)])
+        if self.choice is not None:
+            parts.append([("chosen", "{option} = {value:g}: {criterion}".format(**plain["choice"]))])
         return parts
 
-    def write(self, folder: Path) -> None:
-        """Write tables, figures and pictures into an empty folder."""
+    def write_files(self, folder: Path) -> None:
+        """Write tables and pictures: sizes, the choice, the grid, the condensed tree."""
         import pandas as pd
 
+        from separatrix.view.canvas import save
+        from separatrix.view.cluster_plots import cluster_sizes, density_grid, k_curves, k_distances
+        from separatrix.view.tree_plot import condensed_tree
+
         write_table(folder / TABLE, self.table)
-        if self.choice is not None:
-            write_table(folder / CHOICE, pd.DataFrame(self.choice.table))
-            if self.choice.curve:
-                write_table(folder / CURVE, pd.DataFrame(self.choice.curve))
-        if self.found is not None and self.found.tree is not None:
-            write_table(folder / TREE, pd.DataFrame(self.found.tree.lines()))
-        draw_clusters(folder, self)
-        write_json(folder / RESULT, self.result | {"kind": self.kind})
+        title = f"{self.method} clusters" + (f" of {self.parent}" if self.parent else "")
+        save(cluster_sizes(self.sizes, self.noise, title), folder / "sizes.png")
+        if isinstance(choice := self.choice, Choice):
+            write_table(folder / CHOICE, pd.DataFrame(choice.table))
+            if choice.option == "k":
+                save(k_curves(choice.table, choice.value, choice.criterion), folder / "choice.png")
+            if choice.option == "eps":
+                write_table(folder / CURVE, pd.DataFrame(choice.curve))
+                save(k_distances(choice.curve, choice.value, choice.criterion), folder / "choice.png")
+                save(density_grid(choice.table), folder / "grid.png")
+        if self.clustering is not None and self.clustering.tree is not None:
+            lines = self.clustering.tree.lines()
+            write_table(folder / TREE, pd.DataFrame(lines))
+            save(condensed_tree(lines), folder / "tree.png")
 
 
 _ASSIGNED = ("classes of clusters", "of", "accuracy", "95 % interval", "shuffled labels", "p", "majority class")
@@ -172,37 +176,41 @@ def cluster(
         StoreError: the place is taken.
 
     >>> heaps = np.repeat([0.0, 10.0], 30)[:, None] + np.random.default_rng(0).normal(size=(60, 2))
-    >>> found = cluster(Points.of(heaps, {"label": ["a"] * 30 + ["b"] * 30}), "kmeans", k=2)
-    >>> found.result["sizes"], found.result["assignment"]["matched"]["accuracy"]
+    >>> clusters = cluster(Points.of(heaps, {"label": ["a"] * 30 + ["b"] * 30}), "kmeans", k=2)
+    >>> clusters.sizes, clusters.assignment["matched"]["accuracy"]
     ([30, 30], 1.0)
     """
-    asked = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
-    _check_asked(asked)
-    inputs = (*points.folders, None if within is None else within.folder)
-    with write_artifact(out, Clusters.kind, asked, overwrite=overwrite, inputs=inputs) as folder:
-        progress(f"clustering ({asked.method})", 0, len(points), "")
-        made = _cluster(points, within, of, asked)
-        if folder is not None:
-            made.write(folder)
-        progress(f"clustering ({asked.method})", len(points), len(points), "")
-    return made if out is None else replace(made, folder=Path(out))
+    wanted = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
+    for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
+        if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
+            raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
+    return Clusters.produce(
+        lambda: _cluster(points, within, of, wanted), wanted, out, overwrite=overwrite, progress=progress,
+        inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", len(points)),
+    )  # fmt: skip
 
 
 def _cluster(points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
-    vectors = (chosen.pick(recipe.block) if recipe.block else chosen).values
-    ready = prepare(vectors, recipe.prepare)
-    choice = _CHOOSE[recipe.method](ready.values, recipe) if recipe.choose else None
-    done = recipe if choice is None else recipes.replace(recipe, choose=False, **{choice.option: _number(choice)})
-    found = _RUN[recipe.method](ready.values, done)
-    table = _label_rows(chosen.table, found.labels, path)
-    return Clusters(table, _result(table, found, choice, ready, recipe) | {PARENT: path}, found, choice)
-
-
-def _check_asked(recipe: ClusterRecipe) -> None:
-    for method, name in (("kmeans", "k"), ("dbscan", "eps")):
-        if recipe.method == method and getattr(recipe, name) is None and not recipe.choose:
-            raise OptionError(f"--method {method} needs --{name}", hint=f"pass --{name}, or --choose")
+    vectors = prepare((chosen.pick(recipe.block) if recipe.block else chosen).values, recipe.prepare)
+    choice = _CHOOSE[recipe.method](vectors, recipe) if recipe.choose else None
+    done = recipe
+    if choice is not None:
+        value = choice.value if choice.option == "eps" else int(choice.value)
+        done = recipes.replace(recipe, choose=False, **{choice.option: value})
+    clustering = _RUN[recipe.method](vectors, done)
+    table = _label_rows(chosen.table, clustering.labels, path)
+    rows, stars = len(table), clustering.exemplars
+    return Clusters(
+        table=table, method=clustering.method, clusters=clustering.clusters, noise=clustering.noise,
+        noise_share=clustering.noise / rows, sizes=clustering.sizes.tolist(), rows=rows, rows_used=rows,
+        width=vectors.values.shape[1], prepare=vectors.how, constant_columns=vectors.constant,
+        engine=clustering.engine, seconds=clustering.seconds, choice=choice,
+        assignment=_assignment(table, clustering.labels, recipe), recipe=recipe, digest=row_digest(table),
+        warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, vectors)], parent=path,
+        inertia=clustering.inertia, distortion=clustering.distortion, eps=clustering.eps,
+        exemplars=None if stars is None else table["id"].iloc[stars].tolist(), clustering=clustering,
+    )  # fmt: skip
 
 
 _CHOOSE = {
@@ -217,57 +225,22 @@ _RUN = {
 }
 
 
-def _number(choice: Choice) -> float:
-    return choice.value if choice.option == "eps" else int(choice.value)
-
-
 def _label_rows(table: pd.DataFrame, labels: NDArray[np.int64], path: str | None) -> pd.DataFrame:
     rows = table.drop(columns=[name for name in (CLUSTER, PARENT) if name in table.columns]).reset_index(drop=True)
     return rows.assign(**{CLUSTER: labels}, **({} if path is None else {PARENT: path}))
 
 
-def _result(
-    table: pd.DataFrame, found: Clustering, choice: Choice | None, ready: Prepared, recipe: ClusterRecipe
-) -> dict[str, Any]:
-    rows = len(found.labels)
-    figures = {
-        "method": found.method,
-        "clusters": found.clusters,
-        "noise": found.noise,
-        "noise_share": found.noise / rows,
-        "sizes": found.sizes.tolist(),
-        "rows": rows,
-        "rows_used": rows,
-        "width": ready.values.shape[1],
-        "prepare": ready.how,
-        "constant_columns": ready.constant,
-        "engine": found.engine,
-        "seconds": found.seconds,
-        "choice": None if choice is None else choice.to_dict(),
-        "assignment": _assignment(table, found.labels, recipe),
-        "recipe": json.loads(recipes.canonical(recipe)),
-        "digest": row_digest(table),
-        "warnings": [*(choice.warnings if choice else ()), *_warnings(found, ready)],
-    }
-    for name in ("inertia", "distortion", "eps"):
-        value = getattr(found, name)
-        figures |= {} if value is None else {name: value}
-    if found.exemplars is not None:
-        figures["exemplars"] = table["id"].iloc[found.exemplars].tolist()
-    return figures
-
-
-def _warnings(found: Clustering, ready: Prepared) -> list[str]:
-    said = []
-    if ready.constant:
-        said.append(f"{ready.constant} of the columns are constant and say nothing")
-    if found.empty:
-        said.append(f"{found.empty} of the clusters asked for are empty: there are fewer distinct rows")
-    if not found.clusters:
-        said.append("no cluster was found: every row is noise")
-    elif found.clusters == 1 and found.method != "kmeans":
-        said.append(f"one cluster holds every row that is no noise ({found.sizes[0]} of {len(found.labels)})")
-    return said
+def _warnings(result: Clustering, vectors: Prepared) -> list[str]:
+    warnings = []
+    if vectors.constant:
+        warnings.append(f"{vectors.constant} of the columns are constant and say nothing")
+    if result.empty:
+        warnings.append(f"{result.empty} of the clusters asked for are empty: there are fewer distinct rows")
+    if not result.clusters:
+        warnings.append("no cluster was found: every row is noise")
+    elif result.clusters == 1 and result.method != "kmeans":
+        warnings.append(f"one cluster holds every row that is no noise ({result.sizes[0]} of {len(result.labels)})")
+    return warnings
 
 
 def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterRecipe) -> dict[str, Any] | None:
@@ -288,43 +261,6 @@ def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterR
     known = codes >= 0
     names = tuple(map(str, classes))
     split = np.asarray(table["split"])[known] if "split" in table.columns and name != "split" else None
-    found = assign_by_split(
+    return {"column": name} | assign_by_split(
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )
-    return {"column": name, **found}
-
-
-def draw_clusters(folder: Path, made: Clusters) -> None:
-    """Draw the pictures: sizes, the choice, the grid, the condensed tree."""
-    from separatrix.view.canvas import save
-    from separatrix.view.cluster_plots import cluster_sizes, density_grid, k_curves, k_distances
-    from separatrix.view.tree_plot import condensed_tree
-
-    title = f"{made.result['method']} clusters" + (f" of {made.result[PARENT]}" if made.result[PARENT] else "")
-    save(cluster_sizes(made.result["sizes"], made.result["noise"], title), folder / "sizes.png")
-    choice = made.choice
-    if choice is not None and choice.option == "k":
-        save(k_curves(choice.table, choice.value, choice.criterion), folder / "choice.png")
-    if choice is not None and choice.option == "eps":
-        save(k_distances(choice.curve, choice.value, choice.criterion), folder / "choice.png")
-        save(density_grid(choice.table), folder / "grid.png")
-    if made.found is not None and made.found.tree is not None:
-        save(condensed_tree(made.found.tree.lines()), folder / "tree.png")
-
-
-def open_clusters(folder: str | Path, *, verify: bool = True) -> Clusters:
-    """Read what `cluster` wrote; `verify` compares it with its hashes.
-
-    Raises:
-        StoreError: the folder holds no clusters, or the table was changed since.
-    """
-    place = Path(folder)
-    if not (place / TABLE).is_file() or not (place / RESULT).is_file():
-        raise StoreError(f"{place} holds no clusters", expected=TABLE, hint="give the folder that cluster wrote")
-    open_artifact(place, verify=verify)
-    with reading(place):
-        table, result = read_table(place / TABLE, ("id", CLUSTER)), read_result(place, CLUSTERS_RESULT)
-        same = row_digest(table) == result["digest"] and table[CLUSTER].dtype.kind == "i"
-    if not same:
-        raise StoreError(f"{place / TABLE} was changed since it was written", hint="cluster again")
-    return Clusters(table, result, folder=place)

@@ -11,6 +11,7 @@ The folder of a map holds
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
@@ -20,19 +21,16 @@ import pandas as pd
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError
-from separatrix.geometry.blend import Blend, fit_blend
+from separatrix.geometry.blend import fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
-from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
+from separatrix.store.files import Schema
 from separatrix.store.points import write_points
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import MAP_RESULT, read_result
+from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, is_interval, optional, out_line
 from separatrix.store.table import read_table, write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -47,42 +45,63 @@ _MOST_CLASSES = 500  # more different values are no classes
 _VARIANCE_ROWS = 4096  # rows that the curve of explained variance is computed on
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Projection(Result):
     """A map with the identity of its rows."""
 
     kind: ClassVar[str] = "map"
+    schema: ClassVar[Schema] = {
+        "method": str, "dimensions": lambda count: count in (2, 3), "guided": bool, "prepare": str, "seed": int,
+        "rows": int, "rows_fitted": int, "rows_compared": int, "k": int, "trustworthiness": float,
+        "knn_overlap": float, "knn_before": NUMBER, "knn_after": NUMBER, "knn_after_interval?": (is_interval, None),
+        "majority": NUMBER, "seconds": float, "axes": [str],
+    }  # fmt: skip
 
-    table: pd.DataFrame  # the row table, then x, y (z) and fitted
-    result: dict[str, Any] = field(repr=False)  # what result.json holds
-    names: tuple[str, ...]  # classes; empty without labels
-    labels: np.ndarray = field(repr=False)  # (rows,) class numbers, -1 = none
-    map: Map | None = field(default=None, repr=False)  # None where it was read from disk
-    shares: np.ndarray | None = field(default=None, repr=False)  # explained variance, of PCA
-    page: bool = False  # written with `map.html`
-    folder: Path | None = None
+    table: pd.DataFrame = apart()  # the row table, then x, y (z) and fitted
+    labels: np.ndarray = apart()  # (rows,) class numbers, -1 = none
+    points: str = ""  # what was projected
+    method: str = "pca"
+    dimensions: int = 2
+    prepare: str = "none"
+    guided: bool = False  # labels helped to draw it
+    seed: int = 0
+    rows: int = 0
+    rows_fitted: int = 0
+    axes: Sequence[str] = ()
+    trustworthiness: float = 0.0  # 0 to 1 (Venna and Kaski, 2001)
+    knn_overlap: float = 0.0  # mean share of the k nearest neighbours that are the same in the map
+    k: int = 0
+    rows_compared: int = 0
+    knn_before: float | None = None  # accuracy of the vote of neighbours, in the points
+    knn_after: float | None = None  # and in the map
+    majority: float | None = None
+    seconds: float = 0.0
+    notes: Sequence[str] = ()
+    knn_before_interval: Sequence[float] | None = optional()
+    knn_after_interval: Sequence[float] | None = optional()
+    knn_k: int | None = optional()
+    knn_rows: int | None = optional()
+    knn_how: str | None = optional()
+    classes: Sequence[str] = ()  # empty without labels
+    label: str | None = optional()  # column that was named
+    recipe: ProjectRecipe | Mapping[str, Any] = field(default_factory=ProjectRecipe)
+    map: Map | None = apart()  # None where it was read from disk
+    shares: np.ndarray | None = apart()  # explained variance, of PCA
+    page: bool = apart(False)  # written with `map.html`
 
-    @property
-    def name(self) -> str:
-        """What was projected."""
-        return str(self.result["points"])
+    @classmethod
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The table, and the class of each row in it."""
+        table, names = read_table(folder / MAP, ("id", FITTED)), list(plain.get("classes", ()))
+        column = plain.get("label") or LABEL
+        values = table[column].astype(str) if names and column in table.columns else [None] * len(table)
+        labels = np.array([names.index(value) if value in names else -1 for value in values], np.int64)
+        return {"table": table, "labels": labels, "page": (folder / PAGE).is_file()}
 
     @property
     def coordinates(self) -> np.ndarray:
         """Places of the rows, (rows, dimensions)."""
-        if self.map is not None:
-            return self.map.coordinates
-        return self.table[list(AXES[: self.result["dimensions"]])].to_numpy(np.float32)
-
-    @property
-    def trustworthiness(self) -> float:
-        """Of the map, 0 to 1 (Venna and Kaski, 2001)."""
-        return float(self.result["trustworthiness"])
-
-    @property
-    def knn_overlap(self) -> float:
-        """Mean share of the k nearest neighbours that are the same in the map, 0 to 1."""
-        return float(self.result["knn_overlap"])
+        return self.table[list(AXES[: self.dimensions])].to_numpy(np.float32)
 
     def place(self, points: Points | np.ndarray) -> np.ndarray:
         """Places (rows, dimensions) of further points of the same width.
@@ -94,56 +113,57 @@ class Projection(Result):
             raise DataError("a map read from disk places no new points", hint="project once more")
         return self.map.place(points.values if isinstance(points, Points) else points)
 
-    def figures(self) -> dict[str, Any]:
-        """What `result.json` holds."""
-        return dict(self.result)
-
     def parts(self) -> list[Listing | Lines]:
         """How far the map can be trusted."""
-        result = self.result
+        plain = self.figures()
         shown = ("trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority")
-        lines = [(name.replace("_", " "), f"{result[name]:.3f}") for name in shown if result[name] is not None]
-        rows = f"{result['rows_fitted']} of {result['rows']}"
-        lines += [("rows fitted", rows), ("seconds", f"{result['seconds']:.1f}")]
-        return [[*lines, *(("note", note) for note in result["notes"]), *out_line(self.folder)]]
+        lines = [(name.replace("_", " "), f"{plain[name]:.3f}") for name in shown if plain[name] is not None]
+        lines += [("rows fitted", f"{self.rows_fitted} of {self.rows}"), ("seconds", f"{self.seconds:.1f}")]
+        return [[*lines, *(("note", note) for note in self.notes), *out_line(self.folder)]]
+
+    @property
+    def caption(self) -> str:
+        """How it was made and how far it can be trusted, for below its picture."""
+        how = f"{self.method}, {'guided by labels' if self.guided else 'no label seen'}, seed {self.seed}"
+        how += f", prepared: {self.prepare}" * (self.prepare != "none")
+        fitted = f"fitted to {self.rows_fitted} of {self.rows} rows{' (drawn pale)' * self.guided}"
+        faithful = (
+            f"trustworthiness {self.trustworthiness:.2f}, k-NN overlap {self.knn_overlap:.2f} "
+            f"(k = {self.k}, {self.rows_compared} rows)"
+        )
+        if self.knn_before is None:
+            return f"{how}; {fitted}; {faithful}"
+        low, high = self.knn_after_interval or (self.knn_after, self.knn_after)
+        votes = (
+            f"k-NN accuracy {self.knn_before:.3f} before and {self.knn_after:.3f} [{low:.3f}, {high:.3f}] in the "
+            f"map (k = {self.knn_k}, {self.knn_how}), majority {self.majority:.3f}"
+        )
+        return f"{how}; {fitted}; {faithful}; {votes}"
+
+    @property
+    def short_caption(self) -> str:
+        """The same in two short lines, for a panel among many."""
+        note = f"{self.method}, trustworthiness {self.trustworthiness:.2f}, overlap {self.knn_overlap:.2f}"
+        if self.knn_after is not None:
+            note += f", k-NN {self.knn_before:.2f} before, {self.knn_after:.2f} after"
+        return note + " (guided; pale: fitted)" * self.guided
 
     def drawing(self) -> Drawing:
         """What a picture of this map needs."""
-        result = self.result
-        pale = self.table[FITTED].to_numpy(bool) if result["guided"] else None
-        axes = tuple(result["axes"])
-        return Drawing(self.coordinates, self.labels, self.names, axes, self.name, caption(result), pale)
+        pale = self.table[FITTED].to_numpy(bool) if self.guided else None
+        names, axes = tuple(self.classes), tuple(self.axes)
+        return Drawing(self.coordinates, self.labels, names, axes, self.points, self.caption, pale)
 
-    def write(self, folder: Path) -> None:
-        """Write tables, figures and pictures into an empty folder; with `page`, `map.html` as well."""
+    def write_files(self, folder: Path) -> None:
+        """Write tables and pictures; with `page`, `map.html` as well."""
         drawing = self.drawing()
         write_table(folder / MAP, self.table)
         save(draw_map(drawing), folder / PICTURE)
         if self.shares is not None:
-            save(draw_variance({self.name: self.shares}), folder / "variance.png")
-            write_data(variance_rows({self.name: self.shares}), folder / "variance.csv")
+            write_variance(folder, {self.points: self.shares})
         if self.page:
             texts = self.table[TEXT] if TEXT in self.table.columns else self.table["id"]
             write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
-        write_json(folder / RESULT, {"kind": self.kind, **self.result})
-
-
-def open_projection(folder: str | Path) -> Projection:
-    """Read what `project` wrote.
-
-    Raises:
-        StoreError: the folder holds no map.
-    """
-    path = Path(folder)
-    with reading(path):
-        result, table = read_result(path, MAP_RESULT), read_table(path / MAP, ("id", FITTED))
-        names = tuple(result.get("classes", ()))
-        column = result.get("label") or LABEL
-        numbers = {name: number for number, name in enumerate(names)}
-        given = table[column].tolist() if names and column in table.columns else [None] * len(table)
-        labels = np.array([numbers.get(str(value), -1) for value in given])
-        page = (path / PAGE).is_file()
-        return Projection(table, {"notes": [], **result}, names, labels, page=page, folder=path)
 
 
 def project(
@@ -181,31 +201,29 @@ def project(
     (['id', 'label', 'x', 'y', 'fitted'], 30, True)
     """
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
-    with write_artifact(out, Projection.kind, wanted, overwrite=overwrite, inputs=points.folders) as folder:
-        progress(wanted.method, 0, len(points), "")
-        result = replace(_project(points, wanted, label), page=page)
-        if folder is not None:
-            result.write(folder)
-        progress(wanted.method, len(points), len(points), "")
-    return result if out is None else replace(result, folder=Path(out))
+    return Projection.produce(
+        lambda: replace(_project(points, wanted, label), page=page), wanted, out, overwrite=overwrite,
+        inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
+    )  # fmt: skip
 
 
 def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projection:
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
-    found = make_map(block, recipe, labels=labels if names else None, train=train)
-    columns = dict(zip(AXES, found.coordinates.T, strict=False)) | {FITTED: found.fitted}
+    flat = make_map(block, recipe, labels=labels if names else None, train=train)
+    columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
     taken = [name for name in columns if name in points.table.columns]
     if taken:
         raise DataError(f"the row table has a column {taken[0]!r}, which the map needs", hint="give it another name")
     shares = None
     if recipe.method == "pca":
         rows = np.linspace(0, len(points) - 1, min(_VARIANCE_ROWS, len(points))).astype(int)
-        shares = variance_shares(found.prepare(np.asarray(block[rows])), seed=recipe.seed)
-    result = {"recipe": recipes.to_dict(recipe), "points": describe(points), "classes": list(names)}
-    result |= {"label": label} if label else {}
-    return Projection(points.table.assign(**columns), result | found.to_dict(), names, labels, found, shares)
+        shares = variance_shares(flat.prepare(np.asarray(block[rows])), seed=recipe.seed)
+    return Projection(
+        points.table.assign(**columns), labels, describe(points), **flat.to_dict(), classes=names, label=label or None,
+        recipe=recipe, map=flat, shares=shares,
+    )  # fmt: skip
 
 
 def blend(
@@ -250,55 +268,31 @@ def blend(
     matrices = {name: np.asarray(block[:], np.float32) for name, block in points.blocks.items()}
     splits = np.asarray(points.table[SPLIT]) if SPLIT in points.table.columns else np.full(len(points), "train")
     known = labels >= 0
-    train, held = known & (splits == "train"), known & (splits == "validation")
+    train, validation = known & (splits == "train"), known & (splits == "validation")
     if not train.any():
-        train, held = known, np.zeros(len(points), bool)
-    validation = ({name: matrix[held] for name, matrix in matrices.items()}, labels[held]) if held.any() else None
-    found: Blend = fit_blend(
-        {name: matrix[train] for name, matrix in matrices.items()}, labels[train], wanted, validation=validation
-    )
-    origin = {**points.origin, "blend": found.to_dict()}
-    blended = Points({"blend": found.apply(matrices)}, points.table, origin)
+        train, validation = known, np.zeros(len(points), bool)
+
+    def part(mask: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        return {name: matrix[mask] for name, matrix in matrices.items()}, labels[mask]
+
+    weighted = fit_blend(*part(train), wanted, validation=part(validation) if validation.any() else None)
+    origin = {**points.origin, "blend": weighted.to_dict()}
+    blended = Points({"blend": weighted.apply(matrices)}, points.table, origin)
     if out is not None:
         write_points(out, blended, overwrite=overwrite)
     progress("blend", len(points), len(points), "")
     return blended
 
 
-def variance_rows(shares: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """The numbers of a picture of explained variance, a row for each direction."""
-    return [
+def write_variance(folder: Path, shares: Mapping[str, np.ndarray]) -> None:
+    """The picture of explained variance, name -> (directions,), and its numbers: a row for each direction."""
+    save(draw_variance(shares), folder / "variance.png")
+    rows = [
         {"points": name, "direction": place, "share": float(share), "sum": float(total)}
-        for name, found in shares.items()
-        for place, (share, total) in enumerate(zip(found, np.cumsum(found), strict=True), 1)
+        for name, one in shares.items()
+        for place, (share, total) in enumerate(zip(one, np.cumsum(one), strict=True), 1)
     ]
-
-
-def caption(result: dict[str, Any]) -> str:
-    """What stands below the picture of a map: how it was made and how far it can be trusted."""
-    how = f"{result['method']}, {'guided by labels' if result['guided'] else 'no label seen'}, seed {result['seed']}"
-    how += f", prepared: {result['prepare']}" * (result["prepare"] != "none")
-    fitted = f"fitted to {result['rows_fitted']} of {result['rows']} rows{' (drawn pale)' * result['guided']}"
-    faithful = (
-        f"trustworthiness {result['trustworthiness']:.2f}, k-NN overlap {result['knn_overlap']:.2f} "
-        f"(k = {result['k']}, {result['rows_compared']} rows)"
-    )
-    if result["knn_before"] is None:
-        return f"{how}; {fitted}; {faithful}"
-    low, high = result["knn_after_interval"]
-    votes = (
-        f"k-NN accuracy {result['knn_before']:.3f} before and {result['knn_after']:.3f} [{low:.3f}, {high:.3f}] in the "
-        f"map (k = {result['knn_k']}, {result['knn_how']}), majority {result['majority']:.3f}"
-    )
-    return f"{how}; {fitted}; {faithful}; {votes}"
-
-
-def short_caption(result: dict[str, Any]) -> str:
-    """The same in two short lines, for a panel among many."""
-    note = f"{result['method']}, trustworthiness {result['trustworthiness']:.2f}, overlap {result['knn_overlap']:.2f}"
-    if result["knn_after"] is not None:
-        note += f", k-NN {result['knn_before']:.2f} before, {result['knn_after']:.2f} after"
-    return note + " (guided; pale: fitted)" * result["guided"]
+    write_data(rows, folder / "variance.csv")
 
 
 def describe(points: Points) -> str:

@@ -29,12 +29,9 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.options import RankOptions
-from separatrix.recipe.score import RankGrid
-from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import NUMBER, read_result
+from separatrix.recipe.score import RankRecipe
+from separatrix.store.files import Schema
+from separatrix.store.result import NUMBER, Lines, Listing, Result, out_line
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 
@@ -60,32 +57,36 @@ COLUMNS = {
 }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranking(Result):
     """Encoders compared: an option for each model, layer and pooling, the best first."""
 
     kind: ClassVar[str] = "ranking"
+    schema: ClassVar[Schema] = {
+        "table": [dict], "best": dict, "criterion": str, "unit": str, "rows": {"*": int}, "majority": NUMBER,
+        "warnings": [str], "notes": [str], "seconds": float, "grid": dict,
+    }  # fmt: skip
 
-    options: tuple[Mapping[str, Any], ...]
+    options: Sequence[Mapping[str, Any]]
     best: Mapping[str, Any]
     criterion: str
     unit: str  # accuracy or R2
     rows: Mapping[str, int]
     majority: float | None  # share of the most frequent class in the last part; None for numbers
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
     seconds: float = 0.0
-    grid: RankGrid = field(default_factory=RankGrid)
-    folder: Path | None = None
+    grid: RankRecipe = field(default_factory=RankRecipe)
+
+    @classmethod
+    def stored(cls, _folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The options, and the recipe."""
+        return {"options": plain["table"], "grid": recipes.from_dict(RankRecipe, plain["grid"])}
 
     def figures(self) -> dict[str, Any]:
-        """What `result.json` holds."""
-        plain: dict[str, Any] = {"table": [dict(row) for row in self.options]}
-        plain |= {name: value for name, value in vars(self).items() if name not in ("options", "folder")}
-        plain["best"] = dict(self.best)
-        plain |= {"warnings": list(self.warnings), "notes": list(self.notes), "rows": dict(self.rows)}
-        plain |= {"grid": recipes.to_dict(self.grid), "seconds": round(self.seconds, 2)}
-        return rounded(plain)
+        """What `result.json` holds, with ten digits."""
+        plain = rounded(super().figures())
+        return {"table": plain.pop("options")} | plain
 
     @property
     def table(self) -> pd.DataFrame:
@@ -122,12 +123,11 @@ class Ranking(Result):
         nothing = [] if self.majority is None else [("majority", f"{self.majority:.3f} (k-NN and probe for nothing)")]
         return lines + nothing
 
-    def write(self, folder: Path) -> None:
-        """Write figures, the table, and the heat map of the criterion with its data into an empty folder."""
+    def write_files(self, folder: Path) -> None:
+        """Write the table, and the heat map of the criterion with its data."""
         from separatrix.view.canvas import save
         from separatrix.view.heatmap_plot import heatmap
 
-        write_json(folder / RESULT, {"kind": self.kind} | self.figures())
         write_table(folder / TABLE, self.table)
         cells = cells_of(self)
         write_table(folder / DATA, cells.rename_axis("model").reset_index())
@@ -142,27 +142,6 @@ class Ranking(Result):
             best=(list(cells.index).index(row), list(cells.columns).index(column)),
         )
         save(figure, folder / PICTURE)
-
-
-def open_ranking(folder: str | Path) -> Ranking:
-    """Read what `rank` wrote.
-
-    Raises:
-        StoreError: the folder holds no ranking.
-    """
-    path = Path(folder)
-    schema = {"table": [dict], "best": dict, "criterion": str, "unit": str, "rows": {"*": int}, "majority": NUMBER,
-              "warnings": [str], "notes": [str], "seconds": float, "grid": dict}  # fmt: skip
-    with reading(path):
-        plain = read_result(path, schema)
-        return Ranking(
-            options=tuple(plain["table"]),
-            **{name: plain[name] for name in ("best", "criterion", "unit", "rows", "majority", "seconds")},
-            warnings=tuple(plain["warnings"]),
-            notes=tuple(plain["notes"]),
-            grid=recipes.from_dict(RankGrid, plain["grid"]),
-            folder=path,
-        )
 
 
 def cells_of(ranking: Ranking) -> pd.DataFrame:
@@ -191,7 +170,7 @@ def _layer(row: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class _Option:
+class Candidate:
     """One row of the table before the order is known."""
 
     row: dict[str, Any]
@@ -202,7 +181,7 @@ def rank(
     splits: Splits,
     *,
     backbone: ModelRecipe | None = None,
-    recipe: RankGrid | None = None,
+    recipe: RankRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -217,7 +196,7 @@ def rank(
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier ranking there.
         progress: is called with (stage, done, total, note).
-        options: single options of `RankGrid`, by name.
+        options: single options of `RankRecipe`, by name.
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
@@ -225,16 +204,14 @@ def rank(
         ModelError: a model cannot be found or loaded.
         StoreError: `out` is taken.
     """
-    wanted = recipes.replace(recipe or RankGrid(), **options)
-    inputs = (*(part.source for part in splits.parts.values()), *wanted.model)
-    with write_artifact(out, Ranking.kind, wanted, overwrite=overwrite, inputs=inputs) as folder:
-        result = _rank(splits, wanted, backbone or ModelRecipe(), progress)
-        if folder is not None:
-            result.write(folder)
-    return result if out is None else replace(result, folder=Path(out))
+    wanted = recipes.replace(recipe or RankRecipe(), **options)
+    return Ranking.produce(
+        lambda: _rank(splits, wanted, backbone or ModelRecipe(), progress), wanted, out, overwrite=overwrite,
+        inputs=(*(part.source for part in splits.parts.values()), *wanted.model),
+    )  # fmt: skip
 
 
-def _rank(splits: Splits, wanted: RankGrid, shared: ModelRecipe, progress: Progress) -> Ranking:
+def _rank(splits: Splits, wanted: RankRecipe, shared: ModelRecipe, progress: Progress) -> Ranking:
     begun = monotonic()
     names, targets = _targets(splits)
     if len(targets["train"]) <= wanted.k:
@@ -242,16 +219,16 @@ def _rank(splits: Splits, wanted: RankGrid, shared: ModelRecipe, progress: Progr
         raise DataError("fewer rows than neighbours", got=f"{rows} training rows, k = {wanted.k}")
     task = make_task(targets["train"], names, wanted.seed, wanted.resamples)
     texts = [text for part in targets for text in splits.parts[part].text]
-    options: list[_Option] = []
-    said, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
+    options: list[Candidate] = []
+    warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
-        found = load_backbone(replace(shared, model=model))
-        said += same_weights(weights, name, found)
-        notes += [f"{name}: {line}" for line in about_cls(found, wanted.pool)]
-        passed = frozen_blocks(found, texts, wanted.pool, wanted.layers, progress=progress)
+        loaded = load_backbone(replace(shared, model=model))
+        warnings += same_weights(weights, name, loaded)
+        notes += [f"{name}: {line}" for line in about_cls(loaded, wanted.pool)]
+        passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {shared.max_length} tokens"] if passed.cut else []
-        said += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
+        warnings += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
         for place, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
@@ -261,7 +238,7 @@ def _rank(splits: Splits, wanted: RankGrid, shared: ModelRecipe, progress: Progr
     last = list(targets)[-1]
     majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None
     counts = {part: len(values) for part, values in targets.items()}
-    done = (tuple(said), tuple(notes), monotonic() - begun)
+    done = (tuple(warnings), tuple(notes), round(monotonic() - begun, 2))
     return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown)
 
 
@@ -280,13 +257,12 @@ def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     if labels["train"] is None:
         raise DataError(f"{splits.train.source} was read without labels", hint="name their column with --label")
     names, train = read_labels(labels["train"])
-    found = {"train": train}
     if names:
         classes = classes_by_row(labels["train"])
-        rest = {name: classes.encode(values) for name, values in labels.items() if values is not None}
+        targets = {name: classes.encode(values) for name, values in labels.items() if values is not None}
     else:
-        rest = {name: np.asarray(values, dtype=np.float64) for name, values in labels.items() if values is not None}
-    return names, found | rest
+        targets = {name: np.asarray(values, dtype=np.float64) for name, values in labels.items() if values is not None}
+    return names, {"train": train} | targets
 
 
 def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]:
@@ -295,21 +271,21 @@ def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]
     return {name: Part(part, targets[name]) for name, part in zip(targets, vectors, strict=True)}
 
 
-def _measure(parts: Mapping[str, Part], task: Task, grid: RankGrid, head: dict[str, Any]) -> _Option:
+def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict[str, Any]) -> Candidate:
     """All figures of one option."""
     train, k = parts["train"], grid.k
     around = neighbours(train.vectors, train.vectors, k, metric=grid.metric, exclude_self=True)
     answers = {"knn_loo": (train, task.knn(around, train.targets, k))}
     for name, part in parts.items():
         if name != "train":
-            found = neighbours(part.vectors, train.vectors, k, metric=grid.metric)
-            answers[f"knn_{name}"] = (part, task.knn(found, train.targets, k))
+            near = neighbours(part.vectors, train.vectors, k, metric=grid.metric)
+            answers[f"knn_{name}"] = (part, task.knn(near, train.targets, k))
     if "test" in parts:
         chosen = task.probe(train, parts["validation"])
         answers["probe_test"] = (parts["test"], task.read(chosen, parts["test"].vectors))
     if grid.criterion == "probe_validation":  # judged on validation, so its penalty is not chosen there
-        plain, held = task.probe(train, None), parts["validation"]
-        answers["probe_validation"] = (held, task.read(plain, held.vectors))
+        plain, part = task.probe(train, None), parts["validation"]
+        answers["probe_validation"] = (part, task.read(plain, part.vectors))
     row = {**head, "knn_test": None, "probe_test": None, "h_score": None}
     for name, (part, given) in answers.items():
         figure = task.figure(part.targets, given)
@@ -318,17 +294,17 @@ def _measure(parts: Mapping[str, Part], task: Task, grid: RankGrid, head: dict[s
     if task.unit == "accuracy":
         row["h_score"] = HScore.of(train.vectors).of_classes(train.targets, int(train.targets.max()) + 1)
     part, given = answers[grid.criterion]
-    return _Option(row, task.per_row(part.targets, given))
+    return Candidate(row, task.per_row(part.targets, given))
 
 
-def _order(options: Sequence[_Option], grid: RankGrid) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _order(options: Sequence[Candidate], grid: RankRecipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows by the criterion, the highest first, with the interval of the rank; and the recommendation."""
-    found = certainty(np.stack([option.per_row for option in options]), seed=grid.seed, resamples=grid.resamples)
+    sure = certainty(np.stack([option.per_row for option in options]), seed=grid.seed, resamples=grid.resamples)
     values = [-option.row[grid.criterion] for option in options]
     rows = []
-    for place in np.lexsort((-found.best, values)):  # of equal ones the more probable stands first
-        span = {"rank_interval": [int(found.low[place]), int(found.high[place])]}
-        rows.append(options[place].row | span | {"probability_best": float(found.best[place])})
+    for place in np.lexsort((-sure.best, values)):  # of equal ones the more probable stands first
+        span = {"rank_interval": [int(sure.low[place]), int(sure.high[place])]}
+        rows.append(options[place].row | span | {"probability_best": float(sure.best[place])})
     top = rows[0]
     named = ("model", "pool", "layer", "rank_interval", "probability_best")
     best = {name: top[name] for name in named} | {"criterion": grid.criterion, "value": top[grid.criterion]}
@@ -340,19 +316,19 @@ def _order(options: Sequence[_Option], grid: RankGrid) -> tuple[list[dict[str, A
 def _audit(splits: Splits) -> list[str]:
     """Repeated and shared rows, which flatter leave-one-out and train-to-test."""
     train = splits.train
-    found = duplicates(train)
-    said = []
-    if found.normalised:
-        conflicts = f", {found.conflicting} of them with different labels" if found.conflicting else ""
-        said.append(
-            f"{found.normalised} of {found.total} training rows repeat an earlier one{conflicts}: "
+    repeats = duplicates(train)
+    warnings = []
+    if repeats.normalised:
+        conflicts = f", {repeats.conflicting} of them with different labels" if repeats.conflicting else ""
+        warnings.append(
+            f"{repeats.normalised} of {repeats.total} training rows repeat an earlier one{conflicts}: "
             "leave-one-out is flattered"
         )
     for name, part in splits.parts.items():
         shared = overlap(train, part).normalised if name != "train" else 0
         if shared:
-            said.append(f"{shared} of {len(part)} rows of {name} stand in the training rows as well")
-    return said
+            warnings.append(f"{shared} of {len(part)} rows of {name} stand in the training rows as well")
+    return warnings
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ beside it; points without one are scored by leave-one-out and cross-validation a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -29,11 +29,8 @@ from separatrix.points import ID, Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.options import ScoreOptions
 from separatrix.recipe.score import ScoreRecipe
-from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import read_result
+from separatrix.store.files import Schema
+from separatrix.store.result import Lines, Listing, Result, optional, out_line
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -43,25 +40,38 @@ if TYPE_CHECKING:
 TABLE, GRID = "table.parquet", "grid.parquet"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Separation(Result):
     """How far labels stand apart: figures, each beside its interval and what it would be for nothing."""
 
     kind: ClassVar[str] = "score"
+    schema: ClassVar[Schema] = {
+        "block": str, "unit": str, "rows": {"*": int}, "width": int, "classes": [str], "metrics": {"*": dict},
+        "grid": [dict], "nulls": {"*": dict}, "clusters?": dict, "warnings": [str], "seconds": float, "recipe": dict,
+    }  # fmt: skip
 
     block: str
     unit: str  # what the figures of classifiers are: accuracy or R2
     rows: Mapping[str, int]  # part -> rows
     width: int
-    classes: tuple[str, ...]  # empty: numbers are predicted
+    classes: Sequence[str]  # empty: numbers are predicted
     metrics: Mapping[str, Figure]
-    grid: tuple[Mapping[str, Any], ...]  # k-NN by metric and k
+    grid: Sequence[Mapping[str, Any]]  # k-NN by metric and k
     nulls: Mapping[str, Null]
-    clusters: Mapping[str, Any] | None = None  # classes by majority and by matching, agreement, silhouette
-    warnings: tuple[str, ...] = ()
+    clusters: Mapping[str, Any] | None = optional()  # classes by majority and by matching, agreement, silhouette
+    warnings: Sequence[str] = ()
     seconds: float = 0.0
     recipe: ScoreRecipe = field(default_factory=ScoreRecipe)
-    folder: Path | None = None
+
+    @classmethod
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """Figures and nulls in the order of the table; JSON is sorted by name."""
+        order = read_table(folder / TABLE, ("figure",))["figure"]
+        return {
+            "metrics": {name: Figure(**plain["metrics"][name]) for name in order},
+            "nulls": {name: Null(**null) for name, null in plain["nulls"].items()},
+            "recipe": recipes.from_dict(ScoreRecipe, plain["recipe"]),
+        }
 
     def __getitem__(self, name: str) -> Figure:
         """A figure by its name."""
@@ -75,23 +85,8 @@ class Separation(Result):
         return pd.DataFrame([{"figure": name, **_two(figure.to_dict())} for name, figure in self.metrics.items()])
 
     def figures(self) -> dict[str, Any]:
-        """What `result.json` holds."""
-        plain: dict[str, Any] = {
-            "block": self.block,
-            "unit": self.unit,
-            "rows": dict(self.rows),
-            "width": self.width,
-            "classes": list(self.classes),
-            "metrics": {name: figure.to_dict() for name, figure in self.metrics.items()},
-            "grid": [dict(line) for line in self.grid],
-            "nulls": {name: null.to_dict() for name, null in self.nulls.items()},
-            "warnings": list(self.warnings),
-            "seconds": round(self.seconds, 2),
-            "recipe": recipes.to_dict(self.recipe),
-        }
-        if self.clusters is not None:
-            plain["clusters"] = dict(self.clusters)
-        return rounded(plain)
+        """What `result.json` holds, with ten digits."""
+        return rounded(super().figures())
 
     def parts(self) -> list[Listing | Lines]:
         """Figure, value, interval, what it would be for nothing; rows and width."""
@@ -100,28 +95,27 @@ class Separation(Result):
         last = [("rows", rows), ("width", self.width), *out_line(self.folder)]
         return [Listing(["figure", "value", "95 % interval", "for nothing"], lines), last]
 
-    def write(self, folder: Path) -> None:
-        """Write figures, their table and the k-NN grid into an empty folder."""
+    def write_files(self, folder: Path) -> None:
+        """Write the table of the figures and the k-NN grid."""
         import pandas as pd
 
-        write_json(folder / RESULT, {"kind": self.kind} | self.figures())
         write_table(folder / TABLE, self.table)
         write_table(folder / GRID, pd.DataFrame([dict(line) for line in self.grid]))
 
     def _cluster_lines(self) -> list[list[str]]:
         if self.clusters is None:
             return []
-        found = []
+        lines = []
         for part, figures in {"": self.clusters, **self.clusters["by_split"]}.items():
             for way in ("majority", "matched"):
                 one = figures[way]
                 null = f"{one['null']:.4f} shuffled labels, p = {one['p_value']:.3g}"
                 where = f"clusters, {way}{part and f', {part}'}"
-                found.append([where, f"{one['accuracy']:.4f}", _spell(one["interval"]), null])
+                lines.append([where, f"{one['accuracy']:.4f}", _spell(one["interval"]), null])
         chance = ("adjusted_mutual_information", "adjusted_rand")
-        found += [[f"clusters, {name}", f"{self.clusters[name]:.4f}", "", "0 (by chance)"] for name in chance]
+        lines += [[f"clusters, {name}", f"{self.clusters[name]:.4f}", "", "0 (by chance)"] for name in chance]
         shape = self.clusters["silhouette"]
-        return found + ([] if shape is None else [["clusters, silhouette", *_cells(Figure(**shape))]])
+        return lines + ([] if shape is None else [["clusters, silhouette", *_cells(Figure(**shape))]])
 
 
 def _two(figure: dict[str, Any]) -> dict[str, Any]:
@@ -160,48 +154,15 @@ def score(
 
     >>> rng = np.random.default_rng(0)
     >>> points = Points.of(rng.normal(size=(60, 4)) + 3 * np.eye(4)[np.arange(60) % 2], {"label": ["a", "b"] * 30})
-    >>> found = score(points)
-    >>> found["knn_loo"].value > 0.9, found["knn_loo"].baseline, found.nulls["knn_loo"].p_value
+    >>> result = score(points)
+    >>> result["knn_loo"].value > 0.9, result["knn_loo"].baseline, result.nulls["knn_loo"].p_value
     (True, 0.5, 0.001)
     """
     wanted = recipes.replace(recipe or ScoreRecipe(), **options)
-    inputs = (*points.folders, getattr(clusters, "folder", None))
-    with write_artifact(out, Separation.kind, wanted, overwrite=overwrite, inputs=inputs) as folder:
-        progress("score", 0, len(points), "")
-        result = _score(points, clusters, wanted)
-        if folder is not None:
-            result.write(folder)
-        progress("score", len(points), len(points), "")
-    return result if out is None else replace(result, folder=Path(out))
-
-
-def open_score(folder: str | Path) -> Separation:
-    """Read what `score` wrote.
-
-    Raises:
-        StoreError: the folder holds no score.
-    """
-    path = Path(folder)
-    schema = {"block": str, "unit": str, "rows": {"*": int}, "width": int, "classes": [str], "metrics": {"*": dict},
-              "grid": [dict], "nulls": {"*": dict}, "clusters?": dict, "warnings": [str], "seconds": float}  # fmt: skip
-    with reading(path):
-        plain = read_result(path, schema)
-        order = read_table(path / TABLE, ("figure",))["figure"]  # JSON is sorted by name
-        return Separation(
-            **{name: plain[name] for name in ("block", "unit", "rows", "width", "seconds")},
-            classes=tuple(plain["classes"]),
-            metrics={name: _figure(plain["metrics"][name]) for name in order},
-            grid=tuple(plain["grid"]),
-            nulls={name: Null(**null) for name, null in plain["nulls"].items()},
-            clusters=plain.get("clusters"),
-            warnings=tuple(plain["warnings"]),
-            recipe=recipes.from_dict(ScoreRecipe, plain["recipe"]),
-            folder=path,
-        )
-
-
-def _figure(plain: dict[str, Any]) -> Figure:
-    return Figure(**plain | {"interval": None if plain["interval"] is None else tuple(plain["interval"])})
+    return Separation.produce(
+        lambda: _score(points, clusters, wanted), wanted, out, overwrite=overwrite, progress=progress,
+        inputs=(*points.folders, getattr(clusters, "folder", None)), stage=("score", len(points)),
+    )  # fmt: skip
 
 
 def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
@@ -222,7 +183,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
         nulls=nulls,
         clusters=_compare(one, split, clusters, wanted),
         warnings=(*odd, *split.warnings, *_findings(metrics, nulls)),
-        seconds=monotonic() - begun,
+        seconds=round(monotonic() - begun, 2),
         recipe=wanted,
     )
 
@@ -239,8 +200,8 @@ def _grid(parts: Mapping[str, Part], task: Task, recipe: ScoreRecipe) -> list[di
                 around[name] = (part, neighbours(part.vectors, train.vectors, ks[-1], metric=metric))
         for k in ks:
             line: dict[str, Any] = {"metric": metric, "k": k}
-            for name, (part, found) in around.items():
-                figure = task.figure(part.targets, task.knn(found, train.targets, k))
+            for name, (part, near) in around.items():
+                figure = task.figure(part.targets, task.knn(near, train.targets, k))
                 line |= {name: figure.value, f"{name}_interval": list(figure.interval or ())}
             lines.append(line)
     return lines
@@ -256,23 +217,24 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
         hint = "name a --label of classes"
         raise DataError("clusters are compared with classes", got="numbers to predict", hint=hint)
     numbers, gold = cluster_numbers(clusters, points), split.targets
-    kept = numbers >= 0
-    if not kept.any():
+    inside = numbers >= 0
+    if not inside.any():
         raise DataError("every row is noise", got="no cluster", hint="cluster with a larger --eps")
-    names, numbers[kept] = np.unique(numbers[kept], return_inverse=True)
+    names, numbers[inside] = np.unique(numbers[inside], return_inverse=True)
+    noise = int((~inside).sum())
     part = np.asarray(points.column("split")) if "split" in points.table.columns else None
     named = assign_by_split(numbers, gold, split.names, part, permutations=recipe.permutations, seed=recipe.seed)
     shape = None
-    if 2 <= len(names) < kept.sum():
-        found = silhouette(points.values[kept], numbers[kept], len(names), rows=recipe.sample_rows, seed=recipe.seed)
-        nothing = f"rows between two clusters ({found.rows} rows, {int((~kept).sum())} of noise left out)"
-        shape = Figure(found.value, found.rows, found.interval, 0.0, nothing)
+    if 2 <= len(names) < inside.sum():
+        one = silhouette(points.values[inside], numbers[inside], len(names), rows=recipe.sample_rows, seed=recipe.seed)
+        nothing = f"rows between two clusters ({one.rows} rows, {noise} of noise left out)"
+        shape = Figure(one.value, one.rows, one.interval, 0.0, nothing).to_dict()
     return named | {
         "clusters": len(names),
-        "noise": int((~kept).sum()),
+        "noise": noise,
         "adjusted_mutual_information": float(adjusted_mutual_info_score(gold, numbers)),
         "adjusted_rand": float(adjusted_rand_score(gold, numbers)),
-        "silhouette": None if shape is None else shape.to_dict(),
+        "silhouette": shape,
     }
 
 
@@ -303,33 +265,31 @@ def _by_id(table: pd.DataFrame, points: Points) -> np.ndarray:
     ids = points.column(ID)
     if table[ID].duplicated().any():
         raise DataError("an id stands twice among the clusters", got=repr(table[ID][table[ID].duplicated()].iloc[0]))
-    found = table.set_index(ID)["cluster"].reindex(ids)
-    lost = np.flatnonzero(found.isna())
+    numbers = table.set_index(ID)["cluster"].reindex(ids)
+    lost = np.flatnonzero(numbers.isna())
     if len(lost):
         raise DataError(
             f"clusters of other rows: {len(lost)} of {len(ids)} points have none",
             got=f"no cluster for id {ids[lost[0]]!r}",
             hint="cluster these very points",
         )
-    return found.to_numpy().astype(np.int64)
+    return numbers.to_numpy().astype(np.int64)
 
 
 def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:
     """What should be looked at before a figure is believed."""
-    said = []
+    warnings = []
     null = nulls["knn_loo"]
     if null.p_value > 0.05:
-        said.append(
+        warnings.append(
             f"nothing separates: leave-one-out k-NN {null.observed:.4f} is within reach of shuffled labels "
             f"(p = {null.p_value:.3g})"
         )
     for name, figure in metrics.items():
-        if name.startswith("knn_") and figure.interval and figure.baseline is not None:
-            low, high = figure.interval
-            if low <= figure.baseline:
-                span = f"{low:.4f} to {high:.4f}"
-                said.append(f"{name} {figure.value:.4f} ({span}) is not above its baseline {figure.baseline:.4f}")
-    return said
+        if name.startswith("knn_") and figure.interval and figure.interval[0] <= (baseline := figure.baseline or 0.0):
+            span = _spell(figure.interval)
+            warnings.append(f"{name} {figure.value:.4f} ({span}) is not above its baseline {baseline:.4f}")
+    return warnings
 
 
 def _cells(figure: Figure) -> list[str]:

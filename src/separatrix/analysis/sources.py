@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from separatrix.analysis.project import AXES, FITTED, MAP, TEXT, find_classes, short_caption
+from separatrix.analysis.project import TEXT, Projection, find_classes
 from separatrix.errors import StoreError
 from separatrix.points import Points
 from separatrix.recipe import LOSSES
+from separatrix.recipe.project import CompareRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
-from separatrix.store.folder import RESULT, SHOWN
+from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of
-from separatrix.store.results import MAP_RESULT, read_result, read_run_files
+from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
-from separatrix.view.map_plot import Drawing
 
 PARTS = ("test", "validation")  # the first one that a run has is compared
 
@@ -37,49 +37,34 @@ class Source:
     """One folder as it was read.
 
     `figures` is its line of the table. `points` are its numbers (of a run: the last outputs of validation rows),
-    `drawing` its finished map, `answers` its predictions (id, text, label, predicted); each None where there is none.
+    `map` the finished map, `answers` its predictions (id, text, label, predicted); each None where there is none.
     """
 
     path: Path
     name: str
-    kind: str
     figures: dict[str, Any]
     digest: str
     points: Points | None = None
-    drawing: Drawing | None = None
+    map: Projection | None = None
     answers: pd.DataFrame | None = None
-    method: str | None = None
-    loss: str | None = None
-    map_result: dict[str, Any] | None = None  # what result.json of a map holds
 
     @property
     def title(self) -> str:
         """Name of the folder read, and what it says of itself."""
-        said = self.loss or self.figures.get("method")
-        return self.name if said is None or said in self.name else f"{self.name} ({said})"
+        other = self.figures["loss"] or self.figures["method"]
+        return self.name if other is None or other in self.name else f"{self.name} ({other})"
 
 
-@dataclass(frozen=True)
-class Request:
-    """How much of a source is read."""
-
-    rows: int = 2000
-    seed: int = 0
-    label: str | None = None
-    verify: bool = True
-
-
-def read_sources(paths: Sequence[Path], request: Request) -> list[Source]:
+def read_sources(paths: Sequence[Path], recipe: CompareRecipe, verify: bool) -> list[Source]:
     """Read folders; names are as short as they can be and still differ.
 
     Raises:
         StoreError: a folder is missing, damaged, or none of the three kinds.
     """
-    names = short_names(paths)
     sources = []
-    for path, name in zip(paths, names, strict=True):
+    for path, name in zip(paths, short_names(paths), strict=True):
         with reading(path):
-            sources.append(READERS[find_kind(path)](path, name, request))
+            sources.append(READERS[find_kind(path)](path, name, recipe, verify))
     return sources
 
 
@@ -114,74 +99,57 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def read_run_source(path: Path, name: str, request: Request) -> Source:
+def read_run_source(path: Path, name: str, _recipe: CompareRecipe, verify: bool) -> Source:
     """A run: its scores, the outputs of its last frame, its answers."""
     from separatrix.learn.trajectory import read_frames, subsample
-    from separatrix.store.folder import TRAJECTORY
 
-    open_artifact(path, "run", verify=request.verify, only=SHOWN)
+    open_artifact(path, "run", verify=verify, only=SHOWN)
     recipe, result = read_run_files(path)
-    part = next((part for part in PARTS if part in result["scores"]), None)
-    if part is None:
-        raise StoreError(f"{path} has no scores", expected=" or ".join(PARTS))
+    part = next(part for part in PARTS if part in result["scores"])
     scores = result["scores"][part]
     figures = _figures(name, "run", result["method"]) | {
-        "model": result["model"]["name"],
-        "loss": result["loss"],
-        "split": part,
-        "rows": scores.get("rows"),
-        "accuracy": scores.get("accuracy"),
-        "majority": scores.get("majority"),
-        "rmse": scores.get("rmse"),
-        "seconds": result.get("seconds"),
-    }
+        "model": result["model"]["name"], "loss": result["loss"], "split": part, "seconds": result.get("seconds"),
+    }  # fmt: skip
+    figures |= {key: scores.get(key) for key in ("rows", "accuracy", "majority", "rmse")}
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
     answers = read_table(path / "predictions" / f"{part}.parquet", ("id", "label", "predicted"))
     frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
-    points = None
+    points, numbers = None, answers.select_dtypes("number").to_numpy()
     if frames:
         table = read_table(path / "predictions" / "validation.parquet")
-        kept = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
-        points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[kept])
-    numbers = points.values if points is not None else answers.select_dtypes("number").to_numpy()
-    return Source(path, name, "run", figures, _digest(numbers), points, None, answers, result["method"], result["loss"])
+        rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
+        points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
+        numbers = points.values
+    return Source(path, name, figures, _digest(numbers), points, answers=answers)
 
 
-def read_points_source(path: Path, name: str, request: Request) -> Source:
+def read_points_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> Source:
     """Points: a sample of their rows; of several blocks, the first."""
     from separatrix.store.points import open_points
 
-    found = open_points(path, verify=request.verify)
-    block = next(iter(found.blocks))
-    found = found.pick(block)
-    places = np.arange(len(found))
-    if len(places) > request.rows:
-        places = np.sort(np.random.default_rng(request.seed).choice(len(found), request.rows, replace=False))
-    points = found.take(places)
-    model = found.origin.get("model")
-    figures = _figures(name, "points", None) | {"rows": len(found), "block": block}
+    everything = open_points(path, verify=verify)
+    block = next(iter(everything.blocks))
+    rows = np.arange(len(everything))
+    if len(rows) > recipe.rows:
+        rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), recipe.rows, replace=False))
+    points = everything.pick(block).take(rows)
+    model = points.origin.get("model")
+    figures = _figures(name, "points", None) | {"rows": len(everything), "block": block}
     figures["model"] = model.get("name") if isinstance(model, dict) else model
-    return Source(path, name, "points", figures, _digest(points.values), points)
+    return Source(path, name, figures, _digest(points.values), points)
 
 
-def read_map_source(path: Path, name: str, request: Request) -> Source:
-    """A finished map: its picture is drawn again from its table."""
-    open_artifact(path, "map", verify=request.verify)
-    result, table = read_result(path, MAP_RESULT), read_table(path / MAP, ("id",))
-    axes = [axis for axis in AXES if axis in table.columns][: result["dimensions"]]
-    points = table[axes].to_numpy(np.float32)
-    names, labels = find_classes(Points.of(points, table), request.label)
-    figures = _figures(name, "map", result["method"])
+def read_map_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> Source:
+    """A finished map, which is drawn again from its table; with a label of the recipe, in the colours of that."""
+    flat = Projection.open(path, verify=verify)
+    names, labels = find_classes(Points.of(flat.coordinates, flat.table), recipe.label)
     wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
-    figures |= {key: result[key] for key in wanted}
-    pale = table[FITTED].to_numpy(bool) if result["guided"] else None
-    drawing = Drawing(points, labels, names, tuple(result["axes"]), name, short_caption(result), pale)
-    method = result["method"]
-    return Source(path, name, "map", figures, _digest(points), drawing=drawing, method=method, map_result=result)
+    figures = _figures(name, "map", flat.method) | {key: getattr(flat, key) for key in wanted}
+    return Source(path, name, figures, _digest(flat.coordinates), map=replace(flat, classes=names, labels=labels))
 
 
-READERS: dict[str, Callable[[Path, str, Request], Source]] = {
+READERS: dict[str, Callable[[Path, str, CompareRecipe, bool], Source]] = {
     "run": read_run_source,
     "points": read_points_source,
     "map": read_map_source,
@@ -190,18 +158,21 @@ READERS: dict[str, Callable[[Path, str, Request], Source]] = {
 
 def find_mixed_up(sources: Sequence[Source]) -> list[str]:
     """What looks as if files were mixed up: the same folder or numbers twice, a name that is another loss."""
-    said = []
+    warnings = []
     for one, other in combinations(sources, 2):
         if one.path.resolve() == other.path.resolve():
-            said.append(f"{one.path} and {other.path} are the same folder")
+            warnings.append(f"{one.path} and {other.path} are the same folder")
         elif one.digest == other.digest:
-            said.append(f"{one.path} and {other.path} hold the same numbers: is one of them a copy under another name?")
+            warnings.append(
+                f"{one.path} and {other.path} hold the same numbers: is one of them a copy under another name?"
+            )
     for source in sources:
         words = source.path.name.lower().replace("-", " ").replace(".", " ").split()
-        named = [loss for loss in LOSSES if loss in words and loss != source.loss]
-        if source.loss is not None and named:
-            said.append(f"{source.path} is named {named[0]!r} but was trained with the loss {source.loss!r}")
-    return said
+        loss = source.figures["loss"]
+        named = [other for other in LOSSES if other in words and other != loss]
+        if loss is not None and named:
+            warnings.append(f"{source.path} is named {named[0]!r} but was trained with the loss {loss!r}")
+    return warnings
 
 
 def shared_answers(one: Source, other: Source) -> tuple[np.ndarray, np.ndarray] | str:

@@ -8,8 +8,8 @@ rows with all figures), result.json and suspects.html.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -17,28 +17,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
-from separatrix.analysis.suspect_evidence import (
-    Case,
-    dynamics_columns,
-    epoch_columns,
-    near_columns,
-    reasons,
-    run_file,
-    text_columns,
-)
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.score import classification
-from separatrix.geometry.suspects import confident_joint, make_folds, near_groups, out_of_fold
+from separatrix.geometry.suspects import (
+    ConfidentJoint,
+    Dynamics,
+    confident_joint,
+    dynamics,
+    make_folds,
+    near_groups,
+    out_of_fold,
+    scored_dynamics,
+)
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.options import SuspectsOptions
-from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading, write_json
-from separatrix.store.folder import RESULT
-from separatrix.store.result import Lines, Listing, Result, out_line
-from separatrix.store.results import read_result
+from separatrix.store.artifacts import open_artifact
+from separatrix.store.files import Schema, read_json, reading
+from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
+from separatrix.store.kinds import kind_of
+from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
 from separatrix.store.table import read_table, write_table
+from separatrix.texts.audit import normalise
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,32 +50,49 @@ MOST_LINES = 10  # of the table that are printed
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
+_UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
 
 @dataclass(frozen=True, eq=False)
+class Case:
+    """Rows with their labels, and what the models say of them."""
+
+    table: pd.DataFrame
+    labels: NDArray[np.int64]  # (rows,)
+    names: tuple[str, ...]
+    chances: dict[str, NDArray[np.float64]]  # model -> (rows, classes)
+    seed: int
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Suspects(Result):
     """Rows whose label is likely wrong, and the figures of all rows."""
 
     kind: ClassVar[str] = "suspects"
+    schema: ClassVar[Schema] = {"estimated_noise": float, "warnings": [str], "suspects?": int, "judged?": str}
 
-    table: pd.DataFrame  # the suspects, most suspect first
-    rows: pd.DataFrame = field(repr=False)  # every row with its figures, in the order given
-    result: dict[str, Any] = field(repr=False)  # what result.json holds
-    folder: Path | None = None
+    table: pd.DataFrame = apart()  # the suspects, most suspect first
+    rows: pd.DataFrame = apart()  # every row with its figures, in the order given
+    judged: str = ""  # which rows
+    estimated_noise: float = 0.0  # share of wrong labels
+    estimated_noise_by_model: Mapping[str, float] = field(default_factory=dict)
+    flagged: Mapping[str, int] = field(default_factory=dict)  # by model
+    flagged_by_all: int = 0
+    models: Mapping[str, Any] = field(default_factory=dict)  # how good each judge is
+    classes: Sequence[str] = ()
+    joint: Sequence[Sequence[float]] = ()  # (label, true class) estimated shares
+    recipe: SuspectsRecipe | Mapping[str, Any] = field(default_factory=SuspectsRecipe)
+    warnings: Sequence[str] = ()  # what should be looked at before a suspect is believed
 
-    @property
-    def estimated_noise(self) -> float:
-        """Estimated share of wrong labels."""
-        return float(self.result["estimated_noise"])
-
-    @property
-    def warnings(self) -> list[str]:
-        """What should be looked at before a suspect is believed."""
-        return list(self.result["warnings"])
+    @classmethod
+    def stored(cls, folder: Path, _plain: dict[str, Any]) -> dict[str, Any]:
+        """The tables."""
+        return {"table": read_table(folder / SUSPECTS, ("id",)), "rows": read_table(folder / ALL_ROWS, ("id",))}
 
     def figures(self) -> dict[str, Any]:
         """What `result.json` holds."""
-        return dict(self.result)
+        return {"suspects": len(self.table), "rows": len(self.rows)} | super().figures()
 
     def parts(self) -> list[Listing | Lines]:
         """The first suspects, and the figures."""
@@ -82,19 +100,19 @@ class Suspects(Result):
             [str(row["id"]), str(row["label"]), row["suggested"], f"{row['score']:.3f}", str(row.get("text", "-"))[:60]]
             for row in self.table.head(MOST_LINES).to_dict("records")
         ]
+        plain = self.figures()
         keys = ("suspects", "rows", "estimated_noise", "judged")
-        lines = [*((key, self.result[key]) for key in keys), *out_line(self.folder)]
+        lines = [*((key, plain[key]) for key in keys), *out_line(self.folder)]
         return [*([Listing(["id", "label", "suggested", "score", "text"], cells)] * bool(cells)), lines]
 
-    def write(self, folder: Path) -> None:
-        """Write tables, figures and the page into an empty folder."""
+    def write_files(self, folder: Path) -> None:
+        """Write tables and the page."""
         from separatrix.reports.suspects import write_suspects
 
         write_table(folder / SUSPECTS, self.table)
         write_table(folder / "suspects.csv", self.table)
         write_table(folder / ALL_ROWS, self.rows)
-        write_json(folder / RESULT, self.result | {"kind": self.kind})
-        write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.result)
+        write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.figures())
 
 
 def suspects(
@@ -125,41 +143,24 @@ def suspects(
     >>> rng = np.random.default_rng(0)
     >>> heaps = np.repeat([[4.0, 0.0], [0.0, 4.0]], 40, axis=0) + rng.normal(size=(80, 2)) / 4
     >>> labels = ["a"] * 40 + ["b"] * 39 + ["a"]
-    >>> found = suspects(Points.of(heaps, {"label": labels}), near=1.0)
-    >>> found.table[["id", "label", "suggested"]].to_dict("records")
+    >>> suspects(Points.of(heaps, {"label": labels}), near=1.0).table[["id", "label", "suggested"]].to_dict("records")
     [{'id': 79, 'label': 'a', 'suggested': 'b'}]
     """
-    asked = recipes.replace(recipe or SuspectsRecipe(), **options)
-    inputs = source.folders if isinstance(source, Points) else (source,)
-    with write_artifact(out, Suspects.kind, asked, overwrite=overwrite, inputs=(*inputs, asked.run)) as folder:
-        progress("suspect labels", 0, 1, "")
-        judged = (
-            _of_points(source, asked, verify) if isinstance(source, Points) else _of_run(Path(source), asked, verify)
-        )
-        if folder is not None:
-            judged.write(folder)
-        progress("suspect labels", 1, 1, "")
-    return judged if out is None else replace(judged, folder=Path(out))
-
-
-def open_suspects(folder: str | Path) -> Suspects:
-    """Read what `suspects` wrote.
-
-    Raises:
-        StoreError: the folder holds no suspects.
-    """
-    place = Path(folder)
-    with reading(place):
-        result = read_result(place, {"estimated_noise": float, "warnings": [str]})
-        return Suspects(read_table(place / SUSPECTS, ("id",)), read_table(place / ALL_ROWS, ("id",)), result, place)
+    wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
+    return Suspects.produce(
+        lambda: (
+ _of_points(source, wanted, verify) if isinstance(source, Points) else _of_run(Path(source), wanted, verify)),
+        wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
+        inputs=(*(source.folders if isinstance(source, Points) else (source,)), wanted.run),
+    )  # fmt: skip
 
 
 def _of_points(points: Points, recipe: SuspectsRecipe, verify: bool) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
     codes, names = _classes(chosen.table, recipe.label)
     known = codes >= 0
-    kept, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
-    vectors = kept.values
+    labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
+    vectors = labelled.values
     warnings = [] if known.all() else [f"{(~known).sum()} rows have no label and are left out"]
     index, cosine, heaps = near_groups(vectors, near=recipe.near, k=recipe.k)
     crowd = np.bincount(heaps).max() / len(heaps)
@@ -174,10 +175,10 @@ def _of_points(points: Points, recipe: SuspectsRecipe, verify: bool) -> Suspects
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
     fold = make_folds(labels, heaps, recipe.folds, seed=recipe.seed)
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
-    case = Case(kept.table, labels, names, chances, recipe.seed, warnings)
-    columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
+    case = Case(labelled.table, labels, names, chances, recipe.seed, warnings)
+    columns = _near_columns(case, index, cosine, recipe.near) | _text_columns(case)
     if recipe.run is not None:
-        columns |= dynamics_columns(case, Path(recipe.run), recipe.label, verify)
+        columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
     return _judge(case, columns, recipe, "out-of-fold rows of the points")
 
 
@@ -201,7 +202,7 @@ def _of_run(run: Path, recipe: SuspectsRecipe, verify: bool) -> Suspects:
         raise StoreError(f"{run} is no folder", expected="points or a run")
     if recipe.run is not None or recipe.block is not None:
         raise OptionError("--run and --block need points to judge", got=run, hint="give the points first")
-    run_file(run, RESULT, verify)
+    _run_file(run, RESULT, verify)
     with reading(run):
         return _judge_run(run, recipe)
 
@@ -212,12 +213,11 @@ def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
     names = tuple(result["classes"])
     if not names:
         raise DataError(f"{run} predicts numbers", expected="a run with classes")
-    place = {name: number for number, name in enumerate(names)}
-    labels = np.array([place[str(label)] for label in table["label"]])
+    labels = np.array([names.index(str(label)) for label in table["label"]])
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
-    kept = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
-    case = Case(kept, labels, names, {"run": chances}, recipe.seed)
-    columns = text_columns(case) | epoch_columns(case, run)
+    shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
+    case = Case(shown, labels, names, {"run": chances}, recipe.seed)
+    columns = _text_columns(case) | _epoch_columns(case, run)
     return _judge(case, columns, recipe, "validation rows of the run")
 
 
@@ -231,32 +231,135 @@ def _judge(case: Case, columns: dict[str, Any], recipe: SuspectsRecipe, which: s
         rows[f"{name}_suggested"] = [case.names[k] for k in joint.suggested]
         rows[f"{name}_self_confidence"] = joint.self_confidence
         rows[f"{name}_flagged"] = joint.flagged
-    rows = rows.assign(**columns, reason=reasons(case, joints, columns))
-    found = rows[rows["reason"] != ""].sort_values("score", kind="stable").reset_index(drop=True)
+    rows = rows.assign(**columns, reason=_reasons(case, joints, columns))
     quality = {name: _quality(case, chances) for name, chances in case.chances.items()}
     warnings = case.warnings + [
         f"the {name} is not above the majority baseline, so what it doubts means nothing"
         for name, figures in quality.items()
         if figures["interval"][0] <= figures["majority"]
     ]
-    result = {
-        "suspects": len(found),
-        "rows": len(rows),
-        "judged": which,
-        "estimated_noise": mean.noise,
-        "estimated_noise_by_model": {name: joint.noise for name, joint in joints.items()},
-        "flagged": {name: int(joint.flagged.sum()) for name, joint in joints.items()},
-        "flagged_by_all": int(np.logical_and.reduce([joint.flagged for joint in joints.values()]).sum()),
-        "models": quality,
-        "classes": list(case.names),
-        "joint": mean.joint.tolist(),
-        "recipe": json.loads(recipes.canonical(recipe)),
-        "warnings": warnings,
-    }
-    return Suspects(found, rows, result)
+    return Suspects(
+        table=rows[rows["reason"] != ""].sort_values("score", kind="stable").reset_index(drop=True),
+        rows=rows,
+        judged=which,
+        estimated_noise=mean.noise,
+        estimated_noise_by_model={name: joint.noise for name, joint in joints.items()},
+        flagged={name: int(joint.flagged.sum()) for name, joint in joints.items()},
+        flagged_by_all=int(np.logical_and.reduce([joint.flagged for joint in joints.values()]).sum()),
+        models=quality,
+        classes=case.names,
+        joint=mean.joint.tolist(),
+        recipe=recipe,
+        warnings=warnings,
+    )
 
 
 def _quality(case: Case, chances: NDArray[np.float64]) -> dict[str, Any]:
     """How good a judge is: its accuracy against the labels given, with baseline and interval."""
-    found = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
-    return {"accuracy": found.accuracy, "interval": list(found.interval), "majority": found.majority}
+    scores = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
+    return {"accuracy": scores.accuracy, "interval": list(scores.interval), "majority": scores.majority}
+
+
+def _near_columns(case: Case, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
+    """The nearest near duplicate with another label: its id (or None) and its cosine."""
+    clash = (cosine >= near) & (case.labels[index] != case.labels[:, None])
+    any_clash, place = clash.any(axis=1), clash.argmax(axis=1)
+    row = np.arange(len(index))
+    ids = np.asarray(case.table["id"].astype(str), dtype=object)[index[row, place]]
+    return {
+        "near_id": np.where(any_clash, ids, None),
+        "near_cosine": np.where(any_clash, cosine[row, place], np.nan),
+    }
+
+
+def _text_columns(case: Case) -> dict[str, Any]:
+    """Labels that the very same text carries elsewhere (up to case and white space)."""
+    if "text" not in case.table.columns:
+        return {}
+    forms = [normalise(str(text)) for text in case.table["text"]]
+    given: dict[str, set[int]] = {}
+    for form, label in zip(forms, case.labels.tolist(), strict=True):
+        given.setdefault(form, set()).add(label)
+    others = [sorted(given[form] - {label}) for form, label in zip(forms, case.labels.tolist(), strict=True)]
+    return {"same_text_labels": [", ".join(case.names[k] for k in found) or None for found in others]}
+
+
+def _dynamics_columns(case: Case, run: Path, column: str, verify: bool) -> dict[str, Any]:
+    """Training dynamics of the rows that the run was trained on, checked text by text."""
+    from separatrix.learn.trajectory import read_dynamics
+
+    recipe = _run_file(run, "recipe.json", verify)
+    table = case.table
+    train = np.flatnonzero(table["split"] == "train") if "split" in table.columns else np.arange(len(table))
+    own = read_dynamics(run / TRAJECTORY).astype(np.float64)  # (epochs, train rows)
+    wanted = recipe["data"]["train"]
+    texts = table["text"].iloc[train].tolist() if "text" in table.columns else []
+    given = table[column].iloc[train]
+    same = any(recipes.digest(texts, said) == wanted["digest"] for said in (given.tolist(), given.astype(str).tolist()))
+    if not same:
+        got = f"{len(train)} rows"
+        raise DataError(
+            f"{run} was trained on other rows", got=got, expected=f"the {wanted['rows']} rows of its training"
+        )
+    if not own.size or np.isnan(own).all(axis=0).any():
+        case.warnings.append(f"{run} keeps no training dynamics (its loss has no classes within an epoch)")
+        return {}
+    return _spread(dynamics(own[~np.isnan(own).any(axis=1)]), train, len(table))
+
+
+def _spread(found: Dynamics, places: NDArray[np.int64], rows: int) -> dict[str, Any]:
+    columns = {}
+    for name in ("confidence", "variability", "correctness"):
+        columns[name] = np.full(rows, np.nan)
+        columns[name][places] = getattr(found, name)
+    return columns
+
+
+def _epoch_columns(case: Case, run: Path) -> dict[str, Any]:
+    """Training dynamics of the validation rows of a run, from its scores after every epoch."""
+    from separatrix.learn.trajectory import read_epoch_scores
+
+    if not (run / TRAJECTORY).is_dir():
+        return {}
+    scores = read_epoch_scores(run / TRAJECTORY)
+    if not scores:
+        return {}
+    found = scored_dynamics(np.stack(scores), case.labels)
+    return _spread(found, np.arange(len(case.labels)), len(case.labels))
+
+
+def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
+    """A JSON file of a finished run.
+
+    Raises:
+        StoreError: it is not there.
+    """
+    if not (run / name).is_file():
+        raise StoreError(f"{run} holds no finished run", expected=name, hint="give the folder that train wrote")
+    if kind_of(run) == "run":
+        open_artifact(run, only=SHOWN, verify=verify)
+    return read_json(run / name)
+
+
+def _reasons(case: Case, joints: dict[str, ConfidentJoint], columns: dict[str, Any]) -> list[str]:
+    """Why a row is suspect, in words; empty for those that are not."""
+    said: list[list[str]] = [[] for _ in case.labels]
+    flagged = np.array([joint.flagged for joint in joints.values()])  # (models, rows)
+    for row in np.flatnonzero(flagged.any(axis=0)).tolist():
+        votes: dict[str, list[str]] = {}
+        for name, joint in joints.items():
+            if joint.flagged[row]:
+                votes.setdefault(case.names[joint.suggested[row]], []).append(name)
+        said[row] += [f"{' and '.join(models)}: {name}" for name, models in votes.items()]
+    for row, other in enumerate(columns.get("near_id", ())):
+        if other is not None:
+            said[row].append(
+                f"near duplicate of {other} (cosine {columns['near_cosine'][row]:.3f}), labelled otherwise"
+            )
+    for row, names in enumerate(columns.get("same_text_labels", ())):
+        if names is not None:
+            said[row].append(f"same text labelled {names}")
+    for row, chance in enumerate(columns.get("confidence", ())):
+        if said[row] and chance < _UNLIKE:
+            said[row].append(f"training confidence {chance:.2f}")
+    return ["; ".join(parts) for parts in said]

@@ -19,7 +19,7 @@ from separatrix.recipe import LoadRecipe, ModelRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import option_names
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
-from separatrix.recipe.score import RankGrid, ScoreRecipe
+from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.result import Result
 from separatrix.texts import load_splits
@@ -87,12 +87,12 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
 
 @verb(
     opts.OptionalFolder,
-    RankGrid,
+    RankRecipe,
     opts.Columns,
     LoadRecipe,
     opts.Splitting,
     ModelRecipe,
-    only=(*SHARED, *option_names(LoadRecipe()), *option_names(RankGrid())),
+    only=(*SHARED, *option_names(LoadRecipe()), *option_names(RankRecipe())),
     main=("out", "overwrite", "model", "pool", "layers", "criterion", "k", "text", "label", "test", "max_length",
           "device", "seed", "json"),
 )  # fmt: skip
@@ -104,7 +104,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
         separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
         separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
     """
-    shared, grid = ModelRecipe(**parsed.of(SHARED)), parsed.recipe(RankGrid())
+    shared, grid = ModelRecipe(**parsed.of(SHARED)), parsed.recipe(RankRecipe())
     parts = {"by": "label"} | parsed.of(("validation", "test", "by"))
     splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
     from separatrix.analysis.rank import rank as run
@@ -180,9 +180,9 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     if (within.within is None) != (within.of is None):
         raise OptionError("--within and --of belong together", hint="pass --within CLUSTERS --of 0")
     from separatrix.analysis.cluster import cluster as run
-    from separatrix.analysis.cluster import open_clusters
+    from separatrix.analysis.cluster import Clusters
 
-    outer = None if within.within is None else open_clusters(within.within, verify=parsed.verify)
+    outer = None if within.within is None else Clusters.open(within.within, verify=parsed.verify)
     return run(_open(points, parsed), progress=progress, **parsed.keywords("within") | {"within": outer})
 
 
@@ -196,9 +196,9 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     """
     parsed.recipe(AssociateRecipe())
     from separatrix.analysis.associate import associate as run
-    from separatrix.analysis.cluster import open_clusters
+    from separatrix.analysis.cluster import Clusters
 
-    given = open_clusters(clusters, verify=parsed.verify)
+    given = Clusters.open(clusters, verify=parsed.verify)
     return run(given, parsed.options.get("with_", ()), progress=progress, **parsed.keywords("with_"))
 
 
@@ -240,11 +240,11 @@ def _open(folder: Path, parsed: ParsedOptions) -> Points:
 
 
 def _read_clusters(path: Path, verify: bool) -> Any:
-    from separatrix.analysis.cluster import open_clusters
+    from separatrix.analysis.cluster import Clusters
     from separatrix.store.table import read_table
 
     if path.is_dir():
-        return open_clusters(path, verify=verify).table
+        return Clusters.open(path, verify=verify).table
     if not path.is_file():
         raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
     return read_table(path, ("id", "cluster"))

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
 from separatrix.geometry.neighbours import count_votes
-from separatrix.geometry.project.prepare import PREPARES, Change
+from separatrix.geometry.prepare import PREPARES, Change
 from separatrix.recipe.project import BlendRecipe
 
 _MOST = 300  # weightings tried; more blocks are weighed in coarser steps

@@ -23,6 +23,7 @@ from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.density import OutOfTimeError, dbscan
 from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.prepare import Prepared, ready
 
 _STARTS = 3  # of each k-means of a choice
 _PAIRS = 4  # pairs of subsamples behind a stability
@@ -63,7 +64,7 @@ class Choice:
 
 
 def knee(x: ArrayLike, y: ArrayLike) -> tuple[int, float]:
-    """Place of the knee of a curve, and how far it bends (0: straight, 1: a right angle).
+    """Index of the knee of a curve, and how far it bends (0: straight, 1: a right angle).
 
     The knee is the point farthest below the chord from the first to the last point, both axes scaled to 0 .. 1
     (Satopaa et al., 2011). It suits curves that fall and flatten, and curves that are flat and then rise.
@@ -75,9 +76,9 @@ def knee(x: ArrayLike, y: ArrayLike) -> tuple[int, float]:
     low, high = up.min(), up.max()
     if len(up) < 3 or high == low:
         return 0, 0.0
-    place = (across - across[0]) / (across[-1] - across[0])
+    share = (across - across[0]) / (across[-1] - across[0])
     scaled = (up - low) / (high - low)
-    below = scaled[0] + place * (scaled[-1] - scaled[0]) - scaled
+    below = scaled[0] + share * (scaled[-1] - scaled[0]) - scaled
     return int(below.argmax()), float(max(below.max(), 0.0))
 
 
@@ -119,7 +120,7 @@ def two_samples(rows: int, rng: np.random.Generator) -> tuple[NDArray[np.int64],
 
 
 def choose_k(
-    x: NDArray[np.float32],
+    x: ArrayLike | Prepared,
     grid: Sequence[int],
     *,
     criterion: str = "silhouette",
@@ -132,7 +133,7 @@ def choose_k(
     knee of the curve. `stability`: the largest k whose mean agreement lies within one standard error of the best.
 
     Args:
-        x: (rows, width), prepared.
+        x: (rows, width); what `prepare` gave is not checked again.
         grid: numbers to try; those that leave fewer than two rows a cluster are left out.
         criterion: what decides.
         sample_rows: of more rows, so many are drawn.
@@ -146,7 +147,7 @@ def choose_k(
     3
     """
     decide = _DECIDE[choose(criterion, _DECIDE, "--criterion")]
-    rows = drawn(x, sample_rows, seed)
+    rows = drawn(ready(x).values, sample_rows, seed)
     tried = sorted({int(k) for k in grid if 2 * k <= len(rows)})
     if not tried:
         raise OptionError("no number of clusters to try fits the rows", got=f"{len(rows)} rows, k of {list(grid)}")
@@ -178,34 +179,34 @@ def _heaps(x: NDArray[np.float32], rng: np.random.Generator) -> list[NDArray[np.
 
 def _k_line(x: NDArray[np.float32], heaps: list[NDArray[np.float32]], k: int, seed: int) -> dict[str, Any]:
     begun = monotonic()
-    found = kmeans(x, k, starts=_STARTS, seed=seed)
-    null = [kmeans(heap, k, starts=1, seed=seed) for heap in heaps]
+    result = kmeans(Prepared(x), k, starts=_STARTS, seed=seed)
+    null = [kmeans(Prepared(heap), k, starts=1, seed=seed) for heap in heaps]
     silhouettes = [_silhouette(heap, labels, seed) for heap, labels in zip(heaps, null, strict=True)]
-    agreed = stability(lambda part: kmeans(part, k, starts=_STARTS, seed=seed).labels, x, seed=seed)
+    agreed = stability(lambda part: kmeans(Prepared(part), k, starts=_STARTS, seed=seed).labels, x, seed=seed)
     return {
         "k": k,
         "rows": len(x),
-        "distortion": found.distortion,
+        "distortion": result.distortion,
         "distortion_null": float(np.mean([heap.distortion for heap in null])),
-        "inertia": found.inertia,
+        "inertia": result.inertia,
         "inertia_null": float(np.mean([heap.inertia for heap in null])),
-        "silhouette": _silhouette(x, found, seed),
+        "silhouette": _silhouette(x, result, seed),
         "silhouette_null": float(np.mean(silhouettes)),
         "silhouette_null_sd": float(np.std(silhouettes, ddof=1)),
         "stability": float(np.mean(agreed)),
         "stability_error": float(np.std(agreed, ddof=1) / np.sqrt(len(agreed))),
-        "smallest": int(found.sizes.min()),
-        "empty": found.empty,
+        "smallest": int(result.sizes.min()),
+        "empty": result.empty,
         "seconds": round(monotonic() - begun, 3),
     }
 
 
-def _silhouette(x: NDArray[np.float32], found: Clustering, seed: int) -> float:
+def _silhouette(x: NDArray[np.float32], clusters: Clustering, seed: int) -> float:
     """Mean silhouette (Rousseeuw, 1987) of at most 2000 rows; 0 where one cluster is left."""
     from sklearn.metrics import silhouette_score
 
     chosen = np.random.default_rng(seed).permutation(len(x))[:_SILHOUETTE_ROWS]
-    labels = found.labels[chosen]
+    labels = clusters.labels[chosen]
     distinct = len(np.unique(labels))
     return float(silhouette_score(x[chosen], labels)) if 2 <= distinct < len(labels) else 0.0
 
@@ -227,7 +228,7 @@ def _by_silhouette(table: list[dict[str, Any]]) -> Decision:
 
 def _by_knee(name: str, table: list[dict[str, Any]]) -> Decision:
     grid = [line["k"] for line in table]
-    place, bend = knee(grid, [line[name] for line in table])
+    index, bend = knee(grid, [line[name] for line in table])
     _, null_bend = knee(grid, [line[f"{name}_null"] for line in table])
     warnings: tuple[str, ...] = ()
     if bend <= null_bend + 0.1:
@@ -235,7 +236,7 @@ def _by_knee(name: str, table: list[dict[str, Any]]) -> Decision:
             f"the {name} curve has no elbow of its own: it bends by {bend:.2f}, that of one heap with the same "
             f"covariance by {null_bend:.2f}",
         )
-    return grid[place], f"knee of the {name} curve (bend {bend:.2f})", warnings
+    return grid[index], f"knee of the {name} curve (bend {bend:.2f})", warnings
 
 
 def _by_stability(table: list[dict[str, Any]]) -> Decision:
@@ -269,15 +270,15 @@ def k_distance(x: NDArray[np.float32], min_samples: int) -> NDArray[np.float64]:
         raise OptionError(
             "--min-samples is out of range for this choice", got=min_samples, expected=f"2 to {len(x)} (the rows)"
         )
-    found = neighbours(x, x, min_samples - 1, metric="euclidean", exclude_self=True)
-    return np.sort(found.distance[:, -1].astype(np.float64))
+    near = neighbours(x, x, min_samples - 1, metric="euclidean", exclude_self=True)
+    return np.sort(near.distance[:, -1].astype(np.float64))
 
 
-def choose_eps(x: NDArray[np.float32], min_samples: int, *, cell_seconds: float = 60.0) -> Choice:
+def choose_eps(x: ArrayLike | Prepared, min_samples: int, *, cell_seconds: float = 60.0) -> Choice:
     """Choose eps of DBSCAN at the knee of the k-distance curve, and a grid of eps x min_samples around it.
 
     Args:
-        x: (rows, width), prepared; all of them, since a sample would be thinner.
+        x: (rows, width), all of them, since a sample would be thinner; what `prepare` gave is not checked again.
         min_samples: rows that make a core.
         cell_seconds: time limit of a cell. One that runs out of it is marked `time limit`; after two in a row the
             others are marked `not begun`.
@@ -286,20 +287,21 @@ def choose_eps(x: NDArray[np.float32], min_samples: int, *, cell_seconds: float 
         OptionError: min_samples below 2 or above the rows.
         DataError: more than half of the rows are equal, so that the curve says nothing.
     """
-    curve = k_distance(x, min_samples)
+    values = ready(x).values
+    curve = k_distance(values, min_samples)
     share = np.arange(1, len(curve) + 1) / len(curve)
-    place, bend = knee(share, curve)
-    eps = float(curve[place])
+    index, bend = knee(share, curve)
+    eps = float(curve[index])
     if eps <= 0:
         raise DataError(
             "the k-distance curve has its knee at 0: most rows have equal neighbours", hint="give --eps, or fewer rows"
         )
-    values = sorted({eps, *(float(value) for value in np.quantile(curve, _QUANTILES) if value > 0)})
-    counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(x))})
-    kept = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).astype(int))
-    lines = tuple({"share": float(share[i]), "distance": float(curve[i])} for i in kept)
+    radii = sorted({eps, *(float(value) for value in np.quantile(curve, _QUANTILES) if value > 0)})
+    counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(curve))})
+    shown = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).astype(int))
+    lines = tuple({"share": float(share[i]), "distance": float(curve[i])} for i in shown)
     sentence = f"knee of the k-distance curve with k = min_samples = {min_samples} (bend {bend:.2f})"
-    return Choice("eps", eps, sentence, _grid(x, values, counts, cell_seconds), lines)
+    return Choice("eps", eps, sentence, _grid(values, radii, counts, cell_seconds), lines)
 
 
 def _grid(x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float) -> Table:
@@ -331,11 +333,11 @@ def _cell(x: NDArray[np.float32], eps: float, count: int, limit: float) -> dict[
     }
 
 
-def choose_size(x: NDArray[np.float32], min_samples: int, *, sample_rows: int = 3000, seed: int = 0) -> Choice:
+def choose_size(x: ArrayLike | Prepared, min_samples: int, *, sample_rows: int = 3000, seed: int = 0) -> Choice:
     """Choose min_cluster_size of HDBSCAN: the most stable under resampling of those that give two clusters or more.
 
     Args:
-        x: (rows, width), prepared.
+        x: (rows, width); what `prepare` gave is not checked again.
         min_samples: rows whose reach is the core distance.
         sample_rows: of more rows, so many are drawn; the sizes tried grow back with the rows.
         seed: of the draws.
@@ -343,7 +345,7 @@ def choose_size(x: NDArray[np.float32], min_samples: int, *, sample_rows: int = 
     Raises:
         DataError: no size gives two clusters.
     """
-    table = size_table(x, min_samples, sample_rows=sample_rows, seed=seed)
+    table = size_table(ready(x).values, min_samples, sample_rows=sample_rows, seed=seed)
     split = [line for line in table if line["clusters"] >= 2]
     if not split:
         raise DataError("no min_cluster_size gives two clusters", hint="give --min-cluster-size, or use kmeans")
@@ -368,14 +370,14 @@ def size_table(
         {
             "min_cluster_size": round(size * len(x) / len(rows)),
             "rows": len(rows),
-            "clusters": int(labels[place].max()) + 1,
-            "noise": int((labels[place] < 0).sum()),
-            "noise_share": float((labels[place] < 0).mean()),
-            "largest": int(np.bincount(labels[place] + 1)[1:].max(initial=0)),
-            "stability": float(agreed[:, place].mean()),
-            "stability_error": float(agreed[:, place].std(ddof=1) / np.sqrt(_PAIRS)),
+            "clusters": int(clusters.max()) + 1,
+            "noise": int((clusters < 0).sum()),
+            "noise_share": float((clusters < 0).mean()),
+            "largest": int(np.bincount(clusters + 1)[1:].max(initial=0)),
+            "stability": float(scores.mean()),
+            "stability_error": float(scores.std(ddof=1) / np.sqrt(_PAIRS)),
         }
-        for place, size in enumerate(sizes)
+        for size, clusters, scores in zip(sizes, labels, agreed.T, strict=True)
     ]
 
 

@@ -20,7 +20,7 @@ from separatrix.errors import DataError, MissingExtra, choose
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
 from separatrix.geometry.density import dbscan
-from separatrix.geometry.prepare import prepare
+from separatrix.geometry.prepare import Prepared, ready
 
 NOISE = -1
 _BLOCK = 8192  # rows compared with all centroids at a time
@@ -60,30 +60,27 @@ class Clustering:
         return int((self.labels == NOISE).sum())
 
 
-def kmeans(
-    x: ArrayLike, k: int, *, starts: int = 10, minibatch: bool = False, prepared: str = "none", seed: int = 0
-) -> Clustering:
+def kmeans(x: ArrayLike | Prepared, k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0) -> Clustering:
     """k-means (Lloyd, 1982; k-means++ starts of Arthur and Vassilvitskii, 2007), the best of several starts.
 
     Args:
-        x: (rows, width).
+        x: (rows, width); what `prepare` gave is not checked again.
         k: clusters.
         starts: how often it begins anew.
         minibatch: learn the centroids from batches of 1024 rows (Sculley, 2010).
-        prepared: what is done to the columns first, see `prepare`.
         seed: of the starts.
 
     Raises:
         OptionError: more clusters than rows.
         DataError: as `prepare`.
 
-    >>> found = kmeans([[0.0], [0.2], [9.0], [9.2]], 2)
-    >>> found.sizes.tolist(), round(found.inertia, 3), round(found.distortion, 3)
+    >>> result = kmeans([[0.0], [0.2], [9.0], [9.2]], 2)
+    >>> result.sizes.tolist(), round(result.inertia, 3), round(result.distortion, 3)
     ([2, 2], 0.04, 0.1)
     """
     begun = monotonic()
     check_count(k, "k")
-    values = prepare(x, prepared).values
+    values = ready(x).values
     check_k(k, len(values))
     engine, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
     more = {"batch_size": 1024} if minibatch else {}
@@ -124,7 +121,7 @@ def nearest_centroid(
 
 
 def dbscan_clusters(
-    x: ArrayLike, eps: float, *, min_samples: int = 10, prepared: str = "none", deadline: float | None = None
+    x: ArrayLike | Prepared, eps: float, *, min_samples: int = 10, deadline: float | None = None
 ) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
@@ -135,33 +132,27 @@ def dbscan_clusters(
     array([ 0,  0,  1,  1, -1])
     """
     begun = monotonic()
-    values = prepare(x, prepared).values
+    values = ready(x).values
     engine, cls = _estimator("DBSCAN")
     cores = None
     if engine != "scikit-learn":
         fitted = cls(eps=eps, min_samples=min_samples).fit(values)
         cores = np.zeros(len(values), dtype=bool)
         cores[np.asarray(fitted.core_sample_indices_, dtype=np.int64)] = True
-    found = dbscan(values, eps, min_samples, cores=cores, deadline=deadline)
+    labels = dbscan(values, eps, min_samples, cores=cores, deadline=deadline).labels
     engine = "blocked" if cores is None else f"{engine}, blocked"
-    return Clustering("dbscan", found.labels, engine, round(monotonic() - begun, 3), eps=float(eps))
+    return Clustering("dbscan", labels, engine, round(monotonic() - begun, 3), eps=float(eps))
 
 
 def hdbscan(
-    x: ArrayLike,
-    min_cluster_size: int = 20,
-    *,
-    min_samples: int = 10,
-    prepared: str = "none",
-    engine: str = "auto",
+    x: ArrayLike | Prepared, min_cluster_size: int = 20, *, min_samples: int = 10, engine: str = "auto"
 ) -> Clustering:
     """HDBSCAN (Campello, Moulavi and Sander, 2013) with its condensed tree; exemplar = the row that stays longest.
 
     Args:
-        x: (rows, width).
+        x: (rows, width); what `prepare` gave is not checked again.
         min_cluster_size: smallest cluster.
         min_samples: rows, itself counted, whose reach is the core distance.
-        prepared: what is done to the columns first, see `prepare`.
         engine: `scikit-learn`; `fast_hdbscan` (extra `maps`), which is faster from about 50,000 rows of at most 50
             columns; `auto` takes it there if it is installed.
 
@@ -169,13 +160,13 @@ def hdbscan(
         DataError: fewer rows than `min_samples`; as `prepare`.
         MissingExtra: `fast_hdbscan` is not installed.
 
-    >>> found = hdbscan(np.r_[np.arange(6) / 10, 50 + np.arange(6) / 10][:, None], 4, min_samples=2)
-    >>> found.sizes.tolist(), found.noise, len(found.tree.selected)
+    >>> result = hdbscan(np.r_[np.arange(6) / 10, 50 + np.arange(6) / 10][:, None], 4, min_samples=2)
+    >>> result.sizes.tolist(), result.noise, len(result.tree.selected)
     ([6, 6], 0, 2)
     """
     begun = monotonic()
     check_count(min_cluster_size, "min_cluster_size", low=2)
-    values = prepare(x, prepared).values
+    values = ready(x).values
     if min_samples > len(values):
         raise DataError(
             "fewer rows than min_samples",

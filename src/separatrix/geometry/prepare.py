@@ -1,19 +1,114 @@
-"""Vectors at the door of a clustering: refused, counted, and brought to one scale if that is asked for."""
+"""What is done to vectors before they are compared: fitted to some rows, then applied to any; checked at the door.
+
+A preparation is one function and one entry in `PREPARES`: it takes the fitted rows (rows, width) and returns the
+function that prepares rows of that width.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_distances, check_no_index
-from separatrix.geometry.project.prepare import PREPARES
+from separatrix.geometry.plane import principal, rounding
+from separatrix.geometry.rowspace import shrinkage
 
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
+
+Matrix = NDArray[Any]  # (rows, width) float32 or float64
+Change = Callable[[Matrix], NDArray[np.float32]]
+
+_ROUNDING = 1e-7  # share of the entries below which a deviation is rounding
+_WIDE = 4096  # of more rows and columns than this, this many rows tell the covariance
+
+
+def keep(_x: Matrix) -> Change:
+    """The points as they are."""
+    return lambda points: np.asarray(points, np.float32)
+
+
+def standard_scaler(x: Matrix) -> StandardScaler:
+    """scikit-learn's scaler, fitted in float64; a deviation that rounding leaves of a constant column counts as 0.
+
+    >>> standard_scaler(np.full((3, 1), 0.1, np.float32)).scale_.tolist()
+    [1.0]
+    """
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(x.astype(np.float64))
+    scaler.scale_[scaler.scale_ <= _ROUNDING * np.abs(scaler.mean_)] = 1.0
+    return scaler
+
+
+def standardise(x: Matrix) -> Change:
+    """Mean 0 and deviation 1 in each column; a column that is constant on the fitted rows becomes 0 there.
+
+    >>> standardise(np.array([[1.0, 5.0], [3.0, 5.0]]))(np.array([[5.0, 6.0]])).tolist()
+    [[3.0, 1.0]]
+    """
+    scaler = standard_scaler(x)
+    return lambda points: scaler.transform(points.astype(np.float64)).astype(np.float32)
+
+
+def unit(_x: Matrix) -> Change:
+    """Each row scaled to length 1, so that Euclidean distance orders as the cosine does; a zero row stays.
+
+    >>> unit(np.empty((0, 2)))(np.array([[3.0, 4.0], [0.0, 0.0]])).round(3).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    from sklearn.preprocessing import normalize
+
+    return lambda points: normalize(points.astype(np.float64)).astype(np.float32)
+
+
+def whiten(x: Matrix) -> Change:
+    """Turn and scale the space so that the (shrunk) covariance of the fitted rows becomes the identity.
+
+    The covariance is drawn towards a multiple of the identity as Ledoit and Wolf (2004) do; without that, fewer rows
+    than columns would all come out at the same distance from each other. The inverse root is symmetric, so that a
+    column still means what it meant. Where rows and columns are both above 4096, so many rows tell the covariance.
+
+    >>> x = np.random.default_rng(0).normal(size=(5000, 2)) @ np.array([[3.0, 0], [4, 1]])
+    >>> np.cov(whiten(x)(x).T).round(1).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    wide = x.astype(np.float64)
+    if min(wide.shape) > _WIDE:
+        wide = wide[np.linspace(0, len(wide) - 1, _WIDE).astype(int)]
+    mean = wide.mean(axis=0)
+    centred = wide - mean
+    directions, powers = principal(centred, min(wide.shape), 0)
+    floor = max(rounding(wide), np.finfo(np.float64).eps * float(powers.max()))
+    directions, powers = directions[powers > floor], powers[powers > floor] / len(wide)  # (rank, width), (rank,)
+    share, level = shrinkage(centred, powers, wide.shape[1]), float(powers.sum()) / wide.shape[1]
+    if not len(powers):
+        return lambda points: (points - mean).astype(np.float32)
+    # Directions in which the fitted rows do not differ have the shrunk variance alone. Without shrinkage there is
+    # nothing to divide by, and they are left out.
+    rest = 1 / np.sqrt(share * level) if share > 0 else 0.0
+    gain = 1 / np.sqrt((1 - share) * powers + share * level) - rest  # (rank,)
+
+    def change(points: Matrix) -> NDArray[np.float32]:
+        moved = points - mean
+        return (moved * rest + (moved @ directions.T * gain) @ directions).astype(np.float32)
+
+    return change
+
+
+PREPARES: dict[str, Callable[[Matrix], Change]] = {
+    "none": keep,
+    "standardise": standardise,
+    "whiten": whiten,
+    "unit": unit,
+}
 # Whitening shrinks towards equal variances, so the columns are brought to one scale before it.
 STEPS: dict[str, tuple[str, ...]] = {"none": (), "standardise": ("standardise",), "whiten": ("standardise", "whiten")}
-_FLAT = 1e-7  # deviation below this share of the largest entry is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,15 +116,15 @@ class Prepared:
     """Vectors ready to be clustered, and what was done to them."""
 
     values: NDArray[np.float32]  # (rows, width); as wide as given
-    how: str
-    constant: int  # columns that say nothing
+    how: str = "none"
+    constant: int = 0  # columns that say nothing
 
 
 def prepare(x: ArrayLike, how: str = "none") -> Prepared:
     """Check vectors and bring their columns to one scale.
 
     `standardise` gives every column mean 0 and deviation 1; `whiten` makes the columns uncorrelated as well (with the
-    shrinkage of `geometry.project.prepare`). Constant columns are counted; they become 0.
+    shrinkage of `whiten`). Constant columns are counted; they become 0.
 
     Args:
         x: (rows, width).
@@ -47,11 +142,16 @@ def prepare(x: ArrayLike, how: str = "none") -> Prepared:
     choose(how, STEPS, "--prepare")
     check_no_index(vectors)
     deviation = vectors.std(axis=0, dtype=np.float64)  # (width,)
-    varies = deviation > _FLAT * np.abs(vectors).max(axis=0)
+    varies = deviation > _ROUNDING * np.abs(vectors).max(axis=0)
     if not varies.any():
         raise DataError("all rows are the same", got=f"{len(vectors)} equal rows", expected="rows that differ")
     values = np.zeros(vectors.shape, np.float32) if STEPS[how] else vectors
     for step in STEPS[how]:
-        kept = vectors[:, varies] if step == STEPS[how][0] else values[:, varies]
-        values[:, varies] = PREPARES[step](kept)(kept)
+        columns = (vectors if step == STEPS[how][0] else values)[:, varies]
+        values[:, varies] = PREPARES[step](columns)(columns)
     return Prepared(np.ascontiguousarray(values, dtype=np.float32), how, int((~varies).sum()))
+
+
+def ready(x: ArrayLike | Prepared) -> Prepared:
+    """What `prepare` gave, as it is; other vectors checked."""
+    return x if isinstance(x, Prepared) else prepare(x)

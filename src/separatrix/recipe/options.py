@@ -119,7 +119,7 @@ class ScoreOptions(TypedDict, total=False):
 
 
 class RankOptions(TypedDict, total=False):
-    """Of `RankGrid`."""
+    """Of `RankRecipe`."""
 
     model: str | Sequence[str]
     pool: str | Sequence[str]

@@ -38,7 +38,7 @@ class ScoreRecipe:
 
 
 @dataclass(frozen=True)
-class RankGrid:
+class RankRecipe:
     """Models, poolings and layers."""
 
     model: tuple[str, ...] = option((DEFAULT_MODEL,), "models: local folders, hub names, or the embedded default")

@@ -14,7 +14,7 @@ from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import Manifest, read_manifest
-from separatrix.store.results import read_result, read_run_files
+from separatrix.store.result import read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
 RUN = "run"

@@ -1,18 +1,37 @@
-"""What a verb gives back: figures in hand, a table, readable text, HTML for notebooks, a folder."""
+"""What a verb gives back: figures in hand, a table, readable text, HTML for notebooks, a folder that is read again."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from separatrix.store.artifacts import write_artifact
+import numpy as np
+
+from separatrix.progress import Progress, silent
+from separatrix.recipe.core import to_dict
+from separatrix.store.artifacts import open_artifact, write_artifact
+from separatrix.store.files import Schema, damaged, read_json, reading, write_json
+from separatrix.store.folder import RECIPE, RESULT
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_APART = {"apart": True}
+
+
+def apart(default: Any = None) -> Any:
+    """A field that `result.json` does not hold: a table, or what is in memory only."""
+    return field(default=default, metadata=_APART)
+
+
+def optional() -> Any:
+    """A field that `result.json` leaves out where it is None."""
+    return field(default=None, metadata={"optional": True})
 
 
 @dataclass(frozen=True)
@@ -33,11 +52,14 @@ class Listing:
 Lines = Sequence[tuple[str, object]]  # names and values
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(ABC):
-    """A result of a verb. A subclass is a frozen dataclass with its fields and properties derived from them."""
+    """A result of a verb: a frozen dataclass whose fields are the figures of `result.json`, but for those `apart`."""
 
     kind: ClassVar[str]  # of the artefact, a key of `store.kinds.KINDS`
-    folder: Path | None  # where it was written or read
+    schema: ClassVar[Schema] = {}  # what `result.json` must hold to be read
+
+    folder: Path | None = field(default=None, kw_only=True, metadata=_APART)  # where it was written or read
 
     if TYPE_CHECKING:  # a field or a property of the subclass; dataclasses would take one made here as a default
 
@@ -46,20 +68,63 @@ class Result(ABC):
             """The rows as a pandas frame."""
 
     @abstractmethod
-    def figures(self) -> dict[str, Any]:
-        """What `result.json` holds, but for the kind."""
-
-    @abstractmethod
     def parts(self) -> list[Listing | Lines]:
         """What is printed."""
 
     @abstractmethod
-    def write(self, folder: Path) -> None:
-        """Write tables, figures and pictures into an empty folder."""
+    def write_files(self, folder: Path) -> None:
+        """Write tables and pictures into an empty folder."""
+
+    @classmethod
+    def stored(cls, _folder: Path, _plain: dict[str, Any]) -> dict[str, Any]:
+        """Fields that are not read from `result.json` as they stand there."""
+        return {}
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds, but for the kind."""
+        values = ((spec, getattr(self, spec.name)) for spec in fields(self) if "apart" not in spec.metadata)
+        return {
+            spec.name: _plain(value) for spec, value in values if value is not None or "optional" not in spec.metadata
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
         return self.figures() | ({} if self.folder is None else {"out": str(self.folder)})
+
+    def write(self, folder: Path) -> None:
+        """Write tables, pictures and figures into an empty folder."""
+        self.write_files(folder)
+        write_json(folder / RESULT, {"kind": self.kind} | self.figures())
+
+    @classmethod
+    def produce(
+        cls, make: Callable[[], Self], recipe: Any, out: str | Path | None, *, overwrite: bool = False,
+        inputs: Collection[Any] = (), progress: Progress = silent, stage: tuple[str, int] = ("", 0),
+    ) -> Self:  # fmt: skip
+        """What every verb does: hold the folder, work, write.
+
+        Args:
+            make: the work.
+            recipe: the options that it is done with.
+            out: folder to write; nothing is written without it.
+            overwrite: replace an earlier result of this kind there.
+            inputs: paths that are never replaced.
+            progress: is called with (stage, done, total, note) before and after the work.
+            stage: name of the work, and how many rows it takes; without a name `make` itself reports.
+
+        Raises:
+            StoreError: the folder is taken.
+        """
+        name, rows = stage
+        with write_artifact(out, cls.kind, recipe, overwrite=overwrite, inputs=inputs) as folder:
+            if name:
+                progress(name, 0, rows, "")
+            result = make()
+            if folder is not None:
+                result.write(folder)
+            if name:
+                progress(name, rows, rows, "")
+        return result if out is None else replace(result, folder=Path(out))
 
     def save(self, folder: str | Path, *, overwrite: bool = False, inputs: Collection[Any] = ()) -> None:
         """Write it as the verb does with `out`; `separatrix.load` reads it again.
@@ -74,15 +139,48 @@ class Result(ABC):
         """
         plain = self.figures()
         recipe = plain.get("recipe", plain.get("grid"))
-        with write_artifact(folder, self.kind, recipe, overwrite=overwrite, inputs=inputs) as place:
-            assert place is not None
-            self.write(place)
+        type(self).produce(lambda: self, recipe, folder, overwrite=overwrite, inputs=inputs)
+
+    @classmethod
+    def open(cls, folder: str | Path, *, verify: bool = True) -> Self:
+        """Read what the verb or `save` wrote.
+
+        Args:
+            folder: of the result.
+            verify: compare the files with their hashes.
+
+        Raises:
+            StoreError: the folder holds no such result, or was altered.
+        """
+        path = Path(folder)
+        open_artifact(path, cls.kind, verify=verify)
+        with reading(path):
+            plain = read_result(path, cls.schema)
+            names = {spec.name for spec in fields(cls)}
+            known = {name: value for name, value in plain.items() if name in names}
+            return cls(**known | cls.stored(path, plain) | {"folder": path})
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def __str__(self) -> str:
         return "\n".join(_as_text(part) for part in self.parts() if part)
 
     def _repr_html_(self) -> str:
         return "\n".join(_as_html(part) for part in self.parts() if part)
+
+
+def _plain(value: Any) -> Any:
+    """Figures as JSON takes them."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(to_dict(value))
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def out_line(folder: Path | None) -> Lines:
@@ -110,3 +208,62 @@ def _as_html(part: Listing | Lines) -> str:
     rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in part.rows]
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def is_interval(value: Any) -> bool:
+    """Whether a plain value is a pair of numbers."""
+    return isinstance(value, list) and len(value) == 2 and all(type(one) in (int, float) for one in value)
+
+
+NUMBER: Schema = (float, None)
+ANY_RESULT: Schema = {"kind?": str, "warnings?": [str], "notes?": [str]}
+FIGURES: Schema = {
+    "accuracy?": float, "interval?": (is_interval, None), "macro_f1?": float, "majority?": float, "rmse?": float,
+    "mae?": float, "r2?": NUMBER, "baseline_rmse?": float, "rows?": int, "confusion?": [[int]],
+    "per_class?": [{"name": str, "rows": int, "precision": NUMBER, "recall": NUMBER, "f1": NUMBER, "predicted": int}],
+}  # fmt: skip
+RUN_RESULT: Schema = {
+    "method": str,
+    "loss": str,
+    "model": {"name": str, "origin?": str, "weights?": str},
+    "classes?": [str],
+    "rows?": {"*": int},
+    "scores": {"*": FIGURES},
+    "baselines?": {"*": {"*": FIGURES}},
+    "chosen?": {"*": {"pool": str}},
+    "warnings?": [str],
+    "notes?": [str],
+    "seconds?": float,
+    "words?": ([str], None),
+}
+RUN_RECIPE: Schema = {
+    "method?": str,
+    "backbone?": {"model": str},
+    "loop": {"seed": lambda seed: isinstance(seed, int) and seed >= 0},
+    "data?": {"train": {"rows": int, "digest": str}, "*": {"rows": int, "digest": str}},
+}
+
+
+def read_result(folder: Path, schema: Schema = ANY_RESULT) -> dict[str, Any]:
+    """`result.json` of a folder.
+
+    Raises:
+        StoreError: it is not there, or holds something else.
+    """
+    return read_json(folder / RESULT, schema)
+
+
+def read_run_files(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`recipe.json` and `result.json` of a finished run.
+
+    Raises:
+        StoreError: one is not there, or holds something else.
+    """
+    recipe, result = read_json(folder / RECIPE, RUN_RECIPE), read_result(folder, RUN_RESULT)
+    if not {"test", "validation"} & set(result["scores"]):
+        raise damaged(folder / RESULT, "it has no scores", "test or validation")
+    for part, figures in result["scores"].items():
+        matrix = figures.get("confusion", [])
+        if matrix and {len(matrix), *map(len, matrix)} != {len(result.get("classes", matrix))}:
+            raise damaged(folder / RESULT, f"scores.{part}.confusion does not fit the classes")
+    return recipe, result

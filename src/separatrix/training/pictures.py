@@ -18,7 +18,7 @@ from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
 from separatrix.store.kinds import kind_of
-from separatrix.store.results import read_run_files
+from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 

@@ -12,10 +12,10 @@ from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.geometry.plane import principal
+from separatrix.geometry.prepare import standardise, unit, whiten
 from separatrix.geometry.project import METHODS, PREPARES, draw_held_out, make_map, variance_shares
 from separatrix.geometry.project.methods import lda
-from separatrix.geometry.project.plane import principal
-from separatrix.geometry.project.prepare import standardise, unit, whiten
 from separatrix.geometry.rowspace import shrinkage
 from separatrix.recipe import project as recipes
 from separatrix.recipe.project import ProjectRecipe

@@ -11,11 +11,11 @@
 (['lda', 'pca', 'tsne', 'umap'], ['none', 'standardise', 'unit', 'whiten'])
 """
 
+from separatrix.geometry.plane import Plane, fit_plane, variance_shares
+from separatrix.geometry.prepare import PREPARES
 from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
 from separatrix.geometry.project.maps import Map, is_guided, make_map
 from separatrix.geometry.project.methods import METHODS
-from separatrix.geometry.project.plane import Plane, fit_plane, variance_shares
-from separatrix.geometry.project.prepare import PREPARES
 from separatrix.geometry.project.rows import draw_held_out
 
 __all__ = [

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry.checks import check_distances, check_matrix, check_no_index
+from separatrix.geometry.prepare import PREPARES, Change
 from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
 from separatrix.geometry.project.methods import METHODS
-from separatrix.geometry.project.prepare import PREPARES, Change
 from separatrix.geometry.project.rows import LEAST, choose_rows, known_labels
 from separatrix.recipe.project import ProjectRecipe
 

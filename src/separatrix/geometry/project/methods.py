@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, MissingExtra
-from separatrix.geometry.project.plane import fit_plane
-from separatrix.geometry.project.prepare import Change, Matrix, whiten
+from separatrix.geometry.plane import fit_plane
+from separatrix.geometry.prepare import Change, Matrix, whiten
 from separatrix.recipe.project import ProjectRecipe
 
 _FAST = 10_000  # rows from which t-SNE interpolates its forces (in two dimensions, where that is possible)
