@@ -71,7 +71,7 @@ def test_tables_for_people(cli: Cli, tmp_path: Path, store: Path) -> None:
         (["cluster", "P", "--k", "3", "--of", "0", "--out", "O"], ["--within and --of belong together"]),
         (["cluster", "nowhere", "--k", "3", "--out", "O"], ["nowhere is no folder"]),
         (["cluster", "P", "--method", "kmean", "--k", "3", "--out", "O"], ["did you mean 'kmeans'"]),
-        (["associate", "P", "--with", "label"], ["holds no clusters"]),
+        (["associate", "P", "--with", "label"], ["holds no finished clusters"]),
         (["associate", "P"], ["no column to compare the clusters with"]),
         (["suspects", "P", "--label", "kind", "--out", "O"], ["no column 'kind'"]),
         (["suspects", "P", "--folds", "2", "--out", "O"], ["--folds is out of range"]),

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.project import faithfulness, fit_plane
-from separatrix.geometry.project import plane as module
+from separatrix.geometry import plane as module
 
 
 def stretched(rows=80, width=10, seed=0):
