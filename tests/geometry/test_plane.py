@@ -7,8 +7,8 @@ from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.project import faithfulness, fit_plane
 from separatrix.geometry import plane as module
+from separatrix.geometry.project import faithfulness, fit_plane
 
 
 def stretched(rows=80, width=10, seed=0):

@@ -179,8 +179,8 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     parsed.recipe(ClusterRecipe())
     if (within.within is None) != (within.of is None):
         raise OptionError("--within and --of belong together", hint="pass --within CLUSTERS --of 0")
-    from separatrix.analysis.cluster import cluster as run
     from separatrix.analysis.cluster import Clusters
+    from separatrix.analysis.cluster import cluster as run
 
     outer = None if within.within is None else Clusters.open(within.within, verify=parsed.verify)
     return run(_open(points, parsed), progress=progress, **parsed.keywords("within") | {"within": outer})
