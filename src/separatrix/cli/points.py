@@ -198,8 +198,9 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     from separatrix.analysis.associate import associate as run
     from separatrix.analysis.cluster import Clusters
 
-    given = Clusters.open(clusters, verify=parsed.verify)
-    return run(given, parsed.options.get("with_", ()), progress=progress, **parsed.keywords("with_"))
+    columns = parsed.options.get("with_", ())  # without any, that is the mistake to name
+    given = Clusters.open(clusters, verify=parsed.verify) if columns else clusters
+    return run(given, columns, progress=progress, **parsed.keywords("with_"))
 
 
 @verb(opts.Folder, SuspectsRecipe, opts.Verification)
