@@ -137,5 +137,5 @@ def _loop(
 
     order = partial(schedule.batches, learner.lengths("train"), loop.batch_size, loop.seed)
     watcher = _Looker(learner, objective, material.labels["validation"], options.clock, options.looks, loop.epochs)
-    Loop(Training(learner, objective, targets, material.classes, score, loop, order), [watcher]).run()
+    Loop(Training(learner, objective, targets, loop, order, material.classes, score), [watcher]).run()
     return watcher.checks

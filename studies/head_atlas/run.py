@@ -24,10 +24,10 @@ from studies.head_atlas.claims import atlas_claims
 from studies.head_atlas.tables import CONDITIONS, table
 
 from separatrix.analysis.heads import head_atlas
-from separatrix.analysis.heads.qa import answer_run
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, digest, replace, to_dict
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe
 from separatrix.store.files import read_json
+from separatrix.training.methods.answers import answer_run
 
 HERE = Path(__file__).resolve().parent
 SEEDS = (0, 1, 2)

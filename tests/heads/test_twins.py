@@ -10,7 +10,9 @@ from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.heads import importance
 from separatrix.heads.importance import head_importance, usual_loss
 from separatrix.heads.maps import shape_of
-from separatrix.heads.twins import VIEWS, barlow_loss, train_twins, twin_vectors
+from separatrix.learn.objectives.unlabelled import barlow_loss
+from separatrix.learn.trainables.twins import VIEWS
+from separatrix.learn.twins import train_twins, twin_vectors
 from separatrix.texts.questions_answers import Example
 
 
@@ -29,7 +31,7 @@ def test_twins_learn_and_tell_planted_heads_apart(views):
     from sklearn.cluster import KMeans
     from sklearn.metrics import adjusted_rand_score
 
-    grids, heads = planted_grids()
+    grids, heads = planted_grids(windows=200)
     found = train_twins(grids, heads, views=views, epochs=8, seed=0)
     assert found.losses[-1] < found.losses[0]
     again = train_twins(grids, heads, views=views, epochs=8, seed=0)

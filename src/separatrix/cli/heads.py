@@ -13,7 +13,6 @@ from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
-from separatrix.recipe import ModelRecipe
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe, MapModelRecipe
 from separatrix.store.result import Lines, Listing
 
@@ -101,13 +100,12 @@ def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgume
     """
     place, part = parsed.make(opts.Folder), parsed.make(opts.Questions)
     recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
-    model = ModelRecipe(**vars(source), max_length=recipe.max_length)
-    from separatrix.analysis.heads.qa import answer_run
+    from separatrix.training.methods.answers import answer_run
 
     result = answer_run(
-        data, place.out, model, recipe, test=part.test, test_share=part.test_share, overwrite=place.overwrite,
-        progress=progress,
-    )  # fmt: skip
+        data, place.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
+        overwrite=place.overwrite, progress=progress,
+    ).to_dict()  # fmt: skip
     return Printout(result, _answer_parts(result))
 
 

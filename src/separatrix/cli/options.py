@@ -78,7 +78,7 @@ Training = panel(
         option(
             "prompt",
             "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
-            "(finetune), or a linear probe",
+            "(finetune), a linear probe, or a head for answer spans (answers: type heads-qa)",
             choices=METHOD_NAMES,
         ),
     ),

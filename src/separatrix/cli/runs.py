@@ -16,7 +16,7 @@ from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout, score_table
-from separatrix.errors import StoreError
+from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.store.result import Listing
@@ -76,7 +76,7 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     PairRecipe,
     DecisionRecipe,
     GroupRecipe,
-    methods={name: method.recipe for name, method in METHODS.items()},
+    methods={name: method.recipe for name, method in METHODS.items() if method.run is None},
     main=(*MAIN, "loss", "tokens", "readout"),
     main_of={
         "align": (*MAIN, "loss", "pool", "frozen_layers", "decision"),
@@ -96,6 +96,8 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
     options = parsed.make(opts.Training)
+    if METHODS[options.method].run is not None:
+        raise OptionError(f"--method {options.method} reads questions with contexts", hint="type separatrix heads-qa")
     build_recipe(options.method, parsed.options)  # refuses what is wrong before torch is loaded
     return _train(data, parsed, progress)
 

@@ -3,7 +3,7 @@
     (maps (rows, heads, tokens, tokens), batch) -> (rows, heads, width)
 
 A further feature is one function and one entry in `FEATURES`. All of them give the same numbers whatever stands beside
-a window in its batch. `twins` is learnt from the grids afterwards (`heads.twins`), as is the PCA of any of them.
+a window in its batch. `twins` is learnt from the grids afterwards (`learn.twins`), as is the PCA of any of them.
 """
 
 from __future__ import annotations

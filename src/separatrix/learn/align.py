@@ -99,7 +99,7 @@ def start_training(job: Job[AlignRecipe], trainable: EncoderTrainable, targets: 
     order = partial(_batches, recipe, labels, trainable.lengths("train"), group)
     steps = recipe.loop.epochs * len(order(0))
     objective.start(training_rows(trainable, seen["train"], np.arange(len(labels)), steps))
-    training = Training(trainable, objective, seen, len(targets.names), job.score, recipe.loop, order, job.keep)
+    training = Training(trainable, objective, seen, recipe.loop, order, len(targets.names), job.score, job.keep)
     return training, notes
 
 

@@ -46,10 +46,10 @@ class Training:
     trainable: Trainable
     objective: Objective
     targets: dict[str, Tensor]  # part -> (rows,) class numbers, or numbers standardised on the training rows
-    classes: int  # 0: numbers are predicted
-    score: Score
     recipe: LoopRecipe
     batches: Callable[[int], list[np.ndarray]]  # epoch -> rows of each step; as many steps in every epoch
+    classes: int = 0  # 0: numbers are predicted
+    score: Score = lambda _scores, _targets: {}  # of validation rows; without any, the last epoch is the best
     keep: int | None = None  # stop after so many epochs and keep what stands there; None: validation chooses
 
 
@@ -168,7 +168,11 @@ class Loop:
             "lr": max(group["lr"] for group in self.state.optimizer.param_groups),
             "grad_norm": {name: value / steps for name, value in progress.norm.items()},
         }
-        line["validation"] = self._validate()
+        if "validation" in self.training.targets:
+            line["validation"] = self._validate()
+        else:
+            progress.best_epoch = progress.epoch
+            self.state.remember()
         progress.metrics.append(line | self.objective.summary())
 
     def _validate(self) -> dict[str, float]:

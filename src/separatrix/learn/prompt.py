@@ -172,7 +172,7 @@ def _start(job: Job[TrainRecipe], trainable: PromptTrainable, objective: Objecti
     else:
         objective.start(training_rows(trainable, seen["train"], rows, loop.epochs * len(order(0))))
     score = _in_unit(job.score, targets)
-    return Training(trainable, objective, seen, len(targets.names), score, loop, order, job.keep)
+    return Training(trainable, objective, seen, loop, order, len(targets.names), score, job.keep)
 
 
 @torch.no_grad()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import MOST_SHUFFLES, check, option
+from separatrix.recipe.core import MOST_SHUFFLES, check, option, to_dict
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import ModelRecipe
+from separatrix.recipe.train import LoopRecipe, ModelRecipe
 
 STEPS = ("extract", "features", "cluster", "atlas")
 FEATURE_NAMES = Choices("descriptors", "grid", "singular", "resnet", "twins")
@@ -35,6 +35,10 @@ class MapModelRecipe:
 
     def __post_init__(self) -> None:
         check(self)
+
+    def of_length(self, max_length: int) -> ModelRecipe:
+        """The model as the backbone asks for it, with windows of so many tokens."""
+        return ModelRecipe(max_length=max_length, **to_dict(self))
 
 
 @dataclass(frozen=True)
@@ -147,15 +151,7 @@ class HeadsRecipe:
     @property
     def model(self) -> ModelRecipe:
         """The model as the backbone asks for it."""
-        source = self.source
-        return ModelRecipe(
-            source.model,
-            source.revision,
-            max(self.reading.max_length, 1),
-            source.dtype,
-            source.device,
-            source.trust_remote_code,
-        )
+        return self.source.of_length(self.reading.max_length)
 
 
 @dataclass(frozen=True)
@@ -180,3 +176,22 @@ class AnswerRecipe:
 
     def __post_init__(self) -> None:
         check(self)
+
+    @property
+    def loop(self) -> LoopRecipe:
+        """What the training loop reads."""
+        names = ("epochs", "batch_size", "lr", "weight_decay", "warmup", "clip", "seed")
+        return LoopRecipe(**{name: getattr(self, name) for name in names}, snapshots=0)
+
+
+@dataclass(frozen=True)
+class AnswerTrainingRecipe:
+    """A whole training for question answering."""
+
+    source: MapModelRecipe = MapModelRecipe()
+    answers: AnswerRecipe = AnswerRecipe()
+
+    @property
+    def backbone(self) -> ModelRecipe:
+        """The model, whose windows are as long as the answers ask for."""
+        return self.source.of_length(self.answers.max_length)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from separatrix.learn.loop import Score
 
 Recipe = TrainRecipe | AlignRecipe | ProbingRecipe
-METHOD_NAMES = Choices("prompt", "align", "finetune", "probe")
+METHOD_NAMES = Choices("prompt", "align", "finetune", "probe", "answers")
 
 
 @dataclass(frozen=True)

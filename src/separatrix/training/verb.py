@@ -14,7 +14,7 @@ from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits, load_splits
 from separatrix.texts.few import few
 from separatrix.training.folder import run_artifact
-from separatrix.training.methods import build_recipe
+from separatrix.training.methods import METHODS, build_recipe
 from separatrix.training.pictures import show_run
 from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
@@ -39,8 +39,8 @@ def train(
     """Train a model of texts, and evaluate it beside baselines on the frozen model.
 
     Args:
-        data: `Splits`, or anything that `load_splits` reads.
-        method: `prompt`, `align`, `finetune` or `probe`.
+        data: `Splits`, or anything that `load_splits` reads; questions with contexts for `answers`.
+        method: `prompt`, `align`, `finetune`, `probe` or `answers` (which gives an `AnswerResult`).
         recipe: the options to start from; those of the method if absent.
         out: folder of the run; nothing is written without it.
         overwrite: replace an earlier run there.
@@ -65,6 +65,12 @@ def train(
     whole = build_recipe(method, options, recipe)
     for name in options:
         choose(name, (*option_names(whole), *sorted(READING)), "option")
+    if (run := METHODS[method].run) is not None:
+        for name in reading:
+            choose(name, option_names(whole), f"option of method {method}")
+        if out is None or resume:
+            raise OptionError(f"method {method} writes a whole model, and begins anew", hint="give out, but no resume")
+        return run(data, out, whole, overwrite=overwrite, progress=progress or silent)
     splits = _splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     if request.folder is None:

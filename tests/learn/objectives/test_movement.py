@@ -69,7 +69,7 @@ def setup(seed=0, **options):
         return {"accuracy": 0.5}
 
     targets, track = {"train": y, "validation": y}, Track(objective)
-    return Loop(Training(learner, objective, targets, CLASSES, score, recipe.loop, batches), [track]), learner, track
+    return Loop(Training(learner, objective, targets, recipe.loop, batches, CLASSES, score), [track]), learner, track
 
 
 def slow(learner, begun, recipe):

@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from separatrix.learn.objectives.base import LossBatch, LossValue
+from separatrix.models.randomness import OwnRandomness
 
 
 class Trainable(Protocol):
@@ -43,3 +44,8 @@ def plain_backward(
     value = loss(z)
     value.total.backward()
     return z.detach(), value
+
+
+def step_randomness(*seed: int) -> OwnRandomness:
+    """What a training step draws from: the same for the same numbers, so that a resumed training repeats it."""
+    return OwnRandomness(int(np.random.SeedSequence(seed).generate_state(1)[0]))

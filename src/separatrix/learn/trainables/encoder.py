@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.learn.objectives.base import LossBatch, LossValue
-from separatrix.learn.trainables import gradcache
+from separatrix.learn.trainables import gradcache, step_randomness
 from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
 from separatrix.models.pool import POOLS, mean
-from separatrix.models.randomness import OwnRandomness
 from separatrix.recipe.align import CHUNK_TOKENS, EncoderRecipe
 
 
@@ -148,8 +147,7 @@ def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iter
     for module in body.modules():
         if isinstance(module, nn.Dropout):
             module.p = share
-    state = int(np.random.SeedSequence(list(seed)).generate_state(1)[0])
-    with OwnRandomness(state):
+    with step_randomness(*seed):
         body.train()
         try:
             yield

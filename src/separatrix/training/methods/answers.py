@@ -1,0 +1,189 @@
+"""`--method answers`: a span head and the model under it learn to answer questions; exact match and F1 as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.errors import DataError
+from separatrix.progress import Progress, silent
+from separatrix.recipe import ModelRecipe, to_dict
+from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
+from separatrix.store.artifacts import resume_artifact
+from separatrix.store.files import write_json
+from separatrix.store.folder import RECIPE, RESULT
+from separatrix.store.table import write_table
+from separatrix.texts.questions_answers import Example, read_material
+from separatrix.training.methods.base import TrainingMethod
+
+if TYPE_CHECKING:
+    from separatrix.heads.answers import SquadScores
+
+ANSWERS = "answers.parquet"
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerResult:
+    """A trained model, where it is, and how well it answers."""
+
+    folder: Path
+    scores: SquadScores
+    losses: tuple[float, ...]  # mean of each epoch
+    windows: int  # trained on
+    left_out: int  # training windows whose answer has no usable offset
+    answers: dict[str, str]  # question id -> answer
+    test: Sequence[Example] = ()  # the questions
+    questions: int = 0  # trained on
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the scores hide: a model that never answers scores the share of questions without an answer."""
+        scores, answers = self.scores, list(self.answers.values())
+        if answers and not any(answers):
+            share = f"{scores.no_answer_total} of {scores.total} questions have no answer"
+            return [f"every answer is empty, and {share}: the exact match of {scores.exact:.3f} is this share alone"]
+        if scores.has_answer_total and not scores.has_answer_f1:
+            return ["no question that has an answer got a word of it: the model has not learnt to answer"]
+        return []
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each question of the test: id, question, context, answer, right answers."""
+        lines = [
+            (one.id, one.first, one.second, self.answers[one.id], list(one.golds))
+            for one in self.test if one.id in self.answers
+        ]  # fmt: skip
+        return pd.DataFrame(lines, columns=["id", "question", "context", "answer", "right"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `result.json` holds; the answers are written apart."""
+        return {
+            "folder": str(self.folder), "losses": list(self.losses), "windows": self.windows,
+            "left_out": self.left_out, "scores": asdict(self.scores), "notes": list(self.notes),
+            "seconds": self.seconds, "questions": self.questions,
+            "share_empty": float(np.mean([not text for text in self.answers.values()])),
+            "baseline_exact": self.scores.no_answer_total / max(1, self.scores.total), "warnings": self.warnings,
+        }  # fmt: skip
+
+
+def answer_run(
+    data: str | Path, out: str | Path, model: ModelRecipe, recipe: AnswerRecipe, *, test: str | Path | None = None,
+    test_share: float = 0.2, overwrite: bool = False, progress: Progress = silent,
+) -> AnswerResult:  # fmt: skip
+    """Train a model to answer questions and score it.
+
+    Args:
+        data: questions with contexts.
+        out: folder of the trained model, which `heads --model` opens.
+        model: where to start from.
+        recipe: how.
+        test: questions to score on; by default, a share of the contexts of `data` is held out.
+        test_share: that share.
+        overwrite: replace what is in `out`.
+        progress: gets (stage, done, total, note).
+
+    Raises:
+        DataError: nothing to train on, or contexts in both parts.
+        ModelError: a family without a span head.
+        StoreError: `out` is taken.
+    """
+    begun, material = monotonic(), read_material(data)
+    if test is None:
+        train, held_out = split_by_context(material.examples, test_share, recipe.seed)
+    else:
+        train, held_out = material.examples, read_material(test).examples
+    folder = Path(out)
+    plain = {"model": to_dict(model), "answers": to_dict(recipe), "data": str(data)}
+    inputs = (data, test, model.model)
+    with resume_artifact(folder, "answers", plain, overwrite=overwrite, resume=None, inputs=inputs):
+        result = train_answers(model, train, held_out, folder, recipe, progress)
+        result = replace(result, notes=material.notes, seconds=round(monotonic() - begun, 2))
+        write_json(folder / RECIPE, plain)
+        write_table(folder / ANSWERS, result.table)
+        write_json(folder / RESULT, result.to_dict())
+    return result
+
+
+def train_answers(
+    model: ModelRecipe, train: Sequence[Example], test: Sequence[Example], folder: Path, recipe: AnswerRecipe,
+    progress: Progress = silent,
+) -> AnswerResult:  # fmt: skip
+    """Train a span head and the model under it, save both, and evaluate.
+
+    Args:
+        model: where to start from.
+        train, test: questions with contexts; no context should be in both.
+        folder: of the trained model (safetensors and tokenizer), which opens as any other.
+        recipe: how.
+        progress: gets (stage, done, total, note).
+
+    Raises:
+        ModelError: the family has no span head.
+        DataError: no training window is left, or training and test share a context.
+    """
+    from separatrix.heads.answers import squad_scores
+    from separatrix.heads.maps import load_for_maps
+    from separatrix.heads.qa import answer_questions, span_scores, training_windows
+    from separatrix.learn.answers import save_span_model, train_spans
+    from separatrix.learn.trainables.spans import load_span_model
+
+    if shared := {example.second for example in train} & {example.second for example in test}:
+        raise DataError("training and test share contexts", got=f"{len(shared)} of them", hint="split by context")
+    backbone = load_for_maps(replace(model, max_length=recipe.max_length))
+    answering = load_span_model(backbone, recipe.seed)
+    windows, targets, left_out = training_windows(backbone, train, recipe)
+    fitted = train_spans(
+        answering, lambda rows: span_scores(answering, backbone, [windows[row] for row in rows]),
+        [len(window) for window in windows], targets, recipe.loop, progress,
+    )  # fmt: skip
+    save_span_model(answering, backbone, folder)
+    questions = draw_examples(test, recipe.test_examples, recipe.seed)
+    answers = answer_questions(answering, backbone, questions, recipe, progress)
+    losses = tuple(line["loss"] for line in fitted.metrics)
+    scores = squad_scores(questions, answers)
+    return AnswerResult(folder, scores, losses, len(windows), left_out, answers, questions, len(train))
+
+
+def split_by_context(
+    examples: Sequence[Example], share: float, seed: int
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Training and test examples; all questions about one context stay on one side.
+
+    Raises:
+        DataError: fewer than two contexts.
+    """
+    contexts = sorted({example.context for example in examples})
+    if len(contexts) < 2:
+        raise DataError("one context cannot be split", got=len(contexts), expected="2 or more")
+    order = np.random.default_rng(seed).permutation(contexts)
+    chosen = set(order[: min(max(1, round(share * len(contexts))), len(contexts) - 1)].tolist())
+    train = tuple(example for example in examples if example.context not in chosen)
+    return train, tuple(example for example in examples if example.context in chosen)
+
+
+def draw_examples(examples: Sequence[Example], most: int | None, seed: int) -> list[Example]:
+    """At most so many examples, drawn by the seed, in their order.
+
+    >>> draw_examples([Example(str(row), "q", "c", 0) for row in range(9)], 3, 0) == draw_examples([], 3, 0)
+    False
+    """
+    if most is None or most >= len(examples):
+        return list(examples)
+    rows = np.sort(np.random.default_rng([seed, 6]).permutation(len(examples))[:most])
+    return [examples[row] for row in rows]
+
+
+def run(data: Any, out: str | Path, recipe: AnswerTrainingRecipe, **options: Any) -> AnswerResult:
+    """`answer_run` with a whole recipe."""
+    return answer_run(data, out, recipe.backbone, recipe.answers, **options)
+
+
+METHOD = TrainingMethod(AnswerTrainingRecipe(), run=run)

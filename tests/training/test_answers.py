@@ -1,0 +1,154 @@
+"""Fine-tuning as a run: the split keeps contexts whole, the folder opens, the command prints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import separatrix as sx
+from separatrix.cli import app
+from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.heads.answers import squad_scores
+from separatrix.heads.maps import load_for_maps, maps_of
+from separatrix.heads.windows import WindowRule, cut_windows
+from separatrix.learn.trainables.spans import load_span_model
+from separatrix.models.load import load_backbone
+from separatrix.recipe import ModelRecipe, TrainRecipe
+from separatrix.recipe.heads import AnswerRecipe
+from separatrix.texts.questions_answers import Example, read_material
+from separatrix.training.methods.answers import AnswerResult, draw_examples, split_by_context, train_answers
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
+
+
+def test_split_keeps_contexts_whole():
+    examples = [Example(str(row), "q", f"c{row // 3}", row // 3) for row in range(30)]
+    train, held = split_by_context(examples, 0.2, 0)
+    assert len(held) == 6
+    assert len(train) == 24
+    assert not {each.context for each in train} & {each.context for each in held}
+    assert split_by_context(examples, 0.2, 0) == (train, held)
+    with pytest.raises(DataError, match="one context cannot be split"):
+        split_by_context(examples[:3], 0.2, 0)
+
+
+def test_command(tiny, tmp_path, capsys):
+    rows = [
+        {"id": str(row), "question": "where is the cat ?", "context": f"the old cat is on the house {row // 2}",
+         "answers": {"text": ["cat"], "answer_start": [8]}}
+        for row in range(12)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_parquet(tmp_path / "train.parquet")
+    words = [
+        "heads-qa", str(tmp_path / "train.parquet"), "--model", str(tiny("bert")), "--out", str(tmp_path / "qa"),
+        "--max-length", "30", "--max-query-length", "8", "--epochs", "1", "--device", "cpu", "--quiet", "--json",
+    ]  # fmt: skip
+    assert app.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["scores"]["has_answer_total"] == 2
+    assert found["scores"]["no_answer_exact"] is None
+    assert 0 <= found["scores"]["f1"] <= 1
+    assert found["windows"] == 10
+    assert 0 <= found["share_empty"] <= 1
+    assert found["baseline_exact"] == 0
+    assert len(pd.read_parquet(tmp_path / "qa" / "answers.parquet")) == 2
+    assert (tmp_path / "qa" / "model.safetensors").is_file()
+    assert app.main(words) == 2
+    assert "type --overwrite" in capsys.readouterr().err
+
+
+def answered(golds, texts):
+    """What a training gives whose model answers `texts` to questions with these right answers."""
+    examples = [Example(str(row), "q", "c", 0, golds=tuple(gold)) for row, gold in enumerate(golds)]
+    answers = {example.id: text for example, text in zip(examples, texts, strict=True)}
+    return AnswerResult(Path(), squad_scores(examples, answers), (0.0,), 1, 0, answers)
+
+
+def test_a_model_that_never_answers_is_called_so():
+    """Seed 002 took the share of questions without an answer for a score."""
+    [said] = answered([["cat"], [], []], ["", "", ""]).warnings
+    assert "exact match of 0.667 is this share alone" in said
+    [said] = answered([["cat"], []], ["dog", ""]).warnings
+    assert "not learnt to answer" in said
+    assert not answered([["cat"], []], ["the cat", "dog"]).warnings
+    assert not answered([[], []], ["dog", ""]).warnings
+
+
+def test_questions_asked_are_drawn_by_the_seed():
+    examples = [Example(str(row), "q", "c", 0) for row in range(40)]
+    few = draw_examples(examples, 10, 0)
+    assert few != examples[:10]
+    assert few == draw_examples(examples, 10, 0) != draw_examples(examples, 10, 1)
+    assert draw_examples(examples, None, 0) == draw_examples(examples, 99, 0) == examples
+
+
+WORDS = ["the", "a", "cat", "dog", "bird", "fish", "red", "blue", "old", "big", "is", "on"]
+LENGTHS = {"max_length": 40, "stride": 16, "max_query_length": 6}
+
+
+@pytest.fixture
+def squad_file(tmp_path):
+    """Six contexts with three questions each; every second question has no answer."""
+    generator, paragraphs = np.random.default_rng(0), []
+    for number in range(6):
+        words = list(generator.choice(WORDS, size=12 + 12 * number))
+        answer = [{"text": words[5], "answer_start": len(" ".join(words[:5])) + 1}]
+        asked = [
+            {"id": f"{number}.{row}", "question": f"where is {words[row]} ?", "answers": [] if row % 2 else answer}
+            for row in range(3)
+        ]
+        paragraphs.append({"context": " ".join(words), "qas": asked})
+    path = tmp_path / "squad.json"
+    path.write_text(json.dumps({"data": [{"title": "animals", "paragraphs": paragraphs}]}))
+    return path
+
+
+def test_finetuning_learns_and_its_model_opens_again(tiny, tmp_path, squad_file):
+    """A few steps on a planted task: the loss falls, the folder loads, its maps differ from those before."""
+    material = read_material(squad_file)
+    train = [example for example in material.examples if example.context < 4]
+    test = [example for example in material.examples if example.context >= 4]
+    recipe = AnswerRecipe(**LENGTHS, epochs=12, lr=3e-3, batch_size=8)
+    model = ModelRecipe(model=str(tiny("bert")), device="cpu")
+    found = train_answers(model, train, test, tmp_path / "qa", recipe)
+    assert found.losses[-1] < found.losses[0] - 0.3
+    assert found.scores.total == len(test)
+    assert set(found.answers) == {example.id for example in test}
+    assert json.loads(json.dumps(found.to_dict()))["scores"]["total"] == len(test)
+    before, after = load_for_maps(model), load_for_maps(ModelRecipe(model=str(tmp_path / "qa"), device="cpu"))
+    [window] = cut_windows(before, train[:1], WindowRule(40, 16, 6))[0][:1]
+    assert cut_windows(after, train[:1], WindowRule(40, 16, 6))[0][0] == window
+    assert float((maps_of(before, window) - maps_of(after, window)).abs().max()) > 1e-4
+    with pytest.raises(DataError, match="share contexts"):
+        train_answers(model, train, train[:1], tmp_path / "qa2", recipe)
+
+
+def test_the_verb_trains_it_too(tiny, tmp_path, squad_file):
+    options = {"method": "answers", "model": str(tiny("bert")), "device": "cpu", "epochs": 1, **LENGTHS}
+    result = sx.train(squad_file, out=tmp_path / "qa", **options)
+    assert json.loads((tmp_path / "qa" / "result.json").read_text()) == result.to_dict()
+    assert pd.read_parquet(tmp_path / "qa" / "answers.parquet")["id"].tolist() == result.table["id"].tolist()
+    with pytest.raises(OptionError, match="writes a whole model, and begins anew"):
+        sx.train(squad_file, **options)
+    with pytest.raises(OptionError, match="--tokens has no effect with --method answers"):
+        sx.train(squad_file, out=tmp_path / "other", tokens=3, **options)
+
+
+def test_labelled_texts_are_refused(splits, tiny, capsys, tmp_path):
+    with pytest.raises(OptionError, match="answers reads questions with contexts; type separatrix heads-qa"):
+        run_training(TrainingRequest(splits, TrainRecipe(), "answers"))
+    assert app.main(["train", "q.csv", "--method", "answers", "--out", str(tmp_path / "run")]) == 2
+    assert "heads-qa" in capsys.readouterr().err
+
+
+def test_a_family_without_a_span_head_is_refused(tiny, monkeypatch):
+    import transformers
+
+    def refuse(*places, **options):
+        raise ValueError("Unrecognized configuration class")
+
+    monkeypatch.setattr(transformers.AutoModelForQuestionAnswering, "from_pretrained", refuse)
+    with pytest.raises(ModelError, match="bert models have no head for question answering"):
+        load_span_model(load_backbone(ModelRecipe(model=str(tiny("bert")), device="cpu")), 0)
