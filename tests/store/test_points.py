@@ -1,5 +1,6 @@
 """A store of points: what is written comes back with its rows, and whatever is wrong with it is named."""
 
+import errno
 import json
 import os
 
@@ -312,3 +313,41 @@ def test_what_was_stopped_is_gone_on_with_only_if_asked(tmp_path):
     (tmp_path / "p/pending/00000.json").write_text("{}")
     with pytest.raises(StoreError, match=r"pending is damaged \(KeyError"):
         begin(tmp_path / "p", "key", window=2)
+
+
+@pytest.mark.parametrize("at", [1, 2, 4, 7, 8])
+def test_on_a_full_disk_the_store_that_is_replaced_stays(tmp_path, monkeypatch, at):
+    """Whenever the disk fills up: while shards, tables and notes are written, or when all of them are put together."""
+    write_points(tmp_path / "p", made(6), shard_rows=2)
+    before, left = files(tmp_path / "p"), [at]
+
+    def fill_up(_):
+        left[0] -= 1
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fill_up)
+    with pytest.raises(StoreError, match="No space left"):
+        write_points(tmp_path / "p", made(4), overwrite=True, shard_rows=2)
+    assert files(tmp_path / "p") == before
+    monkeypatch.undo()
+    write_points(tmp_path / "p", made(4), overwrite=True, shard_rows=2)
+    assert len(open_points(tmp_path / "p")) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_replacement_that_was_stopped_is_gone_on_with_and_the_old_store_can_be_read_meanwhile(tmp_path):
+    write_points(tmp_path / "p", made(4), shard_rows=2)
+    new = made(4)
+    rows = [new.table.iloc[:2].reset_index(drop=True), new.table.iloc[2:].reset_index(drop=True)]
+    options = {"window": 2, "overwrite": True, "resume": True}
+    with pytest.raises(KeyboardInterrupt), open_writer(tmp_path / "p", "new", **options) as writer:  # noqa: PT012
+        writer.add(0, rows[0], {"other": np.ones((2, 3))})
+        raise KeyboardInterrupt
+    assert list(open_points(tmp_path / "p").blocks) == ["block0"]
+    with open_writer(tmp_path / "p", "new", **options) as writer:
+        assert writer.missing(0, rows[0], ["other"]) == []
+        writer.add(1, rows[1], {"other": np.ones((2, 3))})
+        writer.finish(2, {})
+    assert list(open_points(tmp_path / "p").blocks) == ["other"]
+    assert [path.name for path in tmp_path.iterdir()] == ["p"]

@@ -155,15 +155,24 @@ def new_folder(
             with _refusals(out):
                 _seal(part, kind, recipe)
                 written = part.stat().st_ino
-                if target.exists():
-                    target.rename(aside_path(target))
-                part.rename(target)
-                shutil.rmtree(aside_path(target), ignore_errors=True)
+                exchange(part, target)
                 _check_stands(target, written, out)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            if not target.exists() and aside_path(target).exists():  # the new one could not take the name
-                aside_path(target).rename(target)
+
+
+def exchange(part: Path, target: Path) -> None:
+    """Give a finished folder its name, under the lock of the name; the folder that had it goes last."""
+    aside = aside_path(target)
+    try:
+        if target.exists():
+            target.rename(aside)
+        part.rename(target)
+    except OSError:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 @contextmanager
@@ -196,7 +205,7 @@ def resume_artifact(
     """
     with claimed(Path(out), keep) as target:
         check_free(target, out, kind, overwrite=overwrite, resume=resume, inputs=inputs)
-        stood = _is_filled(target)
+        stood = is_filled(target)
         before = _earlier(target) if stood and resume else None
         recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
@@ -274,7 +283,7 @@ def check_free(
     """Raise a `StoreError` unless a folder may be written; `resume` is None where nothing can be gone on with."""
     if target.exists() and not target.is_dir():
         raise StoreError(f"{out} is a file", expected=f"a folder for the {kind}", hint="choose another --out")
-    if not _is_filled(target):
+    if not is_filled(target):
         return
     if not (overwrite or resume):
         ways = "--overwrite to replace it" + ("" if resume is None else ", --resume to go on")
@@ -361,7 +370,7 @@ def _recover(target: Path, keep: Callable[[Path], bool]) -> None:
     aside = aside_path(target)
     if not aside.is_dir():
         return
-    if not _is_filled(target):
+    if not is_filled(target):
         shutil.rmtree(target, ignore_errors=True)
         aside.rename(target)
         return
@@ -430,7 +439,8 @@ def _check_stands(target: Path, written: int, out: str | Path) -> None:
         raise StoreError(f"{out} was replaced by something else while it was written", hint="choose another --out")
 
 
-def _is_filled(folder: Path) -> bool:
+def is_filled(folder: Path) -> bool:
+    """Whether there is a folder with anything in it but files of the system."""
     return folder.is_dir() and ((folder / MANIFEST).exists() or any(True for _ in files_in(folder)))
 
 

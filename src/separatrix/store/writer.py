@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.errors import DataError, ShapeError, StoreError
+from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
 from separatrix.points import ID
-from separatrix.store.artifacts import check_free, claimed
+from separatrix.store.artifacts import check_free, claimed, exchange, is_filled
 from separatrix.store.files import AGAIN, check_format, read_json, sweep, write_bytes, write_json
 from separatrix.store.manifest import (
     BLOCKS,
@@ -63,7 +63,7 @@ class PointsWriter:
     blocks: dict[str, BlockSpec]
     shards: list[Shard]
     origin: Mapping[str, Any] | None = None  # of a finished store
-    replace: bool = False  # what stands in the folder goes when the first shard comes
+    replaces: Path | None = None  # the store whose name the folder takes when it is whole
     begun: bool = False
     how: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # block name -> how it is made, kept beside it
     seconds: float = field(default=0.0)  # spent on writing
@@ -148,6 +148,12 @@ class PointsWriter:
         # Also where nothing was written now: a kill may have left a part of it.
         shutil.rmtree(self.folder / PENDING, ignore_errors=True)
         sweep(self.folder)
+        if self.replaces is not None:
+            try:
+                exchange(self.folder, self.replaces)
+            except OSError as error:
+                raise system_refusal(error, self.replaces) from error
+            self.folder, self.replaces = self.replaces, None
         return read_manifest(self.folder)
 
     def abandon(self) -> None:
@@ -196,16 +202,9 @@ class PointsWriter:
         return spec
 
     def _begin(self) -> None:
-        if self.begun:
-            return
-        if self.replace:
-            shutil.rmtree(self.folder / PENDING, ignore_errors=True)
-        write_json(self.folder / PENDING / BEGUN, {"format": FORMAT, "key": self.key, "window": self.window})
-        if self.replace:  # the new one is announced: a kill from here on leaves something to go on with
-            (self.folder / MANIFEST).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / BLOCKS, ignore_errors=True)
-            (self.folder / TABLE).unlink(missing_ok=True)
-        self.begun = True
+        if not self.begun:
+            write_json(self.folder / PENDING / BEGUN, {"format": FORMAT, "key": self.key, "window": self.window})
+            self.begun = True
 
     def _part(self, place: int) -> Path:
         return self.folder / PENDING / f"{place:05d}.parquet"
@@ -235,7 +234,8 @@ def open_writer(
             is refused.
         window: rows of the source for each shard; a store that is there keeps its own.
         dtype: format on disk: float16, float32 or int8.
-        overwrite: replace the store that is there. It goes only when the first new shard is computed.
+        overwrite: replace the store that is there. The new one is written beside it, under a hidden name, and the
+            old one goes when it is whole; with `resume`, a replacement that was stopped is gone on with.
         resume: go on with a store that is not finished, instead of refusing it; None: refuse a finished one as well.
         inputs: paths that the verb reads; they are never replaced.
 
@@ -246,7 +246,18 @@ def open_writer(
     with claimed(folder) as target:
         may_grow = None if resume is None else not overwrite
         check_free(target, folder, "points", overwrite=overwrite, resume=may_grow, inputs=inputs)
-        writer = _open(folder, key, window, dtype, overwrite, bool(resume))
+        beside, replaces = target.with_name(f".{target.name}.next"), overwrite and is_filled(target)
+        if not (replaces and resume):
+            shutil.rmtree(beside, ignore_errors=True)
+        options = (key, window, dtype, bool(resume))
+        try:
+            writer = _open(beside if replaces else folder, *options)
+        except StoreError:  # of another request
+            if not replaces:
+                raise
+            shutil.rmtree(beside, ignore_errors=True)
+            writer = _open(beside, *options)
+        writer.replaces = target if replaces else None
         try:
             yield writer
         except BaseException:
@@ -254,19 +265,16 @@ def open_writer(
             raise
 
 
-def _open(folder: Path, key: str, window: int, dtype: str, overwrite: bool, resume: bool) -> PointsWriter:
+def _open(folder: Path, key: str, window: int, dtype: str, resume: bool) -> PointsWriter:
     fresh = PointsWriter(folder, key, window, dtype, {}, [])
     finished, stopped = (folder / MANIFEST).is_file(), (folder / PENDING / BEGUN).is_file()
-    if overwrite or not (finished or stopped):
-        fresh.replace = overwrite
-        return fresh
     if finished:
         manifest = read_manifest(folder)
         _check_key(folder, manifest.key, key)
         fresh = PointsWriter(
             folder, key, manifest.window, dtype, dict(manifest.blocks), list(manifest.shards), manifest.origin
         )
-    elif not resume:
+    elif stopped and not resume:
         hint = "type --resume to go on, --overwrite to replace it, or choose another --out"
         raise StoreError(f"{folder} holds points that were not finished", hint=hint)
     return _go_on(fresh) if stopped else fresh
