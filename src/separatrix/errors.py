@@ -106,6 +106,10 @@ def working_directory_is_gone() -> bool:
     return False
 
 
+class UnverifiedWarning(SeparatrixWarning):
+    """What is read cannot be compared with the hashes that were written with it."""
+
+
 class PictureWarning(SeparatrixWarning):
     """A picture could not show everything that it should."""
 

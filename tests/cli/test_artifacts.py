@@ -75,6 +75,11 @@ def test_an_altered_run_is_read_where_hashes_are_left_out(
     ):
         check_mistake(cli(*words, "--quiet"), f"{name} was altered")
         assert cli(*words, "--no-verify", "--quiet").code == 0, words
+    (run / "manifest.json").unlink()
+    predict = ("predict", run, table, "--out", tmp_path / "answers.csv", "--overwrite", "--quiet")
+    ran = cli(*predict)
+    assert (ran.code, ran.err.count("has no manifest.json (early versions wrote none): its files cannot be")) == (0, 1)
+    assert cli(*predict, "--no-verify").err == ""
     words = ("extract", table, "--model", "m", "--no-verify", "--out", tmp_path / "p")
     check_mistake(cli(*words), "--no-verify has no effect without --run; leave --no-verify away")
 

@@ -123,6 +123,21 @@ def test_predict_gives_blank_rows_no_answer_and_a_reason(cli: Cli, tmp_path: Pat
     assert shown[2].split() == ["-", "-", "(no", "text)"]
 
 
+@pytest.mark.parametrize(("name", "content"), [("a.csv", "text,label\n"), ("a.jsonl", "\n"), ("a.json", "[]")])
+def test_predict_of_no_rows_gives_no_answers_with_all_columns(
+    cli: Cli, tmp_path: Path, finished: Path, name: str, content: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    ran = cli("predict", finished, tmp_path / name, "--out", tmp_path / "none.csv", "--json")
+    assert (ran.json["rows"], ran.json["unanswered"], ran.json["cut"], ran.json["warnings"]) == (0, 0, 0, [])
+    (tmp_path / "one.csv").write_text("text\na cat\n")
+    cli("predict", finished, tmp_path / "one.csv", "--out", tmp_path / "some.csv", "--quiet")
+    none, some = pd.read_csv(tmp_path / "none.csv"), pd.read_csv(tmp_path / "some.csv")
+    assert (len(none), len(some)) == (0, 1)
+    assert list(none.columns) == list(some.columns)
+    assert cli("predict", finished, tmp_path / name, "--out", tmp_path / "other.csv").code == 0
+
+
 def test_predict_counts_texts_that_are_cut(cli: Cli, tmp_path: Path, finished: Path) -> None:
     new = write_csv(tmp_path / "new.csv", [["the cat " * 200], ["a dog"]], ["text"])
     ran = cli("predict", finished, new, "--out", tmp_path / "a.csv", "--json")

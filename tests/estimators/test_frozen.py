@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from separatrix.cli import main
-from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.errors import DataError, ModelError, OptionError, StoreError, UnverifiedWarning
 from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.geometry.neighbours import knn_predict
@@ -187,7 +187,8 @@ def test_files_of_earlier_versions_are_read(tiny, texts, tmp_path):
     notes["classes"]["classes"] = notes.pop("labels")
     (tmp_path / "model.json").write_text(json.dumps(notes))
     (tmp_path / "manifest.json").unlink()
-    again = FrozenClassifier.load(tmp_path)
+    with pytest.warns(UnverifiedWarning, match=r"has no manifest\.json"):
+        again = FrozenClassifier.load(tmp_path)
     assert again.classes_.dtype == bool
     assert again.model_.classes.values == ("False", "True")
     assert again.predict(test).tolist() == clf.predict(test).tolist()

@@ -16,7 +16,7 @@ from cyclopts import App
 
 from separatrix.cli.commands import COMMANDS, spelled
 from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
-from separatrix.errors import PictureWarning, SeparatrixWarning
+from separatrix.errors import PictureWarning, SeparatrixWarning, UnverifiedWarning
 from separatrix.plugins import load_plugins, plugin_words
 from separatrix.threads import wait_briefly
 
@@ -86,6 +86,7 @@ def _run(words: list[str]) -> int:
         # Each of these stands in a result, which is printed; but for those of the pictures, which come after it.
         with mendable(), warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
             warnings.simplefilter("once", PictureWarning)
+            warnings.simplefilter("once", UnverifiedWarning)
             warnings.showwarning = show_warning
             command(*bound.args, **bound.kwargs)
             sys.stdout.flush()

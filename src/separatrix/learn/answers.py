@@ -17,7 +17,7 @@ from separatrix.learn.loop import Fitted, Loop, Training
 from separatrix.learn.objectives.unlabelled import SpanObjective
 from separatrix.learn.trainables.spans import SpanTrainable
 from separatrix.models.backbone import Backbone
-from separatrix.models.quiet import quietly
+from separatrix.models.quiet import save_pretrained
 from separatrix.progress import Progress, silent
 from separatrix.recipe import LoopRecipe
 
@@ -48,6 +48,4 @@ def train_spans(
 def save_span_model(model: Any, backbone: Backbone, folder: Path) -> None:
     """Write the model (safetensors) and the tokenizer, as transformers reads them."""
     folder.mkdir(parents=True, exist_ok=True)
-    with quietly():
-        model.save_pretrained(folder)
-        backbone.tokenizer.save_pretrained(folder)
+    save_pretrained(folder, model, backbone.tokenizer)

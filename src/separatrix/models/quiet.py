@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import RLock
+from typing import Any
 
 # While transformers loads a model it exchanges methods of its classes (that no weights are tied, say) and puts them
 # back; two threads that load at once can leave the exchanged ones behind, for the whole process.
@@ -29,3 +31,16 @@ def quietly() -> Iterator[None]:
             logging.set_verbosity(level)
             if bar:
                 logging.enable_progress_bar()
+
+
+def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
+    """Save a model and its tokenizer, every file with the rights that a new file has here.
+
+    safetensors writes for the owner alone, which nobody notices until a colleague cannot open the model.
+    """
+    with quietly():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    usual = (folder / "config.json").stat().st_mode
+    for file in folder.glob("*.safetensors"):
+        file.chmod(usual)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, is_dataclass
@@ -24,7 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from separatrix.errors import SeparatrixError, StoreError, system_refusal
+from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_refusal
 from separatrix.store.files import check_format, damaged, part_path, parts_of, read_json, sweep, write_json
 from separatrix.store.folder import RESULT
 from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
@@ -82,6 +83,9 @@ def open_artifact(
             hint="give a folder that a command wrote",
         )
     if not (folder / MANIFEST).is_file():
+        if verify:
+            what = f"{folder} has no {MANIFEST} (early versions wrote none)"
+            warnings.warn(f"{what}: its files cannot be compared with their hashes", UnverifiedWarning, stacklevel=2)
         return Artifact(folder, known, 1, None, None)
     artifact = _read_manifest(folder)
     if artifact.files is None:

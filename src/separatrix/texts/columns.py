@@ -139,12 +139,12 @@ def _is_broken(value: str) -> bool:
 
 
 def text_column(values: Sequence[object], source: str, *, keep_blank: bool = False) -> tuple[str, ...]:
-    """The texts, each a string with at least one visible character; with `keep_blank` those without are "".
+    """The texts, each a string with at least one visible character; with `keep_blank` those without are "", or none.
 
     Raises:
         DataError: no rows; a text that is empty, null, no string, or holds a NUL or a lone surrogate.
     """
-    if not len(values):
+    if not len(values) and not keep_blank:
         raise DataError(f"{source} holds no rows")
     if keep_blank:
         values = ["" if is_missing(value) else value for value in values]

@@ -119,7 +119,7 @@ def load_texts(
         label: name of the column of labels; `None` = no labels wanted (to predict them).
         group: name of the column of groups; `None` = no groups.
         revision: branch, tag or commit on the hub.
-        keep_blank: keep rows without a text, as ""; `predict` gives them no answer.
+        keep_blank: keep rows without a text, as "", and take a source without rows; `predict` gives them no answer.
         reading: options of `LoadRecipe` by name: `sep`, `quoting`, `drop_unlabelled`.
 
     Returns:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
+from separatrix.models.tokens import Unread
 from separatrix.texts import Classes, Texts
 
 
@@ -24,6 +25,8 @@ def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
+    if len(reasons) == len(texts):  # what was run for the shapes alone is not spoken of
+        answer = replace(answer, cut=0, unread=Unread())
     return replace(answer, reasons=reasons)
 
 

@@ -1,5 +1,6 @@
 """The card and the files beside a trained encoder: true in every case, and read alike by sentence-transformers."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -110,3 +111,17 @@ def test_no_card_points_to_scores_that_may_not_be_there(card):
 def test_a_second_training_is_named(card):
     assert "trained anew on training and validation rows for as many as validation chose" in card(refit=True)
     assert "anew" not in card()
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_every_file_has_the_rights_that_a_new_file_has(tiny, tmp_path, umask):
+    """safetensors writes for the owner alone."""
+    backbone = load_backbone(ModelRecipe(model=str(tiny("bert")), device="cpu"))
+    before = os.umask(umask)
+    try:
+        write_encoder(tmp_path / "encoder", start_encoder(backbone, FINETUNE.encoder), FINETUNE, BASE, NAMES)
+    finally:
+        os.umask(before)
+    rights = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "encoder").rglob("*") if path.is_file()}
+    assert "model.safetensors" in rights
+    assert set(rights.values()) == {0o666 & ~umask}

@@ -10,7 +10,7 @@ import numpy as np
 
 from separatrix.learn.trainables.encoder import Encoder
 from separatrix.models.config import layer_count
-from separatrix.models.quiet import quietly
+from separatrix.models.quiet import save_pretrained
 from separatrix.models.source import hash_files
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import write_bytes, write_json, write_tensors
@@ -42,9 +42,7 @@ def write_encoder(
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    with quietly():
-        encoder.backbone.body.save_pretrained(part)
-        encoder.backbone.tokenizer.save_pretrained(part)
+    save_pretrained(part, encoder.backbone.body, encoder.backbone.tokenizer)
     limit = _limit(encoder, recipe)
     _write_modules(part, encoder, recipe, limit)
     write_bytes(part / "README.md", _card(recipe, base, names, limit, rows).encode())
