@@ -16,8 +16,9 @@ from separatrix.learn.align import train_encoder
 from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trainables.encoder import start_encoder, thinned
-from separatrix.learn.trained.encoder import ENCODER, INDEX, load_align
+from separatrix.learn.trained.encoder import ENCODER, INDEX
 from separatrix.learn.trained.index import KS, Vote, shares, smooth
+from separatrix.learn.trained.loading import load_model
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe, EncoderRecipe
@@ -183,7 +184,7 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
 def test_saved_encoder_answers_alike(trained, few_animals, tmp_path):
     trained.model.save(tmp_path)
     texts = few_animals[1].text
-    one, two = trained.model.answer(texts), load_align(tmp_path, device="cpu").answer(texts)
+    one, two = trained.model.answer(texts), load_model(tmp_path, device="cpu").answer(texts)
     assert np.array_equal(one.vectors, two.vectors)
     assert np.array_equal(one.probabilities, two.probabilities)
     assert np.array_equal(one.neighbours, two.neighbours)
@@ -242,11 +243,11 @@ def test_every_epoch_says_how_the_vectors_lie(trained):
 def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
     trained.model.save(tmp_path)
     with pytest.raises(ModelError, match="is not the one that was saved"):
-        load_align(tmp_path, model=str(tiny("bert")), device="cpu")
+        load_model(tmp_path, model=str(tiny("bert")), device="cpu")
     shard = next((tmp_path / INDEX).rglob("*.f*"))
     shard.write_bytes(shard.read_bytes()[:-4])
     with pytest.raises(StoreError, match="is truncated"):
-        load_align(tmp_path, device="cpu")
+        load_model(tmp_path, device="cpu")
 
 
 def test_rows_are_added_without_training(trained):

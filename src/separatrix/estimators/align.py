@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,8 @@ from separatrix import recipe as recipes
 from separatrix.estimators import training
 from separatrix.estimators.base import TextClassifier, TrainedEstimator
 from separatrix.estimators.inputs import labelled, on_texts
-from separatrix.learn.trained.encoder import AlignModel, load_align
+from separatrix.learn.trained.encoder import AlignModel
+from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
 
@@ -59,7 +61,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
     """
 
     _method, _kind, _file = "align", AlignRecipe, "align_estimator.json"
-    _read_model = staticmethod(load_align)
+    _read_model = staticmethod(partial(load_model, kind="align"))
 
     model_: AlignModel
 

@@ -7,6 +7,7 @@ found when it is loaded must have the same weights.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,8 +21,9 @@ from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_text
 from separatrix.estimators.training import check_kind, validation_part
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
-from separatrix.learn.trained.frozen import FrozenModel, load_frozen
+from separatrix.learn.trained.frozen import FrozenModel
 from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
+from separatrix.learn.trained.loading import load_model
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
@@ -56,7 +58,7 @@ class FrozenClassifier(ScoringClassifier):
     ((1, 6), (1, 3))
     """
 
-    _read_model = staticmethod(load_frozen)
+    _read_model = staticmethod(partial(load_model, kind="frozen"))
 
     model_: FrozenModel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,8 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.estimators import training
 from separatrix.estimators.base import ScoringClassifier, TrainedEstimator
 from separatrix.estimators.inputs import on_texts
-from separatrix.learn.trained.prompt import PromptModel, load_prompt
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import read_notes
 from separatrix.recipe import LoopRecipe, LossRecipe, ModelRecipe, PromptRecipe, TrainRecipe
 
@@ -23,7 +25,7 @@ class PromptEstimator(TrainedEstimator):
     """The shared half of `PromptClassifier` and `PromptRegressor`; not to be used by itself."""
 
     _method, _kind, _file = "prompt", TrainRecipe, "estimator.json"
-    _read_model = staticmethod(load_prompt)
+    _read_model = staticmethod(partial(load_model, kind="prompt"))
 
     model_: PromptModel
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.probe import fit_probe, fit_ridge
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.probe import ProbeModel, load_probe
-from separatrix.learn.trained.prompt import PromptModel, load_prompt
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.probe import ProbeModel
+from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import FORMAT, NOTES, TENSORS
 from separatrix.models.extract import extract
 from separatrix.models.load import load_backbone
@@ -19,6 +21,7 @@ from separatrix.recipe import ModelRecipe
 from separatrix.store.files import read_json, write_json
 from separatrix.texts import Classes
 
+load_prompt, load_probe = (partial(load_model, kind=kind) for kind in ("prompt", "probe"))
 KINDS = {
     "centroids": ("gpt2", {"loss": "centroid_ce", "temperature": 2.0}),
     "means": ("bert", {"loss": "cosine", "positions": "all"}),

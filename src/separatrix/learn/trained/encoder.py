@@ -27,11 +27,11 @@ from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
-from separatrix.learn.trained.saved import CLASSES, FORMAT, NOTES, TENSORS, Predictions, describe, positive, read_notes
+from separatrix.learn.trained.saved import CLASSES, Predictions, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
-from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
 
@@ -40,7 +40,6 @@ SCHEMA = {
     "recipe": dict,
     "classes": CLASSES,
     "vote": {"k": positive, "weights": lambda name: name in WEIGHTS, "temperature": positive},
-    "temperature": positive,
     "encoder": {"weights": str},
 }
 SHOWN = 5  # neighbours named beside an answer
@@ -48,7 +47,7 @@ SHOWN = 5  # neighbours named beside an answer
 
 @dataclass(frozen=True, eq=False)
 class AlignModel:
-    """A trained encoder with an index of its training rows. Made by `train_encoder` or `load_align`."""
+    """A trained encoder with an index of its training rows. Made by `train_encoder` or `load_model`."""
 
     encoder: Encoder
     recipe: AlignRecipe
@@ -133,18 +132,11 @@ class AlignModel:
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
-        write_tensors(folder / TENSORS, tensors)
-        notes = {
-            "format": FORMAT,
-            "kind": "align",
-            "recipe": recipes.to_dict(self.recipe),
-            "classes": self.labels.to_dict(),
-            "vote": asdict(self.vote),
-            "temperature": self.temperature,
-            "base_model": self.base,
-            "encoder": {"weights": card.weights_of(folder / ENCODER)},
-        }
-        write_json(folder / NOTES, notes)
+        write_model(
+            folder, "align", tensors, self.labels, self.temperature, base_model=self.base,
+            recipe=recipes.to_dict(self.recipe), vote=asdict(self.vote),
+            encoder={"weights": card.weights_of(folder / ENCODER)},
+        )  # fmt: skip
 
 
 def check_index(answers: DecisionRecipe, rows: int) -> None:
@@ -198,31 +190,11 @@ def finish_model(
     return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
 
 
-def load_align(
-    folder: Path,
-    *,
-    model: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
-    verify: bool = True,
-) -> AlignModel:
-    """Load a saved encoder with its index.
-
-    Args:
-        folder: where it was saved.
-        model: another place of the trained encoder itself (default: `encoder` in the folder).
-        device: where to compute.
-        trust_remote_code: run code that the encoder brings; what the files say of it counts for nothing.
-        verify: compare the files with their hashes.
-
-    Raises:
-        StoreError: no such files, damaged, or written by a newer version.
-        ModelError: the encoder found has other weights than the one that was saved.
-    """
-    notes = read_notes(folder, "align", SCHEMA, verify=verify)
-    recipe = read_recipe(AlignRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
-    place = str(folder / ENCODER) if model is None else model
-    backbone = load_backbone(recipe.backbone.at(place, device))
+def read_align(saved: SavedModel) -> AlignModel:
+    """The encoder of a folder with its index; errors are those of `load_model`."""
+    notes, recipe, folder = saved.notes, saved.recipe(AlignRecipe), saved.folder
+    place = str(folder / ENCODER) if saved.model is None else saved.model
+    backbone = load_backbone(recipe.backbone.at(place, saved.device))
     if backbone.source.weights != notes["encoder"]["weights"]:
         raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
     classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
@@ -230,14 +202,15 @@ def load_align(
     shapes: dict[str, Shape] = {} if encoder.mix is None else {"mix": tuple(encoder.mix.shape)}
     if recipe.has_head:
         shapes |= {"weight": (len(classes), backbone.width), "bias": (len(classes),)}
-    own, _ = read_tensors(folder / TENSORS, shapes)
+    own = saved.tensors(shapes)
     if encoder.mix is not None:
         encoder = replace(encoder, mix=torch.from_numpy(own["mix"].copy()).to(backbone.device))
     backbone.model.requires_grad_(False)
     head = (own["weight"], own["bias"]) if "weight" in shapes else None
-    index = Index.read(open_points(folder / INDEX, verify=verify), classes, approximate=recipe.answers.approximate)
+    points = open_points(folder / INDEX, verify=saved.verify)
+    index = Index.read(points, classes, approximate=recipe.answers.approximate)
     if index.vectors.shape[1] != backbone.width:
-        raise damaged(folder / INDEX, f"its vectors have {index.vectors.shape[1]} numbers", backbone.width)
+        raise saved.damaged(f"its vectors have {index.vectors.shape[1]} numbers", backbone.width, file=INDEX)
     return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)
 
 

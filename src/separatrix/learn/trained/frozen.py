@@ -14,22 +14,12 @@ from separatrix import recipe as recipes
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.neighbours import Neighbours, neighbours
 from separatrix.learn.trained.frozen_heads import FITTERS
-from separatrix.learn.trained.saved import (
-    FORMAT,
-    NOTES,
-    TENSORS,
-    Predictions,
-    all_of,
-    describe,
-    load_base,
-    positive,
-    read_notes,
-)
+from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, all_of, describe, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from separatrix.store.files import Schema, damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.store.files import Schema
 from separatrix.texts import Classes
 
 KIND = "frozen"
@@ -39,14 +29,13 @@ SCHEMA: dict[str, Schema] = {
     "asked": dict,
     "classes": {"classes": _LABELS},  # earlier versions wrote the labels here, booleans and floats among them
     "labels?": _LABELS,
-    "temperature": positive,
     "scores": (dict, None),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class FrozenModel:
-    """A frozen transformer with a head behind it. Made by `FrozenClassifier.fit` or `load_frozen`."""
+    """A frozen transformer with a head behind it. Made by `FrozenClassifier.fit` or `load_model`."""
 
     backbone: Backbone
     recipe: FrozenRecipe
@@ -89,45 +78,27 @@ class FrozenModel:
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole; the transformer is not copied."""
-        write_tensors(folder / TENSORS, self.arrays)
-        notes = {
-            "format": FORMAT,
-            "kind": KIND,
-            "classes": self.classes.to_dict(),
-            "labels": list(self.labels),
-            "base_model": describe(self.backbone),
-            "backbone": recipes.to_dict(self.backbone.recipe),
-            "asked": recipes.to_dict(self.recipe),
-            "temperature": self.temperature,
-            "scores": self.figures,
-        }
-        write_json(folder / NOTES, notes)
+        write_model(
+            folder, KIND, self.arrays, self.classes, self.temperature, base_model=describe(self.backbone),
+            backbone=recipes.to_dict(self.backbone.recipe), labels=list(self.labels),
+            asked=recipes.to_dict(self.recipe), scores=self.figures,
+        )  # fmt: skip
 
 
-def load_frozen(
-    folder: Path,
-    *,
-    model: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
-    verify: bool = True,
-) -> FrozenModel:
-    """Load a saved head together with its model; arguments and errors are those of `load_prompt`."""
-    notes = read_notes(folder, KIND, SCHEMA, verify=verify)
-    recipe = read_recipe(FrozenRecipe, notes["asked"], folder / NOTES)
-    wanted = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
-    spelled = notes.get("labels", notes["classes"]["classes"])  # earlier versions wrote the labels as classes
-    classes = Classes.from_dict(notes["classes"]) if "labels" in notes else Classes(plain_labels(spelled))
-    if len(spelled) != len(classes):
-        raise damaged(folder / NOTES, "labels and classes differ in number")
-    backbone = load_base(folder, wanted.at(model, device), notes["base_model"])
-    arrays, _ = read_tensors(folder / TENSORS, FITTERS[recipe.head].shapes(len(classes), backbone.width))
+def read_frozen(saved: SavedModel) -> FrozenModel:
+    """The head of a folder, together with its transformer; errors are those of `load_model`."""
+    notes, recipe = saved.notes, saved.recipe(FrozenRecipe, "asked")
+    labels = notes.get("labels", notes["classes"]["classes"])  # earlier versions wrote the labels as classes
+    classes = Classes.from_dict(notes["classes"]) if "labels" in notes else Classes(plain_labels(labels))
+    if len(labels) != len(classes):
+        raise saved.damaged("labels and classes differ in number", file=NOTES)
+    backbone = saved.backbone(saved.recipe(ModelRecipe, "backbone"))
+    arrays = saved.tensors(FITTERS[recipe.head].shapes(len(classes), backbone.width))
     if "targets" in arrays and not np.isin(arrays["targets"], np.arange(len(classes))).all():
-        raise damaged(folder / TENSORS, "targets are no class numbers")
+        raise saved.damaged("targets are no class numbers")
     if "order" in arrays and not np.array_equal(np.sort(arrays["order"]), np.arange(len(classes))):
-        raise damaged(folder / TENSORS, "order does not name each class once")
-    temperature, figures = float(notes["temperature"]), notes["scores"]
-    return FrozenModel(backbone, recipe, arrays, classes, tuple(spelled), temperature, figures)
+        raise saved.damaged("order does not name each class once")
+    return FrozenModel(backbone, recipe, arrays, classes, tuple(labels), float(notes["temperature"]), notes["scores"])
 
 
 def plain_labels(labels: Sequence[Any]) -> tuple[Any, ...]:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from separatrix.errors import StoreError
-from separatrix.learn.trained.encoder import load_align
-from separatrix.learn.trained.frozen import load_frozen
-from separatrix.learn.trained.probe import load_probe
-from separatrix.learn.trained.prompt import load_prompt
-from separatrix.learn.trained.saved import Predictor, read_notes
+from separatrix.learn.trained import encoder, frozen, probe, prompt
+from separatrix.learn.trained.saved import Predictor, SavedModel, check_notes, read_notes
+from separatrix.store.files import Schema
 
-LOADERS: dict[str, Callable[..., Predictor]] = {
-    "prompt": load_prompt,
-    "align": load_align,
-    "probe": load_probe,
-    "frozen": load_frozen,
+# Kind -> what its notes hold, and what makes the model of them.
+KINDS: dict[str, tuple[Mapping[str, Schema], Callable[[SavedModel], Predictor]]] = {
+    "prompt": (prompt.SCHEMA, prompt.read_prompt),
+    "align": (encoder.SCHEMA, encoder.read_align),
+    "probe": (probe.SCHEMA, probe.read_probe),
+    "frozen": (frozen.SCHEMA, frozen.read_frozen),
 }
 
 
 def load_model(
     folder: Path,
     *,
+    kind: str | None = None,
     model: str | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
@@ -32,16 +32,23 @@ def load_model(
 
     Args:
         folder: of the run.
-        model: another place of the model under it.
+        kind: that it must be of ("prompt", "align", "probe", "frozen"); any if absent.
+        model: another place of the model under it (a folder, say).
         device: where to compute.
         trust_remote_code: run code that the model brings; what the folder says of it counts for nothing.
         verify: compare the files with their hashes.
 
     Raises:
-        StoreError: no trained model in the folder, or one of an unknown kind.
+        StoreError: no trained model in the folder, one of another or an unknown kind, damaged, or written by a newer
+            version.
         ModelError: the base model has other weights now.
     """
-    kind = read_notes(folder, verify=False)["kind"]
-    if kind not in LOADERS:
-        raise StoreError(f"{folder} holds a model of an unknown kind", got=repr(kind), expected=", ".join(LOADERS))
-    return LOADERS[kind](folder, model=model, device=device, trust_remote_code=trust_remote_code, verify=verify)
+    notes = read_notes(folder, verify=verify)
+    if notes["kind"] not in KINDS:
+        expected = ", ".join(KINDS)
+        raise StoreError(f"{folder} holds a model of an unknown kind", got=repr(notes["kind"]), expected=expected)
+    if kind not in (None, notes["kind"]):
+        raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
+    schema, read = KINDS[notes["kind"]]
+    check_notes(folder, notes, schema)
+    return read(SavedModel(folder, notes, model, device, trust_remote_code, verify))

@@ -12,25 +12,16 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import (
-    FORMAT,
-    NOTES,
-    TENSORS,
-    Predictions,
-    describe,
-    load_base,
-    positive,
-    read_notes,
-)
+from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, describe, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
 from separatrix.recipe import ModelRecipe
-from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape
 from separatrix.texts import Classes
 
 ARRAYS = ("weight", "bias", "mean", "scale")
-SCHEMA = {"backbone": dict, "temperature": positive, "pool": str, "penalty": float, "converged": bool}
+SCHEMA = {"backbone": dict, "pool": str, "penalty": float, "converged": bool}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,19 +50,12 @@ class ProbeModel:
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
-        write_tensors(folder / TENSORS, {name: np.asarray(getattr(self.probe, name)) for name in ARRAYS})
-        notes = {
-            "format": FORMAT,
-            "kind": "probe",
-            "backbone": recipes.to_dict(self.backbone.recipe),
-            "classes": None if self.classes is None else self.classes.to_dict(),
-            "temperature": self.temperature,
-            "pool": self.pool,
-            "penalty": self.probe.penalty,
-            "converged": self.probe.converged,
-            "base_model": describe(self.backbone),
-        }
-        write_json(folder / NOTES, notes)
+        tensors = {name: np.asarray(getattr(self.probe, name)) for name in ARRAYS}
+        write_model(
+            folder, "probe", tensors, self.classes, self.temperature, base_model=describe(self.backbone),
+            backbone=recipes.to_dict(self.backbone.recipe), pool=self.pool, penalty=self.probe.penalty,
+            converged=self.probe.converged,
+        )  # fmt: skip
 
 
 def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:
@@ -79,26 +63,15 @@ def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:
     return {"weight": (outputs, width), "bias": (outputs,), "mean": (width,), "scale": (width,)}
 
 
-def load_probe(
-    folder: Path,
-    *,
-    model: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
-    verify: bool = True,
-) -> ProbeModel:
-    """Load a saved probe together with its model; arguments and errors are those of `load_prompt`."""
-    notes = read_notes(folder, "probe", SCHEMA, verify=verify)
-    recipe = read_recipe(ModelRecipe, notes["backbone"], folder / NOTES, trust_remote_code=trust_remote_code)
-    backbone = load_base(folder, recipe.at(model, device), notes["base_model"])
-    classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
-    arrays, _ = read_tensors(folder / TENSORS, probe_shapes(1 if classes is None else len(classes), backbone.width))
-    weight, bias, mean, scale = (arrays[name] for name in ARRAYS)
-    if not (scale > 0).all():
-        raise damaged(folder / TENSORS, "scale is not positive")
-    probe = Probe(weight, bias, mean, scale, penalty=notes["penalty"], converged=notes["converged"])
+def read_probe(saved: SavedModel) -> ProbeModel:
+    """The probe of a folder, together with its transformer; errors are those of `load_model`."""
+    notes, backbone = saved.notes, saved.backbone(saved.recipe(ModelRecipe, "backbone"))
+    arrays = saved.tensors(probe_shapes(saved.class_count or 1, backbone.width))
+    if not (arrays["scale"] > 0).all():
+        raise saved.damaged("scale is not positive")
+    probe = Probe(**arrays, penalty=notes["penalty"], converged=notes["converged"])
     try:
         named_pooling(notes["pool"], layer_count(backbone.model.config))
     except OptionError as error:
-        raise damaged(folder / NOTES, f"no pooling is called {notes['pool']!r}") from error
-    return ProbeModel(backbone, probe, classes, notes["temperature"], notes["pool"])
+        raise saved.damaged(f"no pooling is called {notes['pool']!r}", file=NOTES) from error
+    return ProbeModel(backbone, probe, saved.classes, notes["temperature"], notes["pool"])

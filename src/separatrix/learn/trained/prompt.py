@@ -7,7 +7,7 @@ classes, temperature, and the name, revision and weights hash of the model it be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +19,7 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.saved import (
-    FORMAT,
-    NOTES,
-    TENSORS,
-    Predictions,
-    describe,
-    load_base,
-    positive,
-    read_notes,
-)
+from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
@@ -37,7 +28,7 @@ from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
 from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
 from separatrix.recipe.train import POSITIONS
-from separatrix.store.files import Shape, damaged, read_recipe, read_tensors, write_json, write_tensors
+from separatrix.store.files import Shape
 from separatrix.texts import Classes
 
 # Padded tokens of one forward over new texts.
@@ -45,7 +36,7 @@ PREDICT_TOKENS = 4096
 # Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
 PREDICT_ROWS = 128
 LAYER_MEAN = "layer_mean"
-SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}, "temperature": positive}
+SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +51,7 @@ class Outputs:
 
 @dataclass(frozen=True)
 class PromptModel:
-    """A frozen model with a trained prompt. Made by `train_prompt` or `load_prompt`."""
+    """A frozen model with a trained prompt. Made by `train_prompt` or `load_model`."""
 
     backbone: Backbone
     shape: AttentionShape
@@ -168,69 +159,31 @@ class PromptModel:
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
         tensors = {f"prompt.{name}": tensor for name, tensor in self.prompt.named().items()}
-        tensors |= self.objective.deciding()
-        notes = {
-            "format": FORMAT,
-            "kind": "prompt",
-            "prompt_position": "suffix",
-            "recipe": recipes.to_dict(self.recipe),
-            "classes": None if self.classes is None else self.classes.to_dict(),
-            "scaling": {"mean": self.scaling.mean, "scale": self.scaling.scale},
-            "temperature": self.temperature,
-            "base_model": describe(self.backbone),
-        }
-        write_tensors(folder / TENSORS, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
-        write_json(folder / NOTES, notes)
+        arrays = {name: one.detach().cpu().numpy() for name, one in (tensors | self.objective.deciding()).items()}
+        write_model(
+            folder, "prompt", arrays, self.classes, self.temperature, base_model=describe(self.backbone),
+            prompt_position="suffix", recipe=recipes.to_dict(self.recipe), scaling=asdict(self.scaling),
+        )  # fmt: skip
 
 
-def load_prompt(
-    folder: Path,
-    *,
-    model: str | None = None,
-    device: str = "auto",
-    trust_remote_code: bool = False,
-    verify: bool = True,
-) -> PromptModel:
-    """Load a saved prompt together with its model.
-
-    Args:
-        folder: where it was saved.
-        model: another place of the same model (a folder, say).
-        device: where to compute.
-        trust_remote_code: run code that the model brings; what the files say of it counts for nothing.
-        verify: compare the files with their hashes.
-
-    Raises:
-        StoreError: no such files, damaged, or written by a newer version.
-        ModelError: the model found has other weights than the one that the prompt was trained on.
-    """
-    notes = read_notes(folder, "prompt", SCHEMA, verify=verify)
-    recipe = read_recipe(TrainRecipe, notes["recipe"], folder / NOTES, trust_remote_code=trust_remote_code)
-    wanted = recipe.backbone.at(model, device)
+def read_prompt(saved: SavedModel) -> PromptModel:
+    """The prompt of a folder, together with its transformer; errors are those of `load_model`."""
+    recipe = saved.recipe(TrainRecipe)
     entry = OBJECTIVES[recipe.objective.loss]
-    if (notes["classes"] is None) != (entry.task == "regress"):
-        raise damaged(folder / NOTES, f"the loss {recipe.objective.loss} does not fit the classes")
-    logits = "logits" in (recipe.prompt.readout, entry.readout)
-    backbone = load_base(folder, wanted, notes["base_model"], logits=logits)
-    classes = None if notes["classes"] is None else Classes.from_dict(notes["classes"])
-    shape = attention_shape(backbone)
-    objective = entry.build(recipe, 0 if classes is None else len(classes))
+    if (saved.classes is None) != (entry.task == "regress"):
+        raise saved.damaged(f"the loss {recipe.objective.loss} does not fit the classes", file=NOTES)
+    backbone = saved.backbone(recipe.backbone, logits="logits" in (recipe.prompt.readout, entry.readout))
+    shape, objective = attention_shape(backbone), entry.build(recipe, saved.class_count)
     shapes = _shapes(recipe, backbone, shape, objective)
-    arrays, _ = read_tensors(folder / TENSORS, shapes)
+    arrays = saved.tensors(shapes)
     if "words" in shapes and not np.isin(arrays["words"], np.arange(len(backbone.embedding))).all():
-        raise damaged(folder / TENSORS, "words are no words of the model")
+        raise saved.damaged("words are no words of the model")
     tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     objective.load(tensors)
-    return PromptModel(
-        backbone,
-        shape,
-        replace(recipe, backbone=wanted),
-        SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer")),
-        objective,
-        classes,
-        Scaling(**notes["scaling"]),
-        notes["temperature"],
-    )
+    prompt = SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer"))
+    recipe = replace(recipe, backbone=recipe.backbone.at(saved.model, saved.device))
+    scaling = Scaling(**saved.notes["scaling"])
+    return PromptModel(backbone, shape, recipe, prompt, objective, saved.classes, scaling, saved.notes["temperature"])
 
 
 def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, objective: Objective) -> dict[str, Shape]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,21 +15,27 @@ from separatrix.models.load import load_backbone
 from separatrix.models.tokens import Unread
 from separatrix.recipe import ModelRecipe
 from separatrix.store.artifacts import open_artifact
-from separatrix.store.files import Schema, check_format, damaged, mismatch, read_json
+from separatrix.store.files import (
+    Schema,
+    Shape,
+    check_format,
+    damaged,
+    mismatch,
+    read_json,
+    read_recipe,
+    read_tensors,
+    write_json,
+    write_tensors,
+)
 from separatrix.texts import Classes
+
+R = TypeVar("R")
 
 FORMAT = 1
 TENSORS, NOTES = "model.safetensors", "model.json"
 # Of a trained model; the numbers of an index are compared when they are read.
 FILES = (TENSORS, NOTES, "encoder/*", "index/manifest.json", "*estimator.json")
 CLASSES: Schema = {"classes": (lambda values: all_of(values, str), lambda values: all_of(values, int))}
-# What every saved model says of itself; each kind adds its own.
-SAVED: dict[str, Schema] = {
-    "format": int,
-    "kind": str,
-    "classes": (CLASSES, None),
-    "base_model": {"name": str, "weights": str, "revision?": (str, None), "origin?": str},
-}
 
 
 def all_of(values: Any, kind: type) -> bool:
@@ -40,6 +46,16 @@ def all_of(values: Any, kind: type) -> bool:
 def positive(value: Any) -> bool:
     """Whether a plain value is a number above 0."""
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+# What every saved model says of itself; each kind adds its own.
+SAVED: dict[str, Schema] = {
+    "format": int,
+    "kind": str,
+    "classes": (CLASSES, None),
+    "temperature": positive,
+    "base_model": {"name": str, "weights": str, "revision?": (str, None), "origin?": str},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,19 +103,87 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     return {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
-def read_notes(
-    folder: Path, kind: str | None = None, schema: Mapping[str, Schema] | None = None, *, verify: bool = True
-) -> dict[str, Any]:
-    """The notes of a saved model, of one kind ("prompt", "probe") or of any.
+def write_model(
+    folder: Path, kind: str, tensors: Mapping[str, np.ndarray], classes: Classes | None, temperature: float,
+    **notes: Any,
+) -> None:  # fmt: skip
+    """Write the two files of a trained model, each whole; `notes` are what its kind says beside `SAVED`."""
+    write_tensors(folder / TENSORS, tensors)
+    own = {"format": FORMAT, "kind": kind, "temperature": temperature}
+    write_json(folder / NOTES, own | {"classes": None if classes is None else classes.to_dict(), **notes})
+
+
+@dataclass(frozen=True, eq=False)
+class SavedModel:
+    """The notes of a saved model, checked, and what was typed to load it."""
+
+    folder: Path
+    notes: dict[str, Any]
+    model: str | None = None  # another place of the transformer
+    device: str = "auto"
+    trust_remote_code: bool = False
+    verify: bool = True
+
+    @property
+    def classes(self) -> Classes | None:
+        """The classes; None where numbers are predicted."""
+        return None if self.notes["classes"] is None else Classes.from_dict(self.notes["classes"])
+
+    @property
+    def class_count(self) -> int:
+        """How many; 0 where numbers are predicted."""
+        return 0 if self.classes is None else len(self.classes)
+
+    def recipe(self, cls: type[R], name: str = "recipe") -> R:
+        """A recipe that stands in the notes; what it says of remote code counts for nothing."""
+        path = self.folder / NOTES
+        return read_recipe(cls, self.notes[name], path, trust_remote_code=self.trust_remote_code)
+
+    def tensors(self, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+        """The tensors, of these shapes."""
+        return read_tensors(self.folder / TENSORS, shapes)[0]
+
+    def damaged(self, what: str, expected: object = None, *, file: str = TENSORS) -> StoreError:
+        """The error of a file that holds something else."""
+        return damaged(self.folder / file, what, expected)
+
+    def backbone(self, recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
+        """The transformer that the model was trained on, from where the recipe says it is or from where it was typed.
+
+        Args:
+            recipe: which transformer.
+            logits: load the language model's head as well.
+
+        Raises:
+            ModelError: it is not found, or has other weights than the one that was trained on.
+        """
+        here, base = recipe.at(self.model, self.device), self.notes["base_model"]
+        try:
+            backbone = load_backbone(here, logits=logits)
+        except ModelError as error:
+            if Path(here.model).is_dir():
+                raise
+            what = "the transformer that this model was trained on was not found"
+            raise ModelError(what, got=repr(here.model), hint="say where it is now with --model") from error
+        if backbone.source.weights != base["weights"]:
+            raise ModelError(
+                f"the model in {self.folder} belongs to other weights",
+                got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
+                expected=f"{base['name']} with {base['weights'][:12]}",
+                hint="give the model that it was trained on with --model, or train again",
+            )
+        return backbone
+
+
+def read_notes(folder: Path, *, verify: bool = True) -> dict[str, Any]:
+    """What a saved model says of itself; of its kind and format only is it known that they are there.
 
     Args:
         folder: of the model.
-        kind: the kind wanted.
-        schema: what the notes of this kind hold beside `SAVED`.
         verify: compare all files of the model with the hashes in the folder's manifest, where there is one.
 
     Raises:
-        StoreError: no model in the folder, one of another kind, damaged, or written by a newer version.
+        StoreError: no model in the folder, damaged, or written by a newer version.
     """
     path = folder / NOTES
     if not path.is_file():
@@ -107,42 +191,10 @@ def read_notes(
     open_artifact(folder, verify=verify, only=FILES)
     notes = read_json(path, {"format": int, "kind": str})
     check_format(notes["format"], FORMAT, path)
-    if kind is not None and notes["kind"] != kind:
-        raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
-    if (wrong := mismatch(notes, SAVED | dict(schema or {}))) is not None:
-        raise damaged(path, wrong)
     return notes
 
 
-def load_base(folder: Path, recipe: ModelRecipe, base: dict[str, Any], *, logits: bool = False) -> Backbone:
-    """The transformer that a saved model belongs to.
-
-    Args:
-        folder: of the saved model.
-        recipe: which transformer.
-        base: its identity, as `describe` gave it.
-        logits: load the language model's head as well.
-
-    Raises:
-        ModelError: it is not found, or has other weights than the one that was trained on.
-    """
-    try:
-        backbone = load_backbone(recipe, logits=logits)
-    except ModelError as error:
-        if Path(recipe.model).is_dir():
-            raise
-        what = "the transformer that this model was trained on was not found"
-        raise ModelError(what, got=repr(recipe.model), hint="say where it is now with --model") from error
-    check_same(backbone, base, folder)
-    return backbone
-
-
-def check_same(backbone: Backbone, base: dict[str, Any], folder: Path) -> None:
-    """Raise a `ModelError` unless the model found has the weights that the result was trained on."""
-    if backbone.source.weights != base["weights"]:
-        raise ModelError(
-            f"the model in {folder} belongs to other weights",
-            got=f"{backbone.source.name} with {backbone.source.weights[:12]}",
-            expected=f"{base['name']} with {base['weights'][:12]}",
-            hint="give the model that it was trained on with --model, or train again",
-        )
+def check_notes(folder: Path, notes: Mapping[str, Any], schema: Mapping[str, Schema]) -> None:
+    """Raise a `StoreError` unless the notes hold `SAVED` and what this schema of their kind says."""
+    if (wrong := mismatch(notes, SAVED | dict(schema))) is not None:
+        raise damaged(folder / NOTES, wrong)
