@@ -8,7 +8,7 @@ import pytest
 
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
-from separatrix.learn import prompt
+from separatrix.learn import job
 from separatrix.learn.job import Job, TrainedModel
 from separatrix.learn.loop import Loop
 from separatrix.learn.objectives import OBJECTIVES
@@ -64,7 +64,7 @@ def numbers() -> Parts:
 def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
     """`make_job(parts, "gpt2", folder=..., progress=..., **options)` is an order for a training."""
 
-    def job(parts: Parts, family: str = "gpt2", *, folder=None, progress=None, **options) -> Job:
+    def build(parts: Parts, family: str = "gpt2", *, folder=None, progress=None, **options) -> Job:
         recipe = recipes.replace(TrainRecipe(), **{"model": str(tiny(family)), **QUICK, **options})
         evaluator = Evaluator(("a", "b"))
         try:
@@ -75,7 +75,7 @@ def make_job(tiny: Callable[[str], Path]) -> Callable[..., Job]:
         told = {} if progress is None else {"progress": progress}
         return Job(*parts, recipe, evaluator.quick, folder, **told)
 
-    return job
+    return build
 
 
 @pytest.fixture(scope="session")
@@ -118,5 +118,5 @@ def loops(monkeypatch):
             super().__init__(*args, **options)
             made.append(self)
 
-    monkeypatch.setattr(prompt, "Loop", Kept)
+    monkeypatch.setattr(job, "Loop", Kept)
     return made

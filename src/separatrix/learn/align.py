@@ -7,7 +7,6 @@ prediction measure by the same cosine.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,15 +14,13 @@ import torch
 from torch import Tensor
 
 from separatrix.learn import batches, schedule
-from separatrix.learn.callbacks import ProgressCallback, TrajectoryRecorder
-from separatrix.learn.job import Job, TrainedModel, training_rows
-from separatrix.learn.loop import Fitted, Loop, Training
+from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
+from separatrix.learn.loop import Fitted, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
 from separatrix.learn.objectives.groups import group_numbers
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.encoder import EncoderTrainable, check_trained, start_encoder
 from separatrix.learn.trained.encoder import AlignModel, check_index, finish_model
-from separatrix.learn.trajectory import Recorder
 from separatrix.models.load import load_backbone
 from separatrix.recipe.align import AlignRecipe
 
@@ -40,12 +37,7 @@ def train_encoder(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
         ModelError: a model that cannot be found or trained.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    first = _train(job)
-    if not job.recipe.loop.refit:
-        return first
-    epochs, chosen = first.fitted.best_epoch, first.model
-    model = replace(_train(job.again(epochs)).model, vote=chosen.vote, temperature=chosen.temperature, said=chosen.said)
-    return replace(first, model=model, judged=chosen, notes=(*first.notes, job.said(epochs)))
+    return train_and_refit(job, _train, ("vote", "temperature", "said"))
 
 
 def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
@@ -63,7 +55,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     trainable = EncoderTrainable(start_encoder(backbone, recipe.encoder), tokens, recipe.loop.seed)
     check_trained(trainable.encoder, head=recipe.has_head)
     training, more = start_training(job, trainable, targets)
-    fitted = _loop(job, training, backbone.source.weights).run()
+    fitted = job.loop(training, backbone.source.weights, train_map=True).run()
     best = fitted.tensors
     with torch.no_grad():
         for name, tensor in trainable.encoder.named().items():
@@ -112,11 +104,3 @@ def _batches(
         return schedule.batches(lengths, loop.batch_size, loop.seed, epoch)
     cells = group.cpu().numpy() if pairing.sampler == "cells" and group is not None else None
     return batches.balanced(labels, loop.batch_size, pairing.class_rows, loop.seed, epoch, cells)
-
-
-def _loop(job: Job[AlignRecipe], training: Training, weights: str) -> Loop:
-    recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
-    trainable, objective = training.trainable, training.objective
-    recorded = TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map=True)
-    callbacks = (ProgressCallback(job.progress), recorded, *job.extra_callbacks(objective))
-    return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))

@@ -63,7 +63,7 @@ class TrajectoryRecorder(Callback):
     objective: Objective
     recorder: Recorder
     classes: int  # 0: numbers are predicted
-    train_map: bool = False  # also keep outputs of some training rows after every epoch
+    train_map: bool  # also keep outputs of some training rows after every epoch
 
     def on_batch(self, _step: int, rows: np.ndarray, outputs: Tensor, labels: Tensor) -> None:
         """Note the probability of the own class."""
@@ -77,20 +77,14 @@ class TrajectoryRecorder(Callback):
 
     def on_frame(self, step: int, title: str) -> None:
         """Keep a picture of the validation outputs."""
-        if self.recorder.folder is not None:
-            seen = self._look("validation", self.recorder.frame_rows)
-            self.recorder.frame(step, title, *seen, self._centroids())
+        centroids = self.objective.centroids
+        shown = None if centroids is None else centroids.detach().float().cpu().numpy()
+        self.recorder.frame(step, title, *self._look("validation", self.recorder.frame_rows), shown)
 
     def on_epoch(self, epoch: int, outputs: Tensor, scores: Tensor) -> None:
         """Keep the validation outputs and scores of an epoch, and a map of training rows."""
-        train = None
-        if self.train_map and self.recorder.folder is not None:
-            train = self._look("train", self.recorder.map_rows)
+        train = self._look("train", self.recorder.map_rows) if self.train_map else None
         self.recorder.epoch(epoch, outputs.cpu().numpy(), scores.cpu().numpy(), train)
-
-    def _centroids(self) -> np.ndarray | None:
-        centroids = self.objective.centroids
-        return None if centroids is None else centroids.detach().float().cpu().numpy()
 
     def _look(self, part: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Outputs of these rows, (rows, width), and what is predicted for them."""
@@ -100,15 +94,16 @@ class TrajectoryRecorder(Callback):
         return z.cpu().numpy(), predicted.detach().cpu().numpy()
 
 
+# (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None)
+BatchFunction = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
+
+
 @dataclass(frozen=True)
 class ArrayCallback(Callback):
-    """Gives a function of the user's the outputs of every training batch and the centroids, as arrays.
-
-    The function gets (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None).
-    """
+    """Gives a function of the user's the outputs of every training batch and the centroids, as arrays."""
 
     objective: Objective
-    function: Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
+    function: BatchFunction
 
     def on_batch(self, step: int, rows: np.ndarray, outputs: Tensor, labels: Tensor) -> None:
         """Call the function."""

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.geometry.baselines import Baseline
-from separatrix.learn.callbacks import ArrayCallback
-from separatrix.learn.loop import Fitted, Score
+from separatrix.learn.callbacks import ArrayCallback, BatchFunction, Callback, ProgressCallback, TrajectoryRecorder
+from separatrix.learn.loop import Fitted, Loop, Score, Training
 from separatrix.learn.measure import evaluate
-from separatrix.learn.objectives.base import Objective, TrainingRows
+from separatrix.learn.objectives.base import TrainingRows
 from separatrix.learn.objectives.word_ranking import WordRanking
 from separatrix.learn.trainables import Trainable
 from separatrix.learn.trained.saved import Predictor
+from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
@@ -30,8 +31,6 @@ IN_ONE_GO = Fitted({}, [], 0, stopped_early=False)  # of a model that has no epo
 
 R = TypeVar("R", TrainRecipe, AlignRecipe)
 M = TypeVar("M", bound=Predictor)
-# (step, rows, outputs (rows, width), labels (rows,), centroids (classes, width) or None)
-BatchFunction = Callable[[int, np.ndarray, np.ndarray, np.ndarray, np.ndarray | None], None]
 
 
 def training_rows(trainable: Trainable, labels: Tensor, start: np.ndarray, steps: int) -> TrainingRows:
@@ -52,21 +51,21 @@ class Job(Generic[R]):
     keep: int | None = None  # epochs after which the tensors are kept; None: those of the best epoch
     on_batch: BatchFunction | None = None  # gets outputs of every training batch and the centroids, as arrays
 
-    @property
-    def checkpoint(self) -> Path | None:
-        """Where the loop's state is saved."""
-        return None if self.folder is None else self.folder / CHECKPOINT
+    def loop(self, training: Training, weights: str, *, train_map: bool = False) -> Loop:
+        """The loop of this job; its checkpoint belongs to this recipe, these weights of the model and these texts.
 
-    @property
-    def trajectory(self) -> Path | None:
-        """Where outputs and centroids are recorded; nothing is told of a second training."""
-        return None if self.folder is None or self.keep is not None else self.folder / TRAJECTORY
-
-    def extra_callbacks(self, objective: Objective) -> tuple[ArrayCallback, ...]:
-        """What the caller wants to be called with; a second training is not shown."""
-        if self.on_batch is None or self.keep is not None:
-            return ()
-        return (ArrayCallback(objective, self.on_batch),)
+        A second training is not recorded or shown.
+        """
+        callbacks: list[Callback] = [ProgressCallback(self.progress)]
+        trainable, objective = training.trainable, training.objective
+        if self.folder is not None and self.keep is None:
+            rows, seed = (len(self.train), len(self.validation)), self.recipe.loop.seed
+            recorder = Recorder(self.folder / TRAJECTORY, *rows, seed)
+            callbacks.append(TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map))
+        if self.on_batch is not None and self.keep is None:
+            callbacks.append(ArrayCallback(objective, self.on_batch))
+        path = None if self.folder is None else self.folder / CHECKPOINT
+        return Loop(training, callbacks, path=path, identity=self.identity(weights))
 
     def identity(self, weights: str) -> str:
         """What a checkpoint belongs to: this recipe, these weights of the model, these texts."""
@@ -80,14 +79,6 @@ class Job(Generic[R]):
         """The same training on training and validation rows together, for as long as validation found best."""
         folder = None if self.folder is None else self.folder / REFIT
         return replace(self, train=self.train.join(self.validation), folder=folder, keep=epochs)
-
-    def said(self, epochs: int) -> str:
-        """What is to be told of the second training."""
-        rows = len(self.train) + len(self.validation)
-        return (
-            f"trained once more on all {rows} rows for {epochs} epochs, which validation chose; "
-            "figures of the validation rows are those of the training without them"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,3 +99,26 @@ class TrainedModel(Generic[M]):
     def judge(self) -> M:
         """The model that answers for the validation rows."""
         return self.judged or self.model
+
+
+def train_and_refit(
+    job: Job[R], train: Callable[[Job[R]], TrainedModel[M]], chosen: tuple[str, ...]
+) -> TrainedModel[M]:
+    """Train; with `refit` a second time, on the validation rows too, for the epochs that validation found best.
+
+    Args:
+        job: what is asked for.
+        train: one training.
+        chosen: attributes of the model that stay those that the first training chose on validation.
+    """
+    first: TrainedModel[M] = train(job)
+    if not job.recipe.loop.refit:
+        return first
+    epochs, rows = first.fitted.best_epoch, len(job.train) + len(job.validation)
+    again = train(job.again(epochs))
+    note = (
+        f"trained once more on all {rows} rows for {epochs} epochs, which validation chose; "
+        "figures of the validation rows are those of the training without them"
+    )
+    model = replace(again.model, **{name: getattr(first.model, name) for name in chosen})  # type: ignore[type-var]
+    return replace(first, model=model, judged=first.model, words=again.words, notes=(*first.notes, note))

@@ -22,10 +22,9 @@ from separatrix import recipe as recipes
 from separatrix.errors import ModelError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import schedule
-from separatrix.learn.callbacks import ProgressCallback, TrajectoryRecorder
 from separatrix.learn.guards import check_cache, check_frozen
-from separatrix.learn.job import Job, TrainedModel, training_rows
-from separatrix.learn.loop import Fitted, Loop, Score, Training
+from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
+from separatrix.learn.loop import Fitted, Score, Training
 from separatrix.learn.measure import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
 from separatrix.learn.objectives import OBJECTIVES, Objective, ObjectiveEntry
 from separatrix.learn.objectives.word_ranking import given_words, plain_words, word_notes
@@ -33,7 +32,6 @@ from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.learn.trained.prompt import PromptModel
-from separatrix.learn.trajectory import Recorder
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
 from separatrix.models.cache import TextCache, build_cache, cache_note
@@ -61,13 +59,7 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
         OptionError: label words or a start of the prompt that do not exist.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    trained = _train(job)
-    if job.recipe.loop.refit:
-        epochs, judged = trained.fitted.best_epoch, trained.model
-        again = _train(job.again(epochs))
-        model = replace(again.model, temperature=judged.temperature)
-        notes = (*trained.notes, job.said(epochs))
-        trained = replace(trained, model=model, judged=judged, words=again.words, notes=notes)
+    trained = train_and_refit(job, _train, ("temperature",))
     return replace(trained, notes=(*trained.notes, *_word_notes(trained)))
 
 
@@ -86,7 +78,11 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
         trainable = _prepare(job, backbone, targets, caches, place)
         training = _start(job, trainable, objective, targets)
         check_cache(caches["train"], trainable.prompt, backbone)
-        fitted = _loop(job, training, backbone.source.weights).run()
+        weights = backbone.source.weights
+        if isinstance(objective, WordObjective) and objective.words is not None:
+            # They are chosen, not asked for: a training with others must not go on from the checkpoint.
+            weights = f"{weights}, label words {objective.words.tolist()}"
+        fitted = job.loop(training, weights).run()
         check_frozen(backbone, before)
         model = _finish(training, targets, fitted, job.recipe)
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
@@ -116,18 +112,6 @@ def _load(recipe: TrainRecipe, entry: ObjectiveEntry) -> Backbone:
             hint = "use another --loss, or a --model with a language-model head"
             raise ModelError(what, hint=hint) from error
         raise
-
-
-def _loop(job: Job[TrainRecipe], training: Training, weights: str) -> Loop:
-    """The loop of a job; its checkpoint belongs to this recipe, these weights and these texts alone."""
-    objective = training.objective
-    if isinstance(objective, WordObjective) and objective.words is not None:
-        # They are chosen, not asked for: a training with others must not go on from the checkpoint.
-        weights = f"{weights}, label words {objective.words.tolist()}"
-    recorder = Recorder(job.trajectory, len(job.train), len(job.validation), job.recipe.loop.seed)
-    recorded = TrajectoryRecorder(training.trainable, objective, recorder, training.classes)
-    callbacks = (ProgressCallback(job.progress), recorded, *job.extra_callbacks(objective))
-    return Loop(training, callbacks, path=job.checkpoint, identity=job.identity(weights))
 
 
 def _readout(recipe: TrainRecipe, entry: ObjectiveEntry) -> TrainRecipe:

@@ -22,6 +22,7 @@ import numpy as np
 
 from separatrix.store.files import Shape, read_tensors, reading, write_tensors
 
+OWN = "own.safetensors"
 FRAME_ROWS = 300  # also of a map of training rows
 EPOCH_ROWS = 2000
 WIDEST = 4096
@@ -51,7 +52,7 @@ class Frame:
 class Recorder:
     """Writes the files of one training."""
 
-    folder: Path | None
+    folder: Path
     train_rows: int
     validation_rows: int
     seed: int
@@ -61,16 +62,16 @@ class Recorder:
         self.epoch_rows = subsample(self.validation_rows, EPOCH_ROWS, self.seed)
         self.map_rows = subsample(self.train_rows, FRAME_ROWS, self.seed)
         self.own = np.full(self.train_rows, np.nan, dtype=np.float32)  # (train rows,)
-        if self.folder is not None:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._load_own()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / OWN
+        if path.is_file():
+            own = read_tensors(path)[0].get("own", self.own)
+            self.own = own.copy() if len(own) == self.train_rows else self.own
 
     def frame(
         self, step: int, title: str, outputs: np.ndarray, predicted: np.ndarray, centroids: np.ndarray | None = None
     ) -> None:
         """Keep the outputs, (rows, width), of `frame_rows`, and the centroids."""
-        if self.folder is None:
-            return
         arrays = {"outputs": self._narrow(outputs), "predicted": predicted}
         if centroids is not None:
             arrays["centroids"] = self._narrow(centroids)
@@ -82,8 +83,7 @@ class Recorder:
 
     def keep_own(self) -> None:
         """Save the notes within an epoch, beside the loop's checkpoint."""
-        if self.folder is not None:
-            write_tensors(self.folder / "own.safetensors", {"own": self.own})
+        write_tensors(self.folder / OWN, {"own": self.own})
 
     def epoch(
         self, epoch: int, outputs: np.ndarray, scores: np.ndarray, train: tuple[np.ndarray, np.ndarray] | None = None
@@ -96,8 +96,6 @@ class Recorder:
             scores: of all validation rows, (rows, classes).
             train: outputs and predicted classes of `map_rows`, if they are kept.
         """
-        if self.folder is None:
-            return
         arrays = {
             "outputs": self._narrow(outputs[self.epoch_rows]),
             "rows": self.epoch_rows,
@@ -108,12 +106,6 @@ class Recorder:
             arrays |= {"train_outputs": self._narrow(train[0]), "train_predicted": train[1]}
         write_tensors(self.folder / f"epoch-{epoch:04d}.safetensors", arrays, {"epoch": epoch})
         self.keep_own()
-
-    def _load_own(self) -> None:
-        path = self.folder / "own.safetensors" if self.folder is not None else None
-        if path is not None and path.is_file():
-            own = read_tensors(path)[0].get("own", self.own)
-            self.own = own.copy() if len(own) == self.train_rows else self.own
 
     def _narrow(self, values: np.ndarray) -> np.ndarray:
         width = values.shape[1]
