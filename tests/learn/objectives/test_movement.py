@@ -11,14 +11,14 @@ from separatrix.learn.callbacks import Callback
 from separatrix.learn.job import training_rows
 from separatrix.learn.loop import Loop, Training
 from separatrix.learn.objectives import OBJECTIVES
-from separatrix.learn.trainables import plain_backward
+from separatrix.learn.trainables import Trainable
 from separatrix.recipe import TrainRecipe, replace
 
 ROWS, WIDTH, CLASSES = 40, 6, 3
 
 
 @dataclass
-class Shift:
+class Shift(Trainable):
     """The smallest trainable: fixed points and one trained shift; it notes the batches that were asked of it."""
 
     points: torch.Tensor
@@ -32,9 +32,6 @@ class Shift:
         if step is not None:
             self.asked.append((rows, self.shift.detach().clone()))
         return self.points[torch.from_numpy(rows)] + self.shift
-
-    def backward(self, batch, loss):
-        return plain_backward(self, batch, loss)
 
     def lengths(self, part):
         return np.ones(ROWS, dtype=int)

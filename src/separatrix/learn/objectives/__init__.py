@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows
@@ -68,17 +67,19 @@ class ObjectiveEntry:
 
 def centroid_objective(loss: CentroidLoss, scores: CentroidScores = near_centroid) -> ObjectiveEntry:
     """An objective over centroids from its loss `(z, y, centroids, options)`."""
-    return ObjectiveEntry(partial(CentroidObjective.build, loss_function=loss, score_function=scores))
+    return ObjectiveEntry(
+        lambda r, classes: CentroidObjective(classes, loss, scores, r.objective, r.centroids, r.loop.seed)
+    )
 
 
 def mean_objective(loss: BatchLoss, scores: MeanScores = near_mean) -> ObjectiveEntry:
     """An objective over the rows of a batch from its loss `(z, y, options)`; the class means decide."""
-    return ObjectiveEntry(partial(MeansObjective.build, loss_function=loss, score_function=scores))
+    return ObjectiveEntry(lambda r, classes: MeansObjective(classes, loss, scores, r.objective, r.loop.seed))
 
 
 def head_objective(loss: ScoreLoss, task: Literal["classify", "regress"] = "classify") -> ObjectiveEntry:
     """An objective over the columns of a linear head from its loss `(scores, y, options)`."""
-    return ObjectiveEntry(partial(HeadObjective.build, loss_function=loss), task)
+    return ObjectiveEntry(lambda r, classes: HeadObjective(classes, loss, r.objective, r.loop.seed), task)
 
 
 OBJECTIVES: Registry[ObjectiveEntry] = Registry(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -68,10 +69,12 @@ class Objective:
     Attributes:
         centroids: `(classes, width)`, where classes have one: drawn in the animation of a training.
         live: whether scores follow every step (then the own-class probabilities of training rows are recorded).
+        decides: names of the tensors that scores are computed from, which a saved model holds.
     """
 
     centroids: Tensor | None = None
     live: bool = True
+    decides: ClassVar[tuple[str, ...]] = ()
 
     def start(self, rows: TrainingRows) -> None:
         """Give the tensors their first values."""
@@ -85,16 +88,18 @@ class Objective:
         return {}
 
     def deciding(self) -> dict[str, Tensor]:
-        """The tensors that scores are computed from, by name: what a saved model holds."""
-        return {}
+        """The tensors that scores are computed from, by name, as far as there are any."""
+        tensors = {name: getattr(self, name) for name in self.decides}
+        return {name: tensor for name, tensor in tensors.items() if tensor is not None}
 
     def shapes(self, _width: int | str) -> dict[str, tuple[int | str, ...]]:
         """The shape of each of these tensors, for outputs of this width; "?" behind a name: it may be absent."""
         return {}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
-        """Decide by tensors that `deciding` gave."""
-        raise NotImplementedError(f"{type(self).__name__} cannot be loaded")
+        """Decide by tensors that `deciding` gave; others among them do not matter."""
+        for name in self.decides:
+            setattr(self, name, tensors.get(name, getattr(self, name)))
 
     def companions(self, _rows: np.ndarray) -> np.ndarray:
         """Further training rows that are run together with these rows of a batch."""

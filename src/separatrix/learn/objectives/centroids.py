@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from separatrix.learn.objectives.base import (
     check_labels,
 )
 from separatrix.learn.objectives.metric import distances, pair_mask, reciprocal
-from separatrix.recipe import CentroidRecipe, LossRecipe, TrainRecipe
+from separatrix.recipe import CentroidRecipe, LossRecipe
 
 # (outputs (rows, width), labels (rows,), centroids (classes, width), options) -> terms
 CentroidLoss = Callable[[Tensor, Tensor, Tensor, LossRecipe], LossValue | Terms]
@@ -104,13 +105,7 @@ class CentroidObjective(Objective):
     rule: CentroidRecipe = CentroidRecipe()
     seed: int = 0
     centroids: Tensor | None = None
-
-    @classmethod
-    def build(
-        cls, recipe: TrainRecipe, classes: int, loss_function: CentroidLoss, score_function: CentroidScores
-    ) -> CentroidObjective:
-        """From the options of a training."""
-        return cls(classes, loss_function, score_function, recipe.objective, recipe.centroids, recipe.loop.seed)
+    decides: ClassVar[tuple[str, ...]] = ("centroids",)
 
     def start(self, rows: TrainingRows) -> None:
         """Centroids from outputs of some training rows."""
@@ -138,17 +133,9 @@ class CentroidObjective(Objective):
         assert self.centroids is not None
         return {"centroids": self.centroids}
 
-    def deciding(self) -> dict[str, Tensor]:
-        """The centroids."""
-        return self._named()
-
     def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"centroids": (self.classes, width)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Centroids as they were saved."""
-        self.begin(check_centroids(tensors["centroids"], tensors["centroids"], self.classes))
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs and the centroids as they stand."""

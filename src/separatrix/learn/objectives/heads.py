@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 from torch.nn import functional
@@ -21,7 +22,7 @@ from separatrix.learn.objectives.base import (
     linear_scores,
     random_head,
 )
-from separatrix.recipe import LossRecipe, TrainRecipe
+from separatrix.recipe import LossRecipe
 
 # (scores (rows, columns), targets (rows,), options) -> terms
 ScoreLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
@@ -53,11 +54,7 @@ class HeadObjective(Objective):
     seed: int = 0
     weight: Tensor | None = None  # (columns, width)
     bias: Tensor | None = None  # (columns,)
-
-    @classmethod
-    def build(cls, recipe: TrainRecipe, classes: int, loss_function: ScoreLoss) -> HeadObjective:
-        """From the options of a training."""
-        return cls(classes, loss_function, recipe.objective, recipe.loop.seed)
+    decides: ClassVar[tuple[str, ...]] = ("weight", "bias")
 
     def start(self, rows: TrainingRows) -> None:
         """A random head, as wide as the outputs."""
@@ -70,17 +67,9 @@ class HeadObjective(Objective):
         assert self.bias is not None
         return {"head": {"weight": self.weight, "bias": self.bias}}
 
-    def deciding(self) -> dict[str, Tensor]:
-        """Weight and bias."""
-        return self.parameters()["head"]
-
     def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"weight": (max(1, self.classes), width), "bias": (max(1, self.classes),)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """The head as it was saved."""
-        self.weight, self.bias = tensors["weight"], tensors["bias"]
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the head's columns."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -24,7 +25,7 @@ from separatrix.learn.objectives.base import (
     check_rows,
 )
 from separatrix.learn.objectives.metric import cosines, distances, pair_mask, reciprocal
-from separatrix.recipe import LossRecipe, TrainRecipe
+from separatrix.recipe import LossRecipe
 
 # (outputs (rows, width), labels (rows,), options) -> terms
 BatchLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
@@ -127,13 +128,7 @@ class MeansObjective(Objective):
     seed: int = 0
     centroids: Tensor | None = None  # (classes, width) the class means
     live: bool = False
-
-    @classmethod
-    def build(
-        cls, recipe: TrainRecipe, classes: int, loss_function: BatchLoss, score_function: MeanScores
-    ) -> MeansObjective:
-        """From the options of a training."""
-        return cls(classes, loss_function, score_function, recipe.objective, recipe.loop.seed)
+    decides: ClassVar[tuple[str, ...]] = ("centroids",)
 
     def start(self, rows: TrainingRows) -> None:
         """Class means of some training rows."""
@@ -145,17 +140,9 @@ class MeansObjective(Objective):
         """The class means."""
         return {} if self.centroids is None else {"centroids": self.centroids}
 
-    def deciding(self) -> dict[str, Tensor]:
-        """The class means."""
-        return self.buffers()
-
     def shapes(self, width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"centroids": (self.classes, width)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Class means as they were saved."""
-        self.centroids = check_centroids(tensors["centroids"], tensors["centroids"], self.classes)
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs."""

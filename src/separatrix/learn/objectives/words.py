@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class WordObjective(Objective):
     words: Tensor | None = None  # (classes,) token ids
     bias: Tensor | None = None  # (classes,) added to the logits of chosen words
     ranking: WordRanking | None = None  # of chosen words
+    decides: ClassVar[tuple[str, ...]] = ("words", "bias")
 
     def choose(self, logits: Iterator[Tensor], labels: Tensor, allowed: Tensor, device: torch.device) -> None:
         """Choose the words that tell the classes of these rows apart.
@@ -47,19 +49,9 @@ class WordObjective(Objective):
         """The level of chosen words, which is not trained."""
         return {} if self.bias is None else {"bias": self.bias}
 
-    def deciding(self) -> dict[str, Tensor]:
-        """The words, and their level."""
-        assert self.words is not None
-        return {"words": self.words} | self.buffers()
-
     def shapes(self, _width: int | str) -> dict[str, tuple[int | str, ...]]:
         """Their shapes."""
         return {"words": (self.classes,), "bias?": (self.classes,)}
-
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Words and their level as they were saved."""
-        self.words = tensors.get("words", self.words)
-        self.bias = tensors.get("bias", self.bias)
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """Cross-entropy of the label words' logits.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -12,38 +12,31 @@ from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.models.randomness import OwnRandomness
 
 
-class Trainable(Protocol):
+class Trainable(ABC):
     """Named tensors in learning-rate groups, and outputs of the rows of a part."""
 
+    @abstractmethod
     def groups(self) -> dict[str, dict[str, Tensor]]:
         """Leaf tensors by learning-rate group ("prompt", "layers", "encoder", ...) and name."""
-        ...
 
+    @abstractmethod
     def outputs(self, part: str, rows: np.ndarray, step: int | None = None) -> Tensor:
         """Outputs of these rows of "train" or "validation", (rows, width), with gradient.
 
         A training step gives its number, so that whatever is drawn at random in it can be drawn again.
         """
-        ...
+
+    @abstractmethod
+    def lengths(self, part: str) -> np.ndarray:
+        """Tokens of each row of a part."""
 
     def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
         """Run the rows of a batch and leave gradients; outputs (rows, width), detached, and the loss of them."""
-        ...
-
-    def lengths(self, part: str) -> np.ndarray:
-        """Tokens of each row of a part."""
-        ...
-
-
-def plain_backward(
-    trainable: Trainable, batch: LossBatch, loss: Callable[[Tensor], LossValue]
-) -> tuple[Tensor, LossValue]:
-    """One forward over all rows of a batch, and backward: what most trainables do."""
-    assert batch.rows is not None
-    z = trainable.outputs("train", batch.rows.cpu().numpy(), batch.step)
-    value = loss(z)
-    value.total.backward()
-    return z.detach(), value
+        assert batch.rows is not None
+        z = self.outputs("train", batch.rows.cpu().numpy(), batch.step)
+        value = loss(z)
+        value.total.backward()
+        return z.detach(), value
 
 
 def step_randomness(*seed: int) -> OwnRandomness:

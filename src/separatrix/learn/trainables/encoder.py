@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.learn.objectives.base import LossBatch, LossValue
-from separatrix.learn.trainables import gradcache, step_randomness
+from separatrix.learn.trainables import Trainable, gradcache, step_randomness
 from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
@@ -169,7 +169,7 @@ def thinned(
 
 
 @dataclass
-class EncoderTrainable:
+class EncoderTrainable(Trainable):
     """An encoder over tokenized parts, as the loop sees it."""
 
     encoder: Encoder

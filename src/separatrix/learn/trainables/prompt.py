@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from separatrix.learn.objectives.base import LossBatch, LossValue
-from separatrix.learn.trainables import plain_backward
+from separatrix.learn.trainables import Trainable
 from separatrix.models.backbone import Backbone
 from separatrix.models.cache import TextCache
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
@@ -17,7 +15,7 @@ from separatrix.recipe import TrainRecipe
 
 
 @dataclass
-class PromptTrainable:
+class PromptTrainable(Trainable):
     """A prompt behind cached texts of each part, as the loop sees it."""
 
     backbone: Backbone
@@ -40,10 +38,6 @@ class PromptTrainable:
         hidden = run_prompt(self.prompt, text, self.backbone)
         z = read(hidden, self.recipe.prompt, self.backbone)
         return z if self.columns is None else z[:, self.columns]
-
-    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
-        """Forward and backward in one go."""
-        return plain_backward(self, batch, loss)
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""

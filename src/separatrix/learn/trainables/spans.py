@@ -10,8 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from separatrix.errors import ModelError
-from separatrix.learn.objectives.base import LossBatch, LossValue
-from separatrix.learn.trainables import plain_backward, step_randomness
+from separatrix.learn.trainables import Trainable, step_randomness
 from separatrix.models.backbone import Backbone
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
@@ -40,7 +39,7 @@ def load_span_model(backbone: Backbone, seed: int) -> Any:
 
 
 @dataclass(frozen=True, eq=False)
-class SpanTrainable:
+class SpanTrainable(Trainable):
     """A model with a span head over training windows; its own dropout is on in training steps."""
 
     model: Any
@@ -57,10 +56,6 @@ class SpanTrainable:
         self.model.train(step is not None)
         with step_randomness(self.seed, step or 0):
             return self.scores(rows)
-
-    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
-        """Forward and backward in one go."""
-        return plain_backward(self, batch, loss)
 
     def lengths(self, _part: str) -> np.ndarray:
         """Tokens of each window."""

@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from separatrix.learn.objectives.base import LossBatch, LossValue
-from separatrix.learn.trainables import plain_backward
+from separatrix.learn.trainables import Trainable
 
 WIDTH, PROJECTED = 64, 128
 Rows = NDArray[np.int64]
@@ -66,7 +65,7 @@ VIEWS: dict[str, Callable[[Tensor, Rows, Rows, np.random.Generator], tuple[Tenso
 
 
 @dataclass(frozen=True, eq=False)
-class TwinsTrainable:
+class TwinsTrainable(Trainable):
     """The network with a projection behind it, which training alone uses."""
 
     network: nn.Sequential  # encoder, projection
@@ -83,10 +82,6 @@ class TwinsTrainable:
         """Both views of these rows, (rows, 2, 128)."""
         views = VIEWS[self.views](self.grids, rows, self.partners, np.random.default_rng([self.seed, step or 0]))
         return torch.stack([self.network(view) for view in views], dim=1)
-
-    def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
-        """Forward and backward in one go."""
-        return plain_backward(self, batch, loss)
 
     def lengths(self, _part: str) -> NDArray[np.int64]:
         """All grids are of one size."""

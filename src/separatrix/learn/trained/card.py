@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 
 from separatrix.learn.trainables.encoder import Encoder
 from separatrix.models.config import layer_count
@@ -22,6 +23,7 @@ MODES = (
     "pooling_mode_max_tokens",
     "pooling_mode_mean_sqrt_len_tokens",
 )
+TEMPLATE = Path(__file__).with_name("card.md.j2")  # Markdown: nothing is escaped
 HEATED = ("nca", "supcon", "centroid_ce")  # losses that divide cosines by the temperature
 PAIRED = ("nca", "supcon", "cosine_mse")  # losses that compare rows with rows
 
@@ -98,68 +100,9 @@ def _by_cosine(recipe: AlignRecipe) -> bool:
 
 
 def _card(recipe: AlignRecipe, base: dict[str, Any], names: tuple, limit: int, rows: int | None) -> str:
-    loop, tuned, decision = recipe.loop, recipe.objective.loss == "linear", recipe.answers.decision
-    shown = ", ".join(map(str, names[:60])) + (", ..." if len(names) > 60 else "")
-    metric = "; compare by cosine" if _by_cosine(recipe) else ""
-    lines = [
-        "---",
-        "library_name: sentence-transformers",
-        f"pipeline_tag: {'feature-extraction' if tuned else 'sentence-similarity'}",
-        "tags: [separatrix, text-classification, embeddings]",
-        "---",
-        "",
-        "# An encoder fine-tuned with a linear head" if tuned else "# An encoder aligned to classes",
-        "",
-        f"{base['name']} (weights {base['weights'][:12]}), trained by separatrix {_purpose(tuned)}",
-        "",
-        f"- classes ({len(names)}): {shown}",
-        f"- objective: {_objective(recipe)}",
-        f"- decision: {_decider(decision, rows)}",
-        f"- training: {_length(recipe)}, batch {loop.batch_size}, learning rate {loop.lr:g}, seed {loop.seed}",
-        f"- pooling: {recipe.encoder.pool}; texts are cut to {limit} tokens{metric}",
-        "",
-        "```python",
-        "from sentence_transformers import SentenceTransformer",
-        'SentenceTransformer("FOLDER").encode(["a text"])',
-        "```",
-        "",
-        "The vectors know these classes and little else: for other texts than those of the training data they are",
-        "untested. This card gives no scores; a run of `separatrix train` has them, with intervals, in `result.json`.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _purpose(tuned: bool) -> str:
-    if tuned:
-        return "so that a linear head tells the classes apart; the vectors of one class need not have a high cosine."
-    return (
-        "so that the vectors of one class stand together: texts of one class have a high cosine, texts of different "
-        "classes a low one."
-    )
-
-
-def _objective(recipe: AlignRecipe) -> str:
-    aim, pairing, answers = recipe.objective, recipe.pairing, recipe.answers
-    if aim.loss == "linear":
-        return "cross-entropy of the linear head"
-    parts = [aim.loss]
-    parts += [f"temperature {aim.temperature:g}"] if aim.loss in HEATED else []
-    parts += [f"pairs from {pairing.pairs} ({pairing.draw})"] if aim.loss in PAIRED else []
-    parts += [f"cross-entropy of a linear head with weight {answers.head_weight:g}"] if answers.head_weight else []
-    return ", ".join(parts)
-
-
-def _decider(decision: str, rows: int | None) -> str:
-    """Who decides, and where it stands; the paths are those that `AlignModel.save` writes."""
-    if decision == "head":
-        return "a linear head (`model.safetensors` beside this folder)"
-    held = "`index` beside this folder" + ("" if rows is None else f", {rows} rows")
-    return f"{'the nearest stored rows' if decision == 'knn' else 'the nearest mean of a class'}, by cosine ({held})"
-
-
-def _length(recipe: AlignRecipe) -> str:
-    planned = f"{recipe.loop.epochs} epochs planned, "
-    if recipe.loop.refit:
-        return planned + "trained anew on training and validation rows for as many as validation chose"
-    return planned + "the best on validation kept"
+    """README.md; the paths in it are those that `AlignModel.save` writes."""
+    template = Environment(keep_trailing_newline=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text())
+    return template.render(
+        recipe=recipe, base=base, names=names, limit=limit, rows=rows, by_cosine=_by_cosine(recipe), heated=HEATED,
+        paired=PAIRED,
+    )  # fmt: skip
