@@ -23,7 +23,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError, SeparatrixError
-from separatrix.geometry.runs import MeanInterval, mean_interval, paired_difference
+from separatrix.geometry.resample import MeanInterval, mean_interval, paired_difference
 from separatrix.texts import Splits, load_splits
 
 PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")

@@ -9,7 +9,7 @@ from typing import Any
 from studies.centroids.experiments import EXPERIMENTS
 from studies.common import gain, interval, markdown, spell, write_csv
 
-from separatrix.geometry.runs import MeanInterval, mean_interval
+from separatrix.geometry.resample import MeanInterval, mean_interval
 
 Run = dict[str, Any]
 Study = dict[str, list[Run]]  # experiment -> one line per seed, in the order of `EXPERIMENTS`

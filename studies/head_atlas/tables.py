@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from studies.common import interval, markdown, spell
 
-from separatrix.geometry.runs import paired_difference
+from separatrix.geometry.resample import paired_difference
 
 Run = dict[str, Any]
 CONDITIONS = ("before", "after", "causal", "features")

@@ -11,7 +11,7 @@ import pandas as pd
 from studies.common import interval, markdown, spell, write_csv
 from studies.prompt_outputs.look import GLANCES, MAPS
 
-from separatrix.geometry.runs import mean_interval, paired_difference
+from separatrix.geometry.resample import mean_interval, paired_difference
 from separatrix.view import save
 from separatrix.view.grid_plot import draw_grid
 from separatrix.view.map_plot import Drawing

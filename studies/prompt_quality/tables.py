@@ -8,7 +8,7 @@ from typing import Any
 
 from studies.common import changed, gain, interval, markdown, spell, write_csv
 
-from separatrix.geometry.runs import mean_interval
+from separatrix.geometry.resample import mean_interval
 from separatrix.recipe import digest
 
 Run = dict[str, Any]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.paired import compare_answers, holm
+from separatrix.geometry.resample import compare_answers, holm
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=80))

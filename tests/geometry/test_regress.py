@@ -56,7 +56,7 @@ def test_constant_values_have_no_rank_correlation_and_a_finite_r2():
 def test_bootstrap_does_not_depend_on_its_blocks(monkeypatch):
     gold, answers = some_values()
     whole = regression(gold, answers, resamples=30).interval
-    monkeypatch.setattr("separatrix.geometry.regress._BLOCK_DRAWS", 200)
+    monkeypatch.setattr("separatrix.geometry.resample._BLOCK_DRAWS", 200)
     assert regression(gold, answers, resamples=30).interval == whole
 
 

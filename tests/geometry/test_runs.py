@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.score import mean_interval, paired_difference
+from separatrix.geometry.resample import mean_interval, paired_difference
 
 VALUES = [0.951, 0.962, 0.949, 0.97, 0.958]
 

@@ -7,7 +7,7 @@ from studies.common import spell
 from studies.prompt_outputs import look, tables
 from studies.prompt_outputs.run import plans, read_options
 
-from separatrix.geometry.runs import mean_interval
+from separatrix.geometry.resample import mean_interval
 
 
 def across(rows=400, width=20, seed=0):

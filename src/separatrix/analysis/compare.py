@@ -24,8 +24,8 @@ from separatrix import recipe as recipes
 from separatrix.analysis.project import Projection, project, write_variance
 from separatrix.analysis.sources import Source, find_mixed_up, read_sources, shared_answers
 from separatrix.errors import OptionError
-from separatrix.geometry.paired import compare_answers, holm
 from separatrix.geometry.project import variance_shares
+from separatrix.geometry.resample import compare_answers, holm
 from separatrix.progress import Progress, silent
 from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe

@@ -22,6 +22,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows
 from separatrix.geometry.classes import first_row_ranks
 from separatrix.geometry.nulls import Null, against, permutation_null
+from separatrix.geometry.resample import holm
 
 _BLOCK = 8_000_000  # cells of the tables drawn at a time
 
@@ -211,10 +212,7 @@ def correct(p_values: ArrayLike) -> dict[str, NDArray[np.float64]]:
     {'holm': [0.03, 0.06, 0.06], 'bh': [0.03, 0.04, 0.04]}
     """
     p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    holm = np.empty(len(p))
-    holm[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
-    return {"holm": holm, "bh": np.asarray(false_discovery_control(p))}
+    return {"holm": holm(p), "bh": np.asarray(false_discovery_control(p))}
 
 
 def wilson(hits: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,18 +1,39 @@
-"""How sure a mean over rows is, and how sure a choice among options is: both by drawing the rows anew."""
+"""How sure a figure is: rows drawn anew, answers of two models row by row, the spread over several runs."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
+from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.checks import check_count, check_matrix, check_same_rows, check_values
+from separatrix.recipe.core import Plain
 
 _COVERED = (2.5, 97.5)  # percentiles of a 95 % interval
 _BLOCK_DRAWS = 4_000_000  # drawn rows held at a time
 
 Interval = tuple[float, float]
+
+
+def percentile_interval(drawn: ArrayLike, figure: float) -> Interval:
+    """95 % interval of a figure from its values in samples; stretched to the figure where it would leave it outside.
+
+    >>> percentile_interval([1.0, 2.0, 3.0], 3.5)
+    (1.05, 3.5)
+    """
+    low, high = np.percentile(np.asarray(drawn), _COVERED)
+    return min(float(low), figure), max(float(high), figure)
+
+
+def draw_rows(rows: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Row numbers of bootstrap samples, (samples, rows), in blocks of bounded memory."""
+    rng, step = np.random.default_rng(seed), max(1, _BLOCK_DRAWS // rows)
+    for start in range(0, check_count(resamples, "resamples"), step):
+        yield rng.integers(rows, size=(min(step, resamples - start), rows))
 
 
 def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Interval:
@@ -28,16 +49,12 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = 1000) -
     """
     numbers = check_values(np.asarray(values, dtype=np.float64), "values")
     check_count(resamples, "resamples")
-    rows, mean, rng = len(numbers), float(numbers.mean()), np.random.default_rng(seed)
+    rows, mean = len(numbers), float(numbers.mean())
     if np.isin(numbers, (0, 1)).all():
-        means = rng.binomial(rows, mean, size=resamples) / rows
+        means = np.random.default_rng(seed).binomial(rows, mean, size=resamples) / rows
     else:
-        step = max(1, _BLOCK_DRAWS // rows)
-        starts = range(0, resamples, step)
-        sizes = [(min(step, resamples - start), rows) for start in starts]
-        means = np.concatenate([numbers[rng.integers(rows, size=size)].mean(axis=1) for size in sizes])
-    low, high = np.percentile(means, _COVERED)
-    return min(float(low), mean), max(float(high), mean)
+        means = np.concatenate([numbers[drawn].mean(axis=1) for drawn in draw_rows(rows, resamples, seed)])
+    return percentile_interval(means, mean)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +80,8 @@ def certainty(per_row: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Ce
     Raises:
         DataError: no options, no rows, or a number that is not finite.
 
-    >>> found = certainty([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
-    >>> found.low.tolist(), bool(found.best[0] > 0.8)
+    >>> sure = certainty([[1.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
+    >>> sure.low.tolist(), bool(sure.best[0] > 0.8)
     ([1, 1], True)
     """
     scores = check_matrix(per_row, "scores of the options").astype(np.float64)
@@ -93,7 +110,7 @@ def bootstrap_r2(
     The mean that R2 compares with is drawn anew with the rows. Constant targets give 0.
 
     Raises:
-        DataError, ShapeError: as `regress.regression`.
+        DataError, ShapeError: as `score.regression`.
 
     >>> value, (low, high) = bootstrap_r2([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 5.0])
     >>> value, low <= value <= high
@@ -102,15 +119,9 @@ def bootstrap_r2(
     gold, answers = check_values(y_true, "targets"), check_values(y_pred, "predictions")
     check_same_rows(len(gold), len(answers), "targets", "predictions")
     check_count(resamples, "resamples")
-    rows, rng = len(gold), np.random.default_rng(seed)
-    step = max(1, _BLOCK_DRAWS // rows)
-    values = [_r2(gold[None], answers[None])]
-    for start in range(0, resamples, step):
-        drawn = rng.integers(rows, size=(min(step, resamples - start), rows))
-        values.append(_r2(gold[drawn], answers[drawn]))
-    value = float(values[0][0])
-    low, high = np.percentile(np.concatenate(values[1:]), _COVERED)
-    return value, (min(float(low), value), max(float(high), value))
+    samples = [_r2(gold[drawn], answers[drawn]) for drawn in draw_rows(len(gold), resamples, seed)]
+    value = float(_r2(gold[None], answers[None])[0])
+    return value, percentile_interval(np.concatenate(samples), value)
 
 
 def _r2(gold: NDArray[np.float64], answers: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -118,3 +129,116 @@ def _r2(gold: NDArray[np.float64], answers: NDArray[np.float64]) -> NDArray[np.f
     total = ((gold - gold.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
     missed = ((gold - answers) ** 2).sum(axis=1)
     return 1 - np.divide(missed, total, out=np.ones(len(gold)), where=total > 0)
+
+
+@dataclass(frozen=True)
+class Paired(Plain):
+    """Accuracy of a less that of b on the same rows, with its 95 % interval and the p-value of McNemar's exact test.
+
+    Only rows on which one is right and the other wrong tell them apart: `a_only` and `b_only` of them.
+    """
+
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+    a_only: int
+    b_only: int
+    rows: int
+
+
+def compare_answers(right_a: ArrayLike, right_b: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Paired:
+    """Compare answers row by row (McNemar, 1947; the exact binomial form), with a paired bootstrap over rows.
+
+    Args:
+        right_a, right_b: (rows,) bool, whether a and b are right.
+        seed: of the bootstrap.
+        resamples: bootstrap samples.
+
+    Raises:
+        DataError: no rows.
+        ShapeError: not as many rows on both sides, or numbers that are no bool.
+
+    >>> pair = compare_answers([True] * 9 + [False], [True] * 4 + [False] * 6)
+    >>> pair.difference, pair.a_only, pair.b_only, pair.p_value
+    (0.5, 5, 0, 0.0625)
+    """
+    from scipy.stats import binomtest
+
+    a, b = _flags(right_a, "answers of a"), _flags(right_b, "answers of b")
+    check_same_rows(len(a), len(b), "answers of a", "answers of b")
+    check_count(resamples, "resamples")
+    a_only, b_only, rows = int((a & ~b).sum()), int((b & ~a).sum()), len(a)
+    decisive = a_only + b_only
+    p_value = float(binomtest(a_only, decisive).pvalue) if decisive else 1.0
+    # Drawing rows with replacement is drawing the three counts (only a, only b, neither alone) at once.
+    shares = np.array([a_only, b_only, rows - decisive]) / rows
+    drawn = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
+    difference = (a_only - b_only) / rows
+    interval = percentile_interval((drawn[:, 0] - drawn[:, 1]) / rows, difference)
+    return Paired(difference, interval, p_value, a_only, b_only, rows)
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P-values corrected for their number (Holm, 1979), in the order given.
+
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return corrected
+
+
+def _flags(right: ArrayLike, what: str) -> NDArray[np.bool_]:
+    flags = np.asarray(right)
+    if flags.ndim != 1 or flags.dtype != bool:
+        raise ShapeError(f"{what} must say right or wrong", got=f"{flags.dtype} {flags.shape}", expected="bool (rows,)")
+    if not len(flags):
+        raise DataError(f"{what} have no rows", hint="give at least one row")
+    return flags
+
+
+@dataclass(frozen=True)
+class MeanInterval(Plain):
+    """Mean over runs with its 95 % t interval; `low` and `high` are None for a single run, which has no spread."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    runs: int
+
+
+def mean_interval(values: ArrayLike) -> MeanInterval:
+    """Mean and 95 % t interval (Student, 1908) of one number per run.
+
+    Raises:
+        DataError: no values, or one that is not finite.
+
+    >>> interval = mean_interval([0.95, 0.96, 0.97])
+    >>> round(interval.mean, 4), round(interval.low, 4), round(interval.high, 4), interval.runs
+    (0.96, 0.9352, 0.9848, 3)
+    >>> mean_interval([0.95])
+    MeanInterval(mean=0.95, low=None, high=None, runs=1)
+    """
+    numbers = check_values(values, "values")
+    runs, mean = len(numbers), float(numbers.mean())
+    if runs == 1:
+        return MeanInterval(mean, None, None, 1)
+    reach = float(stdtrit(runs - 1, _COVERED[1] / 100) * numbers.std(ddof=1) / np.sqrt(runs))
+    return MeanInterval(mean, mean - reach, mean + reach, runs)
+
+
+def paired_difference(values_a: ArrayLike, values_b: ArrayLike) -> MeanInterval:
+    """Mean of a - b over runs that share a seed, with its 95 % t interval.
+
+    Raises:
+        ShapeError: not as many runs on both sides.
+
+    >>> round(paired_difference([0.96, 0.97], [0.95, 0.95]).mean, 4)
+    0.015
+    """
+    a, b = check_values(values_a, "values of a"), check_values(values_b, "values of b")
+    check_same_rows(len(a), len(b), "values of a", "values of b")
+    return mean_interval(a - b)

@@ -1,4 +1,4 @@
-"""How good are the answers? No number stands alone: a baseline and an interval beside each figure.
+"""How good are the answers, classes or numbers? No figure stands alone: a baseline and an interval beside each.
 
 Accuracy and macro-F1 depend on the rows only through the confusion matrix, so drawing rows with replacement is the
 same as drawing one multinomial sample of its cells. The bootstrap below does that: it costs the same for a hundred rows
@@ -13,40 +13,30 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
+from scipy.stats import spearmanr
+from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support, r2_score
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import (
     check_count,
+    check_finite,
     check_labels,
     check_matrix,
     check_names,
     check_output_width,
     check_same_rows,
+    check_values,
 )
-from separatrix.geometry.regress import RegressionScores, regression
-from separatrix.geometry.runs import MeanInterval, mean_interval, paired_difference
+from separatrix.geometry.resample import Interval, draw_rows, percentile_interval
+from separatrix.recipe.core import Plain
 
-__all__ = [
-    "ClassScore",
-    "ClassificationScores",
-    "MeanInterval",
-    "RegressionScores",
-    "classification",
-    "decide",
-    "mean_interval",
-    "paired_difference",
-    "regression",
-]
-
-Interval = tuple[float, float]
-
-_COVERED = (2.5, 97.5)  # percentiles of a 95 % interval
 _BLOCK_CELLS = 4_000_000  # drawn counts held at a time
 _BINS = 15  # of the expected calibration error, as Guo et al. (2017)
 
 
 @dataclass(frozen=True)
-class ClassScore:
+class ClassScore(Plain):
     """One line of the per-class table: `rows` are gold rows, `predicted` the rows that got this answer."""
 
     name: str
@@ -56,13 +46,9 @@ class ClassScore:
     rows: int
     predicted: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True, eq=False)
-class ClassificationScores:
+class ClassificationScores(Plain):
     """All figures of one split; fractions, never percent.
 
     `majority` is the best accuracy that one and the same answer reaches on these rows, `interval` the 95 % bootstrap
@@ -86,15 +72,6 @@ class ClassificationScores:
     def above_majority(self) -> bool:
         """Whether the whole interval of the accuracy lies above the baseline."""
         return self.interval[0] > self.majority
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; intervals are [low, high]."""
-        plain = dict(vars(self))
-        for name in ("interval", "macro_f1_interval"):
-            plain[name] = list(plain[name])
-        plain["per_class"] = [line.to_dict() for line in self.per_class]
-        plain["confusion"] = self.confusion.tolist()
-        return plain
 
 
 def decide(scores: ArrayLike, classes: int) -> NDArray[np.int64]:
@@ -158,38 +135,35 @@ def classification(
     predicted = check_labels(y_pred, classes, "predictions")
     check_same_rows(len(gold), len(predicted), "labels", "predictions")
     check_count(resamples, "resamples")
-    confusion = _confusion(gold, predicted, classes)
-    constant = _constant_confusion(confusion)
-    accuracy, macro_f1 = _figures(confusion)
-    majority, majority_macro_f1 = _figures(constant)
+    every = np.arange(classes)
+    confusion = confusion_matrix(gold, predicted, labels=every)  # (gold, predicted)
+    hits, totals, answers = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    most = every == totals.argmax()  # the most frequent class of the same rows, always answered
+    accuracy, macro_f1 = _figures(hits, totals, answers).tolist()
+    majority, majority_macro_f1 = _figures(totals * most, totals, len(gold) * most).tolist()
     order = _by_counts(confusion)
-    interval, macro_f1_interval = _bootstrap(confusion[np.ix_(order, order)], (accuracy, macro_f1), seed, resamples)
-    calibration = {} if probabilities is None else _calibration(gold, predicted, probabilities, classes)
+    drawn = _bootstrap(confusion[np.ix_(order, order)], seed, resamples)
+    columns = precision_recall_fscore_support(gold, predicted, labels=every, zero_division=0.0)
+    lines = zip(listed, *(column.tolist() for column in columns), answers.tolist(), strict=True)
     return ClassificationScores(
         rows=len(gold),
         accuracy=accuracy,
         macro_f1=macro_f1,
         majority=majority,
         majority_macro_f1=majority_macro_f1,
-        interval=interval,
-        macro_f1_interval=macro_f1_interval,
-        per_class=_per_class(confusion, listed),
+        interval=percentile_interval(drawn[0], accuracy),
+        macro_f1_interval=percentile_interval(drawn[1], macro_f1),
+        per_class=tuple(ClassScore(*line) for line in lines),
         confusion=confusion,
-        **calibration,
+        **({} if probabilities is None else _calibration(gold, predicted, probabilities, classes)),
     )
 
 
-def _confusion(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    cells = np.bincount(gold * classes + predicted, minlength=classes * classes)
-    return cells.reshape(classes, classes)  # (gold, predicted)
-
-
-def _constant_confusion(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The confusion matrix of always giving the most frequent class of the same gold rows."""
-    gold = confusion.sum(axis=1)
-    constant = np.zeros_like(confusion)
-    constant[:, gold.argmax()] = gold
-    return constant
+def _figures(hits: NDArray[Any], gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Accuracy and macro-F1 from the counts of each class (..., classes)."""
+    both = gold + predicted
+    f1 = np.divide(2.0 * hits, both, out=np.zeros(hits.shape), where=both > 0)
+    return np.stack([hits.sum(axis=-1) / gold.sum(axis=-1), f1.sum(axis=-1) / (both > 0).sum(axis=-1)])
 
 
 def _by_counts(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -209,62 +183,22 @@ def _by_counts(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.argsort(rank, kind="stable")
 
 
-def _f1(hits: NDArray[Any], gold: NDArray[Any], predicted: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """F1 per class (0.0 where undefined) and whether the class is present; any leading axes."""
-    present = (gold + predicted) > 0
-    return np.divide(2.0 * hits, gold + predicted, out=np.zeros(hits.shape), where=present), present
-
-
-def _figures(confusion: NDArray[np.int64]) -> tuple[float, float]:
-    hits = confusion.diagonal()
-    f1, present = _f1(hits, confusion.sum(axis=1), confusion.sum(axis=0))
-    return float(hits.sum() / confusion.sum()), float(f1.sum() / present.sum())
-
-
-def _per_class(confusion: NDArray[np.int64], names: tuple[str, ...]) -> tuple[ClassScore, ...]:
-    gold, predicted, hits = confusion.sum(axis=1), confusion.sum(axis=0), confusion.diagonal()
-    f1, _ = _f1(hits, gold, predicted)
-    lines = []
-    for number, name in enumerate(names):
-        rows, answers, right = int(gold[number]), int(predicted[number]), int(hits[number])
-        precision = right / answers if answers else 0.0
-        recall = right / rows if rows else 0.0
-        lines.append(ClassScore(name, precision, recall, float(f1[number]), rows, answers))
-    return tuple(lines)
-
-
-def _bootstrap(
-    confusion: NDArray[np.int64], figures: tuple[float, float], seed: int, resamples: int
-) -> tuple[Interval, Interval]:
-    """Percentile intervals of accuracy and macro-F1."""
+def _bootstrap(confusion: NDArray[np.int64], seed: int, resamples: int) -> NDArray[np.float64]:
+    """Accuracy and macro-F1 (2, resamples) of drawn rows."""
     rows = int(confusion.sum())
     gold, predicted = np.nonzero(confusion)  # sorted by gold, then by predicted
     share = confusion[gold, predicted] / rows  # (cells,)
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK_CELLS // len(share))
-    drawn = [
-        _resampled(rng.multinomial(rows, share, size=min(step, resamples - start)), gold, predicted)
-        for start in range(0, resamples, step)
-    ]
-    bounds = np.percentile(np.concatenate(drawn, axis=1), _COVERED, axis=1)  # (2 ends, 2 figures)
-    accuracy, macro_f1 = (
-        (min(float(low), figure), max(float(high), figure)) for low, high, figure in zip(*bounds, figures, strict=True)
-    )
-    return accuracy, macro_f1
-
-
-def _resampled(counts: NDArray[np.int64], gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
-    """Accuracy and macro-F1 (2, resamples) of drawn cell counts (resamples, cells)."""
-    classes = int(max(gold.max(), predicted.max())) + 1
-    size = (len(counts), classes)
-    hits, golds, answers = np.zeros(size), np.zeros(size), np.zeros(size)  # (resamples, classes)
-    hits[:, gold[gold == predicted]] = counts[:, gold == predicted]
-    for totals, key in ((golds, gold), (answers, predicted)):
-        order = np.argsort(key, kind="stable")
-        found, starts = np.unique(key[order], return_index=True)
-        totals[:, found] = np.add.reduceat(counts[:, order], starts, axis=1)
-    f1, present = _f1(hits, golds, answers)
-    return np.stack([hits.sum(axis=1) / golds.sum(axis=1), f1.sum(axis=1) / present.sum(axis=1)])
+    sides = [gold, predicted, np.where(gold == predicted, gold, len(confusion))]
+    cells, shape = np.arange(len(share)), (len(confusion) + 1, len(share))
+    sums = [csr_matrix((np.ones_like(cells), (side, cells)), shape=shape)[:-1] for side in sides]  # (classes, cells)
+    drawn = []
+    for start in range(0, resamples, step):
+        counts = rng.multinomial(rows, share, size=min(step, resamples - start)).T  # (cells, samples)
+        totals, answers, hits = ((matrix @ counts).T for matrix in sums)
+        drawn.append(_figures(hits, totals, answers))
+    return np.concatenate(drawn, axis=1)
 
 
 def _calibration(
@@ -283,11 +217,71 @@ def _calibration(
     row = np.arange(len(gold))
     confidence, right = p[row, predicted], gold == predicted
     # A bin is [low, high); its share of rows times |accuracy - confidence| is |sum(right) - sum(confidence)| / rows.
-    place = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gap = np.bincount(place, weights=right - confidence, minlength=_BINS)
+    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
+    gap = np.bincount(bins, weights=right - confidence, minlength=_BINS)
     missed = (p**2).sum(axis=1) - 2 * p[row, gold] + 1  # squared distance to the one-hot row
     return {
         "log_loss": float(-np.log(np.maximum(p[row, gold], np.finfo(np.float64).eps)).mean()),
         "brier": float(missed.mean()),
         "expected_calibration_error": float(np.abs(gap).sum() / len(gold)),
     }
+
+
+@dataclass(frozen=True)
+class RegressionScores(Plain):
+    """All figures of one split, in the unit of the target (`r2` and `spearman` have none).
+
+    `interval` is the 95 % bootstrap interval of `rmse`. `spearman` is None where gold values or answers are constant.
+    """
+
+    rows: int
+    rmse: float
+    mae: float
+    r2: float
+    spearman: float | None
+    baseline_rmse: float
+    interval: tuple[float, float]
+
+    @property
+    def below_baseline(self) -> bool:
+        """Whether the whole interval of the error lies below the baseline."""
+        return self.interval[1] < self.baseline_rmse
+
+
+def regression(
+    y_true: ArrayLike, y_pred: ArrayLike, *, baseline: float | None = None, seed: int = 0, resamples: int = 1000
+) -> RegressionScores:
+    """Score numbers against numbers.
+
+    Args:
+        y_true: gold values (rows,) or (rows, 1).
+        y_pred: answers (rows,) or (rows, 1).
+        baseline: the mean of the training targets, always answered; without it, the mean of these gold values.
+        seed: of the bootstrap over rows.
+        resamples: bootstrap samples.
+
+    Raises:
+        DataError: no rows, or a value that is not finite.
+        ShapeError: lengths differ, or more than one column.
+
+    >>> scores = regression([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])
+    >>> round(scores.rmse, 4), scores.r2, scores.spearman, round(scores.baseline_rmse, 4)
+    (0.5774, 0.5, 1.0, 0.8165)
+    """
+    gold, answers = check_values(y_true, "targets"), check_values(y_pred, "predictions")
+    check_same_rows(len(gold), len(answers), "targets", "predictions")
+    constant = float(gold.mean()) if baseline is None else float(check_finite(baseline, "baseline")[0])
+    # Sorted, so that neither the sum nor the bootstrap depends on the order of the rows.
+    squared = np.sort((gold - answers) ** 2)
+    rmse = float(np.sqrt(squared.mean()))
+    varies = np.ptp(gold) > 0 and np.ptp(answers) > 0
+    drawn = [np.sqrt(squared[rows].mean(axis=1)) for rows in draw_rows(len(squared), resamples, seed)]
+    return RegressionScores(
+        rows=len(gold),
+        rmse=rmse,
+        mae=float(mean_absolute_error(gold, answers)),
+        r2=float(r2_score(gold, answers)) if len(gold) > 1 else float(rmse == 0),
+        spearman=float(spearmanr(gold, answers).statistic) if varies else None,
+        baseline_rmse=float(np.sqrt(((gold - constant) ** 2).mean())),
+        interval=percentile_interval(np.concatenate(drawn), rmse),
+    )

@@ -177,6 +177,32 @@ def to_dict(recipe: Any) -> dict[str, Any]:
     return dataclasses.asdict(recipe)
 
 
+def plain(value: Any) -> Any:
+    """Nested results as JSON takes them: recipes and results as mappings, arrays and tuples as lists.
+
+    >>> import numpy as np
+    >>> plain({"interval": (0.1, np.float64(0.2)), "counts": np.eye(2, dtype=int)})
+    {'interval': [0.1, 0.2], 'counts': [[1, 0], [0, 1]]}
+    """
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value):
+        return plain(to_dict(value))
+    if isinstance(value, Mapping):
+        return {name: plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value.tolist() if hasattr(value, "tolist") else value  # NumPy's arrays and numbers
+
+
+class Plain:
+    """For a dataclass of figures: `to_dict`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {name: plain(value) for name, value in vars(self).items()}
+
+
 def decisive(recipe: Any, values: Any = None) -> Any:
     """The options on which the result depends, as plain nested dictionaries.
 

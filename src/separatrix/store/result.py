@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
 from separatrix.progress import Progress, silent
-from separatrix.recipe.core import to_dict
+from separatrix.recipe.core import plain
 from separatrix.store.artifacts import open_artifact, write_artifact
 from separatrix.store.files import Schema, damaged, read_json, reading, write_json
 from separatrix.store.folder import RECIPE, RESULT
@@ -84,7 +82,7 @@ class Result(ABC):
         """What `result.json` holds, but for the kind."""
         values = ((spec, getattr(self, spec.name)) for spec in fields(self) if "apart" not in spec.metadata)
         return {
-            spec.name: _plain(value) for spec, value in values if value is not None or "optional" not in spec.metadata
+            spec.name: plain(value) for spec, value in values if value is not None or "optional" not in spec.metadata
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,8 +135,8 @@ class Result(ABC):
         Raises:
             StoreError: the folder is taken.
         """
-        plain = self.figures()
-        recipe = plain.get("recipe", plain.get("grid"))
+        figures = self.figures()
+        recipe = figures.get("recipe", figures.get("grid"))
         type(self).produce(lambda: self, recipe, folder, overwrite=overwrite, inputs=inputs)
 
     @classmethod
@@ -155,10 +153,10 @@ class Result(ABC):
         path = Path(folder)
         open_artifact(path, cls.kind, verify=verify)
         with reading(path):
-            plain = read_result(path, cls.schema)
+            figures = read_result(path, cls.schema)
             names = {spec.name for spec in fields(cls)}
-            known = {name: value for name, value in plain.items() if name in names}
-            return cls(**known | cls.stored(path, plain) | {"folder": path})
+            known = {name: value for name, value in figures.items() if name in names}
+            return cls(**known | cls.stored(path, figures) | {"folder": path})
 
     def __repr__(self) -> str:
         return str(self)
@@ -168,19 +166,6 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         return "\n".join(_as_html(part) for part in self.parts() if part)
-
-
-def _plain(value: Any) -> Any:
-    """Figures as JSON takes them."""
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(to_dict(value))
-    if isinstance(value, Mapping):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return [_plain(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def out_line(folder: Path | None) -> Lines:

@@ -11,8 +11,7 @@ import numpy as np
 from separatrix.geometry.baselines import Baseline, Blocks, Nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
-from separatrix.geometry.regress import regression
-from separatrix.geometry.score import classification, decide
+from separatrix.geometry.score import classification, decide, regression
 
 Scores = dict[str, Any]
 

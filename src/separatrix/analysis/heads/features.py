@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from separatrix.analysis.heads.extract import RESULT
 from separatrix.geometry.cluster import kmeans
-from separatrix.geometry.runs import mean_interval
+from separatrix.geometry.resample import mean_interval
 from separatrix.learn.twins import train_twins, twin_vectors
 from separatrix.points import Points
 from separatrix.progress import Progress
