@@ -51,7 +51,7 @@ def test_validation_rows_choose_the_penalty():
 def test_without_validation_rows_the_penalty_is_cross_validated():
     """The slow way: every row is asked once, of a probe that has not seen it; the least loss wins."""
     x, y = blobs(rows=60, width=20, gap=0.5)
-    fold = probes._folds(y[np.random.default_rng([0, 8]).permutation(60)], 3, seed=0)
+    fold = probes._folds(y[np.random.default_rng([0, 8]).permutation(60)], seed=0)
     rows = np.random.default_rng([0, 8]).permutation(60)
     losses = []
     for penalty in probes.PENALTIES:
@@ -65,7 +65,7 @@ def test_without_validation_rows_the_penalty_is_cross_validated():
 
 def test_folds_are_even_within_each_class_and_a_lone_row_is_always_known():
     y = np.array([0] * 23 + [1] * 10 + [2])
-    fold = probes._folds(y, 3, seed=1)
+    fold = probes._folds(y, seed=1)
     assert fold[y == 2].tolist() == [-1]
     assert np.bincount(fold[y == 1]).tolist() == [2] * 5
     assert sorted(np.bincount(fold[y == 0]).tolist()) == [4, 4, 5, 5, 5]

@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import DataError
+from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.suspects import (
     confident_joint,
     dynamics,
-    make_folds,
     near_groups,
     out_of_fold,
     scored_dynamics,
@@ -67,13 +67,13 @@ def test_groups_stay_in_one_fold(rows, seed):
     labels, groups = np.array(rows).T
     if len(np.unique(groups)) < 3:
         with pytest.raises(DataError, match="fewer rows than folds"):
-            make_folds(labels, groups, 3)
+            deal_folds(labels, 3, groups=groups)
         return
-    fold = make_folds(labels, groups, 3, seed=seed)
+    fold = deal_folds(labels, 3, groups=groups, seed=seed)
     assert set(fold.tolist()) == {0, 1, 2}
     for group in np.unique(groups):
         assert len(np.unique(fold[groups == group])) == 1
-    single = make_folds(labels, np.arange(len(labels)), 3, seed=seed)
+    single = deal_folds(labels, 3, groups=np.arange(len(labels)), seed=seed)
     for label in np.unique(labels):
         assert np.ptp(np.bincount(single[labels == label], minlength=3)) <= 1
 
@@ -89,7 +89,7 @@ def planted(rows=600, width=8, flips=0.1, seed=0, spread=1.0):
 
 def test_planted_flips_are_found():
     x, labels, flipped = planted()
-    fold = make_folds(labels, near_groups(x, near=0.9999)[2], 5)
+    fold = deal_folds(labels, 5, groups=near_groups(x, near=0.9999)[2])
     p = out_of_fold(x, labels, fold, classes=3)
     for name, chance in p.items():
         found = confident_joint(chance, labels)
@@ -110,8 +110,8 @@ def test_a_copy_with_the_same_wrong_label_does_not_vouch():
     assert len(np.unique(groups)) == 300
     caught = {}
     for name, fold in (
-        ("copies apart", make_folds(labels, np.arange(900), 5)),
-        ("together", make_folds(labels, groups, 5)),
+        ("copies apart", deal_folds(labels, 5, groups=np.arange(900))),
+        ("together", deal_folds(labels, 5, groups=groups)),
     ):
         p = out_of_fold(x, labels, fold, classes=3, k=3)["knn"]
         caught[name] = confident_joint(p, labels).flagged[flipped].mean()

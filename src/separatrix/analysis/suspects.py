@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import (
     ConfidentJoint,
     Dynamics,
     confident_joint,
     dynamics,
-    make_folds,
     near_groups,
     out_of_fold,
     scored_dynamics,
@@ -173,7 +173,7 @@ def _of_points(points: Points, recipe: SuspectsRecipe, verify: bool) -> Suspects
     thin = [name for name, rows in zip(names, np.bincount(labels), strict=True) if rows < recipe.folds]
     if thin:
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
-    fold = make_folds(labels, heaps, recipe.folds, seed=recipe.seed)
+    fold = deal_folds(labels, recipe.folds, groups=heaps, seed=recipe.seed)
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
     case = Case(labelled.table, labels, names, chances, recipe.seed, warnings)
     columns = _near_columns(case, index, cosine, recipe.near) | _text_columns(case)
@@ -263,12 +263,12 @@ def _quality(case: Case, chances: NDArray[np.float64]) -> dict[str, Any]:
 def _near_columns(case: Case, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
     """The nearest near duplicate with another label: its id (or None) and its cosine."""
     clash = (cosine >= near) & (case.labels[index] != case.labels[:, None])
-    any_clash, place = clash.any(axis=1), clash.argmax(axis=1)
+    any_clash, column = clash.any(axis=1), clash.argmax(axis=1)
     row = np.arange(len(index))
-    ids = np.asarray(case.table["id"].astype(str), dtype=object)[index[row, place]]
+    ids = np.asarray(case.table["id"].astype(str), dtype=object)[index[row, column]]
     return {
         "near_id": np.where(any_clash, ids, None),
-        "near_cosine": np.where(any_clash, cosine[row, place], np.nan),
+        "near_cosine": np.where(any_clash, cosine[row, column], np.nan),
     }
 
 
@@ -281,7 +281,7 @@ def _text_columns(case: Case) -> dict[str, Any]:
     for form, label in zip(forms, case.labels.tolist(), strict=True):
         given.setdefault(form, set()).add(label)
     others = [sorted(given[form] - {label}) for form, label in zip(forms, case.labels.tolist(), strict=True)]
-    return {"same_text_labels": [", ".join(case.names[k] for k in found) or None for found in others]}
+    return {"same_text_labels": [", ".join(case.names[k] for k in labels) or None for labels in others]}
 
 
 def _dynamics_columns(case: Case, run: Path, column: str, verify: bool) -> dict[str, Any]:
@@ -295,8 +295,8 @@ def _dynamics_columns(case: Case, run: Path, column: str, verify: bool) -> dict[
     wanted = recipe["data"]["train"]
     texts = table["text"].iloc[train].tolist() if "text" in table.columns else []
     given = table[column].iloc[train]
-    same = any(recipes.digest(texts, said) == wanted["digest"] for said in (given.tolist(), given.astype(str).tolist()))
-    if not same:
+    forms = (given.tolist(), given.astype(str).tolist())
+    if not any(recipes.digest(texts, labels) == wanted["digest"] for labels in forms):
         got = f"{len(train)} rows"
         raise DataError(
             f"{run} was trained on other rows", got=got, expected=f"the {wanted['rows']} rows of its training"
@@ -307,11 +307,11 @@ def _dynamics_columns(case: Case, run: Path, column: str, verify: bool) -> dict[
     return _spread(dynamics(own[~np.isnan(own).any(axis=1)]), train, len(table))
 
 
-def _spread(found: Dynamics, places: NDArray[np.int64], rows: int) -> dict[str, Any]:
+def _spread(course: Dynamics, index: NDArray[np.int64], rows: int) -> dict[str, Any]:
     columns = {}
     for name in ("confidence", "variability", "correctness"):
         columns[name] = np.full(rows, np.nan)
-        columns[name][places] = getattr(found, name)
+        columns[name][index] = getattr(course, name)
     return columns
 
 
@@ -324,8 +324,7 @@ def _epoch_columns(case: Case, run: Path) -> dict[str, Any]:
     scores = read_epoch_scores(run / TRAJECTORY)
     if not scores:
         return {}
-    found = scored_dynamics(np.stack(scores), case.labels)
-    return _spread(found, np.arange(len(case.labels)), len(case.labels))
+    return _spread(scored_dynamics(np.stack(scores), case.labels), np.arange(len(case.labels)), len(case.labels))
 
 
 def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
@@ -343,23 +342,23 @@ def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
 
 def _reasons(case: Case, joints: dict[str, ConfidentJoint], columns: dict[str, Any]) -> list[str]:
     """Why a row is suspect, in words; empty for those that are not."""
-    said: list[list[str]] = [[] for _ in case.labels]
+    words: list[list[str]] = [[] for _ in case.labels]
     flagged = np.array([joint.flagged for joint in joints.values()])  # (models, rows)
     for row in np.flatnonzero(flagged.any(axis=0)).tolist():
         votes: dict[str, list[str]] = {}
         for name, joint in joints.items():
             if joint.flagged[row]:
                 votes.setdefault(case.names[joint.suggested[row]], []).append(name)
-        said[row] += [f"{' and '.join(models)}: {name}" for name, models in votes.items()]
+        words[row] += [f"{' and '.join(models)}: {name}" for name, models in votes.items()]
     for row, other in enumerate(columns.get("near_id", ())):
         if other is not None:
-            said[row].append(
+            words[row].append(
                 f"near duplicate of {other} (cosine {columns['near_cosine'][row]:.3f}), labelled otherwise"
             )
     for row, names in enumerate(columns.get("same_text_labels", ())):
         if names is not None:
-            said[row].append(f"same text labelled {names}")
+            words[row].append(f"same text labelled {names}")
     for row, chance in enumerate(columns.get("confidence", ())):
-        if said[row] and chance < _UNLIKE:
-            said[row].append(f"training confidence {chance:.2f}")
-    return ["; ".join(parts) for parts in said]
+        if words[row] and chance < _UNLIKE:
+            words[row].append(f"training confidence {chance:.2f}")
+    return ["; ".join(parts) for parts in words]

@@ -20,12 +20,13 @@ from separatrix.geometry.checks import check_count, check_labels, check_names, c
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.nulls import permutation_null
 from separatrix.geometry.resample import bootstrap_mean
+from separatrix.recipe.core import Plain
 
 _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Assigned:
+class Assigned(Plain):
     """One way of giving classes to clusters, scored over all rows; noise and clusters without a class are wrong."""
 
     classes: tuple[int, ...]  # class of each cluster, -1 for none
@@ -34,10 +35,6 @@ class Assigned:
     null: float  # mean accuracy on shuffled labels
     null_high: float  # its 95th percentile
     p_value: float  # share of shuffles (and this one) that score as high
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {**vars(self), "classes": list(self.classes), "interval": list(self.interval)}
 
 
 @dataclass(frozen=True, eq=False)

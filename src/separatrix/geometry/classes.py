@@ -1,4 +1,4 @@
-"""The order of classes that no name decides: that of their first rows.
+"""The order of classes that no name decides, that of their first rows; and folds in which each class has its share.
 
 Wherever the order of the classes could move a figure (ties, shuffles, folds, the rounding of a solver), classes are
 taken in this order, so that renaming them changes nothing. It does depend on the order of the rows.
@@ -6,8 +6,12 @@ taken in this order, so that renaming them changes nothing. It does depend on th
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
+
+from separatrix.errors import DataError
 
 Ids = NDArray[np.int64]
 
@@ -30,3 +34,36 @@ def first_row_ranks(y: Ids, classes: int) -> Ids:
     array([1, 2, 0])
     """
     return np.argsort(first_row_order(y, classes))
+
+
+def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) -> Ids:
+    """Fold of each row, (rows,): rows of one group stay together, each class is spread as evenly as it goes.
+
+    The draw is that of scikit-learn's `StratifiedKFold` over the first row of each group, which does not depend on the
+    names of classes; where every class has fewer rows than there are folds, that of `KFold`.
+
+    Args:
+        y: class numbers (rows,).
+        folds: how many.
+        groups: numbers (rows,); without them each row is a group of its own.
+        seed: of the draw.
+
+    Raises:
+        DataError: fewer groups than folds.
+
+    >>> np.bincount(deal_folds(np.array([0, 0, 0, 1, 1, 1]), 3)).tolist()
+    [2, 2, 2]
+    """
+    from sklearn.model_selection import KFold, StratifiedKFold
+
+    _, first, member = np.unique(
+        np.arange(len(y)) if groups is None else groups, return_index=True, return_inverse=True
+    )
+    if len(first) < folds:
+        raise DataError("fewer rows than folds", got=f"{len(first)} distinct rows", expected=f"{folds} or more")
+    labels, fold = y[first], np.empty(len(first), np.int64)
+    draw = StratifiedKFold if np.bincount(labels).max() >= folds else KFold
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of classes with fewer rows than folds
+        for number, (_, part) in enumerate(draw(folds, shuffle=True, random_state=seed).split(labels, labels)):
+            fold[part] = number
+    return fold[member]

@@ -15,10 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
 from separatrix.geometry.scatter import class_means
+from separatrix.recipe.core import Plain
 
 
 @dataclass(frozen=True)
-class Collapse:
+class Collapse(Plain):
     """`nc3` and `nc4` compare with a classifier and are None without one."""
 
     nc1: float  # trace(within covariance @ pinv(between covariance)) / classes
@@ -26,10 +27,6 @@ class Collapse:
     nc2_angle: float  # mean |cosine + 1 / (classes - 1)| of two centred class means
     nc3: float | None  # squared distance of classifier and class means, each scaled to length 1
     nc4: float | None  # share of rows that classifier and nearest class mean answer differently
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dict(vars(self))
 
 
 def collapse(

@@ -22,6 +22,7 @@ from separatrix.geometry.checks import (
     check_same_rows,
 )
 from separatrix.geometry.score import ClassificationScores, classification
+from separatrix.recipe.core import Plain
 
 __all__ = [
     "Finding",
@@ -40,7 +41,7 @@ _FROZEN_EPOCHS = 3  # epochs without a single changed answer, from the first one
 
 
 @dataclass(frozen=True)
-class Finding:
+class Finding(Plain):
     """Something a person should look at before believing a score."""
 
     code: str  # short and stable, for machines
@@ -49,10 +50,6 @@ class Finding:
 
     def __post_init__(self) -> None:
         choose(self.level, LEVELS, "level")
-
-    def to_dict(self) -> dict[str, str]:
-        """Plain values, ready for JSON."""
-        return dict(vars(self))
 
 
 def histogram(ids: ArrayLike, names: Sequence[str], *, most: int = 8) -> str:

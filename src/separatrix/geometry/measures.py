@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
+from sklearn.metrics import r2_score
 
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.neighbours import Neighbours, vote
@@ -18,12 +19,13 @@ from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
 from separatrix.geometry.probe import Probe, fit_ridge, fit_tuned_probe
 from separatrix.geometry.ranking import Evidence
 from separatrix.geometry.resample import bootstrap_mean, bootstrap_r2
+from separatrix.recipe.core import Plain
 
 MAJORITY, MEAN, SHUFFLED = "majority", "mean answer", "shuffled labels"
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Plain):
     """A value, its 95 % interval where it is a mean over rows, and what it would be for nothing."""
 
     value: float
@@ -33,51 +35,6 @@ class Figure:
     baseline_is: str = ""
     p_value: float | None = None  # share of shuffles (and this one) that do as well
     permutations: int | None = None  # shuffles
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {**vars(self), "interval": None if self.interval is None else list(self.interval)}
-
-
-class Task(Protocol):
-    """What is asked of the vectors."""
-
-    @property
-    def unit(self) -> str:
-        """What its figures are."""
-        ...
-
-    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
-        """Answers of the first k neighbours, (queries,)."""
-        ...
-
-    def probe(self, train: Part, validation: Part | None) -> Probe:
-        """A linear model; its penalty is chosen on validation where there is one."""
-        ...
-
-    def read(self, probe: Probe, vectors: np.ndarray) -> np.ndarray:
-        """Answers of a probe, (rows,)."""
-        ...
-
-    def per_row(self, gold: np.ndarray, answers: np.ndarray) -> np.ndarray:
-        """How good each answer is, higher is better, (rows,)."""
-        ...
-
-    def value(self, gold: np.ndarray, answers: np.ndarray) -> float:
-        """How good the answers are, one number."""
-        ...
-
-    def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
-        """How good the answers are."""
-        ...
-
-    def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
-        """LogME of targets."""
-        ...
-
-    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
-        """Null of the leave-one-out figure."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,9 +46,9 @@ class ClassTask:
     resamples: int = 1000
     unit: str = "accuracy"
 
-    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+    def knn(self, near: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
         """The class with the most votes, that of the nearest on a tie."""
-        return vote(found, known, self.classes, k).argmax(axis=1)
+        return vote(near, known, self.classes, k).argmax(axis=1)
 
     def probe(self, train: Part, validation: Part | None) -> Probe:
         """Logistic regression; its penalty is chosen on validation, or on a fifth of the training rows."""
@@ -119,9 +76,9 @@ class ClassTask:
         """Mean over the classes."""
         return evidence.of_classes(targets, self.classes)
 
-    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+    def null(self, near: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
         """Of the accuracy."""
-        return knn_null(found.index[:, :k], targets, self.classes, permutations=permutations, seed=self.seed)
+        return knn_null(near.index[:, :k], targets, self.classes, permutations=permutations, seed=self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,9 +89,9 @@ class NumberTask:
     resamples: int = 1000
     unit: str = "R2"
 
-    def knn(self, found: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+    def knn(self, near: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
         """The mean of the neighbours."""
-        return known[found.index[:, :k]].mean(axis=1)
+        return known[near.index[:, :k]].mean(axis=1)
 
     def probe(self, train: Part, validation: Part | None) -> Probe:
         """Ridge regression."""
@@ -150,8 +107,7 @@ class NumberTask:
 
     def value(self, gold: np.ndarray, answers: np.ndarray) -> float:
         """R2."""
-        spread = float(gold.var())
-        return 1 - float(((gold - answers) ** 2).mean()) / spread if spread > 0 else 0.0
+        return float(r2_score(gold, answers)) if gold.var() > 0 else 0.0
 
     def figure(self, gold: np.ndarray, answers: np.ndarray) -> Figure:
         """R2, 0 for the mean of these very rows."""
@@ -162,9 +118,12 @@ class NumberTask:
         """Of the numbers themselves."""
         return evidence.of_numbers(targets)
 
-    def null(self, found: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+    def null(self, near: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
         """Of R2."""
-        return knn_regression_null(found.index[:, :k], targets, permutations=permutations, seed=self.seed)
+        return knn_regression_null(near.index[:, :k], targets, permutations=permutations, seed=self.seed)
+
+
+Task = ClassTask | NumberTask
 
 
 def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]:
@@ -173,20 +132,16 @@ def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]
     return [rng.permutation(targets) for _ in range(times)]
 
 
-def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Floats of nested plain data with ten digits, so that results are short and rounding hardly shows in them.
+def rounded(value: Any) -> Any:
+    """Nested plain data whose floats have ten digits, so that results are short and rounding hardly shows in them.
 
     >>> rounded({"share": 1 / 3})
     {'share': 0.3333333333}
     """
-    return {name: _round(value) for name, value in values.items()}
-
-
-def _round(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return rounded(value)
+        return {name: rounded(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
-        return [_round(item) for item in value]
+        return [rounded(part) for part in value]
     return float(f"{value:.10g}") if isinstance(value, float) else value
 
 

@@ -17,6 +17,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
 from separatrix.geometry.neighbours import count_votes
 from separatrix.geometry.rowspace import RowSpace
+from separatrix.recipe.core import Plain
 
 _MOST_ROWS = 10_000  # rows of a null; more are sampled
 _BLOCK = 10_000_000  # numbers of a block of permutations
@@ -26,7 +27,7 @@ Statistic = Callable[[Labels], float]
 
 
 @dataclass(frozen=True)
-class Null:
+class Null(Plain):
     """A figure beside its values under permuted labels; `p_value` is (1 + as good or better) / (1 + permutations)."""
 
     observed: float
@@ -35,10 +36,6 @@ class Null:
     p_value: float
     permutations: int
     rows: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return dict(vars(self))
 
 
 def permutation_null(

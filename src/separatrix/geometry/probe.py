@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
-from separatrix.geometry.classes import first_row_order
+from separatrix.geometry.classes import deal_folds, first_row_order
+from separatrix.geometry.prepare import standard_scaler
 from separatrix.geometry.rowspace import RowSpace
 
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # tried on validation rows, strong to weak
@@ -77,10 +78,10 @@ def fit_probe(
     design = _Design.of(vectors)
     if validation is None:
         return _logistic(design, gold, classes, 1.0, seed)
-    held, held_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
-    check_same_rows(len(held), len(held_gold), "validation vectors", "labels")
+    judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
+    check_same_rows(len(judged), len(judged_gold), "validation vectors", "labels")
     probes = [_logistic(design, gold, classes, penalty, seed) for penalty in PENALTIES]
-    return min(probes, key=lambda probe: log_loss(probe.scores(held), held_gold))
+    return min(probes, key=lambda probe: log_loss(probe.scores(judged), judged_gold))
 
 
 def fit_tuned_probe(
@@ -113,25 +114,20 @@ def fit_tuned_probe(
         return fit_probe(vectors, gold, classes, seed=seed, validation=validation)
     rows = np.random.default_rng([seed, 8]).permutation(len(gold))[:_FOLDED_ROWS]
     some, labels, losses = vectors[rows], gold[rows], np.zeros(len(PENALTIES))
-    fold = _folds(labels, classes, seed)
+    fold = _folds(labels, seed)
     for number in range(_FOLDS):
-        held = fold == number
-        if held.any() and len(np.unique(labels[~held])) > 1:
-            design = _Design.of(some[~held])
-            probes = (_logistic(design, labels[~held], classes, penalty, seed) for penalty in PENALTIES)
-            losses += [held.sum() * log_loss(probe.scores(some[held]), labels[held]) for probe in probes]
+        out = fold == number
+        if out.any() and len(np.unique(labels[~out])) > 1:
+            design = _Design.of(some[~out])
+            probes = (_logistic(design, labels[~out], classes, penalty, seed) for penalty in PENALTIES)
+            losses += [out.sum() * log_loss(probe.scores(some[out]), labels[out]) for probe in probes]
     penalty = PENALTIES[int(losses.argmin())] if losses.any() else 1.0
     return _logistic(_Design.of(vectors), gold, classes, penalty, seed)
 
 
-def _folds(y: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:
-    """The seeded fold of each row, (rows,), even within each class; -1, always known, for the row of a class of one."""
-    generator, fold = np.random.default_rng([seed, 7]), np.full(len(y), -1)
-    for label in first_row_order(y, classes):
-        own = generator.permutation(np.flatnonzero(y == label))
-        if len(own) > 1:
-            fold[own] = np.arange(len(own)) % _FOLDS
-    return fold
+def _folds(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The fold of each row, (rows,); -1, always known, for the row of a class of one."""
+    return np.where(np.bincount(y)[y] == 1, -1, deal_folds(y, _FOLDS, seed=seed))
 
 
 def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None) -> Probe:
@@ -153,19 +149,10 @@ def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = Non
     check_same_rows(len(vectors), len(gold), "vectors", "targets")
     if validation is None:
         return _ridge(vectors, gold, 1.0)
-    held, held_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
-    check_same_rows(len(held), len(held_gold), "validation vectors", "targets")
+    judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
+    check_same_rows(len(judged), len(judged_gold), "validation vectors", "targets")
     probes = [_ridge(vectors, gold, penalty) for penalty in PENALTIES]
-    return min(probes, key=lambda probe: float(((probe.scores(held)[:, 0] - held_gold) ** 2).mean()))
-
-
-def _standard(x: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    wide = x.astype(np.float64)
-    mean, scale = wide.mean(axis=0), wide.std(axis=0)
-    # A constant column has a deviation of rounding size, not always 0; dividing by that would blow noise up.
-    scale = np.where(scale > 1e-7 * np.abs(mean), scale, 1.0)
-    scale[scale == 0] = 1.0
-    return (wide - mean) / scale, mean, scale
+    return min(probes, key=lambda probe: float(((probe.scores(judged)[:, 0] - judged_gold) ** 2).mean()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,8 +165,8 @@ class _Design:
 
     @classmethod
     def of(cls, x: NDArray[np.floating]) -> _Design:
-        standard, mean, scale = _standard(x)
-        return cls(RowSpace.of(standard), mean, scale)
+        scaler = standard_scaler(x)
+        return cls(RowSpace.of(scaler.transform(x.astype(np.float64))), scaler.mean_, scaler.scale_)
 
 
 def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
@@ -206,9 +193,9 @@ def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: floa
 def _ridge(x: NDArray[np.floating], y: NDArray[np.float64], penalty: float) -> Probe:
     from sklearn.linear_model import Ridge
 
-    standard, mean, scale = _standard(x)
-    model = Ridge(alpha=penalty).fit(standard, y)
-    return Probe(model.coef_[None], np.array([model.intercept_]), mean, scale, penalty, converged=True)
+    scaler = standard_scaler(x)
+    model = Ridge(alpha=penalty).fit(scaler.transform(x.astype(np.float64)), y)
+    return Probe(model.coef_[None], np.array([model.intercept_]), scaler.mean_, scaler.scale_, penalty, converged=True)
 
 
 def log_loss(scores: NDArray[np.float64], y: NDArray[np.int64]) -> float:

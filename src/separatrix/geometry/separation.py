@@ -15,31 +15,33 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
-from separatrix.geometry.classes import first_row_ranks
+from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.neighbours import METRICS
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.resample import Interval, bootstrap_mean
 from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance
 from separatrix.geometry.scatter import class_means
+from separatrix.recipe.core import Plain
 
 Vectors = NDArray[Any]  # (rows, width)
 Ids = NDArray[np.int64]  # (rows,)
-# (training vectors, their class numbers, number of classes, vectors asked) -> class numbers of these
+# (training vectors, their class numbers, number of classes, vectors of other rows) -> class numbers of these
 Classifier = Callable[[Vectors, Ids, int, Vectors], Ids]
 
 
-def centroid(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+def centroid(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
     """The class whose mean is nearest (Euclidean); a class without rows is never answered.
 
     >>> centroid(np.array([[0.0], [2.0], [9.0]]), np.array([0, 0, 1]), 2, np.array([[4.0], [6.0]]))
     array([0, 1])
     """
+    # Not scikit-learn's NearestCentroid, which needs two classes and warns of columns that are constant within them.
     means, counts = class_means(x, y, classes)
-    scores = asked @ means.T - 0.5 * (means**2).sum(axis=1)  # largest where the distance is smallest
+    scores = queries @ means.T - 0.5 * (means**2).sum(axis=1)  # largest where the distance is smallest
     return np.where(counts > 0, scores, -np.inf).argmax(axis=1)
 
 
-def lda(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+def lda(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
     """Linear discriminant analysis with one pooled covariance, shrunk as Ledoit and Wolf (2004) do.
 
     >>> lda(np.array([[0.0, 1.0], [0.2, 9.0], [1.0, 8.9], [1.2, 1.1]]), np.array([0, 0, 1, 1]), 2, np.array([[1.1, 3]]))
@@ -51,33 +53,19 @@ def lda(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
     weight = covariance.solve(means)  # (classes, directions)
     with np.errstate(divide="ignore"):
         prior = np.log(counts / len(y))  # -inf: a class without rows is never answered
-    return (asked @ space.widen(weight).T - 0.5 * (means * weight).sum(axis=1) + prior).argmax(axis=1)
+    return (queries @ space.widen(weight).T - 0.5 * (means * weight).sum(axis=1) + prior).argmax(axis=1)
 
 
-def probe(x: Vectors, y: Ids, classes: int, asked: Vectors) -> Ids:
+def probe(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
     """Logistic regression on standardised vectors, with penalty 1.
 
     >>> probe(np.array([[0.0], [1.0], [8.0], [9.0]]), np.array([0, 0, 1, 1]), 2, np.array([[2.0], [7.0]]))
     array([0, 1])
     """
-    return fit_probe(x, y, classes).scores(asked).argmax(axis=1)
+    return fit_probe(x, y, classes).scores(queries).argmax(axis=1)
 
 
 CLASSIFIERS: dict[str, Classifier] = {"centroid": centroid, "lda": lda, "probe": probe}
-
-
-def stratified_folds(y: Ids, folds: int, seed: int = 0) -> Ids:
-    """A fold number for each row (rows,); every class is spread as evenly as it goes.
-
-    >>> folds = stratified_folds(np.array([0, 0, 0, 0, 1, 1]), 2)
-    >>> sorted(folds[:4].tolist()), sorted(folds[4:].tolist())
-    ([0, 0, 1, 1], [0, 1])
-    """
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    order = shuffled[np.argsort(first_row_ranks(y, int(y.max()) + 1)[y[shuffled]], kind="stable")]
-    found = np.empty(len(y), np.int64)
-    found[order] = np.arange(len(y)) % folds
-    return found
 
 
 def out_of_fold(
@@ -102,18 +90,15 @@ def out_of_fold(
     vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
     check_same_rows(len(vectors), len(gold), "vectors", "labels")
     check_count(folds, "folds", low=2)
-    if len(gold) < folds:
-        raise DataError("fewer rows than folds", got=len(gold), expected=f"{folds} or more")
-    part = stratified_folds(gold, folds, seed)
-    answers = np.empty(len(gold), np.int64)
+    fold, answers = deal_folds(gold, folds, seed=seed), np.empty(len(gold), np.int64)
     for number in range(folds):
-        held = part == number
-        answers[held] = classifier(vectors[~held], gold[~held], classes, vectors[held])
+        out = fold == number
+        answers[out] = classifier(vectors[~out], gold[~out], classes, vectors[out])
     return answers
 
 
 @dataclass(frozen=True)
-class Silhouette:
+class Silhouette(Plain):
     """Mean silhouette of `rows` rows (a seeded sample of them where there are more), with its 95 % interval."""
 
     value: float
@@ -121,10 +106,6 @@ class Silhouette:
     rows: int
     metric: str
     seed: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        return {**vars(self), "interval": list(self.interval)}
 
 
 def silhouette(
@@ -185,16 +166,11 @@ class Silhouettes:
         Raises:
             DataError: one class only (in the sample), or as many classes as rows.
         """
-        found, gold = np.unique(y[self.chosen], return_inverse=True)
-        if not 2 <= len(found) < len(gold):
+        from sklearn.metrics import silhouette_samples
+
+        labels = y[self.chosen]
+        count = len(np.unique(labels))
+        if not 2 <= count < len(labels):
             what = "a silhouette needs two classes, and one of them with two rows"
-            raise DataError(what, got=f"{len(found)} classes")
-        row, counts = np.arange(len(gold)), np.bincount(gold)
-        sums = self.distance @ np.eye(len(found))[gold]  # (rows, classes)
-        own = sums[row, gold] / np.maximum(counts[gold] - 1, 1)
-        others = sums / counts
-        others[row, gold] = np.inf
-        other = others.min(axis=1)
-        larger = np.maximum(own, other)
-        values = np.divide(other - own, larger, out=np.zeros(len(gold)), where=larger > 0)
-        return np.where(counts[gold] > 1, values, 0.0)
+            raise DataError(what, got=f"{count} classes")
+        return silhouette_samples(self.distance, labels, metric="precomputed")

@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labels, check_matrix, check_same_rows
-from separatrix.geometry.classes import first_row_order, first_row_ranks
+from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.neighbours import knn_predict, neighbours
 from separatrix.geometry.probe import fit_probe
 
@@ -56,8 +56,8 @@ def confident_joint(chances: ArrayLike, labels: ArrayLike) -> ConfidentJoint:
     Raises:
         DataError, ShapeError: not finite, labels outside the classes, lengths that differ.
 
-    >>> found = confident_joint([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.85, 0.15]], [0, 0, 1, 1])
-    >>> found.counts.tolist(), found.flagged.tolist(), found.noise
+    >>> joint = confident_joint([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.85, 0.15]], [0, 0, 1, 1])
+    >>> joint.counts.tolist(), joint.flagged.tolist(), joint.noise
     ([[1, 0], [1, 1]], [False, False, False, True], 0.25)
     """
     p = check_matrix(chances, "probabilities").astype(np.float64)
@@ -110,49 +110,12 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Rows,
     [0, 1, 0]
     """
     vectors = check_matrix(x, "vectors")
-    found = neighbours(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
-    cosine = 1 - found.distance
-    first, place = np.nonzero(cosine >= near - _SLACK)
-    pairs = (first, found.index[first, place])
+    around = neighbours(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
+    cosine = 1 - around.distance
+    first, column = np.nonzero(cosine >= near - _SLACK)
+    pairs = (first, around.index[first, column])
     graph = coo_matrix((np.ones(len(first), bool), pairs), shape=(len(vectors), len(vectors)))
-    return found.index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
-
-
-def make_folds(labels: Rows, groups: Rows, folds: int, *, seed: int = 0) -> Rows:
-    """Fold of each row: groups stay whole, the classes are dealt evenly.
-
-    Args:
-        labels: (rows,) class numbers.
-        groups: (rows,) numbers; rows of one number share a fold.
-        folds: how many.
-        seed: of the deal.
-
-    Raises:
-        DataError: fewer groups than folds.
-
-    >>> np.bincount(make_folds(np.array([0, 0, 0, 1, 1, 1]), np.arange(6), 3)).tolist()
-    [2, 2, 2]
-    """
-    found, first, member = np.unique(groups, return_index=True, return_inverse=True)
-    if len(found) < folds:
-        raise DataError("fewer rows than folds", got=f"{len(found)} distinct rows", expected=f"{folds} or more")
-    order = np.random.default_rng(seed).permutation(len(found))
-    ranks = first_row_ranks(labels, int(labels.max()) + 1)
-    order = order[np.argsort(ranks[labels[first][order]], kind="stable")]
-    dealt = np.empty(len(found), np.int64)
-    dealt[order] = np.arange(len(found)) % folds
-    return dealt[member]
-
-
-def knn_chances(train: NDArray, labels: Rows, rows: NDArray, classes: int, k: int) -> NDArray[np.float64]:
-    """Vote shares of the k nearest by cosine, nearer ones counting more, with one vote for the class shares.
-
-    >>> knn_chances(np.eye(2), np.array([0, 1]), np.array([[1.0, 0.1]]), 2, 1).tolist()
-    [[0.75, 0.25]]
-    """
-    votes = knn_predict(rows, train, labels, k, classes=classes, weights="distance")
-    prior = np.bincount(labels, minlength=classes) / len(labels)
-    return (k * votes + prior) / (k + 1)
+    return around.index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Rows, *, classes: int, k: int = 10) -> dict[str, NDArray]:
@@ -175,22 +138,24 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Rows, *, classes: int, k:
     count = int(fold.max()) + 1
     chances = {name: np.empty((len(gold), classes)) for name in MODELS}
     for number in range(count):
-        out, held = fold == number, fold == (number + 1) % count
+        out, tuned = fold == number, fold == (number + 1) % count
         for name, model in MODELS.items():
-            chances[name][out] = model(vectors, gold, (out, held), classes, k)
+            chances[name][out] = model(vectors, gold, (out, tuned), classes, k)
     return chances
 
 
 def _knn(x: NDArray, y: Rows, parts: tuple[NDArray, NDArray], classes: int, k: int) -> NDArray[np.float64]:
-    out, _ = parts
-    return knn_chances(x[~out], y[~out], x[out], classes, k)
+    """Vote shares of the k nearest by cosine, nearer ones counting more, with one vote for the class shares."""
+    out, known = parts[0], y[~parts[0]]
+    votes = knn_predict(x[out], x[~out], known, k, classes=classes, weights="distance")
+    return (k * votes + np.bincount(known, minlength=classes) / len(known)) / (k + 1)
 
 
 def _probe(x: NDArray, y: Rows, parts: tuple[NDArray, NDArray], classes: int, _k: int) -> NDArray[np.float64]:
-    out, held = parts
-    train = ~(out | held)
-    probe = fit_probe(x[train], y[train], classes, validation=(x[held], y[held]))
-    return probabilities(probe.scores(x[out]), fit_temperature(probe.scores(x[held]), y[held]))
+    out, tuned = parts
+    train = ~(out | tuned)
+    probe = fit_probe(x[train], y[train], classes, validation=(x[tuned], y[tuned]))
+    return probabilities(probe.scores(x[out]), fit_temperature(probe.scores(x[tuned]), y[tuned]))
 
 
 MODELS: dict[str, Callable[..., NDArray[np.float64]]] = {"knn": _knn, "probe": _probe}
@@ -217,8 +182,8 @@ def dynamics(own: ArrayLike, right: ArrayLike | None = None) -> Dynamics:
     Raises:
         DataError: no epochs, or a number that is not finite.
 
-    >>> found = dynamics([[0.2, 0.6], [0.4, 0.8]])
-    >>> found.confidence.round(2).tolist(), found.variability.round(2).tolist(), found.correctness.tolist()
+    >>> course = dynamics([[0.2, 0.6], [0.4, 0.8]])
+    >>> course.confidence.round(2).tolist(), course.variability.round(2).tolist(), course.correctness.tolist()
     ([0.3, 0.7], [0.1, 0.1], [0.0, 1.0])
     """
     chance = np.asarray(own, dtype=np.float64)
