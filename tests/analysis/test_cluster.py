@@ -214,3 +214,30 @@ def test_columns_are_taken_for_what_they_are():
         associate(table.drop(columns="cluster"), "group")
     with pytest.raises(OptionError, match="a column cannot be shuffled within itself"):
         associate(table, "group", within="group")
+
+
+@pytest.mark.parametrize("options", [{"k": 3}, {"choose": True, "k_grid": (2, 3)}])
+def test_vectors_are_prepared_and_checked_once_and_geometry_is_three_files_away(options, monkeypatch):
+    import inspect
+
+    from separatrix.geometry import prepare as door
+    from separatrix.geometry.cluster import kmeans
+
+    checks, paths = [], []
+
+    def check(x, what):
+        checks.append(what)
+        return door_check(x, what)
+
+    def watched(x, *args, **keywords):
+        frames = [frame.filename for frame in inspect.stack()]
+        below = frames[: frames.index(__file__)]
+        paths.append({path for path in below if "/geometry/" not in path and "/separatrix/" in path})
+        return kmeans(x, *args, **keywords)
+
+    door_check = door.check_distances
+    monkeypatch.setattr(door, "check_distances", check)
+    monkeypatch.setattr("separatrix.analysis.cluster.kmeans", watched)
+    cluster(heads(), "kmeans", prepare="standardise", **options)
+    assert checks == ["vectors"]
+    assert {path.rsplit("/separatrix/", 1)[1] for path in paths[-1]} == {"analysis/cluster.py", "store/result.py"}

@@ -19,7 +19,7 @@ def test_a_plain_map_repeats_and_places_new_rows_beside_their_class():
     x = (rng.normal(size=(140, 10)) + 8 * labels[:, None]).astype(np.float32)
     first, again = (make_map(x[:120], ProjectRecipe(method="umap", k=5), labels=labels[:120]) for _ in range(2))
     np.testing.assert_array_equal(first.coordinates, again.coordinates)
-    assert first.separation.after == 1
+    assert first.votes.after == 1
     assert "one thread, so that the seed gives the same map again" in first.notes
     places = first.place(x[120:])
     nearest = np.linalg.norm(places[:, None] - first.coordinates[None], axis=2).argmin(axis=1)
@@ -32,7 +32,7 @@ def test_a_guided_map_of_noise_separates_its_own_rows_and_no_others(noise):
     flat, known = found.coordinates[found.fitted], labels[found.fitted]
     gap = np.linalg.norm(flat[:, None] - flat[None], axis=2) + np.where(np.eye(len(flat)) > 0, np.inf, 0)
     assert (known[gap.argmin(axis=1)] == known).mean() > 0.9  # what the picture seems to say
-    assert found.separation.after < 0.7  # what rows say whose labels it did not see
+    assert found.votes.after < 0.7  # what rows say whose labels it did not see
     assert found.to_dict()["guided"]
     assert found.faithfulness.rows == (~found.fitted).sum()
 

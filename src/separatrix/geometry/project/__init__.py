@@ -1,10 +1,7 @@
 """Flat pictures of points: made once, with a place for points that come later, and with what they hide.
 
-    plane     the plane of largest variance
-    prepare   what is done to columns or rows beforehand
     methods   PCA, t-SNE, UMAP, LDA: where rows go
-    rows      which rows are fitted, which are held out
-    maps      a finished map of any of them
+    maps      a finished map of any of them: which rows are fitted, which are held out
     faithful  whether neighbours stay neighbours and labels stay apart
 
 >>> sorted(METHODS), sorted(PREPARES)
@@ -13,24 +10,23 @@
 
 from separatrix.geometry.plane import Plane, fit_plane, variance_shares
 from separatrix.geometry.prepare import PREPARES
-from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
-from separatrix.geometry.project.maps import Map, is_guided, make_map
+from separatrix.geometry.project.faithful import Faithfulness, MappedRows, VoteAccuracy, faithfulness, vote_accuracy
+from separatrix.geometry.project.maps import Map, draw_held_out, is_guided, make_map
 from separatrix.geometry.project.methods import METHODS
-from separatrix.geometry.project.rows import draw_held_out
 
 __all__ = [
     "METHODS",
     "PREPARES",
     "Faithfulness",
     "Map",
+    "MappedRows",
     "Plane",
-    "Rows",
-    "Separation",
+    "VoteAccuracy",
     "draw_held_out",
     "faithfulness",
     "fit_plane",
     "is_guided",
     "make_map",
-    "separation",
     "variance_shares",
+    "vote_accuracy",
 ]

@@ -11,6 +11,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.neighbours import knn_predict, neighbours
 from separatrix.geometry.score import classification
+from separatrix.recipe.core import Plain
 
 LEAVE_ONE_OUT = "leave one out"
 HELD_OUT = "held-out rows against the rows that the map was fitted to"
@@ -32,7 +33,7 @@ class Faithfulness:
 
 
 @dataclass(frozen=True)
-class Separation:
+class VoteAccuracy(Plain):
     """Accuracy of a vote of k neighbours for the label, in the points (`before`) and in their map (`after`).
 
     Both on the same `rows` rows, counted as `how` says. `majority` is the share of the most frequent class among
@@ -85,20 +86,25 @@ def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int =
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class MappedRows:
     """Rows that vote or are voted on: their points, their places in the map, their class numbers."""
 
     points: NDArray[np.float32]  # (rows, width)
     flat: NDArray[np.float32]  # (rows, dimensions)
-    labels: NDArray[np.int64]  # (rows,)
+    labels: NDArray[np.int64]  # (rows,), -1 where there is none
+
+    def labelled(self) -> MappedRows:
+        """Those with a label."""
+        known = self.labels >= 0
+        return MappedRows(self.points[known], self.flat[known], self.labels[known])
 
 
-def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: int = 0) -> Separation:
+def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: int = 10, seed: int = 0) -> VoteAccuracy:
     """How well neighbours tell the label before and after flattening.
 
     Args:
-        asked: the rows that are scored.
-        voters: the rows that vote; without them, all of `asked` but the row itself.
+        queries: the rows that are scored.
+        voters: the rows that vote; without them, all of `queries` but the row itself.
         k: neighbours; lowered to half the rows of an average class. The result says which k was used.
         seed: of the bootstrap.
 
@@ -106,25 +112,25 @@ def separation(asked: Rows, voters: Rows | None = None, *, k: int = 10, seed: in
         DataError: fewer than two classes or rows.
 
     >>> x = np.array([[0.0, 0], [0, 1], [0, 2], [9, 0], [9, 1], [9, 2]], np.float32)
-    >>> found = separation(Rows(x, x[:, 1:], np.array([0, 0, 0, 1, 1, 1])), k=1)
-    >>> found.before, found.after, found.majority
+    >>> votes = vote_accuracy(MappedRows(x, x[:, 1:], np.array([0, 0, 0, 1, 1, 1])), k=1)
+    >>> votes.before, votes.after, votes.majority
     (1.0, 0.0, 0.5)
     """
     alone = voters is None
-    base = asked if voters is None else voters
-    classes = int(max(base.labels.max(initial=0), asked.labels.max(initial=0))) + 1
-    known, gold = check_labels(base.labels, classes), check_labels(asked.labels, classes)
+    base = queries if voters is None else voters
+    classes = int(max(base.labels.max(initial=0), queries.labels.max(initial=0))) + 1
+    known, gold = check_labels(base.labels, classes), check_labels(queries.labels, classes)
     # More neighbours than half a class has rows would let the other classes outvote it wherever it lies.
     k = min(check_count(k, "k"), max(1, len(known) // (2 * classes)), len(known) - alone)
     if classes < 2 or k < 1:
         raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")
     names = [str(number) for number in range(classes)]
     scores = []
-    for queries, rows in ((asked.points, base.points), (asked.flat, base.flat)):
-        votes = knn_predict(queries, rows, known, k, classes=classes, metric="euclidean", exclude_self=alone)
+    for asking, rows in ((queries.points, base.points), (queries.flat, base.flat)):
+        votes = knn_predict(asking, rows, known, k, classes=classes, metric="euclidean", exclude_self=alone)
         scores.append(classification(gold, votes.argmax(axis=1), names, seed=seed))
     before, after = scores
     how = LEAVE_ONE_OUT if alone else HELD_OUT
-    return Separation(
+    return VoteAccuracy(
         before.accuracy, before.interval, after.accuracy, after.interval, before.majority, k, len(gold), how
     )

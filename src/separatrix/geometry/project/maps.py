@@ -1,36 +1,26 @@
-"""A map: points in two or three dimensions, how faithful that is, and a place for points that come later."""
+"""A map: points in two or three dimensions, the rows it is fitted to, how faithful it is, a place for later points."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.checks import check_distances, check_matrix, check_no_index
+from separatrix.geometry.checks import check_distances, check_matrix, check_no_index, check_same_rows
 from separatrix.geometry.prepare import PREPARES, Change
-from separatrix.geometry.project.faithful import Faithfulness, Rows, Separation, faithfulness, separation
+from separatrix.geometry.project.faithful import Faithfulness, MappedRows, VoteAccuracy, faithfulness, vote_accuracy
 from separatrix.geometry.project.methods import METHODS
-from separatrix.geometry.project.rows import LEAST, choose_rows, known_labels
+from separatrix.points import Block
 from separatrix.recipe.project import ProjectRecipe
 
+LEAST = 5  # rows of the smallest map, and held-out rows that can score a guided one
 _SCORED = 5_000  # rows whose neighbours are compared and counted, drawn with the seed
 _PLACED = 4_096  # rows placed at a time
 _USUAL = ProjectRecipe()
-
-
-class Numbers(Protocol):
-    """Rows of numbers in memory or on disk."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, width)."""
-
-    def __getitem__(self, places: Any) -> NDArray[Any]:
-        """Rows by a slice or by an integer array."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +28,7 @@ class Map:
     """Places of all rows, in their order. Made by `make_map`.
 
     `guided` says that labels helped to draw it: then it was fitted without the held-out rows, and `faithfulness` and
-    `separation` are measured on the held-out rows alone. Both are measured against the prepared points.
+    `votes` are measured on the held-out rows alone. Both are measured against the prepared points.
     """
 
     recipe: ProjectRecipe
@@ -47,7 +37,7 @@ class Map:
     axes: tuple[str, ...]
     guided: bool
     faithfulness: Faithfulness
-    separation: Separation | None  # None: no labels, or too few
+    votes: VoteAccuracy | None  # None: no labels, or too few
     seconds: float
     notes: tuple[str, ...]
     width: int
@@ -79,7 +69,6 @@ class Map:
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, ready for JSON."""
-        found = self.faithfulness
         plain = {
             "method": self.recipe.method,
             "dimensions": self.recipe.dimensions,
@@ -89,26 +78,24 @@ class Map:
             "rows": len(self.fitted),
             "rows_fitted": int(self.fitted.sum()),
             "axes": list(self.axes),
-            "trustworthiness": found.trustworthiness,
-            "knn_overlap": found.knn_overlap,
-            "k": found.k,
-            "rows_compared": found.rows,
+            "trustworthiness": self.trustworthiness,
+            "knn_overlap": self.knn_overlap,
+            "k": self.faithfulness.k,
+            "rows_compared": self.faithfulness.rows,
             "knn_before": None,
             "knn_after": None,
             "majority": None,
             "seconds": round(self.seconds, 3),
             "notes": list(self.notes),
         }
-        if self.separation is not None:
-            votes = self.separation
-            plain |= {"knn_before": votes.before, "knn_before_interval": list(votes.before_interval)}
-            plain |= {"knn_after": votes.after, "knn_after_interval": list(votes.after_interval)}
-            plain |= {"majority": votes.majority, "knn_k": votes.k, "knn_rows": votes.rows, "knn_how": votes.how}
+        if self.votes is not None:
+            votes = {f"knn_{name}": value for name, value in self.votes.to_dict().items() if name != "majority"}
+            plain |= votes | {"majority": self.votes.majority}
         return plain
 
 
 def make_map(
-    points: Numbers,
+    points: Block,
     recipe: ProjectRecipe = _USUAL,
     *,
     labels: ArrayLike | None = None,
@@ -132,15 +119,15 @@ def make_map(
         MissingExtra: the library of the method is not installed.
 
     >>> x = np.random.default_rng(0).normal(size=(60, 5)) * [5, 3, 1, 1, 1]
-    >>> found = make_map(x, ProjectRecipe(k=5))
-    >>> found.coordinates.shape, found.trustworthiness > 0.9, found.place(x[:1]) == found.coordinates[:1]
+    >>> flat = make_map(x, ProjectRecipe(k=5))
+    >>> flat.coordinates.shape, flat.trustworthiness > 0.9, flat.place(x[:1]) == flat.coordinates[:1]
     ((60, 2), True, array([[ True,  True]]))
     """
     begun = monotonic()
     guided = is_guided(recipe)
     count, width = _shape(points)
-    known = known_labels(labels, count)
-    fit, notes = choose_rows(known, train, recipe, guided)
+    known = _known_labels(labels, count)
+    fit, notes = _choose_rows(known, train, recipe, guided)
     x = check_distances(_finite(np.asarray(points[fit]), fit), "points")
     # A sample of a row number is no even count any more; in rows that follow each other it is.
     notes += _look(x, x if len(x) == count else _finite(np.asarray(points[:_PLACED]), np.arange(_PLACED)))
@@ -155,9 +142,12 @@ def make_map(
         part = rest[start : start + _PLACED]
         coordinates[part] = laid.place(prepare(_finite(np.asarray(points[part]), part)))
     seconds = monotonic() - begun
-    how, votes, said = _Scored(points, prepare, coordinates, known, fitted, recipe).measure(guided)
-    notes += laid.notes + (said if labels is not None else ())
-    return Map(recipe, coordinates, fitted, laid.axes, guided, how, votes, seconds, notes, width, prepare, laid.place)
+    measured, votes = _measure(_MapRows(points, prepare, coordinates, known, recipe), fitted, guided)
+    unknown = labels is not None and votes is None
+    notes += (*laid.notes, *(("no k-NN accuracy: fewer than two classes are known",) if unknown else ()))
+    return Map(
+        recipe, coordinates, fitted, laid.axes, guided, measured, votes, seconds, notes, width, prepare, laid.place
+    )
 
 
 def is_guided(recipe: ProjectRecipe) -> bool:
@@ -173,7 +163,7 @@ def is_guided(recipe: ProjectRecipe) -> bool:
     return guided == "always" or recipe.guided
 
 
-def _shape(points: Numbers) -> tuple[int, int]:
+def _shape(points: Block) -> tuple[int, int]:
     if len(points.shape) != 2:
         raise ShapeError("points must be a matrix", got=f"shape {tuple(points.shape)}", expected="(rows, width)")
     if points.shape[0] < LEAST or not points.shape[1]:
@@ -182,11 +172,11 @@ def _shape(points: Numbers) -> tuple[int, int]:
     return points.shape[0], points.shape[1]
 
 
-def _finite(x: NDArray[Any], places: NDArray[np.int64]) -> NDArray[Any]:
-    """The rows of these places, checked; a wrong one is named by its place among all rows."""
+def _finite(x: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Rows of these numbers, checked; a wrong one is named by its number."""
     wrong = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(wrong):
-        raise DataError(f"points: row {places[wrong[0]]} is not finite", expected="finite numbers")
+        raise DataError(f"points: row {rows[wrong[0]]} is not finite", expected="finite numbers")
     return x
 
 
@@ -201,36 +191,96 @@ def _look(x: NDArray[Any], head: NDArray[Any]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Scored:
-    """A finished map beside its points, ready to be measured."""
+class _MapRows:
+    """The points of a finished map beside their places, of which some are drawn to be measured."""
 
-    points: Numbers
+    points: Block
     prepare: Change
     coordinates: NDArray[np.float32]
     known: NDArray[np.int64]
-    fitted: NDArray[np.bool_]
     recipe: ProjectRecipe
 
-    def measure(self, guided: bool) -> tuple[Faithfulness, Separation | None, tuple[str, ...]]:
-        """Faithfulness, votes before and after, and what to say: of all rows, or of those that guided nothing."""
-        k, seed = self.recipe.k, self.recipe.seed
-        asked = self._rows(~self.fitted if guided else np.ones(len(self.known), bool))
-        found = faithfulness(asked.points, asked.flat, k=k, seed=seed)
-        voters = self._rows(self.fitted) if guided else None
-        told = _with_label(asked)
-        if len(np.unique((voters or told).labels)) < 2 or not len(told.labels):
-            return found, None, ("no k-NN accuracy: fewer than two classes are known",)
-        return found, separation(told, voters, k=k, seed=seed), ()
-
-    def _rows(self, mask: NDArray[np.bool_]) -> Rows:
-        places = np.flatnonzero(mask)
-        if len(places) > _SCORED:
-            drawn = np.random.default_rng(self.recipe.seed).choice(len(places), _SCORED, replace=False)
-            places = places[np.sort(drawn)]
-        x = check_matrix(np.asarray(self.points[places]), "points")
-        return Rows(self.prepare(x), self.coordinates[places], self.known[places])
+    def draw(self, mask: NDArray[np.bool_]) -> MappedRows:
+        """Rows of a mask, at most `_SCORED` of them."""
+        rows = np.flatnonzero(mask)
+        if len(rows) > _SCORED:
+            drawn = np.random.default_rng(self.recipe.seed).choice(len(rows), _SCORED, replace=False)
+            rows = rows[np.sort(drawn)]
+        x = check_matrix(np.asarray(self.points[rows]), "points")
+        return MappedRows(self.prepare(x), self.coordinates[rows], self.known[rows])
 
 
-def _with_label(rows: Rows) -> Rows:
-    told = rows.labels >= 0
-    return Rows(rows.points[told], rows.flat[told], rows.labels[told])
+def _measure(rows: _MapRows, fitted: NDArray[np.bool_], guided: bool) -> tuple[Faithfulness, VoteAccuracy | None]:
+    """Of all rows, or of those that guided nothing; no votes where fewer than two classes are known."""
+    k, seed = rows.recipe.k, rows.recipe.seed
+    drawn = rows.draw(~fitted if guided else np.ones(len(fitted), bool))
+    measured = faithfulness(drawn.points, drawn.flat, k=k, seed=seed)
+    labelled, voters = drawn.labelled(), rows.draw(fitted) if guided else None
+    if len(np.unique((voters or labelled).labels)) < 2 or not len(labelled.labels):
+        return measured, None
+    return measured, vote_accuracy(labelled, voters, k=k, seed=seed)
+
+
+def draw_held_out(labels: NDArray[np.int64], share: float, seed: int) -> NDArray[np.bool_]:
+    """Which rows (rows,) to hold out: the share of each class, but never a whole class; rows of class -1 are held out.
+
+    >>> draw_held_out(np.array([0, 0, 0, 0, 1, -1]), 0.5, 0).tolist().count(True)
+    3
+    """
+    out = labels < 0
+    order = np.random.default_rng(seed).permutation(len(labels))
+    for label in np.unique(labels[~out]):
+        own = order[labels[order] == label]
+        out[own[: min(round(share * len(own)), len(own) - 1)]] = True
+    return out
+
+
+def _known_labels(labels: ArrayLike | None, count: int) -> NDArray[np.int64]:
+    """Class numbers (rows,), -1 where there is none."""
+    if labels is None:
+        return np.full(count, -1)
+    known = np.asarray(labels)
+    if known.ndim != 1 or known.dtype.kind not in "iu":
+        got = f"{known.dtype} {known.shape}"
+        raise ShapeError("labels must be class numbers", got=got, expected="integers (rows,)")
+    check_same_rows(len(known), count, "labels", "points")
+    return known.astype(np.int64)
+
+
+def _choose_rows(
+    known: NDArray[np.int64], train: ArrayLike | None, recipe: ProjectRecipe, guided: bool
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Rows to fit, in their order, and what to say of the choice."""
+    notes: tuple[str, ...] = ()
+    may = np.ones(len(known), bool)
+    if guided:
+        may, notes = _guides(known, train, recipe)
+    rows = np.flatnonzero(may)
+    if len(rows) < LEAST:
+        raise DataError("too few rows to fit a map to", got=f"{len(rows)} rows", expected=f"{LEAST} or more")
+    if len(rows) > recipe.fit_rows:
+        drawn = np.random.default_rng(recipe.seed).choice(len(rows), recipe.fit_rows, replace=False)
+        notes += (f"fitted to {recipe.fit_rows} of {len(rows)} rows, drawn with seed {recipe.seed}",)
+        rows = rows[np.sort(drawn)]
+    return rows, notes
+
+
+def _guides(
+    known: NDArray[np.int64], train: ArrayLike | None, recipe: ProjectRecipe
+) -> tuple[NDArray[np.bool_], tuple[str, ...]]:
+    """Rows whose labels may guide a map, (rows,) bool; the others score it."""
+    if train is None:
+        may = ~draw_held_out(known, recipe.held_out, recipe.seed)
+        note = f"guided: {recipe.held_out:.0%} of each class was held out with seed {recipe.seed} and scores the map"
+    else:
+        chosen = np.asarray(train, bool)
+        check_same_rows(len(chosen), len(known), "train", "points")
+        may = chosen & (known >= 0)
+        note = "guided: fitted to the rows of split train; the others score the map"
+    classes, held_out = len(np.unique(known[may])), int((~may & (known >= 0)).sum())
+    if classes < 2:
+        got = f"{classes} class{'es' * (classes != 1)} among {int(may.sum())} rows"
+        raise DataError("a guided map needs labels of two classes or more", got=got, hint="name their column: --label")
+    if held_out < LEAST:
+        raise DataError("too few held-out rows to score a guided map", got=held_out, expected=f"{LEAST} or more")
+    return may, (note,)

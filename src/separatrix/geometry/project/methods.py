@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from separatrix.errors import DataError, MissingExtra
 from separatrix.geometry.plane import fit_plane
 from separatrix.geometry.prepare import Change, Matrix, whiten
+from separatrix.geometry.scatter import class_means
 from separatrix.recipe.project import ProjectRecipe
 
 _FAST = 10_000  # rows from which t-SNE interpolates its forces (in two dimensions, where that is possible)
@@ -34,7 +35,7 @@ class Laid:
 
 
 @dataclass(frozen=True)
-class Method:
+class ProjectionMethod:
     """How to fit, and whether labels guide it."""
 
     fit: Callable[[Matrix, NDArray[np.int64] | None, ProjectRecipe], Laid]
@@ -66,15 +67,14 @@ def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) ->
         random_state=recipe.seed,
         n_jobs=recipe.threads,
     )
-    with _quiet() as said:
+    with _quiet() as warned:
         embedding = model.fit(x.astype(np.float64))
-    notes = (*((lowered,) if perplexity < recipe.perplexity else ()), *dict.fromkeys(said))
+    notes = (*((lowered,) if perplexity < recipe.perplexity else ()), *dict.fromkeys(warned))
     limit = max(1.0, (len(x) - 1) / 3)
 
     def place(points: Matrix) -> NDArray[np.float32]:
         with _quiet():
-            found = embedding.transform(points.astype(np.float64), perplexity=min(5.0, limit))
-        return np.asarray(found, np.float32)
+            return np.asarray(embedding.transform(points.astype(np.float64), perplexity=min(5.0, limit)), np.float32)
 
     return Laid(np.asarray(embedding), place, _numbered("t-SNE", recipe), notes)
 
@@ -101,7 +101,7 @@ def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> 
         transform_seed=recipe.seed,
         n_jobs=recipe.threads,
     )
-    with _quiet() as said:
+    with _quiet() as warned:
         model.fit(x, y=labels)
     if not np.isfinite(model.embedding_).all():
         lost = int((~np.isfinite(model.embedding_)).any(axis=1).sum())
@@ -111,7 +111,7 @@ def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> 
         with _quiet():
             return np.asarray(model.transform(points), np.float32)
 
-    return Laid(model.embedding_, place, _numbered("UMAP", recipe), (*notes, *dict.fromkeys(said)))
+    return Laid(model.embedding_, place, _numbered("UMAP", recipe), (*notes, *dict.fromkeys(warned)))
 
 
 def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
@@ -122,14 +122,11 @@ def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> L
     filled by the largest variance at right angles.
     """
     y = np.zeros(len(x), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
-    counts = np.bincount(y)  # (classes,)
-    wide = x.astype(np.float64)
-    sums = np.zeros((len(counts), wide.shape[1]))
-    np.add.at(sums, y, wide)
-    change = whiten(wide - (sums / counts[:, None])[y])
-    z = change(wide).astype(np.float64)  # (rows, width), spread within classes about 1 in every direction
+    means, counts = class_means(x, y, int(y.max()) + 1)
+    change = whiten(x - means[y])
+    z = change(x.astype(np.float64)).astype(np.float64)  # (rows, width), spread within classes about 1 everywhere
     centre = z.mean(axis=0)
-    means = np.stack([z[y == label].mean(axis=0) - centre for label in range(len(counts))])
+    means = class_means(z, y, len(counts))[0] - centre
     count = min(recipe.dimensions, len(counts) - 1, *z.shape)
     axes = fit_plane(np.repeat(means, counts, axis=0), dimensions=max(count, 1), seed=recipe.seed).axes[:count]
     rest = recipe.dimensions - len(axes)
@@ -145,11 +142,11 @@ def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> L
     return Laid(place(x), place, names, (few,) if rest else ())
 
 
-METHODS: dict[str, Method] = {
-    "pca": Method(pca, "never"),
-    "tsne": Method(tsne, "never"),
-    "umap": Method(umap, "asked"),
-    "lda": Method(lda, "always"),
+METHODS: dict[str, ProjectionMethod] = {
+    "pca": ProjectionMethod(pca, "never"),
+    "tsne": ProjectionMethod(tsne, "never"),
+    "umap": ProjectionMethod(umap, "asked"),
+    "lda": ProjectionMethod(lda, "always"),
 }
 
 
@@ -164,12 +161,9 @@ def _missing(what: str, error: ModuleNotFoundError) -> MissingExtra:
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
     """Collect what a library warns its user of; its words to programmers are dropped."""
-    said: list[str] = []
+    lines: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        yield said
-    said += [_line(warning.message) for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
-
-
-def _line(message: Any) -> str:
-    return " ".join(str(message).split())
+        yield lines
+    shown = [warning.message for warning in caught if warning.category in (UserWarning, RuntimeWarning)]
+    lines += [" ".join(str(message).split()) for message in shown]
