@@ -96,7 +96,7 @@ def our_side(backbone: Backbone) -> Side:
     """The public verb, in memory, then unit length."""
 
     def run(texts: Sequence[str]) -> np.ndarray:
-        values = extract(backbone, list(texts), pool="mean").values
+        values = extract(list(texts), model=backbone, pool="mean").values
         return values / np.linalg.norm(values, axis=1, keepdims=True)
 
     return run

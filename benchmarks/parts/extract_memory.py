@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
 
     model, out, rows = arguments[0], arguments[1], int(arguments[2])
     backbone = load_backbone(ModelRecipe(model=model, device="cpu"))
-    extract(backbone, list(stream(64, seed=1)))  # whatever is loaded at the first use
+    extract(list(stream(64, seed=1)), model=backbone)  # whatever is loaded at the first use
     start = peak_mib()
     material = frozen_model(backbone, ExtractRecipe(vectors=VectorsRecipe(pool=("mean", "cls"))))
     found = run_extraction(material, read_rows(stream(rows)), Place(Path(out)))

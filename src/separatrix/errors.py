@@ -125,11 +125,13 @@ def choose(value: str, known: Iterable[str], what: str) -> str:
     separatrix.errors.OptionError: unknown loss: got 'cosin', expected one of cosine, distance; did you mean 'cosine'?
     """
     names = list(known)
-    if value in names:
+    if isinstance(value, str) and value in names:
         return value
     near = get_close_matches(str(value), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else None
-    raise OptionError(f"unknown {what}", got=repr(value), expected="one of " + ", ".join(names), hint=hint)
+    raise OptionError(
+        f"unknown {what}", got=" ".join(repr(value).split()), expected="one of " + ", ".join(names), hint=hint
+    )
 
 
 def readable(text: str) -> str:

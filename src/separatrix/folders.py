@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import OptionError
+from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import shown
 from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ READERS = {
 }
 
 
+@checks_arguments
 def load(folder: str | Path, *, verify: bool = True) -> Any:
     """Read what a command or `save` wrote, folders of earlier versions too.
 
@@ -59,6 +62,7 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
     return attrgetter(name)(import_module(f"separatrix.{module}"))(folder)
 
 
+@checks_arguments
 def report(
     folders: str | Path | Sequence[str | Path],
     *,
@@ -78,7 +82,11 @@ def report(
         OptionError: no folder, no file for a page over several, or one with another ending.
         StoreError: a folder holds no result, or the file exists.
     """
-    paths = [Path(folders)] if isinstance(folders, (str, Path)) else [Path(folder) for folder in folders]
+    several = [folders] if isinstance(folders, (str, Path)) else list(folders)
+    for folder in several:
+        if not isinstance(folder, (str, Path)):
+            raise OptionError("a folder is no path", got=shown(folder), expected="a text or a path")
+    paths = [Path(folder) for folder in several]
     if not paths:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     if out is None:

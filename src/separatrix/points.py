@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError, choose
+from separatrix.recipe.arguments import checks_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +85,8 @@ class Points:
 
         if table is not None and not isinstance(table, Mapping | pd.DataFrame):
             raise DataError("points need a table of columns", got=type(table).__name__, expected="names to columns")
+        if origin is not None and not isinstance(origin, Mapping):
+            raise DataError("origin is no mapping", got=type(origin).__name__, expected="plain data by name")
         given = values if isinstance(values, Mapping) else {"vectors": values}
         blocks = {str(name): _checked_block(str(name), block) for name, block in given.items()}
         rows = next(iter(blocks.values())).shape[0] if blocks else 0
@@ -130,6 +133,7 @@ class Points:
         """The only block as one float32 matrix in memory, (rows, width)."""
         return np.asarray(self.blocks[self.name][:], dtype=np.float32)
 
+    @checks_arguments
     def pick(self, name: str) -> Points:
         """The same rows with one block only.
 
@@ -138,6 +142,7 @@ class Points:
         """
         return replace(self, blocks={choose(name, self.blocks, "--block"): self.blocks[name]})
 
+    @checks_arguments
     def column(self, name: str) -> NDArray[Any]:
         """A column of the table, (rows,).
 
@@ -148,6 +153,7 @@ class Points:
             raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, self.table.columns)))
         return np.asarray(self.table[name])
 
+    @checks_arguments
     def take(self, places: Sequence[int] | NDArray[Any]) -> Points:
         """The rows at these places, in this order; numbers read from disk are then in memory.
 
@@ -170,6 +176,7 @@ class Points:
         blocks = {name: block[chosen] for name, block in self.blocks.items()}
         return replace(self, blocks=blocks, table=self.table.iloc[chosen].reset_index(drop=True))
 
+    @checks_arguments
     def where(self, mask: NDArray[np.bool_] | Sequence[bool]) -> Points:
         """The rows where the mask, (rows,) bool, is true.
 
@@ -188,6 +195,7 @@ class Points:
             part = slice(start, min(start + rows, len(self)))
             yield part, np.asarray(block[part], dtype=np.float32)
 
+    @checks_arguments
     def join(self, other: Points, *, prefixes: tuple[str, str] = ("", "")) -> Points:
         """Blocks of both, over the same rows; the table of `self` is kept.
 

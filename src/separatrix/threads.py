@@ -50,7 +50,8 @@ def set_threads(count: int | None = None) -> int:
     1
     """
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-        raise OptionError("--threads is out of range", got=repr(count), expected="a whole number, 1 or more")
+        got = repr(count) if isinstance(count, int | float | str) else type(count).__name__
+        raise OptionError("--threads is out of range", got=got, expected="a whole number, 1 or more")
     from joblib import cpu_count
     from threadpoolctl import threadpool_limits
 

@@ -58,7 +58,7 @@ def blocks_of(texts: Texts, models: list[Backbone]) -> Blocks:
     """The parts of all models, (rows, width) each."""
     found: Blocks = {}
     for place, model in enumerate(models):
-        points = extract(model, list(texts.text), pool=("layer_mean", "mean") if place == 0 else ("mean",))
+        points = extract(list(texts.text), model=model, pool=("layer_mean", "mean") if place == 0 else ("mean",))
         found |= {f"{Path(model.source.name).name} {pool}": np.asarray(block) for pool, block in points.blocks.items()}
     return found
 

@@ -62,12 +62,12 @@ def files(folder):
 
 
 def test_points_in_memory_and_on_disk_are_the_same(model, texts, tmp_path, small_windows):
-    kept = extract(model, texts, pool=("mean", "cls"), layers=(0, 2))
+    kept = extract(texts, model=model, pool=("mean", "cls"), layers=(0, 2))
     assert sorted(kept.blocks) == ["cls@0", "cls@2", "mean@0", "mean@2"]
     assert list(kept.table.columns) == ["id", "text_hash", "text", "label", "group"]
     assert kept.column("text").tolist() == list(texts.text)
     assert kept.column("label").tolist() == texts.label.tolist()
-    exact = extract(model, texts, pool=("mean", "cls"), layers=(0, 2), out=tmp_path / "p", store_dtype="float32")
+    exact = extract(texts, model=model, pool=("mean", "cls"), layers=(0, 2), out=tmp_path / "p", store_dtype="float32")
     for name, values in kept.blocks.items():
         np.testing.assert_array_equal(exact.blocks[name][:], values)
     pd.testing.assert_frame_equal(exact.table, kept.table)
@@ -80,33 +80,33 @@ def test_points_in_memory_and_on_disk_are_the_same(model, texts, tmp_path, small
 
 
 def test_vectors_do_not_depend_on_the_windows(model, texts, monkeypatch):
-    whole = extract(model, texts).values
+    whole = extract(texts, model=model).values
     for rows in (1, 7):
         monkeypatch.setattr(verb, "WINDOW_ROWS", rows)
-        np.testing.assert_allclose(extract(model, texts.take(range(20))).values, whole[:20], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(extract(texts.take(range(20)), model=model).values, whole[:20], rtol=0, atol=1e-5)
     monkeypatch.setattr(verb, "WINDOW_BYTES", 1)
-    assert extract(model, texts.take([3])).values.shape == (1, 32)
+    assert extract(texts.take([3]), model=model).values.shape == (1, 32)
 
 
 def test_the_same_request_loads_and_another_layer_is_added(model, texts, tmp_path, calls, small_windows):
     out = tmp_path / "p"
-    first = extract(model, texts, pool=("mean", "layer_mean"), out=out)
+    first = extract(texts, model=model, pool=("mean", "layer_mean"), out=out)
     assert sum(calls) == len(texts)
     before = files(out)
     calls.clear()
-    again = extract(model, texts, pool="mean", out=out)
+    again = extract(texts, model=model, pool="mean", out=out)
     assert calls == []
     assert list(again.blocks) == ["mean"]
     np.testing.assert_array_equal(again.values, first.blocks["mean"][:])
     assert files(out) == before
     # Another layer: run once more, only the new block is written.
-    both = extract(model, texts, pool=("mean", "cls"), layers=(1,), out=out)
+    both = extract(texts, model=model, pool=("mean", "cls"), layers=(1,), out=out)
     assert sum(calls) == len(texts)
     assert list(both.blocks) == ["mean@1", "cls@1"]
     after = files(out)
     assert {name for name in before if after[name] != before[name]} == {"manifest.json"}
     assert sorted(open_points(out, verify=True).blocks) == ["cls@1", "layer_mean", "mean", "mean@1"]
-    alone = extract(model, texts, pool=("mean", "cls"), layers=(1,), out=tmp_path / "q")
+    alone = extract(texts, model=model, pool=("mean", "cls"), layers=(1,), out=tmp_path / "q")
     for name in both.blocks:
         np.testing.assert_array_equal(both.blocks[name][:], alone.blocks[name][:])
 
@@ -135,19 +135,22 @@ def test_the_figures_say_what_was_done(model, texts, tmp_path, small_windows):
 @pytest.mark.usefixtures("small_windows")
 def test_another_request_is_refused_and_nothing_changes(model, tiny, texts, tmp_path, calls):
     out = tmp_path / "p"
-    extract(model, texts, out=out)
+    extract(texts, model=model, out=out)
     before = files(out)
     calls.clear()
     changed = Texts.of(["the bird", *texts.text[1:]], texts.label, texts.group)
     relabelled = Texts.of(texts.text, ["cat", *texts.label[1:]][::-1], texts.group)
     for other, message in (
-        (lambda: extract(model, changed, out=out), r"holds other rows \(shard 0, which begins here with id 0\)"),
-        (lambda: extract(model, relabelled, out=out), "holds other rows"),
-        (lambda: extract(model, texts.take(range(50)), out=out), "holds more rows than were given now: got 4 shards"),
-        (lambda: extract(str(tiny("electra")), texts, out=out), "holds points of another request"),
-        (lambda: extract(model, texts, out=out, max_length=8), "holds points of another request"),
-        (lambda: extract(model, texts, out=out, store_dtype="int8"), "holds points of another request"),
-        (lambda: extract(model, texts, out=out, engine="onnx-int8"), "holds points of another request"),
+        (lambda: extract(changed, model=model, out=out), r"holds other rows \(shard 0, which begins here with id 0\)"),
+        (lambda: extract(relabelled, model=model, out=out), "holds other rows"),
+        (
+            lambda: extract(texts.take(range(50)), model=model, out=out),
+            "holds more rows than were given now: got 4 shards",
+        ),
+        (lambda: extract(texts, model=str(tiny("electra")), out=out), "holds points of another request"),
+        (lambda: extract(texts, model=model, out=out, max_length=8), "holds points of another request"),
+        (lambda: extract(texts, model=model, out=out, store_dtype="int8"), "holds points of another request"),
+        (lambda: extract(texts, model=model, out=out, engine="onnx-int8"), "holds points of another request"),
     ):
         with pytest.raises(StoreError, match=message):
             other()
@@ -155,14 +158,14 @@ def test_another_request_is_refused_and_nothing_changes(model, tiny, texts, tmp_
     assert files(out) == before
     more = Texts.of([*texts.text, "a"] * 2, [*texts.label, "cat"] * 2, [*texts.group, "g0"] * 2)
     with pytest.raises(StoreError, match="holds other rows"):
-        extract(model, more, out=out)
+        extract(more, model=model, out=out)
     assert open_points(out, verify=True).values.shape == (180, 32)
-    extract(str(tiny("electra")), texts, out=out, overwrite=True)
+    extract(texts, model=str(tiny("electra")), out=out, overwrite=True)
     assert open_points(out).origin["model"] == "electra"
 
 
 def test_parts_become_the_column_split(model, splits, tmp_path):
-    points = extract(model, splits, out=tmp_path / "p")
+    points = extract(splits, model=model, out=tmp_path / "p")
     assert points.column("split").tolist() == ["train"] * 108 + ["validation"] * 36 + ["test"] * 36
     assert len(set(points.column("id").tolist())) == 180
     for name, part in splits.parts.items():
@@ -187,26 +190,26 @@ def test_a_stream_is_read_window_by_window(model, texts, tmp_path, small_windows
     frames = Rows(stream=stream()).windows(50)
     assert next(frames)["id"].tolist() == list(range(50))
     assert len(taken) == 50
-    streamed = extract(model, stream(), out=tmp_path / "p")
-    np.testing.assert_array_equal(streamed.values, extract(model, list(texts.text), out=tmp_path / "q").values)
-    assert extract(model, iter(texts.text), out=tmp_path / "p").values.shape == (180, 32)
+    streamed = extract(stream(), model=model, out=tmp_path / "p")
+    np.testing.assert_array_equal(streamed.values, extract(list(texts.text), model=model, out=tmp_path / "q").values)
+    assert extract(iter(texts.text), model=model, out=tmp_path / "p").values.shape == (180, 32)
 
 
 def test_tokens_are_rows_with_their_text_and_place(model, texts, tmp_path, small_windows):
-    points = extract(model, texts, what="tokens", layers=(3,), out=tmp_path / "p")
+    points = extract(texts, model=model, what="tokens", layers=(3,), out=tmp_path / "p")
     table = points.table
     assert list(table.columns) == ["id", "index", "token", "text_hash", "label", "group"]
     first = table[table["id"] == 57]
     assert first["token"].tolist() == ["<bos>", *texts.text[57].split(), "<eos>"]
     assert first["index"].tolist() == list(range(len(first)))
     means = pd.DataFrame(points.values).groupby(table["id"]).mean().to_numpy()
-    np.testing.assert_allclose(means, extract(model, texts, pool="mean").values, rtol=0, atol=2e-3)
+    np.testing.assert_allclose(means, extract(texts, model=model, pool="mean").values, rtol=0, atol=2e-3)
 
 
 def test_logits_and_their_tokens(tiny, texts, tmp_path):
     model = str(tiny("gpt2"))
-    whole = extract(model, texts, what="logits").values
-    top = extract(model, texts, what="logits", top=2, out=tmp_path / "p")
+    whole = extract(texts, model=model, what="logits").values
+    top = extract(texts, model=model, what="logits", top=2, out=tmp_path / "p")
     assert sorted(top.blocks) == ["logits_top", "logits_top_ids"]
     np.testing.assert_array_equal(top.blocks["logits_top_ids"][:][:, 0], whole.argmax(axis=1))
 
@@ -216,20 +219,20 @@ def test_a_model_without_a_head_gives_no_logits(tiny, texts, tmp_path):
     hf.AutoModel.from_pretrained(tiny("bert")).save_pretrained(folder)
     hf.AutoTokenizer.from_pretrained(tiny("bert")).save_pretrained(folder)
     with pytest.raises(ModelError, match="has no language-model head that can be used; type --what hidden"):
-        extract(str(folder), texts, what="logits", out=tmp_path / "p")
+        extract(texts, model=str(folder), what="logits", out=tmp_path / "p")
     assert not (tmp_path / "p").exists()
-    assert extract(str(folder), texts.take([0])).values.shape == (1, 32)
+    assert extract(texts.take([0]), model=str(folder)).values.shape == (1, 32)
 
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
     run, trained = tmp_path / "run", run_training(make_order(tmp_path / "run", family="gpt2"))
     outputs = trained.model.run(splits.test.text).outputs
-    points = extract(None, splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
+    points = extract(splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
     np.testing.assert_allclose(points.values, outputs, rtol=0, atol=1e-5)
     assert points.column("predicted").tolist() == trained.model.answer(splits.test.text).labels.tolist()
     assert json.loads((tmp_path / "p/manifest.json").read_text())["blocks"]["prompt"]["how"]["decides"] is True
-    logits = extract(None, splits.test, run=run, what="logits")
+    logits = extract(splits.test, run=run, what="logits")
     assert logits.blocks["prompt_logits"].shape == (36, len(trained.model.backbone.tokenizer))
     assert logits.column("predicted").tolist() == points.column("predicted").tolist()
     for options, message in (
@@ -237,11 +240,11 @@ def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
         ({"pool": "cls"}, "--pool and --layers have no effect with --run"),
     ):
         with pytest.raises(OptionError, match=message):
-            extract(None, splits.test, run=run, **options)
+            extract(splits.test, run=run, **options)
     probe = tmp_path / "probe"
     run_training(make_order(probe, method="probe"))
     with pytest.raises(OptionError, match="probe trained no prompt"):
-        extract(None, splits.test, run=probe)
+        extract(splits.test, run=probe)
 
 
 def test_mistakes_are_named(model, loaded, texts, tmp_path, monkeypatch):
@@ -250,21 +253,23 @@ def test_mistakes_are_named(model, loaded, texts, tmp_path, monkeypatch):
         ({"poll": "cls"}, "unknown option: got 'poll'.*did you mean 'pool'"),
     ):
         with pytest.raises(OptionError, match=message):
-            extract(model, texts, out=tmp_path / "p", **options)
-    with pytest.raises(OptionError, match="either a model or a run is read: got neither"):
-        extract(None, texts)
+            extract(texts, model=model, out=tmp_path / "p", **options)
+    with pytest.raises(OptionError, match="either a model or a run is read: got both"):
+        extract(texts, model=model, run=tmp_path)
+    with pytest.raises(OptionError, match=r"extract: too many positional arguments; write extract\(data, model=..., "):
+        extract(model, texts)
     with pytest.raises(OptionError, match="a loaded model cannot be loaded otherwise"):
-        extract(loaded("bert"), texts, max_length=5)
-    assert extract(loaded("bert"), texts.take([1])).values.shape == (1, 32)
+        extract(texts, model=loaded("bert"), max_length=5)
+    assert extract(texts.take([1]), model=loaded("bert")).values.shape == (1, 32)
     with pytest.raises(DataError, match="there are no rows to read"):
-        extract(model, iter([]))
+        extract(iter([]), model=model)
     monkeypatch.setattr(verb, "WINDOW_ROWS", 50)
     comma = loaded("bert").tokenizer.convert_tokens_to_ids(",")
     monkeypatch.setattr(Backbone, "run", broken(Backbone.run, comma))
     spoilt = [*texts.text[:77], "a bird , a fish", *texts.text[78:]]
     for out in (None, tmp_path / "p"):
         with pytest.raises(DataError, match="'mean' holds NaN or infinity in the row with id 77"):
-            extract(loaded("bert"), spoilt, pool="mean", out=out)
+            extract(spoilt, model=loaded("bert"), pool="mean", out=out)
     # What was whole before the mistake is kept, to go on with; nothing that looks finished is left.
     with pytest.raises(StoreError, match="holds no finished points"):
         open_points(tmp_path / "p")
@@ -290,7 +295,7 @@ def test_a_config_that_cannot_be_used_is_one_sentence_for_every_verb(tiny, texts
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | change))
     (folder / "own.py").write_text("raise SystemExit('the code was run')")
-    for run in (lambda: extract(str(folder), texts), lambda: load_backbone(ModelRecipe(model=str(folder)))):
+    for run in (lambda: extract(texts, model=str(folder)), lambda: load_backbone(ModelRecipe(model=str(folder)))):
         with pytest.raises(ModelError, match=message):
             run()
 
@@ -315,7 +320,7 @@ def test_a_text_without_a_token_is_named(tiny, tmp_path, monkeypatch):
         lambda self, texts, tokenize=Backbone.tokenize: tokenize(self, [t.strip("\t_") for t in texts]),
     )
     with pytest.raises(DataError, match="among the texts with ids 2 to 3, row 1: the tokenizer finds no token"):
-        extract(str(tiny("gpt2")), ["a", "cat", "dog", "_", "bird"], out=tmp_path / "p")
+        extract(["a", "cat", "dog", "_", "bird"], model=str(tiny("gpt2")), out=tmp_path / "p")
 
 
 HOST = """
@@ -334,7 +339,7 @@ words = "the a fish tree house river red blue green old".split()
 texts = [" ".join(words[: 1 + (7 * n) % 10]) for n in range(22)]
 
 def run(folder, pools):
-    verb.extract(model, texts, pool=pools, layers=(1, 2), out=folder, device="cpu")
+    verb.extract(texts, model=model, pool=pools, layers=(1, 2), out=folder, device="cpu")
 
 def killed(folder, pools, at):
     child = os.fork()

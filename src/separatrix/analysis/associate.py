@@ -28,6 +28,7 @@ from separatrix.geometry.associate import Association, correct, quantile_bins, w
 from separatrix.geometry.associate import associate as associate_groups
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import AssociateRecipe
 from separatrix.recipe.options import AssociateOptions
 from separatrix.store.artifacts import write_artifact
@@ -140,6 +141,7 @@ class Associations(Result):
             save(picture, folder / f"association_{number}.png")
 
 
+@checks_arguments
 def associate(
     clusters: Clusters | Points | pd.DataFrame | str | Path,
     columns: str | Sequence[str],
@@ -147,7 +149,7 @@ def associate(
     recipe: AssociateRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[AssociateOptions],
 ) -> Associations:
     """Test clusters against columns of their row table.
@@ -173,6 +175,7 @@ def associate(
     >>> result["cramers_v"], result["p_value"]
     (1.0, 0.01)
     """
+    progress = progress or silent
     recipe = recipes.replace(recipe or AssociateRecipe(), **options)
     names = [columns] if isinstance(columns, str) else list(columns)
     if not names:

@@ -30,6 +30,7 @@ from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, km
 from separatrix.geometry.prepare import Prepared, prepare
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
 from separatrix.store.files import Schema
@@ -145,6 +146,7 @@ def _assigned(way: str, part: str, given: dict[str, Any]) -> list[str]:
     return [named, part, *cells, f"{figures['p_value']:.3g}", f"{given['majority_baseline']:.3f}"]
 
 
+@checks_arguments
 def cluster(
     points: Points,
     method: str | None = None,
@@ -154,7 +156,7 @@ def cluster(
     recipe: ClusterRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[ClusterOptions],
 ) -> Clusters:
     """Put points into clusters.
@@ -180,6 +182,7 @@ def cluster(
     >>> clusters.sizes, clusters.assignment["matched"]["accuracy"]
     ([30, 30], 1.0)
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
     for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
         if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:

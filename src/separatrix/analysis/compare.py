@@ -27,6 +27,7 @@ from separatrix.errors import OptionError
 from separatrix.geometry.project import variance_shares
 from separatrix.geometry.resample import compare_answers, holm
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
 from separatrix.store.files import Schema
@@ -123,6 +124,7 @@ def _cell(line: Mapping[str, Any], name: str) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+@checks_arguments
 def compare(
     sources: Sequence[str | Path],
     *,
@@ -130,7 +132,7 @@ def compare(
     recipe: CompareRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[CompareOptions],
 ) -> Comparison:
     """Set runs, points and maps side by side.
@@ -148,6 +150,7 @@ def compare(
         OptionError: fewer than two sources, or an unknown method.
         StoreError: a folder is none of the three kinds, or `out` is taken.
     """
+    progress = progress or silent
     if len(sources) < 2:
         raise OptionError("there is nothing to compare", got=f"{len(sources)} folders", expected="two or more")
     wanted = recipes.replace(recipe or CompareRecipe(), **options)

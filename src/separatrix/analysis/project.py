@@ -25,6 +25,7 @@ from separatrix.geometry.blend import fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
@@ -166,6 +167,7 @@ class Projection(Result):
             write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
 
 
+@checks_arguments
 def project(
     points: Points,
     method: str | None = None,
@@ -175,7 +177,7 @@ def project(
     recipe: ProjectRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[ProjectOptions],
 ) -> Projection:
     """Lay points out in two or three dimensions, and say how faithful the picture is.
@@ -200,6 +202,7 @@ def project(
     >>> list(flat.table.columns), len(flat.table), flat.to_dict()["majority"] < 0.5
     (['id', 'label', 'x', 'y', 'fitted'], 30, True)
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
     return Projection.produce(
         lambda: replace(_project(points, wanted, label), page=page), wanted, out, overwrite=overwrite,
@@ -226,6 +229,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projec
     )  # fmt: skip
 
 
+@checks_arguments
 def blend(
     points: Points,
     *,
@@ -233,7 +237,7 @@ def blend(
     recipe: BlendRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[BlendOptions],
 ) -> Points:
     """Join the blocks of points into one, each with the weight that nearest neighbours give it.
@@ -260,6 +264,7 @@ def blend(
     >>> blend(both, k=3, prepare="none").origin["blend"]["weights"]
     {'clear': 1.0, 'noise': 0.0}
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or BlendRecipe(), **options)
     progress("blend", 0, len(points), "")
     names, labels = find_classes(points, label)

@@ -28,6 +28,7 @@ from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import RankOptions
 from separatrix.recipe.score import RankRecipe
 from separatrix.store.files import Schema
@@ -177,6 +178,7 @@ class Candidate:
     per_row: np.ndarray  # (rows,) how good each answer of the criterion is
 
 
+@checks_arguments
 def rank(
     splits: Splits,
     *,
@@ -184,7 +186,7 @@ def rank(
     recipe: RankRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[RankOptions],
 ) -> Ranking:
     """Measure every model, layer and pooling on labelled texts.
@@ -204,6 +206,7 @@ def rank(
         ModelError: a model cannot be found or loaded.
         StoreError: `out` is taken.
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     return Ranking.produce(
         lambda: _rank(splits, wanted, backbone or ModelRecipe(), progress), wanted, out, overwrite=overwrite,

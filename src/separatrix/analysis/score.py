@@ -27,6 +27,7 @@ from separatrix.geometry.scatter import check_features
 from separatrix.geometry.separation import silhouette
 from separatrix.points import ID, Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ScoreOptions
 from separatrix.recipe.score import ScoreRecipe
 from separatrix.store.files import Schema
@@ -124,6 +125,7 @@ def _two(figure: dict[str, Any]) -> dict[str, Any]:
     return figure | {"low": low, "high": high}
 
 
+@checks_arguments
 def score(
     points: Points,
     *,
@@ -131,7 +133,7 @@ def score(
     recipe: ScoreRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[ScoreOptions],
 ) -> Separation:
     """Say how far the labels of points stand apart, each figure beside what it would be for nothing.
@@ -158,6 +160,7 @@ def score(
     >>> result["knn_loo"].value > 0.9, result["knn_loo"].baseline, result.nulls["knn_loo"].p_value
     (True, 0.5, 0.001)
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or ScoreRecipe(), **options)
     return Separation.produce(
         lambda: _score(points, clusters, wanted), wanted, out, overwrite=overwrite, progress=progress,

@@ -31,6 +31,7 @@ from separatrix.geometry.suspects import (
 )
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.options import SuspectsOptions
 from separatrix.store.artifacts import open_artifact
@@ -115,6 +116,7 @@ class Suspects(Result):
         write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.figures())
 
 
+@checks_arguments
 def suspects(
     source: Points | str | Path,
     *,
@@ -122,7 +124,7 @@ def suspects(
     out: str | Path | None = None,
     overwrite: bool = False,
     verify: bool = True,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     **options: Unpack[SuspectsOptions],
 ) -> Suspects:
     """Find labels that are likely wrong.
@@ -146,6 +148,7 @@ def suspects(
     >>> suspects(Points.of(heaps, {"label": labels}), near=1.0).table[["id", "label", "suggested"]].to_dict("records")
     [{'id': 79, 'label': 'a', 'suggested': 'b'}]
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
     return Suspects.produce(
         lambda: (

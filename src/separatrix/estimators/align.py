@@ -17,6 +17,7 @@ from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
+from separatrix.recipe.arguments import checks_arguments
 
 DEFAULTS: LoopRecipe = AlignRecipe.loop
 
@@ -127,6 +128,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         return self._scores(X)
 
     @on_texts
+    @checks_arguments
     def kneighbors(self, X: Any, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The nearest stored rows of each text: distances (rows, k) as 1 - cosine, and ids (rows, k).
 

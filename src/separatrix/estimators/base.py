@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from separatrix import recipe as recipes
 from separatrix.estimators.inputs import on_texts
 from separatrix.estimators.training import flat, plain
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
 from separatrix.store.folder import METRICS, RESULT
@@ -62,6 +63,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """The vectors of texts, (rows, width) float32: features for another estimator."""
         return self._vectors(X)
 
+    @checks_arguments
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write the trained model and, of a training, arguments and figures. A frozen transformer is not copied.
 
@@ -81,6 +83,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """Write what the model's files do not hold."""
 
     @classmethod
+    @checks_arguments
     def load(
         cls,
         folder: str | Path,

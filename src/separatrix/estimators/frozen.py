@@ -26,6 +26,7 @@ from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
 from separatrix.learn.trained.loading import load_model
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
 
@@ -136,6 +137,7 @@ class FrozenClassifier(ScoringClassifier):
         return self.model_.figures
 
     @on_texts
+    @checks_arguments
     def kneighbors(self, X: Any, k: int | None = None) -> Neighbours:
         """The nearest training rows of each text: `index` and `distance`, each (rows, k), nearest first.
 

@@ -48,13 +48,14 @@ def whole_recipe(named: Mapping[str, Any], rest: R | None, kind: type[R]) -> tup
     check_kind(rest, kind)
     base = kind() if rest is None else rest
     stated, defaults = flat(base), flat(kind())
-    given = {name: plain(value) for name, value in named.items() if plain(value) != defaults[name]}
+    given = {name: plain(value) for name, value in named.items() if not same(value, defaults[name])}
+    recipe = recipes.replace(base, **given)
     disagreements = tuple(
         f"recipe says {name}={stated[name]!r}, but the argument {name}={value!r} wins"
         for name, value in given.items()
         if stated[name] not in (defaults[name], value)
     )
-    return recipes.replace(base, **given), disagreements
+    return recipe, disagreements
 
 
 def check_kind(recipe: Any, kind: type) -> None:
@@ -73,7 +74,7 @@ def gave_way(named: Mapping[str, Any], recipe: Any) -> tuple[str, ...]:
     return tuple(
         f"recipe says {name}={values[name]!r}, which holds: the argument {name} is at its default"
         for name, value in named.items()
-        if values[name] != plain(value)
+        if not same(value, values[name])
     )
 
 
@@ -96,6 +97,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def same(value: Any, other: Any) -> bool:
+    """Whether an argument says what an option holds; an array holds no option.
+
+    >>> same(np.int64(3), 3), same(np.ones(2), 3)
+    (True, False)
+    """
+    return isinstance(plain(value), str | int | float | None) and plain(value) == other
 
 
 def flat(recipe: Any) -> dict[str, Any]:

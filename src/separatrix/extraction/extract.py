@@ -22,6 +22,7 @@ from separatrix.models.tokens import Tokens, Unread
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ExtractOptions
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.points import open_points
@@ -78,23 +79,24 @@ class Place:
     resume: bool = True
 
 
+@checks_arguments
 def extract(
-    model: str | Backbone | None,
     data: Any,
     *,
+    model: str | Path | Backbone | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = True,
     run: str | Path | None = None,
-    progress: Progress = silent,
+    progress: Progress | None = None,
     recipe: ExtractRecipe | None = None,
     **options: Unpack[ExtractOptions],
 ) -> Points:
     """Vectors of texts as points; with `out` on disk, where a second call loads, adds or goes on.
 
     Args:
-        model: a folder, a hub name, the embedded default, or a loaded backbone; `None` with `run`.
         data: texts: `Texts`, `Splits`, a list, an iterator, or a source that `load_texts` reads.
+        model: a folder, a hub name, or a loaded backbone; the embedded default if neither it nor `run` is given.
         out: folder of the store; numbers stay in memory (float32) if absent.
         overwrite: replace the store in `out`.
         resume: go on with a store that was stopped.
@@ -112,11 +114,16 @@ def extract(
         ModelError: no such model, or one without an LM head although `what="logits"`.
         StoreError: another request's store in `out`, or a damaged one.
     """
+    progress = progress or silent
     wanted = recipes.replace(recipe or ExtractRecipe(), **options)
     place = Place(None if out is None else Path(out), overwrite, resume)
-    if (model is None) == (run is None):
-        raise OptionError("either a model or a run is read", got="both" if run is not None else "neither")
-    material = trained_prompt(Path(str(run)), wanted) if model is None else frozen_model(model, wanted)
+    if model is not None and run is not None:
+        raise OptionError("either a model or a run is read", got="both")
+    if run is not None:
+        material: VectorSource = trained_prompt(Path(run), wanted)
+    else:
+        named = wanted.backbone.model if model is None else model
+        material = frozen_model(str(named) if isinstance(named, Path) else named, wanted)
     return run_extraction(material, read_rows(data), place, progress).points
 
 

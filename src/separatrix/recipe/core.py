@@ -53,7 +53,7 @@ def check(recipe: Any) -> None:
     for spec in dataclasses.fields(recipe):
         value, part = getattr(recipe, spec.name), part_of(spec)
         if part is not None and not isinstance(value, part):
-            raise OptionError(f"{spec.name} is not a recipe", got=_shown(value), expected=f"a {part.__name__}")
+            raise OptionError(f"{spec.name} is not a recipe", got=shown(value), expected=f"a {part.__name__}")
         if part is None and spec.metadata:
             limits = {name: spec.metadata[name] for name in ("choices", "low", "high")}
             object.__setattr__(recipe, spec.name, checked(spec.name, value, hints[spec.name], **limits))
@@ -140,12 +140,12 @@ class _Rule:
         number = next((kind for kind in self.kinds if kind in LARGEST), None)
         words = " or ".join(expected)
         if number is None:
-            raise OptionError(f"{self.spelling} cannot be this", got=_shown(value), expected=words)
+            raise OptionError(f"{self.spelling} cannot be this", got=shown(value), expected=words)
         low, high = self.low, self.high
         if high is None and not (isinstance(value, int | float) and low is not None and value < low):
             low, high = -LARGEST[number] if low is None else low, LARGEST[number]
         span = f"{low} or more" if high is None else f"{low} to {high}"
-        raise OptionError(f"{self.spelling} is out of range", got=_shown(value), expected=f"{words}, {span}")
+        raise OptionError(f"{self.spelling} is out of range", got=shown(value), expected=f"{words}, {span}")
 
 
 def _members(kind: Any) -> tuple[type, ...]:
@@ -154,12 +154,14 @@ def _members(kind: Any) -> tuple[type, ...]:
     return get_args(inner) if isinstance(inner, UnionType) else (inner,)
 
 
-def _shown(value: Any) -> str:
-    """A value as it is written, cut to a length that can be read."""
+def shown(value: Any) -> str:
+    """A value as it is written, on one line and cut to a length that can be read; of other things, their type."""
+    if not isinstance(value, str | bytes | int | float | complex | list | tuple | dict | set | os.PathLike | None):
+        return f"a {type(value).__name__}" if not isinstance(value, type) else f"the class {value.__name__}"
     try:
-        text = repr(value)
-    except ValueError:  # a whole number of more than 4,300 digits
-        return "a number of more digits than can be written"
+        text = " ".join(repr(value).split())
+    except Exception:  # a whole number of more than 4,300 digits, or what a list holds
+        return "a number of more digits than can be written" if isinstance(value, int) else type(value).__name__
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 

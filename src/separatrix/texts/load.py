@@ -19,6 +19,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, public_name, readable
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
@@ -98,6 +99,7 @@ class Splits:
         return replace(self, train=train, seen=seen, notes=(*self.notes, note))
 
 
+@checks_arguments
 def load_texts(
     source: Any,
     *,
@@ -139,6 +141,7 @@ def load_texts(
     return _warned(_join(list(_read(opened, columns).values()), opened.name))
 
 
+@checks_arguments
 def load_splits(
     source: Any,
     *,
@@ -188,7 +191,7 @@ def load_splits(
 
 def _warned(loaded: T) -> T:
     for line in loaded.warnings:
-        warnings.warn(line, SeparatrixWarning, stacklevel=3)
+        warnings.warn(line, SeparatrixWarning, stacklevel=4)  # past `checks_arguments`
     return loaded
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separatrix.errors import DataError, ShapeError, choose, public_name
-from separatrix.recipe.core import checked
+from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import checked, shown
 from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import (
     Columns,
@@ -71,9 +72,10 @@ class Texts:
             raise ShapeError(f"{self.source}: wrong type of label", got=self.label.dtype, expected=expected, hint=hint)
 
     @classmethod
+    @checks_arguments
     def of(
         cls,
-        text: Sequence[str],
+        text: Sequence[str] | str,
         label: Any = None,
         group: Any = None,
         *,
@@ -102,6 +104,8 @@ class Texts:
         if isinstance(text, str):
             raise DataError(f"{source}: one string where a list of texts belongs", hint="write it as [text]")
         for name, column in (("label", label), ("group", group)):
+            if column is not None and not is_column(column):
+                raise DataError(f"{source}: {name} is no column", got=shown(column), expected=f"a list of {name}s")
             if column is not None and len(column) != len(text):
                 raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
         cells = {"text": list(text), "label": label, "group": group}
@@ -131,6 +135,7 @@ class Texts:
         )
 
     @classmethod
+    @checks_arguments
     def from_frame(
         cls,
         frame: pd.DataFrame,
@@ -171,7 +176,7 @@ class Texts:
         Raises:
             ShapeError: positions that are no whole numbers or lie outside the table.
         """
-        places = np.asarray(rows, dtype=np.int64 if len(rows) == 0 else None)
+        places = np.asarray(rows, dtype=np.int64 if np.size(rows) == 0 else None)
         if places.ndim != 1 or places.dtype.kind not in "iu":
             raise ShapeError(
                 "take needs row positions", got=f"{places.dtype} {places.shape}", hint="use where for a mask"
@@ -184,6 +189,7 @@ class Texts:
         group = None if self.group is None else self.group[places]
         return replace(self, text=text, label=label, group=group, id=self.id[places])
 
+    @checks_arguments
     def join(self, other: Texts) -> Texts:
         """These rows and those of another table below them; a group that one of them lacks is dropped.
 
@@ -243,6 +249,13 @@ class Texts:
         columns |= {} if self.label is None else {"label": self.label}
         columns |= {} if self.group is None else {"group": self.group}
         return pd.DataFrame(columns | {"id": self.id})
+
+
+def is_column(value: Any) -> bool:
+    """Whether a value has as many cells as its length says."""
+    return (
+        hasattr(value, "__len__") and not isinstance(value, str | bytes | type) and getattr(value, "shape", (1,)) != ()
+    )
 
 
 def read_frame(frame: pd.DataFrame, columns: Columns, source: str = "the data frame") -> Texts:

@@ -11,9 +11,11 @@ import pandas as pd
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.tokens import Unread
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.texts import Classes, Texts
 
 
+@checks_arguments
 def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids.
 

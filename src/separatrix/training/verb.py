@@ -10,6 +10,7 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose
 from separatrix.progress import Progress, silent
 from separatrix.recipe import LoadRecipe, checked, flag, option_names
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits, load_splits
 from separatrix.texts.few import few
@@ -25,6 +26,7 @@ READING = ({*_SPLITTING, *option_names(LoadRecipe()), "per_class"}) - {"source",
 DEFAULT_SHARE = _SPLITTING["validation"].default
 
 
+@checks_arguments
 def train(
     data: Any,
     *,

@@ -27,10 +27,11 @@ from separatrix.analysis.heads.extract import (
     prepare_reading,
 )
 from separatrix.analysis.heads.features import features_stage
-from separatrix.errors import SeparatrixError, StoreError, choose, public_name
+from separatrix.errors import OptionError, SeparatrixError, StoreError, choose, public_name
 from separatrix.heads.importance import usual_loss
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import STEPS, HeadsRecipe
 from separatrix.store.artifacts import check_unaltered, resume_artifact
 from separatrix.store.blocks import open_block
@@ -62,9 +63,10 @@ class HeadAtlas:
         return read_table(self.folder / TABLE)
 
 
+@checks_arguments
 def head_atlas(
     data: str | Path, out: str | Path, recipe: HeadsRecipe | None = None, *, steps: Sequence[str] = STEPS,
-    overwrite: bool = False, resume: bool = False, progress: Progress = silent,
+    overwrite: bool = False, resume: bool = False, progress: Progress | None = None,
 ) -> HeadAtlas:  # fmt: skip
     """Cluster every attention head of a model over a data set.
 
@@ -84,6 +86,9 @@ def head_atlas(
         OptionError: options that contradict each other or the model.
         StoreError: `out` is taken.
     """
+    progress = progress or silent
+    if not steps:
+        raise OptionError("--steps names no step", expected=", ".join(STEPS))
     wanted, order = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
     begun, folder = monotonic(), Path(out)
     material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)

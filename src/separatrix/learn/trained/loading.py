@@ -8,6 +8,7 @@ from pathlib import Path
 from separatrix.errors import StoreError
 from separatrix.learn.trained import encoder, frozen, probe, prompt
 from separatrix.learn.trained.saved import Predictor, SavedModel, check_notes, read_notes
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.files import Schema
 
 # Kind -> what its notes hold, and what makes the model of them.
@@ -19,11 +20,12 @@ KINDS: dict[str, tuple[Mapping[str, Schema], Callable[[SavedModel], Predictor]]]
 }
 
 
+@checks_arguments
 def load_model(
-    folder: Path,
+    folder: str | Path,
     *,
     kind: str | None = None,
-    model: str | None = None,
+    model: str | Path | None = None,
     device: str = "auto",
     trust_remote_code: bool = False,
     verify: bool = True,
@@ -43,6 +45,7 @@ def load_model(
             version.
         ModelError: the base model has other weights now.
     """
+    folder, elsewhere = Path(folder), None if model is None else str(model)
     notes = read_notes(folder, verify=verify)
     if notes["kind"] not in KINDS:
         expected = ", ".join(KINDS)
@@ -51,4 +54,4 @@ def load_model(
         raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
     schema, read = KINDS[notes["kind"]]
     check_notes(folder, notes, schema)
-    return read(SavedModel(folder, notes, model, device, trust_remote_code, verify))
+    return read(SavedModel(folder, notes, elsewhere, device, trust_remote_code, verify))
