@@ -108,14 +108,14 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(sx.blend, {"points": both}),
         Call(sx.cluster, {"points": points, "method": "kmeans", "k": 3, "permutations": 19}),
         Call(sx.associate, {"clusters": frame, "columns": "label", "permutations": 19}),
-        Call(sx.suspects, {"data": points, "near": 0.99}),
+        Call(sx.suspects, {"source": points, "near": 0.99}),
         Call(sx.compare, {"sources": [folder / "points", folder / "points"]}, 3),
         Call(sx.rank, {"splits": splits, "model": model, "pool": "mean", "resamples": 5}, 2),
         Call(sx.extract, {"data": texts, "model": backbone}),
         Call(sx.train, {"data": splits, "method": "probe", "model": model, "pool": "mean"}, 4),
         Call(sx.head_atlas, {"data": "nothing.csv", "out": "atlas"}),
         Call(sx.load, {"folder": folder / "points"}),
-        Call(sx.report, {"folders": folder / "points"}, 3),
+        Call(sx.report, {"folders": folder / "points", "out": "page.html", "overwrite": True}, 3),
         Call(sx.load_model, {"folder": folder / "frozen"}, 4),
         Call(sx.predict_texts, {"model": frozen.model_, "texts": rows}, 4),
         Call(sx.load_texts, {"source": folder / "texts.csv"}),
@@ -164,6 +164,15 @@ def fit_of(kind: type) -> Callable[..., Any]:
 
 def files(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_right_arguments_are_right(calls: list[Call], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every draw would be refused, whatever it is."""
+    monkeypatch.chdir(tmp_path)
+    with warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
+        for call in calls:
+            if call.right.get("data") != "nothing.csv":
+                call.function(**call.right)
 
 
 def test_arguments_of_any_kind_give_a_result_or_one_sentence(

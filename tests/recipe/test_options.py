@@ -54,7 +54,7 @@ def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
     written = {
         option: getattr(kind, "__forward_arg__", kind) for option, kind in options.TrainOptions.__annotations__.items()
     }
-    every = [dict(kinds(type(method.recipe))) for method in METHODS.values()]
+    every = [dict(kinds(type(method.recipe))) for name, method in METHODS.items() if name != "answers"]
     assert all(written[option] == kind for recipe in every for option, kind in recipe.items())
     assert {*written} == {option for recipe in every for option in recipe} | READING
 
