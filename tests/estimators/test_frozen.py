@@ -88,7 +88,7 @@ def test_equally_near_means_are_decided_by_no_name(metric):
         fitted = head.fit(frozen_heads.HeadData(x, own[y], 3, None, recipe))
         scores = head.scores(fitted.arrays, asked, recipe)
         assert scores.argmax(axis=1).tolist() == own[[2, 2, 2, 1]].tolist()
-        assert fitted.held[1].tolist() == own[[2, 1, 2, 1, 2, 2]].tolist()
+        assert fitted.judged[1].tolist() == own[[2, 1, 2, 1, 2, 2]].tolist()
 
 
 def test_centroid_leave_one_out_is_what_a_loop_finds():
@@ -96,7 +96,7 @@ def test_centroid_leave_one_out_is_what_a_loop_finds():
     x, y = rng.normal(size=(30, 4)), np.arange(30) % 3
     y[-1] = 3  # alone in its class: without itself the class has no mean
     recipe = FrozenRecipe(head="centroid", metric="euclidean")
-    _, answers = frozen_heads.FITTERS["centroid"].fit(frozen_heads.HeadData(x, y, 4, None, recipe)).held
+    _, answers = frozen_heads.FITTERS["centroid"].fit(frozen_heads.HeadData(x, y, 4, None, recipe)).judged
     for row in range(30):
         rest = np.arange(30) != row
         means = [

@@ -112,9 +112,9 @@ class FrozenClassifier(ScoringClassifier):
             HeadData(blank.encode(data.texts.text).values, targets, len(classes), pair, recipe)
         )
         figures = None
-        if fitted.held is not None:
-            scores = classification(*fitted.held, classes.names, seed=recipe.seed)
-            figures = scores.to_dict() | {"on": fitted.held_is}
+        if fitted.judged is not None:
+            scores = classification(*fitted.judged, classes.names, seed=recipe.seed)
+            figures = scores.to_dict() | {"on": fitted.judged_on}
         self.model_ = replace(blank, arrays=fitted.arrays, temperature=fitted.temperature, figures=figures)
         return self
 

@@ -31,8 +31,8 @@ def normalise_answer(text: str) -> str:
     >>> normalise_answer("The  U.S. Army!")
     'us army'
     """
-    kept = "".join(sign for sign in text.lower() if sign not in _PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", kept).split())
+    plain = "".join(sign for sign in text.lower() if sign not in _PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", plain).split())
 
 
 def exact_match(gold: str, given: str) -> float:
@@ -48,13 +48,13 @@ def word_f1(gold: str, given: str) -> float:
     >>> word_f1("", ""), word_f1("", "the"), word_f1("", "cat")
     (1.0, 1.0, 0.0)
     """
-    wanted, found = normalise_answer(gold).split(), normalise_answer(given).split()
-    if not wanted or not found:
-        return float(wanted == found)
-    same = sum((Counter(wanted) & Counter(found)).values())
+    wanted, answered = normalise_answer(gold).split(), normalise_answer(given).split()
+    if not wanted or not answered:
+        return float(wanted == answered)
+    same = sum((Counter(wanted) & Counter(answered)).values())
     if same == 0:
         return 0.0
-    precision, recall = same / len(found), same / len(wanted)
+    precision, recall = same / len(answered), same / len(wanted)
     return 2 * precision * recall / (precision + recall)
 
 
@@ -129,16 +129,16 @@ def best_span(window: Window, start: NDArray[np.floating], end: NDArray[np.float
     """
     null = float(start[0] + end[0])
     inside = window.offsets[:, 1] > window.offsets[:, 0]  # (tokens,)
-    found = Span(-np.inf, 0, 0, null)
+    best = Span(-np.inf, 0, 0, null)
     firsts, lasts = (np.argsort(-scores, kind="stable")[: recipe.best] for scores in (start, end))
     for first in firsts:
         for last in lasts:
             if not (inside[first] and inside[last] and first <= last < first + recipe.max_answer):
                 continue
             score = float(start[first] + end[last])
-            if score > found.score:
-                found = Span(score, int(window.offsets[first, 0]), int(window.offsets[last, 1]), null)
-    return found
+            if score > best.score:
+                best = Span(score, int(window.offsets[first, 0]), int(window.offsets[last, 1]), null)
+    return best
 
 
 def answer(example: Example, spans: Sequence[Span], threshold: float = 0.0) -> str:

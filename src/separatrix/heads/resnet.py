@@ -86,11 +86,11 @@ def _fill(model: Any, path: Path) -> None:
     from safetensors.torch import load_file
 
     try:
-        found = load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         hint = "save other formats once with safetensors.torch.save_file(torch.load(FILE, weights_only=True), NAME)"
         raise ModelError(f"{path} is no safetensors file ({error})", hint=hint) from error
-    renamed = {rename(name): tensor for name, tensor in found.items() if not rename(name).startswith(HEADS)}
+    renamed = {rename(name): tensor for name, tensor in tensors.items() if not rename(name).startswith(HEADS)}
     wanted = model.state_dict()
     wrong = [
         name for name, tensor in wanted.items()
@@ -114,15 +114,15 @@ def rename(name: str) -> str:
     """
     name = re.sub(r"^(module\.)?(backbone\.|resnet\.)?", "", name)
     for pattern, there in NAMES:
-        found = re.match(pattern, name)
-        if found is None:
+        match = re.match(pattern, name)
+        if match is None:
             continue
-        numbers = [str(int(number) - 1) for number in found.groups()]
+        numbers = [str(int(number) - 1) for number in match.groups()]
         if len(numbers) > 1:
-            numbers[1] = found.group(2)  # blocks count from 0, stages and convolutions from 1
-        for place, number in enumerate(numbers, start=1):
-            there = there.replace(f"\\{place}", number)
-        return there + name[found.end() :]
+            numbers[1] = match.group(2)  # blocks count from 0, stages and convolutions from 1
+        for group, number in enumerate(numbers, start=1):
+            there = there.replace(f"\\{group}", number)
+        return there + name[match.end() :]
     return name
 
 
@@ -141,7 +141,7 @@ def resnet_vectors(
     rows, heads = maps.shape[:2]
     scaled = SCALINGS[scaling](maps, batch)
     pictures = FRAMES[frame](scaled, batch, pixels).flatten(0, 1)  # (rows * heads, pixels, pixels)
-    found = [
+    vectors = [
         network.model(part[:, None].expand(-1, 3, -1, -1)).pooler_output.flatten(1) for part in pictures.split(IMAGES)
     ]
-    return torch.cat(found).reshape(rows, heads, network.width)
+    return torch.cat(vectors).reshape(rows, heads, network.width)

@@ -37,7 +37,7 @@ def train_encoder(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
         ModelError: a model that cannot be found or trained.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    return train_and_refit(job, _train, ("vote", "temperature", "said"))
+    return train_and_refit(job, _train, ("vote", "temperature", "note"))
 
 
 def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
@@ -65,7 +65,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
     head = (best["weight"], best["bias"]) if recipe.has_head else None
     model = finish_model(trainable.encoder, recipe, targets, vectors, job.train.id, head, job.score)
-    return TrainedModel(model, (*notes, *more, *_alone(fitted), model.said), fitted)
+    return TrainedModel(model, (*notes, *more, *_alone(fitted), model.note), fitted)
 
 
 def _alone(fitted: Fitted) -> list[str]:

@@ -49,11 +49,11 @@ def balanced(
         for rows in classes
     ]
     turns = _Endless(np.arange(len(classes)), generator)
-    made = []
+    taken = []
     for _ in range(-(-len(y) // size)):
         chosen = turns.take(wanted)
-        made.append(np.concatenate([lines[label].take(min(share, len(classes[label]))) for label in chosen]))
-    return made
+        taken.append(np.concatenate([lines[label].take(min(share, len(classes[label]))) for label in chosen]))
+    return taken
 
 
 class _Endless:

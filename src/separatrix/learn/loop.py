@@ -144,8 +144,8 @@ class Loop:
 
     def _batch(self, rows: np.ndarray, size: int, step: int | None = None) -> LossBatch:
         targets = self.training.targets["train"]
-        places = torch.from_numpy(rows).to(targets.device)
-        return LossBatch(targets[places], places, self.state.progress.step if step is None else step, size)
+        index = torch.from_numpy(rows).to(targets.device)
+        return LossBatch(targets[index], index, self.state.progress.step if step is None else step, size)
 
     def _count(self, rows: int, loss: float, parts: dict[str, float], norms: dict[str, float]) -> None:
         progress = self.state.progress

@@ -69,13 +69,13 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
     backbone = _load(job.recipe, entry)
     before = backbone.fingerprint()
     caches: dict[str, TextCache] = {}
-    with _place(job, caches) as place:
+    with _cache_folder(job, caches) as folder:
         targets = encode({"train": job.train, "validation": job.validation}, entry.task)
         objective = entry.build(job.recipe, len(targets.names))
         if isinstance(objective, WordObjective) and job.recipe.objective.words is not None:
             words = given_words(job.recipe.objective.words, targets.names, backbone)
             objective.words = words.to(backbone.device)
-        trainable = _prepare(job, backbone, targets, caches, place)
+        trainable = _prepare(job, backbone, targets, caches, folder)
         training = _start(job, trainable, objective, targets)
         check_cache(caches["train"], trainable.prompt, backbone)
         weights = backbone.source.weights
@@ -91,15 +91,15 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
 
 
 @contextmanager
-def _place(job: Job[TrainRecipe], caches: dict[str, TextCache]) -> Iterator[Path]:
+def _cache_folder(job: Job[TrainRecipe], caches: dict[str, TextCache]) -> Iterator[Path]:
     """Where caches on disk go, in the job's folder or a temporary one; afterwards it is gone and they are closed."""
-    place = Path(mkdtemp(prefix="separatrix-")) if job.folder is None else job.folder / CACHE
+    folder = Path(mkdtemp(prefix="separatrix-")) if job.folder is None else job.folder / CACHE
     try:
-        yield place
+        yield folder
     finally:
         for cache in caches.values():
             cache.close()
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _load(recipe: TrainRecipe, entry: ObjectiveEntry) -> Backbone:
@@ -128,8 +128,8 @@ def _prepare(
     recipe = job.recipe
     for part, texts in (("train", job.train), ("validation", job.validation)):
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
-        done, place = Counter(job.progress, f"texts ({part})", len(texts)), folder / part
-        caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=place, progress=done, beside=caches)
+        done, path = Counter(job.progress, f"texts ({part})", len(texts)), folder / part
+        caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=path, progress=done, beside=caches)
     shape, seed = caches["train"].shape, recipe.loop.seed
     prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
     return PromptTrainable(backbone, recipe, prompt, caches)

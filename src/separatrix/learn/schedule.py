@@ -23,14 +23,14 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
     """
     generator = np.random.default_rng([seed, epoch])
     order = generator.permutation(len(lengths))
-    made: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     for start in range(0, len(order), size * POOL):
         pool = order[start : start + size * POOL]
         pool = pool[np.argsort(lengths[pool], kind="stable")]
-        made += np.split(pool, range(size, len(pool), size))
-        if len(made[-1]) == 1 < size and len(made) > 1:
-            made[-2:] = [np.concatenate(made[-2:])]
-    return [made[place] for place in generator.permutation(len(made))]
+        parts += np.split(pool, range(size, len(pool), size))
+        if len(parts[-1]) == 1 < size and len(parts) > 1:
+            parts[-2:] = [np.concatenate(parts[-2:])]
+    return [parts[number] for number in generator.permutation(len(parts))]
 
 
 def rate(step: int, steps: int, warmup: float) -> float:

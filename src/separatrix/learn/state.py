@@ -77,10 +77,10 @@ class State:
     def _take(self, groups: Mapping[str, Mapping[str, np.ndarray]], progress: dict[str, Any]) -> None:
         for name, tensor in self.tensors.items():
             tensor.data.copy_(torch.from_numpy(groups["now"][name]))
-            kept = {key: groups[f"adam/{key}"][name] for key in ADAM if name in groups.get(f"adam/{key}", {})}
-            if kept:
+            moments = {key: groups[f"adam/{key}"][name] for key in ADAM if name in groups.get(f"adam/{key}", {})}
+            if moments:
                 self.optimizer.state[tensor] = {
-                    key: torch.from_numpy(value.copy()).to(tensor.device) for key, value in kept.items()
+                    key: torch.from_numpy(value.copy()).to(tensor.device) for key, value in moments.items()
                 }
         device = next(iter(self.tensors.values())).device
         self.best = {name: torch.from_numpy(array).to(device) for name, array in groups.get("best", {}).items()}

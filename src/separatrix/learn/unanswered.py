@@ -32,32 +32,32 @@ def run_answerable(run: Callable[[list[str]], T], texts: Sequence[str]) -> tuple
     while True:
         rows = [row for row in range(len(texts)) if row not in reasons]
         try:
-            found = run([texts[row] for row in rows] or [ANY])
+            result = run([texts[row] for row in rows] or [ANY])
         except NoTokens as error:
             if not rows:
                 raise
-            reasons |= {rows[place]: NO_TOKEN for place in error.rows}
+            reasons |= {rows[row]: NO_TOKEN for row in error.rows}
             continue
-        return (found if rows and not reasons else spread(found, np.array(rows, dtype=np.int64), len(texts))), reasons
+        return (result if rows and not reasons else spread(result, np.array(rows, dtype=np.int64), len(texts))), reasons
 
 
-def spread(found: Any, rows: np.ndarray, total: int) -> Any:
+def spread(result: Any, rows: np.ndarray, total: int) -> Any:
     """Arrays with `len(rows)` rows or more as arrays with `total` rows, empty but for those named.
 
     >>> spread(np.array(["a", "b"]), np.array([0, 2]), 3).tolist()
     ['a', None, 'b']
     """
-    if isinstance(found, np.ndarray):
+    if isinstance(result, np.ndarray):
         if len(rows) == total:
-            return found[:total]
-        kind, empty = _empty(found)
-        spacious = np.full((total, *found.shape[1:]), empty, dtype=kind)
-        spacious[rows] = found[: len(rows)]
+            return result[:total]
+        kind, empty = _empty(result)
+        spacious = np.full((total, *result.shape[1:]), empty, dtype=kind)
+        spacious[rows] = result[: len(rows)]
         return spacious
-    if is_dataclass(found) and not isinstance(found, type):
-        parts = {spec.name: spread(getattr(found, spec.name), rows, total) for spec in fields(found) if spec.init}
-        return replace(found, **parts)
-    return tuple(spread(part, rows, total) for part in found) if type(found) is tuple else found
+    if is_dataclass(result) and not isinstance(result, type):
+        parts = {spec.name: spread(getattr(result, spec.name), rows, total) for spec in fields(result) if spec.init}
+        return replace(result, **parts)
+    return tuple(spread(part, rows, total) for part in result) if type(result) is tuple else result
 
 
 def _empty(array: np.ndarray) -> tuple[np.dtype, float | int | None]:

@@ -34,23 +34,23 @@ def findings(
     history: Sequence[np.ndarray],
 ) -> list[str]:
     """What the guards say of each split; `history` are the validation scores of every epoch."""
-    said = []
+    lines = []
     for part, answer in answers.items():
         past = history[:-1] if part == "validation" else []
-        found = evaluator.findings(in_unit(model, answer), targets[part], past)
-        said += [f"{part}: {line}" for line in found]
-    return said
+        messages = evaluator.findings(in_unit(model, answer), targets[part], past)
+        lines += [f"{part}: {message}" for message in messages]
+    return lines
 
 
 def overlaps(splits: Splits) -> list[str]:
     """What is to be said of rows of other parts that are training rows as well."""
     warnings = []
     for part, texts in splits.parts.items():
-        found = overlap(splits.train, texts) if part != "train" else None
-        if found is not None and found.normalised:
+        shared = overlap(splits.train, texts) if part != "train" else None
+        if shared is not None and shared.normalised:
             warnings.append(
-                f"{part}: {found.normalised} of {found.total} rows stand in the training rows as well "
-                f"({found.exact} letter by letter, {found.conflicting} with another label)"
+                f"{part}: {shared.normalised} of {shared.total} rows stand in the training rows as well "
+                f"({shared.exact} letter by letter, {shared.conflicting} with another label)"
             )
     return warnings
 
@@ -82,7 +82,7 @@ def missing_classes(targets: Targets) -> list[str]:
     """A warning for each part that lacks rows of a class: no figure of it says anything of that class."""
     warnings = []
     for part, values in targets.values.items() if targets.names else ():
-        absent = [name for place, name in enumerate(targets.names) if not (values == place).any()]
+        absent = [name for number, name in enumerate(targets.names) if not (values == number).any()]
         if absent:
             classes = f"{len(absent)} of {len(targets.names)} classes have no row"
             warnings.append(f"{part}: {classes}, so nothing is known of them: {listed(absent)}")
@@ -103,8 +103,8 @@ def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def repeated(splits: Splits) -> str:
     """How often training rows repeat each other."""
-    found = duplicates(splits.train)
-    return f"train: {found.normalised} repeated rows ({found.conflicting} texts with more than one label)"
+    repeats = duplicates(splits.train)
+    return f"train: {repeats.normalised} repeated rows ({repeats.conflicting} texts with more than one label)"
 
 
 def cut_texts(notes: Sequence[str], answers: Mapping[str, Predictions]) -> tuple[list[str], list[str]]:
@@ -118,18 +118,22 @@ def cut_texts(notes: Sequence[str], answers: Mapping[str, Predictions]) -> tuple
     """
     lines = [
         *notes,
-        *(f"{part}: {found.cut} of {len(found.scores)} texts were cut" for part, found in answers.items() if found.cut),
-        *(f"{part}: {line}" for part, found in answers.items() for line in found.unread.warnings),
+        *(
+            f"{part}: {answer.cut} of {len(answer.scores)} texts were cut"
+            for part, answer in answers.items()
+            if answer.cut
+        ),
+        *(f"{part}: {line}" for part, answer in answers.items() for line in answer.unread.warnings),
     ]
     warnings: list[str] = []
-    kept: list[str] = []
+    others: list[str] = []
     seen: set[str] = set()
     for line in dict.fromkeys(lines):
-        found = CUT.match(line)
-        if found is None:
-            (warnings if UNREAD.match(line) else kept).append(line)
-        elif found[1] not in seen:  # the training comes first, and says more
-            seen.add(found[1])
-            much = int(found[2]) > MUCH * int(found[3])
-            (warnings if much else kept).append(line + "; a larger --max-length reads more of them" * much)
-    return warnings, kept
+        match = CUT.match(line)
+        if match is None:
+            (warnings if UNREAD.match(line) else others).append(line)
+        elif match[1] not in seen:  # the training comes first, and says more
+            seen.add(match[1])
+            much = int(match[2]) > MUCH * int(match[3])
+            (warnings if much else others).append(line + "; a larger --max-length reads more of them" * much)
+    return warnings, others

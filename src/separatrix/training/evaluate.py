@@ -35,30 +35,30 @@ class Evaluator:
         self.history.append(scores)
         if not self.names:
             return {"rmse": float(np.sqrt(np.mean((scores[:, 0] - targets) ** 2)))}
-        found = classification(targets, decide(scores, len(self.names)), self.names, resamples=1)
-        return {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority}
+        result = classification(targets, decide(scores, len(self.names)), self.names, resamples=1)
+        return {"accuracy": result.accuracy, "macro_f1": result.macro_f1, "majority": result.majority}
 
     def full(self, scores: np.ndarray, targets: np.ndarray, chance: np.ndarray | None = None) -> Scores:
         """All figures of a split as plain data."""
         if not self.names:
             return regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed).to_dict()
-        found = classification(
+        result = classification(
             targets,
             decide(scores, len(self.names)),
             self.names,
             probabilities=chance,
             seed=self.seed,
         )
-        return found.to_dict()
+        return result.to_dict()
 
     def findings(self, scores: np.ndarray, targets: np.ndarray, history: Sequence[np.ndarray]) -> list[str]:
         """What the guards say of the predictions of a split, and of those of the epochs before."""
         if not self.names:
-            found = regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed)
-            weak = (
-                f"the error {found.rmse:.4g} is not below that of always answering the mean, {found.baseline_rmse:.4g}"
-            )
-            return [] if found.below_baseline else [weak]
+            result = regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed)
+            if result.below_baseline:
+                return []
+            mean = f"always answering the mean, {result.baseline_rmse:.4g}"
+            return [f"the error {result.rmse:.4g} is not below that of {mean}"]
         past = [decide(earlier, len(self.names)) for earlier in history]
         gold = decide(scores, len(self.names))
         return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]

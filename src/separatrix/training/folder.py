@@ -73,10 +73,10 @@ def write_recipe(request: TrainingRequest, folder: Path) -> None:
     Raises:
         StoreError: the run in the folder was begun with other options or texts, so it cannot be gone on with.
     """
-    asked = describe_request(request)
+    current = describe_request(request)
     path = folder / RECIPE
     if path.is_file():
-        begun, wanted = (recipes.decisive(request.recipe, values) for values in (read_json(path, dict), asked))
+        begun, wanted = (recipes.decisive(request.recipe, values) for values in (read_json(path, dict), current))
         if recipes.canonical(begun) != recipes.canonical(wanted):
             raise StoreError(
                 f"{folder} was begun with other options or other texts",
@@ -84,15 +84,15 @@ def write_recipe(request: TrainingRequest, folder: Path) -> None:
                 hint="type the earlier ones, --overwrite, or choose another --out",
             )
     else:  # a finished run that is asked for again is not touched
-        write_json(path, asked)
+        write_json(path, current)
 
 
-def _difference(begun: Any, asked: Any, name: str = "") -> str:
+def _difference(begun: Any, current: Any, name: str = "") -> str:
     """The first option that differs, as "name new instead of old"."""
-    if not (isinstance(begun, dict) and isinstance(asked, dict)):
-        return f"{name} {asked} instead of {begun}"
-    key = next(key for key in sorted({*begun, *asked}) if begun.get(key) != asked.get(key))
-    return _difference(begun.get(key), asked.get(key), key)
+    if not (isinstance(begun, dict) and isinstance(current, dict)):
+        return f"{name} {current} instead of {begun}"
+    key = next(key for key in sorted({*begun, *current}) if begun.get(key) != current.get(key))
+    return _difference(begun.get(key), current.get(key), key)
 
 
 def drop_states(folder: Path) -> None:

@@ -48,15 +48,15 @@ def group_report(
         masks = {"seen": rows, "unseen": ~rows}
         sides[part] = {name: Side(scores[mask], gold[mask]) for name, mask in masks.items() if mask.any()}
         report[part] = {"probe": probe_groups(answers[part].vectors, texts.group, label=gold)}
-    for part, found in report.items():
+    for part, figures in report.items():
         own = sides[part]
         if part != "seen" and "seen" not in own and "seen" in sides:
             own = own | {"seen": sides["seen"]["seen"]}
-        found |= {name: _figures(own[name], names) if name in own else None for name in ("seen", "unseen")}
-        found["gap"] = found["gap_interval"] = None
+        figures |= {name: _figures(own[name], names) if name in own else None for name in ("seen", "unseen")}
+        figures["gap"] = figures["gap_interval"] = None
         if len(own) == 2:
-            found["gap"] = found["seen"]["macro_f1"] - found["unseen"]["macro_f1"]
-            found["gap_interval"] = gap_interval(own["seen"], own["unseen"], len(names))
+            figures["gap"] = figures["seen"]["macro_f1"] - figures["unseen"]["macro_f1"]
+            figures["gap_interval"] = gap_interval(own["seen"], own["unseen"], len(names))
     return report
 
 
@@ -93,20 +93,20 @@ def macro_f1(confusion: np.ndarray) -> np.ndarray:
 def group_notes(report: dict[str, Any]) -> list[str]:
     """What a group report says, a sentence for each part.
 
-    >>> found = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "chance_by_class": 0.3}
-    >>> group_notes({"test": {"probe": found, "gap": None}})[0]
+    >>> figures = {"accuracy": 0.5, "interval": [0.4, 0.6], "chance": 0.25, "chance_by_class": 0.3}
+    >>> group_notes({"test": {"probe": figures, "gap": None}})[0]
     'test: a linear probe reads the group out of the vectors with accuracy 0.500 [0.400, 0.600]; chance 0.250, 0.300 knowing the class'
     """  # noqa: E501
     notes = []
-    for part, found in report.items():
-        if (probe := found["probe"]) is not None:
+    for part, entry in report.items():
+        if (probe := entry["probe"]) is not None:
             low, high = probe["interval"]
             figures = f"{probe['accuracy']:.3f} [{low:.3f}, {high:.3f}]; chance {probe['chance']:.3f}"
             figures += f", {probe['chance_by_class']:.3f} knowing the class" if "chance_by_class" in probe else ""
             notes.append(f"{part}: a linear probe reads the group out of the vectors with accuracy {figures}")
-        if found["gap"] is not None:
-            low, high = found["gap_interval"]
-            gap = f"{found['gap']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        if entry["gap"] is not None:
+            low, high = entry["gap_interval"]
+            gap = f"{entry['gap']:+.3f} [{low:+.3f}, {high:+.3f}]"
             notes.append(f"{part}: macro-F1 on groups of the training rows less that on others: {gap}")
     return notes
 
@@ -126,22 +126,22 @@ def probe_groups(
     # Groups with fewer rows leave nothing to learn from, or nothing to test on.
     rows = np.array([sizes[name] >= 4 for name in group.astype(str)])
     generator = np.random.default_rng([seed, 3])
-    held = np.zeros(len(group), dtype=bool)
+    tested = np.zeros(len(group), dtype=bool)
     for name in sorted(name for name, size in sizes.items() if size >= 4):
         own = generator.permutation(np.flatnonzero(group.astype(str) == name))
-        held[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
-    known, asked = rows & ~held, rows & held
+        tested[own[: max(1, int(PROBE_SHARE * len(own)))]] = True
+    known, test_rows = rows & ~tested, rows & tested
     return probe_between(
         (vectors[known], group[known]),
-        (vectors[asked], group[asked]),
+        (vectors[test_rows], group[test_rows]),
         seed,
-        label=None if label is None else label[asked],
+        label=None if label is None else label[test_rows],
     )
 
 
 def probe_between(
     known: tuple[np.ndarray, np.ndarray],
-    asked: tuple[np.ndarray, np.ndarray],
+    tested: tuple[np.ndarray, np.ndarray],
     seed: int = 0,
     *,
     label: np.ndarray | None = None,
@@ -150,23 +150,23 @@ def probe_between(
 
     Args:
         known: vectors (rows, width) and group names (rows,) to learn from.
-        asked: the same of other rows; those of groups that are not known are left out.
+        tested: the same of other rows; those of groups that are not known are left out.
         seed: of the choice of the probe's penalty.
         label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
             knows something of the group: `chance_by_class` is how often the largest group of each class is right.
     """
     names, y = np.unique(known[1].astype(str), return_inverse=True)
-    groups = asked[1].astype(str)
+    groups = tested[1].astype(str)
     rows = np.isin(groups, names)
     if len(names) < 2 or not rows.any():
         return None
     gold = np.searchsorted(names, groups[rows])
     probe = fit_tuned_probe(known[0], y, len(names), seed=seed)
-    predicted = decide(probe.scores(asked[0][rows]), len(names))
-    found = classification(gold, predicted, tuple(names.tolist()))
+    predicted = decide(probe.scores(tested[0][rows]), len(names))
+    scores = classification(gold, predicted, tuple(names.tolist()))
     figures = {
-        "accuracy": found.accuracy,
-        "interval": list(found.interval),
+        "accuracy": scores.accuracy,
+        "interval": list(scores.interval),
         "chance": float(np.bincount(gold).max() / len(gold)),
         "groups": len(names),
         "rows": len(gold),
@@ -178,12 +178,12 @@ def probe_between(
 
 
 def _figures(side: Side, names: tuple) -> dict[str, Any]:
-    found = classification(side.gold, decide(side.scores, len(names)), names)
+    scores = classification(side.gold, decide(side.scores, len(names)), names)
     return {
-        "accuracy": found.accuracy,
-        "interval": list(found.interval),
-        "macro_f1": found.macro_f1,
-        "macro_f1_interval": list(found.macro_f1_interval),
-        "majority": found.majority,
+        "accuracy": scores.accuracy,
+        "interval": list(scores.interval),
+        "macro_f1": scores.macro_f1,
+        "macro_f1_interval": list(scores.macro_f1_interval),
+        "majority": scores.majority,
         "rows": len(side.gold),
     }

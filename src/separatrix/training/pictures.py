@@ -73,30 +73,30 @@ def run_frames(run: RunFiles) -> tuple[Frames | None, Frames | None]:
 
     None where none were recorded, or for numbers.
     """
-    kept, seed = read_frames(run.folder / TRAJECTORY), run.recipe["loop"]["seed"]
-    if not kept or not run.result["classes"]:
+    frames, seed = read_frames(run.folder / TRAJECTORY), run.recipe["loop"]["seed"]
+    if not frames or not run.result["classes"]:
         return None, None
-    plane = fit_plane(_wide(kept[-1].outputs))  # that of the last frame, held over the run: what moves has moved
-    rows = subsample(len(run.validation), len(kept[0].outputs), seed)
-    held_out = _in_plane(run, kept, run.validation.iloc[rows], plane)
+    plane = fit_plane(_wide(frames[-1].outputs))  # that of the last frame, held over the run: what moves has moved
+    rows = subsample(len(run.validation), len(frames[0].outputs), seed)
+    held_out = _in_plane(run, frames, run.validation.iloc[rows], plane)
     trained = read_train_frames(run.folder / TRAJECTORY)
     return held_out, _in_plane(run, trained, read_table(run.folder / TRAIN_ROWS), plane) if trained else None
 
 
-def _in_plane(run: RunFiles, kept: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
+def _in_plane(run: RunFiles, frames: list[Frame], table: pd.DataFrame, plane: Plane) -> Frames:
     names = tuple(run.result["classes"])
-    ids = {name: place for place, name in enumerate(names)}
-    points = np.stack([plane.place(_wide(frame.outputs)) for frame in kept])
+    ids = {name: number for number, name in enumerate(names)}
+    points = np.stack([plane.place(_wide(frame.outputs)) for frame in frames])
     return Frames(
         points=points.astype(np.float32),
-        centroids=_centroids(kept, plane.place),
+        centroids=_centroids(frames, plane.place),
         labels=np.array([ids[str(label)] for label in table["label"]]),
-        predicted=np.stack([frame.predicted for frame in kept]),
+        predicted=np.stack([frame.predicted for frame in frames]),
         names=names,
-        titles=tuple(frame.title for frame in kept),
+        titles=tuple(frame.title for frame in frames),
         texts=tuple(table["text"]),
         axes=tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)),  # type: ignore[arg-type]
-        note=_note(_wide(kept[-1].outputs), points[-1], run.recipe["loop"]["seed"]),
+        note=_note(_wide(frames[-1].outputs), points[-1], run.recipe["loop"]["seed"]),
     )
 
 
@@ -104,20 +104,20 @@ def _wide(values: np.ndarray) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def _centroids(kept: list[Frame], place: Any) -> np.ndarray | None:
-    tracks = [frame.centroids for frame in kept]
+def _centroids(frames: list[Frame], project: Any) -> np.ndarray | None:
+    tracks = [frame.centroids for frame in frames]
     if any(track is None for track in tracks):
         return None
-    return np.stack([place(_wide(track)) for track in tracks if track is not None]).astype(np.float32)
+    return np.stack([project(_wide(track)) for track in tracks if track is not None]).astype(np.float32)
 
 
 def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
     if len(outputs) < 25:
         return f"{len(outputs)} rows are too few to say how faithful the plane is"
-    found = faithfulness(outputs, flat, seed=seed)
+    fidelity = faithfulness(outputs, flat, seed=seed)
     return (
-        f"PCA plane fixed over the run; trustworthiness {found.trustworthiness:.2f}, "
-        f"k-NN overlap {found.knn_overlap:.2f} (k = {found.k}, {found.rows} rows, seed {found.seed})"
+        f"PCA plane fixed over the run; trustworthiness {fidelity.trustworthiness:.2f}, "
+        f"k-NN overlap {fidelity.knn_overlap:.2f} (k = {fidelity.k}, {fidelity.rows} rows, seed {fidelity.seed})"
     )
 
 
@@ -150,8 +150,8 @@ def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Pi
 def _draw_numbers(run: RunFiles, folder: Path) -> Picture:
     """Predicted against true numbers, of the test rows where there are some."""
     part = "test" if "test" in run.result["scores"] else "validation"
-    table, found = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
-    error, mean = found["rmse"], found["baseline_rmse"]
+    table, scores = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
+    error, mean = scores["rmse"], scores["baseline_rmse"]
     note = f"{len(table)} {part} rows; RMSE {error:.4g}, of always answering the mean {mean:.4g}"
     truth, predicted = (table[name].to_numpy(dtype=np.float64) for name in ("label", "predicted"))
     save(against(Numbers(truth, predicted, note)), folder / "numbers.png")

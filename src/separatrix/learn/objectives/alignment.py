@@ -69,12 +69,12 @@ class AlignObjective(Objective):
 
     def parameters(self) -> dict[str, dict[str, Tensor]]:
         """The group head and the linear head."""
-        found: dict[str, dict[str, Tensor]] = {}
+        groups: dict[str, dict[str, Tensor]] = {}
         if self.adversary is not None:
-            found["adversary"] = self.adversary.named
+            groups["adversary"] = self.adversary.named
         if self.weight is not None and self.bias is not None:
-            found["head"] = {"weight": self.weight, "bias": self.bias}
-        return found
+            groups["head"] = {"weight": self.weight, "bias": self.bias}
+        return groups
 
     def buffers(self) -> dict[str, Tensor]:
         """Bank and memory."""

@@ -72,13 +72,13 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, c
     """
     sums = torch.zeros(classes, bank.vectors.shape[1], device=z.device).index_add_(0, bank.y, bank.vectors)
     near = unit(z)
-    found = near @ unit(sums).T
+    cosines = near @ unit(sums).T
     if rows is None:
-        return found
-    place = torch.searchsorted(bank.rows, rows).clamp(max=len(bank) - 1)  # (rows,) where the bank has them, if it does
-    own = bank.vectors[place] * (bank.rows[place] == rows)[:, None]
+        return cosines
+    index = torch.searchsorted(bank.rows, rows).clamp(max=len(bank) - 1)  # (rows,) where the bank has them, if it does
+    own = bank.vectors[index] * (bank.rows[index] == rows)[:, None]
     others = unit(sums[y] - own)  # (rows, width)
-    return found.scatter(1, y[:, None], (near * others).sum(dim=1, keepdim=True))
+    return cosines.scatter(1, y[:, None], (near * others).sum(dim=1, keepdim=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +101,11 @@ class ClassMemory:
 
     def write(self, batch: RowVectors) -> None:
         """Keep the last row of each class of the batch."""
-        places = torch.arange(len(batch), device=self.rows.device)
-        last = torch.full_like(self.rows, NEVER).scatter_reduce_(0, batch.y, places, "amax")  # (classes,)
-        held = last != NEVER
-        self.rows[held] = batch.rows[last[held]]
-        self.vectors[held] = batch.vectors[last[held]].detach().to(self.vectors.dtype)
+        order = torch.arange(len(batch), device=self.rows.device)
+        last = torch.full_like(self.rows, NEVER).scatter_reduce_(0, batch.y, order, "amax")  # (classes,)
+        present = last != NEVER
+        self.rows[present] = batch.rows[last[present]]
+        self.vectors[present] = batch.vectors[last[present]].detach().to(self.vectors.dtype)
 
     def stored_rows(self, group: Tensor | None = None) -> RowVectors:
         """The stored rows with their stale vectors; `group` (training rows,) are the groups of all rows."""

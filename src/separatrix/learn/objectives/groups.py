@@ -69,15 +69,15 @@ def ridge(batch: RowVectors, known: RowVectors) -> Tensor:
     >>> round(ridge(four, four).item(), 3)
     1.0
     """
-    here, place = _refreshed(batch, known)
+    here, index = _refreshed(batch, known)
     assert here.group is not None
     mean, z = _class_means(here.vectors, here.y)  # (classes, width), (rows, width)
     _, g = _class_means(functional.one_hot(here.group).to(z.dtype), here.y)  # (rows, groups)
     gram = z.T @ z / len(z)
     gram.diagonal().add_(RIDGE * gram.diagonal().mean() + EPS)
     weight = torch.linalg.solve(gram, z.T @ g / len(z))  # (width, groups)
-    told = (batch.vectors - mean[batch.y]) @ weight  # (batch, groups)
-    explained = (2 * told * g[place] - told.square()).sum(dim=1).mean()
+    predicted = (batch.vectors - mean[batch.y]) @ weight  # (batch, groups)
+    explained = (2 * predicted * g[index] - predicted.square()).sum(dim=1).mean()
     return explained / g.square().sum(dim=1).mean().clamp(min=EPS)
 
 
@@ -85,13 +85,13 @@ def _refreshed(batch: RowVectors, known: RowVectors) -> tuple[RowVectors, Tensor
     """The rows known with the batch's vectors as they are now, thinned out if they are many; the batch's places."""
     assert known.group is not None
     rows = batch.rows.contiguous()
-    place = torch.searchsorted(known.rows, rows)
-    vectors = known.vectors.index_copy(0, place, batch.vectors.detach().to(known.vectors.dtype))
+    index = torch.searchsorted(known.rows, rows)
+    vectors = known.vectors.index_copy(0, index, batch.vectors.detach().to(known.vectors.dtype))
     every = -(-len(known) // RIDGE_ROWS)
     if every == 1:
-        return RowVectors(vectors, known.y, known.rows, known.group), place
-    kept = torch.unique(torch.cat([place, torch.arange(0, len(known), every, device=place.device)]))
-    thin = RowVectors(vectors[kept], known.y[kept], known.rows[kept], known.group[kept])
+        return RowVectors(vectors, known.y, known.rows, known.group), index
+    chosen = torch.unique(torch.cat([index, torch.arange(0, len(known), every, device=index.device)]))
+    thin = RowVectors(vectors[chosen], known.y[chosen], known.rows[chosen], known.group[chosen])
     return thin, torch.searchsorted(thin.rows, rows)
 
 

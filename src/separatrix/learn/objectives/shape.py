@@ -22,12 +22,12 @@ def shape_figures(vectors: Tensor, y: Tensor, scores: Tensor) -> dict[str, float
     >>> sorted(shape_figures(torch.eye(2), torch.tensor([0, 1]), torch.eye(2)))
     ['alignment', 'nc1', 'nc2_angle', 'nc2_norm', 'nc4', 'uniformity']
     """
-    found = {"alignment": alignment(vectors, y), "uniformity": uniformity(vectors)}
+    figures = {"alignment": alignment(vectors, y), "uniformity": uniformity(vectors)}
     with suppress(DataError):  # one class among the rows, or one point for all
-        told = scores.argmax(1).cpu().numpy()
-        shape = collapse(vectors.cpu().numpy(), y.cpu().numpy(), scores.shape[1], predicted=told)
-        found |= {name: value for name, value in shape.to_dict().items() if value is not None}
-    return found
+        predicted = scores.argmax(1).cpu().numpy()
+        shape = collapse(vectors.cpu().numpy(), y.cpu().numpy(), scores.shape[1], predicted=predicted)
+        figures |= {name: value for name, value in shape.to_dict().items() if value is not None}
+    return figures
 
 
 def alignment(vectors: Tensor, y: Tensor) -> float:

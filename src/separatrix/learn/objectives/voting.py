@@ -34,7 +34,7 @@ def neighbour_scores(
     similar = unit(z) @ stored.vectors.T  # (rows, stored)
     if rows is not None:
         similar = similar.masked_fill(stored.rows[None, :] == rows[:, None], LOWEST)
-    near, place = similar.detach().topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters), nearest first
+    near, index = similar.detach().topk(min(VOTERS, len(stored)), dim=1)  # (rows, voters), nearest first
     weight = ((near - near[:, :1]).double() / temperature).exp() * (near > LOWEST)
-    shares = torch.from_numpy(count_votes(stored.y[place].cpu().numpy(), classes, weight.cpu().numpy()))
+    shares = torch.from_numpy(count_votes(stored.y[index].cpu().numpy(), classes, weight.cpu().numpy()))
     return ((1 - FLOOR) * shares + FLOOR / classes).log().to(z)

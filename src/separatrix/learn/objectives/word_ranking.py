@@ -115,10 +115,12 @@ def plain_words(tokenizer: Any, size: int) -> Tensor:
     character, and columns behind the tokenizer's last entry (some models pad their vocabulary).
     """
     added = tokenizer.added_tokens_decoder.items()
-    special = {*tokenizer.all_special_ids, *(place for place, token in added if token.special)}
-    texts = tokenizer.batch_decode([[place] for place in range(min(size, len(tokenizer)))])
+    special = {*tokenizer.all_special_ids, *(token_id for token_id, token in added if token.special)}
+    texts = tokenizer.batch_decode([[token_id] for token_id in range(min(size, len(tokenizer)))])
     allowed = torch.zeros(size, dtype=torch.bool)
-    allowed[: len(texts)] = torch.tensor([place not in special and _readable(text) for place, text in enumerate(texts)])
+    allowed[: len(texts)] = torch.tensor(
+        [token_id not in special and _readable(text) for token_id, text in enumerate(texts)]
+    )
     return allowed
 
 
@@ -178,13 +180,13 @@ def _chosen(ranking: WordRanking, names: Sequence[str], backbone: Backbone) -> s
     for k, name in enumerate(names):
         left = [word for word, _ in ranking.top(k, len(chosen) + 1) if word not in chosen]
         rest += [(left[0], name)] if left else []
-    said = f"label words: {_listed(list(zip(chosen, names, strict=True)), backbone)}"
-    return said + (f"; the next best: {_listed(rest, backbone)}" if rest else "")
+    text = f"label words: {_listed(list(zip(chosen, names, strict=True)), backbone)}"
+    return text + (f"; the next best: {_listed(rest, backbone)}" if rest else "")
 
 
 def _listed(words: Sequence[tuple[int, str]], backbone: Backbone) -> str:
-    said = ", ".join(f"{_shown(word, backbone)} for {name}" for word, name in words[:NAMED])
-    return said + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")
+    text = ", ".join(f"{_shown(word, backbone)} for {name}" for word, name in words[:NAMED])
+    return text + (f" and {len(words) - NAMED} more" if len(words) > NAMED else "")
 
 
 def _shown(word: int, backbone: Backbone) -> str:

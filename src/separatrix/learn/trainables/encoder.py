@@ -33,8 +33,8 @@ class Encoder:
 
     def named(self) -> dict[str, Tensor]:
         """The transformer's tensors that are trained, by name."""
-        found = self.backbone.body.named_parameters()
-        return {f"encoder.{name}": tensor for name, tensor in found if tensor.requires_grad}
+        parameters = self.backbone.body.named_parameters()
+        return {f"encoder.{name}": tensor for name, tensor in parameters if tensor.requires_grad}
 
     def forward(self, ids: Sequence[tuple[int, ...]], seed: Sequence[int] | None = None) -> Tensor:
         """Vectors (rows, width) float32 of token ids.
@@ -156,7 +156,7 @@ def _dropping(body: nn.Module, share: float, seed: Sequence[int] | None) -> Iter
 
 
 def thinned(
-    ids: tuple[int, ...], share: float, kept: frozenset[int], generator: np.random.Generator
+    ids: tuple[int, ...], share: float, special: frozenset[int], generator: np.random.Generator
 ) -> tuple[int, ...]:
     """A text without some of its tokens; those in `kept` stay, and a text never becomes empty.
 
@@ -164,7 +164,7 @@ def thinned(
     (1, 2)
     """
     stays = generator.random(len(ids)) >= share
-    left = tuple(one for one, stay in zip(ids, stays, strict=True) if stay or one in kept)
+    left = tuple(one for one, stay in zip(ids, stays, strict=True) if stay or one in special)
     return left or ids[:1]
 
 
@@ -190,8 +190,8 @@ class EncoderTrainable(Trainable):
         chosen, share = [ids[row] for row in rows], self.encoder.recipe.text_dropout
         seed = None if step is None else (self.seed, step, chunk)
         if seed is not None and share:
-            generator, kept = np.random.default_rng(seed), frozenset(self.encoder.backbone.tokenizer.all_special_ids)
-            chosen = [thinned(one, share, kept, generator) for one in chosen]
+            generator, special = np.random.default_rng(seed), frozenset(self.encoder.backbone.tokenizer.all_special_ids)
+            chosen = [thinned(one, share, special, generator) for one in chosen]
         return self.encoder.forward(chosen, seed)
 
     def backward(self, batch: LossBatch, loss: Callable[[Tensor], LossValue]) -> tuple[Tensor, LossValue]:
@@ -200,8 +200,8 @@ class EncoderTrainable(Trainable):
         rows = batch.rows.cpu().numpy()
         chunks = gradcache.chunked(self.lengths("train")[rows], self.encoder.recipe.chunk_rows, CHUNK_TOKENS)
 
-        def forward(places: np.ndarray, chunk: int) -> Tensor:
-            return self.outputs("train", rows[places], batch.step, chunk)
+        def forward(index: np.ndarray, chunk: int) -> Tensor:
+            return self.outputs("train", rows[index], batch.step, chunk)
 
         run = partial(gradcache.backward, forward, chunks, loss)
         return and_uphill(run, self.encoder.backbone.embedding, self.encoder.recipe.perturbation)

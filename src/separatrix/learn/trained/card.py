@@ -59,8 +59,8 @@ def weights_of(folder: Path) -> str:
 
 def _limit(encoder: Encoder, recipe: AlignRecipe) -> int:
     """Tokens that are left of a text."""
-    longest, asked = encoder.backbone.longest, recipe.backbone.max_length
-    return asked if longest is None else min(asked, longest)
+    longest, limit = encoder.backbone.longest, recipe.backbone.max_length
+    return limit if longest is None else min(limit, longest)
 
 
 def _shares(encoder: Encoder, recipe: AlignRecipe) -> np.ndarray | None:
@@ -74,22 +74,22 @@ def _shares(encoder: Encoder, recipe: AlignRecipe) -> np.ndarray | None:
 def _write_modules(folder: Path, encoder: Encoder, recipe: AlignRecipe, limit: int) -> None:
     width, shares = {"word_embedding_dimension": encoder.backbone.width}, _shares(encoder, recipe)
     options: dict[str, Any] = {"max_seq_length": limit, "do_lower_case": False}
-    places = {"Transformer": "", "Pooling": "1_Pooling"}
+    paths = {"Transformer": "", "Pooling": "1_Pooling"}
     if shares is not None:
-        places = {"Transformer": "", "WeightedLayerPooling": "1_WeightedLayerPooling", "Pooling": "2_Pooling"}
+        paths = {"Transformer": "", "WeightedLayerPooling": "1_WeightedLayerPooling", "Pooling": "2_Pooling"}
         options["config_args"] = {"output_hidden_states": True}
         layers = {"layer_start": 1, "num_hidden_layers": len(shares)}  # layer 0 are the embeddings
-        write_json(folder / places["WeightedLayerPooling"] / "config.json", width | layers)
-        write_tensors(folder / places["WeightedLayerPooling"] / "model.safetensors", {"layer_weights": shares})
+        write_json(folder / paths["WeightedLayerPooling"] / "config.json", width | layers)
+        write_tensors(folder / paths["WeightedLayerPooling"] / "model.safetensors", {"layer_weights": shares})
     if _by_cosine(recipe):
-        places["Normalize"] = f"{len(places)}_Normalize"  # unit vectors, as the index beside the folder holds them
-        (folder / places["Normalize"]).mkdir()  # the module has no settings
+        paths["Normalize"] = f"{len(paths)}_Normalize"  # unit vectors, as the index beside the folder holds them
+        (folder / paths["Normalize"]).mkdir()  # the module has no settings
     mode = "pooling_mode_cls_token" if recipe.encoder.pool == "cls" else "pooling_mode_mean_tokens"
-    write_json(folder / places["Pooling"] / "config.json", width | {name: name == mode for name in MODES})
+    write_json(folder / paths["Pooling"] / "config.json", width | {name: name == mode for name in MODES})
     write_json(folder / "sentence_bert_config.json", options)
     modules = [
         {"idx": idx, "name": str(idx), "path": path, "type": f"sentence_transformers.models.{name}"}
-        for idx, (name, path) in enumerate(places.items())
+        for idx, (name, path) in enumerate(paths.items())
     ]
     write_json(folder / "modules.json", modules)
 

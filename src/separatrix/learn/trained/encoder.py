@@ -57,7 +57,7 @@ class AlignModel:
     base: dict[str, Any]  # identity of the model that training began with
     temperature: float = 1.0
     head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
-    said: str = ""
+    note: str = ""  # who decides
 
     @property
     def backbone(self) -> Backbone:
@@ -82,9 +82,9 @@ class AlignModel:
         """Labels, probabilities, distances to the class means and nearest training rows of texts."""
         tokens = self.backbone.tokenize(texts)
         vectors = self.encoder.encode(tokens, progress)
-        found = self.neighbours(vectors) if len(vectors) else None
-        scores = self.scores(vectors, found)
-        near = None if found is None else self.index.ids[found.index[:, :SHOWN]]
+        neighbors = self.neighbours(vectors) if len(vectors) else None
+        scores = self.scores(vectors, neighbors)
+        near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]
         chance = probabilities(scores, self.temperature) if len(vectors) else scores
         labels = self.labels.decode(scores.argmax(axis=1))
         far = 1 - self.class_cosines(vectors)
@@ -94,7 +94,7 @@ class AlignModel:
         """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""
         return self.index.nearest(vectors, min(max(self.vote.k, SHOWN), len(self.index)) if k is None else k)
 
-    def scores(self, vectors: np.ndarray, found: Neighbours | None = None) -> np.ndarray:
+    def scores(self, vectors: np.ndarray, neighbors: Neighbours | None = None) -> np.ndarray:
         """Scores of vectors (rows, width), one column a class; their argmax decides."""
         if not len(vectors):
             return np.empty((0, len(self.labels)))
@@ -103,8 +103,8 @@ class AlignModel:
             return vectors @ self.head[0].T + self.head[1]
         if self.decision == "mean":
             return self.class_cosines(vectors) / self.recipe.objective.temperature
-        found = self.neighbours(vectors) if found is None else found
-        return smooth(shares(found, self.index.labels, len(self.labels), self.vote), self.vote.k)
+        neighbors = self.neighbours(vectors) if neighbors is None else neighbors
+        return smooth(shares(neighbors, self.index.labels, len(self.labels), self.vote), self.vote.k)
 
     def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
         """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""
@@ -179,24 +179,24 @@ def finish_model(
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
     ways, temperature = [answers.weights] if answers.weights else list(WEIGHTS), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
-    found = index.nearest(vectors["validation"], ks[-1])
-    vote = choose_vote(found, index.labels, gold, len(targets.classes), votes, score)
-    said = _decider(answers.decision, vote, len(votes) > 1)
+    nearest = index.nearest(vectors["validation"], ks[-1])
+    vote = choose_vote(nearest, index.labels, gold, len(targets.classes), votes, score)
+    note = _decider(answers.decision, vote, len(votes) > 1)
     if answers.approximate:
-        said += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"
+        note += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"
     linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
     base = describe(encoder.backbone)
-    model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, said=said)
+    model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, note=note)
     return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
 
 
 def read_align(saved: SavedModel) -> AlignModel:
     """The encoder of a folder with its index; errors are those of `load_model`."""
     notes, recipe, folder = saved.notes, saved.recipe(AlignRecipe), saved.folder
-    place = str(folder / ENCODER) if saved.model is None else saved.model
-    backbone = load_backbone(recipe.backbone.at(place, saved.device))
+    source = str(folder / ENCODER) if saved.model is None else saved.model
+    backbone = load_backbone(recipe.backbone.at(source, saved.device))
     if backbone.source.weights != notes["encoder"]["weights"]:
-        raise ModelError(f"the encoder in {place} is not the one that was saved in {folder}", hint="train again")
+        raise ModelError(f"the encoder in {source} is not the one that was saved in {folder}", hint="train again")
     classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
     encoder = start_encoder(backbone, recipe.encoder)
     shapes: dict[str, Shape] = {} if encoder.mix is None else {"mix": tuple(encoder.mix.shape)}

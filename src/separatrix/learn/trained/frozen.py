@@ -60,15 +60,15 @@ class FrozenModel:
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
-        found, head = self.encode(texts, progress), self.recipe.head
-        if not len(found.values):
+        read, head = self.encode(texts, progress), self.recipe.head
+        if not len(read.values):
             none = np.empty((0, len(self.classes)))
-            return Predictions(self.classes.decode([]), none, none, None, found.values, found.cut, unread=found.unread)
-        scores = self.scores(found.values)
+            return Predictions(self.classes.decode([]), none, none, None, read.values, read.cut, unread=read.unread)
+        scores = self.scores(read.values)
         labels, distances = self.classes.decode(scores.argmax(axis=1)), -scores if head == "centroid" else None
-        rows = self.neighbors(found.values).index if head == "knn" else None
+        rows = self.neighbors(read.values).index if head == "knn" else None
         return Predictions(
-            labels, scores, self.probabilities(scores), distances, found.values, found.cut, rows, found.unread
+            labels, scores, self.probabilities(scores), distances, read.values, read.cut, rows, read.unread
         )
 
     def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:

@@ -31,8 +31,8 @@ class FittedHead:
 
     arrays: dict[str, np.ndarray]
     temperature: float
-    held: tuple[np.ndarray, np.ndarray] | None  # gold and answered class numbers, each (rows,)
-    held_is: str
+    judged: tuple[np.ndarray, np.ndarray] | None  # gold and answered class numbers, each (rows,)
+    judged_on: str  # which rows these are
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,9 @@ def _fit_probe(sample: HeadData) -> FittedHead:
     x, y, validation = sample.x, sample.y, sample.validation
     if validation is None and len(y) >= FEWEST_ROWS:
         order = np.random.default_rng(sample.recipe.seed).permutation(len(y))
-        held, kept = np.split(order, [max(1, round(HELD_OUT * len(y)))])
-        if len(np.unique(y[kept])) == len(np.unique(y)):  # a class that would be lost is worth more than the choice
-            x, y, validation = x[kept], y[kept], (sample.x[held], sample.y[held])
+        chosen, rest = np.split(order, [max(1, round(HELD_OUT * len(y)))])
+        if len(np.unique(y[rest])) == len(np.unique(y)):  # a class that would be lost is worth more than the choice
+            x, y, validation = x[rest], y[rest], (sample.x[chosen], sample.y[chosen])
     probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation)
     arrays = {name: np.asarray(getattr(probe, name)) for name in ARRAYS} | {"penalty": np.array([probe.penalty])}
     if validation is None:
@@ -77,14 +77,14 @@ def _fit_knn(sample: HeadData) -> FittedHead:
     arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
     if recipe.k == rows:
         return FittedHead(arrays, 1.0, None, "")
-    found = neighbours(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
-    answers = vote(found, sample.y, sample.classes, recipe.k).argmax(axis=1)
+    nearest = neighbours(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
+    answers = vote(nearest, sample.y, sample.classes, recipe.k).argmax(axis=1)
     return FittedHead(arrays, 1.0, (sample.y, answers), "leave-one-out")
 
 
 def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
-    found = neighbours(x, arrays["vectors"], recipe.k, metric=recipe.metric)
-    return vote(found, arrays["targets"], int(arrays["classes"][0]), recipe.k)
+    nearest = neighbours(x, arrays["vectors"], recipe.k, metric=recipe.metric)
+    return vote(nearest, arrays["targets"], int(arrays["classes"][0]), recipe.k)
 
 
 def _fit_centroid(sample: HeadData) -> FittedHead:

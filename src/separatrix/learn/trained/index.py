@@ -105,15 +105,15 @@ class Index:
         if exact or not self.approximate:
             return neighbours(queries, self.vectors, k, metric="cosine")
         length = np.linalg.norm(queries, axis=1, keepdims=True)
-        near, place = self._graph.search((queries / np.where(length > 0, length, 1)).astype(np.float32), k)
-        if (place < 0).any():  # the graph led nowhere for some
+        near, index = self._graph.search((queries / np.where(length > 0, length, 1)).astype(np.float32), k)
+        if (index < 0).any():  # the graph led nowhere for some
             return neighbours(queries, self.vectors, k, metric="cosine")
-        return Neighbours(place.astype(np.int64), (1 - near).astype(np.float32))
+        return Neighbours(index.astype(np.int64), (1 - near).astype(np.float32))
 
     def recall(self, queries: np.ndarray, k: int) -> float:
         """Share of the true k nearest rows that the approximate search finds."""
-        found, true = self.nearest(queries, k).index, self.nearest(queries, k, exact=True).index
-        hits = (found[:, :, None] == true[:, None, :]).any(axis=2)  # (queries, k)
+        nearest, true = self.nearest(queries, k).index, self.nearest(queries, k, exact=True).index
+        hits = (nearest[:, :, None] == true[:, None, :]).any(axis=2)  # (queries, k)
         return float(hits.mean())
 
     @cached_property
@@ -129,14 +129,14 @@ class Index:
         return graph
 
 
-def shares(found: Neighbours, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
+def shares(nearest: Neighbours, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
     """Vote shares of the first `decision.k` neighbours, (queries, classes), as `geometry.neighbours.vote`.
 
-    >>> found = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
-    >>> shares(found, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
+    >>> nearest = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
+    >>> shares(nearest, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
     [[0.25, 0.75]]
     """
-    return vote(found, labels, classes, decision.k, weights=decision.weights, temperature=decision.temperature)
+    return vote(nearest, labels, classes, decision.k, weights=decision.weights, temperature=decision.temperature)
 
 
 def smooth(votes: np.ndarray, k: int) -> np.ndarray:
@@ -149,7 +149,7 @@ def smooth(votes: np.ndarray, k: int) -> np.ndarray:
 
 
 def choose_vote(
-    found: Neighbours,
+    nearest: Neighbours,
     labels: np.ndarray,
     gold: np.ndarray,
     classes: int,
@@ -159,7 +159,7 @@ def choose_vote(
     """The vote with the best score on validation rows; of equals, the one whose shares fit the labels better.
 
     Args:
-        found: neighbours of the validation rows, as many as the largest k.
+        nearest: neighbours of the validation rows, as many as the largest k.
         labels: class numbers of the stored rows.
         gold: class numbers of the validation rows.
         classes: number of classes.
@@ -168,7 +168,7 @@ def choose_vote(
     """
 
     def worth(option: Vote) -> tuple[float, float]:
-        logs = smooth(shares(found, labels, classes, option), option.k)  # (rows, classes)
+        logs = smooth(shares(nearest, labels, classes, option), option.k)  # (rows, classes)
         return score(logs, gold)["accuracy"], float(logs[np.arange(len(gold)), gold].mean())
 
     return max(options, key=worth)

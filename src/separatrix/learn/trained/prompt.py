@@ -117,14 +117,12 @@ class PromptModel:
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
-        found = self.run(texts, progress)
-        scores = self.scores(found.outputs)
+        run = self.run(texts, progress)
+        scores = self.scores(run.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
-        far = self.distances(found.outputs)
-        vectors, unread = found.blocks[LAYER_MEAN], found.unread
-        return Predictions(
-            self.labels(scores), scores, chance, far, vectors, found.cut, unread=unread, blocks=found.blocks
-        )
+        far = self.distances(run.outputs)
+        vectors, unread = run.blocks[LAYER_MEAN], run.unread
+        return Predictions(self.labels(scores), scores, chance, far, vectors, run.cut, unread=unread, blocks=run.blocks)
 
     @property
     def cache_dtype(self) -> str:
