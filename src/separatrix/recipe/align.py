@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.effect import Rule
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import LoopRecipe, LossRecipe, ModelRecipe, TrainRecipe
@@ -19,7 +17,7 @@ WEIGHTS = ("uniform", "distance", "softmax")
 CHUNK_TOKENS = 8192
 
 
-@dataclass(frozen=True)
+@recipe_class
 class EncoderRecipe:
     """Encoder."""
 
@@ -47,22 +45,16 @@ class EncoderRecipe:
         choices=("auto", "float32", "bfloat16"),
     )
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class AimRecipe:
     """Objective."""
 
     loss: str = option("nca", "objective", choices=ALIGN_LOSSES)
     temperature: float = option(0.07, "divides the cosines of nca, supcon and centroid_ce", low=1e-6)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class PairRecipe:
     """Pairs of rows (the losses centroid_ce and linear need none)."""
 
@@ -81,11 +73,8 @@ class PairRecipe:
     )
     class_rows: int = option(4, "rows of each class (or cell) in a balanced batch", low=2)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class DecisionRecipe:
     """Prediction of new texts."""
 
@@ -99,11 +88,8 @@ class DecisionRecipe:
     )
     approximate: bool = option(False, "search neighbours with faiss and state its recall (extra `index`)")
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class GroupRecipe:
     """Invariance to the group (a publisher, an author)."""
 
@@ -116,11 +102,8 @@ class GroupRecipe:
     )
     group_weight: float = option(1.0, "weight of ridge, flipped, inverse and reversal beside the objective", low=0)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class AlignRecipe:
     """A whole training of an encoder: model, encoder, aim, pairs, decision, groups, loop."""
 
@@ -133,7 +116,6 @@ class AlignRecipe:
     loop: LoopRecipe = LoopRecipe(epochs=6, lr=2e-4, head_lr=2e-3, checkpoint_seconds=300.0)
 
     def __post_init__(self) -> None:
-        check(self)
         if self.answers.decision == "head" and not self.has_head:
             raise OptionError("--decision head needs a head", hint="add --head-weight 1, or --loss linear")
         if self.backbone.dtype != "float32":

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from separatrix.errors import OptionError
-from separatrix.recipe.core import MOST_SHUFFLES, check, flag, option
+from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
 
 METHODS = ("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
@@ -27,7 +25,7 @@ _ONLY = {
 }
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ClusterRecipe:
     """Clustering."""
 
@@ -55,7 +53,6 @@ class ClusterRecipe:
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        check(self)
         for name, methods in _ONLY.items():
             if self.method not in methods and getattr(self, name) != getattr(type(self), name):
                 hint = f"leave it away, or use --method {methods[0]}"
@@ -67,7 +64,7 @@ class ClusterRecipe:
             raise OptionError("--k-grid names no number", expected="one or more")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class AssociateRecipe:
     """Association tests."""
 
@@ -82,11 +79,8 @@ class AssociateRecipe:
     noise: str = option("keep", "rows in no cluster: a group of their own, or left out", choices=("keep", "drop"))
     seed: int = option(0, "seed of the shuffles", low=0)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class SuspectsRecipe:
     """Search for wrong labels."""
 
@@ -97,6 +91,3 @@ class SuspectsRecipe:
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     seed: int = option(0, "seed of the folds", low=0)
-
-    def __post_init__(self) -> None:
-        check(self)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, NoReturn, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 from separatrix.errors import OptionError, choose
 
@@ -41,6 +41,20 @@ def flag(name: str) -> str:
     '--batch-size'
     """
     return "--" + name.rstrip("_").replace("_", "-")  # a trailing line avoids Python's own words, as `with_`
+
+
+@dataclass_transform(frozen_default=True)
+def recipe_class(cls: type[R]) -> type[R]:
+    """A frozen dataclass whose fields are checked when it is made; `__post_init__` checks what lies between them."""
+    further = cls.__dict__.get("__post_init__")
+
+    def check_all(recipe: Any) -> None:
+        check(recipe)
+        if further is not None:
+            further(recipe)
+
+    cls.__post_init__ = check_all  # type: ignore[attr-defined]
+    return dataclass(frozen=True)(cls)
 
 
 def check(recipe: Any) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import MOST_SHUFFLES, check, option, to_dict
+from separatrix.recipe.core import MOST_SHUFFLES, option, recipe_class, to_dict
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import LoopRecipe, ModelRecipe
@@ -23,7 +23,7 @@ def _as_in_model(name: str) -> Any:
     return field(default=spec.default, metadata=spec.metadata)
 
 
-@dataclass(frozen=True)
+@recipe_class
 class MapModelRecipe:
     """Model."""
 
@@ -33,15 +33,12 @@ class MapModelRecipe:
     device: str = _as_in_model("device")
     trust_remote_code: bool = _as_in_model("trust_remote_code")
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def of_length(self, max_length: int) -> ModelRecipe:
         """The model as the backbone asks for it, with windows of so many tokens."""
         return ModelRecipe(max_length=max_length, **to_dict(self))
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ReadingRecipe:
     """Windows of text."""
 
@@ -58,12 +55,11 @@ class ReadingRecipe:
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        check(self)
         if self.pair is not None and self.text is None:
             raise OptionError("--pair needs --text", hint="name the column of the first texts")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class MapRecipe:
     """Features of an attention map."""
 
@@ -81,7 +77,6 @@ class MapRecipe:
     raw: bool = option(False, "keep the raw maps as well (very large)")
 
     def __post_init__(self) -> None:
-        check(self)
         wrong = [name for name in self.features if name not in FEATURE_NAMES]
         if wrong or not self.features:
             raise OptionError("unknown feature", got=repr(wrong[0] if wrong else ""), expected=", ".join(FEATURE_NAMES))
@@ -93,7 +88,7 @@ class MapRecipe:
         return tuple(kept if "grid" in kept else [*kept, "grid"])
 
 
-@dataclass(frozen=True)
+@recipe_class
 class HeadClusterRecipe:
     """Clustering."""
 
@@ -110,11 +105,8 @@ class HeadClusterRecipe:
     density_rows: int = option(10000, "most rows given to dbscan and hdbscan (whole contexts)", low=100)
     permutations: int = option(199, "shuffles of each null", low=19, high=MOST_SHUFFLES)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class PageRecipe:
     """Page."""
 
@@ -123,11 +115,8 @@ class PageRecipe:
     importance: str = option("auto", "loss for the importance of heads (none leaves it out)", choices=LOSSES)
     importance_windows: int = option(32, "windows for the importance of heads", low=2)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class HeadsRecipe:
     """A whole atlas."""
 
@@ -139,7 +128,6 @@ class HeadsRecipe:
     page: PageRecipe = PageRecipe()
 
     def __post_init__(self) -> None:
-        check(self)
         if self.clusters.feature not in self.maps.features:
             raise OptionError(
                 "--feature is not computed",
@@ -154,7 +142,7 @@ class HeadsRecipe:
         return self.source.of_length(self.reading.max_length)
 
 
-@dataclass(frozen=True)
+@recipe_class
 class AnswerRecipe:
     """Fine-tuning (the usual defaults of SQuAD)."""
 
@@ -174,9 +162,6 @@ class AnswerRecipe:
     null_threshold: float = option(0.0, "no answer if its score is more than this above the best answer's")
     seed: int = option(42, "seed of every random choice", low=0)
 
-    def __post_init__(self) -> None:
-        check(self)
-
     @property
     def loop(self) -> LoopRecipe:
         """What the training loop reads."""
@@ -184,7 +169,7 @@ class AnswerRecipe:
         return LoopRecipe(**{name: getattr(self, name) for name in names}, snapshots=0)
 
 
-@dataclass(frozen=True)
+@recipe_class
 class AnswerTrainingRecipe:
     """A whole training for question answering."""
 

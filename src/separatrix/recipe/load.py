@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypedDict
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import option, recipe_class
 
 QUOTING = ("double", "none")
 TABS = ("tab", "\\t")  # other spellings of the tab, which no shell passes on easily
 
 
-@dataclass(frozen=True)
+@recipe_class
 class LoadRecipe:
     """File format."""
 
@@ -27,7 +26,6 @@ class LoadRecipe:
     )
 
     def __post_init__(self) -> None:
-        check(self)
         if self.sep in TABS:
             object.__setattr__(self, "sep", "\t")
         if self.sep is not None and (not isinstance(self.sep, str) or len(self.sep) != 1 or self.sep in '"\r\n\0'):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from separatrix.errors import choose
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import option, recipe_class
 
 METHODS = ("pca", "tsne", "umap", "lda")
 PREPARES = ("none", "standardise", "whiten", "unit")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ProjectRecipe:
     """Map."""
 
@@ -30,11 +28,8 @@ class ProjectRecipe:
         1, "threads of umap and tsne; with more than one a map of umap is not the same again", low=1, high=1024
     )
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class BlendRecipe:
     """How several blocks of vectors become one matrix."""
 
@@ -44,11 +39,8 @@ class BlendRecipe:
     rows: int = option(2_000, "rows drawn to choose the weights", low=4)
     seed: int = option(0, "seed of the draw", low=0)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class CompareRecipe:
     """Comparison."""
 
@@ -58,6 +50,5 @@ class CompareRecipe:
     seed: int = option(0, "seed of maps, samples and intervals", low=0)
 
     def __post_init__(self) -> None:
-        check(self)
         for name in self.method:
             choose(name, METHODS, "--method")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from separatrix.errors import OptionError
-from separatrix.recipe.core import MOST_SHUFFLES, check, flag, option
+from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
 from separatrix.recipe.train import DEFAULT_MODEL
 from separatrix.recipe.vectors import POOLS, VectorsRecipe
 
@@ -16,7 +14,7 @@ K_GRID = (1, 3, 5, 10, 20, 50)
 HEADS = ("probe", "knn", "centroid")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ScoreRecipe:
     """Scores."""
 
@@ -32,12 +30,11 @@ class ScoreRecipe:
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        check(self)
         if not self.grid:
             raise OptionError("--grid names no number", expected="one or more")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class RankRecipe:
     """Models, poolings and layers."""
 
@@ -55,7 +52,6 @@ class RankRecipe:
     seed: int = option(0, "seed of every random choice", low=0)
 
     def __post_init__(self) -> None:
-        check(self)
         VectorsRecipe(pool=self.pool, layers=self.layers)  # checks both
         for name in ("model", "pool", "layers"):
             given: tuple[str | int, ...] | None = getattr(self, name)
@@ -66,7 +62,7 @@ class RankRecipe:
                 raise OptionError(f"{flag(name)} names one twice", got=repr(twice[0]))
 
 
-@dataclass(frozen=True)
+@recipe_class
 class FrozenRecipe:
     """A classifier on the vectors of a frozen model."""
 
@@ -76,6 +72,3 @@ class FrozenRecipe:
     k: int = option(ScoreRecipe.k, "nearest neighbours that vote (knn)", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of knn and centroid", choices=METRICS)
     seed: int = option(0, "seed of every random choice", low=0)
-
-    def __post_init__(self) -> None:
-        check(self)

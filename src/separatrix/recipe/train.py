@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from separatrix.errors import OptionError
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -15,7 +15,7 @@ MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")
 POSITIONS = Choices("last", "mean", "all")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ModelRecipe:
     """Model."""
 
@@ -31,9 +31,6 @@ class ModelRecipe:
         choices=("keep", "escape"),
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-
     def at(self, model: str | None, device: str) -> ModelRecipe:
         """The same on a device, from another place if one is given; a revision belongs to the first place.
 
@@ -44,7 +41,7 @@ class ModelRecipe:
         return here if model is None else replace(here, model=model, revision=None)
 
 
-@dataclass(frozen=True)
+@recipe_class
 class CacheRecipe:
     """Text cache (keys and values of the frozen text)."""
 
@@ -53,11 +50,8 @@ class CacheRecipe:
     memory_gib: float = option(4.0, "budget of the cache in memory, GiB; above it `auto` goes to disk", low=0)
     disk_gib: float = option(20.0, "budget of the cache on disk, GiB; above it the text is run at every step", low=0)
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class PromptRecipe:
     """Prompt."""
 
@@ -70,12 +64,11 @@ class PromptRecipe:
     positions: str = option("all", "prompt positions that are read (logits: always the last)", choices=POSITIONS)
 
     def __post_init__(self) -> None:
-        check(self)
         if self.init == "text" and not self.init_text:
             raise OptionError("--init text needs a text", hint='add --init-text "The kind of question is"')
 
 
-@dataclass(frozen=True)
+@recipe_class
 class LossRecipe:
     """Objective."""
 
@@ -88,11 +81,8 @@ class LossRecipe:
         "label words for `token`, one per class in the order of the sorted class names; if absent, the data choose",
     )
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class CentroidRecipe:
     """Centroids."""
 
@@ -106,11 +96,8 @@ class CentroidRecipe:
         "away", "direction of the push (`origin`, from the origin, is for comparison only)", choices=PUSHES
     )
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class LoopRecipe:
     """Training: length and speed."""
 
@@ -135,14 +122,11 @@ class LoopRecipe:
         60.0, "seconds between two saved states within an epoch", low=0, affects_result=False
     )
 
-    def __post_init__(self) -> None:
-        check(self)
-
 
 BEST, OWN = "best", "own"
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ProbeRecipe:
     """Linear probe."""
 
@@ -152,11 +136,8 @@ class ProbeRecipe:
         choices=(BEST, OWN, "cls", "mean", "max", "last", "layer_mean"),
     )
 
-    def __post_init__(self) -> None:
-        check(self)
 
-
-@dataclass(frozen=True)
+@recipe_class
 class ProbingRecipe:
     """A whole probe: model, vectors, whether numbers are predicted (the loss mse), the seed (of the loop)."""
 
@@ -166,7 +147,7 @@ class ProbingRecipe:
     loop: LoopRecipe = LoopRecipe()
 
 
-@dataclass(frozen=True)
+@recipe_class
 class TrainRecipe:
     """A whole training: model, cache, prompt, objective, centroids, loop."""
 
@@ -176,6 +157,3 @@ class TrainRecipe:
     objective: LossRecipe = LossRecipe()
     centroids: CentroidRecipe = CentroidRecipe()
     loop: LoopRecipe = LoopRecipe()
-
-    def __post_init__(self) -> None:
-        check(self)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from separatrix.errors import OptionError, choose
-from separatrix.recipe.core import check, option
+from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import ModelRecipe
 
@@ -16,7 +14,7 @@ STORE_DTYPES = ("float16", "float32", "int8")
 ALL_LAYERS = "all"
 
 
-@dataclass(frozen=True)
+@recipe_class
 class VectorsRecipe:
     """Vectors."""
 
@@ -38,7 +36,6 @@ class VectorsRecipe:
     )
 
     def __post_init__(self) -> None:
-        check(self)
         for name in self.pool:
             choose(name, POOLS, "--pool")
         if not self.pool:
@@ -59,12 +56,9 @@ class VectorsRecipe:
             raise OptionError("--weights are out of range", got=self.weights, expected="0 or more, not all 0")
 
 
-@dataclass(frozen=True)
+@recipe_class
 class ExtractRecipe:
     """A whole extraction: model and vectors."""
 
     backbone: ModelRecipe = ModelRecipe()
     vectors: VectorsRecipe = VectorsRecipe()
-
-    def __post_init__(self) -> None:
-        check(self)
