@@ -36,7 +36,7 @@ from separatrix.extraction.windows import read_rows
 from separatrix.geometry.neighbours import knn_predict
 from separatrix.models.backbone import Backbone
 from separatrix.models.config import layer_count
-from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.extract import Engine, hidden_reader
 from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_poolings
 from separatrix.models.quantised import quantise
@@ -149,7 +149,7 @@ def quantised(backbone: Backbone, sides: tuple[Side, Side], data: Path | None, r
     kinds). The vectors of both parts are 8-bit ones, as they would be in use.
     """
     small = Engine(backbone, run=quantise(backbone).run)
-    reader = HiddenReader(small, plan_poolings(VectorsRecipe(pool=("mean",)), layer_count(backbone.model.config)))
+    reader = hidden_reader(small, plan_poolings(VectorsRecipe(pool=("mean",)), layer_count(backbone.model.config)))
 
     def run(texts: Sequence[str]) -> np.ndarray:
         values = reader.read(reader.tokenize(list(texts)), ["mean"])["mean"]

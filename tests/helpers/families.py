@@ -26,7 +26,7 @@ from separatrix.heads.maps import bare_batch, by_layer, load_for_maps, run_maps
 from separatrix.models.backbone import Tokens
 from separatrix.models.cache import attention_shape, build_cache
 from separatrix.models.config import layer_count
-from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.extract import Engine, hidden_reader
 from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_poolings
 from separatrix.models.suffix import run_prompt, start_prompt
@@ -128,7 +128,7 @@ def check_vectors(recipe: ModelRecipe, reference) -> str:
     tokens = _rows(backbone, (3, 11, 1, 7, 18, longest))
     request = VectorsRecipe(pool=("mean", "last", "cls"), layers=("all",))
     plans = plan_poolings(request, layer_count(backbone.model.config))
-    reader = HiddenReader(Engine(backbone, budget=10**6), plans)
+    reader = hidden_reader(Engine(backbone, budget=10**6), plans)
     found = reader.read(tokens, [plan.name for plan in plans])
     for row, ids in enumerate(tokens.ids):
         output = reference(input_ids=torch.tensor([ids]), output_hidden_states=True)

@@ -7,7 +7,7 @@ import transformers as hf
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone
-from separatrix.models.extract import Engine, HiddenReader, LogitsReader, TokenReader
+from separatrix.models.extract import Engine, hidden_reader, logits_reader, token_reader
 from separatrix.models.pool import plan_poolings
 from separatrix.recipe.vectors import VectorsRecipe
 
@@ -20,7 +20,7 @@ EVERY = VectorsRecipe(
 def read(reader, names=None, texts=TEXTS):
     tokens = reader.tokenize(texts)
     if names is None:
-        names = [plan.name for plan in reader.plans] if isinstance(reader, HiddenReader) else reader.names
+        names = reader.names
     return reader.read(tokens, names)
 
 
@@ -33,7 +33,7 @@ def test_all_blocks_in_one_pass_equal_separate_ones_and_plain_transformers(tiny,
     monkeypatch.setattr(
         Backbone, "run", lambda *places, run=Backbone.run, **named: calls.append(1) or run(*places, **named)
     )
-    together = read(HiddenReader(Engine(backbone), plans))
+    together = read(hidden_reader(Engine(backbone), plans))
     assert len(calls) == 1
     model = hf.AutoModel.from_pretrained(tiny(family), attn_implementation="eager").eval()
     for row, text in enumerate(TEXTS):
@@ -47,7 +47,7 @@ def test_all_blocks_in_one_pass_equal_separate_ones_and_plain_transformers(tiny,
         mixed = 0.25 * states[1].mean(axis=0) + 0.75 * states[3].mean(axis=0)
         np.testing.assert_allclose(together[plans[-1].name][row], mixed, rtol=0, atol=1e-5)
     for plan in (plans[0], plans[7], plans[-2]):
-        alone = read(HiddenReader(Engine(backbone), (plan,)))
+        alone = read(hidden_reader(Engine(backbone), (plan,)))
         np.testing.assert_array_equal(alone[plan.name], together[plan.name])
 
 
@@ -55,11 +55,11 @@ def test_all_blocks_in_one_pass_equal_separate_ones_and_plain_transformers(tiny,
 def test_batch_mates_and_order_change_nothing(loaded, family, budget):
     plans = plan_poolings(VectorsRecipe(pool=("cls", "max", "layer_mean"), layers=(1, 3)), 3)
     backbone = loaded(family)
-    whole = read(HiddenReader(Engine(backbone, budget), plans))
-    turned = read(HiddenReader(Engine(backbone), plans), texts=TEXTS[::-1])
+    whole = read(hidden_reader(Engine(backbone, budget), plans))
+    turned = read(hidden_reader(Engine(backbone), plans), texts=TEXTS[::-1])
     for name, values in whole.items():
         np.testing.assert_allclose(turned[name][::-1], values, rtol=0, atol=1e-5)
-        alone = np.concatenate([read(HiddenReader(Engine(backbone), plans), texts=[text])[name] for text in TEXTS])
+        alone = np.concatenate([read(hidden_reader(Engine(backbone), plans), texts=[text])[name] for text in TEXTS])
         np.testing.assert_allclose(alone, values, rtol=0, atol=1e-5)
 
 
@@ -70,7 +70,7 @@ def test_logits_come_from_the_last_position_only(tiny, loaded, family, monkeypat
     monkeypatch.setattr(
         Backbone, "logits", lambda self, hidden: shapes.append(tuple(hidden.shape)) or head(self, hidden)
     )
-    found = read(LogitsReader(Engine(backbone, 12)))["logits"]
+    found = read(logits_reader(Engine(backbone, 12)))["logits"]
     assert sum(rows for rows, _ in shapes) == len(TEXTS)
     assert {len(shape) for shape in shapes} == {2}  # (rows, width): no token axis
     kind = hf.AutoModelForCausalLM if backbone.causal else hf.AutoModelForMaskedLM
@@ -78,25 +78,25 @@ def test_logits_come_from_the_last_position_only(tiny, loaded, family, monkeypat
     for row, text in enumerate(TEXTS):
         wanted = model(torch.tensor([backbone.tokenizer(text)["input_ids"]])).logits[0, -1]
         np.testing.assert_allclose(found[row], wanted.numpy(), rtol=1e-4, atol=1e-4)
-    top = read(LogitsReader(Engine(backbone), top=3))
+    top = read(logits_reader(Engine(backbone), top=3))
     order = np.argsort(-found, axis=1)[:, :3]
     np.testing.assert_array_equal(top["logits_top_ids"], order)
     np.testing.assert_allclose(top["logits_top"], np.take_along_axis(found, order, axis=1), rtol=1e-4, atol=1e-4)
-    assert read(LogitsReader(Engine(backbone), top=10_000))["logits_top"].shape == found.shape
+    assert read(logits_reader(Engine(backbone), top=10_000))["logits_top"].shape == found.shape
 
 
 def test_tokens_are_the_rows_that_pooling_would_take(loaded, family):
     backbone = loaded(family)
     tokens = backbone.tokenize(TEXTS)
-    states = read(TokenReader(Engine(backbone, 12), (0, 3)))
-    means = read(HiddenReader(Engine(backbone), plan_poolings(VectorsRecipe(pool=("mean",), layers=(0, 3)), 3)))
+    states = read(token_reader(Engine(backbone, 12), (0, 3)))
+    means = read(hidden_reader(Engine(backbone), plan_poolings(VectorsRecipe(pool=("mean",), layers=(0, 3)), 3)))
     stops = np.cumsum([len(ids) for ids in tokens.ids])
     for layer in (0, 3):
         values = states[f"token@{layer}"]
         assert values.shape == (stops[-1], 32)
         parts = np.split(values, stops[:-1])
         np.testing.assert_allclose([part.mean(axis=0) for part in parts], means[f"mean@{layer}"], rtol=0, atol=1e-5)
-    np.testing.assert_array_equal(read(TokenReader(Engine(backbone, 12)))["token"], states["token@3"])
+    np.testing.assert_array_equal(read(token_reader(Engine(backbone, 12)))["token"], states["token@3"])
 
 
 def test_names_say_pooling_and_layer():
@@ -139,7 +139,7 @@ def test_what_a_model_cannot_give_is_refused(options, message):
 
 def test_a_model_with_other_layers_than_its_config_says_is_refused(loaded, monkeypatch):
     backbone = loaded("bert")
-    reader = HiddenReader(Engine(backbone), plan_poolings(VectorsRecipe(), 3))
+    reader = hidden_reader(Engine(backbone), plan_poolings(VectorsRecipe(), 3))
     monkeypatch.setattr("separatrix.models.backbone.layer_count", lambda config: 2)
     with pytest.raises(ModelError, match="another number of layers than its config says: got 3, expected 2"):
         read(reader)

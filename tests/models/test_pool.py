@@ -90,7 +90,7 @@ def test_the_text_cache_keeps_the_same_vectors_on_the_way(loaded, family):
 def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):
     backbone = loaded("bert")
     whole, seen = extract.extract(backbone, TEXTS).values, []
-    small = extract.HiddenReader(extract.Engine(backbone, 12), plan_poolings(VectorsRecipe(), 3))
+    small = extract.hidden_reader(extract.Engine(backbone, 12), plan_poolings(VectorsRecipe(), 3))
     blocks = small.read(small.tokenize(TEXTS), ["layer_mean"], seen.append)["layer_mean"]
     assert len(seen) > 1
     assert sum(seen) == 5

@@ -7,7 +7,7 @@ import pytest
 
 from separatrix.errors import MissingExtra, ModelError, OptionError
 from separatrix.models import quantised
-from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.extract import Engine, hidden_reader
 from separatrix.models.pool import plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.recipe.vectors import VectorsRecipe
@@ -16,7 +16,7 @@ TEXTS = ["the cat is red", "who did it in the old house ?", "a", "how many fish 
 
 
 def vectors(backbone, run=None):
-    reader = HiddenReader(Engine(backbone, run=run), plan_poolings(VectorsRecipe(pool=("mean",)), 3))
+    reader = hidden_reader(Engine(backbone, run=run), plan_poolings(VectorsRecipe(pool=("mean",)), 3))
     return reader.read(reader.tokenize(TEXTS), ["mean"])["mean"]
 
 

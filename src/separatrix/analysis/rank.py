@@ -23,7 +23,7 @@ from separatrix.geometry.measures import Task, rounded
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
-from separatrix.models.frozen_blocks import Passed, about_cls, frozen_blocks, same_weights, told_apart
+from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, same_weights, told_apart
 from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
@@ -245,7 +245,7 @@ def _rank(splits: Splits, wanted: RankRecipe, shared: ModelRecipe, progress: Pro
     return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown)
 
 
-def _cost(passed: Passed, name: str) -> dict[str, Any]:
+def _cost(passed: FrozenPass, name: str) -> dict[str, Any]:
     return {
         "width": passed.points.pick(name).width,
         "rows_per_second": passed.rows_per_second,

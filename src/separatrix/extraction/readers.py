@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,149 +16,112 @@ from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.extraction.windows import token_rows
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
+from separatrix.models import extract
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.config import layer_count, read_config, text_config
-from separatrix.models.extract import (
-    Engine,
-    HiddenReader,
-    LogitsReader,
-    Progress,
-    Reader,
-    TokenReader,
-)
+from separatrix.models.extract import Engine, Progress
 from separatrix.models.load import load_backbone
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
 from separatrix.models.tokens import ESCAPE
-from separatrix.recipe import ModelRecipe, PromptRecipe
+from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
+Table = Callable[[pd.DataFrame, Tokens, dict[str, np.ndarray]], pd.DataFrame]
 
-class VectorSource(Protocol):
+
+class Reader(Protocol):
+    """Turns texts into named matrices: `models.extract.Reader`, or a trained prompt."""
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """Token ids, cut to what the model can hold."""
+        ...
+
+    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+        """The blocks named, each (rows, width) float32, in the order of the texts."""
+        ...
+
+
+def _unchanged(frame: pd.DataFrame, _: Tokens, __: dict[str, np.ndarray]) -> pd.DataFrame:
+    return frame
+
+
+@dataclass(frozen=True)
+class VectorSource:
     """What an extraction draws from: named blocks, made by a reader that is loaded when it is first needed."""
 
-    @property
-    def vectors(self) -> VectorsRecipe:
-        """What is asked for."""
-        ...
-
-    @property
-    def width(self) -> int:
-        """Numbers that a text gives to one block, to plan how many texts are held at a time."""
-        ...
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Blocks that the request asks for."""
-        ...
-
-    @property
-    def how(self) -> dict[str, dict[str, Any]]:
-        """How each block is made."""
-        ...
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What the numbers depend on, the choice of blocks left out."""
-        ...
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Where the numbers come from, in words that may change without changing them."""
-        ...
-
-    def reader(self) -> Reader:
-        """The reader, loaded at the first call."""
-        ...
-
-    def table(self, frame: pd.DataFrame, tokens: Tokens, found: dict[str, np.ndarray]) -> pd.DataFrame:
-        """The row table of what was read; columns that are no vectors are taken out of `found`."""
-        ...
+    vectors: VectorsRecipe
+    names: tuple[str, ...]  # of the blocks asked for
+    width: int  # numbers that a text gives to one block, to plan how many texts are held at a time
+    how: dict[str, dict[str, Any]]  # block -> how it is made
+    identity: dict[str, Any]  # what the numbers depend on, the choice of blocks left out
+    origin: dict[str, Any]  # where the numbers come from, in words that may change without changing them
+    reader: Callable[[], Reader]  # loaded at the first call
+    table: Table = _unchanged  # row table of what was read; columns that are no vectors are taken out of the blocks
 
 
-@dataclass
-class FrozenSource:
-    """A frozen model: hidden states, logits or tokens."""
+def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
+    """Find a model by its name, or take a loaded one; its weights are not read yet.
 
-    recipe: ExtractRecipe
-    source: Source
-    config: Any
-    backbone: Backbone | None = None
-    engine: Engine | None = None
+    Raises:
+        ModelError: no such model.
+        OptionError: options of loading beside a loaded model, or options that the model cannot serve.
+    """
+    if isinstance(model, Backbone):
+        if recipe.backbone != ModelRecipe():
+            raise OptionError("a loaded model cannot be loaded otherwise", hint="give these options to load_backbone")
+        return _frozen_source(model.recipe, recipe.vectors, model.source, model.model.config, model)
+    wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
+    source = resolve(wanted)
+    return _frozen_source(wanted, recipe.vectors, source, read_config(source, wanted), None)
 
-    @property
-    def vectors(self) -> VectorsRecipe:
-        """What is asked for."""
-        return self.recipe.vectors
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Blocks that the request asks for; options that the model cannot serve are refused here."""
-        vectors, layers = self.vectors, layer_count(self.config)
-        if vectors.what == "hidden":
-            return tuple(plan.name for plan in plan_poolings(vectors, layers))
-        if vectors.what == "tokens":
-            chosen = plan_layers(vectors, layers)
-            return ("token",) if chosen is None else tuple(f"token@{layer}" for layer in chosen)
-        return ("logits",) if vectors.top is None else ("logits_top", "logits_top_ids")
+def _frozen_source(
+    recipe: ModelRecipe, vectors: VectorsRecipe, source: Source, config: Any, loaded: Backbone | None
+) -> VectorSource:
+    what, layers = vectors.what, layer_count(config)
+    plans = plan_poolings(vectors, layers) if what == "hidden" else ()
+    chosen = plan_layers(vectors, layers) if what == "tokens" else None
 
-    @property
-    def how(self) -> dict[str, dict[str, Any]]:
-        """Pooling and layer of each block of hidden states; layers of tokens stand in the names."""
-        if self.vectors.what != "hidden":
-            return {}
-        plans = plan_poolings(self.vectors, layer_count(self.config))
-        return {
-            plan.name: {"pool": plan.pool}
-            | ({"layer": plan.layer} if plan.weights is None else {"weights": list(plan.weights)})
-            for plan in plans
-        }
+    @cache
+    def backbone() -> Backbone:
+        return loaded or _load(recipe, logits=what == "logits")
 
-    @property
-    def identity(self) -> dict[str, Any]:
-        """Weights, how texts are cut, the format of the numbers, and what is read."""
-        backbone, vectors = self.recipe.backbone, self.vectors
-        asked = {"max_length": backbone.max_length, "dtype": backbone.dtype, "what": vectors.what, "top": vectors.top}
-        # The usual engine is not named, so that a further one changes no key that was given before.
-        engine = {} if vectors.engine == "torch" else {"engine": vectors.engine}
-        escape = {"special_tokens": ESCAPE} if backbone.special_tokens == ESCAPE else {}
-        return {"weights": self.source.weights, **asked, **engine, **escape}
+    @cache
+    def reader() -> Reader:
+        run = quantise(backbone()).run if vectors.engine == "onnx-int8" else None
+        engine = Engine(backbone(), vectors.batch_tokens, run)
+        if what == "logits":
+            return extract.logits_reader(engine, vectors.top)
+        return extract.token_reader(engine, chosen) if what == "tokens" else extract.hidden_reader(engine, plans)
 
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Name and revision of the model, and how it was found."""
-        return {"model": public_name(self.source.name), "revision": self.source.revision, "found": self.source.origin}
+    def rows_of_tokens(frame: pd.DataFrame, tokens: Tokens, _: dict[str, np.ndarray]) -> pd.DataFrame:
+        return token_rows(frame, tokens.ids, backbone().tokenizer)
 
-    @property
-    def width(self) -> int:
-        """Numbers that a text gives to one block."""
-        vectors, config = self.vectors, text_config(self.config)
-        if vectors.what == "logits":
-            return min(int(config.vocab_size), vectors.top or int(config.vocab_size))
-        room = self.recipe.backbone.max_length if vectors.what == "tokens" else 1
-        return int(config.hidden_size) * room
+    names, width = tuple(plan.name for plan in plans), int(text_config(config).hidden_size)
+    if what == "tokens":
+        names, width = extract.token_names(chosen), width * recipe.max_length
+    elif what == "logits":
+        words = int(text_config(config).vocab_size)
+        names = extract.LOGITS if vectors.top is None else extract.TOP_LOGITS
+        width = min(words, vectors.top or words)
+    how = {
+        plan.name: {"pool": plan.pool}
+        | ({"layer": plan.layer} if plan.weights is None else {"weights": list(plan.weights)})
+        for plan in plans
+    }
+    identity: dict[str, Any] = {"weights": source.weights, "max_length": recipe.max_length, "dtype": recipe.dtype}
+    identity |= {"what": what, "top": vectors.top}
+    # What is usual is not named, so that a further choice changes no key that was given before.
+    identity |= {} if vectors.engine == "torch" else {"engine": vectors.engine}
+    identity |= {"special_tokens": ESCAPE} if recipe.special_tokens == ESCAPE else {}
+    table = rows_of_tokens if what == "tokens" else _unchanged
+    return VectorSource(vectors, names, width, how, identity, _origin(source), reader, table)
 
-    def reader(self) -> Reader:
-        """The reader, loaded at the first call."""
-        vectors = self.vectors
-        if self.backbone is None:
-            self.backbone = _load(self.recipe.backbone, logits=vectors.what == "logits")
-        if self.engine is None:
-            run = quantise(self.backbone).run if vectors.engine == "onnx-int8" else None
-            self.engine = Engine(self.backbone, vectors.batch_tokens, run)
-        layers = layer_count(self.config)
-        if vectors.what == "logits":
-            return LogitsReader(self.engine, vectors.top)
-        if vectors.what == "tokens":
-            return TokenReader(self.engine, plan_layers(vectors, layers))
-        return HiddenReader(self.engine, plan_poolings(vectors, layers))
 
-    def table(self, frame: pd.DataFrame, tokens: Tokens, found: dict[str, np.ndarray]) -> pd.DataFrame:  # noqa: ARG002
-        """The frame itself, or a row for each token."""
-        if self.vectors.what != "tokens" or self.backbone is None:
-            return frame
-        return token_rows(frame, tokens.ids, self.backbone.tokenizer)
+def _origin(source: Source) -> dict[str, Any]:
+    return {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
 
 
 def _load(recipe: ModelRecipe, *, logits: bool) -> Backbone:
@@ -170,65 +134,12 @@ def _load(recipe: ModelRecipe, *, logits: bool) -> Backbone:
         raise
 
 
-def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> FrozenSource:
-    """Find a model by its name, or take a loaded one; its weights are not read yet.
-
-    Raises:
-        ModelError: no such model.
-        OptionError: options of loading beside a loaded model.
-    """
-    if isinstance(model, Backbone):
-        if recipe.backbone != ModelRecipe():
-            raise OptionError("a loaded model cannot be loaded otherwise", hint="give these options to load_backbone")
-        return FrozenSource(replace(recipe, backbone=model.recipe), model.source, model.model.config, model)
-    wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
-    source = resolve(wanted)
-    return FrozenSource(replace(recipe, backbone=wanted), source, read_config(source, wanted))
-
-
-@dataclass
-class PromptSource:
-    """Outputs of a trained prompt: block `prompt` (hidden) or `prompt_logits`, and the column `predicted`."""
+@dataclass(frozen=True)
+class PromptReader:
+    """Outputs of a trained prompt under the readout asked for, and under its own (`outputs`)."""
 
     model: PromptModel
     vectors: VectorsRecipe
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The one block."""
-        return ("prompt",) if self.vectors.what == "hidden" else ("prompt_logits",)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The base model and a hash of what was trained."""
-        backbone = self.model.backbone
-        asked = {"max_length": backbone.recipe.max_length, "dtype": backbone.recipe.dtype, "what": self.vectors.what}
-        return {"weights": backbone.source.weights, "prompt": _tensor_hash(self.model), **asked}
-
-    @property
-    def how(self) -> dict[str, dict[str, Any]]:
-        """The recipe of the training, and whether the block is what the prompt decides by."""
-        trained = self.model.recipe
-        same = trained.prompt.readout == self.vectors.what
-        return {self.names[0]: {"recipe": recipes.to_dict(trained), "decides": same}}
-
-    @property
-    def origin(self) -> dict[str, Any]:
-        """Name and revision of the model under the prompt, and how it was found."""
-        source = self.model.backbone.source
-        return {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
-
-    @property
-    def width(self) -> int:
-        """Numbers that a text gives to the block."""
-        config = text_config(self.model.backbone.model.config)
-        if self.vectors.what == "logits":
-            return int(config.vocab_size)
-        return int(config.hidden_size) * self.model.recipe.prompt.tokens
-
-    def reader(self) -> Reader:
-        """Itself."""
-        return self
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids that leave room for the prompt."""
@@ -236,22 +147,31 @@ class PromptSource:
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The block, and what the trained readout gives (`outputs`), each (rows, width) float32."""
-        readouts = dict.fromkeys(names, self._readout) | {"outputs": self.model.recipe.prompt}
+        trained = self.model.recipe.prompt
+        # A prompt that was trained on logits is read at its last position.
+        positions = "last" if trained.readout == "logits" else trained.positions
+        readout = replace(trained, readout=self.vectors.what, positions=positions)
+        readouts = dict.fromkeys(names, readout) | {"outputs": trained}
         return self.model.read(tokens, readouts, self.vectors.batch_tokens, progress)
 
-    @property
-    def _readout(self) -> PromptRecipe:
-        """The space asked for; a prompt that was trained on logits is read at its last position."""
-        trained = self.model.recipe.prompt
-        positions = "last" if trained.readout == "logits" else trained.positions
-        return replace(trained, readout=self.vectors.what, positions=positions)
 
-    def table(self, frame: pd.DataFrame, tokens: Tokens, found: dict[str, np.ndarray]) -> pd.DataFrame:  # noqa: ARG002
-        """The frame with the prompt's own decision as `predicted`."""
-        return frame.assign(predicted=self.model.labels(self.model.scores(found.pop("outputs"))))
+def _prompt_source(model: PromptModel, vectors: VectorsRecipe) -> VectorSource:
+    """The block `prompt` (hidden) or `prompt_logits`, and the column `predicted`."""
+    what, trained, backbone = vectors.what, model.recipe, model.backbone
+
+    def with_answers(frame: pd.DataFrame, _: Tokens, blocks: dict[str, np.ndarray]) -> pd.DataFrame:
+        return frame.assign(predicted=model.labels(model.scores(blocks.pop("outputs"))))
+
+    name, config = "prompt" if what == "hidden" else "prompt_logits", text_config(backbone.model.config)
+    width = int(config.vocab_size) if what == "logits" else int(config.hidden_size) * trained.prompt.tokens
+    how = {name: {"recipe": recipes.to_dict(trained), "decides": trained.prompt.readout == what}}
+    identity: dict[str, Any] = {"weights": backbone.source.weights, "prompt": _tensor_hash(model)}
+    identity |= {"max_length": backbone.recipe.max_length, "dtype": backbone.recipe.dtype, "what": what}
+    reader = PromptReader(model, vectors)
+    return VectorSource(vectors, (name,), width, how, identity, _origin(backbone.source), lambda: reader, with_answers)
 
 
-def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> PromptSource:
+def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> VectorSource:
     """Load the prompt of a run.
 
     Raises:
@@ -272,7 +192,7 @@ def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> 
         raise OptionError(f"{run} trained no prompt", hint="extract the frozen model itself with --model")
     if vectors.what == "logits" and model.recipe.prompt.readout != "logits":
         model = replace(model, backbone=_load(model.backbone.recipe, logits=True))
-    return PromptSource(model, vectors)
+    return _prompt_source(model, vectors)
 
 
 def _tensor_hash(model: PromptModel) -> str:

@@ -25,7 +25,7 @@ from separatrix.models.batches import each_core, pad_tokens, token_batches, toke
 from separatrix.models.candidates import candidates
 from separatrix.models.check import same_states, some_ids
 from separatrix.models.config import layer_count
-from separatrix.models.extract import Gathered
+from separatrix.models.extract import RowBlocks
 from separatrix.models.frozen_text import Text
 from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe
@@ -199,7 +199,7 @@ class TextCache:
 
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the pooled vectors alone."""
-        found = Gathered(len(self.lengths), {})
+        found = RowBlocks(len(self.lengths), {})
         batches, device = token_batches(self.lengths, token_budget(self.backbone.device)), self.backbone.device
         for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._finite(batch)), device):
             found.put(batch, vectors)

@@ -13,7 +13,7 @@ import numpy as np
 
 from separatrix.models.backbone import Backbone
 from separatrix.models.config import layer_count
-from separatrix.models.extract import Engine, HiddenReader
+from separatrix.models.extract import extract_blocks
 from separatrix.models.pool import Pooling, plan_poolings
 from separatrix.models.tokens import Unread
 from separatrix.points import Points
@@ -24,7 +24,7 @@ COMPARED = 64  # rows by which two poolings are told apart
 
 
 @dataclass(frozen=True, eq=False)
-class Passed:
+class FrozenPass:
     """What a pass gave and what it cost."""
 
     points: Points  # a block for each pooling of each layer; rows in the order of the texts
@@ -43,7 +43,7 @@ def frozen_blocks(
     layers: tuple[int | str, ...] | None = None,
     *,
     progress: Progress = silent,
-) -> Passed:
+) -> FrozenPass:
     """Run texts through a frozen model once; each pooling of each layer is a block.
 
     Raises:
@@ -51,13 +51,11 @@ def frozen_blocks(
     """
     plans = plan_poolings(VectorsRecipe(pool=pool, layers=layers), layer_count(backbone.model.config))
     begun, done = monotonic(), Counter(progress, f"extraction: {backbone.source.name}", len(texts))
-    reader = HiddenReader(Engine(backbone), plans)
-    tokens = reader.tokenize(texts)
-    found = reader.read(tokens, [plan.name for plan in plans], done)
+    blocks, tokens = extract_blocks(backbone, texts, plans, done)
     seconds = max(monotonic() - begun, 1e-9)
     weights = list(backbone.model.parameters())
-    return Passed(
-        Points.of({plan.name: found[plan.name] for plan in plans}, {"text": list(texts)}),
+    return FrozenPass(
+        Points.of(blocks, {"text": list(texts)}),
         plans,
         len(texts) / seconds,
         sum(weight.numel() for weight in weights),

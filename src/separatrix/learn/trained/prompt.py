@@ -23,7 +23,7 @@ from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, descr
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextCache, attention_shape
-from separatrix.models.extract import Gathered
+from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
 from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
@@ -79,7 +79,7 @@ class PromptModel:
         """Run texts in batches and read behind each; nothing is kept of the texts."""
         tokens = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens)
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
-        blocks = Gathered(
+        blocks = RowBlocks(
             len(tokens), {plan.name: np.empty((0, self.backbone.width)) for plan in cache.plans if not len(tokens)}
         )
         outputs: np.ndarray | None = None
@@ -106,7 +106,7 @@ class PromptModel:
         progress: Callable[[int], None] | None = None,
     ) -> dict[str, np.ndarray]:
         """Outputs of tokenized texts under several readouts, each (rows, width) float32."""
-        outputs = Gathered(len(tokens), {})
+        outputs = RowBlocks(len(tokens), {})
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
         for rows in token_batches(cache.lengths, token_budget(self.backbone.device, batch_tokens)):
             hidden = run_prompt(self.prompt, cache.batch(rows), self.backbone)  # (rows, tokens, width)
