@@ -171,7 +171,7 @@ def test_both_parts_share_the_budget(train, few, monkeypatch):
     train(few, epochs=1, memory_gib=need / GIB)
     train(few, epochs=1, memory_gib=(need - 1) / GIB)
     trained = train(few, epochs=1, memory_gib=(need - 1) / GIB, disk_gib=0)
-    places = [cache.place for cache in made]
+    places = [cache.location for cache in made]
     assert places == ["memory", "memory", "memory", "memory", "memory", "disk", "memory", "off"]
     assert any("MiB for the training texts; off, " in note for note in trained.notes)
 

@@ -42,7 +42,7 @@ def test_auto_goes_by_the_budgets(loaded, tmp_path, memory, disk, place):
     # A budget of exactly what is needed is enough; one byte less is not.
     recipe = CacheRecipe(memory_gib=need - (1 - memory) / GIB, disk_gib=need - (1 - disk) / GIB)
     cache = build_cache(backbone, ROWS, recipe, folder=tmp_path)
-    assert cache.place == place
+    assert cache.location == place
     assert cache.nbytes / GIB == need
     assert [path.name for path in tmp_path.iterdir()] == (["text.cache"] if place == "disk" else [])
     if place == "disk":
@@ -59,7 +59,7 @@ def test_caches_beside_each_other_share_both_budgets(loaded, tmp_path):
     recipe, made = CacheRecipe(memory_gib=1.9 * need, disk_gib=2 * need), {}
     for name in ("train", "validation", "third", "fourth"):
         made[name] = build_cache(backbone, ROWS, recipe, folder=tmp_path / name, beside=made)
-    assert [cache.place for cache in made.values()] == ["memory", "disk", "disk", "off"]
+    assert [cache.location for cache in made.values()] == ["memory", "disk", "disk", "off"]
     for cache in made.values():
         cache.close()
 
@@ -77,7 +77,7 @@ def test_the_note_counts_every_part(loaded):
 
 
 def test_auto_without_a_folder_never_goes_to_disk(loaded):
-    assert build_cache(loaded("bert"), ROWS, CacheRecipe(memory_gib=0)).place == "off"
+    assert build_cache(loaded("bert"), ROWS, CacheRecipe(memory_gib=0)).location == "off"
 
 
 def test_disk_needs_a_folder(loaded):

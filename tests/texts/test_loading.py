@@ -90,7 +90,7 @@ def test_options_of_reading_are_checked(tmp_path):
         load_texts(pd.DataFrame({"text": ["x"], "label": [1]}), quoting="none")
     with pytest.raises(OptionError, match="--drop-unlabelled has no effect without labels"):
         load_texts(path, label=None, drop_unlabelled=True)
-    with pytest.raises(OptionError, match="have no effect on questions with contexts"):
+    with pytest.raises(OptionError, match="have an effect on csv and tsv files alone"):
         read_material(write(tmp_path, "q.jsonl", '{"question": "q", "context": "c"}\n'), reading=LoadRecipe(sep=";"))
 
 

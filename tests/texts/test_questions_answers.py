@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import DataError
+from separatrix.recipe import LoadRecipe
 from separatrix.texts import questions_answers
 from separatrix.texts.questions_answers import Answer, read_material
 
@@ -109,6 +110,36 @@ def test_empty_contexts_and_repeated_ids_are_counted_and_skipped(tmp_path):
     assert [example.id for example in found.examples] == ["a"]
     assert sum(found.skipped.values()) == 3
     assert found.skipped["rows left out: empty context"] == 1
+
+
+ROWS = [["q1", "Who?", "Ann came.", '{"text": ["Ann"], "answer_start": [0]}'], ["q2", "When?", "Ann came.", ""]]
+
+
+@pytest.mark.parametrize(("name", "sep"), [("x.csv", ","), ("x.tsv", "\t"), ("x.csv.gz", ","), ("train.csv", ",")])
+def test_a_csv_of_questions_with_and_without_answers(tmp_path, name, sep):
+    names, path = ["id", "question", "context", "answers"], tmp_path / name
+    source = tmp_path if name == "train.csv" else path
+    pd.DataFrame(ROWS, columns=names).to_csv(path, index=False, sep=sep)
+    first, second = read_material(source).examples
+    assert (first.id, first.first, first.second, first.label) == ("q1", "Who?", "Ann came.", "answerable")
+    assert [(answer.text, answer.start) for answer in first.answers] == [("Ann", 0)]
+    assert (second.label, second.answers, second.context) == ("unanswerable", (), first.context)
+    pd.DataFrame(ROWS, columns=names).drop(columns="answers").to_csv(path, index=False, sep=sep)
+    first, second = read_material(source).examples  # maps need no answers
+    assert (first.first, first.label, first.golds, second.first) == ("Who?", "", (), "When?")
+
+
+def test_a_csv_of_questions_is_read_as_it_is_asked_for(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('question;context\n"Who?;Ann came.\n')
+    (example,) = read_material(path, reading=LoadRecipe(sep=";", quoting="none")).examples
+    assert (example.first, example.second) == ('"Who?', "Ann came.")
+    path.write_text("question,context,answers\nWho?,Ann came.,Ann\n")
+    with pytest.raises(DataError, match=r"x\.csv, row 0: the answers cannot be read .*: got 'Ann', expected \{"):
+        read_material(path)
+    path.write_text("question,context\n")
+    with pytest.raises(DataError, match=r"x\.csv has no column 'text': got columns question, context"):
+        read_material(path)
 
 
 def test_plain_texts_and_pairs(tmp_path):

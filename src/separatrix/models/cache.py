@@ -123,9 +123,9 @@ class TextBatch:
 
     def hide(self, share: float, generator: np.random.Generator) -> None:
         """Hide a random share of each text's tokens, never the first: the stored numbers stay as they are."""
-        kept = torch.from_numpy(generator.random(tuple(self.mask.shape)) >= share)
-        kept[:, 0] = True
-        self.mask = self.mask & kept.to(self.mask.device)
+        visible = torch.from_numpy(generator.random(tuple(self.mask.shape)) >= share)
+        visible[:, 0] = True
+        self.mask = self.mask & visible.to(self.mask.device)
 
 
 @dataclass
@@ -136,7 +136,7 @@ class TextCache:
     tokens: Tokens
     shape: AttentionShape
     recipe: CacheRecipe
-    place: str  # "memory", "disk" or "off"
+    location: str  # "memory", "disk" or "off"
     rows: RaggedRows | None = None
     lengths: np.ndarray = field(init=False)  # (rows,)
     plans: tuple[Pooling, ...] = field(init=False)  # of `vectors`
@@ -199,23 +199,23 @@ class TextCache:
 
     def fill(self, rows: RaggedRows | None, progress: Callable[[int], None] | None = None) -> None:
         """Run every text once and keep what it leaves behind; without rows, the pooled vectors alone."""
-        found = RowBlocks(len(self.lengths), {})
+        pooled_texts = RowBlocks(len(self.lengths), {})
         batches, device = token_batches(self.lengths, token_budget(self.backbone.device)), self.backbone.device
         for batch, (block, vectors) in each_core(batches, lambda batch: (batch, self._finite(batch)), device):
-            found.put(batch, vectors)
+            pooled_texts.put(batch, vectors)
             if rows is not None:
                 self._keep(rows, batch, block.cpu())
             if progress is not None:
                 progress(len(batch))
         if rows is not None:
             rows.seal()
-        self.rows, self.vectors = rows, found.blocks
+        self.rows, self.vectors = rows, pooled_texts.blocks
 
     def _keep(self, rows: RaggedRows, batch: np.ndarray, block: Tensor) -> None:
         block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
         values = block.numpy().view(STORED[self.recipe.cache_dtype])
-        for place, row in enumerate(batch):
-            rows.write(int(row), values[place, ..., : self.lengths[row], :])
+        for index, row in enumerate(batch):
+            rows.write(int(row), values[index, ..., : self.lengths[row], :])
 
     def close(self) -> None:
         """Free the memory or delete the file."""
@@ -232,15 +232,15 @@ def cache_bytes(lengths: np.ndarray, shape: AttentionShape, recipe: CacheRecipe)
 
 def cache_note(caches: Mapping[str, TextCache]) -> str:
     """Where the caches of a training are and what they take (or would take), in one line."""
-    places: dict[str, list[str]] = {}
+    by_location: dict[str, list[str]] = {}
     for part, cache in caches.items():
-        places.setdefault(cache.place, []).append(part)
-    said = []
-    for place, parts in places.items():
+        by_location.setdefault(cache.location, []).append(part)
+    lines = []
+    for location, parts in by_location.items():
         mib = sum(caches[part].nbytes for part in parts) / 2**20
         names = " and ".join("training" if part == "train" else part for part in parts)
-        said.append(f"{place}, {mib:.0f} MiB for the {names} texts")
-    return "text cache: " + "; ".join(said)
+        lines.append(f"{location}, {mib:.0f} MiB for the {names} texts")
+    return "text cache: " + "; ".join(lines)
 
 
 def build_cache(
@@ -267,11 +267,11 @@ def build_cache(
         StoreError: no room on the disk.
     """
     cache = TextCache(backbone, tokens, attention_shape(backbone), recipe, "off")
-    cache.place = _place(cache.nbytes, recipe, folder, list((beside or {}).values()))
-    if cache.place == "off":
+    cache.location = _place(cache.nbytes, recipe, folder, list((beside or {}).values()))
+    if cache.location == "off":
         cache.fill(None, progress)
         return cache
-    path = folder / "text.cache" if cache.place == "disk" and folder is not None else None
+    path = folder / "text.cache" if cache.location == "disk" and folder is not None else None
     stored = np.dtype(STORED[recipe.cache_dtype])
     rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
     try:
@@ -288,7 +288,7 @@ def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[T
     if recipe.cache != "auto":
         return recipe.cache
     budgets = {"memory": recipe.memory_gib, "disk": recipe.disk_gib if folder is not None else -1.0}
-    for place, gib in budgets.items():
-        if nbytes + sum(cache.nbytes for cache in beside if cache.place == place) <= gib * GIB:
-            return place
+    for location, gib in budgets.items():
+        if nbytes + sum(cache.nbytes for cache in beside if cache.location == location) <= gib * GIB:
+            return location
     return "off"

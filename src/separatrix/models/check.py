@@ -93,7 +93,7 @@ def some_ids(backbone: Backbone, count: int) -> tuple[int, ...]:
     order = torch.randperm(len(tokenizer), generator=torch.Generator().manual_seed(0)).tolist()
     usual = [number for number in order if number not in special] or order
     added = tokenizer("")["input_ids"][: SHORT - 1]
-    return (*added, *(usual[place % len(usual)] for place in range(count)))[:count]
+    return (*added, *(usual[index % len(usual)] for index in range(count)))[:count]
 
 
 def _run(backbone: Backbone, texts: Sequence[tuple[int, ...]]) -> list[States]:

@@ -71,13 +71,13 @@ def told_apart(points: Points) -> list[str]:
     >>> told_apart(Points.of({"cls@1": np.eye(3), "mean@1": np.eye(3), "max@1": 2 * np.eye(3)}))
     ['cls@1 and mean@1 give the same vectors: one of them had no effect on these texts']
     """
-    places = np.unique(np.linspace(0, len(points) - 1, COMPARED).astype(int))
-    few = {name: np.asarray(block[places]) for name, block in points.blocks.items()}
+    rows = np.unique(np.linspace(0, len(points) - 1, COMPARED).astype(int))
+    few = {name: np.asarray(block[rows]) for name, block in points.blocks.items()}
     names = list(few)
     return [
         f"{one} and {other} give the same vectors: one of them had no effect on these texts"
-        for place, one in enumerate(names)
-        for other in names[place + 1 :]
+        for index, one in enumerate(names)
+        for other in names[index + 1 :]
         if few[one].shape == few[other].shape and np.allclose(few[one], few[other], rtol=1e-6, atol=1e-7)
     ]
 

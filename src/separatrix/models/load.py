@@ -130,8 +130,8 @@ def _reading_part(model: Any) -> Any:
 
 def _belongs(name: str, whole: Any, part: Any) -> bool:
     """Whether a weight of the whole model is one of the part's."""
-    kept = {id(tensor) for tensor in part.parameters()}
-    return id(dict(whole.named_parameters(remove_duplicate=False)).get(name)) in kept
+    own = {id(tensor) for tensor in part.parameters()}
+    return id(dict(whole.named_parameters(remove_duplicate=False)).get(name)) in own
 
 
 def _first_position(model: Any) -> int:

@@ -122,19 +122,19 @@ def plan_poolings(recipe: VectorsRecipe, layers: int) -> tuple[Pooling, ...]:
     ['cls@0', 'cls@6', 'layer_mean']
     """
     chosen = plan_layers(recipe, layers)
-    found: dict[str, Pooling] = {}
+    plans: dict[str, Pooling] = {}
     for pool in recipe.pool:
         if pool == "layer_mean":
-            found[pool] = Pooling(pool, pool, weights=(0.0, *[1 / layers] * layers))
+            plans[pool] = Pooling(pool, pool, weights=(0.0, *[1 / layers] * layers))
         elif pool == "weighted":
             weights = _weights(recipe, layers + 1)
             name = pool if recipe.weights is None else f"{pool}-{digest(list(weights))[:8]}"
-            found[name] = Pooling(name, pool, weights=weights)
+            plans[name] = Pooling(name, pool, weights=weights)
         elif chosen is None:
-            found[pool] = Pooling(pool, pool, layer=layers)
+            plans[pool] = Pooling(pool, pool, layer=layers)
         else:
-            found |= {f"{pool}@{layer}": Pooling(f"{pool}@{layer}", pool, layer=layer) for layer in chosen}
-    return tuple(found.values())
+            plans |= {f"{pool}@{layer}": Pooling(f"{pool}@{layer}", pool, layer=layer) for layer in chosen}
+    return tuple(plans.values())
 
 
 def plan_layers(recipe: VectorsRecipe, layers: int) -> tuple[int, ...] | None:
@@ -153,11 +153,11 @@ def plan_layers(recipe: VectorsRecipe, layers: int) -> tuple[int, ...] | None:
         if layer == ALL_LAYERS:
             named += range(layers + 1)
             continue
-        place = int(layer)
-        if not -layers - 1 <= place <= layers:
+        number = int(layer)
+        if not -layers - 1 <= number <= layers:
             expected = f"0 (embeddings) to {layers}, or -1 (the last) to {-layers - 1}"
-            raise OptionError("--layers names a layer that the model does not have", got=place, expected=expected)
-        named.append(place if place >= 0 else layers + 1 + place)
+            raise OptionError("--layers names a layer that the model does not have", got=number, expected=expected)
+        named.append(number if number >= 0 else layers + 1 + number)
     return tuple(dict.fromkeys(named))
 
 
@@ -178,18 +178,18 @@ def pooled(plans: Sequence[Pooling], states: Sequence[Tensor], mask: Tensor) -> 
             means[layer] = mean_of(states[layer], mask).float()
         return means[layer]
 
-    found: dict[str, Tensor] = {}
+    blocks: dict[str, Tensor] = {}
     for plan in plans:
         if plan.weights is not None:
             counted = [(weight, layer) for layer, weight in enumerate(plan.weights) if weight]
-            found[plan.name] = torch.stack([weight * mean_at(layer) for weight, layer in counted]).sum(dim=0)
+            blocks[plan.name] = torch.stack([weight * mean_at(layer) for weight, layer in counted]).sum(dim=0)
         elif plan.pool == "mean":
-            found[plan.name] = mean_at(_layer(plan))
+            blocks[plan.name] = mean_at(_layer(plan))
         else:
-            found[plan.name] = LAYER_POOLS[plan.pool](states[_layer(plan)], mask).float()
+            blocks[plan.name] = LAYER_POOLS[plan.pool](states[_layer(plan)], mask).float()
         if plan.normalised:
-            found[plan.name] = torch.nn.functional.normalize(found[plan.name], dim=1)
-    return found
+            blocks[plan.name] = torch.nn.functional.normalize(blocks[plan.name], dim=1)
+    return blocks
 
 
 def _layer(plan: Pooling) -> int:

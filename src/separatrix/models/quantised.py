@@ -68,8 +68,8 @@ def quantise(backbone: Backbone) -> Quantised:
     except ImportError as error:
         hint = 'type: pip install "separatrix[onnx]"'
         raise MissingExtra("--engine onnx-int8 needs onnx and onnxruntime", hint=hint) from error
-    with TemporaryDirectory() as place, _quietly():
-        whole, small = Path(place) / "whole.onnx", Path(place) / "small.onnx"
+    with TemporaryDirectory() as folder, _quietly():
+        whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
         _export(backbone, whole)
         quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True)
         return Quantised(_session(small))
@@ -79,7 +79,7 @@ def _export(backbone: Backbone, path: Path) -> None:
     other = load_backbone(backbone.recipe)
     other.model.set_attn_implementation("eager")  # written out, which every exporter understands
     example = _batch(other, TRACED)
-    states = [f"state{place}" for place in range(len(other.run(**example)))]
+    states = [f"state{index}" for index in range(len(other.run(**example)))]
     axes = {name: {0: "rows", 1: "tokens"} for name in (*INPUTS, *states)}
     try:
         torch.onnx.export(
@@ -102,8 +102,8 @@ def _check(backbone: Backbone, path: Path) -> None:
     batch = _batch(backbone, CHECKED)
     real = batch["mask"].bool()
     with torch.inference_mode():
-        wanted, found = backbone.run(**batch), _run(_session(path), batch)
-    apart = max(float((one[real] - two[real]).abs().max()) for one, two in zip(wanted, found, strict=True))
+        wanted, exported = backbone.run(**batch), _run(_session(path), batch)
+    apart = max(float((one[real] - two[real]).abs().max()) for one, two in zip(wanted, exported, strict=True))
     if not apart <= NEAR * max(1.0, float(wanted[-1].abs().max())):
         what = f"the export of model {backbone.source.name!r} gives other states than the model"
         raise ModelError(what, got=f"{apart:.2g} apart", hint="leave --engine away")

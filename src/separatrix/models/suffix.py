@@ -56,7 +56,7 @@ def start_prompt(
         ids = backbone.tokenizer(text or "", add_special_tokens=False)["input_ids"]
         if not ids:
             raise OptionError("the text that starts the prompt has no token", got=repr(text))
-        tokens = table[torch.tensor([ids[place % len(ids)] for place in range(recipe.tokens)])]
+        tokens = table[torch.tensor([ids[index % len(ids)] for index in range(recipe.tokens)])]
     steer = torch.zeros(shape.layers, 2, recipe.tokens, shape.query_width) if recipe.layers == "all" else None
     device = backbone.device
     return SoftPrompt(tokens.clone().to(device), None if steer is None else steer.to(device))

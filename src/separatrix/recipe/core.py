@@ -232,12 +232,12 @@ def decisive(recipe: Any, values: Any = None) -> Any:
     """
     left_out = {spec.name for spec in _fields(recipe) if not spec.metadata["affects_result"]}
 
-    def kept(value: Any) -> Any:
+    def strip(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {name: kept(inner) for name, inner in value.items() if name not in left_out}
+        return {name: strip(inner) for name, inner in value.items() if name not in left_out}
 
-    return kept(to_dict(recipe) if values is None else values)
+    return strip(to_dict(recipe) if values is None else values)
 
 
 def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: bool = False) -> R:
@@ -256,14 +256,14 @@ def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: boo
     False
     """
     specs = {spec.name: spec for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    kept: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     for name, value in values.items():
         choose(name, specs, f"option of {cls.__name__}")
         part = part_of(specs[name]) if isinstance(value, Mapping) else None
-        kept[name] = from_dict(part, value, trust_remote_code=trust_remote_code) if part else value
+        chosen[name] = from_dict(part, value, trust_remote_code=trust_remote_code) if part else value
     if PERMISSION in specs:
-        kept[PERMISSION] = trust_remote_code
-    return cls(**kept)
+        chosen[PERMISSION] = trust_remote_code
+    return cls(**chosen)
 
 
 def part_of(spec: dataclasses.Field[Any]) -> type | None:

@@ -64,12 +64,12 @@ RULES = (
 )
 
 
-def check_effect(recipe: Any, said: Iterable[str], rules: Iterable[Rule] = RULES) -> None:
+def check_effect(recipe: Any, given: Iterable[str], rules: Iterable[Rule] = RULES) -> None:
     """Refuse the first option that was asked for but changes nothing beside the others.
 
     Args:
         recipe: the training asked for.
-        said: names of the options that were given, as fields of the recipe.
+        given: names of the options that were given, as fields of the recipe.
         rules: those of the recipe's kind; of a `TrainRecipe` if absent.
 
     Raises:
@@ -82,16 +82,16 @@ def check_effect(recipe: Any, said: Iterable[str], rules: Iterable[Rule] = RULES
         ...
     separatrix.errors.OptionError: --rate has no effect here: expected --mover ema|momentum; leave --rate away
     """
-    for name, words in idle(recipe, said, rules):
+    for name, words in idle(recipe, given, rules):
         raise OptionError(f"{flag(name)} has no effect here", expected=words, hint=f"leave {flag(name)} away")
 
 
-def idle(recipe: Any, said: Iterable[str], rules: Iterable[Rule]) -> list[tuple[str, str]]:
+def idle(recipe: Any, given: Iterable[str], rules: Iterable[Rule]) -> list[tuple[str, str]]:
     """The options asked for that change nothing beside the others, each with what it would need, in words.
 
     >>> from separatrix.recipe import TrainRecipe
     >>> idle(TrainRecipe(), ["rate", "lr"], RULES)
     [('rate', '--mover ema|momentum')]
     """
-    given = set(said)
-    return [(name, rule.words) for rule in rules for name in rule.options if name in given and not rule.holds(recipe)]
+    names = set(given)
+    return [(name, rule.words) for rule in rules for name in rule.options if name in names and not rule.holds(recipe)]

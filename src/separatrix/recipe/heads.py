@@ -84,8 +84,8 @@ class MapRecipe:
     @property
     def stored(self) -> tuple[str, ...]:
         """Features that are read off the maps; the others are learnt from the grids."""
-        kept = [name for name in self.features if name != "twins"]
-        return tuple(kept if "grid" in kept else [*kept, "grid"])
+        features = [name for name in self.features if name != "twins"]
+        return tuple(features if "grid" in features else [*features, "grid"])
 
 
 @recipe_class

@@ -172,12 +172,12 @@ def read_recipe(cls: type[R], plain: Mapping[str, Any], path: Path, *, trust_rem
         raise StoreError(f"{path} is damaged ({error})", hint=hint) from error
 
 
-def check_format(found: int, known: int, path: Path) -> None:
+def check_format(number: int, known: int, path: Path) -> None:
     """Raise a `StoreError` if a file was written by a newer version."""
-    if found > known:
+    if number > known:
         raise StoreError(
             f"{path} was written by a newer version",
-            got=f"format {found}",
+            got=f"format {number}",
             expected=f"format {known} or older",
             hint="update separatrix",
         )
@@ -222,11 +222,11 @@ def mismatch(value: Any, schema: Schema, name: str = "it") -> str | None:
     if isinstance(schema, list):
         if not isinstance(value, list):
             return f"{name} is {_kind(value)}"
-        items = (mismatch(one, schema[0], f"{name}[{place}]") for place, one in enumerate(value))
+        items = (mismatch(one, schema[0], f"{name}[{index}]") for index, one in enumerate(value))
         return next(filter(None, items), None)
     if isinstance(schema, tuple):
-        found = [mismatch(value, one, name) for one in schema]
-        return None if None in found else found[0]
+        wrong = [mismatch(value, one, name) for one in schema]
+        return None if None in wrong else wrong[0]
     if isinstance(schema, type):
         kinds = (int, float) if schema is float else schema
         fits = isinstance(value, kinds) and (schema in (bool, object) or not isinstance(value, bool))

@@ -65,13 +65,13 @@ class Manifest:
         return self.table.bytes + sum(file.bytes for shard in self.shards for file in shard.files.values())
 
 
-def shard_path(folder: Path, block: str, dtype: str, place: int) -> Path:
+def shard_path(folder: Path, block: str, dtype: str, index: int) -> Path:
     """Where a shard lies; the block's name is escaped as in a web address.
 
     >>> shard_path(Path("points"), "mean@3", "float16", 7).as_posix()
     'points/blocks/mean@3/00007.f16'
     """
-    return folder / BLOCKS / quote(block, safe="@=+,") / f"{place:05d}.{ENDINGS[dtype]}"
+    return folder / BLOCKS / quote(block, safe="@=+,") / f"{index:05d}.{ENDINGS[dtype]}"
 
 
 def shard_to_plain(shard: Shard) -> dict[str, Any]:
@@ -147,20 +147,20 @@ def read_manifest(folder: Path) -> Manifest:
 
 def files_of(folder: Path, manifest: Manifest) -> dict[Path, File]:
     """Every file that the manifest speaks of."""
-    found = {folder / TABLE: manifest.table}
-    for place, shard in enumerate(manifest.shards):
+    files = {folder / TABLE: manifest.table}
+    for index, shard in enumerate(manifest.shards):
         for name, spec in manifest.blocks.items():
-            found[shard_path(folder, name, spec.dtype, place)] = shard.files[name]
-    return found
+            files[shard_path(folder, name, spec.dtype, index)] = shard.files[name]
+    return files
 
 
 def check_sizes(folder: Path, manifest: Manifest) -> None:
     """Raise a `StoreError` that names the first file that is missing or has another size."""
-    for place, shard in enumerate(manifest.shards):
+    for index, shard in enumerate(manifest.shards):
         for name, spec in manifest.blocks.items():
             expected = shard.rows * row_bytes(spec.width, spec.dtype)
             if name not in shard.files or shard.files[name].bytes != expected:
-                what = f"{folder / MANIFEST} is damaged (shard {place} of block {name!r} does not fit its rows)"
+                what = f"{folder / MANIFEST} is damaged (shard {index} of block {name!r} does not fit its rows)"
                 raise StoreError(what, hint=AGAIN)
     for path, file in files_of(folder, manifest).items():
         check_file(path, file, verify=False)

@@ -45,13 +45,13 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     if verify:
         check_file(folder / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
-    held = {name: _block(folder, manifest, name, verify) for name in names}
-    return Points(held, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
+    opened = {name: _block(folder, manifest, name, verify) for name in names}
+    return Points(opened, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
 
 
 def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
     spec = manifest.blocks[name]
-    files = tuple(shard_path(folder, name, spec.dtype, place) for place in range(len(manifest.shards)))
+    files = tuple(shard_path(folder, name, spec.dtype, index) for index in range(len(manifest.shards)))
     hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify else ()
     return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype, hashes)
 
@@ -90,9 +90,9 @@ def write_points(
     starts = range(0, len(points), shard_rows)
     options: dict[str, Any] = {"overwrite": overwrite, "resume": None, "inputs": points.folders}
     with open_writer(folder, key, window=shard_rows, dtype=dtype, **options) as writer:
-        for place, start in enumerate(starts):
+        for index, start in enumerate(starts):
             part = slice(start, start + shard_rows)
             rows = points.table.iloc[part].reset_index(drop=True)
             values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
-            writer.add(place, rows, values)
+            writer.add(index, rows, values)
         return writer.finish(len(starts), origin)

@@ -114,12 +114,12 @@ class RaggedRows:
             self.row(row)[...] = values
             return
         data = np.ascontiguousarray(values, self.dtype).reshape(-1).view(np.uint8).data
-        place = int(self.starts[row]) * self.item_bytes
+        offset = int(self.starts[row]) * self.item_bytes
         try:
             with self.part.open("r+b", buffering=0) as stream:
                 while data:  # a disk that is nearly full takes a part without complaint
-                    done = os.pwrite(stream.fileno(), data, place)
-                    data, place = data[done:], place + done
+                    done = os.pwrite(stream.fileno(), data, offset)
+                    data, offset = data[done:], offset + done
         except OSError as error:
             raise self._refused(error) from error
 
@@ -139,7 +139,7 @@ class RaggedRows:
         """One row, (*outer, length, *inner), where it lies."""
         if self.block is None:
             raise StoreError("the rows are not sealed yet")
-        start, stop = (int(place) for place in self.starts[row : row + 2])
+        start, stop = (int(index) for index in self.starts[row : row + 2])
         size = int(np.prod(self.shape))
         return self.block[start * size : stop * size].reshape(self.sized(stop - start))
 

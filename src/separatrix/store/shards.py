@@ -69,8 +69,8 @@ def check_finite(rows: NDArray[Any], name: str, ids: Sequence[Any]) -> None:
 
 
 def _first(bad: NDArray[np.bool_]) -> int | None:
-    places = np.flatnonzero(bad.any(axis=1))
-    return int(places[0]) if len(places) else None
+    rows = np.flatnonzero(bad.any(axis=1))
+    return int(rows[0]) if len(rows) else None
 
 
 def _quantise(rows: NDArray[np.float32]) -> bytes:
@@ -126,14 +126,14 @@ class ShardedBlock:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, places: Any) -> NDArray[np.float32]:
+    def __getitem__(self, index: Any) -> NDArray[np.float32]:
         """Rows by a slice, an array of places or a mask, (places, width) float32."""
-        if isinstance(places, slice) and (places.step or 1) == 1:
-            start, stop, _ = places.indices(len(self))
+        if isinstance(index, slice) and (index.step or 1) == 1:
+            start, stop, _ = index.indices(len(self))
             return self._span(start, max(start, stop))
-        if isinstance(places, int | np.integer):
-            return self._scattered(np.array([places]))[0]
-        chosen = np.arange(len(self))[places] if isinstance(places, slice) else np.asarray(places)
+        if isinstance(index, int | np.integer):
+            return self._scattered(np.array([index]))[0]
+        chosen = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
         return self._scattered(np.flatnonzero(chosen) if chosen.dtype == bool else chosen)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -152,21 +152,21 @@ class ShardedBlock:
             first += rows
         return out
 
-    def _scattered(self, places: NDArray[Any]) -> NDArray[np.float32]:
+    def _scattered(self, index: NDArray[Any]) -> NDArray[np.float32]:
         count = len(self)
-        if places.size == 0:
+        if index.size == 0:
             return np.empty((0, self.width), np.float32)
-        if places.ndim != 1 or places.dtype.kind not in "iu":
-            raise ShapeError("rows are chosen by whole numbers (places,)", got=f"{places.dtype} {places.shape}")
-        if places.min() < -count or places.max() >= count:
+        if index.ndim != 1 or index.dtype.kind not in "iu":
+            raise ShapeError("rows are chosen by whole numbers (places,)", got=f"{index.dtype} {index.shape}")
+        if index.min() < -count or index.max() >= count:
             raise IndexError(f"a place lies outside 0 to {count - 1}")
-        places = np.where(places < 0, places + count, places)
+        index = np.where(index < 0, index + count, index)
         starts = np.concatenate([[0], np.cumsum(self.rows)])  # (shards + 1,)
-        shard_of = np.searchsorted(starts, places, side="right") - 1  # (places,)
-        out = np.empty((len(places), self.width), np.float32)
+        shard_of = np.searchsorted(starts, index, side="right") - 1  # (places,)
+        out = np.empty((len(index), self.width), np.float32)
         for shard in np.unique(shard_of):
             here = np.flatnonzero(shard_of == shard)
-            out[here] = self._read(int(shard), places[here] - starts[shard])
+            out[here] = self._read(int(shard), index[here] - starts[shard])
         return out
 
     def _read(self, shard: int, chosen: Any) -> NDArray[np.float32]:

@@ -68,24 +68,24 @@ class PointsWriter:
     how: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # block name -> how it is made, kept beside it
     seconds: float = field(default=0.0)  # spent on writing
 
-    def missing(self, place: int, rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    def missing(self, index: int, rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
         """Blocks of a shard that are not there yet, out of those named.
 
         Raises:
             StoreError: the shard is there, but holds other rows.
         """
-        if place >= len(self.shards):
+        if index >= len(self.shards):
             return list(names)
-        shard = self.shards[place]
+        shard = self.shards[index]
         if shard.identity != identity_of(rows):
             first = rows[ID].iloc[0] if len(rows) else "none"
-            what = f"{self.folder} holds other rows (shard {place}, which begins here with id {first})"
+            what = f"{self.folder} holds other rows (shard {index}, which begins here with id {first})"
             raise StoreError(what, hint="type --overwrite to replace it, or choose another --out")
         return [name for name in names if name not in shard.files]
 
     def add(
         self,
-        place: int,
+        index: int,
         source: pd.DataFrame,
         blocks: Mapping[str, np.ndarray],
         *,
@@ -107,26 +107,26 @@ class PointsWriter:
             StoreError: numbers too large for the format, or the disk refuses.
         """
         frame = source if table is None else table
-        fresh = place == len(self.shards)
-        if not fresh and not 0 <= place < len(self.shards):
-            raise ShapeError("shards come in order", got=place, expected=f"at most {len(self.shards)}")
+        fresh = index == len(self.shards)
+        if not fresh and not 0 <= index < len(self.shards):
+            raise ShapeError("shards come in order", got=index, expected=f"at most {len(self.shards)}")
         specs = {name: self._spec(name, values, frame) for name, values in blocks.items()}
         ids = frame[ID].tolist()
         data = {name: encode(values, specs[name].dtype, name, ids) for name, values in blocks.items()}
         begun = perf_counter()
         self._begin()
         for name, content in data.items():
-            write_bytes(shard_path(self.folder, name, specs[name].dtype, place), content)
+            write_bytes(shard_path(self.folder, name, specs[name].dtype, index), content)
         files = {name: File(len(content), sha256(content)) for name, content in data.items()}
         self.blocks |= specs
         if fresh:
-            write_table(self._part(place), frame)
+            write_table(self._part(index), frame)
             self.shards.append(Shard(len(frame), identity_of(source), files, dict(notes or {})))
         else:
-            old = self.shards[place]
-            self.shards[place] = Shard(old.rows, old.identity, {**old.files, **files}, old.notes)
-        note = {"shard": shard_to_plain(self.shards[place]), "blocks": blocks_to_plain(self.blocks)}
-        write_json(self._note(place), note)
+            old = self.shards[index]
+            self.shards[index] = Shard(old.rows, old.identity, {**old.files, **files}, old.notes)
+        note = {"shard": shard_to_plain(self.shards[index]), "blocks": blocks_to_plain(self.blocks)}
+        write_json(self._note(index), note)
         self.seconds += perf_counter() - begun
 
     def finish(self, shards: int, origin: Mapping[str, Any]) -> Manifest:
@@ -179,7 +179,7 @@ class PointsWriter:
         )
         table = self.folder / TABLE
         if not table.is_file() or self.origin is None:
-            join_tables([self._part(place) for place in range(len(shards))], table)
+            join_tables([self._part(index) for index in range(len(shards))], table)
         written = File(table.stat().st_size, hash_file(table))
         manifest = Manifest(self.key, self.window, whole, shards, written, self.origin or origin)
         write_manifest(self.folder, manifest)
@@ -206,11 +206,11 @@ class PointsWriter:
             write_json(self.folder / PENDING / BEGUN, {"format": FORMAT, "key": self.key, "window": self.window})
             self.begun = True
 
-    def _part(self, place: int) -> Path:
-        return self.folder / PENDING / f"{place:05d}.parquet"
+    def _part(self, index: int) -> Path:
+        return self.folder / PENDING / f"{index:05d}.parquet"
 
-    def _note(self, place: int) -> Path:
-        return self.folder / PENDING / f"{place:05d}.json"
+    def _note(self, index: int) -> Path:
+        return self.folder / PENDING / f"{index:05d}.json"
 
 
 @contextmanager
@@ -288,12 +288,12 @@ def _go_on(writer: PointsWriter) -> PointsWriter:
         check_format(begun["format"], FORMAT, path)
         _check_key(writer.folder, begun["key"], writer.key)
         writer.window = int(begun["window"])
-        for place in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
-            if writer._note(place).is_file():
-                note = read_json(writer._note(place))
-                writer.shards[place : place + 1] = [shard_from_plain(note["shard"])]
+        for index in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
+            if writer._note(index).is_file():
+                note = read_json(writer._note(index))
+                writer.shards[index : index + 1] = [shard_from_plain(note["shard"])]
                 writer.blocks |= blocks_from_plain(note["blocks"])
-            elif place >= len(writer.shards):
+            elif index >= len(writer.shards):
                 break
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"{path.parent} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
@@ -301,7 +301,7 @@ def _go_on(writer: PointsWriter) -> PointsWriter:
     return writer
 
 
-def _check_key(folder: Path, found: str, wanted: str) -> None:
-    if found != wanted:
+def _check_key(folder: Path, present: str, wanted: str) -> None:
+    if present != wanted:
         what = f"{folder} holds points of another request (model, texts' length, format or kind of vectors differ)"
         raise StoreError(what, hint="type --overwrite to replace it, or choose another --out")

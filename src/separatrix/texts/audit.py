@@ -71,9 +71,9 @@ def duplicates(texts: Texts) -> Duplicates:
     labels = _labels_of(forms, texts)
     seen: set[str] = set()
     rows = []
-    for place, form in enumerate(forms):
+    for row, form in enumerate(forms):
         if form in seen:
-            rows.append(place)
+            rows.append(row)
         seen.add(form)
     exact = len(texts) - len(set(texts.text))
     conflicting = sum(len(given) > 1 for given in labels.values())
@@ -91,11 +91,11 @@ def overlap(train: Texts, other: Texts) -> Overlap:
     known = set(train.text)
     labels = _labels_of([normalise(text) for text in train.text], train)
     forms = [normalise(text) for text in other.text]
-    rows = [place for place, form in enumerate(forms) if form in labels]
+    rows = [row for row, form in enumerate(forms) if form in labels]
     exact = sum(text in known for text in other.text)
     conflicting = 0
     if train.label is not None and other.label is not None:
-        conflicting = sum(other.label[place] not in labels[forms[place]] for place in rows)
+        conflicting = sum(other.label[row] not in labels[forms[row]] for row in rows)
     return Overlap(len(other), exact, len(rows), conflicting, np.array(rows, dtype=np.int64))
 
 

@@ -58,7 +58,7 @@ class Columns:
         """The wanted columns, each once."""
         return tuple(dict.fromkeys(name for name in (self.text, self.label, self.group) if name is not None))
 
-    def check(self, found: Sequence[str], source: str) -> None:
+    def check(self, present: Sequence[str], source: str) -> None:
         """Raise a `DataError` unless each wanted column stands exactly once among those found.
 
         >>> Columns("txt", None).check(["text", "kind"], "a.csv")
@@ -69,21 +69,21 @@ class Columns:
         for flag, name in (("--text", self.text), ("--label", self.label), ("--group", self.group)):
             if name is None:
                 continue
-            if name not in found:
-                listed = listing(found) or "none"
-                hint = _column_hint(flag, name, self.names, found)
+            if name not in present:
+                listed = listing(present) or "none"
+                hint = _column_hint(flag, name, self.names, present)
                 raise DataError(f"{source} has no column {name!r}", got=f"columns {listed}", hint=hint)
-            if list(found).count(name) > 1:
-                times = list(found).count(name)
+            if list(present).count(name) > 1:
+                times = list(present).count(name)
                 raise DataError(
                     f"{source} has {times} columns named {name!r}", expected="one", hint="rename the others"
                 )
 
 
-def _column_hint(flag: str, name: str, wanted: Sequence[str], found: Sequence[str]) -> str:
-    free = [str(column) for column in found if column not in wanted]
-    if len(found) == 1 and any(mark in str(found[0]) for mark in ";\t|"):
-        mark = next(mark for mark in ";\t|" if mark in str(found[0]))
+def _column_hint(flag: str, name: str, wanted: Sequence[str], present: Sequence[str]) -> str:
+    free = [str(column) for column in present if column not in wanted]
+    if len(present) == 1 and any(mark in str(present[0]) for mark in ";\t|"):
+        mark = next(mark for mark in ";\t|" if mark in str(present[0]))
         word = "tab" if mark == "\t" else repr(mark)
         return f"the columns seem to be separated by another character: type --sep {word}"
     by_lower = {column.lower(): column for column in free}

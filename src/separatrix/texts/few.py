@@ -26,5 +26,5 @@ def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
     codes = np.unique(texts.label, return_inverse=True)[1][order]
     by_class = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
-    place = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return texts.take(np.sort(order[by_class[place < per_class]]))
+    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return texts.take(np.sort(order[by_class[rank < per_class]]))

@@ -33,18 +33,18 @@ def find_parts(folder: Path) -> dict[str, Path]:
     Raises:
         DataError: two files for the same part.
     """
-    found: dict[str, Path] = {}
+    parts: dict[str, Path] = {}
     for entry in _visible(folder):
         ending = split_name(entry)
         part = PART_NAMES.get((ending.stem if entry.is_file() else entry.name).lower())
         usable = ending.kind in READERS if entry.is_file() else bool(class_folders(entry))
         if part is None or not usable:
             continue
-        if part in found:
-            got = f"{found[part].name} and {entry.name}"
+        if part in parts:
+            got = f"{parts[part].name} and {entry.name}"
             raise DataError(f"{folder} has two {part} parts", got=got, hint="keep one of them in the folder")
-        found[part] = entry
-    return {part: found[part] for part in PARTS if part in found}
+        parts[part] = entry
+    return {part: parts[part] for part in PARTS if part in parts}
 
 
 def class_folders(folder: Path) -> list[Path]:

@@ -112,18 +112,18 @@ def dataset_parts(data: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
     Raises:
         DataError: two parts with the same meaning (dev and validation), or none that is known.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for name in data:
         part = PART_NAMES.get(str(name).lower())
-        if part is not None and part in found:
-            raise DataError(f"the data set has two {part} parts", got=f"{found[part]} and {name}", hint="remove one")
+        if part is not None and part in names:
+            raise DataError(f"the data set has two {part} parts", got=f"{names[part]} and {name}", hint="remove one")
         if part is not None:
-            found[part] = name
-    if not found:
+            names[part] = name
+    if not names:
         got = ", ".join(map(str, data)) or "no parts"
         raise DataError("the data set has no part that is known", got=got, expected="one of " + ", ".join(PART_NAMES))
-    left_out = tuple(str(name) for name in data if name not in found.values())
-    return {part: data[found[part]] for part in PARTS if part in found}, left_out
+    left_out = tuple(str(name) for name in data if name not in names.values())
+    return {part: data[names[part]] for part in PARTS if part in names}, left_out
 
 
 def read_dataset(data: Any, columns: Columns, source: str) -> Texts:
@@ -132,8 +132,8 @@ def read_dataset(data: Any, columns: Columns, source: str) -> Texts:
     columns.check(data.column_names, source)
     cells: dict[str, list[Any]] = {name: [] for name in columns.names}
     for batch in data.with_format(None).select_columns(list(columns.names)).iter(batch_size=BATCH):
-        for name, kept in cells.items():
-            kept.extend(batch[name])
+        for name, column in cells.items():
+            column.extend(batch[name])
     secret = columns.label is not None and hasattr(data.features[columns.label], "names")
     if secret and not columns.reading.drop_unlabelled and UNLABELLED in cells[str(columns.label)]:
         label_column(cells[str(columns.label)], source)  # raises, with the rows

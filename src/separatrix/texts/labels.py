@@ -29,15 +29,15 @@ class Classes:
     """
 
     values: tuple[str, ...] | tuple[int, ...]
-    _place: dict[str | int, int] = field(init=False, repr=False, compare=False)
+    _number: dict[str | int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.values) < 2 or len(set(self.values)) < len(self.values):
             raise DataError("a classifier needs two classes or more, each named once", got=list(self.values))
         if len({type(value) for value in self.values}) > 1 or not isinstance(self.values[0], str | int):
             raise DataError("classes are all names or all integers", got=list(self.values))
-        places = {value: place for place, value in enumerate(self.values)}
-        object.__setattr__(self, "_place", {_plain(value): place for value, place in places.items()} | places)
+        numbers = {value: number for number, value in enumerate(self.values)}
+        object.__setattr__(self, "_number", {_plain(value): number for value, number in numbers.items()} | numbers)
 
     @classmethod
     def of(cls, labels: Sequence[Any] | np.ndarray, *, source: str = "the labels") -> Classes:
@@ -54,11 +54,11 @@ class Classes:
             raise DataError(
                 f"{source}: labels are numbers to predict, not classes", got="floats", hint="use --loss mse"
             )
-        found = sorted(set(column.tolist()))
-        if len(found) < 2:
-            got = f"only {found[0]!r} in {len(column)} rows" if found else "no rows"
+        classes = sorted(set(column.tolist()))
+        if len(classes) < 2:
+            got = f"only {classes[0]!r} in {len(column)} rows" if classes else "no rows"
             raise DataError(f"{source}: a classifier needs two classes or more", got=got)
-        return cls(tuple(found))
+        return cls(tuple(classes))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -80,10 +80,10 @@ class Classes:
         given = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
         plain = [_plain(label) for label in given]
         try:
-            places = [self._place[label] for label in plain]
+            numbers = [self._number[label] for label in plain]
         except (KeyError, TypeError):  # TypeError: a label that cannot be a key, such as a list
             raise self._unknown(plain, source) from None
-        return np.array(places, dtype=np.int64)
+        return np.array(numbers, dtype=np.int64)
 
     def _unknown(self, labels: list[Any], source: str) -> DataError:
         known = set(self.values)
@@ -97,11 +97,11 @@ class Classes:
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> np.ndarray:
         """The labels of class numbers: (rows,) object array of str, or int64."""
-        places = np.asarray(ids, dtype=np.int64)
-        if places.size and not 0 <= places.min() <= places.max() < len(self):
-            got = f"{places.min()} to {places.max()}"
+        numbers = np.asarray(ids, dtype=np.int64)
+        if numbers.size and not 0 <= numbers.min() <= numbers.max() < len(self):
+            got = f"{numbers.min()} to {numbers.max()}"
             raise DataError("a class number is out of range", got=got, expected=f"0 to {len(self) - 1}")
-        return np.array(self.values, dtype=object if isinstance(self.values[0], str) else np.int64)[places]
+        return np.array(self.values, dtype=object if isinstance(self.values[0], str) else np.int64)[numbers]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back.

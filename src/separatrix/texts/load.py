@@ -51,8 +51,8 @@ class _Source:
 
     def drop_test(self) -> _Source:
         """The same without its test part."""
-        kept = {part: read for part, read in self.parts.items() if part != "test"}
-        return replace(self, parts=kept, without_test=len(kept) < len(self.parts))
+        parts = {part: read for part, read in self.parts.items() if part != "test"}
+        return replace(self, parts=parts, without_test=len(parts) < len(self.parts))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """Reading material for attention maps: questions with their contexts (SQuAD 1.1 and 2.0), plain texts, or text pairs.
 
 SQuAD comes as its own JSON (articles > paragraphs > questions) or as a table with the columns `question` and `context`
-(Parquet, JSON lines, a JSON array, a hub data set), packed or not. Every question keeps
+(csv, tsv, Parquet, JSON lines, a JSON array, a hub data set), packed or not. Every question keeps
 its id and the number of its context: questions about one paragraph are no independent rows, and whoever counts clusters
 must know which rows share one.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
@@ -26,10 +26,17 @@ from separatrix.texts.folder import find_parts
 from separatrix.texts.hub import dataset_parts, is_hub_name, load_hub
 from separatrix.texts.load import load_texts
 from separatrix.texts.opened import open_bytes, split_name
-from separatrix.texts.read import broken_encoding, json_records, parquet_batches, parse_json
+from separatrix.texts.read import (
+    SEPARATORS,
+    broken_encoding,
+    json_records,
+    parquet_batches,
+    parse_json,
+    separated_cells,
+)
 
 QUESTION, CONTEXT, ANSWERS = "question", "context", "answers"
-TABLES = (".parquet", ".jsonl")
+TABLES = (".parquet", ".jsonl", *SEPARATORS)
 SHOWN = 80  # signs of a bad cell in an error
 
 
@@ -87,7 +94,7 @@ def read_material(
             `context`, unless `text` names another column.
         text: column of plain texts.
         pair: column of the second text of each row.
-        reading: how plain texts are read.
+        reading: how csv and tsv files, and plain texts, are read.
 
     Raises:
         OptionError: options of reading that have no effect on this source.
@@ -95,11 +102,9 @@ def read_material(
     """
     recipe = reading or LoadRecipe()
     if text is None and pair is None:
-        found = _read_questions(data)
-        if found is not None:
-            if recipe != LoadRecipe():
-                raise OptionError("--sep, --quoting and --drop-unlabelled have no effect on questions with contexts")
-            return _checked(found, str(data))
+        material = _read_questions(data, recipe)
+        if material is not None:
+            return _checked(material, str(data))
     options = to_dict(recipe)
     firsts = load_texts(data, text=text or "text", label=None, **options)
     pairs = None if pair is None else load_texts(data, text=pair, label=None, **options)
@@ -108,8 +113,8 @@ def read_material(
         {"id": str(row), QUESTION: first, CONTEXT: second}
         for row, (first, second) in enumerate(zip(firsts.text, seconds, strict=True))
     ]
-    said = firsts.warnings if pairs is None else tuple(dict.fromkeys(firsts.warnings + pairs.warnings))
-    return _checked(replace(_collect(rows, empty_context=pair is None), warnings=said), str(data))
+    warnings = firsts.warnings if pairs is None else tuple(dict.fromkeys(firsts.warnings + pairs.warnings))
+    return _checked(replace(_collect(rows, empty_context=pair is None), warnings=warnings), str(data))
 
 
 def _checked(material: Material, source: str) -> Material:
@@ -118,37 +123,54 @@ def _checked(material: Material, source: str) -> Material:
     return material
 
 
-def _read_questions(data: str | Path) -> Material | None:
+def _read_questions(data: str | Path, reading: LoadRecipe) -> Material | None:
     """Questions and contexts, or None if the source is no question-answering set."""
     path = Path(data)
-    if path.is_dir():
-        parts = [file for file in find_parts(path).values() if split_name(file).kind in TABLES]
-        parts += sorted(file for file in path.glob("*.json*") if split_name(file).kind == ".json")
-        rows = [list(_file_rows(part)) for part in parts]
-        return _collect(row for part in rows for row in part) if rows and all(rows) else None
-    if split_name(path).kind in (".json", *TABLES):
-        found = list(_file_rows(path))
-        return _collect(found) if found else None
     if not path.exists() and is_hub_name(str(data)):
         tables = dataset_parts(load_hub(str(data), None))[0].values()
-        if all({QUESTION, CONTEXT} <= set(table.column_names) for table in tables):
-            return _collect(_table_rows((row for table in tables for row in table.with_format(None)), str(data)))
-    return None
+        if not all({QUESTION, CONTEXT} <= set(table.column_names) for table in tables):
+            return None
+        _check_effect(reading, [])
+        return _collect(_table_rows((row for table in tables for row in table.with_format(None)), str(data)))
+    files = [path] if split_name(path).kind in (".json", *TABLES) else []
+    if path.is_dir():
+        files = [file for file in find_parts(path).values() if split_name(file).kind in TABLES]
+        files += sorted(file for file in path.glob("*.json*") if split_name(file).kind == ".json")
+    warnings: list[str] = []
+    rows = [list(_file_rows(file, reading, warnings)) for file in files]
+    if not rows or not all(rows):
+        return None
+    _check_effect(reading, files)
+    return replace(_collect(row for part in rows for row in part), warnings=tuple(warnings))
 
 
-def _file_rows(path: Path) -> Iterator[dict[str, Any]]:
+def _check_effect(reading: LoadRecipe, files: Sequence[Path]) -> None:
+    """Raise an `OptionError` where options of reading have no effect on questions with contexts."""
+    if reading.drop_unlabelled:
+        raise OptionError("--drop-unlabelled has no effect on questions with contexts", hint="leave it away")
+    if reading != LoadRecipe() and not all(split_name(file).kind in SEPARATORS for file in files or [Path()]):
+        raise OptionError("--sep and --quoting have an effect on csv and tsv files alone", hint="leave them away")
+
+
+def _file_rows(path: Path, reading: LoadRecipe, warnings: list[str]) -> Iterator[dict[str, Any]]:
     """Rows of a question-answering file; none if it is another kind of table."""
     name, kind = readable(str(path)), split_name(path).kind
     if not path.is_file():
         raise DataError(f"{name} does not exist")
     try:
+        if kind in SEPARATORS:
+            cells = separated_cells(path, reading, _questions)
+            rows = zip(*cells.columns.values(), strict=True)
+            yield from _table_rows((dict(zip(cells.columns, row, strict=True)) for row in rows), name)
+            warnings.extend(cells.warnings if cells.columns else ())
+            return
         if kind == ".parquet":
             yield from _table_rows(_parquet_rows(path), name)
             return
         content = _squad_json(path, name) if kind == ".json" else None
         if content is not None:
-            for place, row in enumerate(_squad_rows(content, name)):
-                yield _with_answers(row, name, place)
+            for index, row in enumerate(_squad_rows(content, name)):
+                yield _with_answers(row, name, index)
         else:
             yield from _table_rows((record for record, _ in json_records(path, (QUESTION, CONTEXT, ANSWERS))), name)
     except UnicodeDecodeError as error:
@@ -167,20 +189,25 @@ def _squad_json(path: Path, name: str) -> dict[str, Any] | None:
     return parse_json(raw, name)
 
 
+def _questions(present: list[str]) -> list[str]:
+    """All columns of a table of questions with contexts, none of another one."""
+    return present if {QUESTION, CONTEXT} <= set(present) else []
+
+
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    for batch in parquet_batches(path, lambda found: found if {QUESTION, CONTEXT} <= set(found) else ()):
+    for batch in parquet_batches(path, _questions):
         yield from (dict(zip(batch, cells, strict=True)) for cells in zip(*batch.values(), strict=True))
 
 
 def _table_rows(rows: Iterable[dict[str, Any]], source: str) -> Iterator[dict[str, Any]]:
     """Rows with their answers; none if the first has no question and context."""
-    for place, row in enumerate(rows):
-        if place == 0 and not {QUESTION, CONTEXT} <= set(row):
+    for index, row in enumerate(rows):
+        if index == 0 and not {QUESTION, CONTEXT} <= set(row):
             return
-        yield _with_answers(row, source, place)
+        yield _with_answers(row, source, index)
 
 
-def _with_answers(row: dict[str, Any], source: str, place: int) -> dict[str, Any]:
+def _with_answers(row: dict[str, Any], source: str, index: int) -> dict[str, Any]:
     """The row with its answers as texts and offsets.
 
     Raises:
@@ -192,7 +219,7 @@ def _with_answers(row: dict[str, Any], source: str, place: int) -> dict[str, Any
         return row | {ANSWERS: list(_answers(row[ANSWERS]))}
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         why = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        name = f"row {place}" + (f" (id {row['id']})" if "id" in row else "")
+        name = f"row {index}" + (f" (id {row['id']})" if "id" in row else "")
         raise DataError(
             f"{source}, {name}: the answers cannot be read ({why})",
             got=repr(row[ANSWERS])[:SHOWN],
@@ -215,9 +242,9 @@ def _collect(rows: Iterable[Mapping[str, Any]], *, empty_context: bool = False) 
     skipped: Counter[str] = Counter()
     contexts: dict[str, int] = {}
     examples, seen = [], set()
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         first, second = str(row.get(QUESTION) or ""), str(row.get(CONTEXT) or "")
-        name = str(row.get("id", place))
+        name = str(row.get("id", index))
         why = _unusable(first, second, name in seen, empty_context)
         if why:
             skipped[why] += 1

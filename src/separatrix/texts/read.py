@@ -30,6 +30,7 @@ LONGEST = 1 << 26  # characters of one csv cell; longer means a quote that was n
 ONE_LINE = "write one JSON object per line, or one array of objects"
 SHOWN = 3  # cells that a warning names
 
+Choose = Callable[[list[str]], Sequence[str]]  # the columns to read, of those that are there
 INTEGER = re.compile(r"0|-?[1-9][0-9]*")  # no leading zeros: "01" stays a name
 FLOAT = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 NOT_A_NUMBER = ("nan", "inf", "-inf")
@@ -113,36 +114,52 @@ def broken_encoding(path: Path) -> DataError:
 
 def read_separated(path: Path, columns: Columns) -> Cells:
     """A table whose cells stand between commas (csv) or tabs (tsv), or whatever `--sep` says."""
-    name, reading = readable(str(path)), columns.reading
+    cells = separated_cells(path, columns.reading, _named(columns, path))
+    if columns.label is not None:
+        cells.columns[columns.label] = typed_cells(cells.columns[columns.label])
+    return cells
+
+
+def _named(columns: Columns, path: Path) -> Choose:
+    """The columns wanted, of those that a file has; an error where it lacks one."""
+
+    def choose(present: list[str]) -> Sequence[str]:
+        columns.check(present, readable(str(path)))
+        return columns.names
+
+    return choose
+
+
+def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
+    """Cells of a csv or tsv file, as text, of the columns chosen of those that it has."""
+    name = readable(str(path))
     separator = reading.sep or SEPARATORS[split_name(path).kind]
     quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
-    cells, swallows = Cells.of(columns), Swallows(separator)
+    swallows = Swallows(separator)
     with open_bytes(path) as file, _long_cells():
         lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         rows = csv.reader(_without_nul(lines, name), delimiter=separator, quoting=quoting, strict=True)
         start, number = 1, 0
         try:
             header = next((row for row in rows if row), [])
-            columns.check(header, name)
+            columns: dict[str, list[Any]] = {wanted: [] for wanted in choose(header)}
             swallows.look(header, "the names of the columns", 1, rows.line_num)
-            places = [(header.index(wanted), cells.columns[wanted]) for wanted in columns.names]
+            targets = [(header.index(wanted), column) for wanted, column in columns.items()]
             start = rows.line_num + 1
-            for row in rows:
+            for row in rows if targets else ():
                 if row and len(row) != len(header):
                     hint = f"put cells that hold the separator or a line break in double quotes{_no_quotes(reading)}"
                     head = f"{name} line {start} has another number of cells than the first line"
                     raise DataError(head, got=len(row), expected=len(header), hint=hint)
                 swallows.look(row, f"row {number}", start, rows.line_num)
-                for place, kept in places if row else ():  # an empty line is no row
-                    kept.append(row[place])
+                for index, column in targets if row else ():  # an empty line is no row
+                    column.append(row[index])
                 number += bool(row)
                 start = rows.line_num + 1
         except csv.Error as error:
             hint = f'write a double quote inside a quoted cell as "", and close each quoted cell{_no_quotes(reading)}'
             raise DataError(f"{name} line {start} cannot be read", got=str(error), hint=hint) from error
-    if columns.label is not None:
-        cells.columns[columns.label] = typed_cells(cells.columns[columns.label])
-    return Cells(cells.columns, swallows.warnings(name))
+    return Cells(columns, swallows.warnings(name))
 
 
 def _no_quotes(reading: LoadRecipe) -> str:
@@ -158,27 +175,27 @@ class Swallows:
 
     def __init__(self, separator: str) -> None:
         self.separator = separator
-        self.places: list[str] = []
+        self.rows: list[str] = []
 
     def look(self, row: list[str], name: str, first: int, last: int) -> None:
         """Look at a row that reaches from one line of the file to another."""
-        if first < last and any(self._holds_lines(cell, place, len(row)) for place, cell in enumerate(row)):
-            self.places.append(f"{name} (lines {first} to {last})")
+        if first < last and any(self._holds_lines(cell, index, len(row)) for index, cell in enumerate(row)):
+            self.rows.append(f"{name} (lines {first} to {last})")
 
-    def _holds_lines(self, cell: str, place: int, width: int) -> bool:
+    def _holds_lines(self, cell: str, index: int, width: int) -> bool:
         counts = [line.count(self.separator) for line in LINE_END.split(cell)]
-        whole = [width - 1 - place, *[width - 1] * (len(counts) - 2), place]
+        whole = [width - 1 - index, *[width - 1] * (len(counts) - 2), index]
         return len(counts) > 1 and width > 1 and counts == whole
 
     def warnings(self, source: str) -> tuple[str, ...]:
         """One sentence, if there is something to say."""
-        if not self.places:
+        if not self.rows:
             return ()
-        more = f" and {len(self.places) - SHOWN} more" if len(self.places) > SHOWN else ""
-        what = "1 row holds" if len(self.places) == 1 else f"{len(self.places)} rows hold"
+        more = f" and {len(self.rows) - SHOWN} more" if len(self.rows) > SHOWN else ""
+        what = "1 row holds" if len(self.rows) == 1 else f"{len(self.rows)} rows hold"
         return (
             f"{public_name(source)}: {what} whole lines of the file in one cell, as if a stray double quote had "
-            f"swallowed them: {', '.join(self.places[:SHOWN])}{more}, rows counted from 0; type --quoting none if "
+            f"swallowed them: {', '.join(self.rows[:SHOWN])}{more}, rows counted from 0; type --quoting none if "
             "quotes mean nothing in this file",
         )
 
@@ -234,8 +251,8 @@ def read_jsonl(path: Path, columns: Columns) -> Cells:
         if first:
             columns.check(list(record), where)
             first = False
-        for name, kept in cells.columns.items():
-            kept.append(record.get(name))
+        for name, column in cells.columns.items():
+            column.append(record.get(name))
     return cells
 
 
@@ -255,8 +272,8 @@ def json_records(path: Path, names: Iterable[str]) -> Iterator[tuple[dict[str, A
             records = parse_json(b"".join((line, *lines)).decode("utf-8"), name, once)
             if not isinstance(records, list):
                 raise DataError(f"{name} is not a JSON array", got=type(records).__name__, hint=ONE_LINE)
-            for place, record in enumerate(records):
-                yield _record(record, f"{name} item {place}"), f"{name} item {place}"
+            for index, record in enumerate(records):
+                yield _record(record, f"{name} item {index}"), f"{name} item {index}"
             return
         for at, text in enumerate(chain([line], lines), number):
             if text.strip():
@@ -306,19 +323,14 @@ def _record(record: Any, where: str) -> dict[str, Any]:
 
 def read_parquet(path: Path, columns: Columns) -> Cells:
     """A Parquet file, batch by batch; columns that are not named are not read from disk."""
-    cells, name = Cells.of(columns), readable(str(path))
-
-    def named(found: list[str]) -> Sequence[str]:
-        columns.check(found, name)
-        return columns.names
-
-    for batch in parquet_batches(path, named):
-        for wanted, kept in cells.columns.items():
-            kept.extend(batch[wanted])
+    cells = Cells.of(columns)
+    for batch in parquet_batches(path, _named(columns, path)):
+        for wanted, column in cells.columns.items():
+            column.extend(batch[wanted])
     return cells
 
 
-def parquet_batches(path: Path, choose: Callable[[list[str]], Sequence[str]]) -> Iterator[dict[str, list[Any]]]:
+def parquet_batches(path: Path, choose: Choose) -> Iterator[dict[str, list[Any]]]:
     """Cells of some thousand rows at a time, by column.
 
     Args:

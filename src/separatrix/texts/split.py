@@ -33,9 +33,9 @@ def hold_out_rows(rows: int, share: float, seed: int, *, source: str = "the data
     3
     """
     wanted = _check(rows, share, source)
-    held = np.zeros(rows, dtype=bool)
-    held[np.random.default_rng(seed).permutation(rows)[:wanted]] = True
-    return held
+    mask = np.zeros(rows, dtype=bool)
+    mask[np.random.default_rng(seed).permutation(rows)[:wanted]] = True
+    return mask
 
 
 def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: str = "the data") -> np.ndarray:
@@ -62,10 +62,10 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
         )
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(codes[order], kind="stable")]  # rows, class after class, random inside each
-    place = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    held = np.zeros(len(labels), dtype=bool)
-    held[by_class[place < np.repeat(counts, sizes)]] = True
-    return held
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[by_class[rank < np.repeat(counts, sizes)]] = True
+    return mask
 
 
 def _largest_remainders(sizes: np.ndarray, first: np.ndarray, share: float, wanted: int) -> np.ndarray:
@@ -114,16 +114,16 @@ def hold_out_groups(
     return np.isin(codes, chosen)
 
 
-def _draw_groups(table: np.ndarray, order: np.ndarray, wanted: int, kept: int) -> list[int]:
+def _draw_groups(table: np.ndarray, order: np.ndarray, wanted: int, least: int) -> list[int]:
     """Groups to hold out, of a table (groups, classes) of rows, so that each class keeps so many for training."""
     left, sizes, taken = table.sum(axis=0), table.sum(axis=1), 0
     chosen: list[int] = []
     for group in order:
-        if taken + sizes[group] / 2 <= wanted and _spares_classes(left, table[group], kept):
+        if taken + sizes[group] / 2 <= wanted and _spares_classes(left, table[group], least):
             chosen.append(int(group))
             left, taken = left - table[group], taken + sizes[group]
     if not chosen:  # every group is large: take the smallest that leaves each class some training rows
-        chosen = [g for g in np.argsort(sizes, kind="stable").tolist() if _spares_classes(left, table[g], kept)][:1]
+        chosen = [g for g in np.argsort(sizes, kind="stable").tolist() if _spares_classes(left, table[g], least)][:1]
     return chosen
 
 
@@ -133,5 +133,5 @@ def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     return np.bincount(codes * width + kinds, minlength=(int(codes.max()) + 1) * width).reshape(-1, width)
 
 
-def _spares_classes(left: np.ndarray, group: np.ndarray, kept: int) -> bool:
-    return bool(np.all((left - group)[group > 0] >= kept))
+def _spares_classes(left: np.ndarray, group: np.ndarray, least: int) -> bool:
+    return bool(np.all((left - group)[group > 0] >= least))

@@ -110,14 +110,14 @@ class Texts:
                 raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
         cells = {"text": list(text), "label": label, "group": group}
         cells = {name: plain_cells(column) for name, column in cells.items() if column is not None}
-        kept = _labelled(cells, source) if drop_unlabelled and label is not None else None
+        labelled = _labelled(cells, source) if drop_unlabelled and label is not None else None
         texts = text_column(cells["text"], source, keep_blank=keep_blank)
         labels = label_column(cells["label"], source) if "label" in cells else None
         groups = group_column(cells["group"], source) if "group" in cells else None
-        said = [*warnings, *text_warnings(texts, source)]
-        said += [line for name in ("label", "group") for line in name_warnings(cells.get(name, ()), source, name)]
-        table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(said))
-        return table if kept is None or kept.all() else _without_unlabelled(table, kept)
+        lines = [*warnings, *text_warnings(texts, source)]
+        lines += [line for name in ("label", "group") for line in name_warnings(cells.get(name, ()), source, name)]
+        table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(lines))
+        return table if labelled is None or labelled.all() else _without_unlabelled(table, labelled)
 
     @classmethod
     def from_cells(
@@ -176,18 +176,18 @@ class Texts:
         Raises:
             ShapeError: positions that are no whole numbers or lie outside the table.
         """
-        places = np.asarray(rows, dtype=np.int64 if np.size(rows) == 0 else None)
-        if places.ndim != 1 or places.dtype.kind not in "iu":
+        index = np.asarray(rows, dtype=np.int64 if np.size(rows) == 0 else None)
+        if index.ndim != 1 or index.dtype.kind not in "iu":
             raise ShapeError(
-                "take needs row positions", got=f"{places.dtype} {places.shape}", hint="use where for a mask"
+                "take needs row positions", got=f"{index.dtype} {index.shape}", hint="use where for a mask"
             )
-        if places.size and not -len(self) <= places.min() <= places.max() < len(self):
-            got = f"{places.min()} to {places.max()}"
+        if index.size and not -len(self) <= index.min() <= index.max() < len(self):
+            got = f"{index.min()} to {index.max()}"
             raise ShapeError("a row position lies outside the table", got=got, expected=f"0 to {len(self) - 1}")
-        text = tuple(self.text[place] for place in places.tolist())
-        label = None if self.label is None else self.label[places]
-        group = None if self.group is None else self.group[places]
-        return replace(self, text=text, label=label, group=group, id=self.id[places])
+        text = tuple(self.text[row] for row in index.tolist())
+        label = None if self.label is None else self.label[index]
+        group = None if self.group is None else self.group[index]
+        return replace(self, text=text, label=label, group=group, id=self.id[index])
 
     @checks_arguments
     def join(self, other: Texts) -> Texts:
@@ -202,15 +202,17 @@ class Texts:
         label, group = _below(self.label, other.label), _below(self.group, other.group)
         shift = int(self.id.max(initial=-1)) + 1 if np.intersect1d(self.id, other.id).size else 0
         ids = np.concatenate([self.id, other.id + shift])
-        said = tuple(dict.fromkeys(self.warnings + other.warnings))
-        return replace(self, text=self.text + other.text, label=label, group=group, id=ids, warnings=said)
+        lines = tuple(dict.fromkeys(self.warnings + other.warnings))
+        return replace(self, text=self.text + other.text, label=label, group=group, id=ids, warnings=lines)
 
     def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
         """The rows where the mask, (rows,) bool, is true."""
-        kept = np.asarray(mask)
-        if kept.dtype != bool or kept.shape != (len(self),):
-            raise ShapeError("where needs a mask", got=f"{kept.dtype} {kept.shape}", expected=f"bool ({len(self)},)")
-        return self.take(np.flatnonzero(kept))
+        chosen = np.asarray(mask)
+        if chosen.dtype != bool or chosen.shape != (len(self),):
+            raise ShapeError(
+                "where needs a mask", got=f"{chosen.dtype} {chosen.shape}", expected=f"bool ({len(self)},)"
+            )
+        return self.take(np.flatnonzero(chosen))
 
     def split(self, test: float = 0.2, seed: int = 0, by: str = "label") -> tuple[Texts, Texts]:
         """Hold out a seeded share of the rows; both sides keep the order of the source.
@@ -234,12 +236,12 @@ class Texts:
         if by == "group":
             if self.group is None:
                 raise DataError(f"{self.source}: a split by group needs groups", hint="name their column with --group")
-            held = hold_out_groups(self.group, classes, test, seed, source=self.source)
+            mask = hold_out_groups(self.group, classes, test, seed, source=self.source)
         elif by == "label" and classes is not None:
-            held = hold_out_stratified(classes, test, seed, source=self.source)
+            mask = hold_out_stratified(classes, test, seed, source=self.source)
         else:
-            held = hold_out_rows(len(self), test, seed, source=self.source)
-        return self.where(~held), self.where(held)
+            mask = hold_out_rows(len(self), test, seed, source=self.source)
+        return self.where(~mask), self.where(mask)
 
     def to_frame(self) -> pd.DataFrame:
         """A pandas frame with the columns text, label, group (those that are there) and id."""
@@ -270,22 +272,24 @@ def _labelled(cells: dict[str, list[Any]], source: str) -> np.ndarray:
     The cells of the others are replaced by cells that pass every check, so that whatever is checked next finds nothing
     in them and numbers the rows as the source does.
     """
-    kept = ~np.array(is_unlabelled(cells["label"]), dtype=bool)
-    if not kept.any():
-        raise DataError(f"{source}: no row has a label", got=f"{len(kept)} rows", hint="leave --drop-unlabelled away")
-    label = plain_name(cells["label"][int(kept.argmax())])
+    labelled = ~np.array(is_unlabelled(cells["label"]), dtype=bool)
+    if not labelled.any():
+        hint = "leave --drop-unlabelled away"
+        raise DataError(f"{source}: no row has a label", got=f"{len(labelled)} rows", hint=hint)
+    label = plain_name(cells["label"][int(labelled.argmax())])
     for name, column in cells.items():
         column[:] = [
-            cell if has else label if name == "label" else "-" for cell, has in zip(column, kept.tolist(), strict=True)
+            cell if has else label if name == "label" else "-"
+            for cell, has in zip(column, labelled.tolist(), strict=True)
         ]
-    return kept
+    return labelled
 
 
-def _without_unlabelled(table: Texts, kept: np.ndarray) -> Texts:
-    left_out = np.flatnonzero(~kept).tolist()
+def _without_unlabelled(table: Texts, labelled: np.ndarray) -> Texts:
+    left_out = np.flatnonzero(~labelled).tolist()
     verb = "row without a label is" if len(left_out) == 1 else "rows without a label are"
     line = f"{table.name}: {len(left_out)} of {len(table)} {verb} left out: {name_rows(left_out)}"
-    return replace(table.where(kept), warnings=(*table.warnings, line))
+    return replace(table.where(labelled), warnings=(*table.warnings, line))
 
 
 def _cells(column: pd.Series[Any]) -> list[Any]:
