@@ -17,7 +17,7 @@ from separatrix.heads.features import FEATURES, FeatureSetup, singular_values
 from separatrix.heads.frames import FRAMES, SCALINGS, grid
 from separatrix.heads.maps import Batch, collate, maps_of, run_maps
 
-MODULES = ["descriptors", "frames", "resnet", "windows", "twins", "importance"]
+MODULES = ["descriptors", "frames", "resnet", "windows", "importance"]
 
 
 def made(length, tokens=None, causal=False, special=(0,), punctuation=(), segments=None):
