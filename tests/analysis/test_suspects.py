@@ -4,10 +4,13 @@ import pytest
 
 from separatrix import recipe as recipes
 from separatrix.analysis.suspects import suspects
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError
+from separatrix.extraction.extract import extract
 from separatrix.points import Points
 from separatrix.store.files import write_json, write_tensors
+from separatrix.store.points import write_points
 from separatrix.store.table import read_table, write_table
+from separatrix.texts import load_texts
 
 NAMES = np.array(["cat", "dog", "owl"])
 
@@ -142,8 +145,35 @@ def test_a_run_alone_is_judged_on_its_validation_rows(planted, tmp_path):
     assert {"confidence", "variability", "correctness"} <= set(made.table.columns)
     with pytest.raises(OptionError, match="--run and --block need points"):
         suspects(run, run=str(run))
-    with pytest.raises(StoreError, match="holds no finished run"):
+    with pytest.raises(DataError, match="holds nothing usable"):
         suspects(tmp_path)
+
+
+def test_labelled_texts_need_no_other_verb_before(tiny, tmp_path):
+    """The same rows as points of the same vectors: the same suspects; a wrong label is among them."""
+    words, kinds = ("cat", "dog", "bird"), np.arange(90) % 3
+    rng = np.random.default_rng(0)
+    others = ["the", "is", "in", "house", "red", "big", "old", "on"]
+    texts = [" ".join([*[words[kind]] * 6, *rng.choice(others, 4)]) for kind in kinds]
+    labels = [words[kind] for kind in kinds]
+    labels[4] = "bird"  # a dog
+    data = tmp_path / "texts.csv"
+    pd.DataFrame({"body": texts, "kind": labels}).to_csv(data, index=False)
+    own = {"label": "kind", "pool": "mean", "near": 1.0}
+    result = suspects(data, text="body", model=str(tiny("bert")), out=tmp_path / "s", device="cpu", **own)
+    points = extract(load_texts(data, text="body", label="kind"), model=str(tiny("bert")), pool="mean")
+    again = suspects(Points.of(points.values, points.table.rename(columns={"label": "kind"})), label="kind", near=1.0)
+    assert 4 in result.table["id"].tolist()
+    assert result.table[["id", "suggested"]].equals(again.table[["id", "suggested"]])
+    assert {"suspects", "estimated_noise", "judges", "out"} <= set(result.to_dict())
+    assert result.to_dict()["judges"] == result.models
+    assert len(result.models) == 2
+    with pytest.raises(OptionError, match="--pool has no effect: it belongs to texts; leave --pool away"):
+        suspects(points, pool="mean")
+    with pytest.raises(DataError, match="no column 'text'"):
+        suspects(data, label="kind")
+    write_points(tmp_path / "points", points)
+    assert suspects(str(tmp_path / "points")).judged == "out-of-fold rows of the points"
 
 
 @pytest.mark.parametrize(

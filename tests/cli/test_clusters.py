@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,15 @@ def test_the_story_with_the_keys_of_the_contract(cli: Cli, tmp_path: Path, store
     assert found.keys() >= {"suspects", "rows", "estimated_noise", "out"}
     assert 7 <= found["suspects"] < 25  # 9 were planted
     assert found["estimated_noise"] == pytest.approx(0.06, abs=0.04)
+
+
+def test_suspects_of_a_file(cli: Cli, tmp_path: Path, table: Path, tiny: Callable[[str], Path]) -> None:
+    words = ["suspects", table, "--model", tiny("bert"), "--pool", "mean", "--near", 1, "--out", tmp_path / "s"]
+    found = cli(*words, "--json").json
+    assert found.keys() >= {"suspects", "estimated_noise", "judges", "out"}
+    assert found["rows"] == 90
+    assert (tmp_path / "s" / "suspects.html").is_file()
+    check_mistake(cli("suspects", "nothing.csv", "--out", tmp_path / "t", "--quiet"), "there is no file nothing.csv")
 
 
 def test_tables_for_people(cli: Cli, tmp_path: Path, store: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.labelled import read_points
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.score import classification
@@ -33,11 +34,13 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.recipe.core import flag
 from separatrix.recipe.options import SuspectsOptions
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of
+from separatrix.store.points import open_points
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.audit import normalise
@@ -93,7 +96,8 @@ class Suspects(Result):
 
     def figures(self) -> dict[str, Any]:
         """What `result.json` holds."""
-        return {"suspects": len(self.table), "rows": len(self.rows)} | super().figures()
+        counts = {"suspects": len(self.table), "rows": len(self.rows)}
+        return counts | super().figures() | {"judges": dict(self.models)}
 
     def parts(self) -> list[Listing | Lines]:
         """The first suspects, and the figures."""
@@ -130,7 +134,8 @@ def suspects(
     """Find labels that are likely wrong.
 
     Args:
-        source: points with a label column; or the folder of a run, whose validation rows are then judged.
+        source: points with a label column, or their folder; labelled texts that `load_texts` reads, whose vectors a
+            frozen model gives (`model`, `pool`); or the folder of a run, whose validation rows are then judged.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         overwrite: replace earlier suspects there.
@@ -151,20 +156,33 @@ def suspects(
     progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
     return Suspects.produce(
-        lambda: (
- _of_points(source, wanted, verify) if isinstance(source, Points) else _of_run(Path(source), wanted, verify)),
+        lambda: _of_source(source, wanted, verify, progress),
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
         inputs=(*(source.folders if isinstance(source, Points) else (source,)), wanted.run),
     )  # fmt: skip
 
 
-def _of_points(points: Points, recipe: SuspectsRecipe, verify: bool) -> Suspects:
+def _of_source(source: Points | str | Path, recipe: SuspectsRecipe, verify: bool, progress: Progress) -> Suspects:
+    """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
+    kind = None if isinstance(source, Points) or not Path(source).is_dir() else kind_of(Path(source))
+    if not isinstance(source, Points) and kind is None:
+        return _of_points(*read_points(source, recipe, progress), recipe, verify)
+    for name in recipe.of_texts:
+        raise OptionError(f"{flag(name)} has no effect: it belongs to texts", hint=f"leave {flag(name)} away")
+    if isinstance(source, Points):
+        return _of_points(source, [], recipe, verify)
+    if kind == "points":
+        return _of_points(open_points(Path(source), verify=verify), [], recipe, verify)
+    return _of_run(Path(source), recipe, verify)
+
+
+def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, verify: bool) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
     codes, names = _classes(chosen.table, recipe.label)
     known = codes >= 0
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     vectors = labelled.values
-    warnings = [] if known.all() else [f"{(~known).sum()} rows have no label and are left out"]
+    warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
     index, cosine, heaps = near_groups(vectors, near=recipe.near, k=recipe.k)
     crowd = np.bincount(heaps).max() / len(heaps)
     if crowd > _CROWD:

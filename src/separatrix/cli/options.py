@@ -9,7 +9,6 @@ from typing import Any
 
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
-from separatrix.recipe.train import ModelRecipe
 from separatrix.texts.load import load_splits
 from separatrix.texts.table import BY
 from separatrix.training.request import METHOD_NAMES
@@ -116,11 +115,6 @@ With = panel("Columns", with_=(tuple[str, ...], option((), "columns to compare w
 Clustering = panel(
     "Clusters to compare with the labels",
     clusters=(Path | None, option(None, "folder that cluster wrote, or a Parquet file with id and cluster")),
-)
-Encoder = panel(
-    "Vectors, where texts are given",
-    model=(str, option(ModelRecipe.model, "the frozen model that reads them")),
-    pool=(str, option("layer_mean", "pooling of its hidden states")),
 )
 Steps = panel(
     "Steps",

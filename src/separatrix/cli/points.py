@@ -203,20 +203,25 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     return run(given, columns, progress=progress, **parsed.keywords("with_"))
 
 
-@verb(opts.Folder, SuspectsRecipe, opts.Verification)
+@verb(
+    opts.Folder,
+    SuspectsRecipe,
+    opts.Verification,
+    main=("out", "overwrite", "text", "label", "model", "pool", "folds", "k", "near", "run", "block", "seed", "json"),
+)
 def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: LabelledArgument, /) -> Result:
-    """Rows whose label is likely wrong, most suspect first, each with the reason.
+    """Rows whose label is likely wrong, most suspect first, each with the reason. Of texts, a frozen model reads the
+    vectors first.
 
     For example:
-        separatrix suspects points/trec --out suspects/trec
+        separatrix suspects questions.csv --label kind --out suspects/questions
         separatrix suspects points/trec --run runs/trec --out suspects/trec
-        separatrix suspects runs/trec --out suspects/trec
+        separatrix suspects runs/trec --out suspects/validation
     """
     parsed.recipe(SuspectsRecipe())
     from separatrix.analysis.suspects import suspects as run
 
-    given = Path(source) if (Path(source) / "predictions").is_dir() else _open(Path(source), parsed)
-    return run(given, verify=parsed.verify, progress=progress, **parsed.keywords())
+    return run(source, verify=parsed.verify, progress=progress, **parsed.keywords())
 
 
 @verb(opts.Folder, CompareRecipe, opts.Verification)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
+from separatrix.recipe.train import DEFAULT_MODEL
+from separatrix.recipe.vectors import POOLS
 
 METHODS = ("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
@@ -91,3 +93,13 @@ class SuspectsRecipe:
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     seed: int = option(0, "seed of the folds", low=0)
+    text: str = option("text", "texts: their column")
+    model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
+    pool: str = option("layer_mean", "texts: pooling of the model's hidden states", choices=POOLS)
+    device: str = option("auto", "texts: where to compute", choices=("auto", "cpu", "cuda"))
+
+    @property
+    def of_texts(self) -> list[str]:
+        """Options that only a file of texts has a use for, and that say something else than the default."""
+        names = ("text", "model", "pool", "device")
+        return [name for name in names if getattr(self, name) != getattr(type(self), name)]

@@ -211,3 +211,7 @@ class SuspectsOptions(TypedDict, total=False):
     near: float
     run: str | None
     seed: int
+    text: str
+    model: str
+    pool: str
+    device: str
