@@ -13,8 +13,7 @@ from studies.prompt_outputs.look import GLANCES, MAPS
 
 from separatrix.geometry.resample import mean_interval, paired_difference
 from separatrix.view import save
-from separatrix.view.grid_plot import draw_grid
-from separatrix.view.map_plot import Drawing
+from separatrix.view.maps import Drawing, draw_grid
 
 Run = dict[str, Any]
 LEARNT = 0.1  # a prompt that beats the majority by less has nothing to show

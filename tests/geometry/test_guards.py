@@ -120,7 +120,7 @@ def test_a_class_that_is_never_the_answer_is_named():
     gold, guess = [0, 0, 1, 1, 2, 0, 1], [0, 0, 1, 1, 1, 0, 1]
     [found] = check_predictions(gold, guess, ["a", "b", "c", "d"])
     assert found.code == "never_predicted"
-    assert found.message == "1 of 3 classes with rows are never predicted: c"
+    assert found.message == "1 of 3 classes with rows is never predicted: c"
     assert codes([0, 1, 2], [0, 1, 2], ["a", "b", "c", "d"]) == []
 
 

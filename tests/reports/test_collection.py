@@ -5,8 +5,8 @@ import re
 import numpy as np
 from matplotlib import image
 
-from separatrix.reports import Picture
-from separatrix.reports.collection import Sheet, render_collection, write_collection
+from separatrix.reports import PictureFile
+from separatrix.reports.collect import Sheet, render_collection, write_collection
 
 
 def sheets(tmp_path, evil="plain"):
@@ -14,7 +14,7 @@ def sheets(tmp_path, evil="plain"):
     rows = [{"method": "prompt", "accuracy": 0.95, "interval": [0.9, 0.97]}, {"method": evil, "accuracy": 0.5}]
     return [
         Sheet("runs/a", "run", (("model", evil),), rows, (True, False), (f"loud {evil}",), (evil,)),
-        Sheet("maps/b", "map", (("trustworthiness", 0.91234),), pictures=(Picture("map", tmp_path / "map.png"),)),
+        Sheet("maps/b", "map", (("trustworthiness", 0.91234),), pictures=(PictureFile("map", tmp_path / "map.png"),)),
     ]
 
 

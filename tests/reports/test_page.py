@@ -6,7 +6,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from separatrix.errors import ShapeError, StoreError
-from separatrix.reports import Picture, RunReport, render, sections, write_report
+from separatrix.reports import PictureFile, RunReport, render, sections, write_report
 
 
 class Page(HTMLParser):
@@ -44,7 +44,7 @@ def test_same_report_same_bytes_and_the_size_is_told(make_report, tmp_path):
 
 def test_nothing_is_loaded_from_anywhere(make_report, tmp_path):
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
-    text = without_bundle(render(make_report(pictures=(Picture("film", tmp_path / "a.gif"),))))
+    text = without_bundle(render(make_report(pictures=(PictureFile("film", tmp_path / "a.gif"),))))
     page = Page(text)
     assert all(load.startswith(("#", "data:image/")) for load in page.loads)
     assert "link" not in page.tags

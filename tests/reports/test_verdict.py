@@ -40,7 +40,7 @@ FOUND = {"macro_f1": 0.8, "never_predicted": 0, "classes": 28}
     [
         ({"macro_f1": 0.5}, "yes", "Yes - the classes separate"),
         ({"macro_f1": 0.499}, "mixed", "only in part: macro-F1 is 0.499."),
-        ({"never_predicted": 1}, "mixed", "only in part: macro-F1 is 0.800, 1 of 28 classes are never predicted."),
+        ({"never_predicted": 1}, "mixed", "only in part: macro-F1 is 0.800, 1 of 28 classes is never predicted."),
         ({"macro_f1": 0.22, "never_predicted": 6}, "mixed", "macro-F1 is 0.220, 6 of 28 classes are never predicted."),
         ({"macro_f1": 0.22, "interval": (0.2, 0.94)}, "no", "not better than always answering the largest class"),
     ],

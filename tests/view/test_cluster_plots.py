@@ -7,10 +7,9 @@ from PIL import Image
 from separatrix.errors import ShapeError
 from separatrix.geometry.choose import choose_k
 from separatrix.geometry.cluster import hdbscan
-from separatrix.view.association_plot import association_map
 from separatrix.view.canvas import save
-from separatrix.view.cluster_plots import cluster_sizes, density_grid, k_curves, k_distances
-from separatrix.view.tree_plot import condensed_tree
+from separatrix.view.cells import association_map, density_grid
+from separatrix.view.cluster_plots import cluster_sizes, condensed_tree, k_curves, k_distances
 
 
 def heaps():

@@ -159,7 +159,7 @@ def test_the_grid_of_dbscan_is_drawn_where_it_is_kept():
     findings = findings_of(clusters={**clusters, "dbscan": {**clusters["dbscan"], "grid": lines}})
     *_, last = head_plots.pictures(findings)
     assert last.name == "dbscan_grid"
-    assert sorted(texts_of(last.figure)) == ["3\n20.0% noise"] * 2 + ["time limit"] * 2
+    assert sorted(text.get_text() for text in last.figure.axes[0].texts) == ["3\n20.0% noise"] * 2 + ["time limit"] * 2
     assert len(last.figure.axes[0].patches) == 1
 
 

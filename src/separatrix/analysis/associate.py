@@ -123,8 +123,8 @@ class Associations(Result):
 
     def write_files(self, folder: Path) -> None:
         """Write cells, figures and (of a test that was made now) a picture per column into an empty folder."""
-        from separatrix.view.association_plot import association_map
         from separatrix.view.canvas import save
+        from separatrix.view.cells import association_map
 
         write_table(folder / CELLS, self.cells)
         for number, test in enumerate(self.tested):

@@ -114,8 +114,8 @@ class Clusters(Result):
         import pandas as pd
 
         from separatrix.view.canvas import save
-        from separatrix.view.cluster_plots import cluster_sizes, density_grid, k_curves, k_distances
-        from separatrix.view.tree_plot import condensed_tree
+        from separatrix.view.cells import density_grid
+        from separatrix.view.cluster_plots import cluster_sizes, condensed_tree, k_curves, k_distances
 
         write_table(folder / TABLE, self.table)
         title = f"{self.method} clusters" + (f" of {self.parent}" if self.parent else "")

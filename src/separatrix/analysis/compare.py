@@ -35,8 +35,7 @@ from separatrix.store.result import Lines, Listing, Result, apart, out_line
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
-from separatrix.view.grid_plot import Panels, draw_grid, grid_rows
-from separatrix.view.map_plot import Drawing
+from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
 
 # What is told of each map in the figure.
 MAP_FIGURES = (

@@ -34,9 +34,9 @@ from separatrix.store.points import write_points
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, is_interval, optional, out_line
 from separatrix.store.table import read_table, write_table
 from separatrix.view import save
+from separatrix.view.curves import draw_variance
 from separatrix.view.data import write_data
-from separatrix.view.map_plot import Drawing, draw_map
-from separatrix.view.variance_plot import draw_variance
+from separatrix.view.maps import Drawing, draw_map
 
 MAP, PICTURE, PAGE = "map.parquet", "map.png", "map.html"
 AXES = ("x", "y", "z")

@@ -127,7 +127,7 @@ class Ranking(Result):
     def write_files(self, folder: Path) -> None:
         """Write the table, and the heat map of the criterion with its data."""
         from separatrix.view.canvas import save
-        from separatrix.view.heatmap_plot import heatmap
+        from separatrix.view.cells import heatmap
 
         write_table(folder / TABLE, self.table)
         cells = cells_of(self)

@@ -141,8 +141,9 @@ def _one_sided(scores: ClassificationScores, counts: str) -> tuple[Finding, ...]
 
 def _never_predicted(scores: ClassificationScores) -> tuple[Finding, ...]:
     missed = [line.name for line in scores.per_class if line.rows and not line.predicted]
-    found = sum(line.rows > 0 for line in scores.per_class)
-    message = f"{len(missed)} of {found} classes with rows are never predicted: {listed(missed)}"
+    present = sum(line.rows > 0 for line in scores.per_class)
+    verb = "is" if len(missed) == 1 else "are"
+    message = f"{len(missed)} of {present} classes with rows {verb} never predicted: {listed(missed)}"
     return (Finding("never_predicted", message),) if missed else ()
 
 

@@ -5,7 +5,7 @@ page itself forbids every request. A part of the page is one function and one en
 """
 
 from separatrix.reports.page import ReportWritten, render, write_report
-from separatrix.reports.result import Picture, RunReport
+from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.verdict import Verdict, judge
 
-__all__ = ["Picture", "ReportWritten", "RunReport", "Verdict", "judge", "render", "write_report"]
+__all__ = ["PictureFile", "ReportWritten", "RunReport", "Verdict", "judge", "render", "write_report"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import cut, data_uri
-from separatrix.reports.paper import POLICY, ReportWritten, scripts, style, templates, write_page
+from separatrix.reports.paper import ReportWritten, fill, write_page
 from separatrix.reports.tables import Table, tabulate
 from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on
@@ -95,19 +95,15 @@ def render_atlas(page: AtlasPage) -> str:
         ("association", "Do clusters have to do with layer, head, length, context?", page.association, ASSOCIATION),
         ("controls", "The same with length and context held", page.controls, CONTROLS),
     ]
-    return (
-        templates()
-        .get_template("atlas.html")
-        .render(
-            page=page,
-            policy=POLICY,
-            style=style(*STYLES),
-            script=scripts(*SCRIPTS),
-            data=atlas_data(page),
-            tables=[(name, title, tabulate(list(rows), columns=keys)) for name, title, rows, keys in tables if rows],
-            weighed=_weighed(page.importance),
-            pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
-        )
+    return fill(
+        "atlas.html",
+        SCRIPTS,
+        styles=STYLES,
+        page=page,
+        data=atlas_data(page),
+        tables=[(name, title, tabulate(list(rows), columns=keys)) for name, title, rows, keys in tables if rows],
+        weighed=_weighed(page.importance),
+        pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
     )
 
 

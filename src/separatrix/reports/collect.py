@@ -1,15 +1,17 @@
-"""Read what the verbs left on disk - runs, points, maps, clusters, scores - into the sheets of one page."""
+"""Several results - runs, points, maps, clusters - read into one offline page, each with figures and pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from separatrix.errors import public_name
-from separatrix.reports import Picture, ReportWritten
-from separatrix.reports.collection import Sheet, write_collection
-from separatrix.reports.tables import score_rows
+from separatrix.reports.pack import data_uri
+from separatrix.reports.paper import ReportWritten, fill, write_page
+from separatrix.reports.result import PictureFile
+from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
@@ -17,9 +19,61 @@ from separatrix.store.manifest import Manifest, read_manifest
 from separatrix.store.result import read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
-RUN = "run"
 HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
 MOST_ROWS = 40  # lines of a table that a sheet shows
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One result: what it is called, what kind of thing it is, and what there is to see.
+
+    Args:
+        title: name of the folder that was read, so that no two can be mixed up.
+        kind: `run`, `points`, `map`, `clusters`, ...
+        figures: (label, value), the most important first.
+        rows: a table, one mapping a line; its keys are the columns.
+        strong: which lines of the table are the result's own, not a baseline's.
+        warnings: what the guards said.
+        notes: what else is true.
+        pictures: files put into the page.
+    """
+
+    title: str
+    kind: str
+    figures: tuple[tuple[str, object], ...] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
+    strong: tuple[bool, ...] = ()
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    pictures: tuple[PictureFile, ...] = ()
+
+
+def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportWritten:
+    """Write the page as one file that opens offline, whole or not at all.
+
+    Args:
+        path: the .html file; an older one is replaced in one step.
+        title: heading of the page.
+        sheets: in the order of the page.
+
+    Raises:
+        StoreError: the place cannot be written, or a picture cannot be read.
+    """
+    return write_page(path, render_collection(title, sheets))
+
+
+def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
+    """The page as text."""
+    views = [
+        {
+            "id": f"part-{number}",
+            "sheet": sheet,
+            "table": tabulate(sheet.rows, list(sheet.strong)) if sheet.rows else None,
+            "pictures": [(picture.title, data_uri(picture.path)) for picture in sheet.pictures],
+        }
+        for number, sheet in enumerate(sheets, start=1)
+    ]
+    return fill("collection.html", title=title, views=views)
 
 
 def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportWritten:
@@ -57,24 +111,10 @@ def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
 
 def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     rows = score_rows(dict(result))
-    model = result["model"]
-    figures = (
-        ("model", model["name"]),
-        ("method", result["method"]),
-        ("loss", result["loss"]),
-        ("seconds", result["seconds"]),
-    )
+    figures = (("model", result["model"]["name"]), *((key, result[key]) for key in ("method", "loss", "seconds")))
     strong = tuple(row["method"] == result["method"] for row in rows)
-    return Sheet(
-        name,
-        RUN,
-        figures,
-        rows,
-        strong,
-        tuple(result["warnings"]),
-        tuple(result["notes"]),
-        _pictures(folder / "pictures"),
-    )
+    rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
+    return Sheet(name, "run", figures, rows, strong, *rest)
 
 
 def _points_sheet(name: str, points: Manifest) -> Sheet:
@@ -94,16 +134,9 @@ def _sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     figures = tuple(
         (key.replace("_", " "), value) for key, value in result.items() if key not in HIDDEN and _is_figure(value)
     )
-    return Sheet(
-        name,
-        str(result.get("kind", "result")),
-        figures,
-        tables[0][:MOST_ROWS] if tables else (),
-        (),
-        tuple(result.get("warnings", ())),
-        tuple(result.get("notes", ())),
-        _pictures(folder),
-    )
+    lines = tables[0][:MOST_ROWS] if tables else ()
+    rest = (tuple(result.get("warnings", ())), tuple(result.get("notes", ())), _pictures(folder))
+    return Sheet(name, str(result.get("kind", "result")), figures, lines, (), *rest)
 
 
 def _is_figure(value: Any) -> bool:
@@ -116,6 +149,6 @@ def _is_table(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
 
 
-def _pictures(folder: Path) -> tuple[Picture, ...]:
-    found = sorted(folder.glob("*.png")) if folder.is_dir() else []
-    return tuple(Picture(path.stem.replace("_", " "), path) for path in found)
+def _pictures(folder: Path) -> tuple[PictureFile, ...]:
+    paths = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    return tuple(PictureFile(path.stem.replace("_", " "), path) for path in paths)

@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from plotly.offline import get_plotlyjs
 
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import hover_text
-from separatrix.reports.paper import POLICY, inline_script, scripts, style, templates, write_page
-from separatrix.view.map_plot import Drawing
+from separatrix.reports.paper import POLICY, fill, write_page
+from separatrix.view.maps import Drawing
 from separatrix.view.palette import MUTED, look
 
 MOST = 20_000  # rows that a page draws; of more, so many evenly spread ones
@@ -57,17 +56,7 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
         "hovers": [hover_text(texts[row]) for row in rows],
         "axes": [hover_text(name, width=90) for name in drawing.axes],
     }
-    return (
-        templates()
-        .get_template("map_page.html")
-        .render(
-            title=drawing.title,
-            note=note,
-            rows=len(rows),
-            data=data,
-            policy=POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'unsafe-eval'", 1) if deep else POLICY,
-            style=style("page.css"),
-            plotly=inline_script(get_plotlyjs()),
-            script=scripts("core.js", "sheet.js", "start.js"),
-        )
-    )
+    policy = POLICY.replace("'unsafe-inline'", "'unsafe-inline' 'unsafe-eval'", 1) if deep else POLICY
+    scripts = ("core.js", "sheet.js", "start.js")
+    title, count = drawing.title, len(rows)
+    return fill("map_page.html", scripts, plotly=True, policy=policy, title=title, note=note, rows=count, data=data)

@@ -1,16 +1,11 @@
-"""From a `RunReport` to one HTML file: the sections are filled in, styles, scripts and data put inside.
-
-The file loads nothing; the plotting library (plotly, about 4.6 MB) is copied from the installed package.
-"""
+"""From a `RunReport` to one HTML file: the sections are filled in, styles, scripts and data put inside."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from plotly.offline import get_plotlyjs
-
-from separatrix.reports.paper import POLICY, ReportWritten, inline_script, scripts, style, templates, write_page
+from separatrix.reports.paper import ReportWritten, fill, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import SECTIONS, Section
 
@@ -40,10 +35,4 @@ def render(report: RunReport, sections: Sequence[Section] | None = None) -> str:
     if sections is None:
         sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
     drawn = any(section.draw for section in sections)
-    parts = {"report": report, "sections": sections, "policy": POLICY, "style": style("page.css")}
-    parts |= (
-        {"plotly": inline_script(get_plotlyjs()), "script": scripts(*SCRIPTS)}
-        if drawn
-        else {"plotly": "", "script": ""}
-    )
-    return templates().get_template("page.html").render(**parts)
+    return fill("page.html", SCRIPTS if drawn else (), plotly=drawn, report=report, sections=sections)

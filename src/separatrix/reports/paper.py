@@ -1,17 +1,21 @@
 """What every page is made with: templates that escape, styles and scripts of the package, a policy that loads nothing.
 
-A page forbids every request, so that a text in the data cannot call home. The same content gives the same bytes: no
-date, no random name.
+A page is one file that loads nothing; the plotting library (plotly, about 4.6 MB) is copied from the installed package.
+It forbids every request, so that a text in the data cannot call home. The same content gives the same bytes: no date,
+no random name.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
 from separatrix.reports.pack import data_json, show
 from separatrix.store.files import write_bytes
@@ -31,28 +35,35 @@ class ReportWritten:
     bytes: int
 
 
-def templates() -> Environment:
-    """The templates; every text that is put in is escaped, and a name that nobody gave is an error."""
-    made = Environment(
-        loader=FileSystemLoader(ASSETS),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters["data_json"] = lambda value: Markup(data_json(value))
-    made.filters["show"] = show
-    return made
+def fill(
+    template: str,
+    scripts: Sequence[str] = (),
+    *,
+    styles: Sequence[str] = ("page.css",),
+    plotly: bool = False,
+    policy: str = POLICY,
+    **parts: Any,
+) -> str:
+    """A page as text: every text that is put in is escaped, and a name that nobody gave is an error.
 
-
-def style(*names: str) -> Markup:
-    """Style sheets of the package, one behind the other."""
-    return Markup("\n".join(_asset(name) for name in names))
-
-
-def scripts(*names: str) -> Markup:
-    """Scripts of the package, one behind the other, ready to stand between script tags."""
-    return inline_script("\n".join(_asset(name) for name in names))
+    Args:
+        template: of the package's assets.
+        scripts: of the assets, one behind the other.
+        styles: style sheets of the assets.
+        plotly: put the plotting library into the page.
+        policy: what the page may do.
+        parts: what the template shows.
+    """
+    loader = FileSystemLoader(ASSETS)
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {"data_json": lambda value: Markup(data_json(value)), "show": show}
+    assets = {
+        "policy": policy,
+        "style": Markup("\n".join(map(_asset, styles))),
+        "script": inline_script("\n".join(map(_asset, scripts))),
+        "plotly": inline_script(get_plotlyjs()) if plotly else "",
+    }
+    return pages.get_template(template).render(**assets, **parts)
 
 
 def inline_script(source: str) -> Markup:

@@ -14,7 +14,7 @@ from separatrix.view import Frames, row_shares
 
 
 @dataclass(frozen=True)
-class Picture:
+class PictureFile:
     """A picture to put into the page: its title and a .png, .gif or .jpg file."""
 
     title: str
@@ -62,7 +62,7 @@ class RunReport:
     warnings: tuple[str, ...] = ()
     recipe: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[PictureFile, ...] = ()
 
     def __post_init__(self) -> None:
         if self.confusion is None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.reports.pack import cut, data_uri, hover_text, pack_ids, pack_positions, setting
-from separatrix.reports.result import Picture, RunReport
+from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.tables import ruler, tabulate
 from separatrix.reports.verdict import judge
 from separatrix.view import Frames, panels, row_shares
@@ -153,11 +153,11 @@ def numbers(report: RunReport) -> Section | None:
 
 
 def pictures(report: RunReport) -> Section | None:
-    """Picture files, put into the page."""
+    """PictureFile files, put into the page."""
     return _files("pictures", "Pictures", "pictures.html", [one for one in report.pictures if one.title != AGAINST])
 
 
-def _files(name: str, title: str, template: str, found: Sequence[Picture]) -> Section | None:
+def _files(name: str, title: str, template: str, found: Sequence[PictureFile]) -> Section | None:
     shown = [(picture.title, data_uri(picture.path)) for picture in found]
     return Section(name, title, template, {"pictures": shown}) if shown else None
 

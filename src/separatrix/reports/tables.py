@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
-from separatrix.view.panels import number
+from separatrix.view.curves import number
 
 HEADINGS = {
     "macro_f1": "macro F1", "never_predicted": "never predicted", "pool": "pooling",
@@ -75,11 +75,11 @@ def ruler(row: Mapping[str, Any]) -> Ruler | None:
     >>> ruler({"accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.25})
     Ruler(score=90.0, low=85.0, high=94.0, majority=25.0)
     """
-    score = number(row, ("accuracy",))
+    score = number(row, "accuracy")
     if not 0 <= score <= 1:
         return None
     ends = row.get("interval") or (math.nan, math.nan)
-    low, high, majority = (_percent(value) for value in (ends[0], ends[1], number(row, ("majority",))))
+    low, high, majority = (_percent(value) for value in (ends[0], ends[1], number(row, "majority")))
     return Ruler(round(100 * score, 2), low, high, majority)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
-from separatrix.view.panels import number
+from separatrix.view.curves import number
 
 Row = Mapping[str, Any]
 
@@ -53,9 +53,9 @@ def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interv
     row = next((row for row in own if row.get("split") == "test"), own[-1])
     rivals = [other for other in scores if not _is_itself(other, row)]
     others = [other for other in rivals if other.get("split") == row.get("split")]
-    if math.isfinite(number(row, ("accuracy",))):
+    if math.isfinite(number(row, "accuracy")):
         return _classes(row, others, _best(others, rivals, "accuracy", 1), interval)
-    if math.isfinite(number(row, ("rmse",))):
+    if math.isfinite(number(row, "rmse")):
         return _values(row, others, _best(others, rivals, "rmse", -1), interval)
     return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
 
@@ -73,13 +73,13 @@ def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) 
 
 
 def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
-    accuracy = number(row, ("accuracy",))
+    accuracy = number(row, "accuracy")
     low, high = _ends(row, accuracy)
-    majority = _first(number(row, ("majority",)), *(_score(o, "accuracy") for o in others if _is_majority(o)))
+    majority = _first(number(row, "majority"), *(_score(o, "accuracy") for o in others if _is_majority(o)))
     highest = max((_score(o, "accuracy", -1) for o in others if not _is_majority(o)), default=-1.0)
     tone, headline = _compare_classes((low, high), majority, best, highest)
     missed, classes = row.get("never_predicted") or 0, row.get("classes")
-    if tone != "no" and (missed or number(row, ("macro_f1",)) < ENOUGH):
+    if tone != "no" and (missed or number(row, "macro_f1") < ENOUGH):
         tone, headline = "mixed", _in_part(row, missed, headline)
     figures = [("accuracy", show(accuracy)), (interval, show((low, high)) if row.get("interval") else "not given")]
     figures.append(("always the largest class", show(majority)))
@@ -109,8 +109,10 @@ def _compare_classes(ends: tuple[float, float], majority: float, best: Row | Non
 
 def _in_part(row: Row, missed: int, headline: str) -> str:
     """What keeps "Yes" from being said; that another method does better stays said."""
-    reasons = [f"macro-F1 is {number(row, ('macro_f1',)):.3f}"] if "macro_f1" in row else []
-    reasons += [f"{missed} of {row['classes']} classes are never predicted"] if missed else []
+    reasons = [f"macro-F1 is {number(row, 'macro_f1'):.3f}"] if "macro_f1" in row else []
+    reasons += (
+        [f"{missed} of {row['classes']} classes {'is' if missed == 1 else 'are'} never predicted"] if missed else []
+    )
     better = (
         headline.removeprefix("The classes separate, but ") if headline.startswith("The classes separate, but") else ""
     )
@@ -119,9 +121,9 @@ def _in_part(row: Row, missed: int, headline: str) -> str:
 
 def _values(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
     """Regression: a smaller error is better."""
-    error = number(row, ("rmse",))
+    error = number(row, "rmse")
     low, high = _ends(row, error)
-    constant = _first(number(row, ("baseline_rmse",)), *(_score(o, "rmse") for o in others if _is_majority(o)))
+    constant = _first(number(row, "baseline_rmse"), *(_score(o, "rmse") for o in others if _is_majority(o)))
     rival = math.inf if best is None else _score(best, "rmse", math.inf)
     if math.isfinite(constant) and high >= constant:
         tone, headline = "no", "No - this is not better than always answering the mean."
@@ -160,7 +162,7 @@ def _is_majority(row: Row) -> bool:
 
 
 def _score(row: Row, key: str, missing: float = math.nan) -> float:
-    value = number(row, (key,))
+    value = number(row, key)
     return value if math.isfinite(value) else missing
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from separatrix.errors import StoreError, public_name
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
-from separatrix.reports import Picture, ReportWritten, RunReport, write_report
+from separatrix.reports import PictureFile, ReportWritten, RunReport, write_report
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
@@ -121,7 +121,7 @@ def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
     )
 
 
-def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Picture]:
+def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[PictureFile]:
     folder = run.folder / "pictures"
     folder.mkdir(exist_ok=True)
     pictures = []
@@ -140,14 +140,14 @@ def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Pi
         save(scatter(frames), folder / "scatter.png")
         write_data(frames, folder / "scatter.csv")
         animate(frames, folder / "training.gif")
-        pictures.append(Picture("Training, as it went by", folder / "training.gif"))
+        pictures.append(PictureFile("Training, as it went by", folder / "training.gif"))
     if train is not None:
         save(scatter(train), folder / "scatter-train.png")
         write_data(train, folder / "scatter-train.csv")
     return pictures
 
 
-def _draw_numbers(run: RunFiles, folder: Path) -> Picture:
+def _draw_numbers(run: RunFiles, folder: Path) -> PictureFile:
     """Predicted against true numbers, of the test rows where there are some."""
     part = "test" if "test" in run.result["scores"] else "validation"
     table, scores = read_table(run.folder / "predictions" / f"{part}.parquet"), run.result["scores"][part]
@@ -157,10 +157,10 @@ def _draw_numbers(run: RunFiles, folder: Path) -> Picture:
     save(against(Numbers(truth, predicted, note)), folder / "numbers.png")
     rows = zip(table["id"].tolist(), truth.tolist(), predicted.tolist(), strict=True)
     write_data([{"id": row, "true": gold, "predicted": guess} for row, gold, guess in rows], folder / "numbers.csv")
-    return Picture(AGAINST, folder / "numbers.png")
+    return PictureFile(AGAINST, folder / "numbers.png")
 
 
-def _report(run: RunFiles, frames: Frames | None, train: Frames | None, pictures: list[Picture]) -> RunReport:
+def _report(run: RunFiles, frames: Frames | None, train: Frames | None, pictures: list[PictureFile]) -> RunReport:
     result = run.result
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]

@@ -8,12 +8,11 @@ CSV.
 
 from separatrix.view.animation import animate
 from separatrix.view.canvas import save
-from separatrix.view.curve_plot import curves
+from separatrix.view.cells import confusion, row_shares
+from separatrix.view.curves import Line, Panel, curves, panels
 from separatrix.view.data import write_data
 from separatrix.view.frames import Box, Frames
-from separatrix.view.matrix_plot import confusion, row_shares
 from separatrix.view.number_plot import Numbers, against
-from separatrix.view.panels import Line, Panel, panels
 from separatrix.view.scatter_plot import scatter
 
 __all__ = [

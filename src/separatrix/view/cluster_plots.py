@@ -1,24 +1,22 @@
-"""Pictures of a clustering: sizes, the curves that a choice was made by, the grid of DBSCAN."""
+"""Pictures of a clustering: sizes, the curves that a choice is made by, the condensed tree as icicles."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from separatrix.view.canvas import headline, new_figure, plain, quiet
-from separatrix.view.palette import ACCENT, COLOURS, INK, MUTED
+from separatrix.view.palette import ACCENT, COLOURS, HAIR, INK, MUTED, look
 
 Row = Mapping[str, Any]
 
 SHOWN = 60  # bars of the picture of sizes
+NAMED = 40  # clusters of a tree whose number is written in
 DASHED = (0, (4, 3))
 
 # Title, column, column of the null, column of the standard error; the order is that of the panels.
@@ -123,37 +121,60 @@ def k_distances(curve: Sequence[Row], eps: float, criterion: str) -> Figure:
     return figure
 
 
-def density_grid(table: Sequence[Row]) -> Figure:
-    """Draw the grid of DBSCAN: clusters and share of noise of each cell; cells that did not end say so.
+def condensed_tree(lines: Sequence[Row]) -> Figure:
+    """Draw a bar per node, as wide as it has rows, from its birth to its death; the root is at the top.
+
+    Those taken as clusters are coloured and numbered.
 
     Args:
-        table: a mapping per cell: eps, min_samples, status, clusters, noise_share, and `chosen` at the one taken.
+        lines: a mapping per node, parents first: node, parent, birth, death (lambda = 1 / distance; None where it is
+            infinite), size, cluster (-1: none).
     """
-    across, down = (sorted({row[name] for row in table}) for name in ("eps", "min_samples"))
-    figure = new_figure(max(5.0, 1.0 * len(across) + 1.8), max(2.2, 0.55 * len(down) + 1.5))
-    axes = figure.add_axes((0.14, 0.25, 0.83, 0.53))
-    share = np.full((len(down), len(across)), np.nan)
-    for row in table:
-        y, x = down.index(row["min_samples"]), across.index(row["eps"])
-        done = row["status"] == "done"
-        share[y, x] = row["noise_share"] if done else math.nan
-        text = f"{row['clusters']}\n{row['noise_share']:.1%} noise" if done else row["status"]
-        dark = done and row["noise_share"] > 0.6
-        axes.text(x, y, text, ha="center", va="center", fontsize=7.5, color="white" if dark else INK)
-        if row.get("chosen"):
-            axes.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
-    colours = LinearSegmentedColormap.from_list("noise", ["#ffffff", COLOURS[3], MUTED])
-    axes.imshow(share, cmap=colours, vmin=0, vmax=1, aspect="auto")
-    _ticks(axes, [f"{eps:.3g}" for eps in across], [str(count) for count in down])
-    axes.set_xlabel("eps", fontsize=8.5, color=MUTED)
-    axes.set_ylabel("min_samples", fontsize=8.5, color=MUTED)
-    headline(axes, "DBSCAN: clusters and noise")
+    rows = lines[0]["size"]
+    finite = [line[key] for line in lines for key in ("birth", "death") if line[key] is not None]
+    depth = 1.05 * max(finite) or 1.0
+    figure = new_figure(8.0, 4.6)
+    axes = figure.add_axes((0.1, 0.11, 0.87, 0.76))
+    quiet(axes)
+    axes.grid(visible=False, axis="x")
+    for line, left in zip(lines, _places(lines), strict=True):
+        _draw_node(axes, line, left, rows, depth)
+    axes.set_xlim(0, rows)
+    first = min((line["birth"] for line in lines[1:] if line["birth"] is not None), default=0.0)
+    axes.set_ylim(depth, 0.85 * first)  # above its first split the root is one bar
+    axes.set_xlabel("rows at birth (side by side)")
+    axes.set_ylabel("lambda = 1 / distance")
+    headline(axes, "Condensed tree")
+    clusters = sum(line["cluster"] >= 0 for line in lines)
+    note = f"{rows} rows, {len(lines)} nodes, {clusters} taken as clusters"
+    figure.text(0.97, 0.93, note, fontsize=8, color=MUTED, ha="right")
     return figure
 
 
-def _ticks(axes: Axes, across: Sequence[str], down: Sequence[str]) -> None:
-    axes.set_xticks(range(len(across)), across)
-    axes.set_yticks(range(len(down)), down)
-    axes.tick_params(length=0, labelsize=8, labelcolor=INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _places(lines: Sequence[Row]) -> list[float]:
+    """Left edge of each node: children stand side by side in the middle of their parent."""
+    children: dict[int, list[int]] = {}
+    for place, line in enumerate(lines):
+        children.setdefault(line["parent"], []).append(place)
+    left = [0.0] * len(lines)
+    for place, line in enumerate(lines):
+        below = children.get(line["node"], [])
+        edge = left[place] + (line["size"] - sum(lines[child]["size"] for child in below)) / 2
+        for child in below:
+            left[child] = edge
+            edge += lines[child]["size"]
+    return left
+
+
+def _draw_node(axes: Axes, line: Row, left: float, rows: int, depth: float) -> None:
+    birth = depth if line["birth"] is None else line["birth"]
+    death = depth if line["death"] is None else line["death"]
+    taken = line["cluster"] >= 0
+    colour = look(line["cluster"]).colour if taken else HAIR
+    edge = "white" if line["size"] > rows / 200 else colour
+    box = Rectangle((left, birth), line["size"], death - birth, facecolor=colour, edgecolor=edge, linewidth=0.8)
+    axes.add_patch(box)
+    if taken and line["cluster"] < NAMED and line["size"] > rows / 60:
+        middle = (left + line["size"] / 2, (birth + death) / 2)
+        text = f"{line['cluster']}: {line['size']}"
+        axes.annotate(text, middle, ha="center", va="center", fontsize=7.5, color=INK, annotation_clip=True)

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from separatrix.view.canvas import plain
-from separatrix.view.cluster_plots import density_grid, k_curves
+from separatrix.view.cells import density_grid
+from separatrix.view.cluster_plots import k_curves
 from separatrix.view.head_sheet import Findings, Picture, chart
 from separatrix.view.palette import ACCENT, COLOURS, HAIR, MUTED
 

@@ -10,13 +10,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from separatrix.view.canvas import DPI, new_figure, plain, quiet
 from separatrix.view.frames import Box, Frames, enclose
+from separatrix.view.maps import legend_entries, mark, put_legend
 from separatrix.view.palette import INK, MUTED, look
 
-LEGEND = 22  # entries that fit beside the picture
 WIDTH, HEIGHT = 8.0, 5.4  # inches
 PLACE = (0.085, 0.155, 0.66, 0.755)  # of the axes: left, bottom, width, height, as shares of the sheet
 TRAIL = 5  # earlier frames whose centroids are still hinted at
@@ -119,23 +118,11 @@ def _by_marker(class_ids: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _legend(figure: Figure, frames: Frames) -> None:
-    """Classes first, then what the marks mean; a long list is cut and says so."""
-    shown = frames.names if len(frames.names) <= LEGEND else frames.names[: LEGEND - 1]
-    counts = np.bincount(frames.labels, minlength=len(frames.names))
-    handles, labels = [], []
-    for class_id, name in enumerate(shown):
-        style = look(class_id)
-        handles.append(Line2D([], [], color=style.colour, marker=style.marker, linestyle="", markersize=5.5))
-        labels.append(f"{plain(name, 20)} ({counts[class_id]})")
-    if len(shown) < len(frames.names):
-        handles.append(Line2D([], [], linestyle=""))
-        labels.append(f"and {len(frames.names) - len(shown)} more classes")
+    """Classes first, then what the marks mean."""
+    handles, texts = legend_entries(frames.names, frames.labels)
     if frames.centroids is not None:
-        handles.append(Line2D([], [], color=MUTED, marker="o", linestyle="", markersize=8, markeredgecolor=INK))
-        labels.append("centroid")
-    handles.append(Line2D([], [], color="none", marker="o", linestyle="", markersize=7, markeredgecolor=INK))
-    labels.append("wrong prediction")
-    figure.legend(
-        handles, labels, loc="upper left", bbox_to_anchor=(PLACE[0] + PLACE[2] + 0.01, 0.925), borderaxespad=0,
-        frameon=False, fontsize=8, labelcolor=INK, handletextpad=0.3, labelspacing=0.55 if len(shown) <= 12 else 0.4,
-    )  # fmt: skip
+        handles.append(mark(color=MUTED, marker="o", markersize=8, markeredgecolor=INK))
+        texts.append("centroid")
+    handles.append(mark(color="none", marker="o", markersize=7, markeredgecolor=INK))
+    texts.append("wrong prediction")
+    put_legend(figure, handles, texts, (PLACE[0] + PLACE[2] + 0.01, 0.925))

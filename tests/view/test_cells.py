@@ -5,7 +5,7 @@ import pytest
 
 from separatrix.errors import ShapeError
 from separatrix.view.canvas import save
-from separatrix.view.heatmap_plot import heatmap
+from separatrix.view.cells import heatmap
 
 
 def test_every_figure_is_written_and_the_best_is_framed(tmp_path):

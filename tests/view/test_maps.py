@@ -6,10 +6,9 @@ import pytest
 from separatrix.errors import ShapeError
 from separatrix.reports.map_page import render_map_page
 from separatrix.view import save
-from separatrix.view.grid_plot import draw_grid, grid_rows
-from separatrix.view.map_plot import Drawing, draw_map, legend_entries
+from separatrix.view.curves import draw_variance
+from separatrix.view.maps import Drawing, draw_grid, draw_map, grid_rows, legend_entries
 from separatrix.view.palette import MUTED, look, rgb
-from separatrix.view.variance_plot import draw_variance
 
 
 def drawing(names=("no", "yes"), dimensions=2, rows=40, **changes):
