@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # Kind of an artefact -> module and function that read it.
 READERS = {
     "points": ("store.points", "open_points"),
-    "run": ("learn.trained.loading", "load_model"),
+    "run": ("training.result", "TrainingResult.read"),
     "model": ("learn.trained.loading", "load_model"),
     "clusters": ("analysis.cluster", "Clusters.open"),
     "atlas": ("analysis.heads", "open_atlas"),
@@ -41,7 +41,7 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
         verify: compare the hashes of the files.
 
     Returns:
-        `Points`, `Clusters`, `Projection`, ...: what the verb returned; of a run or a model, the trained model.
+        `Points`, `Clusters`, `Projection`, ...: what the verb returned; of a saved estimator, its model.
 
     Raises:
         StoreError: nothing that a command wrote, not finished, or altered since.
@@ -59,7 +59,7 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
         kinds = ", ".join(READERS)
         raise OptionError(f"{folder} cannot be loaded", got=artifact.kind, expected=kinds, hint="read its result.json")
     module, name = READERS[artifact.kind]
-    return attrgetter(name)(import_module(f"separatrix.{module}"))(folder)
+    return attrgetter(name)(import_module(f"separatrix.{module}"))(Path(folder))
 
 
 @checks_arguments

@@ -21,6 +21,10 @@ def test_train_writes_a_run_that_is_read_again(splits, tiny, tmp_path):
     again = TrainingResult.read(tmp_path / "run", device="cpu")
     assert again.to_dict() == result.to_dict()
     assert again.recipe == result.recipe
+    loaded = sx.load(str(tmp_path / "run"))
+    assert loaded.to_dict() == result.to_dict()
+    texts = list(splits.test.text)
+    assert loaded.predict(texts)["predicted"].tolist() == result.predictions["test"]["predicted"].tolist()
     again.save(tmp_path / "copy")
     for name in ("result.json", "recipe.json", "metrics.jsonl", "model.safetensors", "predictions/test.parquet"):
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()

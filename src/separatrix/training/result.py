@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
@@ -17,6 +17,8 @@ from separatrix.reports.verdict import judge
 from separatrix.store.files import read_json, read_lines, write_json, write_lines
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT
 from separatrix.store.table import read_table, write_table
+from separatrix.texts import Texts
+from separatrix.training.predict import predict_texts
 
 PREDICTIONS = "predictions"
 
@@ -63,7 +65,7 @@ class TrainingResult:
             model=load_model(folder, device=device, trust_remote_code=trust_remote_code, verify=verify),
             transformer=plain.get("model", {}),
             facts={name: value for name, value in plain.items() if name not in known | {"model"}},
-            metrics=read_lines(folder / METRICS),
+            metrics=read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
             predictions={path.stem: read_table(path) for path in sorted((folder / PREDICTIONS).glob("*.parquet"))},
             recipe=read_json(folder / RECIPE, dict),
             folder=folder,
@@ -85,6 +87,10 @@ class TrainingResult:
         plain = {"method": self.method, "model": self.transformer, **{name: getattr(self, name) for name in names}}
         plain |= {**self.facts, "best_epoch": self.best_epoch, "seconds": self.seconds}
         return plain if self.groups is None else plain | {"groups": self.groups}
+
+    def predict(self, texts: Texts | Sequence[str], progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+        """Answers of the model, a row for each text: see `predict_texts`."""
+        return predict_texts(self.model, texts if isinstance(texts, Texts) else Texts.of(list(texts)), progress)
 
     def with_note(self, note: str) -> TrainingResult:
         """The same result with one more note."""
