@@ -29,7 +29,7 @@ from separatrix.heads.extract import Clock, extract_features
 from separatrix.heads.features import FEATURES, FeatureSetup
 from separatrix.heads.frames import area_weights
 from separatrix.heads.maps import load_for_maps
-from separatrix.heads.windows import Window, WindowRule, draw
+from separatrix.heads.windows import Window, WindowRule, cut_windows, draw
 from separatrix.models.backbone import Backbone
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.texts.questions_answers import Example, read_material
@@ -118,7 +118,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     examples = read_material(options.data).examples if options.data else made_up(4 * options.windows)
     rule = WindowRule(options.max_length, 128, min(64, options.max_length // 4))
     sample = draw(backbone, examples, rule, windows=options.windows, shards=4, how="random", seed=0)
-    windows = list(sample.windows)[: options.windows]
+    cut = cut_windows(backbone, sample.examples, rule)
+    windows = [window for windows in cut for window in windows][: options.windows]
     model = AutoModel.from_pretrained(backbone.source.folder, attn_implementation="eager").eval().to(backbone.device)
     typed = not backbone.causal and "token_type_ids" in backbone.tokenizer.model_input_names
     plain_way(model, windows[:1], backbone.causal, typed)

@@ -21,8 +21,7 @@ from separatrix.models.suffix import READS
 from separatrix.plugins import load_plugins
 from separatrix.recipe import LOSSES, CentroidRecipe, LossRecipe, PromptRecipe
 from separatrix.recipe.align import AimRecipe, GroupRecipe, PairRecipe
-from separatrix.recipe.heads import MapRecipe
-from separatrix.recipe.vectors import VectorsRecipe
+from separatrix.recipe.vectors import AttentionRecipe, VectorsRecipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
 
@@ -84,7 +83,7 @@ def test_a_module_that_is_not_there_is_one_sentence(name, capsys):
     [
         (LAYER_POOLS, lambda name: VectorsRecipe(pool=(name,)), "mean"),
         (READS, lambda name: PromptRecipe(positions=name), "last"),
-        (FEATURES, lambda name: MapRecipe(features=(name,)), "descriptors"),
+        (FEATURES, lambda name: AttentionRecipe(features=(name,)), "descriptors"),
         (MOVERS, lambda name: CentroidRecipe(mover=name), "ema"),
         (STARTS, lambda name: CentroidRecipe(start=name), "mean"),
         (PUSHES, lambda name: CentroidRecipe(push_rule=name), "away"),

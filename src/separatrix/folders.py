@@ -22,7 +22,7 @@ READERS = {
     "run": ("training.result", "TrainingResult.read"),
     "model": ("learn.trained.loading", "load_model"),
     "clusters": ("analysis.cluster", "Clusters.open"),
-    "atlas": ("analysis.heads", "open_atlas"),
+    "atlas": ("analysis.heads", "HeadAtlas.open"),
     "map": ("analysis.project", "Projection.open"),
     "association": ("analysis.associate", "open_associations"),
     "suspects": ("analysis.suspects", "Suspects.open"),

@@ -15,18 +15,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from studies.head_atlas.density_claims import ON_EVERY_CELL, dominant_everywhere, even_satellites, over_the_grid
-from studies.head_atlas.evidence import Asked, Claim, Stored, judge, plain, unjudged
+from studies.head_atlas.evidence import Asked, Claim, Counts, Stored, gather, judge, plain, unjudged
 
-from separatrix.analysis.heads.association import shown_method
-from separatrix.analysis.heads.cluster import CLUSTERS, LEFT_OUT
-from separatrix.analysis.heads.shuffles import Counts, gather
-from separatrix.analysis.heads.story import HeadAtlas
+from separatrix.analysis.heads import HeadAtlas
+from separatrix.analysis.heads.clusters import LEFT_OUT
 from separatrix.geometry.associate import information
 from separatrix.geometry.choose import knee
 from separatrix.geometry.nulls import permutation_null
-from separatrix.recipe.heads import HeadsRecipe
-from separatrix.store.blocks import open_block
-from separatrix.store.table import read_table
+from separatrix.recipe.heads import METHODS, HeadsRecipe
+from separatrix.store.points import open_points
 
 WHOLLY = 0.95  # share of its rows with which a cluster lies in one place
 FEW_CELLS = 3
@@ -36,10 +33,11 @@ LITTLE_VARIANCE = 0.3  # of three components, says the seed
 
 def atlas_claims(atlas: HeadAtlas, recipe: HeadsRecipe) -> list[dict[str, Any]]:
     """Every claim of seed 002, measured on a finished atlas of this recipe."""
-    features, clusters = (atlas.folder / atlas.result["folders"][step] for step in ("features", "cluster"))
-    values = open_block(features / f"{recipe.clusters.feature}.npy")
-    stored, shuffles = Stored.read(features, clusters), recipe.clusters.permutations
-    return seed_claims(read_table(clusters / CLUSTERS), values, stored, permutations=shuffles, seed=recipe.reading.seed)
+    table, feature = atlas.table, recipe.clusters.feature
+    values = open_points(atlas.part("features")).pick(feature).values
+    stored = Stored.of(atlas, feature, values[(table["dbscan"] > LEFT_OUT).to_numpy()])
+    shuffles = recipe.clusters.permutations
+    return seed_claims(table, values, stored, permutations=shuffles, seed=recipe.reading.seed)
 
 
 def seed_claims(
@@ -74,10 +72,16 @@ def _bands(asked: Asked) -> Claim:
     counts = gather(asked.means.observed, layers)[1:]
     most = int((counts.max(axis=1) > 0.5 * counts.sum(axis=1)).sum())
     note = f"mutual information (nats) of k-means cluster and layer; {most} of {len(counts)} clusters lie mostly in one"
-    if (method := shown_method(asked.table)) != "kmeans":
+    if (method := _shown_method(asked.table)) != "kmeans":
         note += f". Clusters of k-means, while the atlas shows those of {method}"
     return judge("k-means clusters lie in bands of layers", asked.means.within(told), note,
                  heads=asked.means.over_heads(told))  # fmt: skip
+
+
+def _shown_method(table: pd.DataFrame) -> str:
+    """Which method's clusters the atlas shows."""
+    names = [name for name in METHODS if name in table and "cluster" in table]
+    return next((name for name in names if table["cluster"].equals(table[name])), "kmeans")
 
 
 def _end_layers(asked: Asked) -> Claim:

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from studies.head_atlas.evidence import LEAST, Asked, Claim, Verdict, judge, plain, unjudged
+from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Verdict, codes_of, judge, plain, unjudged
 
-from separatrix.analysis.heads.association import SURE, codes_of
-from separatrix.analysis.heads.shuffles import Counts
+from separatrix.analysis.heads.controls import SURE
 from separatrix.geometry.associate import information
 from separatrix.geometry.nulls import Null, permutation_null
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from separatrix.analysis.heads.association import SURE, cells_of, codes_of
-from separatrix.analysis.heads.cluster import GRID, NOISE
-from separatrix.analysis.heads.extract import RESULT
-from separatrix.analysis.heads.shuffles import HeadCounts, head_counts
-from separatrix.geometry.nulls import Null
-from separatrix.store.files import read_json, read_tensors
+from separatrix.analysis.heads import HeadAtlas
+from separatrix.analysis.heads.clusters import NOISE
+from separatrix.analysis.heads.controls import SURE, head_numbers
+from separatrix.geometry.cluster import dbscan_clusters
+from separatrix.geometry.nulls import Null, permutation_null
 
 LEAST = 0.05  # of a share: how far from chance it must be for words like "dominant", either way
 
@@ -61,18 +59,66 @@ class Stored:
     labels: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)  # cell that was finished -> (rows given,)
 
     @classmethod
-    def read(cls, features: Path, cluster: Path) -> Stored:
-        """From the folders of the two stages.
+    def of(cls, atlas: HeadAtlas, feature: str, values: NDArray[np.floating]) -> Stored:
+        """Of an atlas; `values` are the rows that DBSCAN was given, which runs again on each cell that it finished."""
+        grid = atlas.clusters["dbscan"]["grid"]
+        labels = {
+            number: dbscan_clusters(values, line["eps"], min_samples=line["min_samples"]).labels
+            for number, line in enumerate(grid) if line["clusters"] is not None
+        }  # fmt: skip
+        return cls(atlas.clusters["kmeans"]["grid"], atlas.variance[feature], grid, labels)
 
-        Raises:
-            StoreError: a stage is not finished.
+
+def codes_of(values: Any) -> NDArray[np.int64]:
+    """Values as numbers 0, 1, 2 ..."""
+    return pd.factorize(values, sort=True)[0].astype(np.int64)
+
+
+Counts = NDArray[np.int64]  # (labels, heads)
+Statistic = Callable[[Counts], float]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadCounts:
+    """How often each label falls on each head, and figures of that beside two nulls."""
+
+    labels: NDArray[np.int64]  # (rows,), -1 for noise
+    heads: NDArray[np.int64]  # (rows,) over all layers
+    windows: NDArray[np.int64]  # (rows,)
+    permutations: int
+    seed: int
+
+    def count(self, heads: NDArray[np.int64]) -> Counts:
+        """Rows of each label on each head; row 0 is noise, row 1 the first cluster."""
+        shape = (int(self.labels.max()) + 2, int(self.heads.max()) + 1)
+        return np.bincount((self.labels + 1) * shape[1] + heads, minlength=shape[0] * shape[1]).reshape(shape)
+
+    @cached_property
+    def observed(self) -> Counts:
+        """As they are."""
+        return self.count(self.heads)
+
+    def within(self, statistic: Statistic) -> Null:
+        """A figure beside its values when heads change places inside each window."""
+        return permutation_null(
+            lambda heads: statistic(self.count(heads)), self.heads, within=self.windows,
+            permutations=self.permutations, seed=self.seed,
+        )  # fmt: skip
+
+    def over_heads(self, statistic: Statistic) -> Null:
+        """A figure beside its values when whole heads change places, in every window alike.
+
+        A figure that does not know where a head stands, but only that it is another one, is the same in every shuffle.
         """
-        found = read_json(cluster / RESULT, dict)
-        grid = found["dbscan"].get("grid", [])
-        made = read_tensors(cluster / GRID)[0]["dbscan"].astype(np.int64) if (cluster / GRID).is_file() else ()
-        labels = {place: made[place] for place, line in enumerate(grid) if len(made) and line["clusters"] is not None}
-        variance = read_json(features / RESULT, dict)["variance"][found["feature"]]
-        return cls(found["kmeans"]["choice"]["table"], variance, grid, labels)
+        heads = np.arange(self.observed.shape[1])
+        return permutation_null(
+            lambda order: statistic(self.observed[:, order]), heads, permutations=self.permutations, seed=self.seed
+        )
+
+
+def gather(counts: Counts, groups: NDArray[np.int64]) -> Counts:
+    """Columns of the same group added up: (labels, heads) -> (labels, groups)."""
+    return counts @ np.eye(int(groups.max()) + 1, dtype=np.int64)[groups]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +136,7 @@ class Asked:
     @cached_property
     def cells(self) -> NDArray[np.int64]:
         """The head of each row over all layers."""
-        return cells_of(self.table)
+        return head_numbers(self.table)
 
     @cached_property
     def layers(self) -> NDArray[np.int64]:
@@ -125,8 +171,7 @@ class Asked:
 
     def count(self, labels: NDArray[np.int64]) -> HeadCounts:
         """Labels of all rows by head, beside shuffles inside the windows."""
-        windows = codes_of(self.table["window"])
-        return head_counts(labels, self.cells, windows, permutations=self.permutations, seed=self.seed)
+        return HeadCounts(labels, self.cells, codes_of(self.table["window"]), self.permutations, self.seed)
 
 
 def judge(

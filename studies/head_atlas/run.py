@@ -89,9 +89,9 @@ def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
     out = options.work / f"{plan.condition}-{plan.seed}-{plan.key}"
     recipe = replace(plan.recipe, model=place)
     atlas = head_atlas(options.data, out, recipe, resume=True)
-    found = atlas.result | {"claims": atlas_claims(atlas, recipe)}
-    line |= {name: found[name] for name in KEPT if name in found}
-    line["clusters"] = {name: found["clusters"].get(name) for name in ("method", "count", "noise")}
+    figures = atlas.figures() | {"claims": atlas_claims(atlas, recipe)}
+    line |= {name: figures[name] for name in KEPT if name in figures}
+    line["clusters"] = {name: atlas.clusters.get(name) for name in ("method", "count", "noise")}
     return line | {"machine": machine(options.threads)}
 
 

@@ -80,3 +80,21 @@ def test_examples_in_docstrings() -> None:
     found = doctest.testmod(commands)
     assert found.attempted > 0
     assert found.failed == 0
+
+
+def test_heads_are_extracted_clustered_and_associated(cli: Cli, tmp_path: Path, tiny: Callable[[str], Path]) -> None:
+    rows = [f"the {word} is in the house,{place % 2}" for place, word in enumerate(WORDS)]
+    (tmp_path / "x.csv").write_text("\n".join(["text,kind", *rows]))
+    small = ("--model", tiny("bert"), "--device", "cpu", "--features", "descriptors", "--max-length", 20, "--quiet")
+    points, clusters = tmp_path / "points", tmp_path / "clusters"
+    ran = cli(
+        "extract", tmp_path / "x.csv", "--label", "kind", "--what", "attention", *small, "--out", points, "--json"
+    )
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["blocks"] == {"descriptors": 15}
+    assert json.loads(ran.out)["rows"] == len(WORDS) * 12
+    ran = cli("cluster", points, "--k", 4, "--permutations", 19, "--out", clusters, "--quiet")
+    assert ran.code == 0, ran.err
+    ran = cli("associate", clusters, "--with", "layer", "label", "--permutations", 19, "--quiet")
+    assert ran.code == 0, ran.err
+    assert "whole layer+head" in ran.out

@@ -5,7 +5,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry import choose
-from separatrix.geometry.choose import _DECIDE, choose_eps, choose_k, choose_size, k_distance, knee, stability
+from separatrix.geometry.choose import _DECIDE, choose_eps, choose_k, choose_size, is_sound, k_distance, knee, stability
 from separatrix.geometry.density import dbscan
 
 
@@ -129,3 +129,37 @@ def test_the_size_of_hdbscan_is_the_stable_one():
     assert line["stability"] > 0.9
     with pytest.raises(DataError, match="no min_cluster_size gives two clusters"):
         choose_size(np.linspace(0, 1, 40, dtype=np.float32)[:, None] ** 0.5, 5)
+
+
+def row_of_blobs(*sizes, apart=3.0):
+    generator = np.random.default_rng(0)
+    middle = np.repeat(np.arange(len(sizes)), sizes)[:, None] * np.array([apart, 0])
+    return (middle + generator.normal(scale=0.05, size=middle.shape)).astype(np.float32)
+
+
+def test_a_radius_that_leaves_one_cluster_is_not_chosen():
+    """The knee may give one cluster with everything, which says nothing; the nearest sound radius is taken."""
+    tail = np.c_[np.linspace(0, 3, 18), np.full(18, 0.4)]  # thin rows pull the knee up
+    x = np.r_[row_of_blobs(150, 150, apart=0.25), tail].astype(np.float32)
+    result = choose_eps(x, 5)
+    cells = {line["eps"]: line for line in result.table if line["min_samples"] == 5}
+    assert cells[result.value]["clusters"] >= 2
+    assert is_sound(cells[result.value], len(x))
+    sound = [eps for eps, line in cells.items() if is_sound(line, len(x))]
+    assert any(not is_sound(line, len(x)) for line in cells.values())
+    assert result.value in sound
+    one = choose_eps(row_of_blobs(120), 5)
+    assert "no eps near it gives two clusters or more, the largest below 95 %" in one.criterion
+
+
+def test_a_size_whose_largest_cluster_holds_nearly_all_is_not_chosen():
+    assert choose_size(row_of_blobs(200, 200, 200), 5).criterion.endswith("the largest below 95 % of the rows")
+    lines = [{"clusters": 2, "largest": 98}, {"clusters": None, "largest": None}, {"clusters": 2, "largest": 60}]
+    assert [is_sound(line, 100) for line in lines] == [False, False, True]
+
+
+def test_a_number_of_clusters_at_the_end_of_the_grid_is_said():
+    x = row_of_blobs(50, 50, 50, 50)
+    assert not any("of the numbers tried" in line for line in choose_k(x, (3, 4, 5)).warnings)
+    assert any("k = 5 is the smallest of the numbers tried (5 to 8): fewer might do better" in line
+               for line in choose_k(x, (5, 8)).warnings)  # fmt: skip

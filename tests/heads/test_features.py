@@ -213,10 +213,10 @@ def test_frames():
 
 
 def test_unknown_feature_names_are_refused():
-    from separatrix.recipe.heads import MapRecipe
+    from separatrix.recipe.vectors import AttentionRecipe
 
     with pytest.raises(OptionError, match=r"unknown feature.*grids.*descriptors, grid"):
-        MapRecipe(features=("grids",))
+        AttentionRecipe(features=("grids",))
 
 
 @pytest.mark.parametrize("name", MODULES)

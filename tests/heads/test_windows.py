@@ -62,11 +62,10 @@ def test_sampling_takes_whole_examples_equally_from_the_shards(shown, material, 
     found = sample(0)
     counts = np.bincount(found.shards)
     assert counts.max() - counts.min() <= 1
-    assert len(found.windows) >= 9
-    # Every window of a drawn example is there, in order.
-    whole = cut_windows(shown("bert"), found.examples, WindowRule(40, 16, 6))
-    assert list(found.windows) == [window for group in whole for window in group]
-    assert found.windows == sample(0).windows
+    assert found.windows >= 9
+    # Every window of a drawn example is counted.
+    assert found.windows == sum(map(len, cut_windows(shown("bert"), found.examples, WindowRule(40, 16, 6))))
+    assert found.examples == sample(0).examples
     assert any(
         [each.id for each in sample(seed).examples] != [each.id for each in found.examples] for seed in (1, 2, 3)
     )

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from studies.head_atlas.claims import seed_claims
-from studies.head_atlas.evidence import Stored
+from studies.head_atlas.evidence import HeadCounts, Stored, gather
 
-from separatrix.analysis.heads.association import cells_of
+from separatrix.analysis.heads.controls import head_numbers
 
 LAYERS, HEADS = 4, 3
 
@@ -167,7 +167,7 @@ def test_the_mixed_heads_row_says_that_its_test_is_turned_round(seeds_world):
 def test_a_few_heads_of_a_cluster(seeds_world):
     table, values = seeds_world
     claim = "a few clusters sit on one to three heads"
-    assert verdicts(table.assign(kmeans=cells_of(table) // 2), values)[claim]["verdict"] == "supported"
+    assert verdicts(table.assign(kmeans=head_numbers(table) // 2), values)[claim]["verdict"] == "supported"
     assert verdicts(table.assign(kmeans=table["window"] % 3), values)[claim]["verdict"] == "not supported"
 
 
@@ -229,3 +229,43 @@ def test_claims_about_layers_go_by_the_heads():
         told += [found[name]["verdict"] for name in names]
         assert found[names[2]]["p_value"] == 0.01
     assert told.count("supported") <= 2
+
+
+def counted(labels, heads, windows, permutations=9):
+    return HeadCounts(np.asarray(labels), np.asarray(heads), np.asarray(windows), permutations, 0)
+
+
+def test_counts_are_those_of_a_loop():
+    generator = np.random.default_rng(3)
+    windows, heads = np.repeat(np.arange(7), 5), np.tile(np.arange(5), 7)
+    labels = generator.integers(-1, 3, 35)
+    order = generator.permutation(35)  # rows in any order
+    counts = counted(labels[order], heads[order], windows[order], 20)
+    expected = np.zeros((4, 5), int)
+    for label, head in zip(labels, heads, strict=True):
+        expected[label + 1, head] += 1
+    assert (counts.observed == expected).all()
+    seen = []
+    counts.within(lambda shuffled: seen.append(shuffled) or 0.0)
+    shuffled = np.array(seen[1:])
+    # A shuffle leaves every label as frequent as it was, and every head with one row a window.
+    assert (shuffled.sum(axis=2) == expected.sum(axis=1)).all()
+    assert (shuffled.sum(axis=1) == 7).all()
+    assert len(np.unique(shuffled, axis=0)) > 1
+
+
+def test_a_label_of_whole_windows_is_never_moved():
+    windows, heads = np.repeat(np.arange(6), 4), np.tile(np.arange(4), 6)
+    assert counted(windows % 2, heads, windows).within(lambda counts: float(counts[1, 0])).p_value == 1
+
+
+def test_what_does_not_know_its_place_is_the_same_over_heads():
+    windows, heads = np.repeat(np.arange(6), 4), np.tile(np.arange(4), 6)
+    counts = counted(heads, heads, windows)
+    assert counts.within(lambda each: float(each.max())).p_value == 0.1
+    assert counts.over_heads(lambda each: float(each.max())).p_value == 1
+
+
+def test_gathered_columns_add_up():
+    counts = np.arange(12).reshape(2, 6)
+    assert gather(counts, np.array([0, 0, 1, 1, 2, 2])).tolist() == [[1, 5, 9], [13, 17, 21]]

@@ -36,21 +36,21 @@ def findings_of(**changes):
         "layer": each // HEADS, "head": each % HEADS, "cluster": np.where(each == 0, 1, 0), "cluster_share": 1.0,
         "entropy": each / 6, "special": 0.0, "importance_ablation": each - 2.0,
     })  # fmt: skip
-    dbscan = {"eps": 0.5, "min_samples": 4}
+    curve = [{"share": place / 99, "distance": 0.4 + place / 500} for place in range(99)]
     clusters = {
-        "noise_by_layer": {"dbscan": [{"layer": 0, "noise": 0.1}, {"layer": 1, "noise": 0.2}]},
-        "dbscan": dbscan, "curve": [[place / 99, 0.4 + place / 500] for place in range(99)] + [[1.0, 90.0]],
-        "kmeans": {"k": 3, "choice": {"criterion": "largest", "table": choice(2, 3, 4)}},
-    }  # fmt: skip
-    line = {"feature": "descriptors", "ami_interval": [0.4, 0.6], "ami_head": 0.5, "seconds_per_map": 1e-4}
-    features = {
-        "variance": {"grid": [0.5, 0.2, 0.1]},
-        "table": [line, {**line, "feature": "grid", "seconds_per_map": 4e-4}],
+        "dbscan": {"eps": 0.5, "min_samples": 4, "curve": [*curve, {"share": 1.0, "distance": 90.0}]},
+        "kmeans": {"k": 3, "criterion": "largest", "grid": choice(2, 3, 4)},
     }
+    noise = {"dbscan": [{"layer": 0, "noise": 0.1}, {"layer": 1, "noise": 0.2}]}
+    line = {"feature": "descriptors", "ami_interval": [0.4, 0.6], "ami_head": 0.5, "seconds_per_map": 1e-4}
+    features = [line, {**line, "feature": "grid", "seconds_per_map": 4e-4}]
     maps = {0: 3 * generator.random((3, CELLS, CELLS)), 1: 0.2 * generator.random((2, CELLS, CELLS))}
     distances = np.abs(np.subtract.outer(each, each)) / 6
-    values = {"features": features, "clusters": clusters, "table": table, "heads": heads, "distances": distances,
-              "maps": maps, "exemplars": {0: [(3, 1, 2), (4, 0, 1)], 1: [(2, 0, 0)]}}  # fmt: skip
+    values = {
+        "features": features, "variance": {"grid": [0.5, 0.2, 0.1]}, "noise": noise, "clusters": clusters,
+        "table": table, "heads": heads, "distances": distances, "maps": maps,
+        "exemplars": {0: [(3, 1, 2), (4, 0, 1)], 1: [(2, 0, 0)]},
+    }  # fmt: skip
     return Findings(**values | changes)
 
 
@@ -128,14 +128,15 @@ def test_a_long_tail_of_distances_is_cut_and_said():
     assert figure.axes[0].get_ylim()[1] < 1
     assert "cut off: the last rows reach 90" in texts_of(figure)
     clusters = findings_of().clusters
-    short = head_curves.distance_curve(findings_of(clusters={**clusters, "curve": clusters["curve"][:-1]})).figure
+    dbscan = {**clusters["dbscan"], "curve": clusters["dbscan"]["curve"][:-1]}
+    short = head_curves.distance_curve(findings_of(clusters={**clusters, "dbscan": dbscan})).figure
     assert not any("cut off" in text for text in texts_of(short))
 
 
 def test_elbow_shows_distortion_or_says_that_k_was_given():
     titles = [axes.get_title(loc="left") for axes in head_curves.elbow_curve(findings_of()).figure.axes]
     assert titles[:2] == ["Silhouette", "Distortion"]
-    clusters = {**findings_of().clusters, "kmeans": {"k": 7, "choice": {"criterion": "given", "table": []}}}
+    clusters = {**findings_of().clusters, "kmeans": {"k": 7, "criterion": "given", "grid": []}}
     given = head_curves.elbow_curve(findings_of(clusters=clusters))
     assert given.figure.axes[0].get_title(loc="left") == "k = 7 was given"
     assert given.data["k"].tolist() == [7]
@@ -152,7 +153,7 @@ def test_ticks_are_whole_components_and_several_costs():
 def test_the_grid_of_dbscan_is_drawn_where_it_is_kept():
     lines = [
         {"eps": eps, "min_samples": count, "clusters": found, "noise_share": found and 0.2,
-         "chosen": eps == 0.5 and count == 4}
+         "chosen": eps == 0.5 and count == 4, "status": "done" if found else "time limit"}
         for eps, found in ((0.5, 3), (0.7, None)) for count in (4, 8)
     ]  # fmt: skip
     clusters = findings_of().clusters

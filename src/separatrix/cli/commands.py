@@ -10,7 +10,10 @@ COMMANDS = {
     "predict": ("runs", "Label new texts with a trained run."),
     "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
     "rank": ("points", "Which frozen encoder, layer and pooling suits these texts?"),
-    "extract": ("points", "Read vectors out of a transformer: hidden states, logits, tokens, or a run's outputs."),
+    "extract": (
+        "points",
+        "Read vectors out of a transformer: hidden states, logits, tokens, attention heads, a run's outputs.",
+    ),
     "score": ("points", "Do the classes of these points separate? Every figure with its baseline and its null."),
     "project": ("points", "Draw points in two or three dimensions, and say how far the map can be trusted."),
     "cluster": ("points", "Group points; numbers of clusters and radii are chosen by a stated criterion."),
@@ -27,7 +30,7 @@ FLAGS = {
     "train": {"layers": "--prompt-layers", "weights": "--vote", "draw": "--pairs-per-row"},
     "extract": {"weights": "--layer-weights"},
     "associate": {"within": "--shuffle-within", "units": "--shuffle-units"},
-    "heads": {"weights": "--resnet-weights", "draw": "--sampling"},
+    "heads": {"draw": "--sampling"},
 }
 
 

@@ -14,7 +14,7 @@ from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe, MapModelRecipe
-from separatrix.store.result import Lines, Listing
+from separatrix.store.result import Lines, Listing, Result
 
 DataArgument = Annotated[
     str,
@@ -31,7 +31,7 @@ DataArgument = Annotated[
     main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "feature", "method", "k",
           "importance", "device", "seed", "json"),
 )  # fmt: skip
-def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
+def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """Every (window, layer, head) becomes a row of numbers that keeps its identity.
 
     For example:
@@ -42,34 +42,7 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     recipe, place = parsed.recipe(HeadsRecipe()), parsed.of(("steps", "overwrite", "resume"))
     from separatrix.analysis.heads import head_atlas
 
-    atlas = head_atlas(data, parsed.options["out"], recipe, progress=progress, **place)
-    return Printout(atlas.result, _atlas_parts(atlas.result))
-
-
-# What of the result is printed as a table: key -> (key of a line, heading); a column that no line has is left out.
-TABLES = {
-    "features": (("feature", "feature"), ("width", "columns"), ("ami_head", "AMI with head"),
-                 ("ami_layer", "with layer"), ("ami_shuffled", "shuffled")),
-    "association": (("with", "cluster with"), ("adjusted_mutual_information", "adjusted MI"),
-                    ("mutual_information", "MI (nats)"), ("null_mean", "of shuffles"), ("p_value", "p"),
-                    ("null_heads", "of shuffled heads"), ("p_heads", "p, heads")),
-    "by_cluster": (("cluster", "cluster"), ("heads", "heads"), ("gradient", "gradient"),
-                   ("ablation", "loss without a head"), ("harmless", "no higher without")),
-}  # fmt: skip
-
-
-def _atlas_parts(result: dict[str, Any]) -> list[Listing | Lines]:
-    weighed, parts = result.get("importance", {}), list[Listing | Lines]()
-    for name, columns in TABLES.items():
-        lines = weighed.get(name) or result.get(name) or []
-        shown = [(key, heading) for key, heading in columns if any(key in line for line in lines)]
-        if shown:
-            rows = [[_cell(line.get(key)) for key, _ in shown] for line in lines]
-            parts.append(Listing([heading for _, heading in shown], rows))
-    answers = [("removed", weighed["answer"])] if "answer" in weighed else []
-    known = ("maps", "windows", "examples", "contexts", "maps_per_second", "page", "out", "seconds_whole")
-    lines = [(name.replace("_", " "), result[name]) for name in known if name in result]
-    return [*parts, [*answers, *_notes(result), *lines]]
+    return head_atlas(data, parsed.options["out"], recipe, progress=progress, **place)
 
 
 def _notes(result: dict[str, Any]) -> list[tuple[str, object]]:

@@ -59,6 +59,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         separatrix extract data/trec --pool cls mean layer_mean --layers 3 6 --out points/trec
         separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
         separatrix extract data/trec --run runs/trec --out points/prompt
+        separatrix extract data/squad_v2 --what attention --features descriptors grid --out points/heads
     """
     place, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
     columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
@@ -66,14 +67,15 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         raise OptionError("--model has no effect with --run", hint="leave --model away")
     if run is None and "no_verify" in parsed:
         raise OptionError("--no-verify has no effect without --run", hint="leave --no-verify away")
-    from separatrix.extraction.extract import Place, run_extraction
-    from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
-    from separatrix.extraction.windows import read_rows
+    from separatrix.extraction.extract import Place, run_extraction, source_rows, vector_source
+    from separatrix.extraction.readers import VectorSource, trained_prompt
 
-    rows = read_rows(data, **columns | {"label": columns["label"] or None})
+    if recipe.vectors.what == "attention" and "text" not in parsed:
+        columns.pop("text")  # questions with their contexts, where the data hold them
+    rows = source_rows(data, recipe, **columns | {"label": columns["label"] or None})
     material: VectorSource
     if run is None:
-        material = frozen_model(recipe.backbone.model, recipe)
+        material = vector_source(recipe.backbone.model, recipe)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
     extraction = run_extraction(material, rows, Place(place.out, place.overwrite, place.resume), progress)

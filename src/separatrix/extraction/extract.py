@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from separatrix.extraction.readers import VectorSource, frozen_model, trained_pr
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
-from separatrix.models.tokens import Tokens, Unread
+from separatrix.models.tokens import Unread
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
@@ -28,6 +28,9 @@ from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.points import open_points
 from separatrix.store.shards import check_finite
 from separatrix.store.writer import PointsWriter, open_writer
+
+if TYPE_CHECKING:
+    from separatrix.extraction.attention import ExampleRows
 
 WINDOW_ROWS = 4096
 WINDOW_BYTES = 64 << 20  # of float32 numbers that are held before they are written
@@ -104,10 +107,11 @@ def extract(
         progress: told `(stage, done, total, note)`.
         recipe: all options at once.
         options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
-            `batch_tokens`, `max_length`, `device`, `dtype`, `revision`.
+            `batch_tokens`, `max_length`, `device`, `dtype`, `revision`, and of attention maps `features` and others.
 
     Returns:
-        The blocks asked for, named as in `plan_poolings`, over the columns id, text_hash, text, split, label, group.
+        The blocks asked for, named as in `plan_poolings`, over the columns id, text_hash, text, split, label, group; of
+        attention maps a block for each feature, with a row for each window, layer and head.
 
     Raises:
         OptionError: an unknown option, pooling or layer.
@@ -123,11 +127,39 @@ def extract(
         material: VectorSource = trained_prompt(Path(run), wanted)
     else:
         named = wanted.backbone.model if model is None else model
-        material = frozen_model(str(named) if isinstance(named, Path) else named, wanted)
-    return run_extraction(material, read_rows(data), place, progress).points
+        material = vector_source(str(named) if isinstance(named, Path) else named, wanted)
+    return run_extraction(material, source_rows(data, wanted), place, progress).points
 
 
-def run_extraction(material: VectorSource, rows: Rows, place: Place, progress: Progress = silent) -> Extraction:
+def vector_source(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
+    """What reads a model as the recipe asks.
+
+    Raises:
+        ModelError: no such model.
+    """
+    if recipe.vectors.what != "attention":
+        return frozen_model(model, recipe)
+    from separatrix.extraction.attention import attention_source
+
+    return attention_source(model, recipe)
+
+
+def source_rows(data: Any, recipe: ExtractRecipe, **reading: Any) -> Rows | ExampleRows:
+    """What is read: texts, and for attention maps also questions with their contexts; arguments as `read_rows`.
+
+    Raises:
+        DataError: texts that cannot be used.
+    """
+    if recipe.vectors.what != "attention":
+        return read_rows(data, **reading)
+    from separatrix.extraction.attention import attention_rows
+
+    return attention_rows(data, **reading)
+
+
+def run_extraction(
+    material: VectorSource, rows: Rows | ExampleRows, place: Place, progress: Progress = silent
+) -> Extraction:
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
     work = Work(material, Counter(progress, "vectors", len(rows)))
@@ -146,7 +178,7 @@ def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
     return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, seconds, unread=kept.unread)
 
 
-def _on_disk(work: Work, rows: Rows, window: int, place: Place, folder: Path) -> Extraction:
+def _on_disk(work: Work, rows: Rows | ExampleRows, window: int, place: Place, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
     key = digest({**identity, "store_dtype": dtype})
     with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
@@ -184,6 +216,7 @@ class Work:
     writer: PointsWriter | None = None
     given: int = 0  # windows
     computed: int = 0  # texts
+    rows: int = 0  # of the computed texts
     names: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -192,11 +225,12 @@ class Work:
     def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[Step]:
         """Only windows of which something is missing."""
         for place, frame, names, tokens in ahead(self._missing(frames), self._tokenize):
-            reader = self.material.reader()
-            found = reader.read(tokens, names, self.done)
+            blocks = self.material.reader().read(tokens, names, self.done)
             self.computed += len(frame)
-            table = self.material.table(frame, tokens, found)
-            yield Step(place, frame, table, found, tokens.cut, tokens.unread)
+            start = self.rows if self.writer is None else sum(shard.rows for shard in self.writer.shards[:place])
+            table = self.material.table(frame, tokens, blocks, start)
+            self.rows += len(table)
+            yield Step(place, frame, table, blocks, tokens.cut, tokens.unread)
 
     def _missing(self, frames: Iterator[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame, list[str]]]:
         for place, frame in enumerate(frames):
@@ -210,7 +244,7 @@ class Work:
             else:
                 self.done(len(frame))
 
-    def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> tuple[int, pd.DataFrame, list[str], Tokens]:
+    def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> tuple[int, pd.DataFrame, list[str], Any]:
         place, frame, names = item
         try:
             return place, frame, names, self.material.reader().tokenize(frame["text"].tolist())

@@ -28,7 +28,8 @@ from separatrix.models.tokens import ESCAPE
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
-Table = Callable[[pd.DataFrame, Tokens, dict[str, np.ndarray]], pd.DataFrame]
+# A frame of texts, their tokens, the blocks, and how many rows stand before -> the row table of the blocks.
+Table = Callable[[pd.DataFrame, Any, dict[str, np.ndarray], int], pd.DataFrame]
 
 
 class Reader(Protocol):
@@ -43,7 +44,7 @@ class Reader(Protocol):
         ...
 
 
-def _unchanged(frame: pd.DataFrame, _: Tokens, __: dict[str, np.ndarray]) -> pd.DataFrame:
+def _unchanged(frame: pd.DataFrame, _: Tokens, __: dict[str, np.ndarray], ___: int) -> pd.DataFrame:
     return frame
 
 
@@ -96,7 +97,7 @@ def _frozen_source(
             return extract.logits_reader(engine, vectors.top)
         return extract.token_reader(engine, chosen) if what == "tokens" else extract.hidden_reader(engine, plans)
 
-    def rows_of_tokens(frame: pd.DataFrame, tokens: Tokens, _: dict[str, np.ndarray]) -> pd.DataFrame:
+    def rows_of_tokens(frame: pd.DataFrame, tokens: Tokens, _: dict[str, np.ndarray], __: int) -> pd.DataFrame:
         return token_rows(frame, tokens.ids, backbone().tokenizer)
 
     names, width = tuple(plan.name for plan in plans), int(text_config(config).hidden_size)
@@ -117,10 +118,11 @@ def _frozen_source(
     identity |= {} if vectors.engine == "torch" else {"engine": vectors.engine}
     identity |= {"special_tokens": ESCAPE} if recipe.special_tokens == ESCAPE else {}
     table = rows_of_tokens if what == "tokens" else _unchanged
-    return VectorSource(vectors, names, width, how, identity, _origin(source), reader, table)
+    return VectorSource(vectors, names, width, how, identity, source_origin(source), reader, table)
 
 
-def _origin(source: Source) -> dict[str, Any]:
+def source_origin(source: Source) -> dict[str, Any]:
+    """Name and revision of a model, and how it was found."""
     return {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
 
 
@@ -159,7 +161,7 @@ def _prompt_source(model: PromptModel, vectors: VectorsRecipe) -> VectorSource:
     """The block `prompt` (hidden) or `prompt_logits`, and the column `predicted`."""
     what, trained, backbone = vectors.what, model.recipe, model.backbone
 
-    def with_answers(frame: pd.DataFrame, _: Tokens, blocks: dict[str, np.ndarray]) -> pd.DataFrame:
+    def with_answers(frame: pd.DataFrame, _: Tokens, blocks: dict[str, np.ndarray], __: int) -> pd.DataFrame:
         return frame.assign(predicted=model.labels(model.scores(blocks.pop("outputs"))))
 
     name, config = "prompt" if what == "hidden" else "prompt_logits", text_config(backbone.model.config)
@@ -168,7 +170,9 @@ def _prompt_source(model: PromptModel, vectors: VectorsRecipe) -> VectorSource:
     identity: dict[str, Any] = {"weights": backbone.source.weights, "prompt": _tensor_hash(model)}
     identity |= {"max_length": backbone.recipe.max_length, "dtype": backbone.recipe.dtype, "what": what}
     reader = PromptReader(model, vectors)
-    return VectorSource(vectors, (name,), width, how, identity, _origin(backbone.source), lambda: reader, with_answers)
+    return VectorSource(
+        vectors, (name,), width, how, identity, source_origin(backbone.source), lambda: reader, with_answers
+    )
 
 
 def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> VectorSource:
@@ -180,7 +184,7 @@ def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> 
         ModelError: the model has no LM head although logits are asked for.
     """
     vectors = recipe.vectors
-    if vectors.what == "tokens" or vectors.top is not None:
+    if vectors.what not in ("hidden", "logits") or vectors.top is not None:
         raise OptionError("--run reads prompts", got=f"--what {vectors.what}", expected="--what hidden or logits")
     if vectors.engine != VectorsRecipe().engine:
         raise OptionError("--engine has no effect with --run", hint="leave it away")

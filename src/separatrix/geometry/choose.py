@@ -10,7 +10,7 @@ core. Read from the curve of the nearest neighbour instead, as some do, eps make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -35,6 +35,9 @@ SIZES = (5, 10, 20, 40, 80, 160)  # min_cluster_size that are tried
 CURVE = 1000  # points of the k-distance curve that are kept
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)  # of the k-distances: values of eps in the grid, beside the knee
 _PATIENCE = 2  # cells in a row that may run out of time before the rest is not begun
+_LEAST_OF_KNEE = 0.7  # share of the knee's eps; at a smaller one a single heap falls apart by chance
+_DOMINANT = 0.95  # share of the rows from which one cluster leaves nothing to be said
+SOUND = "two clusters or more, the largest below 95 % of the rows"
 _NOT_BEGUN = {
     "status": "not begun",
     "clusters": None,
@@ -154,7 +157,20 @@ def choose_k(
     heaps = _heaps(rows, np.random.default_rng(seed))
     table = [_k_line(rows, heaps, k, seed) for k in tried]
     value, sentence, warnings = decide(table)
-    return Choice("k", value, sentence, tuple(table), warnings=warnings)
+    return Choice("k", value, sentence, tuple(table), warnings=(*warnings, *_at_the_edge(value, tried)))
+
+
+def _at_the_edge(k: int, tried: Sequence[int]) -> tuple[str, ...]:
+    """A sentence where the choice may only be the end of what was tried.
+
+    >>> _at_the_edge(3, [2, 3, 4]), len(_at_the_edge(2, [2, 3, 4]))
+    ((), 1)
+    """
+    if k not in (tried[0], tried[-1]):
+        return ()
+    end, beyond = ("smallest", "fewer") if k == tried[0] else ("largest", "more")
+    note = "two are the fewest there can be" if k == 2 else f"{beyond} might do better"
+    return (f"k = {k} is the {end} of the numbers tried ({tried[0]} to {tried[-1]}): {note}",)
 
 
 def drawn(x: NDArray[np.float32], most: int, seed: int) -> NDArray[np.float32]:
@@ -300,8 +316,25 @@ def choose_eps(x: ArrayLike | Prepared, min_samples: int, *, cell_seconds: float
     counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(curve))})
     shown = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).astype(int))
     lines = tuple({"share": float(share[i]), "distance": float(curve[i])} for i in shown)
-    sentence = f"knee of the k-distance curve with k = min_samples = {min_samples} (bend {bend:.2f})"
-    return Choice("eps", eps, sentence, _grid(values, radii, counts, cell_seconds), lines)
+    table = _grid(values, radii, counts, cell_seconds)
+    value, sentence = eps, f"knee of the k-distance curve with k = min_samples = {min_samples} (bend {bend:.2f})"
+    near = [line for line in table if line["min_samples"] == min_samples and line["eps"] >= _LEAST_OF_KNEE * eps]
+    fitting = [line["eps"] for line in near if is_sound(line, len(curve))]
+    if not fitting:
+        sentence += f"; no eps near it gives {SOUND}"
+    elif eps not in fitting:
+        value = min(fitting, key=lambda each: abs(np.log(each / eps)))
+        sentence = f"eps nearest to the {sentence} of those with {SOUND}"
+    return Choice("eps", value, sentence, table, lines)
+
+
+def is_sound(line: Mapping[str, Any], rows: int) -> bool:
+    """Whether the clusters of a line tell rows apart: of one cluster that holds nearly all nothing can be said.
+
+    >>> is_sound({"clusters": 2, "largest": 98}, 100), is_sound({"clusters": 3, "largest": 60}, 100)
+    (False, True)
+    """
+    return line["clusters"] is not None and line["clusters"] >= 2 and line["largest"] < _DOMINANT * rows
 
 
 def _grid(x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float) -> Table:
@@ -349,8 +382,10 @@ def choose_size(x: ArrayLike | Prepared, min_samples: int, *, sample_rows: int =
     split = [line for line in table if line["clusters"] >= 2]
     if not split:
         raise DataError("no min_cluster_size gives two clusters", hint="give --min-cluster-size, or use kmeans")
-    best = max(split, key=lambda line: line["stability"])
-    sentence = "largest stability under resampling (noise is a group of its own) of those with two clusters or more"
+    sound = [line for line in split if is_sound(line, line["rows"])]
+    best = max(sound or split, key=lambda line: line["stability"])
+    of = SOUND if sound else "two clusters or more"
+    sentence = f"largest stability under resampling (noise is a group of its own) of those with {of}"
     return Choice("min_cluster_size", best["min_cluster_size"], sentence, tuple(table))
 
 

@@ -18,8 +18,8 @@ from separatrix.heads import descriptors as numbers
 from separatrix.heads.frames import grid
 from separatrix.heads.maps import Batch
 from separatrix.heads.resnet import load_resnet, resnet_vectors
-from separatrix.recipe.heads import FEATURE_NAMES
 from separatrix.recipe.registry import Registry
+from separatrix.recipe.vectors import FEATURE_NAMES
 
 CPU = torch.device("cpu")
 

@@ -28,6 +28,11 @@ TOKENS = 64  # of each text that is read for this
 BATCH = 8
 SCALE = 20.0  # of the cosines in `match`, as sentence encoders are trained
 
+SCORES = {
+    "gradient": "importance_gradient",
+    "ablation": "importance_ablation",
+}  # score -> its column of a table of heads
+
 Loss = Callable[[Tensor], Tensor]  # gates (layers, heads) or (rows, layers, heads) -> loss (rows,)
 
 
@@ -40,6 +45,11 @@ class Importance:
     ablation: NDArray[np.float64]  # (layers, heads): loss without the head, less `base`
     base: float
     rows: int  # that the loss was computed for: a loss may leave some out
+
+    @property
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """Both scores by the names of `SCORES`, each (layers * heads,)."""
+        return {SCORES["gradient"]: self.gradient.ravel(), SCORES["ablation"]: self.ablation.ravel()}
 
 
 def usual_loss(backbone: Backbone, examples: Sequence[Example]) -> str:

@@ -233,17 +233,17 @@ def sentences(words: Sequence[str], special: Sequence[bool]) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
-    """Examples drawn and their windows, in order of the examples."""
+class ExampleSample:
+    """Examples drawn, in their order, and how many windows they give."""
 
     examples: tuple[Example, ...]
-    windows: tuple[Window, ...]  # `example` counts in `examples`
+    windows: int
     shards: NDArray[np.int64]  # (examples,) which shard each came from
 
 
 def draw(
     backbone: Backbone, examples: Sequence[Example], rule: WindowRule, *, windows: int, shards: int, how: str, seed: int
-) -> Sample:
+) -> ExampleSample:
     """Draw whole examples, equally from every shard, until there are enough windows.
 
     The examples are divided, in their order, into `shards` parts of equal size. Each gives one example in turn: from a
@@ -255,8 +255,8 @@ def draw(
     """
     check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine, generator = fast_tokenizer(backbone), np.random.default_rng(seed)
-    parts = np.array_split(np.arange(len(examples)), min(shards, len(examples)))
-    queues = [list(_order(part, how, generator)) for part in parts]
+    split = np.array_split(np.arange(len(examples)), min(shards, len(examples)))
+    queues = [list(_order(part, how, generator)) for part in split]
     chosen: list[tuple[int, int]] = []  # (example, shard)
     count, turn = 0, 0
     while count < windows and turn < max(map(len, queues)):
@@ -266,9 +266,8 @@ def draw(
                 chosen.append((queue[turn], shard))
         turn += 1
     chosen.sort()
-    kept = tuple(examples[place] for place, _ in chosen)
-    cut = [window for place, example in enumerate(kept) for window in _windows_of(engine, example, place, rule)]
-    return Sample(kept, tuple(cut), np.array([shard for _, shard in chosen], dtype=np.int64))
+    numbers, parts = zip(*chosen, strict=True)
+    return ExampleSample(tuple(examples[number] for number in numbers), count, np.array(parts, dtype=np.int64))
 
 
 def _order(part: NDArray[np.int64], how: str, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import field
+from dataclasses import field, replace
 from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, option, recipe_class, to_dict
 from separatrix.recipe.load import LoadRecipe
-from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import LoopRecipe, ModelRecipe
+from separatrix.recipe.vectors import FEATURE_NAMES, AttentionRecipe, ExtractRecipe, VectorsRecipe
 
-STEPS = ("extract", "features", "cluster", "atlas")
-FEATURE_NAMES = Choices("descriptors", "grid", "singular", "resnet", "twins")
+STEPS = ("extract", "features", "cluster", "associate", "atlas")
 METHODS = ("kmeans", "dbscan", "hdbscan")
 LOSSES = ("auto", "language", "match", "none")
 
@@ -46,8 +45,6 @@ class ReadingRecipe:
     pair: str | None = option(None, "column of the second text of each row")
     windows: int = option(1000, "windows to read, drawn as whole examples", low=1)
     max_length: int = option(384, "most tokens of a window", low=8, high=131072)
-    stride: int = option(128, "tokens between the beginnings of two windows of one context", low=1)
-    max_query_length: int = option(64, "tokens kept of the question", low=1)
     shards: int = option(10, "parts of the data from which equally many examples are drawn", low=1, high=100_000)
     draw: str = option(
         "consecutive", "examples of a shard: one after the other, or at random", choices=("consecutive", "random")
@@ -61,31 +58,13 @@ class ReadingRecipe:
 
 @recipe_class
 class MapRecipe:
-    """Features of an attention map."""
+    """Learnt features and raw maps."""
 
-    features: tuple[str, ...] = option(("descriptors", "grid"), "features: " + ", ".join(FEATURE_NAMES))
-    cells: int = option(16, "cells of each side of the grid", low=2, high=128)
-    values: int = option(16, "singular values", low=1, high=512)
-    weights: str = option("random", "weights of the ResNet-50: a safetensors file, a hub name, or random")
-    pixels: int = option(384, "side of the picture that the ResNet-50 sees", low=32, high=4096)
-    frame: str = option("pad", "small maps in the picture: padded, or fitted to its size", choices=("pad", "fit"))
-    scaling: str = option("map", "0 to 255 by whole map or by column", choices=("map", "column", "none"))
     twins_epochs: int = option(4, "passes of the small Barlow Twins over the grids", low=1)
     twins_views: str = option(
         "crops", "its two views: crops of one map, or two windows of one head", choices=("crops", "sentences")
     )
     raw: bool = option(False, "keep the raw maps as well (very large)")
-
-    def __post_init__(self) -> None:
-        wrong = [name for name in self.features if name not in FEATURE_NAMES]
-        if wrong or not self.features:
-            raise OptionError("unknown feature", got=repr(wrong[0] if wrong else ""), expected=", ".join(FEATURE_NAMES))
-
-    @property
-    def stored(self) -> tuple[str, ...]:
-        """Features that are read off the maps; the others are learnt from the grids."""
-        features = [name for name in self.features if name != "twins"]
-        return tuple(features if "grid" in features else [*features, "grid"])
 
 
 @recipe_class
@@ -123,18 +102,25 @@ class HeadsRecipe:
     source: MapModelRecipe = MapModelRecipe()
     reading: ReadingRecipe = ReadingRecipe()
     loading: LoadRecipe = LoadRecipe()
+    attention: AttentionRecipe = AttentionRecipe()
     maps: MapRecipe = MapRecipe()
     clusters: HeadClusterRecipe = HeadClusterRecipe()
     page: PageRecipe = PageRecipe()
 
     def __post_init__(self) -> None:
-        if self.clusters.feature not in self.maps.features:
+        if self.clusters.feature not in self.attention.features:
             raise OptionError(
                 "--feature is not computed",
                 got=self.clusters.feature,
-                expected="one of " + ", ".join(self.maps.features),
-                hint=f"add it: --features {' '.join((*self.maps.features, self.clusters.feature))}",
+                expected="one of " + ", ".join(self.attention.features),
+                hint=f"add it: --features {' '.join((*self.attention.features, self.clusters.feature))}",
             )
+
+    @property
+    def extraction(self) -> ExtractRecipe:
+        """What is extracted: features that are read off the maps, and the grids behind exemplars and twins."""
+        names = dict.fromkeys([*(name for name in self.attention.features if name != "twins"), "grid"])
+        return ExtractRecipe(self.model, VectorsRecipe("attention"), replace(self.attention, features=tuple(names)))
 
     @property
     def model(self) -> ModelRecipe:

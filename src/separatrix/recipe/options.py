@@ -101,6 +101,15 @@ class ExtractOptions(ModelOptions, total=False):
     store_dtype: str
     batch_tokens: int | None
     engine: str
+    features: str | Sequence[str]
+    stride: int
+    max_query_length: int
+    cells: int
+    values: int
+    resnet_weights: str
+    pixels: int
+    frame: str
+    scaling: str
 
 
 class ScoreOptions(TypedDict, total=False):

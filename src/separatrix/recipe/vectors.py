@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from separatrix.errors import OptionError, choose
-from separatrix.recipe.core import option, recipe_class
+from separatrix.recipe.core import flag, option, recipe_class
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import ModelRecipe
 
 POOLS = Choices("cls", "mean", "max", "last", "layer_mean", "weighted")
-WHAT = ("hidden", "logits", "tokens")
+WHAT = ("hidden", "logits", "tokens", "attention")
+FEATURE_NAMES = Choices("descriptors", "grid", "singular", "resnet", "twins")
 ENGINES = ("torch", "onnx-int8")
 STORE_DTYPES = ("float16", "float32", "int8")
 ALL_LAYERS = "all"
+_WITHOUT_EFFECT = {  # options by --what
+    "hidden": (), "logits": ("pool", "layers", "engine"), "tokens": ("pool",),
+    "attention": ("pool", "layers", "engine", "batch_tokens"),
+}  # fmt: skip
 
 
 @recipe_class
 class VectorsRecipe:
     """Vectors."""
 
-    what: str = option("hidden", "hidden states, LM logits at the last position, or states per token", choices=WHAT)
+    what: str = option(
+        "hidden",
+        "hidden states, LM logits at the last position, states per token, or attention maps per head",
+        choices=WHAT,
+    )
     pool: tuple[str, ...] = option(("layer_mean",), f"poolings of hidden states: {', '.join(POOLS)}")
     layers: tuple[int | str, ...] | None = option(
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
@@ -43,17 +54,35 @@ class VectorsRecipe:
         for layer in self.layers or ():
             if isinstance(layer, str):
                 choose(layer, (ALL_LAYERS,), "--layers")
-        for name in ("pool", "layers") if self.what == "logits" else ("pool",) if self.what == "tokens" else ():
+        for name in _WITHOUT_EFFECT[self.what]:
             if getattr(self, name) != VectorsRecipe.__dataclass_fields__[name].default:
                 raise OptionError(f"--{name} has no effect with --what {self.what}", hint=f"leave --{name} away")
         if self.top is not None and self.what != "logits":
             raise OptionError(f"--top has no effect with --what {self.what}", hint="leave --top away")
-        if self.what == "logits" and self.engine != "torch":
-            raise OptionError("--engine has no effect with --what logits", hint="leave --engine away")
         if self.weights is not None and "weighted" not in self.pool:
             raise OptionError("--weights has no effect without --pool weighted", hint="add --pool weighted")
         if self.weights is not None and not any(self.weights):
             raise OptionError("--weights are out of range", got=self.weights, expected="0 or more, not all 0")
+
+
+@recipe_class
+class AttentionRecipe:
+    """Attention maps."""
+
+    features: tuple[str, ...] = option(("descriptors", "grid"), "features: " + ", ".join(FEATURE_NAMES))
+    stride: int = option(128, "tokens between the beginnings of two windows of one context", low=1)
+    max_query_length: int = option(64, "tokens kept of the question", low=1)
+    cells: int = option(16, "cells of each side of the grid", low=2, high=128)
+    values: int = option(16, "singular values", low=1, high=512)
+    resnet_weights: str = option("random", "weights of the ResNet-50: a safetensors file, a hub name, or random")
+    pixels: int = option(384, "side of the picture that the ResNet-50 sees", low=32, high=4096)
+    frame: str = option("pad", "small maps in the picture: padded, or fitted to its size", choices=("pad", "fit"))
+    scaling: str = option("map", "0 to 255 by whole map or by column", choices=("map", "column", "none"))
+
+    def __post_init__(self) -> None:
+        wrong = [name for name in self.features if name not in FEATURE_NAMES]
+        if wrong or not self.features:
+            raise OptionError("unknown feature", got=repr(wrong[0] if wrong else ""), expected=", ".join(FEATURE_NAMES))
 
 
 @recipe_class
@@ -62,3 +91,12 @@ class ExtractRecipe:
 
     backbone: ModelRecipe = ModelRecipe()
     vectors: VectorsRecipe = VectorsRecipe()
+    attention: AttentionRecipe = AttentionRecipe()
+
+    def __post_init__(self) -> None:
+        what = self.vectors.what
+        changed = [spec.name for spec in fields(AttentionRecipe) if getattr(self.attention, spec.name) != spec.default]
+        if what != "attention" and changed:
+            raise OptionError(f"{flag(changed[0])} has no effect with --what {what}", hint="add --what attention")
+        if what == "attention" and "twins" in self.attention.features:
+            raise OptionError("the feature `twins` is learnt from all grids", hint="extract grid, or type heads")

@@ -43,9 +43,10 @@ _MODEL_FOLDER = (
 KINDS = {
     "points": Kind(("blocks/*|pending/begun.json",), ("table.parquet", "blocks/*"), ("pending/*",)),
     "atlas": Kind(
-        ("recipe.json", "extract-*/*"),
-        ("recipe.json", RESULT, "table.parquet", "atlas.html", "heads.parquet", "pictures/*", "extract-*/*",
-         "features-*/*", "cluster-*/*", "atlas-*/*"),
+        ("recipe.json", "extract-*/*|points-*/*"),
+        ("recipe.json", RESULT, "table.parquet", "atlas.html", "heads.parquet", "distances.safetensors", "pictures/*",
+         "points-*/*", "features-*/*", "kmeans-*/*", "dbscan-*/*", "hdbscan-*/*", "again-*/*", "associations-*/*",
+         "raw-*/*", "extract-*/*", "cluster-*/*", "atlas-*/*"),
     ),
     "answers": Kind(("answers.parquet",), ("recipe.json", RESULT, "answers.parquet", *_MODEL_FOLDER)),
     "run": Kind(

@@ -194,7 +194,7 @@ class PointsWriter:
             got = f"shape {values.shape}"
             raise ShapeError(f"block {name!r} does not fit the table", got=got, expected=f"({len(frame)}, width)")
         # Token numbers are exact in float32 and in nothing smaller.
-        dtype = "float32" if name.endswith("_ids") else self.dtype
+        dtype = "float32" if name.endswith("_ids") else self.how.get(name, {}).get("store_dtype", self.dtype)
         spec = BlockSpec(values.shape[1], dtype, self.how.get(name, {}))
         known = self.blocks.get(name, spec)
         if known.width != spec.width:

@@ -102,7 +102,7 @@ def read_material(
     """
     recipe = reading or LoadRecipe()
     if text is None and pair is None:
-        material = _read_questions(data, recipe)
+        material = read_questions(data, recipe)
         if material is not None:
             return _checked(material, str(data))
     options = to_dict(recipe)
@@ -123,7 +123,7 @@ def _checked(material: Material, source: str) -> Material:
     return material
 
 
-def _read_questions(data: str | Path, reading: LoadRecipe) -> Material | None:
+def read_questions(data: str | Path, reading: LoadRecipe) -> Material | None:
     """Questions and contexts, or None if the source is no question-answering set."""
     path = Path(data)
     if not path.exists() and is_hub_name(str(data)):

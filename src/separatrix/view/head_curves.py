@@ -20,7 +20,7 @@ def noise_curve(findings: Findings) -> Picture:
     """Share of noise by layer with its interval."""
     figure, axes = chart("Noise by layer", "layer", "share of noise")
     lines = []
-    for place, (name, curve) in enumerate(findings.clusters["noise_by_layer"].items()):
+    for place, (name, curve) in enumerate(findings.noise.items()):
         frame = pd.DataFrame(curve)
         colour = COLOURS[place * 2]
         axes.plot(frame["layer"], frame["noise"], color=colour, marker="o", markersize=3, label=name)
@@ -37,7 +37,7 @@ def variance_curve(findings: Findings) -> Picture:
     """Cumulative share of the variance by principal component, for each feature."""
     figure, axes = chart("Variance of the principal components", "components", "cumulative share")
     lines = []
-    for place, (name, shares) in enumerate(findings.features["variance"].items()):
+    for place, (name, shares) in enumerate(findings.variance.items()):
         total = np.cumsum(shares)
         steps = np.arange(1, len(total) + 1)
         axes.plot(steps, total, color=COLOURS[place % len(COLOURS)], marker="o", markersize=3, label=name)
@@ -50,14 +50,13 @@ def variance_curve(findings: Findings) -> Picture:
 
 def distance_curve(findings: Findings) -> Picture:
     """The k-distance curve and the radius taken; a long tail is cut off, and said to be."""
-    found = findings.clusters["dbscan"]
-    neighbour = next(iter(found.get("grid") or [found]))["min_samples"]  # of the grid's first line: as was asked for
-    figure, axes = chart(f"Distance to neighbour {neighbour}", "share of rows", "distance")
-    frame = pd.DataFrame(findings.clusters["curve"], columns=["share", "distance"])
+    figures = findings.clusters["dbscan"]
+    figure, axes = chart(f"Distance to neighbour {figures['min_samples']}", "share of rows", "distance")
+    frame = pd.DataFrame(figures["curve"], columns=["share", "distance"])
     axes.plot(frame["share"], frame["distance"], color=ACCENT)
-    axes.axhline(found["eps"], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
-    axes.text(0.02, found["eps"], f"eps {found['eps']:.3g}", fontsize=8, color=MUTED, va="bottom")
-    most, top = float(frame["distance"].max()), 1.2 * max(float(frame["distance"].quantile(TAIL)), found["eps"])
+    axes.axhline(figures["eps"], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
+    axes.text(0.02, figures["eps"], f"eps {figures['eps']:.3g}", fontsize=8, color=MUTED, va="bottom")
+    most, top = float(frame["distance"].max()), 1.2 * max(float(frame["distance"].quantile(TAIL)), figures["eps"])
     if most > TOO_HIGH * top:
         axes.set_ylim(0, top)
         note = f"cut off: the last rows reach {most:.3g}"
@@ -67,19 +66,18 @@ def distance_curve(findings: Findings) -> Picture:
 
 def radius_grid(findings: Findings) -> Picture:
     """Clusters and noise of DBSCAN over its grid of radii and densities, the cell that was taken outlined."""
-    found = findings.clusters["dbscan"]["grid"]
-    lines = [{**line, "status": "time limit" if line["clusters"] is None else "done"} for line in found]
+    lines = findings.clusters["dbscan"]["grid"]
     title = "DBSCAN over its grid of radii and densities"
     return Picture("dbscan_grid", title, density_grid(lines), pd.DataFrame(lines))
 
 
 def elbow_curve(findings: Findings) -> Picture:
     """Silhouette, distortion, inertia and stability by k, beside one structureless heap's."""
-    found = findings.clusters["kmeans"]
-    k, choice = found["k"], found["choice"]
+    figures = findings.clusters["kmeans"]
+    k, table = figures["k"], figures["grid"]
     title = f"Number of clusters: k = {k}"
-    if choice["table"]:
-        return Picture("elbow", title, k_curves(choice["table"], k, choice["criterion"]), pd.DataFrame(choice["table"]))
+    if table:
+        return Picture("elbow", title, k_curves(table, k, figures["criterion"]), pd.DataFrame(table))
     figure, axes = chart(f"k = {k} was given", "k", "")
     axes.axvline(k, color=HAIR, linewidth=4)
     axes.set_yticks([])
@@ -89,7 +87,7 @@ def elbow_curve(findings: Findings) -> Picture:
 
 def feature_chart(findings: Findings) -> Picture:
     """What each feature is worth, and what it costs."""
-    frame = pd.DataFrame(findings.features["table"])
+    frame = pd.DataFrame(findings.features)
     figure, axes = chart("Features: heads told apart, by cost", "milliseconds a map", "adjusted mutual information")
     costs = (1e3 * frame["seconds_per_map"].clip(lower=1e-7)).to_numpy(dtype=float)
     middle = float(np.sqrt(costs.min() * costs.max()))

@@ -39,8 +39,9 @@ def pictures(findings: Findings) -> Iterator[Picture]:
     """All pictures of an atlas, one after the other."""
     for make in PICTURES:
         yield make(findings)
-    if findings.clusters["dbscan"].get("grid"):
-        yield curves.radius_grid(findings)
+    for name, make in (("curve", curves.distance_curve), ("grid", curves.radius_grid)):
+        if findings.clusters["dbscan"].get(name):
+            yield make(findings)
 
 
 def cluster_grid(findings: Findings) -> Picture:
@@ -226,7 +227,6 @@ PICTURES: Sequence[Callable[[Findings], Picture]] = (
     curves.noise_curve,
     layer_similarity,
     curves.variance_curve,
-    curves.distance_curve,
     curves.elbow_curve,
     curves.feature_chart,
 )

@@ -31,8 +31,10 @@ MOST_CLUSTERS = 24  # with a panel of their own
 class Findings:
     """What there is to draw."""
 
-    features: Mapping[str, Any]  # result of the stage
-    clusters: Mapping[str, Any]  # result of the stage
+    features: Sequence[Mapping[str, Any]]  # a line for each feature
+    variance: Mapping[str, Sequence[float]]  # feature -> shares of its components
+    clusters: Mapping[str, Any]  # figures of kmeans and dbscan: option, criterion, what was tried (`grid`), `curve`
+    noise: Mapping[str, Sequence[Mapping[str, Any]]]  # method -> a line for each layer
     table: pd.DataFrame  # rows with `cluster`, `layer`, `head`
     heads: pd.DataFrame  # one line a head
     distances: NDArray[np.floating]  # (heads, heads)

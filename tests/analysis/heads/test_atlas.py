@@ -10,24 +10,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis.heads import cluster as heads_cluster
-from separatrix.analysis.heads import head_atlas, open_atlas
+from separatrix.analysis.heads import HeadAtlas, head_atlas
 from separatrix.analysis.heads import importance as heads_importance
-from separatrix.analysis.heads.atlas import pick_windows, shown_windows
-from separatrix.analysis.heads.extract import IDENTITY, prepare_reading
+from separatrix.analysis.heads.page import Reading, pick_windows, shown_windows, window_lines
 from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
-from separatrix.heads import extract as extraction
+from separatrix.extraction import extract as extraction
+from separatrix.folders import load
+from separatrix.heads import extract as batches_of_maps
 from separatrix.heads.descriptors import NAMES
-from separatrix.heads.maps import maps_of
+from separatrix.heads.maps import load_for_maps, maps_of
+from separatrix.heads.windows import WindowRule, draw
 from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
-from separatrix.store.blocks import create_block, open_block
 from separatrix.store.files import read_tensors
+from separatrix.store.result import Result
 from separatrix.texts.questions_answers import read_material
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 CELLS = 12  # heads of the tiny models
+IDENTITY = ("id", "example", "window", "position", "context", "layer", "head", "length", "special")
 
 
 def squad(paragraphs=8, questions=3):
@@ -58,6 +60,13 @@ def recipe_of(model, **changes):
     return replace(HeadsRecipe(), **small | changes)
 
 
+def reading_of(data, recipe):
+    """What the atlas of this recipe reads, and its windows one after the other."""
+    backbone, rule = load_for_maps(recipe.model), WindowRule(40, 16, 6)
+    sample = draw(backbone, read_material(data).examples, rule, windows=24, shards=4, how="consecutive", seed=0)
+    return Reading(backbone, sample, rule)
+
+
 @pytest.fixture(scope="module")
 def made(data, tiny, tmp_path_factory):
     """A finished atlas; tests read it and leave it as it is."""
@@ -67,27 +76,54 @@ def made(data, tiny, tmp_path_factory):
 
 
 def test_result_has_the_contract(made):
-    found = made.result
+    found = made.figures()
     assert {"maps", "features", "clusters", "association", "page", "maps_per_second"} <= set(found)
     assert found["maps"] == found["windows"] * CELLS
     assert [line["feature"] for line in found["features"]] == ["descriptors", "grid", "singular", "twins"]
     for line in found["features"]:
         assert abs(line["ami_shuffled"]) < 0.2
         assert line["seconds_per_map"] > 0
-    stored = {name: value for name, value in found.items() if name != "out"} | {"page": "atlas.html"}
-    assert json.loads((made.folder / "result.json").read_text()) == stored
-    for name in ("dbscan", "hdbscan"):
-        assert found["clusters"][name]["grid"][0]["clusters"] is not None
+    stored = json.loads((made.folder / "result.json").read_text())
+    assert stored == json.loads(json.dumps(found)) | {"kind": "atlas"}
+    assert str(made.folder) not in json.dumps(stored)  # no path: results are given away
+    assert found["clusters"]["dbscan"]["grid"][0]["clusters"] is not None
+    assert found["clusters"]["hdbscan"]["criterion"] == "given"
     assert found["examples"] < found["windows"]
-    assert open_atlas(made.folder).result == stored
+    again = HeadAtlas.open(made.folder)
+    assert again.figures() | {"kind": "atlas"} == stored
+    assert again.to_dict()["page"] == str(made.page)
+
+
+def test_an_atlas_is_a_result_like_others(made, tmp_path):
+    assert isinstance(made, Result)
+    assert "cluster with" in str(made)
+    assert "<table>" in made._repr_html_()
+    assert made.head_table["layer"].nunique() == 3
+    made.save(tmp_path / "copy")
+    again = load(tmp_path / "copy")
+    assert again.figures() == HeadAtlas.open(made.folder).figures()
+    assert again.page.read_bytes() == made.page.read_bytes()
+    with pytest.raises(StoreError, match="holds no maps: expected points"):
+        made.part("maps")
+
+
+def test_every_step_is_an_ordinary_artefact(made):
+    kinds = {"points": "Points", "features": "Points", "kmeans": "Clusters", "dbscan": "Clusters",
+             "hdbscan": "Clusters", "again": "Clusters", "associations": "Associations"}  # fmt: skip
+    opened = {name: load(made.part(name)) for name in kinds}
+    assert {name: type(each).__name__ for name, each in opened.items()} == kinds
+    assert opened["points"].blocks["descriptors"].shape == (made.maps, len(NAMES))
+    assert opened["kmeans"].labels.tolist() == made.table["kmeans"].tolist()
+    assert opened["associations"].columns["layer"]["null"] == "units"
+    assert opened["features"].blocks["twins"].shape[1] == 5
 
 
 def test_identity_travels_with_every_row(made):
     """P21: example, window, context, layer and head of each row, through clustering and clustering again."""
     table = made.table
-    assert set(IDENTITY) | {"cluster", "kmeans", "dbscan", "hdbscan", "child"} <= set(table.columns)
+    assert set(IDENTITY) | {"label", "cluster", "kmeans", "dbscan", "hdbscan", "child"} <= set(table.columns)
     assert table["id"].is_unique
-    assert len(table) == made.result["maps"]
+    assert len(table) == made.maps
     counts = table.groupby(["layer", "head"]).size()
     assert len(counts) == CELLS
     assert counts.nunique() == 1
@@ -96,10 +132,10 @@ def test_identity_travels_with_every_row(made):
     ]
     assert table["id"].tolist() == expected
     # A child keeps the layer and head of its parent: it is the same line of the same table.
-    parent = made.result["clusters"]["again"].get("parent")
+    parent = int(made.clusters["again"]["parent"])
     inside = table["child"] >= -1
     assert (table.loc[inside, "dbscan"] == parent).all()
-    assert int(inside.sum()) == made.result["clusters"]["again"]["rows"]
+    assert int(inside.sum()) == made.clusters["again"]["rows_used"] == made.clusters["dbscan"]["sizes"][parent]
 
 
 def test_numbers_belong_to_their_rows(made, data, tiny):
@@ -107,17 +143,17 @@ def test_numbers_belong_to_their_rows(made, data, tiny):
     from separatrix.heads.descriptors import descriptors
     from separatrix.heads.maps import collate, run_maps
 
-    recipe = recipe_of(tiny("bert"))
-    reading = prepare_reading(read_material(data), recipe)
-    stored = open_block(made.folder / made.result["folders"]["extract"] / "descriptors.npy")
-    table = made.table
-    for place in (0, 5, len(reading.windows) - 1):
-        batch, kept = collate([reading.windows[place]], reading.backbone), []
+    reading = reading_of(data, recipe_of(tiny("bert")))
+    stored = load(made.part("points")).blocks["descriptors"][:]
+    table, windows = made.table, window_lines(load(made.part("points")))
+    for place in (0, 5, len(windows) - 1):
+        window = reading.window(windows["number"][place], windows["position"][place])
+        batch, kept = collate([window], reading.backbone), []
         run_maps(reading.backbone, batch, lambda _, maps, batch=batch, kept=kept: kept.append(descriptors(maps, batch)))
         for layer, head in ((0, 1), (2, 3)):
             row = table.index[(table["window"] == place) & (table["layer"] == layer) & (table["head"] == head)][0]
             np.testing.assert_allclose(stored[row], kept[layer][0, head].numpy(), atol=1e-4)
-            assert table.loc[row, "length"] == len(reading.windows[place])
+            assert table.loc[row, "length"] == len(window)
     heads_table = pd.read_parquet(made.folder / "heads.parquet")
     means = pd.DataFrame(np.asarray(stored), columns=list(NAMES)).groupby([table["layer"], table["head"]]).mean()
     np.testing.assert_allclose(heads_table[list(NAMES)], means, atol=1e-5)
@@ -153,7 +189,7 @@ def test_the_page_says_whether_a_cluster_predicts_what_may_be_removed(made):
     scores, by_cluster = headings(made.page, "importance")
     assert scores[:3] == ["importance by", "share between clusters", "clusters shuffled"]
     assert by_cluster[:2] == ["cluster", "heads"]
-    found = made.result["importance"]
+    found = made.importance
     text = made.page.read_text()
     assert f"Loss `{found['loss']}`" in text
     assert "may be removed?" in text
@@ -168,7 +204,7 @@ def test_the_page_says_whether_a_cluster_predicts_what_may_be_removed(made):
 
 def test_noise_curve_equals_the_table(made):
     table = made.table[made.table["dbscan"] > -2]
-    for line in made.result["noise_by_layer"]["dbscan"]:
+    for line in made.noise_by_layer["dbscan"]:
         part = table[table["layer"] == line["layer"]]
         by_context = (part["dbscan"] == -1).groupby(part["context"]).mean()
         assert line["noise"] == pytest.approx(by_context.mean())
@@ -183,33 +219,34 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
         raise AssertionError("the maps were extracted once more")
         yield
 
-    monkeypatch.setattr("separatrix.analysis.heads.extract.extract_features", never)
+    monkeypatch.setattr("separatrix.extraction.attention.extract_features", never)
     features = ("descriptors", "grid", "singular", "twins")
     again = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1, k=3)
     found = head_atlas(data, out, again, steps=("cluster",), resume=True)
-    assert found.result["clusters"]["count"] == 3
-    assert len(list(out.glob("cluster-*"))) == 2
+    assert found.clusters["count"] == 3
+    assert [len(list(out.glob(name))) for name in ("kmeans-*", "dbscan-*")] == [2, 1]
     # What tells of the old clusters is gone: page, pictures, heads; the table is that of the new ones.
     assert not any((out / name).exists() for name in ("atlas.html", "heads.parquet", "pictures"))
     assert found.table["cluster"].max() == 2
-    assert found.result["steps"] == ["extract", "features", "cluster"]
-    assert not {"page", "association"} & set(found.result)
+    assert found.steps == ["extract", "features", "cluster"]
+    assert not {"page", "association"} & set(found.figures())
     with pytest.raises(StoreError, match="exists; type --overwrite"):
         head_atlas(data, out, again)
 
 
-@pytest.mark.parametrize("step", ["extract", "features", "cluster", "atlas"])
+@pytest.mark.parametrize("step", ["points", "features", "kmeans", "associations"])
 def test_altered_results_of_steps_are_refused_when_it_is_gone_on_with(made, data, tiny, tmp_path, step):
     out = tmp_path / "atlas"
     shutil.copytree(made.folder, out)
     features = ("descriptors", "grid", "singular", "twins")
     same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
-    (out / made.result["folders"][step] / "result.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"result\.json is truncated"):
+    name = "result.json" if step in ("kmeans", "associations") else "table.parquet"
+    (out / made.folders[step] / name).write_text("{}")
+    with pytest.raises(StoreError, match=r"is truncated"):
         head_atlas(data, out, same, resume=True)
     manifest = json.loads((out / "manifest.json").read_text()) | {"files": None}  # as of a killed command
     (out / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(StoreError, match=r"atlas is damaged \(KeyError"):
+    with pytest.raises(StoreError, match=r"is truncated"):
         head_atlas(data, out, same, resume=True)
 
 
@@ -220,41 +257,41 @@ def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, t
     same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
     found = head_atlas(data, out, same, steps=("cluster",), resume=True)
     assert found.page.read_bytes() == made.page.read_bytes()
-    assert found.result["association"] == made.result["association"]
-    assert found.result["folders"] == made.result["folders"]
+    assert found.association == HeadAtlas.open(made.folder).association
+    assert found.folders == made.folders
+    assert found.steps == made.steps
 
 
 def test_no_map_on_the_page_is_larger_than_asked_for():
-    lengths, page = [60, 80, *[1024] * 8], replace(HeadsRecipe(), page_tokens=96)
-    windows = [range(length) for length in lengths]
-    assert pick_windows(windows, range(10), page) == [1, 0, 5]  # of median length: shown in part
-    assert pick_windows(windows, range(10), replace(page, sentences=1)) == [1]
-    assert pick_windows(windows, [0] * 10, replace(page, sentences=2)) == [1, 5]
-    assert pick_windows(windows[2:], range(8), page) == [0, 4]
+    lengths, page = np.array([60, 80, *[1024] * 8]), replace(HeadsRecipe(), page_tokens=96).page
+    assert pick_windows(lengths, range(10), page) == [1, 0, 5]  # of median length: shown in part
+    assert pick_windows(lengths, range(10), replace(page, sentences=1)) == [1]
+    assert pick_windows(lengths, [0] * 10, replace(page, sentences=2)) == [1, 5]
+    assert pick_windows(lengths[2:], range(8), page) == [0, 4]
 
 
 def test_long_windows_are_shown_in_part(made, data, tiny):
-    reading = prepare_reading(read_material(data), recipe_of(tiny("bert")))
-    shown = shown_windows(reading, recipe_of(tiny("bert"), page_tokens=12))
+    reading, lines = reading_of(data, recipe_of(tiny("bert"))), window_lines(load(made.part("points")))
+    shown = shown_windows(reading, lines, recipe_of(tiny("bert"), page_tokens=12).page)
     assert all(len(window.words) <= 12 for window in shown)
     assert "first 12 of" in shown[0].title
-    whole = shown_windows(reading, recipe_of(tiny("bert"), page_tokens=40))
+    whole = shown_windows(reading, lines, recipe_of(tiny("bert"), page_tokens=40).page)
     assert max(len(window.words) for window in whole) > 12
     # The weights are those of the whole window, not of one that was cut before it was read.
-    place = next(at for at, window in enumerate(reading.windows) if window.words[:12] == shown[0].words)
-    maps = maps_of(reading.backbone, reading.windows[place]).flatten(0, 1).numpy()
+    windows = (reading.window(*line) for line in zip(lines["number"], lines["position"], strict=True))
+    window = next(window for window in windows if window.words[:12] == shown[0].words)
+    maps = maps_of(reading.backbone, window).flatten(0, 1).numpy()
     np.testing.assert_allclose((shown[0].levels / 255) ** 2, maps[:, :12, :12], atol=5e-3)
 
 
 def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
     found = head_atlas(data, tmp_path / "out", recipe_of(tiny("bert"), windows=500), steps=("extract",))
-    (note,) = found.result["notes"]
-    assert note == f"500 windows were asked for, the data give {found.result['windows']}"
+    (note,) = found.notes
+    assert note == f"500 windows were asked for, the data give {found.extraction['windows']}"
 
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(extraction.CELLS, "cpu", 4000)  # several batches
-    monkeypatch.setattr("separatrix.analysis.heads.extract.FLUSH_SECONDS", -1.0)
+    monkeypatch.setattr(extraction, "WINDOW_ROWS", 4)  # examples a shard
     recipe = recipe_of(tiny("gpt2"))
     whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
 
@@ -268,21 +305,24 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
     with pytest.raises(Killed, match="here"):
         head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), progress=kill)
     batches = []
-    real = extraction.run_maps
-    monkeypatch.setattr(extraction, "run_maps", lambda *given, **more: (batches.append(1), real(*given, **more))[1])
+    real = batches_of_maps.collate
+    monkeypatch.setattr(
+        batches_of_maps, "collate", lambda windows, model: (batches.extend(windows), real(windows, model))[1]
+    )
     found = head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), resume=True)
-    total = json.loads((whole.folder / whole.result["folders"]["extract"] / "progress.json").read_text())["batches"]
-    assert 0 < len(batches) < total
-    for name in ("descriptors.npy", "grid.npy", "table.parquet"):
-        one, other = (each.folder / each.result["folders"]["extract"] / name for each in (whole, found))
-        assert one.read_bytes() == other.read_bytes(), name
+    assert 0 < len(batches) < whole.windows
+    names = [path.relative_to(whole.part("points")) for path in whole.part("points").rglob("*") if path.is_file()]
+    assert sum(name.suffix in (".f16", ".f32") for name in names) > 4
+    for name in names:
+        if name.name != "manifest.json":  # which says how long it took
+            assert (whole.part("points") / name).read_bytes() == (found.part("points") / name).read_bytes(), name
 
 
 def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
-    assert not list(made.folder.rglob("raw"))
+    assert not list(made.folder.glob("raw*"))
     found = head_atlas(data, tmp_path / "raw", recipe_of(tiny("bert"), raw=True, windows=4), steps=("extract",))
-    files = list((found.folder / found.result["folders"]["extract"] / "raw").glob("*.safetensors"))
-    assert len(files) == found.result["windows"]
+    files = list(found.folder.glob("raw-*/*.safetensors"))
+    assert len(files) == found.windows
     tensors, note = read_tensors(files[0])
     assert tensors["maps"].shape == (3, 4, len(note["words"]), len(note["words"]))
     np.testing.assert_allclose(tensors["maps"].sum(-1), 1, atol=1e-2)
@@ -291,22 +331,21 @@ def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
 def test_features_are_independent_of_the_batches(data, tiny, tmp_path, monkeypatch):
     recipe = recipe_of(tiny("bert"))
     whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
-    monkeypatch.setitem(extraction.CELLS, "cpu", 1)
+    monkeypatch.setitem(batches_of_maps.CELLS, "cpu", 1)
     single = head_atlas(data, tmp_path / "single", recipe, steps=("extract",))
-    one, other = (
-        open_block(each.folder / each.result["folders"]["extract"] / "descriptors.npy") for each in (whole, single)
-    )
+    one, other = (load(each.part("points")).blocks["descriptors"][:] for each in (whole, single))
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 def test_an_index_column_is_no_feature(made, monkeypatch):
     """P22: seed 002 clustered a row number; the clustering refuses it."""
-    from separatrix.analysis.heads.extract import open_rows
+    from separatrix.analysis.cluster import cluster
+    from separatrix.points import Points
 
-    rows = open_rows(made.folder / made.result["folders"]["extract"], ("descriptors",))
-    values = np.column_stack([np.asarray(rows.values), np.arange(len(rows))])
+    rows = load(made.part("points")).pick("descriptors")
+    values = np.column_stack([rows.values, np.arange(len(rows))])
     with pytest.raises(DataError, match=r"numbers the rows|row number"):
-        heads_cluster.group_rows(rows, values, recipe_of("x").clusters, 0, lambda *told: None)
+        cluster(Points.of(values, rows.table), "kmeans", k=3)
 
 
 def test_bad_input(data, tiny, tmp_path):
@@ -320,20 +359,20 @@ def test_bad_input(data, tiny, tmp_path):
     with pytest.raises(OptionError, match=r"--feature is not computed.*--features descriptors grid twins"):
         recipe_of("x", feature="twins")
     (tmp_path / "w.safetensors").write_bytes(b"junk")
-    changes = {"features": ("descriptors", "resnet"), "weights": str(tmp_path / "w.safetensors")}
+    changes = {"features": ("descriptors", "resnet"), "resnet_weights": str(tmp_path / "w.safetensors")}
     with pytest.raises(ModelError, match="is no safetensors file"):
         head_atlas(data, out, recipe_of(tiny("bert"), **changes))
     assert not out.exists()
-    with pytest.raises(StoreError, match="holds no atlas"):
-        open_atlas(out)
+    with pytest.raises(StoreError, match="holds no finished atlas"):
+        HeadAtlas.open(out)
 
 
 def test_plain_texts_and_a_causal_model(tiny, tmp_path, planted):
     pd.DataFrame({"body": planted[0][:30]}).to_csv(tmp_path / "x.csv", index=False)
     recipe = recipe_of(tiny("gpt2"), text="body", method="hdbscan", importance="language")
     found = head_atlas(tmp_path / "x.csv", tmp_path / "out", recipe)
-    assert found.result["causal"]
-    assert found.result["importance"]["loss"] == "language"
+    assert found.causal
+    assert found.importance["loss"] == "language"
     table = pd.read_parquet(tmp_path / "out" / "heads.parquet")
     assert float(table["next"].abs().max()) == 0
     assert np.isfinite(table["importance_ablation"]).all()
@@ -351,21 +390,6 @@ def test_command(data, tiny, tmp_path, capsys):
     assert "type --overwrite" in capsys.readouterr().err
     assert app.main(["heads", str(data), "--out", str(tmp_path / "o"), "--method", "kmean"]) == 2
     assert "did you mean 'kmeans'" in capsys.readouterr().err
-
-
-def test_blocks_on_disk(tmp_path):
-    block = create_block(tmp_path / "a.npy", 3, 2)
-    block[1] = [1, 2]
-    block.flush()
-    assert open_block(tmp_path / "a.npy")[:].tolist() == [[0, 0], [1, 2], [0, 0]]
-    with pytest.raises(StoreError, match="does not exist"):
-        open_block(tmp_path / "b.npy")
-    (tmp_path / "b.npy").write_bytes(b"junk")
-    with pytest.raises(StoreError, match="is damaged"):
-        open_block(tmp_path / "b.npy")
-    np.save(tmp_path / "c.npy", np.zeros(3))
-    with pytest.raises(StoreError, match="holds no rows"):
-        open_block(tmp_path / "c.npy")
 
 
 def test_examples_in_docstrings():

@@ -1,66 +1,65 @@
-"""The head atlas: maps -> features -> clusters -> tables, pictures and a page, in four steps that restart.
+"""The head atlas: maps -> features -> clusters -> associations -> tables, pictures and a page, in steps that restart.
 
-Each step has a folder whose name carries the digest of everything it depends on. The same order twice loads; an order
-with another number of clusters extracts nothing anew; a killed extraction goes on where it stood.
+Each step writes ordinary artefacts into subfolders whose names carry the digest of everything they depend on. The same
+order twice loads; an order with another number of clusters extracts nothing anew; a killed extraction goes on where it
+stood.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
-import numpy as np
+import pandas as pd
 
-from separatrix.analysis.heads.atlas import HEADS, PAGE, PICTURES, atlas_stage
-from separatrix.analysis.heads.cluster import CLUSTERS, cluster_stage
-from separatrix.analysis.heads.extract import (
-    Reading,
-    extract_digest,
-    extract_stage,
-    open_rows,
-    prepare_reading,
+from separatrix.analysis.associate import associate, open_associations
+from separatrix.analysis.heads.clusters import (
+    AGAIN,
+    LEFT_OUT,
+    cluster_figures,
+    cluster_heads,
+    cluster_table,
+    noise_by_layer,
 )
-from separatrix.analysis.heads.features import features_stage
-from separatrix.errors import OptionError, SeparatrixError, StoreError, choose, public_name
+from separatrix.analysis.heads.controls import association_lines, columns_to_test, controls
+from separatrix.analysis.heads.features import reduce_features
+from separatrix.analysis.heads.importance import importance_figures, weigh_heads
+from separatrix.analysis.heads.page import Reading, draw_atlas, write_heads
+from separatrix.analysis.heads.result import DISTANCES, HEADS, PAGE, PICTURES, TABLE, HeadAtlas
+from separatrix.errors import OptionError, choose, public_name
+from separatrix.extraction.attention import ExampleRows, attention_source
+from separatrix.extraction.extract import Place, run_extraction
+from separatrix.extraction.readers import VectorSource
 from separatrix.heads.importance import usual_loss
+from separatrix.heads.maps import load_for_maps, maps_of, shape_of
+from separatrix.heads.windows import WindowRule, cut_windows, draw
+from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import digest, to_dict
 from separatrix.recipe.arguments import checks_arguments
-from separatrix.recipe.heads import STEPS, HeadsRecipe
-from separatrix.store.artifacts import check_unaltered, resume_artifact
-from separatrix.store.blocks import open_block
-from separatrix.store.files import read_json, write_json
+from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
+from separatrix.store.artifacts import check_unaltered, open_artifact, resume_artifact
 from separatrix.store.files import reading as reading_files
+from separatrix.store.files import write_json, write_tensors
 from separatrix.store.folder import RECIPE, RESULT
+from separatrix.store.points import open_points
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
 
-TABLE = "table.parquet"
-OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, PICTURES)}  # of the steps, beside their own folders
-
-
-@dataclass(frozen=True)
-class HeadAtlas:
-    """A finished atlas, or as much of it as was asked for."""
-
-    folder: Path
-    result: dict[str, Any]
-
-    @property
-    def page(self) -> Path:
-        """The page."""
-        return self.folder / PAGE
-
-    @property
-    def table(self) -> Any:
-        """One line a row: example, window, context, layer, head, length, clusters (a pandas frame)."""
-        return read_table(self.folder / TABLE)
+# Of each step: its artefacts, the fields of the atlas that it fills, and what it writes beside its artefacts.
+ARTIFACTS = {"extract": ("points",), "features": ("features",), "cluster": (*METHODS, AGAIN),
+             "associate": ("associations",), "atlas": ("atlas",)}  # fmt: skip
+FIGURES = ("maps", "windows", "examples", "contexts", "layers", "heads", "tokens", "maps_per_second", "seconds_per_map",
+           "model", "weights", "causal")  # fmt: skip
+FIELDS = {"extract": FIGURES, "features": ("features", "variance"), "cluster": ("clusters", "noise_by_layer"),
+          "associate": ("association",), "atlas": ("controls", "importance", "page_bytes")}  # fmt: skip
+OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, DISTANCES, PICTURES)}
 
 
 @checks_arguments
@@ -74,11 +73,11 @@ def head_atlas(
         data: a SQuAD file, a table or folder of tables, or a hub name; see `texts.questions_answers`.
         out: folder of the atlas.
         recipe: what to do; the defaults if absent.
-        steps: which of `extract`, `features`, `cluster`, `atlas`; steps before the last one named are done as well if
-            they are not there yet.
+        steps: which of `extract`, `features`, `cluster`, `associate`, `atlas`; steps before the last one named are done
+            as well if they are not there yet.
         overwrite: replace what is in `out`.
         resume: go on with what is in `out`.
-        progress: told (step, done, total, note).
+        progress: is called with (step, done, total, note).
 
     Raises:
         DataError: nothing to read.
@@ -89,142 +88,195 @@ def head_atlas(
     progress = progress or silent
     if not steps:
         raise OptionError("--steps names no step", expected=", ".join(STEPS))
-    wanted, order = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
+    last, recipe = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
     begun, folder = monotonic(), Path(out)
-    material = read_material(data, text=order.reading.text, pair=order.reading.pair, reading=order.loading)
-    reading = _noted(prepare_reading(material, order), order)
+    material = read_material(data, text=recipe.reading.text, pair=recipe.reading.pair, reading=recipe.loading)
+    backbone, reading = load_for_maps(recipe.model), recipe.reading
+    rule = WindowRule(reading.max_length, recipe.attention.stride, recipe.attention.max_query_length)
+    sample = draw(backbone, material.examples, rule, windows=reading.windows, shards=reading.shards, how=reading.draw,
+                  seed=reading.seed)  # fmt: skip
+    notes = list(material.notes)
+    if sample.windows < reading.windows:
+        notes.append(f"{reading.windows} windows were asked for, the data give {sample.windows}")
+    if recipe.page.importance == "auto" and usual_loss(backbone, sample.examples) == "none":
+        notes.append("the importance of heads is left out: the model or the texts have no loss for it")
     if resume:
         check_unaltered(folder)
-    plain, inputs = to_dict(order) | {"data": public_name(data)}, (data, order.source.model)
+    plain, inputs = to_dict(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
-        work = _Work(folder, reading, order, progress)
-        kept = _still_right(folder, work)
+        story = _Story(folder, Reading(backbone, sample, rule), recipe, progress, begun)
         with reading_files(folder) if resume else nullcontext():  # what earlier orders wrote may not fit together
-            result = _take_steps(work, kept, wanted, begun)
-    return HeadAtlas(folder, result | ({"page": str(folder / PAGE)} if "page" in result else {}))
-
-
-def _take_steps(work: _Work, kept: dict[str, Any], wanted: int, begun: float) -> dict[str, Any]:
-    """The result of the first steps, written after each of them."""
-    result = kept | work.extract() | {"out": str(work.folder), "notes": list(work.reading.notes)}
-    done = max(1, len(kept.get("steps", ())))
-    _write(work, result, done, begun)
-    for place, run in enumerate(work.later[:wanted], start=2):
-        result |= run()
-        _write(work, result, max(done, place), begun)
-    return result
+            return story.tell(last, notes)
 
 
 def _can_resume(folder: Path) -> bool:
     """Whether a part of the maps was read."""
-    return any(folder.glob("extract-*/*.json"))
+    return any(folder.glob("points-*/*"))
 
 
-def _write(work: _Work, result: dict[str, Any], done: int, begun: float) -> None:
-    """Bring the result to the disk; the first `done` steps are in it."""
-    names = {step: work.folders[step].name for step in STEPS[:done]}
-    result |= {"steps": list(names), "folders": names, "seconds_whole": round(monotonic() - begun, 2)}
-    named = {name: PAGE if name == "page" else value for name, value in result.items() if name != "out"}
-    write_json(work.folder / RESULT, named)  # no path: results are given away
+@dataclass(eq=False)
+class _Story:
+    """The steps over one folder; an artefact that is there is read."""
 
+    folder: Path
+    reading: Reading
+    recipe: HeadsRecipe
+    progress: Progress
+    begun: float
+    atlas: HeadAtlas = field(default_factory=HeadAtlas)
 
-def _noted(reading: Reading, recipe: HeadsRecipe) -> Reading:
-    """The reading with a note if the data gave fewer windows than were asked for, or heads cannot be weighed."""
-    asked, given = recipe.reading.windows, len(reading.windows)
-    notes = [] if given >= asked else [f"{asked} windows were asked for, the data give {given}"]
-    if recipe.page.importance == "auto" and usual_loss(reading.backbone, reading.sample.examples) == "none":
-        notes.append("the importance of heads is left out: the model or the texts have no loss for it")
-    return dataclasses.replace(reading, notes=(*reading.notes, *notes))
+    def tell(self, last: int, notes: list[str]) -> HeadAtlas:
+        """The steps up to the last one; what earlier orders wrote is read if it belongs to this one, else removed."""
+        earlier = HeadAtlas.read(self.folder) if (self.folder / RESULT).is_file() else HeadAtlas()
+        valid = list(takewhile(lambda step: step in earlier.steps and self._holds(earlier, step), STEPS))
+        for name in (name for step in STEPS[len(valid) :] for name in OUTPUTS.get(step, ())):
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        reused = {name: getattr(earlier, name) for step in valid for name in FIELDS[step]}
+        self.atlas = self._finished(HeadAtlas(notes=notes, folder=self.folder, **reused), valid)
+        run = {"extract": self.extract, "features": self.features, "cluster": self.cluster,
+               "associate": self.associate, "atlas": self.page}  # fmt: skip
+        for number in range(len(valid), last + 1):
+            self.atlas = self._finished(run[STEPS[number]](), STEPS[: number + 1])
+        return self.atlas
 
+    def _holds(self, atlas: HeadAtlas, step: str) -> bool:
+        """Whether what a step wrote is there and belongs to this order."""
+        if not all(atlas.folders.get(name) == self.names[name] for name in ARTIFACTS[step]):
+            return False
+        for name in ARTIFACTS[step]:
+            if self.path(name).is_dir():
+                open_artifact(self.path(name), verify=False)
+        return all((self.folder / name).exists() for name in OUTPUTS.get(step, ()))
 
-def _still_right(folder: Path, work: _Work) -> dict[str, Any]:
-    """What `result.json` says if all it tells of belongs to this order; outputs of other orders are removed.
+    def _finished(self, atlas: HeadAtlas, steps: Sequence[str]) -> HeadAtlas:
+        folders = {name: self.names[name] for step in steps for name in ARTIFACTS[step]}
+        return atlas.written(steps=list(steps), folders=folders, seconds_whole=round(monotonic() - self.begun, 2))
 
-    A shorter order on a finished atlas keeps the page if nothing about it has changed; a page of other clusters than
-    those in the table would tell of what is no longer there.
-    """
-    before = (
-        read_json(folder / RESULT, {"folders?": {"*": str}, "steps?": [str]}) if (folder / RESULT).is_file() else {}
-    )
-    known = before.get("folders", {})
-    other = [step for step in STEPS if known.get(step) != work.folders[step].name]
-    for name in (name for step in other for name in OUTPUTS.get(step, ())):
-        if (folder / name).is_dir():
-            shutil.rmtree(folder / name)
-        else:
-            (folder / name).unlink(missing_ok=True)
-    if not any(step in known for step in other):
-        return before
-    (folder / RESULT).unlink(missing_ok=True)
-    return {}
+    @cached_property
+    def names(self) -> dict[str, str]:
+        """The subfolder of each artefact: its name changes with all that the artefact depends on."""
+        recipe, clusters, seed = self.recipe, self.recipe.clusters, self.recipe.reading.seed
+        examples = [(each.id, each.first, each.second, each.label, each.title) for each in self.reading.sample.examples]
+        keys = {"points": digest(self.source.identity, self.source.names, recipe.maps.raw, digest(examples))}
+        keys["features"] = digest(keys["points"], recipe.attention.features, recipe.maps, clusters.components, seed)
+        common = (keys["features"], clusters.feature, clusters.permutations, seed)
+        dense = (*common, clusters.min_samples, clusters.density_rows)
+        keys["kmeans"] = digest("kmeans", *common, clusters.k, clusters.k_grid)
+        keys["dbscan"] = digest("dbscan", *dense, clusters.eps)
+        keys["hdbscan"] = digest("hdbscan", *dense, clusters.min_cluster_size)
+        keys[AGAIN] = digest(AGAIN, keys["dbscan"])
+        keys["associations"] = digest([keys[name] for name in METHODS], clusters.method)
+        keys["atlas"] = digest(keys["associations"], recipe.page)
+        return {name: f"{name}-{key[:12]}" for name, key in keys.items()}
 
+    def path(self, name: str) -> Path:
+        """Folder of an artefact."""
+        return self.folder / self.names[name]
 
-class _Work:
-    """The steps over one folder."""
+    @cached_property
+    def source(self) -> VectorSource:
+        """What reads the maps."""
+        return attention_source(self.recipe.source.model, self.recipe.extraction, loaded=self.reading.backbone)
 
-    def __init__(self, folder: Path, reading: Reading, recipe: HeadsRecipe, progress: Progress) -> None:
-        self.folder, self.reading, self.recipe, self.progress = folder, reading, recipe, progress
-        self.later = (self.features, self.cluster, self.atlas)
-        self.folders = self._places()
+    @cached_property
+    def points(self) -> Points:
+        """Rows of heads with the features that are read off the maps."""
+        if (self.path("points") / "manifest.json").is_file():
+            return open_points(self.path("points"))
+        rows = ExampleRows(self.reading.sample.examples, self.reading.sample.shards)
 
-    def _places(self) -> dict[str, Path]:
-        """The folder of each step: its name changes with all that the step depends on."""
-        recipe, key = self.recipe, extract_digest(self.reading, self.recipe)
-        clusters, seed = recipe.clusters, recipe.reading.seed
-        depends: dict[str, tuple[Any, ...]] = {
-            "extract": (),
-            "features": (recipe.maps, clusters.components, seed),
-            "cluster": (clusters, seed),
-            "atlas": (recipe.page, clusters.permutations),
-        }
-        places = {}
-        for step, more in depends.items():
-            key = digest(key, step, *more)
-            places[step] = self.folder / f"{step}-{key[:12]}"
-        return places
+        def progress(_stage: str, done: int, total: int, note: str) -> None:
+            self.progress("maps", done, total, note)
 
-    def extract(self) -> dict[str, Any]:
+        points = run_extraction(self.source, rows, Place(self.path("points")), progress).points
+        if self.recipe.maps.raw:
+            write_raw(self.folder / f"raw-{self.names['points']}", self.reading)
+        return points
+
+    @cached_property
+    def reduced(self) -> Points:
+        """The same rows with comparable features."""
+        return reduce_features(self.path("features"), self.points, self.recipe, self.progress)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The row table with its clusters."""
+        return read_table(self.folder / TABLE)
+
+    def extract(self) -> HeadAtlas:
         """Maps into rows of numbers."""
-        found = extract_stage(self.folders["extract"], self.reading, self.recipe, self.progress)
-        self.rows = open_rows(self.folders["extract"], self.recipe.maps.stored)
-        return found
+        table, origin = self.points.table, self.points.origin
+        layers, heads = shape_of(self.reading.backbone.model)
+        windows = table.iloc[:: layers * heads]
+        spent = sum(origin["seconds_per_map"].values())
+        return self.atlas.written(
+            maps=len(table), windows=len(windows), examples=int((windows["position"] == 0).sum()),
+            contexts=int(windows["context"].nunique()), layers=layers, heads=heads,
+            tokens=int(windows["length"].sum()), maps_per_second=round(1 / max(spent, 1e-9), 1),
+            causal=self.reading.backbone.causal,
+            **{name: origin[name] for name in ("seconds_per_map", "model", "weights")},
+        )  # fmt: skip
 
-    def features(self) -> dict[str, Any]:
+    def features(self) -> HeadAtlas:
         """Rows of numbers into comparable features."""
-        found = features_stage(self.folders["features"], self.rows, self.recipe, self.progress)
-        return {"features": found["table"], "variance": found["variance"]}
+        origin = self.reduced.origin
+        return self.atlas.written(features=origin["features"], variance=origin["variance"])
 
-    def cluster(self) -> dict[str, Any]:
+    def cluster(self) -> HeadAtlas:
         """Features into clusters."""
-        place = self.folders["cluster"]
-        found = cluster_stage(place, self.rows, self.values, self.recipe, self.progress)
-        write_table(self.folder / TABLE, read_table(place / CLUSTERS))
-        main = found[found["method"]]
-        clusters = {name: found[name] for name in ("kmeans", "dbscan", "hdbscan", "again")}
-        return {
-            "clusters": {"method": found["method"], "count": main["clusters"], "noise": main["noise"], **clusters},
-            "noise_by_layer": found["noise_by_layer"],
-        }
+        recipe, seed = self.recipe.clusters, self.recipe.reading.seed
+        folders = {name: self.path(name) for name in ARTIFACTS["cluster"]}
+        clusters = cluster_heads(self.reduced.pick(recipe.feature), folders, recipe, seed, self.progress)
+        table = cluster_table(self.points, clusters, recipe.method)
+        write_table(self.folder / TABLE, table)
+        figures = {name: cluster_figures(each) for name, each in clusters.items()}
+        main = clusters[recipe.method]
+        summary = {"method": recipe.method, "count": len(main.sizes), "noise": main.noise}
+        noise = {name: noise_by_layer(table, name, seed) for name in ("dbscan", "hdbscan")}
+        return self.atlas.written(clusters={**summary, **figures}, noise_by_layer=noise)
 
-    def atlas(self) -> dict[str, Any]:
-        """Statistics, pictures, page."""
-        found = atlas_stage(self.folder, self.folders, self.reading, self.rows, self.values, self.recipe, self.progress)
-        return {**found, "page": str(self.folder / PAGE), "page_bytes": found["page"]}
+    def associate(self) -> HeadAtlas:
+        """Clusters against layer, head, length and context."""
+        out, seed = self.path("associations"), self.recipe.reading.seed
+        if out.is_dir():
+            return self.atlas.written(association=association_lines(open_associations(out)))
+        rows = self.table[self.table["cluster"] > LEFT_OUT]
+        columns = columns_to_test(rows)
+        if not columns:
+            return self.atlas.written(association=[])
+        shuffles = self.recipe.clusters.permutations
+        tested = associate(rows, columns, permutations=shuffles, seed=seed, out=out, progress=self.progress)
+        return self.atlas.written(association=association_lines(tested))
 
-    @property
-    def values(self) -> np.memmap[Any, Any]:
-        """The rows of the feature that is clustered, (rows, components)."""
-        return open_block(self.folders["features"] / f"{self.recipe.clusters.feature}.npy")
+    def page(self) -> HeadAtlas:
+        """Controls, importance, pictures, page."""
+        recipe, seed = self.recipe, self.recipe.reading.seed
+        shuffles, method = recipe.clusters.permutations, recipe.clusters.method
+        self.progress("atlas", 0, 4, "controls")
+        values = self.reduced.pick(recipe.clusters.feature).values
+        atlas = self.atlas.written(controls=controls(self.table, values, method=method, seed=seed))
+        self.progress("atlas", 1, 4, "heads")
+        weighed = weigh_heads(self.reading.backbone, self.reading.sample.examples, recipe.page)
+        columns = {} if weighed is None else weighed.columns
+        write_heads(self.folder, self.reading, self.points, self.table, columns)
+        if weighed is not None:
+            heads = read_table(self.folder / HEADS)
+            atlas = atlas.written(importance=importance_figures(weighed, heads, shuffles, seed))
+        self.progress("atlas", 2, 4, "pictures and page")
+        return draw_atlas(atlas, self.reading, self.points, self.table, recipe)
 
 
-def open_atlas(folder: str | Path) -> HeadAtlas:
-    """A finished atlas.
+def write_raw(folder: Path, reading: Reading) -> None:
+    """The maps themselves, one safetensors file a window, (layers, heads, tokens, tokens) float16.
 
     Raises:
-        StoreError: there is none.
+        StoreError: the disk is full; at 384 tokens and 144 heads a window takes 42 MB.
     """
-    try:
-        return HeadAtlas(Path(folder), read_json(Path(folder) / RESULT, dict))
-    except SeparatrixError as error:
-        raise StoreError(f"{folder} holds no atlas ({error})", hint="write one with `separatrix heads`") from error
+    number = 0
+    for example in reading.sample.examples:
+        for window in cut_windows(reading.backbone, [example], reading.rule)[0]:
+            maps = maps_of(reading.backbone, window).half().cpu().numpy()
+            write_tensors(folder / f"w{number}.safetensors", {"maps": maps}, {"words": list(window.words)})
+            number += 1
