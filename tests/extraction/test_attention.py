@@ -35,7 +35,7 @@ def texts(planted):
 @pytest.fixture(scope="module")
 def points(texts, tiny, tmp_path_factory):
     """The points of these texts on disk; tests leave them as they are."""
-    return extract(str(tiny("bert")), texts, out=tmp_path_factory.mktemp("points") / "heads", **SMALL)
+    return extract(texts, model=str(tiny("bert")), out=tmp_path_factory.mktemp("points") / "heads", **SMALL)
 
 
 def test_a_row_for_each_window_layer_and_head(points, texts, tiny):
@@ -93,20 +93,20 @@ def test_a_stopped_extraction_goes_on_and_ends_with_the_same_numbers(texts, tiny
         if done > total / 2:
             raise Killed("here")
 
-    whole = extract(str(tiny("bert")), texts, out=tmp_path / "whole", **SMALL)
+    whole = extract(texts, model=str(tiny("bert")), out=tmp_path / "whole", **SMALL)
     with pytest.raises(Killed, match="here"):
-        extract(str(tiny("bert")), texts, out=tmp_path / "killed", progress=kill, **SMALL)
-    again = extract(str(tiny("bert")), texts, out=tmp_path / "killed", **SMALL)
+        extract(texts, model=str(tiny("bert")), out=tmp_path / "killed", progress=kill, **SMALL)
+    again = extract(texts, model=str(tiny("bert")), out=tmp_path / "killed", **SMALL)
     pd.testing.assert_frame_equal(again.table, whole.table)
     for name in whole.blocks:
         assert (again.blocks[name][:] == whole.blocks[name][:]).all()
     # Another feature is added; other cells are another store.
-    more = extract(str(tiny("bert")), texts, out=tmp_path / "killed", **SMALL | {"features": "singular"})
+    more = extract(texts, model=str(tiny("bert")), out=tmp_path / "killed", **SMALL | {"features": "singular"})
     assert more.blocks["singular"].shape == (len(whole), 17)
     assert set(sx.load(tmp_path / "killed").blocks) == {"descriptors", "grid", "singular"}
     with pytest.raises(StoreError, match="holds points of another request"):
-        extract(str(tiny("bert")), texts, out=tmp_path / "killed", **SMALL | {"cells": 5})
-    memory = extract(str(tiny("bert")), texts, **SMALL)
+        extract(texts, model=str(tiny("bert")), out=tmp_path / "killed", **SMALL | {"cells": 5})
+    memory = extract(texts, model=str(tiny("bert")), **SMALL)
     assert memory.table["id"].tolist() == whole.table["id"].tolist()
     np.testing.assert_allclose(memory.blocks["descriptors"], whole.blocks["descriptors"][:], atol=1e-5)
 
@@ -122,7 +122,7 @@ def test_questions_come_with_their_contexts(tmp_path, tiny):
     rows = attention_rows(str(path), label="label", group=None)
     assert isinstance(rows, ExampleRows)
     assert len(rows) == 3
-    found = extract(str(tiny("bert")), str(path), **SMALL).table
+    found = extract(str(path), model=str(tiny("bert")), **SMALL).table
     windows = found[(found["layer"] == 0) & (found["head"] == 0)]
     assert windows.groupby("example", observed=True).size().tolist() == [4, 4, 1]
     assert windows["context"].unique().tolist() == [0, 1]

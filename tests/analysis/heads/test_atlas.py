@@ -287,7 +287,7 @@ def test_long_windows_are_shown_in_part(made, data, tiny):
 def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
     found = head_atlas(data, tmp_path / "out", recipe_of(tiny("bert"), windows=500), steps=("extract",))
     (note,) = found.notes
-    assert note == f"500 windows were asked for, the data give {found.extraction['windows']}"
+    assert note == f"500 windows were asked for, the data give {found.windows}"
 
 
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
