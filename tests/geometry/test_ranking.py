@@ -8,8 +8,16 @@ from scipy.stats import multivariate_normal
 
 from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.collapse import collapse
-from separatrix.geometry.ranking import Evidence, h_score, logme
+from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.scatter import anisotropy, check_features, effective_rank, scatter
+
+
+def logme(x, y, classes):
+    return Evidence.of(x).of_classes(y, classes)
+
+
+def h_score(x, y, classes):
+    return HScore.of(x).of_classes(y, classes)
 
 
 def clouds(rows=60, width=5, classes=3, gap=2.0, seed=0):

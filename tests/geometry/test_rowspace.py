@@ -11,10 +11,19 @@ from sklearn.linear_model import LogisticRegression
 from separatrix.geometry import probe as probes
 from separatrix.geometry.nulls import between_null
 from separatrix.geometry.probe import fit_probe
-from separatrix.geometry.ranking import h_score, logme
+from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance
 from separatrix.geometry.scatter import class_means, effective_rank, scatter
 from separatrix.geometry.separation import lda
+
+
+def logme(x, y, classes):
+    return Evidence.of(x).of_classes(y, classes)
+
+
+def h_score(x, y, classes):
+    return HScore.of(x).of_classes(y, classes)
+
 
 SHAPES = [(60, 200), (40, 41), (50, 50), (200, 30)]  # wide, hardly wide, square, long
 

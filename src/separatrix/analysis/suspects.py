@@ -287,10 +287,7 @@ def _near_columns(case: Case, index: NDArray[np.int64], cosine: NDArray[Any], ne
     any_clash, column = clash.any(axis=1), clash.argmax(axis=1)
     row = np.arange(len(index))
     ids = np.asarray(case.table["id"].astype(str), dtype=object)[index[row, column]]
-    return {
-        "near_id": np.where(any_clash, ids, None),
-        "near_cosine": np.where(any_clash, cosine[row, column], np.nan),
-    }
+    return {"near_id": np.where(any_clash, ids, None), "near_cosine": np.where(any_clash, cosine[row, column], np.nan)}
 
 
 def _text_columns(case: Case) -> dict[str, Any]:

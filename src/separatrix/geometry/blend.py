@@ -63,7 +63,7 @@ class Blend:
             DataError: a block is missing, or a number is not finite.
             ShapeError: a block of another width or number of rows.
         """
-        matrices = _matrices(blocks, self.names, self.widths)
+        matrices = _checked(blocks, self.names, self.widths)
         parts = [
             change(matrix) * np.float32(scale * weight**0.5)
             for matrix, change, scale, weight in zip(matrices, self.changes, self.scales, self.weights, strict=True)
@@ -110,40 +110,39 @@ def fit_blend(
         ShapeError: blocks of different rows.
 
     >>> good, noise = np.array([[0.0], [0], [1], [1]]), np.array([[9.0], [0], [8], [1]])
-    >>> found = fit_blend({"good": good, "noise": noise}, [0, 0, 1, 1], BlendRecipe(k=1, resolution=2))
-    >>> found.weights, found.plain, found.chosen.accuracy
+    >>> blend = fit_blend({"good": good, "noise": noise}, [0, 0, 1, 1], BlendRecipe(k=1, resolution=2))
+    >>> blend.weights, blend.plain, blend.chosen.accuracy
     ((1.0, 0.0), 0.0, 1.0)
     """
     names = tuple(blocks)
     if len(names) < 2:
         raise DataError("nothing to blend", got=", ".join(names) or "no block", expected="two blocks or more")
-    matrices = _matrices(blocks, names)
-    y = check_labels(labels, 2**31)
-    check_same_rows(len(y), len(matrices[0]), "labels", "blocks")
+    matrices, y = _matrices(blocks, labels, names)
     if len(np.unique(y)) < 2:
         raise DataError("one class only", got=f"class {y[0]} in all {len(y)} rows", expected="two classes or more")
+    widths = tuple(matrix.shape[1] for matrix in matrices)
     changes = tuple(PREPARES[recipe.prepare](matrix) for matrix in matrices)
-    prepared = [change(matrix) for change, matrix in zip(changes, matrices, strict=True)]
-    scales = tuple(1 / max(float(np.sqrt(part.var(axis=0).sum())), 1e-30) for part in prepared)
-    rows = _draw(len(y), recipe)
-    known = _Side([part[rows] for part in prepared], [matrix[rows] for matrix in matrices], y[rows])
-    asked, how = known, f"{len(rows)} training rows, each left out in turn"
+    spreads = [change(matrix).var(axis=0).sum() for change, matrix in zip(changes, matrices, strict=True)]
+    scales = tuple(1 / max(float(np.sqrt(spread)), 1e-30) for spread in spreads)
+    known = _Side.of(matrices, y, changes, recipe)
+    queries, how = known, f"{len(known.labels)} training rows, each left out in turn"
     if validation is not None:
-        asked = _validation(validation, names, changes, tuple(matrix.shape[1] for matrix in matrices), recipe)
-        how = f"{len(asked.labels)} validation rows against {len(rows)} training rows"
-    if recipe.k > len(rows) - (asked is known):
-        raise OptionError(
-            "--k is larger than the rows to choose from", got=recipe.k, expected=f"{len(rows) - 1} or fewer"
-        )
-    vote = _Vote(asked, known, recipe.k)
-    far = np.stack([vote.far(part, scale) for part, scale in zip(range(len(names)), scales, strict=True)])
+        queries = _Side.of(*_matrices(*validation, names, widths), changes, recipe)
+        how = f"{len(queries.labels)} validation rows against {len(known.labels)} training rows"
+    if recipe.k > len(known.labels) - (queries is known):
+        expected = f"{len(known.labels) - 1} or fewer"
+        raise OptionError("--k is larger than the rows to choose from", got=recipe.k, expected=expected)
+    vote = _Vote(queries, known, recipe.k)
+    sides = zip(queries.prepared, known.prepared, scales, strict=True)
+    far = np.stack([_squared(one * scale, other * scale) for one, other, scale in sides])
     tried = tuple(vote.judge(weights, far) for weights in weightings(len(names), recipe.resolution))
     # Of equals the one that leans on the fewest blocks: a block that adds nothing costs time all the same.
     best = max(tried, key=lambda one: (one.accuracy, one.own, sum(weight**2 for weight in one.weights)))
     alone = {name: vote.judge(tuple(np.eye(len(names))[n]), far).accuracy for n, name in enumerate(names)}
     equal = vote.judge((1 / len(names),) * len(names), far).accuracy
-    widths = tuple(matrix.shape[1] for matrix in matrices)
-    return Blend(recipe, names, best.weights, how, best, alone, vote.plain(), equal, tried, widths, changes, scales)
+    beside = sum(_squared(one, other) for one, other in zip(queries.plain, known.plain, strict=True))
+    plain = vote.judge((1.0,), np.asarray(beside)[None]).accuracy
+    return Blend(recipe, names, best.weights, how, best, alone, plain, equal, tried, widths, changes, scales)
 
 
 def weightings(blocks: int, resolution: int) -> list[tuple[float, ...]]:
@@ -154,12 +153,12 @@ def weightings(blocks: int, resolution: int) -> list[tuple[float, ...]]:
     """
     while resolution > 1 and comb(resolution + blocks - 1, blocks - 1) > _MOST:
         resolution -= 1
-    found = []
+    weights = []
     for bars in combinations(range(resolution + blocks - 1), blocks - 1):  # stars and bars
         ends = (-1, *bars, resolution + blocks - 1)
-        found.append(tuple((ends[n + 1] - ends[n] - 1) / resolution for n in range(blocks)))
+        weights.append(tuple((ends[n + 1] - ends[n] - 1) / resolution for n in range(blocks)))
     equal = (1 / blocks,) * blocks
-    return found if resolution % blocks == 0 else [*found, equal]
+    return weights if resolution % blocks == 0 else [*weights, equal]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,36 +169,38 @@ class _Side:
     plain: Sequence[NDArray[Any]]
     labels: NDArray[np.int64]
 
+    @classmethod
+    def of(
+        cls, matrices: Sequence[NDArray[Any]], labels: NDArray[np.int64], changes: Sequence[Change], recipe: BlendRecipe
+    ) -> _Side:
+        """At most `recipe.rows` rows, drawn with the seed."""
+        rows = np.arange(len(labels))
+        if len(rows) > recipe.rows:
+            rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), recipe.rows, replace=False))
+        plain = [matrix[rows] for matrix in matrices]
+        return cls([change(part) for change, part in zip(changes, plain, strict=True)], plain, labels[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class _Vote:
-    """k neighbours among `known` vote on each row of `asked`; a row never on itself."""
+    """k neighbours among `known` vote on each row of `queries`; a row never on itself."""
 
-    asked: _Side
+    queries: _Side
     known: _Side
     k: int
 
-    def far(self, block: int, scale: float) -> NDArray[np.float32]:
-        """Squared distances in a prepared block, (asked, known)."""
-        return _squared(self.asked.prepared[block] * scale, self.known.prepared[block] * scale)
-
-    def plain(self) -> float:
-        """Accuracy with the blocks side by side as they came."""
-        total = sum(_squared(one, other) for one, other in zip(self.asked.plain, self.known.plain, strict=True))
-        return self.judge((1.0,), np.asarray(total)[None]).accuracy
-
     def judge(self, weights: tuple[float, ...], far: NDArray[np.float32]) -> Tried:
-        """Votes with these weights; far (blocks, asked, known)."""
-        distance = np.tensordot(np.array(weights, np.float32), far, axes=1)  # (asked, known)
-        if self.asked is self.known:
+        """Votes with these weights; far (blocks, queries, known)."""
+        distance = np.tensordot(np.array(weights, np.float32), far, axes=1)  # (queries, known)
+        if self.queries is self.known:
             np.fill_diagonal(distance, np.inf)
         near = np.argpartition(distance, self.k - 1, axis=1)[:, : self.k]
         order = np.argsort(np.take_along_axis(distance, near, axis=1), axis=1, kind="stable")
         near = np.take_along_axis(near, order, axis=1)  # nearest first
-        classes = int(max(self.known.labels.max(), self.asked.labels.max())) + 1
+        classes = int(max(self.known.labels.max(), self.queries.labels.max())) + 1
         votes = count_votes(self.known.labels[near], classes)
-        right = votes.argmax(axis=1) == self.asked.labels
-        own = votes[np.arange(len(near)), self.asked.labels]
+        right = votes.argmax(axis=1) == self.queries.labels
+        own = votes[np.arange(len(near)), self.queries.labels]
         return Tried(tuple(float(weight) for weight in weights), float(right.mean()), float(own.mean()))
 
 
@@ -209,34 +210,21 @@ def _squared(queries: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float32]:
     return pairwise_distances(queries, rows, metric="sqeuclidean").astype(np.float32)
 
 
-def _validation(
-    validation: tuple[Blocks, ArrayLike],
-    names: tuple[str, ...],
-    changes: tuple[Change, ...],
-    widths: tuple[int, ...],
-    recipe: BlendRecipe,
-) -> _Side:
-    matrices, labels = _matrices(validation[0], names, widths), check_labels(validation[1], 2**31)
-    check_same_rows(len(labels), len(matrices[0]), "validation labels", "validation blocks")
-    rows = _draw(len(labels), recipe)
-    plain = [matrix[rows] for matrix in matrices]
-    return _Side([change(matrix) for change, matrix in zip(changes, plain, strict=True)], plain, labels[rows])
+def _matrices(
+    blocks: Blocks, labels: ArrayLike, names: tuple[str, ...], widths: Sequence[int | None] = ()
+) -> tuple[list[NDArray[Any]], NDArray[np.int64]]:
+    """The matrices of blocks and the class numbers of their rows, checked."""
+    matrices, y = _checked(blocks, names, widths), check_labels(labels, 2**31)
+    check_same_rows(len(y), len(matrices[0]), "labels", "blocks")
+    return matrices, y
 
 
-def _matrices(blocks: Blocks, names: tuple[str, ...], widths: Sequence[int | None] = ()) -> list[NDArray[Any]]:
+def _checked(blocks: Blocks, names: tuple[str, ...], widths: Sequence[int | None] = ()) -> list[NDArray[Any]]:
     missing = [name for name in names if name not in blocks]
     if missing:
         raise DataError(f"block {missing[0]!r} is missing", got=", ".join(blocks), expected=", ".join(names))
-    found = [
-        check_matrix(blocks[name], f"block {name!r}", width=width)
-        for name, width in zip(names, widths or (None,) * len(names), strict=True)
-    ]
-    for name, matrix in zip(names, found, strict=True):
-        check_same_rows(len(matrix), len(found[0]), f"block {name!r}", f"block {names[0]!r}")
-    return found
-
-
-def _draw(count: int, recipe: BlendRecipe) -> NDArray[np.int64]:
-    if count <= recipe.rows:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(recipe.seed).choice(count, recipe.rows, replace=False))
+    pairs = zip(names, widths or (None,) * len(names), strict=True)
+    matrices = [check_matrix(blocks[name], f"block {name!r}", width=width) for name, width in pairs]
+    for name, matrix in zip(names, matrices, strict=True):
+        check_same_rows(len(matrix), len(matrices[0]), f"block {name!r}", f"block {names[0]!r}")
+    return matrices

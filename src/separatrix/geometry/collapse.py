@@ -30,12 +30,7 @@ class Collapse(Plain):
 
 
 def collapse(
-    x: ArrayLike,
-    y: ArrayLike,
-    classes: int,
-    *,
-    weight: ArrayLike | None = None,
-    predicted: ArrayLike | None = None,
+    x: ArrayLike, y: ArrayLike, classes: int, *, weight: ArrayLike | None = None, predicted: ArrayLike | None = None
 ) -> Collapse:
     """NC1 to NC4 of vectors with labels.
 

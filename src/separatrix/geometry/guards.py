@@ -14,25 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import choose
-from separatrix.geometry.checks import (
-    check_finite,
-    check_labels,
-    check_names,
-    check_output_width,
-    check_same_rows,
-)
+from separatrix.geometry.checks import check_finite, check_labels, check_names, check_output_width, check_same_rows
 from separatrix.geometry.score import ClassificationScores, classification
 from separatrix.recipe.core import Plain
 
-__all__ = [
-    "Finding",
-    "check_finite",
-    "check_labels",
-    "check_output_width",
-    "check_predictions",
-    "histogram",
-    "listed",
-]
+__all__ = ["Finding", "check_finite", "check_labels", "check_output_width", "check_predictions", "histogram", "listed"]
 
 LEVELS = ("warning", "error")
 
@@ -71,12 +57,7 @@ def histogram(ids: ArrayLike, names: Sequence[str], *, most: int = 8) -> str:
 
 
 def check_predictions(
-    y_true: ArrayLike,
-    y_pred: ArrayLike,
-    names: Sequence[str],
-    history: Sequence[ArrayLike] = (),
-    *,
-    seed: int = 0,
+    y_true: ArrayLike, y_pred: ArrayLike, names: Sequence[str], history: Sequence[ArrayLike] = (), *, seed: int = 0
 ) -> tuple[Finding, ...]:
     """Signs that a classifier learnt nothing, the gravest first; an empty tuple if it looks healthy.
 

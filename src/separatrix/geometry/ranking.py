@@ -24,7 +24,17 @@ _FLOOR = 1e-14  # residual below this share of the targets' squares is rounding
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Vectors made ready for LogME; make one with `Evidence.of`, then ask it for any targets of the same rows."""
+    """Vectors made ready for LogME; make one with `Evidence.of`, then ask it for any targets of the same rows.
+
+    The logarithm of maximum evidence per row says how well a Bayesian linear model of the vectors, used as they are,
+    explains the targets (You, Liu, Wang and Long, 2021, "LogME"); each class is a 0/1 target. The published fixed point
+    looks for the prior's and the noise's precision alpha and beta; here beta is solved for and the evidence is
+    maximised over alpha / beta alone, which cannot diverge.
+
+    >>> evidence = Evidence.of([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
+    >>> evidence.of_classes([0, 0, 1, 1], 2) > evidence.of_classes([0, 1, 0, 1], 2)
+    True
+    """
 
     axes: NDArray[np.float64]  # (rows, directions): left singular vectors
     squares: NDArray[np.float64]  # (directions,): squared singular values
@@ -40,7 +50,11 @@ class Evidence:
         return cls(vectors @ (right / np.sqrt(squares)), squares)
 
     def of_classes(self, y: ArrayLike, classes: int) -> float:
-        """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest."""
+        """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest.
+
+        Raises:
+            DataError, ShapeError: labels outside the classes, lengths that differ.
+        """
         gold = check_labels(y, classes)
         check_same_rows(len(self.axes), len(gold), "vectors", "labels")
         present = np.unique(gold)
@@ -67,37 +81,24 @@ class Evidence:
             ratio = top * 10.0**decades
             misfit = outside + np.einsum("dc,gdc->gc", power, ratio[:, None] / (ratio[:, None] + self.squares[:, None]))
             log_volume = np.log1p(self.squares[:, None] / ratio[:, None]).sum(axis=1)
-            found = 0.5 * (rows * (np.log(rows / np.maximum(misfit, floor) / (2 * np.pi)) - 1) - log_volume)
-            best = found.argmax(axis=0)
+            evidence = 0.5 * (rows * (np.log(rows / np.maximum(misfit, floor) / (2 * np.pi)) - 1) - log_volume)
+            best = evidence.argmax(axis=0)
             middle, reach = decades[best, here], reach * 4 / len(_GRID)
-        return found[best, here] / rows
-
-
-def logme(x: ArrayLike, y: ArrayLike, classes: int) -> float:
-    """Logarithm of maximum evidence per row: how well a Bayesian linear model of the vectors explains the classes.
-
-    You, Liu, Wang and Long, 2021, "LogME". Each class is a 0/1 target; the figure is the mean over the classes. The
-    published fixed point looks for the prior's and the noise's precision alpha and beta; here beta is solved for and
-    the evidence is maximised over alpha / beta alone, which cannot diverge.
-
-    Args:
-        x: vectors (rows, width), used as they are (no centring, as published).
-        y: class numbers (rows,).
-        classes: number of classes.
-
-    Raises:
-        DataError, ShapeError: labels outside the classes, lengths that differ, a number that is not finite.
-
-    >>> x = np.array([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
-    >>> logme(x, [0, 0, 1, 1], 2) > logme(x, [0, 1, 0, 1], 2)
-    True
-    """
-    return Evidence.of(x).of_classes(y, classes)
+        return evidence[best, here] / rows
 
 
 @dataclass(frozen=True, eq=False)
 class HScore:
-    """Centred vectors with their shrunk covariance; make one with `HScore.of`."""
+    """Centred vectors with their shrunk covariance; make one with `HScore.of`.
+
+    The H-score is trace(inverse covariance @ covariance of the class means) (Bao et al., 2019), with the shrunk
+    covariance of Ibrahim, Ponomareva and Mazumder, 2021 ("Newer is not always better"), without which it grows with the
+    width. It is 0 where class means are equal and at most classes - 1.
+
+    >>> ready = HScore.of([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
+    >>> ready.of_classes([0, 0, 1, 1], 2) > ready.of_classes([0, 1, 0, 1], 2)
+    True
+    """
 
     centred: NDArray[np.float64]  # (rows, directions)
     covariance: ShrunkCovariance
@@ -117,24 +118,3 @@ class HScore:
         # trace(C^-1 G) with G = sum of share x mean mean^T: only as many solves as there are classes.
         explained = (means * self.covariance.solve(means)).sum(axis=1)  # (classes,)
         return float((1 - self.covariance.shrinkage) * ((counts / len(gold)) * explained).sum())
-
-
-def h_score(x: ArrayLike, y: ArrayLike, classes: int) -> float:
-    """H-score with shrinkage: trace(inverse covariance @ covariance of the class means).
-
-    Bao et al., 2019; with the shrunk covariance of Ibrahim, Ponomareva and Mazumder, 2021 ("Newer is not always
-    better"), without which it grows with the width. It is 0 where class means are equal and at most classes - 1.
-
-    Args:
-        x: vectors (rows, width).
-        y: class numbers (rows,).
-        classes: number of classes.
-
-    Raises:
-        DataError, ShapeError: as `logme`.
-
-    >>> x = np.array([[1.0, 0.1], [0.9, -0.1], [-1.0, 0.1], [-1.1, -0.1]])
-    >>> h_score(x, [0, 0, 1, 1], 2) > h_score(x, [0, 1, 0, 1], 2)
-    True
-    """
-    return HScore.of(x).of_classes(y, classes)

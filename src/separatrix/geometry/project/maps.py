@@ -95,11 +95,7 @@ class Map:
 
 
 def make_map(
-    points: Block,
-    recipe: ProjectRecipe = _USUAL,
-    *,
-    labels: ArrayLike | None = None,
-    train: ArrayLike | None = None,
+    points: Block, recipe: ProjectRecipe = _USUAL, *, labels: ArrayLike | None = None, train: ArrayLike | None = None
 ) -> Map:
     """Lay points out in two or three dimensions and say what got lost.
 
