@@ -19,8 +19,7 @@ from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.analysis.sources import short_names
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.measures import Task, rounded
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.measures import Task, find_neighbours, rounded
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
 from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, same_weights, told_apart
@@ -277,12 +276,8 @@ def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]
 def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict[str, Any]) -> Candidate:
     """All figures of one option."""
     train, k = parts["train"], grid.k
-    around = neighbours(train.vectors, train.vectors, k, metric=grid.metric, exclude_self=True)
-    answers = {"knn_loo": (train, task.knn(around, train.targets, k))}
-    for name, part in parts.items():
-        if name != "train":
-            near = neighbours(part.vectors, train.vectors, k, metric=grid.metric)
-            answers[f"knn_{name}"] = (part, task.knn(near, train.targets, k))
+    around = find_neighbours(train, parts, k, grid.metric)
+    answers = {f"knn_{name}": (part, task.knn(near, train.targets, k)) for name, (part, near) in around.items()}
     if "test" in parts:
         chosen = task.probe(train, parts["validation"])
         answers["probe_test"] = (parts["test"], task.read(chosen, parts["test"].vectors))

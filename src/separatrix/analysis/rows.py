@@ -22,7 +22,7 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Vectors and targets of each part, and what is asked of them."""
+    """Vectors and targets of each part, and the task."""
 
     parts: Mapping[str, Part]  # `all`, or `train` and others
     targets: np.ndarray  # (rows,) of all points, in their order
@@ -37,7 +37,7 @@ class Split:
 
     @property
     def others(self) -> dict[str, Part]:
-        """The rows that are asked."""
+        """The rows that are predicted."""
         return {name: part for name, part in self.parts.items() if part is not self.known}
 
 
@@ -59,7 +59,7 @@ def split_points(points: Points, recipe: ScoreRecipe) -> Split:
 
 
 def make_task(targets: np.ndarray, names: tuple[str, ...], seed: int, resamples: int) -> Task:
-    """What is asked, from the targets that are learnt from.
+    """The task, from the targets that are learnt from.
 
     Raises:
         DataError: one class only.
@@ -119,16 +119,16 @@ def _repeats(points: Points, parts: Mapping[str, Part]) -> list[str]:
     split = points.column("split") if WHOLE not in parts else np.full(len(points), WHOLE, dtype=object)
     first = next(iter(parts))
     known = keys[split == first]
-    said = []
+    warnings = []
     twice = len(known) - len(set(known.tolist()))
     if twice:
-        said.append(f"{twice} of {len(known)} rows of {first} repeat an earlier one: leave-one-out is flattered")
+        warnings.append(f"{twice} of {len(known)} rows of {first} repeat an earlier one: leave-one-out is flattered")
     for name in list(parts)[1:]:
         others = keys[split == name]
         shared = int(np.isin(others, known).sum())
         if shared:
-            said.append(f"{shared} of {len(others)} rows of {name} stand in {first} as well")
-    return said
+            warnings.append(f"{shared} of {len(others)} rows of {name} stand in {first} as well")
+    return warnings
 
 
 def _keys(points: Points) -> np.ndarray:

@@ -20,8 +20,8 @@ from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.errors import DataError, choose
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.measures import Figure, Task, rounded
-from separatrix.geometry.neighbours import METRICS, neighbours
+from separatrix.geometry.measures import Figure, Task, find_neighbours, rounded
+from separatrix.geometry.neighbours import METRICS
 from separatrix.geometry.nulls import Null
 from separatrix.geometry.scatter import check_features
 from separatrix.geometry.separation import silhouette
@@ -197,10 +197,7 @@ def _grid(parts: Mapping[str, Part], task: Task, recipe: ScoreRecipe) -> list[di
     ks = sorted(k for k in {*recipe.grid, recipe.k} if k < len(train.targets))
     lines = []
     for metric in METRICS:
-        around = {"loo": (train, neighbours(train.vectors, train.vectors, ks[-1], metric=metric, exclude_self=True))}
-        for name, part in parts.items():
-            if part is not train:
-                around[name] = (part, neighbours(part.vectors, train.vectors, ks[-1], metric=metric))
+        around = find_neighbours(train, parts, ks[-1], metric)
         for k in ks:
             line: dict[str, Any] = {"metric": metric, "k": k}
             for name, (part, near) in around.items():

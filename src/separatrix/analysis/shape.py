@@ -17,8 +17,7 @@ from separatrix.analysis.rows import Split
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.collapse import collapse
-from separatrix.geometry.measures import SHUFFLED, Figure, shuffles
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.measures import SHUFFLED, Figure, find_neighbours, shuffles
 from separatrix.geometry.nulls import Null, against, between_null, permutation_null, sampled
 from separatrix.geometry.probe import Probe
 from separatrix.geometry.ranking import Evidence, HScore
@@ -37,19 +36,18 @@ _COLLAPSE = ("nc1", "nc2_norm", "nc2_angle")  # low is good
 def class_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
     """Every figure of classes by name, and the nulls."""
     known, classes = split.known, len(split.names)
-    figures, nulls = _knn(split, recipe)
+    figures, nulls = into = _knn(split, recipe)
     for name, classifier in CLASSIFIERS.items():
-        for part, asked in split.others.items():
-            if name != "probe":
-                answers = classifier(known.vectors, known.targets, classes, asked.vectors)
-                _answered(f"{name}_{part}", asked.targets, answers, split, recipe, (figures, nulls))
+        for part, other in split.others.items() if name != "probe" else ():
+            answers = classifier(known.vectors, known.targets, classes, other.vectors)
+            _answered(f"{name}_{part}", other.targets, answers, split, recipe, into)
         if not split.others:
             answers = out_of_fold(
                 classifier, known.vectors, known.targets, classes, folds=recipe.folds, seed=recipe.seed
             )
-            _answered(f"{name}_cv", known.targets, answers, split, recipe, (figures, nulls))
+            _answered(f"{name}_cv", known.targets, answers, split, recipe, into)
     probe = split.task.probe(known, split.parts.get("validation"))
-    _probe(split, probe, recipe, (figures, nulls))
+    _probe(split, probe, recipe, into)
     shape = _Shape(known, classes, probe, recipe)
     figures |= shape.figures() | _cloud(known.vectors)
     nulls |= shape.nulls()
@@ -69,9 +67,9 @@ def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
         fold = np.random.default_rng(recipe.seed).permutation(len(known.targets)) % recipe.folds
         answers = np.empty(len(known.targets))
         for number in range(recipe.folds):
-            held = fold == number
-            probe = split.task.probe(Part(known.vectors[~held], known.targets[~held]), None)
-            answers[held] = split.task.read(probe, known.vectors[held])
+            out = fold == number
+            probe = split.task.probe(Part(known.vectors[~out], known.targets[~out]), None)
+            answers[out] = split.task.read(probe, known.vectors[out])
         _answered("probe_cv", known.targets, answers, split, recipe, (figures, nulls))
     evidence = Evidence.of(known.vectors)
     value, rows = evidence.of_numbers(known.targets), len(known.targets)
@@ -82,25 +80,25 @@ def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
 
 def _beside(figures: Figures, nulls: Nulls) -> Figures:
     """Figures with their p-values; the baseline of those beside shuffled labels is the mean of the shuffles."""
-    found = {}
-    for name, figure in figures.items():
-        null = nulls.get(name)
-        if null is not None:
+    for name, null in nulls.items():
+        if name in figures:
+            figure = figures[name]
             baseline = null.mean if figure.baseline_is == SHUFFLED else figure.baseline
-            figure = replace(figure, baseline=baseline, p_value=null.p_value, permutations=null.permutations)
-        found[name] = figure
-    return found
+            figures[name] = replace(figure, baseline=baseline, p_value=null.p_value, permutations=null.permutations)
+    return figures
 
 
 def _knn(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
+    figures: Figures = {}
+    nulls: Nulls = {}
     known, task, k = split.known, split.task, recipe.k
-    around = neighbours(known.vectors, known.vectors, k, metric=recipe.metric, exclude_self=True)
-    figures = {"knn_loo": task.figure(known.targets, task.knn(around, known.targets, k))}
-    nulls = {"knn_loo": task.null(around, known.targets, k, recipe.permutations)}
-    for name, part in split.others.items():
-        found = neighbours(part.vectors, known.vectors, k, metric=recipe.metric)
-        answers = task.knn(found, known.targets, k)
-        _answered(f"knn_{name}", part.targets, answers, split, recipe, (figures, nulls))
+    for name, (part, near) in find_neighbours(known, split.others, k, recipe.metric).items():
+        answers = task.knn(near, known.targets, k)
+        if name == "loo":
+            figures["knn_loo"] = task.figure(known.targets, answers)
+            nulls["knn_loo"] = task.null(near, known.targets, k, recipe.permutations)
+        else:
+            _answered(f"knn_{name}", part.targets, answers, split, recipe, (figures, nulls))
     return figures, nulls
 
 
@@ -115,11 +113,11 @@ def _answered(
 ) -> None:
     """Add the figure of answers, and what they reach against shuffled labels."""
     figures, nulls = into
-    asked = sampled(len(gold), recipe.seed)
+    rows = sampled(len(gold), recipe.seed)
     figures[name] = split.task.figure(gold, answers)
     nulls[name] = permutation_null(
-        lambda labels: split.task.value(labels, answers[asked]),
-        gold[asked], permutations=recipe.permutations, seed=recipe.seed,
+        lambda labels: split.task.value(labels, answers[rows]),
+        gold[rows], permutations=recipe.permutations, seed=recipe.seed,
     )  # fmt: skip
 
 
@@ -140,14 +138,14 @@ class _Shape:
         interval = bootstrap_mean(shape, seed=recipe.seed)
         values = self._measure(known.vectors, ready)(known.targets)
         values["between_share"] = scatter(known.vectors, known.targets, self.classes).between_share
-        found = {name: Figure(value, rows, None, 0.0, SHUFFLED) for name, value in values.items()}
-        found["silhouette"] = Figure(float(shape.mean()), len(shape), interval, 0.0, SHUFFLED)
-        return found | self._beside_probe()
+        figures = {name: Figure(value, rows, None, 0.0, SHUFFLED) for name, value in values.items()}
+        figures["silhouette"] = Figure(float(shape.mean()), len(shape), interval, 0.0, SHUFFLED)
+        return figures | self._beside_probe()
 
     def nulls(self) -> Nulls:
         """Nulls by name; of more than 10,000 rows, a seeded sample is measured."""
-        asked = sampled(len(self.known.targets), self.recipe.seed)
-        vectors, targets = self.known.vectors[asked], self.known.targets[asked]
+        rows = sampled(len(self.known.targets), self.recipe.seed)
+        vectors, targets = self.known.vectors[rows], self.known.targets[rows]
         measure = self._measure(vectors, self._silhouettes(vectors))
         observed = measure(targets)
         drawn = []
@@ -171,13 +169,13 @@ class _Shape:
         evidence, h_score = Evidence.of(wide), HScore.of(wide)
 
         def measure(labels: np.ndarray) -> dict[str, float]:
-            found = {
+            shape = collapse(wide, labels, self.classes)
+            return {
                 "silhouette": float(ready.values(labels).mean()),
                 "logme": evidence.of_classes(labels, self.classes),
                 "h_score": h_score.of_classes(labels, self.classes),
+                **{name: getattr(shape, name) for name in _COLLAPSE},
             }
-            shape = collapse(wide, labels, self.classes)
-            return found | {name: getattr(shape, name) for name in _COLLAPSE}
 
         return measure
 
@@ -186,14 +184,14 @@ class _Shape:
         vectors, targets, rows = self.known.vectors, self.known.targets, len(self.known.targets)
         answers = self.probe.scores(vectors).argmax(axis=1)
         weight = self.probe.weight / self.probe.scale  # of the vectors as they are
-        found = collapse(vectors, targets, self.classes, weight=weight, predicted=answers)
+        own = collapse(vectors, targets, self.classes, weight=weight, predicted=answers)
         [shuffled] = shuffles(targets, self.recipe.seed, 1)
         other = collapse(vectors, shuffled, self.classes, weight=weight)
         shares = [np.bincount(ids, minlength=self.classes) / rows for ids in (answers, targets)]
         independent = 1 - float(shares[0] @ shares[1])  # how often two such answers would differ
         return {
-            "nc3": Figure(float(found.nc3 or 0.0), rows, None, other.nc3, SHUFFLED),
-            "nc4": Figure(float(found.nc4 or 0.0), rows, None, independent, "independent answers"),
+            "nc3": Figure(float(own.nc3 or 0.0), rows, None, other.nc3, SHUFFLED),
+            "nc4": Figure(float(own.nc4 or 0.0), rows, None, independent, "independent answers"),
         }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.neighbours import Neighbours, vote
+from separatrix.geometry.neighbours import Neighbours, neighbours, vote
 from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
 from separatrix.geometry.probe import Probe, fit_ridge, fit_tuned_probe
 from separatrix.geometry.ranking import Evidence
@@ -124,6 +124,15 @@ class NumberTask:
 
 
 Task = ClassTask | NumberTask
+
+
+def find_neighbours(known: Part, parts: Mapping[str, Part], k: int, metric: str) -> dict[str, tuple[Part, Neighbours]]:
+    """The k nearest known rows: `loo`, of these rows themselves without each one, then of the rows of other parts."""
+    around = neighbours(known.vectors, known.vectors, k, metric=metric, exclude_self=True)
+    others = {name: part for name, part in parts.items() if part is not known}
+    return {"loo": (known, around)} | {
+        name: (part, neighbours(part.vectors, known.vectors, k, metric=metric)) for name, part in others.items()
+    }
 
 
 def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]:
