@@ -157,5 +157,9 @@ def hash_anew(folder: Path) -> None:
         listed.update({name: entry(folder / name) for name in listed})
         if "table" in content:  # of points
             content["table"] = entry(folder / "table.parquet")
+        for number, shard in enumerate(content.get("shards") or ()):
+            for name in shard["files"]:
+                (path,) = (folder / "blocks" / name).glob(f"{number:05d}.*")
+                shard["files"][name] = entry(path)
 
     edit(folder / MANIFEST, change)

@@ -26,7 +26,8 @@ from received import READ, hash_anew, read
 from separatrix.store.manifest import MANIFEST
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
-KINDS = ("*.json", "*.jsonl", "*.parquet", "*.safetensors")
+SHARDS = (".f16", ".f32", ".i8")
+KINDS = ("*.json", "*.jsonl", "*.parquet", "*.safetensors", "*.npy", *(f"*{ending}" for ending in SHARDS))
 WHOLE = ("[" * 100_000, "null", "[]", '"x"', "{}", "NaN", "", "3", '{"a": ', "\ud800")  # in place of a JSON file
 VALUES = (None, [], {}, "x", "", -1, 0, 1, 10**18, 10**30, 0.5, -1e308, True, [[1]], {"a": []}, "/etc/passwd", "\0",
           "../..", ["a", 1], float("nan"), float("inf"), "\ud800")  # fmt: skip
@@ -124,8 +125,38 @@ def alter_tensors(path: Path, chance: random.Random) -> bytes:
     return path.read_bytes()
 
 
+def alter_numbers(path: Path, chance: random.Random) -> bytes:
+    """A shard with other numbers, with those of another file, or shorter or longer than its rows."""
+    whole, others = path.read_bytes(), sorted(path.parents[2].rglob("*.parquet"))
+    deeds = (
+        np.frombuffer(whole, np.uint8)[::-1].tobytes(), bytes(len(whole)), b"\xff" * len(whole), whole[:-2], whole * 2,
+        whole[: len(whole) // 2], b"", chance.choice(others).read_bytes(), whole[2:] + whole[:2],
+    )  # fmt: skip
+    return chance.choice(deeds)
+
+
+def alter_array(path: Path, chance: random.Random) -> bytes:
+    """An .npy file of other numbers, shape or type, or with a header that promises more than is there."""
+    array = np.load(path)
+    header, numbers = path.read_bytes()[:128], path.read_bytes()[128:]
+    rows, width = array.shape
+    deeds = (
+        array[: rows // 2], array[:, : width // 2], array.T, array.reshape(-1), array[None], array[:0],
+        array.astype(np.float64), array.astype(np.int8), array.astype(complex), array.astype("U8"), array * np.nan,
+        np.full_like(array, np.inf), array * 0,
+        header.replace(str(rows).encode(), str(rows * 10**6).encode(), 1) + numbers,
+        header.replace(b"<f", b"<V", 1) + numbers, header.replace(b"<f2", b"|O ", 1) + numbers, header, numbers,
+    )  # fmt: skip
+    deed = chance.choice(deeds)
+    if isinstance(deed, bytes):
+        return deed
+    np.save(path, deed)
+    return path.read_bytes()
+
+
 ALTER: dict[str, Callable[[Path, random.Random], bytes]] = {
     ".json": alter_json, ".jsonl": alter_lines, ".parquet": alter_table, ".safetensors": alter_tensors,
+    ".npy": alter_array, **dict.fromkeys(SHARDS, alter_numbers),
 }  # fmt: skip
 
 
@@ -161,6 +192,33 @@ def test_an_altered_file_is_one_sentence(artefacts, tmp_path, kind):
     paths = files_of(root / kind)
     for path in paths * ROUNDS if ROUNDS else chance.sample(paths, min(len(paths), 3)):
         check(root, kind, path, chance, tmp_path / "out")
+
+
+def test_altered_shards_are_one_sentence(artefacts, tmp_path):
+    root, chance = shutil.copytree(artefacts, tmp_path / "root"), random.Random(1)
+    (path,) = [path for path in files_of(root / "points") if path.suffix in SHARDS]
+    for _ in range(12):
+        check(root, "points", path, chance, tmp_path / "out")
+
+
+def test_swapped_shards_are_noticed(artefacts, tmp_path):
+    """One block's numbers under another's name: the hashes tell, and so does the width."""
+    root = shutil.copytree(artefacts, tmp_path / "root")
+    (one,), (other,) = (list((root / kind / "blocks").glob("*/*")) for kind in ("points", "outputs"))
+    one.write_bytes(other.read_bytes())
+    ran = read(root, "points", ("score", "RUN", "--quiet"), tmp_path / "out")
+    assert (ran.code, ran.err.count("\n")) == (2, 1), ran
+    hash_anew(root / "points")
+    ran = read(root, "points", ("score", "RUN", "--quiet"), tmp_path / "out")
+    assert (ran.code, ran.err.count("does not fit its rows")) == (2, 1), ran
+
+
+def test_altered_features_of_heads_are_one_sentence(artefacts, tmp_path):
+    root, chance = shutil.copytree(artefacts, tmp_path / "root"), random.Random(2)
+    paths = [path for path in files_of(root / "heads") if path.suffix == ".npy"]
+    assert paths
+    for _ in range(200 if ROUNDS else 4):
+        check(root, "heads", chance.choice(paths), chance, tmp_path / "out")
 
 
 def test_what_is_not_altered_is_read(artefacts, tmp_path):
