@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["attention", "backbone", "batches", "pool"]
+MODULES = ["attention", "batches", "load", "pool"]
 
 
 @pytest.mark.parametrize("name", MODULES)

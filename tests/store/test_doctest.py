@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["manifest", "points", "ragged", "shards", "table", "tables"]
+MODULES = ["manifest", "points", "ragged", "shards", "table"]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -185,8 +185,8 @@ def test_an_altered_file_is_named_by_its_hash(tmp_path, name):
     [
         ({"format": 2}, "newer version: got format 2, expected format 1 or older; update separatrix"),
         ({"blocks": {"block0": {"width": 4, "dtype": "float16", "how": {}}}}, "shard 0 of block 'block0'"),
-        ({"blocks": {"block0": {"width": 3, "dtype": "float64", "how": {}}}}, r"is damaged \(KeyError"),
-        ({"shards": None}, r"is damaged \(TypeError"),
+        ({"blocks": {"block0": {"width": 3, "dtype": "float64", "how": {}}}}, r"is damaged \(blocks.block0.dtype"),
+        ({"shards": None}, r"is damaged \(shards is null"),
     ],
 )
 def test_a_manifest_that_says_otherwise_is_refused(tmp_path, change, message):
@@ -311,7 +311,7 @@ def test_what_was_stopped_is_gone_on_with_only_if_asked(tmp_path):
     with pytest.raises(StoreError, match="no finished points"):
         open_points(tmp_path / "p")
     (tmp_path / "p/pending/00000.json").write_text("{}")
-    with pytest.raises(StoreError, match=r"pending is damaged \(KeyError"):
+    with pytest.raises(StoreError, match=r"00000\.json is damaged \(shard is missing"):
         begin(tmp_path / "p", "key", window=2)
 
 

@@ -30,7 +30,7 @@ from separatrix.models.tokens import Unread
 from separatrix.points import ID
 from separatrix.recipe import LoadRecipe, to_dict
 from separatrix.recipe.vectors import ExtractRecipe
-from separatrix.store.tables import text_hash
+from separatrix.store.table import text_hash
 from separatrix.texts.questions_answers import Example, read_questions
 
 if TYPE_CHECKING:

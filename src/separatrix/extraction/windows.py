@@ -13,7 +13,7 @@ import numpy as np
 from separatrix.errors import DataError
 from separatrix.points import ID
 from separatrix.recipe.load import LoadOptions
-from separatrix.store.tables import text_hash
+from separatrix.store.table import text_hash
 from separatrix.texts import Splits, Texts, load_texts
 from separatrix.texts.columns import same_kind
 from separatrix.texts.folder import find_parts

@@ -20,10 +20,19 @@ from separatrix.errors import ModelError, OptionError
 from separatrix.models.config import layer_count, text_config
 from separatrix.models.source import Source
 from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread
-from separatrix.models.vocabulary import vocabulary_logits
 from separatrix.recipe import ModelRecipe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+# Masked language models put layers between the hidden state and the output embedding, under names of their own.
+LM_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "bert": lambda model, hidden: model.cls(hidden),
+    "electra": lambda model, hidden: model.generator_lm_head(model.generator_predictions(hidden)),
+    "distilbert": lambda model, hidden: model.vocab_projector(
+        model.vocab_layer_norm(model.activation(model.vocab_transform(hidden)))
+    ),
+    "modernbert": lambda model, hidden: model.decoder(model.head(hidden)),
+}
 
 
 @dataclass(frozen=True)
@@ -186,7 +195,10 @@ class Backbone:
         """
         if self.model is self.body:
             raise ModelError(f"model {self.source.name!r} has no language-model head", hint="use --readout hidden")
-        return vocabulary_logits(self.model, hidden)
+        if head := LM_HEADS.get(self.kind):
+            return head(self.model, hidden)
+        # Where this is wrong (logits scaled or capped, layers in between), `load_backbone` notices and refuses.
+        return getattr(self.model, "lm_head", self.model.get_output_embeddings())(hidden)
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen.

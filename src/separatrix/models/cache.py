@@ -19,14 +19,13 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import ModelError
-from separatrix.models.attention import Capture, Suffix, running
+from separatrix.models.attention import Capture, Suffix, Text, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.candidates import candidates
 from separatrix.models.check import same_states, some_ids
 from separatrix.models.config import layer_count
 from separatrix.models.extract import RowBlocks
-from separatrix.models.frozen_text import Text
 from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows

@@ -205,6 +205,11 @@ def reading(path: Path) -> Iterator[None]:
         raise damaged(path, f"{type(error).__name__}: {shorten(str(error), 120)}") from error
 
 
+def is_count(value: Any) -> bool:
+    """A schema: a whole number, 0 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def mismatch(value: Any, schema: Schema, name: str = "it") -> str | None:
     """What in a plain value does not fit a schema, in words; None where all does.
 

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from separatrix.errors import StoreError
-from separatrix.store.files import AGAIN, check_format, read_json, write_json
+from separatrix.store.files import AGAIN, Schema, check_format, is_count, read_json, write_json
 from separatrix.store.shards import ENDINGS, hash_file, row_bytes
 
+T = TypeVar("T")
 FORMAT = 1
+FILE_SCHEMA: Schema = {"bytes": int, "sha256": str}
+SHARD_SCHEMA: Schema = {"rows": is_count, "identity": str, "files": {"*": FILE_SCHEMA}, "notes": {"*": int}}
+BLOCKS_SCHEMA: Schema = {"*": {"width": is_count, "dtype": lambda name: name in tuple(ENDINGS), "how": dict}}
+SCHEMA: Schema = {
+    "key": str, "window": is_count, "blocks": BLOCKS_SCHEMA, "shards": [SHARD_SCHEMA], "table": FILE_SCHEMA,
+    "origin": dict,
+}  # fmt: skip
 MANIFEST, TABLE, BLOCKS = "manifest.json", "table.parquet", "blocks"
 
 
@@ -74,44 +82,24 @@ def shard_path(folder: Path, block: str, dtype: str, index: int) -> Path:
     return folder / BLOCKS / quote(block, safe="@=+,") / f"{index:05d}.{ENDINGS[dtype]}"
 
 
-def shard_to_plain(shard: Shard) -> dict[str, Any]:
-    """A shard as plain data."""
-    files = {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in shard.files.items()}
-    return {"rows": shard.rows, "identity": shard.identity, "files": files, "notes": dict(shard.notes)}
-
-
 def shard_from_plain(plain: Mapping[str, Any]) -> Shard:
-    """The reverse of `shard_to_plain`."""
-    files = {name: File(int(file["bytes"]), str(file["sha256"])) for name, file in plain["files"].items()}
-    return Shard(int(plain["rows"]), str(plain["identity"]), files, dict(plain["notes"]))
-
-
-def blocks_to_plain(blocks: Mapping[str, BlockSpec]) -> dict[str, Any]:
-    """Blocks as plain data."""
-    return {name: {"width": spec.width, "dtype": spec.dtype, "how": dict(spec.how)} for name, spec in blocks.items()}
+    """The reverse of `asdict`."""
+    files = {name: _build(File, file) for name, file in plain["files"].items()}
+    return _build(Shard, {**plain, "files": files})
 
 
 def blocks_from_plain(plain: Mapping[str, Any]) -> dict[str, BlockSpec]:
-    """The reverse of `blocks_to_plain`; an unknown format is a `KeyError`."""
-    return {
-        name: BlockSpec(int(spec["width"]), {known: known for known in ENDINGS}[spec["dtype"]], dict(spec["how"]))
-        for name, spec in plain.items()
-    }
+    """The reverse of `asdict` of each."""
+    return {name: _build(BlockSpec, spec) for name, spec in plain.items()}
+
+
+def _build(cls: type[T], plain: Mapping[str, Any]) -> T:
+    return cls(**{spec.name: plain[spec.name] for spec in fields(cls)})  # type: ignore[arg-type]
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write the manifest whole."""
-    plain = {
-        "format": FORMAT,
-        "kind": "points",
-        "key": manifest.key,
-        "window": manifest.window,
-        "rows": manifest.rows,
-        "blocks": blocks_to_plain(manifest.blocks),
-        "shards": [shard_to_plain(shard) for shard in manifest.shards],
-        "table": {"bytes": manifest.table.bytes, "sha256": manifest.table.sha256},
-        "origin": dict(manifest.origin),
-    }
+    plain = {"format": FORMAT, "kind": "points", "rows": manifest.rows, **asdict(manifest)}
     write_json(folder / MANIFEST, plain)
 
 
@@ -126,21 +114,13 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         what = f"{folder} holds no finished points"
         raise StoreError(what, expected=MANIFEST, hint="write them with extract, or go on with --resume")
-    plain = read_json(path)
-    if not isinstance(plain, dict) or plain.get("kind") != "points" or not isinstance(plain.get("format"), int):
+    header = read_json(path)
+    if not isinstance(header, dict) or header.get("kind") != "points" or not isinstance(header.get("format"), int):
         raise StoreError(f"{path} is damaged, or does not describe points", hint=AGAIN)
-    check_format(plain["format"], FORMAT, path)
-    try:
-        manifest = Manifest(
-            str(plain["key"]),
-            int(plain["window"]),
-            blocks_from_plain(plain["blocks"]),
-            tuple(map(shard_from_plain, plain["shards"])),
-            File(int(plain["table"]["bytes"]), str(plain["table"]["sha256"])),
-            dict(plain["origin"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
+    check_format(header["format"], FORMAT, path)
+    plain = read_json(path, SCHEMA)
+    parts = {"blocks": blocks_from_plain(plain["blocks"]), "shards": tuple(map(shard_from_plain, plain["shards"]))}
+    manifest = _build(Manifest, {**plain, **parts, "table": _build(File, plain["table"])})
     check_sizes(folder, manifest)
     return manifest
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,28 +20,27 @@ import numpy as np
 from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
 from separatrix.points import ID
 from separatrix.store.artifacts import check_free, claimed, exchange, is_filled
-from separatrix.store.files import AGAIN, check_format, read_json, sweep, write_bytes, write_json
+from separatrix.store.files import check_format, is_count, read_json, sweep, write_bytes, write_json
 from separatrix.store.manifest import (
     BLOCKS,
+    BLOCKS_SCHEMA,
     FORMAT,
     MANIFEST,
+    SHARD_SCHEMA,
     TABLE,
     BlockSpec,
     File,
     Manifest,
     Shard,
     blocks_from_plain,
-    blocks_to_plain,
     files_of,
     read_manifest,
     shard_from_plain,
     shard_path,
-    shard_to_plain,
     write_manifest,
 )
 from separatrix.store.shards import encode, hash_file, sha256
-from separatrix.store.table import write_table
-from separatrix.store.tables import identity_of, join_tables
+from separatrix.store.table import identity_of, join_tables, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -125,7 +124,10 @@ class PointsWriter:
         else:
             old = self.shards[index]
             self.shards[index] = Shard(old.rows, old.identity, {**old.files, **files}, old.notes)
-        note = {"shard": shard_to_plain(self.shards[index]), "blocks": blocks_to_plain(self.blocks)}
+        note = {
+            "shard": asdict(self.shards[index]),
+            "blocks": {name: asdict(spec) for name, spec in self.blocks.items()},
+        }
         write_json(self._note(index), note)
         self.seconds += perf_counter() - begun
 
@@ -283,20 +285,17 @@ def _open(folder: Path, key: str, window: int, dtype: str, resume: bool) -> Poin
 def _go_on(writer: PointsWriter) -> PointsWriter:
     """Take over the shards whose notes stand in `pending/`, in order, up to the first gap."""
     path = writer.folder / PENDING / BEGUN
-    begun = read_json(path)
-    try:
-        check_format(begun["format"], FORMAT, path)
-        _check_key(writer.folder, begun["key"], writer.key)
-        writer.window = int(begun["window"])
-        for index in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
-            if writer._note(index).is_file():
-                note = read_json(writer._note(index))
-                writer.shards[index : index + 1] = [shard_from_plain(note["shard"])]
-                writer.blocks |= blocks_from_plain(note["blocks"])
-            elif index >= len(writer.shards):
-                break
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise StoreError(f"{path.parent} is damaged ({type(error).__name__}: {error})", hint=AGAIN) from error
+    begun = read_json(path, {"format": int, "key": str, "window": is_count})
+    check_format(begun["format"], FORMAT, path)
+    _check_key(writer.folder, begun["key"], writer.key)
+    writer.window = begun["window"]
+    for index in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
+        if writer._note(index).is_file():
+            note = read_json(writer._note(index), {"shard": SHARD_SCHEMA, "blocks": BLOCKS_SCHEMA})
+            writer.shards[index : index + 1] = [shard_from_plain(note["shard"])]
+            writer.blocks |= blocks_from_plain(note["blocks"])
+        elif index >= len(writer.shards):
+            break
     writer.begun = True
     return writer
 

@@ -3,7 +3,7 @@
 pandas, pyarrow and datasets are imported only when a source needs them.
 """
 
-from separatrix.texts.audit import Duplicates, Overlap, duplicates, overlap
+from separatrix.texts.audit import Duplicates, duplicates, overlap
 from separatrix.texts.columns import Columns
 from separatrix.texts.demo import load_demo
 from separatrix.texts.labels import Classes, check_labels
@@ -14,7 +14,6 @@ __all__ = [
     "Classes",
     "Columns",
     "Duplicates",
-    "Overlap",
     "Splits",
     "Texts",
     "check_labels",

@@ -15,33 +15,15 @@ from separatrix.texts.table import Texts
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Rows that repeat an earlier one.
+    """Rows that repeat an earlier one or, of another part, one of training.
 
     Attributes:
         total: rows looked at.
-        exact: rows whose text stands in an earlier row.
+        exact: rows whose text stands there as well.
         normalised: the same up to case and white space (never fewer than `exact`).
-        conflicting: distinct normalised texts that carry more than one label.
-        rows: (normalised,) int64, places in the table of the rows that repeat, ascending.
-    """
-
-    total: int
-    exact: int
-    normalised: int
-    conflicting: int
-    rows: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Overlap:
-    """Rows of another part that stand in training as well.
-
-    Attributes:
-        total: rows of the other part.
-        exact: its rows whose text stands in training.
-        normalised: the same up to case and white space (never fewer than `exact`).
-        conflicting: of those, the rows whose label training does not give to that text.
-        rows: (normalised,) int64, places in the other part, ascending.
+        conflicting: distinct normalised texts with more than one label; of another part, those of its rows whose label
+            training does not give to that text.
+        rows: (normalised,) int64, ascending.
     """
 
     total: int
@@ -80,7 +62,7 @@ def duplicates(texts: Texts) -> Duplicates:
     return Duplicates(len(texts), exact, len(rows), conflicting, np.array(rows, dtype=np.int64))
 
 
-def overlap(train: Texts, other: Texts) -> Overlap:
+def overlap(train: Texts, other: Texts) -> Duplicates:
     """Count the rows of `other` that stand in `train`.
 
     >>> train = Texts.of(["Who?", "Why?"], ["a", "b"])
@@ -96,7 +78,7 @@ def overlap(train: Texts, other: Texts) -> Overlap:
     conflicting = 0
     if train.label is not None and other.label is not None:
         conflicting = sum(other.label[row] not in labels[forms[row]] for row in rows)
-    return Overlap(len(other), exact, len(rows), conflicting, np.array(rows, dtype=np.int64))
+    return Duplicates(len(other), exact, len(rows), conflicting, np.array(rows, dtype=np.int64))
 
 
 def _labels_of(forms: list[str], texts: Texts) -> dict[str, set[object]]:
