@@ -44,7 +44,7 @@ from separatrix.geometry.score import classification, decide
 from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.texts import Classes, Splits, Texts, load_splits
-from separatrix.texts.split import few
+from separatrix.texts.table import few
 
 HERE = Path(__file__).resolve().parent
 # name -> (folder, column of labels, training rows, or None for all): a whole training of sst2 takes 20 minutes a core

@@ -24,7 +24,7 @@ from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe, EncoderRecipe
 from separatrix.store.points import open_points
 from separatrix.texts import Texts
-from separatrix.texts.split import few
+from separatrix.texts.table import few
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from separatrix.recipe import LoadRecipe, checked, flag, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits, load_splits
-from separatrix.texts.split import few
+from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import METHODS, build_recipe
 from separatrix.training.pictures import show_run
