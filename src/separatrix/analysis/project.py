@@ -293,9 +293,9 @@ def write_variance(folder: Path, shares: Mapping[str, np.ndarray]) -> None:
     """The picture of explained variance, name -> (directions,), and its numbers: a row for each direction."""
     save(draw_variance(shares), folder / "variance.png")
     rows = [
-        {"points": name, "direction": place, "share": float(share), "sum": float(total)}
+        {"points": name, "direction": number, "share": float(share), "sum": float(total)}
         for name, one in shares.items()
-        for place, (share, total) in enumerate(zip(one, np.cumsum(one), strict=True), 1)
+        for number, (share, total) in enumerate(zip(one, np.cumsum(one), strict=True), 1)
     ]
     write_data(rows, folder / "variance.csv")
 

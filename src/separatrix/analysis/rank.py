@@ -107,7 +107,7 @@ class Ranking(Result):
             rows.append([Path(row["model"]).name, row["pool"], layer, *cells, *ends])
         headings = ["model", "pool", "layer", *(COLUMNS[name] for name in shown), "rank", "best", "rows/s"]
         lines = [*(("note", note) for note in self.notes), *self._recommended(), *out_line(self.folder)]
-        return [Listing(headings, rows, [place == 0 for place in range(len(rows))]), lines]
+        return [Listing(headings, rows, [row == 0 for row in range(len(rows))]), lines]
 
     def _recommended(self) -> list[tuple[str, object]]:
         best = self.best
@@ -231,11 +231,11 @@ def _rank(splits: Splits, wanted: RankRecipe, shared: ModelRecipe, progress: Pro
         passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {shared.max_length} tokens"] if passed.cut else []
         warnings += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
-        for place, plan in enumerate(passed.plans, 1):
+        for number, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
             options.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
-            progress(f"scores: {name}", place, len(passed.plans), plan.name)
+            progress(f"scores: {name}", number, len(passed.plans), plan.name)
     table, best = _order(options, shown)
     last = list(targets)[-1]
     majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None
@@ -300,9 +300,9 @@ def _order(options: Sequence[Candidate], grid: RankRecipe) -> tuple[list[dict[st
     sure = certainty(np.stack([option.per_row for option in options]), seed=grid.seed, resamples=grid.resamples)
     values = [-option.row[grid.criterion] for option in options]
     rows = []
-    for place in np.lexsort((-sure.best, values)):  # of equal ones the more probable stands first
-        span = {"rank_interval": [int(sure.low[place]), int(sure.high[place])]}
-        rows.append(options[place].row | span | {"probability_best": float(sure.best[place])})
+    for index in np.lexsort((-sure.best, values)):  # of equal ones the more probable stands first
+        span = {"rank_interval": [int(sure.low[index]), int(sure.high[index])]}
+        rows.append(options[index].row | span | {"probability_best": float(sure.best[index])})
     top = rows[0]
     named = ("model", "pool", "layer", "rank_interval", "probability_best")
     best = {name: top[name] for name in named} | {"criterion": grid.criterion, "value": top[grid.criterion]}

@@ -76,8 +76,8 @@ def assign(
     Raises:
         DataError, ShapeError: labels outside the classes, lengths that differ.
 
-    >>> found = assign([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1], ("no", "yes"))
-    >>> found.majority.accuracy, round(found.matched.accuracy, 3), found.matched.classes
+    >>> result = assign([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1], ("no", "yes"))
+    >>> result.majority.accuracy, round(result.matched.accuracy, 3), result.matched.classes
     (1.0, 0.667, (0, 1, -1))
     """
     listed = check_names(names)
@@ -121,8 +121,8 @@ def assign_by_split(
         What `assign` says of the rows that name, `named_by` (`all` or `train`), and for every other part the same
         figures in `by_split`.
 
-    >>> found = assign_by_split([0, 1, 0, 0], [0, 1, 0, 1], ("no", "yes"), ["train", "train", "test", "test"])
-    >>> found["majority"]["accuracy"], found["by_split"]["test"]["majority"]["accuracy"]
+    >>> result = assign_by_split([0, 1, 0, 0], [0, 1, 0, 1], ("no", "yes"), ["train", "train", "test", "test"])
+    >>> result["majority"]["accuracy"], result["by_split"]["test"]["majority"]["accuracy"]
     (1.0, 0.5)
     """
     groups, gold = np.asarray(clusters), np.asarray(labels)

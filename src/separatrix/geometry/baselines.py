@@ -55,10 +55,10 @@ class Nearest:
 
     def _scores(self, x: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
         """The scores for several numbers of neighbours, which are sought once."""
-        found = neighbours(x, self.vectors, max(ks))
+        near = neighbours(x, self.vectors, max(ks))
         if self.classes:
-            return [vote(found, self.targets, self.classes, k) for k in ks]
-        return [self.targets[found.index[:, :k]].mean(axis=1)[:, None] for k in ks]
+            return [vote(near, self.targets, self.classes, k) for k in ks]
+        return [self.targets[near.index[:, :k]].mean(axis=1)[:, None] for k in ks]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +81,10 @@ class Baseline:
         return chosen | {"penalty": self.model.penalty, "penalty_candidates": len(PENALTIES)}
 
     def __str__(self) -> str:
-        found = self.to_dict()
+        chosen = self.to_dict()
         name = "k" if isinstance(self.model, Nearest) else "penalty"
         of_pools = f"best of {self.pools} on validation" if self.pools > 1 else "given"
-        return f"pooling {self.pool} ({of_pools}), {name} {found[name]:g} (best of {found[f'{name}_candidates']})"
+        return f"pooling {self.pool} ({of_pools}), {name} {chosen[name]:g} (best of {chosen[f'{name}_candidates']})"
 
 
 def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
@@ -131,11 +131,11 @@ def fit_baselines(
     fitted = {pool: _nearest(train.part(pool), validation.part(pool), classes) for pool in train.vectors}
     pool = max(fitted, key=lambda name: fitted[name][1])
     nearest = Baseline(fitted[pool][0], pool, len(fitted))
-    found = {f"k-NN (k = {fitted[pool][0].k})": nearest}
+    baselines = {f"k-NN (k = {fitted[pool][0].k})": nearest}
     if own is not None and own.pools == len(train.vectors):
-        return found
+        return baselines
     linear = fit_linear(train, validation, classes, seed)
-    return found if own is not None and own.pool == linear.pool else {LINEAR[classes > 0]: linear, **found}
+    return baselines if own is not None and own.pool == linear.pool else {LINEAR[classes > 0]: linear, **baselines}
 
 
 def fit_linear(train: Blocks, validation: Blocks, classes: int, seed: int) -> Baseline:
@@ -169,8 +169,8 @@ def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
     return np.union1d(drawn, first)
 
 
-def _linear(train: Part, held: Part | None, classes: int, seed: int) -> Probe:
-    validation = None if held is None else (held.vectors, held.targets)
+def _linear(train: Part, tuned: Part | None, classes: int, seed: int) -> Probe:
+    validation = None if tuned is None else (tuned.vectors, tuned.targets)
     if classes:
         return fit_probe(train.vectors, train.targets, classes, seed=seed, validation=validation)
     return fit_ridge(train.vectors, train.targets, validation=validation)

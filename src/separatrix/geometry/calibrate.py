@@ -55,8 +55,8 @@ def fit_temperature(scores: ArrayLike, y: ArrayLike) -> float:
         return -float((1 - smoothing) * logs[here, gold].mean() + smoothing * logs.mean())
 
     centre = float(np.log(spread))
-    found = minimize_scalar(loss, bounds=(centre - _REACH, centre + _REACH), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    best = minimize_scalar(loss, bounds=(centre - _REACH, centre + _REACH), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(best.x))
 
 
 def probabilities(scores: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:

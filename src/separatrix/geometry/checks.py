@@ -163,8 +163,8 @@ def check_names(names: Any) -> tuple[str, ...]:
         raise DataError("class names must be a list of names", got=repr(names))
     listed = tuple(str(name) for name in names)
     if len(listed) < 2:
-        found = repr(listed[0]) if listed else "no names"
-        raise DataError("one class only", got=found, expected="two or more classes")
+        got = repr(listed[0]) if listed else "no names"
+        raise DataError("one class only", got=got, expected="two or more classes")
     if len(set(listed)) < len(listed):
         twice = next(name for name in listed if listed.count(name) > 1)
         raise DataError("a class name stands twice", got=repr(twice), expected="different names")
@@ -218,9 +218,9 @@ def check_no_index(x: NDArray[np.floating]) -> None:
     low = x.min(axis=0).astype(np.float64)
     step = (x.max(axis=0) - low) / (rows - 1)
     varies = step > 0
-    place = (head - low) / np.where(varies, step, 1)  # where an index would put each row
+    steps = (head - low) / np.where(varies, step, 1)  # where an index would put each row
     slack = max(1e-3, 1e-6 * rows)
-    even = varies & (np.abs(place - np.round(place)) < slack).all(axis=0)
+    even = varies & (np.abs(steps - np.round(steps)) < slack).all(axis=0)
     number = np.arange(len(head)) - (len(head) - 1) / 2
     spread = np.linalg.norm(head - head.mean(axis=0), axis=0) * np.linalg.norm(number)
     straight = np.abs(number @ head) > _STRAIGHT * np.where(spread > 0, spread, np.inf)

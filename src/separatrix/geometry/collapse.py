@@ -46,8 +46,8 @@ def collapse(
         ShapeError: lengths or widths differ.
 
     >>> x = [[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]
-    >>> found = collapse(x, [0, 0, 1, 1], 2, weight=[[2.0, 0.0], [-2.0, 0.0]], predicted=[0, 0, 1, 1])
-    >>> found
+    >>> shape = collapse(x, [0, 0, 1, 1], 2, weight=[[2.0, 0.0], [-2.0, 0.0]], predicted=[0, 0, 1, 1])
+    >>> shape
     Collapse(nc1=0.0, nc2_norm=0.0, nc2_angle=0.0, nc3=0.0, nc4=0.0)
     """
     vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
@@ -74,10 +74,10 @@ def _nc1(
 ) -> float:
     """The pseudo-inverse is taken in the few directions of the class means; the width x width matrices never exist."""
     _, values, directions = np.linalg.svd(arms / np.sqrt(len(arms)), full_matrices=False)
-    kept = values > values.max() * np.finfo(np.float64).eps * max(arms.shape)
-    axes = directions[kept].T
+    varying = values > values.max() * np.finfo(np.float64).eps * max(arms.shape)
+    axes = directions[varying].T
     spread = ((vectors @ axes - (means @ axes)[gold]) ** 2).mean(axis=0)  # within variance along each direction
-    return float((spread / values[kept] ** 2).sum() / len(arms))
+    return float((spread / values[varying] ** 2).sum() / len(arms))
 
 
 def _nc2_angle(arms: NDArray[np.float64], lengths: NDArray[np.float64]) -> float:

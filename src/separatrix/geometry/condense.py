@@ -140,18 +140,18 @@ def _selected(
     parent: NDArray[np.int64], size: NDArray[np.int64], last: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The node that holds the rows of a label: the lowest one under which all of them are."""
-    found = np.full(int(labels.max(initial=-1)) + 1, -1, np.int64)
-    for label in range(len(found)):
-        held = np.bincount(last[labels == label], minlength=len(parent))
-        total = int(held.sum())
+    selected = np.full(int(labels.max(initial=-1)) + 1, -1, np.int64)
+    for label in range(len(selected)):
+        inside = np.bincount(last[labels == label], minlength=len(parent))
+        total = int(inside.sum())
         for node in range(len(parent) - 1, 0, -1):  # a child stands after its parent
-            if held[node] == total:
+            if inside[node] == total:
                 break
-            held[parent[node]] += held[node]
+            inside[parent[node]] += inside[node]
         else:
             node = 0
-        found[label] = node if size[node] >= total else -1
-    return found
+        selected[label] = node if size[node] >= total else -1
+    return selected
 
 
 def _finite(value: float) -> float | None:

@@ -131,9 +131,9 @@ def _join(space: _Space, inner: NDArray[np.int64]) -> NDArray[np.int64]:
     from scipy.sparse.csgraph import connected_components
 
     part = np.arange(len(inner))
-    places = np.arange(len(inner))
-    for left in _tiles(places):
-        for right in _tiles(places[left[0] :]):
+    index = np.arange(len(inner))
+    for left in _tiles(index):
+        for right in _tiles(index[left[0] :]):
             if part[left].min() == part[left].max() == part[right].min() == part[right].max():
                 continue  # all of them are one already
             near = space.near(inner[left], inner[right])

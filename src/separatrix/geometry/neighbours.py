@@ -84,8 +84,8 @@ def neighbours(
         ShapeError: widths differ, or `exclude_self` with other queries than rows.
         OptionError: unknown metric, k or block below 1.
 
-    >>> found = neighbours([[0.0, 0.9]], [[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]], 2, metric="euclidean")
-    >>> found.index.tolist(), found.distance.round(3).tolist()
+    >>> near = neighbours([[0.0, 0.9]], [[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]], 2, metric="euclidean")
+    >>> near.index.tolist(), near.distance.round(3).tolist()
     ([[0, 2]], [[0.10000000149011612, 0.4000000059604645]])
     """
     choose(metric, METRICS, "metric")
@@ -93,18 +93,18 @@ def neighbours(
     check_count(block, "block")
     check = check_matrix if metric == "cosine" else check_distances  # a cosine has no size
     base = check(rows, "rows")
-    asked = base if queries is rows else check(queries, "queries", width=base.shape[1])
-    if exclude_self and len(asked) != len(base):
-        raise ShapeError("exclude_self needs the rows as queries", got=f"{len(asked)} queries, {len(base)} rows")
+    vectors = base if queries is rows else check(queries, "queries", width=base.shape[1])
+    if exclude_self and len(vectors) != len(base):
+        raise ShapeError("exclude_self needs the rows as queries", got=f"{len(vectors)} queries, {len(base)} rows")
     choice = len(base) - exclude_self
     if k > choice:
         raise DataError("k is larger than the number of rows to choose from", got=k, expected=f"{choice} or fewer")
     ready = _make_ready(base, metric)
-    index = np.empty((len(asked), k), np.int64)
-    distance = np.empty((len(asked), k), np.float32)
-    for start in range(0, len(asked), block):
-        part = slice(start, min(start + block, len(asked)))
-        plain, factor, unit = _transform(asked[part], ready.metric, ready.centre, query=True)
+    index = np.empty((len(vectors), k), np.int64)
+    distance = np.empty((len(vectors), k), np.float32)
+    for start in range(0, len(vectors), block):
+        part = slice(start, min(start + block, len(vectors)))
+        plain, factor, unit = _transform(vectors[part], ready.metric, ready.centre, query=True)
         candidates = _candidates(factor, ready, min(k + _SPARE, choice), block, start if exclude_self else None)
         index[part], distance[part] = _measure(plain, unit, candidates, ready, k)
     return Neighbours(index, distance)
@@ -142,12 +142,12 @@ def knn_predict(
         classes = int(check_labels(known, 2**62).max()) + 1
     known = check_labels(known, classes)
     check_same_rows(len(known), len(np.asarray(rows)), "labels", "rows")
-    found = neighbours(queries, rows, k, metric=metric, exclude_self=exclude_self)
-    return vote(found, known, classes, k, weights=weights)
+    near = neighbours(queries, rows, k, metric=metric, exclude_self=exclude_self)
+    return vote(near, known, classes, k, weights=weights)
 
 
 def vote(
-    found: Neighbours,
+    near: Neighbours,
     labels: NDArray[np.int64],
     classes: int,
     k: int,
@@ -161,7 +161,7 @@ def vote(
     of the tied classes decides: its class gets a millionth of the share. So no figure depends on the names of classes.
 
     Args:
-        found: neighbours, at least k of them.
+        near: neighbours, at least k of them.
         labels: class numbers of the rows that were searched (rows,).
         classes: number of classes.
         k: neighbours that vote.
@@ -174,7 +174,7 @@ def vote(
     >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 2).argmax()
     np.int64(1)
     """
-    index, distance = found.index[:, :k], found.distance[:, :k].astype(np.float64)
+    index, distance = near.index[:, :k], near.distance[:, :k].astype(np.float64)
     return count_votes(labels[index], classes, _WEIGHING[weights](distance, temperature))
 
 

@@ -44,8 +44,8 @@ def kept_directions(small: Matrix) -> tuple[Matrix, Matrix]:
     array([4.])
     """
     squares, axes = np.linalg.eigh(small)
-    kept = squares > max(squares.max(), 0.0) * np.finfo(np.float64).eps * len(small)
-    return squares[kept], axes[:, kept]
+    positive = squares > max(squares.max(), 0.0) * np.finfo(np.float64).eps * len(small)
+    return squares[positive], axes[:, positive]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,8 @@ class ShrunkCovariance:
         values = np.maximum(values, 0)
         share = shrinkage(coordinates, values, width)
         squares = (1 - share) * values + share * values.sum() / width
-        kept = squares > squares.max() * np.finfo(np.float64).eps * len(squares)
-        return cls(squares[kept], axes[:, kept], share)
+        positive = squares > squares.max() * np.finfo(np.float64).eps * len(squares)
+        return cls(squares[positive], axes[:, positive], share)
 
     def solve(self, vectors: Matrix) -> Matrix:
         """The inverse (in the directions that vary) times vectors (vectors, size)."""

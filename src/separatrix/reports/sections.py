@@ -39,8 +39,8 @@ class Section:
 
 def verdict(report: RunReport) -> Section:
     """The answer in one line."""
-    found = judge(report.scores, report.method, report.interval)
-    return Section("verdict", "Does it separate?", "verdict.html", {"verdict": found})
+    answer = judge(report.scores, report.method, report.interval)
+    return Section("verdict", "Does it separate?", "verdict.html", {"verdict": answer})
 
 
 def warnings(report: RunReport) -> Section:
@@ -100,15 +100,15 @@ def _map_data(frames: Frames) -> dict[str, Any]:
 
 def curves(report: RunReport) -> Section | None:
     """Loss, score with its baseline, centroid distance."""
-    found = panels(report.metrics)
-    if not found:
+    charts = panels(report.metrics)
+    if not charts:
         return None
     drawn = [
         {"title": panel.title, "x": panel.x_label, "y": panel.y_label,
          "lines": [{"name": line.name, "x": line.x, "y": line.y, "baseline": line.baseline} for line in panel.lines]}
-        for panel in found
+        for panel in charts
     ]  # fmt: skip
-    return Section("curves", "Course of the training", "curves.html", {"panels": found}, "curves", {"panels": drawn})
+    return Section("curves", "Course of the training", "curves.html", {"panels": charts}, "curves", {"panels": drawn})
 
 
 def confusion(report: RunReport) -> Section | None:
@@ -157,8 +157,8 @@ def pictures(report: RunReport) -> Section | None:
     return _files("pictures", "Pictures", "pictures.html", [one for one in report.pictures if one.title != AGAINST])
 
 
-def _files(name: str, title: str, template: str, found: Sequence[PictureFile]) -> Section | None:
-    shown = [(picture.title, data_uri(picture.path)) for picture in found]
+def _files(name: str, title: str, template: str, files: Sequence[PictureFile]) -> Section | None:
+    shown = [(picture.title, data_uri(picture.path)) for picture in files]
     return Section(name, title, template, {"pictures": shown}) if shown else None
 
 

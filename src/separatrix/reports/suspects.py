@@ -64,8 +64,8 @@ def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, A
         Section("judges", "The judges, against the labels given", "table.html", {"table": tabulate(judges)}),
         Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
     ]
-    found = suspects_section(rows, result)
-    parts = [sections[0], found, *sections[1:]] if found else sections
+    listed = suspects_section(rows, result)
+    parts = [sections[0], listed, *sections[1:]] if listed else sections
     return write_page(path, render(RunReport(title="Suspect labels", summary=summary), parts))
 
 

@@ -66,10 +66,10 @@ def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) 
     By the judged rows only where a baseline has no validation figure. `sign` is 1 where a higher figure is better.
     """
     scored = [row for row in others if not _is_majority(row) and math.isfinite(_score(row, figure))]
-    held = {row.get("method"): _score(row, figure) for row in rivals if row.get("split") == "validation"}
-    if not all(math.isfinite(held.get(row.get("method"), math.nan)) for row in scored):
-        held = {row.get("method"): _score(row, figure) for row in scored}
-    return max(scored, key=lambda row: sign * held[row.get("method")], default=None)
+    by_method = {row.get("method"): _score(row, figure) for row in rivals if row.get("split") == "validation"}
+    if not all(math.isfinite(by_method.get(row.get("method"), math.nan)) for row in scored):
+        by_method = {row.get("method"): _score(row, figure) for row in scored}
+    return max(scored, key=lambda row: sign * by_method[row.get("method")], default=None)
 
 
 def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:

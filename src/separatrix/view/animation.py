@@ -82,8 +82,8 @@ def _progress(figure: Figure, frame: int, last: int) -> list[Artist]:
     """Add a bar, and the number that makes each picture different from the last: writers of GIF drop equal ones."""
     left, width, top = PLACE[0], PLACE[2], 0.976
     bars = [
-        figure.add_artist(Rectangle((left, top), width * share, 0.008, color=colour, linewidth=0, zorder=place))
-        for place, (share, colour) in enumerate(((1.0, HAIR), ((frame + 1) / last, ACCENT)))
+        figure.add_artist(Rectangle((left, top), width * share, 0.008, color=colour, linewidth=0, zorder=layer))
+        for layer, (share, colour) in enumerate(((1.0, HAIR), ((frame + 1) / last, ACCENT)))
     ]
     count = figure.text(
         left + width + 0.01, top + 0.004, f"{frame + 1} / {last}", fontsize=7.5, color=MUTED, va="center"

@@ -75,8 +75,8 @@ def missing_glyphs_allowed() -> Iterator[None]:
         yield
     numbers = set()
     for line in caught:
-        if found := MISSING.match(str(line.message)):
-            numbers.add(int(found[1]))
+        if glyph := MISSING.match(str(line.message)):
+            numbers.add(int(glyph[1]))
         else:
             warnings.warn_explicit(line.message, line.category, line.filename, line.lineno)
     if numbers:

@@ -155,8 +155,8 @@ def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tu
         raise ShapeError("a heat map needs figures with names", got=got, expected="(rows, columns) as many")
     low = float(np.nanmin(cells))
     span = max(float(np.nanmax(cells)) - low, 1e-9)
-    places = map(tuple, np.argwhere(np.isfinite(cells)).tolist())
-    texts: Texts = {place: (f"{cells[place]:.3f}", (cells[place] - low) / span > 0.75) for place in places}
+    indices = map(tuple, np.argwhere(np.isfinite(cells)).tolist())
+    texts: Texts = {index: (f"{cells[index]:.3f}", (cells[index] - low) / span > 0.75) for index in indices}
     layout = _Layout((0.85, 0.34), (3.2, 0.7), (2.6, 0.55, 0.3, 0.75), 8, 8, slanted=False)
     figure, axes, _ = _draw(cells, texts, names, layout, SHARE, (low, low + span), (title, note))
     if best is not None:
@@ -188,8 +188,8 @@ def association_map(
     layout = _Layout(
         (0.62, 0.34) if written else (0.24, 0.24), (3.6, 1.0), (1.5, 1.25, 1.0, 0.75), 8 if written else 6.5, 7.5
     )
-    places = np.ndindex(counts.shape) if written else ()
-    texts: Texts = {place: (str(counts[place]), bool(abs(shown[place]) > 0.75 * reach)) for place in places}
+    indices = np.ndindex(counts.shape) if written else ()
+    texts: Texts = {index: (str(counts[index]), bool(abs(shown[index]) > 0.75 * reach)) for index in indices}
     totals = [f"{plain(name, 16)} ({n})" for name, n in zip(names[0], counts.sum(axis=1), strict=True)]
     figure, axes, image = _draw(
         shown, texts, (totals, names[1]), layout, RESIDUAL, (-reach, reach),
@@ -213,12 +213,12 @@ def density_grid(table: Sequence[Row]) -> Figure:
     texts: Texts = {}
     share, chosen = np.full((len(down), len(across)), math.nan), None
     for row in table:
-        place = (down.index(row["min_samples"]), across.index(row["eps"]))
+        index = (down.index(row["min_samples"]), across.index(row["eps"]))
         done = row["status"] == "done"
-        share[place] = row["noise_share"] if done else math.nan
+        share[index] = row["noise_share"] if done else math.nan
         text = f"{row['clusters']}\n{row['noise_share']:.1%} noise" if done else row["status"]
-        texts[place] = (text, done and row["noise_share"] > 0.6)
-        chosen = place if row.get("chosen") else chosen
+        texts[index] = (text, done and row["noise_share"] > 0.6)
+        chosen = index if row.get("chosen") else chosen
     names = ([str(count) for count in down], [f"{eps:.3g}" for eps in across])
     layout = _Layout((1.0, 0.55), (3.2, 0.7), (0.8, 0.6, 0.25, 0.75), 8, 7.5, slanted=False)
     heading = ("DBSCAN: clusters and noise", "grey: the share of noise; framed: the cell that was taken")

@@ -68,8 +68,8 @@ def k_curves(table: Sequence[Row], chosen: float, criterion: str) -> Figure:
         criterion: the sentence that says why.
     """
     figure = new_figure(12.5, 3.3)
-    for place, (title, name, null, error) in enumerate(K_PANELS):
-        axes = figure.add_axes((0.05 + 0.242 * place, 0.16, 0.19, 0.62))
+    for column, (title, name, null, error) in enumerate(K_PANELS):
+        axes = figure.add_axes((0.05 + 0.242 * column, 0.16, 0.19, 0.62))
         quiet(axes)
         headline(axes, title)
         grid = [row["k"] for row in table]
@@ -84,7 +84,7 @@ def k_curves(table: Sequence[Row], chosen: float, criterion: str) -> Figure:
         axes.axvline(chosen, color=COLOURS[6], linewidth=1.2, zorder=1)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.set_xlabel("k")
-        if place == 0:
+        if column == 0:
             axes.legend(frameon=False, fontsize=7, labelcolor=MUTED, loc="best")
     figure.text(0.05, 0.94, f"k = {chosen:g}: {criterion}", fontsize=9, color=INK, va="top")
     return figure
@@ -154,12 +154,12 @@ def condensed_tree(lines: Sequence[Row]) -> Figure:
 def _places(lines: Sequence[Row]) -> list[float]:
     """Left edge of each node: children stand side by side in the middle of their parent."""
     children: dict[int, list[int]] = {}
-    for place, line in enumerate(lines):
-        children.setdefault(line["parent"], []).append(place)
+    for number, line in enumerate(lines):
+        children.setdefault(line["parent"], []).append(number)
     left = [0.0] * len(lines)
-    for place, line in enumerate(lines):
+    for number, line in enumerate(lines):
         below = children.get(line["node"], [])
-        edge = left[place] + (line["size"] - sum(lines[child]["size"] for child in below)) / 2
+        edge = left[number] + (line["size"] - sum(lines[child]["size"] for child in below)) / 2
         for child in below:
             left[child] = edge
             edge += lines[child]["size"]

@@ -135,14 +135,14 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_xlabel(panel.x_label)
     axes.set_ylabel(panel.y_label)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    for place, line in enumerate(panel.lines):
+    for index, line in enumerate(panel.lines):
         points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
         x, y = zip(*points, strict=True)
         if line.baseline:
             dashed: dict[str, Any] = {"color": MUTED, "linestyle": (0, (4, 3)), "linewidth": 1.3, "label": line.name}
             _ = axes.axhline(y[0], **dashed) if len(x) == 1 else axes.plot(x, y, **dashed)
         else:
-            colour = LINE_COLOURS[place % len(LINE_COLOURS)]
+            colour = LINE_COLOURS[index % len(LINE_COLOURS)]
             axes.plot(x, y, color=colour, linewidth=1.8, marker="o", markersize=3 if len(x) > 1 else 5, label=line.name)
     if len(panel.lines[0].x) == 1:
         axes.set_xticks(panel.lines[0].x)

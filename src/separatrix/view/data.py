@@ -48,10 +48,10 @@ def _frame_lines(frames: Frames) -> Iterator[Iterable[Any]]:
     gold = [frames.names[class_id] for class_id in frames.labels]
     for index, title in enumerate(frames.titles):
         guesses = frames.predicted[index]
-        for row, place in enumerate(frames.points[index]):
-            yield (index, title, "row", row, str(place[0]), str(place[1]), gold[row], frames.names[guesses[row]])
-        for class_id, place in enumerate(frames.centroids[index] if frames.centroids is not None else ()):
-            yield (index, title, "centroid", class_id, str(place[0]), str(place[1]), frames.names[class_id], "")
+        for row, point in enumerate(frames.points[index]):
+            yield (index, title, "row", row, str(point[0]), str(point[1]), gold[row], frames.names[guesses[row]])
+        for class_id, point in enumerate(frames.centroids[index] if frames.centroids is not None else ()):
+            yield (index, title, "centroid", class_id, str(point[0]), str(point[1]), frames.names[class_id], "")
 
 
 def _matrix_lines(matrix: np.ndarray, names: Sequence[str] | None) -> Iterator[Iterable[Any]]:

@@ -161,8 +161,8 @@ def _positions(name: str, values: Any, shape: tuple[int, ...] | None) -> np.ndar
 def _class_ids(name: str, values: Any, shape: tuple[int, ...], classes: int) -> np.ndarray:
     array = np.asarray(values)
     if array.shape != shape or array.dtype.kind not in "iu":
-        found = f"{array.dtype} {array.shape}"
-        raise ShapeError(f"{name} of the frames do not fit", got=found, expected=f"integers {shape}")
+        got = f"{array.dtype} {array.shape}"
+        raise ShapeError(f"{name} of the frames do not fit", got=got, expected=f"integers {shape}")
     if array.min() < 0 or array.max() >= classes:
         span = f"{array.min()} to {array.max()}"
         raise ShapeError(f"{name} name a class that has no name", got=span, expected=f"0 to {classes - 1}")

@@ -102,10 +102,12 @@ def draw_rows(axes: Axes, drawing: Drawing, *, size: float) -> None:
     groups = dict.fromkeys(sorted({(not faint, mark) for faint, (_, mark) in zip(pale, marks, strict=True)}))
     for full, marker in groups:
         chosen = [row for row in order if marks[row][1] == marker and pale[row] != full]
-        places, colours = list(drawing.points[chosen].T), [marks[row][0] for row in chosen]
+        coordinates, colours = list(drawing.points[chosen].T), [marks[row][0] for row in chosen]
         alpha = 0.7 if full else 0.15
-        depth: dict[str, Any] = {"zs": places[2]} if len(places) == 3 else {}
-        axes.scatter(places[0], places[1], s=size, c=colours, marker=marker, alpha=alpha, linewidths=0, **depth)
+        depth: dict[str, Any] = {"zs": coordinates[2]} if len(coordinates) == 3 else {}
+        axes.scatter(
+            coordinates[0], coordinates[1], s=size, c=colours, marker=marker, alpha=alpha, linewidths=0, **depth
+        )
 
 
 def _name_axes(axes: Axes, names: Sequence[str]) -> None:
@@ -195,23 +197,25 @@ def grid_rows(panels: Panels) -> Iterator[dict[str, Any]]:
     """
     for line, row in enumerate(panels):
         for column, drawing in enumerate(row):
-            for place, (point, label) in enumerate(zip(drawing.points, drawing.labels, strict=True)) if drawing else ():
+            for number, (point, label) in (
+                enumerate(zip(drawing.points, drawing.labels, strict=True)) if drawing else ()
+            ):
                 axes = dict(zip("xyz", map(float, point), strict=False))
                 name = drawing.names[label] if drawing is not None and label >= 0 else ""
                 title = drawing.title if drawing is not None else ""
-                yield {"line": line, "column": column, "title": title, "row": place, **axes, "label": name}
+                yield {"line": line, "column": column, "title": title, "row": number, **axes, "label": name}
 
 
 def _same_classes(panels: Panels) -> tuple[tuple[str, ...], list[list[Drawing | None]]]:
     """All class names, and the drawings with the numbers that the classes have among these."""
     names = tuple(dict.fromkeys(name for row in panels for one in row if one is not None for name in one.names))
-    places = {name: place for place, name in enumerate(names)}
+    numbers = {name: number for number, name in enumerate(names)}
 
     def same(drawing: Drawing | None) -> Drawing | None:
         if drawing is None or not drawing.names:
             return drawing
-        numbers = np.array([places[name] for name in drawing.names])
-        return replace(drawing, names=names, labels=np.where(drawing.labels < 0, -1, numbers[drawing.labels]))
+        own = np.array([numbers[name] for name in drawing.names])
+        return replace(drawing, names=names, labels=np.where(drawing.labels < 0, -1, own[drawing.labels]))
 
     return names, [[same(one) for one in row] for row in panels]
 

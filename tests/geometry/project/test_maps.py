@@ -139,7 +139,7 @@ def test_lda_equals_the_generalised_eigenproblem():
     shrunk = (1 - share) * spread + share * np.trace(spread) / 8 * np.eye(8)
     between = (means - x.mean(axis=0)).T @ (means - x.mean(axis=0)) / len(x)
     oracle = (x - x.mean(axis=0)) @ eigh(between, shrunk)[1][:, :-3:-1]
-    ours = lda(x, labels, ProjectRecipe(method="lda")).places
+    ours = lda(x, labels, ProjectRecipe(method="lda")).coordinates
     np.testing.assert_allclose(np.abs(ours), np.abs(oracle), atol=1e-4)
 
 
@@ -148,7 +148,7 @@ def test_lda_of_many_rows_equals_scikit_learn():
     labels = np.arange(6000) % 3
     x = rng.normal(size=(6000, 4)) @ rng.normal(size=(4, 4)) + 2 * rng.normal(size=(3, 4))[labels]
     other = LinearDiscriminantAnalysis(solver="eigen").fit(x, labels).transform(x)
-    ours = lda(x, labels, ProjectRecipe(method="lda")).places
+    ours = lda(x, labels, ProjectRecipe(method="lda")).coordinates
     for ours_axis, other_axis in zip(ours.T, other.T, strict=True):
         assert abs(np.corrcoef(ours_axis, other_axis)[0, 1]) > 0.9999
 

@@ -130,7 +130,7 @@ def make_map(
     prepare = PREPARES[recipe.prepare](x)
     laid = METHODS[recipe.method].fit(prepare(x), known[fit] if guided else None, recipe)
     coordinates = np.empty((count, recipe.dimensions), np.float32)
-    coordinates[fit] = laid.places
+    coordinates[fit] = laid.coordinates
     fitted = np.zeros(count, bool)
     fitted[fit] = True
     rest = np.flatnonzero(~fitted)

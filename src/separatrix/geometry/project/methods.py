@@ -25,10 +25,10 @@ _FAST = 10_000  # rows from which t-SNE interpolates its forces (in two dimensio
 
 
 @dataclass(frozen=True, eq=False)
-class Laid:
+class MapLayout:
     """Places of the fitted rows, a way to place more, names of the axes, and what a reader should know."""
 
-    places: Matrix  # (rows, dimensions)
+    coordinates: Matrix  # (rows, dimensions)
     place: Change
     axes: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -38,18 +38,18 @@ class Laid:
 class ProjectionMethod:
     """How to fit, and whether labels guide it."""
 
-    fit: Callable[[Matrix, NDArray[np.int64] | None, ProjectRecipe], Laid]
-    guided: Literal["never", "asked", "always"]
+    fit: Callable[[Matrix, NDArray[np.int64] | None, ProjectRecipe], MapLayout]
+    guided: Literal["never", "optional", "always"]
 
 
-def pca(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
+def pca(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """Directions of largest variance."""
     plane = fit_plane(x, dimensions=recipe.dimensions, seed=recipe.seed)
     axes = tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1))
-    return Laid(plane.place(x), lambda points: plane.place(points).astype(np.float32), axes)
+    return MapLayout(plane.place(x), lambda points: plane.place(points).astype(np.float32), axes)
 
 
-def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
+def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """t-SNE (van der Maaten and Hinton, 2008) by openTSNE (Policar et al., 2019), which also places new points."""
     try:
         with _quiet():
@@ -76,10 +76,10 @@ def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) ->
         with _quiet():
             return np.asarray(embedding.transform(points.astype(np.float64), perplexity=min(5.0, limit)), np.float32)
 
-    return Laid(np.asarray(embedding), place, _numbered("t-SNE", recipe), notes)
+    return MapLayout(np.asarray(embedding), place, _numbered("t-SNE", recipe), notes)
 
 
-def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
+def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """UMAP (McInnes, Healy and Melville, 2018), guided by class numbers if they are given."""
     try:
         with _quiet():  # it tells everybody that Tensorflow is not there
@@ -111,10 +111,10 @@ def umap(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> 
         with _quiet():
             return np.asarray(model.transform(points), np.float32)
 
-    return Laid(model.embedding_, place, _numbered("UMAP", recipe), (*notes, *dict.fromkeys(warned)))
+    return MapLayout(model.embedding_, place, _numbered("UMAP", recipe), (*notes, *dict.fromkeys(warned)))
 
 
-def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> Laid:
+def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """Directions in which class means differ most for the spread within classes (Fisher, 1936; Rao, 1948).
 
     The spread within classes is whitened (with shrinkage, so fewer rows than columns do no harm); the principal
@@ -139,13 +139,13 @@ def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> L
         return ((change(points) - centre) @ axes.T).astype(np.float32)
 
     few = f"{len(counts)} classes have {count} discriminant axes, no more; the rest shows the largest variance left"
-    return Laid(place(x), place, names, (few,) if rest else ())
+    return MapLayout(place(x), place, names, (few,) if rest else ())
 
 
 METHODS: dict[str, ProjectionMethod] = {
     "pca": ProjectionMethod(pca, "never"),
     "tsne": ProjectionMethod(tsne, "never"),
-    "umap": ProjectionMethod(umap, "asked"),
+    "umap": ProjectionMethod(umap, "optional"),
     "lda": ProjectionMethod(lda, "always"),
 }
 
