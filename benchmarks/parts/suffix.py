@@ -16,9 +16,9 @@ from separatrix.learn import schedule
 from separatrix.learn.callbacks import Callback
 from separatrix.learn.job import training_rows
 from separatrix.learn.loop import Loop, Training
-from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.prompt import start_rows
+from separatrix.learn.trainables import evaluate
 from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.cache import TextCache, build_cache

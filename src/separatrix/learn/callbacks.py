@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives.base import Objective
-from separatrix.learn.trainables import Trainable
+from separatrix.learn.trainables import Trainable, evaluate
 from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent
 

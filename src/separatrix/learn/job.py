@@ -14,10 +14,9 @@ from separatrix import recipe as recipes
 from separatrix.geometry.baselines import Baseline
 from separatrix.learn.callbacks import ArrayCallback, BatchFunction, Callback, ProgressCallback, TrajectoryRecorder
 from separatrix.learn.loop import Fitted, Loop, Score, Training
-from separatrix.learn.measure import evaluate
 from separatrix.learn.objectives.base import TrainingRows
 from separatrix.learn.objectives.word_ranking import WordRanking
-from separatrix.learn.trainables import Trainable
+from separatrix.learn.trainables import Trainable, evaluate
 from separatrix.learn.trained.saved import Predictor
 from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent

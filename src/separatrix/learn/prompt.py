@@ -25,11 +25,11 @@ from separatrix.learn import schedule
 from separatrix.learn.guards import check_cache, check_frozen
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
 from separatrix.learn.loop import Fitted, Score, Training
-from separatrix.learn.measure import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
 from separatrix.learn.objectives import OBJECTIVES, Objective, ObjectiveEntry
 from separatrix.learn.objectives.word_ranking import given_words, plain_words, word_notes
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Targets, encode
+from separatrix.learn.trainables import EVALUATION_ROWS, EVALUATION_TOKENS, evaluate
 from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.backbone import Backbone

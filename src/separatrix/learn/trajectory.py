@@ -15,8 +15,10 @@ distances (Johnson and Lindenstrauss); so the room is rows x frames x WIDEST x 2
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -115,32 +117,29 @@ class Recorder:
         return values.clip(-HALF_MAX, HALF_MAX).astype(np.float16)
 
 
+def _read(folder: Path, kind: str, shapes: dict[str, Shape] | None, note: dict[str, type]) -> Iterator[tuple[Any, Any]]:
+    for path in sorted(folder.glob(f"{kind}-*.safetensors")):
+        yield read_tensors(path, shapes, note)
+
+
 def read_frames(folder: Path) -> list[Frame]:
     """All frames of a training in order."""
-    frames = []
-    for path in sorted(folder.glob("frame-*.safetensors")):
-        shapes: dict[str, Shape] = {
-            "outputs": ("rows", "width"),
-            "predicted": ("rows",),
-            "centroids?": ("classes", "width"),
-        }
-        arrays, note = read_tensors(path, shapes, {"step": int, "title": str})
-        frames.append(
-            Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
-        )
-    return frames
+    shapes: dict[str, Shape] = {"outputs": ("rows", "width"), "predicted": ("rows",)}
+    shapes["centroids?"] = ("classes", "width")
+    return [
+        Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
+        for arrays, note in _read(folder, "frame", shapes, {"step": int, "title": str})
+    ]
 
 
 def read_train_frames(folder: Path) -> list[Frame]:
     """Training rows after each epoch, where they were kept."""
-    frames = []
-    for path in sorted(folder.glob("epoch-*.safetensors")):
-        shapes: dict[str, Shape] = {"train_outputs?": ("rows", "width"), "train_predicted?": ("rows",)}
-        arrays, note = read_tensors(path, shapes, {"epoch": int})
-        if "train_outputs" in arrays:
-            title = f"epoch {note['epoch']}"
-            frames.append(Frame(note["epoch"], title, arrays["train_outputs"], arrays["train_predicted"], None))
-    return frames
+    shapes: dict[str, Shape] = {"train_outputs?": ("rows", "width"), "train_predicted?": ("rows",)}
+    return [
+        Frame(note["epoch"], f"epoch {note['epoch']}", arrays["train_outputs"], arrays["train_predicted"], None)
+        for arrays, note in _read(folder, "epoch", shapes, {"epoch": int})
+        if "train_outputs" in arrays
+    ]
 
 
 def read_dynamics(folder: Path) -> np.ndarray:
@@ -148,12 +147,11 @@ def read_dynamics(folder: Path) -> np.ndarray:
 
     NaN where no class has an anchor within an epoch (cosine, distance), and for numbers.
     """
-    paths = sorted(folder.glob("epoch-*.safetensors"))
     with reading(folder):
-        return np.stack([read_tensors(path)[0]["own"] for path in paths]) if paths else np.empty((0, 0), np.float16)
+        epochs = [arrays["own"] for arrays, _ in _read(folder, "epoch", None, {})]
+        return np.stack(epochs) if epochs else np.empty((0, 0), np.float16)
 
 
 def read_epoch_scores(folder: Path) -> list[np.ndarray]:
     """Scores of all validation rows after each epoch, each (rows, classes)."""
-    shapes: dict[str, Shape] = {"scores": ("rows", "classes")}
-    return [read_tensors(path, shapes)[0]["scores"] for path in sorted(folder.glob("epoch-*.safetensors"))]
+    return [arrays["scores"] for arrays, _ in _read(folder, "epoch", {"scores": ("rows", "classes")}, {})]

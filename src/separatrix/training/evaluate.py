@@ -43,11 +43,7 @@ class Evaluator:
         if not self.names:
             return regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed).to_dict()
         result = classification(
-            targets,
-            decide(scores, len(self.names)),
-            self.names,
-            probabilities=chance,
-            seed=self.seed,
+            targets, decide(scores, len(self.names)), self.names, probabilities=chance, seed=self.seed
         )
         return result.to_dict()
 

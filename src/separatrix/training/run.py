@@ -43,41 +43,32 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    begun = monotonic()
-    task = task_of(request)
-    warnings = list(check_labels(request.splits.train)) if task == "classify" else []
-    targets = encode(request.splits.parts, task)
-    if request.folder is not None:
-        write_recipe(request, request.folder)
-        if (request.folder / RESULT).is_file():
-            drop_states(request.folder)
-            return TrainingResult.read(request.folder, device=request.recipe.backbone.device).with_note(FINISHED)
-    evaluator = Evaluator.of(targets.values["train"], targets.names, request.recipe.loop.seed)
-    trained = METHODS[request.method].train(request, targets, evaluator.quick)
+    begun, task, splits, folder = monotonic(), task_of(request), request.splits, request.folder
+    method, recipe = METHODS[request.method], request.recipe
+    warnings = list(check_labels(splits.train)) if task == "classify" else []
+    targets = encode(splits.parts, task)
+    if folder is not None:
+        write_recipe(request, folder)
+        if (folder / RESULT).is_file():
+            drop_states(folder)
+            return TrainingResult.read(folder, device=recipe.backbone.device).with_note(FINISHED)
+    evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
+    trained = method.train(request, targets, evaluator.quick)
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
-    figures["warnings"] = [*request.splits.warnings, *warnings, *figures["warnings"]]
+    figures["warnings"] = [*splits.warnings, *warnings, *figures["warnings"]]
+    tables = {part: answer_table(splits.parts[part], targets.classes, answer) for part, answer in answers.items()}
     result = TrainingResult(
-        model=trained.model,
-        method=request.method,
-        transformer=describe(trained.model.backbone),
-        loss=METHODS[request.method].losses.get(task, request.recipe.objective.loss),
-        classes=list(targets.names),
-        rows={part: len(texts) for part, texts in request.splits.parts.items()},
-        facts={"words": None, "word_ranking": None, **trained.facts},
-        best_epoch=trained.fitted.best_epoch or None,
-        metrics=trained.fitted.metrics or [_only_line(figures["scores"])],
-        predictions={
-            part: answer_table(request.splits.parts[part], targets.classes, answer) for part, answer in answers.items()
-        },
-        recipe=describe_request(request),
-        folder=request.folder,
-        seconds=round(monotonic() - begun, 2),
-        **figures,
-    )
-    if request.folder is not None:
-        result.save(request.folder)
-        drop_states(request.folder)
+        model=trained.model, method=request.method, transformer=describe(trained.model.backbone),
+        loss=method.losses.get(task, recipe.objective.loss), classes=list(targets.names),
+        rows={part: len(texts) for part, texts in splits.parts.items()},
+        facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
+        metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables,
+        recipe=describe_request(request), folder=folder, seconds=round(monotonic() - begun, 2), **figures,
+    )  # fmt: skip
+    if folder is not None:
+        result.save(folder)
+        drop_states(folder)
     return result
 
 

@@ -15,10 +15,10 @@ from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError, StoreError
 from separatrix.estimators import PromptClassifier
 from separatrix.learn import prompt
-from separatrix.learn.measure import EVALUATION_ROWS
 from separatrix.learn.objectives import OBJECTIVES, word_ranking
 from separatrix.learn.objectives.word_ranking import BLOCK_ROWS, NAMED, WordRanking, plain_words, rank_words, word_notes
 from separatrix.learn.prompt import train_prompt
+from separatrix.learn.trainables import EVALUATION_ROWS
 from separatrix.learn.trained import prompt as trained_prompt
 from separatrix.learn.trajectory import read_frames
 from separatrix.recipe import LossRecipe, TrainRecipe

@@ -48,10 +48,7 @@ def centroid(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Te
     labels = check_labels(z, y, len(centroids))
     own = distances(z, centroids).gather(1, labels[:, None])  # (rows, 1)
     between = distances(centroids, centroids)[pair_mask(len(centroids), centroids.device)]  # (pairs of classes,)
-    return {
-        "attraction": options.attraction * own.mean(),
-        "repulsion": options.repulsion * reciprocal(between).mean(),
-    }
+    return {"attraction": options.attraction * own.mean(), "repulsion": options.repulsion * reciprocal(between).mean()}
 
 
 def attract_repel(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Terms:

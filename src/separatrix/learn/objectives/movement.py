@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError, ShapeError, choose
+from separatrix.learn.objectives.base import check_labels
 from separatrix.learn.objectives.metric import distances, pair_mask, wide
 from separatrix.recipe import CentroidRecipe, train
 from separatrix.recipe.registry import Registry
@@ -49,7 +50,7 @@ def class_means(outputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, 
     >>> means.tolist(), counts.tolist()
     ([[2.0], [0.0], [5.0]], [2, 0, 1])
     """
-    _check(outputs, labels, classes)
+    check_labels(outputs, labels, classes)
     rows = wide(outputs.detach())
     # A matrix product, not index_add: its sum has the same order each time, on a GPU too.
     member = functional.one_hot(labels.long(), classes).T  # (classes, rows)
@@ -71,7 +72,7 @@ def start(name: str, outputs: Tensor, labels: Tensor, classes: int, seed: int) -
     >>> start("first", outputs, labels, 2, seed=0).tolist(), start("mean", outputs, labels, 2, seed=0).tolist()
     ([[1.0, 0.0], [0.0, 5.0]], [[2.0, 0.0], [0.0, 5.0]])
     """
-    _check(outputs, labels, classes)
+    check_labels(outputs, labels, classes)
     return STARTS[choose(name, STARTS, "start")](outputs, labels, classes, seed)
 
 
@@ -205,15 +206,6 @@ MOVERS: Registry[Mover] = Registry(
     train.MOVERS, {"fixed": stay, "gradient": stay, "ema": follow, "momentum": swing, "mean": jump}
 )
 PUSHES: Registry[Callable[[Tensor], Tensor]] = Registry(train.PUSHES, {"away": away, "origin": origin})
-
-
-def _check(outputs: Tensor, labels: Tensor, classes: int) -> None:
-    if outputs.ndim != 2 or labels.shape != outputs.shape[:1]:
-        got = f"{tuple(outputs.shape)} and {tuple(labels.shape)}"
-        raise ShapeError("outputs and labels do not fit", got=got, expected="(rows, width) and (rows,)")
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        span = f"{int(labels.min())} to {int(labels.max())}"
-        raise DataError("a label is not a class number", got=span, expected=f"0 to {classes - 1}")
 
 
 def _check_present(counts: Tensor) -> None:

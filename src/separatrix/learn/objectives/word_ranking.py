@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.learn.objectives.base import check_labels
 from separatrix.models.backbone import Backbone
 
 Block = Tensor | np.ndarray
@@ -217,9 +218,7 @@ def _collect(blocks: Iterable[Block], labels: Tensor, classes: int) -> _Sums:
 
 
 def _sums(block: Tensor, labels: Tensor, classes: int) -> _Sums:
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= classes):
-        span = f"{int(labels.min())} to {int(labels.max())}"
-        raise DataError("a label is not a class number", got=span, expected=f"0 to {classes - 1}")
+    check_labels(block, labels, classes)
     rows = block.detach().double()  # (rows, vocabulary)
     rows = rows - rows.mean(1, keepdim=True)
     member = functional.one_hot(labels.long().to(block.device), classes).T.double()  # (classes, rows)

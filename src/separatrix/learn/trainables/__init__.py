@@ -6,10 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from separatrix.learn.objectives.base import LossBatch, LossValue
+from separatrix.models.batches import token_batches
 from separatrix.models.randomness import OwnRandomness
+
+# Limits of one forward without gradient: rows, and tokens of their texts (which decide its memory).
+EVALUATION_ROWS, EVALUATION_TOKENS = 128, 8192
 
 
 class Trainable(ABC):
@@ -42,3 +47,14 @@ class Trainable(ABC):
 def step_randomness(*seed: int) -> OwnRandomness:
     """What a training step draws from: the same for the same numbers, so that a resumed training repeats it."""
     return OwnRandomness(int(np.random.SeedSequence(seed).generate_state(1)[0]))
+
+
+@torch.no_grad()
+def evaluate(trainable: Trainable, part: str, rows: np.ndarray | None = None) -> Tensor:
+    """Outputs of the rows of a part in their own order, (rows, width), without gradient."""
+    rows = np.arange(len(trainable.lengths(part))) if rows is None else rows
+    batches = list(token_batches(trainable.lengths(part)[rows], EVALUATION_TOKENS, EVALUATION_ROWS))
+    together = torch.cat([trainable.outputs(part, rows[batch]) for batch in batches])
+    back = torch.empty_like(together)
+    back[torch.from_numpy(np.concatenate(batches)).to(together.device)] = together
+    return back

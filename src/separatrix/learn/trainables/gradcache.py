@@ -40,9 +40,7 @@ def chunked(lengths: np.ndarray, size: int, tokens: int) -> list[np.ndarray]:
 
 
 def backward(
-    forward: Callable[[np.ndarray, int], Tensor],
-    chunks: list[np.ndarray],
-    loss: Callable[[Tensor], LossValue],
+    forward: Callable[[np.ndarray, int], Tensor], chunks: list[np.ndarray], loss: Callable[[Tensor], LossValue]
 ) -> tuple[Tensor, LossValue]:
     """Gradients of a loss over all rows into whatever `forward` and `loss` are made of.
 

@@ -6,7 +6,7 @@ classes, temperature, and the name, revision and weights hash of the model it be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
-from separatrix.models.cache import AttentionShape, TextCache, attention_shape
+from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape
 from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import Unread
@@ -74,45 +74,43 @@ class PromptModel:
             return len(self.words)
         return next(iter(self.objective.deciding().values())).shape[1]
 
-    @torch.no_grad()
-    def run(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Outputs:
-        """Run texts in batches and read behind each; nothing is kept of the texts."""
-        tokens = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens)
+    def _forward(
+        self, tokens: Tokens, limit: int, most: int | None, progress: Callable[[int], None] | None
+    ) -> Iterator[tuple[np.ndarray, TextBatch, Tensor]]:
+        """Rows, texts and states at the prompt (rows, tokens, width), batch by batch; nothing is kept of the texts."""
         cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
-        blocks = RowBlocks(
-            len(tokens), {plan.name: np.empty((0, self.backbone.width)) for plan in cache.plans if not len(tokens)}
-        )
-        outputs: np.ndarray | None = None
-        words = self.words
-        for rows in token_batches(cache.lengths, PREDICT_TOKENS, None if words is None else PREDICT_ROWS):
+        for rows in token_batches(cache.lengths, limit, most):
             batch = cache.batch(rows)
-            z = read(run_prompt(self.prompt, batch, self.backbone), self.recipe.prompt, self.backbone)
-            z = z if words is None else z[:, words]
-            outputs = np.empty((len(tokens), z.shape[1]), np.float32) if outputs is None else outputs
-            outputs[rows] = z.cpu().numpy()
-            if batch.vectors is not None:
-                blocks.put(rows, batch.vectors)
+            yield rows, batch, run_prompt(self.prompt, batch, self.backbone)
             if progress is not None:
                 progress(len(rows))
-        whole = np.empty((0, 0), np.float32) if outputs is None else outputs
-        return Outputs(whole, blocks.blocks, tokens.cut, tokens.unread)
+
+    @torch.no_grad()
+    def run(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Outputs:
+        """Run texts in batches and read behind each."""
+        tokens, words = self.backbone.tokenize(texts, reserve=self.recipe.prompt.tokens), self.words
+        if not len(tokens):
+            none = np.empty((0, self.backbone.width))
+            plans = TextCache(self.backbone, tokens, self.shape, CacheRecipe(), "off").plans
+            return Outputs(np.empty((0, 0), np.float32), {plan.name: none for plan in plans}, 0, tokens.unread)
+        outputs, blocks = RowBlocks(len(tokens), {}), RowBlocks(len(tokens), {})
+        most = None if words is None else PREDICT_ROWS
+        for rows, batch, hidden in self._forward(tokens, PREDICT_TOKENS, most, progress):
+            z = read(hidden, self.recipe.prompt, self.backbone)
+            outputs.put(rows, {"z": z if words is None else z[:, words]})
+            if batch.vectors is not None:
+                blocks.put(rows, batch.vectors)
+        return Outputs(outputs.blocks["z"], blocks.blocks, tokens.cut, tokens.unread)
 
     @torch.no_grad()
     def read(
-        self,
-        tokens: Tokens,
-        readouts: Mapping[str, PromptRecipe],
-        batch_tokens: int | None,
+        self, tokens: Tokens, readouts: Mapping[str, PromptRecipe], batch_tokens: int | None,
         progress: Callable[[int], None] | None = None,
-    ) -> dict[str, np.ndarray]:
+    ) -> dict[str, np.ndarray]:  # fmt: skip
         """Outputs of tokenized texts under several readouts, each (rows, width) float32."""
         outputs = RowBlocks(len(tokens), {})
-        cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
-        for rows in token_batches(cache.lengths, token_budget(self.backbone.device, batch_tokens)):
-            hidden = run_prompt(self.prompt, cache.batch(rows), self.backbone)  # (rows, tokens, width)
+        for rows, _, hidden in self._forward(tokens, token_budget(self.backbone.device, batch_tokens), None, progress):
             outputs.put(rows, {name: read(hidden, readout, self.backbone) for name, readout in readouts.items()})
-            if progress is not None:
-                progress(len(rows))
         return outputs.blocks
 
     def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
