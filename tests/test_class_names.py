@@ -83,7 +83,7 @@ def test_cluster_and_associate(order):
             for way in ("majority", "matched"):  # class numbers, in the order of the names beside them
                 part[way]["classes"] = None
     same(*(figures(one.assignment) for one in made))
-    same(*(figures(associate(one, "label", permutations=49).result) for one in made))
+    same(*(figures(associate(one, "label", permutations=49).figures()) for one in made))
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -24,7 +24,7 @@ READERS = {
     "clusters": ("analysis.cluster", "Clusters.open"),
     "atlas": ("analysis.heads", "HeadAtlas.open"),
     "map": ("analysis.project", "Projection.open"),
-    "association": ("analysis.associate", "open_associations"),
+    "association": ("analysis.associate", "Associations.open"),
     "suspects": ("analysis.suspects", "Suspects.open"),
     "score": ("analysis.score", "Separation.open"),
     "ranking": ("analysis.rank", "Ranking.open"),

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
-from separatrix.analysis.associate import associate, open_associations
+from separatrix.analysis.associate import Associations, associate
 from separatrix.errors import DataError
 
 LAYERS, HEADS, WINDOWS = 6, 12, 40
@@ -114,7 +114,7 @@ def test_options_name_the_null(tmp_path):
     assert free.columns["label"]["p_value"] < 0.02
     whole = associate(table, "label", units="author", permutations=199, out=tmp_path / "a")
     assert whole.columns["label"]["p_value"] > 0.05
-    again = open_associations(tmp_path / "a")
+    again = Associations.open(tmp_path / "a")
     assert again.columns["label"]["nulls"]["units"]["p_value"] == whole.columns["label"]["p_value"]
     assert "whole author" in str(again)
     with pytest.raises(DataError, match="no column 'autor'"):

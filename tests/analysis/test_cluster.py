@@ -179,9 +179,9 @@ def test_layers_are_found_and_heads_within_examples_are_not(tmp_path):
     points = heads()
     made = cluster(points, "kmeans", k=2, out=tmp_path / "c")
     found = associate(tmp_path / "c", ["layer", "head"], within="id", out=tmp_path / "a", permutations=199)
-    assert found.result["p_value"]["layer"] == 0.005
+    assert found.p_value["layer"] == 0.005
     assert found.columns["layer"]["p_holm"] == 0.01
-    assert found.result["p_value"]["head"] > 0.05
+    assert found.p_value["head"] > 0.05
     assert found.columns["layer"]["mutual_information"] == pytest.approx(np.log(2))
     assert (tmp_path / "a" / "association_1.png").read_bytes().startswith(PNG)
     cells = read_table(tmp_path / "a" / "cells.parquet")
@@ -197,11 +197,11 @@ def test_columns_are_taken_for_what_they_are():
     table = pd.DataFrame({"id": range(300), "cluster": rng.integers(-1, 3, 300), "length": rng.normal(size=300)})
     table["group"] = np.where(table["cluster"] == 1, "a", rng.choice(["a", "b"], 300))
     table.loc[:9, "group"] = None
-    found = associate(table, ["length", "group"], permutations=99).result
+    found = associate(table, ["length", "group"], permutations=99).figures()
     assert found["columns"]["length"]["kind"] == "4 quantile bins of 300 numbers"
     assert found["columns"]["group"]["dropped"] == 10
     assert any("10 rows left out" in line for line in found["warnings"])
-    kept = associate(table, "group", noise="drop", permutations=99).result
+    kept = associate(table, "group", noise="drop", permutations=99).figures()
     assert kept["columns"]["group"]["rows"] < 290
     assert kept["p_value"] == 0.01
     with pytest.raises(DataError, match="the column 'text' names rows rather than groups them: got 300 values"):

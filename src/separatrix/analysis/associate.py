@@ -11,9 +11,8 @@ standardised residual, share of the value's rows with its interval) and a pictur
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -31,9 +30,8 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import AssociateRecipe
 from separatrix.recipe.options import AssociateOptions
-from separatrix.store.artifacts import write_artifact
-from separatrix.store.files import reading
-from separatrix.store.result import Lines, Listing, Result, out_line, read_result
+from separatrix.store.files import Schema
+from separatrix.store.result import Lines, Listing, Result, apart, out_line
 from separatrix.store.table import read_table, write_table
 
 if TYPE_CHECKING:
@@ -43,6 +41,11 @@ CELLS = "cells.parquet"
 HEAD, WINDOW, EXAMPLE, CONTEXT = ("layer", "head"), "window", "example", "context"
 _MOST_VALUES = 10_000  # of a column: beyond it names its rows rather than groups them
 _MOST_DRAWN = 200  # values of a column that is drawn
+
+
+_FIGURES = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected", "p_value")
+
+Figures = float | Mapping[str, float]  # of one column its figure; of several a figure per column
 
 
 @dataclass(frozen=True)
@@ -83,14 +86,24 @@ class Associations(Result):
 
     kind: ClassVar[str] = "association"
 
-    result: dict[str, Any]  # what result.json holds
-    cells: pd.DataFrame  # a line per column, cluster and value
-    tested: tuple[Tested, ...] = ()  # empty where they were read from disk
+    schema: ClassVar[Schema] = {"columns": {"*": {"kind": str}}, "warnings": [str]}
 
-    @property
-    def columns(self) -> dict[str, dict[str, Any]]:
-        """Column -> its figures."""
-        return dict(self.result["columns"])
+    columns: Mapping[str, Mapping[str, Any]]  # column -> its figures
+    cells: pd.DataFrame = apart()  # a line per column, cluster and value
+    mutual_information: Figures = 0.0  # nats
+    adjusted_mutual_information: Figures = 0.0
+    cramers_v: Figures = 0.0
+    cramers_v_corrected: Figures = 0.0
+    p_value: Figures = 1.0
+    recipe: AssociateRecipe | Mapping[str, Any] = field(default_factory=AssociateRecipe)
+    warnings: Sequence[str] = ()  # what should be looked at before a figure is believed
+    tested: tuple[Tested, ...] = apart(())  # empty where they were read from disk
+
+    @classmethod
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The cells, and the columns in their order; JSON is sorted by name."""
+        cells = read_table(folder / CELLS, ("column", "cluster", "value"))
+        return {"cells": cells, "columns": {name: plain["columns"][name] for name in cells["column"].unique()}}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -100,21 +113,11 @@ class Associations(Result):
         lines = [{"column": name, **test} for name, test in self.columns.items()]
         return pd.DataFrame([{key: value for key, value in line.items() if np.isscalar(value)} for line in lines])
 
-    @property
-    def warnings(self) -> list[str]:
-        """What should be looked at before a figure is believed."""
-        return list(self.result["warnings"])
-
-    def figures(self) -> dict[str, Any]:
-        """What `result.json` holds."""
-        return dict(self.result)
-
     def parts(self) -> list[Listing | Lines]:
         """A line for each column."""
         headings = ["column", "values", "MI (nats)", "adjusted MI", "V", "V corrected", "p", "Holm", "BH", "shuffled"]
-        keys = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected")
         rows = [
-            [name, test["kind"], *(f"{test[key]:.3f}" for key in keys)]
+            [name, test["kind"], *(f"{test[key]:.3f}" for key in _FIGURES[:-1])]
             + [f"{test[key]:.3g}" for key in ("p_value", "p_holm", "p_bh")]
             + [test.get("shuffled", "")]
             for name, test in self.columns.items()
@@ -171,8 +174,8 @@ def associate(
 
     >>> import pandas as pd
     >>> table = pd.DataFrame({"id": range(40), "cluster": [0] * 20 + [1] * 20, "label": ["a"] * 20 + ["b"] * 20})
-    >>> result = associate(table, "label", permutations=99).result
-    >>> result["cramers_v"], result["p_value"]
+    >>> result = associate(table, "label", permutations=99)
+    >>> result.cramers_v, result.p_value
     (1.0, 0.01)
     """
     progress = progress or silent
@@ -185,29 +188,30 @@ def associate(
             "a column cannot be shuffled within itself", got=recipe.within, hint="leave --shuffle-within away"
         )
     inputs = (clusters,) if isinstance(clusters, (str, Path)) else (getattr(clusters, "folder", None),)
-    with write_artifact(out, Associations.kind, recipe, overwrite=overwrite, inputs=inputs) as folder:
-        table, tested = _table(clusters), list[Tested]()
-        for name in dict.fromkeys(names):
-            progress("association tests", len(tested), len(names), name)
-            tested.append(_test(table, name, recipe))
-        associations = Associations(_result(tested, recipe), _cells(tested), tuple(tested))
-        if folder is not None:
-            associations.write(folder)
-    return associations if out is None else replace(associations, folder=Path(out))
+    return Associations.produce(
+        lambda: _associate(_table(clusters), list(dict.fromkeys(names)), recipe, progress), recipe, out,
+        overwrite=overwrite, inputs=inputs,
+    )  # fmt: skip
 
 
-def open_associations(folder: str | Path) -> Associations:
-    """Read what `associate` wrote.
-
-    Raises:
-        StoreError: the folder holds no associations.
-    """
-    path = Path(folder)
-    with reading(path):
-        result = read_result(path, {"columns": {"*": {"kind": str}}, "warnings": [str]})
-        cells = read_table(path / CELLS, ("column", "cluster", "value"))
-        result["columns"] = {name: result["columns"][name] for name in cells["column"].unique()}  # JSON is sorted
-        return Associations(result, cells, folder=path)
+def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, progress: Progress) -> Associations:
+    tested: list[Tested] = []
+    for name in names:
+        progress("association tests", len(tested), len(names), name)
+        tested.append(_test(table, name, recipe))
+    corrected = correct([test.result.p_value for test in tested])
+    columns = {
+        test.column: test.result.to_dict()
+        | {"kind": test.kind, "dropped": test.dropped, "shuffled": test.shuffled}
+        | {f"p_{name}": float(values[number]) for name, values in corrected.items()}
+        for number, test in enumerate(tested)
+    }
+    top = {key: {name: figures[key] for name, figures in columns.items()} for key in _FIGURES}
+    single: dict[str, Any] = {
+        key: next(iter(values.values())) if len(values) == 1 else values for key, values in top.items()
+    }
+    warnings = _warnings(tested)
+    return Associations(columns, _cells(tested), **single, recipe=recipe, warnings=warnings, tested=tuple(tested))
 
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
@@ -302,21 +306,6 @@ def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int6
         got = f"{len(values)} values in {len(column)} rows"
         raise DataError(f"the column {column.name!r} names rows rather than groups them", got=got)
     return codes.astype(np.int64), tuple(map(str, values)), f"{len(values)} categories"
-
-
-def _result(tested: Sequence[Tested], recipe: AssociateRecipe) -> dict[str, Any]:
-    corrected = correct([test.result.p_value for test in tested])
-    columns = {
-        test.column: test.result.to_dict()
-        | {"kind": test.kind, "dropped": test.dropped, "shuffled": test.shuffled}
-        | {f"p_{name}": float(values[number]) for name, values in corrected.items()}
-        for number, test in enumerate(tested)
-    }
-    keys = ("mutual_information", "adjusted_mutual_information", "cramers_v", "cramers_v_corrected", "p_value")
-    single = len(tested) == 1
-    # One column: its figures; several: a figure per column.
-    top = {key: columns[tested[0].column][key] if single else {n: columns[n][key] for n in columns} for key in keys}
-    return {**top, "columns": columns, "recipe": json.loads(recipes.canonical(recipe)), "warnings": _warnings(tested)}
 
 
 def _warnings(tested: Sequence[Tested]) -> list[str]:

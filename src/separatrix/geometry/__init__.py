@@ -6,15 +6,17 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     checks      arrays at the door: labels, finite numbers, shapes, output width (they raise)
     score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
     calibrate   scores to probabilities: one temperature, fitted on validation rows
-    classes     the order of classes that no name decides
+    classes     the order of classes that no name decides; folds
     neighbours  exact k nearest neighbours in bounded memory, and their vote: the only one there is
     rowspace    wide matrices in as many directions as they have rows
     probe       linear baselines on frozen vectors
     separation, ranking, collapse, scatter    do classes stand apart, by classifiers, evidence, collapse, spread
-    nulls, resample, paired, runs             permutations, bootstraps, two sets of answers, several runs
+    nulls, resample    permutations; bootstraps, two sets of answers, several runs
+    plane       the plane of largest variance
     project     PCA, t-SNE, UMAP, LDA, and how faithful a flat picture is
     blend       several models' vectors as one matrix
-    prepare, cluster, density, condense       k-means, DBSCAN, HDBSCAN and what they are made of
+    prepare     what is done to vectors beforehand
+    cluster, density, condense                k-means, DBSCAN, HDBSCAN and what they are made of
     choose                                    how many clusters, how near, how small: by a stated criterion
     assign, associate, suspects               clusters against classes, against any column, and labels that look wrong
     guards      what looks as if nothing was learnt (they speak up)

@@ -18,7 +18,7 @@ from time import monotonic
 
 import pandas as pd
 
-from separatrix.analysis.associate import associate, open_associations
+from separatrix.analysis.associate import Associations, associate
 from separatrix.analysis.heads.clusters import (
     AGAIN,
     LEFT_OUT,
@@ -241,7 +241,7 @@ class _Story:
         """Clusters against layer, head, length and context."""
         out, seed = self.path("associations"), self.recipe.reading.seed
         if out.is_dir():
-            return self.atlas.written(association=association_lines(open_associations(out)))
+            return self.atlas.written(association=association_lines(Associations.open(out)))
         rows = self.table[self.table["cluster"] > LEFT_OUT]
         columns = columns_to_test(rows)
         if not columns:
