@@ -12,10 +12,10 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, SeparatrixWarning, StoreError
 from separatrix.estimators import training
 from separatrix.estimators.align import AlignClassifier
-from separatrix.estimators.training import hold_out_whole
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.store.files import write_json, write_lines
 from separatrix.texts import Texts
+from separatrix.texts.holdout import hold_out_whole
 
 
 @pytest.fixture(scope="session")

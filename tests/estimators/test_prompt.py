@@ -17,6 +17,7 @@ from separatrix.errors import OptionError, SeparatrixWarning
 from separatrix.estimators import PromptClassifier, PromptRegressor, inputs, training
 from separatrix.estimators import prompt as prompt_module
 from separatrix.recipe import TrainRecipe, replace
+from separatrix.texts.holdout import hold_out
 
 # Short trainings of a random model deserve their warnings; those that are meant are tested by name.
 QUIET = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
@@ -251,11 +252,11 @@ def test_a_good_training_is_silent(fitted, measured):
 @QUIET
 def test_the_tenth_is_stratified_and_seeded(planted):
     table = inputs.labelled(*planted, "here").texts
-    rows, held = training.hold_out(table, seed=1)
+    rows, held = hold_out(table, seed=1)
     assert sorted(held.label.tolist()) == ["bird"] * 6 + ["cat"] * 6 + ["dog"] * 6
     assert not set(rows.id) & set(held.id)
-    assert held.id.tolist() == training.hold_out(table, seed=1)[1].id.tolist()
-    assert held.id.tolist() != training.hold_out(table, seed=2)[1].id.tolist()
+    assert held.id.tolist() == hold_out(table, seed=1)[1].id.tolist()
+    assert held.id.tolist() != hold_out(table, seed=2)[1].id.tolist()
 
 
 # Examples

@@ -9,7 +9,6 @@ points, heads    the commands over vectors and over attention heads, likewise
 progress   what goes on, to stderr
 results    what came out, to stdout: a table, or one JSON object
 mistakes   errors -> one sentence and an exit code: 0 done, 1 failed, 2 the user's mistake, 130 stopped
-table      the page docs/options.md
 """
 
 from separatrix.cli.app import main

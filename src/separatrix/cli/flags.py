@@ -154,6 +154,9 @@ def verb(*classes: type, **flags: Any) -> Callable[[Callable[..., Any]], Callabl
             set_threads(options.get("threads"))  # before the command loads PyTorch
             parsed = ParsedOptions(options)
             output = parsed.make(Output)
+            for cls in () if offered.methods or offered.only else classes:
+                if cls.__name__.endswith("Recipe"):
+                    parsed.recipe(cls())  # refuses what is wrong before any work
             with TerminalProgress(quiet=output.quiet) as progress, mendable():
                 result: Printout | Any = function(parsed, progress, *arguments)
             show(result, progress, as_json=output.json)

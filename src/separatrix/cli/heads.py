@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,7 +14,7 @@ from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe, MapModelRecipe
-from separatrix.store.result import Lines, Listing, Result
+from separatrix.store.result import Result
 
 DataArgument = Annotated[
     str,
@@ -45,15 +45,6 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     return head_atlas(data, parsed.options["out"], recipe, progress=progress, **place)
 
 
-def _notes(result: dict[str, Any]) -> list[tuple[str, object]]:
-    """What was left out of the data, a line each."""
-    return [("note", note) for note in result.get("notes", ())]
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
 @verb(
     opts.Folder,
     opts.Questions,
@@ -78,14 +69,5 @@ def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgume
     result = answer_run(
         data, place.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
         overwrite=place.overwrite, progress=progress,
-    ).to_dict()  # fmt: skip
-    return Printout(result, _answer_parts(result))
-
-
-def _answer_parts(result: dict[str, Any]) -> list[Listing | Lines]:
-    scores = result["scores"]
-    kinds = {"all": ("exact", "f1", "total")}
-    kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
-    rows = [[name.replace("_", " "), *(_cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
-    figures = [("windows trained on", result["windows"]), ("left out", result["left_out"]), ("model", result["folder"])]
-    return [Listing(["questions", "exact match", "F1", "number"], rows), [*_notes(result), *figures]]
+    )  # fmt: skip
+    return Printout(result.to_dict(), result.parts(), result.warnings)

@@ -4,6 +4,8 @@ points are in. What loads torch or scikit-learn is imported inside, so that mist
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,12 +132,9 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
         separatrix score points/trec --block mean --label fine --k 10 --json
         separatrix score points/trec --clusters clusters/trec --out scores/trec
     """
-    parsed.recipe(ScoreRecipe())
-    from separatrix.analysis.score import score as run
-
     path = parsed.options.get("clusters")
     clusters = None if path is None else _read_clusters(path, parsed.verify)
-    return run(_open(points, parsed), clusters=clusters, progress=progress, **parsed.keywords("clusters"))
+    return _run("score", parsed, progress, _open(points, parsed), clusters=clusters)
 
 
 @verb(
@@ -153,12 +152,9 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
         separatrix project points/trec --method umap --out maps/trec
         separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
     """
-    parsed.recipe(ProjectRecipe())
-    from separatrix.analysis.project import project as run
-
     block, given = parsed.options.get("block"), _open(points, parsed)
     given = given if block is None else given.pick(block)
-    return run(given, progress=progress, **parsed.keywords("block"), **parsed.of(("threads",)))
+    return _run("project", parsed, progress, given, without=("block",), **parsed.of(("threads",)))
 
 
 @verb(
@@ -178,14 +174,12 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
         separatrix cluster points/trec --within clusters/trec --of 0 --k 3 --out clusters/trec-0
     """
     within = parsed.make(opts.Within)
-    parsed.recipe(ClusterRecipe())
     if (within.within is None) != (within.of is None):
         raise OptionError("--within and --of belong together", hint="pass --within CLUSTERS --of 0")
     from separatrix.analysis.cluster import Clusters
-    from separatrix.analysis.cluster import cluster as run
 
     outer = None if within.within is None else Clusters.open(within.within, verify=parsed.verify)
-    return run(_open(points, parsed), progress=progress, **parsed.keywords("within") | {"within": outer})
+    return _run("cluster", parsed, progress, _open(points, parsed), within=outer)
 
 
 @verb(opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification)
@@ -196,13 +190,11 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
         separatrix associate clusters/trec --with label --out associations/trec
         separatrix associate clusters/heads --with layer head label --out associations/heads
     """
-    parsed.recipe(AssociateRecipe())
-    from separatrix.analysis.associate import associate as run
     from separatrix.analysis.cluster import Clusters
 
     columns = parsed.options.get("with_", ())  # without any, that is the mistake to name
     given = Clusters.open(clusters, verify=parsed.verify) if columns else clusters
-    return run(given, columns, progress=progress, **parsed.keywords("with_"))
+    return _run("associate", parsed, progress, given, columns, without=("with_",))
 
 
 @verb(
@@ -220,10 +212,7 @@ def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: Labelled
         separatrix suspects points/trec --run runs/trec --out suspects/trec
         separatrix suspects runs/trec --out suspects/validation
     """
-    parsed.recipe(SuspectsRecipe())
-    from separatrix.analysis.suspects import suspects as run
-
-    return run(source, verify=parsed.verify, progress=progress, **parsed.keywords())
+    return _run("suspects", parsed, progress, source, verify=parsed.verify)
 
 
 @verb(opts.Folder, CompareRecipe, opts.Verification)
@@ -234,9 +223,16 @@ def compare(parsed: ParsedOptions, progress: TerminalProgress, /, *sources: Sour
         separatrix compare runs/cosine runs/distance --out compared
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
-    from separatrix.analysis.compare import compare as run
+    return _run("compare", parsed, progress, sources, verify=parsed.verify)
 
-    return run(sources, verify=parsed.verify, progress=progress, **parsed.keywords())
+
+def _run(
+    name: str, parsed: ParsedOptions, progress: TerminalProgress, *data: Any, without: Sequence[str] = (), **given: Any
+) -> Result:
+    """Call a verb of `analysis` with what was typed; what is given here counts more."""
+    run = getattr(import_module(f"separatrix.analysis.{name}"), name)
+    result: Result = run(*data, progress=progress, **parsed.keywords(*without) | given)
+    return result
 
 
 def _open(folder: Path, parsed: ParsedOptions) -> Points:

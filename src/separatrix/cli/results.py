@@ -20,20 +20,6 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
-# Heading, figure, and the figure whose interval stands behind it.
-FIGURES = {
-    "accuracy": "accuracy (95 % interval)",
-    "macro_f1": "macro-F1",
-    "never_predicted": "never predicted",
-    "majority": "majority",
-    "rmse": "RMSE (95 % interval)",
-    "mae": "MAE",
-    "r2": "R2",
-    "baseline_rmse": "RMSE of the mean",
-    "rows": "rows",
-}
-WITH_INTERVAL = ("accuracy", "rmse")
-
 
 @dataclass(frozen=True)
 class Printout:
@@ -90,26 +76,6 @@ def print_lines(lines: Lines) -> None:
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         _console().print(f"{name:<{width}}  {value}", soft_wrap=True)
-
-
-def score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:
-    """The score table of a run: every method on every split, each figure beside its baseline."""
-    keys = [key for key in FIGURES if any(key in row for row in rows)]
-    cells = [[row["method"], row.get("pool", "-"), row["split"], *(_figure(row, key) for key in keys)] for row in rows]
-    headings = ["method", "pooling", "split", *(FIGURES[key] for key in keys)]
-    return Listing(headings, cells, [row["method"] == method for row in rows])
-
-
-def _figure(row: Mapping[str, Any], key: str) -> str:
-    if row.get(key) is None:
-        return "-"
-    if isinstance(row[key], int):
-        return str(row[key])
-    text = f"{row[key]:.3f}"
-    if key in WITH_INTERVAL and "interval" in row:
-        low, high = row["interval"]
-        text += f" ({low:.3f} to {high:.3f})"
-    return text
 
 
 def _console() -> Console:

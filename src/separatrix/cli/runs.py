@@ -15,7 +15,7 @@ from separatrix import recipe as recipes
 from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
-from separatrix.cli.results import Printout, score_table
+from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
@@ -106,12 +106,9 @@ def _train(data: Any, parsed: ParsedOptions, progress: TerminalProgress, **keywo
     from separatrix.training.verb import train as run
 
     result: TrainingResult = run(data, progress=progress, **parsed.keywords() | keywords)
-    paths = {"run": str(result.folder), "report": str(result.report)}
-    warnings = [("warning", line.replace("\n", "\n" + " " * 9)) for line in result.warnings]
-    lines = [("verdict", result.verdict), *warnings, *(("note", note) for note in result.notes), *paths.items()]
-    values = {**paths, **result.to_dict(), "verdict": result.verdict}
+    values = {"run": str(result.folder), "report": str(result.report), **result.to_dict(), "verdict": result.verdict}
     unseen = result.warnings if parsed.options.get("json") else ()  # else they stand on stdout, beside the scores
-    return Printout(values, [score_table(result.score_rows, result.method), lines], unseen)
+    return Printout(values, result.parts(), unseen)
 
 
 @verb(

@@ -77,14 +77,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         seed: int = DEFAULTS.seed,
         recipe: AlignRecipe | None = None,
     ) -> None:
-        self.model = model
-        self.loss = loss
-        self.pairs = pairs
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
-        self.seed = seed
-        self.recipe = recipe
+        self._keep(locals())
 
     def fit(self, X: Any, y: Any, *, validation: tuple[Any, ...] | None = None, group: Any = None) -> Self:
         """Train the encoder.

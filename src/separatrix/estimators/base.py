@@ -54,6 +54,11 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     model_: Any  # what was trained; its `save` writes a few files
     classes_: np.ndarray
 
+    def _keep(self, arguments: dict[str, Any]) -> None:
+        """Keep the constructor's arguments as they were given, which is all that scikit-learn lets it do."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+
     @abstractmethod
     def _vectors(self, X: Any) -> np.ndarray:
         """What `transform` gives of texts."""

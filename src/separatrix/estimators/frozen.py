@@ -74,14 +74,7 @@ class FrozenClassifier(ScoringClassifier):
         seed: int = FrozenRecipe.seed,
         recipe: ModelRecipe | None = None,
     ) -> None:
-        self.model = model
-        self.pool = pool
-        self.layer = layer
-        self.head = head
-        self.k = k
-        self.metric = metric
-        self.seed = seed
-        self.recipe = recipe
+        self._keep(locals())
 
     def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
         """Read the vectors of the texts and fit the head.

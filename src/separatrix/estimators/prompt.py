@@ -120,14 +120,7 @@ class PromptClassifier(ScoringClassifier, PromptEstimator):
         seed: int = LoopRecipe.seed,
         recipe: TrainRecipe | None = None,
     ) -> None:
-        self.model = model
-        self.tokens = tokens
-        self.loss = loss
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
-        self.seed = seed
-        self.recipe = recipe
+        self._keep(locals())
 
     @on_texts
     def distances(self, X: Any) -> np.ndarray:
@@ -180,13 +173,7 @@ class PromptRegressor(RegressorMixin, PromptEstimator):
         seed: int = LoopRecipe.seed,
         recipe: TrainRecipe | None = None,
     ) -> None:
-        self.model = model
-        self.tokens = tokens
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
-        self.seed = seed
-        self.recipe = recipe
+        self._keep(locals())
 
     @on_texts
     def predict(self, X: Any) -> np.ndarray:

@@ -162,7 +162,7 @@ class Result(ABC):
         return str(self)
 
     def __str__(self) -> str:
-        return "\n".join(_as_text(part) for part in self.parts() if part)
+        return as_text(self.parts())
 
     def _repr_html_(self) -> str:
         return "\n".join(_as_html(part) for part in self.parts() if part)
@@ -171,6 +171,16 @@ class Result(ABC):
 def out_line(folder: Path | None) -> Lines:
     """The last line of what is printed: where it was written."""
     return [] if folder is None else [("out", folder)]
+
+
+def as_text(parts: Sequence[Listing | Lines]) -> str:
+    """Tables and lines as they are printed, without colours."""
+    return "\n".join(_as_text(part) for part in parts if part)
+
+
+def cell(value: Any) -> str:
+    """A figure of a table."""
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _as_text(part: Listing | Lines) -> str:

@@ -16,11 +16,26 @@ from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.files import read_json, read_lines, write_json, write_lines
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT
+from separatrix.store.result import Lines, Listing, as_text
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
 from separatrix.training.predict import predict_texts
 
 PREDICTIONS = "predictions"
+
+# Heading, figure, and the figure whose interval stands behind it.
+FIGURES = {
+    "accuracy": "accuracy (95 % interval)",
+    "macro_f1": "macro-F1",
+    "never_predicted": "never predicted",
+    "majority": "majority",
+    "rmse": "RMSE (95 % interval)",
+    "mae": "MAE",
+    "r2": "R2",
+    "baseline_rmse": "RMSE of the mean",
+    "rows": "rows",
+}
+WITH_INTERVAL = ("accuracy", "rmse")
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +131,37 @@ class TrainingResult:
         """Whether the classes separate, in one sentence."""
         return judge(self.score_rows, self.method).headline
 
-    def __str__(self) -> str:
-        """The table, the verdict, warnings and notes, as text."""
-        lines = [("verdict", self.verdict), *(("warning", line) for line in self.warnings)]
+    def parts(self) -> list[Listing | Lines]:
+        """The score table, then the verdict, warnings and notes, and where the run is."""
+        lines: list[tuple[str, object]] = [("verdict", self.verdict)]
+        lines += [("warning", line.replace("\n", "\n" + " " * 9)) for line in self.warnings]
         lines += [("note", line) for line in self.notes]
-        return "\n".join([self.table.to_string(index=False), *(f"{name}: {line}" for name, line in lines)])
+        lines += [] if self.folder is None else [("run", self.folder), ("report", self.report)]
+        return [_score_table(self.score_rows, self.method), lines]
+
+    def __str__(self) -> str:
+        return as_text(self.parts())
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<p>{escape(line)}</p>" for line in (self.verdict, *self.warnings))
         return self.table.to_html(index=False) + lines
+
+
+def _score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:
+    """The score table of a run: every method on every split, each figure beside its baseline."""
+    keys = [key for key in FIGURES if any(key in row for row in rows)]
+    cells = [[row["method"], row.get("pool", "-"), row["split"], *(_figure(row, key) for key in keys)] for row in rows]
+    headings = ["method", "pooling", "split", *(FIGURES[key] for key in keys)]
+    return Listing(headings, cells, [row["method"] == method for row in rows])
+
+
+def _figure(row: Mapping[str, Any], key: str) -> str:
+    if row.get(key) is None:
+        return "-"
+    if isinstance(row[key], int):
+        return str(row[key])
+    text = f"{row[key]:.3f}"
+    if key in WITH_INTERVAL and "interval" in row:
+        low, high = row["interval"]
+        text += f" ({low:.3f} to {high:.3f})"
+    return text

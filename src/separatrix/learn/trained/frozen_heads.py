@@ -20,9 +20,7 @@ from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.store.files import Shape
-
-HELD_OUT = 0.1
-FEWEST_ROWS = 20  # a tenth of fewer is a single row, which can choose nothing
+from separatrix.texts.holdout import FEWEST_ROWS, HELD_OUT
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
 from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import write_json
 from separatrix.store.folder import RECIPE, RESULT
+from separatrix.store.result import Lines, Listing, cell
 from separatrix.store.table import write_table
 from separatrix.texts.questions_answers import Example, read_material
 from separatrix.training.methods.base import TrainingMethod
@@ -72,6 +73,16 @@ class AnswerResult:
             "share_empty": float(np.mean([not text for text in self.answers.values()])),
             "baseline_exact": self.scores.no_answer_total / max(1, self.scores.total), "warnings": self.warnings,
         }  # fmt: skip
+
+    def parts(self) -> list[Listing | Lines]:
+        """What is printed: the scores, then notes and figures."""
+        scores = asdict(self.scores)
+        kinds = {"all": ("exact", "f1", "total")}
+        kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
+        rows = [[name.replace("_", " "), *(cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
+        lines: list[tuple[str, object]] = [("note", note) for note in self.notes]
+        lines += [("windows trained on", self.windows), ("left out", self.left_out), ("model", self.folder)]
+        return [Listing(["questions", "exact match", "F1", "number"], rows), lines]
 
 
 def answer_run(

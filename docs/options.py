@@ -1,4 +1,4 @@
-"""The options of `train` as a page, written by `python -m separatrix.cli.table > docs/options.md`.
+"""The options of `train` as a page, written by `python docs/options.py > docs/options.md`.
 
 Made from the flags of the command itself, which are made from the recipes, so the page cannot say anything else than
 `separatrix train --help`. Added is what the help does not show: which methods have an option.
@@ -18,7 +18,7 @@ from separatrix.recipe.train import ProbeRecipe
 
 HEAD = """# Options of `separatrix train`
 
-Written by `python -m separatrix.cli.table > docs/options.md`; not by hand. Where other methods have another default, it
+Written by `python docs/options.py > docs/options.md`; not by hand. Where other methods have another default, it
 stands behind that of `prompt`. *For* names the methods that have an option; where it is empty, `prompt`, `align` and
 `finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed` and `--loss mse`. An option that
 changes nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
