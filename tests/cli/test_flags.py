@@ -72,8 +72,7 @@ def test_train_has_every_option_of_the_recipe_with_its_default() -> None:
 @pytest.mark.parametrize(
     ("command", "old", "value"),
     [("train", "--layers", "input"), ("train", "--weights", "softmax"), ("train", "--draw", "one"),
-     ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random"),
-     ("heads", "--weights", "random")],
+     ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random")],
 )  # fmt: skip
 def test_an_option_that_means_two_things_has_two_names_and_the_old_one_is_understood(
     cli: Cli, command: str, old: str, value: str

@@ -9,7 +9,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from separatrix.errors import DataError
 from separatrix.progress import Progress, silent
@@ -24,6 +23,8 @@ from separatrix.texts.questions_answers import Example, read_material
 from separatrix.training.methods.base import TrainingMethod
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from separatrix.heads.answers import SquadScores
 
 ANSWERS = "answers.parquet"
@@ -58,6 +59,8 @@ class AnswerResult:
     @property
     def table(self) -> pd.DataFrame:
         """A row for each question of the test: id, question, context, answer, right answers."""
+        import pandas as pd  # here, so that the names of the methods are known without it
+
         lines = [
             (one.id, one.first, one.second, self.answers[one.id], list(one.golds))
             for one in self.test if one.id in self.answers
