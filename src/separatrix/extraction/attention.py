@@ -142,8 +142,8 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
         ModelError: no such model, or weights of the ResNet-50 that cannot be read.
     """
     backbone = model.recipe if isinstance(model, Backbone) else replace(recipe.backbone, model=str(model))
-    source, attention = resolve(backbone), recipe.attention
-    config = text_config(read_config(source, backbone))
+    source, attention = resolve(backbone) if loaded is None else loaded.source, recipe.attention
+    config = text_config(read_config(source, backbone) if loaded is None else loaded.model.config)
     layers, heads = int(config.num_hidden_layers), int(config.num_attention_heads)
     setup = FeatureSetup(
         attention.cells, attention.values, attention.resnet_weights, attention.pixels, attention.frame,
