@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.cluster import CHOICE, CURVE, Clusters, cluster
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
+from separatrix.geometry.choose import k_distance, knee
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.points import ID, Points
 from separatrix.progress import Progress
@@ -79,11 +80,18 @@ def cluster_heads(
         clusters["hdbscan"] = run("hdbscan", some, min_cluster_size=min(USUAL_SIZE, most), **samples)
     progress("clusters", 3, 4, "again")
     sizes = clusters["dbscan"].sizes
-    if max(sizes, default=0) > 2 * recipe.min_samples:
-        inner = radius if recipe.eps is None else {"eps": recipe.eps / 1.5}
-        with suppress(DataError):  # its rows are equal
-            clusters[AGAIN] = run(AGAIN, some, within=clusters["dbscan"], of=int(np.argmax(sizes)), **inner, **samples)
+    if max(sizes, default=0) > recipe.min_samples:
+        largest = int(np.argmax(sizes))
+        with suppress(DataError, OptionError):  # its rows are equal
+            eps = recipe.eps / 1.5 if recipe.eps else _inner_radius(some, clusters["dbscan"], largest, **samples)
+            clusters[AGAIN] = run(AGAIN, some, within=clusters["dbscan"], of=largest, eps=eps, **samples)
     return clusters
+
+
+def _inner_radius(points: Points, clusters: Clusters, number: int, min_samples: int) -> float:
+    """Half the knee of a cluster's own k-distance curve: at the knee most of a dense cluster stays together."""
+    distances = k_distance(points.where(clusters.labels == number).values, min_samples)
+    return float(distances[knee(np.arange(len(distances)), distances)[0]]) / 2
 
 
 def whole_contexts(points: Points, most: int, seed: int) -> NDArray[np.int64]:
