@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis import sources
+from separatrix.analysis import compare as module
 from separatrix.analysis.compare import compare
 from separatrix.analysis.project import project
 from separatrix.errors import OptionError, StoreError
@@ -47,7 +47,7 @@ def runs(tmp_path):
 
 
 def test_examples_hold():
-    found = doctest.testmod(sources)
+    found = doctest.testmod(module)
     assert found.failed == 0
     assert found.attempted > 0
 

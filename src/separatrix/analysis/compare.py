@@ -1,5 +1,9 @@
 """Several runs, points or maps in one table and one figure, with the differences that the rows can tell.
 
+No file is drawn under the heading of another one: panel, line of the table and pair are named by the path that was
+opened, and what the folder says of itself (loss, method, model) stands beside it. Two folders with the same numbers,
+and a folder named after another loss than its own, are reported.
+
 The folder of a comparison holds
 
     table.parquet                 a line for each source: scores with interval and baseline, or faithfulness of a map
@@ -11,7 +15,8 @@ The folder of a comparison holds
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -21,18 +26,22 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
-from separatrix.analysis.project import Projection, project, write_variance
-from separatrix.analysis.sources import Source, find_mixed_up, read_sources, shared_answers
-from separatrix.errors import OptionError
+from separatrix.analysis.project import TEXT, Projection, find_classes, project, write_variance
+from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.project import variance_shares
 from separatrix.geometry.resample import compare_answers, holm
+from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe import LOSSES
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
-from separatrix.store.files import Schema
-from separatrix.store.result import Lines, Listing, Result, apart, out_line
-from separatrix.store.table import write_table
+from separatrix.store.artifacts import open_artifact
+from separatrix.store.files import Schema, reading
+from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
+from separatrix.store.kinds import kind_of
+from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_run_files
+from separatrix.store.table import read_table, write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
@@ -54,6 +63,32 @@ MAP_COLUMNS = {
 }  # fmt: skip
 
 
+PARTS = ("test", "validation")  # the first one that a run has is compared
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedFolder:
+    """One folder as it was read.
+
+    `figures` is its line of the table. `points` are its numbers (of a run: the last outputs of validation rows),
+    `map` the finished map, `answers` its predictions (id, text, label, predicted); each None where there is none.
+    """
+
+    path: Path
+    name: str
+    figures: dict[str, Any]
+    digest: str
+    points: Points | None = None
+    map: Projection | None = None
+    answers: pd.DataFrame | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the folder read, and what it says of itself."""
+        other = self.figures["loss"] or self.figures["method"]
+        return self.name if other is None or other in self.name else f"{self.name} ({other})"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison(Result):
     """Runs, points and maps side by side."""
@@ -65,7 +100,7 @@ class Comparison(Result):
     pairs: Sequence[Mapping[str, Any]]  # a line for each two runs that answered the same rows
     maps: Sequence[Mapping[str, Any]]  # a line for each panel of the figure
     warnings: Sequence[str]
-    read: Sequence[Source] = apart(())  # the sources themselves; none where it was read from disk
+    read: Sequence[ComparedFolder] = apart(())  # the sources themselves; none where it was read from disk
     panels: Panels = apart(())
 
     @classmethod
@@ -160,19 +195,19 @@ def compare(
 
 
 def _compare(folders: Sequence[str | Path], recipe: CompareRecipe, verify: bool) -> Comparison:
-    sources = read_sources([Path(folder) for folder in folders], recipe, verify)
-    pairs, left_out = find_pairs(sources, recipe.seed)
-    panels, maps = draw_panels(sources, recipe)
+    sources = _read_sources([Path(folder) for folder in folders], recipe, verify)
+    pairs, left_out = _find_pairs(sources, recipe.seed)
+    panels, maps = _draw_panels(sources, recipe)
     lines = [source.figures for source in sources]
-    return Comparison(lines, pairs, maps, find_mixed_up(sources) + left_out, tuple(sources), panels)
+    return Comparison(lines, pairs, maps, _find_mixed_up(sources) + left_out, tuple(sources), panels)
 
 
-def find_pairs(sources: Sequence[Source], seed: int) -> tuple[list[dict[str, Any]], list[str]]:
+def _find_pairs(sources: Sequence[ComparedFolder], seed: int) -> tuple[list[dict[str, Any]], list[str]]:
     """Differences of each two runs on the rows that both answered, and what could not be compared."""
     pairs, left_out = [], []
     runs = [source for source in sources if source.answers is not None and source.figures["accuracy"] is not None]
     for one, other in combinations(runs, 2):
-        right = shared_answers(one, other)
+        right = _shared_answers(one, other)
         if isinstance(right, str):
             left_out.append(f"{one.path} and {other.path} are not compared: {right}")
             continue
@@ -181,11 +216,8 @@ def find_pairs(sources: Sequence[Source], seed: int) -> tuple[list[dict[str, Any
     return [{**pair, "p_holm": float(p)} for pair, p in zip(pairs, corrected, strict=True)], left_out
 
 
-def draw_panels(sources: Sequence[Source], recipe: CompareRecipe) -> tuple[Panels, list[dict[str, Any]]]:
-    """Drawings, a line for each method and a column for each source (None where a source has no such map).
-
-    Beside them the figures of each drawing, with the folder that it shows.
-    """
+def _draw_panels(sources: Sequence[ComparedFolder], recipe: CompareRecipe) -> tuple[Panels, list[dict[str, Any]]]:
+    """Drawings, a line for each method and a column for each source (or None), and the figures of each drawing."""
     wanted = [*recipe.method] if any(source.points is not None for source in sources) else []
     own = dict.fromkeys(source.map.method for source in sources if source.map is not None)
     # Finished maps alone stand in one line, whatever their methods.
@@ -206,10 +238,154 @@ def draw_panels(sources: Sequence[Source], recipe: CompareRecipe) -> tuple[Panel
     return panels, figures
 
 
-def _map(source: Source, method: str | None, wanted: bool, recipe: CompareRecipe) -> Projection | None:
+def _map(source: ComparedFolder, method: str | None, wanted: bool, recipe: CompareRecipe) -> Projection | None:
     """The finished map of a source, or one drawn of its points."""
     if source.map is not None:
         return source.map if method in (None, source.map.method) else None
     if source.points is None or method is None or not wanted:
         return None
     return project(source.points, method, label=recipe.label, seed=recipe.seed)
+
+
+def _read_sources(paths: Sequence[Path], recipe: CompareRecipe, verify: bool) -> list[ComparedFolder]:
+    """Read folders; names are as short as they can be and still differ."""
+    sources = []
+    for path, name in zip(paths, short_names(paths), strict=True):
+        with reading(path):
+            sources.append(READERS[_find_kind(path)](path, name, recipe, verify))
+    return sources
+
+
+def _find_kind(path: Path) -> str:
+    """`run`, `map` or `points`; a `StoreError` for anything else."""
+    if not path.is_dir():
+        raise StoreError(f"{path} is not a folder", expected="a run, a map or points")
+    kind = kind_of(path)
+    if kind not in READERS or (kind == "run" and not (path / RESULT).is_file()):
+        raise StoreError(f"{path} holds no finished run, no map and no points")
+    return str(kind)
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """Last parts of paths, as many as it takes to tell them apart.
+
+    >>> short_names([Path("a/run"), Path("b/run"), Path("c/other")])
+    ['a/run', 'b/run', 'c/other']
+    >>> short_names([Path("runs/cosine"), Path("runs/distance")])
+    ['cosine', 'distance']
+    """
+    parts = [path.resolve().parts if path.name in ("", "..") else path.parts for path in paths]
+    longest = max(map(len, parts), default=1)
+    for count in range(1, longest + 1):
+        names = ["/".join(part[-count:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return [str(path) for path in paths]
+
+
+def _read_run_source(path: Path, name: str, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+    """A run: its scores, the outputs of its last frame, its answers."""
+    from separatrix.learn.trajectory import read_frames, subsample
+
+    open_artifact(path, "run", verify=verify, only=SHOWN)
+    recipe, result = read_run_files(path)
+    part = next(part for part in PARTS if part in result["scores"])
+    scores = result["scores"][part]
+    figures = _figures(name, "run", result["method"]) | {
+        "model": result["model"]["name"], "loss": result["loss"], "split": part, "seconds": result.get("seconds"),
+    }  # fmt: skip
+    figures |= {key: scores.get(key) for key in ("rows", "accuracy", "majority", "rmse")}
+    if "accuracy" in scores:
+        figures["low"], figures["high"] = scores["interval"]
+    answers = read_table(path / "predictions" / f"{part}.parquet", ("id", "label", "predicted"))
+    frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
+    points, numbers = None, answers.select_dtypes("number").to_numpy()
+    if frames:
+        table = read_table(path / "predictions" / "validation.parquet")
+        rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
+        points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
+        numbers = points.values
+    return ComparedFolder(path, name, figures, _digest(numbers), points, answers=answers)
+
+
+def _read_points_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+    """Points: a sample of their rows; of several blocks, the first."""
+    from separatrix.store.points import open_points
+
+    everything = open_points(path, verify=verify)
+    block = next(iter(everything.blocks))
+    rows = np.arange(len(everything))
+    if len(rows) > recipe.rows:
+        rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), recipe.rows, replace=False))
+    points = everything.pick(block).take(rows)
+    model = points.origin.get("model")
+    figures = _figures(name, "points", None) | {"rows": len(everything), "block": block}
+    figures["model"] = model.get("name") if isinstance(model, dict) else model
+    return ComparedFolder(path, name, figures, _digest(points.values), points)
+
+
+def _read_map_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+    """A finished map, which is drawn again from its table; with a label of the recipe, in the colours of that."""
+    flat = Projection.open(path, verify=verify)
+    names, labels = find_classes(Points.of(flat.coordinates, flat.table), recipe.label)
+    wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
+    figures = _figures(name, "map", flat.method) | {key: getattr(flat, key) for key in wanted}
+    return ComparedFolder(
+        path, name, figures, _digest(flat.coordinates), map=replace(flat, classes=names, labels=labels)
+    )
+
+
+READERS: dict[str, Callable[[Path, str, CompareRecipe, bool], ComparedFolder]] = {
+    "run": _read_run_source,
+    "points": _read_points_source,
+    "map": _read_map_source,
+}
+
+
+def _find_mixed_up(sources: Sequence[ComparedFolder]) -> list[str]:
+    """What looks as if files were mixed up: the same folder or numbers twice, a name that is another loss."""
+    warnings = []
+    for one, other in combinations(sources, 2):
+        if one.path.resolve() == other.path.resolve():
+            warnings.append(f"{one.path} and {other.path} are the same folder")
+        elif one.digest == other.digest:
+            warnings.append(
+                f"{one.path} and {other.path} hold the same numbers: is one of them a copy under another name?"
+            )
+    for source in sources:
+        words = source.path.name.lower().replace("-", " ").replace(".", " ").split()
+        loss = source.figures["loss"]
+        named = [other for other in LOSSES if other in words and other != loss]
+        if loss is not None and named:
+            warnings.append(f"{source.path} is named {named[0]!r} but was trained with the loss {loss!r}")
+    return warnings
+
+
+def _shared_answers(one: ComparedFolder, other: ComparedFolder) -> tuple[np.ndarray, np.ndarray] | str:
+    """Whether each is right, (rows,) bool, on the rows that both answered; or why that cannot be said."""
+    if one.answers is None or other.answers is None:
+        return "no predictions on both sides"
+    columns = [name for name in ("id", TEXT, "label", "predicted") if name in one.answers and name in other.answers]
+    if "label" not in columns:
+        return "no labels on both sides"
+    both = one.answers[columns].merge(other.answers[columns], on="id", suffixes=("_a", "_b"))
+    if not len(both):
+        return "they share no row"
+    for name in {TEXT, "label"} & set(columns):
+        if (both[f"{name}_a"].astype(str) != both[f"{name}_b"].astype(str)).any():
+            return f"the same ids have another {name}: they were not scored on the same rows"
+    gold = both["label_a"].astype(str)
+    right = [(both[f"predicted_{side}"].astype(str) == gold).to_numpy(bool) for side in "ab"]
+    return right[0], right[1]
+
+
+def _figures(name: str, kind: str, method: str | None) -> dict[str, Any]:
+    keys = (
+        "model", "loss", "block", "split", "rows", "accuracy", "low", "high", "majority", "rmse",
+        "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
+    )  # fmt: skip
+    return {"source": name, "kind": kind, "method": method} | dict.fromkeys(keys)
+
+
+def _digest(numbers: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()

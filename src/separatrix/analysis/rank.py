@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
+from separatrix.analysis.compare import short_names
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
-from separatrix.analysis.sources import short_names
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, find_neighbours, rounded

@@ -104,18 +104,13 @@ def stability(cluster: Callable[[NDArray[Any]], NDArray[np.int64]], x: NDArray[A
     rng = np.random.default_rng(seed)
     scores = []
     for _ in range(_PAIRS):
-        first, second, mine, theirs = two_samples(len(x), rng)
+        first, second, mine, theirs = _two_samples(len(x), rng)
         scores.append(float(adjusted_rand_score(cluster(x[first])[mine], cluster(x[second])[theirs])))
     return scores
 
 
-def two_samples(rows: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
-    """Row numbers of two subsamples of 80 %, and where in each of them the shared rows stand.
-
-    >>> first, second, mine, theirs = two_samples(10, np.random.default_rng(0))
-    >>> len(first), len(second), bool((first[mine] == second[theirs]).all())
-    (8, 8, True)
-    """
+def _two_samples(rows: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], ...]:
+    """Row numbers of two subsamples of 80 %, and where in each of them the shared rows stand."""
     size = max(2, int(_SHARE * rows))
     first, second = (np.sort(rng.permutation(rows)[:size]) for _ in range(2))
     _, mine, theirs = np.intersect1d(first, second, assume_unique=True, return_indices=True)
@@ -378,7 +373,7 @@ def choose_size(x: ArrayLike | Prepared, min_samples: int, *, sample_rows: int =
     Raises:
         DataError: no size gives two clusters.
     """
-    table = size_table(ready(x).values, min_samples, sample_rows=sample_rows, seed=seed)
+    table = _size_table(ready(x).values, min_samples, sample_rows=sample_rows, seed=seed)
     split = [line for line in table if line["clusters"] >= 2]
     if not split:
         raise DataError("no min_cluster_size gives two clusters", hint="give --min-cluster-size, or use kmeans")
@@ -389,13 +384,10 @@ def choose_size(x: ArrayLike | Prepared, min_samples: int, *, sample_rows: int =
     return Choice("min_cluster_size", best["min_cluster_size"], sentence, tuple(table))
 
 
-def size_table(
+def _size_table(
     x: NDArray[np.float32], min_samples: int, *, sample_rows: int = 3000, seed: int = 0
 ) -> list[dict[str, Any]]:
-    """What each min_cluster_size gives, with its stability under resampling; arguments as `choose_size`.
-
-    `clusters`, `noise` and `largest` are counted on the rows drawn (`rows`); the sizes are those for all rows.
-    """
+    """What each min_cluster_size gives on the rows drawn (`rows`), with its stability; sizes are those for all rows."""
     rows = drawn(x, sample_rows, seed)
     sizes = [size for size in SIZES if 2 * size <= len(rows)]
     labels = _all_sizes(rows, sizes, min_samples)
@@ -427,6 +419,6 @@ def _agreement(x: NDArray[np.float32], sizes: Sequence[int], min_samples: int, r
     from sklearn.metrics import adjusted_rand_score
 
     smaller = [max(2, round(_SHARE * size)) for size in sizes]
-    first, second, mine, theirs = two_samples(len(x), rng)
+    first, second, mine, theirs = _two_samples(len(x), rng)
     pair = (_all_sizes(x[rows], smaller, min_samples) for rows in (first, second))
     return [float(adjusted_rand_score(a[mine], b[theirs])) for a, b in zip(*pair, strict=True)]

@@ -28,7 +28,7 @@ class OutOfTimeError(DataError):
 
 
 @dataclass(frozen=True, eq=False)
-class Density:
+class DensityClusters:
     """Labels and cores of DBSCAN."""
 
     labels: NDArray[np.int64]  # (rows,), -1 for noise; clusters in the order of their first core
@@ -72,7 +72,7 @@ def dbscan(
     *,
     cores: NDArray[np.bool_] | None = None,
     deadline: float | None = None,
-) -> Density:
+) -> DensityClusters:
     """Clusters of rows that reach each other over cores.
 
     A core has at least `min_samples` rows within `eps`, itself counted. Clusters are numbered in the order of their
@@ -104,7 +104,7 @@ def dbscan(
     if len(inner):
         labels[inner] = _join(space, inner)
         labels[outer] = _border(space, outer, inner, labels)
-    return Density(labels, core)
+    return DensityClusters(labels, core)
 
 
 def _tiles(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -19,13 +19,8 @@ COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do no
 Row = Mapping[str, Any]
 
 
-def suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section | None:
-    """The most suspect rows, or None where there are none.
-
-    Args:
-        rows: suspects, most suspect first.
-        result: what result.json holds.
-    """
+def _suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section | None:
+    """The most suspect rows, or None where there are none."""
     if not rows:
         return None
     shown = [
@@ -64,7 +59,7 @@ def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, A
         Section("judges", "The judges, against the labels given", "table.html", {"table": tabulate(judges)}),
         Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
     ]
-    listed = suspects_section(rows, result)
+    listed = _suspects_section(rows, result)
     parts = [sections[0], listed, *sections[1:]] if listed else sections
     return write_page(path, render(RunReport(title="Suspect labels", summary=summary), parts))
 

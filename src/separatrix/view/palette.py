@@ -63,7 +63,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def luminance(colour: str) -> float:
+def _luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.1), 0 black to 1 white."""
     parts = [part / 255 for part in rgb(colour)]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
@@ -76,7 +76,7 @@ def contrast(colour: str, other: str) -> float:
     >>> contrast("#000000", "#ffffff")
     21.0
     """
-    low, high = sorted((luminance(colour), luminance(other)))
+    low, high = sorted((_luminance(colour), _luminance(other)))
     return (high + 0.05) / (low + 0.05)
 
 
