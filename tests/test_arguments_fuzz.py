@@ -28,7 +28,7 @@ from separatrix.recipe import ModelRecipe, TrainRecipe, options
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.points import write_points
 
-DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "1000"))
+DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "2000"))
 SEED = int(os.environ.get("SEPARATRIX_FUZZ_SEED", "0"))
 
 

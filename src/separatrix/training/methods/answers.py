@@ -18,7 +18,6 @@ from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import write_json
 from separatrix.store.folder import RECIPE, RESULT
 from separatrix.store.result import Lines, Listing, cell
-from separatrix.store.table import write_table
 from separatrix.texts.questions_answers import Example, read_material
 from separatrix.training.methods.base import TrainingMethod
 
@@ -109,6 +108,8 @@ def answer_run(
         ModelError: a family without a span head.
         StoreError: `out` is taken.
     """
+    from separatrix.store.table import write_table  # loads pandas
+
     begun, material = monotonic(), read_material(data)
     if test is None:
         train, held_out = split_by_context(material.examples, test_share, recipe.seed)
