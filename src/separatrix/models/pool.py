@@ -1,7 +1,7 @@
 """From hidden states of a padded batch to vectors: pure functions behind dictionaries.
 
-`LAYER_POOLS` turns one layer into a vector a row, `POOLS` the states of all layers. `pooled` serves several requests
-in one go and takes the mean of a layer only once, however many of them need it.
+`LAYER_POOLS` turns one layer into a vector a row. `pooled` serves several requests in one go and takes the mean of a
+layer only once, however many of them need it.
 """
 
 from __future__ import annotations
@@ -50,49 +50,18 @@ LAYER_POOLS: Registry[Callable[[Tensor, Tensor], Tensor]] = Registry(
 )
 
 
-def cls(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The first token of the last layer."""
-    return cls_of(states[-1], mask)
+def pool_states(pool: str, states: Sequence[Tensor], mask: Tensor) -> Tensor:
+    """One vector a row, (rows, width), with gradients: within the last layer, or over all layers with equal weight.
 
+    `layer_mean` leaves the embeddings out, `weighted` does not.
 
-def last(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The last real token of the last layer."""
-    return last_of(states[-1], mask)
-
-
-def mean(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The mean of the real tokens of the last layer.
-
-    >>> mean([torch.tensor([[[1.0], [3.0], [9.0]]])], torch.tensor([[1, 1, 0]])).tolist()
+    >>> pool_states("mean", [torch.tensor([[[1.0], [3.0], [9.0]]])], torch.tensor([[1, 1, 0]])).tolist()
     [[2.0]]
     """
-    return mean_of(states[-1], mask)
-
-
-def highest(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The largest value of each coordinate over the real tokens of the last layer."""
-    return max_of(states[-1], mask)
-
-
-def layer_mean(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The mean over the real tokens and over all layers, the embeddings left out."""
-    return torch.stack([mean_of(state, mask) for state in states[1:]]).mean(dim=0)
-
-
-def weighted(states: Sequence[Tensor], mask: Tensor) -> Tensor:
-    """The mean over the real tokens, the embeddings and all layers with equal weight."""
-    return torch.stack([mean_of(state, mask) for state in states]).mean(dim=0)
-
-
-# (states of each layer (rows, tokens, width), the embeddings first; mask (rows, tokens)) -> (rows, width)
-POOLS: dict[str, Callable[[Sequence[Tensor], Tensor], Tensor]] = {
-    "cls": cls,
-    "mean": mean,
-    "max": highest,
-    "last": last,
-    "layer_mean": layer_mean,
-    "weighted": weighted,
-}
+    if pool in LAYER_POOLS:
+        return LAYER_POOLS[pool](states[-1], mask)
+    layers = states[1:] if pool == "layer_mean" else states
+    return torch.stack([mean_of(state, mask) for state in layers]).mean(dim=0)
 
 
 @dataclass(frozen=True)

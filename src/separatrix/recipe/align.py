@@ -6,7 +6,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.effect import Rule
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import LoopRecipe, LossRecipe, ModelRecipe, TrainRecipe
+from separatrix.recipe.train import LoopRecipe, ModelRecipe
 
 ALIGN_LOSSES = Choices("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = Choices("batch", "memory", "mixed", "datapoint", "bank")
@@ -131,11 +131,6 @@ class AlignRecipe:
     def has_head(self) -> bool:
         """Whether a linear head is trained."""
         return self.objective.loss == "linear" or self.answers.head_weight > 0
-
-    @property
-    def as_training(self) -> TrainRecipe:
-        """What the loop reads: model and schedule (its objective is the head's, which alone has a plain loss)."""
-        return TrainRecipe(backbone=self.backbone, objective=LossRecipe(loss="linear"), loop=self.loop)
 
 
 _PAIRED = ("nca", "supcon", "cosine_mse")

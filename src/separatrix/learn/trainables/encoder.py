@@ -19,7 +19,7 @@ from separatrix.learn.trainables.perturb import and_uphill
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
-from separatrix.models.pool import POOLS, mean
+from separatrix.models.pool import mean_of, pool_states
 from separatrix.recipe.align import CHUNK_TOKENS, EncoderRecipe
 
 
@@ -51,8 +51,8 @@ class Encoder:
     def pooled(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
         """One vector a row from the states of all layers, (rows, width)."""
         if self.mix is None:
-            return POOLS[self.recipe.pool](states, mask)
-        layers = torch.stack([mean([state], mask) for state in states[1:]])  # (layers, rows, width)
+            return pool_states(self.recipe.pool, states, mask)
+        layers = torch.stack([mean_of(state, mask) for state in states[1:]])  # (layers, rows, width)
         return (self.mix.softmax(dim=0)[:, None, None] * layers).sum(dim=0)
 
     @torch.no_grad()
