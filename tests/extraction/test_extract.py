@@ -83,7 +83,7 @@ def test_vectors_do_not_depend_on_the_windows(model, texts, monkeypatch):
     whole = extract(texts, model=model).values
     for rows in (1, 7):
         monkeypatch.setattr(verb, "WINDOW_ROWS", rows)
-        np.testing.assert_allclose(extract(texts.take(range(20)), model=model).values, whole[:20], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(extract(texts.take(range(20)), model=model).values, whole[:20], rtol=0, atol=5e-5)
     monkeypatch.setattr(verb, "WINDOW_BYTES", 1)
     assert extract(texts.take([3]), model=model).values.shape == (1, 32)
 
@@ -229,7 +229,7 @@ def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
     run, trained = tmp_path / "run", run_training(make_order(tmp_path / "run", family="gpt2"))
     outputs = trained.model.run(splits.test.text).outputs
     points = extract(splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
-    np.testing.assert_allclose(points.values, outputs, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(points.values, outputs, rtol=0, atol=5e-5)
     assert points.column("predicted").tolist() == trained.model.answer(splits.test.text).labels.tolist()
     assert json.loads((tmp_path / "p/manifest.json").read_text())["blocks"]["prompt"]["how"]["decides"] is True
     logits = extract(splits.test, run=run, what="logits")

@@ -30,7 +30,7 @@ def test_maps_are_those_of_the_model(shown, tiny, windows, family):
     with torch.no_grad():
         wanted = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_attentions=True).attentions
     assert maps.shape == (*shape_of(backbone.model), len(window), len(window))
-    torch.testing.assert_close(maps, torch.stack([layer[0] for layer in wanted]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(maps, torch.stack([layer[0] for layer in wanted]), atol=5e-5, rtol=0)
     torch.testing.assert_close(maps.sum(-1), torch.ones(maps.shape[:3]), atol=1e-4, rtol=0)
     if backbone.causal:
         assert float(maps.triu(1).abs().max()) == 0
@@ -49,7 +49,7 @@ def test_token_types_go_to_models_whose_tokenizer_gives_them(tiny, material):
     assert set(window.types.tolist()) == {0, 1}
     with torch.no_grad():
         wanted = model(input_ids=ids, token_type_ids=types, output_attentions=True).attentions
-    torch.testing.assert_close(maps_of(backbone, window), torch.stack([each[0] for each in wanted]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(maps_of(backbone, window), torch.stack([each[0] for each in wanted]), atol=5e-5, rtol=0)
     assert float((maps_of(backbone, window) - plain).abs().max()) > 1e-3
 
 
@@ -60,7 +60,7 @@ def test_a_padded_map_is_the_map_with_zeros(shown, windows, family):
     for place, window in enumerate(chosen):
         alone, size = maps_of(backbone, window), len(window)
         padded = torch.stack([layer[place] for layer in kept])
-        torch.testing.assert_close(padded[..., :size, :size], alone, atol=1e-5, rtol=0)
+        torch.testing.assert_close(padded[..., :size, :size], alone, atol=5e-5, rtol=0)
         assert float(padded[..., size:, :].abs().sum() + padded[..., :, size:].abs().sum()) == 0
 
 

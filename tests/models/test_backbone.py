@@ -31,8 +31,8 @@ def test_a_plain_forward_equals_vanilla(tiny, loaded, family):
     real = batch["mask"].bool()
     assert len(found) == len(wanted.hidden_states) == 4
     for one, two in zip(found[:-1], wanted.hidden_states[:-1], strict=True):
-        torch.testing.assert_close(one[real], two[real], rtol=0, atol=1e-5)
-    torch.testing.assert_close(found[-1][real], wanted.last_hidden_state[real], rtol=0, atol=1e-5)
+        torch.testing.assert_close(one[real], two[real], rtol=0, atol=5e-5)
+    torch.testing.assert_close(found[-1][real], wanted.last_hidden_state[real], rtol=0, atol=5e-5)
 
 
 @torch.no_grad()
@@ -42,7 +42,7 @@ def test_positions_are_those_that_the_model_would_take_itself(tiny, loaded, fami
     model = hf.AutoModel.from_pretrained(tiny(family), attn_implementation="eager").eval()
     ids = torch.tensor([ROWS.ids[1]])
     found = backbone.run(ids=ids, positions=torch.arange(ids.shape[1])[None], mask=torch.ones_like(ids))[-1]
-    torch.testing.assert_close(found, model(input_ids=ids).last_hidden_state, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found, model(input_ids=ids).last_hidden_state, rtol=0, atol=5e-5)
 
 
 @torch.no_grad()
@@ -132,4 +132,4 @@ def test_relatives_of_roberta_count_and_predict_as_it_does(tiny, tmp_path, kind)
     ids = torch.tensor([ROWS.ids[1]])
     with torch.no_grad():
         hidden = backbone.run(ids=ids, positions=torch.arange(ids.shape[1])[None], mask=torch.ones_like(ids))[-1]
-        torch.testing.assert_close(backbone.logits(hidden), model(ids).logits, rtol=0, atol=1e-5)
+        torch.testing.assert_close(backbone.logits(hidden), model(ids).logits, rtol=0, atol=5e-5)

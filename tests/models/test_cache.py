@@ -97,8 +97,8 @@ def test_the_block_holds_the_keys_and_values_of_a_plain_forward(loaded, tiny):
         batch = cache.batch(np.array([row]))
         for layer in range(3):
             key, value = batch.layer(layer)
-            torch.testing.assert_close(key, past.layers[layer].keys, rtol=0, atol=1e-5)
-            torch.testing.assert_close(value, past.layers[layer].values, rtol=0, atol=1e-5)
+            torch.testing.assert_close(key, past.layers[layer].keys, rtol=0, atol=5e-5)
+            torch.testing.assert_close(value, past.layers[layer].values, rtol=0, atol=5e-5)
 
 
 def test_batches_are_padded_and_masked(loaded):

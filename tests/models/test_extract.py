@@ -43,9 +43,9 @@ def test_all_blocks_in_one_pass_equal_separate_ones_and_plain_transformers(tiny,
         for layer, state in enumerate(states):
             wanted = {"cls": state[0], "last": state[-1], "mean": state.mean(axis=0), "max": state.max(axis=0)}
             for pool, vector in wanted.items():
-                np.testing.assert_allclose(together[f"{pool}@{layer}"][row], vector, rtol=0, atol=1e-5)
+                np.testing.assert_allclose(together[f"{pool}@{layer}"][row], vector, rtol=0, atol=5e-5)
         mixed = 0.25 * states[1].mean(axis=0) + 0.75 * states[3].mean(axis=0)
-        np.testing.assert_allclose(together[plans[-1].name][row], mixed, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(together[plans[-1].name][row], mixed, rtol=0, atol=5e-5)
     for plan in (plans[0], plans[7], plans[-2]):
         alone = read(hidden_reader(Engine(backbone), (plan,)))
         np.testing.assert_array_equal(alone[plan.name], together[plan.name])
@@ -58,9 +58,9 @@ def test_batch_mates_and_order_change_nothing(loaded, family, budget):
     whole = read(hidden_reader(Engine(backbone, budget), plans))
     turned = read(hidden_reader(Engine(backbone), plans), texts=TEXTS[::-1])
     for name, values in whole.items():
-        np.testing.assert_allclose(turned[name][::-1], values, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(turned[name][::-1], values, rtol=0, atol=5e-5)
         alone = np.concatenate([read(hidden_reader(Engine(backbone), plans), texts=[text])[name] for text in TEXTS])
-        np.testing.assert_allclose(alone, values, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(alone, values, rtol=0, atol=5e-5)
 
 
 @torch.no_grad()
@@ -95,7 +95,7 @@ def test_tokens_are_the_rows_that_pooling_would_take(loaded, family):
         values = states[f"token@{layer}"]
         assert values.shape == (stops[-1], 32)
         parts = np.split(values, stops[:-1])
-        np.testing.assert_allclose([part.mean(axis=0) for part in parts], means[f"mean@{layer}"], rtol=0, atol=1e-5)
+        np.testing.assert_allclose([part.mean(axis=0) for part in parts], means[f"mean@{layer}"], rtol=0, atol=5e-5)
     np.testing.assert_array_equal(read(token_reader(Engine(backbone, 12)))["token"], states["token@3"])
 
 

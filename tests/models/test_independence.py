@@ -33,12 +33,12 @@ def test_batch_mates_padding_and_order_do_not_matter(loaded, family, tokens, ran
     together = outputs(backbone, prompt, tokens)
     for row, ids in enumerate(tokens.ids):  # alone: no padding, and no mates when the text is run either
         alone = outputs(backbone, prompt, Tokens((ids,), 0))[0]
-        torch.testing.assert_close(together[row], alone, rtol=0, atol=1e-5)
+        torch.testing.assert_close(together[row], alone, rtol=0, atol=5e-5)
     order = list(range(len(tokens)))
     random.shuffle(order)
-    torch.testing.assert_close(outputs(backbone, prompt, tokens, rows=order), together[order], rtol=0, atol=1e-5)
+    torch.testing.assert_close(outputs(backbone, prompt, tokens, rows=order), together[order], rtol=0, atol=5e-5)
     turned = Tokens(tuple(tokens.ids[row] for row in order), 0)  # another order when the texts are run
-    torch.testing.assert_close(outputs(backbone, prompt, turned), together[order], rtol=0, atol=1e-5)
+    torch.testing.assert_close(outputs(backbone, prompt, turned), together[order], rtol=0, atol=5e-5)
 
 
 @FEW
@@ -48,7 +48,7 @@ def test_cached_equals_uncached(loaded, family, tokens):
     prompt = some_prompt(backbone, attention_shape(backbone), tokens=3)
     memory = outputs(backbone, prompt, tokens, EXACT)
     off = outputs(backbone, prompt, tokens, CacheRecipe(cache="off", cache_dtype="float32"))
-    torch.testing.assert_close(memory, off, rtol=0, atol=1e-5)
+    torch.testing.assert_close(memory, off, rtol=0, atol=5e-5)
 
 
 @pytest.mark.parametrize("cache_dtype", sorted(NOISE))
@@ -70,7 +70,8 @@ def test_the_place_of_the_cache_does_not_matter(loaded, tmp_path, name, cache_dt
 
 @pytest.mark.parametrize("cache_dtype", ["float16", "bfloat16"])
 def test_off_rounds_as_the_cache_does(loaded, cache_dtype):
-    """One row in the same batch on both sides: then not even the noise is left."""
+    """One row in the same batch and one thread on both sides: then not even the noise is left."""
+    torch.set_num_threads(1)
     backbone = loaded("gpt2")
     prompt = some_prompt(backbone, attention_shape(backbone), tokens=3)
     one = Tokens(ROWS.ids[1:2], 0)

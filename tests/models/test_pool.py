@@ -68,7 +68,7 @@ def test_extract_equals_vanilla_pooled_by_hand(tiny, loaded, family, pool):
         with torch.no_grad():
             states = model(torch.tensor([backbone.tokenizer(text)["input_ids"]]), output_hidden_states=True)
         layers = [state[0].tolist() for state in (*states.hidden_states[:-1], states.last_hidden_state)]
-        np.testing.assert_allclose(found.values[row], SLOW[pool](layers), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found.values[row], SLOW[pool](layers), rtol=0, atol=5e-5)
 
 
 def loaded_vanilla(folder, made={}):  # noqa: B006
@@ -83,8 +83,8 @@ def test_the_text_cache_keeps_the_same_vectors_on_the_way(loaded, family):
     blocks, _ = extract.extract_blocks(backbone, TEXTS, candidates(backbone))
     assert kept.vectors.keys() == blocks.keys() >= {"mean", "layer_mean", "max"}
     for name, block in kept.vectors.items():
-        np.testing.assert_allclose(block, blocks[name], rtol=0, atol=1e-5)
-    np.testing.assert_allclose(blocks["layer_mean"], extract.extract(backbone, TEXTS).values, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(block, blocks[name], rtol=0, atol=5e-5)
+    np.testing.assert_allclose(blocks["layer_mean"], extract.extract(backbone, TEXTS).values, rtol=0, atol=5e-5)
 
 
 def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):
@@ -94,10 +94,10 @@ def test_block_wise_equals_at_once_and_the_order_is_restored(loaded):
     blocks = small.read(small.tokenize(TEXTS), ["layer_mean"], seen.append)["layer_mean"]
     assert len(seen) > 1
     assert sum(seen) == 5
-    np.testing.assert_allclose(blocks, whole, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(blocks, whole, rtol=0, atol=5e-5)
     assert token_budget(backbone.device) > 12
     turned = extract.extract(backbone, TEXTS[::-1]).values
-    np.testing.assert_allclose(turned[::-1], whole, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(turned[::-1], whole, rtol=0, atol=5e-5)
 
 
 def test_cut_texts_are_counted(loaded):
