@@ -71,8 +71,8 @@ def tiny_config(family: str) -> object:
 def save_tiny(family: str, folder: Path, seed: int = 0) -> Path:
     """Save a random model of the family with a word-level tokenizer; weights are large enough to tell inputs apart.
 
-    States are of size 10, so that tests which compare two ways to one state allow 5e-5: on some processors 1e-5 was less
-    than the rounding of float32.
+    States are of size 10, so that tests which compare two ways to one state allow 5e-5: on some processors 1e-5 was
+    less than the rounding of float32.
     """
     import torch
     import transformers as hf

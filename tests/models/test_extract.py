@@ -128,7 +128,7 @@ def test_names_say_pooling_and_layer():
         ({"top": 5}, "--top has no effect with --what hidden"),
         ({"what": "logits", "layers": (1,)}, "--layers has no effect with --what logits"),
         ({"what": "tokens", "pool": "cls"}, "--pool has no effect with --what tokens"),
-        ({"what": "attention"}, "unknown --what"),
+        ({"what": "maps"}, "unknown --what"),
         ({"store_dtype": "float8"}, "unknown --store-dtype"),
     ],
 )
