@@ -14,6 +14,7 @@ import argparse
 import json
 import resource
 import sys
+from collections import Counter
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -25,7 +26,7 @@ import torch
 from studies.common import machine, markdown
 
 from separatrix.analysis.heads.features import identity_scores
-from separatrix.heads.extract import Clock, extract_features
+from separatrix.heads.extract import extract_features
 from separatrix.heads.features import FEATURES, FeatureSetup
 from separatrix.heads.frames import area_weights
 from separatrix.heads.maps import load_for_maps
@@ -100,12 +101,14 @@ def plain_way(model: Any, windows: list[Window], causal: bool, typed: bool) -> t
 
 
 def our_way(
-    backbone: Backbone, windows: list[Window], names: tuple[str, ...], setup: FeatureSetup, clock: Clock
+    backbone: Backbone, windows: list[Window], names: tuple[str, ...], setup: FeatureSetup, clock: Counter[str]
 ) -> Any:
     """All rows by feature name, (windows, layers, heads, numbers)."""
     features = {name: FEATURES[name](setup) for name in names}
-    parts = list(extract_features(backbone, windows, features, clock=clock))
-    order = np.argsort(np.concatenate([part.places for part in parts]))
+    parts = list(extract_features(backbone, windows, features))
+    for part in parts:
+        clock.update(part.seconds)
+    order = np.argsort(np.concatenate([part.numbers for part in parts]))
     return {name: np.concatenate([part.values[name] for part in parts])[order] for name in names}
 
 
@@ -123,8 +126,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model = AutoModel.from_pretrained(backbone.source.folder, attn_implementation="eager").eval().to(backbone.device)
     typed = not backbone.causal and "token_type_ids" in backbone.tokenizer.model_input_names
     plain_way(model, windows[:1], backbone.causal, typed)
-    our_way(backbone, windows[:1], ("descriptors", "grid"), FeatureSetup(cells=CELLS), Clock())
-    clock, seconds = Clock(), {}
+    our_way(backbone, windows[:1], ("descriptors", "grid"), FeatureSetup(cells=CELLS), Counter())
+    clock, seconds = Counter(), {}
     begun = perf_counter()
     ours = our_way(backbone, windows, ("descriptors", "grid"), FeatureSetup(cells=CELLS), clock)
     seconds["ours"] = perf_counter() - begun
@@ -135,11 +138,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     maps = int(np.prod(ours["descriptors"].shape[:3]))
     network, scores = _network(backbone, windows[: options.resnet_windows], options)
-    ours_per_map = clock.seconds["descriptors"] / maps
+    ours_per_map = clock["descriptors"] / maps
     ratios = {
         "plain way / ours, whole": seconds["plain"] / seconds["ours"],
-        "plain way / ours, features only": seconds["plain features"]
-        / (clock.seconds["descriptors"] + clock.seconds["grid"]),
+        "plain way / ours, features only": seconds["plain features"] / (clock["descriptors"] + clock["grid"]),
         "ResNet-50 / descriptors, per map": network / ours_per_map,
         "4 GiB / peak memory": 4 / peak,
     }
@@ -147,7 +149,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "ratios": ratios, "targets": TARGETS, "machine": machine(options.threads),
         "maps": maps, "windows": len(windows), "tokens": [len(window) for window in windows],
         "seconds": seconds,
-        "seconds_by_part": clock.seconds, "resnet_seconds_per_map": network, "largest_difference": off,
+        "seconds_by_part": clock, "resnet_seconds_per_map": network, "largest_difference": off,
         "peak_gib": peak, "ami": scores, "resnet_windows": options.resnet_windows, "weights": options.weights,
     }  # fmt: skip
 
@@ -155,7 +157,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _network(backbone: Backbone, windows: list[Window], options: argparse.Namespace) -> tuple[float, dict[str, float]]:
     """Seconds a map of the ResNet-50, and how well either feature tells heads apart on the same windows."""
     setup = FeatureSetup(weights=options.weights, pixels=max(options.pixels, max(map(len, windows))))
-    clock = Clock()
+    clock = Counter()
     found = our_way(backbone, windows, ("descriptors", "resnet"), setup, clock)
     scores = {}
     for name, values in found.items():
@@ -164,7 +166,7 @@ def _network(backbone: Backbone, windows: list[Window], options: argparse.Namesp
         codes = np.tile(np.arange(values.shape[1] * values.shape[2]), len(values))
         if len(values) > 1:
             scores[name] = identity_scores(rows.astype(np.float32), codes, codes // values.shape[2])["ami_head"]
-    return clock.seconds["resnet"] / int(np.prod(found["resnet"].shape[:3])), scores
+    return clock["resnet"] / int(np.prod(found["resnet"].shape[:3])), scores
 
 
 def show(found: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from separatrix.heads.descriptors import NAMES, descriptors, head_distances
 from separatrix.heads.extract import extract_features
 from separatrix.heads.features import FEATURES, FeatureSetup, singular_values
 from separatrix.heads.frames import FRAMES, SCALINGS, grid
-from separatrix.heads.maps import Batch, collate, maps_of, run_maps
+from separatrix.heads.maps import WindowBatch, collate, maps_of, run_maps
 
 MODULES = ["descriptors", "frames", "resnet", "windows", "importance"]
 
@@ -31,7 +31,7 @@ def made(length, tokens=None, causal=False, special=(0,), punctuation=(), segmen
     parts[0, :length] = torch.tensor(segments if segments is not None else [0] * length)
     parts[0, list(special)] = -1
     ids = torch.zeros(1, tokens, dtype=torch.long)
-    return Batch(ids, mask, ids, kinds[0], kinds[1], parts, causal)
+    return WindowBatch(ids, mask, ids, kinds[0], kinds[1], parts, causal)
 
 
 def named(maps, batch):
@@ -141,8 +141,8 @@ def test_extraction_puts_every_window_where_it_belongs(shown, windows):
     features = {"descriptors": FEATURES["descriptors"](FeatureSetup())}
     seen = []
     for found in extract_features(backbone, chosen, features):
-        seen += found.places.tolist()
-        for place, values in zip(found.places, found.values["descriptors"], strict=True):
+        seen += found.numbers.tolist()
+        for place, values in zip(found.numbers, found.values["descriptors"], strict=True):
             if place % 7 == 0:
                 own, alone = collate([chosen[place]], backbone), []
                 run_maps(backbone, own, lambda _, maps, own=own, alone=alone: alone.append(descriptors(maps, own)[0]))

@@ -19,7 +19,7 @@ def test_windows_cover_the_context_with_the_stride_asked_for(shown):
     starts = [window.offsets[4][0] // 2 for window in found]
     assert starts == list(range(0, 10 * len(found), 10))
     assert starts[-1] + room >= 50 > starts[-2] + room
-    assert [window.place for window in found] == list(range(len(found)))
+    assert [window.position for window in found] == list(range(len(found)))
     assert all(len(window) <= 30 and not window.segments[:4].any() for window in found)
     told = {tuple(offset) for window in found for offset in window.offsets[4:].tolist()}
     assert told == {(2 * at, 2 * at + 1) for at in range(50)}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from separatrix.extraction.readers import VectorSource, source_origin
 from separatrix.extraction.windows import Rows, read_rows
-from separatrix.heads.extract import Clock, extract_features
+from separatrix.heads.extract import extract_features
 from separatrix.heads.features import FEATURES, Feature, FeatureSetup
 from separatrix.heads.maps import load_for_maps, shape_of
 from separatrix.heads.windows import Window, WindowRule, cut_windows
@@ -106,7 +106,7 @@ class AttentionReader:
     rule: WindowRule
     features: Mapping[str, Feature]
     origin: dict[str, Any]  # is told the seconds that a map took
-    clock: Clock = field(default_factory=Clock)
+    seconds: dict[str, float] = field(default_factory=dict)
     maps: int = 0
 
     def tokenize(self, texts: Sequence[Any]) -> Any:
@@ -120,13 +120,15 @@ class AttentionReader:
         windows, rows = tokens.windows, int(np.prod(shape_of(self.backbone.model)))
         features = {name: self.features[name] for name in names}
         blocks = {name: np.empty((len(windows), rows, each.width), np.float32) for name, each in features.items()}
-        for batch in extract_features(self.backbone, windows, features, clock=self.clock):
+        for batch in extract_features(self.backbone, windows, features):
             for name, values in batch.values.items():
-                blocks[name][batch.places] = values.reshape(len(batch.places), rows, -1)
-            self.maps += len(batch.places) * rows
+                blocks[name][batch.numbers] = values.reshape(len(batch.numbers), rows, -1)
+            self.maps += len(batch.numbers) * rows
+            for name, seconds in batch.seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + seconds
             if progress is not None:
-                progress(sum(windows[number].place == 0 for number in batch.places))  # examples
-        self.origin["seconds_per_map"] = {name: spent / self.maps for name, spent in self.clock.seconds.items()}
+                progress(sum(windows[number].position == 0 for number in batch.numbers))  # examples
+        self.origin["seconds_per_map"] = {name: spent / self.maps for name, spent in self.seconds.items()}
         return {name: block.reshape(len(windows) * rows, -1) for name, block in blocks.items()}
 
 
@@ -181,7 +183,7 @@ def head_rows(frame: pd.DataFrame, windows: Sequence[Window], shape: tuple[int, 
         lines[name] = lines[name].astype("category") if lines[name].dtype.kind not in "iufb" else lines[name]
     numbers = {
         "window": start // cells + np.arange(len(windows)),
-        "position": [window.place for window in windows],
+        "position": [window.position for window in windows],
         "length": [len(window) for window in windows],
         "special": [int(window.special.sum()) for window in windows],
     }

@@ -67,8 +67,8 @@ def _frame(texts: Texts, ids: np.ndarray, split: str | None) -> pd.DataFrame:
 def _stream(texts: Iterable[str], size: int) -> Iterator[pd.DataFrame]:
     source, start = iter(texts), 0
     while some := list(islice(source, size)):
-        made = Texts.of(some, source=f"the stream from row {start} on")
-        yield _frame(made, made.id + start, None)
+        chunk = Texts.of(some, source=f"the stream from row {start} on")
+        yield _frame(chunk, chunk.id + start, None)
         start += len(some)
 
 

@@ -118,11 +118,11 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
     """
     gold = check_labels(y, classes)
     check_same_rows(len(index), len(gold), "neighbours", "labels")
-    asked = sampled(len(gold), seed)
-    near = index[asked]
+    rows = sampled(len(gold), seed)
+    near = index[rows]
 
     def accuracy(labels: Labels) -> float:
-        return float((count_votes(labels[near], classes).argmax(axis=1) == labels[asked]).mean())
+        return float((count_votes(labels[near], classes).argmax(axis=1) == labels[rows]).mean())
 
     return permutation_null(accuracy, gold, permutations=permutations, seed=seed)
 
@@ -136,11 +136,11 @@ def knn_regression_null(index: NDArray[np.int64], y: ArrayLike, *, permutations:
     """
     targets = check_values(y, "targets")
     check_same_rows(len(index), len(targets), "neighbours", "targets")
-    asked = sampled(len(targets), seed)
-    near = index[asked]
+    rows = sampled(len(targets), seed)
+    near = index[rows]
 
     def r2(numbers: Labels) -> float:
-        gold = numbers[asked]
+        gold = numbers[rows]
         total = ((gold - gold.mean()) ** 2).sum()
         return float(1 - ((numbers[near].mean(axis=1) - gold) ** 2).sum() / total) if total > 0 else 0.0
 
@@ -163,8 +163,8 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
     vectors, gold = check_distances(x, "vectors"), check_labels(y, classes)
     check_same_rows(len(vectors), len(gold), "vectors", "labels")
     check_count(permutations, "permutations")
-    asked = sampled(len(gold), seed)
-    gold, chosen = gold[asked], vectors[asked].astype(np.float64)
+    rows = sampled(len(gold), seed)
+    gold, chosen = gold[rows], vectors[rows].astype(np.float64)
     exact = RowSpace.of(chosen - chosen.mean(axis=0)).coordinates
     total, centred = float((exact**2).sum()), exact.astype(np.float32)
     counts = np.bincount(gold, minlength=classes)

@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor
 
-from separatrix.heads.maps import Batch
+from separatrix.heads.maps import WindowBatch
 
 NAMES = (
     "entropy",  # of a query's attention; 1 = spread evenly over all that it may see
@@ -41,7 +41,7 @@ BAND = 0.05
 TINY = 1e-30  # under the logarithm
 
 
-def descriptors(maps: Tensor, batch: Batch) -> Tensor:
+def descriptors(maps: Tensor, batch: WindowBatch) -> Tensor:
     """Fifteen numbers a map, in the order of `NAMES`.
 
     Args:
@@ -62,7 +62,7 @@ def descriptors(maps: Tensor, batch: Batch) -> Tensor:
     spread = -(keys * keys.clamp(min=TINY).log()).sum(dim=-1)
     reference = batch.once("even", lambda batch: even(batch).sum(dim=1) / batch.lengths[:, None])  # (rows, tokens)
     against = (keys * (keys.clamp(min=TINY) / reference.clamp(min=TINY)[:, None]).log()).sum(dim=-1)
-    found = (
+    columns = (
         (entropies * batch.once("scale", _scale)[:, None]).sum(dim=-1) / length,
         maps.amax(dim=-1).sum(dim=-1) / length,
         _offset(maps, 0) / length,
@@ -79,7 +79,7 @@ def descriptors(maps: Tensor, batch: Batch) -> Tensor:
         fields[..., 3] - batch.once("own", _even_own)[:, None],
         (spread - entropies.sum(dim=-1) / length) / log_length,
     )
-    return torch.stack(found, dim=-1)
+    return torch.stack(columns, dim=-1)
 
 
 def _offset(maps: Tensor, offset: int) -> Tensor:
@@ -87,32 +87,32 @@ def _offset(maps: Tensor, offset: int) -> Tensor:
     return torch.diagonal(maps, offset, dim1=2, dim2=3).sum(dim=-1)
 
 
-def visible(batch: Batch) -> Tensor:
+def visible(batch: WindowBatch) -> Tensor:
     """Which keys each query may see, (rows, queries, keys) bool; nothing at pads."""
     seen = batch.mask[:, :, None] & batch.mask[:, None, :]
     return seen.tril() if batch.causal else seen
 
 
-def even(batch: Batch) -> Tensor:
+def even(batch: WindowBatch) -> Tensor:
     """Attention that is even over all that a query may see, (rows, queries, keys)."""
     seen = visible(batch).float()
     return seen / seen.sum(dim=-1, keepdim=True).clamp(min=1)
 
 
-def _scale(batch: Batch) -> Tensor:
+def _scale(batch: WindowBatch) -> Tensor:
     """One over the largest entropy that each query can have, (rows, queries); 0 where it sees one key or is a pad."""
     count = visible(batch).sum(dim=-1)
     return torch.where(count > 1, 1 / count.clamp(min=2).float().log(), torch.zeros(()).to(batch.mask.device))
 
 
-def _columns(batch: Batch) -> Tensor:
+def _columns(batch: WindowBatch) -> Tensor:
     """Weights of the keys: first, special, punctuation; (rows, tokens, 3)."""
     first = torch.zeros_like(batch.mask)
     first[:, 0] = True
     return torch.stack([first, batch.special, batch.punctuation], dim=-1).float()
 
 
-def _fields(batch: Batch) -> Tensor:
+def _fields(batch: WindowBatch) -> Tensor:
     """Weights of the cells: distance, forward, near the diagonal, own segment; (rows, 4, tokens * tokens).
 
     Each field lies in one piece, as each map does: the product of the two is four times as fast as across.
@@ -127,12 +127,12 @@ def _fields(batch: Batch) -> Tensor:
     return fields.flatten(2)
 
 
-def _own(batch: Batch) -> Tensor:
+def _own(batch: WindowBatch) -> Tensor:
     """Which keys are in the segment of the query, (rows, queries, keys) bool; never for special tokens."""
     return (batch.segments[:, :, None] == batch.segments[:, None, :]) & (batch.segments >= 0)[:, :, None]
 
 
-def _even_own(batch: Batch) -> Tensor:
+def _even_own(batch: WindowBatch) -> Tensor:
     """Mass that even attention puts into the own segment, (rows,)."""
     return (even(batch) * _own(batch)).sum(dim=(1, 2)) / batch.lengths
 
@@ -156,14 +156,14 @@ def head_distances(maps: Tensor, queries: int = 32) -> Tensor:
     places = torch.linspace(0, maps.shape[1] - 1, min(queries, maps.shape[1]), device=maps.device).round().long()
     rows = maps[:, places]  # (heads, queries, tokens)
     own = _entropy(rows)  # (heads, queries)
-    found = torch.zeros(len(rows), len(rows), device=maps.device)
+    distances = torch.zeros(len(rows), len(rows), device=maps.device)
     for head in range(len(rows) - 1):
         others = rows[head + 1 :]
         divergence = _entropy((rows[head] + others) / 2) - (own[head] + own[head + 1 :]) / 2
         # Rounding leaves equal rows a hair apart, and the root would make it large.
         divergence = torch.where(divergence > 1e-6, divergence, 0.0)
-        found[head, head + 1 :] = found[head + 1 :, head] = divergence.clamp(max=1).sqrt().mean(dim=-1)
-    return found
+        distances[head, head + 1 :] = distances[head + 1 :, head] = divergence.clamp(max=1).sqrt().mean(dim=-1)
+    return distances
 
 
 def _entropy(rows: Tensor) -> Tensor:

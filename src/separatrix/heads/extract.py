@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
 
@@ -23,38 +23,17 @@ from separatrix.models.batches import each_core
 CELLS = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 
-@dataclass
-class Clock:
-    """Seconds by stage, added up over the cores that work side by side."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def add(self, name: str, begun: float) -> None:
-        """Count the time since `begun` to a stage."""
-        self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - begun
-
-    def take(self, other: Clock) -> None:
-        """Count what another clock has counted."""
-        for name, seconds in other.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-
-
 @dataclass(frozen=True)
 class Extracted:
     """The features of one batch of windows."""
 
-    places: NDArray[np.int64]  # (windows,) which windows
+    numbers: NDArray[np.int64]  # (windows,) which windows
     values: Mapping[str, NDArray[np.float32]]  # name -> (windows, layers, heads, width)
-    clock: Clock
+    seconds: Mapping[str, float]  # of the model and of each feature, on the core that did the batch
 
 
 def extract_features(
-    backbone: Backbone,
-    windows: Sequence[Window],
-    features: Mapping[str, Feature],
-    *,
-    skip: int = 0,
-    clock: Clock | None = None,
+    backbone: Backbone, windows: Sequence[Window], features: Mapping[str, Feature], *, skip: int = 0
 ) -> Iterator[Extracted]:
     """Run the windows in batches of similar length; the order of the batches is always the same.
 
@@ -63,44 +42,28 @@ def extract_features(
         windows: what to read.
         features: what to keep of each map.
         skip: batches that were done before.
-        clock: counts the seconds of the model and of each feature.
 
     Raises:
         ModelError: the model shows no maps, or their rows do not sum to 1.
     """
-    batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
+    layers, heads = shape_of(backbone.model)
 
-    def work(numbered: tuple[int, NDArray[np.int64]]) -> Extracted:
-        number, places = numbered
+    def work(batch: tuple[int, NDArray[np.int64]]) -> Extracted:
+        place, numbers = batch
+        padded, begun = collate([windows[number] for number in numbers], backbone), perf_counter()
+        values = {name: torch.empty(len(numbers), layers, heads, each.width) for name, each in features.items()}
+        seconds = dict.fromkeys(features, 0.0)
+
+        def compute(layer: int, maps: Tensor) -> None:
+            for name, each in features.items():
+                start = perf_counter()
+                values[name][:, layer] = each.compute(maps, padded).cpu()  # the copy waits for the device
+                seconds[name] += perf_counter() - start
+
         # The first batch runs to the model's end, where a layer too many would show; the others stop at the last map.
-        return extract_batch(backbone, [windows[place] for place in places], places, features, whole=number == 0)
+        run_maps(backbone, padded, compute, whole=place == 0)
+        seconds["model"] = perf_counter() - begun - sum(seconds.values())
+        return Extracted(numbers, {name: table.numpy() for name, table in values.items()}, seconds)
 
-    for found in each_core(enumerate(batches), work, backbone.device):
-        if clock is not None:
-            clock.take(found.clock)
-        yield found
-
-
-def extract_batch(
-    backbone: Backbone,
-    windows: Sequence[Window],
-    places: NDArray[np.int64],
-    features: Mapping[str, Feature],
-    *,
-    whole: bool = True,
-) -> Extracted:
-    """One batch of windows, which stand at these places; `whole` as in `run_maps`."""
-    (layers, heads), clock = shape_of(backbone.model), Clock()
-    batch = collate(windows, backbone)
-    values = {name: torch.empty(len(places), layers, heads, each.width) for name, each in features.items()}
-
-    def keep(layer: int, maps: Tensor) -> None:
-        for name, each in features.items():
-            begun = perf_counter()
-            values[name][:, layer] = each.compute(maps, batch).cpu()  # the copy waits for the device
-            clock.add(name, begun)
-
-    begun = perf_counter()
-    run_maps(backbone, batch, keep, whole=whole)
-    clock.add("model", begun + sum(clock.seconds.values()))
-    return Extracted(places.astype(np.int64), {name: table.numpy() for name, table in values.items()}, clock)
+    batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
+    yield from each_core(enumerate(batches), work, backbone.device)

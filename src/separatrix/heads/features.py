@@ -1,4 +1,4 @@
-"""What is kept of a map: a dict of features, each a function on a batch of maps.
+"""What is largest of a map: a dict of features, each a function on a batch of maps.
 
     (maps (rows, heads, tokens, tokens), batch) -> (rows, heads, width)
 
@@ -16,14 +16,14 @@ from torch import Tensor
 
 from separatrix.heads import descriptors as numbers
 from separatrix.heads.frames import grid
-from separatrix.heads.maps import Batch
+from separatrix.heads.maps import WindowBatch
 from separatrix.heads.resnet import load_resnet, resnet_vectors
 from separatrix.recipe.registry import Registry
 from separatrix.recipe.vectors import FEATURE_NAMES
 
 CPU = torch.device("cpu")
 
-Compute = Callable[[Tensor, Batch], Tensor]
+Compute = Callable[[Tensor, WindowBatch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,16 @@ def _grid(setup: FeatureSetup) -> Feature:
 
 def _singular(setup: FeatureSetup) -> Feature:
     """The largest singular values, and the effective rank (Roy and Vetterli 2007) as a share of the length."""
-    columns = (*(f"value_{place}" for place in range(setup.values)), "effective_rank")
+    columns = (*(f"value_{number}" for number in range(setup.values)), "effective_rank")
     return Feature(columns, lambda maps, batch: singular_values(maps, batch, setup.values))
 
 
 def _resnet(setup: FeatureSetup) -> Feature:
     """2,048 numbers of a ResNet-50, for Barlow Twins weights (Zbontar et al. 2021), say."""
     network = load_resnet(setup.weights, setup.device, seed=setup.seed)
-    columns = tuple(f"channel_{place}" for place in range(network.width))
+    columns = tuple(f"channel_{number}" for number in range(network.width))
 
-    def compute(maps: Tensor, batch: Batch) -> Tensor:
+    def compute(maps: Tensor, batch: WindowBatch) -> Tensor:
         return resnet_vectors(network, maps, batch, pixels=setup.pixels, frame=setup.frame, scaling=setup.scaling)
 
     return Feature(columns, compute)
@@ -86,15 +86,15 @@ FEATURES: Registry[Callable[[FeatureSetup], Feature]] = Registry(
 )
 
 
-def singular_values(maps: Tensor, batch: Batch, values: int) -> Tensor:
+def singular_values(maps: Tensor, batch: WindowBatch, values: int) -> Tensor:
     """Largest singular values of each map, falling, and its effective rank over its length.
 
     Returns:
         (rows, heads, values + 1); maps with fewer values are filled up with zeros.
     """
-    found = torch.linalg.svdvals(maps)  # pads are zero rows and columns: they add zeros only
-    shares = found / found.sum(dim=-1, keepdim=True).clamp(min=numbers.TINY)
+    singular = torch.linalg.svdvals(maps)  # pads are zero rows and columns: they add zeros only
+    shares = singular / singular.sum(dim=-1, keepdim=True).clamp(min=numbers.TINY)
     rank = (-(shares * shares.clamp(min=numbers.TINY).log()).sum(dim=-1)).exp() / batch.lengths[:, None]
-    kept = found[..., :values]
-    kept = torch.nn.functional.pad(kept, (0, values - kept.shape[-1]))
-    return torch.cat([kept, rank[..., None]], dim=-1)
+    largest = singular[..., :values]
+    largest = torch.nn.functional.pad(largest, (0, values - largest.shape[-1]))
+    return torch.cat([largest, rank[..., None]], dim=-1)

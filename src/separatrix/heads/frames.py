@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from separatrix.heads.maps import Batch
+from separatrix.heads.maps import WindowBatch
 
 LARGEST = 255.0  # of a scaled map, as of a grey picture
 
@@ -30,7 +30,7 @@ def area_weights(lengths: Tensor, tokens: int, cells: int) -> Tensor:
     return overlap.clamp(min=0) * (left < lengths[:, None, None]) / width
 
 
-def grid(maps: Tensor, batch: Batch, cells: int) -> Tensor:
+def grid(maps: Tensor, batch: WindowBatch, cells: int) -> Tensor:
     """The map as cells x cells means, times its length: 1 is even attention, whatever the length.
 
     Args:
@@ -46,22 +46,22 @@ def grid(maps: Tensor, batch: Batch, cells: int) -> Tensor:
     return (means * batch.lengths[:, None, None, None]).flatten(2)
 
 
-def scale_none(maps: Tensor, batch: Batch) -> Tensor:  # noqa: ARG001 - every scaling takes the batch
+def scale_none(maps: Tensor, batch: WindowBatch) -> Tensor:  # noqa: ARG001 - every scaling takes the batch
     """The weights as they are."""
     return maps
 
 
-def scale_map(maps: Tensor, batch: Batch) -> Tensor:
+def scale_map(maps: Tensor, batch: WindowBatch) -> Tensor:
     """Each whole map to 0 .. 255."""
     return _scaled(maps, batch, (-2, -1))
 
 
-def scale_columns(maps: Tensor, batch: Batch) -> Tensor:
+def scale_columns(maps: Tensor, batch: WindowBatch) -> Tensor:
     """Each column (key) to 0 .. 255 by itself: as scikit-learn's MinMaxScaler does."""
     return _scaled(maps, batch, (-2,))
 
 
-def _scaled(maps: Tensor, batch: Batch, dims: tuple[int, ...]) -> Tensor:
+def _scaled(maps: Tensor, batch: WindowBatch, dims: tuple[int, ...]) -> Tensor:
     real = (batch.mask[:, :, None] & batch.mask[:, None, :])[:, None]  # (rows, 1, tokens, tokens)
     low = maps.masked_fill(~real, torch.inf).amin(dim=dims, keepdim=True)
     high = maps.masked_fill(~real, -torch.inf).amax(dim=dims, keepdim=True)
@@ -74,14 +74,14 @@ def _scaled(maps: Tensor, batch: Batch, dims: tuple[int, ...]) -> Tensor:
 SCALINGS = {"map": scale_map, "column": scale_columns, "none": scale_none}
 
 
-def pad_frame(maps: Tensor, batch: Batch, pixels: int) -> Tensor:  # noqa: ARG001 - every frame takes the batch
+def pad_frame(maps: Tensor, batch: WindowBatch, pixels: int) -> Tensor:  # noqa: ARG001 - every frame takes the batch
     """The map in the upper left corner of an empty picture; (rows, heads, pixels, pixels)."""
     fill = pixels - maps.shape[-1]
     # A negative fill cuts pads away: no window is longer than the picture (`resnet` checks it).
     return torch.nn.functional.pad(maps, (0, fill, 0, fill))
 
 
-def fit_frame(maps: Tensor, batch: Batch, pixels: int) -> Tensor:
+def fit_frame(maps: Tensor, batch: WindowBatch, pixels: int) -> Tensor:
     """The map stretched or shrunk to the picture by areas, so that length leaves no trace in its size."""
     weights = batch.once(f"area {pixels}", lambda batch: area_weights(batch.lengths, batch.mask.shape[1], pixels))
     return weights[:, None] @ (maps @ weights[:, None].transpose(2, 3))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from separatrix.errors import DataError, ModelError, choose
-from separatrix.heads.maps import Batch, by_layer, collate, forward, listening, shape_of, show_maps
+from separatrix.heads.maps import WindowBatch, by_layer, collate, forward, listening, shape_of, show_maps
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
@@ -152,13 +152,13 @@ def _language(backbone: Backbone, examples: Sequence[Example]) -> list[Loss]:
     if not windows:
         raise DataError("the loss `language` needs texts of two tokens or more", hint="type --importance none")
 
-    def loss_of(batch: Batch) -> Loss:
+    def loss_of(batch: WindowBatch) -> Loss:
         def loss(gates: Tensor) -> Tensor:
             with listening(None, gates.to(batch.ids.device)):
                 logits = forward(speaking.model, speaking, batch).logits[:, :-1].float()
-            kept = batch.mask[:, 1:]
-            each = cross_entropy(logits.transpose(1, 2), batch.ids[:, 1:], reduction="none") * kept
-            return (each.sum(dim=1) / kept.sum(dim=1)).cpu()
+            real = batch.mask[:, 1:]
+            each = cross_entropy(logits.transpose(1, 2), batch.ids[:, 1:], reduction="none") * real
+            return (each.sum(dim=1) / real.sum(dim=1)).cpu()
 
         return loss
 
@@ -173,7 +173,7 @@ def _match(backbone: Backbone, examples: Sequence[Example]) -> list[Loss]:
     firsts = _read(backbone, [example.first for example in pairs])
     seconds = _read(backbone, [example.second for example in pairs])
 
-    def vectors(batch: Batch, gates: Tensor) -> Tensor:
+    def vectors(batch: WindowBatch, gates: Tensor) -> Tensor:
         with listening(None, gates.to(batch.ids.device)):
             states = forward(backbone.body, backbone, batch).last_hidden_state.float()
         return normalize((states * batch.mask[..., None]).sum(dim=1), dim=-1)

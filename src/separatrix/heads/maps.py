@@ -36,7 +36,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 2e-2, torch.float16: 2e-3}  # 
 
 
 @dataclass(frozen=True)
-class Batch:
+class WindowBatch:
     """A padded batch of windows: what the features need to know beside the maps."""
 
     ids: Tensor  # (rows, tokens)
@@ -48,7 +48,7 @@ class Batch:
     causal: bool
     memo: dict[str, Tensor] = field(default_factory=dict, compare=False)  # what features compute once a batch
 
-    def once(self, name: str, make: Callable[[Batch], Tensor]) -> Tensor:
+    def once(self, name: str, make: Callable[[WindowBatch], Tensor]) -> Tensor:
         """What `make` gives for this batch, made at the first layer and kept for the others."""
         if name not in self.memo:
             self.memo[name] = make(self)
@@ -165,11 +165,11 @@ def show_maps(backbone: Backbone) -> None:
     raise refusal or ModelError(what, expected="a transformer with eager attention", hint="choose another model")
 
 
-def bare_batch(texts: Sequence[tuple[int, ...]], backbone: Backbone) -> Batch:
+def bare_batch(texts: Sequence[tuple[int, ...]], backbone: Backbone) -> WindowBatch:
     """Token ids in a padded batch, nothing known of them but where they end."""
     ids, mask = pad_tokens(list(texts), backbone)
     zeros = torch.zeros_like(ids)
-    return Batch(ids, mask.bool(), zeros, zeros.bool(), zeros.bool(), zeros, backbone.causal)
+    return WindowBatch(ids, mask.bool(), zeros, zeros.bool(), zeros.bool(), zeros, backbone.causal)
 
 
 def _places(ids: Tensor) -> Tensor:
@@ -187,18 +187,18 @@ def shape_of(model: Any) -> tuple[int, int]:
     return int(config.num_hidden_layers), int(config.num_attention_heads)
 
 
-def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
+def collate(windows: Sequence[Window], backbone: Backbone) -> WindowBatch:
     """Windows padded on the right to the longest of them."""
     longest = max(map(len, windows))
 
     def table(rows: Sequence[NDArray[Any]], fill: int) -> Tensor:
         padded = np.full((len(rows), longest), fill, dtype=np.int64)
-        for place, row in enumerate(rows):
-            padded[place, : len(row)] = row
+        for number, row in enumerate(rows):
+            padded[number, : len(row)] = row
         return torch.from_numpy(padded).to(backbone.device)
 
     lengths = torch.tensor([len(window) for window in windows], device=backbone.device)
-    return Batch(
+    return WindowBatch(
         table([window.ids for window in windows], backbone.pad),
         torch.arange(longest, device=backbone.device)[None, :] < lengths[:, None],
         table([window.types for window in windows], 0),
@@ -209,7 +209,7 @@ def collate(windows: Sequence[Window], backbone: Backbone) -> Batch:
     )
 
 
-def forward(model: Any, backbone: Backbone, batch: Batch, **options: Any) -> Any:
+def forward(model: Any, backbone: Backbone, batch: WindowBatch, **options: Any) -> Any:
     """One forward of a batch through `model`, which may be the backbone's body or one with a head on it."""
     options |= {"use_cache": False} if takes(model, "use_cache") else {}
     options |= {"attention_mask": batch.mask.long()} if takes(model, "attention_mask") else {}
@@ -220,7 +220,7 @@ def forward(model: Any, backbone: Backbone, batch: Batch, **options: Any) -> Any
 
 
 @torch.no_grad()
-def run_maps(backbone: Backbone, batch: Batch, listen: Listener, *, whole: bool = True) -> None:
+def run_maps(backbone: Backbone, batch: WindowBatch, listen: Listener, *, whole: bool = True) -> None:
     """Run a batch; `listen` gets each layer's maps (rows, heads, tokens, tokens), float32, zero at pads.
 
     Args:
@@ -245,11 +245,11 @@ def run_maps(backbone: Backbone, batch: Batch, listen: Listener, *, whole: bool 
                 f"the maps of layer {layer} of model {backbone.source.name!r} have another shape than heads and tokens"
             )
             raise ModelError(what, got=tuple(maps.shape), expected=shape, hint="choose another model")
-        found = maps.float()
-        _check_rows(layer, found, real, TOLERANCE[backbone.dtype])
+        weights = maps.float()
+        _check_rows(layer, weights, real, TOLERANCE[backbone.dtype])
         # Real queries give the pads nothing, to the last bit; what the pads themselves look at is wiped out. The model
         # has used these weights already, so this may happen in place.
-        listen(layer, found if queries is None else found.mul_(queries))
+        listen(layer, weights if queries is None else weights.mul_(queries))
         if not whole and layer + 1 == layers:
             raise _Seen
 
@@ -285,6 +285,6 @@ def window_batches(windows: Sequence[Window], budget: int) -> Iterator[np.ndarra
 
 def maps_of(backbone: Backbone, window: Window) -> Tensor:
     """All maps of one window, (layers, heads, tokens, tokens) float32."""
-    kept: list[Tensor] = []
-    run_maps(backbone, collate([window], backbone), lambda _, maps: kept.append(maps[0]))
-    return torch.stack(kept)
+    layers: list[Tensor] = []
+    run_maps(backbone, collate([window], backbone), lambda _, maps: layers.append(maps[0]))
+    return torch.stack(layers)

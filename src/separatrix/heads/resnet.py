@@ -17,7 +17,7 @@ from torch import Tensor
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.heads.frames import FRAMES, SCALINGS
-from separatrix.heads.maps import Batch
+from separatrix.heads.maps import WindowBatch
 from separatrix.models.randomness import OwnRandomness
 
 RANDOM = "random"
@@ -128,7 +128,7 @@ def rename(name: str) -> str:
 
 @torch.no_grad()
 def resnet_vectors(
-    network: ResNet, maps: Tensor, batch: Batch, *, pixels: int, frame: str = "pad", scaling: str = "map"
+    network: ResNet, maps: Tensor, batch: WindowBatch, *, pixels: int, frame: str = "pad", scaling: str = "map"
 ) -> Tensor:
     """Pooled last features of each map, (rows, heads, 2048); the rest as in `recipe.heads`.
 

@@ -41,8 +41,8 @@ TOKEN = np.dtype(
 class Window:
     """One row of token ids, and what each token is."""
 
-    example: int  # place of the example in the list given
-    place: int  # of the window within its example
+    example: int  # its number in the list given
+    position: int  # of the window within its example
     tokens: NDArray[np.void]  # (tokens,) of `TOKEN`
     text: str  # the tokens, readable, one behind the other
 
@@ -52,7 +52,7 @@ class Window:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Window):
             return NotImplemented
-        mine, its = (self.example, self.place, self.text), (other.example, other.place, other.text)
+        mine, its = (self.example, self.position, self.text), (other.example, other.position, other.text)
         return mine == its and np.array_equal(self.tokens, other.tokens)
 
     @property
@@ -224,12 +224,12 @@ def sentences(words: Sequence[str], special: Sequence[bool]) -> tuple[int, ...]:
     >>> sentences(["[CLS]", "Go", "!", "Now", "[SEP]"], [True, False, False, False, True])
     (-1, 0, 0, 1, -1)
     """
-    number, found = 0, []
+    number, numbers = 0, []
     for word, flag in zip(words, special, strict=True):
-        found.append(-1 if flag else number)
+        numbers.append(-1 if flag else number)
         if not flag and word.strip() in SENTENCE_END:
             number += 1
-    return tuple(found)
+    return tuple(numbers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ def noise_curve(findings: Findings) -> Picture:
     """Share of noise by layer with its interval."""
     figure, axes = chart("Noise by layer", "layer", "share of noise")
     lines = []
-    for place, (name, curve) in enumerate(findings.noise.items()):
+    for number, (name, curve) in enumerate(findings.noise.items()):
         frame = pd.DataFrame(curve)
-        colour = COLOURS[place * 2]
+        colour = COLOURS[number * 2]
         axes.plot(frame["layer"], frame["noise"], color=colour, marker="o", markersize=3, label=name)
         if "low" in frame:
             axes.fill_between(frame["layer"], frame["low"], frame["high"], color=colour, alpha=0.2, linewidth=0)
@@ -37,10 +37,10 @@ def variance_curve(findings: Findings) -> Picture:
     """Cumulative share of the variance by principal component, for each feature."""
     figure, axes = chart("Variance of the principal components", "components", "cumulative share")
     lines = []
-    for place, (name, shares) in enumerate(findings.variance.items()):
+    for number, (name, shares) in enumerate(findings.variance.items()):
         total = np.cumsum(shares)
         steps = np.arange(1, len(total) + 1)
-        axes.plot(steps, total, color=COLOURS[place % len(COLOURS)], marker="o", markersize=3, label=name)
+        axes.plot(steps, total, color=COLOURS[number % len(COLOURS)], marker="o", markersize=3, label=name)
         lines.append(pd.DataFrame({"feature": name, "components": steps, "share": shares, "cumulative": total}))
     axes.set_ylim(0, 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -91,8 +91,8 @@ def feature_chart(findings: Findings) -> Picture:
     figure, axes = chart("Features: heads told apart, by cost", "milliseconds a map", "adjusted mutual information")
     costs = (1e3 * frame["seconds_per_map"].clip(lower=1e-7)).to_numpy(dtype=float)
     middle = float(np.sqrt(costs.min() * costs.max()))
-    for place, line in enumerate(frame.to_dict("records")):
-        cost, colour = costs[place], COLOURS[place % len(COLOURS)]
+    for number, line in enumerate(frame.to_dict("records")):
+        cost, colour = costs[number], COLOURS[number % len(COLOURS)]
         low, high = line["ami_interval"]
         if low is not None and low == low:
             axes.plot([cost, cost], [low, high], color=colour, linewidth=1.5)

@@ -22,7 +22,7 @@ RAMP = LinearSegmentedColormap.from_list("accent", ["#ffffff", "#a9d0cf", ACCENT
 BOTH_SIGNS = LinearSegmentedColormap.from_list(
     "both", ["#5b2c04", "#c2741f", "#f0cfa5", "#ffffff", "#a9d0cf", ACCENT, "#062f31"]
 )
-CLUSTER_COLOURS = tuple(colour for place, colour in enumerate(COLOURS) if place not in (3, 8))  # grey means noise
+CLUSTER_COLOURS = tuple(colour for number, colour in enumerate(COLOURS) if number not in (3, 8))  # grey means noise
 CAPTION, FOOT = 0.6, 0.55  # inches for `caption` and `key`
 MOST_CLUSTERS = 24  # with a panel of their own
 
@@ -71,8 +71,8 @@ def cluster_colour(cluster: int) -> str:
     """
     if cluster < 0:
         return "#d5d8dd"
-    turn, place = divmod(cluster, len(CLUSTER_COLOURS))
-    return mix(CLUSTER_COLOURS[place], "#ffffff", min(0.3 * turn, 0.75))
+    turn, number = divmod(cluster, len(CLUSTER_COLOURS))
+    return mix(CLUSTER_COLOURS[number], "#ffffff", min(0.3 * turn, 0.75))
 
 
 def sheet(columns: int, rows: int, title: str) -> tuple[Figure, Axes]:
@@ -110,8 +110,8 @@ def panels(
     width, height = columns * cell[0] + 0.1, rows * cell[1] + top + foot
     figure = new_figure(width, height)
     places = []
-    for place in range(count):
-        row, column = divmod(place, columns)
+    for number in range(count):
+        row, column = divmod(number, columns)
         left, bottom = column * cell[0] + 0.12, height - top - (row + 1) * cell[1] + 0.12
         box = (left / width, bottom / height, (cell[0] - 0.24) / width, (cell[1] - 0.42) / height)
         places.append(figure.add_axes(box))
