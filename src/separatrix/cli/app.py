@@ -30,7 +30,7 @@ def build(words: Sequence[str]) -> App:
     """The parser for these words; the commands themselves are imported only if one of them is called."""
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
     called = words[0] if words and words[0] in COMMANDS else None
-    for place, (name, (_, summary)) in enumerate(COMMANDS.items()):
+    for number, (name, (_, summary)) in enumerate(COMMANDS.items()):
         command, details, more = _nothing, "", ""
         if name == called:
             command = find(name)
@@ -40,7 +40,7 @@ def build(words: Sequence[str]) -> App:
 
                 command, more = with_help(command, name, words)
         text = f"{summary}\n\n{details}".strip()
-        app.command(command, name=name, sort_key=place, help=text, help_epilogue=more)
+        app.command(command, name=name, sort_key=number, help=text, help_epilogue=more)
     return app
 
 

@@ -102,8 +102,8 @@ class Flags:
         every = {name for options in others.values() for name in options}
         own = others.get(method or "")
         parameters, names = [], set[str]()  # a name that two recipes have is one flag, in the panel of the first
-        for place, cls in enumerate(_flat(self.classes)):
-            panel, hints = Group(panel_title(cls), sort_key=place), get_type_hints(cls)
+        for number, cls in enumerate(_flat(self.classes)):
+            panel, hints = Group(panel_title(cls), sort_key=number), get_type_hints(cls)
             for spec in dataclasses.fields(cls):
                 name = spec.name
                 offered = not self.only or not cls.__name__.endswith("Recipe") or name in self.only

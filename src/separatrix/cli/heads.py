@@ -39,10 +39,10 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         separatrix heads data/squad_v2 --windows 300 --out runs/heads --resume --k 20
         separatrix heads reviews.csv --text body --model gpt2 --max-length 256 --out runs/gpt2
     """
-    recipe, place = parsed.recipe(HeadsRecipe()), parsed.of(("steps", "overwrite", "resume"))
+    recipe, typed = parsed.recipe(HeadsRecipe()), parsed.of(("steps", "overwrite", "resume"))
     from separatrix.analysis.heads import head_atlas
 
-    return head_atlas(data, parsed.options["out"], recipe, progress=progress, **place)
+    return head_atlas(data, parsed.options["out"], recipe, progress=progress, **typed)
 
 
 @verb(
@@ -62,12 +62,12 @@ def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgume
         separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
         separatrix heads-qa data/squad_v2 --train-windows 2000 --epochs 1 --out runs/short
     """
-    place, part = parsed.make(opts.Folder), parsed.make(opts.Questions)
+    folder, part = parsed.make(opts.Folder), parsed.make(opts.Questions)
     recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
     from separatrix.training.methods.answers import answer_run
 
     result = answer_run(
-        data, place.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
-        overwrite=place.overwrite, progress=progress,
+        data, folder.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
+        overwrite=folder.overwrite, progress=progress,
     )  # fmt: skip
     return Printout(result.to_dict(), result.parts(), result.warnings)

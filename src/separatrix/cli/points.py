@@ -63,7 +63,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         separatrix extract data/trec --run runs/trec --out points/prompt
         separatrix extract data/squad_v2 --what attention --features descriptors grid --out points/heads
     """
-    place, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
+    folder, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
     columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
     if run is not None and "model" in parsed:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
@@ -80,13 +80,13 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         material = vector_source(recipe.backbone.model, recipe)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
-    extraction = run_extraction(material, rows, Place(place.out, place.overwrite, place.resume), progress)
+    extraction = run_extraction(material, rows, Place(folder.out, folder.overwrite, folder.resume), progress)
     warnings = [*rows.warnings, *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures
     blocks = ", ".join(f"{name} ({width})" for name, width in extraction.blocks.items())
-    lines = [*{**figures, "blocks": blocks}.items(), ("out", place.out)]
-    return Printout({"out": str(place.out), **figures}, [lines], warnings)
+    lines = [*{**figures, "blocks": blocks}.items(), ("out", folder.out)]
+    return Printout({"out": str(folder.out), **figures}, [lines], warnings)
 
 
 @verb(
