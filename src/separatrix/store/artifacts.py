@@ -19,7 +19,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -120,16 +120,11 @@ def _inside(folder: Path, name: str) -> str:
     return name
 
 
-@contextmanager
 def write_artifact(
     out: str | Path | None, kind: str, recipe: Any = None, *, overwrite: bool = False, inputs: Collection[Any] = ()
-) -> Iterator[Path | None]:
+) -> AbstractContextManager[Path | None]:
     """`new_folder`, or None where `out` is None and nothing is to be written."""
-    if out is None:
-        yield None
-        return
-    with new_folder(out, kind, recipe, overwrite=overwrite, inputs=inputs) as folder:
-        yield folder
+    return nullcontext() if out is None else new_folder(out, kind, recipe, overwrite=overwrite, inputs=inputs)
 
 
 @contextmanager
@@ -254,8 +249,10 @@ def _unmark(target: Path, before: Artifact | None, begun: int) -> None:
     """After work that was gone on with and stopped: what was finished and not touched since is finished again."""
     if before is None:
         (target / MANIFEST).unlink(missing_ok=True)
-    elif before.files is not None and not _is_changed(target, before.files, begun):
-        _write_manifest(target, before.kind, before.recipe, before.files)
+    elif before.files is not None:
+        paths = [target / name for name in before.files]
+        if all(path.is_file() and path.stat().st_mtime_ns < begun for path in paths):
+            _write_manifest(target, before.kind, before.recipe, before.files)
 
 
 @contextmanager
@@ -430,12 +427,6 @@ def _write_manifest(folder: Path, kind: str, recipe: Any, files: Mapping[str, Fi
         "files": None if files is None else {name: asdict(file) for name, file in files.items()},
     }
     write_json(folder / MANIFEST, plain)
-
-
-def _is_changed(folder: Path, files: Mapping[str, File], begun: int) -> bool:
-    """Whether any of these files is gone or was written since."""
-    paths = [folder / name for name in files]
-    return not all(path.is_file() and path.stat().st_mtime_ns < begun for path in paths)
 
 
 def _check_stands(target: Path, written: int, out: str | Path) -> None:

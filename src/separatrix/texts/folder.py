@@ -18,7 +18,7 @@ from separatrix.errors import DataError, readable
 from separatrix.texts.characters import is_missing
 from separatrix.texts.columns import Columns, listing
 from separatrix.texts.opened import split_name
-from separatrix.texts.read import READERS, broken_encoding, check_reading
+from separatrix.texts.read import READERS, check_reading, opening
 from separatrix.texts.table import Texts
 
 PARTS = ("train", "validation", "test")
@@ -76,12 +76,8 @@ def read_class_folders(folder: Path, columns: Columns) -> Texts:
 
 
 def _read_text(path: Path, keep_blank: bool) -> str:
-    try:
+    with opening(path):
         text = path.read_bytes().decode("utf-8-sig")  # bytes: line ends stay as they are
-    except UnicodeDecodeError as error:
-        raise broken_encoding(path) from error
-    except OSError as error:
-        raise DataError(f"{path} cannot be read", got=error.strerror or str(error)) from error
     if is_missing(text) and not keep_blank:
         raise DataError(f"{readable(str(path))} holds no text", hint="fill it in or remove it")
     return text
@@ -97,7 +93,5 @@ def nothing_usable(folder: Path) -> DataError:
 
 
 def _visible(folder: Path) -> list[Path]:
-    try:
+    with opening(folder):
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as error:
-        raise DataError(f"{folder} cannot be read", got=error.strerror or str(error)) from error

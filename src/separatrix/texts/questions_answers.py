@@ -28,8 +28,8 @@ from separatrix.texts.load import load_texts
 from separatrix.texts.opened import open_bytes, split_name
 from separatrix.texts.read import (
     SEPARATORS,
-    broken_encoding,
     json_records,
+    opening,
     parquet_batches,
     parse_json,
     separated_cells,
@@ -157,7 +157,7 @@ def _file_rows(path: Path, reading: LoadRecipe, warnings: list[str]) -> Iterator
     name, kind = readable(str(path)), split_name(path).kind
     if not path.is_file():
         raise DataError(f"{name} does not exist")
-    try:
+    with opening(path):
         if kind in SEPARATORS:
             cells = separated_cells(path, reading, _questions)
             rows = zip(*cells.columns.values(), strict=True)
@@ -173,10 +173,6 @@ def _file_rows(path: Path, reading: LoadRecipe, warnings: list[str]) -> Iterator
                 yield _with_answers(row, name, index)
         else:
             yield from _table_rows((record for record, _ in json_records(path, (QUESTION, CONTEXT, ANSWERS))), name)
-    except UnicodeDecodeError as error:
-        raise broken_encoding(path) from error
-    except OSError as error:
-        raise DataError(f"{name} cannot be read", got=error.strerror or str(error)) from error
 
 
 def _squad_json(path: Path, name: str) -> dict[str, Any] | None:

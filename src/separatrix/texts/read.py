@@ -74,15 +74,22 @@ def read_file(path: str | Path, columns: Columns) -> Texts:
     if not path.is_file():
         raise DataError(f"{name} is not a file")
     check_reading(columns, name, separated=kind in SEPARATORS)
-    try:
+    with opening(path):
         if path.stat().st_size == 0:
             raise DataError(f"{name} is empty")
         cells = reader(path, columns)
+    return Texts.from_cells(cells.columns, columns, name, warnings=cells.warnings)
+
+
+@contextmanager
+def opening(path: Path) -> Iterator[None]:
+    """What the system or the encoding refuses of a file or folder, as a sentence about it."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         raise broken_encoding(path) from error
     except OSError as error:
-        raise DataError(f"{name} cannot be read", got=error.strerror or str(error)) from error
-    return Texts.from_cells(cells.columns, columns, name, warnings=cells.warnings)
+        raise DataError(f"{readable(str(path))} cannot be read", got=error.strerror or str(error)) from error
 
 
 def check_reading(columns: Columns, source: str, *, separated: bool) -> None:
