@@ -26,7 +26,7 @@ from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
-from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
+from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth, unit_rows
 from separatrix.learn.trained.saved import CLASSES, Predictions, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
@@ -51,7 +51,7 @@ class AlignModel:
 
     encoder: Encoder
     recipe: AlignRecipe
-    labels: Classes
+    classes: Classes
     index: Index
     vote: Vote
     base: dict[str, Any]  # identity of the model that training began with
@@ -63,11 +63,6 @@ class AlignModel:
     def backbone(self) -> Backbone:
         """The transformer."""
         return self.encoder.backbone
-
-    @property
-    def classes(self) -> Classes:
-        """The classes."""
-        return self.labels
 
     @property
     def decision(self) -> str:
@@ -86,7 +81,7 @@ class AlignModel:
         scores = self.scores(vectors, neighbors)
         near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]
         chance = probabilities(scores, self.temperature) if len(vectors) else scores
-        labels = self.labels.decode(scores.argmax(axis=1))
+        labels = self.classes.decode(scores.argmax(axis=1))
         far = 1 - self.class_cosines(vectors)
         return Predictions(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
 
@@ -97,20 +92,20 @@ class AlignModel:
     def scores(self, vectors: np.ndarray, neighbors: Neighbours | None = None) -> np.ndarray:
         """Scores of vectors (rows, width), one column a class; their argmax decides."""
         if not len(vectors):
-            return np.empty((0, len(self.labels)))
+            return np.empty((0, len(self.classes)))
         if self.decision == "head":
             assert self.head is not None
             return vectors @ self.head[0].T + self.head[1]
         if self.decision == "mean":
             return self.class_cosines(vectors) / self.recipe.objective.temperature
         neighbors = self.neighbours(vectors) if neighbors is None else neighbors
-        return smooth(shares(neighbors, self.index.labels, len(self.labels), self.vote), self.vote.k)
+        return smooth(shares(neighbors, self.index.labels, len(self.classes), self.vote), self.vote.k)
 
     def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
         """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""
-        sums = np.zeros((len(self.labels), self.index.vectors.shape[1]))
+        sums = np.zeros((len(self.classes), self.index.vectors.shape[1]))
         np.add.at(sums, self.index.labels, self.index.vectors.astype(np.float64))
-        return _unit(vectors) @ _unit(sums).T
+        return unit_rows(vectors) @ unit_rows(sums).T
 
     def add(self, texts: Sequence[str], labels: Sequence[Any], ids: Sequence[Any] | None = None) -> AlignModel:
         """The same encoder with more labelled rows in its index; nothing is trained.
@@ -121,19 +116,19 @@ class AlignModel:
         """
         if self.decision == "head":
             raise DataError("the head decides, so new rows would change nothing", hint="train with --decision knn")
-        numbers = self.labels.encode(np.asarray(labels, dtype=object), source="new rows")
+        numbers = self.classes.encode(np.asarray(labels, dtype=object), source="new rows")
         own = np.arange(len(texts)) + int(self.index.ids.max(initial=-1)) + 1 if ids is None else np.asarray(ids)
         return replace(self, index=self.index.add(self.encode(texts), numbers, own))
 
     def save(self, folder: Path) -> None:
         """Write the folder, file by file, each whole; model.json last."""
-        card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.labels.names, len(self.index))
-        write_points(folder / INDEX, self.index.points(self.labels), dtype="float32", overwrite=True)
+        card.write_encoder(folder / ENCODER, self.encoder, self.recipe, self.base, self.classes.names, len(self.index))
+        write_points(folder / INDEX, self.index.points(self.classes), dtype="float32", overwrite=True)
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
         write_model(
-            folder, "align", tensors, self.labels, self.temperature, base_model=self.base,
+            folder, "align", tensors, self.classes, self.temperature, base_model=self.base,
             recipe=recipes.to_dict(self.recipe), vote=asdict(self.vote),
             encoder={"weights": card.weights_of(folder / ENCODER)},
         )  # fmt: skip
@@ -220,8 +215,3 @@ def _decider(decision: str, vote: Vote, chosen: bool) -> str:
     if decision == "mean":
         return "the nearest class mean decides"
     return f"{vote.k} neighbours vote ({vote.weights})" + (", chosen on validation" if chosen else "")
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)

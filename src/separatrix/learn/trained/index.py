@@ -22,6 +22,12 @@ KS = (1, 3, 5, 10, 20, 50)
 LINKS = 32  # of a row in faiss's graph
 
 
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length 1; a zero row stays zero."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
 @dataclass(frozen=True)
 class Vote:
     """How many neighbours vote, and whether near ones count more."""
@@ -50,9 +56,9 @@ class Index:
         if not len(vectors) == len(labels) == len(ids):
             got = f"{len(vectors)} vectors, {len(labels)} labels, {len(ids)} ids"
             raise ShapeError("the rows of an index do not fit together", got=got, expected="as many of each")
-        length = np.linalg.norm(vectors, axis=1, keepdims=True)
-        one = (vectors / np.where(length > 0, length, 1)).astype(np.float32)
-        return cls(one, np.asarray(labels, dtype=np.int64), np.asarray(ids), approximate)
+        return cls(
+            unit_rows(vectors).astype(np.float32), np.asarray(labels, dtype=np.int64), np.asarray(ids), approximate
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -104,8 +110,7 @@ class Index:
             raise DataError("--k is larger than the index", got=k, expected=f"at most {len(self)}, its rows")
         if exact or not self.approximate:
             return neighbours(queries, self.vectors, k, metric="cosine")
-        length = np.linalg.norm(queries, axis=1, keepdims=True)
-        near, index = self._graph.search((queries / np.where(length > 0, length, 1)).astype(np.float32), k)
+        near, index = self._graph.search(unit_rows(queries).astype(np.float32), k)
         if (index < 0).any():  # the graph led nowhere for some
             return neighbours(queries, self.vectors, k, metric="cosine")
         return Neighbours(index.astype(np.int64), (1 - near).astype(np.float32))
