@@ -225,6 +225,7 @@ EYE = sx.Points.of(np.eye(2))
         (lambda: sx.load("x", verfy=True), "unknown argument of load: got 'verfy'.*did you mean 'verify'"),
         (lambda: sx.extract("gpt2", ["a"]), r"extract: too many positional arguments; write extract\(data, model=..."),
         (lambda: sx.FrozenClassifier().fit(["a"], ["x"], validation=5), "validation is not a pair: got int"),
+        (lambda: sx.FrozenClassifier(np.ones(2)).fit(["a"], ["x"]), "--model cannot be this: got"),
         (lambda: sx.PromptClassifier(recipe=AlignRecipe()).fit(["a"], ["x"]), "recipe is not a recipe: got Align"),
         (lambda: sx.AlignClassifier(recipe=TrainRecipe()).fit(["a"], ["x"]), "recipe is not a recipe: got Train"),
     ],

@@ -18,7 +18,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.estimators.base import ScoringClassifier
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_texts
-from separatrix.estimators.training import check_kind, validation_part
+from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FrozenModel
@@ -114,7 +114,7 @@ class FrozenClassifier(ScoringClassifier):
     def _model_recipe(self) -> ModelRecipe:
         check_kind(self.recipe, ModelRecipe)
         rest = self.recipe or ModelRecipe()
-        return rest if self.model == ModelRecipe.model else recipes.replace(rest, model=self.model)
+        return rest if same(self.model, ModelRecipe.model) else recipes.replace(rest, model=self.model)
 
     def _vectors(self, X: Any) -> np.ndarray:
         return self.model_.encode(tuple(X)).values
