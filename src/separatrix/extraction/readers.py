@@ -32,7 +32,7 @@ from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 Table = Callable[[pd.DataFrame, Any, dict[str, np.ndarray], int], pd.DataFrame]
 
 
-class Reader(Protocol):
+class VectorReader(Protocol):
     """Turns texts into named matrices: `models.extract.Reader`, or a trained prompt."""
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
@@ -58,7 +58,7 @@ class VectorSource:
     how: dict[str, dict[str, Any]]  # block -> how it is made
     identity: dict[str, Any]  # what the numbers depend on, the choice of blocks left out
     origin: dict[str, Any]  # where the numbers come from, in words that may change without changing them
-    reader: Callable[[], Reader]  # loaded at the first call
+    reader: Callable[[], VectorReader]  # loaded at the first call
     table: Table = _unchanged  # row table of what was read; columns that are no vectors are taken out of the blocks
 
 
@@ -90,7 +90,7 @@ def _frozen_source(
         return loaded or _load(recipe, logits=what == "logits")
 
     @cache
-    def reader() -> Reader:
+    def reader() -> VectorReader:
         run = quantise(backbone()).run if vectors.engine == "onnx-int8" else None
         engine = Engine(backbone(), vectors.batch_tokens, run)
         if what == "logits":

@@ -103,11 +103,11 @@ def _union(text: str) -> Iterator[str]:
     ['str ', ' Sequence[int | str] ', ' None']
     """
     depth, start = 0, 0
-    for place, letter in enumerate(text):
+    for index, letter in enumerate(text):
         depth += (letter in "[(") - (letter in "])")
         if letter == "|" and not depth:
-            yield text[start:place]
-            start = place + 1
+            yield text[start:index]
+            start = index + 1
     yield text[start:]
 
 
