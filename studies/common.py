@@ -100,6 +100,25 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
     return Splits(drawn, splits.validation, splits.test, splits.notes)
 
 
+# Options that came after the first runs of a study, with the value that all runs before them had.
+LATER: dict[str, Any] = {"special_tokens": "keep"}
+
+
+def recipe_key(*values: Any) -> str:
+    """A hash of what makes two runs the same; an option of `LATER` at its old value makes no difference.
+
+    >>> recipe_key({"max_length": 64}) == recipe_key({"max_length": 64, "special_tokens": "keep"})
+    True
+    """
+    return recipes.digest(*map(_without_later, values))
+
+
+def _without_later(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_later(part) for name, part in value.items() if (name, part) not in LATER.items()}
+    return [_without_later(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 def append_run(path: Path, run: Mapping[str, Any]) -> None:
     """Add one line; a line that a kill cut short is closed first, so that it spoils only itself."""
     path.parent.mkdir(parents=True, exist_ok=True)

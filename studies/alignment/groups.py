@@ -29,6 +29,7 @@ from studies.common import (
     plain_recipe,
     read_changes,
     read_runs,
+    recipe_key,
     rounded,
     run_study,
     spell,
@@ -38,7 +39,6 @@ from studies.common import (
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
-from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.texts import Classes, Texts, load_splits
 
@@ -98,7 +98,7 @@ def full_recipe(row: str, changes: dict[str, Any]) -> dict[str, Any]:
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     """What makes two runs the same."""
-    return (run["row"], run["seed"], digest(run["recipe"]), run["most"], run["screen"])
+    return (run["row"], run["seed"], recipe_key(run["recipe"]), run["most"], run["screen"])
 
 
 Encode = Callable[[Texts], np.ndarray]
@@ -223,7 +223,11 @@ def _line(row: str, own: list[dict[str, Any]], base: list[dict[str, Any]]) -> di
 
 def write_table(out: Path, runs: list[dict[str, Any]]) -> None:
     """GROUPS.md from the lines of the study."""
-    kept = [run for run in runs if not run["screen"] and digest(run["recipe"]) == digest(full_recipe(run["row"], {}))]
+    kept = [
+        run
+        for run in runs
+        if not run["screen"] and recipe_key(run["recipe"]) == recipe_key(full_recipe(run["row"], {}))
+    ]
     by_row = {row: [run for run in kept if run["row"] == row] for row in ROWS}
     rows = [_line(row, own, by_row["finetune"]) for row, own in by_row.items() if own]
     text = "# Publishers\n\nWritten by `python studies/alignment/groups.py --table`; not by hand.\n\n"
@@ -252,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     for seed in range(options.seeds):
         for row in options.rows:
             recipe = full_recipe(row, changes)
-            key = (row, seed, digest(recipe), options.most, options.screen)
+            key = (row, seed, recipe_key(recipe), options.most, options.screen)
             if key not in {key_of(run) for run in read_runs(lines)}:
                 run = do_run(row, seed, recipe, options)
                 append_run(lines, run)

@@ -29,6 +29,7 @@ from studies.common import (
     markdown,
     plain_recipe,
     read_runs,
+    recipe_key,
     rounded,
     run_study,
     spell,
@@ -37,7 +38,6 @@ from studies.common import (
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
-from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.texts import Classes, Texts, load_demo
 
@@ -103,7 +103,7 @@ def recipe_of(row: str, seed: int) -> AlignRecipe:
 
 def key_of(row: str, seed: int) -> str:
     """What makes two runs the same."""
-    return digest(row, seed, LEAN, plain_recipe(recipe_of(row, seed), NO_FIGURE))
+    return recipe_key(row, seed, LEAN, plain_recipe(recipe_of(row, seed), NO_FIGURE))
 
 
 def do_run(row: str, seed: int) -> dict[str, Any]:

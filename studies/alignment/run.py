@@ -32,6 +32,7 @@ from studies.common import (
     plain_recipe,
     read_changes,
     read_runs,
+    recipe_key,
     rounded,
     run_study,
     study_options,
@@ -41,7 +42,6 @@ from studies.common import SETS as COMMON
 
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
-from separatrix.recipe import digest
 from separatrix.recipe.align import FINETUNE, AlignRecipe
 from separatrix.texts import Classes, Splits, Texts, load_splits
 from separatrix.texts.table import few
@@ -111,13 +111,13 @@ class Plan:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes two runs the same."""
-        return (self.row, self.set, self.seed, digest(self.recipe), self.screen, self.per_class, self.most)
+        return (self.row, self.set, self.seed, recipe_key(self.recipe), self.screen, self.per_class, self.most)
 
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     """The key of a line."""
     names = ("row", "set", "seed", "recipe", "screen", "per_class", "most")
-    return tuple(digest(run[name]) if name == "recipe" else run[name] for name in names)
+    return tuple(recipe_key(run[name]) if name == "recipe" else run[name] for name in names)
 
 
 def full_recipe(row: str, name: str, changes: dict[str, Any], per_class: int | None = None) -> dict[str, Any]:
@@ -288,10 +288,10 @@ def standard_recipes() -> dict[Place, dict[str, Any]]:
 
 def study_runs(runs: list[dict[str, Any]]) -> dict[Place, list[dict[str, Any]]]:
     """The lines that belong to the study as it stands now, by (set, rows per class, row), one per seed."""
-    wanted = {place: digest(recipe) for place, recipe in standard_recipes().items()}
+    wanted = {place: recipe_key(recipe) for place, recipe in standard_recipes().items()}
     kept: dict[Place, dict[int, dict[str, Any]]] = {}
     for run in runs:
-        if not run["screen"] and digest(run["recipe"]) == wanted.get((run["set"], run["per_class"], run["row"])):
+        if not run["screen"] and recipe_key(run["recipe"]) == wanted.get((run["set"], run["per_class"], run["row"])):
             kept.setdefault((run["set"], run["per_class"], run["row"]), {})[run["seed"]] = run
     return {place: list(dict(sorted(found.items())).values()) for place, found in kept.items()}
 

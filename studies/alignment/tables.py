@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from studies.common import changed, gain, interval, markdown, spell, write_csv
-
-from separatrix.recipe import digest
+from studies.common import changed, gain, interval, markdown, recipe_key, spell, write_csv
 
 Run = dict[str, Any]
 Place = tuple[str, int | None, str]  # set, rows per class, row
@@ -77,7 +75,7 @@ def _screens(screens: Sequence[Run], standard: Standard) -> str:
     """Runs with a change to the study's choices, the best of each set first."""
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in screens:
-        kind = (run["set"], run["per_class"], run["row"], digest([run["recipe"], run["most"]]))
+        kind = (run["set"], run["per_class"], run["row"], recipe_key([run["recipe"], run["most"]]))
         groups.setdefault(kind, []).append(run)
     found = []
     for (name, per_class, row, _), runs in groups.items():

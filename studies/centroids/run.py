@@ -20,11 +20,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.centroids.experiments import EXPERIMENTS, SEED_RECIPE, Experiment
 from studies.centroids.tables import write_tables
-from studies.common import append_run, load_set, plain_recipe, read_runs, rounded, run_study, study_options, versions
+from studies.common import (
+    append_run,
+    load_set,
+    plain_recipe,
+    read_runs,
+    recipe_key,
+    rounded,
+    run_study,
+    study_options,
+    versions,
+)
 
 from separatrix import recipe as recipes
 from separatrix.errors import SeparatrixError
-from separatrix.recipe import TrainRecipe, digest
+from separatrix.recipe import TrainRecipe
 
 HERE = Path(__file__).resolve().parent
 
@@ -49,7 +59,7 @@ class Plan:
     @property
     def key(self) -> str:
         """What makes two runs the same."""
-        return digest(self.experiment.name, plain_recipe(self.recipe), self.rows)
+        return recipe_key(self.experiment.name, plain_recipe(self.recipe), self.rows)
 
 
 def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:

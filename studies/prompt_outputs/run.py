@@ -20,12 +20,22 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, load_set, plain_recipe, read_runs, rounded, run_study, study_options, versions
+from studies.common import (
+    append_run,
+    load_set,
+    plain_recipe,
+    read_runs,
+    recipe_key,
+    rounded,
+    run_study,
+    study_options,
+    versions,
+)
 from studies.prompt_outputs.look import GLANCES, SPACES, look_at, read_spaces, shape_of
 from studies.prompt_outputs.tables import write_tables
 
 from separatrix import recipe as recipes
-from separatrix.recipe import TrainRecipe, digest
+from separatrix.recipe import TrainRecipe
 from separatrix.texts import Splits, Texts
 
 HERE = Path(__file__).resolve().parent
@@ -71,7 +81,7 @@ class Plan:
         plain = plain_recipe(self.recipe)
         del plain["backbone"]["model"]
         counts = [self.sizes.train[self.set], self.sizes.test[self.set], self.sizes.validation, self.sizes.looked_at]
-        return digest([self.set, self.model, self.loss, self.seed, plain, counts, sorted(GLANCES)])
+        return recipe_key([self.set, self.model, self.loss, self.seed, plain, counts, sorted(GLANCES)])
 
 
 def load_rows(plan: Plan, data: Path) -> Splits:

@@ -30,6 +30,7 @@ from studies.common import (
     plain_recipe,
     read_changes,
     read_runs,
+    recipe_key,
     rounded,
     run_study,
     study_options,
@@ -39,7 +40,7 @@ from studies.prompt_quality.tables import write_tables
 
 from separatrix import recipe as recipes
 from separatrix.errors import choose
-from separatrix.recipe import TrainRecipe, digest
+from separatrix.recipe import TrainRecipe
 from separatrix.texts import Classes, Splits
 
 HERE = Path(__file__).resolve().parent
@@ -86,12 +87,12 @@ class Plan:
     @property
     def key(self) -> tuple[Any, ...]:
         """What makes two runs the same."""
-        return (self.method, self.set, self.seed, digest(self.recipe), self.screen, self.rows)
+        return (self.method, self.set, self.seed, recipe_key(self.recipe), self.screen, self.rows)
 
 
 def key_of(run: dict[str, Any]) -> tuple[Any, ...]:
     """The key of a line."""
-    return (run["method"], run["set"], run["seed"], digest(run["recipe"]), run["screen"], run["asked_rows"])
+    return (run["method"], run["set"], run["seed"], recipe_key(run["recipe"]), run["screen"], run["asked_rows"])
 
 
 def full_recipe(method: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
@@ -257,10 +258,10 @@ def plans(options: argparse.Namespace) -> list[Plan]:
 def study_runs(runs: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """The lines that belong to the study as `RECIPES` and the defaults stand now, by (set, method), one per seed."""
     kept: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
-    wanted = {(name, method): digest(full_recipe(method, name, {})) for name in SETS for method in METHODS}
+    wanted = {(name, method): recipe_key(full_recipe(method, name, {})) for name in SETS for method in METHODS}
     for run in runs:
         place = (run["set"], run["method"])
-        if not run["screen"] and digest(run["recipe"]) == wanted[place]:
+        if not run["screen"] and recipe_key(run["recipe"]) == wanted[place]:
             kept.setdefault(place, {})[run["seed"]] = run
     return {place: list(dict(sorted(found.items())).values()) for place, found in sorted(kept.items())}
 
