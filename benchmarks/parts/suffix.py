@@ -110,7 +110,7 @@ def train_suffix(
         clock.go()
         checks = _loop(backbone, material, recipe, caches, _Options(clock, looks))
         clock.pause()
-        return SuffixRun(built, clock.seconds, checks, caches["train"].nbytes, caches["train"].place)
+        return SuffixRun(built, clock.seconds, checks, caches["train"].nbytes, caches["train"].location)
     finally:
         for cache in caches.values():
             cache.close()

@@ -6,13 +6,11 @@ import pytest
 import torch
 
 from align_steps import steps_of
-from separatrix import recipe as recipes
 from separatrix.errors import DataError, MissingExtra, OptionError
 from separatrix.learn import align
 from separatrix.learn.align import train_encoder
-from separatrix.recipe.align import ALIGN_RULES, FINETUNE, AlignRecipe
-from separatrix.recipe.effect import check_effect
 from separatrix.texts import Texts
+from separatrix.training.methods import build_recipe
 
 ALL_FROZEN = {"frozen_layers": 3, "freeze_embeddings": True}
 KEYS = (  # noqa: SIM905
@@ -130,9 +128,9 @@ def test_pairs_across_groups_need_an_objective_with_pairs(loss):
     asked = {"loss": loss, "invariance": "pairs"}
     said = r"--invariance has no effect here: expected --loss nca\|supcon\|cosine_mse.*leave --invariance away"
     with pytest.raises(OptionError, match=said):
-        check_effect(recipes.replace(AlignRecipe(), **asked), asked, ALIGN_RULES)
+        build_recipe("align", asked)
     with pytest.raises(OptionError, match="--invariance has no effect here"):
-        check_effect(recipes.replace(FINETUNE, invariance="pairs"), ["invariance"], ALIGN_RULES)
+        build_recipe("finetune", {"invariance": "pairs"})
 
 
 @pytest.mark.parametrize(
@@ -144,4 +142,4 @@ def test_pairs_across_groups_need_an_objective_with_pairs(loss):
     ],
 )
 def test_invariance_with_an_effect_passes(asked):
-    check_effect(recipes.replace(AlignRecipe(), **asked), asked, ALIGN_RULES)
+    build_recipe("align", asked)

@@ -10,7 +10,8 @@ from separatrix.learn.objectives.centroids import CentroidObjective
 from separatrix.learn.objectives.heads import HeadObjective
 from separatrix.learn.objectives.movement import MOVERS
 from separatrix.recipe import LOSSES, TrainRecipe, option_names, replace
-from separatrix.recipe.effect import CENTROID_LOSSES, HEAD_LOSSES, RULES, check_effect
+from separatrix.recipe.effect import CENTROID_LOSSES, HEAD_LOSSES, RULES
+from separatrix.training.methods import build_recipe
 
 
 def test_the_rules_name_options_that_exist():
@@ -41,7 +42,7 @@ def test_losses_with_centroids_and_heads_are_those_of_the_objectives():
 )
 def test_what_would_be_ignored_is_refused(changes: dict, words: str):
     with pytest.raises(OptionError, match=words):
-        check_effect(replace(TrainRecipe(), **changes), changes)
+        build_recipe("prompt", changes)
 
 
 @pytest.mark.parametrize(
@@ -57,5 +58,5 @@ def test_what_would_be_ignored_is_refused(changes: dict, words: str):
     ],
 )
 def test_what_has_an_effect_passes(changes: dict):
-    check_effect(replace(TrainRecipe(), **changes), changes)
-    check_effect(replace(TrainRecipe(), loss="token"), ["loss", "tokens", "lr"])
+    assert build_recipe("prompt", changes) == replace(TrainRecipe(), **changes)
+    build_recipe("prompt", {"loss": "token", "tokens": 8, "lr": 0.03})

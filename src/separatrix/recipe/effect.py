@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from separatrix.errors import OptionError
-from separatrix.recipe.core import flag
 from separatrix.recipe.train import LOSSES
 
 CENTROID_LOSSES = ("centroid_ce", "centroid", "attract_repel")
@@ -62,28 +60,6 @@ RULES = (
     Rule(("memory_gib", "disk_gib"), lambda r: r.text_cache.cache == "auto", "--cache auto"),
     Rule(("cache_dtype",), lambda r: r.text_cache.cache != "off", "a text cache"),
 )
-
-
-def check_effect(recipe: Any, given: Iterable[str], rules: Iterable[Rule] = RULES) -> None:
-    """Refuse the first option that was asked for but changes nothing beside the others.
-
-    Args:
-        recipe: the training asked for.
-        given: names of the options that were given, as fields of the recipe.
-        rules: those of the recipe's kind; of a `TrainRecipe` if absent.
-
-    Raises:
-        OptionError: it says with what the option has an effect.
-
-    >>> from separatrix.recipe import TrainRecipe, replace
-    >>> check_effect(replace(TrainRecipe(), mover="ema", rate=0.2), ["mover", "rate"])
-    >>> check_effect(replace(TrainRecipe(), rate=0.2), ["rate"])
-    Traceback (most recent call last):
-        ...
-    separatrix.errors.OptionError: --rate has no effect here: expected --mover ema|momentum; leave --rate away
-    """
-    for name, words in idle(recipe, given, rules):
-        raise OptionError(f"{flag(name)} has no effect here", expected=words, hint=f"leave {flag(name)} away")
 
 
 def idle(recipe: Any, given: Iterable[str], rules: Iterable[Rule]) -> list[tuple[str, str]]:

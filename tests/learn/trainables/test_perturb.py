@@ -9,12 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from align_steps import gradients, steps_of
-from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.learn.align import train_encoder
 from separatrix.learn.trainables.perturb import uphill
-from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
-from separatrix.recipe.effect import check_effect
+from separatrix.training.methods import build_recipe
 
 ROWS = np.arange(24)
 
@@ -110,9 +108,8 @@ def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
 
 
 def test_embeddings_that_are_frozen_cannot_be_moved():
-    recipe = recipes.replace(AlignRecipe(), perturbation=0.1, freeze_embeddings=True)
     with pytest.raises(OptionError, match=r"--perturbation .* embeddings that are trained"):
-        check_effect(recipe, ["perturbation"], ALIGN_RULES)
+        build_recipe("align", {"perturbation": 0.1, "freeze_embeddings": True})
 
 
 def test_frozen_embeddings_cost_no_second_run(order):

@@ -44,7 +44,7 @@ class WordRanking:
         scores: `(classes, vocabulary)`: mean of the centred logit in the class less its mean in the rest, over the
             standard deviation within both. Forbidden words have minus infinity.
         levels: `(classes,)` the chosen words' usual centred logits (each class counts the same). Words differ in this
-            by far more than classes do; `-levels` as `Anchors.bias` takes it out of the decision.
+            by far more than classes do; `-levels` as the bias of the words takes it out of the decision.
     """
 
     words: Tensor
