@@ -12,7 +12,6 @@ from separatrix.learn.align import train_encoder
 from separatrix.texts import Texts
 
 FILL = ["the", "a", "fish", "tree", "house", "river", "green", "old", "new", "who", "what", "where", "how", "is", "was"]
-SEEDS = (0, 1)
 
 
 def publishers(rows, seed):
@@ -28,18 +27,14 @@ def publishers(rows, seed):
 
 @pytest.fixture(scope="module")
 def figures(order):
-    """`figures(**options)`: the mean over seeds of a fresh probe for the publisher, and of the class's accuracy."""
+    """`figures(**options)`: accuracy of a fresh probe for the publisher, and of the class."""
 
     def of(**options):
-        found = []
-        for seed in SEEDS:
-            parts = publishers(200, seed), publishers(300, seed + 100)
-            asked = {"epochs": 6, "lr": 1e-3, "batch_size": 16, "seed": seed} | options
-            model = train_encoder(order(parts=parts, **asked)).model
-            held = parts[1]
-            probe = cross_val_score(LogisticRegression(max_iter=2000), normalize(model.encode(held.text)), held.group)
-            found.append((probe.mean(), (model.answer(held.text).labels == held.label).mean()))
-        return np.mean(found, axis=0)
+        train, held = publishers(200, 0), publishers(300, 100)
+        settings = {"epochs": 6, "lr": 1e-3, "batch_size": 16, "seed": 0} | options
+        model = train_encoder(order(parts=(train, held), **settings)).model
+        probe = cross_val_score(LogisticRegression(max_iter=2000), normalize(model.encode(held.text)), held.group)
+        return probe.mean(), (model.answer(held.text).labels == held.label).mean()
 
     return of
 
