@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import adjusted_mutual_info_score
 
 from separatrix.analysis.associate import Associations, associate
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
 
 LAYERS, HEADS, WINDOWS = 6, 12, 40
 CELL = np.arange(LAYERS * HEADS)
@@ -123,3 +123,20 @@ def test_options_name_the_null(tmp_path):
     wide = associate(table.assign(text=table["id"] // 2), "text", levels=1000, permutations=19, out=tmp_path / "b")
     assert not list((tmp_path / "b").glob("*.png"))
     assert len(wide.cells) == 3 * 300
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ("layer", {"given": ("layer", "head")}, "'layer' cannot be compared .*: got --given layer"),
+        ("layer+head", {"given": ("head",)}, "'layer.head' cannot be compared .*: got --given head"),
+        ("cluster", {}, "clusters cannot be compared with themselves: got cluster"),
+        ("layer", {"units": ("cluster",)}, "clusters cannot be compared with themselves"),
+        ("layer", {"within": "cluster"}, "clusters cannot be compared with themselves"),
+        ([["layer", "head"]], {}, "a column is named by a text"),
+    ],
+)
+def test_a_column_is_never_compared_with_itself(columns, options, message):
+    """Regression: `--given layer` beside `--with layer` gave a meaningless p-value, `--with cluster` a traceback."""
+    with pytest.raises(OptionError, match=message):
+        associate(head_rows(CELL // 24), columns, permutations=19, **options)

@@ -212,7 +212,7 @@ def test_columns_are_taken_for_what_they_are():
         associate(table, "lable")
     with pytest.raises(DataError, match="the table has no column 'cluster'"):
         associate(table.drop(columns="cluster"), "group")
-    with pytest.raises(OptionError, match="a column cannot be shuffled within itself"):
+    with pytest.raises(OptionError, match="inside groups of the same values: got --shuffle-within group"):
         associate(table, "group", within="group")
 
 

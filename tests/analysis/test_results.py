@@ -9,6 +9,7 @@ from separatrix.analysis.compare import compare
 from separatrix.analysis.project import project
 from separatrix.analysis.score import score
 from separatrix.analysis.suspects import suspects
+from separatrix.errors import StoreError
 from separatrix.folders import load
 from separatrix.points import Points
 from separatrix.store.points import write_points
@@ -45,6 +46,16 @@ def test_a_result_saved_and_loaded_is_the_same(results, kind, tmp_path):
     assert list(again.table.iloc[:, 0]) == list(result.table[again.table.columns[0]])
     assert sorted(again.table.columns) == sorted(result.table.columns)
     assert str(again).splitlines()[0] == str(result).splitlines()[0]
+
+
+def test_an_altered_result_is_read_where_hashes_are_left_out(results, tmp_path):
+    """Regression: the reader compared them once more."""
+    results["clusters"].save(tmp_path / "c")
+    path = tmp_path / "c" / "result.json"
+    path.write_text(path.read_text().replace(" ", "\t", 1))
+    with pytest.raises(StoreError, match="was altered"):
+        load(tmp_path / "c")
+    assert load(tmp_path / "c", verify=False).figures() == results["clusters"].figures()
 
 
 @pytest.mark.parametrize("kind", ["clusters", "association", "map", "score", "suspects", "comparison"])

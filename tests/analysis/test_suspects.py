@@ -164,6 +164,9 @@ def test_labelled_texts_need_no_other_verb_before(tiny, tmp_path):
     points = extract(load_texts(data, text="body", label="kind"), model=str(tiny("bert")), pool="mean")
     again = suspects(Points.of(points.values, points.table.rename(columns={"label": "kind"})), label="kind", near=1.0)
     assert 4 in result.table["id"].tolist()
+    assert "bird" in str(result)  # the label that was judged is shown, whatever its column is called
+    assert ">label<" in (tmp_path / "s" / "suspects.html").read_text()
+    assert "bird" in str(again)
     assert result.table[["id", "suggested"]].equals(again.table[["id", "suggested"]])
     assert {"suspects", "estimated_noise", "judges", "out"} <= set(result.to_dict())
     assert result.to_dict()["judges"] == result.models

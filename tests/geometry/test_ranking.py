@@ -189,3 +189,16 @@ def test_row_numbers_are_refused_and_constant_columns_are_said():
     )
     with pytest.raises(DataError, match=r"are all equal"):
         check_features(np.ones((30, 2)))
+
+
+@pytest.mark.parametrize("classes", [2, 3, 6])
+def test_collapse_does_not_depend_on_where_the_vectors_lie(classes):
+    """Regression: rounding of means far from the origin was taken for a direction and divided by: nc1 of 1e29."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(120, 16)), np.arange(120) % classes
+        near, far = collapse(x, y, classes), collapse(x + 100 * rng.normal(size=16), y, classes)
+        assert far.nc1 == pytest.approx(near.nc1, rel=1e-6)
+        means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])
+        between, within = np.cov(means.T, bias=True), np.cov((x - means[y]).T, bias=True)
+        assert near.nc1 == pytest.approx(np.trace(within @ np.linalg.pinv(between, rcond=1e-10)) / classes, rel=1e-6)

@@ -25,7 +25,10 @@ def test_train_writes_a_run_that_is_read_again(splits, tiny, tmp_path):
     assert loaded.to_dict() == result.to_dict()
     texts = list(splits.test.text)
     assert loaded.predict(texts)["predicted"].tolist() == result.predictions["test"]["predicted"].tolist()
-    again.save(tmp_path / "copy")
+    assert len(loaded.predict([])) == 0
+    again.save(str(tmp_path / "copy"))
+    assert sx.load(tmp_path / "copy").to_dict() == result.to_dict()
+    assert repr(again) == str(again)
     for name in ("result.json", "recipe.json", "metrics.jsonl", "model.safetensors", "predictions/test.parquet"):
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
     assert set(result.table["method"]) == {"probe", *result.baselines}

@@ -29,6 +29,7 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import AssociateRecipe
+from separatrix.recipe.core import shown
 from separatrix.recipe.options import AssociateOptions
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, out_line
@@ -183,15 +184,27 @@ def associate(
     names = [columns] if isinstance(columns, str) else list(columns)
     if not names:
         raise OptionError("no column to compare the clusters with", hint="pass --with label")
-    if recipe.within in names:
-        raise OptionError(
-            "a column cannot be shuffled within itself", got=recipe.within, hint="leave --shuffle-within away"
-        )
+    _check_columns(names, recipe)
     inputs = (clusters,) if isinstance(clusters, (str, Path)) else (getattr(clusters, "folder", None),)
     return Associations.produce(
         lambda: _associate(_table(clusters), list(dict.fromkeys(names)), recipe, progress), recipe, out,
         overwrite=overwrite, inputs=inputs,
     )  # fmt: skip
+
+
+def _check_columns(names: Sequence[str], recipe: AssociateRecipe) -> None:
+    """Refuse columns that would be compared with themselves."""
+    held = {"--shuffle-within": (recipe.within,) if recipe.within else (), "--given": recipe.given}
+    for name in names:
+        if not isinstance(name, str):
+            raise OptionError("a column is named by a text", got=shown(name))
+        for flag, columns in held.items():
+            if same := set(columns) & {name, *name.split("+")}:
+                what = f"{name!r} cannot be compared with the clusters inside groups of the same values"
+                raise OptionError(what, got=f"{flag} {sorted(same)[0]}", hint=f"leave {flag} or the column away")
+    for name in (*names, *recipe.units, *held["--shuffle-within"], *recipe.given):
+        if CLUSTER in name.split("+"):
+            raise OptionError("clusters cannot be compared with themselves", got=name, expected="another column")
 
 
 def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, progress: Progress) -> Associations:
@@ -229,6 +242,8 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
     parts = [name] if name in table.columns else name.split("+")
     named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
     used = list(dict.fromkeys(named))
+    if not table.columns.is_unique:
+        raise DataError("the table has two columns of one name", expected="each name once")
     for column in used:
         if column not in table.columns:
             raise DataError(f"the table has no column {column!r}", expected=", ".join(map(str, table.columns)))

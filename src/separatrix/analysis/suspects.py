@@ -245,7 +245,10 @@ def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
 def _judge(case: Case, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
     joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
     mean = confident_joint(np.mean(list(case.chances.values()), axis=0), case.labels)
-    rows = case.table.reset_index(drop=True).assign(
+    rows = case.table.reset_index(drop=True)
+    if recipe.label in rows.columns:
+        rows["label"] = rows[recipe.label]  # whatever the column is called: what was judged
+    rows = rows.assign(
         suggested=[case.names[k] for k in mean.suggested], score=mean.margin, self_confidence=mean.self_confidence
     )
     for name, joint in joints.items():

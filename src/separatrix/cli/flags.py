@@ -239,7 +239,7 @@ def _parameter(
         "group": panel,
         "negative": "",
         "consume_multiple": _is_list(kind),
-        "show_default": _defaults(own, also) or (not required and own.default is not None and own.default is not False),
+        "show_default": _defaults(own, also),
     }
     if own.choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
@@ -262,16 +262,21 @@ def _text(own: OptionHelp, also: Mapping[str, OptionHelp]) -> str:
     return own.text + "".join(texts.values())
 
 
-def _defaults(own: OptionHelp, also: Mapping[str, OptionHelp]) -> str | None:
-    """All defaults, if methods differ in them."""
+def _defaults(own: OptionHelp, also: Mapping[str, OptionHelp]) -> str | bool:
+    """All defaults, if methods differ in them; False where there is none to show."""
     methods: dict[Any, list[str]] = {}
     for method, other in also.items():
         if other.default != own.default:
             methods.setdefault(other.default, []).append(method)
-    if not methods:
-        return None
-    texts = [f"{', '.join(names)}: {default}" for default, names in methods.items()]
-    return "; ".join(texts if own.default is None else [str(own.default), *texts])
+    texts = [f"{', '.join(names)}: {_shown(default)}" for default, names in methods.items()]
+    return "; ".join([*filter(None, [_shown(own.default)]), *texts]) or False
+
+
+def _shown(default: Any) -> str:
+    """A default as it would be typed; nothing where it says nothing."""
+    if default is None or default is False or default is dataclasses.MISSING:
+        return ""
+    return " ".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def _raw(_kind: Any, tokens: Sequence[Token]) -> str:

@@ -115,4 +115,6 @@ Output = panel(
     json=_option(bool, False, "print one JSON object instead of tables"),
     quiet=_option(bool, False, "say nothing on stderr but errors"),
     threads=_option(int | None, None, _CORES, low=1),  # `verb` reads it, before a command loads PyTorch
+    # Read before anything else, in `cli.app`: here for the help alone.
+    plugin=_option(str | None, None, "a module of yours, by name or file, whose loss, pooling, ... become choices"),
 )

@@ -129,7 +129,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
 
     For example:
         separatrix score points/trec
-        separatrix score points/trec --block mean --label fine --k 10 --json
+        separatrix score points/trec --block mean --k 10 --json
         separatrix score points/trec --clusters clusters/trec --out scores/trec
     """
     path = parsed.options.get("clusters")
@@ -182,7 +182,10 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     return _run("cluster", parsed, progress, _open(points, parsed), within=outer)
 
 
-@verb(opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification)
+@verb(
+    opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification,
+    main=("out", "overwrite", "with_", "permutations", "within", "units", "given", "bins", "noise", "seed", "json"),
+)  # fmt: skip
 def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
     """Mutual information and Cramer's V, with a p-value from shuffling; several columns are corrected for.
 

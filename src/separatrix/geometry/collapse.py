@@ -74,7 +74,10 @@ def _nc1(
 ) -> float:
     """The pseudo-inverse is taken in the few directions of the class means; the width x width matrices never exist."""
     _, values, directions = np.linalg.svd(arms / np.sqrt(len(arms)), full_matrices=False)
-    varying = values > values.max() * np.finfo(np.float64).eps * max(arms.shape)
+    # Centred means have a direction less than there are classes; what else is small is rounding of means far from 0.
+    size = max(values.max(), np.linalg.norm(means, axis=1).max())
+    varying = values > size * np.finfo(np.float64).eps * max(arms.shape)
+    varying[len(arms) - 1 :] = False
     axes = directions[varying].T
     spread = ((vectors @ axes - (means @ axes)[gold]) ** 2).mean(axis=0)  # within variance along each direction
     return float((spread / values[varying] ** 2).sum() / len(arms))

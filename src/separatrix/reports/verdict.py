@@ -61,7 +61,7 @@ def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interv
 
 
 def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) -> Row | None:
-    """The baseline that is best on validation rows, the first of equals.
+    """The baseline that is best on validation rows; of equals, the one that is best on the judged rows.
 
     By the judged rows only where a baseline has no validation figure. `sign` is 1 where a higher figure is better.
     """
@@ -69,7 +69,7 @@ def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) 
     by_method = {row.get("method"): _score(row, figure) for row in rivals if row.get("split") == "validation"}
     if not all(math.isfinite(by_method.get(row.get("method"), math.nan)) for row in scored):
         by_method = {row.get("method"): _score(row, figure) for row in scored}
-    return max(scored, key=lambda row: sign * by_method[row.get("method")], default=None)
+    return max(scored, key=lambda row: (sign * by_method[row.get("method")], sign * _score(row, figure)), default=None)
 
 
 def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:

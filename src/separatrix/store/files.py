@@ -168,8 +168,10 @@ def read_recipe(cls: type[R], plain: Mapping[str, Any], path: Path, *, trust_rem
         return from_dict(cls, plain, trust_remote_code=trust_remote_code)
     except OptionError as error:
         # The name of an entry that a plug-in adds is unknown without it; nothing in the file tells the two apart.
-        hint = f"{AGAIN}, or name the module that adds it with --plugin" if "unknown" in str(error) else AGAIN
-        raise StoreError(f"{path} is damaged ({error})", hint=hint) from error
+        if "unknown" in str(error) and "unknown option" not in str(error):
+            hint = f"name the module that adds it with --plugin; if there is none, the file is damaged: {AGAIN}"
+            raise StoreError(f"{path} names what is not here ({error})", hint=hint) from error
+        raise StoreError(f"{path} is damaged ({error})", hint=AGAIN) from error
 
 
 def check_format(number: int, known: int, path: Path) -> None:

@@ -14,6 +14,7 @@ from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
 from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
+from separatrix.store.artifacts import new_folder
 from separatrix.store.files import read_json, read_lines, write_json, write_lines
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT
 from separatrix.store.result import Lines, Listing, as_text
@@ -38,7 +39,7 @@ FIGURES = {
 WITH_INTERVAL = ("accuracy", "rmse")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingResult:
     """A trained model with its figures; the fields from `method` to `groups` are what `result.json` holds."""
 
@@ -87,7 +88,16 @@ class TrainingResult:
             **blank | {name: value for name, value in plain.items() if name in known},
         )
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
+        """Write a run of its own, without trajectory, pictures and report.
+
+        Raises:
+            StoreError: the folder is there (with `overwrite`: and holds something else than a run).
+        """
+        with new_folder(folder, "run", self.recipe, overwrite=overwrite) as path:
+            self.write_files(path)
+
+    def write_files(self, folder: Path) -> None:
         """Write the files of a run but trajectory, pictures and report; `result.json` last."""
         self.model.save(folder)
         write_json(folder / RECIPE, self.recipe)
@@ -104,8 +114,10 @@ class TrainingResult:
         return plain if self.groups is None else plain | {"groups": self.groups}
 
     def predict(self, texts: Texts | Sequence[str], progress: Callable[[int], None] | None = None) -> pd.DataFrame:
-        """Answers of the model, a row for each text: see `predict_texts`."""
-        return predict_texts(self.model, texts if isinstance(texts, Texts) else Texts.of(list(texts)), progress)
+        """Answers of the model, a row for each text, none for no text: see `predict_texts`."""
+        given = texts if isinstance(texts, Texts) else Texts.of(list(texts) or [""], keep_blank=True)
+        answers = predict_texts(self.model, given, progress)
+        return answers if len(texts) else answers.iloc[:0]
 
     def with_note(self, note: str) -> TrainingResult:
         """The same result with one more note."""
@@ -141,6 +153,8 @@ class TrainingResult:
 
     def __str__(self) -> str:
         return as_text(self.parts())
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<p>{escape(line)}</p>" for line in (self.verdict, *self.warnings))

@@ -67,7 +67,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         recipe=describe_request(request), folder=folder, seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip
     if folder is not None:
-        result.save(folder)
+        result.write_files(folder)
         drop_states(folder)
     return result
 
