@@ -12,7 +12,7 @@ from separatrix.analysis.suspects import suspects
 from separatrix.errors import StoreError
 from separatrix.folders import load
 from separatrix.points import Points
-from separatrix.store.points import write_points
+from separatrix.store.points import open_points, write_points
 from separatrix.texts import Texts
 
 
@@ -46,6 +46,14 @@ def test_a_result_saved_and_loaded_is_the_same(results, kind, tmp_path):
     assert list(again.table.iloc[:, 0]) == list(result.table[again.table.columns[0]])
     assert sorted(again.table.columns) == sorted(result.table.columns)
     assert str(again).splitlines()[0] == str(result).splitlines()[0]
+
+
+def test_another_kind_of_folder_is_named_and_not_called_damaged(results, tmp_path):
+    results["clusters"].save(tmp_path / "c")
+    with pytest.raises(StoreError, match="holds nothing to judge: got clusters, expected points, a run or labelled"):
+        suspects(tmp_path / "c")
+    with pytest.raises(StoreError, match="holds no points: got clusters; give what extract wrote"):
+        open_points(tmp_path / "c")
 
 
 def test_an_altered_result_is_read_where_hashes_are_left_out(results, tmp_path):

@@ -159,6 +159,11 @@ def alter(path):
         ("manifest.json", cut, r"manifest\.json is damaged"),
         ("manifest.json", lambda path: path.write_text("[1]"), "damaged, or does not describe points"),
         ("manifest.json", lambda path: path.unlink(), "holds no finished points"),
+        (
+            "manifest.json",
+            lambda path: path.write_text('{"kind": "run"}'),
+            "holds no points: got run; give what",
+        ),
     ],
 )
 def test_a_damaged_store_is_named_when_it_is_opened(tmp_path, name, damage, message):

@@ -34,6 +34,17 @@ def test_split_keeps_contexts_whole():
         split_by_context(examples[:3], 0.2, 0)
 
 
+def test_questions_without_answers_teach_nothing(tiny, tmp_path):
+    """Regression: a table without the column `answers` was trained on as if no question had an answer."""
+    path = tmp_path / "questions.csv"
+    path.write_text("question,context\n" + "\n".join(f"where is it ?,the cat is in house {n}" for n in range(9)))
+    with pytest.raises(DataError, match="no question with an answer, so there is nothing to learn"):
+        sx.train(path, method="answers", model=str(tiny("bert")), out=tmp_path / "qa")
+    assert not (tmp_path / "qa").exists()
+    with pytest.raises(DataError, match="questions are read from a file or folder: got Texts"):
+        sx.train(sx.Texts.of(["a", "b"], ["x", "y"]), method="answers", model=str(tiny("bert")), out=tmp_path / "qa")
+
+
 def test_command(tiny, tmp_path, capsys):
     rows = [
         {"id": str(row), "question": "where is the cat ?", "context": f"the old cat is on the house {row // 2}",

@@ -173,6 +173,8 @@ def _of_source(source: Points | str | Path, recipe: SuspectsRecipe, verify: bool
         return _of_points(source, [], recipe, verify)
     if kind == "points":
         return _of_points(open_points(Path(source), verify=verify), [], recipe, verify)
+    if kind != "run":
+        raise StoreError(f"{source} holds nothing to judge", got=kind, expected="points, a run or labelled texts")
     return _of_run(Path(source), recipe, verify)
 
 

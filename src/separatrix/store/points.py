@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import choose
+from separatrix.errors import StoreError, choose
 from separatrix.points import Points
 from separatrix.recipe import digest
+from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import TABLE, Manifest, check_file, check_hashes, read_manifest, shard_path
 from separatrix.store.shards import KINDS, ShardedBlock
 from separatrix.store.table import read_table
@@ -41,6 +42,8 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     ([1.0, 0.0, 0.0], ['a', 'b', 'a'])
     """
     folder = Path(folder)
+    if (kind := kind_of(folder)) not in (None, "points"):
+        raise StoreError(f"{folder} holds no points", got=kind, hint="give what extract wrote")
     manifest = read_manifest(folder)
     if verify:
         check_file(folder / TABLE, manifest.table)

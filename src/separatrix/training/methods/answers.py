@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe, to_dict
 from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
@@ -110,7 +110,12 @@ def answer_run(
     """
     from separatrix.store.table import write_table  # loads pandas
 
+    if not isinstance(data, (str, Path)):
+        raise DataError("questions are read from a file or folder", got=type(data).__name__, hint="give its path")
     begun, material = monotonic(), read_material(data)
+    if not any(example.golds for example in material.examples):
+        hint = "give answers in a column `answers`, as SQuAD has them"
+        raise DataError(f"{public_name(data)} has no question with an answer, so there is nothing to learn", hint=hint)
     if test is None:
         train, held_out = split_by_context(material.examples, test_share, recipe.seed)
     else:
