@@ -127,6 +127,10 @@ def test_questions_come_with_their_contexts(tmp_path, tiny):
     assert windows.groupby("example", observed=True).size().tolist() == [4, 4, 1]
     assert windows["context"].unique().tolist() == [0, 1]
     assert windows["label"].unique().tolist() == ["unanswerable"]
+    assert not any(example.label for example in attention_rows(str(path), label="").examples)
+    for option in ({"label": "kind"}, {"group": "context"}):
+        with pytest.raises(OptionError, match=f"--{next(iter(option))} has no effect on questions with contexts"):
+            attention_rows(str(path), **option)
 
 
 def test_options_without_effect_are_refused():

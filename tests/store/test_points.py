@@ -346,9 +346,9 @@ def test_a_replacement_that_was_stopped_is_gone_on_with_and_the_old_store_can_be
     new = made(4)
     rows = [new.table.iloc[:2].reset_index(drop=True), new.table.iloc[2:].reset_index(drop=True)]
     options = {"window": 2, "overwrite": True, "resume": True}
-    with pytest.raises(KeyboardInterrupt), open_writer(tmp_path / "p", "new", **options) as writer:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt, match="stopped"), open_writer(tmp_path / "p", "new", **options) as writer:  # noqa: PT012
         writer.add(0, rows[0], {"other": np.ones((2, 3))})
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("stopped")
     assert list(open_points(tmp_path / "p").blocks) == ["block0"]
     with open_writer(tmp_path / "p", "new", **options) as writer:
         assert writer.missing(0, rows[0], ["other"]) == []

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.errors import OptionError
 from separatrix.extraction.readers import VectorSource, source_origin
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.heads.extract import extract_features
@@ -81,11 +82,18 @@ def attention_rows(data: Any, **reading: Any) -> Rows | ExampleRows:
 
     Raises:
         DataError: nothing that can be read.
+        OptionError: columns of labels or groups are named, and the data hold questions, which bring their own.
     """
     if isinstance(data, str | Path) and "text" not in reading:
         material = read_questions(data, LoadRecipe(**{name: reading[name] for name in _LOADING if name in reading}))
         if material is not None:
-            return ExampleRows(material.examples, warnings=material.notes)
+            label, group = reading.get("label", "label"), reading.get("group")
+            if group is not None or label not in ("label", "", None):
+                flag = "--label" if group is None else "--group"
+                what = f"{flag} has no effect on questions with contexts, which bring labels and titles of their own"
+                raise OptionError(what, got=repr(group or label), hint=f"leave {flag} away")
+            examples = material.examples if label else [replace(each, label="") for each in material.examples]
+            return ExampleRows(examples, warnings=material.notes)
     return read_rows(data, **reading)
 
 

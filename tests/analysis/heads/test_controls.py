@@ -3,26 +3,11 @@
 import doctest
 
 import numpy as np
-import pandas as pd
 
+from head_tables import HEADS, LAYERS, table_of
 from separatrix.analysis.associate import associate
 from separatrix.analysis.heads import controls as heads_controls
 from separatrix.analysis.heads.controls import association_lines, columns_to_test, controls, head_numbers
-
-LAYERS, HEADS = 4, 3
-
-
-def table_of(windows=24, contexts=6, seed=0):
-    """Rows as the extraction makes them: every window has every head; examples share contexts."""
-    generator = np.random.default_rng(seed)
-    cells = LAYERS * HEADS
-    window = np.repeat(np.arange(windows), cells)
-    lengths = generator.integers(20, 90, windows)
-    return pd.DataFrame({
-        "example": [f"e{number}" for number in window], "window": window, "place": 0,
-        "context": window * contexts // windows, "layer": np.tile(np.arange(cells) // HEADS, windows),
-        "head": np.tile(np.arange(cells) % HEADS, windows), "length": lengths[window],
-    })  # fmt: skip
 
 
 def test_lines_give_both_nulls_of_heads_and_the_verdict_of_the_one_that_decides():
