@@ -25,6 +25,7 @@ from studies.alignment import groups
 from studies.common import append_run, interval, markdown, read_runs, rounded, run_study, spell, study_options, versions
 
 from separatrix import recipe as recipes
+from separatrix.codes import encode
 from separatrix.geometry.probe import fit_probe
 from separatrix.learn.batches import balanced
 from separatrix.recipe.align import AlignRecipe
@@ -83,7 +84,7 @@ def held_out_f1(x: np.ndarray, y: np.ndarray, group: np.ndarray, seed: int, *, c
 
 def alike(y: np.ndarray, group: np.ndarray | None, seed: int) -> np.ndarray:
     """Places of rows in which classes, and with groups these too, come alike: an epoch of balanced batches."""
-    numbers = None if group is None else np.unique(group, return_inverse=True)[1]
+    numbers = None if group is None else encode(group)[0]
     return np.concatenate(balanced(y, 32, 4, seed, 0, numbers))
 
 
@@ -94,7 +95,7 @@ def seen_f1(x: np.ndarray, y: np.ndarray, group: np.ndarray, seed: int) -> tuple
         rows = learnt[alike(y[learnt], None, seed)]
         probe = fit_probe(x[rows], y[rows], y.max() + 1, seed=seed)
         direct[held] = probe.scores(x[held]).argmax(axis=1)
-        names, numbers = np.unique(group[learnt], return_inverse=True)
+        numbers, names = encode(group[learnt])
         publisher = fit_probe(x[learnt], numbers, len(names), seed=seed)
         classes = main_class(y[learnt], numbers)
         by_group[held] = classes[publisher.scores(x[held]).argmax(axis=1)]
@@ -107,7 +108,7 @@ def do_run(data: Path, max_length: int, seed: int) -> dict[str, Any]:
     assert texts.label is not None
     assert texts.group is not None
     y, x = groups.gold_of(texts, Classes.of(texts.label)), vectors_of(data, max_length)
-    group = np.unique(texts.group.astype(str), return_inverse=True)[1]
+    group = encode(texts.group.astype(str))[0]
     generator = np.random.default_rng([seed, 7])
     classes = main_class(y, group)
     nulls = [held_out_f1(x, generator.permutation(classes)[group], group, seed + draw) for draw in range(NULLS)]

@@ -37,6 +37,7 @@ from studies.common import (
     versions,
 )
 
+from separatrix import codes
 from separatrix import recipe as recipes
 from separatrix.geometry.score import classification, decide
 from separatrix.recipe.align import FINETUNE, AlignRecipe
@@ -130,7 +131,7 @@ def probe_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes, da
     y, held_y = gold_of(train, classes), gold_of(held, classes)
     rows = np.arange(len(y))
     if recipe.pairing.sampler == "cells":
-        group = np.unique(np.asarray(train.group, dtype=str), return_inverse=True)[1]
+        group = codes.encode(np.asarray(train.group, dtype=str))[0]
         rows = drawn_rows(y, recipe, group)
     picked = drawn_rows(held_y, recipe)
     x, held_x = encode(train), encode(held)

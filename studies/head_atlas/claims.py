@@ -19,6 +19,7 @@ from studies.head_atlas.evidence import Asked, Claim, Counts, Stored, gather, ju
 
 from separatrix.analysis.heads import HeadAtlas
 from separatrix.analysis.heads.clusters import LEFT_OUT
+from separatrix.codes import encode
 from separatrix.geometry.associate import information
 from separatrix.geometry.choose import knee
 from separatrix.geometry.nulls import permutation_null
@@ -55,7 +56,7 @@ def seed_claims(
     """
     given = (table["dbscan"] > LEFT_OUT).to_numpy()
     part, kept = table[given].reset_index(drop=True), stored or Stored()
-    ranks = pd.factorize(table["example"])[0][given].astype(np.int64)
+    ranks = encode(table["example"], by_row=True)[0][given]
     labels = part["dbscan"].to_numpy(dtype=np.int64)
     asked = Asked(part, np.asarray(values[given], np.float64), ranks, labels, kept, permutations, seed)
     made = [over_the_grid(claim, asked) for claim in ON_EVERY_CELL]

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Verdict, codes_of, judge, plain, unjudged
+from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Verdict, judge, plain, unjudged
 
 from separatrix.analysis.heads.controls import SURE
+from separatrix.codes import encode
 from separatrix.geometry.associate import information
 from separatrix.geometry.nulls import Null, permutation_null
 
@@ -105,11 +106,11 @@ def _pairs(asked: Asked) -> _Pairs | None:
     if not chosen.any():
         return None
     ranks, first, example = np.unique(asked.ranks, return_index=True, return_inverse=True)
-    group = codes_of(asked.labels[chosen] * (int(asked.cells.max()) + 1) + asked.cells[chosen])
+    group = encode(asked.labels[chosen] * (int(asked.cells.max()) + 1) + asked.cells[chosen])[0]
     group, example = np.divmod(np.unique(group * len(ranks) + example[chosen]), len(ranks))
     if np.bincount(group).max() < 2:
         return None
-    return _Pairs(group, example, codes_of(asked.table["context"].to_numpy()[first]), ranks)
+    return _Pairs(group, example, encode(asked.table["context"].to_numpy()[first])[0], ranks)
 
 
 def shared_context(asked: Asked) -> Claim:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from separatrix.analysis.heads import HeadAtlas
 from separatrix.analysis.heads.clusters import NOISE
 from separatrix.analysis.heads.controls import SURE, head_numbers
+from separatrix.codes import encode
 from separatrix.geometry.cluster import dbscan_clusters
 from separatrix.geometry.nulls import Null, permutation_null
 
@@ -67,11 +68,6 @@ class Stored:
             for number, line in enumerate(grid) if line["clusters"] is not None
         }  # fmt: skip
         return cls(atlas.clusters["kmeans"]["grid"], atlas.variance[feature], grid, labels)
-
-
-def codes_of(values: Any) -> NDArray[np.int64]:
-    """Values as numbers 0, 1, 2 ..."""
-    return pd.factorize(values, sort=True)[0].astype(np.int64)
 
 
 Counts = NDArray[np.int64]  # (labels, heads)
@@ -171,7 +167,7 @@ class Asked:
 
     def count(self, labels: NDArray[np.int64]) -> HeadCounts:
         """Labels of all rows by head, beside shuffles inside the windows."""
-        return HeadCounts(labels, self.cells, codes_of(self.table["window"]), self.permutations, self.seed)
+        return HeadCounts(labels, self.cells, encode(self.table["window"])[0], self.permutations, self.seed)
 
 
 def judge(

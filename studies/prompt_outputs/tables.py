@@ -11,6 +11,7 @@ import pandas as pd
 from studies.common import interval, markdown, spell, write_csv
 from studies.prompt_outputs.look import GLANCES, MAPS
 
+from separatrix.codes import encode
 from separatrix.geometry.resample import mean_interval, paired_difference
 from separatrix.view import save
 from separatrix.view.maps import Drawing, draw_grid
@@ -182,7 +183,7 @@ def panels(files: Sequence[Path]) -> list[list[Drawing | None]]:
 
 
 def _drawing(stem: str, table: pd.DataFrame, method: str) -> Drawing:
-    ids, names = pd.factorize(table["label"], sort=True)
+    ids, names = encode(table["label"])
     points = table[[f"hidden/{method}/x", f"hidden/{method}/y"]].to_numpy()
     return Drawing(
         points, ids, tuple(map(str, names)), (f"{method} 1", f"{method} 2"), stem, f"{method}, hidden, unscaled"

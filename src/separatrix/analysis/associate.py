@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import CLUSTER
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.associate import Association, correct, quantile_bins, wilson
 from separatrix.geometry.associate import associate as associate_groups
@@ -237,7 +238,6 @@ def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFr
 
 
 def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
-    import pandas as pd
 
     parts = [name] if name in table.columns else name.split("+")
     named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
@@ -257,7 +257,7 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
     values = rows[parts[0]] if len(parts) == 1 else _joined(rows, parts, name)
     codes, titles, kind = _values(values, recipe)
     shuffling = _shuffling(rows, codes, _is_number(values), recipe)
-    groups, clusters = pd.factorize(rows[CLUSTER], sort=True)
+    groups, clusters = encode(rows[CLUSTER])
     numbers = {key: None if not columns else _numbers(rows, columns) for key, columns in (
         ("within", shuffling.within and (shuffling.within,)), ("units", shuffling.units), ("given", shuffling.given)
     )}  # fmt: skip
@@ -309,9 +309,7 @@ def _is_number(column: pd.Series) -> bool:
 
 def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int64], tuple[str, ...], str]:
     """Group number of each row, the name of each group, and how the groups came about."""
-    import pandas as pd
-
-    codes, values = pd.factorize(column, sort=True)
+    codes, values = encode(column)
     if len(values) < 2:
         raise DataError(f"the column {column.name!r} has one value only", got=repr(values[0]), expected="two or more")
     if _is_number(column) and len(values) > recipe.levels:
@@ -320,7 +318,7 @@ def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int6
     if len(values) > min(_MOST_VALUES, len(column) // 2):
         got = f"{len(values)} values in {len(column)} rows"
         raise DataError(f"the column {column.name!r} names rows rather than groups them", got=got)
-    return codes.astype(np.int64), tuple(map(str, values)), f"{len(values)} categories"
+    return codes, tuple(map(str, values)), f"{len(values)} categories"
 
 
 def _warnings(tested: Sequence[Tested]) -> list[str]:

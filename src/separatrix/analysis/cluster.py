@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
@@ -248,14 +249,12 @@ def _warnings(result: Clustering, vectors: Prepared) -> list[str]:
 
 def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterRecipe) -> dict[str, Any] | None:
     """Clusters against the classes of the rows that have one."""
-    import pandas as pd
-
     name = recipe.label or "label"
     if name not in table.columns:
         if recipe.label is None:
             return None
         raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, table.columns)))
-    codes, classes = pd.factorize(table[name], sort=True)
+    codes, classes = encode(table[name])
     if not 2 <= len(classes) <= _MOST_CLASSES:
         if recipe.label is None:
             return None

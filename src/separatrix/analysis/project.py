@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
+from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.blend import fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
@@ -327,10 +328,10 @@ def find_classes(points: Points, label: str | None) -> tuple[tuple[str, ...], np
         return (), np.full(len(points), -1)
     values = pd.Series(points.column(label or LABEL))
     fractions = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
-    ids, names = pd.factorize(values, sort=True)
+    ids, names = encode(values)
     if fractions or len(names) > _MOST_CLASSES or not len(names):
         return (), np.full(len(points), -1)
-    return tuple(str(name) for name in names), ids.astype(np.int64)
+    return tuple(str(name) for name in names), ids
 
 
 def find_train(points: Points) -> np.ndarray | None:

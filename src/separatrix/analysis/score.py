@@ -17,6 +17,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.rows import WHOLE, Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
+from separatrix.codes import encode
 from separatrix.errors import DataError, choose
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.baselines import Part
@@ -220,7 +221,7 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
     inside = numbers >= 0
     if not inside.any():
         raise DataError("every row is noise", got="no cluster", hint="cluster with a larger --eps")
-    names, numbers[inside] = np.unique(numbers[inside], return_inverse=True)
+    numbers[inside], names = encode(numbers[inside])
     noise = int((~inside).sum())
     part = np.asarray(points.column("split")) if "split" in points.table.columns else None
     named = assign_by_split(numbers, gold, split.names, part, permutations=recipe.permutations, seed=recipe.seed)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.labelled import read_points
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.score import classification
@@ -207,16 +208,14 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
 
 def _classes(table: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Class number of each row (-1: no label) and the names."""
-    import pandas as pd
-
     if name not in table.columns:
         got = ", ".join(map(str, table.columns))
         raise DataError(f"the rows have no column {name!r}", got=got, hint="name the labels with --label")
-    codes, classes = pd.factorize(table[name])  # numbered by their first rows: no figure depends on a name
+    codes, classes = encode(table[name], by_row=True)  # numbered by their first rows: no figure depends on a name
     if not 2 <= len(classes) <= _MOST_CLASSES:
         got = f"{len(classes)} different values"
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
-    return codes.astype(np.int64), tuple(map(str, classes))
+    return codes, tuple(map(str, classes))
 
 
 def _of_run(run: Path, recipe: SuspectsRecipe, verify: bool) -> Suspects:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control, random_table
 
+from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows
-from separatrix.geometry.classes import first_row_ranks
 from separatrix.geometry.nulls import Null, against, permutation_null
 from separatrix.geometry.resample import holm
 
@@ -127,7 +127,7 @@ def associate(
         check_same_rows(len(unit), len(b), "units", "rows")
         of_unit = b[np.unique(unit, return_index=True)[1]]  # (units,)
         b = of_unit[unit]
-    crossed = a if given is None else np.unique(a * (2 + np.max(given)) + given, return_inverse=True)[1]
+    crossed = a if given is None else encode(a * (2 + np.max(given)) + given)[0]
     shape = (int(crossed.max()) + 1, len(columns))
 
     def statistic(values: NDArray[np.int64]) -> float:
@@ -246,11 +246,10 @@ def quantile_bins(values: ArrayLike, bins: int) -> tuple[NDArray[np.int64], tupl
 def _compact(values: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Groups numbered by their first rows (rows,), so that no name moves the null; the places of the sorted groups."""
     numbers = check_labels(values, 2**62, what)
-    found, compact = np.unique(numbers, return_inverse=True)
-    if len(found) < 2:
+    codes, groups = encode(numbers, by_row=True)
+    if len(groups) < 2:
         raise DataError(f"{what} is the same for all rows", got=f"{len(numbers)} rows", expected="two or more groups")
-    ranks = first_row_ranks(compact, len(found))
-    return ranks[compact], ranks
+    return codes, np.argsort(groups)
 
 
 def _free_null(table: NDArray[np.int64], count: int, rng: np.random.Generator) -> Null:

@@ -27,15 +27,6 @@ def first_row_order(y: Ids, classes: int) -> Ids:
     return np.argsort(first, kind="stable")
 
 
-def first_row_ranks(y: Ids, classes: int) -> Ids:
-    """Place of each class in that order, (classes,): `first_row_ranks(y, classes)[y]` numbers the classes anew.
-
-    >>> first_row_ranks(np.array([2, 0, 2]), 3)
-    array([1, 2, 0])
-    """
-    return np.argsort(first_row_order(y, classes))
-
-
 def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) -> Ids:
     """Fold of each row, (rows,): rows of one group stay together, each class is spread as evenly as it goes.
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, MissingExtra, choose
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
@@ -88,10 +89,10 @@ def kmeans(x: ArrayLike | Prepared, k: int, *, starts: int = 10, minibatch: bool
         fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(values)
     centroids = np.asarray(fitted.cluster_centers_, dtype=np.float64)
     nearest, distance = nearest_centroid(values, centroids)
-    used, labels = np.unique(nearest, return_inverse=True)
+    labels, used = encode(nearest)
     return Clustering(
         "kmeans",
-        labels.astype(np.int64),
+        labels,
         engine,
         round(monotonic() - begun, 3),
         centroids=centroids[used],

@@ -15,6 +15,7 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.checks import check_count
 
@@ -144,8 +145,7 @@ def _join(space: _Space, inner: NDArray[np.int64]) -> NDArray[np.int64]:
             edges = (part[left].astype(np.int32)[first], part[right].astype(np.int32)[second])
             graph = coo_matrix((np.ones(len(first), bool), edges), shape=(len(inner), len(inner)))
             part = connected_components(graph, directed=False)[1][part].astype(np.int64)
-    _, first_row, number = np.unique(part, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first_row))[number]
+    return encode(part, by_row=True)[0]
 
 
 def _border(

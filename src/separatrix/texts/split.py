@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 
 KEPT = 2  # training rows of each class: one that is alone cannot be both learnt and checked
@@ -102,7 +103,7 @@ def hold_out_groups(
     2
     """
     wanted = _check(len(groups), share, source)
-    names, codes = np.unique(groups, return_inverse=True)
+    codes, names = encode(groups)
     if len(names) < 2:
         raise DataError(f"{source}: whole groups cannot be held out", got="1 group", expected="2 groups or more")
     table = _group_table(codes, classes)  # (groups, classes)
@@ -128,7 +129,7 @@ def _draw_groups(table: np.ndarray, order: np.ndarray, wanted: int, least: int) 
 
 
 def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    kinds = np.zeros(len(codes), dtype=np.int64) if classes is None else np.unique(classes, return_inverse=True)[1]
+    kinds = np.zeros(len(codes), dtype=np.int64) if classes is None else encode(classes)[0]
     width = int(kinds.max()) + 1
     return np.bincount(codes * width + kinds, minlength=(int(codes.max()) + 1) * width).reshape(-1, width)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, ShapeError, choose, public_name
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, shown
@@ -316,7 +317,7 @@ def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
     if texts.label is None or texts.kind == "floats":
         raise DataError(f"{texts.source}: a few rows of each class need classes", hint="name their column with --label")
     order = np.random.default_rng([seed, 4]).permutation(len(texts))
-    codes = np.unique(texts.label, return_inverse=True)[1][order]
+    codes = encode(texts.label)[0][order]
     by_class = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
     rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from separatrix.codes import encode
 from separatrix.geometry.probe import fit_tuned_probe
 from separatrix.geometry.score import classification, decide
 
@@ -155,7 +156,7 @@ def probe_between(
         label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
             knows something of the group: `chance_by_class` is how often the largest group of each class is right.
     """
-    names, y = np.unique(known[1].astype(str), return_inverse=True)
+    y, names = encode(known[1].astype(str))
     groups = tested[1].astype(str)
     rows = np.isin(groups, names)
     if len(names) < 2 or not rows.any():

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.cluster import CHOICE, CURVE, Clusters, cluster
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.choose import k_distance, knee
 from separatrix.geometry.resample import bootstrap_mean
@@ -104,7 +105,7 @@ def whole_contexts(points: Points, most: int, seed: int) -> NDArray[np.int64]:
     room = max(1, most // maps)
     if room >= len(windows):
         return np.arange(len(points))
-    contexts = np.unique(windows["context"], return_inverse=True)[1]  # (windows,)
+    contexts = encode(windows["context"])[0]  # (windows,)
     size, first = np.bincount(contexts), np.unique(contexts, return_index=True)[1]
     order = np.random.default_rng(seed).permutation(len(size))
     shards = windows["shard"].to_numpy()[first] if "shard" in windows.columns else np.zeros(len(size), np.int64)

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.associate import Associations
+from separatrix.codes import encode
 from separatrix.geometry.cluster import Clustering, kmeans, nearest_centroid
 
 SURE = 0.05
@@ -82,7 +83,7 @@ def controls(table: pd.DataFrame, values: NDArray[np.floating], *, method: str, 
     add("all", np.ones(len(table), dtype=np.bool_), labels)
     middle = _narrowest(lengths)
     add(f"length-matched: {lengths[middle].min()} to {lengths[middle].max()} tokens", middle, fit(middle).labels)
-    contexts = np.unique(table["context"], return_inverse=True)[1]
+    contexts = encode(table["context"])[0]
     if contexts.max() >= 1:
         order = np.random.default_rng(seed).permutation(int(contexts.max()) + 1)
         other = np.isin(contexts, order[: len(order) // 2])

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.heads.controls import SURE
+from separatrix.codes import encode
 from separatrix.geometry.nulls import permutation_null
 from separatrix.heads.importance import SCORES, Importance, head_importance, usual_loss
 from separatrix.models.backbone import Backbone
@@ -34,7 +35,7 @@ def importance_figures(weighed: Importance, heads: pd.DataFrame, permutations: i
         permutations, seed: of the shuffles.
     """
     figures: dict[str, Any] = {"loss": weighed.loss, "base": weighed.base, "rows": weighed.rows}
-    clusters, layers = (pd.factorize(heads[name], sort=True)[0] for name in ("cluster", "layer"))
+    clusters, layers = (encode(heads[name])[0] for name in ("cluster", "layer"))
     for name, column in SCORES.items():
         scores = heads[column].to_numpy()
         total = max(((scores - scores.mean()) ** 2).sum(), 1e-30)

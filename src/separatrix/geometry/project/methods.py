@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, MissingExtra
 from separatrix.geometry.plane import fit_plane
 from separatrix.geometry.prepare import Change, Matrix, whiten
@@ -121,7 +122,7 @@ def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> M
     directions of the class means, weighted by rows, are the axes. K classes have K - 1 of them: what is missing is
     filled by the largest variance at right angles.
     """
-    y = np.zeros(len(x), np.int64) if labels is None else np.unique(labels, return_inverse=True)[1]
+    y = np.zeros(len(x), np.int64) if labels is None else encode(labels)[0]
     means, counts = class_means(x, y, int(y.max()) + 1)
     change = whiten(x - means[y])
     z = change(x.astype(np.float64)).astype(np.float64)  # (rows, width), spread within classes about 1 everywhere

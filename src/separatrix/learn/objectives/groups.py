@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.learn.objectives.contrast import Pairs, cosine_mse
 from separatrix.learn.objectives.pairs import RowVectors, everyone
@@ -184,7 +185,7 @@ def group_numbers(group: np.ndarray | None, y: np.ndarray, source: str) -> tuple
         raise DataError(
             f"{source}: group invariance (or --sampler cells) needs groups", hint="name their column with --group"
         )
-    names, codes = np.unique(group.astype(str), return_inverse=True)
+    codes, names = encode(group.astype(str))
     if len(names) < 2:
         raise DataError(f"{source}: all rows are of one group", got=repr(str(names[0])), expected="two groups or more")
     table = np.zeros((len(names), int(y.max()) + 1), dtype=np.int64)
@@ -201,4 +202,4 @@ def group_numbers(group: np.ndarray | None, y: np.ndarray, source: str) -> tuple
             f"{source}: {int(one_class.sum())} of {len(names)} groups have rows of one class only, "
             "so there group and class cannot be told apart"
         )
-    return codes.astype(np.int64), notes
+    return codes, notes
