@@ -12,7 +12,6 @@ from separatrix.analysis.score import score
 from separatrix.analysis.suspects import suspects
 from separatrix.geometry.baselines import Blocks, fit_baselines
 from separatrix.points import Points
-from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.texts import Splits, Texts
 from separatrix.training.evaluate import Evaluator, score_baselines
@@ -140,7 +139,7 @@ def test_rank(order, tiny):
             Texts.of([texts[row] for row in np.flatnonzero(mask)], labels[mask].tolist(), source="q.csv")
             for mask in (~held, held)
         ]
-        grid = RankRecipe(model=(str(tiny("bert")),), pool=("mean", "last"), k=2, resamples=50)
-        return figures(rank(Splits(*parts, None, ()), recipe=grid, backbone=ModelRecipe(device="cpu")).to_dict())
+        grid = RankRecipe(model=(str(tiny("bert")),), pool=("mean", "last"), k=2, resamples=50, device="cpu")
+        return figures(rank(Splits(*parts, None, ()), recipe=grid).to_dict())
 
     same(ranked(range(4)), ranked(order))

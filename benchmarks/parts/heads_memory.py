@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     peaks, own, found = {"start": peak_mib()}, {}, {}
     for step in steps:
         with Sampler() as sampler:
-            found = head_atlas(Path(texts), Path(out), recipe, steps=(step,), resume=True).figures()
+            found = head_atlas(Path(texts), recipe=recipe, out=out, steps=(step,), resume=True).figures()
         peaks[step], own[step] = peak_mib(), sampler.highest["RssAnon"] * 1024
     print(json.dumps({"peak_mib": peaks, "own_mib": own, "windows": found["windows"], "maps": found["maps"]}))
     return 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import OptionError
+from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
@@ -66,17 +68,19 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
 def report(
     folders: str | Path | Sequence[str | Path],
     *,
+    verify: bool = True,
     out: str | Path | None = None,
     overwrite: bool = False,
-    verify: bool = True,
+    progress: Progress | None = None,
 ) -> ReportWritten:
     """Write one HTML file that opens offline: of a run, or over several results.
 
     Args:
         folders: what commands wrote; the page shows them in this order.
+        verify: compare the files with their hashes.
         out: the .html file; of a single run, `report.html` in its folder if absent.
         overwrite: replace a file there.
-        verify: compare the files with their hashes.
+        progress: is called with (stage, done, total, note) before and after the work.
 
     Raises:
         OptionError: no folder, no file for a page over several, or one with another ending.
@@ -89,12 +93,14 @@ def report(
     paths = [Path(folder) for folder in several]
     if not paths:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
-    if out is None:
-        return _report(paths, None, verify)
-    if (ending := Path(out).suffix.lower()) not in (".html", ".htm"):  # what is replaced is a page at least
+    ending = ".html" if out is None else Path(out).suffix.lower()
+    if ending not in (".html", ".htm"):  # what is replaced is a page at least
         raise OptionError(f"{out} cannot be written as a page", got=ending or "no ending", expected=".html")
-    with write_file(out, overwrite=overwrite, inputs=paths):
-        return _report(paths, Path(out), verify)
+    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths):
+        (progress or silent)("report", 0, len(paths), "")
+        written = _report(paths, None if out is None else Path(out), verify)
+        (progress or silent)("report", len(paths), len(paths), "")
+    return written
 
 
 def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWritten:

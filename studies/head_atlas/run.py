@@ -88,7 +88,7 @@ def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
         line["qa"] = told["scores"] | {name: told[name] for name in ("share_empty", "baseline_exact", "windows")}
     out = options.work / f"{plan.condition}-{plan.seed}-{plan.key}"
     recipe = replace(plan.recipe, model=place)
-    atlas = head_atlas(options.data, out, recipe, resume=True)
+    atlas = head_atlas(options.data, recipe=recipe, out=out, resume=True)
     figures = atlas.figures() | {"claims": atlas_claims(atlas, recipe)}
     line |= {name: figures[name] for name in KEPT if name in figures}
     line["clusters"] = {name: atlas.clusters.get(name) for name in ("method", "count", "noise")}

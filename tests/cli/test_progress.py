@@ -47,10 +47,19 @@ def test_a_short_stage_has_one_line_and_stages_keep_their_own_time(capsys: pytes
         (20, "texts (validation)", 8, 9, ""),
     ]
     assert told([*reports, (1, "texts (train)", 80, 96, "")], capsys) == [
-        "texts (train): 96 rows",
-        "texts (validation): 9 rows",
-        "texts (train): 80 of 96 rows, 1.2 rows/s, 0:00:14 left",
+        "texts (train): 96 texts",
+        "texts (validation): 9 texts",
+        "texts (train): 80 of 96 texts, 1.2 texts/s, 0:00:14 left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("stage", "counted"),
+    [("extraction: bert", "texts"), ("association tests", "columns"), ("comparison", "folders"), ("score", "rows")],
+)
+def test_a_stage_says_what_it_counts(stage: str, counted: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told([(0, stage, 0, 7, "")], capsys) == [f"{stage}: 7 {counted}"]
+    assert told([(0, stage, 0, 1, "")], capsys) == [stage]
 
 
 def test_a_slow_stage_says_how_long_one_takes_and_one_that_stands_still_says_no_rate(

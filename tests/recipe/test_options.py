@@ -6,13 +6,16 @@ from dataclasses import fields
 
 import pytest
 
+import separatrix as sx
 from separatrix.analysis import associate, cluster, compare, project, rank, score, suspects
+from separatrix.analysis.heads import head_atlas
 from separatrix.errors import OptionError
 from separatrix.extraction import extract
 from separatrix.points import Points
 from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import part_of
+from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
@@ -30,6 +33,7 @@ VERBS = {
     "cluster": (cluster.cluster, options.ClusterOptions, ClusterRecipe, {"method"}),
     "associate": (associate.associate, options.AssociateOptions, AssociateRecipe, set()),
     "suspects": (suspects.suspects, options.SuspectsOptions, SuspectsRecipe, set()),
+    "head_atlas": (head_atlas, options.HeadsOptions, HeadsRecipe, set()),
 }
 
 
@@ -54,17 +58,42 @@ def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
     written = {
         option: getattr(kind, "__forward_arg__", kind) for option, kind in options.TrainOptions.__annotations__.items()
     }
-    every = [dict(kinds(type(method.recipe))) for name, method in METHODS.items() if name != "answers"]
+    every = [dict(kinds(type(method.recipe))) for method in METHODS.values()]
     assert all(written[option] == kind for recipe in every for option, kind in recipe.items())
     assert {*written} == {option for recipe in every for option in recipe} | READING
 
 
-@pytest.mark.parametrize("name", VERBS)
+# Public functions that read or set something: no results of a work with options.
+NO_VERBS = {"load", "load_demo", "load_model", "load_splits", "load_texts", "predict_texts", "set_threads"}
+
+
+def test_every_public_function_that_is_no_reader_is_a_verb_with_options():
+    public = {name for name in sx.__all__ if inspect.isfunction(getattr(sx, name))}
+    assert public == NO_VERBS | {*VERBS} | {"train", "report"}
+
+
+@pytest.mark.parametrize("name", [*VERBS, "train", "report"])
 def test_verbs_have_one_signature(name):
-    verb, typed, _, _ = VERBS[name]
-    parameters = inspect.signature(verb).parameters
-    assert {"recipe", "out", "overwrite", "progress"} <= set(parameters)
-    assert str(parameters["options"].annotation) == f"Unpack[{typed.__name__}]"
+    """Data first, by place; all else by name, with the same defaults. A report has no options, so it has no recipe."""
+    parameters = inspect.signature(getattr(sx, name)).parameters
+    common = {"recipe": None, "out": None, "overwrite": False, "progress": None}
+    typed = options.TrainOptions if name == "train" else VERBS.get(name, (None, None))[1]
+    if typed is None:
+        del common["recipe"]
+        assert "options" not in parameters
+    else:
+        assert str(parameters["options"].annotation) == f"Unpack[{typed.__name__}]"
+    assert {one: parameters[one].default for one in common} == common
+    assert {parameters[one].kind for one in common} == {inspect.Parameter.KEYWORD_ONLY}
+    assert next(iter(parameters.values())).default is inspect.Parameter.empty
+    assert str(parameters["progress"].annotation) == "Progress | None"
+
+
+def test_an_atlas_needs_a_folder(tmp_path):
+    with pytest.raises(OptionError, match="an atlas is a folder, whose steps restart: got no out"):
+        sx.head_atlas(tmp_path / "x.csv")
+    with pytest.raises(OptionError, match="did you mean 'windows'"):
+        sx.head_atlas(tmp_path / "x.csv", out=tmp_path / "atlas", window=5)
 
 
 def test_an_unknown_option_is_refused_with_the_nearest_name():

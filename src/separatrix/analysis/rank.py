@@ -26,7 +26,6 @@ from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks
 from separatrix.models.load import load_backbone
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
-from separatrix.recipe import ModelRecipe
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import RankOptions
 from separatrix.recipe.score import RankRecipe
@@ -181,7 +180,6 @@ class Candidate:
 def rank(
     splits: Splits,
     *,
-    backbone: ModelRecipe | None = None,
     recipe: RankRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -192,8 +190,7 @@ def rank(
 
     Args:
         splits: training, validation and (if there is one) test part, as `load_splits` gives.
-        backbone: what every model shares: longest text, number format, device. Its `model` is not used.
-        recipe: all options at once: models, poolings, layers, criterion, k.
+        recipe: all options at once: models and how they are read, poolings, layers, criterion, k.
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier ranking there.
         progress: is called with (stage, done, total, note).
@@ -208,12 +205,12 @@ def rank(
     progress = progress or silent
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     return Ranking.produce(
-        lambda: _rank(splits, wanted, backbone or ModelRecipe(), progress), wanted, out, overwrite=overwrite,
+        lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
         inputs=(*(part.source for part in splits.parts.values()), *wanted.model),
     )  # fmt: skip
 
 
-def _rank(splits: Splits, wanted: RankRecipe, shared: ModelRecipe, progress: Progress) -> Ranking:
+def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     begun = monotonic()
     names, targets = _targets(splits)
     if len(targets["train"]) <= wanted.k:
@@ -225,11 +222,11 @@ def _rank(splits: Splits, wanted: RankRecipe, shared: ModelRecipe, progress: Pro
     warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
-        loaded = load_backbone(replace(shared, model=model))
+        loaded = load_backbone(wanted.backbone(model))
         warnings += same_weights(weights, name, loaded)
         notes += [f"{name}: {line}" for line in about_cls(loaded, wanted.pool)]
         passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
-        cut = [f"{passed.cut} of {len(texts)} texts were cut to {shared.max_length} tokens"] if passed.cut else []
+        cut = [f"{passed.cut} of {len(texts)} texts were cut to {wanted.max_length} tokens"] if passed.cut else []
         warnings += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
         for number, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)

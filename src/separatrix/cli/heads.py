@@ -39,10 +39,9 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         separatrix heads data/squad_v2 --windows 300 --out runs/heads --resume --k 20
         separatrix heads reviews.csv --text body --model gpt2 --max-length 256 --out runs/gpt2
     """
-    recipe, typed = parsed.recipe(HeadsRecipe()), parsed.of(("steps", "overwrite", "resume"))
     from separatrix.analysis.heads import head_atlas
 
-    return head_atlas(data, parsed.options["out"], recipe, progress=progress, **typed)
+    return head_atlas(data, progress=progress, **parsed.keywords())
 
 
 @verb(

@@ -17,9 +17,8 @@ from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.cli.runs import DataArgument, reading
 from separatrix.errors import OptionError, StoreError
-from separatrix.recipe import LoadRecipe, ModelRecipe
+from separatrix.recipe import LoadRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
-from separatrix.recipe.core import option_names
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
@@ -38,8 +37,6 @@ LabelledArgument = Annotated[
 SourcesArgument = Annotated[
     Path, Parameter(name="SOURCE", help="folders of runs, points or maps, each under the name that is typed")
 ]
-# Of what every model shares; its name comes from --model of the grid.
-SHARED = tuple(name for name in option_names(ModelRecipe()) if name not in ("model", "revision"))
 
 
 @verb(
@@ -95,8 +92,6 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     opts.Columns,
     LoadRecipe,
     opts.Splitting,
-    ModelRecipe,
-    only=(*SHARED, *option_names(LoadRecipe()), *option_names(RankRecipe())),
     main=("out", "overwrite", "model", "pool", "layers", "criterion", "k", "text", "label", "test", "max_length",
           "device", "seed", "json"),
 )  # fmt: skip
@@ -108,12 +103,12 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
         separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
         separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
     """
-    shared, grid = ModelRecipe(**parsed.of(SHARED)), parsed.recipe(RankRecipe())
+    grid = parsed.recipe(RankRecipe())
     parts = {"by": "label"} | parsed.of(("validation", "test", "by"))
     splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
     from separatrix.analysis.rank import rank as run
 
-    return run(splits, recipe=grid, backbone=shared, progress=progress, **parsed.of(("out", "overwrite")))
+    return run(splits, recipe=grid, progress=progress, **parsed.of(("out", "overwrite")))
 
 
 @verb(

@@ -12,13 +12,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-STEPS = ("training", "features", "clusters", "atlas", "scores")  # stages that count steps; the others count rows
+# What a stage counts, by the words before its colon; the others count rows.
+UNITS = {
+    "training": "steps", "clusters": "steps", "atlas": "steps", "suspect labels": "steps", "features": "features",
+    "scores": "poolings", "association tests": "columns", "comparison": "folders", "report": "folders",
+    "evaluation": "windows", "maps": "examples",
+    **dict.fromkeys(("vectors", "extraction", "prediction", "texts (train)", "texts (validation)"), "texts"),
+}  # fmt: skip
 PAUSE = 30.0  # seconds between two lines of a stage where there is no terminal
 
 
 def unit(stage: str) -> str:
     """What a stage counts."""
-    return "steps" if stage.partition(":")[0] in STEPS else "rows"
+    return UNITS.get(stage.partition(":")[0], "rows")
 
 
 @dataclass
@@ -41,7 +47,7 @@ class Pace:
 
 
 class RateColumn(ProgressColumn):
-    """Rows or steps a second."""
+    """Texts, steps, ... a second."""
 
     def render(self, task: Task) -> Text:
         """The rate of a task, empty before it is known."""
@@ -109,7 +115,7 @@ class TerminalProgress:
         pace, now = self.stages.get(stage), self.clock()
         if pace is None or done < pace.last:  # a training with --refit begins a second time
             self.stages[stage] = Pace(done, now, done, now)
-            self.say(f"{stage}: {total} {unit(stage)}")
+            self.say(stage if total == 1 else f"{stage}: {total} {unit(stage)}")
             return
         pace.last = done
         if now - pace.printed >= PAUSE and done < total:

@@ -174,7 +174,7 @@ def _answers(frame: pd.DataFrame) -> Listing:
 
 
 @verb(opts.Report, opts.Verification)
-def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printout:  # noqa: ARG001
+def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printout:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
     For example:
@@ -183,6 +183,6 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
     """
     from separatrix.folders import report as run
 
-    written = run(folders, verify=parsed.verify, **parsed.keywords())
+    written = run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())
     figures = {"out": str(written.path), "bytes": written.bytes}
     return Printout(figures, [list(figures.items())])

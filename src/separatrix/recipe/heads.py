@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import field, replace
-from typing import Any
+from dataclasses import replace
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, option, recipe_class, to_dict
 from separatrix.recipe.load import LoadRecipe
-from separatrix.recipe.train import LoopRecipe, ModelRecipe
+from separatrix.recipe.train import LoopRecipe, ModelRecipe, as_in_model
 from separatrix.recipe.vectors import FEATURE_NAMES, AttentionRecipe, ExtractRecipe, VectorsRecipe
 
 STEPS = ("extract", "features", "cluster", "associate", "atlas")
@@ -16,21 +15,15 @@ METHODS = ("kmeans", "dbscan", "hdbscan")
 LOSSES = ("auto", "language", "match", "none")
 
 
-def _as_in_model(name: str) -> Any:
-    """A field with the default and the text that it has in `ModelRecipe`."""
-    spec = ModelRecipe.__dataclass_fields__[name]
-    return field(default=spec.default, metadata=spec.metadata)
-
-
 @recipe_class
 class MapModelRecipe:
     """Model."""
 
-    model: str = _as_in_model("model")
-    revision: str | None = _as_in_model("revision")
-    dtype: str = _as_in_model("dtype")
-    device: str = _as_in_model("device")
-    trust_remote_code: bool = _as_in_model("trust_remote_code")
+    model: str = as_in_model("model")
+    revision: str | None = as_in_model("revision")
+    dtype: str = as_in_model("dtype")
+    device: str = as_in_model("device")
+    trust_remote_code: bool = as_in_model("trust_remote_code")
 
     def of_length(self, max_length: int) -> ModelRecipe:
         """The model as the backbone asks for it, with windows of so many tokens."""

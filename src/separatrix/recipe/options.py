@@ -11,15 +11,34 @@ from typing import TypedDict
 from separatrix.recipe.load import LoadOptions
 
 
-class ModelOptions(TypedDict, total=False):
-    """Of `ModelRecipe`, but for the model."""
+class SharedModelOptions(TypedDict, total=False):
+    """Of `ModelRecipe`, what several models can have in common."""
 
-    revision: str | None
     max_length: int
     dtype: str
     device: str
     trust_remote_code: bool
     special_tokens: str
+
+
+class ModelOptions(SharedModelOptions, total=False):
+    """Of `ModelRecipe`, but for the model."""
+
+    revision: str | None
+
+
+class AttentionOptions(TypedDict, total=False):
+    """Of `AttentionRecipe`."""
+
+    features: str | Sequence[str]
+    stride: int
+    max_query_length: int
+    cells: int
+    values: int
+    resnet_weights: str
+    pixels: int
+    frame: str
+    scaling: str
 
 
 class TrainOptions(ModelOptions, LoadOptions, total=False):
@@ -88,9 +107,16 @@ class TrainOptions(ModelOptions, LoadOptions, total=False):
     approximate: bool
     invariance: str
     group_weight: float
+    train_windows: int | None
+    test_examples: int | None
+    stride: int
+    max_query_length: int
+    best: int
+    max_answer: int
+    null_threshold: float
 
 
-class ExtractOptions(ModelOptions, total=False):
+class ExtractOptions(ModelOptions, AttentionOptions, total=False):
     """Of `ExtractRecipe`."""
 
     what: str
@@ -101,15 +127,6 @@ class ExtractOptions(ModelOptions, total=False):
     store_dtype: str
     batch_tokens: int | None
     engine: str
-    features: str | Sequence[str]
-    stride: int
-    max_query_length: int
-    cells: int
-    values: int
-    resnet_weights: str
-    pixels: int
-    frame: str
-    scaling: str
 
 
 class ScoreOptions(TypedDict, total=False):
@@ -127,7 +144,7 @@ class ScoreOptions(TypedDict, total=False):
     seed: int
 
 
-class RankOptions(TypedDict, total=False):
+class RankOptions(SharedModelOptions, total=False):
     """Of `RankRecipe`."""
 
     model: str | Sequence[str]
@@ -224,3 +241,37 @@ class SuspectsOptions(TypedDict, total=False):
     model: str
     pool: str
     device: str
+
+
+class HeadsOptions(AttentionOptions, LoadOptions, total=False):
+    """Of `HeadsRecipe`."""
+
+    model: str
+    revision: str | None
+    dtype: str
+    device: str
+    trust_remote_code: bool
+    text: str | None
+    pair: str | None
+    windows: int
+    max_length: int
+    shards: int
+    draw: str
+    seed: int
+    twins_epochs: int
+    twins_views: str
+    raw: bool
+    feature: str
+    method: str
+    k: int | None
+    eps: float | None
+    min_samples: int
+    min_cluster_size: int | None
+    components: int
+    k_grid: int | Sequence[int]
+    density_rows: int
+    permutations: int
+    sentences: int
+    page_tokens: int
+    importance: str
+    importance_windows: int

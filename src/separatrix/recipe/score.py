@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
-from separatrix.recipe.train import DEFAULT_MODEL
+from separatrix.recipe.train import DEFAULT_MODEL, ModelRecipe, as_in_model
 from separatrix.recipe.vectors import POOLS, VectorsRecipe
 
 METRICS = ("cosine", "euclidean")
@@ -50,6 +50,11 @@ class RankRecipe:
         ScoreRecipe.resamples, "bootstrap samples of intervals and ranks", low=1, high=MOST_SHUFFLES
     )
     seed: int = option(0, "seed of every random choice", low=0)
+    max_length: int = as_in_model("max_length")
+    dtype: str = as_in_model("dtype")
+    device: str = as_in_model("device")
+    trust_remote_code: bool = as_in_model("trust_remote_code")
+    special_tokens: str = as_in_model("special_tokens")
 
     def __post_init__(self) -> None:
         VectorsRecipe(pool=self.pool, layers=self.layers)  # checks both
@@ -60,6 +65,11 @@ class RankRecipe:
             twice = [value for value in given or () if list(given or ()).count(value) > 1]
             if twice:
                 raise OptionError(f"{flag(name)} names one twice", got=repr(twice[0]))
+
+    def backbone(self, model: str) -> ModelRecipe:
+        """One of the models, read as all are."""
+        shared = ("max_length", "dtype", "device", "trust_remote_code", "special_tokens")
+        return ModelRecipe(model, **{name: getattr(self, name) for name in shared})
 
 
 @recipe_class

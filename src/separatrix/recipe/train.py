@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
+from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
@@ -39,6 +40,12 @@ class ModelRecipe:
         """
         here = replace(self, device=device)
         return here if model is None else replace(here, model=model, revision=None)
+
+
+def as_in_model(name: str) -> Any:
+    """A field with the default and the text that it has in `ModelRecipe`."""
+    spec = ModelRecipe.__dataclass_fields__[name]
+    return field(default=spec.default, metadata=spec.metadata)
 
 
 @recipe_class

@@ -72,7 +72,7 @@ def made(data, tiny, tmp_path_factory):
     """A finished atlas; tests read it and leave it as it is."""
     out = tmp_path_factory.mktemp("atlas") / "atlas"
     features = ("descriptors", "grid", "singular", "twins")
-    return head_atlas(data, out, recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1))
+    return head_atlas(data, recipe=recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1), out=out)
 
 
 def test_result_has_the_contract(made):
@@ -222,7 +222,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
     monkeypatch.setattr("separatrix.extraction.attention.extract_features", never)
     features = ("descriptors", "grid", "singular", "twins")
     again = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1, k=3)
-    found = head_atlas(data, out, again, steps=("cluster",), resume=True)
+    found = head_atlas(data, recipe=again, out=out, steps=("cluster",), resume=True)
     assert found.clusters["count"] == 3
     assert [len(list(out.glob(name))) for name in ("kmeans-*", "dbscan-*")] == [2, 1]
     # What tells of the old clusters is gone: page, pictures, heads; the table is that of the new ones.
@@ -231,7 +231,7 @@ def test_a_second_order_loads_and_another_k_extracts_nothing(made, data, tiny, t
     assert found.steps == ["extract", "features", "cluster"]
     assert not {"page", "association"} & set(found.figures())
     with pytest.raises(StoreError, match="exists; type --overwrite"):
-        head_atlas(data, out, again)
+        head_atlas(data, recipe=again, out=out)
 
 
 @pytest.mark.parametrize("step", ["points", "features", "kmeans", "associations"])
@@ -243,11 +243,11 @@ def test_altered_results_of_steps_are_refused_when_it_is_gone_on_with(made, data
     name = "result.json" if step in ("kmeans", "associations") else "table.parquet"
     (out / made.folders[step] / name).write_text("{}")
     with pytest.raises(StoreError, match=r"is truncated"):
-        head_atlas(data, out, same, resume=True)
+        head_atlas(data, recipe=same, out=out, resume=True)
     manifest = json.loads((out / "manifest.json").read_text()) | {"files": None}  # as of a killed command
     (out / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(StoreError, match=r"is truncated"):
-        head_atlas(data, out, same, resume=True)
+        head_atlas(data, recipe=same, out=out, resume=True)
 
 
 def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, tmp_path):
@@ -255,7 +255,7 @@ def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, t
     shutil.copytree(made.folder, out)
     features = ("descriptors", "grid", "singular", "twins")
     same = recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1)
-    found = head_atlas(data, out, same, steps=("cluster",), resume=True)
+    found = head_atlas(data, recipe=same, out=out, steps=("cluster",), resume=True)
     assert found.page.read_bytes() == made.page.read_bytes()
     assert found.association == HeadAtlas.open(made.folder).association
     assert found.folders == made.folders
@@ -285,7 +285,7 @@ def test_long_windows_are_shown_in_part(made, data, tiny):
 
 
 def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
-    found = head_atlas(data, tmp_path / "out", recipe_of(tiny("bert"), windows=500), steps=("extract",))
+    found = head_atlas(data, recipe=recipe_of(tiny("bert"), windows=500), out=tmp_path / "out", steps=("extract",))
     (note,) = found.notes
     assert note == f"500 windows were asked for, the data give {found.windows}"
 
@@ -293,7 +293,7 @@ def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):
 def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "WINDOW_ROWS", 4)  # examples a shard
     recipe = recipe_of(tiny("gpt2"))
-    whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
+    whole = head_atlas(data, recipe=recipe, out=tmp_path / "whole", steps=("extract",))
 
     class Killed(BaseException):
         pass
@@ -303,13 +303,13 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
             raise Killed("here")
 
     with pytest.raises(Killed, match="here"):
-        head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), progress=kill)
+        head_atlas(data, recipe=recipe, out=tmp_path / "killed", steps=("extract",), progress=kill)
     batches = []
     real = batches_of_maps.collate
     monkeypatch.setattr(
         batches_of_maps, "collate", lambda windows, model: (batches.extend(windows), real(windows, model))[1]
     )
-    found = head_atlas(data, tmp_path / "killed", recipe, steps=("extract",), resume=True)
+    found = head_atlas(data, recipe=recipe, out=tmp_path / "killed", steps=("extract",), resume=True)
     assert 0 < len(batches) < whole.windows
     names = [path.relative_to(whole.part("points")) for path in whole.part("points").rglob("*") if path.is_file()]
     assert sum(name.suffix in (".f16", ".f32") for name in names) > 4
@@ -320,7 +320,9 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
 
 def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
     assert not list(made.folder.glob("raw*"))
-    found = head_atlas(data, tmp_path / "raw", recipe_of(tiny("bert"), raw=True, windows=4), steps=("extract",))
+    found = head_atlas(
+        data, recipe=recipe_of(tiny("bert"), raw=True, windows=4), out=tmp_path / "raw", steps=("extract",)
+    )
     files = list(found.folder.glob("raw-*/*.safetensors"))
     assert len(files) == found.windows
     tensors, note = read_tensors(files[0])
@@ -330,9 +332,9 @@ def test_raw_maps_are_kept_only_if_asked_for(made, data, tiny, tmp_path):
 
 def test_features_are_independent_of_the_batches(data, tiny, tmp_path, monkeypatch):
     recipe = recipe_of(tiny("bert"))
-    whole = head_atlas(data, tmp_path / "whole", recipe, steps=("extract",))
+    whole = head_atlas(data, recipe=recipe, out=tmp_path / "whole", steps=("extract",))
     monkeypatch.setitem(batches_of_maps.CELLS, "cpu", 1)
-    single = head_atlas(data, tmp_path / "single", recipe, steps=("extract",))
+    single = head_atlas(data, recipe=recipe, out=tmp_path / "single", steps=("extract",))
     one, other = (load(each.part("points")).blocks["descriptors"][:] for each in (whole, single))
     np.testing.assert_allclose(one, other, atol=1e-4)
 
@@ -351,17 +353,17 @@ def test_an_index_column_is_no_feature(made, monkeypatch):
 def test_bad_input(data, tiny, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(OptionError, match=r"longer than the model.*128"):
-        head_atlas(data, out, recipe_of(tiny("bert"), max_length=200))
+        head_atlas(data, recipe=recipe_of(tiny("bert"), max_length=200), out=out)
     with pytest.raises(ModelError, match="was found neither"):
-        head_atlas(data, out, recipe_of("./nothing-here"))
+        head_atlas(data, recipe=recipe_of("./nothing-here"), out=out)
     with pytest.raises(OptionError, match=r"unknown --steps.*did you mean 'cluster'"):
-        head_atlas(data, out, recipe_of(tiny("bert")), steps=("clusters",))
+        head_atlas(data, recipe=recipe_of(tiny("bert")), out=out, steps=("clusters",))
     with pytest.raises(OptionError, match=r"--feature is not computed.*--features descriptors grid twins"):
         recipe_of("x", feature="twins")
     (tmp_path / "w.safetensors").write_bytes(b"junk")
     changes = {"features": ("descriptors", "resnet"), "resnet_weights": str(tmp_path / "w.safetensors")}
     with pytest.raises(ModelError, match="is no safetensors file"):
-        head_atlas(data, out, recipe_of(tiny("bert"), **changes))
+        head_atlas(data, recipe=recipe_of(tiny("bert"), **changes), out=out)
     assert not out.exists()
     with pytest.raises(StoreError, match="holds no finished atlas"):
         HeadAtlas.open(out)
@@ -370,7 +372,7 @@ def test_bad_input(data, tiny, tmp_path):
 def test_plain_texts_and_a_causal_model(tiny, tmp_path, planted):
     pd.DataFrame({"body": planted[0][:30]}).to_csv(tmp_path / "x.csv", index=False)
     recipe = recipe_of(tiny("gpt2"), text="body", method="hdbscan", importance="language")
-    found = head_atlas(tmp_path / "x.csv", tmp_path / "out", recipe)
+    found = head_atlas(tmp_path / "x.csv", recipe=recipe, out=tmp_path / "out")
     assert found.causal
     assert found.importance["loss"] == "language"
     table = pd.read_parquet(tmp_path / "out" / "heads.parquet")

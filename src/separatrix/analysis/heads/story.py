@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 from time import monotonic
+from typing import Unpack
 
 import pandas as pd
 
@@ -41,9 +42,10 @@ from separatrix.heads.maps import load_for_maps, maps_of, shape_of
 from separatrix.heads.windows import WindowRule, cut_windows, draw
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
-from separatrix.recipe import digest, to_dict
+from separatrix.recipe import digest, replace, to_dict
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
+from separatrix.recipe.options import HeadsOptions
 from separatrix.store.artifacts import check_unaltered, open_artifact, resume_artifact
 from separatrix.store.files import reading as reading_files
 from separatrix.store.files import write_json, write_tensors
@@ -64,31 +66,36 @@ OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, DISTANCES, PICTURES)}
 
 @checks_arguments
 def head_atlas(
-    data: str | Path, out: str | Path, recipe: HeadsRecipe | None = None, *, steps: Sequence[str] = STEPS,
-    overwrite: bool = False, resume: bool = False, progress: Progress | None = None,
+    data: str | Path, *, steps: Sequence[str] = STEPS, recipe: HeadsRecipe | None = None,
+    out: str | Path | None = None, overwrite: bool = False, resume: bool = False, progress: Progress | None = None,
+    **options: Unpack[HeadsOptions],
 ) -> HeadAtlas:  # fmt: skip
     """Cluster every attention head of a model over a data set.
 
     Args:
         data: a SQuAD file, a table or folder of tables, or a hub name; see `texts.questions_answers`.
-        out: folder of the atlas.
-        recipe: what to do; the defaults if absent.
         steps: which of `extract`, `features`, `cluster`, `associate`, `atlas`; steps before the last one named are done
             as well if they are not there yet.
+        recipe: all options at once.
+        out: folder of the atlas; it must be given, since the steps restart from what is in it.
         overwrite: replace what is in `out`.
         resume: go on with what is in `out`.
         progress: is called with (step, done, total, note).
+        options: single options of `HeadsRecipe`, by name.
 
     Raises:
         DataError: nothing to read.
         ModelError: no such model, or one that shows no attention.
-        OptionError: options that contradict each other or the model.
+        OptionError: no `out`, an unknown option, or options that contradict each other or the model.
         StoreError: `out` is taken.
     """
     progress = progress or silent
     if not steps:
         raise OptionError("--steps names no step", expected=", ".join(STEPS))
-    last, recipe = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps), recipe or HeadsRecipe()
+    if out is None:
+        raise OptionError("an atlas is a folder, whose steps restart", got="no out", hint='give out="runs/heads"')
+    last = max(STEPS.index(choose(step, STEPS, "--steps")) for step in steps)
+    recipe = replace(recipe or HeadsRecipe(), **options)
     begun, folder = monotonic(), Path(out)
     material = read_material(data, text=recipe.reading.text, pair=recipe.reading.pair, reading=recipe.loading)
     backbone, reading = load_for_maps(recipe.model), recipe.reading
