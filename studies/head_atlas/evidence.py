@@ -17,7 +17,7 @@ from separatrix.analysis.heads.clusters import NOISE
 from separatrix.analysis.heads.controls import SURE, head_numbers
 from separatrix.codes import encode
 from separatrix.geometry.cluster import dbscan_clusters
-from separatrix.geometry.nulls import Null, permutation_null
+from separatrix.geometry.nulls import Null, permutation_null, within_groups
 
 LEAST = 0.05  # of a share: how far from chance it must be for words like "dominant", either way
 
@@ -97,7 +97,7 @@ class HeadCounts:
     def within(self, statistic: Statistic) -> Null:
         """A figure beside its values when heads change places inside each window."""
         return permutation_null(
-            lambda heads: statistic(self.count(heads)), self.heads, within=self.windows,
+            lambda heads: statistic(self.count(heads)), self.heads, draw=within_groups(self.windows),
             permutations=self.permutations, seed=self.seed,
         )  # fmt: skip
 

@@ -17,8 +17,8 @@ from separatrix.analysis.rows import Split
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.collapse import collapse
-from separatrix.geometry.measures import SHUFFLED, Figure, find_neighbours, shuffles
-from separatrix.geometry.nulls import Null, against, between_null, permutation_null, sampled
+from separatrix.geometry.measures import SHUFFLED, Figure, find_neighbours
+from separatrix.geometry.nulls import Null, against, between_null, over_rows, permutation_null, sampled
 from separatrix.geometry.probe import Probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import bootstrap_mean
@@ -72,9 +72,8 @@ def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
             answers[out] = split.task.read(probe, known.vectors[out])
         _answered("probe_cv", known.targets, answers, split, recipe, (figures, nulls))
     evidence = Evidence.of(known.vectors)
-    value, rows = evidence.of_numbers(known.targets), len(known.targets)
-    drawn = np.array([evidence.of_numbers(other) for other in shuffles(known.targets, recipe.seed, _times(recipe))])
-    figures["logme"], nulls["logme"] = Figure(value, rows, None, 0.0, SHUFFLED), against(value, drawn, rows)
+    null = permutation_null(evidence.of_numbers, known.targets, permutations=_times(recipe), seed=recipe.seed)
+    figures["logme"], nulls["logme"] = Figure(null.observed, null.rows, None, 0.0, SHUFFLED), null
     return _beside(figures | _cloud(known.vectors), nulls), nulls
 
 
@@ -149,7 +148,7 @@ class _Shape:
         measure = self._measure(vectors, self._silhouettes(vectors))
         observed = measure(targets)
         drawn = []
-        for other in shuffles(targets, self.recipe.seed, _times(self.recipe)):
+        for other in over_rows(targets, np.random.default_rng(self.recipe.seed), _times(self.recipe)):
             with suppress(DataError):  # few rows may be shuffled so that all class means are one and the same
                 drawn.append(measure(other))
         if not drawn:
@@ -185,7 +184,7 @@ class _Shape:
         answers = self.probe.scores(vectors).argmax(axis=1)
         weight = self.probe.weight / self.probe.scale  # of the vectors as they are
         own = collapse(vectors, targets, self.classes, weight=weight, predicted=answers)
-        [shuffled] = shuffles(targets, self.recipe.seed, 1)
+        shuffled = np.random.default_rng(self.recipe.seed).permutation(targets)
         other = collapse(vectors, shuffled, self.classes, weight=weight)
         shares = [np.bincount(ids, minlength=self.classes) / rows for ids in (answers, targets)]
         independent = 1 - float(shares[0] @ shares[1])  # how often two such answers would differ

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import random_table
 
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
 from separatrix.geometry.classes import first_row_order
-from separatrix.geometry.nulls import permutation_null
+from separatrix.geometry.nulls import against, cross_tables, permutation_null
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.recipe.core import Plain
 
@@ -26,7 +25,7 @@ _RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
-class Assigned(Plain):
+class ClassAssignment(Plain):
     """One way of giving classes to clusters, scored over all rows; noise and clusters without a class are wrong."""
 
     classes: tuple[int, ...]  # class of each cluster, -1 for none
@@ -46,8 +45,8 @@ class Assignment:
     rows: int  # noise included
     majority_class: float  # share of the most frequent class: the baseline
     covered: float  # share of the rows that lie in a cluster
-    majority: Assigned
-    matched: Assigned  # Hungarian: no class twice
+    majority: ClassAssignment
+    matched: ClassAssignment  # Hungarian: no class twice
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -89,9 +88,10 @@ def assign(
     parts = int(groups.max(initial=-1)) + 1
     order = first_row_order(gold, len(listed))
     gold = np.argsort(order)[gold]  # numbered by their first rows: ties and shuffles depend on no name
-    table = _cross(groups[inside], gold[inside], parts, len(listed))
+    table = _cross(groups + 1, gold, parts + 1, len(listed))  # noise is the first row
     rng = np.random.default_rng(seed)
-    shuffled = _shuffled(groups, gold, (parts, len(listed)), permutations, rng)
+    shuffled = [drawn[1:] for drawn in cross_tables(table, rng, permutations)]
+    table = table[1:]
     ways = [
         _score(np.append(order, -1)[classes], hits, [best(one)[1] for one in shuffled], len(gold), rng)
         for best in (_majority, _matching)
@@ -149,7 +149,7 @@ def _held_out(
         right = answers == gold
         null = permutation_null(_hits(answers), gold, permutations=permutations, seed=seed)
         low_high = bootstrap_mean(right.astype(np.float64), seed=seed)
-        ways.append(Assigned(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
+        ways.append(ClassAssignment(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
     share = float(np.bincount(gold).max() / len(gold))
     inside = groups >= 0
     size = max(len(named.table), int(groups.max()) + 1)
@@ -165,17 +165,6 @@ def _cross(groups: NDArray[np.int64], gold: NDArray[np.int64], parts: int, class
     return np.bincount(groups * classes + gold, minlength=parts * classes).reshape(parts, classes)
 
 
-def _shuffled(
-    groups: NDArray[np.int64], gold: NDArray[np.int64], shape: tuple[int, int], count: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Tables of `count` shuffles, (count, clusters, classes): drawn with both margins kept, noise as one more row."""
-    if not shape[0]:
-        return np.zeros((count, *shape), np.int64)
-    sizes = np.bincount(groups + 1, minlength=shape[0] + 1)
-    totals = np.bincount(gold, minlength=shape[1])
-    return random_table(sizes, totals).rvs(count, random_state=rng)[:, 1:]
-
-
 def _majority(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
     return table.argmax(axis=1), int(table.max(axis=1).sum())
 
@@ -188,18 +177,12 @@ def _matching(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
 
 
 def _score(
-    classes: NDArray[np.int64], hits: int, null_hits: list[int], rows: int, rng: np.random.Generator
-) -> Assigned:
+    classes: NDArray[np.int64], hits: int, drawn: list[int], rows: int, rng: np.random.Generator
+) -> ClassAssignment:
     accuracy = hits / rows
     # Rows drawn with replacement are right or wrong: their number is binomial.
     low, high = np.percentile(rng.binomial(rows, accuracy, _RESAMPLES) / rows, (2.5, 97.5))
-    null = np.array(null_hits) / rows
-    reached = (1 + int((np.array(null_hits) >= hits).sum())) / (1 + len(null_hits))
-    return Assigned(
-        tuple(classes.tolist()),
-        accuracy,
-        (float(low), float(high)),
-        float(null.mean()),
-        float(np.percentile(null, 95)),
-        reached,
+    null = against(accuracy, np.array(drawn) / rows, rows)
+    return ClassAssignment(
+        tuple(classes.tolist()), accuracy, (float(low), float(high)), null.mean, null.high, null.p_value
     )

@@ -16,15 +16,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import false_discovery_control, random_table
+from scipy.stats import false_discovery_control
 
 from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows
-from separatrix.geometry.nulls import Null, against, permutation_null
+from separatrix.geometry.nulls import CELLS, Null, cross_tables, permutation_null, whole_units, within_groups
 from separatrix.geometry.resample import holm
-
-_BLOCK = 8_000_000  # cells of the tables drawn at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,37 +119,37 @@ def associate(
     check_count(permutations, "permutations")
     (a, rows), (b, columns) = _compact(first, "the first grouping"), _compact(second, "the second grouping")
     check_same_rows(len(a), len(b), "groupings", "values")
-    table = _tables(a, b, (len(rows), len(columns)))[0]
+    table = _table(a, b, (len(rows), len(columns)))
     unit = None if units is None else _compact(units, "what is drawn")[0]
     if unit is not None:
         check_same_rows(len(unit), len(b), "units", "rows")
-        of_unit = b[np.unique(unit, return_index=True)[1]]  # (units,)
-        b = of_unit[unit]
+        b = b[np.unique(unit, return_index=True)[1]][unit]  # that of the first row of the unit
     crossed = a if given is None else encode(a * (2 + np.max(given)) + given)[0]
     shape = (int(crossed.max()) + 1, len(columns))
 
     def statistic(values: NDArray[np.int64]) -> float:
-        return float(information(_tables(crossed, values, shape))[0])
+        return float(information(_table(crossed, values, shape)[None])[0])
 
-    nulls: dict[str, Null] = {}
-    if within is not None:
-        nulls["within"] = permutation_null(statistic, b, within=within, permutations=permutations, seed=seed)
+    draws = {} if within is None else {"within": within_groups(within)}
     if unit is not None:
-        if len(np.unique(of_unit)) < 2:
-            raise DataError("all units have the same value", got=f"{len(of_unit)} units", expected="two or more values")
-        nulls["units"] = permutation_null(
-            lambda values: statistic(values[unit]), of_unit, permutations=permutations, seed=seed
-        )
+        if (b == b[0]).all():
+            got = f"{unit.max() + 1} units"
+            raise DataError("all units have the same value", got=got, expected="two or more values")
+        draws["units"] = whole_units(unit)
+    options = {"permutations": permutations, "seed": seed}
+    nulls = {name: permutation_null(statistic, b, draw=draw, **options) for name, draw in draws.items()}
     if not nulls:
-        nulls["rows"] = _free_null(_tables(crossed, b, shape)[0], permutations, np.random.default_rng(seed))
+        crossing = _table(crossed, b, shape)
+        block = max(2, CELLS // crossing.size)
+        nulls["rows"] = permutation_null(information, crossing, draw=cross_tables, block=block, **options)
     null = nulls[list(nulls)[-1]]
     adjusted = _adjusted(a, b) if given is None else _adjusted_given(crossed, given, b, null)
     return Association(table[np.ix_(rows, columns)], null.observed, adjusted, *cramers_v(table), nulls)
 
 
-def _tables(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Rows of each pair of groups, (1, first, second)."""
-    return np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(1, *shape)
+def _table(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows of each pair of groups, (first, second)."""
+    return np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _adjusted(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:
@@ -250,9 +248,3 @@ def _compact(values: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[n
     if len(groups) < 2:
         raise DataError(f"{what} is the same for all rows", got=f"{len(numbers)} rows", expected="two or more groups")
     return codes, np.argsort(groups)
-
-
-def _free_null(table: NDArray[np.int64], count: int, rng: np.random.Generator) -> Null:
-    draw, step = random_table(table.sum(axis=1), table.sum(axis=0)), max(1, _BLOCK // table.size)
-    drawn = [information(draw.rvs(min(step, count - start), random_state=rng)) for start in range(0, count, step)]
-    return against(float(information(table[None])[0]), np.concatenate(drawn), int(table.sum()))

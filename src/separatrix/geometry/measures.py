@@ -135,12 +135,6 @@ def find_neighbours(known: Part, parts: Mapping[str, Part], k: int, metric: str)
     }
 
 
-def shuffles(targets: np.ndarray, seed: int, times: int = 5) -> list[np.ndarray]:
-    """Targets (rows,) in other orders, for the value of a figure that means nothing."""
-    rng = np.random.default_rng(seed)
-    return [rng.permutation(targets) for _ in range(times)]
-
-
 def rounded(value: Any) -> Any:
     """Nested plain data whose floats have ten digits, so that results are short and rounding hardly shows in them.
 

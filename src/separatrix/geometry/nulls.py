@@ -6,12 +6,14 @@ cost about a second.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import random_table
 
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
@@ -20,10 +22,11 @@ from separatrix.geometry.rowspace import RowSpace
 from separatrix.recipe.core import Plain
 
 _MOST_ROWS = 10_000  # rows of a null; more are sampled
-_BLOCK = 10_000_000  # numbers of a block of permutations
+CELLS = 8_000_000  # numbers that a block of shuffles may take
 
 Labels = NDArray[Any]
-Statistic = Callable[[Labels], float]
+Statistic = Callable[[Labels], Any]
+Draw = Callable[[Labels, np.random.Generator, int], Iterator[Labels]]  # labels, generator, how many
 
 
 @dataclass(frozen=True)
@@ -38,17 +41,67 @@ class Null(Plain):
     rows: int
 
 
+def over_rows(labels: Labels, generator: np.random.Generator, count: int) -> Iterator[Labels]:
+    """Labels over all rows, each draw (rows,); the way to shuffle where nothing stands in common."""
+    return (generator.permutation(labels) for _ in range(count))
+
+
+def within_groups(groups: ArrayLike) -> Draw:
+    """Labels inside the groups (rows,) only.
+
+    Raises:
+        DataError: every group has one row.
+    """
+    numbers = check_labels(groups, 2**62, "the groups to shuffle within")
+    order = np.argsort(numbers, kind="stable")
+    _, begin, size = np.unique(numbers[order], return_index=True, return_counts=True)
+    if size.max() < 2:
+        raise DataError("every group has one row, so nothing can be shuffled within them", hint="choose another column")
+    blocks = [order[begin[size == s][:, None] + np.arange(s)] for s in np.unique(size) if s > 1]  # (groups, size) each
+
+    def draw(labels: Labels, generator: np.random.Generator, count: int) -> Iterator[Labels]:
+        check_same_rows(len(numbers), len(labels), "groups", "rows")
+        for _ in range(count):
+            mixed = labels.copy()
+            for rows in blocks:
+                mixed[rows] = generator.permuted(labels[rows], axis=1)
+            yield mixed
+
+    return draw
+
+
+def whole_units(units: NDArray[np.int64]) -> Draw:
+    """The labels of whole units change places; unit numbers are (rows,), and the first row of a unit has its label."""
+    first = np.unique(units, return_index=True)[1]
+    return lambda labels, generator, count: (mixed[units] for mixed in over_rows(labels[first], generator, count))
+
+
+def cross_tables(table: NDArray[np.int64], generator: np.random.Generator, count: int) -> Iterator[NDArray[np.int64]]:
+    """Tables (first, second) of two groupings, one of them shuffled over all rows: drawn with both margins kept."""
+    margins, step = random_table(table.sum(axis=1), table.sum(axis=0)), max(1, CELLS // table.size)
+    for start in range(0, count, step):
+        yield from margins.rvs(min(step, count - start), random_state=generator)
+
+
 def permutation_null(
-    statistic: Statistic, labels: Labels, *, within: ArrayLike | None = None, permutations: int = 1000, seed: int = 0
+    statistic: Statistic,
+    labels: Labels,
+    *,
+    draw: Draw = over_rows,
+    permutations: int = 1000,
+    seed: int = 0,
+    block: int = 1,
 ) -> Null:
     """The null of any figure of labels, higher being better.
 
     Args:
-        statistic: labels (rows,) -> figure; what does not depend on the labels stands ready inside it.
-        labels: labels or numbers (rows,).
-        within: group of each row (rows,); labels change places inside the groups only.
+        statistic: labels (rows,) -> figure; what does not depend on the labels stands ready inside it. With a `block`
+            above 1: labels (draws, rows) -> figures (draws,).
+        labels: labels or numbers (rows,), or whatever `draw` shuffles.
+        draw: how: `over_rows`, `within_groups(...)`, `whole_units(...)`; `cross_tables` of a table of two groupings.
         permutations: shuffles; the smallest p-value possible is 1 / (permutations + 1).
         seed: of the shuffles.
+        block: most draws that the statistic is given at once.
 
     Raises:
         DataError: every group has one row.
@@ -58,30 +111,13 @@ def permutation_null(
     (1.0, 0.01)
     """
     check_count(permutations, "permutations")
-    rng = np.random.default_rng(seed)
-    groups = None if within is None else _groups(within, len(labels))
-
-    def shuffle() -> Labels:
-        if groups is None:
-            return rng.permutation(labels)
-        mixed = labels.copy()
-        for rows in groups:
-            mixed[rows] = rng.permuted(labels[rows], axis=1)
-        return mixed
-
-    observed = statistic(labels)
-    return against(observed, np.array([statistic(shuffle()) for _ in range(permutations)]), len(labels))
-
-
-def _groups(within: ArrayLike, rows: int) -> list[NDArray[np.int64]]:
-    """Places of the rows of each group, one matrix (groups, size) for each size; groups of one row stay as they are."""
-    numbers = check_labels(within, 2**62, "the groups to shuffle within")
-    check_same_rows(len(numbers), rows, "groups", "rows")
-    order = np.argsort(numbers, kind="stable")
-    _, begin, size = np.unique(numbers[order], return_index=True, return_counts=True)
-    if size.max() < 2:
-        raise DataError("every group has one row, so nothing can be shuffled within them", hint="choose another column")
-    return [order[begin[size == s][:, None] + np.arange(s)] for s in np.unique(size) if s > 1]
+    drawn = chain([labels], draw(labels, np.random.default_rng(seed), permutations))
+    if block > 1:
+        blocks = iter(lambda: list(islice(drawn, block)), [])
+        figures = np.concatenate([statistic(np.stack(some)) for some in blocks])
+    else:
+        figures = np.array([statistic(one) for one in drawn])
+    return against(float(figures[0]), figures[1:], len(labels))
 
 
 def against(observed: float, drawn: NDArray[np.float64], rows: int, *, low: bool = False) -> Null:
@@ -162,20 +198,17 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
     """
     vectors, gold = check_distances(x, "vectors"), check_labels(y, classes)
     check_same_rows(len(vectors), len(gold), "vectors", "labels")
-    check_count(permutations, "permutations")
     rows = sampled(len(gold), seed)
     gold, chosen = gold[rows], vectors[rows].astype(np.float64)
     exact = RowSpace.of(chosen - chosen.mean(axis=0)).coordinates
     total, centred = float((exact**2).sum()), exact.astype(np.float32)
     counts = np.bincount(gold, minlength=classes)
-    rng = np.random.default_rng(seed)
-    step = max(1, _BLOCK // (max(centred.shape) * classes))
-    drawn = [_between(centred, gold[None], counts)]
-    for start in range(0, permutations, step):
-        size = min(step, permutations - start)
-        drawn.append(_between(centred, rng.permuted(np.tile(gold, (size, 1)), axis=1), counts))
-    shares = np.concatenate(drawn) / total if total > 0 else np.zeros(permutations + 1)
-    return against(float(shares[0]), shares[1:], len(gold))
+
+    def shares(labels: Labels) -> NDArray[np.float64]:
+        return _between(centred, labels, counts) / (total or 1.0)
+
+    block = max(2, CELLS // (max(centred.shape) * classes))
+    return permutation_null(shares, gold, permutations=permutations, seed=seed, block=block)
 
 
 def _between(centred: NDArray[np.float32], labels: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Any]:
