@@ -44,8 +44,7 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_pictures_are_drawn(tmp_path, name):
     drawn = save(FIGURES[name](), tmp_path / "a.png").read_bytes()
-    colours = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB")).reshape(-1, 3)
-    assert len(np.unique(colours[::7], axis=0)) > 20
+    assert Image.open(io.BytesIO(drawn)).convert("RGB").getcolors(20) is None  # more than twenty
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path):

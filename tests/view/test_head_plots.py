@@ -64,8 +64,7 @@ def test_every_picture_is_drawn_with_its_numbers(tmp_path):
     assert len({picture.name for picture in made}) == len(made) == 12
     for picture in made:
         drawn = save(picture.figure, tmp_path / f"{picture.name}.png").read_bytes()
-        colours = np.asarray(Image.open(io.BytesIO(drawn)).convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(colours, axis=0)) > 5
+        assert Image.open(io.BytesIO(drawn)).convert("RGB").getcolors(5) is None  # more than five
         assert len(picture.data)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,22 @@ def fill(
         policy: what the page may do.
         parts: what the template shows.
     """
-    loader = FileSystemLoader(ASSETS)
-    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    pages.filters |= {"data_json": lambda value: Markup(data_json(value)), "show": show}
     assets = {
         "policy": policy,
         "style": Markup("\n".join(map(_asset, styles))),
         "script": inline_script("\n".join(map(_asset, scripts))),
         "plotly": inline_script(get_plotlyjs()) if plotly else "",
     }
-    return pages.get_template(template).render(**assets, **parts)
+    return _templates().get_template(template).render(**assets, **parts)
+
+
+@cache
+def _templates() -> Environment:
+    """The package's templates; one that was used is kept, since reading it takes longer than to fill it."""
+    loader = FileSystemLoader(ASSETS)
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    pages.filters |= {"data_json": lambda value: Markup(data_json(value)), "show": show}
+    return pages
 
 
 def inline_script(source: str) -> Markup:

@@ -87,11 +87,13 @@ def missing_glyphs_allowed() -> Iterator[None]:
 
 def use_installed_fonts(figure: Figure) -> None:
     """Let texts that the usual font cannot write fall back on the fonts for other scripts that are installed."""
+    foreign = [text for text in figure.findobj(Text) if isinstance(text, Text) and not text.get_text().isascii()]
+    if not foreign:
+        return
     installed = set(font_manager.get_font_names())
     families = ["DejaVu Sans", *(name for name in FALLBACKS if name in installed)]
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and not text.get_text().isascii():
-            text.set_fontfamily(families)
+    for text in foreign:
+        text.set_fontfamily(families)
 
 
 def save(figure: Figure, path: str | Path) -> Path:
