@@ -102,21 +102,24 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
 
 # Options that came after the first runs of a study, with the value that all runs before them had.
 LATER: dict[str, Any] = {"special_tokens": "keep"}
+# Choices that have another name since, with the one that they had then.
+RENAMED = {("pool", "layer_mix"): "weighted"}
 
 
 def recipe_key(*values: Any) -> str:
-    """A hash of what makes two runs the same; an option of `LATER` at its old value makes no difference.
+    """A hash of what makes two runs the same; options of `LATER` at their old values and new names do not change it.
 
     >>> recipe_key({"max_length": 64}) == recipe_key({"max_length": 64, "special_tokens": "keep"})
     True
     """
-    return recipes.digest(*map(_without_later, values))
+    return recipes.digest(*map(_as_at_first, values))
 
 
-def _without_later(value: Any) -> Any:
+def _as_at_first(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {name: _without_later(part) for name, part in value.items() if (name, part) not in LATER.items()}
-    return [_without_later(part) for part in value] if isinstance(value, (list, tuple)) else value
+        kept = [pair for pair in value.items() if pair not in LATER.items()]
+        return {name: RENAMED[name, part] if (name, part) in [*RENAMED] else _as_at_first(part) for name, part in kept}
+    return [_as_at_first(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def append_run(path: Path, run: Mapping[str, Any]) -> None:

@@ -126,6 +126,7 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(points.where, {"mask": [True] * 36}),
         Call(both.pick, {"name": "avectors"}),
         Call(points.column, {"name": "label"}),
+        Call(points.save, {"folder": "saved-points", "overwrite": True}, 2),
         Call(points.join, {"other": both}),
         Call(sx.Texts.of, {"text": texts, "label": labels}),
         Call(sx.Texts.from_frame, {"frame": pd.DataFrame(table)}),

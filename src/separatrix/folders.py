@@ -49,10 +49,9 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
         StoreError: nothing that a command wrote, not finished, or altered since.
 
     >>> from tempfile import TemporaryDirectory
-    >>> from separatrix.store.points import write_points
     >>> from separatrix.points import Points
     >>> with TemporaryDirectory() as folder:
-    ...     _ = write_points(f"{folder}/eye", Points.of([[1.0, 0.0], [0.0, 1.0]]))
+    ...     Points.of([[1.0, 0.0], [0.0, 1.0]]).save(f"{folder}/eye")
     ...     len(load(f"{folder}/eye"))
     2
     """

@@ -10,6 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import DataError, OptionError, ShapeError, choose
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +109,30 @@ class Points:
     def __repr__(self) -> str:
         widths = ", ".join(f"{name} ({block.shape[1]})" for name, block in self.blocks.items())
         return f"Points: {len(self)} rows, {widths}\n    {', '.join(map(str, self.table.columns))}"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self).splitlines()[0])}</p>\n{self.table.head().to_html(index=False)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON: what the points are, without their numbers."""
+        widths = {name: int(block.shape[1]) for name, block in self.blocks.items()}
+        columns = [str(name) for name in self.table.columns]
+        return {"rows": len(self), "blocks": widths, "columns": columns, "origin": plain(self.origin)}
+
+    @checks_arguments
+    def save(self, folder: str | Path, *, overwrite: bool = False, store_dtype: str = "float32") -> None:
+        """Write them as `extract` does with `out`; `separatrix.load` reads them again.
+
+        Args:
+            folder: of the store.
+            overwrite: replace points that are there.
+            store_dtype: float32, float16, or int8 (a scale for each row).
+
+        Raises:
+            StoreError: the folder is taken; numbers too large for the format.
+        """
+        store = import_module("separatrix.store.points")  # by name: `store` is built on this module
+        store.write_points(folder, self, dtype=store_dtype, overwrite=overwrite)
 
     @property
     def folders(self) -> tuple[str, ...]:

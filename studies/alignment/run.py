@@ -78,7 +78,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "nca": {},
     "nca_perturbed": {**PERTURBED},
     "nca_head": {"head_weight": 0.5},
-    "nca_weighted": {"pool": "weighted"},
+    "nca_weighted": {"pool": "layer_mix"},
     "nca_layer_mean": {"pool": "layer_mean"},
     "nca_batch": {"pairs": "batch"},
     "centroid_ce": {"loss": "centroid_ce"},

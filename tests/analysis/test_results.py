@@ -1,5 +1,7 @@
 """Every result is printed, shown in a notebook, saved, and read again as what it was."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from separatrix.analysis.compare import compare
 from separatrix.analysis.project import project
 from separatrix.analysis.score import score
 from separatrix.analysis.suspects import suspects
-from separatrix.errors import StoreError
+from separatrix.errors import OptionError, StoreError
 from separatrix.folders import load
 from separatrix.points import Points
 from separatrix.store.points import open_points, write_points
@@ -73,7 +75,26 @@ def test_html_is_a_table_in_which_nothing_is_markup(results, kind):
     assert "<b>" not in html
 
 
+def test_points_saved_and_loaded_are_the_same(tmp_path):
+    points = Points.of({"mean": np.eye(3) / 3, "cls": np.eye(3)[:, :2]}, {"label": ["a", "b", "a"]}, origin={"seed": 1})
+    points.save(tmp_path / "points")
+    again = load(tmp_path / "points")
+    assert all(np.array_equal(again.pick(name).values, points.pick(name).values) for name in points.blocks)
+    assert again.table.equals(points.table)
+    same = {"rows": 3, "blocks": {"mean": 3, "cls": 2}, "columns": ["id", "label"]}
+    assert points.to_dict() == {**same, "origin": {"seed": 1}}
+    described = json.loads(json.dumps(again.to_dict()))
+    assert {name: described[name] for name in same} == same
+    with pytest.raises(StoreError, match="exists; type --overwrite"):
+        points.save(tmp_path / "points")
+    points.save(tmp_path / "points", overwrite=True, store_dtype="int8")
+    with pytest.raises(OptionError, match="did you mean 'float16'"):
+        points.save(tmp_path / "more", store_dtype="float61")
+
+
 def test_points_and_texts_say_in_two_lines_what_they_are():
     points = Points.of({"mean": np.eye(3), "cls": np.eye(3)[:, :2]}, {"label": ["a", "b", "a"]})
     assert repr(points) == "Points: 3 rows, mean (3), cls (2)\n    id, label"
+    assert "<td>a</td>" in points._repr_html_()
+    assert "&lt;b&gt; (1)" in Points.of({"<b>": np.eye(2)[:, :1]})._repr_html_()
     assert repr(Texts.of(["How far?", "Who?"], ["x", "y"])) == "Texts: 2 rows of memory\n    id, text, label"

@@ -96,7 +96,7 @@ def test_clone_keeps_arguments_and_forgets_the_rest(aligned):
 
 
 def test_named_arguments_win_and_it_is_said(tiny, parts):
-    recipe = recipes.replace(AlignRecipe(), epochs=9, frozen_layers=3, freeze_embeddings=True, pool="weighted")
+    recipe = recipes.replace(AlignRecipe(), epochs=9, frozen_layers=3, freeze_embeddings=True, pool="layer_mix")
     asked = AlignClassifier(str(tiny("bert")), epochs=1, recipe=recipe)
     with pytest.warns(SeparatrixWarning, match="recipe says epochs=9, but the argument epochs=1 wins"):
         asked.fit(parts[0], parts[1])

@@ -154,7 +154,7 @@ def test_every_family_has_embeddings_and_layers_to_freeze(family, tiny):
 
 
 def test_weighted_layers_are_learnt(order):
-    model = train_encoder(order(pool="weighted", head_lr=0.1)).model
+    model = train_encoder(order(pool="layer_mix", head_lr=0.1)).model
     shares = model.encoder.mix.detach().softmax(0)
     assert len(shares) == 3
     assert float(shares.max() - shares.min()) > 0.01

@@ -99,3 +99,11 @@ def test_options_that_change_no_result_do_not_count() -> None:
     stored = {"method": "prompt", **recipes.to_dict(one)}
     assert "checkpoint_seconds" not in recipes.decisive(one, stored)["loop"]
     assert recipes.decisive(one, stored)["method"] == "prompt"
+
+
+def test_an_earlier_name_of_a_choice_is_read_as_the_one_of_today() -> None:
+    """The learnt shares of layers were called as the pooling whose weights are given."""
+    stored = {"encoder": {"pool": "weighted"}}
+    today = recipes.replace(recipes.AlignRecipe(), pool="layer_mix")
+    assert recipes.from_dict(recipes.AlignRecipe, stored) == today
+    assert recipes.replace(recipes.ExtractRecipe(), pool="weighted").vectors.pool == ("weighted",)

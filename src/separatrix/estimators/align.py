@@ -55,7 +55,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
 
     >>> from separatrix.texts import load_demo
     >>> train = load_demo().train.take(range(40))
-    >>> recipe = recipes.replace(AlignRecipe(), frozen_layers=6, freeze_embeddings=True, pool="weighted")
+    >>> recipe = recipes.replace(AlignRecipe(), frozen_layers=6, freeze_embeddings=True, pool="layer_mix")
     >>> clf = AlignClassifier(epochs=1, recipe=recipe).fit(train.text, train.label)
     >>> clf.kneighbors(["How far is Denver from Aspen?"], 3)[1].shape
     (1, 3)

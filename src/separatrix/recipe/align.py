@@ -12,6 +12,7 @@ ALIGN_LOSSES = Choices("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = Choices("batch", "memory", "mixed", "datapoint", "bank")
 DECISIONS = ("knn", "mean", "head")
 INVARIANCES = Choices("none", "ridge", "flipped", "inverse", "reversal", "pairs")
+LAYER_MIX = "layer_mix"  # of --pool; `weighted` of an extraction takes its weights from the user
 WEIGHTS = ("uniform", "distance", "softmax")
 # Padded tokens of one forward with gradient. Memory goes by these: MiniLM keeps 0.17 GiB for every 1,024 of them.
 CHUNK_TOKENS = 8192
@@ -21,7 +22,12 @@ CHUNK_TOKENS = 8192
 class EncoderRecipe:
     """Encoder."""
 
-    pool: str = option("mean", "from hidden states to one vector", choices=("mean", "cls", "layer_mean", "weighted"))
+    pool: str = option(
+        "mean",
+        "from hidden states to one vector; layer_mix: the mean of all layers, whose shares are learnt",
+        choices=("mean", "cls", "layer_mean", LAYER_MIX),
+        earlier={"weighted": LAYER_MIX},
+    )
     frozen_layers: int = option(0, "layers from the bottom that stay as they are", low=0)
     freeze_embeddings: bool = option(False, "leave the embeddings as they are")
     dropout: float = option(0.0, "dropout in training steps; 0 trains without any", low=0, high=0.9)
@@ -144,7 +150,7 @@ ALIGN_RULES = (
         "an objective with cosines, or another --decision than head",
     ),
     Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
-    Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == "weighted", "a head, or --pool weighted"),
+    Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == LAYER_MIX, f"a head, or --pool {LAYER_MIX}"),
     Rule(("perturbation",), lambda r: not r.encoder.freeze_embeddings, "embeddings that are trained"),
     Rule(("class_rows",), lambda r: r.pairing.sampler != "shuffled", "--sampler balanced|cells"),
     Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),

@@ -28,10 +28,15 @@ def option(
     low: float | None = None,
     high: float | None = None,
     affects_result: bool = True,
+    earlier: Mapping[str, str] | None = None,
 ) -> Any:
-    """A recipe field with its help text, its limits (both ends included), and whether the result depends on it."""
+    """A recipe field with its help text, its limits (both ends included), and whether the result depends on it.
+
+    `earlier` maps names that choices once had to those of today: recipes that were written then are still read.
+    """
     limits = {"choices": choices, "low": low, "high": high}
-    return field(default=default, metadata={"text": text, **limits, "affects_result": affects_result})
+    more = {"affects_result": affects_result, "earlier": earlier or {}}
+    return field(default=default, metadata={"text": text, **limits, **more})
 
 
 def flag(name: str) -> str:
@@ -70,6 +75,7 @@ def check(recipe: Any) -> None:
             raise OptionError(f"{spec.name} is not a recipe", got=shown(value), expected=f"a {part.__name__}")
         if part is None and spec.metadata:
             limits = {name: spec.metadata[name] for name in ("choices", "low", "high")}
+            value = spec.metadata["earlier"].get(value, value) if isinstance(value, str) else value
             object.__setattr__(recipe, spec.name, checked(spec.name, value, hints[spec.name], **limits))
 
 

@@ -105,9 +105,9 @@ def test_dropout_is_the_same_in_every_run(order):
     [
         {"loss": "linear", "decision": "head", **ALL_FROZEN},
         {"head_weight": 1.0, "pairs": "batch", **ALL_FROZEN},
-        {"pool": "weighted", "pairs": "batch", **ALL_FROZEN},
+        {"pool": "layer_mix", "pairs": "batch", **ALL_FROZEN},
     ],
-    ids=["finetune", "head beside", "weighted"],
+    ids=["finetune", "head beside", "layer_mix"],
 )
 def test_what_stands_on_a_frozen_encoder_trains_in_chunks_too(options, chunk_rows, order):
     """Regression: the second pass asked vectors without a gradient to go backward."""

@@ -33,7 +33,7 @@ def card(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "modernbert", "gpt2"])
-@pytest.mark.parametrize("pool", ["layer_mean", "weighted"])
+@pytest.mark.parametrize("pool", ["layer_mean", "layer_mix"])
 def test_sentence_transformers_mixes_the_layers_alike(pool, family, tiny, tmp_path):
     library = pytest.importorskip("sentence_transformers")
     recipe = recipes.replace(AlignRecipe(), model=str(tiny(family)), device="cpu", max_length=6, pool=pool)
@@ -64,7 +64,7 @@ def test_vectors_of_a_plain_fine_tuning_keep_their_length(tiny, tmp_path):
     assert np.abs(theirs - ours).max() < 1e-5 * np.abs(ours).max()
 
 
-@pytest.mark.parametrize("pool", ["mean", "cls", "layer_mean", "weighted"])
+@pytest.mark.parametrize("pool", ["mean", "cls", "layer_mean", "layer_mix"])
 def test_every_pooling_has_its_modules(pool, card, tmp_path):
     text = card(pool=pool)
     assert (tmp_path / "encoder" / "modules.json").is_file()

@@ -20,7 +20,7 @@ from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
 from separatrix.models.pool import mean_of, pool_states
-from separatrix.recipe.align import CHUNK_TOKENS, EncoderRecipe
+from separatrix.recipe.align import CHUNK_TOKENS, LAYER_MIX, EncoderRecipe
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Encoder:
 
     backbone: Backbone
     recipe: EncoderRecipe
-    mix: Tensor | None = None  # (layers,): logits of the layers' shares, for `weighted`
+    mix: Tensor | None = None  # (layers,): logits of the layers' shares, for `layer_mix`
 
     def named(self) -> dict[str, Tensor]:
         """The transformer's tensors that are trained, by name."""
@@ -102,7 +102,7 @@ def start_encoder(backbone: Backbone, recipe: EncoderRecipe) -> Encoder:
         fixed = name.startswith(tuple(frozen)) or "pooler" in name
         fixed |= recipe.freeze_embeddings and _is_embedding(name, layers)
         tensor.requires_grad_(not fixed)
-    mix = torch.zeros(count, device=backbone.device) if recipe.pool == "weighted" else None
+    mix = torch.zeros(count, device=backbone.device) if recipe.pool == LAYER_MIX else None
     return Encoder(backbone, recipe, mix)
 
 
@@ -121,7 +121,7 @@ def check_trained(encoder: Encoder, *, head: bool) -> None:
     raise OptionError(
         "nothing is left to train",
         got=f"--frozen-layers {encoder.recipe.frozen_layers} and --freeze-embeddings",
-        expected="a layer that is not frozen, --pool weighted, or a head",
+        expected=f"a layer that is not frozen, --pool {LAYER_MIX}, or a head",
         hint="lower --frozen-layers, or add --head-weight 1",
     )
 
