@@ -30,7 +30,7 @@ import torch
 from benchmarks.parts.extract_memory import save_words
 from studies.common import machine, markdown
 
-from separatrix.extraction.extract import Place, extract, run_extraction
+from separatrix.extraction.extract import Destination, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import read_rows
 from separatrix.geometry.neighbours import knn_predict
@@ -138,7 +138,7 @@ def writing(backbone: Backbone, texts: list[str]) -> dict[str, float]:
     recipe = ExtractRecipe(backbone.recipe, VectorsRecipe(pool=("mean",)))
     material = frozen_model(backbone, ExtractRecipe(vectors=recipe.vectors))
     with tempfile.TemporaryDirectory() as place:
-        found = run_extraction(material, read_rows(texts), Place(Path(place) / "points"))
+        found = run_extraction(material, read_rows(texts), Destination(Path(place) / "points"))
     return {"seconds": found.seconds, "writing": found.writing_seconds, "share": found.writing_seconds / found.seconds}
 
 

@@ -51,7 +51,7 @@ class PeftRecipe:
 
 
 @dataclass(frozen=True)
-class Rows:
+class TokenRows:
     """A split: token ids without padding, and class numbers (rows,)."""
 
     ids: list[list[int]]
@@ -78,7 +78,7 @@ class PeftRun:
 
     checks: list[Check]
     best: Check
-    scores: Callable[[Rows], np.ndarray]
+    scores: Callable[[TokenRows], np.ndarray]
 
 
 class Prompted(nn.Module):
@@ -135,17 +135,17 @@ def load_quietly(kind: Any, folder: Path, config: Any, **options: Any) -> Any:
         return get_peft_model(kind.from_pretrained(folder, attn_implementation="sdpa", **options), config)
 
 
-def tokenize(texts: Sequence[str], labels: np.ndarray, recipe: PeftRecipe) -> Rows:
+def tokenize(texts: Sequence[str], labels: np.ndarray, recipe: PeftRecipe) -> TokenRows:
     """Token ids of texts, cut as on our side."""
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(resolve(ModelRecipe(model=recipe.model)).folder)
-    return Rows(tokenizer(list(texts), truncation=True, max_length=recipe.max_length)["input_ids"], labels)
+    return TokenRows(tokenizer(list(texts), truncation=True, max_length=recipe.max_length)["input_ids"], labels)
 
 
 def train_peft(
-    train: Rows,
-    validation: Rows,
+    train: TokenRows,
+    validation: TokenRows,
     classes: int,
     recipe: PeftRecipe,
     *,
@@ -182,7 +182,9 @@ def train_peft(
 class _Training:
     """Optimiser, clock and the best tensors of one training."""
 
-    def __init__(self, model: Prompted, train: Rows, validation: Rows, recipe: PeftRecipe, clock: Clock) -> None:
+    def __init__(
+        self, model: Prompted, train: TokenRows, validation: TokenRows, recipe: PeftRecipe, clock: Clock
+    ) -> None:
         self.model, self.train, self.validation, self.recipe = model, train, validation, recipe
         self.labels = torch.from_numpy(train.labels)
         groups = model.groups()
@@ -233,7 +235,7 @@ def look_steps(steps: int, looks: int) -> frozenset[int]:
     return schedule.frame_steps(steps, looks)
 
 
-def pad(part: Rows, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+def pad(part: TokenRows, rows: np.ndarray) -> tuple[Tensor, Tensor]:
     """Right-padded ids and mask of the rows named, each (rows, longest); what is padded with plays no part."""
     longest = max(len(part.ids[row]) for row in rows)
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -246,7 +248,7 @@ def pad(part: Rows, rows: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def score_rows(model: Prompted, part: Rows) -> np.ndarray:
+def score_rows(model: Prompted, part: TokenRows) -> np.ndarray:
     """Logits of all rows in their own order, (rows, classes)."""
     order = np.argsort(part.lengths, kind="stable")
     blocks = [

@@ -24,7 +24,7 @@ BLOCK = re.compile(r"(?P<slow><!-- slow -->[ \t]*\n\s*)?^```python\n(?P<code>.*?
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     code: str
     line: int  # of its first line of code
     slow: bool
@@ -32,7 +32,7 @@ class Block:
 
 def blocks(text):
     return [
-        Block(found["code"], text.count("\n", 0, found.start("code")) + 1, found["slow"] is not None)
+        CodeBlock(found["code"], text.count("\n", 0, found.start("code")) + 1, found["slow"] is not None)
         for found in BLOCK.finditer(text)
     ]
 
@@ -46,7 +46,7 @@ PAGES = [
 
 def test_blocks_are_found_with_their_lines_and_marks():
     text = "one\n```python\na = 1\n```\n\n<!-- slow -->\n```python\nb = 2\nc = 3\n```\n```\nno python\n```\n"
-    assert blocks(text) == [Block("a = 1\n", 3, False), Block("b = 2\nc = 3\n", 8, True)]
+    assert blocks(text) == [CodeBlock("a = 1\n", 3, False), CodeBlock("b = 2\nc = 3\n", 8, True)]
     assert blocks("no block yet") == []
     assert ROOT / "docs" / "python.md" in PAGES
 

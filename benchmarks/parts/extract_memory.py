@@ -53,7 +53,7 @@ def peak_mib() -> float:
 
 def main(arguments: list[str]) -> int:
     """Extract, and print peak memory at the start and at the end."""
-    from separatrix.extraction.extract import Place, extract, run_extraction
+    from separatrix.extraction.extract import Destination, extract, run_extraction
     from separatrix.extraction.readers import frozen_model
     from separatrix.extraction.windows import read_rows
     from separatrix.models.load import load_backbone
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     extract(list(stream(64, seed=1)), model=backbone)  # whatever is loaded at the first use
     start = peak_mib()
     material = frozen_model(backbone, ExtractRecipe(vectors=VectorsRecipe(pool=("mean", "cls"))))
-    found = run_extraction(material, read_rows(stream(rows)), Place(Path(out)))
+    found = run_extraction(material, read_rows(stream(rows)), Destination(Path(out)))
     print(json.dumps({"start_mib": start, "peak_mib": peak_mib(), "width": found.width, "rows": found.rows}))
     return 0
 

@@ -27,7 +27,7 @@ from separatrix.recipe import TrainRecipe
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """Token ids and class numbers of train and validation."""
 
     tokens: Mapping[str, Tokens]
@@ -82,7 +82,7 @@ class _Looker(Callback):
 
 def train_suffix(
     backbone: Backbone,
-    material: Material,
+    material: TrainingData,
     recipe: TrainRecipe,
     *,
     looks: int = 1,
@@ -123,7 +123,7 @@ class _Options:
 
 
 def _loop(
-    backbone: Backbone, material: Material, recipe: TrainRecipe, caches: dict[str, TextCache], options: _Options
+    backbone: Backbone, material: TrainingData, recipe: TrainRecipe, caches: dict[str, TextCache], options: _Options
 ) -> list[Check]:
     prompt = start_prompt(recipe.prompt, backbone, caches["train"].shape, seed=recipe.loop.seed)
     learner = PromptTrainable(backbone, recipe, prompt, caches)

@@ -16,7 +16,7 @@ from separatrix.recipe.core import shown
 from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
 
 if TYPE_CHECKING:
-    from separatrix.reports import ReportWritten
+    from separatrix.reports import ReportFile
 
 # Kind of an artefact -> module and function that read it.
 READERS = {
@@ -71,7 +71,7 @@ def report(
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
-) -> ReportWritten:
+) -> ReportFile:
     """Write one HTML file that opens offline: of a run, or over several results.
 
     Args:
@@ -102,7 +102,7 @@ def report(
     return written
 
 
-def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportWritten:
+def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportFile:
     """One run with its pictures, which are drawn into its folder; or a page over several folders."""
     from separatrix.reports.collect import show_folders
     from separatrix.store.folder import SHOWN

@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from studies.alignment.tables import SETFIT, Place, write_tables
+from studies.alignment.tables import SETFIT, Destination, write_tables
 from studies.common import (
     NO_FIGURE,
     append_run,
@@ -97,7 +97,7 @@ FEW = (8, 16, 64)
 
 
 @dataclass(frozen=True)
-class Plan:
+class AlignmentPlan:
     """One run."""
 
     row: str
@@ -133,7 +133,7 @@ def full_recipe(row: str, name: str, changes: dict[str, Any], per_class: int | N
     return plain_recipe(recipes.replace(start, **every), NO_FIGURE)
 
 
-def load(data: Path, plan: Plan) -> Splits:
+def load(data: Path, plan: AlignmentPlan) -> Splits:
     """The parts of a set; a few rows of each class on both sides where the plan says so.
 
     A screen has no test part; with few rows of each class, training rows that were not drawn stand in for it.
@@ -159,7 +159,7 @@ def undrawn(whole: Texts, drawn: Texts, seed: int) -> Texts:
 
 
 @dataclass(frozen=True)
-class Scored:
+class RowScores:
     """What a row gives: scores of texts by each way of deciding, the first one its own; accuracy over the epochs."""
 
     scores: Callable[[str, Texts], dict[str, np.ndarray]]  # name and texts of a part
@@ -168,7 +168,7 @@ class Scored:
     extra: dict[str, Any]
 
 
-def run_ours(plan: Plan, splits: Splits) -> Scored:
+def run_ours(plan: AlignmentPlan, splits: Splits) -> RowScores:
     """The library's own training."""
     from separatrix.learn.align import train_encoder
     from separatrix.learn.job import Job
@@ -190,7 +190,7 @@ def run_ours(plan: Plan, splits: Splits) -> Scored:
 
     history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
     extra = {"k": model.vote.k, "weights": model.vote.weights, "parts": rounded(_plain(trained.fitted.metrics[-1]))}
-    return Scored(scores, history, trained.fitted.best_epoch, extra)
+    return RowScores(scores, history, trained.fitted.best_epoch, extra)
 
 
 def _plain(line: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _plain(line: dict[str, Any]) -> dict[str, Any]:
     return {**line["parts"], **{name: line["validation"][name] for name in names if name in line["validation"]}}
 
 
-def run_setfit(plan: Plan, splits: Splits) -> Scored:
+def run_setfit(plan: AlignmentPlan, splits: Splits) -> RowScores:
     """SetFit by its own package. It chooses nothing on validation, so these rows are added to its training rows."""
     from datasets import Dataset
     from setfit import SetFitModel, Trainer, TrainingArguments
@@ -220,7 +220,7 @@ def run_setfit(plan: Plan, splits: Splits) -> Scored:
         return {"head": np.asarray(model.predict_proba(list(asked.text)))}
 
     assert len(classes) == len(set(labels))
-    return Scored(scores, [], None, {})
+    return RowScores(scores, [], None, {})
 
 
 def encode(splits: Splits) -> tuple[Classes, dict[str, np.ndarray]]:
@@ -230,7 +230,7 @@ def encode(splits: Splits) -> tuple[Classes, dict[str, np.ndarray]]:
     return classes, {part: classes.encode(values) for part, values in labels.items()}
 
 
-def do_run(plan: Plan, data: Path) -> dict[str, Any]:
+def do_run(plan: AlignmentPlan, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run. A screen never looks at the test part."""
     splits = load(data, plan)
     classes, targets = encode(splits)
@@ -264,19 +264,19 @@ def figures(scores: np.ndarray, targets: np.ndarray, classes: Classes) -> dict[s
     return rounded({"accuracy": found.accuracy, "macro_f1": found.macro_f1, "majority": found.majority})
 
 
-def plans(options: argparse.Namespace) -> list[Plan]:
+def plans(options: argparse.Namespace) -> list[AlignmentPlan]:
     """All runs asked for, seed by seed, so that a stopped study has whole seeds."""
     changes = read_changes(options.set)
     screen, few_ = bool(changes) or options.most is not None or options.screen, options.per_class
     return [
-        Plan(row, name, seed, full_recipe(row, name, changes, few_), screen, few_, options.most)
+        AlignmentPlan(row, name, seed, full_recipe(row, name, changes, few_), screen, few_, options.most)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in options.sets
         for row in options.rows
     ]
 
 
-def standard_recipes() -> dict[Place, dict[str, Any]]:
+def standard_recipes() -> dict[Destination, dict[str, Any]]:
     """The study's recipes as they stand now, rows in the order of the table."""
     return {
         (name, count, row): full_recipe(row, name, {}, count)
@@ -286,10 +286,10 @@ def standard_recipes() -> dict[Place, dict[str, Any]]:
     }
 
 
-def study_runs(runs: list[dict[str, Any]]) -> dict[Place, list[dict[str, Any]]]:
+def study_runs(runs: list[dict[str, Any]]) -> dict[Destination, list[dict[str, Any]]]:
     """The lines that belong to the study as it stands now, by (set, rows per class, row), one per seed."""
     wanted = {place: recipe_key(recipe) for place, recipe in standard_recipes().items()}
-    kept: dict[Place, dict[int, dict[str, Any]]] = {}
+    kept: dict[Destination, dict[int, dict[str, Any]]] = {}
     for run in runs:
         if not run["screen"] and recipe_key(run["recipe"]) == wanted.get((run["set"], run["per_class"], run["row"])):
             kept.setdefault((run["set"], run["per_class"], run["row"]), {})[run["seed"]] = run

@@ -9,8 +9,8 @@ from typing import Any
 from studies.common import changed, gain, interval, markdown, recipe_key, spell, write_csv
 
 Run = dict[str, Any]
-Place = tuple[str, int | None, str]  # set, rows per class, row
-Standard = Mapping[Place, Mapping[str, Any]]  # recipes
+Destination = tuple[str, int | None, str]  # set, rows per class, row
+Standard = Mapping[Destination, Mapping[str, Any]]  # recipes
 SETFIT = "setfit"
 BASES = {"finetune": "fine-tuning", SETFIT: "SetFit"}  # rows that the others are held against -> the column's name
 HEAD = """# Alignment and fine-tuning: results
@@ -21,7 +21,7 @@ this: `README.md`. Scores are fractions of the test part; in brackets the 95 % t
 """
 
 
-def write_tables(out: Path, study: Mapping[Place, list[Run]], screens: Sequence[Run], standard: Standard) -> None:
+def write_tables(out: Path, study: Mapping[Destination, list[Run]], screens: Sequence[Run], standard: Standard) -> None:
     """Write both files: a table for each set and number of rows per class, then the screens.
 
     Args:

@@ -40,7 +40,7 @@ HERE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
-class Plan:
+class CentroidPlan:
     """One run."""
 
     experiment: Experiment
@@ -62,7 +62,7 @@ class Plan:
         return recipe_key(self.experiment.name, plain_recipe(self.recipe), self.rows)
 
 
-def do_run(plan: Plan, model: Path, data: Path) -> dict[str, Any]:
+def do_run(plan: CentroidPlan, model: Path, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run; a training that a guard stops gives a line with its sentence."""
     from separatrix.geometry.score import classification, decide
     from separatrix.learn.job import Job
@@ -114,11 +114,11 @@ def words(trained: Any) -> list[str] | None:
     return [trained.model.backbone.tokenizer.decode([int(word)]) for word in found]
 
 
-def plans(options: argparse.Namespace) -> Iterator[Plan]:
+def plans(options: argparse.Namespace) -> Iterator[CentroidPlan]:
     """The runs asked for, seed by seed, so that a stopped study has whole seeds."""
     wanted = [experiment for experiment in EXPERIMENTS if not options.only or experiment.name in options.only]
     for seed in range(options.seeds):
-        yield from (Plan(experiment, seed, options.rows, options.epochs) for experiment in wanted)
+        yield from (CentroidPlan(experiment, seed, options.rows, options.epochs) for experiment in wanted)
 
 
 def read_options(arguments: list[str] | None) -> argparse.Namespace:

@@ -40,7 +40,7 @@ CHANGES = {"epochs": 3, "max_length": 128, "device": "cpu", "seed": SEED}
 
 
 @dataclass(frozen=True)
-class Plan:
+class FinetunePlan:
     """One training."""
 
     set: str
@@ -75,7 +75,7 @@ def cut_model(backbone: Backbone, layers: int | None, folder: Path) -> str:
     return str(folder)
 
 
-def finetune(plan: Plan, backbone: Backbone, splits: Splits) -> dict[str, Any]:
+def finetune(plan: FinetunePlan, backbone: Backbone, splits: Splits) -> dict[str, Any]:
     """The line of one training."""
     labels = {part: texts.label for part, texts in splits.parts.items() if texts.label is not None}
     classes = Classes.of(labels["train"])
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         for model in (DEFAULT_MODEL, *options.model):
             backbone = load_backbone(ModelRecipe(model=model, device="cpu"))
             for pool, layer in options_of(backbone):
-                plan = Plan(name, model, pool, layer)
+                plan = FinetunePlan(name, model, pool, layer)
                 known = [{key: run[key] for key in plan.line} for run in read_runs(lines)]
                 if plan.line not in known:
                     append_run(lines, line := finetune(plan, backbone, splits))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Verdict, judge, plain, unjudged
+from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Ruling, judge, plain, unjudged
 
 from separatrix.analysis.heads.controls import SURE
 from separatrix.codes import encode
@@ -170,7 +170,7 @@ def even_satellites(asked: Asked) -> Claim:
         "mutual information (nats) of child cluster and head, identities carried along. The test is the other way "
         "round: evenly mixed is what the shuffles give, so a small p speaks against the claim"
     )
-    verdict = Verdict.NOT if null.p_value <= SURE else Verdict.SUPPORTED
+    verdict = Ruling.NOT if null.p_value <= SURE else Ruling.SUPPORTED
     return Claim(text, null.observed, null.mean, null.p_value, verdict, note)
 
 
@@ -200,5 +200,5 @@ def over_the_grid(claim: Callable[[Asked], Claim], asked: Asked) -> Claim:
     if not asked.stored.labels:
         return made
     told = Counter(claim(replace(asked, labels=labels)).verdict for labels in asked.stored.labels.values())
-    counts = ", ".join(f"{name} {told[name]}" for name in Verdict if told[name])
+    counts = ", ".join(f"{name} {told[name]}" for name in Ruling if told[name])
     return replace(made, note=f"{made.note}. Of the {told.total()} cells of the grid: {counts}")

@@ -22,7 +22,7 @@ from separatrix.geometry.nulls import Null, permutation_null, within_groups
 LEAST = 0.05  # of a share: how far from chance it must be for words like "dominant", either way
 
 
-class Verdict(StrEnum):
+class Ruling(StrEnum):
     """What is said of a claim."""
 
     SUPPORTED = "supported"
@@ -44,7 +44,7 @@ class Claim:
     figure: float | None
     null: float | None  # what chance gives: the mean of the shuffles
     p_value: float | None
-    verdict: Verdict
+    verdict: Ruling
     note: str = ""
     null_heads: float | None = None
     p_heads: float | None = None
@@ -180,20 +180,20 @@ def judge(
     """
     decides = null if heads is None else heads
     if decides.p_value <= SURE:
-        verdict = Verdict.SUPPORTED if floor else Verdict.WEAK
+        verdict = Ruling.SUPPORTED if floor else Ruling.WEAK
     elif mirror and 1 - decides.p_value < SURE and decides.observed < decides.mean:
-        verdict = Verdict.REVERSED
+        verdict = Ruling.REVERSED
     else:
-        verdict = Verdict.NOT
+        verdict = Ruling.NOT
     over = (None, None) if heads is None else (heads.mean, heads.p_value)
     return Claim(text, null.observed, null.mean, null.p_value, verdict, note, *over)
 
 
 def unjudged(text: str, why: str) -> Claim:
     """A claim that these rows say nothing about."""
-    return Claim(text, None, None, None, Verdict.OPEN, why)
+    return Claim(text, None, None, None, Ruling.OPEN, why)
 
 
 def plain(text: str, figure: float, held: bool, note: str, null: float | None = None) -> Claim:
     """A claim about a curve or a table, where there are no labels to shuffle; the note says what the figure is."""
-    return Claim(text, figure, null, None, Verdict.SUPPORTED if held else Verdict.NOT, note)
+    return Claim(text, figure, null, None, Ruling.SUPPORTED if held else Ruling.NOT, note)

@@ -45,7 +45,7 @@ KEPT = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class AtlasPlan:
     """One atlas."""
 
     condition: str
@@ -63,7 +63,7 @@ class Plan:
         return digest(READING, self.condition, self.seed, self.model, plain, qa)
 
 
-def plan_of(condition: str, seed: int, options: argparse.Namespace) -> Plan:
+def plan_of(condition: str, seed: int, options: argparse.Namespace) -> AtlasPlan:
     """The plan of a condition on a seed."""
     recipe = replace(BASE, windows=options.windows, seed=seed)
     if condition == "causal":
@@ -72,10 +72,10 @@ def plan_of(condition: str, seed: int, options: argparse.Namespace) -> Plan:
         recipe = replace(recipe, windows=min(FEATURE_WINDOWS, options.windows), features=FEATURES, importance="none")
     model = options.causal.name if condition == "causal" else options.model
     qa = replace(QA, train_windows=options.train_windows, seed=seed) if condition == "after" else None
-    return Plan(condition, seed, model, recipe, qa)
+    return AtlasPlan(condition, seed, model, recipe, qa)
 
 
-def do_run(plan: Plan, options: argparse.Namespace) -> dict[str, Any]:
+def do_run(plan: AtlasPlan, options: argparse.Namespace) -> dict[str, Any]:
     """Make the atlas, and the fine-tuned model before it where it is needed; the line of the run."""
     line: dict[str, Any] = {"key": plan.key, "condition": plan.condition, "seed": plan.seed, "model": plan.model}
     line["reading"] = READING

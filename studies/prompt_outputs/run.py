@@ -57,7 +57,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Plan:
+class OutputPlan:
     """One prompt to train and to look at."""
 
     set: str
@@ -84,7 +84,7 @@ class Plan:
         return recipe_key([self.set, self.model, self.loss, self.seed, plain, counts, sorted(GLANCES)])
 
 
-def load_rows(plan: Plan, data: Path) -> Splits:
+def load_rows(plan: OutputPlan, data: Path) -> Splits:
     """Stratified samples of each part, drawn by the seed; an official part that is small enough is taken whole."""
     splits = load_set(data, plan.set, plan.seed, plan.sizes.train[plan.set])
     test, validation = splits.parts["test"], splits.validation
@@ -101,7 +101,7 @@ def sample(texts: Texts, rows: int, seed: int) -> Texts:
     return texts if rows >= len(texts) else texts.split(rows / len(texts), seed=seed)[1]
 
 
-def do_run(plan: Plan, data: Path, maps: Path) -> dict[str, Any]:
+def do_run(plan: OutputPlan, data: Path, maps: Path) -> dict[str, Any]:
     """Train a prompt, read its outputs in each space, look at them in every way."""
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
@@ -164,7 +164,7 @@ def keep_maps(path: Path, texts: Texts, drawings: dict[str, dict[str, np.ndarray
     write_table(path, pd.DataFrame(columns))
 
 
-def plans(options: argparse.Namespace) -> list[Plan]:
+def plans(options: argparse.Namespace) -> list[OutputPlan]:
     """All prompts asked for, seed by seed, so that a stopped study has whole seeds."""
     sizes = Sizes(
         {"sst2": options.sst2_train, "imdb": options.imdb_train},
@@ -176,7 +176,7 @@ def plans(options: argparse.Namespace) -> list[Plan]:
     )
     places = {"minilm": None} | ({"lm": str(options.lm)} if options.lm else {})
     return [
-        Plan(name, model, loss, seed, place, sizes)
+        OutputPlan(name, model, loss, seed, place, sizes)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in options.sets
         for model, place in places.items()

@@ -64,7 +64,7 @@ TARGETS = {"trec6": 0.96, "trec50": 0.89, "sst2": 0.85}
 
 
 @dataclasses.dataclass(frozen=True)
-class Scored:
+class MethodScores:
     """What a method gives: scores of a part, validation accuracy over the epochs, the epoch kept, training seconds."""
 
     scores: Callable[[str], np.ndarray]
@@ -74,7 +74,7 @@ class Scored:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class QualityPlan:
     """One run."""
 
     method: str
@@ -121,7 +121,7 @@ def _suffix_recipe(name: str, changes: dict[str, Any]) -> dict[str, Any]:
     return plain | {"text_cache": {"cache_dtype": plain["text_cache"]["cache_dtype"]}}
 
 
-def run_suffix(plan: Plan, splits: Splits) -> Scored:
+def run_suffix(plan: QualityPlan, splits: Splits) -> MethodScores:
     """Our side: the library's own training."""
     from separatrix.learn.job import Job
     from separatrix.learn.prompt import train_prompt
@@ -135,12 +135,12 @@ def run_suffix(plan: Plan, splits: Splits) -> Scored:
     seconds = monotonic() - begun
     history = [line["validation"]["accuracy"] for line in trained.fitted.metrics]
     models = {"validation": trained.judge, "test": trained.model}
-    return Scored(
+    return MethodScores(
         lambda part: models[part].answer(splits.parts[part].text).scores, history, trained.fitted.best_epoch, seconds
     )
 
 
-def run_peft(plan: Plan, splits: Splits) -> Scored:
+def run_peft(plan: QualityPlan, splits: Splits) -> MethodScores:
     """PEFT's side."""
     from studies.peft_side import PeftRecipe, tokenize, train_peft
 
@@ -151,10 +151,10 @@ def run_peft(plan: Plan, splits: Splits) -> Scored:
     trained = train_peft(rows["train"], rows["validation"], len(classes), recipe, seed=plan.seed)
     seconds = monotonic() - begun
     history = [check.accuracy for check in trained.checks]
-    return Scored(lambda part: trained.scores(rows[part]), history, round(trained.best.epoch), seconds)
+    return MethodScores(lambda part: trained.scores(rows[part]), history, round(trained.best.epoch), seconds)
 
 
-def run_frozen(plan: Plan, splits: Splits) -> Scored:
+def run_frozen(plan: QualityPlan, splits: Splits) -> MethodScores:
     """Linear probe or k-NN on the frozen model's vectors; their options are chosen on validation."""
     from separatrix.geometry.baselines import Part, fit_nearest
     from separatrix.geometry.probe import fit_probe
@@ -182,10 +182,10 @@ def run_frozen(plan: Plan, splits: Splits) -> Scored:
         vectors = parts[part].vectors if part in parts else extract(backbone, splits.parts[part].text, pool=pool).values
         return fitted.scores(vectors)
 
-    return Scored(scores, [], None, seconds)
+    return MethodScores(scores, [], None, seconds)
 
 
-METHODS: dict[str, Callable[[Plan, Splits], Scored]] = {
+METHODS: dict[str, Callable[[QualityPlan, Splits], MethodScores]] = {
     "suffix": run_suffix,
     "refit": run_suffix,
     "peft": run_peft,
@@ -201,7 +201,7 @@ def encode(splits: Splits) -> tuple[Classes, dict[str, np.ndarray]]:
     return classes, {part: classes.encode(values) for part, values in labels.items()}
 
 
-def do_run(plan: Plan, data: Path) -> dict[str, Any]:
+def do_run(plan: QualityPlan, data: Path) -> dict[str, Any]:
     """Train, score, and give the line of the run. A screen never looks at the test part."""
     splits = load_set(data, plan.set, plan.seed, plan.rows)
     classes, targets = encode(splits)
@@ -237,7 +237,7 @@ def figures(part: str, scores: np.ndarray, targets: np.ndarray, classes: Classes
     return rounded({f"{part}_{name}": value for name, value in named.items()})
 
 
-def plans(options: argparse.Namespace) -> list[Plan]:
+def plans(options: argparse.Namespace) -> list[QualityPlan]:
     """All runs asked for, seed by seed, so that a stopped study has whole seeds."""
     changes = {method: read_changes(options.set) for method in options.methods}
     if options.epochs is not None:
@@ -248,7 +248,7 @@ def plans(options: argparse.Namespace) -> list[Plan]:
         return bool(changes[method]) or options.rows is not None
 
     return [
-        Plan(method, name, seed, full_recipe(method, name, changes[method]), screen(method), options.rows)
+        QualityPlan(method, name, seed, full_recipe(method, name, changes[method]), screen(method), options.rows)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
         for name in options.sets
         for method in options.methods

@@ -9,7 +9,7 @@ from separatrix.cli.progress import PAUSE, TerminalProgress
 LEFT = ["0:04:30", "0:04:00", "0:03:30", "0:03:00", "0:02:30", "0:02:00", "0:01:30", "0:01:00", "0:00:30"]
 
 
-class Clock:
+class FakeClock:
     """Stands still until it is told to go on."""
 
     now = 1000.0
@@ -20,7 +20,7 @@ class Clock:
 
 def told(reports: list[tuple[float, str, int, int, str]], capsys: pytest.CaptureFixture[str], **options) -> list[str]:
     """The lines of a progress that gets these reports, each some seconds after the one before."""
-    clock = Clock()
+    clock = FakeClock()
     with TerminalProgress(clock=clock, **options) as progress:
         for seconds, *report in reports:
             clock.now += seconds

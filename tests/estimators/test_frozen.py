@@ -141,7 +141,7 @@ def test_it_works_in_a_grid_search(tiny, texts):
 
 
 @spelling
-class Spelled(FrozenClassifier):
+class SpelledFrozen(FrozenClassifier):
     """Reads a matrix as texts."""
 
     def fit(self, X, y, *, validation=None):
@@ -154,7 +154,7 @@ class Spelled(FrozenClassifier):
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([Spelled(head="centroid")], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
+@parametrize_with_checks([SpelledFrozen(head="centroid")], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
 def test_scikit_learn_checks(estimator, check, tiny, monkeypatch):
     monkeypatch.setattr(frozen, "load_backbone", functools.cache(frozen.load_backbone))
     to_rounding(check, monkeypatch)

@@ -13,7 +13,7 @@ import transformers as hf
 
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.extraction import extract as verb
-from separatrix.extraction.extract import Place, extract, run_extraction
+from separatrix.extraction.extract import Destination, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
@@ -114,7 +114,7 @@ def test_the_same_request_loads_and_another_layer_is_added(model, texts, tmp_pat
 def test_the_figures_say_what_was_done(model, texts, tmp_path, small_windows):
     def run(pool):
         material = frozen_model(model, verb.recipes.replace(verb.ExtractRecipe(), pool=pool, max_length=6))
-        return run_extraction(material, read_rows(texts), Place(tmp_path / "p"))
+        return run_extraction(material, read_rows(texts), Destination(tmp_path / "p"))
 
     first, second = run("mean"), run("mean")
     cut = sum(len(text.split()) > 4 for text in texts.text)

@@ -10,23 +10,14 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from command_line import Ran
 from separatrix.cli import main
 from separatrix.store.manifest import MANIFEST
 
 HOME = "jane-doe-7f3a"  # a folder above everything: a path that is written somewhere shows it
 QUIET = ("--device", "cpu", "--quiet")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Exit code, stdout and stderr of a command."""
-
-    code: int
-    out: str
-    err: str
 
 
 def run(*words: object) -> Ran:

@@ -113,10 +113,10 @@ def loops(monkeypatch):
     """Every loop that is made, so that its optimiser can be looked at."""
     made = []
 
-    class Kept(Loop):
+    class KeptLoop(Loop):
         def __init__(self, *args, **options):
             super().__init__(*args, **options)
             made.append(self)
 
-    monkeypatch.setattr(job, "Loop", Kept)
+    monkeypatch.setattr(job, "Loop", KeptLoop)
     return made

@@ -5,7 +5,7 @@ import pytest
 
 from separatrix.learn.trained.saved import Predictions
 from separatrix.learn.unanswered import NO_TEXT, NO_TOKEN, run_answerable, unanswered
-from separatrix.models.tokens import NoTokens, Unread
+from separatrix.models.tokens import NoTokens, UnreadCounts
 
 
 def answer(texts):
@@ -14,7 +14,7 @@ def answer(texts):
         raise NoTokens(rows, texts)
     sizes = np.array([[len(text)] * 2 for text in texts], dtype=np.float32)
     labels = np.array([f"n{len(text)}" for text in texts])
-    return Predictions(labels, sizes, sizes, None, sizes, 0, sizes.astype(np.int64), Unread(texts=len(texts)))
+    return Predictions(labels, sizes, sizes, None, sizes, 0, sizes.astype(np.int64), UnreadCounts(texts=len(texts)))
 
 
 def test_rows_without_an_answer_are_empty_and_the_others_in_place():

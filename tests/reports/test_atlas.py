@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import ShapeError
-from separatrix.reports.atlas import AtlasPage, Shown, atlas_data, render_atlas, write_atlas
+from separatrix.reports.atlas import AtlasPage, WindowMaps, atlas_data, render_atlas, write_atlas
 from separatrix.view.palette import contrast
 
 LAYERS, HEADS, TOKENS = 2, 3, 5
@@ -33,8 +33,8 @@ def page_of(**changes):
         "summary": (("maps", 60),),
         "heads": heads,
         "distances": distances,
-        "windows": [Shown(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels),
-                    Shown("second", (" a", " b", " c", " d", " e"), levels[::-1])],
+        "windows": [WindowMaps(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels),
+                    WindowMaps("second", (" a", " b", " c", " d", " e"), levels[::-1])],
         "cluster_maps": {0: np.ones((2, 3, 3)), 1: np.eye(3)[None]},
         "association": [{"with": "layer", "p_value": 0.01, "verdict": "more than chance"}],
         "notes": (EVIL,),
@@ -102,9 +102,9 @@ def test_foreign_text_stays_text(tmp_path):
 
 def test_maps_that_do_not_fit_are_refused():
     with pytest.raises(ShapeError, match="do not fit their words"):
-        Shown("x", ("a", "b"), np.zeros((6, 3, 3), np.uint8))
+        WindowMaps("x", ("a", "b"), np.zeros((6, 3, 3), np.uint8))
     with pytest.raises(ShapeError, match="another number of heads"):
-        render_atlas(page_of(windows=[Shown("x", ("a",), np.zeros((4, 1, 1), np.uint8))]))
+        render_atlas(page_of(windows=[WindowMaps("x", ("a",), np.zeros((4, 1, 1), np.uint8))]))
 
 
 FLAGS = [

@@ -65,7 +65,7 @@ def test_study_runs_resumes_and_makes_tables(data, small, tmp_path, capsys):
 
 
 def test_few_rows_are_so_many_of_each_class_in_all(data, small):
-    plan = run.Plan("nca", "trec6", 0, run.full_recipe("nca", "trec6", {}, 8), False, per_class=8)
+    plan = run.AlignmentPlan("nca", "trec6", 0, run.full_recipe("nca", "trec6", {}, 8), False, per_class=8)
     assert plan.recipe["loop"]["refit"]
     splits = run.load(data, plan)
     assert (len(splits.train), len(splits.validation)) == (18, 6)
@@ -78,7 +78,7 @@ def test_screens_with_few_rows_are_judged_by_undrawn_rows(data, small, tmp_path)
     [line] = common.read_runs(tmp_path / "runs.jsonl")
     assert {"undrawn_accuracy", "undrawn_knn"} <= set(line)
     assert not [name for name in line if name.startswith("test_")]
-    plan = run.Plan("nca", "trec6", 0, line["recipe"], True, per_class=8)
+    plan = run.AlignmentPlan("nca", "trec6", 0, line["recipe"], True, per_class=8)
     splits, parts = run.load(data, plan), ("train", "validation")
     whole = {text for part in parts for text in pd.read_parquet(data / "trec" / f"{part}.parquet")["text"]}
     assert set(splits.test.text) == whole - {*splits.train.text, *splits.validation.text}

@@ -10,7 +10,7 @@ from separatrix.learn.trained.saved import Predictions
 from separatrix.texts import Texts
 from separatrix.training import groups
 from separatrix.training.groups import (
-    Side,
+    ScoredRows,
     gap_interval,
     group_notes,
     group_report,
@@ -108,7 +108,7 @@ def test_gap_of_equal_sides_holds_zero():
     generator = np.random.default_rng(1)
     gold = generator.integers(0, 2, 300)
     scores = np.eye(2)[np.where(generator.random(300) < 0.8, gold, 1 - gold)]
-    low, high = gap_interval(Side(scores[::2], gold[::2]), Side(scores[1::2], gold[1::2]), 2)
+    low, high = gap_interval(ScoredRows(scores[::2], gold[::2]), ScoredRows(scores[1::2], gold[1::2]), 2)
     assert low < 0 < high
 
 

@@ -60,7 +60,7 @@ class Shuffling:
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class ColumnTest:
     """One column: its test, and the names of clusters and values."""
 
     column: str
@@ -99,7 +99,7 @@ class Associations(Result):
     p_value: Figures = 1.0
     recipe: AssociateRecipe | Mapping[str, Any] = field(default_factory=AssociateRecipe)
     warnings: Sequence[str] = ()  # what should be looked at before a figure is believed
-    tested: tuple[Tested, ...] = apart(())  # empty where they were read from disk
+    tested: tuple[ColumnTest, ...] = apart(())  # empty where they were read from disk
 
     @classmethod
     def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +209,7 @@ def _check_columns(names: Sequence[str], recipe: AssociateRecipe) -> None:
 
 
 def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, progress: Progress) -> Associations:
-    tested: list[Tested] = []
+    tested: list[ColumnTest] = []
     for name in names:
         progress("association tests", len(tested), len(names), name)
         tested.append(_test(table, name, recipe))
@@ -237,7 +237,7 @@ def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFr
     return table
 
 
-def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
+def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest:
 
     parts = [name] if name in table.columns else name.split("+")
     named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
@@ -265,7 +265,7 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> Tested:
     unequal = 0.0 if units is None else float((_of_first(codes, units) != codes).mean())
     result = associate_groups(groups, codes, **numbers, permutations=recipe.permutations, seed=recipe.seed)
     names = tuple("noise" if number < 0 else str(number) for number in clusters)
-    return Tested(name, kind, len(table) - len(rows), names, titles, result, shuffling, unequal)
+    return ColumnTest(name, kind, len(table) - len(rows), names, titles, result, shuffling, unequal)
 
 
 def _joined(rows: pd.DataFrame, parts: Sequence[str], name: str) -> pd.Series:
@@ -321,7 +321,7 @@ def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int6
     return codes, tuple(map(str, values)), f"{len(values)} categories"
 
 
-def _warnings(tested: Sequence[Tested]) -> list[str]:
+def _warnings(tested: Sequence[ColumnTest]) -> list[str]:
     warnings = []
     for test in tested:
         thin = float((test.result.expected < 1).mean())
@@ -339,7 +339,7 @@ def _warnings(tested: Sequence[Tested]) -> list[str]:
     return warnings
 
 
-def _cells(tested: Sequence[Tested]) -> pd.DataFrame:
+def _cells(tested: Sequence[ColumnTest]) -> pd.DataFrame:
     import pandas as pd
 
     frames = []

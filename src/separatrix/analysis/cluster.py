@@ -28,7 +28,7 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
-from separatrix.geometry.prepare import Prepared, prepare
+from separatrix.geometry.prepare import PreparedVectors, prepare
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -234,7 +234,7 @@ def _label_rows(table: pd.DataFrame, labels: NDArray[np.int64], path: str | None
     return rows.assign(**{CLUSTER: labels}, **({} if path is None else {PARENT: path}))
 
 
-def _warnings(result: Clustering, vectors: Prepared) -> list[str]:
+def _warnings(result: Clustering, vectors: PreparedVectors) -> list[str]:
     warnings = []
     if vectors.constant:
         warnings.append(f"{vectors.constant} of the columns are constant and say nothing")

@@ -66,7 +66,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         raise OptionError("--model has no effect with --run", hint="leave --model away")
     if run is None and "no_verify" in parsed:
         raise OptionError("--no-verify has no effect without --run", hint="leave --no-verify away")
-    from separatrix.extraction.extract import Place, run_extraction, source_rows, vector_source
+    from separatrix.extraction.extract import Destination, run_extraction, source_rows, vector_source
     from separatrix.extraction.readers import VectorSource, trained_prompt
 
     if recipe.vectors.what == "attention" and "text" not in parsed:
@@ -77,7 +77,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         material = vector_source(recipe.backbone.model, recipe)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
-    extraction = run_extraction(material, rows, Place(folder.out, folder.overwrite, folder.resume), progress)
+    extraction = run_extraction(material, rows, Destination(folder.out, folder.overwrite, folder.resume), progress)
     warnings = [*rows.warnings, *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures

@@ -27,7 +27,7 @@ from separatrix.models.config import read_config, text_config
 from separatrix.models.extract import Progress
 from separatrix.models.load import pick_device
 from separatrix.models.source import resolve
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.points import ID
 from separatrix.recipe import LoadRecipe, to_dict
 from separatrix.recipe.vectors import ExtractRecipe
@@ -103,7 +103,7 @@ class CutWindows:
 
     windows: list[Window]
     cut: int = 0
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from separatrix.extraction.readers import VectorSource, frozen_model, trained_pr
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
@@ -48,7 +48,7 @@ class Extraction:
     seconds: float
     writing_seconds: float = 0.0
     bytes: int = 0  # on disk, of all that the store holds
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
     @cached_property
     def points(self) -> Points:
@@ -74,7 +74,7 @@ class Extraction:
 
 
 @dataclass(frozen=True)
-class Place:
+class Destination:
     """Where points go, and what may be there."""
 
     folder: Path | None = None
@@ -120,7 +120,7 @@ def extract(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ExtractRecipe(), **options)
-    place = Place(None if out is None else Path(out), overwrite, resume)
+    place = Destination(None if out is None else Path(out), overwrite, resume)
     if model is not None and run is not None:
         raise OptionError("either a model or a run is read", got="both")
     if run is not None:
@@ -158,18 +158,18 @@ def source_rows(data: Any, recipe: ExtractRecipe, **reading: Any) -> Rows | Exam
 
 
 def run_extraction(
-    material: VectorSource, rows: Rows | ExampleRows, place: Place, progress: Progress = silent
+    material: VectorSource, rows: Rows | ExampleRows, place: Destination, progress: Progress = silent
 ) -> Extraction:
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
-    work = Work(material, Counter(progress, "vectors", len(rows)))
+    work = WindowLoop(material, Counter(progress, "vectors", len(rows)))
     if place.folder is None:
         return _in_memory(work, rows.windows(window))
     return _on_disk(work, rows, window, place, place.folder)
 
 
-def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
-    begun, kept = perf_counter(), Kept()
+def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
+    begun, kept = perf_counter(), WindowMemory()
     for step in work.steps(frames):
         kept.add(step)
     points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut})
@@ -178,7 +178,7 @@ def _in_memory(work: Work, frames: Iterator[pd.DataFrame]) -> Extraction:
     return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, seconds, unread=kept.unread)
 
 
-def _on_disk(work: Work, rows: Rows | ExampleRows, window: int, place: Place, folder: Path) -> Extraction:
+def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Destination, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
     key = digest({**identity, "store_dtype": dtype})
     with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
@@ -190,13 +190,13 @@ def _on_disk(work: Work, rows: Rows | ExampleRows, window: int, place: Place, fo
         manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
-    unread = Unread(**{name: writer.note(name) for name in vars(Unread())})
+    unread = UnreadCounts(**{name: writer.note(name) for name in vars(UnreadCounts())})
     figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes, unread)
     return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class ComputedWindow:
     """One window, computed."""
 
     place: int
@@ -204,11 +204,11 @@ class Step:
     table: pd.DataFrame  # the rows of the blocks
     blocks: dict[str, np.ndarray]
     cut: int
-    unread: Unread
+    unread: UnreadCounts
 
 
 @dataclass
-class Work:
+class WindowLoop:
     """Windows in, computed windows out; the next window is tokenized while this one is computed."""
 
     material: VectorSource
@@ -222,7 +222,7 @@ class Work:
     def __post_init__(self) -> None:
         self.names = self.material.names
 
-    def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[Step]:
+    def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[ComputedWindow]:
         """Only windows of which something is missing."""
         for place, frame, names, tokens in ahead(self._missing(frames), self._tokenize):
             blocks = self.material.reader().read(tokens, names, self.done)
@@ -230,7 +230,7 @@ class Work:
             start = self.rows if self.writer is None else sum(shard.rows for shard in self.writer.shards[:place])
             table = self.material.table(frame, tokens, blocks, start)
             self.rows += len(table)
-            yield Step(place, frame, table, blocks, tokens.cut, tokens.unread)
+            yield ComputedWindow(place, frame, table, blocks, tokens.cut, tokens.unread)
 
     def _missing(self, frames: Iterator[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame, list[str]]]:
         for place, frame in enumerate(frames):
@@ -254,15 +254,15 @@ class Work:
 
 
 @dataclass
-class Kept:
+class WindowMemory:
     """Computed windows in memory."""
 
     tables: list[pd.DataFrame] = field(default_factory=list)
     blocks: list[dict[str, np.ndarray]] = field(default_factory=list)
     cut: int = 0
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
-    def add(self, step: Step) -> None:
+    def add(self, step: ComputedWindow) -> None:
         """Keep one."""
         self.tables.append(step.table)
         self.blocks.append(step.blocks)

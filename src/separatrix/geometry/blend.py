@@ -31,7 +31,7 @@ Blocks = Mapping[str, ArrayLike]
 
 
 @dataclass(frozen=True)
-class Tried:
+class Weighting:
     """One weighting: share of the neighbours' votes that were right, and how sure they were."""
 
     weights: tuple[float, ...]  # one a block, summing to 1
@@ -47,11 +47,11 @@ class Blend:
     names: tuple[str, ...]
     weights: tuple[float, ...]
     chosen_on: str
-    chosen: Tried
+    chosen: Weighting
     alone: Mapping[str, float]  # accuracy of each block alone, on the rows that chose the weights
     plain: float  # that of the blocks side by side as they are
     equal: float  # that of equal weights
-    tried: tuple[Tried, ...] = field(repr=False)
+    tried: tuple[Weighting, ...] = field(repr=False)
     widths: tuple[int, ...] = field(repr=False)
     changes: tuple[Change, ...] = field(repr=False)
     scales: tuple[float, ...] = field(repr=False)
@@ -189,7 +189,7 @@ class _Vote:
     known: _Side
     k: int
 
-    def judge(self, weights: tuple[float, ...], far: NDArray[np.float32]) -> Tried:
+    def judge(self, weights: tuple[float, ...], far: NDArray[np.float32]) -> Weighting:
         """Votes with these weights; far (blocks, queries, known)."""
         distance = np.tensordot(np.array(weights, np.float32), far, axes=1)  # (queries, known)
         if self.queries is self.known:
@@ -201,7 +201,7 @@ class _Vote:
         votes = count_votes(self.known.labels[near], classes)
         right = votes.argmax(axis=1) == self.queries.labels
         own = votes[np.arange(len(near)), self.queries.labels]
-        return Tried(tuple(float(weight) for weight in weights), float(right.mean()), float(own.mean()))
+        return Weighting(tuple(float(weight) for weight in weights), float(right.mean()), float(own.mean()))
 
 
 def _squared(queries: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.density import OutOfTimeError, dbscan
 from separatrix.geometry.neighbours import neighbours
-from separatrix.geometry.prepare import Prepared, ready
+from separatrix.geometry.prepare import PreparedVectors, ready
 
 _STARTS = 3  # of each k-means of a choice
 _PAIRS = 4  # pairs of subsamples behind a stability
@@ -118,7 +118,7 @@ def _two_samples(rows: int, rng: np.random.Generator) -> tuple[NDArray[np.int64]
 
 
 def choose_k(
-    x: ArrayLike | Prepared,
+    x: ArrayLike | PreparedVectors,
     grid: Sequence[int],
     *,
     criterion: str = "silhouette",
@@ -190,10 +190,10 @@ def _heaps(x: NDArray[np.float32], rng: np.random.Generator) -> list[NDArray[np.
 
 def _k_line(x: NDArray[np.float32], heaps: list[NDArray[np.float32]], k: int, seed: int) -> dict[str, Any]:
     begun = monotonic()
-    result = kmeans(Prepared(x), k, starts=_STARTS, seed=seed)
-    null = [kmeans(Prepared(heap), k, starts=1, seed=seed) for heap in heaps]
+    result = kmeans(PreparedVectors(x), k, starts=_STARTS, seed=seed)
+    null = [kmeans(PreparedVectors(heap), k, starts=1, seed=seed) for heap in heaps]
     silhouettes = [_silhouette(heap, labels, seed) for heap, labels in zip(heaps, null, strict=True)]
-    agreed = stability(lambda part: kmeans(Prepared(part), k, starts=_STARTS, seed=seed).labels, x, seed=seed)
+    agreed = stability(lambda part: kmeans(PreparedVectors(part), k, starts=_STARTS, seed=seed).labels, x, seed=seed)
     return {
         "k": k,
         "rows": len(x),
@@ -285,7 +285,7 @@ def k_distance(x: NDArray[np.float32], min_samples: int) -> NDArray[np.float64]:
     return np.sort(near.distance[:, -1].astype(np.float64))
 
 
-def choose_eps(x: ArrayLike | Prepared, min_samples: int, *, cell_seconds: float = 60.0) -> Choice:
+def choose_eps(x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds: float = 60.0) -> Choice:
     """Choose eps of DBSCAN at the knee of the k-distance curve, and a grid of eps x min_samples around it.
 
     Args:
@@ -361,7 +361,7 @@ def _cell(x: NDArray[np.float32], eps: float, count: int, limit: float) -> dict[
     }
 
 
-def choose_size(x: ArrayLike | Prepared, min_samples: int, *, sample_rows: int = 3000, seed: int = 0) -> Choice:
+def choose_size(x: ArrayLike | PreparedVectors, min_samples: int, *, sample_rows: int = 3000, seed: int = 0) -> Choice:
     """Choose min_cluster_size of HDBSCAN: the most stable under resampling of those that give two clusters or more.
 
     Args:

@@ -21,7 +21,7 @@ from separatrix.errors import DataError, MissingExtra, choose
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
 from separatrix.geometry.density import dbscan
-from separatrix.geometry.prepare import Prepared, ready
+from separatrix.geometry.prepare import PreparedVectors, ready
 
 NOISE = -1
 _BLOCK = 8192  # rows compared with all centroids at a time
@@ -61,7 +61,9 @@ class Clustering:
         return int((self.labels == NOISE).sum())
 
 
-def kmeans(x: ArrayLike | Prepared, k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0) -> Clustering:
+def kmeans(
+    x: ArrayLike | PreparedVectors, k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0
+) -> Clustering:
     """k-means (Lloyd, 1982; k-means++ starts of Arthur and Vassilvitskii, 2007), the best of several starts.
 
     Args:
@@ -122,7 +124,7 @@ def nearest_centroid(
 
 
 def dbscan_clusters(
-    x: ArrayLike | Prepared, eps: float, *, min_samples: int = 10, deadline: float | None = None
+    x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10, deadline: float | None = None
 ) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
@@ -146,7 +148,7 @@ def dbscan_clusters(
 
 
 def hdbscan(
-    x: ArrayLike | Prepared, min_cluster_size: int = 20, *, min_samples: int = 10, engine: str = "auto"
+    x: ArrayLike | PreparedVectors, min_cluster_size: int = 20, *, min_samples: int = 10, engine: str = "auto"
 ) -> Clustering:
     """HDBSCAN (Campello, Moulavi and Sander, 2013) with its condensed tree; exemplar = the row that stays longest.
 

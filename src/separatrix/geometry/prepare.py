@@ -112,7 +112,7 @@ STEPS: dict[str, tuple[str, ...]] = {"none": (), "standardise": ("standardise",)
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedVectors:
     """Vectors ready to be clustered, and what was done to them."""
 
     values: NDArray[np.float32]  # (rows, width); as wide as given
@@ -120,7 +120,7 @@ class Prepared:
     constant: int = 0  # columns that say nothing
 
 
-def prepare(x: ArrayLike, how: str = "none") -> Prepared:
+def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
     """Check vectors and bring their columns to one scale.
 
     `standardise` gives every column mean 0 and deviation 1; `whiten` makes the columns uncorrelated as well (with the
@@ -149,9 +149,9 @@ def prepare(x: ArrayLike, how: str = "none") -> Prepared:
     for step in STEPS[how]:
         columns = (vectors if step == STEPS[how][0] else values)[:, varies]
         values[:, varies] = PREPARES[step](columns)(columns)
-    return Prepared(np.ascontiguousarray(values, dtype=np.float32), how, int((~varies).sum()))
+    return PreparedVectors(np.ascontiguousarray(values, dtype=np.float32), how, int((~varies).sum()))
 
 
-def ready(x: ArrayLike | Prepared) -> Prepared:
+def ready(x: ArrayLike | PreparedVectors) -> PreparedVectors:
     """What `prepare` gave, as it is; other vectors checked."""
-    return x if isinstance(x, Prepared) else prepare(x)
+    return x if isinstance(x, PreparedVectors) else prepare(x)

@@ -132,7 +132,7 @@ def _r2(gold: NDArray[np.float64], answers: NDArray[np.float64]) -> NDArray[np.f
 
 
 @dataclass(frozen=True)
-class Paired(Plain):
+class PairedDifference(Plain):
     """Accuracy of a less that of b on the same rows, with its 95 % interval and the p-value of McNemar's exact test.
 
     Only rows on which one is right and the other wrong tell them apart: `a_only` and `b_only` of them.
@@ -146,7 +146,9 @@ class Paired(Plain):
     rows: int
 
 
-def compare_answers(right_a: ArrayLike, right_b: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Paired:
+def compare_answers(
+    right_a: ArrayLike, right_b: ArrayLike, *, seed: int = 0, resamples: int = 1000
+) -> PairedDifference:
     """Compare answers row by row (McNemar, 1947; the exact binomial form), with a paired bootstrap over rows.
 
     Args:
@@ -175,7 +177,7 @@ def compare_answers(right_a: ArrayLike, right_b: ArrayLike, *, seed: int = 0, re
     drawn = np.random.default_rng(seed).multinomial(rows, shares, size=resamples)
     difference = (a_only - b_only) / rows
     interval = percentile_interval((drawn[:, 0] - drawn[:, 1]) / rows, difference)
-    return Paired(difference, interval, p_value, a_only, b_only, rows)
+    return PairedDifference(difference, interval, p_value, a_only, b_only, rows)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:

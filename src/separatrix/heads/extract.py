@@ -24,7 +24,7 @@ CELLS = {"cpu": 1 << 16, "cuda": 1 << 22}
 
 
 @dataclass(frozen=True)
-class Extracted:
+class WindowFeatures:
     """The features of one batch of windows."""
 
     numbers: NDArray[np.int64]  # (windows,) which windows
@@ -34,7 +34,7 @@ class Extracted:
 
 def extract_features(
     backbone: Backbone, windows: Sequence[Window], features: Mapping[str, Feature], *, skip: int = 0
-) -> Iterator[Extracted]:
+) -> Iterator[WindowFeatures]:
     """Run the windows in batches of similar length; the order of the batches is always the same.
 
     Args:
@@ -48,7 +48,7 @@ def extract_features(
     """
     layers, heads = shape_of(backbone.model)
 
-    def work(batch: tuple[int, NDArray[np.int64]]) -> Extracted:
+    def work(batch: tuple[int, NDArray[np.int64]]) -> WindowFeatures:
         place, numbers = batch
         padded, begun = collate([windows[number] for number in numbers], backbone), perf_counter()
         values = {name: torch.empty(len(numbers), layers, heads, each.width) for name, each in features.items()}
@@ -63,7 +63,7 @@ def extract_features(
         # The first batch runs to the model's end, where a layer too many would show; the others stop at the last map.
         run_maps(backbone, padded, compute, whole=place == 0)
         seconds["model"] = perf_counter() - begun - sum(seconds.values())
-        return Extracted(numbers, {name: table.numpy() for name, table in values.items()}, seconds)
+        return WindowFeatures(numbers, {name: table.numpy() for name, table in values.items()}, seconds)
 
     batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
     yield from each_core(enumerate(batches), work, backbone.device)

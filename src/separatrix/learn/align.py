@@ -15,7 +15,7 @@ from torch import Tensor
 
 from separatrix.learn import batches, schedule
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
-from separatrix.learn.loop import Fitted, Training
+from separatrix.learn.loop import FitResult, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
 from separatrix.learn.objectives.groups import group_numbers
 from separatrix.learn.targets import Targets, encode
@@ -68,7 +68,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     return TrainedModel(model, (*notes, *more, *_alone(fitted), model.note), fitted)
 
 
-def _alone(fitted: Fitted) -> list[str]:
+def _alone(fitted: FitResult) -> list[str]:
     """What is worth saying of steps that taught the objective nothing."""
     share = float(np.mean([line["parts"].get(ALONE, 0.0) for line in fitted.metrics]))
     if not share:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from separatrix.learn import schedule
 from separatrix.learn.callbacks import ProgressCallback
-from separatrix.learn.loop import Fitted, Loop, Training
+from separatrix.learn.loop import FitResult, Loop, Training
 from separatrix.learn.objectives.unlabelled import SpanObjective
 from separatrix.learn.trainables.spans import SpanTrainable
 from separatrix.models.backbone import Backbone
@@ -25,7 +25,7 @@ from separatrix.recipe import LoopRecipe
 def train_spans(
     model: Any, scores: Callable[[np.ndarray], Tensor], sizes: Sequence[int], targets: Sequence[tuple[int, int]],
     recipe: LoopRecipe, progress: Progress = silent,
-) -> Fitted:  # fmt: skip
+) -> FitResult:  # fmt: skip
     """Train a span head and the model under it, in place.
 
     Args:

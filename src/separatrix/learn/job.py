@@ -13,7 +13,7 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.geometry.baselines import Baseline
 from separatrix.learn.callbacks import ArrayCallback, BatchFunction, Callback, ProgressCallback, TrajectoryRecorder
-from separatrix.learn.loop import Fitted, Loop, Score, Training
+from separatrix.learn.loop import FitResult, Loop, Score, Training
 from separatrix.learn.objectives.base import TrainingRows
 from separatrix.learn.objectives.word_ranking import WordRanking
 from separatrix.learn.trainables import Trainable, evaluate
@@ -26,7 +26,7 @@ from separatrix.store.folder import CHECKPOINT, TRAJECTORY
 from separatrix.texts import Texts
 
 REFIT = "refit"
-IN_ONE_GO = Fitted({}, [], 0, stopped_early=False)  # of a model that has no epochs
+IN_ONE_GO = FitResult({}, [], 0, stopped_early=False)  # of a model that has no epochs
 
 R = TypeVar("R", TrainRecipe, AlignRecipe)
 M = TypeVar("M", bound=Predictor)
@@ -86,7 +86,7 @@ class TrainedModel(Generic[M]):
 
     model: M
     notes: tuple[str, ...] = ()
-    fitted: Fitted = IN_ONE_GO
+    fitted: FitResult = IN_ONE_GO
     # part -> pooling -> (rows, width) of the frozen texts, as far as the training has read them
     vectors: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
     judged: M | None = None  # with `refit`: the model that has not seen the validation rows

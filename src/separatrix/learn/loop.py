@@ -54,7 +54,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FitResult:
     """The best tensors by name, and the lines of metrics."""
 
     tensors: dict[str, Tensor]
@@ -78,7 +78,7 @@ class Loop:
         self.state = self._start()
         self.saved_at = monotonic()
 
-    def run(self) -> Fitted:
+    def run(self) -> FitResult:
         """Train to the end (or go on from the checkpoint) and return the best tensors."""
         if self.path is not None and self.path.is_file():
             self.state.load(self.path, self.identity)
@@ -91,7 +91,7 @@ class Loop:
             last = recipe.epochs if self.training.keep is None else self.training.keep
             progress.done = progress.epoch >= last or 0 < recipe.patience <= stale
             self._save()
-        return Fitted(self.state.best, progress.metrics, progress.best_epoch, progress.epoch < recipe.epochs)
+        return FitResult(self.state.best, progress.metrics, progress.best_epoch, progress.epoch < recipe.epochs)
 
     def _start(self) -> State:
         options = []

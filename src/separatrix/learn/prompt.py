@@ -24,7 +24,7 @@ from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import schedule
 from separatrix.learn.guards import check_cache, check_frozen
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
-from separatrix.learn.loop import Fitted, Score, Training
+from separatrix.learn.loop import FitResult, Score, Training
 from separatrix.learn.objectives import OBJECTIVES, Objective, ObjectiveEntry
 from separatrix.learn.objectives.word_ranking import given_words, plain_words, word_notes
 from separatrix.learn.objectives.words import WordObjective
@@ -178,7 +178,7 @@ def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
     return np.unique(np.concatenate([drawn, np.array(first, dtype=np.int64)]))
 
 
-def _finish(training: Training, targets: Targets, fitted: Fitted, recipe: TrainRecipe) -> PromptModel:
+def _finish(training: Training, targets: Targets, fitted: FitResult, recipe: TrainRecipe) -> PromptModel:
     trainable, best = training.trainable, fitted.tensors
     assert isinstance(trainable, PromptTrainable)
     prompt = SoftPrompt(best["tokens"], best.get("steer"))

@@ -18,7 +18,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
 from separatrix.models.pool import Pooling, plan_poolings, pooled
-from separatrix.models.tokens import Tokens, Unread
+from separatrix.models.tokens import Tokens, UnreadCounts
 from separatrix.recipe.vectors import VectorsRecipe
 
 Progress = Callable[[int], None]
@@ -31,7 +31,7 @@ class Vectors:
 
     values: np.ndarray  # (rows, width) float32
     cut: int  # texts that were longer than max_length
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
 
 @dataclass(frozen=True, eq=False)

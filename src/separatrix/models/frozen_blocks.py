@@ -15,7 +15,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.config import layer_count
 from separatrix.models.extract import extract_blocks
 from separatrix.models.pool import Pooling, plan_poolings
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.points import Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe.vectors import VectorsRecipe
@@ -33,7 +33,7 @@ class FrozenPass:
     parameters: int
     megabytes: float  # of the weights in memory
     cut: int  # texts that were longer than max_length
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
 
 def frozen_blocks(

@@ -41,7 +41,7 @@ class _States(torch.nn.Module):
 
 
 @dataclass(frozen=True)
-class Quantised:
+class QuantisedModel:
     """The 8-bit model; `run` is `Backbone.run` for token ids."""
 
     session: Any
@@ -51,7 +51,7 @@ class Quantised:
         return _run(self.session, {"ids": ids, "mask": mask, "positions": positions})
 
 
-def quantise(backbone: Backbone) -> Quantised:
+def quantise(backbone: Backbone) -> QuantisedModel:
     """Export and quantise an encoder; takes some seconds.
 
     Raises:
@@ -72,7 +72,7 @@ def quantise(backbone: Backbone) -> Quantised:
         whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
         _export(backbone, whole)
         quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True)
-        return Quantised(_session(small))
+        return QuantisedModel(_session(small))
 
 
 def _export(backbone: Backbone, path: Path) -> None:

@@ -25,7 +25,7 @@ class NoTokens(DataError):
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadCounts:
     """What a tokenizer could not read, or read as something else, in so many texts."""
 
     texts: int = 0
@@ -35,14 +35,14 @@ class Unread:
     equal: int = 0  # texts with the tokens of an earlier, different text
     control: int = 0  # texts with control tokens of their own
 
-    def __add__(self, other: Unread) -> Unread:
-        return Unread(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+    def __add__(self, other: UnreadCounts) -> UnreadCounts:
+        return UnreadCounts(**{name: count + getattr(other, name) for name, count in vars(self).items()})
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What is to be said, one sentence each.
 
-        >>> Unread(texts=3, tokens=9, unknown=2, unknown_texts=1).warnings
+        >>> UnreadCounts(texts=3, tokens=9, unknown=2, unknown_texts=1).warnings
         ('1 of 3 texts hold words that the tokenizer does not know (2 of 9 tokens)',)
         """
         lines = {
@@ -63,19 +63,19 @@ class Tokens:
 
     ids: tuple[tuple[int, ...], ...]
     cut: int  # how many texts were longer than max_length
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def count_unread(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> Unread:
+def count_unread(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> UnreadCounts:
     """Count what could not be read in texts and their token ids."""
     named = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
     # GPT-2 has one token for all of these: it knows every byte, so that its "unknown" one stands for nothing.
     unknown = None if tokenizer.unk_token_id in named else tokenizer.unk_token_id
     counts = [0] * len(encoded) if unknown is None else [list(ids).count(unknown) for ids in encoded]
-    return Unread(
+    return UnreadCounts(
         len(texts),
         sum(map(len, encoded)),
         sum(counts),

@@ -82,7 +82,7 @@ def _bind(name: str, signature: inspect.Signature, args: Any, kwargs: Any) -> in
 
 
 @dataclass(frozen=True)
-class Unresolved:
+class UnresolvedType:
     """A class that only type checkers import, by its name."""
 
     __name__: str
@@ -115,7 +115,7 @@ def _resolve(text: str, scope: dict[str, Any]) -> Any:
     try:
         return get_type_hints(SimpleNamespace(__annotations__={"it": text}), scope | {"Any": Any})["it"]
     except NameError:
-        return Unresolved(text.partition("[")[0].rpartition(".")[2])
+        return UnresolvedType(text.partition("[")[0].rpartition(".")[2])
 
 
 def _plain(function: str, name: str, value: Any, written: tuple[Any, ...]) -> Any:
@@ -133,7 +133,7 @@ def _plain(function: str, name: str, value: Any, written: tuple[Any, ...]) -> An
 
 def _fits(value: Any, kind: Any) -> bool:
     origin = get_origin(kind)
-    if isinstance(kind, Unresolved):
+    if isinstance(kind, UnresolvedType):
         return any(base.__name__ == kind.__name__ for base in type(value).__mro__)
     if kind is Any or isinstance(kind, TypeVar) or kind is None:
         return kind is not None or value is None

@@ -4,8 +4,8 @@
 page itself forbids every request. A part of the page is one function and one entry in `sections.SECTIONS`.
 """
 
-from separatrix.reports.page import ReportWritten, render, write_report
+from separatrix.reports.page import ReportFile, render, write_report
 from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.verdict import Verdict, judge
 
-__all__ = ["PictureFile", "ReportWritten", "RunReport", "Verdict", "judge", "render", "write_report"]
+__all__ = ["PictureFile", "ReportFile", "RunReport", "Verdict", "judge", "render", "write_report"]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import cut, data_uri
-from separatrix.reports.paper import ReportWritten, fill, write_page
+from separatrix.reports.paper import ReportFile, fill, write_page
 from separatrix.reports.tables import Table, tabulate
 from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on
@@ -46,7 +46,7 @@ BY_CLUSTER = {
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class WindowMaps:
     """A window and all its maps."""
 
     title: str
@@ -67,7 +67,7 @@ class AtlasPage:
     summary: tuple[tuple[str, Any], ...]
     heads: pd.DataFrame  # one line a head: layer, head, cluster, and measures
     distances: NDArray[np.floating]  # (heads, heads)
-    windows: Sequence[Shown]
+    windows: Sequence[WindowMaps]
     cluster_maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
     association: Sequence[Mapping[str, Any]] = ()
     controls: Sequence[Mapping[str, Any]] = ()
@@ -76,7 +76,7 @@ class AtlasPage:
     notes: tuple[str, ...] = ()
 
 
-def write_atlas(path: Path, page: AtlasPage) -> ReportWritten:
+def write_atlas(path: Path, page: AtlasPage) -> ReportFile:
     """Write the page, whole or not at all.
 
     Raises:

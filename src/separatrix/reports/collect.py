@@ -9,7 +9,7 @@ from typing import Any
 
 from separatrix.errors import public_name
 from separatrix.reports.pack import data_uri
-from separatrix.reports.paper import ReportWritten, fill, write_page
+from separatrix.reports.paper import ReportFile, fill, write_page
 from separatrix.reports.result import PictureFile
 from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.artifacts import open_artifact
@@ -48,7 +48,7 @@ class Sheet:
     pictures: tuple[PictureFile, ...] = ()
 
 
-def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportWritten:
+def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportFile:
     """Write the page as one file that opens offline, whole or not at all.
 
     Args:
@@ -76,7 +76,7 @@ def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
     return fill("collection.html", title=title, views=views)
 
 
-def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportWritten:
+def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
     """One page over several folders, in their order.
 
     Args:

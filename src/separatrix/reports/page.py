@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from separatrix.reports.paper import ReportWritten, fill, write_page
+from separatrix.reports.paper import ReportFile, fill, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import SECTIONS, Section
 
 SCRIPTS = ("core.js", "map.js", "curves.js", "confusion.js", "start.js")
 
 
-def write_report(path: str | Path, report: RunReport) -> ReportWritten:
+def write_report(path: str | Path, report: RunReport) -> ReportFile:
     """Write a report as one file that opens offline, whole or not at all.
 
     Args:

@@ -29,7 +29,7 @@ POLICY = (
 
 
 @dataclass(frozen=True)
-class ReportWritten:
+class ReportFile:
     """Where a page is, and its size."""
 
     path: Path
@@ -82,7 +82,7 @@ def inline_script(source: str) -> Markup:
     return Markup(re.sub(r"<(?=/script|!--)", r"<\\", source, flags=re.IGNORECASE))
 
 
-def write_page(path: str | Path, text: str) -> ReportWritten:
+def write_page(path: str | Path, text: str) -> ReportFile:
     """Write a page whole or not at all; an older one is replaced in one step.
 
     Raises:
@@ -91,7 +91,7 @@ def write_page(path: str | Path, text: str) -> ReportWritten:
     # Half a surrogate pair, from a text in a broken encoding, has no bytes: it becomes a question mark.
     content = text.encode(errors="replace")
     write_bytes(Path(path), content)
-    return ReportWritten(Path(path), len(content))
+    return ReportFile(Path(path), len(content))
 
 
 def _asset(name: str) -> str:

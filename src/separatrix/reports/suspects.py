@@ -8,7 +8,7 @@ from typing import Any
 
 from separatrix.reports.pack import cut
 from separatrix.reports.page import render
-from separatrix.reports.paper import ReportWritten, write_page
+from separatrix.reports.paper import ReportFile, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import TEXT_LIMIT, Section
 from separatrix.reports.tables import tabulate
@@ -36,7 +36,7 @@ def _suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section
     return Section("suspects", title, "table.html", {"table": tabulate(shown)})
 
 
-def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, Any]) -> ReportWritten:
+def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, Any]) -> ReportFile:
     """Write suspects as one file that opens offline, whole or not at all.
 
     Args:

@@ -19,7 +19,7 @@ from typing import IO, Any, NamedTuple
 from separatrix.errors import DataError
 
 
-class Ending(NamedTuple):
+class FileName(NamedTuple):
     """A file's name in three parts: `train.csv.gz` is ("train", ".csv", ".gz")."""
 
     stem: str
@@ -27,15 +27,15 @@ class Ending(NamedTuple):
     packing: str
 
 
-def split_name(path: Path) -> Ending:
+def split_name(path: Path) -> FileName:
     """The parts of a file's name, endings in lower case.
 
     >>> split_name(Path("a/train.v2.CSV.gz"))
-    Ending(stem='train.v2', kind='.csv', packing='.gz')
+    FileName(stem='train.v2', kind='.csv', packing='.gz')
     """
     packing = path.suffix.lower() if path.suffix.lower() in PACKINGS else ""
     inner = path.with_suffix("") if packing else path
-    return Ending(inner.stem, inner.suffix.lower(), packing)
+    return FileName(inner.stem, inner.suffix.lower(), packing)
 
 
 @contextmanager

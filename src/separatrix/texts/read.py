@@ -142,7 +142,7 @@ def separated_cells(path: Path, reading: LoadRecipe, choose: Choose) -> Cells:
     name = readable(str(path))
     separator = reading.sep or SEPARATORS[split_name(path).kind]
     quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
-    swallows = Swallows(separator)
+    swallows = StrayQuoteFinder(separator)
     with open_bytes(path) as file, _long_cells():
         lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         rows = csv.reader(_without_nul(lines, name), delimiter=separator, quoting=quoting, strict=True)
@@ -173,7 +173,7 @@ def _no_quotes(reading: LoadRecipe) -> str:
     return "" if reading.quoting == "none" else ", or type --quoting none if quotes mean nothing in this file"
 
 
-class Swallows:
+class StrayQuoteFinder:
     """Finds cells that hold whole lines, as they do where a stray double quote opens a cell.
 
     Lines between two quotes then become one cell, and rows vanish. Such a cell has in each of its lines exactly the

@@ -15,7 +15,7 @@ from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 
-UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `Unread.warnings`
+UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `UnreadCounts.warnings`
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks

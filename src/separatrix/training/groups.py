@@ -20,7 +20,7 @@ PROBE_SHARE = 0.3  # of the rows of each group that the group probe is tested on
 
 
 @dataclass(frozen=True, eq=False)
-class Side:
+class ScoredRows:
     """Answers on some rows: scores (rows, classes) and class numbers (rows,)."""
 
     scores: np.ndarray
@@ -40,14 +40,14 @@ def group_report(
     assert train.group is not None
     known = set(train.group.tolist())
     report: dict[str, Any] = {}
-    sides: dict[str, dict[str, Side]] = {}
+    sides: dict[str, dict[str, ScoredRows]] = {}
     for part, texts in parts.items():
         if texts.group is None or part not in answers:
             continue
         scores, gold = answers[part].scores, targets[part]
         rows = np.array([group in known for group in texts.group.tolist()])
         masks = {"seen": rows, "unseen": ~rows}
-        sides[part] = {name: Side(scores[mask], gold[mask]) for name, mask in masks.items() if mask.any()}
+        sides[part] = {name: ScoredRows(scores[mask], gold[mask]) for name, mask in masks.items() if mask.any()}
         report[part] = {"probe": probe_groups(answers[part].vectors, texts.group, label=gold)}
     for part, figures in report.items():
         own = sides[part]
@@ -61,7 +61,7 @@ def group_report(
     return report
 
 
-def gap_interval(seen: Side, unseen: Side, classes: int, seed: int = 0) -> list[float]:
+def gap_interval(seen: ScoredRows, unseen: ScoredRows, classes: int, seed: int = 0) -> list[float]:
     """95 % bootstrap interval of macro-F1 on the seen rows less that on the others; each side is drawn on its own.
 
     Args:
@@ -178,7 +178,7 @@ def probe_between(
     return figures
 
 
-def _figures(side: Side, names: tuple) -> dict[str, Any]:
+def _figures(side: ScoredRows, names: tuple) -> dict[str, Any]:
     scores = classification(side.gold, decide(side.scores, len(names)), names)
     return {
         "accuracy": scores.accuracy,

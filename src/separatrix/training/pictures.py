@@ -12,7 +12,7 @@ import pandas as pd
 from separatrix.errors import StoreError, public_name
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
-from separatrix.reports import PictureFile, ReportWritten, RunReport, write_report
+from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
@@ -58,7 +58,7 @@ def is_run(folder: Path) -> bool:
     return kind_of(folder) in ("run", None)
 
 
-def show_run(folder: Path, out: Path | None = None) -> ReportWritten:
+def show_run(folder: Path, out: Path | None = None) -> ReportFile:
     """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
     run = read_run(folder)
     with reading(folder):

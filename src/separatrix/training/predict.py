@@ -10,7 +10,7 @@ import pandas as pd
 
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.texts import Classes, Texts
 
@@ -28,7 +28,7 @@ def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
     if len(reasons) == len(texts):  # what was run for the shapes alone is not spoken of
-        answer = replace(answer, cut=0, unread=Unread())
+        answer = replace(answer, cut=0, unread=UnreadCounts())
     return replace(answer, reasons=reasons)
 
 

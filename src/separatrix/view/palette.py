@@ -23,7 +23,7 @@ ACCENT = "#0f6e72"
 
 
 @dataclass(frozen=True)
-class Look:
+class ClassStyle:
     """How one class is drawn."""
 
     colour: str
@@ -31,17 +31,17 @@ class Look:
     symbol: str
 
 
-def look(class_id: int) -> Look:
+def look(class_id: int) -> ClassStyle:
     """Colour and shape of a class.
 
     Args:
         class_id: number of the class, from 0.
 
     >>> look(0), look(11).colour == look(1).colour, look(11).symbol
-    (Look(colour='#3f90da', marker='o', symbol='circle'), True, 'square')
+    (ClassStyle(colour='#3f90da', marker='o', symbol='circle'), True, 'square')
     """
     marker, symbol = SHAPES[class_id // len(COLOURS) % len(SHAPES)]
-    return Look(COLOURS[class_id % len(COLOURS)], marker, symbol)
+    return ClassStyle(COLOURS[class_id % len(COLOURS)], marker, symbol)
 
 
 def mix(colour: str, other: str, share: float) -> str:

@@ -12,7 +12,7 @@ import pytest
 
 from separatrix.analysis.heads import HeadAtlas, head_atlas
 from separatrix.analysis.heads import importance as heads_importance
-from separatrix.analysis.heads.page import Reading, pick_windows, shown_windows, window_lines
+from separatrix.analysis.heads.page import AtlasSource, pick_windows, shown_windows, window_lines
 from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.extraction import extract as extraction
@@ -64,7 +64,7 @@ def reading_of(data, recipe):
     """What the atlas of this recipe reads, and its windows one after the other."""
     backbone, rule = load_for_maps(recipe.model), WindowRule(40, 16, 6)
     sample = draw(backbone, read_material(data).examples, rule, windows=24, shards=4, how="consecutive", seed=0)
-    return Reading(backbone, sample, rule)
+    return AtlasSource(backbone, sample, rule)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from separatrix.heads.windows import ExampleSample, Window, WindowRule, cut_wind
 from separatrix.models.backbone import Backbone
 from separatrix.points import Block, Points
 from separatrix.recipe.heads import HeadsRecipe, PageRecipe
-from separatrix.reports.atlas import AtlasPage, Shown, write_atlas
+from separatrix.reports.atlas import AtlasPage, WindowMaps, write_atlas
 from separatrix.store.files import read_tensors, write_tensors
 from separatrix.store.table import read_table, write_table
 from separatrix.view.canvas import save
@@ -35,7 +35,7 @@ PIECE = 65536  # rows summed at a time
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class AtlasSource:
     """The model and what it reads; windows are cut again where their maps are shown."""
 
     backbone: Backbone
@@ -47,14 +47,14 @@ class Reading:
         return cut_windows(self.backbone, [self.sample.examples[example]], self.rule)[0][position]
 
 
-def write_heads(out: Path, reading: Reading, points: Points, table: pd.DataFrame, more: Mapping[str, Any]) -> None:
+def write_heads(out: Path, reading: AtlasSource, points: Points, table: pd.DataFrame, more: Mapping[str, Any]) -> None:
     """The table of heads with columns `more`, and the distances between heads."""
     write_table(out / HEADS, head_table(table, points).assign(**more))
     write_tensors(out / DISTANCES, {"distances": mean_distances(reading, window_lines(points))})
 
 
 def draw_atlas(
-    atlas: HeadAtlas, reading: Reading, points: Points, table: pd.DataFrame, recipe: HeadsRecipe
+    atlas: HeadAtlas, reading: AtlasSource, points: Points, table: pd.DataFrame, recipe: HeadsRecipe
 ) -> HeadAtlas:
     """Pictures and page of an atlas whose figures are all there; it then says how large the page is."""
     out = atlas.page.parent
@@ -128,7 +128,7 @@ def head_table(table: pd.DataFrame, points: Points) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def mean_distances(reading: Reading, windows: pd.DataFrame) -> NDArray[np.float64]:
+def mean_distances(reading: AtlasSource, windows: pd.DataFrame) -> NDArray[np.float64]:
     """Mean Jensen-Shannon distance between heads over some windows, (heads, heads)."""
     chosen = np.unique(np.linspace(0, len(windows) - 1, min(DISTANCE_WINDOWS, len(windows))).round().astype(int))
     lines = windows.iloc[chosen]
@@ -158,7 +158,7 @@ def cluster_maps(
     return maps, exemplars
 
 
-def shown_windows(reading: Reading, windows: pd.DataFrame, recipe: PageRecipe) -> list[Shown]:
+def shown_windows(reading: AtlasSource, windows: pd.DataFrame, recipe: PageRecipe) -> list[WindowMaps]:
     """The windows whose maps the page holds: short ones of different contexts, and one of median length.
 
     No map is larger than `page_tokens`: of a longer window its first tokens are shown, with the weights as they are.
@@ -173,7 +173,7 @@ def shown_windows(reading: Reading, windows: pd.DataFrame, recipe: PageRecipe) -
         levels = (maps.clamp(0, 1).sqrt() * 255).round().byte().cpu().numpy()
         part = f", first {most} of {len(window)} tokens" if len(window) > most else ""
         title = f"{reading.sample.examples[example].id}, window {position}{part}"
-        shown.append(Shown(title, window.words[:most], levels))
+        shown.append(WindowMaps(title, window.words[:most], levels))
     return shown
 
 

@@ -31,11 +31,11 @@ from separatrix.analysis.heads.clusters import (
 from separatrix.analysis.heads.controls import association_lines, columns_to_test, controls
 from separatrix.analysis.heads.features import reduce_features
 from separatrix.analysis.heads.importance import importance_figures, weigh_heads
-from separatrix.analysis.heads.page import Reading, draw_atlas, write_heads
+from separatrix.analysis.heads.page import AtlasSource, draw_atlas, write_heads
 from separatrix.analysis.heads.result import DISTANCES, HEADS, PAGE, PICTURES, TABLE, HeadAtlas
 from separatrix.errors import OptionError, choose, public_name
 from separatrix.extraction.attention import ExampleRows, attention_source
-from separatrix.extraction.extract import Place, run_extraction
+from separatrix.extraction.extract import Destination, run_extraction
 from separatrix.extraction.readers import VectorSource
 from separatrix.heads.importance import usual_loss
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
@@ -112,7 +112,7 @@ def head_atlas(
     plain, inputs = to_dict(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
-        story = _Story(folder, Reading(backbone, sample, rule), recipe, progress, begun)
+        story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun)
         with reading_files(folder) if resume else nullcontext():  # what earlier orders wrote may not fit together
             return story.tell(last, notes)
 
@@ -127,7 +127,7 @@ class _Story:
     """The steps over one folder; an artefact that is there is read."""
 
     folder: Path
-    reading: Reading
+    reading: AtlasSource
     recipe: HeadsRecipe
     progress: Progress
     begun: float
@@ -197,7 +197,7 @@ class _Story:
         def progress(_stage: str, done: int, total: int, note: str) -> None:
             self.progress("maps", done, total, note)
 
-        points = run_extraction(self.source, rows, Place(self.path("points")), progress).points
+        points = run_extraction(self.source, rows, Destination(self.path("points")), progress).points
         if self.recipe.maps.raw:
             write_raw(self.folder / f"raw-{self.names['points']}", self.reading)
         return points
@@ -275,7 +275,7 @@ class _Story:
         return draw_atlas(atlas, self.reading, self.points, self.table, recipe)
 
 
-def write_raw(folder: Path, reading: Reading) -> None:
+def write_raw(folder: Path, reading: AtlasSource) -> None:
     """The maps themselves, one safetensors file a window, (layers, heads, tokens, tokens) float16.
 
     Raises:

@@ -25,7 +25,7 @@ from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape
 from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
 from separatrix.recipe.train import POSITIONS
 from separatrix.store.files import Shape
@@ -46,7 +46,7 @@ class Outputs:
     outputs: np.ndarray  # (rows, output width) float32; with label words their logits alone, (rows, classes)
     blocks: dict[str, np.ndarray]  # (rows, width) float32 by pooling
     cut: int  # texts that were longer than max_length
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from separatrix.errors import ModelError, StoreError, public_name
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
-from separatrix.models.tokens import Unread
+from separatrix.models.tokens import UnreadCounts
 from separatrix.recipe import ModelRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import (
@@ -69,7 +69,7 @@ class Predictions:
     vectors: np.ndarray  # (rows, width): of the frozen text its layer means, or what decides
     cut: int  # texts that were longer than max_length
     neighbours: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
-    unread: Unread = Unread()
+    unread: UnreadCounts = UnreadCounts()
     reasons: Mapping[int, str] = field(default_factory=dict)  # row without an answer -> why
     blocks: Mapping[str, np.ndarray] = field(default_factory=dict)  # frozen vectors by pooling, (rows, width) each
 
