@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 from benchmarks.parts.gpt2 import TINY, Size, random_labels, random_tokens, save_gpt2
-from benchmarks.parts.suffix import Material, train_suffix
+from benchmarks.parts.suffix import TrainingData, train_suffix
 from studies.common import machine, markdown
 
 from separatrix import recipe as recipes
@@ -93,7 +93,7 @@ def measure(gib: float, tokens: int, size: Size, folder: Path) -> dict[str, Any]
     rows = max(BATCH, int(np.ceil(gib * GIB / a_row)))
     recipe = recipes.replace(TrainRecipe(), tokens=tokens, epochs=1, batch_size=BATCH, cache="disk", disk_gib=gib + 1)
     parts = {"train": random_tokens(rows, TEXT, size), "validation": random_tokens(BATCH, TEXT, size, seed=1)}
-    material = Material(parts, {"train": random_labels(rows), "validation": random_labels(BATCH)}, 2)
+    material = TrainingData(parts, {"train": random_labels(rows), "validation": random_labels(BATCH)}, 2)
     print(f"{rows} rows of {TEXT} tokens, cache on disk, one epoch", file=sys.stderr, flush=True)
     before = peak()
     with Sampler() as sampler:

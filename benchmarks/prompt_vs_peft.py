@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 from benchmarks.parts.gpt2 import TINY, Size, random_labels, random_tokens, save_gpt2
-from benchmarks.parts.suffix import Material, train_suffix
+from benchmarks.parts.suffix import TrainingData, train_suffix
 from studies.common import machine, markdown
 from studies.peft_side import load_quietly
 
@@ -166,7 +166,7 @@ def compare_whole(
     labels = random_labels(rows)
     tokens = {"train": random_tokens(rows, shape.text, size), "validation": random_tokens(2, shape.text, size, seed=1)}
     recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt, epochs=EPOCHS, batch_size=BATCH, memory_gib=8.0)
-    material = Material(tokens, {"train": labels, "validation": np.array([0, 1])}, 2)
+    material = TrainingData(tokens, {"train": labels, "validation": np.array([0, 1])}, 2)
     ours = train_suffix(backbone, material, recipe)
     batches = [np.arange(rows)[place : place + BATCH] for place in range(0, rows, BATCH)] * EPOCHS
     if step_seconds is None:

@@ -10,7 +10,7 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-from benchmarks.parts.suffix import Material, train_suffix
+from benchmarks.parts.suffix import TrainingData, train_suffix
 from studies.common import Clock, append_run, load_set, markdown, read_runs
 from studies.peft_side import Check, PeftRecipe, tokenize, train_peft
 
@@ -110,7 +110,7 @@ def _suffix(splits: Splits, recipe: TrainRecipe) -> list[Check]:
     room = recipe.prompt.tokens
     tokens = {part: backbone.tokenize(splits.parts[part].text, reserve=room) for part in ("train", "validation")}
     return train_suffix(
-        backbone, Material(tokens, labels, len(classes)), recipe, looks=LOOKS, clock=Clock(process_time)
+        backbone, TrainingData(tokens, labels, len(classes)), recipe, looks=LOOKS, clock=Clock(process_time)
     ).checks
 
 
