@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import warnings
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -104,6 +106,15 @@ def working_directory_is_gone() -> bool:
     except FileNotFoundError:
         return True
     return False
+
+
+def warn(lines: Iterable[str]) -> None:
+    """Issue each line as a `SeparatrixWarning`, at the line of the user's that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(("separatrix.", "sklearn.")):
+        frame, level = frame.f_back, level + 1
+    for line in lines:
+        warnings.warn(line, SeparatrixWarning, stacklevel=level)
 
 
 class UnverifiedWarning(SeparatrixWarning):

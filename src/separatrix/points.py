@@ -140,6 +140,11 @@ class Points:
         return tuple(_folders(self.origin))
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is to be said of the texts that the numbers were read from."""
+        return tuple(self.origin.get("warnings", ()))
+
+    @property
     def name(self) -> str:
         """Name of the only block.
 

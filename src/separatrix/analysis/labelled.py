@@ -25,6 +25,6 @@ def read_points(source: str | Path, recipe: SuspectsRecipe, progress: Progress) 
     backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
     vectors = extract(backbone, texts.text, pool=recipe.pool, progress=Counter(progress, "vectors", len(texts)))
     table = texts.to_frame().rename(columns={"label": recipe.label})
-    warnings = [*texts.warnings, *vectors.unread.warnings]
+    warnings = [*texts.warnings, *vectors.unread.warn()]
     warnings += [f"{vectors.cut} of {len(texts)} texts were cut"] if vectors.cut else []
     return Points.of({recipe.pool: vectors.values}, table), warnings

@@ -227,7 +227,8 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
         notes += [f"{name}: {line}" for line in about_cls(loaded, wanted.pool)]
         passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {wanted.max_length} tokens"] if passed.cut else []
-        warnings += [f"{name}: {line}" for line in (*cut, *passed.unread.warnings, *told_apart(passed.points))]
+        warnings += [f"{name}: {line}" for line in (*cut, *told_apart(passed.points))]
+        warnings += passed.unread.warn(name)
         for number, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}

@@ -99,7 +99,9 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         return training.fit(self, recipe, X, y, training.Extras(validation, group, with_groups=True, warnings=warnings))
 
     def _vectors(self, X: Any) -> np.ndarray:
-        return self.model_.encode(X)
+        tokens = self.model_.backbone.tokenize(X)
+        self._warn(tokens.unread, X)
+        return self.model_.encoder.encode(tokens)
 
     def _scores(self, X: Any) -> np.ndarray:
         return self.model_.scores(self._vectors(X))
@@ -111,9 +113,10 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
     @on_texts
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
-        probabilities = self.model_.answer(X).probabilities
-        assert probabilities is not None
-        return probabilities
+        answer = self.model_.answer(X)
+        self._warn(answer.unread, X)
+        assert answer.probabilities is not None
+        return answer.probabilities
 
     @on_texts
     def decision_scores(self, X: Any) -> np.ndarray:
@@ -143,6 +146,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         check_is_fitted(self, "model_")
         rows = labelled(X, y, "new rows").texts
         assert rows.label is not None
+        self.model_.backbone.tokenize(rows.text).unread.warn("new rows")
         self.model_ = self.model_.add(rows.text, list(rows.label), ids)
         return self
 

@@ -19,8 +19,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, ClassNamePrefixFeatures
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
-from separatrix.estimators.inputs import on_texts
+from separatrix.estimators.inputs import NEW, on_texts
 from separatrix.estimators.training import flat, plain
+from separatrix.learn.unanswered import NOTHING
+from separatrix.models.tokens import UnreadCounts
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
@@ -62,6 +64,12 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     @abstractmethod
     def _vectors(self, X: Any) -> np.ndarray:
         """What `transform` gives of texts."""
+
+    @staticmethod
+    def _warn(unread: UnreadCounts, X: Any) -> None:
+        """Say what the tokenizer could not read in new texts."""
+        if X is not NOTHING:
+            unread.warn(NEW)
 
     @on_texts
     def transform(self, X: Any) -> np.ndarray:

@@ -98,12 +98,13 @@ class FrozenClassifier(ScoringClassifier):
         backbone = load_backbone(shared)
         self.classes_ = np.asarray(data.classes)
         blank = FrozenModel(backbone, recipe, {}, classes, tuple(self.classes_.tolist()))
-        pair = None
+        vectors, pair = blank.encode(data.texts.text), None
+        vectors.unread.warn(TRAINING)
         if held_out is not None and held_out.label is not None:
-            pair = blank.encode(held_out.text).values, classes.encode(held_out.label, source=VALIDATION)
-        fitted = FITTERS[recipe.head].fit(
-            HeadData(blank.encode(data.texts.text).values, targets, len(classes), pair, recipe)
-        )
+            other = blank.encode(held_out.text)
+            other.unread.warn(VALIDATION)
+            pair = other.values, classes.encode(held_out.label, source=VALIDATION)
+        fitted = FITTERS[recipe.head].fit(HeadData(vectors.values, targets, len(classes), pair, recipe))
         figures = None
         if fitted.judged is not None:
             scores = classification(*fitted.judged, classes.names, seed=recipe.seed)
@@ -117,7 +118,9 @@ class FrozenClassifier(ScoringClassifier):
         return rest if same(self.model, ModelRecipe.model) else recipes.replace(rest, model=self.model)
 
     def _vectors(self, X: Any) -> np.ndarray:
-        return self.model_.encode(tuple(X)).values
+        vectors = self.model_.encode(X)
+        self._warn(vectors.unread, X)
+        return vectors.values
 
     @property
     def _n_features_out(self) -> int:

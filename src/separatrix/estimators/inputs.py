@@ -6,7 +6,6 @@ labels. What cannot be used is refused here with a `DataError`, which is a `Valu
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -16,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
-from separatrix.errors import DataError, SeparatrixWarning
+from separatrix.errors import DataError, warn
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
@@ -73,8 +72,7 @@ def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
         if texts:
             texts = list(Texts.of(texts, source=NEW, keep_blank=True).text)
         answers, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
-        for line in unanswered(reasons, len(texts)):
-            warnings.warn(f"{NEW}: {line}", SeparatrixWarning, stacklevel=2)
+        warn(f"{NEW}: {line}" for line in unanswered(reasons, len(texts)))
         return answers
 
     return call

@@ -53,7 +53,9 @@ class PromptEstimator(TrainedEstimator):
 
     def _vectors(self, X: Any) -> np.ndarray:
         """The outputs at the prompt."""
-        return self.model_.run(X).outputs
+        run = self.model_.run(X)
+        self._warn(run.unread, X)
+        return run.outputs
 
     @property
     def _n_features_out(self) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError, SeparatrixWarning
+from separatrix.errors import DataError, OptionError, warn
 from separatrix.estimators.inputs import READERS, TRAINING, VALIDATION, LabelledTexts
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.recipe import TrainRecipe
@@ -164,6 +163,5 @@ def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, extras: Extras) -> Any:
     estimator.groups_ = None if result.groups is None else result.groups.get("validation")
     estimator.warnings_ = tuple(dict.fromkeys((*known, *result.warnings, *ignored(method, recipe))))
     estimator.notes_ = (*result.notes, *gave_way(estimator._named(), recipe))
-    for line in estimator.warnings_:
-        warnings.warn(line, SeparatrixWarning, stacklevel=3)
+    warn(estimator.warnings_)
     return estimator

@@ -128,7 +128,9 @@ def extract(
     else:
         named = wanted.backbone.model if model is None else model
         material = vector_source(str(named) if isinstance(named, Path) else named, wanted)
-    return run_extraction(material, source_rows(data, wanted), place, progress).points
+    extraction = run_extraction(material, source_rows(data, wanted), place, progress)
+    extraction.unread.warn()
+    return extraction.points
 
 
 def vector_source(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
@@ -172,7 +174,7 @@ def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
     begun, kept = perf_counter(), WindowMemory()
     for step in work.steps(frames):
         kept.add(step)
-    points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut})
+    points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut, **_origin(kept.unread)})
     blocks = {name: points.blocks[name].shape[1] for name in work.names}
     seconds = perf_counter() - begun
     return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, seconds, unread=kept.unread)
@@ -186,13 +188,18 @@ def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Des
         for step in work.steps(rows.windows(writer.window)):
             counts = {"cut": step.cut, **vars(step.unread)}
             writer.add(step.place, step.frame, step.blocks, table=step.table, notes=counts)
-        notes = {"store_dtype": dtype, "cut": writer.note("cut")}
+        unread = UnreadCounts(**{name: writer.note(name) for name in vars(UnreadCounts())})
+        notes = {"store_dtype": dtype, "cut": writer.note("cut"), **_origin(unread)}
         manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
-    unread = UnreadCounts(**{name: writer.note(name) for name in vars(UnreadCounts())})
     figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes, unread)
     return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
+
+
+def _origin(unread: UnreadCounts) -> dict[str, Any]:
+    """What points keep of it."""
+    return {"warnings": list(unread.warnings)} if unread.warnings else {}
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,7 @@ from separatrix.texts.columns import name_rows
 
 T = TypeVar("T")
 NO_TEXT, NO_TOKEN = "no text", "no token that the model knows"
-ANY = "text"  # run where there is nothing to run, for the shapes and types of an answer
+NOTHING = ["text"]  # run where there is nothing to run, for the shapes and types of an answer
 
 
 def run_answerable(run: Callable[[list[str]], T], texts: Sequence[str]) -> tuple[T, dict[int, str]]:
@@ -32,7 +32,7 @@ def run_answerable(run: Callable[[list[str]], T], texts: Sequence[str]) -> tuple
     while True:
         rows = [row for row in range(len(texts)) if row not in reasons]
         try:
-            result = run([texts[row] for row in rows] or [ANY])
+            result = run([texts[row] for row in rows] or NOTHING)
         except NoTokens as error:
             if not rows:
                 raise

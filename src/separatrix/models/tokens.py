@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, warn
 from separatrix.texts.audit import normalise
 
 MUCH = 0.01  # share of texts with an unknown token from which on it is said
 ESCAPE = "escape"  # --special-tokens: control tokens in a text are read as text
+UNKNOWN = "hold words that the tokenizer does not know"
+EQUAL = "have the same tokens as an earlier, different text: the model cannot tell them apart"
+CONTROL = "hold control tokens of the tokenizer, which act as such: --special-tokens escape reads them as text"
 
 
 class NoTokens(DataError):
@@ -46,15 +49,28 @@ class UnreadCounts:
         ('1 of 3 texts hold words that the tokenizer does not know (2 of 9 tokens)',)
         """
         lines = {
-            f"hold words that the tokenizer does not know ({self.unknown} of {self.tokens} tokens)": (
+            f"{UNKNOWN} ({self.unknown} of {self.tokens} tokens)": (
                 self.unknown_texts if self.unknown_texts > MUCH * self.texts else 0
             ),
-            "have the same tokens as an earlier, different text: the model cannot tell them apart": self.equal,
-            "hold control tokens of the tokenizer, which act as such: --special-tokens escape reads them as text": (
-                self.control
-            ),
+            EQUAL: self.equal,
+            CONTROL: self.control,
         }
         return tuple(f"{count} of {self.texts} texts {line}" for line, count in lines.items() if count)
+
+    def warn(self, source: str = "") -> list[str]:
+        """Issue the warnings, each behind the name of the texts, and give them for a result."""
+        lines = [f"{source}: {line}" if source else line for line in self.warnings]
+        warn(lines)
+        return lines
+
+
+def is_unread(line: str) -> bool:
+    """Whether a warning is one of `UnreadCounts`.
+
+    >>> is_unread("train: " + UnreadCounts(texts=1, equal=1).warnings[0]), is_unread("train: 1 of 3 texts were cut")
+    (True, False)
+    """
+    return any(f" texts {words}" in line for words in (UNKNOWN, EQUAL, CONTROL))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any, TypeVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError, SeparatrixWarning, choose, public_name, readable
+from separatrix.errors import DataError, OptionError, choose, public_name, readable, warn
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadOptions, LoadRecipe
@@ -190,8 +189,7 @@ def load_splits(
 
 
 def _warned(loaded: T) -> T:
-    for line in loaded.warnings:
-        warnings.warn(line, SeparatrixWarning, stacklevel=4)  # past `checks_arguments`
+    warn(loaded.warnings)
     return loaded
 
 

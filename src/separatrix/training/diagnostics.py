@@ -12,10 +12,10 @@ from separatrix.geometry.baselines import LINEAR
 from separatrix.geometry.guards import listed
 from separatrix.learn.targets import Targets
 from separatrix.learn.trained.saved import Predictions, Predictor
+from separatrix.models.tokens import is_unread
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
 
-UNREAD = re.compile(r"(\w+): \d+ of \d+ texts (hold|have)\b")  # of `UnreadCounts.warnings`
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
 MUCH = 0.1  # share of a part's texts: if more of them are cut, the model reads other texts than the reader thinks
@@ -131,7 +131,7 @@ def cut_texts(notes: Sequence[str], answers: Mapping[str, Predictions]) -> tuple
     for line in dict.fromkeys(lines):
         match = CUT.match(line)
         if match is None:
-            (warnings if UNREAD.match(line) else others).append(line)
+            (warnings if is_unread(line) else others).append(line)
         elif match[1] not in seen:  # the training comes first, and says more
             seen.add(match[1])
             much = int(match[2]) > MUCH * int(match[3])

@@ -21,7 +21,9 @@ def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None
 
     A text with nothing in it gets no answer and a `reason`.
     """
-    return answer_table(texts, model.classes, answer_texts(model, texts.text, progress))
+    answer = answer_texts(model, texts.text, progress)
+    answer.unread.warn()
+    return answer_table(texts, model.classes, answer)
 
 
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
-from separatrix.errors import OptionError, choose
+from separatrix.errors import OptionError, choose, warn
+from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
 from separatrix.recipe import LoadRecipe, checked, flag, option_names
 from separatrix.recipe.arguments import checks_arguments
@@ -76,12 +77,17 @@ def train(
     splits = _splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     if request.folder is None:
-        return run_training(request)
+        return _warned(run_training(request))
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:
         request.progress(f"model: {whole.backbone.model}", 0, 0, "")
         result = run_training(request)
         request.progress("pictures and report", 0, 0, "")
         show_run(folder)
+    return _warned(result)
+
+
+def _warned(result: TrainingResult) -> TrainingResult:
+    warn(filter(is_unread, result.warnings))
     return result
 
 
