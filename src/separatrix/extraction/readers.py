@@ -112,13 +112,17 @@ def _frozen_source(
         | ({"layer": plan.layer} if plan.weights is None else {"weights": list(plan.weights)})
         for plan in plans
     }
-    identity: dict[str, Any] = {"weights": source.weights, "max_length": recipe.max_length, "dtype": recipe.dtype}
-    identity |= {"what": what, "top": vectors.top}
-    # What is usual is not named, so that a further choice changes no key that was given before.
-    identity |= {} if vectors.engine == "torch" else {"engine": vectors.engine}
-    identity |= {"special_tokens": ESCAPE} if recipe.special_tokens == ESCAPE else {}
+    identity = _identity(recipe, vectors, source)
     table = rows_of_tokens if what == "tokens" else _unchanged
     return VectorSource(vectors, names, width, how, identity, source_origin(source), reader, table)
+
+
+def _identity(recipe: ModelRecipe, vectors: VectorsRecipe, source: Source) -> dict[str, Any]:
+    """What decides the numbers. What is usual is not named, so that a further choice changes no key of before."""
+    identity: dict[str, Any] = {"weights": source.weights, "max_length": recipe.max_length, "dtype": recipe.dtype}
+    identity |= {"what": vectors.what, "top": vectors.top}
+    identity |= {} if vectors.engine == "torch" else {"engine": vectors.engine}
+    return identity | ({"special_tokens": ESCAPE} if recipe.special_tokens == ESCAPE else {})
 
 
 def source_origin(source: Source) -> dict[str, Any]:

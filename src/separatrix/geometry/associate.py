@@ -233,12 +233,13 @@ def quantile_bins(values: ArrayLike, bins: int) -> tuple[NDArray[np.int64], tupl
     >>> quantile_bins([1.0, 2.0, 3.0, 4.0], 2)
     (array([0, 0, 1, 1]), ('1 to 2.5', '2.5 to 4'))
     """
+    from pandas import qcut
+
     numbers = np.asarray(values, dtype=np.float64)
-    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, bins + 1)))
-    if len(edges) < 2:
-        raise DataError("all values are the same", got=f"{edges[0]:g}", expected="values that differ")
-    places = np.searchsorted(edges[1:-1], numbers, side="left").astype(np.int64)
-    return places, tuple(f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges))
+    if (numbers == numbers[0]).all():
+        raise DataError("all values are the same", got=f"{numbers[0]:g}", expected="values that differ")
+    places, edges = qcut(numbers, bins, labels=False, retbins=True, duplicates="drop")
+    return places.astype(np.int64), tuple(f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges))
 
 
 def _compact(values: ArrayLike, what: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -204,8 +204,7 @@ def resume_artifact(
     """
     with claimed(Path(out), keep) as target:
         check_free(target, out, kind, overwrite=overwrite, resume=resume, inputs=inputs)
-        stood = is_filled(target)
-        before = _earlier(target) if stood and resume else None
+        before = _earlier(target) if (stood := is_filled(target)) and resume else None
         recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)

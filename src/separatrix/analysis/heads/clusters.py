@@ -69,12 +69,8 @@ def cluster_heads(
     except DataError:
         clusters["dbscan"] = run("dbscan", some, eps=TINY, **samples)
     progress("clusters", 2, 4, "hdbscan")
-    most = max(2, len(some) // 10)
-    size = (
-        {"choose": True}
-        if recipe.min_cluster_size is None
-        else {"min_cluster_size": min(recipe.min_cluster_size, most)}
-    )
+    most, smallest = max(2, len(some) // 10), recipe.min_cluster_size
+    size = {"choose": True} if smallest is None else {"min_cluster_size": min(smallest, most)}
     try:
         clusters["hdbscan"] = run("hdbscan", some, sample_rows=CHOICE_ROWS["hdbscan"], **size, **samples)
     except DataError:
