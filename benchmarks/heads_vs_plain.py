@@ -26,8 +26,7 @@ import torch
 from studies.common import machine, markdown
 
 from separatrix.analysis.heads.features import identity_scores
-from separatrix.heads.extract import extract_features
-from separatrix.heads.features import FEATURES, FeatureSetup
+from separatrix.heads.features import FEATURES, FeatureSetup, extract_features
 from separatrix.heads.frames import area_weights
 from separatrix.heads.maps import load_for_maps
 from separatrix.heads.windows import Window, WindowRule, cut_windows, draw

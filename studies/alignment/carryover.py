@@ -27,7 +27,7 @@ from studies.common import append_run, interval, markdown, read_runs, rounded, r
 from separatrix import recipe as recipes
 from separatrix.codes import encode
 from separatrix.geometry.probe import fit_probe
-from separatrix.learn.batches import balanced
+from separatrix.learn.schedule import balanced
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Classes
 

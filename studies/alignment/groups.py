@@ -143,7 +143,7 @@ def probe_row(recipe: AlignRecipe, parts: dict[str, Texts], classes: Classes, da
 
 def drawn_rows(y: np.ndarray, recipe: AlignRecipe, group: np.ndarray | None = None) -> np.ndarray:
     """Places of rows in which classes, and within them groups, come alike: those that training would see in batches."""
-    from separatrix.learn.batches import balanced
+    from separatrix.learn.schedule import balanced
 
     loop, rows = recipe.loop, recipe.pairing.class_rows
     return np.concatenate(

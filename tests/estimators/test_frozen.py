@@ -17,7 +17,7 @@ from separatrix.errors import DataError, ModelError, OptionError, StoreError, Un
 from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.geometry.neighbours import knn_predict
-from separatrix.learn.trained import frozen_heads
+from separatrix.learn.trained.frozen import FITTERS, HeadData
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
@@ -82,10 +82,10 @@ def test_equally_near_means_are_decided_by_no_name(metric):
     """Class 2 stands where class 0 does, class 1 mirrors them: rows on the axis are as far from all three."""
     x = np.array([[1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, -2.0], [1.0, 2.0], [1.0, 2.0]])
     y, asked = np.array([2, 1, 0, 1, 0, 2]), np.array([[3.0, 0.0], [0.0, 0.0], [1.0, 2.0], [1.0, -2.0]])
-    recipe, head = FrozenRecipe(head="centroid", metric=metric), frozen_heads.FITTERS["centroid"]
+    recipe, head = FrozenRecipe(head="centroid", metric=metric), FITTERS["centroid"]
     for names in ([0, 1, 2], [2, 0, 1], [1, 2, 0], [2, 1, 0]):
         own = np.array(names)
-        fitted = head.fit(frozen_heads.HeadData(x, own[y], 3, None, recipe))
+        fitted = head.fit(HeadData(x, own[y], 3, None, recipe))
         scores = head.scores(fitted.arrays, asked, recipe)
         assert scores.argmax(axis=1).tolist() == own[[2, 2, 2, 1]].tolist()
         assert fitted.judged[1].tolist() == own[[2, 1, 2, 1, 2, 2]].tolist()
@@ -96,7 +96,7 @@ def test_centroid_leave_one_out_is_what_a_loop_finds():
     x, y = rng.normal(size=(30, 4)), np.arange(30) % 3
     y[-1] = 3  # alone in its class: without itself the class has no mean
     recipe = FrozenRecipe(head="centroid", metric="euclidean")
-    _, answers = frozen_heads.FITTERS["centroid"].fit(frozen_heads.HeadData(x, y, 4, None, recipe)).judged
+    _, answers = FITTERS["centroid"].fit(HeadData(x, y, 4, None, recipe)).judged
     for row in range(30):
         rest = np.arange(30) != row
         means = [

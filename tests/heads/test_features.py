@@ -12,8 +12,7 @@ import torch
 from separatrix.errors import ModelError, OptionError
 from separatrix.heads import descriptors as numbers
 from separatrix.heads.descriptors import NAMES, descriptors, head_distances
-from separatrix.heads.extract import extract_features
-from separatrix.heads.features import FEATURES, FeatureSetup, singular_values
+from separatrix.heads.features import FEATURES, FeatureSetup, extract_features, singular_values
 from separatrix.heads.frames import FRAMES, SCALINGS, grid
 from separatrix.heads.maps import WindowBatch, collate, maps_of, run_maps
 

@@ -13,8 +13,8 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.geometry.neighbours import WEIGHTS
 from separatrix.learn.align import train_encoder
+from separatrix.learn.objectives.bank import neighbour_scores
 from separatrix.learn.objectives.pairs import RowVectors
-from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trainables.encoder import start_encoder, thinned
 from separatrix.learn.trained.encoder import ENCODER, INDEX
 from separatrix.learn.trained.index import KS, Vote, shares, smooth

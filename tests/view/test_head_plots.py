@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from separatrix.view import head_curves, head_plots, head_sheet, palette
+from separatrix.view import head_plots, head_sheet, palette
 from separatrix.view.canvas import save
 from separatrix.view.head_sheet import CLUSTER_COLOURS, Findings, cluster_colour
 from separatrix.view.palette import contrast, ink_on, mix
@@ -123,28 +123,28 @@ def test_a_pure_cluster_does_not_set_the_scale():
 
 
 def test_a_long_tail_of_distances_is_cut_and_said():
-    figure = head_curves.distance_curve(findings_of()).figure
+    figure = head_plots.distance_curve(findings_of()).figure
     assert figure.axes[0].get_ylim()[1] < 1
     assert "cut off: the last rows reach 90" in texts_of(figure)
     clusters = findings_of().clusters
     dbscan = {**clusters["dbscan"], "curve": clusters["dbscan"]["curve"][:-1]}
-    short = head_curves.distance_curve(findings_of(clusters={**clusters, "dbscan": dbscan})).figure
+    short = head_plots.distance_curve(findings_of(clusters={**clusters, "dbscan": dbscan})).figure
     assert not any("cut off" in text for text in texts_of(short))
 
 
 def test_elbow_shows_distortion_or_says_that_k_was_given():
-    titles = [axes.get_title(loc="left") for axes in head_curves.elbow_curve(findings_of()).figure.axes]
+    titles = [axes.get_title(loc="left") for axes in head_plots.elbow_curve(findings_of()).figure.axes]
     assert titles[:2] == ["Silhouette", "Distortion"]
     clusters = {**findings_of().clusters, "kmeans": {"k": 7, "criterion": "given", "grid": []}}
-    given = head_curves.elbow_curve(findings_of(clusters=clusters))
+    given = head_plots.elbow_curve(findings_of(clusters=clusters))
     assert given.figure.axes[0].get_title(loc="left") == "k = 7 was given"
     assert given.data["k"].tolist() == [7]
 
 
 def test_ticks_are_whole_components_and_several_costs():
-    variance = head_curves.variance_curve(findings_of()).figure.axes[0]
+    variance = head_plots.variance_curve(findings_of()).figure.axes[0]
     assert all(float(tick).is_integer() for tick in variance.get_xticks())
-    axes = head_curves.feature_chart(findings_of()).figure.axes[0]
+    axes = head_plots.feature_chart(findings_of()).figure.axes[0]
     low, high = axes.get_xlim()
     assert sum(low <= tick <= high for tick in axes.get_xticks()) >= 3
 

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
-from separatrix.analysis.labelled import read_points
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
@@ -32,7 +31,8 @@ from separatrix.geometry.suspects import (
     scored_dynamics,
 )
 from separatrix.points import Points
-from separatrix.progress import Progress, silent
+from separatrix.progress import Counter, Progress, silent
+from separatrix.recipe import ModelRecipe
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
@@ -44,6 +44,7 @@ from separatrix.store.kinds import kind_of
 from separatrix.store.points import open_points
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
 from separatrix.store.table import read_table, write_table
+from separatrix.texts import load_texts
 from separatrix.texts.audit import normalise
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _of_source(source: Points | str | Path, recipe: SuspectsRecipe, verify: bool
     """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
     kind = None if isinstance(source, Points) or not Path(source).is_dir() else kind_of(Path(source))
     if not isinstance(source, Points) and kind is None:
-        return _of_points(*read_points(source, recipe, progress), recipe, verify)
+        return _of_points(*_read_texts(source, recipe, progress), recipe, verify)
     for name in recipe.of_texts:
         raise OptionError(f"{flag(name)} has no effect: it belongs to texts", hint=f"leave {flag(name)} away")
     if isinstance(source, Points):
@@ -384,3 +385,22 @@ def _reasons(case: Case, joints: dict[str, ConfidentJoint], columns: dict[str, A
         if words[row] and chance < _UNLIKE:
             words[row].append(f"training confidence {chance:.2f}")
     return ["; ".join(parts) for parts in words]
+
+
+def _read_texts(source: str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
+    """Points of the labelled rows of a source that `load_texts` reads, and what is to be said of the texts.
+
+    Raises:
+        DataError: the source cannot be read.
+        ModelError: no such model.
+    """
+    texts = load_texts(source, text=recipe.text, label=recipe.label)
+    from separatrix.models.extract import extract  # after the texts: torch is slow to load
+    from separatrix.models.load import load_backbone
+
+    backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
+    vectors = extract(backbone, texts.text, pool=recipe.pool, progress=Counter(progress, "vectors", len(texts)))
+    table = texts.to_frame().rename(columns={"label": recipe.label})
+    warnings = [*texts.warnings, *vectors.unread.warn()]
+    warnings += [f"{vectors.cut} of {len(texts)} texts were cut"] if vectors.cut else []
+    return Points.of({recipe.pool: vectors.values}, table), warnings

@@ -21,8 +21,7 @@ from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_text
 from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
-from separatrix.learn.trained.frozen import FrozenModel
-from separatrix.learn.trained.frozen_heads import FITTERS, HeadData
+from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
 from separatrix.learn.trained.loading import load_model
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe

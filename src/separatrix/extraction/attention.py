@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from separatrix.errors import OptionError
 from separatrix.extraction.readers import VectorSource, source_origin
 from separatrix.extraction.windows import Rows, read_rows
-from separatrix.heads.extract import extract_features
-from separatrix.heads.features import FEATURES, Feature, FeatureSetup
+from separatrix.heads.features import FEATURES, Feature, FeatureSetup, extract_features
 from separatrix.heads.maps import load_for_maps, shape_of
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone

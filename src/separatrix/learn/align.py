@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.learn import batches, schedule
+from separatrix.learn import schedule
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
 from separatrix.learn.loop import FitResult, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
@@ -45,7 +45,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     check_index(recipe.answers, len(job.train))
     parts = {"train": job.train, "validation": job.validation}
     targets = encode(parts, "classify")
-    notes = batches.check_classes(
+    notes = schedule.check_classes(
         targets.values["train"], targets.names, recipe.loop.batch_size, alone=recipe.pairing.pairs == "batch"
     )
     backbone = load_backbone(recipe.backbone)
@@ -103,4 +103,4 @@ def _batches(
     if pairing.sampler == "shuffled":
         return schedule.batches(lengths, loop.batch_size, loop.seed, epoch)
     cells = group.cpu().numpy() if pairing.sampler == "cells" and group is not None else None
-    return batches.balanced(labels, loop.batch_size, pairing.class_rows, loop.seed, epoch, cells)
+    return schedule.balanced(labels, loop.batch_size, pairing.class_rows, loop.seed, epoch, cells)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import cut, data_uri
-from separatrix.reports.paper import ReportFile, fill, write_page
+from separatrix.reports.page import ReportFile, fill, write_page
 from separatrix.reports.tables import Table, tabulate
 from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on

@@ -9,7 +9,7 @@ from typing import Any
 
 from separatrix.errors import public_name
 from separatrix.reports.pack import data_uri
-from separatrix.reports.paper import ReportFile, fill, write_page
+from separatrix.reports.page import ReportFile, fill, write_page
 from separatrix.reports.result import PictureFile
 from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.artifacts import open_artifact

@@ -13,7 +13,7 @@ import numpy as np
 
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import hover_text
-from separatrix.reports.paper import POLICY, fill, write_page
+from separatrix.reports.page import POLICY, fill, write_page
 from separatrix.view.maps import Drawing
 from separatrix.view.palette import MUTED, look
 

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix.reports.pack import cut
-from separatrix.reports.page import render
-from separatrix.reports.paper import ReportFile, write_page
+from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import TEXT_LIMIT, Section
 from separatrix.reports.tables import tabulate

@@ -17,7 +17,7 @@ from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.extraction import extract as extraction
 from separatrix.folders import load
-from separatrix.heads import extract as batches_of_maps
+from separatrix.heads import features as batches_of_maps
 from separatrix.heads.descriptors import NAMES
 from separatrix.heads.maps import load_for_maps, maps_of
 from separatrix.heads.windows import WindowRule, draw

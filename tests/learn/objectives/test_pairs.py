@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from separatrix.errors import DataError, OptionError
-from separatrix.learn.batches import balanced, check_classes
 from separatrix.learn.objectives.bank import Bank, ClassMemory
 from separatrix.learn.objectives.pairs import SCHEMES, RowVectors, across_groups, check_pairs, draw_one, everyone
+from separatrix.learn.schedule import balanced, check_classes
 
 # Rows 10 to 15 of a training part; class 2 stands alone in the batch.
 Y = torch.tensor([0, 0, 0, 1, 1, 2])

@@ -11,9 +11,8 @@ from separatrix import recipe as recipes
 from separatrix.learn.align import train_encoder
 from separatrix.learn.objectives import alignment
 from separatrix.learn.objectives.alignment import AlignObjective
-from separatrix.learn.objectives.bank import Bank
+from separatrix.learn.objectives.bank import FLOOR, Bank
 from separatrix.learn.objectives.contrast import unit
-from separatrix.learn.objectives.voting import FLOOR
 from separatrix.learn.trajectory import read_train_frames
 from separatrix.recipe.align import AlignRecipe
 from separatrix.texts import Texts

@@ -15,13 +15,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.learn.objectives import pairs
-from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines
+from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines, neighbour_scores
 from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows, linear_scores, random_head
 from separatrix.learn.objectives.contrast import ALIGNED, unit
 from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
 from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.objectives.shape import shape_figures
-from separatrix.learn.objectives.voting import neighbour_scores
 from separatrix.learn.trajectory import subsample
 from separatrix.recipe.align import AlignRecipe
 
