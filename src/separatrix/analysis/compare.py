@@ -38,7 +38,7 @@ from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, reading
-from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
+from separatrix.store.folder import SHOWN, TRAJECTORY, has_result
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_run_files
 from separatrix.store.table import read_table, write_table
@@ -261,7 +261,7 @@ def _find_kind(path: Path) -> str:
     if not path.is_dir():
         raise StoreError(f"{path} is not a folder", expected="a run, a map or points")
     kind = kind_of(path)
-    if kind not in READERS or (kind == "run" and not (path / RESULT).is_file()):
+    if kind not in READERS or (kind == "run" and not has_result(path)):
         raise StoreError(f"{path} holds no finished run, no map and no points")
     return str(kind)
 

@@ -26,7 +26,7 @@ from separatrix.models.tokens import UnreadCounts
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import check_format, damaged, mismatch, read_json, read_lines, read_recipe, write_json
-from separatrix.store.folder import METRICS, RESULT
+from separatrix.store.folder import METRICS, RESULT, has_result
 
 FORMAT = 1
 SCHEMA = {
@@ -261,7 +261,7 @@ class TrainedEstimator(TextEstimator):
 
 def learnt_of_run(folder: Path, classes: Any) -> dict[str, Any]:
     """What a run's own files say of a training; nothing where only the model's files are there."""
-    result = read_json(folder / RESULT, LEARNT_OF_RUN) if (folder / RESULT).is_file() else {}
+    result = read_json(folder / RESULT, LEARNT_OF_RUN) if has_result(folder) else {}
     return {
         "classes": None if classes is None else list(classes.values),
         "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],

@@ -27,7 +27,7 @@ from typing import Any
 
 from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_refusal
 from separatrix.store.files import check_format, damaged, part_path, parts_of, read_json, sweep, write_json
-from separatrix.store.folder import RESULT
+from separatrix.store.folder import has_result
 from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
 from separatrix.store.lock import lock_path, locked
 from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
@@ -384,7 +384,7 @@ def _recover(target: Path, keep: Callable[[Path], bool]) -> None:
 
 def _is_finished(folder: Path) -> bool:
     artifact = _earlier(folder)
-    return (folder / RESULT).is_file() if artifact is None else artifact.files is not None
+    return has_result(folder) if artifact is None else artifact.files is not None
 
 
 def _earlier(folder: Path) -> Artifact | None:

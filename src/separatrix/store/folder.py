@@ -1,4 +1,4 @@
-"""Names of the files of a run, and whether an unfinished one can be gone on with."""
+"""Names of the files of a run, whether it is finished, and whether an unfinished one can be gone on with."""
 
 from __future__ import annotations
 
@@ -11,6 +11,11 @@ TRAIN_ROWS = f"{TRAJECTORY}/train.parquet"  # the training rows whose outputs th
 SHOWN = (RECIPE, METRICS, RESULT, f"{TRAJECTORY}/*", "predictions/*")  # what pictures and report are made from
 
 
+def has_result(folder: Path) -> bool:
+    """Whether the figures of a result are in a folder; they are the last file that a verb writes but the manifest."""
+    return (folder / RESULT).is_file()
+
+
 def can_resume(folder: Path) -> bool:
     """Whether a state or the result of a training was saved."""
-    return (folder / CHECKPOINT).exists() or (folder / RESULT).exists()
+    return (folder / CHECKPOINT).exists() or has_result(folder)

@@ -16,7 +16,7 @@ from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
-from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY
+from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY, has_result
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
@@ -44,7 +44,7 @@ def read_run(folder: Path) -> RunFiles:
     Raises:
         StoreError: the directory holds no finished run.
     """
-    if not (folder / RESULT).is_file():
+    if not has_result(folder):
         hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
         raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
     lines = read_lines(folder / METRICS, METRICS_LINE) if (folder / METRICS).is_file() else []

@@ -12,7 +12,7 @@ from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trained.saved import Predictions, describe
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.progress import Counter
-from separatrix.store.folder import RESULT, TRAJECTORY
+from separatrix.store.folder import TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.training.diagnostics import (
     below_baselines,
@@ -49,7 +49,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     targets = encode(splits.parts, task)
     if folder is not None:
         write_recipe(request, folder)
-        if (folder / RESULT).is_file():
+        if has_result(folder):
             drop_states(folder)
             return TrainingResult.read(folder, device=recipe.backbone.device).with_note(FINISHED)
     evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)

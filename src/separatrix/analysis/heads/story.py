@@ -49,7 +49,7 @@ from separatrix.recipe.options import HeadsOptions
 from separatrix.store.artifacts import check_unaltered, open_artifact, resume_artifact
 from separatrix.store.files import reading as reading_files
 from separatrix.store.files import write_json, write_tensors
-from separatrix.store.folder import RECIPE, RESULT
+from separatrix.store.folder import RECIPE, has_result
 from separatrix.store.points import open_points
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
@@ -135,7 +135,7 @@ class _Story:
 
     def tell(self, last: int, notes: list[str]) -> HeadAtlas:
         """The steps up to the last one; what earlier orders wrote is read if it belongs to this one, else removed."""
-        earlier = HeadAtlas.read(self.folder) if (self.folder / RESULT).is_file() else HeadAtlas()
+        earlier = HeadAtlas.read(self.folder) if has_result(self.folder) else HeadAtlas()
         valid = list(takewhile(lambda step: step in earlier.steps and self._holds(earlier, step), STEPS))
         for name in (name for step in STEPS[len(valid) :] for name in OUTPUTS.get(step, ())):
             path = self.folder / name
