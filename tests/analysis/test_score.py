@@ -1,4 +1,4 @@
-"""The verb `score`: figures beside what they would be for nothing, parts, clusters, and what is refused."""
+"""The verb `score`: figures beside their values by chance, parts, clusters, and what is refused."""
 
 import json
 import re

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -72,7 +73,8 @@ def test_train_has_every_option_of_the_recipe_with_its_default() -> None:
 @pytest.mark.parametrize(
     ("command", "old", "value"),
     [("train", "--layers", "input"), ("train", "--weights", "softmax"), ("train", "--draw", "one"),
-     ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random")],
+     ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random"),
+     ("heads", "--feature", "grid")],
 )  # fmt: skip
 def test_an_option_that_means_two_things_has_two_names_and_the_old_one_is_understood(
     cli: Cli, command: str, old: str, value: str
@@ -115,6 +117,9 @@ def test_the_short_help_is_short(cli: Cli, name: str) -> None:
     assert set(main) <= {item.name for item in flags}
     assert len(main or flags) <= 15
     out = cli(name, "--help").out
+    sentences = out[: out.index("For example:")].strip().splitlines()[1:]
+    for line, after in pairwise(sentences):  # a line ends where the terminal does, or a paragraph
+        assert not line or not after or len(f"{line} {after.split()[0]}") > 80
     assert ("more options: separatrix" in out) == bool(main)
     for words in ({"recipe"}, {"who", "decides"}, {"doubted"}):
         titles = re.findall(r"╭─ (.*?) ─", out)

@@ -1,8 +1,12 @@
 """The command `extract`: the contract's keys, what is refused, what goes on."""
 
+import numpy as np
 import pytest
 
 from command_line import check_mistake, files_of, write_csv
+from separatrix.errors import OptionError
+from separatrix.folders import load
+from separatrix.points import Points
 from separatrix.store.points import open_points
 
 
@@ -104,3 +108,12 @@ def test_mistakes_are_one_sentence(cli, table, model, tmp_path):
     check_mistake(cli("extract", tmp_path / "nothing.csv", *model, *out), "nothing.csv")
     assert not (tmp_path / "p").exists()
     assert "--layers" in cli("extract", "--help").out
+
+
+def test_of_several_blocks_the_option_is_named(cli, tmp_path):
+    """Python has `pick` as well; nobody can type it."""
+    Points.of({"a": np.eye(4), "b": np.eye(4)}, {"label": list("xyxy")}).save(tmp_path / "both")
+    ran = cli("score", tmp_path / "both", "--quiet")
+    check_mistake(ran, "these points hold several blocks: got a, b; choose one with --block")
+    with pytest.raises(OptionError, match="choose one with `pick` or --block"):
+        np.asarray(load(tmp_path / "both").values)

@@ -44,7 +44,9 @@ def test_windows_that_the_model_cannot_hold_are_refused(shown):
     example = [Example("a", "cat", "dog", 0)]
     with pytest.raises(OptionError, match=r"longer than the model.*128.*--max-length 128"):
         cut_windows(shown("bert"), example, WindowRule(129, 8, 4))
-    with pytest.raises(OptionError, match="no room beside the question"):
+    with pytest.raises(
+        OptionError, match=r"no room beside the question.*lower --max-query-length, or type --max-length"
+    ):
         cut_windows(shown("bert"), example, WindowRule(20, 8, 20))
 
 

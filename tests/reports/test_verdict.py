@@ -12,8 +12,8 @@ OWN = row("prompt", 0.9, interval=(0.85, 0.94), majority=0.3, rows=200)
 CASES = [
     ([OWN], "yes", "no other method was scored"),
     ([OWN, row("k-NN", 0.84)], "yes", "better than with any baseline"),
-    ([OWN, row("k-NN", 0.86)], "yes", "about as well as with k-NN"),
-    ([OWN, row("k-NN", 0.93)], "yes", "about as well as with k-NN"),
+    ([OWN, row("k-NN", 0.86)], "yes", "k-NN with 0.860 lies within the interval 0.850 to 0.940"),
+    ([OWN, row("k-NN", 0.93)], "yes", "k-NN with 0.930 lies within the interval 0.850 to 0.940, so these rows do not"),
     ([OWN, row("k-NN", 0.95)], "mixed", "but k-NN does better"),
     ([OWN, row("k-NN", 0.95, split="validation")], "yes", "no other method was scored"),
     ([{**OWN, "interval": (0.29, 0.94)}], "no", "not better than always answering the largest class"),

@@ -277,6 +277,7 @@ def test_overlap_and_duplicates_are_counted(make_order, splits):
         in result["warnings"]
     )
     assert any(note.startswith("train: 2 repeated rows (") for note in result["notes"])
+    assert diagnostics.repeated(Splits(splits.train.take(range(2)), splits.validation, None, ())) == []
 
 
 def test_cut_texts_are_counted_once(make_order, splits):

@@ -46,7 +46,7 @@ from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
 
-# What is told of each map in the figure.
+# Figures of a map that stand in the result.
 MAP_FIGURES = (
     "method", "guided", "rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds",
 )  # fmt: skip
@@ -362,7 +362,7 @@ def _find_mixed_up(sources: Sequence[ComparedFolder]) -> list[str]:
 
 
 def _shared_answers(one: ComparedFolder, other: ComparedFolder) -> tuple[np.ndarray, np.ndarray] | str:
-    """Whether each is right, (rows,) bool, on the rows that both answered; or why that cannot be said."""
+    """Whether each is right, (rows,) bool, on the rows that both answered; or why that is not known."""
     if one.answers is None or other.answers is None:
         return "no predictions on both sides"
     columns = [name for name in ("id", TEXT, "label", "predicted") if name in one.answers and name in other.answers]

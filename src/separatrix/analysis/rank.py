@@ -119,8 +119,10 @@ class Ranking(Result):
         )
         lines: list[tuple[str, object]] = [("best", f"{best['model']}, {best['pool']}, {_layer(best)}: {figure}")]
         lines.append(("sure", sure))
-        nothing = [] if self.majority is None else [("majority", f"{self.majority:.3f} (k-NN and probe for nothing)")]
-        return lines + nothing
+        majority = (
+            [] if self.majority is None else [("majority", f"{self.majority:.3f} (always the most frequent class)")]
+        )
+        return lines + majority
 
     def write_files(self, folder: Path) -> None:
         """Write the table, and the heat map of the criterion with its data."""

@@ -44,7 +44,7 @@ TABLE, GRID = "table.parquet", "grid.parquet"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Separation(Result):
-    """How far labels stand apart: figures, each beside its interval and what it would be for nothing."""
+    """How far labels stand apart: figures, each beside its interval and its value by chance."""
 
     kind: ClassVar[str] = "score"
     schema: ClassVar[Schema] = {
@@ -91,11 +91,11 @@ class Separation(Result):
         return rounded(super().figures())
 
     def parts(self) -> list[Listing | Lines]:
-        """Figure, value, interval, what it would be for nothing; rows and width."""
+        """Figure, value, interval, value by chance; rows and width."""
         lines = [[name, *_cells(figure)] for name, figure in self.metrics.items()] + self._cluster_lines()
         rows = ", ".join(f"{name} {count}" for name, count in self.rows.items())
         last = [("rows", rows), ("width", self.width), *out_line(self.folder)]
-        return [Listing(["figure", "value", "95 % interval", "for nothing"], lines), last]
+        return [Listing(["figure", "value", "95 % interval", "by chance"], lines), last]
 
     def write_files(self, folder: Path) -> None:
         """Write the table of the figures and the k-NN grid."""
@@ -137,7 +137,7 @@ def score(
     progress: Progress | None = None,
     **options: Unpack[ScoreOptions],
 ) -> Separation:
-    """Say how far the labels of points stand apart, each figure beside what it would be for nothing.
+    """Say how far the labels of points stand apart, each figure beside its value by chance.
 
     Args:
         points: vectors with a column of labels, and a column `split` if there are parts.
@@ -278,7 +278,7 @@ def _by_id(table: pd.DataFrame, points: Points) -> np.ndarray:
 
 
 def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:
-    """What should be looked at before a figure is believed."""
+    """Reasons to doubt the figures."""
     warnings = []
     null = nulls["knn_loo"]
     if null.p_value > 0.05:

@@ -89,7 +89,7 @@ class Suspects(Result):
     classes: Sequence[str] = ()
     joint: Sequence[Sequence[float]] = ()  # (label, true class) estimated shares
     recipe: SuspectsRecipe | Mapping[str, Any] = field(default_factory=SuspectsRecipe)
-    warnings: Sequence[str] = ()  # what should be looked at before a suspect is believed
+    warnings: Sequence[str] = ()  # reasons to doubt the suspects
 
     @classmethod
     def stored(cls, folder: Path, _plain: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
@@ -34,7 +35,7 @@ def build(words: Sequence[str]) -> App:
         command, details, more = _nothing, "", ""
         if name == called:
             command = find(name)
-            details = inspect.getdoc(command) or ""
+            details = joined(inspect.getdoc(command) or "")
             if HELP_WORDS & {*words}:
                 from separatrix.cli.flags import with_help
 
@@ -97,6 +98,15 @@ def _run(words: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         return tell(error, words)
     return DONE
+
+
+def joined(text: str) -> str:
+    r"""A text whose paragraphs are one line each, so that the help breaks them where the terminal ends.
+
+    >>> joined("One sentence\nin two lines.\n\nFor example:\n    a command")
+    'One sentence in two lines.\n\nFor example:\n    a command'
+    """
+    return re.sub(r"(?<=\S)\n(?=\S)", " ", text)
 
 
 def find(name: str) -> Command:

@@ -6,7 +6,7 @@ from __future__ import annotations
 # one function of that name in the module, whose docstring is the rest of its help.
 COMMANDS = {
     "demo": ("runs", "Train on the shipped questions, print the scores and where the report is."),
-    "train": ("runs", "Train on labelled texts, score validation and test, write a run with its report."),
+    "train": ("runs", "Learn to label texts from labelled ones: a model, its scores on held-out rows, and a report."),
     "predict": ("runs", "Label new texts with a trained run."),
     "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
     "rank": ("points", "Which frozen encoder, layer and pooling suits these texts?"),
@@ -30,7 +30,7 @@ FLAGS = {
     "train": {"layers": "--prompt-layers", "weights": "--vote", "draw": "--pairs-per-row"},
     "extract": {"weights": "--layer-weights"},
     "associate": {"within": "--shuffle-within", "units": "--shuffle-units"},
-    "heads": {"draw": "--sampling"},
+    "heads": {"draw": "--sampling", "feature": "--cluster-feature"},
 }
 
 

@@ -2,7 +2,7 @@
 is written a second time.
 
 `verb` gives a function the flags of the classes named. The function receives the options that were typed, and only
-those, so that it can tell a default from a wish; what it returns is printed.
+those, so that it can tell a default from what was typed; what it returns is printed.
 """
 
 from __future__ import annotations

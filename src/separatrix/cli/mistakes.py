@@ -62,6 +62,7 @@ def tell(error: BaseException, argv: list[str]) -> int:
     if os.environ.get(TRACEBACK):
         traceback.print_exception(error)
     text, code = _sentence(error, argv)
+    text = text.replace("`pick` or --", "--")  # what only Python has
     for field, flag in FLAGS.get("".join(argv[:1]), {}).items():  # a recipe knows its fields only
         text = re.sub(rf"--{field}\b(?!-)", flag, text)
     print(f"separatrix: {' '.join(text.split())}", file=sys.stderr)

@@ -119,8 +119,8 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
     main=("out", "overwrite", "clusters", "label", "block", "k", "metric", "folds", "permutations", "seed", "json"),
 )
 def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
-    """Each figure stands beside its interval and what it would be for nothing. Points with a column `split` are scored
-    from the training rows to the others, with leave-one-out beside it.
+    """Each figure stands beside its interval and its value by chance. Points with a column `split` are scored from the
+    training rows to the others, with leave-one-out beside it.
 
     For example:
         separatrix score points/trec
@@ -202,8 +202,7 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     main=("out", "overwrite", "text", "label", "model", "pool", "folds", "k", "near", "run", "block", "seed", "json"),
 )
 def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: LabelledArgument, /) -> Result:
-    """Rows whose label is likely wrong, most suspect first, each with the reason. Of texts, a frozen model reads the
-    vectors first.
+    """The most suspect rows come first, each with the reason. Texts are turned into vectors by a frozen model first.
 
     For example:
         separatrix suspects questions.csv --label kind --out suspects/questions

@@ -85,7 +85,8 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     },
 )
 def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
-    """A soft prompt behind the text or a linear probe learns, and the model stays frozen; or the model itself learns.
+    """What learns is a soft prompt behind the text (or a linear probe, with --method probe), and the transformer stays
+    as it is; with --method align and finetune the transformer itself learns.
 
     Options and defaults of one method: separatrix train --method align --help
 

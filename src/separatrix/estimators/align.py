@@ -30,13 +30,13 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
     `recipe` (a warning says where the two disagree); one at its default gives way to it (`notes_` says so).
 
     `loss="linear"` is plain fine-tuning: the linear head decides, as with `recipe=separatrix.recipe.align.FINETUNE`. A
-    `recipe` whose own loss is `linear`, or that says who decides (`decision`, `k`, `weights`, `approximate`), is
-    followed instead.
+    `recipe` whose own loss is `linear`, or that sets what predicts (`decision`, `k`, `weights`, `approximate`), counts
+    instead.
 
     Args:
         model: a local folder, a hub name, or the embedded default.
         loss: the objective; one of `separatrix.recipe.align.ALIGN_LOSSES`.
-        pairs: whom a row is compared with: `batch`, `memory`, `mixed`, `datapoint` or `bank`.
+        pairs: the rows that a row is compared with: `batch`, `memory`, `mixed`, `datapoint` or `bank`.
         epochs: passes over the training rows.
         lr: learning rate of the encoder.
         batch_size: rows a step.
@@ -152,10 +152,10 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
 
 
 def _recipe(named: Mapping[str, Any], rest: AlignRecipe | None) -> tuple[AlignRecipe, tuple[str, ...]]:
-    """The whole recipe, and where arguments and `recipe` disagree; `loss="linear"` by itself lets the head decide."""
+    """The whole recipe, and where arguments and `recipe` disagree; `loss="linear"` by itself makes the head predict."""
     recipe, warnings = training.whole_recipe(named, rest, AlignRecipe)
     base = AlignRecipe() if rest is None else rest
-    # A head's weight says nothing of who decides; every other option of the decision does.
+    # A head's weight does not say what predicts; every other option of the decision does.
     undecided = recipes.replace(base.answers, head_weight=DecisionRecipe.head_weight) == DecisionRecipe()
     if recipe.objective.loss == "linear" != base.objective.loss and undecided:
         recipe = recipes.replace(recipe, decision="head")

@@ -112,7 +112,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             folder: where it was saved.
             model: another place of the same transformer; it then becomes the argument `model` too.
             device: where to compute: "auto", "cpu" or "cuda".
-            trust_remote_code: run code that the transformer brings; what the folder says of it counts for nothing.
+            trust_remote_code: run code that the transformer brings; what the folder says of it is ignored.
             verify: compare the files with their hashes.
 
         Raises:
@@ -150,7 +150,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # A pickle is code already: what it says of the permission is believed, unlike what a folder says.
+        # A pickle is code already: its permission counts, unlike that of a folder.
         files, options = state.pop("_files", None), state.pop("_options", {})
         super().__setstate__(state)
         if files is None:

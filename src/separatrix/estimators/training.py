@@ -61,7 +61,7 @@ def check_kind(recipe: Any, kind: type) -> None:
 
 
 def gave_way(named: Mapping[str, Any], recipe: Any) -> tuple[str, ...]:
-    """What is to be said of arguments at their default that gave way to the recipe.
+    """Notes about arguments at their default that gave way to the recipe.
 
     >>> gave_way({"tokens": 8, "lr": 0.03}, recipes.replace(TrainRecipe(), tokens=20))
     ('recipe says tokens=20, which holds: the argument tokens is at its default',)
@@ -75,7 +75,7 @@ def gave_way(named: Mapping[str, Any], recipe: Any) -> tuple[str, ...]:
 
 
 def ignored(method: str, recipe: Recipe) -> tuple[str, ...]:
-    """What is to be said of options that were set, but change nothing beside the others.
+    """Warnings about options that were set, but change nothing beside the others.
 
     >>> ignored("prompt", recipes.replace(TrainRecipe(), rate=0.2))
     ('rate=0.2 has no effect here: it needs mover ema|momentum',)

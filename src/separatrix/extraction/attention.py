@@ -112,7 +112,7 @@ class AttentionReader:
     backbone: Backbone
     rule: WindowRule
     features: Mapping[str, Feature]
-    origin: dict[str, Any]  # is told the seconds that a map took
+    origin: dict[str, Any]  # gets the seconds that a map took
     seconds: dict[str, float] = field(default_factory=dict)
     maps: int = 0
 

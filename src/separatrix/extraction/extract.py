@@ -104,13 +104,13 @@ def extract(
         overwrite: replace the store in `out`.
         resume: go on with a store that was stopped.
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
-        progress: told `(stage, done, total, note)`.
+        progress: is called with (stage, done, total, note).
         recipe: all options at once.
         options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
             `batch_tokens`, `max_length`, `device`, `dtype`, `revision`, and of attention maps `features` and others.
 
     Returns:
-        The blocks asked for, named as in `plan_poolings`, over the columns id, text_hash, text, split, label, group; of
+        Its blocks, named as in `plan_poolings`, over the columns id, text_hash, text, split, label, group; of
         attention maps a block for each feature, with a row for each window, layer and head.
 
     Raises:

@@ -142,7 +142,7 @@ def _load(recipe: ModelRecipe, *, logits: bool) -> Backbone:
 
 @dataclass(frozen=True)
 class PromptReader:
-    """Outputs of a trained prompt under the readout asked for, and under its own (`outputs`)."""
+    """Outputs of a trained prompt under the readout of the recipe, and under its own (`outputs`)."""
 
     model: PromptModel
     vectors: VectorsRecipe

@@ -31,7 +31,7 @@ class Rows:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said of the sources, each sentence once."""
+        """Warnings about the sources, each sentence once."""
         return tuple(dict.fromkeys(line for _, texts in self.parts for line in texts.warnings))
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing is imported on the way in, so that
 `import separatrix.geometry` costs nothing; take the stage you need: `from separatrix.geometry import score`.
 
-    checks      arrays at the door: labels, finite numbers, shapes, output width (they raise)
+    checks      checks of arguments: labels, finite numbers, shapes, output width (they raise)
     score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
     calibrate   scores to probabilities: one temperature, fitted on validation rows
     classes     the order of classes that no name decides; folds
@@ -19,5 +19,5 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     cluster, density, condense                k-means, DBSCAN, HDBSCAN and what they are made of
     choose                                    how many clusters, how near, how small: by a stated criterion
     assign, associate, suspects               clusters against classes, against any column, and labels that look wrong
-    guards      what looks as if nothing was learnt (they speak up)
+    guards      signs that nothing was learnt, as warnings
 """

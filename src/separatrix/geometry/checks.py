@@ -1,4 +1,4 @@
-"""Arrays are checked at the door: every other module here may then trust its input.
+"""Checks of the arrays that public functions get: every other module here may then trust its input.
 
 Each check returns the array in the form that the caller computes with, or raises one sentence that names the row.
 """

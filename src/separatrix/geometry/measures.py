@@ -26,7 +26,7 @@ MAJORITY, MEAN, SHUFFLED = "majority", "mean answer", "shuffled labels"
 
 @dataclass(frozen=True)
 class Figure(Plain):
-    """A value, its 95 % interval where it is a mean over rows, and what it would be for nothing."""
+    """A value, its 95 % interval where it is a mean over rows, and its value by chance."""
 
     value: float
     rows: int

@@ -1,4 +1,4 @@
-"""What is done to vectors before they are compared: fitted to some rows, then applied to any; checked at the door.
+"""What is done to vectors before they are compared: fitted to some rows, then applied to any; its input is checked.
 
 A preparation is one function and one entry in `PREPARES`: it takes the fitted rows (rows, width) and returns the
 function that prepares rows of that width.

@@ -134,6 +134,7 @@ def check_rule(rule: WindowRule, backbone: Backbone, *, pairs: bool = True) -> N
             "--max-length leaves no room beside the question",
             got=rule.max_length,
             expected=f"more than {rule.max_query_length + special}",
+            hint=f"lower --max-query-length, or type --max-length {rule.max_query_length + special + 1}",
         )
 
 

@@ -1,6 +1,6 @@
 """Train an encoder so that rows of one class stand together: class-driven alignment, and plain fine-tuning.
 
-`train_encoder` is the story: load the model, say what of it is trained, start the objective (it fills its bank), loop,
+The order of `train_encoder`: load the model, say what of it is trained, start the objective (it fills its bank), loop,
 put the best weights back, encode the training rows once more for the index, choose k on validation. Training and
 prediction measure by the same cosine.
 """
@@ -26,7 +26,7 @@ from separatrix.recipe.align import AlignRecipe
 
 
 def train_encoder(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
-    """Train an encoder: the whole story.
+    """Train an encoder, from texts to the calibrated model.
 
     With `refit` it is trained a second time, on the validation rows too, which join the index; k, weights and
     temperature stay those that the first training chose.

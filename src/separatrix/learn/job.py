@@ -1,4 +1,4 @@
-"""A training as it is asked for (and the second one that `--refit` makes of it), and what it gives."""
+"""A training with its options (and the second one that `--refit` makes of it), and what it gives."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def training_rows(trainable: Trainable, labels: Tensor, start: np.ndarray, steps
 
 @dataclass(frozen=True, eq=False)
 class Job(Generic[R]):
-    """The texts, the recipe, where things go and who is told."""
+    """The texts, the recipe, the folder of the run, and what progress is reported to."""
 
     train: Texts
     validation: Texts
@@ -106,7 +106,7 @@ def train_and_refit(
     """Train; with `refit` a second time, on the validation rows too, for the epochs that validation found best.
 
     Args:
-        job: what is asked for.
+        job: texts, recipe and folder.
         train: one training.
         chosen: attributes of the model that stay those that the first training chose on validation.
     """

@@ -64,7 +64,7 @@ class FitResult:
 
 
 class Loop:
-    """One training. `run` is the whole story; the other methods are its sentences. The objective has been started."""
+    """One training. `run` is its order; the other methods are its steps. The objective has been started."""
 
     def __init__(
         self, training: Training, callbacks: Sequence[Callback] = (), *, path: Path | None = None, identity: str = ""

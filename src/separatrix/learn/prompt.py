@@ -1,6 +1,6 @@
 """Train a prompt behind frozen texts.
 
-`train_prompt` is the story: load the model, run every text once, start the prompt and the centroids, loop, calibrate
+`train_prompt` shows the order: load the model, run every text once, start the prompt and the centroids, loop, calibrate
 on validation. The model's weights are hashed before and after.
 """
 
@@ -136,7 +136,7 @@ def _prepare(
 
 
 def _in_unit(score: Score, targets: Targets) -> Score:
-    """Numbers are trained standardised, but their errors are told in their own unit."""
+    """Numbers are trained standardised, but their errors are given in their own unit."""
     if targets.classes is not None:
         return score
     mean, scale = targets.scaling.mean, targets.scaling.scale

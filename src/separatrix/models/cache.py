@@ -258,7 +258,7 @@ def build_cache(
         tokens: the texts.
         recipe: place, number format, budgets. `auto`: memory if it fits, else disk if it fits, else `off`.
         folder: where a cache on disk goes.
-        progress: told the number of rows done after each batch.
+        progress: gets the number of rows done after each batch.
         beside: the caches that stand already: they share the budgets.
 
     Raises:

@@ -38,7 +38,7 @@ def candidates(backbone: Backbone) -> tuple[Pooling, ...]:
 
 
 def chosen_candidates(backbone: Backbone, pool: str) -> tuple[Pooling, ...]:
-    """The candidates of a probe whose pooling was asked for: all of them, its own alone, or the one named.
+    """The candidates of a probe for the option `pool`: all of them, its own alone, or the one named.
 
     Raises:
         OptionError: the encoder's own is asked for, and it does not say which that is.

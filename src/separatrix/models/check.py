@@ -1,4 +1,4 @@
-"""No vector is believed unchecked: a text alone, beside another one, and by the model's own plain forward.
+"""Checks of a model before its vectors are used: a text alone, beside another, by the model's own plain forward.
 
 Families differ in how they take a mask, and from where they count positions. So every loaded model runs two short texts
 before its first batch: the fast path (our attention, our positions) must give each text, alone and padded, the states

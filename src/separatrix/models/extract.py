@@ -58,7 +58,7 @@ class Engine:
         Args:
             tokens: the texts.
             read: what is wanted of a batch; called where the batch was run.
-            progress: told the number of rows done after each batch.
+            progress: gets the number of rows done after each batch.
 
         Yields:
             Numbers of the rows, and what was read of them.

@@ -1,4 +1,4 @@
-"""One pass of a frozen model over texts: every layer and pooling asked for, and what must be said about them.
+"""One pass of a frozen model over texts: every layer and pooling of the recipe, and warnings about them.
 
 Options that had no effect are found here: two poolings with the same vectors, two names of one model.
 """

@@ -10,7 +10,7 @@ from typing import Any
 from separatrix.errors import DataError, warn
 from separatrix.texts.audit import normalise
 
-MUCH = 0.01  # share of texts with an unknown token from which on it is said
+MUCH = 0.01  # share of texts with an unknown token from which on there is a warning
 ESCAPE = "escape"  # --special-tokens: control tokens in a text are read as text
 UNKNOWN = "hold words that the tokenizer does not know"
 EQUAL = "have the same tokens as an earlier, different text: the model cannot tell them apart"
@@ -43,7 +43,7 @@ class UnreadCounts:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said, one sentence each.
+        """Warnings, one sentence each.
 
         >>> UnreadCounts(texts=3, tokens=9, unknown=2, unknown_texts=1).warnings
         ('1 of 3 texts hold words that the tokenizer does not know (2 of 9 tokens)',)

@@ -1,4 +1,4 @@
-"""What a stage was asked to do: frozen dataclasses, the only source of defaults and of option texts.
+"""The options of every stage: frozen dataclasses, the only source of defaults and of option texts.
 
 A recipe is plain data. It is checked when it is made (all mistakes before any work), written beside every result as
 canonical JSON, and hashed, so that a second call with the same recipe can load instead of compute. The command line

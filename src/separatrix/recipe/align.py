@@ -1,4 +1,4 @@
-"""Recipes of a trained encoder: what is trained of it, which pairs it sees, what is asked of them, who decides."""
+"""Recipes of a trained encoder: what of it is trained, on which pairs, with which loss, and what predicts."""
 
 from __future__ import annotations
 

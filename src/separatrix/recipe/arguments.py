@@ -1,4 +1,4 @@
-"""The door of public functions: every argument is compared with its annotation before any work begins."""
+"""Checks of the arguments of public functions: each is compared with its annotation before any work begins."""
 
 from __future__ import annotations
 

@@ -252,8 +252,8 @@ def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: boo
     Args:
         cls: the recipe's class.
         values: option -> value.
-        trust_remote_code: whether code that a model brings may run. What the dictionary says of it counts for nothing:
-            it may come from somebody else.
+        trust_remote_code: whether code that a model brings may run. What the dictionary says of it is ignored: it
+            may come from somebody else.
 
     >>> from separatrix.recipe import CentroidRecipe, ModelRecipe
     >>> from_dict(CentroidRecipe, {"mover": "ema"}).mover

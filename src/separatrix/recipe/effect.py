@@ -1,4 +1,4 @@
-"""Options that would be ignored are refused: a wish without effect is a mistake that nobody would notice."""
+"""Options that would be ignored are refused: nobody would notice that they have no effect."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ RULES = (
 
 
 def idle(recipe: Any, given: Iterable[str], rules: Iterable[Rule]) -> list[tuple[str, str]]:
-    """The options asked for that change nothing beside the others, each with what it would need, in words.
+    """The options that were set and change nothing beside the others, each with what it would need, in words.
 
     >>> from separatrix.recipe import TrainRecipe
     >>> idle(TrainRecipe(), ["rate", "lr"], RULES)

@@ -33,7 +33,7 @@ class Sheet:
         figures: (label, value), the most important first.
         rows: a table, one mapping a line; its keys are the columns.
         strong: which lines of the table are the result's own, not a baseline's.
-        warnings: what the guards said.
+        warnings: of the guards.
         notes: what else is true.
         pictures: files put into the page.
     """

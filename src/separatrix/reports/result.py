@@ -39,7 +39,7 @@ class RunReport:
         metrics: rows of `metrics.jsonl`.
         frames: the training in one plane, or None.
         train_frames: training rows in the same plane, or None.
-        warnings: what the guards said; shown first and loudly.
+        warnings: of the guards; shown first.
         recipe: all options, nested as in the recipe.
         notes: what else is true of the run: how the data were split, texts that were cut, duplicates.
         pictures: files shown at the end.

@@ -44,7 +44,7 @@ def verdict(report: RunReport) -> Section:
 
 
 def warnings(report: RunReport) -> Section:
-    """What the guards said; silence is said as well."""
+    """Warnings of the guards, or that there are none."""
     return Section("warnings", "Warnings", "warnings.html", {"warnings": report.warnings})
 
 

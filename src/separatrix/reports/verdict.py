@@ -104,11 +104,12 @@ def _compare_classes(ends: tuple[float, float], majority: float, best: Row | Non
         return "yes", f"Yes - the classes separate, better than with {'any baseline' if low > highest else name}."
     if rival > high:
         return "mixed", f"The classes separate, but {name} does better."
-    return "yes", f"Yes - the classes separate, about as well as with {name}."
+    inside = f"{name} with {rival:.3f} lies within the interval {low:.3f} to {high:.3f}"
+    return "yes", f"Yes - the classes separate; {inside}, so these rows do not tell which is better."
 
 
 def _in_part(row: Row, missed: int, headline: str) -> str:
-    """What keeps "Yes" from being said; that another method does better stays said."""
+    """Why the answer is not "yes"; that another method does better stays in the sentence."""
     reasons = [f"macro-F1 is {number(row, 'macro_f1'):.3f}"] if "macro_f1" in row else []
     reasons += (
         [f"{missed} of {row['classes']} classes {'is' if missed == 1 else 'are'} never predicted"] if missed else []

@@ -22,7 +22,7 @@ FOLDER = "folder"  # in the origin of points that were opened
 
 
 def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str] | None = None) -> Points:
-    """Open a store: the row table is read, numbers stay on disk until rows are asked for.
+    """Open a store: the row table is read, numbers stay on disk until rows are read.
 
     Args:
         folder: of the store.

@@ -225,7 +225,7 @@ def is_unlabelled(labels: Sequence[object]) -> list[bool]:
 
 
 def name_warnings(values: Sequence[object], source: str, what: str) -> list[str]:
-    r"""What is to be said of labels or groups that were not kept as they were written.
+    r"""Warnings about labels or groups that were not kept as they were written.
 
     >>> name_warnings(["a", "a\u200b"], "q.csv", "label")
     ['q.csv: 1 of 2 labels holds invisible characters (U+200B), which are left out: row 1 (counted from 0)']
@@ -247,7 +247,7 @@ def name_warnings(values: Sequence[object], source: str, what: str) -> list[str]
 
 
 def text_warnings(texts: Sequence[str], source: str) -> list[str]:
-    r"""What is to be said of texts with invisible characters; they are kept as they are.
+    r"""Warnings about texts with invisible characters; they are kept as they are.
 
     >>> text_warnings(["a", "a\u200bb"], "q.csv")
     ['q.csv: 1 of 2 texts holds invisible characters (U+200B), which a tokenizer may not know: row 1 (counted from 0)']

@@ -131,7 +131,7 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
     of: names that look alike. Floats are numbers to predict: refused when all are equal.
 
     Raises:
-        DataError: as said.
+        DataError: an unknown label.
 
     >>> check_labels(Texts.of(["w", "x", "y", "z"], ["a", "a", "A", "A"], source="q.csv"))
     ("q.csv: the classes 'A' and 'a' differ only in case, white space or characters that nobody sees",)

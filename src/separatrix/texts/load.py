@@ -1,7 +1,7 @@
 """The two doors: `load_texts` gives one table, `load_splits` gives train, validation and test.
 
 Both take a file, a folder, a pandas frame, a `datasets` object or a hub name. A source is first described as parts
-that can be read (nothing is opened yet), then read part by part. What is to be said of a source comes as
+that can be read (nothing is opened yet), then read part by part. Warnings about a source come as
 `SeparatrixWarning`s and stands in `warnings`.
 """
 
@@ -80,7 +80,7 @@ class Splits:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said of the sources, each sentence once."""
+        """Warnings about the sources, each sentence once."""
         return tuple(dict.fromkeys(line for texts in self.parts.values() for line in texts.warnings))
 
     def with_seen(self, share: float = 0.1, seed: int = 0) -> Splits:

@@ -64,7 +64,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Material:
-    """Examples, what had to be left out, and what is to be said of the source."""
+    """Examples, what had to be left out, and warnings about the source."""
 
     examples: tuple[Example, ...]
     skipped: Mapping[str, int]  # why -> how many
@@ -80,7 +80,7 @@ class Material:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be said of the source and what was left out, one sentence each."""
+        """Warnings about the source and what was left out, one sentence each."""
         return (*self.warnings, *(f"{count} {why}" for why, count in sorted(self.skipped.items())))
 
 

@@ -43,7 +43,7 @@ class Texts:
         group: (rows,) object array of str; `None` = no groups.
         id: (rows,) int64, the row number in `source`, counted from 0 over the whole source.
         source: where the rows come from (a file, a folder, a hub name, "memory").
-        warnings: what is to be said of the source, one sentence each: lines that a stray quote swallowed, characters
+        warnings: about the source, one sentence each: lines that a stray quote swallowed, characters
             that nobody sees, labels whose spelling was changed, rows that were left out.
 
     >>> texts = Texts.of(["How far?", "Who?"], ["number", "human"])
@@ -94,7 +94,7 @@ class Texts:
             source: the name used in errors.
             drop_unlabelled: leave out rows without a label; the others keep their numbers.
             keep_blank: keep rows whose text is missing, with the text "".
-            warnings: what is to be said of the source already.
+            warnings: about the source, from reading it.
 
         Raises:
             DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ.

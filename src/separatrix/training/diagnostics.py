@@ -33,7 +33,7 @@ def findings(
     evaluator: Evaluator,
     history: Sequence[np.ndarray],
 ) -> list[str]:
-    """What the guards say of each split; `history` are the validation scores of every epoch."""
+    """Warnings of the guards for each split; `history` are the validation scores of every epoch."""
     lines = []
     for part, answer in answers.items():
         past = history[:-1] if part == "validation" else []
@@ -43,7 +43,7 @@ def findings(
 
 
 def overlaps(splits: Splits) -> list[str]:
-    """What is to be said of rows of other parts that are training rows as well."""
+    """Warnings about rows of other parts that are training rows as well."""
     warnings = []
     for part, texts in splits.parts.items():
         shared = overlap(splits.train, texts) if part != "train" else None
@@ -101,10 +101,11 @@ def few_steps(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"only {steps} optimiser steps in all: raise --epochs or lower --batch-size"] if steps < FEW_STEPS else []
 
 
-def repeated(splits: Splits) -> str:
-    """How often training rows repeat each other."""
+def repeated(splits: Splits) -> list[str]:
+    """How often training rows repeat each other, where any does."""
     repeats = duplicates(splits.train)
-    return f"train: {repeats.normalised} repeated rows ({repeats.conflicting} texts with more than one label)"
+    line = f"train: {repeats.normalised} repeated rows ({repeats.conflicting} texts with more than one label)"
+    return [line] if repeats.normalised else []
 
 
 def cut_texts(notes: Sequence[str], answers: Mapping[str, Predictions]) -> tuple[list[str], list[str]]:

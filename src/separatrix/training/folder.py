@@ -1,4 +1,4 @@
-"""The directory of a run: what was asked for, and whether it may be gone on with.
+"""The folder of a run: its options, and whether a training may go on in it.
 
 recipe.json                        every option, and where the texts came from
 metrics.jsonl                      one line an epoch
@@ -68,7 +68,7 @@ def is_run_of(folder: Path, splits: Splits) -> bool:
 
 
 def write_recipe(request: TrainingRequest, folder: Path) -> None:
-    """Write what was asked for.
+    """Write the options and where the texts came from.
 
     Raises:
         StoreError: the run in the folder was begun with other options or texts, so it cannot be gone on with.

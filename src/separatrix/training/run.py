@@ -1,4 +1,4 @@
-"""A training from labelled texts to its result: the story that `separatrix train` and the estimators tell."""
+"""A training from labelled texts to its result, for `separatrix train` and the estimators."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _figures(
         if metrics := trained.fitted.metrics:
             warnings += [*below_baselines(request.method, scores, baselines), *few_steps(metrics)]
     cut, notes = cut_texts(trained.notes, answers)
-    notes = [*splits.notes, repeated(splits), *notes, *(f"{name}: {one}" for name, one in chosen.items())]
+    notes = [*splits.notes, *repeated(splits), *notes, *(f"{name}: {one}" for name, one in chosen.items())]
     groups = None
     if splits.train.group is not None:
         groups = group_report(splits.train, splits.parts, answers, values, targets.names)

@@ -143,7 +143,7 @@ def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tu
         values: (rows, columns).
         names: names of the rows and of the columns.
         title: what the figures are.
-        note: what decides, and what they would be for nothing.
+        note: what decides, and their value by chance.
         best: row and column of the cell that is framed.
 
     Raises:

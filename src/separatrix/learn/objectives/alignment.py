@@ -31,7 +31,7 @@ ALONE = "steps_without_positives"  # share of the steps of an epoch, in its metr
 
 @dataclass(eq=False)
 class AlignObjective(Objective):
-    """A loss over pairs of rows, a head, group invariance; and who decides: stored rows or the head."""
+    """A loss over pairs of rows, a head, group invariance; stored rows or the head predict."""
 
     recipe: AlignRecipe
     classes: int

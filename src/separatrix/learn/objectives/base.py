@@ -1,4 +1,4 @@
-"""What an objective is: what is asked of the outputs, the tensors that this takes, and who decides.
+"""What an objective is: a loss over outputs, the tensors that it needs, and the scores that predict.
 
 An objective owns its tensors (centroids, a head, a memory of rows): it starts them, says which of them the optimiser
 trains, updates the others after a step or an epoch, and has them saved in every checkpoint. The training loop calls

@@ -1,6 +1,6 @@
 """What is done so that vectors do not tell the group of a row: a publisher, an author, a scanner.
 
-`flipped` turns the labels of the groups about: rows of one group are asked for a right angle. Its
+`flipped` turns the labels of the groups about: rows of one group are moved to a right angle. Its
 inverse asks rows of different publishers for cosine 1. Gradient reversal (Ganin et al., 2016) trains a linear head to
 find the group and turns its gradient round on the way into the encoder; that head lags behind the encoder, and what it
 has not found stays. `ridge` solves for the best linear head at every step instead.
@@ -31,7 +31,7 @@ ADVERSARY = ("group_weight", "group_bias")
 
 
 def flipped(batch: RowVectors) -> Tensor:
-    """Mean over pairs of one group of cos^2: they are asked for a right angle (flipped labels).
+    """Mean over pairs of one group of cos^2, which is least at a right angle (flipped labels).
 
     >>> flipped(RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]), torch.tensor([0, 0])))
     tensor(0.)

@@ -163,7 +163,7 @@ def _spell(word: str, backbone: Backbone) -> list[int]:
 
 
 def word_notes(words: WordRanking | Sequence[str], names: Sequence[str], backbone: Backbone) -> tuple[str, ...]:
-    """What is to be said of label words: which were chosen, or of which given ones only the first token counts."""
+    """Notes about label words: which were chosen, or of which given ones only the first token counts."""
     if isinstance(words, WordRanking):
         return (_chosen(words, names, backbone),)
     spelt = {word: _spell(word, backbone) for word in words}

@@ -1,7 +1,7 @@
 """A small network that learns from attention maps instead of photographs, by two views of each map.
 
 - `crops`: two random squares on the diagonal of one map. No identity is used: what tells heads apart is learnt.
-- `sentences`: the same head of two windows. The network is told which maps belong together, so it must be judged on
+- `sentences`: the same head of two windows. The network knows which maps belong together, so it must be judged on
   windows that it has not seen.
 """
 

@@ -57,7 +57,7 @@ class AlignModel:
     base: dict[str, Any]  # identity of the model that training began with
     temperature: float = 1.0
     head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
-    note: str = ""  # who decides
+    note: str = ""  # what predicts
 
     @property
     def backbone(self) -> Backbone:
@@ -66,7 +66,7 @@ class AlignModel:
 
     @property
     def decision(self) -> str:
-        """Who decides: "knn", "mean" or "head"."""
+        """What predicts: "knn", "mean" or "head"."""
         return self.recipe.answers.decision
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:

@@ -37,7 +37,7 @@ def load_model(
         kind: that it must be of ("prompt", "align", "probe", "frozen"); any if absent.
         model: another place of the model under it (a folder, say).
         device: where to compute.
-        trust_remote_code: run code that the model brings; what the folder says of it counts for nothing.
+        trust_remote_code: run code that the model brings; what the folder says of it is ignored.
         verify: compare the files with their hashes.
 
     Raises:

@@ -135,7 +135,7 @@ class SavedModel:
         return 0 if self.classes is None else len(self.classes)
 
     def recipe(self, cls: type[R], name: str = "recipe") -> R:
-        """A recipe that stands in the notes; what it says of remote code counts for nothing."""
+        """A recipe that stands in the notes; what it says of remote code is ignored."""
         path = self.folder / NOTES
         return read_recipe(cls, self.notes[name], path, trust_remote_code=self.trust_remote_code)
 

@@ -155,7 +155,7 @@ separatrix.draw.atlas = (section, data) => {
     }));
   };
 
-  // What is said about a head.
+  // Name and figures of a head.
   const writeHead = () => {
     const cluster = data.clusters[state.head];
     find("name").textContent = place(state.head)[0].toUpperCase() + place(state.head).slice(1) + " - " +
