@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from separatrix.analysis import rows
 from separatrix.analysis.score import cluster_numbers, score
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.neighbours import knn_predict
@@ -220,3 +221,19 @@ def test_clusters_are_named_by_training_rows_and_scored_on_the_others():
     assert found["by_split"]["test"]["rows"] == 20
     pooled = score(points_of(*clouds()), clusters=numbers, recipe=QUICK).clusters
     assert (pooled["named_by"], pooled["by_split"], pooled["rows"]) == ("all", {}, 90)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_wide_vectors_have_the_figures_of_their_own_directions(monkeypatch, parts):
+    """More columns than rows are turned into as many directions as there are rows: no figure moves."""
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    x = rng.normal(size=(60, 200)) + 100 + np.eye(3, 200)[y] * 3
+    table = {"label": [f"c{label}" for label in y]} | ({"split": ["train", "test"] * 30} if parts else {})
+    turned = score(Points.of(x, table), k=3, permutations=99)
+    monkeypatch.setattr(rows.Split, "narrow", property(lambda split: split))
+    plain = score(Points.of(x, table), k=3, permutations=99)
+    for name, figure in plain.metrics.items():
+        assert turned[name].value == pytest.approx(figure.value, rel=1e-6, abs=1e-9), name
+        assert turned[name].baseline == pytest.approx(figure.baseline, rel=1e-6, abs=1e-9), name
+        assert turned[name].p_value == figure.p_value, name

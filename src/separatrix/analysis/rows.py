@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.measures import ClassTask, NumberTask, Task
+from separatrix.geometry.rowspace import RowSpace
 from separatrix.points import Points
 from separatrix.recipe.score import ScoreRecipe
 from separatrix.texts import Classes
@@ -34,6 +36,22 @@ class Split:
     def known(self) -> Part:
         """The rows that are learnt from."""
         return next(iter(self.parts.values()))
+
+    @cached_property
+    def narrow(self) -> Split:
+        """The same rows in as many directions as there are rows, if these are fewer than columns.
+
+        The mean of the known rows is 0 there, and distances are the same.
+        """
+        known = self.known.vectors
+        if known.shape[1] <= sum(len(part.targets) for part in self.parts.values()):
+            return self
+        moved = np.concatenate([part.vectors for part in self.parts.values()]).astype(np.float64)
+        moved -= known.mean(axis=0, dtype=np.float64)
+        ends = np.cumsum([len(part.targets) for part in self.parts.values()])[:-1]
+        turned = np.split(RowSpace.of(moved).coordinates, ends)
+        named = zip(self.parts.items(), turned, strict=True)
+        return replace(self, parts={name: Part(rows, part.targets) for (name, part), rows in named})
 
     @property
     def others(self) -> dict[str, Part]:

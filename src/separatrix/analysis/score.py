@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.analysis.rows import WHOLE, Split, split_points
+from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
 from separatrix.errors import DataError, choose
 from separatrix.geometry.assign import assign_by_split
-from separatrix.geometry.baselines import Part
-from separatrix.geometry.measures import Figure, Task, find_neighbours, rounded
+from separatrix.geometry.measures import Around, Figure, find_neighbours, rounded
 from separatrix.geometry.neighbours import METRICS
 from separatrix.geometry.nulls import Null
 from separatrix.geometry.scatter import check_features
@@ -175,7 +174,9 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
     _, odd = check_features(one.values)
     split = split_points(one, wanted)
     measure = class_figures if split.names else number_figures
-    metrics, nulls = measure(split, wanted)
+    train, ks = split.known, sorted(k for k in {*wanted.grid, wanted.k} if k < len(split.known.targets))
+    around = {metric: find_neighbours(train, split.others, ks[-1], metric) for metric in METRICS}
+    metrics, nulls = measure(split, around[wanted.metric], wanted)
     return Separation(
         block=one.name,
         unit=split.task.unit,
@@ -183,7 +184,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
         width=one.width,
         classes=split.names,
         metrics=metrics,
-        grid=tuple(_grid(split.parts, split.task, wanted)),
+        grid=tuple(_grid(split, around, ks)),
         nulls=nulls,
         clusters=_compare(one, split, clusters, wanted),
         warnings=(*odd, *split.warnings, *_findings(metrics, nulls)),
@@ -192,17 +193,14 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
     )
 
 
-def _grid(parts: Mapping[str, Part], task: Task, recipe: ScoreRecipe) -> list[dict[str, Any]]:
+def _grid(split: Split, around: Mapping[str, Around], ks: Sequence[int]) -> list[dict[str, Any]]:
     """k-NN for each metric and k: one search per metric and part, then a vote per k."""
-    train = parts[WHOLE] if WHOLE in parts else parts["train"]
-    ks = sorted(k for k in {*recipe.grid, recipe.k} if k < len(train.targets))
-    lines = []
-    for metric in METRICS:
-        around = find_neighbours(train, parts, ks[-1], metric)
+    task, lines = split.task, []
+    for metric, parts in around.items():
         for k in ks:
             line: dict[str, Any] = {"metric": metric, "k": k}
-            for name, (part, near) in around.items():
-                figure = task.figure(part.targets, task.knn(near, train.targets, k))
+            for name, (part, near) in parts.items():
+                figure = task.figure(part.targets, task.knn(near, split.known.targets, k))
                 line |= {name: figure.value, f"{name}_interval": list(figure.interval or ())}
             lines.append(line)
     return lines

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -17,50 +18,51 @@ from separatrix.analysis.rows import Split
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.collapse import collapse
-from separatrix.geometry.measures import SHUFFLED, Figure, find_neighbours
+from separatrix.geometry.measures import SHUFFLED, Around, Figure
 from separatrix.geometry.nulls import Null, against, between_null, over_rows, permutation_null, sampled
 from separatrix.geometry.probe import Probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.geometry.scatter import anisotropy, effective_rank, scatter
-from separatrix.geometry.separation import CLASSIFIERS, Silhouettes, out_of_fold
+from separatrix.geometry.separation import CLASSIFIERS, Silhouettes, lda, out_of_fold
 from separatrix.recipe.score import ScoreRecipe
 
 Figures = dict[str, Figure]
 Nulls = dict[str, Null]
+Measure = Callable[[np.ndarray], dict[str, float]]  # of labels (rows,)
 
 _TIMES = 99  # shuffles for which a figure is measured again
 _COLLAPSE = ("nc1", "nc2_norm", "nc2_angle")  # low is good
 
 
-def class_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
-    """Every figure of classes by name, and the nulls."""
+def class_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
+    """Every figure of classes by name, and the nulls; `around` are the neighbours of the rows."""
     known, classes = split.known, len(split.names)
-    figures, nulls = into = _knn(split, recipe)
-    for name, classifier in CLASSIFIERS.items():
-        for part, other in split.others.items() if name != "probe" else ():
-            answers = classifier(known.vectors, known.targets, classes, other.vectors)
-            _answered(f"{name}_{part}", other.targets, answers, split, recipe, into)
+    figures, nulls = into = _knn(split, around, recipe)
+    for name, classifier in (CLASSIFIERS | {"lda": partial(lda, width=known.vectors.shape[1])}).items():
+        own = split if name == "probe" else split.narrow  # a probe standardises the columns, the others turn with them
+        x, y = own.known.vectors, known.targets
+        for part, other in own.others.items() if name != "probe" else ():
+            _answered(f"{name}_{part}", other.targets, classifier(x, y, classes, other.vectors), split, recipe, into)
         if not split.others:
-            answers = out_of_fold(
-                classifier, known.vectors, known.targets, classes, folds=recipe.folds, seed=recipe.seed
-            )
-            _answered(f"{name}_cv", known.targets, answers, split, recipe, into)
+            answers = out_of_fold(classifier, x, y, classes, folds=recipe.folds, seed=recipe.seed)
+            _answered(f"{name}_cv", y, answers, split, recipe, into)
     probe = split.task.probe(known, split.parts.get("validation"))
     _probe(split, probe, recipe, into)
-    shape = _Shape(known, classes, probe, recipe)
-    figures |= shape.figures() | _cloud(known.vectors)
+    narrow = split.narrow.known.vectors
+    shape = _Shape(known, narrow, classes, probe, recipe)
+    figures |= shape.figures() | _cloud(known.vectors, narrow)
     nulls |= shape.nulls()
     nulls["between_share"] = between_null(
-        known.vectors, known.targets, classes, permutations=recipe.permutations, seed=recipe.seed
+        narrow, known.targets, classes, permutations=recipe.permutations, seed=recipe.seed
     )
     return _beside(figures, nulls), nulls
 
 
-def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
-    """Every figure of numbers to predict by name, and the nulls."""
+def number_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
+    """Every figure of numbers to predict by name, and the nulls; `around` are the neighbours of the rows."""
     known = split.known
-    figures, nulls = _knn(split, recipe)
+    figures, nulls = _knn(split, around, recipe)
     if split.others:
         _probe(split, split.task.probe(known, split.parts.get("validation")), recipe, (figures, nulls))
     else:
@@ -74,7 +76,7 @@ def number_figures(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
     evidence = Evidence.of(known.vectors)
     null = permutation_null(evidence.of_numbers, known.targets, permutations=_times(recipe), seed=recipe.seed)
     figures["logme"], nulls["logme"] = Figure(null.observed, null.rows, None, 0.0, SHUFFLED), null
-    return _beside(figures | _cloud(known.vectors), nulls), nulls
+    return _beside(figures | _cloud(known.vectors, split.narrow.known.vectors), nulls), nulls
 
 
 def _beside(figures: Figures, nulls: Nulls) -> Figures:
@@ -87,11 +89,11 @@ def _beside(figures: Figures, nulls: Nulls) -> Figures:
     return figures
 
 
-def _knn(split: Split, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
+def _knn(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
     figures: Figures = {}
     nulls: Nulls = {}
     known, task, k = split.known, split.task, recipe.k
-    for name, (part, near) in find_neighbours(known, split.others, k, recipe.metric).items():
+    for name, (part, near) in around.items():
         answers = task.knn(near, known.targets, k)
         if name == "loo":
             figures["knn_loo"] = task.figure(known.targets, answers)
@@ -125,6 +127,7 @@ class _Shape:
     """Silhouette, LogME, H-score and collapse: figures of the known rows, and their values for shuffled labels."""
 
     known: Part
+    narrow: np.ndarray  # (rows, directions): the known rows as `Split.narrow` has them
     classes: int
     probe: Probe
     recipe: ScoreRecipe
@@ -132,11 +135,10 @@ class _Shape:
     def figures(self) -> Figures:
         """Figures by name."""
         known, rows, recipe = self.known, len(self.known.targets), self.recipe
-        ready = self._silhouettes(known.vectors)
-        shape = ready.values(known.targets)
+        shape = self._silhouettes(known.vectors).values(known.targets)
         interval = bootstrap_mean(shape, seed=recipe.seed)
-        values = self._measure(known.vectors, ready)(known.targets)
-        values["between_share"] = scatter(known.vectors, known.targets, self.classes).between_share
+        values = self._whole(known.targets)
+        values["between_share"] = scatter(self.narrow, known.targets, self.classes).between_share
         figures = {name: Figure(value, rows, None, 0.0, SHUFFLED) for name, value in values.items()}
         figures["silhouette"] = Figure(float(shape.mean()), len(shape), interval, 0.0, SHUFFLED)
         return figures | self._beside_probe()
@@ -144,8 +146,8 @@ class _Shape:
     def nulls(self) -> Nulls:
         """Nulls by name; of more than 10,000 rows, a seeded sample is measured."""
         rows = sampled(len(self.known.targets), self.recipe.seed)
-        vectors, targets = self.known.vectors[rows], self.known.targets[rows]
-        measure = self._measure(vectors, self._silhouettes(vectors))
+        targets = self.known.targets[rows]
+        measure = self._whole if len(rows) == len(self.known.targets) else self._measure(rows)
         observed = measure(targets)
         drawn = []
         for other in over_rows(targets, np.random.default_rng(self.recipe.seed), _times(self.recipe)):
@@ -162,13 +164,17 @@ class _Shape:
         recipe = self.recipe
         return Silhouettes.of(vectors, metric=recipe.metric, rows=recipe.sample_rows, seed=recipe.seed)
 
-    def _measure(self, vectors: np.ndarray, ready: Silhouettes) -> Callable[[np.ndarray], dict[str, float]]:
+    @cached_property
+    def _whole(self) -> Measure:
+        return self._measure(np.arange(len(self.known.targets)))
+
+    def _measure(self, rows: np.ndarray) -> Measure:
         """Labels (rows,) to figures; what does not depend on the labels is computed once."""
-        wide = vectors.astype(np.float64)
-        evidence, h_score = Evidence.of(wide), HScore.of(wide)
+        vectors, narrow = self.known.vectors[rows], self.narrow[rows].astype(np.float64)
+        ready, evidence, h_score = self._silhouettes(vectors), Evidence.of(vectors), HScore.of(narrow, vectors.shape[1])
 
         def measure(labels: np.ndarray) -> dict[str, float]:
-            shape = collapse(wide, labels, self.classes)
+            shape = collapse(narrow, labels, self.classes)
             return {
                 "silhouette": float(ready.values(labels).mean()),
                 "logme": evidence.of_classes(labels, self.classes),
@@ -198,9 +204,9 @@ def _times(recipe: ScoreRecipe) -> int:
     return min(_TIMES, recipe.permutations)
 
 
-def _cloud(vectors: np.ndarray) -> Figures:
+def _cloud(vectors: np.ndarray, narrow: np.ndarray) -> Figures:
     rows, width = vectors.shape
     return {
-        "effective_rank": Figure(effective_rank(vectors), rows, None, float(min(width, rows - 1)), "all directions"),
+        "effective_rank": Figure(effective_rank(narrow), rows, None, float(min(width, rows - 1)), "all directions"),
         "anisotropy": Figure(anisotropy(vectors), rows, None, 0.0, "even directions"),
     }

@@ -126,7 +126,10 @@ class NumberTask:
 Task = ClassTask | NumberTask
 
 
-def find_neighbours(known: Part, parts: Mapping[str, Part], k: int, metric: str) -> dict[str, tuple[Part, Neighbours]]:
+Around = dict[str, tuple[Part, Neighbours]]  # part -> its rows, and the known rows nearest to each
+
+
+def find_neighbours(known: Part, parts: Mapping[str, Part], k: int, metric: str) -> Around:
     """The k nearest known rows: `loo`, of these rows themselves without each one, then of the rows of other parts."""
     around = neighbours(known.vectors, known.vectors, k, metric=metric, exclude_self=True)
     others = {name: part for name, part in parts.items() if part is not known}

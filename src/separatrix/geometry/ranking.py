@@ -17,7 +17,7 @@ from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance, kept_direct
 from separatrix.geometry.scatter import class_means
 
 _GRID = np.linspace(-1.0, 1.0, 33)  # the maximum is sought on a grid that zooms in
-_ZOOMS = 9
+_ZOOMS, _HALVINGS = 2, 24  # then there is one maximum in reach, sought where the slope is 0
 _DECADES = (-12.0, 8.0)  # precision ratio sought, in powers of ten of the largest eigenvalue
 _FLOOR = 1e-14  # residual below this share of the targets' squares is rounding
 
@@ -68,7 +68,7 @@ class Evidence:
 
     def _per_row(self, targets: NDArray[np.float64]) -> NDArray[np.float64]:
         """Largest log evidence per row of each column of targets (rows, columns)."""
-        rows = len(targets)
+        rows, squares = len(targets), self.squares[:, None]
         power = (self.axes.T @ targets) ** 2  # (directions, columns): squared targets along each direction
         total = (targets**2).sum(axis=0)  # (columns,)
         outside = np.maximum(total - power.sum(axis=0), 0)
@@ -76,15 +76,24 @@ class Evidence:
         top = float(self.squares.max()) if len(self.squares) else 1.0
         middle, reach = np.full(targets.shape[1], np.mean(_DECADES)), (_DECADES[1] - _DECADES[0]) / 2
         here = np.arange(targets.shape[1])
+
+        def evidence(decades: NDArray[np.float64]) -> NDArray[np.float64]:  # (grid, columns)
+            ratio = top * 10.0 ** decades[:, None]
+            misfit = outside + np.einsum("dc,gdc->gc", power, ratio / (ratio + squares))
+            log_volume = np.log1p(squares / ratio).sum(axis=1)
+            return 0.5 * (rows * (np.log(rows / np.maximum(misfit, floor) / (2 * np.pi)) - 1) - log_volume)
+
         for _ in range(_ZOOMS):
-            decades = np.clip(middle + reach * _GRID[:, None], *_DECADES)  # (grid, columns)
-            ratio = top * 10.0**decades
-            misfit = outside + np.einsum("dc,gdc->gc", power, ratio[:, None] / (ratio[:, None] + self.squares[:, None]))
-            log_volume = np.log1p(self.squares[:, None] / ratio[:, None]).sum(axis=1)
-            evidence = 0.5 * (rows * (np.log(rows / np.maximum(misfit, floor) / (2 * np.pi)) - 1) - log_volume)
-            best = evidence.argmax(axis=0)
-            middle, reach = decades[best, here], reach * 4 / len(_GRID)
-        return evidence[best, here] / rows
+            decades = np.clip(middle + reach * _GRID[:, None], *_DECADES)
+            middle, reach = decades[evidence(decades).argmax(axis=0), here], reach * 4 / len(_GRID)
+        low, high = (np.clip(middle + side * reach, *_DECADES) for side in (-1, 1))
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            kept = 1 / (1 + squares / (top * 10.0**middle))  # (directions, columns)
+            misfit, steeper = outside + (power * kept).sum(axis=0), (power * kept * (1 - kept)).sum(axis=0)
+            rises = (1 - kept).sum(axis=0) > np.where(misfit > floor, rows * steeper / np.maximum(misfit, floor), 0)
+            low, high = np.where(rises, middle, low), np.where(rises, high, middle)
+        return evidence(((low + high) / 2)[None])[0] / rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +113,11 @@ class HScore:
     covariance: ShrunkCovariance
 
     @classmethod
-    def of(cls, x: ArrayLike) -> HScore:
-        """Centre vectors (rows, width) and shrink their covariance."""
+    def of(cls, x: ArrayLike, width: int | None = None) -> HScore:
+        """Centre vectors (rows, width) and shrink their covariance; `width` is theirs before they were turned."""
         vectors = check_matrix(x, "vectors").astype(np.float64)
         centred = RowSpace.of(vectors - vectors.mean(axis=0)).coordinates
-        return cls(centred, ShrunkCovariance.of(centred, vectors.shape[1]))
+        return cls(centred, ShrunkCovariance.of(centred, width or vectors.shape[1]))
 
     def of_classes(self, y: ArrayLike, classes: int) -> float:
         """H-score of class numbers (rows,)."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import csr_matrix
 
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
@@ -41,15 +42,17 @@ def centroid(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
     return np.where(counts > 0, scores, -np.inf).argmax(axis=1)
 
 
-def lda(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
+def lda(x: Vectors, y: Ids, classes: int, queries: Vectors, width: int | None = None) -> Ids:
     """Linear discriminant analysis with one pooled covariance, shrunk as Ledoit and Wolf (2004) do.
+
+    `width` is that of the vectors before they were turned into fewer directions.
 
     >>> lda(np.array([[0.0, 1.0], [0.2, 9.0], [1.0, 8.9], [1.2, 1.1]]), np.array([0, 0, 1, 1]), 2, np.array([[1.1, 3]]))
     array([1])
     """
     space = RowSpace.of(x.astype(np.float64))
     means, counts = class_means(space.coordinates, y, classes)
-    covariance = ShrunkCovariance.of(space.coordinates - means[y], x.shape[1])
+    covariance = ShrunkCovariance.of(space.coordinates - means[y], width or x.shape[1])
     weight = covariance.solve(means)  # (classes, directions)
     with np.errstate(divide="ignore"):
         prior = np.log(counts / len(y))  # -inf: a class without rows is never answered
@@ -166,11 +169,16 @@ class Silhouettes:
         Raises:
             DataError: one class only (in the sample), or as many classes as rows.
         """
-        from sklearn.metrics import silhouette_samples
-
-        labels = y[self.chosen]
-        count = len(np.unique(labels))
-        if not 2 <= count < len(labels):
+        ids = np.unique(y[self.chosen], return_inverse=True)[1]
+        counts, row = np.bincount(ids), np.arange(len(ids))
+        if not 2 <= len(counts) < len(ids):
             what = "a silhouette needs two classes, and one of them with two rows"
-            raise DataError(what, got=f"{count} classes")
-        return silhouette_samples(self.distance, labels, metric="precomputed")
+            raise DataError(what, got=f"{len(counts)} classes")
+        members = csr_matrix((np.ones(len(ids)), (ids, row)), shape=(len(counts), len(ids)))
+        sums = members @ self.distance  # (classes, rows): of the distances to the rows of each class
+        own = sums[ids, row] / np.maximum(counts[ids] - 1, 1)
+        means = sums / counts[:, None]
+        means[ids, row] = np.inf
+        other = means.min(axis=0)
+        longer = np.where(counts[ids] > 1, np.maximum(own, other), 0)
+        return np.divide(other - own, longer, out=np.zeros(len(ids)), where=longer > 0)
