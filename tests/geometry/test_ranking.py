@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.collapse import collapse
 from separatrix.geometry.ranking import Evidence, HScore
-from separatrix.geometry.scatter import anisotropy, check_features, effective_rank, scatter
+from separatrix.geometry.scatter import anisotropy, check_features, collapse, effective_rank, scatter
 
 
 def logme(x, y, classes):

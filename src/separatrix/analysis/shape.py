@@ -17,13 +17,12 @@ import numpy as np
 from separatrix.analysis.rows import Split
 from separatrix.errors import DataError
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.collapse import collapse
 from separatrix.geometry.measures import SHUFFLED, Around, Figure
 from separatrix.geometry.nulls import Null, against, between_null, over_rows, permutation_null, sampled
 from separatrix.geometry.probe import Probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import bootstrap_mean
-from separatrix.geometry.scatter import anisotropy, effective_rank, scatter
+from separatrix.geometry.scatter import anisotropy, collapse, effective_rank, scatter
 from separatrix.geometry.separation import CLASSIFIERS, Silhouettes, lda, out_of_fold
 from separatrix.recipe.score import ScoreRecipe
 

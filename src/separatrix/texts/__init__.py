@@ -5,9 +5,8 @@ pandas, pyarrow and datasets are imported only when a source needs them.
 
 from separatrix.texts.audit import Duplicates, duplicates, overlap
 from separatrix.texts.columns import Columns
-from separatrix.texts.demo import load_demo
 from separatrix.texts.labels import Classes, check_labels
-from separatrix.texts.load import Splits, load_splits, load_texts
+from separatrix.texts.load import Splits, load_demo, load_splits, load_texts
 from separatrix.texts.table import Texts
 
 __all__ = [

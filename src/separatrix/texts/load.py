@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
@@ -22,7 +23,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
-from separatrix.texts.folder import class_folders, find_parts, nothing_usable, read_class_folders
+from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
 from separatrix.texts.hub import (
     dataset_parts,
     is_datasets_object,
@@ -339,3 +340,20 @@ def _open_dataset(data: Any, name: str) -> _Source:
 
 def _dataset_reader(data: Any, name: str) -> Read:
     return lambda columns: read_dataset(data, columns, name)
+
+
+def load_demo() -> Splits:
+    """The shipped questions with their fixed train, validation and test parts.
+
+    The label is the kind of answer asked for (abbreviation, description, entity, human, location or number), the
+    group is the topic.
+    """
+    parts = {part: _part(part) for part in PARTS}
+    notes = tuple(f"{part}: the {len(table)} rows of {table.name}" for part, table in parts.items())
+    return Splits(parts["train"], parts["validation"], parts["test"], notes)
+
+
+def _part(name: str) -> Texts:
+    with as_file(files("separatrix.texts") / "questions" / f"{name}.csv") as path:
+        table = read_file(path, Columns("question", "kind", "topic"))
+    return replace(table, source=f"questions/{name}.csv")  # the place of the package on disk tells nothing

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from separatrix.errors import ShapeError
+from separatrix.learn.objectives.alignment import alignment, uniformity
 from separatrix.learn.objectives.bank import Bank, class_cosines
 from separatrix.learn.objectives.contrast import ALIGNED, Pairs, cosine_mse, nca, supcon, unit
 from separatrix.learn.objectives.pairs import RowVectors, everyone
-from separatrix.learn.objectives.shape import alignment, uniformity
 
 
 def batch(rows=12, classes=3, width=5, seed=0):
