@@ -1,10 +1,25 @@
 """UMAP, plain and guided; compiling it takes ten seconds, so everything is looked at in few maps."""
 
+import contextlib
+import inspect
+
 import numpy as np
 import pytest
 
 from separatrix.geometry.project import make_map
 from separatrix.recipe.project import ProjectRecipe
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once():
+    """Let numba keep what UMAP compiles anew in every process: beside the library, for the next run of the tests."""
+    import umap
+    from numba.core.dispatcher import Dispatcher
+
+    for module in (umap.umap_, umap.utils, umap.layouts):
+        for _, function in inspect.getmembers(module, lambda value: isinstance(value, Dispatcher)):
+            with contextlib.suppress(RuntimeError):  # nowhere to keep it
+                function.enable_caching()
 
 
 @pytest.fixture(scope="module")
