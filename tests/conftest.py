@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["training_fixtures", "long_files_first"]  # tests/helpers
+pytest_plugins = ["training_fixtures", "long_files_first", "undrawn"]  # tests/helpers
 
 CAUSAL = ("gpt2", "gpt_neox", "llama", "qwen2", "opt")
 ENCODERS = ("bert", "roberta", "electra", "distilbert", "modernbert")

@@ -18,6 +18,8 @@ from separatrix.points import Points
 from separatrix.store.points import write_points
 from separatrix.store.writer import open_writer
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.fixture
 def points(tmp_path: Path) -> Path:
@@ -129,6 +131,7 @@ TERMINATED = """
 import sys, time
 import separatrix.analysis.cluster as module
 from separatrix.cli.app import main
+
 def wait(*_):
     print("inside", flush=True)
     time.sleep(60)

@@ -16,6 +16,8 @@ import pytest
 from command_line import Cli, Ran, check_mistake, files_of, write_csv
 from separatrix.recipe import TrainRecipe
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 Make = Callable[[Path], object]  # a folder -> the DATA in it
 GOOD = [("a cat", "cat"), ("a dog", "dog")] * 10
 

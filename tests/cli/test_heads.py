@@ -12,7 +12,10 @@ import pytest
 from command_line import Cli, check_mistake
 from separatrix.cli import commands
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
+    pytest.mark.usefixtures("undrawn"),
+]
 WORDS = ("cat", "dog", "bird", "fish", "tree", "house", "river", "red", "blue", "green")
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from command_line import Cli, write_csv
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_warning_is_always_seen_and_once(

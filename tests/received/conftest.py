@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from received import HOME, make
+from undrawn import draw_nothing
 
 
 @pytest.fixture(scope="session")
@@ -14,5 +15,7 @@ def artefacts(
 ) -> Path:
     """One artefact of each kind, in folders named after the kind: do not change them."""
     root = tmp_path_factory.mktemp("received") / HOME
-    make(root, tiny("bert"), planted)
+    with pytest.MonkeyPatch.context() as patch:
+        draw_nothing(patch)
+        make(root, tiny("bert"), planted)
     return root

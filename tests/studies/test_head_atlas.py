@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
 from benchmarks import heads_memory, heads_vs_plain  # noqa: E402
@@ -89,9 +88,8 @@ def test_study_table_says_what_its_lines_hold():
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The study with small recipes, and pictures that take no time: other tests look at them."""
-    monkeypatch.setattr(Figure, "savefig", lambda figure, stream, **named: stream.write(b"picture"))
+def small(monkeypatch, undrawn):
+    """The study with small recipes."""
     base = study.replace(study.BASE, k=3, permutations=19, min_samples=3, min_cluster_size=6, sentences=2, cells=4,
                          max_query_length=8, max_length=64)  # fmt: skip
     monkeypatch.setattr(study, "BASE", base)

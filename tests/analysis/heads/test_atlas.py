@@ -27,7 +27,10 @@ from separatrix.store.files import read_tensors
 from separatrix.store.result import Result
 from separatrix.texts.questions_answers import read_material
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
+    pytest.mark.usefixtures("undrawn"),
+]
 CELLS = 12  # heads of the tiny models
 IDENTITY = ("id", "example", "window", "position", "context", "layer", "head", "length", "special")
 
