@@ -141,7 +141,7 @@ class Points:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is to be said of the texts that the numbers were read from."""
+        """Warnings about the texts that the numbers were read from."""
         return tuple(self.origin.get("warnings", ()))
 
     @property

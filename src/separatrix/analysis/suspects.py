@@ -388,7 +388,7 @@ def _reasons(case: Case, joints: dict[str, ConfidentJoint], columns: dict[str, A
 
 
 def _read_texts(source: str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
-    """Points of the labelled rows of a source that `load_texts` reads, and what is to be said of the texts.
+    """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
 
     Raises:
         DataError: the source cannot be read.
