@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import joblib
+import numpy as np
 import pytest
 import threadpoolctl
 
@@ -57,7 +58,12 @@ def test_more_threads_than_cores_are_not_used_and_it_is_said(machine):
         assert sx.set_threads(5) == 2
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True])
+@pytest.mark.parametrize("count", [np.int64(1), np.uint8(1)])
+def test_whole_numbers_of_numpy_are_whole_numbers(count):
+    assert sx.set_threads(count) == 1
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True, np.int64(0), np.float64(1), np.bool_(True)])
 def test_other_numbers_are_refused(count):
     with pytest.raises(OptionError, match=r"--threads is out of range: got .*, expected a whole number, 1 or more"):
         sx.set_threads(count)

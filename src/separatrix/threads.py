@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from numbers import Integral
 
 from separatrix.errors import OptionError, SeparatrixWarning
 
@@ -49,9 +50,10 @@ def set_threads(count: int | None = None) -> int:
     >>> set_threads(1)
     1
     """
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+    if count is not None and (not isinstance(count, Integral) or isinstance(count, bool) or count < 1):
         got = repr(count) if isinstance(count, int | float | str) else type(count).__name__
         raise OptionError("--threads is out of range", got=got, expected="a whole number, 1 or more")
+    count = None if count is None else int(count)
     from joblib import cpu_count
     from threadpoolctl import threadpool_limits
 

@@ -140,3 +140,29 @@ def test_a_column_is_never_compared_with_itself(columns, options, message):
     """Regression: `--given layer` beside `--with layer` gave a meaningless p-value, `--with cluster` a traceback."""
     with pytest.raises(OptionError, match=message):
         associate(head_rows(CELL // 24), columns, permutations=19, **options)
+
+
+def test_clusters_may_be_named_by_texts():
+    table = pd.DataFrame({"cluster": ["x"] * 20 + ["y"] * 20, "label": ["a"] * 20 + ["b"] * 20})
+    numbered = associate(table.assign(cluster=[0] * 20 + [1] * 20), "label", permutations=19)
+    for noise in ("keep", "drop"):
+        made = associate(table, "label", permutations=19, noise=noise)
+        assert made.cells["cluster"].unique().tolist() == ["x", "y"]
+        assert made.columns == numbered.columns
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "options"),
+    [
+        ("odd", [1], {}),
+        ("odd", {"a": 1}, {}),
+        ("odd", np.arange(2), {"within": "odd"}),
+        ("cluster", [0], {}),
+    ],
+)
+def test_lists_are_no_values_of_a_column(name, value, options):
+    """Regression: a raw TypeError (unhashable type)."""
+    table = pd.DataFrame({"cluster": [0, 1] * 10, "label": ["a", "b"] * 10, name: [value] * 20})
+    column = "label" if options or name == "cluster" else name
+    with pytest.raises(DataError, match=f"row 0 of the column '{name}' holds no single value: got "):
+        associate(table, column, permutations=19, **options)

@@ -145,6 +145,9 @@ def test_a_run_alone_is_judged_on_its_validation_rows(planted, tmp_path):
     assert {"confidence", "variability", "correctness"} <= set(made.table.columns)
     with pytest.raises(OptionError, match="--run and --block need points"):
         suspects(run, run=str(run))
+    for option in ({"label": "label"}, {"folds": 7}, {"k": 10}, {"near": 0.5}):
+        with pytest.raises(OptionError, match=f"--{next(iter(option))} has no effect: it belongs to points; leave"):
+            suspects(run, **option)
     with pytest.raises(DataError, match="holds nothing usable"):
         suspects(tmp_path)
 
@@ -173,6 +176,8 @@ def test_labelled_texts_need_no_other_verb_before(tiny, tmp_path):
     assert len(result.models) == 2
     with pytest.raises(OptionError, match="--pool has no effect: it belongs to texts; leave --pool away"):
         suspects(points, pool="mean")
+    with pytest.raises(OptionError, match="--text has no effect: it belongs to texts; leave --text away"):
+        suspects(points, text="text")  # given, if only as the default
     with pytest.raises(DataError, match="no column 'text'"):
         suspects(data, label="kind")
     write_points(tmp_path / "points", points)

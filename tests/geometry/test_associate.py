@@ -163,8 +163,10 @@ def test_corrections_equal_the_slow_ones():
 def test_bins_and_small_helpers():
     places, names = quantile_bins(np.r_[np.zeros(50), np.arange(1, 51)], 4)
     assert len(names) == places.max() + 1 == 3  # equal values share a bin
-    with pytest.raises(DataError, match="all values are the same: got 2"):
+    with pytest.raises(DataError, match="numbers that are all the same cannot be cut into bins: got 2 in 2 rows"):
         quantile_bins([2, 2], 4)
+    with pytest.raises(DataError, match="row 1 is not finite: got inf"):
+        quantile_bins([2, np.inf], 4)
     low, high = wilson(0, 0)
     assert (float(low), float(high)) == pytest.approx((0, 1), abs=1e-3)
     assert information(np.array([[[3, 0], [0, 3]]]))[0] == pytest.approx(np.log(2))

@@ -11,7 +11,7 @@ standardised residual, share of the value's rows with its interval) and a pictur
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
@@ -238,7 +238,6 @@ def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFr
 
 
 def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest:
-
     parts = [name] if name in table.columns else name.split("+")
     named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
     used = list(dict.fromkeys(named))
@@ -247,8 +246,9 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest
     for column in used:
         if column not in table.columns:
             raise DataError(f"the table has no column {column!r}", expected=", ".join(map(str, table.columns)))
-    some = table[used].notna().all(axis=1)
-    if recipe.noise == "drop":
+    _check_values(table[[CLUSTER, *used]])
+    some, numbered = table[[CLUSTER, *used]].notna().all(axis=1), _kind(table[CLUSTER]) in "iuf"
+    if recipe.noise == "drop" and numbered:
         some &= table[CLUSTER] >= 0
     of_rows = (WINDOW, *HEAD, EXAMPLE, CONTEXT)  # what `_shuffling` looks at
     rows = table.loc[some, [CLUSTER, *used, *(column for column in of_rows if column in table and column not in used)]]
@@ -264,8 +264,23 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest
     units = numbers["units"]
     unequal = 0.0 if units is None else float((_of_first(codes, units) != codes).mean())
     result = associate_groups(groups, codes, **numbers, permutations=recipe.permutations, seed=recipe.seed)
-    names = tuple("noise" if number < 0 else str(number) for number in clusters)
+    names = tuple("noise" if numbered and number < 0 else str(number) for number in clusters)
     return ColumnTest(name, kind, len(table) - len(rows), names, titles, result, shuffling, unequal)
+
+
+def _check_values(table: pd.DataFrame) -> None:
+    """Refuse lists and the like, which are no values of a column."""
+    for name in table.columns:
+        if _kind(table[name]) == "O":
+            for row, value in enumerate(table[name]):
+                if not isinstance(value, Hashable):
+                    what = f"row {row} of the column {name!r} holds no single value"
+                    raise DataError(what, got=type(value).__name__, expected="a number, a text or a date")
+
+
+def _kind(column: pd.Series) -> str:
+    """NumPy's letter for the type of a column; O for those that NumPy does not have."""
+    return getattr(column.dtype, "kind", "O")
 
 
 def _joined(rows: pd.DataFrame, parts: Sequence[str], name: str) -> pd.Series:
@@ -303,8 +318,7 @@ def _of_first(codes: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np
 
 def _is_number(column: pd.Series) -> bool:
     """Whether a column measures something; numbers that count windows, contexts, layers or heads are names."""
-    kind = getattr(column.dtype, "kind", "O")
-    return kind in "iuf" and column.name not in (WINDOW, CONTEXT, *HEAD)
+    return _kind(column) in "iuf" and column.name not in (WINDOW, CONTEXT, *HEAD)
 
 
 def _values(column: pd.Series, recipe: AssociateRecipe) -> tuple[NDArray[np.int64], tuple[str, ...], str]:

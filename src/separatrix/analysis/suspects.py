@@ -55,6 +55,7 @@ MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
+_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near")
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
 _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
@@ -158,19 +159,23 @@ def suspects(
     progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
     return Suspects.produce(
-        lambda: _of_source(source, wanted, verify, progress),
+        lambda: _of_source(source, wanted, set(options), verify, progress),
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
         inputs=(*(source.folders if isinstance(source, Points) else (source,)), wanted.run),
     )  # fmt: skip
 
 
-def _of_source(source: Points | str | Path, recipe: SuspectsRecipe, verify: bool, progress: Progress) -> Suspects:
+def _of_source(
+    source: Points | str | Path, recipe: SuspectsRecipe, given: set[str], verify: bool, progress: Progress
+) -> Suspects:
     """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
     kind = None if isinstance(source, Points) or not Path(source).is_dir() else kind_of(Path(source))
     if not isinstance(source, Points) and kind is None:
         return _of_points(*_read_texts(source, recipe, progress), recipe, verify)
-    for name in recipe.of_texts:
-        raise OptionError(f"{flag(name)} has no effect: it belongs to texts", hint=f"leave {flag(name)} away")
+    for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
+        for name in names:
+            if name in given or getattr(recipe, name) != getattr(SuspectsRecipe, name):
+                raise OptionError(f"{flag(name)} has no effect: it belongs to {owner}", hint=f"leave {flag(name)} away")
     if isinstance(source, Points):
         return _of_points(source, [], recipe, verify)
     if kind == "points":

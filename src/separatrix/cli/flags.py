@@ -21,6 +21,7 @@ from separatrix.cli.mistakes import mendable
 from separatrix.cli.options import Output, Verification
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout, show
+from separatrix.errors import choose
 from separatrix.recipe import check, flag, option_names, part_of, replace
 from separatrix.threads import set_threads
 
@@ -180,7 +181,9 @@ def with_help(command: Callable[..., None], name: str, words: Sequence[str]) -> 
     """
     offered: Flags = command.flags  # type: ignore[attr-defined]
     method = _method(words) if offered.methods else None
-    parameters = offered.parameters(name, method if method in offered.methods else None)
+    if method is not None:
+        choose(method, offered.methods, "--method")
+    parameters = offered.parameters(name, method)
     main = offered.short(method)
     every = HELP_ALL in words or not main
     shown = [one for one in parameters if every or one.name in main or one.default is inspect.Parameter.empty]
@@ -189,7 +192,7 @@ def with_help(command: Callable[..., None], name: str, words: Sequence[str]) -> 
         """Stands for the command."""
 
     shell.__signature__ = inspect.Signature([*command.arguments, *shown])  # type: ignore[attr-defined]
-    hidden, of_method = len(parameters) - len(shown), f" --method {method}" if method in offered.methods else ""
+    hidden, of_method = len(parameters) - len(shown), f" --method {method}" if method else ""
     more = f"{hidden} more options: separatrix {name}{of_method} {HELP_ALL}" if hidden else ""
     return shell, more
 

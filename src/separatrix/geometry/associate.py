@@ -20,7 +20,7 @@ from scipy.stats import false_discovery_control
 
 from separatrix.codes import encode
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_count, check_labels, check_same_rows
+from separatrix.geometry.checks import check_count, check_labels, check_same_rows, check_values
 from separatrix.geometry.nulls import CELLS, Null, cross_tables, permutation_null, whole_units, within_groups
 from separatrix.geometry.resample import holm
 
@@ -228,16 +228,19 @@ def quantile_bins(values: ArrayLike, bins: int) -> tuple[NDArray[np.int64], tupl
     """Numbers into bins of about as many rows, and the name of each bin; equal values share one.
 
     Raises:
-        DataError: all values are the same.
+        DataError: all numbers are the same, or one is not finite.
+        OptionError: no bins.
 
     >>> quantile_bins([1.0, 2.0, 3.0, 4.0], 2)
     (array([0, 0, 1, 1]), ('1 to 2.5', '2.5 to 4'))
     """
     from pandas import qcut
 
-    numbers = np.asarray(values, dtype=np.float64)
+    numbers = check_values(values, "the numbers to cut into bins")
+    check_count(bins, "bins")
     if (numbers == numbers[0]).all():
-        raise DataError("all values are the same", got=f"{numbers[0]:g}", expected="values that differ")
+        what = "numbers that are all the same cannot be cut into bins"
+        raise DataError(what, got=f"{numbers[0]:g} in {len(numbers)} rows", expected="two different numbers or more")
     places, edges = qcut(numbers, bins, labels=False, retbins=True, duplicates="drop")
     return places.astype(np.int64), tuple(f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges))
 

@@ -97,9 +97,3 @@ class SuspectsRecipe:
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
     pool: str = option("layer_mean", "texts: pooling of the model's hidden states", choices=POOLS)
     device: str = option("auto", "texts: where to compute", choices=("auto", "cpu", "cuda"))
-
-    @property
-    def of_texts(self) -> list[str]:
-        """Options that only a file of texts has a use for, and that say something else than the default."""
-        names = ("text", "model", "pool", "device")
-        return [name for name in names if getattr(self, name) != getattr(type(self), name)]
