@@ -4,8 +4,26 @@ import pytest
 
 # Seconds of one quiet core, roughly. Files that are not named follow, those with the most tests first.
 SECONDS = {
-    "tests/received": 45,
+    "tests/received": 30,
     "tests/geometry/project/test_maps_umap.py": 30,
+    "tests/cli/test_story.py": 25,
+    "tests/learn/objectives/test_groups_invariance.py": 22,
+    "tests/extraction/test_extract.py": 20,
+    "tests/test_docs.py": 20,
+    "tests/learn/objectives/test_quality.py": 20,
+    "tests/studies/test_alignment.py": 17,
+    "tests/estimators/test_checks.py": 15,
+    "tests/analysis/heads/test_atlas.py": 15,
+    "tests/studies/test_head_atlas.py": 14,
+    "tests/studies/test_benchmark_extract.py": 13,
+    "tests/cli/test_options_fuzz.py": 12,
+    "tests/learn/test_state.py": 12,
+    "tests/reports/test_browser.py": 12,
+    "tests/learn/test_state_kill.py": 10,
+    "tests/store/test_points_kill.py": 10,
+    "tests/cli/test_align.py": 10,
+    "tests/test_arguments_fuzz.py": 10,
+    "tests/analysis/test_score.py": 10,
 }
 TOGETHER = ("tests/received",)  # files that share what takes seconds to make
 
