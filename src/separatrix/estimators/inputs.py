@@ -43,8 +43,8 @@ def column(values: Any, source: str, what: str) -> list[Any]:
     if cells.ndim != 1:
         got = f"shape {cells.shape}" if cells.ndim else type(values).__name__
         raise DataError(f"{source}: one column of {what}s is needed", got=got, expected=f"a list of {what}s")
-    gone = pd.isna(cells)
-    return [None if missing else _plain(cell) for cell, missing in zip(cells, gone, strict=True)]
+    plain = (cell.item() if isinstance(cell, np.generic) else cell for cell in cells)
+    return [None if missing else cell for cell, missing in zip(plain, pd.isna(cells), strict=True)]
 
 
 def _objects(values: Any) -> np.ndarray:
@@ -52,10 +52,6 @@ def _objects(values: Any) -> np.ndarray:
         return np.asarray(values, dtype=object)
     except ValueError:  # rows of several lengths within rows: no column, whatever else it is
         return np.empty((0, 0), dtype=object)
-
-
-def _plain(cell: Any) -> Any:
-    return cell.item() if isinstance(cell, np.generic) else cell
 
 
 def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,8 +7,8 @@ clusters score on shuffled labels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -147,18 +147,17 @@ def _held_out(
         unnamed = np.full(max(int(groups.max()) + 1 - len(way.classes), 0) + 1, -1)  # the last one is for noise, -1
         answers = np.concatenate([np.array(way.classes, np.int64), unnamed])[groups]
         right = answers == gold
-        null = permutation_null(_hits(answers), gold, permutations=permutations, seed=seed)
+        null = permutation_null(partial(_share_right, answers), gold, permutations=permutations, seed=seed)
         low_high = bootstrap_mean(right.astype(np.float64), seed=seed)
         ways.append(ClassAssignment(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
     share = float(np.bincount(gold).max() / len(gold))
-    inside = groups >= 0
     size = max(len(named.table), int(groups.max()) + 1)
-    table = _cross(groups[inside], gold[inside], size, len(named.names))
-    return Assignment(named.names, table, len(gold), share, float(inside.mean()), *ways)
+    table = _cross(groups + 1, gold, size + 1, len(named.names))[1:]  # without the first row, noise
+    return Assignment(named.names, table, len(gold), share, float((groups >= 0).mean()), *ways)
 
 
-def _hits(answers: NDArray[np.int64]) -> Callable[[NDArray[np.int64]], float]:
-    return lambda labels: float((answers == labels).mean())
+def _share_right(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
+    return float((answers == labels).mean())
 
 
 def _cross(groups: NDArray[np.int64], gold: NDArray[np.int64], parts: int, classes: int) -> NDArray[np.int64]:

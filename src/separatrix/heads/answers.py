@@ -95,13 +95,8 @@ def squad_scores(examples: Sequence[Example], answers: Mapping[str, str]) -> Squ
     return SquadScores(whole[0], whole[1], len(lines), *with_one, int(has.sum()), *without, int((~has).sum()))
 
 
-def _golds(example: Example) -> list[str]:
-    """Right answers that are something once normalised; one empty answer if there is none."""
-    return [gold for gold in example.golds if normalise_answer(gold)] or [""]
-
-
 def _score(example: Example, given: str) -> tuple[float, float]:
-    golds = _golds(example)
+    golds = [gold for gold in example.golds if normalise_answer(gold)] or [""]
     return max(exact_match(gold, given) for gold in golds), max(word_f1(gold, given) for gold in golds)
 
 

@@ -6,6 +6,9 @@ picture, the length of a text could pass for the behaviour of a head.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -46,22 +49,8 @@ def grid(maps: Tensor, batch: WindowBatch, cells: int) -> Tensor:
     return (means * batch.lengths[:, None, None, None]).flatten(2)
 
 
-def scale_none(maps: Tensor, batch: WindowBatch) -> Tensor:  # noqa: ARG001 - every scaling takes the batch
-    """The weights as they are."""
-    return maps
-
-
-def scale_map(maps: Tensor, batch: WindowBatch) -> Tensor:
-    """Each whole map to 0 .. 255."""
-    return _scaled(maps, batch, (-2, -1))
-
-
-def scale_columns(maps: Tensor, batch: WindowBatch) -> Tensor:
-    """Each column (key) to 0 .. 255 by itself: as scikit-learn's MinMaxScaler does."""
-    return _scaled(maps, batch, (-2,))
-
-
-def _scaled(maps: Tensor, batch: WindowBatch, dims: tuple[int, ...]) -> Tensor:
+def _scaled(maps: Tensor, batch: WindowBatch, *, dims: tuple[int, ...]) -> Tensor:
+    """The largest weight over `dims` to 255, the smallest to 0."""
     real = (batch.mask[:, :, None] & batch.mask[:, None, :])[:, None]  # (rows, 1, tokens, tokens)
     low = maps.masked_fill(~real, torch.inf).amin(dim=dims, keepdim=True)
     high = maps.masked_fill(~real, -torch.inf).amax(dim=dims, keepdim=True)
@@ -71,7 +60,11 @@ def _scaled(maps: Tensor, batch: WindowBatch, dims: tuple[int, ...]) -> Tensor:
     return torch.where(usable, (maps - low) / torch.where(usable, reach, 1.0) * LARGEST, 0.0)
 
 
-SCALINGS = {"map": scale_map, "column": scale_columns, "none": scale_none}
+SCALINGS: dict[str, Callable[[Tensor, WindowBatch], Tensor]] = {
+    "map": partial(_scaled, dims=(-2, -1)),
+    "column": partial(_scaled, dims=(-2,)),  # each column (key) by itself: as scikit-learn's MinMaxScaler does
+    "none": lambda maps, _batch: maps,
+}
 
 
 def pad_frame(maps: Tensor, batch: WindowBatch, pixels: int) -> Tensor:  # noqa: ARG001 - every frame takes the batch

@@ -147,7 +147,8 @@ def show_maps(backbone: Backbone) -> None:
     texts = [some_ids(backbone, LONG), some_ids(backbone, SHORT)]
     batch = bare_batch(texts, backbone)
     rows = [(row, int(length)) for row, length in enumerate(batch.lengths)]
-    plain = backbone.run(ids=batch.ids, positions=_places(batch.ids), mask=batch.mask.long())[-1]
+    places = torch.arange(batch.ids.shape[1], device=batch.ids.device).expand_as(batch.ids)
+    plain = backbone.run(ids=batch.ids, positions=places, mask=batch.mask.long())[-1]
     wanted = [[plain[row, :length]] for row, length in rows]
     refusal = None
     for name in (NAME, attention.OWN):
@@ -170,10 +171,6 @@ def bare_batch(texts: Sequence[tuple[int, ...]], backbone: Backbone) -> WindowBa
     ids, mask = pad_tokens(list(texts), backbone)
     zeros = torch.zeros_like(ids)
     return WindowBatch(ids, mask.bool(), zeros, zeros.bool(), zeros.bool(), zeros, backbone.causal)
-
-
-def _places(ids: Tensor) -> Tensor:
-    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
 
 
 def by_layer(model: Any) -> bool:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar, dataclass_transform, get_args, get_or
 from separatrix.errors import OptionError, choose
 
 R = TypeVar("R")
+_hints = cache(get_type_hints)  # the types of the fields of a recipe
 MOST_SHUFFLES = 1_000_000  # of a null, or of a bootstrap: each keeps a number or more
 PERMISSION = "trust_remote_code"  # the option that data cannot set
 
@@ -186,12 +187,6 @@ def shown(value: Any) -> str:
 
 
 SHOWN = 60  # characters of a wrong value
-
-
-@cache
-def _hints(cls: type) -> dict[str, Any]:
-    """The types of the fields of a recipe."""
-    return get_type_hints(cls)
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:

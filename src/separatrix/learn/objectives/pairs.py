@@ -67,25 +67,20 @@ def everyone(batch: RowVectors, others: RowVectors) -> Pairs:
     return Pairs(same & ~itself, ~same & ~itself)
 
 
-def _batch(batch: RowVectors, _stored: RowVectors) -> PairBatch:
-    return PairBatch(batch, everyone(batch, batch))
-
-
 def _memory(batch: RowVectors, stored: RowVectors) -> PairBatch:
     return _prefer(batch, stored, batch)
 
 
-def _mixed(batch: RowVectors, stored: RowVectors) -> PairBatch:
-    return _prefer(batch, batch, stored)
-
-
-def _bank(batch: RowVectors, stored: RowVectors) -> PairBatch:
-    return PairBatch(stored, everyone(batch, stored))
-
-
 # (batch, stored rows) -> the others and the pairs; what `stored` holds is the scheme's: see `learn.bank`.
 SCHEMES: Registry[Callable[[RowVectors, RowVectors], PairBatch]] = Registry(
-    PAIRS, {"batch": _batch, "memory": _memory, "mixed": _mixed, "datapoint": _memory, "bank": _bank}
+    PAIRS,
+    {
+        "batch": lambda batch, _stored: PairBatch(batch, everyone(batch, batch)),
+        "memory": _memory,
+        "mixed": lambda batch, stored: _prefer(batch, batch, stored),
+        "datapoint": _memory,
+        "bank": lambda batch, stored: PairBatch(stored, everyone(batch, stored)),
+    },
 )
 
 

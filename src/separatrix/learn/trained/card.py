@@ -12,7 +12,6 @@ from jinja2 import Environment, StrictUndefined
 from separatrix.learn.trainables.encoder import Encoder
 from separatrix.models.config import layer_count
 from separatrix.models.quiet import save_pretrained
-from separatrix.models.source import hash_files
 from separatrix.recipe.align import AlignRecipe
 from separatrix.store.files import write_bytes, write_json, write_tensors
 
@@ -50,11 +49,6 @@ def write_encoder(
     write_bytes(part / "README.md", _card(recipe, base, names, limit, rows).encode())
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
-
-
-def weights_of(folder: Path) -> str:
-    """SHA-256 over the weights in a folder."""
-    return hash_files(sorted(folder.glob("*.safetensors")))
 
 
 def _limit(encoder: Encoder, recipe: AlignRecipe) -> int:

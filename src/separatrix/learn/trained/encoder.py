@@ -30,6 +30,7 @@ from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares,
 from separatrix.learn.trained.saved import CLASSES, Predictions, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
+from separatrix.models.source import hash_files
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import Shape
 from separatrix.store.points import open_points, write_points
@@ -130,7 +131,7 @@ class AlignModel:
         write_model(
             folder, "align", tensors, self.classes, self.temperature, base_model=self.base,
             recipe=recipes.to_dict(self.recipe), vote=asdict(self.vote),
-            encoder={"weights": card.weights_of(folder / ENCODER)},
+            encoder={"weights": hash_files(sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
 
 
