@@ -25,3 +25,13 @@ class Counter:
         """So many more are done."""
         self.done += more
         self.progress(self.stage, self.done, self.total, "")
+
+
+def under(progress: Progress, stage: str) -> Progress:
+    """The same progress, its work under another name."""
+    return lambda _stage, done, total, note: progress(stage, done, total, note)
+
+
+def rows_done(progress: Progress | None, rows: int) -> Counter:
+    """Counts the rows of a prediction."""
+    return Counter(progress or silent, "prediction", rows)

@@ -150,11 +150,10 @@ def _predict(
     """The model, its answers, and warnings."""
     from separatrix.learn.trained.loading import load_model
     from separatrix.learn.unanswered import unanswered
-    from separatrix.progress import Counter
     from separatrix.training.predict import answer_texts
 
     model = load_model(run, **parsed.of(("model", "device", "trust_remote_code")), verify=parsed.verify)
-    answer = answer_texts(model, texts.text, Counter(progress, "prediction", len(texts)))
+    answer = answer_texts(model, texts.text, progress)
     cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
     return model, answer, [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,12 +11,13 @@ import pandas as pd
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.tokens import UnreadCounts
+from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.texts import Classes, Texts
 
 
 @checks_arguments
-def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+def predict_texts(model: Predictor, texts: Texts, progress: Progress | None = None) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids.
 
     A text with nothing in it gets no answer and a `reason`.
@@ -26,7 +27,7 @@ def predict_texts(model: Predictor, texts: Texts, progress: Callable[[int], None
     return answer_table(texts, model.classes, answer)
 
 
-def answer_texts(model: Predictor, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
     if len(reasons) == len(texts):  # what was run for the shapes alone is not spoken of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from html import escape
 from pathlib import Path
@@ -12,6 +12,7 @@ import pandas as pd
 
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
+from separatrix.progress import Progress
 from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
@@ -113,7 +114,7 @@ class TrainingResult:
         plain |= {**self.facts, "best_epoch": self.best_epoch, "seconds": self.seconds}
         return plain if self.groups is None else plain | {"groups": self.groups}
 
-    def predict(self, texts: Texts | Sequence[str], progress: Callable[[int], None] | None = None) -> pd.DataFrame:
+    def predict(self, texts: Texts | Sequence[str], progress: Progress | None = None) -> pd.DataFrame:
         """Answers of the model, a row for each text, none for no text: see `predict_texts`."""
         given = texts if isinstance(texts, Texts) else Texts.of(list(texts) or [""], keep_blank=True)
         answers = predict_texts(self.model, given, progress)

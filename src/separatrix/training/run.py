@@ -11,7 +11,7 @@ from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trained.saved import Predictions, describe
 from separatrix.learn.trajectory import read_epoch_scores
-from separatrix.progress import Counter
+from separatrix.progress import under
 from separatrix.store.folder import TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.training.diagnostics import (
@@ -84,7 +84,7 @@ def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, 
     for part, texts in request.splits.parts.items():
         if part != "train":
             model = trained.judge if part == "validation" else trained.model
-            answers[part] = model.answer(texts.text, Counter(request.progress, f"evaluation ({part})", len(texts)))
+            answers[part] = model.answer(texts.text, under(request.progress, f"evaluation ({part})"))
     return answers
 
 

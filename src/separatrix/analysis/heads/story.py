@@ -41,7 +41,7 @@ from separatrix.heads.importance import usual_loss
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
 from separatrix.heads.windows import WindowRule, cut_windows, draw
 from separatrix.points import Points
-from separatrix.progress import Progress, silent
+from separatrix.progress import Progress, silent, under
 from separatrix.recipe import digest, replace, to_dict
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
@@ -193,10 +193,7 @@ class _Story:
         if (self.path("points") / "manifest.json").is_file():
             return open_points(self.path("points"))
         rows = ExampleRows(self.reading.sample.examples, self.reading.sample.shards)
-
-        def progress(_stage: str, done: int, total: int, note: str) -> None:
-            self.progress("maps", done, total, note)
-
+        progress = under(self.progress, "maps")
         points = run_extraction(self.source, rows, Destination(self.path("points")), progress).points
         if self.recipe.maps.raw:
             write_raw(self.folder / f"raw-{self.names['points']}", self.reading)

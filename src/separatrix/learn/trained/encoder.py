@@ -31,6 +31,7 @@ from separatrix.learn.trained.saved import CLASSES, Predictions, SavedModel, des
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.source import hash_files
+from separatrix.progress import Progress, rows_done
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import Shape
 from separatrix.store.points import open_points, write_points
@@ -74,10 +75,10 @@ class AlignModel:
         """Vectors of texts, (rows, width) float32."""
         return self.encoder.encode(self.backbone.tokenize(texts), progress)
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+    def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels, probabilities, distances to the class means and nearest training rows of texts."""
         tokens = self.backbone.tokenize(texts)
-        vectors = self.encoder.encode(tokens, progress)
+        vectors = self.encoder.encode(tokens, rows_done(progress, len(texts)))
         neighbors = self.neighbours(vectors) if len(vectors) else None
         scores = self.scores(vectors, neighbors)
         near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]

@@ -25,6 +25,7 @@ from separatrix.learn.trained.probe import ARRAYS, probe_shapes
 from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, all_of, describe, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
+from separatrix.progress import Progress, rows_done
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.store.files import Schema, Shape
@@ -189,9 +190,9 @@ class FrozenModel:
         """Shares of the votes, or calibrated scores, (rows, classes)."""
         return scores if self.recipe.head == "knn" else probabilities(scores, self.temperature)
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+    def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
-        read, head = self.encode(texts, progress), self.recipe.head
+        read, head = self.encode(texts, rows_done(progress, len(texts))), self.recipe.head
         if not len(read.values):
             none = np.empty((0, len(self.classes)))
             return Predictions(self.classes.decode([]), none, none, None, read.values, read.cut, unread=read.unread)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, descr
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
+from separatrix.progress import Progress, rows_done
 from separatrix.recipe import ModelRecipe
 from separatrix.store.files import Shape
 from separatrix.texts import Classes
@@ -34,11 +35,11 @@ class ProbeModel:
     temperature: float = 1.0
     pool: str = "layer_mean"
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+    def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         plans = {plan.name: plan for plan in candidates(self.backbone)}
         plans[self.pool] = named_pooling(self.pool, layer_count(self.backbone.model.config))
-        blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), progress)
+        blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), rows_done(progress, len(texts)))
         vectors = blocks[self.pool]
         scores = self.probe.scores(vectors)
         if self.classes is None:

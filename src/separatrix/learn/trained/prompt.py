@@ -26,6 +26,7 @@ from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attent
 from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import UnreadCounts
+from separatrix.progress import Progress, rows_done
 from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
 from separatrix.recipe.train import POSITIONS
 from separatrix.store.files import Shape
@@ -113,9 +114,9 @@ class PromptModel:
             outputs.put(rows, {name: read(hidden, readout, self.backbone) for name, readout in readouts.items()})
         return outputs.blocks
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+    def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
-        run = self.run(texts, progress)
+        run = self.run(texts, rows_done(progress, len(texts)))
         scores = self.scores(run.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(run.outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -13,6 +13,7 @@ from separatrix.errors import ModelError, StoreError, public_name
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
+from separatrix.progress import Progress
 from separatrix.recipe import ModelRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import (
@@ -87,7 +88,7 @@ class Predictor(Protocol):
         """The classes; None where numbers are predicted."""
         ...
 
-    def answer(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Predictions:
+    def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels, probabilities and distances of texts."""
         ...
 
