@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["manifest", "points", "ragged", "shards", "table"]
+MODULES = ["files", "manifest", "points", "ragged", "table"]
 
 
 @pytest.mark.parametrize("name", MODULES)

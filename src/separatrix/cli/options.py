@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import MISSING, make_dataclass
 from pathlib import Path
 from typing import Any
 
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
-from separatrix.texts.load import load_splits
-from separatrix.texts.table import BY
+from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION
 from separatrix.training.request import METHOD_NAMES
-
-_SPLITS = inspect.signature(load_splits).parameters
 
 
 def _option(kind: Any, default: Any, text: str, **limits: Any) -> tuple[Any, Any]:
     return kind, option(default, text, **limits)
-
-
-def _of_splits(kind: Any, name: str, text: str) -> tuple[Any, Any]:
-    """An option of `load_splits`, with the default that it has there."""
-    return kind, option(_SPLITS[name].default, text)
 
 
 def panel(title: str, **options: tuple[Any, Any]) -> Any:
@@ -36,7 +27,7 @@ _OPTIONAL = _option(Path | None, None, "folder to write (without it, the result 
 _OVERWRITE = _option(bool, False, "replace what this command wrote there before")
 _RESUME = _option(bool, False, "go on with what is in --out, or start where there is nothing")
 _FILE = _option(bool, False, "replace the file in --out")
-_TEXT = _of_splits(str, "text", "column of the texts")
+_TEXT = _option(str, TEXT, "column of the texts")
 _BY = (
     "keep the class shares, keep groups whole (and hold out rows of groups that are trained on, to compare), or draw "
     "plainly (default: label; rows with --loss mse)"
@@ -57,13 +48,13 @@ Report = panel(
 Columns = panel(
     "Columns of the data",
     text=_TEXT,
-    label=_of_splits(str, "label", "column of the labels"),
-    group=_of_splits(str | None, "group", "column of the groups"),
+    label=_option(str, LABEL, "column of the labels"),
+    group=_option(str | None, None, "column of the groups"),
 )
 Splitting = panel(
     "Parts that the data do not bring are held out",
-    validation=_of_splits(float, "validation", "share of the training rows to hold out"),
-    test=_of_splits(float, "test", "share of a single table to hold out; 0 leaves out a given part too"),
+    validation=_option(float, VALIDATION, "share of the training rows to hold out"),
+    test=_option(float, TEST, "share of a single table to hold out; 0 leaves out a given part too"),
     by=_option(str | None, None, _BY, choices=BY),
 )
 Training = panel(

@@ -23,7 +23,6 @@ from separatrix.recipe.project import CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.result import Result
-from separatrix.texts import load_splits
 
 if TYPE_CHECKING:
     from separatrix.points import Points
@@ -105,9 +104,10 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
     """
     grid = parsed.recipe(RankRecipe())
     parts = {"by": "label"} | parsed.of(("validation", "test", "by"))
-    splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
     from separatrix.analysis.rank import rank as run
+    from separatrix.texts import load_splits
 
+    splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
     return run(splits, recipe=grid, progress=progress, **parsed.of(("out", "overwrite")))
 
 

@@ -20,13 +20,13 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.store.result import Listing
-from separatrix.texts import Texts, load_demo, load_texts
 from separatrix.training.methods import METHODS, build_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from separatrix.learn.trained.saved import Predictions, Predictor
+    from separatrix.texts import Texts
     from separatrix.training.result import TrainingResult
 
 DataArgument = Annotated[
@@ -55,6 +55,8 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
         separatrix demo
         separatrix demo --epochs 3 --out runs/short
     """
+    from separatrix.texts import load_demo
+
     out, splits = parsed.make(opts.Demo).out, load_demo()
     parsed.recipe(TrainRecipe())
     from separatrix.training.folder import is_run_of
@@ -130,6 +132,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     options, begun = parsed.make(opts.Prediction), monotonic()
     from separatrix.store.artifacts import write_file
     from separatrix.store.table import check_ending, write_table
+    from separatrix.texts import load_texts
 
     check_ending(options.out)
     with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)):

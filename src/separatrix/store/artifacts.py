@@ -26,12 +26,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_refusal
-from separatrix.store.files import check_format, damaged, part_path, parts_of, read_json, sweep, write_json
+from separatrix.store.files import check_format, damaged, hash_file, part_path, parts_of, read_json, sweep, write_json
 from separatrix.store.folder import has_result
 from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
 from separatrix.store.lock import lock_path, locked
 from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
-from separatrix.store.shards import hash_file
 
 FORMAT = 2  # 1: folders without a manifest
 EVERYTHING = ("*",)

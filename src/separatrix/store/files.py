@@ -1,11 +1,13 @@
 """Small files, whole or not at all: tensors (safetensors), JSON, JSON lines.
 
 Everything is written under a temporary name and renamed, so that a reader - or the next run after a `kill -9` - sees
-the old file or the new one. Nothing is pickled.
+the old file or the new one. Nothing is pickled. NumPy is loaded where tensors are read or written: the command line
+answers without it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -15,19 +17,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from textwrap import shorten
-from typing import Any, TypeVar
-
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from separatrix.errors import OptionError, SeparatrixError, StoreError, system_refusal
 from separatrix.recipe.core import from_dict
+
+if TYPE_CHECKING:
+    import numpy as np
 
 R = TypeVar("R")
 Schema = Any  # see `mismatch`
 Shape = tuple[int | str, ...]  # see `read_tensors`
 MOST = 2**63  # whole numbers stay below
+HASH_BYTES = 1 << 22  # read at a time
 AGAIN = "write it again with --overwrite"
 TEMPORARY = re.compile(r"\..*\.[0-9a-f]{8}\.part")  # names that `part_path` gives
 
@@ -70,8 +72,20 @@ def write_bytes(path: Path, data: bytes) -> None:
             part.unlink(missing_ok=True)
 
 
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, read piece by piece."""
+    total = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(HASH_BYTES):
+            total.update(piece)
+    return total.hexdigest()
+
+
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[str, Any] | None = None) -> None:
     """Named arrays and a JSON note in one safetensors file."""
+    import numpy as np
+    from safetensors.numpy import save
+
     meta = {"note": json.dumps(note, sort_keys=True)} if note is not None else None
     write_bytes(path, save({name: np.asarray(array, order="C") for name, array in tensors.items()}, meta))
 
@@ -91,6 +105,7 @@ def read_tensors(
     Raises:
         StoreError: the file is missing, damaged, or holds something else.
 
+    >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     write_tensors(Path(folder) / "x", {"weight": np.ones((2, 3)), "bias": np.ones(2)})
@@ -98,6 +113,8 @@ def read_tensors(
     >>> sorted(arrays)
     ['bias', 'weight']
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get("note", "{}")
@@ -113,6 +130,8 @@ def read_tensors(
 
 def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], path: Path) -> None:
     """Raise a `StoreError` unless the arrays of a file are there, of these shapes, and finite; see `read_tensors`."""
+    import numpy as np
+
     lengths: dict[str, int] = {}
     for key, axes in shapes.items():
         name = key.rstrip("?")

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from separatrix.errors import StoreError
-from separatrix.store.files import AGAIN, Schema, check_format, is_count, read_json, write_json
-from separatrix.store.shards import ENDINGS, hash_file, row_bytes
+from separatrix.store.files import AGAIN, Schema, check_format, hash_file, is_count, read_json, write_json
 
 T = TypeVar("T")
 FORMAT = 1
+ENDINGS = {"float16": "f16", "float32": "f32", "int8": "i8"}
+BYTES = {"float16": 2, "float32": 4, "int8": 1}  # of a number
 FILE_SCHEMA: Schema = {"bytes": int, "sha256": str}
 SHARD_SCHEMA: Schema = {"rows": is_count, "identity": str, "files": {"*": FILE_SCHEMA}, "notes": {"*": int}}
 BLOCKS_SCHEMA: Schema = {"*": {"width": is_count, "dtype": lambda name: name in tuple(ENDINGS), "how": dict}}
@@ -71,6 +72,15 @@ class Manifest:
     def bytes(self) -> int:
         """Bytes of all shards and the row table."""
         return self.table.bytes + sum(file.bytes for shard in self.shards for file in shard.files.values())
+
+
+def row_bytes(width: int, dtype: str) -> int:
+    """Bytes of one row.
+
+    >>> row_bytes(384, "float16"), row_bytes(384, "int8")
+    (768, 388)
+    """
+    return width * BYTES[dtype] + (4 if dtype == "int8" else 0)  # and a float32 scale
 
 
 def shard_path(folder: Path, block: str, dtype: str, index: int) -> Path:

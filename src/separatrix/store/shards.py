@@ -17,21 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, ShapeError, StoreError, choose
+from separatrix.store.files import hash_file
+from separatrix.store.manifest import row_bytes
 
-ENDINGS = {"float16": "f16", "float32": "f32", "int8": "i8"}
 KINDS = {"float16": "<f2", "float32": "<f4", "int8": "i1"}
 SCALE = np.dtype("<f4")
 LEVELS = 127
-HASH_BYTES = 1 << 22
-
-
-def row_bytes(width: int, dtype: str) -> int:
-    """Bytes of one row.
-
-    >>> row_bytes(384, "float16"), row_bytes(384, "int8")
-    (768, 388)
-    """
-    return width * np.dtype(KINDS[dtype]).itemsize + (SCALE.itemsize if dtype == "int8" else 0)
 
 
 def encode(values: NDArray[Any], dtype: str, name: str, ids: Sequence[Any]) -> bytes:
@@ -83,15 +74,6 @@ def _quantise(rows: NDArray[np.float32]) -> bytes:
 def sha256(data: bytes) -> str:
     """Hash of a shard."""
     return hashlib.sha256(data).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """Hash of a file, read piece by piece."""
-    total = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(HASH_BYTES):
-            total.update(piece)
-    return total.hexdigest()
 
 
 @dataclass(frozen=True)

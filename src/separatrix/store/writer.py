@@ -20,7 +20,7 @@ import numpy as np
 from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
 from separatrix.points import ID
 from separatrix.store.artifacts import check_free, claimed, exchange, is_filled
-from separatrix.store.files import check_format, is_count, read_json, sweep, write_bytes, write_json
+from separatrix.store.files import check_format, hash_file, is_count, read_json, sweep, write_bytes, write_json
 from separatrix.store.manifest import (
     BLOCKS,
     BLOCKS_SCHEMA,
@@ -39,7 +39,7 @@ from separatrix.store.manifest import (
     shard_path,
     write_manifest,
 )
-from separatrix.store.shards import encode, hash_file, sha256
+from separatrix.store.shards import encode, sha256
 from separatrix.store.table import identity_of, join_tables, write_table
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, choose, public_name, readable, warn
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked
-from separatrix.recipe.load import LoadOptions, LoadRecipe
+from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
 from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
 from separatrix.texts.hub import (
@@ -35,7 +35,7 @@ from separatrix.texts.hub import (
 )
 from separatrix.texts.opened import split_name
 from separatrix.texts.read import READERS, check_reading, read_file
-from separatrix.texts.table import BY, Texts, read_frame
+from separatrix.texts.table import Texts, read_frame
 
 Read = Callable[[Columns], Texts]
 WHOLE = "whole"
@@ -103,8 +103,8 @@ class Splits:
 def load_texts(
     source: Any,
     *,
-    text: str = "text",
-    label: str | None = "label",
+    text: str = TEXT,
+    label: str | None = LABEL,
     group: str | None = None,
     revision: str | None = None,
     keep_blank: bool = False,
@@ -145,11 +145,11 @@ def load_texts(
 def load_splits(
     source: Any,
     *,
-    text: str = "text",
-    label: str | None = "label",
+    text: str = TEXT,
+    label: str | None = LABEL,
     group: str | None = None,
-    validation: float = 0.1,
-    test: float = 0.2,
+    validation: float = VALIDATION,
+    test: float = TEST,
     seed: int = 0,
     by: str = "label",
     **reading: Unpack[LoadOptions],

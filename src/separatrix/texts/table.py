@@ -12,6 +12,7 @@ from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, ShapeError, choose, public_name
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, shown
+from separatrix.recipe.load import BY
 from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import (
     Columns,
@@ -29,7 +30,6 @@ from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stra
 if TYPE_CHECKING:
     import pandas as pd
 
-BY = ("label", "group", "rows")
 KINDS = {"O": "names", "i": "integers", "f": "floats"}
 
 

@@ -11,11 +11,11 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.registry import Choices
-from separatrix.texts import Splits
 
 if TYPE_CHECKING:
     from separatrix.learn.job import BatchFunction, Job
     from separatrix.learn.loop import Score
+    from separatrix.texts import Splits
 
 Recipe = TrainRecipe | AlignRecipe | ProbingRecipe
 METHOD_NAMES = Choices("prompt", "align", "finetune", "probe", "answers")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from time import monotonic
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from separatrix.errors import DataError, public_name
 from separatrix.progress import Progress, silent
@@ -18,13 +17,13 @@ from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import write_json
 from separatrix.store.folder import RECIPE, RESULT
 from separatrix.store.result import Lines, Listing, cell
-from separatrix.texts.questions_answers import Example, read_material
 from separatrix.training.methods.base import TrainingMethod
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from separatrix.heads.answers import SquadScores
+    from separatrix.texts.questions_answers import Example
 
 ANSWERS = "answers.parquet"
 
@@ -72,7 +71,7 @@ class AnswerResult:
             "folder": str(self.folder), "losses": list(self.losses), "windows": self.windows,
             "left_out": self.left_out, "scores": asdict(self.scores), "notes": list(self.notes),
             "seconds": self.seconds, "questions": self.questions,
-            "share_empty": float(np.mean([not text for text in self.answers.values()])),
+            "share_empty": fmean(not text for text in self.answers.values()),
             "baseline_exact": self.scores.no_answer_total / max(1, self.scores.total), "warnings": self.warnings,
         }  # fmt: skip
 
@@ -109,6 +108,7 @@ def answer_run(
         StoreError: `out` is taken.
     """
     from separatrix.store.table import write_table  # loads pandas
+    from separatrix.texts.questions_answers import read_material
 
     if not isinstance(data, (str, Path)):
         raise DataError("questions are read from a file or folder", got=type(data).__name__, hint="give its path")
@@ -180,6 +180,8 @@ def split_by_context(
     Raises:
         DataError: fewer than two contexts.
     """
+    import numpy as np
+
     contexts = sorted({example.context for example in examples})
     if len(contexts) < 2:
         raise DataError("one context cannot be split", got=len(contexts), expected="2 or more")
@@ -192,9 +194,12 @@ def split_by_context(
 def draw_examples(examples: Sequence[Example], most: int | None, seed: int) -> list[Example]:
     """At most so many examples, drawn by the seed, in their order.
 
+    >>> from separatrix.texts.questions_answers import Example
     >>> draw_examples([Example(str(row), "q", "c", 0) for row in range(9)], 3, 0) == draw_examples([], 3, 0)
     False
     """
+    import numpy as np
+
     if most is None or most >= len(examples):
         return list(examples)
     rows = np.sort(np.random.default_rng([seed, 6]).permutation(len(examples))[:most])
