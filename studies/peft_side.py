@@ -81,7 +81,7 @@ class PeftRun:
     scores: Callable[[TokenRows], np.ndarray]
 
 
-class Prompted(nn.Module):
+class PromptedModel(nn.Module):
     """PEFT's model with its readout: (ids, mask) -> logits (rows, classes)."""
 
     def __init__(self, recipe: PeftRecipe, classes: int) -> None:
@@ -165,7 +165,7 @@ def train_peft(
         clock: what counts the seconds; the wall's if absent.
     """
     torch.manual_seed(seed)  # PEFT and torch.nn draw their starts from the global state
-    model = Prompted(recipe, classes).eval()  # eval: no dropout
+    model = PromptedModel(recipe, classes).eval()  # eval: no dropout
     training = _Training(model, train, validation, recipe, clock or Clock())
     for epoch in range(recipe.epochs):
         order = schedule.batches(train.lengths, recipe.batch_size, seed, epoch)
@@ -183,7 +183,7 @@ class _Training:
     """Optimiser, clock and the best tensors of one training."""
 
     def __init__(
-        self, model: Prompted, train: TokenRows, validation: TokenRows, recipe: PeftRecipe, clock: Clock
+        self, model: PromptedModel, train: TokenRows, validation: TokenRows, recipe: PeftRecipe, clock: Clock
     ) -> None:
         self.model, self.train, self.validation, self.recipe = model, train, validation, recipe
         self.labels = torch.from_numpy(train.labels)
@@ -248,7 +248,7 @@ def pad(part: TokenRows, rows: np.ndarray) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def score_rows(model: Prompted, part: TokenRows) -> np.ndarray:
+def score_rows(model: PromptedModel, part: TokenRows) -> np.ndarray:
     """Logits of all rows in their own order, (rows, classes)."""
     order = np.argsort(part.lengths, kind="stable")
     blocks = [

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from studies.head_atlas.density_claims import ON_EVERY_CELL, dominant_everywhere, even_satellites, over_the_grid
-from studies.head_atlas.evidence import Asked, Claim, Counts, Stored, gather, judge, plain, unjudged
+from studies.head_atlas.evidence import Claim, Counts, DensityEvidence, StoredTables, gather, judge, plain, unjudged
 
 from separatrix.analysis.heads import HeadAtlas
 from separatrix.analysis.heads.clusters import LEFT_OUT
@@ -36,13 +36,13 @@ def atlas_claims(atlas: HeadAtlas, recipe: HeadsRecipe) -> list[dict[str, Any]]:
     """Every claim of seed 002, measured on a finished atlas of this recipe."""
     table, feature = atlas.table, recipe.clusters.feature
     values = open_points(atlas.part("features")).pick(feature).values
-    stored = Stored.of(atlas, feature, values[(table["dbscan"] > LEFT_OUT).to_numpy()])
+    stored = StoredTables.of(atlas, feature, values[(table["dbscan"] > LEFT_OUT).to_numpy()])
     shuffles = recipe.clusters.permutations
     return seed_claims(table, values, stored, permutations=shuffles, seed=recipe.reading.seed)
 
 
 def seed_claims(
-    table: pd.DataFrame, values: NDArray[np.floating], stored: Stored | None = None, *, permutations: int = 199,
+    table: pd.DataFrame, values: NDArray[np.floating], stored: StoredTables | None = None, *, permutations: int = 199,
     seed: int = 0,
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Every claim of seed 002, measured.
@@ -55,16 +55,16 @@ def seed_claims(
         seed: of the shuffles.
     """
     given = (table["dbscan"] > LEFT_OUT).to_numpy()
-    part, kept = table[given].reset_index(drop=True), stored or Stored()
+    part, kept = table[given].reset_index(drop=True), stored or StoredTables()
     ranks = encode(table["example"], by_row=True)[0][given]
     labels = part["dbscan"].to_numpy(dtype=np.int64)
-    asked = Asked(part, np.asarray(values[given], np.float64), ranks, labels, kept, permutations, seed)
+    asked = DensityEvidence(part, np.asarray(values[given], np.float64), ranks, labels, kept, permutations, seed)
     made = [over_the_grid(claim, asked) for claim in ON_EVERY_CELL]
     made += [claim(asked) for claim in CLAIMS]
     return [asdict(each) | {"verdict": each.verdict.value} for each in made]
 
 
-def _bands(asked: Asked) -> Claim:
+def _bands(asked: DensityEvidence) -> Claim:
     layers = asked.layers
 
     def told(counts: Counts) -> float:
@@ -85,7 +85,7 @@ def _shown_method(table: pd.DataFrame) -> str:
     return next((name for name in names if table["cluster"].equals(table[name])), "kmeans")
 
 
-def _end_layers(asked: Asked) -> Claim:
+def _end_layers(asked: DensityEvidence) -> Claim:
     """Clusters that have the first or the last layer to themselves."""
     layers = asked.layers
 
@@ -104,7 +104,7 @@ def _end_layers(asked: Asked) -> Claim:
                  floor=first > 0 and last > 0)  # fmt: skip
 
 
-def _few_cells(asked: Asked) -> Claim:
+def _few_cells(asked: DensityEvidence) -> Claim:
     """Clusters of one to three heads."""
 
     def few(counts: Counts) -> float:
@@ -119,7 +119,7 @@ def _few_cells(asked: Asked) -> Claim:
     return judge("a few clusters sit on one to three heads", null, note, floor=null.observed > 1)
 
 
-def _no_elbow(asked: Asked) -> Claim:
+def _no_elbow(asked: DensityEvidence) -> Claim:
     """The seed's curve fell smoothly."""
     text, lines = "the number of clusters has no elbow", asked.stored.choice
     if len(lines) < 3:
@@ -138,7 +138,7 @@ def _no_elbow(asked: Asked) -> Claim:
 _CURVES = ("distortion", "distortion_null", "inertia", "inertia_null")
 
 
-def _three_components(asked: Asked) -> Claim:
+def _three_components(asked: DensityEvidence) -> Claim:
     text, shares = "three principal components hold less than 30 % of the variance", asked.stored.variance
     if len(shares) < 3:
         return unjudged(text, "fewer than three components are stored")
@@ -147,7 +147,7 @@ def _three_components(asked: Asked) -> Claim:
     return plain(text, figure, figure < LITTLE_VARIANCE, note)
 
 
-def _spread_grows(asked: Asked) -> Claim:
+def _spread_grows(asked: DensityEvidence) -> Claim:
     """How much one head differs from window to window, layer by layer."""
     cells, count = asked.cells, len(asked.layers)
     sizes = np.bincount(cells, minlength=count).astype(float)
@@ -162,7 +162,7 @@ def _spread_grows(asked: Asked) -> Claim:
     return judge("variance grows with depth", null, note, heads=null, mirror=True)
 
 
-CLAIMS: tuple[Callable[[Asked], Claim], ...] = (
+CLAIMS: tuple[Callable[[DensityEvidence], Claim], ...] = (
     dominant_everywhere,
     even_satellites,
     _bands,

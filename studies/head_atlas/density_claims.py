@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from studies.head_atlas.evidence import LEAST, Asked, Claim, Counts, Ruling, judge, plain, unjudged
+from studies.head_atlas.evidence import LEAST, Claim, Counts, DensityEvidence, Ruling, judge, plain, unjudged
 
 from separatrix.analysis.heads.controls import SURE
 from separatrix.codes import encode
@@ -19,7 +19,7 @@ FEWEST_PAIRS = 30  # pairs of examples of one context (or next to each other) be
 NEARLY_ALL = 0.9  # share of the clustered rows that makes a cluster the only one that counts
 
 
-def early_dominant(asked: Asked) -> Claim:
+def early_dominant(asked: DensityEvidence) -> Claim:
     """Early layers in the largest cluster."""
     text, late = "early layers form one dominant cluster", asked.late
     if asked.dominant is None:
@@ -42,7 +42,7 @@ def early_dominant(asked: Asked) -> Claim:
     )
 
 
-def late_noise(asked: Asked) -> Claim:
+def late_noise(asked: DensityEvidence) -> Claim:
     """Noise in late layers."""
     late = asked.late
 
@@ -56,7 +56,7 @@ def late_noise(asked: Asked) -> Claim:
     return judge("late layers are noise", null, note, heads=heads, floor=upper > 0.5, mirror=lower > 0.5)
 
 
-def single_heads(asked: Asked) -> Claim:
+def single_heads(asked: DensityEvidence) -> Claim:
     """Small clusters of one head."""
     text = "small clusters hold a single head"
     if asked.dominant is None or not asked.satellites.any():
@@ -100,7 +100,7 @@ def _pairs_of(groups: NDArray[np.int64]) -> float:
     return float((sizes * (sizes - 1) / 2).sum())
 
 
-def _pairs(asked: Asked) -> _Pairs | None:
+def _pairs(asked: DensityEvidence) -> _Pairs | None:
     """None if no small cluster holds a head twice."""
     chosen = asked.satellites
     if not chosen.any():
@@ -113,7 +113,7 @@ def _pairs(asked: Asked) -> _Pairs | None:
     return _Pairs(group, example, encode(asked.table["context"].to_numpy()[first])[0], ranks)
 
 
-def shared_context(asked: Asked) -> Claim:
+def shared_context(asked: DensityEvidence) -> Claim:
     """How often pairs of rows of one head in one small cluster share a context."""
     text, pairs = "rows of a small cluster are spaced by shared context", _pairs(asked)
     if pairs is None or len(np.unique(pairs.contexts)) < 2:
@@ -129,7 +129,7 @@ def shared_context(asked: Asked) -> Claim:
     return judge(text, null, note, floor=null.observed > 2 * null.mean)
 
 
-def adjacency(asked: Asked) -> Claim:
+def adjacency(asked: DensityEvidence) -> Claim:
     """The seed's row numbers 144 apart: examples that follow each other in the data."""
     text, pairs = "rows of a small cluster come from examples that follow each other", _pairs(asked)
     if pairs is None:
@@ -158,7 +158,7 @@ def _inside_contexts(pairs: _Pairs, permutations: int, seed: int) -> Null:
     return permutation_null(moved, np.arange(len(order)), permutations=permutations, seed=seed)
 
 
-def even_satellites(asked: Asked) -> Claim:
+def even_satellites(asked: DensityEvidence) -> Claim:
     """Heads in the clusters of the second round."""
     text = "clusters within the dominant cluster hold evenly mixed heads"
     child = asked.table["child"].to_numpy(dtype=np.int64)
@@ -174,7 +174,7 @@ def even_satellites(asked: Asked) -> Claim:
     return Claim(text, null.observed, null.mean, null.p_value, verdict, note)
 
 
-def dominant_everywhere(asked: Asked) -> Claim:
+def dominant_everywhere(asked: DensityEvidence) -> Claim:
     """One cluster and noise, whatever the radius."""
     text = "at most radii there is one dominant cluster and noise"
     done = [line for line in asked.stored.grid if line["clusters"]]
@@ -189,12 +189,12 @@ def dominant_everywhere(asked: Asked) -> Claim:
     return plain(text, float(np.mean(alone)), float(np.mean(alone)) > 0.5, note)
 
 
-ON_EVERY_CELL: tuple[Callable[[Asked], Claim], ...] = (
+ON_EVERY_CELL: tuple[Callable[[DensityEvidence], Claim], ...] = (
     early_dominant, late_noise, single_heads, shared_context, adjacency,
 )  # fmt: skip
 
 
-def over_the_grid(claim: Callable[[Asked], Claim], asked: Asked) -> Claim:
+def over_the_grid(claim: Callable[[DensityEvidence], Claim], asked: DensityEvidence) -> Claim:
     """A claim on the labels that were chosen, with its verdicts on all cells of the grid in the note."""
     made = claim(asked)
     if not asked.stored.labels:

@@ -51,7 +51,7 @@ class Claim:
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredTables:
     """What the earlier stages wrote down; what is empty was not there."""
 
     choice: Sequence[Mapping[str, Any]] = ()  # a line for each k that was tried
@@ -60,7 +60,7 @@ class Stored:
     labels: Mapping[int, NDArray[np.int64]] = field(default_factory=dict)  # cell that was finished -> (rows given,)
 
     @classmethod
-    def of(cls, atlas: HeadAtlas, feature: str, values: NDArray[np.floating]) -> Stored:
+    def of(cls, atlas: HeadAtlas, feature: str, values: NDArray[np.floating]) -> StoredTables:
         """Of an atlas; `values` are the rows that DBSCAN was given, which runs again on each cell that it finished."""
         grid = atlas.clusters["dbscan"]["grid"]
         labels = {
@@ -118,14 +118,14 @@ def gather(counts: Counts, groups: NDArray[np.int64]) -> Counts:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class DensityEvidence:
     """The rows that DBSCAN was given, its labels (or those of a cell of its grid), and the two nulls."""
 
     table: pd.DataFrame
     values: NDArray[np.float64]
     ranks: NDArray[np.int64]  # (rows,) place of the row's example among all that were drawn
     labels: NDArray[np.int64]
-    stored: Stored
+    stored: StoredTables
     permutations: int
     seed: int
 

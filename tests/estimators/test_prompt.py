@@ -196,18 +196,18 @@ def test_a_seed_repeats_to_the_byte_and_another_differs(quick, planted):
 
 
 def test_the_seed_chooses_the_held_out_rows(quick, planted, monkeypatch):
-    class Reached(Exception):
+    class TrainingReached(Exception):
         pass
 
     held = []
 
     def stop(request):
         held.append(request.splits.validation.id.tolist())
-        raise Reached
+        raise TrainingReached
 
     monkeypatch.setattr(training, "run_training", stop)
     for seed in (0, 1, 1):
-        with pytest.raises(Reached, match=r"^$"):
+        with pytest.raises(TrainingReached, match=r"^$"):
             quick.set_params(seed=seed).fit(*planted)
     assert held[0] != held[1] == held[2]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from studies.head_atlas.claims import seed_claims
-from studies.head_atlas.evidence import HeadCounts, Stored, gather
+from studies.head_atlas.evidence import HeadCounts, StoredTables, gather
 
 from head_tables import LAYERS, table_of
 from separatrix.analysis.heads.controls import head_numbers
@@ -78,7 +78,7 @@ def stored_of(table, bend=2.0):
     sizes = [np.bincount(each[each >= 0]) for each in cells]
     grid = [{"clusters": len(size), "noise": int((each < 0).sum()), "largest": int(size.max(initial=0))}
             for each, size in zip(cells, sizes, strict=True)]  # fmt: skip
-    return Stored(lines, (0.2, 0.05, 0.04, 0.01), grid, dict(enumerate(cells)))
+    return StoredTables(lines, (0.2, 0.05, 0.04, 0.01), grid, dict(enumerate(cells)))
 
 
 def test_claims_about_curves_go_by_the_stored_tables(seeds_world):
@@ -92,7 +92,7 @@ def test_claims_about_curves_go_by_the_stored_tables(seeds_world):
     found = verdicts(table, values, stored_of(table, bend=6.0))
     assert found[STORED[0]]["verdict"] == "not supported"
     assert found[STORED[0]]["figure"] > found[STORED[0]]["null"] + 0.1
-    wide = Stored(variance=(0.5, 0.2, 0.1))
+    wide = StoredTables(variance=(0.5, 0.2, 0.1))
     assert verdicts(table, values, wide)[STORED[1]]["verdict"] == "not supported"
 
 

@@ -298,14 +298,14 @@ def test_a_killed_extraction_goes_on_and_ends_with_the_same_bytes(data, tiny, tm
     recipe = recipe_of(tiny("gpt2"))
     whole = head_atlas(data, recipe=recipe, out=tmp_path / "whole", steps=("extract",))
 
-    class Killed(BaseException):
+    class KilledAtlas(BaseException):
         pass
 
     def kill(stage, done, total, note):
         if done > total / 2:
-            raise Killed("here")
+            raise KilledAtlas("here")
 
-    with pytest.raises(Killed, match="here"):
+    with pytest.raises(KilledAtlas, match="here"):
         head_atlas(data, recipe=recipe, out=tmp_path / "killed", steps=("extract",), progress=kill)
     batches = []
     real = batches_of_maps.collate
