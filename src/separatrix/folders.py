@@ -30,6 +30,7 @@ READERS = {
     "suspects": ("analysis.suspects", "Suspects.open"),
     "score": ("analysis.score", "Separation.open"),
     "ranking": ("analysis.rank", "Ranking.open"),
+    "answers": ("training.methods.answers", "AnswerResult.open"),
     "comparison": ("analysis.compare", "Comparison.open"),
 }
 

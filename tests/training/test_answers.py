@@ -1,7 +1,6 @@
 """Fine-tuning as a run: the split keeps contexts whole, the folder opens, the command prints."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,7 @@ import pytest
 
 import separatrix as sx
 from separatrix.cli import app
-from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.heads.answers import squad_scores
 from separatrix.heads.maps import load_for_maps, maps_of
 from separatrix.heads.windows import WindowRule, cut_windows
@@ -18,7 +17,13 @@ from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.texts.questions_answers import Example, read_material
-from separatrix.training.methods.answers import AnswerResult, draw_examples, split_by_context, train_answers
+from separatrix.training.methods.answers import (
+    AnswerResult,
+    answer_table,
+    draw_examples,
+    split_by_context,
+    train_answers,
+)
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 
@@ -74,7 +79,7 @@ def answered(golds, texts):
     """What a training gives whose model answers `texts` to questions with these right answers."""
     examples = [Example(str(row), "q", "c", 0, golds=tuple(gold)) for row, gold in enumerate(golds)]
     answers = {example.id: text for example, text in zip(examples, texts, strict=True)}
-    return AnswerResult(Path(), squad_scores(examples, answers), (0.0,), 1, 0, answers)
+    return AnswerResult(squad_scores(examples, answers), (0.0,), 1, 0, answer_table(examples, answers))
 
 
 def test_a_model_that_never_answers_is_called_so():
@@ -126,7 +131,7 @@ def test_finetuning_learns_and_its_model_opens_again(tiny, tmp_path, squad_file)
     found = train_answers(model, train, test, tmp_path / "qa", recipe)
     assert found.losses[-1] < found.losses[0] - 0.3
     assert found.scores.total == len(test)
-    assert set(found.answers) == {example.id for example in test}
+    assert found.table["id"].tolist() == [example.id for example in test]
     assert json.loads(json.dumps(found.to_dict()))["scores"]["total"] == len(test)
     before, after = load_for_maps(model), load_for_maps(ModelRecipe(model=str(tmp_path / "qa"), device="cpu"))
     [window] = cut_windows(before, train[:1], WindowRule(40, 16, 6))[0][:1]
@@ -139,12 +144,32 @@ def test_finetuning_learns_and_its_model_opens_again(tiny, tmp_path, squad_file)
 def test_the_verb_trains_it_too(tiny, tmp_path, squad_file):
     options = {"method": "answers", "model": str(tiny("bert")), "device": "cpu", "epochs": 1, **LENGTHS}
     result = sx.train(squad_file, out=tmp_path / "qa", **options)
-    assert json.loads((tmp_path / "qa" / "result.json").read_text()) == result.to_dict()
+    assert json.loads((tmp_path / "qa" / "result.json").read_text()) == result.figures() | {"kind": "answers"}
     assert pd.read_parquet(tmp_path / "qa" / "answers.parquet")["id"].tolist() == result.table["id"].tolist()
     with pytest.raises(OptionError, match="writes a whole model, and begins anew"):
         sx.train(squad_file, **options)
     with pytest.raises(OptionError, match="--tokens has no effect with --method answers"):
         sx.train(squad_file, out=tmp_path / "other", tokens=3, **options)
+
+
+def test_a_run_is_a_result_like_others(tiny, tmp_path, squad_file):
+    options = {"model": str(tiny("bert")), "device": "cpu", "epochs": 1, **LENGTHS}
+    made = sx.train(squad_file, method="answers", out=tmp_path / "qa", **options)
+    for folder in (tmp_path / "qa", tmp_path / "copy"):
+        again = sx.load(folder) if folder.exists() else (made.save(folder), sx.load(folder))[1]
+        assert again.figures() == made.figures()
+        pd.testing.assert_frame_equal(again.table.drop(columns="right"), made.table.drop(columns="right"))
+        assert str(again).replace(str(folder), "") == str(made).replace(str(made.folder), "")
+        assert "exact match" in again._repr_html_()
+        answers = again.predict(squad_file, device="cpu")
+        assert len(answers) == 18
+        kept = answers[answers["id"].isin(made.table["id"])].reset_index(drop=True)
+        assert kept["answer"].tolist() == made.table["answer"].tolist()
+    result = json.loads((tmp_path / "qa" / "result.json").read_text())
+    (tmp_path / "qa" / "result.json").write_text(json.dumps(result | {"scores": {"exact": "x"}}))
+    with pytest.raises(StoreError, match=r"result.json is truncated"):
+        sx.load(tmp_path / "qa")
+    assert str(tmp_path) not in json.dumps(result)
 
 
 def test_labelled_texts_are_refused(splits, tiny, capsys, tmp_path):

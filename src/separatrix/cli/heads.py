@@ -12,7 +12,6 @@ from cyclopts import Parameter
 from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
-from separatrix.cli.results import Printout
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe, MapModelRecipe
 from separatrix.store.result import Result
 
@@ -52,7 +51,7 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     main=("out", "overwrite", "test", "model", "train_windows", "max_length", "epochs", "batch_size", "lr", "device",
           "seed", "json"),
 )  # fmt: skip
-def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
+def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
 
     It may also be typed `heads finetune-qa`.
@@ -65,8 +64,7 @@ def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgume
     recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
     from separatrix.training.methods.answers import answer_run
 
-    result = answer_run(
+    return answer_run(
         data, folder.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
         overwrite=folder.overwrite, progress=progress,
     )  # fmt: skip
-    return Printout(result.to_dict(), result.parts(), result.warnings)

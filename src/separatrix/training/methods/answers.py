@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from separatrix.errors import DataError, public_name
 from separatrix.progress import Progress, silent
-from separatrix.recipe import ModelRecipe, to_dict
+from separatrix.recipe import ModelRecipe, from_dict, to_dict
 from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
 from separatrix.store.artifacts import resume_artifact
-from separatrix.store.files import write_json
-from separatrix.store.folder import RECIPE, RESULT
-from separatrix.store.result import Lines, Listing, cell
+from separatrix.store.files import Schema, read_json, write_json
+from separatrix.store.folder import RECIPE
+from separatrix.store.manifest import MANIFEST
+from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, cell, out_line
 from separatrix.training.methods.base import TrainingMethod
 
 if TYPE_CHECKING:
@@ -26,54 +27,83 @@ if TYPE_CHECKING:
     from separatrix.texts.questions_answers import Example
 
 ANSWERS = "answers.parquet"
+TOTALS = ("total", "has_answer_total", "no_answer_total")
 
 
-@dataclass(frozen=True, eq=False)
-class AnswerResult:
+@dataclass(frozen=True, eq=False, repr=False)
+class AnswerResult(Result):
     """A trained model, where it is, and how well it answers."""
 
-    folder: Path
+    kind: ClassVar[str] = "answers"
+    schema: ClassVar[Schema] = {
+        "scores": {"exact": float, "f1": float, **dict.fromkeys(TOTALS, int), "*": NUMBER},
+        "losses": [float], "windows": int, "left_out": int, "questions": int, "notes": [str], "seconds": float,
+    }  # fmt: skip
+
     scores: SquadScores
-    losses: tuple[float, ...]  # mean of each epoch
+    losses: Sequence[float]  # mean of each epoch
     windows: int  # trained on
     left_out: int  # training windows whose answer has no usable offset
-    answers: dict[str, str]  # question id -> answer
-    test: Sequence[Example] = ()  # the questions
+    table: pd.DataFrame = apart()  # a row for each question of the test: id, question, context, answer, right answers
     questions: int = 0  # trained on
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
     seconds: float = 0.0
+
+    @classmethod
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The scores and the answers."""
+        from separatrix.heads.answers import SquadScores
+        from separatrix.store.table import read_table
+
+        return {"scores": SquadScores(**plain["scores"]), "table": read_table(folder / ANSWERS, COLUMNS)}
 
     @property
     def warnings(self) -> list[str]:
         """What the scores hide: a model that never answers scores the share of questions without an answer."""
-        scores, answers = self.scores, list(self.answers.values())
-        if answers and not any(answers):
+        scores, answers = self.scores, self.table["answer"]
+        if len(answers) and not any(answers):
             share = f"{scores.no_answer_total} of {scores.total} questions have no answer"
             return [f"every answer is empty, and {share}: the exact match of {scores.exact:.3f} is this share alone"]
         if scores.has_answer_total and not scores.has_answer_f1:
             return ["no question that has an answer got a word of it: the model has not learnt to answer"]
         return []
 
-    @property
-    def table(self) -> pd.DataFrame:
-        """A row for each question of the test: id, question, context, answer, right answers."""
-        import pandas as pd  # here, so that the names of the methods are known without it
+    def predict(
+        self, data: str | Path | Sequence[Example], *, device: str = "auto", progress: Progress | None = None
+    ) -> pd.DataFrame:
+        """Answers to questions with contexts: a row for each, as in `table`.
 
-        lines = [
-            (one.id, one.first, one.second, self.answers[one.id], list(one.golds))
-            for one in self.test if one.id in self.answers
-        ]  # fmt: skip
-        return pd.DataFrame(lines, columns=["id", "question", "context", "answer", "right"])
+        Raises:
+            DataError: no questions with contexts.
+        """
+        from separatrix.heads.maps import load_for_maps
+        from separatrix.heads.qa import answer_questions
+        from separatrix.learn.trainables.spans import load_span_model
+        from separatrix.texts.questions_answers import read_material
 
-    def to_dict(self) -> dict[str, Any]:
+        assert self.folder is not None, "the model lies in a folder"
+        recipe = from_dict(AnswerRecipe, read_json(self.folder / RECIPE, {"answers": dict})["answers"])
+        model = ModelRecipe(model=str(self.folder), max_length=recipe.max_length, device=device)
+        examples = read_material(data).examples if isinstance(data, (str, Path)) else data
+        backbone = load_for_maps(model)
+        answering = load_span_model(backbone, recipe.seed)
+        return answer_table(examples, answer_questions(answering, backbone, examples, recipe, progress or silent))
+
+    def figures(self) -> dict[str, Any]:
         """What `result.json` holds; the answers are written apart."""
-        return {
-            "folder": str(self.folder), "losses": list(self.losses), "windows": self.windows,
-            "left_out": self.left_out, "scores": asdict(self.scores), "notes": list(self.notes),
-            "seconds": self.seconds, "questions": self.questions,
-            "share_empty": fmean(not text for text in self.answers.values()),
+        answers = self.table["answer"]
+        return super().figures() | {
+            "share_empty": float((answers == "").mean()) if len(answers) else 0.0,
             "baseline_exact": self.scores.no_answer_total / max(1, self.scores.total), "warnings": self.warnings,
         }  # fmt: skip
+
+    def write_files(self, folder: Path) -> None:
+        """Write the answers, and into another folder the model too."""
+        from separatrix.store.table import write_table  # loads pandas
+
+        if self.folder is not None and self.folder != folder:
+            shutil.copytree(self.folder, folder, dirs_exist_ok=True, ignore=lambda *_: [MANIFEST])
+        write_table(folder / ANSWERS, self.table)
 
     def parts(self) -> list[Listing | Lines]:
         """What is printed: the scores, then notes and figures."""
@@ -82,8 +112,19 @@ class AnswerResult:
         kinds |= {name: (f"{name}_exact", f"{name}_f1", f"{name}_total") for name in ("has_answer", "no_answer")}
         rows = [[name.replace("_", " "), *(cell(scores[key]) for key in keys)] for name, keys in kinds.items()]
         lines: list[tuple[str, object]] = [("note", note) for note in self.notes]
-        lines += [("windows trained on", self.windows), ("left out", self.left_out), ("model", self.folder)]
+        lines += [("windows trained on", self.windows), ("left out", self.left_out), *out_line(self.folder)]
         return [Listing(["questions", "exact match", "F1", "number"], rows), lines]
+
+
+COLUMNS = ("id", "question", "context", "answer", "right")
+
+
+def answer_table(examples: Sequence[Example], answers: Mapping[str, str]) -> pd.DataFrame:
+    """A row for each question: id, question, context, answer, right answers."""
+    import pandas as pd  # here, so that the names of the methods are known without it
+
+    lines = [(one.id, one.first, one.second, answers[one.id], list(one.golds)) for one in examples]
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def answer_run(
@@ -107,7 +148,6 @@ def answer_run(
         ModelError: a family without a span head.
         StoreError: `out` is taken.
     """
-    from separatrix.store.table import write_table  # loads pandas
     from separatrix.texts.questions_answers import read_material
 
     if not isinstance(data, (str, Path)):
@@ -127,8 +167,7 @@ def answer_run(
         result = train_answers(model, train, held_out, folder, recipe, progress)
         result = replace(result, notes=material.notes, seconds=round(monotonic() - begun, 2))
         write_json(folder / RECIPE, plain)
-        write_table(folder / ANSWERS, result.table)
-        write_json(folder / RESULT, result.to_dict())
+        result.write(folder)
     return result
 
 
@@ -169,7 +208,8 @@ def train_answers(
     answers = answer_questions(answering, backbone, questions, recipe, progress)
     losses = tuple(line["loss"] for line in fitted.metrics)
     scores = squad_scores(questions, answers)
-    return AnswerResult(folder, scores, losses, len(windows), left_out, answers, questions, len(train))
+    table = answer_table(questions, answers)
+    return AnswerResult(scores, losses, len(windows), left_out, table, len(train), folder=folder)
 
 
 def split_by_context(
