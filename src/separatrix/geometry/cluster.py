@@ -123,13 +123,11 @@ def nearest_centroid(
     return labels, distance
 
 
-def dbscan_clusters(
-    x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10, deadline: float | None = None
-) -> Clustering:
+def dbscan_clusters(x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
     Raises:
-        DataError: as `prepare`; the deadline passed.
+        DataError: as `prepare`.
 
     >>> dbscan_clusters([[0.0], [0.1], [5.0], [5.1], [99.0]], 0.5, min_samples=2).labels
     array([ 0,  0,  1,  1, -1])
@@ -142,7 +140,7 @@ def dbscan_clusters(
         fitted = cls(eps=eps, min_samples=min_samples).fit(values)
         cores = np.zeros(len(values), dtype=bool)
         cores[np.asarray(fitted.core_sample_indices_, dtype=np.int64)] = True
-    labels = dbscan(values, eps, min_samples, cores=cores, deadline=deadline).labels
+    labels = dbscan(values, eps, min_samples, cores=cores).labels
     engine = "blocked" if cores is None else f"{engine}, blocked"
     return Clustering("dbscan", labels, engine, round(monotonic() - begun, 3), eps=float(eps))
 

@@ -118,7 +118,7 @@ def anisotropy(x: ArrayLike) -> float:
     return float((total @ total - directed.sum()) / (rows * (rows - 1)))
 
 
-def check_features(x: ArrayLike, what: str = "vectors") -> tuple[NDArray[Any], tuple[str, ...]]:
+def check_features(x: ArrayLike) -> tuple[NDArray[Any], tuple[str, ...]]:
     """A matrix that can be scored, and warnings about it; a column of row numbers is refused.
 
     Raises:
@@ -127,16 +127,16 @@ def check_features(x: ArrayLike, what: str = "vectors") -> tuple[NDArray[Any], t
     >>> check_features([[1.0, 0.5], [1.0, 0.2]])[1]
     ('1 of 2 columns of the vectors is constant (column 0)',)
     """
-    vectors = check_distances(x, what)
+    vectors = check_distances(x, "vectors")
     check_no_index(vectors)
     constant = np.flatnonzero(vectors.min(axis=0) == vectors.max(axis=0))
     if len(constant) == vectors.shape[1]:
-        raise DataError(f"{what} are all equal", got=f"{len(vectors)} rows", expected="at least one column that varies")
+        raise DataError("vectors are all equal", got=f"{len(vectors)} rows", expected="at least one column that varies")
     if not len(constant):
         return vectors, ()
     verb, more = ("is", "") if len(constant) == 1 else ("are", " and others")
     where = f"(column {constant[0]}{more})"
-    return vectors, (f"{len(constant)} of {vectors.shape[1]} columns of the {what} {verb} constant {where}",)
+    return vectors, (f"{len(constant)} of {vectors.shape[1]} columns of the vectors {verb} constant {where}",)
 
 
 @dataclass(frozen=True)

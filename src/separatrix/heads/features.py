@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from time import perf_counter
 
 import numpy as np
@@ -122,7 +121,7 @@ class WindowFeatures:
 
 
 def extract_features(
-    backbone: Backbone, windows: Sequence[Window], features: Mapping[str, Feature], *, skip: int = 0
+    backbone: Backbone, windows: Sequence[Window], features: Mapping[str, Feature]
 ) -> Iterator[WindowFeatures]:
     """Run the windows in batches of similar length; the order of the batches is always the same.
 
@@ -130,7 +129,6 @@ def extract_features(
         backbone: from `load_for_maps`.
         windows: what to read.
         features: what to keep of each map.
-        skip: batches that were done before.
 
     Raises:
         ModelError: the model shows no maps, or their rows do not sum to 1.
@@ -154,5 +152,5 @@ def extract_features(
         seconds["model"] = perf_counter() - begun - sum(seconds.values())
         return WindowFeatures(numbers, {name: table.numpy() for name, table in values.items()}, seconds)
 
-    batches = islice(window_batches(windows, CELLS[backbone.device.type]), skip, None)
+    batches = window_batches(windows, CELLS[backbone.device.type])
     yield from each_core(enumerate(batches), work, backbone.device)

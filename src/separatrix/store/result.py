@@ -124,20 +124,19 @@ class Result(ABC):
                 progress(name, rows, rows, "")
         return result if out is None else replace(result, folder=Path(out))
 
-    def save(self, folder: str | Path, *, overwrite: bool = False, inputs: Collection[Any] = ()) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Write it as the verb does with `out`; `separatrix.load` reads it again.
 
         Args:
             folder: to write.
             overwrite: replace an earlier result of the same kind.
-            inputs: paths that are never replaced.
 
         Raises:
             StoreError: the folder is taken.
         """
         figures = self.figures()
         recipe = figures.get("recipe", figures.get("grid"))
-        type(self).produce(lambda: self, recipe, folder, overwrite=overwrite, inputs=inputs)
+        type(self).produce(lambda: self, recipe, folder, overwrite=overwrite)
 
     @classmethod
     def open(cls, folder: str | Path, *, verify: bool = True) -> Self:

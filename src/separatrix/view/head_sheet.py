@@ -138,8 +138,9 @@ def key(figure: Figure, norm: Normalize, ticks: Sequence[float], text: str, *, u
     figure.text(1.9 / width, 0.39 / height, text, fontsize=7.5, color=MUTED, va="center")
 
 
-def chart(title: str, x: str, y: str, width: float = 4.6) -> tuple[Figure, Axes]:
+def chart(title: str, x: str, y: str) -> tuple[Figure, Axes]:
     """A figure with one quiet chart."""
+    width = 4.6  # inches
     figure = new_figure(width, 3.0)
     axes = figure.add_axes((0.62 / width, 0.16, 1 - 0.8 / width, 0.7))
     quiet(axes)

@@ -32,7 +32,7 @@ class BarlowObjective(Objective):
         return LossValue.of({"barlow": barlow_loss(*outputs.unbind(dim=1))})
 
 
-def barlow_loss(one: Tensor, other: Tensor, *, off_diagonal: float = OFF_DIAGONAL) -> Tensor:
+def barlow_loss(one: Tensor, other: Tensor) -> Tensor:
     """Squared distance of the two views' cross-correlation from the identity (Zbontar et al. 2021, equation 1).
 
     >>> z = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
@@ -45,4 +45,4 @@ def barlow_loss(one: Tensor, other: Tensor, *, off_diagonal: float = OFF_DIAGONA
     correlation = a.T @ b / len(a)
     diagonal = torch.diagonal(correlation)
     rest = correlation.square().sum() - diagonal.square().sum()
-    return (1 - diagonal).square().sum() + off_diagonal * rest
+    return (1 - diagonal).square().sum() + OFF_DIAGONAL * rest
