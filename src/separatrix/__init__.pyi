@@ -2,22 +2,15 @@
 
 from separatrix import errors as errors
 from separatrix import recipe as recipe
-from separatrix.analysis.associate import Associations as Associations
+from separatrix import results as results
 from separatrix.analysis.associate import associate as associate
-from separatrix.analysis.cluster import Clusters as Clusters
 from separatrix.analysis.cluster import cluster as cluster
-from separatrix.analysis.compare import Comparison as Comparison
 from separatrix.analysis.compare import compare as compare
-from separatrix.analysis.heads import HeadAtlas as HeadAtlas
 from separatrix.analysis.heads import head_atlas as head_atlas
-from separatrix.analysis.project import Projection as Projection
 from separatrix.analysis.project import blend as blend
 from separatrix.analysis.project import project as project
-from separatrix.analysis.rank import Ranking as Ranking
 from separatrix.analysis.rank import rank as rank
-from separatrix.analysis.score import Separation as Separation
 from separatrix.analysis.score import score as score
-from separatrix.analysis.suspects import Suspects as Suspects
 from separatrix.analysis.suspects import suspects as suspects
 from separatrix.estimators import PromptClassifier as PromptClassifier
 from separatrix.estimators import PromptRegressor as PromptRegressor
@@ -36,8 +29,6 @@ from separatrix.texts import load_splits as load_splits
 from separatrix.texts import load_texts as load_texts
 from separatrix.threads import set_threads as set_threads
 from separatrix.training.predict import predict_texts as predict_texts
-from separatrix.training.request import TrainingRequest as TrainingRequest
-from separatrix.training.result import TrainingResult as TrainingResult
 from separatrix.training.verb import train as train
 
 __version__: str

@@ -1,0 +1,23 @@
+"""The classes of what verbs return, for annotations and `isinstance`; each stands beside its verb."""
+
+from separatrix.analysis.associate import Associations
+from separatrix.analysis.cluster import Clusters
+from separatrix.analysis.compare import Comparison
+from separatrix.analysis.heads import HeadAtlas
+from separatrix.analysis.project import Projection
+from separatrix.analysis.rank import Ranking
+from separatrix.analysis.score import Separation
+from separatrix.analysis.suspects import Suspects
+from separatrix.training.result import TrainingResult
+
+__all__ = [
+    "Associations",
+    "Clusters",
+    "Comparison",
+    "HeadAtlas",
+    "Projection",
+    "Ranking",
+    "Separation",
+    "Suspects",
+    "TrainingResult",
+]
