@@ -73,7 +73,7 @@ class Clusters(Result):
     choice: Choice | Mapping[str, Any] | None = None  # what was tried, and why this was taken
     assignment: Mapping[str, Any] | None = None  # classes of the clusters
     recipe: ClusterRecipe | Mapping[str, Any] = field(default_factory=ClusterRecipe)
-    digest: str = ""  # of who is in which cluster
+    digest: str = ""  # of the rows of every cluster
     warnings: Sequence[str] = ()  # what should be looked at before the clusters are believed
     parent: str | None = None  # path of the cluster that was clustered again
     inertia: float | None = optional()  # sum of squared distances to the means (kmeans)

@@ -1,4 +1,4 @@
-"""Who is a row? Its id and, where they are there, layer, head and token: never its place in a table.
+"""What identifies a row: its id and, where they are there, layer, head and token: never its place in a table.
 
 Two published claims on attention heads rested on layers and heads worked out from row numbers that had started anew in
 every file and every subset. Here rows are found by name, and all other columns must agree as well.
@@ -71,7 +71,7 @@ def _check_same_rows(points: pd.DataFrame, clusters: pd.DataFrame) -> None:
 
 
 def row_digest(table: pd.DataFrame) -> str:
-    """Sixteen hexadecimal digits over who is in which cluster."""
+    """Sixteen hexadecimal digits over the rows of every cluster."""
     import pandas as pd
 
     named = table[[name for name in (*KEY, CLUSTER) if name in table.columns]].astype(str)

@@ -1,4 +1,4 @@
-"""Texts as frames of a limited number of rows, with the columns that say who a row is; nothing else is in memory."""
+"""Texts as frames of a limited number of rows, with the columns that identify a row; nothing else is in memory."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def read_rows(
 
 
 def token_rows(frame: pd.DataFrame, ids: tuple[tuple[int, ...], ...], tokenizer: Any) -> pd.DataFrame:
-    """The row table of tokens: who the text is, the token's place in it, the token.
+    """The row table of tokens: the columns of the text, the token's place in it, the token.
 
     Raises:
         DataError: as many texts as token lists are needed.

@@ -42,7 +42,7 @@ class ClusterRecipe:
     prepare: str = option("none", "what is done to the columns first", choices=PREPARE)
     starts: int = option(10, "starts of kmeans; the best is kept", low=1, high=1000)
     minibatch: bool = option(False, "learn kmeans from small batches (faster, coarser; every row is still used)")
-    engine: str = option("auto", "who computes hdbscan", choices=ENGINES)
+    engine: str = option("auto", "library that computes hdbscan", choices=ENGINES)
     sample_rows: int = option(3000, "most rows behind the choice of k or min_cluster_size, drawn with the seed", low=10)
     cell_seconds: float = option(60.0, "time limit of each cell of the grid (dbscan)", low=0)
     label: str | None = option(

@@ -112,7 +112,7 @@ def curves(report: RunReport) -> Section | None:
 
 
 def confusion(report: RunReport) -> Section | None:
-    """Who is taken for whom."""
+    """The confusion matrix."""
     if report.confusion is None:
         return None
     counts = np.asarray(report.confusion)

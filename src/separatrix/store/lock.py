@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file beside what is written, which says who writes.
+"""One writer at a time: a lock file beside what is written, which names the process that writes.
 
 The lock is the system's own (`flock`) on that file, so it ends with its process, however that ends; a file that a
 killed process left is taken over. Its content (host, process, since when) is for the message that the second writer
@@ -98,7 +98,7 @@ def _is_same(descriptor: int, path: Path) -> bool:
 
 
 def _sign(descriptor: int, path: Path, target: Path) -> None:
-    """Write who holds the lock; a file of another host is left alone, for whether its process lives is not known."""
+    """Write which process holds the lock; a file of another host stays: whether its process lives is not known."""
     holder = _holder(descriptor)
     if holder.get("host", socket.gethostname()) != socket.gethostname():
         raise _refusal(target, holder, f"if that process has ended, delete {path}")
@@ -117,5 +117,5 @@ def _holder(descriptor: int) -> dict[str, object]:
 
 
 def _refusal(target: Path, holder: dict[str, object], hint: str) -> StoreError:
-    who = f"process {holder.get('process', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
-    return StoreError(f"{target} is being written by another process", got=who, hint=hint)
+    writer = f"process {holder.get('process', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
+    return StoreError(f"{target} is being written by another process", got=writer, hint=hint)

@@ -44,7 +44,7 @@ class BlockSpec:
 
 @dataclass(frozen=True)
 class Shard:
-    """A run of rows: a hash of who they are, and one file for each block."""
+    """A run of rows: a hash of their identity, and one file for each block."""
 
     rows: int
     identity: str

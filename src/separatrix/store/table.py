@@ -1,4 +1,4 @@
-"""Tables of rows: Parquet, CSV or JSON lines by the ending of the name, whole files or none; and who a row is."""
+"""Tables of rows: Parquet, CSV or JSON lines by the ending of the name, whole or not at all; what identifies a row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from separatrix.recipe import canonical
 from separatrix.store.files import damaged, part_path, write_bytes
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
-# Columns that say who a row is; the text stands in it as its hash.
+# Columns that identify a row; the text stands in it as its hash.
 IDENTITY = (ID, "text_hash", "split", "label", "group")
 
 
@@ -86,7 +86,7 @@ def text_hash(text: str) -> str:
 
 
 def identity_of(rows: pd.DataFrame) -> str:
-    """SHA-256 over who the rows are, in their order.
+    """SHA-256 over the identity of the rows, in their order.
 
     >>> identity_of(pd.DataFrame({"id": [0, 1]})) == identity_of(pd.DataFrame({"id": [1, 0]}))
     False

@@ -1,4 +1,4 @@
-"""Validation rows for who gave none: a seeded tenth, or whole groups."""
+"""Validation rows where none were given: a seeded tenth, or whole groups."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw who is taken for whom: counts, coloured by their share of the gold class.
+    """Draw a confusion matrix: counts, coloured by their share of the gold class.
 
     Args:
         matrix: (classes, classes) counts, gold by predicted.

@@ -126,7 +126,7 @@ def neighbour_scores(
 
     Args:
         z: outputs (rows, width).
-        stored: who votes.
+        stored: the rows that vote.
         classes: number of classes.
         temperature: of the votes.
         rows: places of z in the training part, if they are training rows: no row votes for itself.

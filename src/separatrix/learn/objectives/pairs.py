@@ -1,4 +1,4 @@
-"""Who is compared with whom: the schemes, each with one random pair of a kind or all, without a loop.
+"""Which rows are compared with which: the schemes, each with one random pair of a kind or all, without a loop.
 
 `RowVectors` are rows with their vectors, classes and groups. A scheme takes the batch and the stored rows and gives
 the others, with two masks: pairs of one class, pairs of two. A row is never its own partner.
