@@ -112,7 +112,7 @@ class AttentionReader:
     backbone: Backbone
     rule: WindowRule
     features: Mapping[str, Feature]
-    origin: dict[str, Any]  # gets the seconds that a map took
+    seconds_per_map: dict[str, float]  # by feature and of the model; gets them as maps are read
     seconds: dict[str, float] = field(default_factory=dict)
     maps: int = 0
 
@@ -135,7 +135,7 @@ class AttentionReader:
                 self.seconds[name] = self.seconds.get(name, 0.0) + seconds
             if progress is not None:
                 progress(sum(windows[number].position == 0 for number in batch.numbers))  # examples
-        self.origin["seconds_per_map"] = {name: spent / self.maps for name, spent in self.seconds.items()}
+        self.seconds_per_map |= {name: spent / self.maps for name, spent in self.seconds.items()}
         return {name: block.reshape(len(windows) * rows, -1) for name, block in blocks.items()}
 
 
@@ -161,10 +161,11 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
     features = {name: FEATURES[name](setup) for name in attention.features}
     rule = WindowRule(backbone.max_length, attention.stride, attention.max_query_length)
     origin: dict[str, Any] = {**source_origin(source), "layers": layers, "heads": heads}
+    clock = dict[str, float]()
 
     @cache
     def reader() -> AttentionReader:
-        return AttentionReader(loaded or load_for_maps(backbone), rule, features, origin)
+        return AttentionReader(loaded or load_for_maps(backbone), rule, features, clock)
 
     how: dict[str, dict[str, Any]] = {name: {"columns": list(each.columns)} for name, each in features.items()}
     for name in EXACT:
@@ -177,7 +178,7 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
     def table(frame: pd.DataFrame, tokens: Any, _: Any, start: int) -> pd.DataFrame:
         return head_rows(frame, tokens.windows, (layers, heads), start)
 
-    return VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table)
+    return VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
 
 
 def head_rows(frame: pd.DataFrame, windows: Sequence[Window], shape: tuple[int, int], start: int) -> pd.DataFrame:

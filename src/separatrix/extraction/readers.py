@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,6 +60,7 @@ class VectorSource:
     origin: dict[str, Any]  # where the numbers come from, in words that may change without changing them
     reader: Callable[[], VectorReader]  # loaded at the first call
     table: Table = _unchanged  # row table of what was read; columns that are no vectors are taken out of the blocks
+    clock: dict[str, float] = field(default_factory=dict)  # seconds that this reading took, in no artefact
 
 
 def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:

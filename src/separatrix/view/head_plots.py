@@ -111,6 +111,8 @@ def feature_chart(findings: Findings) -> Picture:
     figure, axes = chart("Features: heads told apart, by cost", "milliseconds a map", "adjusted mutual information")
     costs = (1e3 * frame["seconds_per_map"].clip(lower=1e-7)).to_numpy(dtype=float)
     middle = float(np.sqrt(costs.min() * costs.max()))
+    axes.set_xscale("log")
+    axes.set_xlim(costs.min() / 2, costs.max() * 2)  # all costs may be equal
     for number, line in enumerate(frame.to_dict("records")):
         cost, colour = costs[number], COLOURS[number % len(COLOURS)]
         low, high = line["ami_interval"]
@@ -121,8 +123,6 @@ def feature_chart(findings: Findings) -> Picture:
         side, step = ("right", -7) if cost > middle else ("left", 7)
         axes.annotate(plain(line["feature"]), (cost, line["ami_head"]), xytext=(step, 4), textcoords="offset points",
                       ha=side, fontsize=8, color=MUTED)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_xlim(costs.min() / 2, costs.max() * 2)
     steps = (1.0, 2.0, 5.0) if costs.max() < 300 * costs.min() else (1.0,)
     axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))

@@ -30,11 +30,13 @@ STANDARDISED = ("descriptors", "singular")
 ROOT = ("grid",)  # the Hellinger geometry of shares
 
 
-def reduce_features(out: Path, points: Points, recipe: HeadsRecipe, progress: Progress) -> Points:
+def reduce_features(
+    out: Path, points: Points, recipe: HeadsRecipe, progress: Progress, clock: dict[str, float]
+) -> Points:
     """Points with `components` columns of every feature, written piece by piece; what is there is read.
 
     Their origin holds `features` (a line for each, by which they compare), `variance` (of the components) and the
-    `losses` of twins.
+    `losses` of twins. `clock` gets the seconds a row that learning twins took.
     """
     if out.is_dir():
         return open_points(out)
@@ -43,16 +45,15 @@ def reduce_features(out: Path, points: Points, recipe: HeadsRecipe, progress: Pr
     for number, name in enumerate(names):
         progress("features", number, len(names), name)
         begun, block = monotonic(), points.blocks.get(name)
-        learnt = 0.0
         if block is None:
             twins = _learn_twins(points, recipe)
-            block, learnt, losses = _TwinBlock(points.blocks["grid"], twins), monotonic() - begun, list(twins.losses)
+            block, losses = _TwinBlock(points.blocks["grid"], twins), list(twins.losses)
+            clock[name] = (monotonic() - begun) / len(points)
         sample = block[sample_rows(points, FIT_ROWS)]
         reduction = fit_reduction(sample, name, recipe.clusters.components)
         blocks[name] = ReducedBlock(block, reduction)
         variance[name] = [round(float(share), 6) for share in reduction.shares]
-        cost = points.origin.get("seconds_per_map", {}).get("grid" if name == "twins" else name, 0.0)
-        lines.append({"feature": name, "width": int(block.shape[1]), "seconds_per_map": cost + learnt / len(points)})
+        lines.append({"feature": name, "width": int(block.shape[1])})
     progress("features", len(names), len(names), "compared")
     for line in lines:
         line |= _compared(points, blocks[line["feature"]])

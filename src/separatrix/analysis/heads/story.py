@@ -50,6 +50,7 @@ from separatrix.store.artifacts import check_unaltered, open_artifact, resume_ar
 from separatrix.store.files import reading as reading_files
 from separatrix.store.files import write_json, write_tensors
 from separatrix.store.folder import RECIPE, has_result
+from separatrix.store.manifest import MANIFEST
 from separatrix.store.points import open_points
 from separatrix.store.table import read_table, write_table
 from separatrix.texts.questions_answers import read_material
@@ -107,12 +108,13 @@ def head_atlas(
         notes.append(f"{reading.windows} windows were asked for, the data give {sample.windows}")
     if recipe.page.importance == "auto" and usual_loss(backbone, sample.examples) == "none":
         notes.append("the importance of heads is left out: the model or the texts have no loss for it")
+    sealed = (folder / MANIFEST).is_file()
     if resume:
         check_unaltered(folder)
     plain, inputs = to_dict(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
-        story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun)
+        story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun, sealed)
         with reading_files(folder) if resume else nullcontext():  # what earlier orders wrote may not fit together
             return story.tell(last, notes)
 
@@ -131,11 +133,17 @@ class _Story:
     recipe: HeadsRecipe
     progress: Progress
     begun: float
+    sealed: bool = False  # whether a manifest stood in the folder
     atlas: HeadAtlas = field(default_factory=HeadAtlas)
+    clock: dict[str, float] = field(default_factory=dict)  # of features that are learnt
 
     def tell(self, last: int, notes: list[str]) -> HeadAtlas:
         """The steps up to the last one; what earlier orders wrote is read if it belongs to this one, else removed."""
-        earlier = HeadAtlas.read(self.folder) if has_result(self.folder) else HeadAtlas()
+        earlier = HeadAtlas()
+        if has_result(self.folder) and self.sealed:
+            earlier = HeadAtlas.read(self.folder)
+        elif has_result(self.folder):
+            notes.append("the folder had no manifest: its tables and figures were not believed, and are made again")
         valid = list(takewhile(lambda step: step in earlier.steps and self._holds(earlier, step), STEPS))
         for name in (name for step in STEPS[len(valid) :] for name in OUTPUTS.get(step, ())):
             path = self.folder / name
@@ -202,7 +210,7 @@ class _Story:
     @cached_property
     def reduced(self) -> Points:
         """The same rows with comparable features."""
-        return reduce_features(self.path("features"), self.points, self.recipe, self.progress)
+        return reduce_features(self.path("features"), self.points, self.recipe, self.progress, self.clock)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -211,22 +219,23 @@ class _Story:
 
     def extract(self) -> HeadAtlas:
         """Maps into rows of numbers."""
-        table, origin = self.points.table, self.points.origin
+        table, origin, clock = self.points.table, self.points.origin, self.source.clock
         layers, heads = shape_of(self.reading.backbone.model)
         windows = table.iloc[:: layers * heads]
-        spent = sum(origin["seconds_per_map"].values())
         return self.atlas.written(
             maps=len(table), windows=len(windows), examples=int((windows["position"] == 0).sum()),
             contexts=int(windows["context"].nunique()), layers=layers, heads=heads,
-            tokens=int(windows["length"].sum()), maps_per_second=round(1 / max(spent, 1e-9), 1),
-            causal=self.reading.backbone.causal,
-            **{name: origin[name] for name in ("seconds_per_map", "model", "weights")},
+            tokens=int(windows["length"].sum()), causal=self.reading.backbone.causal,
+            maps_per_second=round(1 / max(sum(clock.values()), 1e-9), 1) if clock else None,
+            seconds_per_map=dict(clock) or None, model=origin["model"], weights=origin["weights"],
         )  # fmt: skip
 
     def features(self) -> HeadAtlas:
         """Rows of numbers into comparable features."""
-        origin = self.reduced.origin
-        return self.atlas.written(features=origin["features"], variance=origin["variance"])
+        origin, clock = self.reduced.origin, self.atlas.seconds_per_map or {}
+        seconds = {**clock, "twins": clock.get("grid", 0.0) + self.clock.get("twins", 0.0)}
+        lines = [line | {"seconds_per_map": seconds.get(line["feature"], 0.0)} for line in origin["features"]]
+        return self.atlas.written(features=lines, variance=origin["variance"])
 
     def cluster(self) -> HeadAtlas:
         """Features into clusters."""
