@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from separatrix.recipe.project import ProjectRecipe
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_once():
     """Let numba keep what UMAP compiles anew in every process: beside the library, for the next run of the tests."""
-    import umap
+    with warnings.catch_warnings(action="ignore", category=ImportWarning):  # it says that Tensorflow is not there
+        import umap
     from numba.core.dispatcher import Dispatcher
 
     for module in (umap.umap_, umap.utils, umap.layouts):
