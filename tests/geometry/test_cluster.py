@@ -3,18 +3,14 @@ import types
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.cluster import DBSCAN, HDBSCAN, KMeans
+from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry import density
 from separatrix.geometry.checks import check_no_index
-from separatrix.geometry.cluster import dbscan_clusters, hdbscan, kmeans, nearest_centroid
+from separatrix.geometry.cluster import hdbscan, kmeans, nearest_centroid
 from separatrix.geometry.condense import condense, excess_of_mass
-from separatrix.geometry.density import OutOfTimeError, dbscan
 from separatrix.geometry.prepare import prepare
 
 
@@ -141,80 +137,17 @@ def test_intelex_is_used_where_it_is_installed_with_the_same_labels(monkeypatch)
             used.append("KMeans")
             return super().fit(x)
 
-    class Dense(DBSCAN):
-        def fit(self, x):
-            used.append("DBSCAN")
-            super().fit(x)
-            self.labels_ = self.labels_[::-1]  # another library numbers as it likes: only its cores are taken
-            return self
-
     x, _ = blobs(300)
-    before = kmeans(x, 4), dbscan_clusters(x, 1.0, min_samples=5)
-    assert (before[0].engine, before[1].engine) == ("scikit-learn", "blocked")
+    before = kmeans(x, 4)
+    assert before.engine == "scikit-learn"
     stand_in = types.ModuleType("sklearnex.cluster")
-    stand_in.KMeans, stand_in.DBSCAN = Fast, Dense
+    stand_in.KMeans = Fast
     monkeypatch.setitem(sys.modules, "sklearnex", types.ModuleType("sklearnex"))
     monkeypatch.setitem(sys.modules, "sklearnex.cluster", stand_in)
-    after = kmeans(x, 4), dbscan_clusters(x, 1.0, min_samples=5)
-    assert used == ["KMeans", "DBSCAN"]
-    assert (after[0].engine, after[1].engine) == ("scikit-learn-intelex", "scikit-learn-intelex, blocked")
-    for one, other in zip(before, after, strict=True):
-        assert (one.labels == other.labels).all()
-
-
-# -- DBSCAN
-
-
-@pytest.mark.parametrize("tile", [37, 256, 1024])
-@pytest.mark.parametrize("min_samples", [1, 4, 12])
-def test_dbscan_is_that_of_scikit_learn(monkeypatch, tile, min_samples):
-    monkeypatch.setattr(density, "_TILE", tile)
-    x, _ = blobs(500, 5, 6, seed=tile, spread=[0.4, 0.8, 1.5, 1, 1, 0.6])
-    for eps in (0.3, 1.3, 2.5, 100.0):
-        oracle = DBSCAN(eps=eps, min_samples=min_samples, algorithm="brute").fit(x.astype(np.float64))
-        found = dbscan(x, eps, min_samples)
-        assert (found.labels == oracle.labels_).all()
-        assert np.flatnonzero(found.core).tolist() == oracle.core_sample_indices_.tolist()
-
-
-grid = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=60)
-
-
-@settings(max_examples=40, deadline=None)
-@given(grid, st.sampled_from([1.0, 2.0, 5**0.5]), st.integers(1, 5))
-def test_dbscan_with_distances_that_are_exactly_eps(points, eps, min_samples):
-    x = np.array(points, dtype=np.float32)
-    oracle = DBSCAN(eps=eps, min_samples=min_samples, algorithm="brute").fit(x.astype(np.float64))
-    assert (dbscan(x, eps, min_samples).labels == oracle.labels_).all()
-
-
-def test_far_from_the_origin_nothing_changes():
-    x, _ = blobs(300, 3, 5, spread=0.5)
-    x = np.round(x * 64) / 64  # so that the shift is exact in float32
-    assert (dbscan(x + np.float32(4096), 0.7, 5).labels == dbscan(x, 0.7, 5).labels).all()
-
-
-def test_dbscan_holds_one_tile_at_a_time():
-    """At eps 0.8 a published run halted on 561,600 rows; lists of neighbours were the square of the rows."""
-    import tracemalloc
-
-    x, _ = blobs(5000, 3, 2)
-    tracemalloc.start()
-    found = dbscan(x, 50.0, 10)  # everything is a neighbour of everything: 25 million pairs
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert found.labels.max() == 0
-    assert peak < 80e6  # lists of neighbours alone: 200e6
-
-
-def test_dbscan_gives_up_in_time_and_refuses_nonsense():
-    x, _ = blobs(100)
-    with pytest.raises(OutOfTimeError, match="the time limit passed"):
-        dbscan(x, 1.0, 5, deadline=0.0)
-    with pytest.raises(OptionError, match="eps is out of range: got 0"):
-        dbscan(x, 0)
-    with pytest.raises(OptionError, match="min_samples is out of range"):
-        dbscan(x, 1.0, 0)
+    after = kmeans(x, 4)
+    assert used == ["KMeans"]
+    assert after.engine == "scikit-learn-intelex"
+    assert (before.labels == after.labels).all()
 
 
 # -- HDBSCAN

@@ -189,12 +189,14 @@ def cluster(
         if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
     return Clusters.produce(
-        lambda: _cluster(points, within, of, wanted), wanted, out, overwrite=overwrite, progress=progress,
+        lambda: _cluster(points, within, of, wanted, progress), wanted, out, overwrite=overwrite, progress=progress,
         inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", len(points)),
     )  # fmt: skip
 
 
-def _cluster(points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe) -> Clusters:
+def _cluster(
+    points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe, progress: Progress
+) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
     vectors = prepare((chosen.pick(recipe.block) if recipe.block else chosen).values, recipe.prepare)
     choice = _CHOOSE[recipe.method](vectors, recipe) if recipe.choose else None
@@ -202,7 +204,7 @@ def _cluster(points: Points, within: Clusters | None, of: int | None, recipe: Cl
     if choice is not None:
         value = choice.value if choice.option == "eps" else int(choice.value)
         done = recipes.replace(recipe, choose=False, **{choice.option: value})
-    clustering = _RUN[recipe.method](vectors, done)
+    clustering = _RUN[recipe.method](vectors, done, progress)
     table = _label_rows(chosen.table, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
     return Clusters(
@@ -223,9 +225,9 @@ _CHOOSE = {
     "hdbscan": lambda x, r: choose_size(x, r.min_samples, sample_rows=r.sample_rows, seed=r.seed),
 }
 _RUN = {
-    "kmeans": lambda x, r: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),
-    "dbscan": lambda x, r: dbscan_clusters(x, r.eps, min_samples=r.min_samples),
-    "hdbscan": lambda x, r: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),
+    "kmeans": lambda x, r, _: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),
+    "dbscan": lambda x, r, progress: dbscan_clusters(x, r.eps, min_samples=r.min_samples, progress=progress),
+    "hdbscan": lambda x, r, _: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),
 }
 
 

@@ -21,9 +21,10 @@ from numpy.typing import ArrayLike, NDArray
 from separatrix.errors import DataError, OptionError, choose
 from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
-from separatrix.geometry.density import OutOfTimeError, dbscan
+from separatrix.geometry.density import DensityGraph
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.prepare import PreparedVectors, ready
+from separatrix.geometry.tiles import OutOfTimeError
 
 _STARTS = 3  # of each k-means of a choice
 _PAIRS = 4  # pairs of subsamples behind a stability
@@ -333,20 +334,29 @@ def is_sound(line: Mapping[str, Any], rows: int) -> bool:
 
 
 def _grid(x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float) -> Table:
+    """The cells; the distances are read once for all of them, in the time of all of them."""
+    begun, cells = monotonic(), len(values) * len(counts)
+    try:
+        graph = DensityGraph.build(x, values, max(counts), deadline=begun + cell_seconds * cells)
+    except OutOfTimeError:
+        late = _NOT_BEGUN | {"status": "time limit", "seconds": round(monotonic() - begun, 3)}
+        return tuple({"eps": eps, "min_samples": count} | late for count in counts for eps in values)
+    share = (monotonic() - begun) / cells
     table: list[dict[str, Any]] = []
-    late = 0  # cells in a row that ran out of time
+    late_cells = 0  # in a row
     for count in counts:
-        for eps in values:
-            cell = dict(_NOT_BEGUN) if late >= _PATIENCE else _cell(x, eps, count, cell_seconds)
-            late = late if cell["status"] == "not begun" else (late + 1) * (cell["status"] == "time limit")
+        for level, eps in enumerate(values):
+            waiting = late_cells >= _PATIENCE
+            cell = dict(_NOT_BEGUN) if waiting else _cell(graph, level, count, share, cell_seconds)
+            late_cells = late_cells if waiting else (late_cells + 1) * (cell["status"] == "time limit")
             table.append({"eps": eps, "min_samples": count} | cell)
     return tuple(table)
 
 
-def _cell(x: NDArray[np.float32], eps: float, count: int, limit: float) -> dict[str, Any]:
-    begun = monotonic()
+def _cell(graph: DensityGraph, level: int, count: int, share: float, limit: float) -> dict[str, Any]:
+    begun = monotonic() - share  # of the time that reading the distances took
     try:
-        labels = dbscan(x, eps, count, deadline=begun + limit).labels
+        labels = graph.clusters(level, count, deadline=begun + limit).labels
     except OutOfTimeError:
         return _NOT_BEGUN | {"status": "time limit", "seconds": round(monotonic() - begun, 3)}
     sizes = np.bincount(labels[labels >= 0])

@@ -22,6 +22,7 @@ from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
 from separatrix.geometry.density import dbscan
 from separatrix.geometry.prepare import PreparedVectors, ready
+from separatrix.progress import Progress
 
 NOISE = -1
 _BLOCK = 8192  # rows compared with all centroids at a time
@@ -123,7 +124,9 @@ def nearest_centroid(
     return labels, distance
 
 
-def dbscan_clusters(x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10) -> Clustering:
+def dbscan_clusters(
+    x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10, progress: Progress | None = None
+) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
     Raises:
@@ -133,16 +136,8 @@ def dbscan_clusters(x: ArrayLike | PreparedVectors, eps: float, *, min_samples: 
     array([ 0,  0,  1,  1, -1])
     """
     begun = monotonic()
-    values = ready(x).values
-    engine, cls = _estimator("DBSCAN")
-    cores = None
-    if engine != "scikit-learn":
-        fitted = cls(eps=eps, min_samples=min_samples).fit(values)
-        cores = np.zeros(len(values), dtype=bool)
-        cores[np.asarray(fitted.core_sample_indices_, dtype=np.int64)] = True
-    labels = dbscan(values, eps, min_samples, cores=cores).labels
-    engine = "blocked" if cores is None else f"{engine}, blocked"
-    return Clustering("dbscan", labels, engine, round(monotonic() - begun, 3), eps=float(eps))
+    labels = dbscan(ready(x).values, eps, min_samples, progress=progress).labels
+    return Clustering("dbscan", labels, "separatrix", round(monotonic() - begun, 3), eps=float(eps))
 
 
 def hdbscan(

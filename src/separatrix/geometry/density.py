@@ -1,31 +1,37 @@
-"""DBSCAN in bounded memory (Ester et al., 1996), tile by tile, with the labels that scikit-learn gives.
+"""DBSCAN (Ester et al., 1996) that ends: several radii from one pass over the distances, in bounded memory.
 
-Lists of neighbours grow with eps until they are the square of the rows; a published run halted there (eps 0.8
-on 561,600 rows). Here a first pass over tiles of the distance matrix counts neighbours, a second one joins cores, a
-third gives border rows to clusters; only one tile is held at a time. A pair whose float32 distance lies within
-rounding of eps is measured again in float64, so that no label hangs on the order of summation.
+Lists of all neighbours grow with eps until they are the square of the rows; a published run halted there (eps 0.8 on
+561,600 rows). Here each row lists at most `min_samples - 1` neighbours, those within the smallest radii, and is left
+alone once its list can change no more. From these lists follow, for every radius at once, the cores, the clusters of
+border rows, and nearly all links between cores; one more pass looks for links between clusters that are still apart.
+
+The labels are those of scikit-learn, whatever the number of threads and the kernels; `tiles` says how distances are
+read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.codes import encode
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_count
+from separatrix.geometry.tiles import BLOCK, TILE, Rows, TileSpace, row_tiles, slices, squared_lengths
+from separatrix.progress import Progress, silent
 
-_TILE = 1024  # rows and columns of a tile
-_ROUNDING = 1e-5  # of the squared lengths: what a float32 product of two rows may be wrong by, with room
-_MEASURED = 4_000_000  # numbers gathered at a time when pairs are measured again
-
-
-class OutOfTimeError(DataError):
-    """The time limit passed before the clustering was done."""
+STAGE = "neighbours within eps (rows)"
+_FIRST = 8  # tiles around each tile that are looked at first, at most
+_TREE_WIDTH = 8  # columns up to which a k-d tree finds neighbours faster than a product
+_LEVELS = 254
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,43 +42,14 @@ class DensityClusters:
     core: NDArray[np.bool_]  # (rows,)
 
 
-@dataclass(frozen=True, eq=False)
-class _Space:
-    """Rows moved to their median (distances stay, products get smaller), and when to give up."""
-
-    rows: NDArray[np.float32]  # (rows, width)
-    lengths: NDArray[np.float32]  # (rows,) squared
-    eps: float
-    deadline: float | None
-
-    def near(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which pairs lie within eps, (left, right)."""
-        if self.deadline is not None and monotonic() > self.deadline:
-            raise OutOfTimeError("the time limit passed", hint="raise --cell-seconds, or cluster fewer rows")
-        a, b = self.rows[left], self.rows[right]
-        gap = a @ b.T
-        gap *= -2
-        gap += self.lengths[left][:, None]
-        gap += self.lengths[right]
-        gap -= self.eps**2
-        near = gap <= 0
-        unsure = np.abs(gap, out=gap) <= _ROUNDING * (self.lengths[left][:, None] + self.lengths[right])
-        first, second = np.nonzero(unsure)
-        step = max(1, _MEASURED // a.shape[1])
-        for start in range(0, len(first), step):
-            i, j = first[start : start + step], second[start : start + step]
-            exact = a[i].astype(np.float64) - b[j]
-            near[i, j] = np.sqrt((exact**2).sum(axis=1)) <= self.eps
-        return near
-
-
 def dbscan(
     x: NDArray[np.float32],
     eps: float,
     min_samples: int = 10,
     *,
-    cores: NDArray[np.bool_] | None = None,
     deadline: float | None = None,
+    progress: Progress | None = None,
+    engine: str = "auto",
 ) -> DensityClusters:
     """Clusters of rows that reach each other over cores.
 
@@ -84,8 +61,9 @@ def dbscan(
         x: (rows, width) finite.
         eps: radius, Euclidean.
         min_samples: rows within eps that make a core.
-        cores: which rows are cores, (rows,), where another library has counted already.
         deadline: reading of `time.monotonic` after which it gives up.
+        progress: is called with (stage, done, total, note): rows whose neighbours are known, and an estimate.
+        engine: `numba`, `numpy`, or `auto`: numba where it is installed. The labels are the same.
 
     Raises:
         OptionError: eps is not above 0, or min_samples below 1.
@@ -94,71 +72,263 @@ def dbscan(
     >>> dbscan(np.float32([[0], [1], [2], [9]]), 1.0, 3).labels
     array([ 0,  0,  0, -1])
     """
-    if not 0 < eps < np.inf:
-        raise OptionError("eps is out of range", got=eps, expected="a number above 0")
-    check_count(min_samples, "min_samples")
-    moved = x - np.median(x[:: max(1, len(x) // 101)], axis=0).astype(np.float32)
-    space = _Space(moved, np.einsum("rw,rw->r", moved, moved), float(eps), deadline)
-    core = _count(space) >= min_samples if cores is None else cores
-    labels = np.full(len(x), -1, np.int64)
-    inner, outer = np.flatnonzero(core), np.flatnonzero(~core)
-    if len(inner):
-        labels[inner] = _join(space, inner)
-        labels[outer] = _border(space, outer, inner, labels)
-    return DensityClusters(labels, core)
+    graph = DensityGraph.build(x, [eps], min_samples, deadline=deadline, progress=progress, engine=engine)
+    return graph.clusters(0, min_samples, deadline=deadline)
 
 
-def _tiles(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    for start in range(0, len(rows), _TILE):
-        yield rows[start : start + _TILE]
+class DensityGraph:
+    """The neighbour lists of rows for several radii, and the clusters of each; `build` reads the distances once."""
+
+    def __init__(self, space: TileSpace, lists: NeighborLists) -> None:
+        self.space, self.lists = space, lists
+        self.joined: dict[int, tuple[int, Rows]] = {}  # min_samples -> the last level, and the parts of its cores
+
+    @classmethod
+    def build(
+        cls,
+        x: NDArray[np.float32],
+        radii: Sequence[float],
+        min_samples: int = 10,
+        *,
+        deadline: float | None = None,
+        progress: Progress | None = None,
+        engine: str = "auto",
+    ) -> DensityGraph:
+        """List the neighbours of each row.
+
+        Args:
+            x: (rows, width) finite.
+            radii: all values of eps that will be asked for, ascending.
+            min_samples: the largest that will be asked for.
+            deadline: reading of `time.monotonic` after which it gives up.
+            progress: is called with (stage, done, total, note).
+            engine: as `dbscan`.
+
+        Raises:
+            OptionError: radii that are not above 0 or do not ascend; min_samples below 1.
+            OutOfTimeError: the deadline passed.
+        """
+        bounds = np.asarray(radii, dtype=np.float64)
+        if not (len(bounds) and (bounds > 0).all() and np.isfinite(bounds).all()):
+            raise OptionError(
+                "eps is out of range", got=radii[0] if len(radii) == 1 else list(radii), expected="above 0"
+            )
+        if (np.diff(bounds) <= 0).any() or len(bounds) > _LEVELS:
+            raise OptionError("radii must ascend", got=list(radii), expected=f"at most {_LEVELS} different ones")
+        check_count(min_samples, "min_samples")
+        most = min(min_samples - 1, len(x))
+        space = TileSpace.of(x, bounds, engine, deadline)
+        if x.shape[1] <= _TREE_WIDTH:
+            return cls(space, _lists_by_tree(space, most))
+        return cls(space, _lists_byrow_tiles(space, most, progress or silent))
+
+    def clusters(self, level: int, min_samples: int, *, deadline: float | None = None) -> DensityClusters:
+        """Clusters of the level-th radius; cheapest if smaller radii were asked for before larger ones."""
+        self.space.deadline = deadline
+        self.space.check_time()
+        core = self.lists.within(level) >= min_samples - 1
+        labels, inner, order = np.full(len(core), -1, np.int64), np.flatnonzero(core), self.space.order
+        if len(inner):
+            last, parts = self.joined.get(min_samples, (-1, np.arange(len(core))))
+            parts = _join(self.space, self.lists, level, core, parts if last <= level else np.arange(len(core)))
+            self.joined[min_samples] = (level, parts)
+            by_first_row = np.argsort(order[inner])
+            labels[inner[by_first_row]] = encode(parts[inner[by_first_row]], by_row=True)[0]
+            labels = _with_border(self.lists, level, core, labels)
+        back = np.argsort(order)  # from the rows as they were given to those here
+        return DensityClusters(labels[back], core[back])
 
 
-def _count(space: _Space) -> NDArray[np.int64]:
-    """Rows within eps of each row, itself counted."""
-    everything = np.arange(len(space.rows))
-    counts = np.zeros(len(everything), np.int64)
-    for left in _tiles(everything):
-        for right in _tiles(everything[left[0] :]):
-            near = space.near(left, right)
-            counts[left] += near.sum(axis=1)
-            if right[0] != left[0]:
-                counts[right] += near.sum(axis=0)
-    return counts
+@dataclass(frozen=True, eq=False)
+class NeighborLists:
+    """Some neighbours of each row, those at the lowest levels; level e: within the e-th radius, not within a smaller.
+
+    A row whose list is not full has all its neighbours in it; in a full list, all those below its highest level.
+    """
+
+    radii: NDArray[np.float64]  # (levels,) ascending
+    neighbors: NDArray[np.int32]  # (rows, most)
+    levels: NDArray[np.uint8]  # (rows, most); the number of radii where nothing stands
+    lengths: NDArray[np.int32]  # (rows,) neighbours listed
+
+    @classmethod
+    def empty(cls, rows: int, most: int, radii: NDArray[np.float64]) -> NeighborLists:
+        """Lists of `rows` rows without neighbours."""
+        levels = np.full((rows, most), len(radii), np.uint8)
+        return cls(radii, np.zeros((rows, most), np.int32), levels, np.zeros(rows, np.int32))
+
+    def open(self, rows: Any) -> NDArray[np.bool_]:
+        """Whether the lists of these rows could still change: they have room, or a neighbour beyond the first level."""
+        return self.levels[rows].max(axis=1, initial=0) > 0
+
+    def clear(self, rows: NDArray[np.bool_]) -> None:
+        """Empty the lists of these rows."""
+        self.neighbors[rows], self.levels[rows], self.lengths[rows] = 0, len(self.radii), 0
+
+    def within(self, level: int) -> NDArray[np.int64]:
+        """Listed neighbours of each row up to a level, (rows,)."""
+        return (self.levels <= level).sum(axis=1)
 
 
-def _join(space: _Space, inner: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Cluster number of each core: connected parts, numbered by their first row."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
+def _side_by_side(tasks: Iterable[Callable[[], None]]) -> None:
+    """Tasks on as many threads as NumPy has for a product, each of them with one."""
+    from threadpoolctl import threadpool_info, threadpool_limits
 
-    part = np.arange(len(inner))
-    index = np.arange(len(inner))
-    for left in _tiles(index):
-        for right in _tiles(index[left[0] :]):
-            if part[left].min() == part[left].max() == part[right].min() == part[right].max():
-                continue  # all of them are one already
-            near = space.near(inner[left], inner[right])
-            near &= part[left][:, None] != part[right]
-            first, second = np.nonzero(near)
-            if not len(first):
-                continue
-            edges = (part[left].astype(np.int32)[first], part[right].astype(np.int32)[second])
-            graph = coo_matrix((np.ones(len(first), bool), edges), shape=(len(inner), len(inner)))
-            part = connected_components(graph, directed=False)[1][part].astype(np.int64)
-    return encode(part, by_row=True)[0]
+    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    if threads == 1:
+        for task in tasks:
+            task()
+        return
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(task) for task in tasks]
+        try:
+            for future in futures:
+                future.result()
+        finally:
+            for future in futures:
+                future.cancel()
 
 
-def _border(
-    space: _Space, outer: NDArray[np.int64], inner: NDArray[np.int64], labels: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Lowest cluster with a core within eps, or -1, of each row that is no core."""
+def _lists_by_tree(space: TileSpace, most: int) -> NeighborLists:
+    """Lists of narrow rows, in which a k-d tree finds the nearest."""
+    from scipy.spatial import cKDTree
+
+    x, radii = space.given[space.order], space.radii
+    lists = NeighborLists.empty(len(x), most, radii)
+    if not most:
+        return lists
+    tree, beyond = cKDTree(x), np.nextafter(radii[-1], np.inf)
+    for part in slices(len(x), BLOCK):
+        space.check_time()
+        distance, index = tree.query(x[part], most + 1, distance_upper_bound=beyond, workers=-1)
+        # Where more rows are equal than a list holds, the row itself may be missing: any of them stands for it.
+        own = index == np.arange(part.start, part.stop)[:, None]
+        own[~own.any(axis=1), 0] = True
+        levels = np.searchsorted(radii, distance[~own].reshape(-1, most), side="left")
+        lists.levels[part] = levels
+        lists.neighbors[part] = np.where(levels < len(radii), index[~own].reshape(-1, most), 0)
+    lists.lengths[:] = (lists.levels < len(radii)).sum(axis=1)
+    return lists
+
+
+def _lists_byrow_tiles(space: TileSpace, most: int, progress: Progress) -> NeighborLists:
+    """Lists of all rows: first from the surroundings of each tile, then of those still open from everything."""
+    rows = len(space.rows)
+    lists = NeighborLists.empty(rows, most, space.radii)
+    if not most:
+        return lists
+    lister = _Lister(space, lists)
+    tiles, note = row_tiles(np.arange(rows)), ""
+    if len(tiles) > _FIRST:
+        begun, pairs = monotonic(), _surroundings(space, tiles)
+        _side_by_side(partial(lister.add, tiles[i], tiles[j]) for i, j in pairs)
+        lists.clear(lists.open(slice(None)))  # those are listed again, from everything
+        left = int(lists.open(slice(None)).sum()) / TILE  # tiles
+        longest = (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
+        note = f"at most some {longest:.0f} s"
+    open_rows = lists.open(slice(None))
+    waiting, finished = row_tiles(np.flatnonzero(open_rows)), row_tiles(np.flatnonzero(~open_rows))
+    lister.start(progress, rows - int(open_rows.sum()), note)
+    _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in range(len(waiting)))
+    return lists
+
+
+@dataclass(eq=False)
+class _Lister:
+    """Adds to neighbour lists what is near, from several threads."""
+
+    space: TileSpace
+    lists: NeighborLists
+    lock: Any = field(default_factory=Lock)
+    progress: Progress = silent
+    done: int = 0
+    note: str = ""
+
+    def start(self, progress: Progress, done: int, note: str) -> None:
+        """Count rows from here on."""
+        self.progress, self.done, self.note = progress, done, note
+        progress(STAGE, done, len(self.space.rows), note)
+
+    def add(self, left: Rows, right: Rows, *, both: bool = True) -> None:
+        """Add pairs of two tiles of which a row is open; with `both` to the lists of the right rows as well."""
+        # Another thread may close a row meanwhile: its list then takes no more.
+        tags = np.where(self.lists.open(left), 1, 0), np.where(self.lists.open(right), 2, 0)
+        if not (tags[0].any() or (both and tags[1].any())):
+            return
+        top = len(self.space.radii) - 1
+        near = self.space.near(left, right, top, tags, diagonal=left is right)
+        if len(near.left):
+            arrays = (self.lists.neighbors, self.lists.levels, self.lists.lengths)
+            with self.lock:
+                self.space.kernels.record(near.left, near.right, near.levels, top + 1, *arrays)
+                if both:
+                    self.space.kernels.record(near.right, near.left, near.levels, top + 1, *arrays)
+
+    def add_all(self, tiles: list[Rows], finished: list[Rows]) -> None:
+        """Add all pairs of the first tile with the finished rows and with the tiles from it on."""
+        mine = tiles[0]
+        for right in finished:
+            mine = mine[self.lists.open(mine)]
+            if not len(mine):
+                break
+            self.add(mine, right, both=False)
+        for right in tiles:
+            self.add(tiles[0], right)
+        with self.lock:
+            self.done += len(tiles[0])
+            self.progress(STAGE, self.done, len(self.space.rows), self.note)
+
+
+def _surroundings(space: TileSpace, tiles: list[Rows]) -> list[tuple[int, int]]:
+    """Each tile with itself and with the few tiles whose middles are nearest; every pair once."""
+    middles = np.stack([space.rows[tile].mean(axis=0) for tile in tiles])
+    count = min(_FIRST, max(1, len(tiles) // 16))
+    pairs = {(i, i) for i in range(len(tiles))}
+    for i, middle in enumerate(middles):
+        gaps = squared_lengths(middles - middle)
+        pairs |= {(min(i, j), max(i, j)) for j in np.argsort(gaps, kind="stable")[: count + 1].tolist()}
+    return sorted(pairs, key=lambda pair: (pair[1] - pair[0] > 0, pair))
+
+
+def _join(space: TileSpace, lists: NeighborLists, level: int, core: NDArray[np.bool_], parts: Rows) -> Rows:
+    """Parts of the graph of cores: `kernels.roots` of two cores are equal if they are in one cluster."""
+    inner = np.flatnonzero(core)
+    others = lists.neighbors[inner]
+    linked = (lists.levels[inner] <= level) & core[others]
+    owners = np.repeat(inner, linked.sum(axis=1))
+    space.kernels.union(parts, owners, others[linked].astype(np.int64))
+    roots = space.kernels.roots(parts, inner)
+    _, number, sizes = np.unique(roots, return_inverse=True, return_counts=True)
+    if len(sizes) > 1:
+        # Clusters stand together, the largest first: most pairs of tiles are then of one cluster.
+        tiles = row_tiles(inner[np.lexsort((number, -sizes[number]))])
+        lock = Lock()
+        _side_by_side(partial(_link, space, level, parts, tiles[i:], lock) for i in range(len(tiles)))
+    parts[inner] = space.kernels.roots(parts, inner)
+    return parts
+
+
+def _link(space: TileSpace, level: int, parts: Rows, tiles: list[Rows], lock: Any) -> None:
+    """Join clusters of which the first tile and the tiles from it on hold rows within the radius."""
+    mine = space.kernels.roots(parts, tiles[0])
+    for right in tiles:
+        theirs = space.kernels.roots(parts, right)
+        if mine.min() == mine.max() == theirs.min() == theirs.max():
+            continue
+        near = space.near(tiles[0], right, level, (mine, theirs), diagonal=right is tiles[0])
+        if len(near.left):
+            with lock:
+                space.kernels.union(parts, near.left, near.right)
+            mine = space.kernels.roots(parts, tiles[0])
+
+
+def _with_border(lists: NeighborLists, level: int, core: NDArray[np.bool_], labels: Rows) -> Rows:
+    """Labels with those of rows that are no cores: the lowest cluster that has a core among their neighbours."""
+    outer = np.flatnonzero(~core)
+    others = lists.neighbors[outer]
+    reached = (lists.levels[outer] <= level) & core[others]
     none = np.iinfo(np.int64).max
-    lowest = np.full(len(outer), none)
-    order = inner[np.argsort(labels[inner], kind="stable")]
-    for left in _tiles(np.arange(len(outer))):
-        for right in _tiles(order):
-            near = space.near(outer[left], right)
-            # Cores stand in the order of their clusters: the first near one has the lowest number.
-            first = np.where(near.any(axis=1), labels[right][near.argmax(axis=1)], none)
-            lowest[left] = np.minimum(lowest[left], first)
-    return np.where(lowest == none, -1, lowest)
+    lowest = np.where(reached, labels[others], none).min(axis=1, initial=none)
+    result = labels.copy()
+    result[outer] = np.where(lowest == none, -1, lowest)
+    return result
