@@ -63,7 +63,7 @@ def dbscan(
         min_samples: rows within eps that make a core.
         deadline: reading of `time.monotonic` after which it gives up.
         progress: is called with (stage, done, total, note): rows whose neighbours are known, and an estimate.
-        engine: `numba`, `numpy`, or `auto`: numba where it is installed. The labels are the same.
+        engine: `numba`, `numpy`, or `auto`: numba for many rows where it is installed. The labels are the same.
 
     Raises:
         OptionError: eps is not above 0, or min_samples below 1.

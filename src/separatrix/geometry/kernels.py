@@ -201,7 +201,11 @@ def kernels(name: str = "auto") -> Any:
     if "numba" not in _COMPILED:
         from numba import njit
 
-        compiled = njit(nogil=True, cache=True)
+        def compiled(loop: Any) -> Any:
+            try:
+                return njit(nogil=True, cache=True)(loop)
+            except RuntimeError:  # nowhere to keep what was compiled
+                return njit(nogil=True)(loop)
 
         _COMPILED["numba"] = SimpleNamespace(
             name="numba",

@@ -62,7 +62,8 @@ class TileSpace:
             rows = _turned(rows)
             order = _cell_order(rows)
             rows = np.ascontiguousarray(rows[order])
-        return cls(x, order, rows, squared_lengths(rows), radii, kernels(engine), deadline)
+        few = engine == "auto" and len(x) <= _SMALL  # loading numba would take longer
+        return cls(x, order, rows, squared_lengths(rows), radii, kernels("numpy" if few else engine), deadline)
 
     def near(
         self, left: Rows, right: Rows, level: int, tags: tuple[Rows, Rows], *, diagonal: bool = False
