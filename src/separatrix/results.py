@@ -8,9 +8,11 @@ from separatrix.analysis.project import Projection
 from separatrix.analysis.rank import Ranking
 from separatrix.analysis.score import Separation
 from separatrix.analysis.suspects import Suspects
+from separatrix.training.methods.answers import AnswerResult
 from separatrix.training.result import TrainingResult
 
 __all__ = [
+    "AnswerResult",
     "Associations",
     "Clusters",
     "Comparison",

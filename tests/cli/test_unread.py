@@ -41,6 +41,14 @@ def labelled(planted):
     return texts, labels, [f"{text} \u4e00" if row < 9 else text for row, text in enumerate(texts)]
 
 
+def test_maps_of_texts_that_cannot_be_read_say_it(tiny, strange, planted):
+    model = str(tiny("bert"))
+    points, lines = said(lambda: sx.extract(strange, model=model, what="attention", max_length=64))
+    assert [line.partition(" texts ")[0] for line in lines] == ["3 of 3", "1 of 3"]
+    assert points.warnings == tuple(lines)
+    assert said(lambda: sx.extract(planted[0][:5], model=model, what="attention", max_length=64))[1] == []
+
+
 def test_extract_says_it_in_memory_and_on_disk(tiny, strange, planted, tmp_path):
     model = str(tiny("bert"))
     points, lines = said(lambda: sx.extract(strange, model=model))

@@ -26,7 +26,7 @@ from separatrix.models.config import read_config, text_config
 from separatrix.models.extract import Progress
 from separatrix.models.load import pick_device
 from separatrix.models.source import resolve
-from separatrix.models.tokens import UnreadCounts
+from separatrix.models.tokens import UnreadCounts, count_unread
 from separatrix.points import ID
 from separatrix.recipe import LoadRecipe, to_dict
 from separatrix.recipe.vectors import ExtractRecipe
@@ -120,7 +120,11 @@ class AttentionReader:
         """Windows of texts, or of pairs of them."""
         pairs = [(text, "") if isinstance(text, str) else text for text in texts]
         examples = [Example("", first, second, 0) for first, second in pairs]
-        return CutWindows([window for windows in cut_windows(self.backbone, examples, self.rule) for window in windows])
+        cut = cut_windows(self.backbone, examples, self.rule)
+        ids = [np.concatenate([window.ids for window in windows]).tolist() if windows else [] for windows in cut]
+        unread = count_unread(self.backbone.tokenizer, [f"{first}\n{second}" for first, second in pairs], ids)
+        # Each window has control tokens of its own, of any number.
+        return CutWindows([window for windows in cut for window in windows], unread=replace(unread, control=0))
 
     def read(self, tokens: Any, names: Sequence[str], progress: Progress | None = None) -> dict[str, NDArray[Any]]:
         """Each feature named, (windows * layers * heads, width) float32."""
