@@ -8,8 +8,8 @@ open files nor resident memory grow with the store.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,11 @@ class ShardedBlock:
     width: int
     dtype_on_disk: str
     hashes: tuple[str, ...] = ()  # of each file, which is compared before its first row is read; empty: never
-    _verified: set[Path] = field(default_factory=set, repr=False, compare=False)
+    _verified: set[tuple[Path, str]] = field(default_factory=set, repr=False, compare=False)
+
+    def __reduce__(self) -> Any:
+        """In another process, a file is compared with its hash once, whichever part of the matrix it is read for."""
+        return _reopened, (self.files, self.rows, self.width, self.dtype_on_disk, self.hashes)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -117,6 +121,23 @@ class ShardedBlock:
             return self._scattered(np.array([index]))[0]
         chosen = np.arange(len(self))[index] if isinstance(index, slice) else np.asarray(index)
         return self._scattered(np.flatnonzero(chosen) if chosen.dtype == bool else chosen)
+
+    def part(self, start: int, stop: int) -> tuple[ShardedBlock, int]:
+        """The shards that hold rows start to stop, and how many of their rows come before these."""
+        ends = np.cumsum(self.rows)
+        first, last = (int(shard) for shard in np.searchsorted(ends, (start, stop - 1), side="right"))
+        chosen = slice(first, last + 1)
+        block = replace(self, files=self.files[chosen], rows=self.rows[chosen], hashes=self.hashes[chosen])
+        return block, start - (int(ends[first - 1]) if first else 0)
+
+    def raw(self, start: int, stop: int) -> Iterator[tuple[NDArray[Any], NDArray[np.float32] | None]]:
+        """Rows start to stop as they lie on disk, shard by shard: values (rows, width) and, of int8, scales (rows,)."""
+        first = 0
+        for shard, rows in enumerate(self.rows):
+            low, high = max(start, first), min(stop, first + rows)
+            if low < high:
+                yield self._map(shard, slice(low - first, high - first))
+            first += rows
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """The whole matrix in memory."""
@@ -152,19 +173,33 @@ class ShardedBlock:
         return out
 
     def _read(self, shard: int, chosen: Any) -> NDArray[np.float32]:
-        """Rows of one file; the mapping ends when its last view does, here."""
+        """Rows of one file as float32; the mapping ends when its last view does, here."""
+        values, scales = self._map(shard, chosen)
+        wide = values.astype(np.float32)
+        if scales is not None:
+            wide *= scales[:, None]
+        return wide
+
+    def _map(self, shard: int, chosen: Any) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+        """Rows of one file as they lie there, and their scales."""
         file, rows = self.files[shard], self.rows[shard]
         offset = rows * SCALE.itemsize if self.dtype_on_disk == "int8" else 0
         try:
-            if self.hashes and file not in self._verified:
+            if self.hashes and (file, self.hashes[shard]) not in self._verified:
                 if (digest := hash_file(file)) != self.hashes[shard]:
                     got, hint = f"SHA-256 {digest[:12]}", "write it again with --overwrite"
                     raise StoreError(f"{file} was altered", got=got, expected=self.hashes[shard][:12], hint=hint)
-                self._verified.add(file)
+                self._verified.add((file, self.hashes[shard]))
             kind = np.dtype(KINDS[self.dtype_on_disk])
-            values = np.memmap(file, kind, "r", offset, (rows, self.width))[chosen].astype(np.float32)
-            if offset:
-                values *= np.memmap(file, SCALE, "r", 0, (rows,))[chosen][:, None]
+            # "c": a private copy of pages that are written to, which nobody does; PyTorch takes no others.
+            values = np.memmap(file, kind, "c", offset, (rows, self.width))[chosen]
+            return values, np.memmap(file, SCALE, "c", 0, (rows,))[chosen] if offset else None
         except (OSError, ValueError) as error:  # gone, or shorter than it was when the store was opened
             raise StoreError(f"{file} cannot be read ({error})", hint="extract it again with --overwrite") from error
-        return values
+
+
+_VERIFIED: set[tuple[Path, str]] = set()  # files that this process was sent and compared with their hashes
+
+
+def _reopened(*fields: Any) -> ShardedBlock:
+    return ShardedBlock(*fields, _VERIFIED)
