@@ -100,11 +100,15 @@ def check_distances(x: ArrayLike, what: str, *, width: int | None = None) -> NDA
     separatrix.errors.DataError: vectors are too large to be squared: got 1e+38, expected 1e-15 to 1e+15; scale them
     """
     array = check_matrix(x, what, width=width)
-    largest = max(abs(float(array.max())), abs(float(array.min())))
+    check_size(max(abs(float(array.max())), abs(float(array.min()))), what)
+    return array
+
+
+def check_size(largest: float, what: str) -> None:
+    """Refuse vectors whose largest number is too large or too small to be squared."""
     if largest > _LARGEST or 0 < largest < _SMALLEST:
         size, bounds = ("large" if largest > 1 else "small"), f"{_SMALLEST:g} to {_LARGEST:g}"
         raise DataError(f"{what} are too {size} to be squared", got=f"{largest:g}", expected=bounds, hint="scale them")
-    return array
 
 
 def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:
@@ -211,26 +215,38 @@ def check_no_index(x: NDArray[np.floating]) -> None:
         ...
     separatrix.errors.DataError: column 1 of the vectors numbers the rows (29 down to 0); leave it out
     """
-    rows = len(x)
+    for column in maybe_index(x[:_LOOK], x.min(axis=0), x.max(axis=0), len(x)):
+        check_column(x[:, column], column)
+
+
+def maybe_index(head: NDArray[Any], low: NDArray[Any], high: NDArray[Any], rows: int) -> list[int]:
+    """Columns that `check_column` is to look at, from the first rows and each column's least and largest number."""
     if rows < _FEWEST:
-        return
-    head = x[:_LOOK].astype(np.float64)
-    low = x.min(axis=0).astype(np.float64)
-    step = (x.max(axis=0) - low) / (rows - 1)
+        return []
+    first, least = head[:_LOOK].astype(np.float64), low.astype(np.float64)
+    step = (high - least) / (rows - 1)
     varies = step > 0
-    steps = (head - low) / np.where(varies, step, 1)  # where an index would put each row
-    slack = max(1e-3, 1e-6 * rows)
-    even = varies & (np.abs(steps - np.round(steps)) < slack).all(axis=0)
-    number = np.arange(len(head)) - (len(head) - 1) / 2
-    spread = np.linalg.norm(head - head.mean(axis=0), axis=0) * np.linalg.norm(number)
-    straight = np.abs(number @ head) > _STRAIGHT * np.where(spread > 0, spread, np.inf)
-    for column in np.flatnonzero(even | straight):
-        values = x[:, column].astype(np.float64)
-        if _is_even(values, slack * step[column]) or _is_straight(values):
-            first, last = values[0], values[-1]
-            way = "up" if last >= first else "down"
-            what = f"column {column} of the vectors numbers the rows ({first:g} {way} to {last:g})"
-            raise DataError(what, hint="leave it out")
+    steps = (first - least) / np.where(varies, step, 1)  # where an index would put each row
+    even = varies & (np.abs(steps - np.round(steps)) < _slack(rows)).all(axis=0)
+    number = np.arange(len(first)) - (len(first) - 1) / 2
+    spread = np.linalg.norm(first - first.mean(axis=0), axis=0) * np.linalg.norm(number)
+    straight = np.abs(number @ first) > _STRAIGHT * np.where(spread > 0, spread, np.inf)
+    return [int(column) for column in np.flatnonzero(even | straight)]
+
+
+def check_column(values: NDArray[Any], column: int) -> None:
+    """Raise a DataError if a column, (rows,), numbers the rows; see `check_no_index`."""
+    values = values.astype(np.float64)
+    step = np.ptp(values) / (len(values) - 1)
+    if _is_even(values, _slack(len(values)) * step) or _is_straight(values):
+        first, last = values[0], values[-1]
+        way = "up" if last >= first else "down"
+        what = f"column {column} of the vectors numbers the rows ({first:g} {way} to {last:g})"
+        raise DataError(what, hint="leave it out")
+
+
+def _slack(rows: int) -> float:
+    return max(1e-3, 1e-6 * rows)
 
 
 def _is_even(values: NDArray[np.float64], slack: float) -> bool:

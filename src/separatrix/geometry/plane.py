@@ -56,8 +56,13 @@ def fit_plane(points: ArrayLike, *, dimensions: int = 2, seed: int = 0) -> Plane
     if total > floor:
         for axis, (direction, power) in enumerate(zip(*principal(centred, dimensions, seed), strict=True)):
             if power > floor:
-                axes[axis], explained[axis] = direction * np.sign(direction[np.abs(direction).argmax()]), power / total
+                axes[axis], explained[axis] = with_sign(direction), power / total
     return Plane(mean, axes, explained)
+
+
+def with_sign(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A direction (width,) whose largest entry is positive."""
+    return direction * np.sign(direction[np.abs(direction).argmax()])
 
 
 def variance_shares(points: ArrayLike, *, top: int = 50, seed: int = 0) -> NDArray[np.float64]:

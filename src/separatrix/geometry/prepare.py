@@ -142,7 +142,7 @@ def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
     choose(how, STEPS, "--prepare")
     check_no_index(vectors)
     deviation = vectors.std(axis=0, dtype=np.float64)  # (width,)
-    varies = deviation > _ROUNDING * np.abs(vectors).max(axis=0)
+    varies = ~constant_below(deviation, np.abs(vectors).max(axis=0))
     if not varies.any():
         raise DataError("all rows are the same", got=f"{len(vectors)} equal rows", expected="rows that differ")
     values = np.zeros(vectors.shape, np.float32) if STEPS[how] else vectors
@@ -150,6 +150,11 @@ def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
         columns = (vectors if step == STEPS[how][0] else values)[:, varies]
         values[:, varies] = PREPARES[step](columns)(columns)
     return PreparedVectors(np.ascontiguousarray(values, dtype=np.float32), how, int((~varies).sum()))
+
+
+def constant_below(deviation: NDArray[np.floating], largest: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which columns are constant: their deviation (width,) is rounding of their largest number (width,)."""
+    return ~(deviation > _ROUNDING * largest)
 
 
 def ready(x: ArrayLike | PreparedVectors) -> PreparedVectors:

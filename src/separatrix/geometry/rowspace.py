@@ -82,10 +82,14 @@ def shrinkage(centred: Matrix, variances: Matrix, width: int) -> float:
     >>> shrinkage(np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([1.0, 0.0]), 2)
     0.0
     """
-    rows = len(centred)
+    fourth = float((np.einsum("rw,rw->r", centred, centred) ** 2).sum())
+    return shrinkage_of(fourth, len(centred), variances, width)
+
+
+def shrinkage_of(fourth: float, rows: int, variances: Matrix, width: int) -> float:
+    """The same from the sum over rows of the fourth power of their length."""
     square = float((variances**2).sum())
     level = float(variances.sum()) / width
     spread = square - width * level**2
-    fourth = float((np.einsum("rw,rw->r", centred, centred) ** 2).sum())
     noise = (fourth / rows - square) / rows
     return 0.0 if spread <= 0 else min(max(noise, 0.0), spread) / spread

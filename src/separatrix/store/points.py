@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.errors import StoreError, choose
+from separatrix.errors import OptionError, StoreError, choose
 from separatrix.points import Points
 from separatrix.recipe import digest
 from separatrix.store.kinds import kind_of
@@ -50,6 +50,25 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
     opened = {name: _block(folder, manifest, name, verify) for name in names}
     return Points(opened, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
+
+
+def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:
+    """One block of a store, without the row table.
+
+    Args:
+        folder: of the store.
+        name: of the block; not needed where there is one.
+        verify: compare the hash of a shard when its first row is read.
+
+    Raises:
+        StoreError: as `open_points`.
+        OptionError: no block of that name, or several and no name.
+    """
+    manifest = read_manifest(Path(folder))
+    if name is None and len(manifest.blocks) > 1:
+        raise OptionError("these points hold several blocks", got=", ".join(manifest.blocks), hint="name one: --block")
+    chosen = next(iter(manifest.blocks)) if name is None else choose(name, manifest.blocks, "--block")
+    return _block(Path(folder), manifest, chosen, verify)
 
 
 def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:

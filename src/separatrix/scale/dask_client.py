@@ -1,0 +1,73 @@
+"""A Dask cluster: one on this machine, or one that runs elsewhere and has the same versions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from typing import Any
+
+from separatrix.errors import MissingExtra, StoreError
+
+_WAIT = 30  # seconds for an answer
+
+
+def versions() -> dict[str, str]:
+    """Versions on which the bytes of a result depend."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {name: version(name) for name in ("separatrix", "numpy", "torch")} | {"python": python}
+
+
+def lost_errors() -> tuple[type[BaseException], ...]:
+    """What a client says where the scheduler is gone, or where a task has killed every worker that it was given to."""
+    from distributed import KilledWorker
+    from distributed.comm import CommClosedError
+
+    return CancelledError, CommClosedError, KilledWorker
+
+
+@contextmanager
+def connect(address: str) -> Iterator[tuple[Any, int]]:
+    """A client of `local:N` or of `tcp://host:port`, and the number of its workers' threads.
+
+    Raises:
+        MissingExtra: dask is not installed.
+        StoreError: no scheduler answers, it has no worker, or a worker has other versions.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise MissingExtra("dask is not installed", hint='pip install "separatrix[scale]"') from error
+    with ExitStack() as stack:
+        if address.startswith("local:"):
+            count = int(address.removeprefix("local:"))
+            cluster = LocalCluster(
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+            )
+            address = stack.enter_context(cluster)
+        try:
+            client = stack.enter_context(Client(address, timeout=_WAIT))
+        except (OSError, TimeoutError) as error:
+            hint = "start one with: dask scheduler"
+            raise StoreError(f"no Dask scheduler answers at {address}", hint=hint) from error
+        yield client, _check(client)
+
+
+def _check(client: Any) -> int:
+    """Threads of all workers, which must have the versions of this process."""
+    threads = client.nthreads()
+    if not threads:
+        raise StoreError("the Dask scheduler has no worker", hint="start some with: dask worker ADDRESS")
+    mine = versions()
+    try:
+        theirs = client.run(versions)
+    except ImportError as error:
+        raise StoreError(f"a Dask worker lacks what is needed ({error})", hint="install separatrix there") from error
+    for worker, found in theirs.items():
+        wrong = [name for name in mine if found.get(name) != mine[name]]
+        if wrong:
+            what = f"the Dask worker {worker} has another version of {wrong[0]}"
+            raise StoreError(what, got=found.get(wrong[0]), expected=mine[wrong[0]], hint="install the same versions")
+    return sum(threads.values())

@@ -1,0 +1,231 @@
+"""Who computes tasks: threads of this process, several processes, or a Dask cluster. The bytes are the same.
+
+    here                     as many threads as PyTorch may use, one task each
+    processes:N              N processes of this machine
+    dask:local:N             a Dask cluster of N processes on this machine
+    dask:tcp://host:8786     a Dask cluster that runs already
+
+A worker that is killed costs the tasks that were with it: they are done again. Finished tasks that took longer than a
+second leave their result in a folder, from which the same command, typed again, takes them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from separatrix.errors import OptionError, StoreError
+from separatrix.progress import Progress, silent
+from separatrix.scale import kernels
+from separatrix.scale.dask_client import connect, lost_errors
+from separatrix.scale.pending import task_key
+from separatrix.store.partials import read_partial, write_partial
+
+Function = Callable[..., kernels.Partial]  # of a module, so that another process finds it; pure
+Task = tuple[Any, ...]  # its arguments, which can be pickled
+
+FORMS = "here, processes:N, dask:local:N or dask:tcp://host:port"
+_TRIES = 3  # in a row without a finished task
+_AHEAD = 2  # tasks of each worker that are begun or finished beyond the one that is waited for
+WORTH = 1.0  # seconds of a task whose result is kept
+_SECONDS = ":seconds"  # beside a result, under a name that none has
+
+
+def _timed(function: Function, task: Task) -> kernels.Partial:
+    """A result, and how long it took."""
+    begun = time.monotonic()
+    partial = function(*task)
+    return partial | {_SECONDS: time.monotonic() - begun}  # type: ignore[dict-item]
+
+
+def _timed_alone(function: Function, task: Task) -> kernels.Partial:
+    """The same on a worker whose threads are somebody else's business."""
+    with kernels.one_thread():
+        return _timed(function, task)
+
+
+@dataclass
+class Workers:
+    """An executor in use. Made by `open_workers`."""
+
+    count: int
+    make: Callable[[], Executor]  # a pool; another one after the first is broken
+    lost: tuple[type[BaseException], ...] = ()  # errors that say that a worker, or the scheduler, is gone
+    tries: int = _TRIES
+    note: str = ""  # shown beside the progress
+    call: Callable[[Function, Task], kernels.Partial] = _timed
+    pool: Executor | None = None
+
+    def submit(self, function: Function, task: Task) -> Future[kernels.Partial]:
+        """Give a task to a worker."""
+        self.pool = self.pool or self.make()
+        try:
+            return self.pool.submit(self.call, function, task)
+        except self.lost:  # since the last result
+            self.restart()
+            self.pool = self.make()
+            return self.pool.submit(self.call, function, task)
+
+    def restart(self) -> None:
+        """Let the broken pool go; the next task starts another one."""
+        if self.pool is not None:
+            self.pool.shutdown(wait=True, cancel_futures=True)
+        self.pool = None
+
+
+@contextmanager
+def open_workers(name: str = "here") -> Iterator[Workers]:
+    """Workers of an executor, closed at the end.
+
+    Raises:
+        OptionError: no such executor.
+        MissingExtra: dask is not installed.
+        StoreError: no answer from the scheduler, or workers with other versions.
+    """
+    kind, count = parse_executor(name)
+    if kind == "dask":
+        with connect(name.removeprefix("dask:")) as (client, threads):
+            note = f"dashboard {client.dashboard_link}" if client.dashboard_link else ""
+            pool = client.get_executor(pure=False, retries=_TRIES)
+            yield Workers(threads, lambda: pool, lost_errors(), tries=1, note=note, call=_timed_alone)
+        return
+    if kind == "processes":
+        workers = Workers(count, lambda: _processes(count), (BrokenProcessPool,))
+    else:
+        workers = Workers(threads := kernels.threads(), lambda: _threads(threads))
+    with kernels.one_thread() if kind == "here" else nullcontext():
+        try:
+            yield workers
+        finally:
+            workers.restart()
+
+
+def parse_executor(name: str) -> tuple[str, int]:
+    """The kind of an executor and its number of workers (0: not said).
+
+    >>> parse_executor("processes:4"), parse_executor("dask:tcp://host:8786")
+    (('processes', 4), ('dask', 0))
+    """
+    match = re.fullmatch(r"(here)|(processes|dask:local):([1-9]\d{0,3})|(dask:(?:tcp|tls)://\S+)", name)
+    if match is None:
+        raise OptionError("--executor cannot be this", got=repr(name), expected=FORMS)
+    kind = match[1] or match[2] or "dask"
+    return kind.split(":")[0], int(match[3] or 0)
+
+
+def _threads(count: int) -> Executor:
+    return ThreadPoolExecutor(count, "scale", kernels.use_one_thread)
+
+
+def _processes(count: int) -> Executor:
+    # `spawn`: a copy of a process with threads may hang.
+    return ProcessPoolExecutor(count, get_context("spawn"), initializer=kernels.use_one_thread)
+
+
+def run(
+    function: Function,
+    tasks: Iterable[Task],
+    *,
+    executor: str | Workers = "here",
+    pending: Path | None = None,
+    progress: Progress | None = None,
+    stage: str = "",
+) -> Iterator[kernels.Partial]:
+    """Results of tasks, in the order of the tasks.
+
+    Args:
+        function: pure, of a module; of a task's arguments.
+        tasks: arguments; they are taken as workers become free.
+        executor: who computes (see above), or workers that are open.
+        pending: folder of finished tasks.
+        progress: is called with (stage, done, total, note) after each task.
+        stage: name of the work.
+
+    Raises:
+        StoreError: workers were lost three times in a row without a finished task, or the scheduler was.
+    """
+    if isinstance(executor, str):
+        with open_workers(executor) as workers:
+            yield from _ordered(workers, function, list(tasks), pending, (progress or silent, stage))
+    else:
+        yield from _ordered(executor, function, list(tasks), pending, (progress or silent, stage))
+
+
+@dataclass
+class _Entry:
+    """A task that is begun."""
+
+    task: Task
+    path: Path | None
+    future: Future[kernels.Partial] | None
+    partial: kernels.Partial | None = None
+
+
+def _ordered(
+    workers: Workers, function: Function, tasks: list[Task], pending: Path | None, report: tuple[Progress, str]
+) -> Iterator[kernels.Partial]:
+    progress, stage = report
+    waiting, line, failures = deque(tasks), deque[_Entry](), 0
+    for done in range(1, len(tasks) + 1):
+        while waiting and len(line) < _AHEAD * workers.count:
+            line.append(_begin(workers, function, waiting.popleft(), pending))
+        entry = line[0]
+        while entry.partial is None:
+            try:
+                entry.partial = _finish(entry)
+                failures = 0
+            except workers.lost as error:
+                failures += 1
+                if failures == workers.tries:
+                    raise _given_up(error) from error
+                workers.restart()
+                failures = _again(workers, function, line, failures)
+        line.popleft()
+        progress(stage, done, len(tasks), workers.note)
+        yield entry.partial
+
+
+def _begin(workers: Workers, function: Function, task: Task, pending: Path | None) -> _Entry:
+    """Take a finished task from its folder, or give it to a worker."""
+    path = None if pending is None else pending / f"{task_key(function, task)}.npz"
+    if path is not None and path.exists():
+        with suppress(StoreError):  # a damaged one is made again
+            return _Entry(task, path, None, read_partial(path))
+    return _Entry(task, path, workers.submit(function, task))
+
+
+def _finish(entry: _Entry) -> kernels.Partial:
+    assert entry.future is not None
+    partial = dict(entry.future.result())
+    seconds: Any = partial.pop(_SECONDS)
+    if entry.path is not None and seconds >= WORTH:
+        write_partial(entry.path, partial)
+    return partial
+
+
+def _again(workers: Workers, function: Function, line: deque[_Entry], failures: int) -> int:
+    """Give tasks that were lost to new workers; those that had ended count as success."""
+    for entry in line:
+        if entry.partial is None and entry.future is not None:
+            if entry.future.done() and not entry.future.cancelled() and entry.future.exception() is None:
+                entry.partial, failures = _finish(entry), 0
+            else:
+                entry.future = workers.submit(function, entry.task)
+    return failures
+
+
+def _given_up(error: BaseException) -> StoreError:
+    if isinstance(error, BrokenProcessPool):
+        hint = "give it more memory or fewer workers; in a script, start it below `if __name__ == '__main__':`"
+        return StoreError(f"workers were killed {_TRIES} times without finishing a task", hint=hint)
+    what = f"the Dask scheduler was lost ({str(error) or type(error).__name__})"
+    return StoreError(what, hint="start it and the same command again: finished tasks are kept")

@@ -1,0 +1,222 @@
+"""What is computed of one task, in PyTorch: tiles of float32, sums in float64. Pure functions of a task to arrays.
+
+float16 becomes float32 here, where the conversion is vectorised. A task is computed by one thread, so that its bytes do
+not depend on how many there are; `executors` computes several tasks beside each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from separatrix.scale.blocks import BlockSource, ranges, tile_rows
+
+if TYPE_CHECKING:
+    from separatrix.scale.prepare import Preparation
+
+Partial = dict[str, NDArray[Any]]
+
+
+def threads() -> int:
+    """Threads that PyTorch may use here."""
+    return torch.get_num_threads()
+
+
+def use_one_thread() -> None:
+    """From now on, one thread computes in PyTorch (of this thread) and in NumPy (of this process)."""
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread computes, in PyTorch and in NumPy; what was before holds again afterwards."""
+    before = torch.get_num_threads()
+    with threadpool_limits(1):
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+def to_float32(values: NDArray[Any], scales: NDArray[np.float32] | None = None) -> Tensor:
+    """Stored numbers (rows, width) as a float32 tensor; int8 times its scales (rows,)."""
+    if values.dtype.kind != "f" or values.dtype.itemsize > 8 or not values.dtype.isnative:
+        values = values.astype(np.int8 if values.dtype == np.int8 else np.float64)
+    if not values.flags.writeable or any(step < 0 for step in values.strides):
+        values = values.copy()
+    x = torch.from_numpy(values).to(torch.float32)
+    return x if scales is None else x * torch.from_numpy(scales)[:, None]
+
+
+def tiles(source: BlockSource, prepare: Preparation | None = None, rows: int = 0) -> Iterator[tuple[int, Tensor]]:
+    """The number of the first row and the prepared numbers (rows, width), float32, of each tile of a task."""
+    change = prepared_by(prepare)
+    for start, stop in ranges(source.rows, rows or tile_rows(source.width)):
+        pieces = [to_float32(*piece) for piece in source.raw(start, stop)]
+        yield start, change(pieces[0] if len(pieces) == 1 else torch.cat(pieces))
+
+
+def prepared_by(prepare: Preparation | None) -> Callable[[Tensor], Tensor]:
+    """The function that prepares a tile."""
+    if prepare is None or prepare.mean is None:
+        return lambda x: x
+    mean = torch.from_numpy(prepare.mean)
+    scale = None if prepare.scale is None else torch.from_numpy(prepare.scale)
+    matrix = None if prepare.matrix is None else torch.from_numpy(prepare.matrix.T.copy()).float()
+
+    def change(x: Tensor) -> Tensor:
+        y = x.double().sub_(mean)  # exact for what float32 holds; rounded once, at the end
+        if scale is not None:
+            y *= scale
+        return y.float() if matrix is None else y.float() @ matrix
+
+    return change
+
+
+def moments(source: BlockSource, prepare: Preparation | None, full: bool) -> Partial:
+    """Rows, mean, sums of squares about the mean (the whole matrix of products if `full`), least and largest number.
+
+    Each tile is centred at its own mean, so that no large mean drowns a small spread; tiles are joined in float64 as
+    Chan, Golub and LeVeque (1983) do.
+    """
+    width = source.width
+    count, mean = 0, torch.zeros(width, dtype=torch.float64)
+    squares = torch.zeros((width, width) if full else (width,), dtype=torch.float64)
+    low, high = torch.full((width,), torch.inf), torch.full((width,), -torch.inf)
+    for _, x in tiles(source, prepare, max(tile_rows(width), 2 * width if full else 0)):
+        low, high = torch.minimum(low, x.min(0)[0]), torch.maximum(high, x.max(0)[0])
+        middle = x.mean(0, dtype=torch.float64)
+        centred = x - middle.float()
+        rest = centred.mean(0, dtype=torch.float64)  # what rounding the middle to float32 left
+        middle = middle.float().double() + rest
+        share = centred.T @ centred if full else (centred * centred).sum(0)
+        squares += share.double() - len(x) * (torch.outer(rest, rest) if full else rest * rest)
+        total = count + len(x)
+        gap = middle - mean
+        squares += (count * len(x) / total) * (torch.outer(gap, gap) if full else gap * gap)
+        mean += gap * (len(x) / total)
+        count = total
+    return {
+        "count": np.array(count), "mean": mean.numpy(), "squares": squares.numpy(), "low": low.numpy(),
+        "high": high.numpy(),
+    }  # fmt: skip
+
+
+def fourth_powers(source: BlockSource, prepare: Preparation) -> Partial:
+    """The sum over rows of the fourth power of their length."""
+    total = torch.zeros((), dtype=torch.float64)
+    for _, x in tiles(source, prepare):
+        total += (x * x).sum(1, dtype=torch.float64).square().sum()
+    return {"fourth": total.numpy()}
+
+
+def project(source: BlockSource, prepare: Preparation | None, mean: NDArray[Any], axes: NDArray[Any]) -> Partial:
+    """Coordinates (rows, axes) in float32."""
+    centre, turned = torch.from_numpy(mean).float(), torch.from_numpy(axes.T.copy()).float()
+    return {"coordinates": torch.cat([(x - centre) @ turned for _, x in tiles(source, prepare)]).numpy()}
+
+
+def sketch(source: BlockSource, prepare: Preparation | None, mean: NDArray[Any], axes: NDArray[Any]) -> Partial:
+    """Of centred rows X and directions A: X'XA (width, directions), the products of XA, and the squares of all of X."""
+    centre, turned = torch.from_numpy(mean).float(), torch.from_numpy(axes.T.copy()).float()
+    wide = torch.zeros(turned.shape, dtype=torch.float64)
+    small = torch.zeros((turned.shape[1], turned.shape[1]), dtype=torch.float64)
+    squares = torch.zeros((), dtype=torch.float64)
+    for _, x in tiles(source, prepare, 1024):
+        centred = x - centre
+        within = centred @ turned
+        wide += centred.T @ within
+        small += within.T @ within
+        squares += (centred * centred).sum(1, dtype=torch.float64).sum()
+    return {"wide": wide.numpy(), "small": small.numpy(), "squares": squares.numpy()}
+
+
+def lloyd(source: BlockSource, prepare: Preparation | None, centroids: tuple[NDArray[np.float32], ...]) -> Partial:
+    """One pass of k-means for several k at once: sums (all centroids, width) and rows of each, and all squares.
+
+    One product serves all centroids. Sums of a tile are made row by row (`index_add_`: a third of the time of a product
+    with a matrix of zeros and ones) and joined in float64.
+    """
+    every = torch.from_numpy(np.concatenate(centroids))  # (centroids, width)
+    half, turned = -(every * every).sum(1) / 2, every.T.contiguous()
+    ends = np.cumsum([len(one) for one in centroids]).tolist()
+    spans = list(zip([0, *ends], ends, strict=False))
+    sums, counts = torch.zeros(every.shape, dtype=torch.float64), torch.zeros(len(every), dtype=torch.int64)
+    squares = torch.zeros((), dtype=torch.float64)
+    for _, x in tiles(source, prepare):
+        scores = torch.addmm(half, x, turned)  # largest where the distance is smallest
+        share = torch.zeros(every.shape)
+        for low, high in spans:
+            nearest = scores[:, low:high].argmax(1) + low
+            share.index_add_(0, nearest, x)
+            counts += torch.bincount(nearest, minlength=len(every))
+        sums += share
+        squares += (x * x).sum(1).sum(dtype=torch.float64)
+    return {"sums": sums.numpy(), "counts": counts.numpy(), "squares": squares.numpy()}
+
+
+def assign(source: BlockSource, prepare: Preparation | None, centroids: NDArray[np.float64]) -> Partial:
+    """The nearest centroid of each row, in float64; of each centroid its rows and the nearest of them; the farthest row.
+
+    Returns:
+        labels (rows,) int32, squared and plain distances summed, counts, nearest and its distance (centroids,), the
+        rows that are farthest from their centroids and how far, at most as many as there are centroids.
+    """
+    every = torch.from_numpy(centroids)
+    lengths, turned, k = (every * every).sum(1), every.T.contiguous(), len(centroids)
+    labels = np.empty(source.rows, np.int32)
+    gaps = np.empty(source.rows)
+    for start, x in tiles(source, prepare):
+        wide = x.double()
+        nearest = torch.addmm(lengths, wide, turned, alpha=-2).argmin(1)
+        labels[start : start + len(x)] = nearest.numpy()
+        gaps[start : start + len(x)] = torch.linalg.vector_norm(wide - every[nearest], dim=1).numpy()
+    order = np.lexsort((gaps, labels))
+    present, first = np.unique(labels[order], return_index=True)
+    nearest_row, nearest_gap = np.full(k, -1), np.full(k, np.inf)
+    nearest_row[present], nearest_gap[present] = order[first], gaps[order[first]]
+    far = np.argsort(-gaps, kind="stable")[:k]
+    return {
+        "labels": labels, "squared": np.array((gaps**2).sum()), "plain": np.array(gaps.sum()),
+        "counts": np.bincount(labels, minlength=k), "nearest": nearest_row, "nearest_gap": nearest_gap,
+        "far": far, "far_gap": gaps[far],
+    }  # fmt: skip
+
+
+def class_sums(source: BlockSource, prepare: Preparation | None, classes: NDArray[np.int64], count: int) -> Partial:
+    """Rows and sums (classes, width) of each class; rows of class -1 count for none."""
+    sums = torch.zeros((count, source.width), dtype=torch.float64)
+    for start, x in tiles(source, prepare):
+        ids = torch.from_numpy(classes[start : start + len(x)])
+        known = ids >= 0
+        sums.index_add_(0, ids[known], x[known].double())
+    return {"sums": sums.numpy(), "counts": np.bincount(classes[classes >= 0], minlength=count)}
+
+
+def linear(source: BlockSource, prepare: Preparation | None, weight: NDArray[Any], bias: NDArray[Any]) -> Partial:
+    """The row of `weight` (classes, width) with the largest score, (rows,)."""
+    turned, constant = torch.from_numpy(weight.T.copy()), torch.from_numpy(bias)
+    answers = [torch.addmm(constant, x.double(), turned).argmax(1) for _, x in tiles(source, prepare)]
+    return {"answers": torch.cat(answers).numpy()}
+
+
+def distances_to_clusters(
+    queries: NDArray[np.float32], rows: NDArray[np.float32], labels: NDArray[np.int64], count: int
+) -> NDArray[np.float64]:
+    """Sum of the distances of each query to the rows of each cluster, (queries, count), in float64."""
+    q, ids = torch.from_numpy(queries).double(), torch.from_numpy(labels)
+    sums = torch.zeros((len(q), count), dtype=torch.float64)
+    for start in range(0, len(rows), 4096):
+        x = torch.from_numpy(rows[start : start + 4096]).double()
+        gap = torch.cdist(q, x, compute_mode="use_mm_for_euclid_dist")
+        sums.index_add_(1, ids[start : start + len(x)], gap)
+    return sums.numpy()

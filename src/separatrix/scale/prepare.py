@@ -1,0 +1,83 @@
+"""Columns brought to one scale, as `geometry.prepare` does, from one or two readings of all rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.errors import DataError, choose
+from separatrix.geometry.checks import check_column, check_size, maybe_index
+from separatrix.geometry.prepare import STEPS, constant_below
+from separatrix.geometry.rowspace import shrinkage_of
+from separatrix.scale import kernels
+from separatrix.scale.blocks import BlockSource, parts
+from separatrix.scale.job import Job
+from separatrix.scale.moments import Moments, moments
+
+_HEAD = 1000  # rows that tell which columns may number the rows
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is done to a row: less `mean`, times `scale`, times `matrix`; what is None is left out."""
+
+    how: str = "none"
+    mean: NDArray[np.float64] | None = None  # (width,)
+    scale: NDArray[np.float64] | None = None  # (width,), 0 for a constant column
+    matrix: NDArray[np.float64] | None = None  # (width, width)
+    constant: int = 0  # columns that say nothing
+
+    def apply(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Prepared rows, (rows, width)."""
+        return np.asarray(kernels.prepared_by(self)(kernels.to_float32(rows)).numpy())
+
+
+def fit_preparation(source: BlockSource, how: str, job: Job) -> Preparation:
+    """Check all rows as `geometry.prepare.prepare` does, and learn how to prepare them.
+
+    Raises:
+        DataError: numbers too large or too small, a column that is a row number, rows that are all the same.
+        OptionError: another `how`.
+    """
+    choose(how, STEPS, "--prepare")
+    whole = moments(source, job, full="whiten" in STEPS[how])
+    check_size(float(max(abs(whole.low.min()), abs(whole.high.max()))), "vectors")
+    for column in maybe_index(source.read(0, _HEAD), whole.low, whole.high, whole.count):
+        check_column(_column(source, column), column)
+    deviation = np.sqrt(whole.variance)
+    varies = ~constant_below(deviation, np.maximum(np.abs(whole.low), np.abs(whole.high)))
+    if not varies.any():
+        raise DataError("all rows are the same", got=f"{whole.count} equal rows", expected="rows that differ")
+    constant = int((~varies).sum())
+    if not STEPS[how]:
+        return Preparation(constant=constant)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0.0)
+    plain = Preparation("standardise", whole.mean, scale, None, constant)
+    return plain if how == "standardise" else _whiten(source, plain, whole, job)
+
+
+def _whiten(source: BlockSource, plain: Preparation, whole: Moments, job: Job) -> Preparation:
+    """Standardised columns turned and scaled so that their (shrunk) covariance becomes the identity."""
+    assert plain.scale is not None
+    tasks = [(part, plain) for _, part in parts(source)]
+    fourth = float(sum(float(each["fourth"]) for each in job.run("whitening", kernels.fourth_powers, tasks)))
+    varies = plain.scale > 0
+    width = int(varies.sum())
+    covariance = (whole.covariance * plain.scale * plain.scale[:, None])[np.ix_(varies, varies)]
+    powers, axes = np.linalg.eigh(covariance)
+    kept = powers > powers.max() * np.finfo(np.float64).eps * width
+    powers, axes = powers[kept], axes[:, kept]  # (rank,), (width, rank)
+    share, level = shrinkage_of(fourth, whole.count, powers, width), float(powers.sum()) / width
+    rest = 1 / np.sqrt(share * level) if share > 0 else 0.0
+    gain = 1 / np.sqrt((1 - share) * powers + share * level) - rest
+    matrix = np.zeros((len(varies), len(varies)))
+    matrix[np.ix_(varies, varies)] = rest * np.eye(width) + (axes * gain) @ axes.T
+    return Preparation("whiten", plain.mean, plain.scale, matrix, plain.constant)
+
+
+def _column(source: BlockSource, column: int) -> NDArray[np.float64]:
+    pieces = [part.read(0, part.rows)[:, column] for _, part in parts(source)]
+    return np.concatenate(pieces).astype(np.float64)
