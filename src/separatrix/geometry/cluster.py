@@ -86,11 +86,8 @@ def kmeans(
     check_count(k, "k")
     values = ready(x).values
     check_k(k, len(values))
-    engine, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
-    more = {"batch_size": 1024} if minibatch else {}
-    with _quiet_about_equal_rows():
-        fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(values)
-    centroids = np.asarray(fitted.cluster_centers_, dtype=np.float64)
+    engine, _ = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
+    centroids = kmeans_centroids(values, k, starts=starts, minibatch=minibatch, seed=seed)
     nearest, distance = nearest_centroid(values, centroids)
     labels, used = encode(nearest)
     return Clustering(
@@ -104,6 +101,17 @@ def kmeans(
         exemplars=_nearest_rows(labels, distance),
         empty=k - len(used),
     )
+
+
+def kmeans_centroids(
+    x: NDArray[np.float32], k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0
+) -> NDArray[np.float64]:
+    """Centroids (k, width) of the best of several starts; see `kmeans`."""
+    _, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
+    more = {"batch_size": 1024} if minibatch else {}
+    with _quiet_about_equal_rows():
+        fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(x)
+    return np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 
 def nearest_centroid(

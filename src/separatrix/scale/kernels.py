@@ -67,19 +67,25 @@ def tiles(source: BlockSource, prepare: Preparation | None = None, rows: int = 0
 
 def prepared_by(prepare: Preparation | None) -> Callable[[Tensor], Tensor]:
     """The function that prepares a tile."""
-    if prepare is None or prepare.mean is None:
+    if prepare is None:
         return lambda x: x
-    mean = torch.from_numpy(prepare.mean)
-    scale = None if prepare.scale is None else torch.from_numpy(prepare.scale)
-    matrix = None if prepare.matrix is None else torch.from_numpy(prepare.matrix.T.copy()).float()
+    mean, scale = _tensor(prepare.mean), _tensor(prepare.scale)
+    matrix, offset = _tensor(prepare.matrix), _tensor(prepare.offset)
+    narrow = None if offset is None else offset.float()
 
     def change(x: Tensor) -> Tensor:
-        y = x.double().sub_(mean)  # exact for what float32 holds; rounded once, at the end
-        if scale is not None:
-            y *= scale
-        return y.float() if matrix is None else y.float() @ matrix
+        if mean is not None:
+            y = x.double().sub_(mean)  # exact for what float32 holds; rounded once, at the end
+            x = (y if scale is None else y.mul_(scale)).float()
+        if matrix is not None:
+            x = x @ matrix.float().T
+        return x if narrow is None else x - narrow
 
     return change
+
+
+def _tensor(values: NDArray[Any] | None) -> Tensor | None:
+    return None if values is None else torch.from_numpy(values)
 
 
 def moments(source: BlockSource, prepare: Preparation | None, full: bool) -> Partial:

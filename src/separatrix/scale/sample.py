@@ -1,0 +1,55 @@
+"""Rows drawn from a matrix larger than memory: evenly over all rows, or as many whole examples from each shard."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.errors import ShapeError
+from separatrix.geometry.checks import check_count
+
+Ids = NDArray[np.int64]
+
+
+def draw_rows(count: int, most: int, seed: int) -> Ids:
+    """Numbers of at most so many rows, rising.
+
+    >>> draw_rows(3, 5, 0).tolist(), len(draw_rows(10**9, 5, 0))
+    ([0, 1, 2], 5)
+    """
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+
+
+def draw_examples(examples: NDArray[np.int64], shard_rows: Sequence[int], most: int, seed: int) -> Ids:
+    """Numbers of at most so many rows, rising: about as many from each shard, whole examples only.
+
+    An example belongs to the shard that holds its first row, and all its rows come with it. The share of a shard that
+    has too few rows is not given to others: no shard counts more than another.
+
+    Args:
+        examples: the number of each row's example, (rows,).
+        shard_rows: rows of each shard.
+        most: rows in all.
+        seed: of the draw.
+
+    Raises:
+        ShapeError: shards of other rows.
+
+    >>> draw_examples(np.array([0, 0, 1, 1, 2, 2, 3, 3]), (4, 4), 4, 0).tolist()
+    [0, 1, 4, 5]
+    """
+    check_count(most, "rows")
+    if sum(shard_rows) != len(examples):
+        raise ShapeError("shards do not fit the rows", got=f"{sum(shard_rows)} and {len(examples)} rows")
+    rng = np.random.default_rng(seed)
+    names, first, member, size = np.unique(examples, return_index=True, return_inverse=True, return_counts=True)
+    shard = np.searchsorted(np.cumsum(shard_rows), first, side="right")
+    share, chosen = most // len(shard_rows), np.zeros(len(names), bool)
+    for number in range(len(shard_rows)):
+        own = rng.permutation(np.flatnonzero(shard == number))
+        chosen[own[np.cumsum(size[own]) <= share]] = True
+    return np.flatnonzero(chosen[member])
