@@ -198,14 +198,26 @@ def assign(source: BlockSource, prepare: Preparation | None, centroids: NDArray[
     }  # fmt: skip
 
 
-def class_sums(source: BlockSource, prepare: Preparation | None, classes: NDArray[np.int64], count: int) -> Partial:
-    """Rows and sums (classes, width) of each class; rows of class -1 count for none."""
-    sums = torch.zeros((count, source.width), dtype=torch.float64)
-    for start, x in tiles(source, prepare):
+def class_moments(source: BlockSource, classes: NDArray[np.int64], count: int) -> Partial:
+    """`moments` of the rows that have a class, with all products; and rows and sums (count, width) of each class."""
+    known = np.flatnonzero(classes >= 0)
+    rows = torch.zeros((count, source.width), dtype=torch.float64)
+    for start, x in tiles(source):
         ids = torch.from_numpy(classes[start : start + len(x)])
-        known = ids >= 0
-        sums.index_add_(0, ids[known], x[known].double())
-    return {"sums": sums.numpy(), "counts": np.bincount(classes[classes >= 0], minlength=count)}
+        rows.index_add_(0, ids[ids >= 0], x[ids >= 0].double())
+    inside = source if len(known) == source.rows else BlockSource.of(source.take(known))
+    counts = np.bincount(classes[known], minlength=count)
+    return moments(inside, None, True) | {"sums": rows.numpy(), "counts": counts}
+
+
+def fourth_within(source: BlockSource, classes: NDArray[np.int64], means: NDArray[np.float64]) -> Partial:
+    """The sum over rows that have a class of the fourth power of their distance to its mean (classes, width)."""
+    centres, total = torch.from_numpy(means), torch.zeros((), dtype=torch.float64)
+    for start, x in tiles(source):
+        ids = torch.from_numpy(classes[start : start + len(x)])
+        gaps = x[ids >= 0].double() - centres[ids[ids >= 0]]
+        total += (gaps * gaps).sum(1).square().sum()
+    return {"fourth": total.numpy()}
 
 
 def linear(source: BlockSource, prepare: Preparation | None, weight: NDArray[Any], bias: NDArray[Any]) -> Partial:
@@ -215,9 +227,9 @@ def linear(source: BlockSource, prepare: Preparation | None, weight: NDArray[Any
     return {"answers": torch.cat(answers).numpy()}
 
 
-def distances_to_clusters(
+def distance_sums(
     queries: NDArray[np.float32], rows: NDArray[np.float32], labels: NDArray[np.int64], count: int
-) -> NDArray[np.float64]:
+) -> Partial:
     """Sum of the distances of each query to the rows of each cluster, (queries, count), in float64."""
     q, ids = torch.from_numpy(queries).double(), torch.from_numpy(labels)
     sums = torch.zeros((len(q), count), dtype=torch.float64)
@@ -225,4 +237,19 @@ def distances_to_clusters(
         x = torch.from_numpy(rows[start : start + 4096]).double()
         gap = torch.cdist(q, x, compute_mode="use_mm_for_euclid_dist")
         sums.index_add_(1, ids[start : start + len(x)], gap)
-    return sums.numpy()
+    return {"sums": sums.numpy()}
+
+
+def nearest_members(
+    source: BlockSource, prepare: Preparation | None, members: NDArray[np.float32], labels: NDArray[np.int64],
+    reach: NDArray[np.float64],
+) -> Partial:  # fmt: skip
+    """The cluster of each row's nearest member (members, width), or -1 where that lies beyond its cluster's reach."""
+    every, ids, limit = torch.from_numpy(members), torch.from_numpy(labels), torch.from_numpy(reach)
+    half, turned = -(every * every).sum(1) / 2, every.T.contiguous()
+    answers = []
+    for _, x in tiles(source, prepare):
+        nearest = torch.addmm(half, x, turned).argmax(1)
+        gap = torch.linalg.vector_norm(x.double() - every[nearest].double(), dim=1)
+        answers.append(torch.where(gap <= limit[ids[nearest]], ids[nearest], -1))
+    return {"labels": torch.cat(answers).to(torch.int32).numpy()}

@@ -1,0 +1,72 @@
+"""Exact nearest neighbours of rows on disk: each task meets all blocks, one after the other."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.errors import DataError, ShapeError
+from separatrix.geometry.neighbours import Neighbours
+from separatrix.geometry.neighbours import neighbours as in_memory
+from separatrix.scale.blocks import BlockSource, parts, ranges
+from separatrix.scale.job import Job
+from separatrix.scale.kernels import Partial
+
+_QUERIES = 4096  # of a task
+
+
+def neighbours(
+    queries: BlockSource, rows: BlockSource, k: int, job: Job, *, metric: str = "cosine", exclude_self: bool = False
+) -> Neighbours:
+    """The k rows nearest to each query, as `geometry.neighbours` gives them, without holding the rows.
+
+    Args:
+        queries, rows: (rows, width).
+        k: neighbours of a query.
+        job: who computes.
+        metric: `cosine` or `euclidean`.
+        exclude_self: queries are the rows; none is a neighbour of itself.
+
+    Raises:
+        DataError: fewer than k rows to choose from.
+        ShapeError: widths differ, or `exclude_self` with other queries than rows.
+
+    >>> rows = BlockSource.of(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]]))
+    >>> neighbours(rows, rows, 1, Job(), metric="euclidean", exclude_self=True).index.tolist()
+    [[2], [2], [0]]
+    """
+    if queries.width != rows.width:
+        raise ShapeError("queries have the wrong width", got=queries.width, expected=rows.width)
+    if exclude_self and queries.rows != rows.rows:
+        raise ShapeError("exclude_self needs the rows as queries", got=f"{queries.rows} queries, {rows.rows} rows")
+    choice = rows.rows - exclude_self
+    if k > choice:
+        raise DataError("k is larger than the number of rows to choose from", got=k, expected=f"{choice} or fewer")
+    tasks = [
+        (queries.part(start, stop), rows, k, metric, start if exclude_self else -1)
+        for start, stop in ranges(queries.rows, _QUERIES)
+    ]
+    partials = list(job.run("neighbours", nearest_rows, tasks))
+    return Neighbours(*(np.concatenate([each[name] for each in partials]) for name in ("index", "distance")))
+
+
+def nearest_rows(queries: BlockSource, rows: BlockSource, k: int, metric: str, first: int) -> Partial:
+    """Numbers and distances of the k nearest rows of each query, (queries, k); query i is row `first` + i, or none."""
+    x = queries.read(0, queries.rows)
+    index = np.full((len(x), k), rows.rows, np.int64)
+    distance = np.full((len(x), k), np.inf, np.float32)
+    for start, part in parts(rows):
+        near = in_memory(x, part.read(0, part.rows), min(k + (first >= 0), part.rows), metric=metric)
+        numbers, gaps = near.index + start, near.distance.copy()
+        if first >= 0:
+            gaps[numbers == (first + np.arange(len(x)))[:, None]] = np.inf
+        index, distance = _merge(np.hstack([index, numbers]), np.hstack([distance, gaps]), k)
+    return {"index": index, "distance": distance}
+
+
+def _merge(
+    index: NDArray[np.int64], distance: NDArray[np.float32], k: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The k nearest of those in each line, the lower row first on a tie."""
+    order = np.lexsort((index, distance), axis=1)[:, :k]
+    return np.take_along_axis(index, order, axis=1), np.take_along_axis(distance, order, axis=1)
