@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.blocks import ClusteredRows, ScaleOptions, cluster_in_blocks
 from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
-from separatrix.geometry.prepare import PreparedVectors, prepare
+from separatrix.geometry.prepare import prepare
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -55,6 +56,7 @@ class Clusters(Result):
     schema: ClassVar[Schema] = {
         "method": str, "clusters": int, "sizes": [int], "digest": str, "warnings": [str], "noise?": int,
         "inertia?": float, "eps?": float, "assignment?": (dict, None), "choice?": (dict, None), "parent?": (str, None),
+        "approximate?": ([str], None),
     }  # fmt: skip
 
     table: pd.DataFrame = apart()  # (rows,) identity columns, cluster [, parent]
@@ -80,6 +82,7 @@ class Clusters(Result):
     distortion: float | None = optional()  # mean distance to the nearest mean (kmeans)
     eps: float | None = optional()  # radius (dbscan)
     exemplars: Sequence[Any] | None = optional()  # id of the row that stands for each cluster
+    approximate: Sequence[str] | None = optional()  # rows were read in blocks: what is not exact; None: in memory
     clustering: Clustering | None = apart()  # None where they were read from disk
 
     @property
@@ -106,6 +109,8 @@ class Clusters(Result):
         plain = self.figures()
         keys = ("method", "clusters", "noise", "rows_used", "inertia", "eps", "seconds")
         parts.append([*((key, plain[key]) for key in keys if key in plain), *out_line(self.folder)])
+        if self.approximate:
+            parts.append([("approximate", sentence) for sentence in self.approximate])
         if self.choice is not None:
             parts.append([("chosen", "{option} = {value:g}: {criterion}".format(**plain["choice"]))])
         return parts
@@ -157,6 +162,8 @@ def cluster(
     recipe: ClusterRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    executor: str = "here",
+    memory: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[ClusterOptions],
 ) -> Clusters:
@@ -170,6 +177,9 @@ def cluster(
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         overwrite: replace earlier clusters there.
+        executor: who computes: `here`, `processes:N`, `dask:local:N` or `dask:tcp://host:port`.
+        memory: bytes, as "2GiB", that may be taken (default: half of what is free); points that need more, and all
+            points with another executor than `here`, are read block by block.
         progress: is called with (stage, done, total, note).
         options: single options of `ClusterRecipe`, by name.
 
@@ -188,35 +198,43 @@ def cluster(
     for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
         if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
+    scale = ScaleOptions.of(executor, memory, out, progress)
     return Clusters.produce(
-        lambda: _cluster(points, within, of, wanted, progress), wanted, out, overwrite=overwrite, progress=progress,
+        lambda: _cluster(points, within, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
         inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", len(points)),
     )  # fmt: skip
 
 
 def _cluster(
-    points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe, progress: Progress
+    points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe, scale: ScaleOptions
 ) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
-    vectors = prepare((chosen.pick(recipe.block) if recipe.block else chosen).values, recipe.prepare)
-    choice = _CHOOSE[recipe.method](vectors, recipe) if recipe.choose else None
-    done = recipe
-    if choice is not None:
-        value = choice.value if choice.option == "eps" else int(choice.value)
-        done = recipes.replace(recipe, choose=False, **{choice.option: value})
-    clustering = _RUN[recipe.method](vectors, done, progress)
+    one = chosen.pick(recipe.block) if recipe.block else chosen
+    made = cluster_in_blocks(one, recipe, scale) if scale.in_blocks(one) else _in_memory(one, recipe, scale.progress)
+    clustering, choice = made.clustering, made.choice
     table = _label_rows(chosen.table, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
     return Clusters(
         table=table, method=clustering.method, clusters=clustering.clusters, noise=clustering.noise,
         noise_share=clustering.noise / rows, sizes=clustering.sizes.tolist(), rows=rows, rows_used=rows,
-        width=vectors.values.shape[1], prepare=vectors.how, constant_columns=vectors.constant,
+        width=one.width, prepare=recipe.prepare, constant_columns=made.constant,
         engine=clustering.engine, seconds=clustering.seconds, choice=choice,
         assignment=_assignment(table, clustering.labels, recipe), recipe=recipe, digest=row_digest(table),
-        warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, vectors)], parent=path,
+        warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, made.constant)], parent=path,
         inertia=clustering.inertia, distortion=clustering.distortion, eps=clustering.eps,
-        exemplars=None if stars is None else table["id"].iloc[stars].tolist(), clustering=clustering,
+        exemplars=None if stars is None else table["id"].iloc[stars].tolist(), approximate=made.approximate,
+        clustering=clustering,
     )  # fmt: skip
+
+
+def _in_memory(points: Points, recipe: ClusterRecipe, progress: Progress) -> ClusteredRows:
+    vectors = prepare(points.values, recipe.prepare)
+    choice = _CHOOSE[recipe.method](vectors, recipe) if recipe.choose else None
+    done = recipe
+    if choice is not None:
+        value = choice.value if choice.option == "eps" else int(choice.value)
+        done = recipes.replace(recipe, choose=False, **{choice.option: value})
+    return ClusteredRows(_RUN[recipe.method](vectors, done, progress), choice, vectors.constant)
 
 
 _CHOOSE = {
@@ -236,10 +254,10 @@ def _label_rows(table: pd.DataFrame, labels: NDArray[np.int64], path: str | None
     return rows.assign(**{CLUSTER: labels}, **({} if path is None else {PARENT: path}))
 
 
-def _warnings(result: Clustering, vectors: PreparedVectors) -> list[str]:
+def _warnings(result: Clustering, constant: int) -> list[str]:
     warnings = []
-    if vectors.constant:
-        warnings.append(f"{vectors.constant} of the columns are constant and say nothing")
+    if constant:
+        warnings.append(f"{constant} of the columns are constant and say nothing")
     if result.empty:
         warnings.append(f"{result.empty} of the clusters asked for are empty: there are fewer distinct rows")
     if not result.clusters:

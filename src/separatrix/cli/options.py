@@ -97,6 +97,13 @@ Questions = panel(
     test=_option(str | None, None, "questions to score on (default: contexts of DATA are held out)"),
     test_share=_option(float, 0.2, "share of the contexts that is held out", low=0.01, high=0.9),
 )
+Scale = panel(
+    "Points larger than memory",
+    memory=_option(str | None, None, "memory that may be taken, as 2GiB (default: half of what is free)"),
+    executor=_option(
+        str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
+    ),
+)
 Verification = panel(
     "Verification",
     no_verify=_option(bool, False, "do not compare what is read with the hashes that were written with it"),

@@ -156,6 +156,7 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     opts.Folder,
     ClusterRecipe,
     opts.Within,
+    opts.Scale,
     opts.Verification,
     main=("out", "overwrite", "method", "k", "choose", "criterion", "eps", "min_samples", "min_cluster_size", "prepare",
           "label", "block", "seed", "json"),

@@ -1,4 +1,4 @@
-"""Linear classifiers of all rows from sums: nearest centroid, linear discriminant, ridge. One reading fits each of them.
+"""Linear classifiers of all rows from sums, which all have from the same readings: nearest centroid, LDA, ridge.
 
 Answers and accuracy take a second reading. Rows of class -1 are not fitted to; they are answered.
 """
@@ -89,7 +89,7 @@ def ridge(sums: ClassSums, penalty: float = 1.0) -> LinearClassifier:
     """Ridge regression onto one column of -1 and 1 a class, with an intercept, as scikit-learn's RidgeClassifier."""
     means, shares = sums.means - sums.whole.mean, sums.counts / sums.whole.count
     products = 2 * sums.counts[:, None] * means  # centred rows times centred targets
-    weight = np.linalg.solve(sums.whole.squares + penalty * np.eye(means.shape[1]), products.T).T
+    weight: Matrix = np.linalg.solve(sums.whole.squares + penalty * np.eye(means.shape[1]), products.T).T
     return _with_rows(sums, weight, 2 * shares - 1 - weight @ sums.whole.mean)
 
 

@@ -18,7 +18,7 @@ from separatrix.geometry.prepare import PreparedVectors
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import Job
-from separatrix.scale.prepare import Preparation
+from separatrix.scale.kernels import Preparation
 from separatrix.scale.sample import draw_rows
 
 SAMPLE_ROWS = 10_000
@@ -59,8 +59,8 @@ def sampled_hdbscan(
     smallest = round(min_cluster_size * source.rows / len(chosen))
     differs = _disagreement(sample, fitted.labels, reach, seed)
     notes = [
-        f"hdbscan saw {len(chosen)} of {source.rows} rows (seed {seed}); every other row has the cluster of its nearest "
-        f"row in one, or is noise: {differs:.1%} of held-out rows of the sample get another cluster so",
+        f"hdbscan saw {len(chosen)} of {source.rows} rows (seed {seed}); every other row has the cluster of its "
+        f"nearest row in one, or is noise: {differs:.1%} of held-out rows of the sample get another cluster so",
         f"clusters of fewer than about {smallest} rows cannot be seen in the sample",
     ]
     stars = None if fitted.exemplars is None else chosen[fitted.exemplars]
@@ -89,4 +89,3 @@ def _disagreement(sample: NDArray[np.float32], labels: Ids, reach: NDArray[np.fl
     queries = BlockSource.of(sample[asked])
     told = kernels.nearest_members(queries, None, sample[members], labels[members], reach)["labels"]
     return float((told != labels[asked]).mean())
-

@@ -19,9 +19,12 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import accumulate
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from separatrix.errors import OptionError, StoreError
 from separatrix.progress import Progress, silent
@@ -44,7 +47,7 @@ def _timed(function: Function, task: Task) -> kernels.Partial:
     """A result, and how long it took."""
     begun = time.monotonic()
     partial = function(*task)
-    return partial | {_SECONDS: time.monotonic() - begun}  # type: ignore[dict-item]
+    return {**partial, _SECONDS: np.array(time.monotonic() - begun)}
 
 
 def _timed_alone(function: Function, task: Task) -> kernels.Partial:
@@ -175,7 +178,8 @@ def _ordered(
 ) -> Iterator[kernels.Partial]:
     progress, stage = report
     waiting, line, failures = deque(tasks), deque[_Entry](), 0
-    for done in range(1, len(tasks) + 1):
+    sizes = [getattr(task[0], "rows", 1) for task in tasks]
+    for done in accumulate(sizes):
         while waiting and len(line) < _AHEAD * workers.count:
             line.append(_begin(workers, function, waiting.popleft(), pending))
         entry = line[0]
@@ -190,7 +194,7 @@ def _ordered(
                 workers.restart()
                 failures = _again(workers, function, line, failures)
         line.popleft()
-        progress(stage, done, len(tasks), workers.note)
+        progress(stage, done, sum(sizes), workers.note)
         yield entry.partial
 
 
@@ -206,7 +210,7 @@ def _begin(workers: Workers, function: Function, task: Task, pending: Path | Non
 def _finish(entry: _Entry) -> kernels.Partial:
     assert entry.future is not None
     partial = dict(entry.future.result())
-    seconds: Any = partial.pop(_SECONDS)
+    seconds = float(partial.pop(_SECONDS))
     if entry.path is not None and seconds >= WORTH:
         write_partial(entry.path, partial)
     return partial

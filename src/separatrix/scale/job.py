@@ -21,6 +21,4 @@ class Job:
 
     def run(self, stage: str, function: Function, tasks: Iterable[Task]) -> Iterator[Partial]:
         """Results of tasks, in the order of the tasks."""
-        return run(
-            function, tasks, executor=self.executor, pending=self.pending, progress=self.progress, stage=stage
-        )
+        return run(function, tasks, executor=self.executor, pending=self.pending, progress=self.progress, stage=stage)

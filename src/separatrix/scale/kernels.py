@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,27 @@ from torch import Tensor
 
 from separatrix.scale.blocks import BlockSource, ranges, tile_rows
 
-if TYPE_CHECKING:
-    from separatrix.scale.prepare import Preparation
-
 Partial = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What is done to a row: less `mean`, times `scale`, times `matrix`, less `offset`; what is None is left out."""
+
+    how: str = "none"
+    mean: NDArray[np.float64] | None = None  # (width,)
+    scale: NDArray[np.float64] | None = None  # (width,), 0 for a constant column
+    matrix: NDArray[np.float64] | None = None  # (width, width)
+    constant: int = 0  # columns that say nothing
+    offset: NDArray[np.float64] | None = None  # (width,)
+
+    def moved(self, offset: NDArray[np.float64]) -> Preparation:
+        """The same, after which a vector (width,) is taken away."""
+        return replace(self, offset=offset)
+
+    def apply(self, rows: NDArray[Any]) -> NDArray[np.float32]:
+        """Prepared rows, (rows, width)."""
+        return np.asarray(prepared_by(self)(to_float32(rows)).numpy())
 
 
 def threads() -> int:
@@ -171,11 +189,12 @@ def lloyd(source: BlockSource, prepare: Preparation | None, centroids: tuple[NDA
 
 
 def assign(source: BlockSource, prepare: Preparation | None, centroids: NDArray[np.float64]) -> Partial:
-    """The nearest centroid of each row, in float64; of each centroid its rows and the nearest of them; the farthest row.
+    """The nearest centroid of each row, in float64.
 
     Returns:
-        labels (rows,) int32, squared and plain distances summed, counts, nearest and its distance (centroids,), the
-        rows that are farthest from their centroids and how far, at most as many as there are centroids.
+        labels (rows,); sums of the squared and of the plain distances; of each centroid, the nearest of its rows and
+        how near it is (-1 and infinity without rows); the rows that are farthest from their centroids and how far,
+        at most as many as there are centroids.
     """
     every = torch.from_numpy(centroids)
     lengths, turned, k = (every * every).sum(1), every.T.contiguous(), len(centroids)
@@ -193,8 +212,7 @@ def assign(source: BlockSource, prepare: Preparation | None, centroids: NDArray[
     far = np.argsort(-gaps, kind="stable")[:k]
     return {
         "labels": labels, "squared": np.array((gaps**2).sum()), "plain": np.array(gaps.sum()),
-        "counts": np.bincount(labels, minlength=k), "nearest": nearest_row, "nearest_gap": nearest_gap,
-        "far": far, "far_gap": gaps[far],
+        "nearest": nearest_row, "nearest_gap": nearest_gap, "far": far, "far_gap": gaps[far],
     }  # fmt: skip
 
 

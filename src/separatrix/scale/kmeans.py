@@ -22,8 +22,8 @@ from separatrix.geometry.cluster import Clustering, kmeans_centroids
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import Job
+from separatrix.scale.kernels import Preparation
 from separatrix.scale.pending import task_key
-from separatrix.scale.prepare import Preparation
 from separatrix.scale.sample import draw_rows
 from separatrix.store.partials import read_partial, write_partial
 
@@ -100,9 +100,7 @@ def kmeans(
     sample = (sample - centred.offset).astype(np.float32)
     running = {k: Lloyd(kmeans_centroids(sample, k, starts=starts, seed=seed)) for k in dict.fromkeys(ks)}
     finish(running, source, centred, job)
-    return {
-        k: _clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()
-    }
+    return {k: _clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()}
 
 
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: Job) -> None:
@@ -115,10 +113,11 @@ def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparati
         lines = [running[k] for k in going]
         centroids = tuple(one.centroids.astype(np.float32) for one in lines)
         tasks = [(part, prepare, centroids) for _, part in parts(source)]
-        sums, counts, squares = np.zeros((sum(map(len, centroids)), source.width)), 0, 0.0
+        every = sum(map(len, centroids))
+        sums, counts, squares = np.zeros((every, source.width)), np.zeros(every, np.int64), 0.0
         for partial in job.run(f"k-means, pass {lines[0].passes + 1}", kernels.lloyd, tasks):
             sums += partial["sums"]
-            counts = counts + partial["counts"]
+            counts += partial["counts"]
             squares += float(partial["squares"])
         end = 0
         for one in lines:

@@ -10,7 +10,17 @@ from pathlib import Path
 from separatrix.errors import OptionError
 from separatrix.scale.blocks import TILE_BYTES, BlockSource, task_rows
 
-UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+UNITS = {
+    "": 1,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+}
 _COPIES = 4  # of the rows as float32 that a clustering in memory has at its peak: measured 3.8 at 200,000 x 384
 _TILES = 8  # of what a task holds at a time: rows as stored, prepared, in float64, scores, ...
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from separatrix.geometry.plane import Plane, with_sign
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import Job
+from separatrix.scale.kernels import Preparation
 
 WIDEST = 8192  # columns up to which the whole covariance is held
 _OVERSAMPLING = 16  # directions that the range finder draws beyond those wanted
@@ -47,7 +47,12 @@ class Moments:
 
 
 def moments(
-    source: BlockSource, job: Job, *, full: bool = False, prepare: Any = None, stage: str = "moments"
+    source: BlockSource,
+    job: Job,
+    *,
+    full: bool = False,
+    prepare: Preparation | None = None,
+    stage: str = "moments",
 ) -> Moments:
     """Moments of all rows.
 
@@ -82,7 +87,9 @@ def join_moments(partials: Iterable[kernels.Partial]) -> Moments:
     return whole
 
 
-def fit_plane(source: BlockSource, dimensions: int, job: Job, *, prepare: Any = None, seed: int = 0) -> Plane:
+def fit_plane(
+    source: BlockSource, dimensions: int, job: Job, *, prepare: Preparation | None = None, seed: int = 0
+) -> Plane:
     """The plane of largest variance of all rows, as `geometry.plane.fit_plane` gives it.
 
     Args:
@@ -114,7 +121,7 @@ def fit_plane(source: BlockSource, dimensions: int, job: Job, *, prepare: Any = 
 
 
 def _range_finder(
-    source: BlockSource, dimensions: int, job: Job, prepare: Any, whole: Moments, seed: int
+    source: BlockSource, dimensions: int, job: Job, prepare: Preparation | None, whole: Moments, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions (dimensions, width) and the sum of squares along each, largest first."""
     size = min(dimensions + _OVERSAMPLING, source.width, whole.count)
@@ -131,7 +138,7 @@ def _range_finder(
     return (vectors.T @ axes)[::-1][:dimensions], powers[::-1][:dimensions]
 
 
-def place(source: BlockSource, plane: Plane, job: Job, *, prepare: Any = None) -> NDArray[np.float32]:
+def place(source: BlockSource, plane: Plane, job: Job, *, prepare: Preparation | None = None) -> NDArray[np.float32]:
     """Coordinates of all rows in a plane, (rows, dimensions)."""
     tasks = [(part, prepare, plane.mean, plane.axes) for _, part in parts(source)]
     return np.concatenate([partial["coordinates"] for partial in job.run("placing", kernels.project, tasks)])

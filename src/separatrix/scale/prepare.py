@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,29 +12,10 @@ from separatrix.geometry.rowspace import shrinkage_of
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import Job
+from separatrix.scale.kernels import Preparation
 from separatrix.scale.moments import Moments, moments
 
 _HEAD = 1000  # rows that tell which columns may number the rows
-
-
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """What is done to a row: less `mean`, times `scale`, times `matrix`, less `offset`; what is None is left out."""
-
-    how: str = "none"
-    mean: NDArray[np.float64] | None = None  # (width,)
-    scale: NDArray[np.float64] | None = None  # (width,), 0 for a constant column
-    matrix: NDArray[np.float64] | None = None  # (width, width)
-    constant: int = 0  # columns that say nothing
-    offset: NDArray[np.float64] | None = None  # (width,)
-
-    def moved(self, offset: NDArray[np.float64]) -> Preparation:
-        """The same, after which a vector (width,) is taken away."""
-        return replace(self, offset=offset)
-
-    def apply(self, rows: NDArray[Any]) -> NDArray[np.float32]:
-        """Prepared rows, (rows, width)."""
-        return np.asarray(kernels.prepared_by(self)(kernels.to_float32(rows)).numpy())
 
 
 def fit_preparation(source: BlockSource, how: str, job: Job) -> Preparation:

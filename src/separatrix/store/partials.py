@@ -1,4 +1,4 @@
-"""Results of finished tasks, kept until the work is done: arrays in NumPy's format without pickle, behind their hash."""
+"""Results of finished tasks, kept until the work is done: arrays in NumPy's format, no pickle, behind their hash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def write_partial(path: Path, arrays: Mapping[str, Any]) -> None:
         StoreError: the disk is full or the folder cannot be written.
     """
     stream = io.BytesIO()
-    np.savez(stream, **{name: np.asarray(array) for name, array in arrays.items()})
+    named: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez(stream, **named)
     data = stream.getvalue()
     write_bytes(path, hashlib.sha256(data).digest() + data)
 

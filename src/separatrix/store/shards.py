@@ -201,5 +201,7 @@ class ShardedBlock:
 _VERIFIED: set[tuple[Path, str]] = set()  # files that this process was sent and compared with their hashes
 
 
-def _reopened(*fields: Any) -> ShardedBlock:
-    return ShardedBlock(*fields, _VERIFIED)
+def _reopened(
+    files: tuple[Path, ...], rows: tuple[int, ...], width: int, dtype: str, hashes: tuple[str, ...]
+) -> ShardedBlock:
+    return ShardedBlock(files, rows, width, dtype, hashes, _VERIFIED)

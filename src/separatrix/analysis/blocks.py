@@ -1,0 +1,117 @@
+"""Verbs on points larger than memory: when they take the way through blocks, and clusters that come by it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from separatrix.errors import OptionError
+from separatrix.geometry.choose import Choice, choose_k, choose_size
+from separatrix.geometry.cluster import Clustering
+from separatrix.geometry.prepare import PreparedVectors
+from separatrix.points import Points
+from separatrix.progress import Progress, silent
+from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.scale.blocks import BlockSource
+from separatrix.scale.density import sampled_hdbscan
+from separatrix.scale.executors import open_workers, parse_executor
+from separatrix.scale.job import Job
+from separatrix.scale.kernels import Preparation
+from separatrix.scale.kmeans import kmeans
+from separatrix.scale.memory import budget, check_budget, in_memory
+from separatrix.scale.prepare import fit_preparation
+from separatrix.scale.sample import draw_rows
+
+HERE = "here"
+
+
+@dataclass(frozen=True)
+class ScaleOptions:
+    """Where a verb computes and what it may take."""
+
+    executor: str = HERE
+    memory: str | None = None  # None: half of what is free
+    pending: Path | None = None  # folder of finished tasks
+    progress: Progress = silent
+
+    @classmethod
+    def of(cls, executor: str, memory: str | None, out: str | Path | None, progress: Progress) -> ScaleOptions:
+        """Checked options; finished tasks are kept beside the folder that is to be written."""
+        parse_executor(executor)
+        budget(memory)
+        target = None if out is None else Path(out)
+        pending = None if target is None else target.with_name(f".{target.name}.pending")
+        return cls(executor, memory, pending, progress)
+
+    def in_blocks(self, points: Points) -> bool:
+        """Whether these points are computed block by block: another executor is named, or they need too much memory."""
+        return self.executor != HERE or in_memory(len(points), points.width) > budget(self.memory)
+
+    @contextmanager
+    def job(self, source: BlockSource) -> Iterator[Job]:
+        """A job whose finished tasks are removed once all is done.
+
+        Raises:
+            OptionError: the memory allowed does not hold one block of each worker.
+        """
+        with open_workers(self.executor) as workers:
+            check_budget(source, budget(self.memory), workers.count)
+            yield Job(workers, self.pending, self.progress)
+        if self.pending is not None:
+            shutil.rmtree(self.pending, ignore_errors=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ClusteredRows:
+    """Clusters of all rows, and how they came about."""
+
+    clustering: Clustering
+    choice: Choice | None
+    constant: int  # columns that say nothing
+    approximate: tuple[str, ...] | None = None  # sentences; None: computed in memory
+
+
+def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptions) -> ClusteredRows:
+    """Clusters of all rows by k-means, exact but for its starts, or by HDBSCAN of a sample.
+
+    Raises:
+        OptionError: DBSCAN, which needs all rows at once; a budget below one block of each worker.
+    """
+    if recipe.method == "dbscan":
+        needed = in_memory(len(points), points.width) / 2**30
+        what = "dbscan holds all rows in memory"
+        hint = f"pass --memory {needed:.0f}GiB --executor here where there is so much, or take kmeans or hdbscan"
+        raise OptionError(what, got=f"{needed:.2f} GiB needed", hint=hint)
+    source = BlockSource.of_points(points)
+    with options.job(source) as job:
+        prepare = fit_preparation(source, recipe.prepare, job)
+        choice = _choose(source, prepare, recipe) if recipe.choose else None
+        notes = [f"{choice.option} was chosen on {recipe.sample_rows} rows"] if choice else []
+        value = None if choice is None else int(choice.value)
+        if recipe.method == "kmeans":
+            k = recipe.k if value is None else value
+            assert k is not None
+            clustering = kmeans(source, [k], prepare, job, starts=recipe.starts, seed=recipe.seed)[k]
+            notes.append("the starts of k-means are the best of a sample; its passes read every row")
+            notes += ["--minibatch was not needed: every pass read all rows"] * recipe.minibatch
+        else:
+            clustering, more = sampled_hdbscan(
+                source, prepare, job, min_cluster_size=recipe.min_cluster_size if value is None else value,
+                min_samples=recipe.min_samples, engine=recipe.engine, seed=recipe.seed,
+            )  # fmt: skip
+            notes += more
+    return ClusteredRows(clustering, choice, prepare.constant, tuple(notes))
+
+
+def _choose(source: BlockSource, prepare: Preparation, recipe: ClusterRecipe) -> Choice:
+    """K or min_cluster_size, chosen on a sample as in memory."""
+    rows = source.take(draw_rows(source.rows, recipe.sample_rows, recipe.seed))
+    sample = PreparedVectors(prepare.apply(rows), prepare.how, prepare.constant)
+    options: dict[str, Any] = {"sample_rows": recipe.sample_rows, "seed": recipe.seed}
+    if recipe.method == "kmeans":
+        return choose_k(sample, recipe.k_grid, criterion=recipe.criterion, **options)
+    return choose_size(sample, recipe.min_samples, **options)
