@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from separatrix.codes import encode
 from separatrix.errors import OptionError
 from separatrix.geometry.choose import Choice, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering
 from separatrix.geometry.prepare import PreparedVectors
-from separatrix.points import Points
+from separatrix.geometry.project import FittedMap, pca_layout
+from separatrix.points import ID, Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.recipe.project import ProjectRecipe
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.density import sampled_hdbscan
 from separatrix.scale.executors import open_workers, parse_executor
@@ -23,10 +26,14 @@ from separatrix.scale.job import Job
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans
 from separatrix.scale.memory import budget, check_budget, in_memory
+from separatrix.scale.moments import fit_plane, place
 from separatrix.scale.prepare import fit_preparation
-from separatrix.scale.sample import draw_rows
+from separatrix.scale.sample import draw_examples, draw_rows
+from separatrix.store.shards import ShardedBlock
 
 HERE = "here"
+SCORED = 50_000  # rows of a sample at most: every one of them meets every other
+EXAMPLE = "example"
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,28 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
             )  # fmt: skip
             notes += more
     return ClusteredRows(clustering, choice, prepare.constant, tuple(notes))
+
+
+def pca_in_blocks(points: Points, recipe: ProjectRecipe, options: ScaleOptions) -> FittedMap | None:
+    """The plane of largest variance of all rows; None for other methods, and for preparations that blocks lack."""
+    if recipe.method != "pca" or recipe.prepare not in ("none", "standardise"):
+        return None
+    source = BlockSource.of_points(points)
+    with options.job(source) as job:
+        prepare = fit_preparation(source, recipe.prepare, job)
+        plane = fit_plane(source, recipe.dimensions, job, prepare=prepare, seed=recipe.seed)
+        return FittedMap(prepare.apply, pca_layout(plane, place(source, plane, job, prepare=prepare)))
+
+
+def sample_to_score(points: Points, options: ScaleOptions, seed: int) -> tuple[Points, list[str]]:
+    """As many rows as the memory allows, whole examples only, as many from each shard; and a sentence about them."""
+    most = min(SCORED, budget(options.memory) * len(points) // in_memory(len(points), points.width))
+    name = EXAMPLE if EXAMPLE in points.table.columns else ID
+    block = points.blocks[points.name]
+    shards = block.rows if isinstance(block, ShardedBlock) else (len(points),)
+    rows = draw_examples(encode(points.column(name))[0], shards, most, seed)
+    note = f"scored on {len(rows)} of {len(points)} rows: whole values of {name!r}, drawn evenly with seed {seed}"
+    return points.take(rows), [note]
 
 
 def _choose(source: BlockSource, prepare: Preparation, recipe: ClusterRecipe) -> Choice:

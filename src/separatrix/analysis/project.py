@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
+from separatrix.analysis.blocks import ScaleOptions, pca_in_blocks
 from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.blend import fit_blend
@@ -178,6 +179,8 @@ def project(
     recipe: ProjectRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    executor: str = "here",
+    memory: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[ProjectOptions],
 ) -> Projection:
@@ -191,6 +194,8 @@ def project(
         recipe: all options at once.
         out: folder to write map, figures and picture to; nothing is written without it.
         overwrite: replace an earlier map there.
+        executor, memory: as of `cluster`; read block by block, `pca` is fitted to all rows, however many. Other methods
+            are fitted to a sample of `fit_rows` in any case, and place the other rows block by block.
         progress: is called with (stage, done, total, note).
         options: single options of `ProjectRecipe`, by name.
 
@@ -205,17 +210,19 @@ def project(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
+    scale = ScaleOptions.of(executor, memory, out, progress)
     return Projection.produce(
-        lambda: replace(_project(points, wanted, label), page=page), wanted, out, overwrite=overwrite,
+        lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
         inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
     )  # fmt: skip
 
 
-def _project(points: Points, recipe: ProjectRecipe, label: str | None) -> Projection:
+def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: ScaleOptions) -> Projection:
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
-    flat = make_map(block, recipe, labels=labels if names else None, train=train)
+    whole = pca_in_blocks(points, recipe, scale) if scale.in_blocks(points) else None
+    flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
     taken = [name for name in columns if name in points.table.columns]
     if taken:

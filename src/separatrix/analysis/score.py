@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
+from separatrix.analysis.blocks import ScaleOptions, sample_to_score
 from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
@@ -133,6 +134,7 @@ def score(
     recipe: ScoreRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    memory: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[ScoreOptions],
 ) -> Separation:
@@ -145,6 +147,8 @@ def score(
         recipe: all options at once: which label and block, which k, how many shuffles.
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier score there.
+        memory: bytes, as "2GiB", that may be taken (default: half of what is free); of points that need more, a sample
+            is scored, and a warning says so.
         progress: is called with (stage, done, total, note).
         options: single options of `ScoreRecipe`, by name.
 
@@ -162,15 +166,20 @@ def score(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ScoreRecipe(), **options)
+    scale = ScaleOptions.of("here", memory, out, progress)
     return Separation.produce(
-        lambda: _score(points, clusters, wanted), wanted, out, overwrite=overwrite, progress=progress,
+        lambda: _score(points, clusters, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
         inputs=(*points.folders, getattr(clusters, "folder", None)), stage=("score", len(points)),
     )  # fmt: skip
 
 
-def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
+def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptions) -> Separation:
     begun = monotonic()
-    one = points if wanted.block is None else points.pick(wanted.block)
+    one, drawn = points if wanted.block is None else points.pick(wanted.block), list[str]()
+    if scale.in_blocks(one):
+        if clusters is not None and not hasattr(getattr(clusters, "table", clusters), "columns"):
+            clusters = one.table[[ID]].assign(cluster=cluster_numbers(clusters, one))
+        one, drawn = sample_to_score(one, scale, wanted.seed)
     _, odd = check_features(one.values)
     split = split_points(one, wanted)
     measure = class_figures if split.names else number_figures
@@ -187,7 +196,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe) -> Separation:
         grid=tuple(_grid(split, around, ks)),
         nulls=nulls,
         clusters=_compare(one, split, clusters, wanted),
-        warnings=(*odd, *split.warnings, *_findings(metrics, nulls)),
+        warnings=(*drawn, *odd, *split.warnings, *_findings(metrics, nulls)),
         seconds=round(monotonic() - begun, 2),
         recipe=wanted,
     )

@@ -124,9 +124,9 @@ def tile_rows(width: int) -> int:
     """Rows of a tile: a power of two, about a megabyte of float32.
 
     >>> tile_rows(256), tile_rows(1)
-    (1024, 8192)
+    (1024, 4096)
     """
-    return min(8192, max(64, _power_of_two(TILE_BYTES // (4 * width))))
+    return min(_LEAST_ROWS, max(64, _power_of_two(TILE_BYTES // (4 * width))))
 
 
 def task_rows(rows: int, width: int) -> int:

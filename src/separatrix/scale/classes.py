@@ -89,7 +89,9 @@ def ridge(sums: ClassSums, penalty: float = 1.0) -> LinearClassifier:
     """Ridge regression onto one column of -1 and 1 a class, with an intercept, as scikit-learn's RidgeClassifier."""
     means, shares = sums.means - sums.whole.mean, sums.counts / sums.whole.count
     products = 2 * sums.counts[:, None] * means  # centred rows times centred targets
-    weight: Matrix = np.linalg.solve(sums.whole.squares + penalty * np.eye(means.shape[1]), products.T).T
+    weight = np.asarray(
+        np.linalg.solve(sums.whole.squares + penalty * np.eye(means.shape[1]), products.T).T, np.float64
+    )
     return _with_rows(sums, weight, 2 * shares - 1 - weight @ sums.whole.mean)
 
 

@@ -44,7 +44,7 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
         if address.startswith("local:"):
             count = int(address.removeprefix("local:"))
             cluster = LocalCluster(
-                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+                n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
             )
             address = stack.enter_context(cluster)
         try:
@@ -52,10 +52,10 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
         except (OSError, TimeoutError) as error:
             hint = "start one with: dask scheduler"
             raise StoreError(f"no Dask scheduler answers at {address}", hint=hint) from error
-        yield client, _check(client)
+        yield client, check_workers(client)
 
 
-def _check(client: Any) -> int:
+def check_workers(client: Any) -> int:
     """Threads of all workers, which must have the versions of this process."""
     threads = client.nthreads()
     if not threads:

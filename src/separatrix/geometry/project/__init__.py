@@ -11,13 +11,14 @@
 from separatrix.geometry.plane import Plane, fit_plane, variance_shares
 from separatrix.geometry.prepare import PREPARES
 from separatrix.geometry.project.faithful import Faithfulness, MappedRows, VoteAccuracy, faithfulness, vote_accuracy
-from separatrix.geometry.project.maps import Map, draw_held_out, is_guided, make_map
-from separatrix.geometry.project.methods import METHODS
+from separatrix.geometry.project.maps import FittedMap, Map, draw_held_out, is_guided, make_map
+from separatrix.geometry.project.methods import METHODS, pca_layout
 
 __all__ = [
     "METHODS",
     "PREPARES",
     "Faithfulness",
+    "FittedMap",
     "Map",
     "MappedRows",
     "Plane",
@@ -27,6 +28,7 @@ __all__ = [
     "fit_plane",
     "is_guided",
     "make_map",
+    "pca_layout",
     "variance_shares",
     "vote_accuracy",
 ]

@@ -13,7 +13,7 @@ from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry.checks import check_distances, check_matrix, check_no_index, check_same_rows
 from separatrix.geometry.prepare import PREPARES, Change
 from separatrix.geometry.project.faithful import Faithfulness, MappedRows, VoteAccuracy, faithfulness, vote_accuracy
-from separatrix.geometry.project.methods import METHODS
+from separatrix.geometry.project.methods import METHODS, MapLayout
 from separatrix.points import Block
 from separatrix.recipe.project import ProjectRecipe
 
@@ -94,8 +94,21 @@ class Map:
         return plain
 
 
+@dataclass(frozen=True, eq=False)
+class FittedMap:
+    """A map that was fitted to all rows elsewhere: how rows are prepared, and where they lie."""
+
+    prepare: Change
+    layout: MapLayout  # of all rows
+
+
 def make_map(
-    points: Block, recipe: ProjectRecipe = _USUAL, *, labels: ArrayLike | None = None, train: ArrayLike | None = None
+    points: Block,
+    recipe: ProjectRecipe = _USUAL,
+    *,
+    labels: ArrayLike | None = None,
+    train: ArrayLike | None = None,
+    whole: FittedMap | None = None,
 ) -> Map:
     """Lay points out in two or three dimensions and say what got lost.
 
@@ -108,6 +121,7 @@ def make_map(
         recipe: method, dimensions, preparation, seed and the rest.
         labels: class numbers (rows,); -1 = not known.
         train: (rows,) bool, rows that a guided map may be fitted to.
+        whole: of a map that was fitted to all rows; it is measured here.
 
     Raises:
         DataError: too few rows, rows that are all the same, a number that is not finite, one class only.
@@ -127,8 +141,11 @@ def make_map(
     x = check_distances(_finite(np.asarray(points[fit]), fit), "points")
     # A sample of a row number is no even count any more; in rows that follow each other it is.
     notes += _look(x, x if len(x) == count else _finite(np.asarray(points[:_PLACED]), np.arange(_PLACED)))
-    prepare = PREPARES[recipe.prepare](x)
-    laid = METHODS[recipe.method].fit(prepare(x), known[fit] if guided else None, recipe)
+    if whole is None:
+        prepare = PREPARES[recipe.prepare](x)
+        laid = METHODS[recipe.method].fit(prepare(x), known[fit] if guided else None, recipe)
+    else:
+        prepare, laid, fit, notes = whole.prepare, whole.layout, np.arange(count), ()
     coordinates = np.empty((count, recipe.dimensions), np.float32)
     coordinates[fit] = laid.coordinates
     fitted = np.zeros(count, bool)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from separatrix.codes import encode
 from separatrix.errors import DataError, MissingExtra
-from separatrix.geometry.plane import fit_plane
+from separatrix.geometry.plane import Plane, fit_plane
 from separatrix.geometry.prepare import Change, Matrix, whiten
 from separatrix.geometry.scatter import class_means
 from separatrix.recipe.project import ProjectRecipe
@@ -46,8 +46,13 @@ class ProjectionMethod:
 def pca(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:
     """Directions of largest variance."""
     plane = fit_plane(x, dimensions=recipe.dimensions, seed=recipe.seed)
+    return pca_layout(plane, plane.place(x))
+
+
+def pca_layout(plane: Plane, coordinates: Matrix) -> MapLayout:
+    """The map of a plane that is fitted, and the coordinates of its rows (rows, dimensions)."""
     axes = tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1))
-    return MapLayout(plane.place(x), lambda points: plane.place(points).astype(np.float32), axes)
+    return MapLayout(coordinates, lambda points: plane.place(points).astype(np.float32), axes)
 
 
 def tsne(x: Matrix, _labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> MapLayout:

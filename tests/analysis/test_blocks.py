@@ -1,0 +1,130 @@
+"""Verbs on points that need more memory than they may take: the same result object, and what of it is approximate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+import separatrix as sx
+from separatrix.errors import OptionError
+from separatrix.points import Points
+from separatrix.store.points import open_points, write_points
+
+ROWS, WIDTH = 12_000, 64  # 11.7 MiB in memory at the peak, 9 in blocks
+LITTLE = "11MiB"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 4, ROWS)
+    x = 2 * rng.normal(size=(4, WIDTH))[classes] + rng.normal(size=(ROWS, WIDTH)) + 5
+    table = {"label": np.array(list("abcd"))[classes], "split": np.where(rng.random(ROWS) < 0.7, "train", "test")}
+    write_points(tmp_path_factory.mktemp("points") / "p", Points.of(x, table), dtype="float32")
+    return tmp_path_factory.getbasetemp() / "points0" / "p"
+
+
+@pytest.fixture
+def points(folder) -> Points:
+    return open_points(folder)
+
+
+def test_kmeans_in_blocks_gives_the_clusters_of_memory(points, tmp_path):
+    made = sx.cluster(points, "kmeans", k=4, memory=LITTLE, out=tmp_path / "c")
+    expected = sx.cluster(points, "kmeans", k=4)
+    assert expected.approximate is None
+    assert made.approximate == ("the starts of k-means are the best of a sample; its passes read every row",)
+    assert made.engine == "blocks"
+    assert adjusted_rand_score(made.labels, expected.labels) == 1
+    for name in ("inertia", "distortion"):
+        assert getattr(made, name) == pytest.approx(getattr(expected, name), rel=1e-6)
+    assert sorted(made.sizes) == sorted(expected.sizes)
+    assert set(made.exemplars) == set(expected.exemplars)
+    assert made.assignment["matched"]["accuracy"] == expected.assignment["matched"]["accuracy"]
+    again = sx.load(tmp_path / "c")
+    assert list(again.approximate) == list(made.approximate)
+    assert (again.table[CLUSTER] == made.table[CLUSTER]).all()
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["c"]  # nothing pending
+
+
+CLUSTER = "cluster"
+
+
+@pytest.mark.parametrize("memory", ["10MiB", LITTLE])
+def test_the_budget_changes_no_byte(points, tmp_path, memory):
+    one = sx.cluster(points, "kmeans", k=3, prepare="standardise", memory="9.5MiB")
+    two = sx.cluster(points, "kmeans", k=3, prepare="standardise", memory=memory)
+    assert one.digest == two.digest
+    assert (one.inertia, one.distortion) == (two.inertia, two.distortion)
+
+
+def test_k_is_chosen_on_a_sample_and_it_is_said(points):
+    made = sx.cluster(points, "kmeans", choose=True, k_grid=(2, 4, 6), sample_rows=800, memory=LITTLE)
+    assert made.clusters == made.choice.value == 4
+    assert "k was chosen on 800 rows" in made.approximate
+
+
+def test_hdbscan_in_blocks_says_what_it_measured(points):
+    made = sx.cluster(points, "hdbscan", memory=LITTLE)
+    assert made.clusters == 4
+    assert f"hdbscan saw 10000 of {ROWS} rows" in made.approximate[0]
+
+
+def test_dbscan_says_what_it_needs(points):
+    with pytest.raises(OptionError, match=r"dbscan holds all rows in memory: got 0\.01 GiB needed; pass --memory"):
+        sx.cluster(points, "dbscan", eps=3.0, memory=LITTLE)
+
+
+def test_too_little_for_a_block_is_one_sentence(points):
+    with pytest.raises(OptionError, match="--memory is too small for one block of each worker: got 2 MiB, expected"):
+        sx.cluster(points, "kmeans", k=4, memory="2MiB")
+
+
+@pytest.mark.parametrize("prepare", ["none", "standardise"])
+def test_pca_in_blocks_is_fitted_to_all_rows(points, prepare):
+    made = sx.project(points, "pca", prepare=prepare, memory=LITTLE, fit_rows=500)
+    exact = sx.project(points, "pca", prepare=prepare, fit_rows=ROWS)
+    assert made.rows_fitted == ROWS
+    assert list(made.notes) == list(exact.notes) == []
+    np.testing.assert_allclose(made.coordinates, exact.coordinates, atol=1e-3)
+    assert made.trustworthiness == pytest.approx(exact.trustworthiness, abs=1e-3)
+    assert made.axes == exact.axes
+    np.testing.assert_allclose(made.place(points), made.coordinates, atol=1e-3)
+    sample = sx.project(points, "pca", prepare=prepare, fit_rows=500)
+    assert np.abs(sample.coordinates - exact.coordinates).max() > 0.01  # what all rows change
+
+
+def test_other_maps_are_fitted_to_their_sample_as_before(points):
+    made = sx.project(points, "lda", memory=LITTLE)
+    assert made.rows_fitted < ROWS
+
+
+def test_a_score_of_too_many_rows_is_that_of_a_sample_and_says_so(points):
+    made = sx.score(points, memory="5MiB", k=5, permutations=99)
+    rows = sum(made.rows.values())
+    assert 4000 < rows < 6000
+    assert made.warnings[0] == (
+        f"scored on {rows} of {ROWS} rows: whole values of 'id', drawn evenly with seed 0"
+    )  # fmt: skip
+    assert made["knn_loo"].value > 0.95
+
+
+def test_clusters_are_scored_on_the_same_sample(points):
+    clusters = sx.cluster(points, "kmeans", k=4)
+    by_table = sx.score(points, clusters=clusters, memory="5MiB", permutations=19)
+    by_number = sx.score(points, clusters=clusters.labels, memory="5MiB", permutations=19)
+    assert by_table.clusters == by_number.clusters
+    assert by_table.clusters["matched"]["accuracy"] == 1
+
+
+def test_an_unknown_executor_is_refused_before_the_work(points):
+    with pytest.raises(OptionError, match="--executor cannot be this: got 'thread:2'"):
+        sx.cluster(points, "kmeans", k=4, executor="thread:2")
+
+
+def test_a_named_executor_takes_blocks_however_few_the_rows(points):
+    made = sx.cluster(points, "kmeans", k=4, executor="processes:1")
+    assert made.digest == sx.cluster(points, "kmeans", k=4, memory=LITTLE).digest

@@ -1,0 +1,159 @@
+"""The same bytes whoever computes; workers and files that are lost or damaged cost what they held, and no more."""
+
+from __future__ import annotations
+
+import os
+import signal
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from separatrix.errors import MissingExtra, OptionError, StoreError
+from separatrix.points import Points
+from separatrix.scale import executors
+from separatrix.scale.blocks import BlockSource
+from separatrix.scale.executors import open_workers, parse_executor, run
+from separatrix.scale.job import Job
+from separatrix.scale.kernels import Preparation
+from separatrix.scale.kmeans import kmeans
+from separatrix.scale.moments import moments
+from separatrix.store.points import write_points
+
+
+def double(number: int) -> dict[str, np.ndarray]:
+    return {"number": np.array(2 * number), "process": np.array(os.getpid())}
+
+
+def fail(number: int) -> dict[str, np.ndarray]:
+    raise ZeroDivisionError(f"task {number}")
+
+
+def die(_number: int) -> dict[str, np.ndarray]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def numbers(partials) -> list[int]:
+    return [int(each["number"]) for each in partials]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("points") / "p"
+    rng = np.random.default_rng(0)
+    centres = 4 * rng.normal(size=(5, 16))
+    x = centres[rng.integers(0, 5, 20_000)] + rng.normal(size=(20_000, 16)) + 30
+    write_points(folder, Points.of(x), shard_rows=3000)
+    return folder
+
+
+def computed(folder: Path, job: Job) -> list[bytes]:
+    source = BlockSource.open(folder)
+    whole, one = moments(source, job, full=True), kmeans(source, [5], Preparation(), job)[5]
+    figures = np.array([one.inertia, one.distortion])
+    return [array.tobytes() for array in (whole.squares, whole.mean, one.centroids, one.labels, figures)]
+
+
+@pytest.fixture(scope="module")
+def expected(stored) -> list[bytes]:
+    return computed(stored, Job())
+
+
+def test_results_come_in_the_order_of_the_tasks():
+    assert numbers(run(double, [(n,) for n in range(20)])) == list(range(0, 40, 2))
+
+
+def test_as_many_threads_as_one_likes_give_the_same_bytes(stored, expected, monkeypatch):
+    monkeypatch.setattr("separatrix.scale.kernels.threads", lambda: 5)
+    assert computed(stored, Job()) == expected
+
+
+def test_rows_in_memory_give_the_same_bytes_as_on_disk(stored, expected):
+    x = BlockSource.open(stored).read(0, 20_000)
+    assert moments(BlockSource.of(x), Job(), full=True).squares.tobytes() == expected[0]
+
+
+def test_processes_give_the_same_bytes(stored, expected):
+    with open_workers("processes:2") as workers:
+        assert computed(stored, Job(workers)) == expected
+
+
+@pytest.mark.parametrize("seed", [0])
+def test_workers_that_are_killed_cost_their_tasks(stored, expected, seed):
+    moments_of_death = set(np.random.default_rng(seed).choice(25, 3, replace=False).tolist())
+    finished, killed = count(), []
+    with open_workers("processes:2") as workers:
+
+        def kill(*_line: object) -> None:
+            if next(finished) in moments_of_death:
+                process = next(iter(workers.pool._processes.values()))
+                os.kill(process.pid, signal.SIGKILL)
+                killed.append(process.pid)
+
+        assert computed(stored, Job(workers, progress=kill)) == expected
+    assert len(killed) == 3
+
+
+def test_a_task_that_kills_its_worker_is_tried_three_times():
+    with pytest.raises(StoreError, match="workers were killed 3 times without finishing a task; give it more memory"):
+        list(run(die, [(1,)], executor="processes:1"))
+
+
+@pytest.mark.parametrize("executor", ["here", "processes:1"])
+def test_a_mistake_in_a_task_is_raised_as_it_is(executor):
+    with pytest.raises(ZeroDivisionError, match="task 3"):
+        list(run(fail, [(3,)], executor=executor))
+
+
+def test_finished_tasks_are_taken_from_their_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WORTH", 0.0)
+    tasks = [(n,) for n in range(4)]
+    first = numbers(run(double, tasks, pending=tmp_path))
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 4
+    monkeypatch.setattr(executors, "_timed", None)  # nothing can be computed
+    with open_workers() as workers:
+        workers.call = None
+        assert numbers(run(double, tasks, executor=workers, pending=tmp_path)) == first
+
+
+def test_a_damaged_result_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WORTH", 0.0)
+    first = numbers(run(double, [(n,) for n in range(3)], pending=tmp_path))
+    for change, file in zip(
+        (lambda b: b[:-5], lambda b: b"\0" + b[1:], lambda _: b""), tmp_path.iterdir(), strict=True
+    ):
+        file.write_bytes(change(file.read_bytes()))
+    assert numbers(run(double, [(n,) for n in range(3)], pending=tmp_path)) == first
+
+
+def test_short_tasks_leave_no_file(tmp_path):
+    list(run(double, [(1,)], pending=tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_was_stopped_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WORTH", 0.0)
+    tasks = [(n,) for n in range(6)]
+    stopped = run(double, tasks, pending=tmp_path)
+    [next(stopped) for _ in range(3)]
+    stopped.close()
+    seen = []
+    assert numbers(run(double, tasks, pending=tmp_path, progress=lambda *line: seen.append(line), stage="x")) == [
+        0, 2, 4, 6, 8, 10,
+    ]  # fmt: skip
+    assert [line[:3] for line in seen] == [("x", n, 6) for n in range(1, 7)]
+
+
+@pytest.mark.parametrize("name", ["there", "processes:0", "processes:", "dask:local", "dask:http://x", "dask:tcp://"])
+def test_an_unknown_executor_is_refused(name):
+    with pytest.raises(OptionError, match=r"--executor cannot be this: got .*, expected here, processes:N"):
+        parse_executor(name)
+
+
+def test_without_dask_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with pytest.raises(MissingExtra, match=r'dask is not installed; pip install "separatrix\[scale\]"'):
+        list(run(double, [(1,)], executor="dask:local:1"))
