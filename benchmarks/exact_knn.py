@@ -17,7 +17,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -90,9 +91,22 @@ def resident() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 2**20
 
 
-def _watch(stop: threading.Event, seen: list[float]) -> None:
-    while not stop.wait(0.02):
-        seen.append(resident())
+@contextmanager
+def watched() -> Iterator[list[float]]:
+    """Resident memory of this process, GiB, every 20 ms of the work inside."""
+    stop, seen = threading.Event(), [resident()]
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            seen.append(resident())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        watcher.join()
 
 
 def measure(side: str, metric: str, rows: int, width: int, seed_rows: int) -> dict[str, Any]:
@@ -104,14 +118,10 @@ def measure(side: str, metric: str, rows: int, width: int, seed_rows: int) -> di
         product(x)
         return {"seconds": perf_counter() - begun}
     RUN[side](x[:seed_rows], metric)
-    stop, seen = threading.Event(), [resident()]
-    watcher = threading.Thread(target=_watch, args=(stop, seen), daemon=True)
-    watcher.start()
-    begun = perf_counter()
-    index = RUN[side](x, metric)
-    seconds = perf_counter() - begun
-    stop.set()
-    watcher.join()
+    with watched() as seen:
+        begun = perf_counter()
+        index = RUN[side](x, metric)
+        seconds = perf_counter() - begun
     return {"seconds": seconds, "extra_gib": max(seen) - seen[0], "first": np.sort(index[:100], axis=1).tolist()}
 
 

@@ -100,7 +100,7 @@ def kmeans(
     sample = (sample - centred.offset).astype(np.float32)
     running = {k: Lloyd(kmeans_centroids(sample, k, starts=starts, seed=seed)) for k in dict.fromkeys(ks)}
     finish(running, source, centred, job)
-    return {k: _clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()}
+    return {k: clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()}
 
 
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: Job) -> None:
@@ -141,7 +141,7 @@ def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job:
     return rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
 
 
-def _clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job: Job, begun: float) -> Clustering:
+def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job: Job, begun: float) -> Clustering:
     """Labels and figures of all rows, as `geometry.cluster.kmeans` gives them."""
     k = len(centroids)
     labels = np.empty(source.rows, np.int64)
