@@ -35,7 +35,7 @@ def test_any_part_sent_to_another_process_gives_the_same_rows(stored, start, row
     part = source.part(start, min(start + rows, 1000))
     again = pickle.loads(pickle.dumps(part))
     assert (again.read(0, again.rows) == whole[start : start + rows]).all()
-    assert (np.concatenate([x.numpy() for _, x in tiles(again, rows=tile)]) == whole[start : start + rows]).all()
+    assert (np.concatenate([x.numpy().copy() for _, x in tiles(again, rows=tile)]) == whole[start : start + rows]).all()
 
 
 def test_what_is_sent_is_no_more_than_the_files_that_hold_the_rows(stored):

@@ -8,6 +8,7 @@ open files nor resident memory grow with the store.
 from __future__ import annotations
 
 import hashlib
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -190,10 +191,12 @@ class ShardedBlock:
                     got, hint = f"SHA-256 {digest[:12]}", "write it again with --overwrite"
                     raise StoreError(f"{file} was altered", got=got, expected=self.hashes[shard][:12], hint=hint)
                 self._verified.add((file, self.hashes[shard]))
-            kind = np.dtype(KINDS[self.dtype_on_disk])
-            # "c": a private copy of pages that are written to, which nobody does; PyTorch takes no others.
-            values = np.memmap(file, kind, "c", offset, (rows, self.width))[chosen]
-            return values, np.memmap(file, SCALE, "c", 0, (rows,))[chosen] if offset else None
+            with file.open("rb") as stream:
+                # Pages are private: PyTorch takes no memory that may not be written to, though nobody does.
+                memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            values = np.frombuffer(memory, KINDS[self.dtype_on_disk], rows * self.width, offset)
+            scales = np.frombuffer(memory, SCALE, rows)[chosen] if offset else None
+            return values.reshape(rows, self.width)[chosen], scales
         except (OSError, ValueError) as error:  # gone, or shorter than it was when the store was opened
             raise StoreError(f"{file} cannot be read ({error})", hint="extract it again with --overwrite") from error
 
