@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 import separatrix as sx
+from separatrix.analysis.identity import CLUSTER
 from separatrix.errors import OptionError
 from separatrix.points import Points
 from separatrix.store.points import open_points, write_points
@@ -23,8 +24,9 @@ def folder(tmp_path_factory) -> Path:
     classes = rng.integers(0, 4, ROWS)
     x = 2 * rng.normal(size=(4, WIDTH))[classes] + rng.normal(size=(ROWS, WIDTH)) + 5
     table = {"label": np.array(list("abcd"))[classes], "split": np.where(rng.random(ROWS) < 0.7, "train", "test")}
-    write_points(tmp_path_factory.mktemp("points") / "p", Points.of(x, table), dtype="float32")
-    return tmp_path_factory.getbasetemp() / "points0" / "p"
+    made = tmp_path_factory.mktemp("points") / "p"
+    write_points(made, Points.of(x, table), dtype="float32")
+    return made
 
 
 @pytest.fixture
@@ -48,9 +50,6 @@ def test_kmeans_in_blocks_gives_the_clusters_of_memory(points, tmp_path):
     assert list(again.approximate) == list(made.approximate)
     assert (again.table[CLUSTER] == made.table[CLUSTER]).all()
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == ["c"]  # nothing pending
-
-
-CLUSTER = "cluster"
 
 
 @pytest.mark.parametrize("memory", ["10MiB", LITTLE])
