@@ -1,19 +1,20 @@
 """Points: vectors and, line by line beside them, what each vector is. Neither goes anywhere without the other.
 
 A `Points` holds one or more named blocks of numbers (a layer and a pooling each) over one table of rows. Blocks may be
-arrays in memory or anything that is read by rows from disk, as `store.points` gives; the table is a pandas frame with
-at least the column `id`, and usually `text_hash`, `split`, `label`, `group`, for heads also `layer` and `head`, for
-tokens `token`. Every way of choosing rows chooses numbers and table together.
+arrays in memory or anything that is read by rows from disk, as `store.points` gives; the table, in memory or read by
+columns from disk too, has at least the column `id`, and usually `text_hash`, `split`, `label`, `group`, for heads also
+`layer` and `head`, for tokens `token`. Every way of choosing rows chooses numbers and table together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from html import escape
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,25 +22,14 @@ from numpy.typing import NDArray
 from separatrix.errors import DataError, OptionError, ShapeError, choose
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import plain
+from separatrix.rowtable import BATCH_ROWS, Block, FrameTable, RowTable, SelectedBlock
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KEY = ("id", "layer", "head", "token")  # columns that name a row, where they are there
 ID = KEY[0]  # the column that every table has; what names a row to its user
-BATCH_ROWS = 8192
 LARGEST = 1e15  # of a number in a block: squares and their sums over a row must fit into float32
-
-
-class Block(Protocol):
-    """Numbers by rows: a NumPy matrix, or a file that reads like one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(rows, width)."""
-
-    def __getitem__(self, places: Any) -> NDArray[Any]:
-        """Rows by a slice or by an integer array, as floats (places, width)."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,20 +37,20 @@ class Points:
     """Vectors with their identity. Make one with `Points.of`, `extract` or `open_points`."""
 
     blocks: Mapping[str, Block]  # name -> (rows, width)
-    table: pd.DataFrame  # one line a row, index 0 .. rows - 1
+    rows: RowTable  # what each row is; a pandas frame, index 0 .. rows - 1, is taken as well
     origin: Mapping[str, Any] = field(default_factory=dict)  # plain data: model, revision, weights, recipe
 
     def __post_init__(self) -> None:
         if not self.blocks:
             raise ShapeError("points have no numbers", expected="at least one block (rows, width)")
-        if ID not in self.table.columns:
-            raise DataError(f"points need the column {ID!r}", got=", ".join(map(str, self.table.columns)))
+        if not isinstance(self.rows, RowTable):
+            object.__setattr__(self, "rows", FrameTable(self.rows))
+        if ID not in self.columns:
+            raise DataError(f"points need the column {ID!r}", got=", ".join(map(str, self.columns)))
         for name, block in self.blocks.items():
-            if len(block.shape) != 2 or block.shape[0] != len(self.table):
+            if len(block.shape) != 2 or block.shape[0] != len(self):
                 got = f"shape {tuple(block.shape)}"
-                raise ShapeError(
-                    f"block {name!r} does not fit the table", got=got, expected=f"({len(self.table)}, width)"
-                )
+                raise ShapeError(f"block {name!r} does not fit the table", got=got, expected=f"({len(self)}, width)")
 
     @classmethod
     def of(
@@ -101,22 +91,23 @@ class Points:
         if ID not in frame.columns:
             frame.insert(0, ID, np.arange(rows))
         _check_names(frame[[name for name in KEY if name in frame.columns]])
-        return cls(blocks, frame, dict(origin or {}))
+        return cls(blocks, FrameTable(frame), dict(origin or {}))
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.rows)
 
     def __repr__(self) -> str:
         widths = ", ".join(f"{name} ({block.shape[1]})" for name, block in self.blocks.items())
-        return f"Points: {len(self)} rows, {widths}\n    {', '.join(map(str, self.table.columns))}"
+        return f"Points: {len(self)} rows, {widths}\n    {', '.join(map(str, self.columns))}"
 
     def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self).splitlines()[0])}</p>\n{self.table.head().to_html(index=False)}"
+        head = self.rows.take(np.arange(min(5, len(self)))).to_pandas()
+        return f"<p>{escape(repr(self).splitlines()[0])}</p>\n{head.to_html(index=False)}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: what the points are, without their numbers."""
         widths = {name: int(block.shape[1]) for name, block in self.blocks.items()}
-        columns = [str(name) for name in self.table.columns]
+        columns = [str(name) for name in self.columns]
         return {"rows": len(self), "blocks": widths, "columns": columns, "origin": plain(self.origin)}
 
     @checks_arguments
@@ -143,6 +134,16 @@ class Points:
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the texts that the numbers were read from."""
         return tuple(self.origin.get("warnings", ()))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the table; none is read."""
+        return self.rows.columns
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The whole table as a pandas frame; of points on disk it is read into memory now, and kept."""
+        return self.rows.to_pandas()
 
     @property
     def name(self) -> str:
@@ -182,13 +183,13 @@ class Points:
         Raises:
             DataError: no such column; the message lists those that are there.
         """
-        if name not in self.table.columns:
-            raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, self.table.columns)))
-        return np.asarray(self.table[name])
+        if name not in self.rows:
+            raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, self.columns)))
+        return self.rows.column(name)
 
     @checks_arguments
     def take(self, places: Sequence[int] | NDArray[Any]) -> Points:
-        """The rows at these places, in this order; numbers read from disk are then in memory.
+        """The rows at these places, in this order; what is on disk stays there.
 
         Raises:
             ShapeError: places are no whole numbers, or outside the rows.
@@ -206,8 +207,8 @@ class Points:
                 got=f"{chosen.min()} to {chosen.max()}",
                 expected=f"0 to {len(self) - 1}",
             )
-        blocks = {name: block[chosen] for name, block in self.blocks.items()}
-        return replace(self, blocks=blocks, table=self.table.iloc[chosen].reset_index(drop=True))
+        blocks = {name: SelectedBlock.of(block, chosen) for name, block in self.blocks.items()}
+        return replace(self, blocks=blocks, rows=self.rows.take(chosen))
 
     @checks_arguments
     def where(self, mask: NDArray[np.bool_] | Sequence[bool]) -> Points:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -35,9 +36,11 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
+from separatrix.rowtable import ExtendedTable, RowTable
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
-from separatrix.store.table import read_table, write_table
+from separatrix.store.rows import ParquetTable, write_rows
+from separatrix.store.table import write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +62,7 @@ class Clusters(Result):
         "approximate?": ([str], None),
     }  # fmt: skip
 
-    table: pd.DataFrame = apart()  # (rows,) identity columns, cluster [, parent]
+    row_table: RowTable = apart()  # (rows,) identity columns, cluster [, parent]
     method: str = ""
     clusters: int = 0
     noise: int = 0  # rows in no cluster
@@ -88,15 +91,20 @@ class Clusters(Result):
     @property
     def labels(self) -> NDArray[np.int64]:
         """Cluster of each row, (rows,), -1 for noise."""
-        return np.asarray(self.table[CLUSTER], dtype=np.int64)
+        return np.asarray(self.row_table.column(CLUSTER), dtype=np.int64)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The whole row table as a pandas frame; of clusters on disk it is read into memory now, and kept."""
+        return self.row_table.to_pandas()
 
     @classmethod
     def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
         """The table, which must be the one that the figures are of."""
-        table = read_table(folder / TABLE, ("id", CLUSTER))
-        if row_digest(table) != plain["digest"] or table[CLUSTER].dtype.kind != "i":
+        rows = ParquetTable.open(folder / TABLE, ("id", CLUSTER))
+        if row_digest(rows) != plain["digest"] or rows.column(CLUSTER).dtype.kind != "i":
             raise StoreError(f"{folder / TABLE} was changed since it was written", hint="cluster again")
-        return {"table": table}
+        return {"row_table": rows}
 
     def parts(self) -> list[Listing | Lines]:
         """Sizes, classes of the clusters, figures."""
@@ -123,7 +131,7 @@ class Clusters(Result):
         from separatrix.view.cells import density_grid
         from separatrix.view.cluster_plots import cluster_sizes, condensed_tree, k_curves, k_distances
 
-        write_table(folder / TABLE, self.table)
+        write_rows(folder / TABLE, self.row_table)
         title = f"{self.method} clusters" + (f" of {self.parent}" if self.parent else "")
         save(cluster_sizes(self.sizes, self.noise, title), folder / "sizes.png")
         if isinstance(choice := self.choice, Choice):
@@ -212,17 +220,17 @@ def _cluster(
     one = chosen.pick(recipe.block) if recipe.block else chosen
     made = cluster_in_blocks(one, recipe, scale) if scale.in_blocks(one) else _in_memory(one, recipe, scale.progress)
     clustering, choice = made.clustering, made.choice
-    table = _label_rows(chosen.table, clustering.labels, path)
+    table = _label_rows(chosen.rows, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
     return Clusters(
-        table=table, method=clustering.method, clusters=clustering.clusters, noise=clustering.noise,
+        row_table=table, method=clustering.method, clusters=clustering.clusters, noise=clustering.noise,
         noise_share=clustering.noise / rows, sizes=clustering.sizes.tolist(), rows=rows, rows_used=rows,
         width=one.width, prepare=recipe.prepare, constant_columns=made.constant,
         engine=clustering.engine, seconds=clustering.seconds, choice=choice,
         assignment=_assignment(table, clustering.labels, recipe), recipe=recipe, digest=row_digest(table),
         warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, made.constant)], parent=path,
         inertia=clustering.inertia, distortion=clustering.distortion, eps=clustering.eps,
-        exemplars=None if stars is None else table["id"].iloc[stars].tolist(), approximate=made.approximate,
+        exemplars=None if stars is None else table.take(stars).column("id").tolist(), approximate=made.approximate,
         clustering=clustering,
     )  # fmt: skip
 
@@ -249,9 +257,9 @@ _RUN = {
 }
 
 
-def _label_rows(table: pd.DataFrame, labels: NDArray[np.int64], path: str | None) -> pd.DataFrame:
-    rows = table.drop(columns=[name for name in (CLUSTER, PARENT) if name in table.columns]).reset_index(drop=True)
-    return rows.assign(**{CLUSTER: labels}, **({} if path is None else {PARENT: path}))
+def _label_rows(rows: RowTable, labels: NDArray[np.int64], path: str | None) -> RowTable:
+    parents = {} if path is None else {PARENT: np.full(len(rows), path, dtype=object)}
+    return ExtendedTable(rows, {CLUSTER: labels, **parents}, hidden=(PARENT,) if path is None else ())
 
 
 def _warnings(result: Clustering, constant: int) -> list[str]:
@@ -267,14 +275,14 @@ def _warnings(result: Clustering, constant: int) -> list[str]:
     return warnings
 
 
-def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterRecipe) -> dict[str, Any] | None:
+def _assignment(table: RowTable, labels: NDArray[np.int64], recipe: ClusterRecipe) -> dict[str, Any] | None:
     """Clusters against the classes of the rows that have one."""
     name = recipe.label or "label"
     if name not in table.columns:
         if recipe.label is None:
             return None
         raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, table.columns)))
-    codes, classes = encode(table[name])
+    codes, classes = encode(table.column(name))
     if not 2 <= len(classes) <= _MOST_CLASSES:
         if recipe.label is None:
             return None
@@ -282,7 +290,7 @@ def _assignment(table: pd.DataFrame, labels: NDArray[np.int64], recipe: ClusterR
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
     known = codes >= 0
     names = tuple(map(str, classes))
-    split = np.asarray(table["split"])[known] if "split" in table.columns and name != "split" else None
+    split = table.column("split")[known] if "split" in table and name != "split" else None
     return {"column": name} | assign_by_split(
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from separatrix.errors import DataError, OptionError
 from separatrix.points import KEY, Points
+from separatrix.rowtable import RowTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +40,11 @@ def members(points: Points, clusters: pd.DataFrame, of: int | None) -> tuple[Poi
     if of is None or of not in known:
         got = "none" if of is None else of
         raise OptionError("no such cluster to look within", got=got, expected=f"one of {known[:12]}", hint="pass --of")
-    key = [name for name in KEY if name in points.table.columns]
+    key = [name for name in KEY if name in points.columns]
     missing = [name for name in key if name not in clusters.columns]
     if missing:
         raise DataError("the clusters lack a column that names rows", got=missing[0], expected=", ".join(key))
-    mine = pd.MultiIndex.from_frame(points.table[key])
+    mine = pd.MultiIndex.from_frame(points.rows.frame(key))
     if not mine.is_unique:
         row = int(np.flatnonzero(mine.duplicated())[0])
         raise DataError(f"row {row} has the name of an earlier row", got=mine[row], expected="names that differ")
@@ -52,15 +53,15 @@ def members(points: Points, clusters: pd.DataFrame, of: int | None) -> tuple[Poi
         row = int(np.flatnonzero(index < 0)[0])
         got = ", ".join(f"{name} {clusters[name].iloc[row]}" for name in key)
         raise DataError(f"row {row} of the clusters is none of these points", got=got, hint="give the same points")
-    _check_same_rows(points.table.iloc[index], clusters)
+    _check_same_rows(points.take(index), clusters)
     parents = clusters[PARENT].iloc[0] if PARENT in clusters.columns else None
     return points.take(np.sort(index[labels == of])), str(of) if parents is None else f"{parents}/{of}"
 
 
-def _check_same_rows(points: pd.DataFrame, clusters: pd.DataFrame) -> None:
+def _check_same_rows(points: Points, clusters: pd.DataFrame) -> None:
     """Rows of one name must agree in all other columns too."""
     for name in [name for name in points.columns if name in clusters.columns and name not in (CLUSTER, PARENT)]:
-        ours, theirs = points[name].reset_index(drop=True), clusters[name].reset_index(drop=True)
+        ours, theirs = points.rows.frame([name])[name], clusters[name].reset_index(drop=True)
         wrong = np.flatnonzero(~((ours == theirs) | (ours.isna() & theirs.isna())).to_numpy())
         if len(wrong):
             row = int(wrong[0])
@@ -70,9 +71,11 @@ def _check_same_rows(points: pd.DataFrame, clusters: pd.DataFrame) -> None:
             )
 
 
-def row_digest(table: pd.DataFrame) -> str:
+def row_digest(rows: RowTable) -> str:
     """Sixteen hexadecimal digits over the rows of every cluster."""
     import pandas as pd
 
-    named = table[[name for name in (*KEY, CLUSTER) if name in table.columns]].astype(str)
-    return hashlib.sha256(pd.util.hash_pandas_object(named, index=False).to_numpy().tobytes()).hexdigest()[:16]
+    total, names = hashlib.sha256(), [name for name in (*KEY, CLUSTER) if name in rows]
+    for frame in rows.batches(columns=names):
+        total.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
+    return total.hexdigest()[:16]

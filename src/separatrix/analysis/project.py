@@ -224,7 +224,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
     whole = pca_in_blocks(points, recipe, scale) if scale.in_blocks(points) else None
     flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
-    taken = [name for name in columns if name in points.table.columns]
+    taken = [name for name in columns if name in points.columns]
     if taken:
         raise DataError(f"the row table has a column {taken[0]!r}, which the map needs", hint="give it another name")
     shares = None
@@ -279,7 +279,7 @@ def blend(
     if not names:
         raise DataError("a blend needs labels", got=f"no usable column {label or LABEL!r}", hint="name it with label=")
     matrices = {name: np.asarray(block[:], np.float32) for name, block in points.blocks.items()}
-    splits = np.asarray(points.table[SPLIT]) if SPLIT in points.table.columns else np.full(len(points), "train")
+    splits = points.column(SPLIT) if SPLIT in points.columns else np.full(len(points), "train")
     known = labels >= 0
     train, validation = known & (splits == "train"), known & (splits == "validation")
     if not train.any():
@@ -290,7 +290,7 @@ def blend(
 
     weighted = fit_blend(*part(train), wanted, validation=part(validation) if validation.any() else None)
     origin = {**points.origin, "blend": weighted.to_dict()}
-    blended = Points({"blend": weighted.apply(matrices)}, points.table, origin)
+    blended = Points({"blend": weighted.apply(matrices)}, points.rows, origin)
     if out is not None:
         write_points(out, blended, overwrite=overwrite)
     progress("blend", len(points), len(points), "")
@@ -331,7 +331,7 @@ def find_classes(points: Points, label: str | None) -> tuple[tuple[str, ...], np
     >>> find_classes(Points.of(np.eye(3), {"label": ["b", None, "a"]}), None)
     (('a', 'b'), array([ 1, -1,  0]))
     """
-    if label is None and LABEL not in points.table.columns:
+    if label is None and LABEL not in points.columns:
         return (), np.full(len(points), -1)
     values = pd.Series(points.column(label or LABEL))
     fractions = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
@@ -343,7 +343,7 @@ def find_classes(points: Points, label: str | None) -> tuple[tuple[str, ...], np
 
 def find_train(points: Points) -> np.ndarray | None:
     """Rows (rows,) bool of split `train`; None where the table does not tell rows apart by split."""
-    if SPLIT not in points.table.columns:
+    if SPLIT not in points.columns:
         return None
-    train = np.asarray(points.table[SPLIT] == "train")
+    train = np.asarray(points.column(SPLIT) == "train")
     return train if train.any() and not train.all() else None

@@ -122,7 +122,7 @@ def classes_by_row(labels: np.ndarray) -> Classes:
 
 def _parts(points: Points, targets: np.ndarray) -> tuple[dict[str, Part], list[str]]:
     values = points.values
-    split = np.asarray(points.column("split")) if "split" in points.table.columns else np.empty(0, dtype=object)
+    split = np.asarray(points.column("split")) if "split" in points.columns else np.empty(0, dtype=object)
     if not (split == "train").any():
         return {WHOLE: Part(values, targets)}, []
     parts = {name: Part(values[split == name], targets[split == name]) for name in PARTS if (split == name).any()}
@@ -152,7 +152,7 @@ def _repeats(points: Points, parts: Mapping[str, Part]) -> list[str]:
 def _keys(points: Points) -> np.ndarray:
     """What makes two rows the same: the text's hash, the text, or the vector itself; (rows,) of plain values."""
     for name in ("text_hash", "text"):
-        if name in points.table.columns:
+        if name in points.columns:
             return points.column(name).astype(str)
     values = np.ascontiguousarray(points.values)
     lines: Any = values.view(np.dtype((np.void, values.shape[1] * values.itemsize)))[:, 0]

@@ -230,7 +230,7 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
         raise DataError("every row is noise", got="no cluster", hint="cluster with a larger --eps")
     numbers[inside], names = encode(numbers[inside])
     noise = int((~inside).sum())
-    part = np.asarray(points.column("split")) if "split" in points.table.columns else None
+    part = np.asarray(points.column("split")) if "split" in points.columns else None
     named = assign_by_split(numbers, gold, split.names, part, permutations=recipe.permutations, seed=recipe.seed)
     shape = None
     if 2 <= len(names) < inside.sum():

@@ -13,8 +13,8 @@ from separatrix.points import Points
 from separatrix.recipe import digest
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import TABLE, Manifest, check_file, check_hashes, read_manifest, shard_path
+from separatrix.store.rows import ParquetTable
 from separatrix.store.shards import KINDS, ShardedBlock
-from separatrix.store.table import read_table
 from separatrix.store.writer import open_writer
 
 SHARD_ROWS = 4096
@@ -22,7 +22,7 @@ FOLDER = "folder"  # in the origin of points that were opened
 
 
 def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str] | None = None) -> Points:
-    """Open a store: the row table is read, numbers stay on disk until rows are read.
+    """Open a store: nothing is read but who it is; columns and numbers stay on disk until they are asked for.
 
     Args:
         folder: of the store.
@@ -49,7 +49,7 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
         check_file(folder / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
     opened = {name: _block(folder, manifest, name, verify) for name in names}
-    return Points(opened, read_table(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
+    return Points(opened, ParquetTable.open(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
 
 
 def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:
@@ -112,9 +112,8 @@ def write_points(
     starts = range(0, len(points), shard_rows)
     options: dict[str, Any] = {"overwrite": overwrite, "resume": None, "inputs": points.folders}
     with open_writer(folder, key, window=shard_rows, dtype=dtype, **options) as writer:
-        for index, start in enumerate(starts):
+        for index, (start, rows) in enumerate(zip(starts, points.rows.batches(shard_rows), strict=True)):
             part = slice(start, start + shard_rows)
-            rows = points.table.iloc[part].reset_index(drop=True)
             values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
             writer.add(index, rows, values)
         return writer.finish(len(starts), origin)

@@ -97,7 +97,7 @@ def whole_contexts(points: Points, most: int, seed: int) -> NDArray[np.int64]:
     A context that does not fit any more is passed over; if none fits, one is begun (one window at least).
     """
     maps = len(points) // (int(points.column("window")[-1]) + 1)
-    windows = points.table.iloc[::maps]
+    windows = points.rows.take(np.arange(0, len(points), maps)).to_pandas()
     room = max(1, most // maps)
     if room >= len(windows):
         return np.arange(len(points))

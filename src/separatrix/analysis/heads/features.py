@@ -58,7 +58,7 @@ def reduce_features(
     for line in lines:
         line |= _compared(points, blocks[line["feature"]])
     origin = {"features": lines, "variance": variance, "losses": losses}
-    write_points(out, Points(blocks, points.table, origin), dtype="float32")
+    write_points(out, Points(blocks, points.rows, origin), dtype="float32")
     return open_points(out)
 
 

@@ -97,7 +97,7 @@ def summary(atlas: HeadAtlas, recipe: HeadsRecipe) -> tuple[tuple[str, Any], ...
 def window_lines(points: Points) -> pd.DataFrame:
     """One line a window: its length, context, position, and the number of its example in the sample."""
     maps = len(points) // (int(points.column("window")[-1]) + 1)
-    lines = points.table[["length", "context", "position"]].iloc[::maps].reset_index(drop=True)
+    lines = points.rows.take(np.arange(0, len(points), maps)).frame(("length", "context", "position"))
     return lines.assign(number=(lines["position"] == 0).cumsum() - 1)
 
 
