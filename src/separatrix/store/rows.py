@@ -74,9 +74,16 @@ class ParquetTable(RowTable):
         values = self._read(self.places, [name]).column(0)
         if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
             return np.asarray(self._frame(pa.table({name: values}))[name])
-        coded = values.dictionary_encode().unify_dictionaries().combine_chunks()  # int32
-        texts = np.append(coded.dictionary.to_numpy(zero_copy_only=False).astype(object), np.nan)
-        return texts[coded.indices.fill_null(len(texts) - 1).to_numpy()]
+        texts, known = np.empty(len(values), dtype=object), dict[str, str]()
+        for start in range(0, len(values), _WINDOW):
+            coded = values.slice(start, _WINDOW).combine_chunks().dictionary_encode()  # int32
+            names = coded.dictionary.to_pylist()
+            if 2 * len(names) <= len(coded):
+                names = [known.setdefault(name, name) for name in names]
+            names.append(np.nan)  # as pandas has a missing text
+            codes = coded.indices.fill_null(len(names) - 1).to_numpy()
+            texts[start : start + _WINDOW] = np.array(names, dtype=object)[codes]
+        return texts
 
     def take(self, places: NDArray[np.integer]) -> ParquetTable:
         """The rows at these places, in this order; nothing is read."""
