@@ -12,6 +12,8 @@ from separatrix.analysis.project import project as project
 from separatrix.analysis.rank import rank as rank
 from separatrix.analysis.score import score as score
 from separatrix.analysis.suspects import suspects as suspects
+from separatrix.analysis.transfer import export_vectors as export_vectors
+from separatrix.analysis.transfer import import_vectors as import_vectors
 from separatrix.estimators import PromptClassifier as PromptClassifier
 from separatrix.estimators import PromptRegressor as PromptRegressor
 from separatrix.estimators.align import AlignClassifier as AlignClassifier

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from keyword import iskeyword
 
 from cyclopts import App
 
@@ -112,7 +113,8 @@ def joined(text: str) -> str:
 def find(name: str) -> Command:
     """The function behind a command; its module is imported now."""
     module, _ = COMMANDS[name]
-    return getattr(import_module(f"separatrix.cli.{module}"), name.replace("-", "_"))
+    own = name.replace("-", "_")
+    return getattr(import_module(f"separatrix.cli.{module}"), f"{own}_" if iskeyword(own) else own)
 
 
 def _nothing() -> None:

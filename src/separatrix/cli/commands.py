@@ -20,6 +20,8 @@ COMMANDS = {
     "associate": ("points", "What do clusters have to do with labels, layers, groups? With a permutation null."),
     "suspects": ("points", "Rows whose label is likely wrong, and near-duplicates with different labels."),
     "compare": ("points", "Several runs, points or maps in one table and one figure."),
+    "import": ("files", "Vectors of other programs as points: .npy, safetensors, Parquet, CSV shards."),
+    "export": ("files", "Points as .npy, safetensors or Parquet, for other programs."),
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
     "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
 }

@@ -162,7 +162,7 @@ def verb(*classes: type, **flags: Any) -> Callable[[Callable[..., Any]], Callabl
                 result: Printout | Any = function(parsed, progress, *arguments)
             show(result, progress, as_json=output.json)
 
-        name = function.__name__.replace("_", "-")
+        name = function.__name__.rstrip("_").replace("_", "-")  # a trailing line avoids Python's own words
         hints = get_type_hints(function, include_extras=True)
         own = list(inspect.signature(function).parameters.values())[2:]
         arguments = [argument.replace(annotation=hints[argument.name]) for argument in own]

@@ -45,6 +45,7 @@ Demo = panel("Output folder", out=_option(Path, Path("runs/demo"), "folder of th
 Report = panel(
     "Output file", out=_option(Path | None, None, "the .html file (default: report.html in the run)"), overwrite=_FILE
 )
+ExportedFile = panel("Output file", out=_option(Path, MISSING, "file to write"), overwrite=_FILE)
 Columns = panel(
     "Columns of the data",
     text=_TEXT,

@@ -130,7 +130,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
     """
     path = parsed.options.get("clusters")
     clusters = None if path is None else _read_clusters(path, parsed.verify)
-    return _run("score", parsed, progress, _open(points, parsed), clusters=clusters)
+    return _run("score", parsed, progress, open_given(points, parsed), clusters=clusters)
 
 
 @verb(
@@ -149,7 +149,7 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
         separatrix project points/trec --method umap --out maps/trec
         separatrix project points/trec --method lda --prepare standardise --page --out maps/trec-lda
     """
-    block, given = parsed.options.get("block"), _open(points, parsed)
+    block, given = parsed.options.get("block"), open_given(points, parsed)
     given = given if block is None else given.pick(block)
     return _run("project", parsed, progress, given, without=("block",), **parsed.of(("threads",)))
 
@@ -177,7 +177,7 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     from separatrix.analysis.cluster import Clusters
 
     outer = None if within.within is None else Clusters.open(within.within, verify=parsed.verify)
-    return _run("cluster", parsed, progress, _open(points, parsed), within=outer)
+    return _run("cluster", parsed, progress, open_given(points, parsed), within=outer)
 
 
 @verb(
@@ -235,7 +235,8 @@ def _run(
     return result
 
 
-def _open(folder: Path, parsed: ParsedOptions) -> Points:
+def open_given(folder: Path, parsed: ParsedOptions) -> Points:
+    """Points that were named on the command line."""
     from separatrix.store.points import open_points
 
     if not folder.is_dir():

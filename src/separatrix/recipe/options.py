@@ -243,6 +243,37 @@ class SuspectsOptions(TypedDict, total=False):
     device: str
 
 
+class ImportOptions(TypedDict, total=False):
+    """Of `ImportRecipe`."""
+
+    labels: str | None
+    drop_column: str | Sequence[str]
+    keep_column: str | Sequence[str]
+    tensor: str | None
+    store_dtype: str
+
+
+class ExportOptions(TypedDict, total=False):
+    """Of `ExportRecipe`."""
+
+    to: str | None
+    block: str | None
+    dtype: str
+
+
+class CompressOptions(TypedDict, total=False):
+    """Of `CompressRecipe`."""
+
+    store_dtype: str
+    components: int | None
+    k: int
+    queries: int
+    label: str | None
+    block: str | None
+    resamples: int
+    seed: int
+
+
 class HeadsOptions(AttentionOptions, LoadOptions, total=False):
     """Of `HeadsRecipe`."""
 

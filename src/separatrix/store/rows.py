@@ -180,7 +180,7 @@ def write_rows(path: Path, rows: RowTable) -> None:
     aside = part_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        schema = _schema_of(rows)
+        schema = schema_of(rows)
         with pq.ParquetWriter(aside, schema) as writer:
             for frame in rows.batches(GROUP_ROWS):
                 writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
@@ -197,7 +197,7 @@ def write_rows(path: Path, rows: RowTable) -> None:
             aside.unlink(missing_ok=True)
 
 
-def _schema_of(rows: RowTable) -> pa.Schema:
+def schema_of(rows: RowTable) -> pa.Schema:
     """Types of the columns; one that is empty in the first batch takes its type from the others."""
     import pyarrow as pa
 

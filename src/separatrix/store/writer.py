@@ -158,10 +158,10 @@ class PointsWriter:
             self.folder, self.replaces = self.replaces, None
         return read_manifest(self.folder)
 
-    def abandon(self) -> None:
-        """After work that was stopped: keep what can be gone on with."""
+    def abandon(self, keep: bool) -> None:
+        """After work that was stopped: keep what can be gone on with, if anybody does."""
         pending = self.folder / PENDING
-        if self.begun and not any(path.name != BEGUN for path in pending.glob("*.json")):
+        if self.begun and not (keep and any(path.name != BEGUN for path in pending.glob("*.json"))):
             whole = (self.folder / MANIFEST).is_file()
             shutil.rmtree(pending if whole else self.folder, ignore_errors=True)
 
@@ -263,7 +263,7 @@ def open_writer(
         try:
             yield writer
         except BaseException:
-            writer.abandon()
+            writer.abandon(keep=resume is not None)
             raise
 
 

@@ -1,0 +1,57 @@
+"""The commands that take points in from other programs, give them out, and make them smaller."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from separatrix.cli import options as opts
+from separatrix.cli.flags import ParsedOptions, verb
+from separatrix.cli.points import PointsArgument, open_given
+from separatrix.cli.progress import TerminalProgress
+from separatrix.cli.results import Printout
+from separatrix.recipe.files import ExportRecipe, ImportRecipe
+
+FileArgument = Annotated[
+    Path, Parameter(name="PATH", help=".npy, .safetensors, .parquet, .csv, or a folder of .csv files")
+]
+
+
+@verb(opts.Folder, ImportRecipe)
+def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgument, /) -> Printout:
+    """The file streams by in bounded memory. A column that numbers the rows would decide every distance: it is refused
+    unless --drop-column leaves it out or --keep-column puts it into the row table.
+
+    For example:
+        separatrix import vectors.npy --labels rows.csv --out points/mine
+        separatrix import shards --drop-column "Unnamed: 0" --store-dtype float16 --out points/shards
+        separatrix import embeddings.parquet --out points/embeddings
+    """
+    from separatrix.analysis.transfer import import_vectors
+
+    points = import_vectors(path, progress=progress, **parsed.keywords())
+    blocks = {name: int(block.shape[1]) for name, block in points.blocks.items()}
+    figures = {"rows": len(points), "blocks": blocks, "columns": points.columns, "out": str(parsed.options["out"])}
+    shown = {
+        **figures,
+        "blocks": ", ".join(f"{name} ({width})" for name, width in blocks.items()),
+        "columns": ", ".join(points.columns),
+    }
+    return Printout(figures, [list(shown.items())])
+
+
+@verb(opts.ExportedFile, ExportRecipe, opts.Verification)
+def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printout:
+    """Parquet holds the row table too; beside .npy and .safetensors it is written as NAME.rows.parquet, which import
+    reads with --labels.
+
+    For example:
+        separatrix export points/trec --out trec.npy
+        separatrix export points/trec --to parquet --dtype float16 --out trec.parquet
+    """
+    from separatrix.analysis.transfer import export_vectors
+
+    written = export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
+    return Printout(written.to_dict(), [list(written.to_dict().items())])
