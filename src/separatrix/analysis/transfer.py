@@ -25,7 +25,8 @@ from separatrix.store.csv_vectors import CsvVectors, index_hint
 from separatrix.store.exports import WRITERS
 from separatrix.store.points import SHARD_ROWS, open_points
 from separatrix.store.rows import write_rows
-from separatrix.store.vectors import Matrices, VectorFile, open_labels, open_vectors
+from separatrix.store.vector_file import Matrices, VectorFile
+from separatrix.store.vectors import open_labels, open_vectors
 from separatrix.store.writer import open_writer
 
 _HEAD = 1000  # rows that tell which columns may number the rows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separatrix.errors import DataError, choose
-from separatrix.store.vectors import VECTORS, Matrices, VectorFile, rebatched
+from separatrix.store.vector_file import VECTORS, Matrices, VectorFile, rebatched
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,9 +5,7 @@ What is wrong in a file is refused in one sentence that names file, row and colu
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -17,51 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, OptionError, choose
+from separatrix.store.csv_vectors import CsvVectors
 from separatrix.store.rows import ParquetTable
+from separatrix.store.vector_file import VECTORS, Matrices, VectorFile, guarded, one_sentence, rebatched
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-VECTORS = "vectors"  # the block of a file that does not name it
 READ_ROWS = 4096  # of a Parquet file, at a time
 _TENSORS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")  # that NumPy has
-Matrices = Mapping[str, NDArray[np.float32]]
-
-
-class VectorFile(ABC):
-    """A file with one vector a row, or several."""
-
-    path: Path
-
-    @property
-    @abstractmethod
-    def names(self) -> Mapping[str, Sequence[str]]:
-        """Of each block, the names of its columns, for messages."""
-
-    @abstractmethod
-    def pieces(self, rows: int) -> Iterator[tuple[Matrices, pd.DataFrame | None]]:
-        """Numbers by block, (piece, width), and the other columns of these rows; exactly `rows` rows but at the end."""
-
-    def batches(self, rows: int) -> Iterator[tuple[Matrices, pd.DataFrame | None]]:
-        """As `pieces`, with numbers that are all finite.
-
-        Raises:
-            DataError: what is in the file is not, or not everywhere, a number.
-        """
-        start = 0
-        for values, table in self.pieces(rows):
-            for block, matrix in values.items():
-                if not np.isfinite(matrix).all():
-                    row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(matrix)))
-                    what = f"{self.where(start + row)}: column {self.names[block][column]!r} is not finite"
-                    raise DataError(what, got=matrix[row, column], expected="a number that fits float32")
-            yield values, table
-            start += len(next(iter(values.values())))
-
-    def where(self, row: int) -> str:
-        """Where a row stands, in words."""
-        return f"{self.path}, row {row}"
 
 
 def open_vectors(
@@ -111,14 +74,14 @@ class MatrixFile(VectorFile):
     def pieces(self, rows: int) -> Iterator[tuple[Matrices, None]]:
         """Row ranges."""
         for start in range(0, self.shape[0], rows):
-            with _sentence(self.path), np.errstate(over="ignore"):
+            with one_sentence(self.path), np.errstate(over="ignore"):
                 values = np.asarray(self.matrix[start : min(start + rows, self.shape[0])]).astype(np.float32)
             yield {VECTORS: values}, None
 
 
 def open_npy(path: Path) -> MatrixFile:
     """A matrix of numbers in NumPy's format, mapped into memory."""
-    with _sentence(path):
+    with one_sentence(path):
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
     return _matrix(path, matrix, matrix.shape, str(matrix.dtype), matrix.dtype.kind in "fiub")
 
@@ -127,7 +90,7 @@ def open_safetensors(path: Path, *, tensor: str | None = None) -> MatrixFile:
     """The only tensor with two axes, or the one named."""
     from safetensors import safe_open
 
-    with _sentence(path):
+    with one_sentence(path):
         file = safe_open(path, framework="numpy")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
     wide = [name for name, found in slices.items() if len(found.get_shape()) == 2]
@@ -163,7 +126,7 @@ class ParquetVectors(VectorFile):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with _sentence(path), pq.ParquetFile(path) as file:
+        with one_sentence(path), pq.ParquetFile(path) as file:
             schema = file.schema_arrow
             wanted = [name for name in schema.names if name not in drop_column]
             lists = [name for name in wanted if _is_list(schema.field(name).type)]
@@ -192,7 +155,7 @@ class ParquetVectors(VectorFile):
         start = 0
         with pq.ParquetFile(self.path) as file:
             read = file.iter_batches(READ_ROWS, columns=[*self.widths, *self.columns])
-            tables = (pa.Table.from_batches([batch]) for batch in _guarded(read, self.path))
+            tables = (pa.Table.from_batches([batch]) for batch in guarded(read, self.path))
             for table in rebatched(tables, rows):
                 values = {name: self._values(table.column(name), name, start) for name in self.widths}
                 yield values, table.select(self.columns).to_pandas() if self.columns else None
@@ -219,21 +182,6 @@ def _is_list(kind: pa.DataType) -> bool:
     return listed and (pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type))
 
 
-def rebatched(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """The same rows in tables of exactly so many, the last one smaller."""
-    import pyarrow as pa
-
-    held: list[pa.Table] = []
-    for table in tables:
-        held.append(table)
-        while sum(map(len, held)) >= rows:
-            whole = pa.concat_tables(held)
-            yield whole.slice(0, rows)
-            held = [whole.slice(rows)]
-    if sum(map(len, held)):
-        yield pa.concat_tables(held)
-
-
 def open_labels(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     """Frames of so many rows of a table that lies beside vectors: .csv or .parquet.
 
@@ -251,46 +199,17 @@ def open_labels(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
     from pyarrow import csv
 
-    with _sentence(path):
+    with one_sentence(path):
         gaps = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
         reader = csv.open_csv(path, csv.ReadOptions(block_size=1 << 24), convert_options=gaps)
-    tables = (pa.Table.from_batches([batch]) for batch in _guarded(reader, path))
+    tables = (pa.Table.from_batches([batch]) for batch in guarded(reader, path))
     for table in rebatched(tables, rows):
         yield table.to_pandas()
-
-
-def _guarded(batches: Iterable[Any], path: Path) -> Iterator[Any]:
-    """What a reader gives; what it refuses, in one sentence."""
-    iterator = iter(batches)
-    while True:
-        with _sentence(path):
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
-        yield batch
-
-
-@contextmanager
-def _sentence(path: Path) -> Iterator[None]:
-    """Whatever a decoder says of a file that it cannot read; almost any type."""
-    try:
-        yield
-    except (DataError, OptionError, StopIteration, GeneratorExit):
-        raise
-    except Exception as error:
-        raise DataError(f"{path} cannot be read ({shorten(str(error), 160)})", hint="is it whole?") from error
-
-
-def _open_csv(path: Path, **options: Any) -> VectorFile:
-    from separatrix.store.csv_vectors import CsvVectors
-
-    return CsvVectors.open(path, **options)
 
 
 READERS: dict[str, tuple[Any, tuple[str, ...]]] = {  # ending -> reader, and the options that it takes
     ".npy": (open_npy, ()),
     ".safetensors": (open_safetensors, ("tensor",)),
     ".parquet": (ParquetVectors.open, ("drop_column",)),
-    ".csv": (_open_csv, ("drop_column", "keep_column")),
+    ".csv": (CsvVectors.open, ("drop_column", "keep_column")),
 }
