@@ -128,7 +128,7 @@ def pca_in_blocks(points: Points, recipe: ProjectRecipe, options: ScaleOptions) 
 def sample_to_score(points: Points, options: ScaleOptions, seed: int) -> tuple[Points, list[str]]:
     """As many rows as the memory allows, whole examples only, as many from each shard; and a sentence about them."""
     most = min(SCORED, budget(options.memory) * len(points) // in_memory(len(points), points.width))
-    name = EXAMPLE if EXAMPLE in points.table.columns else ID
+    name = EXAMPLE if EXAMPLE in points.columns else ID
     block = points.blocks[points.name]
     shards = block.rows if isinstance(block, ShardedBlock) else (len(points),)
     rows = draw_examples(encode(points.column(name))[0], shards, most, seed)

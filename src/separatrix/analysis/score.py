@@ -178,7 +178,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
     one, drawn = points if wanted.block is None else points.pick(wanted.block), list[str]()
     if scale.in_blocks(one):
         if clusters is not None and not hasattr(getattr(clusters, "table", clusters), "columns"):
-            clusters = one.table[[ID]].assign(cluster=cluster_numbers(clusters, one))
+            clusters = one.rows.frame([ID]).assign(cluster=cluster_numbers(clusters, one))
         one, drawn = sample_to_score(one, scale, wanted.seed)
     _, odd = check_features(one.values)
     split = split_points(one, wanted)

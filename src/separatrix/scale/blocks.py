@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.points import Block, Points
+from separatrix.rowtable import SelectedBlock
 from separatrix.store.points import open_block
 from separatrix.store.shards import ShardedBlock
 
@@ -75,6 +76,8 @@ class BlockSource:
         if isinstance(self.block, ShardedBlock):
             block, low = self.block.part(low, high)
             return BlockSource(block, low, low + stop - start)
+        if isinstance(self.block, SelectedBlock):
+            return BlockSource(self.block.part(low, high), 0, stop - start)
         return BlockSource(self.block, low, high)
 
     def raw(self, start: int, stop: int) -> Iterator[tuple[NDArray[Any], NDArray[np.float32] | None]]:
