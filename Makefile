@@ -48,6 +48,7 @@ bench: install
 	$(BIN)/python benchmarks/all_pairs.py
 	$(BIN)/python benchmarks/all_pairs.py --memory
 	$(BIN)/python benchmarks/exact_knn.py
+	$(BIN)/python benchmarks/dbscan.py
 	$(BIN)/python benchmarks/heads_memory.py
 ifdef DATA
 	$(BIN)/python benchmarks/extract_vs_sentence_transformers.py --data $(DATA)

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from separatrix.errors import DataError, OptionError
-from separatrix.texts import check_labels, load_splits, load_texts
+from separatrix.texts import Texts, check_labels, load_splits, load_texts
 
 
 def csv(folder, name, labels, houses=None):
@@ -149,8 +149,18 @@ def test_bad_options_are_refused_before_anything_is_read():
             load_splits("nothing.csv", **options)
     with pytest.raises(OptionError, match=r"a revision belongs to a hub name: got 'nothing\.csv'"):
         load_texts("nothing.csv", revision="main")
-    with pytest.raises(DataError, match="cannot be read from this: got int, expected a file"):
+    with pytest.raises(DataError, match="cannot be read from this: got int, expected texts, a file"):
         load_texts(3)
+
+
+def test_texts_that_are_read_already_are_split_as_they_are():
+    texts = Texts.of(["one", "two"] * 20, ["a", "b"] * 20)
+    splits = load_splits(texts, seed=1)
+    assert {name: len(part) for name, part in splits.parts.items()} == {"train": 29, "validation": 3, "test": 8}
+    assert load_texts(texts).text == texts.text
+    assert load_texts(texts, label=None).label is None
+    with pytest.raises(OptionError, match="these are read already"):
+        load_splits(texts, text="question")
 
 
 def test_a_mistyped_path_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):

@@ -263,7 +263,10 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest
     )}  # fmt: skip
     units = numbers["units"]
     unequal = 0.0 if units is None else float((_of_first(codes, units) != codes).mean())
-    result = associate_groups(groups, codes, **numbers, permutations=recipe.permutations, seed=recipe.seed)
+    try:
+        result = associate_groups(groups, codes, **numbers, permutations=recipe.permutations, seed=recipe.seed)
+    except DataError as error:
+        raise DataError(f"the column {name!r} cannot be tested: {error}") from error
     names = tuple("noise" if numbered and number < 0 else str(number) for number in clusters)
     return ColumnTest(name, kind, len(table) - len(rows), names, titles, result, shuffling, unequal)
 

@@ -181,12 +181,16 @@ def compare(
         options: single options of `CompareRecipe`, by name; finished maps are drawn as they are.
 
     Raises:
-        OptionError: fewer than two sources, or an unknown method.
+        OptionError: fewer than two sources, one that is no path, or an unknown method.
         StoreError: a folder is none of the three kinds, or `out` is taken.
     """
     progress = progress or silent
     if len(sources) < 2:
         raise OptionError("there is nothing to compare", got=f"{len(sources)} folders", expected="two or more")
+    for source in sources:
+        if not isinstance(source, str | Path):
+            got, hint = type(source).__name__, "save it, and give the folder"
+            raise OptionError("compare reads folders", got=got, expected="paths of runs, points or maps", hint=hint)
     wanted = recipes.replace(recipe or CompareRecipe(), **options)
     return Comparison.produce(
         lambda: _compare(sources, wanted, verify), wanted, out, overwrite=overwrite, inputs=sources, progress=progress,

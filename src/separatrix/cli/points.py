@@ -53,7 +53,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     request loads, another layer or pooling is added.
 
     For example:
-        separatrix extract questions.csv --label kind --out points/questions
+        separatrix extract questions.csv --text question --label kind --out points/questions
         separatrix extract data/trec --pool cls mean layer_mean --layers 3 6 --out points/trec
         separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
         separatrix extract data/trec --run runs/trec --out points/prompt
@@ -98,7 +98,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
     """Each model runs once; every pooling and layer is read from that pass. The test part is shown and never decides.
 
     For example:
-        separatrix rank questions.csv --label kind
+        separatrix rank questions.csv --text question --label kind
         separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
         separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
     """
@@ -208,7 +208,7 @@ def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: Labelled
     """The most suspect rows come first, each with the reason. Texts are turned into vectors by a frozen model first.
 
     For example:
-        separatrix suspects questions.csv --label kind --out suspects/questions
+        separatrix suspects questions.csv --text question --label kind --out suspects/questions
         separatrix suspects points/trec --run runs/trec --out suspects/trec
         separatrix suspects runs/trec --out suspects/validation
     """

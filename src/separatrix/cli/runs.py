@@ -93,7 +93,7 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     Options and defaults of one method: separatrix train --method align --help
 
     For example:
-        separatrix train questions.csv --label kind --out runs/questions
+        separatrix train questions.csv --text question --label kind --out runs/questions
         separatrix train data/trec --label fine --method align --out runs/aligned
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars

@@ -115,7 +115,7 @@ def load_texts(
     Args:
         source: a csv, tsv, jsonl, json (lines or one array) or parquet file, packed (.gz, .bz2, .xz, .zst, .lz4,
             .zip) or not; a folder of splits, of class folders, or written by `datasets.save_to_disk`; a pandas frame;
-            a `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`, unless a
+            a `datasets.Dataset` or `DatasetDict`; `Texts`; or a hub name `owner/name[:configuration][@revision]`, unless a
             folder `owner` is here. Several parts are put one after the other: train, validation, test.
         text: name of the column of texts.
         label: name of the column of labels; `None` = no labels wanted (to predict them).
@@ -297,8 +297,18 @@ def _open(source: Any, revision: str | None) -> _Source:
         return _Source("the data frame", {WHOLE: lambda columns: _read_frame(source, columns)})
     if isinstance(source, str | Path):
         return _open_path(Path(source))
-    expected = "a file, a folder, a hub name, a pandas frame, a datasets.Dataset or DatasetDict"
+    if isinstance(source, Texts):
+        return _Source("the texts", {WHOLE: lambda columns: _as_read(source, columns)})
+    expected = "texts, a file, a folder, a hub name, a pandas frame, a datasets.Dataset or DatasetDict"
     raise DataError("texts cannot be read from this", got=type(source).__name__, expected=expected)
+
+
+def _as_read(texts: Texts, columns: Columns) -> Texts:
+    """Texts that were read before: without their labels or groups where none are wanted."""
+    given = replace(columns, label=columns.label and LABEL)
+    if given != Columns(label=given.label, keep_blank=columns.keep_blank):
+        raise OptionError("columns are named where texts are read: these are read already", hint="leave the names away")
+    return texts if columns.label else replace(texts, label=None)
 
 
 def _read_frame(frame: Any, columns: Columns) -> Texts:

@@ -3,11 +3,13 @@
 import doctest
 
 import numpy as np
+import pytest
 
 from head_tables import HEADS, LAYERS, table_of
 from separatrix.analysis.associate import associate
 from separatrix.analysis.heads import controls as heads_controls
 from separatrix.analysis.heads.controls import association_lines, columns_to_test, controls, head_numbers
+from separatrix.errors import DataError
 
 
 def test_lines_give_both_nulls_of_heads_and_the_verdict_of_the_one_that_decides():
@@ -24,6 +26,15 @@ def test_lines_give_both_nulls_of_heads_and_the_verdict_of_the_one_that_decides(
     # One cluster, one length, one context: nothing to be tested.
     assert columns_to_test(table.assign(cluster=0)) == []
     assert columns_to_test(table.assign(length=9, context=1, example="e")) == ["layer", "head", "layer+head"]
+    # A context has the length of its first window: where those are all full, there is nothing to draw.
+    last = table.groupby("context")["example"].transform("last") == table["example"]
+    uneven = table.assign(length=np.where(last, 5, 9))
+    first = ~uneven.duplicated("context")
+    uneven.loc[first, "length"] = 9
+    assert uneven["length"].nunique() == 2
+    assert "length" not in columns_to_test(uneven)
+    with pytest.raises(DataError, match="the column 'length' cannot be tested: all units have the same value"):
+        associate(uneven, "length", permutations=19)
 
 
 def test_controls_hold_length_and_context():

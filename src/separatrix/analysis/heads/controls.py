@@ -26,12 +26,13 @@ def columns_to_test(table: pd.DataFrame) -> list[str]:
     """The columns that can be tested on these rows."""
     if table["cluster"].nunique() < 2:
         return []
-    drawn = {"length": "context", "context": "example"}  # at least two values, and two draws
-    names = {name: name.split("+")[-1] for name in COLUMNS}
-    return [
-        name for name, column in names.items()
-        if table[column].nunique() > 1 and table[drawn.get(name, column)].nunique() > 2 - (name not in drawn)
-    ]  # fmt: skip
+    drawn = {"length": "context", "context": "example"}  # a draw has the value of its first row
+
+    def varies(name: str, column: str) -> bool:
+        rows = table.drop_duplicates(drawn[name]) if name in drawn else table
+        return bool(rows[column].nunique() > 1)
+
+    return [name for name in COLUMNS if varies(name, name.split("+")[-1])]
 
 
 def association_lines(associations: Associations) -> list[dict[str, Any]]:
