@@ -87,6 +87,21 @@ def test_the_number_of_threads_moves_nothing(small_tiles, monkeypatch, threads, 
             same(graph.clusters(level, 6), x, eps, 6)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_threads_that_join_at_once_lose_no_link(small_tiles, monkeypatch, engine):
+    """Many short strings of rows: most links between cores are found by threads that join clusters at the same time."""
+    import threadpoolctl
+
+    rng = np.random.default_rng(4)
+    middles, string = rng.normal(size=(150, 12)) * 5, rng.integers(150, size=1500)
+    x = middles[string] + 0.01 * rng.normal(size=(1500, 12))
+    x[:, 0] += rng.uniform(0, 8, size=1500)
+    x = x.astype(np.float32)
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: [{"user_api": "blas", "num_threads": 4}])
+    for _ in range(4):
+        same(dbscan(x, 1.0, 2, engine=engine), x, 1.0, 2)
+
+
 grid = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=60)
 
 
@@ -123,6 +138,13 @@ def test_memory_does_not_grow_with_the_neighbours(width):
     tracemalloc.stop()
     assert result.labels.max() == 0
     assert peak < 80e6  # lists of neighbours alone: 200e6
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_whose_squares_vanish(engine):
+    x = heaps(300, 12) * np.float32(1e-23)
+    eps = radii_of(x, (0.05,))[0]
+    same(dbscan(x, eps, 5, engine=engine), x, eps, 5)
 
 
 def test_progress_ends_at_all_rows(small_tiles):

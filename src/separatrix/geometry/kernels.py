@@ -152,7 +152,11 @@ def _union(parents: Array, left: Array, right: Array) -> None:
 
     edges = (np.ones(len(left), bool), (parents[left], parents[right]))
     graph = coo_matrix(edges, shape=(len(parents), len(parents)))
-    parents[:] = connected_components(graph, directed=False)[1][parents]
+    component = connected_components(graph, directed=False)[1]
+    # The smallest number of its parts: a number that another thread still holds never comes to mean another component.
+    smallest = np.full(len(component), len(component))
+    np.minimum.at(smallest, component, np.arange(len(component)))
+    parents[:] = smallest[component[parents]]
 
 
 def _union_loop(parents: Array, left: Array, right: Array) -> None:
@@ -164,10 +168,7 @@ def _union_loop(parents: Array, left: Array, right: Array) -> None:
         while parents[b] != b:
             parents[b] = parents[parents[b]]
             b = parents[b]
-        if a < b:
-            parents[b] = a
-        else:
-            parents[a] = b
+        parents[max(a, b)] = min(a, b)
 
 
 def _roots(parents: Array, rows: Array) -> Array:

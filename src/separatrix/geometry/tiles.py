@@ -24,6 +24,7 @@ Rows = NDArray[np.int64]
 
 TILE = 512  # rows and columns of a tile: its distances fit into the cache of a core
 _ROUNDING = 1e-5  # of the squared lengths: what a float32 product of two rows may be wrong by, with room
+_TINY = float(np.finfo(np.float32).tiny)  # a square below it may be lost altogether
 _CELLS, _CELL_ROWS, _PER_CELL = 256, 256, 20  # cells at most; rows a cell; rows of the sample a cell is learned from
 _ROUNDS = 4  # of Lloyd: the cells only give an order
 _DRAWN = 32  # pairs of tiles that the number of leading columns is chosen on
@@ -81,7 +82,7 @@ class TileSpace:
         bound = float(self.radii[level]) ** 2
         a, b = _taken(self.rows, left), _taken(self.rows, right)
         x, y = self.squares[left], self.squares[right]
-        margin = float(_ROUNDING * (x.max() + y.max()))
+        margin = float(_ROUNDING * (x.max() + y.max())) + _TINY * a.shape[1]
         columns, leading_squares = self.leads(level)
         if columns and not diagonal:
             product = self.product(a[:, :columns], b[:, :columns])

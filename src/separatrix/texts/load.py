@@ -115,8 +115,8 @@ def load_texts(
     Args:
         source: a csv, tsv, jsonl, json (lines or one array) or parquet file, packed (.gz, .bz2, .xz, .zst, .lz4,
             .zip) or not; a folder of splits, of class folders, or written by `datasets.save_to_disk`; a pandas frame;
-            a `datasets.Dataset` or `DatasetDict`; `Texts`; or a hub name `owner/name[:configuration][@revision]`, unless a
-            folder `owner` is here. Several parts are put one after the other: train, validation, test.
+            `Texts`; a `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`,
+            unless a folder `owner` is here. Several parts are put one after the other: train, validation, test.
         text: name of the column of texts.
         label: name of the column of labels; `None` = no labels wanted (to predict them).
         group: name of the column of groups; `None` = no groups.
