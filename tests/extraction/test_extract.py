@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
+from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.points import open_points
 from separatrix.texts import Texts
 from separatrix.training.run import run_training
@@ -383,3 +385,86 @@ def test_killed_and_gone_on_with_ends_with_the_same_bytes(model, tmp_path):
     assert len(whole) == 2 + 4 * 6  # manifest, table, six shards of each block, the last one of two rows
     for name in ("0", "1", "3", "5", "mixed"):
         assert files(tmp_path / name) == whole, name
+
+
+@pytest.fixture
+def bfloat16(monkeypatch):
+    """A processor with the instructions for bfloat16, and texts that keep their vectors in it."""
+    monkeypatch.setattr("separatrix.models.precision.computes_bfloat16", lambda _: True)
+    monkeypatch.setattr("separatrix.models.precision.LEAST_COSINE", 0.9)
+    monkeypatch.setattr("separatrix.models.precision.LEAST_KEPT", 0.0)
+
+
+def no_bfloat16(monkeypatch):
+    monkeypatch.setattr("separatrix.models.precision.computes_bfloat16", lambda _: False)
+
+
+def test_auto_takes_bfloat16_and_says_why(model, texts, tmp_path, bfloat16):
+    points = extract(texts, model=model, dtype="auto", store_dtype="float32", out=tmp_path / "p")
+    assert points.origin["dtype"] == "bfloat16"
+    assert points.origin["number_format"].startswith("bfloat16: of 64 texts read in both formats")
+    typed = extract(texts, model=model, dtype="bfloat16")
+    np.testing.assert_array_equal(points.values, typed.values)
+
+
+@pytest.mark.parametrize("what", [{"what": "tokens"}, {"what": "logits"}, {"what": "logits", "top": 3}])
+def test_auto_is_checked_by_what_is_read(tiny, texts, bfloat16, what):
+    points = extract(texts.take(range(20)), model=str(tiny("gpt2")), dtype="auto", **what)
+    assert points.origin["number_format"].startswith("bfloat16: of 20 texts")
+
+
+def test_auto_without_the_instructions_gives_the_store_of_float32(model, texts, tmp_path, monkeypatch):
+    no_bfloat16(monkeypatch)
+    points = extract(texts, model=model, dtype="auto", out=tmp_path / "p")
+    assert points.origin["number_format"] == "float32: the processor has no instructions for bfloat16"
+    extract(texts, model=model, out=tmp_path / "typed")
+    written, typed = files(tmp_path / "p"), files(tmp_path / "typed")
+    assert {name for name in typed if written[name] != typed[name]} == {"manifest.json"}
+    assert extract(texts, model=model, out=tmp_path / "p").origin == points.origin
+
+
+def test_a_finished_store_is_gone_on_with_in_its_format_and_checked_no_more(
+    model, texts, tmp_path, bfloat16, monkeypatch
+):
+    first = extract(texts, model=model, dtype="auto", pool="mean", out=tmp_path / "p")
+    no_bfloat16(monkeypatch)
+    more = extract(texts, model=model, dtype="auto", pool=("mean", "cls"), out=tmp_path / "p")
+    assert more.origin == first.origin
+    want = extract(texts, model=model, dtype="bfloat16", pool="cls", out=tmp_path / "cls")
+    np.testing.assert_array_equal(more.blocks["cls"][:], want.blocks["cls"][:])
+
+
+def test_a_store_begun_in_one_format_never_takes_vectors_of_another(
+    model, texts, tmp_path, bfloat16, small_windows, monkeypatch
+):
+    recipe = ExtractRecipe(ModelRecipe(model, dtype="auto", device="cpu"))
+    place, rows = Destination(tmp_path / "p"), read_rows(texts)
+    material = verb.vector_source(model, recipe, rows, place)
+    with pytest.raises(KeyboardInterrupt):
+        run_extraction(material, Broken(((None, texts),)), place)
+    no_bfloat16(monkeypatch)
+    with pytest.raises(StoreError, match="holds points of another request"):
+        extract(texts, model=model, dtype="float32", device="cpu", out=tmp_path / "p")
+    points = extract(texts, model=model, dtype="auto", device="cpu", out=tmp_path / "p")
+    assert points.origin["number_format"] == "bfloat16: the store was begun in it"
+    whole = extract(texts, model=model, dtype="bfloat16", device="cpu", out=tmp_path / "whole")
+    np.testing.assert_array_equal(points.values, whole.values)
+    fresh = extract(texts, model=model, dtype="auto", device="cpu", out=tmp_path / "p", overwrite=True)
+    assert fresh.origin["dtype"] == "float32"
+
+
+@dataclass(frozen=True)
+class Broken(Rows):
+    """Rows that end with a kill after the second window."""
+
+    def windows(self, size):
+        yield from list(super().windows(size))[:2]
+        raise KeyboardInterrupt
+
+
+def test_auto_needs_texts_that_stay_and_vectors_of_the_usual_engine(model):
+    with pytest.raises(OptionError, match="texts that can be read twice"):
+        extract(iter(["a text"]), model=model, dtype="auto")
+    for options in ({"what": "attention"}, {"engine": "onnx-int8"}):
+        with pytest.raises(OptionError, match="--dtype auto has no effect with"):
+            extract(["a text"], model=model, dtype="auto", **options)

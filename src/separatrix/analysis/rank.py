@@ -22,8 +22,16 @@ from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, find_neighbours, rounded
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
-from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, same_weights, told_apart
+from separatrix.models.frozen_blocks import (
+    FrozenPass,
+    about_cls,
+    frozen_blocks,
+    plan_options,
+    same_weights,
+    told_apart,
+)
 from separatrix.models.load import load_backbone
+from separatrix.models.precision import settled
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -224,9 +232,10 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
-        loaded = load_backbone(wanted.backbone(model))
+        chosen, why = settled(wanted.backbone(model), texts, lambda one: plan_options(one, wanted.pool, wanted.layers))
+        loaded = load_backbone(chosen)
         warnings += same_weights(weights, name, loaded)
-        notes += [f"{name}: {line}" for line in about_cls(loaded, wanted.pool)]
+        notes += [f"{name}: {line}" for line in (*why, *about_cls(loaded, wanted.pool))]
         passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {wanted.max_length} tokens"] if passed.cut else []
         warnings += [f"{name}: {line}" for line in (*cut, *told_apart(passed.points))]

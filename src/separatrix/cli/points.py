@@ -71,12 +71,13 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     if recipe.vectors.what == "attention" and "text" not in parsed:
         columns.pop("text")  # questions with their contexts, where the data hold them
     rows = source_rows(data, recipe, **columns | {"label": columns["label"] or None})
+    place = Destination(folder.out, folder.overwrite, folder.resume)
     material: VectorSource
     if run is None:
-        material = vector_source(recipe.backbone.model, recipe)
+        material = vector_source(recipe.backbone.model, recipe, rows, place)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
-    extraction = run_extraction(material, rows, Destination(folder.out, folder.overwrite, folder.resume), progress)
+    extraction = run_extraction(material, rows, place, progress)
     warnings = [*rows.warnings, *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures

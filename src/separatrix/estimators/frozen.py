@@ -23,7 +23,9 @@ from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
 from separatrix.learn.trained.loading import load_model
+from separatrix.models.frozen_blocks import plan_options
 from separatrix.models.load import load_backbone
+from separatrix.models.precision import settled
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.score import FrozenRecipe
@@ -94,7 +96,9 @@ class FrozenClassifier(ScoringClassifier):
         held_out = None if validation is None else validation_part(validation, labelled).texts
         classes = Classes.of(data.labels, source=TRAINING)
         targets = classes.encode(data.labels, source=TRAINING)
-        backbone = load_backbone(shared)
+        layers = None if recipe.layer is None else (recipe.layer,)
+        chosen, _ = settled(shared, data.texts.text, lambda one: plan_options(one, (recipe.pool,), layers))
+        backbone = load_backbone(chosen)
         self.classes_ = np.asarray(data.classes)
         blank = FrozenModel(backbone, recipe, {}, classes, tuple(self.classes_.tolist()))
         vectors, pair = blank.encode(data.texts.text), None

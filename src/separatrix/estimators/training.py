@@ -157,7 +157,8 @@ def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, extras: Extras) -> Any:
         notes = (note,)
     if data.classes is not None:
         estimator.classes_ = data.classes
-    result = run_training(TrainingRequest(Splits(train, validation, None, notes), recipe, method, compare=False))
+    request = TrainingRequest(Splits(train, validation, None, notes), recipe, method, compare=False)
+    result = run_training(request.with_number_format())
     estimator.model_, estimator.history_ = result.model, result.metrics
     estimator.validation_scores_ = result.scores["validation"]
     estimator.groups_ = None if result.groups is None else result.groups.get("validation")

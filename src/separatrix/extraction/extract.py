@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from time import perf_counter
@@ -18,20 +18,24 @@ from separatrix.extraction.readers import VectorSource, frozen_model, trained_pr
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
+from separatrix.models.precision import EXACT, FAST, Blocks, NumberFormat, number_format
 from separatrix.models.tokens import UnreadCounts
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe import digest
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ExtractOptions
+from separatrix.recipe.train import AUTO
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.store.manifest import MANIFEST
 from separatrix.store.points import open_points
 from separatrix.store.shards import check_finite
-from separatrix.store.writer import PointsWriter, open_writer
+from separatrix.store.writer import PointsWriter, open_writer, stored_key
 
 if TYPE_CHECKING:
     from separatrix.extraction.attention import ExampleRows
 
+NUMBER_FORMAT = "number_format"  # of the origin of points: which format `--dtype auto` took, and why
 WINDOW_ROWS = 4096
 WINDOW_BYTES = 64 << 20  # of float32 numbers that are held before they are written
 
@@ -49,6 +53,7 @@ class Extraction:
     writing_seconds: float = 0.0
     bytes: int = 0  # on disk, of all that the store holds
     unread: UnreadCounts = UnreadCounts()
+    number_format: str = ""  # which one `--dtype auto` took, and why
 
     @cached_property
     def points(self) -> Points:
@@ -65,12 +70,17 @@ class Extraction:
         """Plain values, ready for JSON."""
         names = ("rows", "width", "blocks", "bytes", "computed", "cut")
         rate = round(self.computed / self.seconds, 1) if self.computed else None
-        return {name: getattr(self, name) for name in names} | {
-            "reused": self.computed == 0,
-            "seconds": round(self.seconds, 3),
-            "writing_seconds": round(self.writing_seconds, 3),
-            "rows_per_second": rate,
-        }
+        chosen = {"number_format": self.number_format} if self.number_format else {}
+        return (
+            {name: getattr(self, name) for name in names}
+            | chosen
+            | {
+                "reused": self.computed == 0,
+                "seconds": round(self.seconds, 3),
+                "writing_seconds": round(self.writing_seconds, 3),
+                "rows_per_second": rate,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -123,27 +133,52 @@ def extract(
     place = Destination(None if out is None else Path(out), overwrite, resume)
     if model is not None and run is not None:
         raise OptionError("either a model or a run is read", got="both")
+    rows = source_rows(data, wanted)
     if run is not None:
         material: VectorSource = trained_prompt(Path(run), wanted)
     else:
         named = wanted.backbone.model if model is None else model
-        material = vector_source(str(named) if isinstance(named, Path) else named, wanted)
-    extraction = run_extraction(material, source_rows(data, wanted), place, progress)
+        material = vector_source(str(named) if isinstance(named, Path) else named, wanted, rows, place)
+    extraction = run_extraction(material, rows, place, progress)
     extraction.unread.warn()
     return extraction.points
 
 
-def vector_source(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
+def vector_source(
+    model: str | Backbone, recipe: ExtractRecipe, rows: Rows | ExampleRows, place: Destination
+) -> VectorSource:
     """What reads a model as the recipe asks.
 
     Raises:
         ModelError: no such model.
     """
-    if recipe.vectors.what != "attention":
-        return frozen_model(model, recipe)
-    from separatrix.extraction.attention import attention_source
+    if recipe.vectors.what == "attention":
+        from separatrix.extraction.attention import attention_source
 
-    return attention_source(model, recipe)
+        return attention_source(model, recipe)
+    if isinstance(model, str) and isinstance(rows, Rows) and recipe.backbone.dtype == AUTO:
+        return _in_chosen_format(model, recipe, rows, place)
+    return frozen_model(model, recipe)
+
+
+def _in_chosen_format(model: str, recipe: ExtractRecipe, rows: Rows, place: Destination) -> VectorSource:
+    """What reads a model in the format that machine and texts allow; a store goes on in the one it was begun in."""
+    sources = {dtype: frozen_model(model, recipes.replace(recipe, dtype=dtype)) for dtype in (EXACT, FAST)}
+    stored = None if place.folder is None or place.overwrite else stored_key(place.folder)
+    begun = next((dtype for dtype, source in sources.items() if _store_key(source) == stored), None)
+    if begun and place.folder is not None and (place.folder / MANIFEST).is_file():
+        return sources[begun]  # the manifest says why
+
+    def read(dtype: str, sample: list[str]) -> Blocks:
+        every = recipes.replace(recipe, dtype=dtype, top=None)  # the highest logits alone would hide a change
+        source = sources[dtype] if recipe.vectors.top is None else frozen_model(model, every)
+        return source.reader().read(source.reader().tokenize(sample), source.names)
+
+    chosen = number_format(recipe.backbone.device, rows.text, read)
+    if begun and begun != chosen.dtype:
+        chosen = NumberFormat(begun, "the store was begun in it")
+    source = sources[chosen.dtype]
+    return replace(source, origin=source.origin | {NUMBER_FORMAT: str(chosen)})
 
 
 def source_rows(data: Any, recipe: ExtractRecipe, **reading: Any) -> Rows | ExampleRows:
@@ -177,12 +212,14 @@ def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
     points = kept.points({**work.material.identity, **work.material.origin, "cut": kept.cut, **_origin(kept.unread)})
     blocks = {name: points.blocks[name].shape[1] for name in work.names}
     seconds = perf_counter() - begun
-    return Extraction(lambda: points, len(points), blocks, work.computed, kept.cut, seconds, unread=kept.unread)
+    chosen = str(points.origin.get(NUMBER_FORMAT, ""))
+    counts = (work.computed, kept.cut, seconds)
+    return Extraction(lambda: points, len(points), blocks, *counts, unread=kept.unread, number_format=chosen)
 
 
 def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Destination, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
-    key = digest({**identity, "store_dtype": dtype})
+    key = _store_key(work.material)
     with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
         work.writer, writer.how = writer, work.material.how
         for step in work.steps(rows.windows(writer.window)):
@@ -193,8 +230,21 @@ def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Des
         manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
-    figures = (work.computed, writer.note("cut"), perf_counter() - begun, writer.seconds, manifest.bytes, unread)
+    chosen = str(manifest.origin.get(NUMBER_FORMAT, ""))
+    figures = (
+        work.computed,
+        writer.note("cut"),
+        perf_counter() - begun,
+        writer.seconds,
+        manifest.bytes,
+        unread,
+        chosen,
+    )
     return Extraction(partial(open_points, folder, blocks=work.names), kept, blocks, *figures)
+
+
+def _store_key(material: VectorSource) -> str:
+    return digest({**material.identity, "store_dtype": material.vectors.store_dtype})
 
 
 def _origin(unread: UnreadCounts) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
 from separatrix.points import ID
 from separatrix.recipe.load import LoadOptions
 from separatrix.store.table import text_hash
@@ -28,6 +28,18 @@ class Rows:
 
     parts: tuple[tuple[str | None, Texts], ...] = ()
     stream: Iterable[str] | None = None
+
+    @property
+    def text(self) -> list[str]:
+        """The texts of all parts.
+
+        Raises:
+            OptionError: a stream, which is read once.
+        """
+        if self.stream is not None:
+            what = "--dtype auto needs texts that can be read twice"
+            raise OptionError(what, got="a stream", hint="name float32 or bfloat16")
+        return [text for _, texts in self.parts for text in texts.text]
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -105,20 +105,29 @@ class Backbone:
         if not len(texts):
             return Tokens((), 0)
         room = self._room(reserve)
-        encoded = self._encode(texts, truncation=True, max_length=room)
-        cut = self._count_cut(texts, encoded, room)
+        encoded, cut = self._encode(texts, room)
         if empty := [row for row, ids in enumerate(encoded) if not ids]:
             raise NoTokens(empty, texts)
         unread = count_unread(self.tokenizer, texts, encoded)
         return Tokens(tuple(tuple(ids) for ids in encoded), cut, unread)
 
-    def _encode(self, texts: Sequence[str], **options: Any) -> list[list[int]]:
-        escape = self.recipe.special_tokens == ESCAPE
-        encoded = self.tokenizer(list(texts), split_special_tokens=escape, verbose=False, **options)["input_ids"]
+    def _encode(self, texts: Sequence[str], room: int) -> tuple[list[list[int]], int]:
+        """Token ids of each text, at most `room`, and how many texts had more."""
+        batch = self._call_tokenizer(texts, truncation=True, max_length=room)
+        encoded = batch["input_ids"]
+        if batch.encodings is not None:
+            cut = sum(bool(one.overflowing) for one in batch.encodings)
+        else:  # written in Python: it keeps nothing of what it cuts
+            full = [texts[row] for row, ids in enumerate(encoded) if len(ids) >= room]
+            cut = sum(len(ids) > room for ids in self._call_tokenizer(full)["input_ids"]) if full else 0
         if not self.pad_is_beyond:
-            return encoded
+            return encoded, cut
         rows = len(self.embedding)
-        return [[number for number in ids if number < rows] for ids in encoded]  # inside a text it fills up nothing
+        return [[number for number in ids if number < rows] for ids in encoded], cut  # in a text it fills up nothing
+
+    def _call_tokenizer(self, texts: Sequence[str], **options: Any) -> Any:
+        options |= {"split_special_tokens": self.recipe.special_tokens == ESCAPE, "verbose": False}
+        return self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, **options)
 
     def _room(self, reserve: int) -> int:
         """Tokens that a text may have beside `reserve` prompt tokens."""
@@ -131,13 +140,6 @@ class Backbone:
                 "--max-length leaves no room for text", got=self.recipe.max_length, expected=f"{least} or more"
             )
         return self.recipe.max_length if self.longest is None else min(self.recipe.max_length, self.longest - reserve)
-
-    def _count_cut(self, texts: Sequence[str], encoded: list[list[int]], room: int) -> int:
-        full = [row for row, ids in enumerate(encoded) if len(ids) >= room]
-        if not full:
-            return 0
-        whole = self._encode([texts[row] for row in full], truncation=False)
-        return sum(len(ids) > room for ids in whole)
 
     def run(
         self, *, positions: Tensor, ids: Tensor | None = None, embeds: Tensor | None = None, mask: Tensor | None = None

@@ -49,7 +49,7 @@ def frozen_blocks(
     Raises:
         OptionError: an unknown pooling, a layer that the model does not have.
     """
-    plans = plan_poolings(VectorsRecipe(pool=pool, layers=layers), layer_count(backbone.model.config))
+    plans = plan_options(backbone, pool, layers)
     begun, done = monotonic(), Counter(progress, f"extraction: {backbone.source.name}", len(texts))
     blocks, tokens = extract_blocks(backbone, texts, plans, done)
     seconds = max(monotonic() - begun, 1e-9)
@@ -63,6 +63,17 @@ def frozen_blocks(
         tokens.cut,
         tokens.unread,
     )
+
+
+def plan_options(
+    backbone: Backbone, pool: tuple[str, ...], layers: tuple[int | str, ...] | None
+) -> tuple[Pooling, ...]:
+    """Each pooling of each layer.
+
+    Raises:
+        OptionError: an unknown pooling, a layer that the model does not have.
+    """
+    return plan_poolings(VectorsRecipe(pool=pool, layers=layers), layer_count(backbone.model.config))
 
 
 def told_apart(points: Points) -> list[str]:

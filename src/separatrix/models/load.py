@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, OptionError
 from separatrix.models import attention
 from separatrix.models.backbone import DTYPES, Backbone, table_rows
 from separatrix.models.check import checked, some_ids
@@ -17,6 +17,7 @@ from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
 from separatrix.recipe import ModelRecipe
+from separatrix.recipe.train import AUTO
 
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
 
@@ -44,7 +45,10 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
     Raises:
         ModelError: unknown model, damaged or missing files, no usable head although `logits`, no such device, a token
             without an embedding, or vectors that depend on the texts beside a text.
+        OptionError: the number format is left open (`models.precision.settled` chooses one for some texts).
     """
+    if recipe.dtype == AUTO:
+        raise OptionError("--dtype auto needs texts to choose by", hint="name float32 or bfloat16")
     device, source = pick_device(recipe.device), resolve(recipe)
     config = _fused(read_config(source, recipe))
     if logits and getattr(config, "is_encoder_decoder", False):

@@ -21,7 +21,7 @@ class MapModelRecipe:
 
     model: str = as_in_model("model")
     revision: str | None = as_in_model("revision")
-    dtype: str = as_in_model("dtype")
+    dtype: str = option("float32", "number format of the model", choices=("float32", "bfloat16"))
     device: str = as_in_model("device")
     trust_remote_code: bool = as_in_model("trust_remote_code")
 

@@ -9,6 +9,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
 
+AUTO = "auto"  # number format: what the machine and the texts allow
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 LOSSES = Choices("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
 STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
@@ -23,7 +24,12 @@ class ModelRecipe:
     model: str = option(DEFAULT_MODEL, "model: a local folder, a hub name, or the embedded default")
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
     max_length: int = option(256, "tokens kept of each text; longer texts are cut and counted", low=1, high=131072)
-    dtype: str = option("float32", "number format of the model", choices=("float32", "bfloat16"))
+    dtype: str = option(
+        "float32",
+        "number format of the model; auto: bfloat16 where the processor has it and a sample of the texts keeps its "
+        "vectors and neighbors, else float32",
+        choices=("float32", "bfloat16", AUTO),
+    )
     device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
     trust_remote_code: bool = option(False, "run code that the model's repository brings (off unless asked for)")
     special_tokens: str = option(

@@ -7,7 +7,7 @@ from dataclasses import fields
 from separatrix.errors import OptionError, choose
 from separatrix.recipe.core import flag, option, recipe_class
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import ModelRecipe
+from separatrix.recipe.train import AUTO, ModelRecipe
 
 POOLS = Choices("cls", "mean", "max", "last", "layer_mean", "weighted")
 WHAT = ("hidden", "logits", "tokens", "attention")
@@ -98,5 +98,8 @@ class ExtractRecipe:
         changed = [spec.name for spec in fields(AttentionRecipe) if getattr(self.attention, spec.name) != spec.default]
         if what != "attention" and changed:
             raise OptionError(f"{flag(changed[0])} has no effect with --what {what}", hint="add --what attention")
+        if self.backbone.dtype == AUTO and (what == "attention" or self.vectors.engine != ENGINES[0]):
+            other = "--what attention" if what == "attention" else f"--engine {self.vectors.engine}"
+            raise OptionError(f"--dtype auto has no effect with {other}", hint="name float32 or bfloat16")
         if what == "attention" and "twins" in self.attention.features:
             raise OptionError("the feature `twins` is learnt from all grids", hint="extract grid, or type heads")

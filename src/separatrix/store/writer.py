@@ -267,6 +267,14 @@ def open_writer(
             raise
 
 
+def stored_key(folder: Path) -> str | None:
+    """The key of the store in a folder, finished or begun; None where there is none."""
+    if (folder / MANIFEST).is_file():
+        return read_manifest(folder).key
+    begun = folder / PENDING / BEGUN
+    return str(read_json(begun, {"key": str})["key"]) if begun.is_file() else None
+
+
 def _open(folder: Path, key: str, window: int, dtype: str, resume: bool) -> PointsWriter:
     fresh = PointsWriter(folder, key, window, dtype, {}, [])
     finished, stopped = (folder / MANIFEST).is_file(), (folder / PENDING / BEGUN).is_file()

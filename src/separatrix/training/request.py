@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.registry import Choices
+from separatrix.recipe.train import AUTO
 
 if TYPE_CHECKING:
     from separatrix.learn.job import BatchFunction, Job
@@ -45,6 +46,20 @@ class TrainingRequest:
 
     def __post_init__(self) -> None:
         choose(self.method, METHOD_NAMES, "--method")
+
+    def with_number_format(self) -> TrainingRequest:
+        """The request with a number format in the place of `auto`, chosen by the training texts; why is noted.
+
+        Raises:
+            ModelError: the model cannot be used.
+        """
+        if self.recipe.backbone.dtype != AUTO:
+            return self
+        from separatrix.models.precision import settled
+
+        backbone, why = settled(self.recipe.backbone, self.splits.train.text)
+        splits = replace(self.splits, notes=(*self.splits.notes, *why))
+        return replace(self, recipe=replace(self.recipe, backbone=backbone), splits=splits)
 
     def job(self, score: Score) -> Job[Any]:
         """The training that an epoch-wise method does, its epochs measured by `score`."""

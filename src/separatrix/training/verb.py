@@ -76,6 +76,7 @@ def train(
         return run(data, out, whole, overwrite=overwrite, progress=progress or silent)
     splits = _splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
+    request = request.with_number_format()
     if request.folder is None:
         return _warned(run_training(request))
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:
