@@ -114,6 +114,16 @@ def test_distances_that_are_exactly_eps(points, eps, min_samples, engine, wide):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
+def test_distances_that_float32_cannot_tell_from_eps(engine):
+    x = heaps(60, 20)
+    for other in range(1, 30):
+        distance = float(np.linalg.norm(x[0].astype(np.float64) - x[other]))
+        for eps in (distance * (1 - 1e-9), distance * (1 + 1e-9)):
+            same(dbscan(x, eps, 2, engine=engine), x, eps, 2)
+            same(dbscan(x, eps, 8, engine=engine), x, eps, 8)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_more_equal_rows_than_a_list_holds(small_tiles, engine):
     for width in (2, 10):
         x = np.repeat(heaps(40, width), [1, 2, 30, 7] * 10, axis=0)

@@ -84,14 +84,15 @@ def _levels_loop(x: Array, left: Array, right: Array, squared: Array, radii: Arr
     levels = np.empty(len(left), np.int64)
     margin += 1e-6 * radii[-1] ** 2
     for pair in range(len(left)):
-        gap = float(squared[pair])
+        gap = np.float64(squared[pair])
         unsure = False
         for radius in radii:
             unsure |= abs(gap - radius**2) <= margin
         if unsure:
-            gap = 0.0
+            gap = np.float64(0)
             for column in range(x.shape[1]):
-                difference = float(x[left[pair], column]) - float(x[right[pair], column])
+                # Not `float`, which numba leaves as it is: float32.
+                difference = np.float64(x[left[pair], column]) - np.float64(x[right[pair], column])
                 gap += difference * difference
         distance = np.sqrt(max(gap, 0.0))
         level = 0
