@@ -20,6 +20,7 @@ REFUSED: dict[str, tuple[Any, Any, type[Exception], str]] = {
     "dates": (np.zeros((3, 1), "M8[D]"), None, DataError, "holds no real numbers"),
     "rows of several lengths": ([[1.0], [1.0, 2.0]], None, DataError, "holds no real numbers: got list"),
     "one number": (5.0, None, ShapeError, "is no matrix: got shape ()"),
+    "no column": (np.zeros((3, 0)), None, ShapeError, "is no matrix: got shape (3, 0)"),
     "a vector": ([1.0, 2.0], None, ShapeError, "is no matrix: got shape (2,)"),
     "nothing": (None, None, DataError, "holds no real numbers: got object"),
     "NaN": (EYE * np.nan, None, DataError, "vectors: row 0 is not finite: got nan"),
@@ -59,3 +60,12 @@ def test_columns_go_by_their_rows_not_by_their_index() -> None:
     points = Points.of(EYE, {"label": label, "group": ["x", "y", "z"]})
     assert points.column("label").tolist() == ["a", "b", "c"]
     assert len(points) == 3
+
+
+def test_an_origin_is_plain_data():
+    assert Points.of(np.eye(3), origin={"rate": np.float32(0.5), "widths": (3, 4)}).origin == {
+        "rate": 0.5,
+        "widths": [3, 4],
+    }
+    with pytest.raises(DataError, match="origin is no plain data"):
+        Points.of(np.eye(3), origin={"seen": {1, 2}})

@@ -8,6 +8,7 @@ columns from disk too, has at least the column `id`, and usually `text_hash`, `s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -69,7 +70,8 @@ class Points:
 
         Raises:
             ShapeError: a matrix or a column has another number of rows, or is none.
-            DataError: numbers that are not real, not finite, or too large; an id that is missing or stands twice.
+            DataError: numbers that are not real, not finite, or too large; an id that is missing or stands twice; an
+                origin that JSON cannot hold.
 
         >>> points = Points.of(np.eye(3), {"label": ["a", "b", "a"]})
         >>> points.where(points.column("label") == "a").column("id").tolist()
@@ -91,7 +93,7 @@ class Points:
         if ID not in frame.columns:
             frame.insert(0, ID, np.arange(rows))
         _check_names(frame[[name for name in KEY if name in frame.columns]])
-        return cls(blocks, FrameTable(frame), dict(origin or {}))
+        return cls(blocks, FrameTable(frame), _plain_origin(origin or {}))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -251,6 +253,15 @@ class Points:
         return replace(self, blocks=blocks, origin={"joined": [dict(self.origin), dict(other.origin)]})
 
 
+def _plain_origin(origin: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        plain_origin: dict[str, Any] = plain(dict(origin))
+        json.dumps(plain_origin)
+    except (TypeError, ValueError, RecursionError) as error:  # a set, say, or a circle
+        raise DataError(f"origin is no plain data ({error})", expected="texts, numbers, lists and mappings") from None
+    return plain_origin
+
+
 def _folders(origin: Mapping[str, Any]) -> Iterator[str]:
     if "folder" in origin:
         yield str(origin["folder"])
@@ -271,7 +282,7 @@ def _checked_block(name: str, values: Any) -> Block:
     if array.dtype.kind not in "fiub":
         got = array.dtype if array.size else type(values).__name__
         raise DataError(f"block {name!r} holds no real numbers", got=got, expected="floats (rows, width)")
-    if array.ndim != 2:
+    if array.ndim != 2 or not array.shape[1]:
         raise ShapeError(f"block {name!r} is no matrix", got=f"shape {array.shape}", expected="(rows, width)")
     for start in range(0, len(array), BATCH_ROWS):
         with np.errstate(over="ignore"):  # of formats beyond float64
