@@ -6,6 +6,7 @@ from separatrix import results as results
 from separatrix.analysis.associate import associate as associate
 from separatrix.analysis.cluster import cluster as cluster
 from separatrix.analysis.compare import compare as compare
+from separatrix.analysis.compress import compress as compress
 from separatrix.analysis.heads import head_atlas as head_atlas
 from separatrix.analysis.project import blend as blend
 from separatrix.analysis.project import project as project

@@ -3,6 +3,7 @@
 from separatrix.analysis.associate import Associations
 from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.compare import Comparison
+from separatrix.analysis.compress import Compression
 from separatrix.analysis.heads import HeadAtlas
 from separatrix.analysis.project import Projection
 from separatrix.analysis.rank import Ranking
@@ -16,6 +17,7 @@ __all__ = [
     "Associations",
     "Clusters",
     "Comparison",
+    "Compression",
     "HeadAtlas",
     "Projection",
     "Ranking",

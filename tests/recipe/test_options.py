@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 import separatrix as sx
-from separatrix.analysis import associate, cluster, compare, project, rank, score, suspects, transfer
+from separatrix.analysis import associate, cluster, compare, compress, project, rank, score, suspects, transfer
 from separatrix.analysis.heads import head_atlas
 from separatrix.errors import OptionError
 from separatrix.extraction import extract
@@ -15,7 +15,7 @@ from separatrix.points import Points
 from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import part_of
-from separatrix.recipe.files import ExportRecipe, ImportRecipe
+from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
@@ -34,6 +34,7 @@ VERBS = {
     "cluster": (cluster.cluster, options.ClusterOptions, ClusterRecipe, {"method"}),
     "associate": (associate.associate, options.AssociateOptions, AssociateRecipe, set()),
     "suspects": (suspects.suspects, options.SuspectsOptions, SuspectsRecipe, set()),
+    "compress": (compress.compress, options.CompressOptions, CompressRecipe, set()),
     "import_vectors": (transfer.import_vectors, options.ImportOptions, ImportRecipe, set()),
     "export_vectors": (transfer.export_vectors, options.ExportOptions, ExportRecipe, set()),
     "head_atlas": (head_atlas, options.HeadsOptions, HeadsRecipe, set()),

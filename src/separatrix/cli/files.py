@@ -12,7 +12,7 @@ from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.points import PointsArgument, open_given
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
-from separatrix.recipe.files import ExportRecipe, ImportRecipe
+from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
 
 FileArgument = Annotated[
     Path, Parameter(name="PATH", help=".npy, .safetensors, .parquet, .csv, or a folder of .csv files")
@@ -55,3 +55,18 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgu
 
     written = export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
     return Printout(written.to_dict(), [list(written.to_dict().items())])
+
+
+@verb(opts.OptionalFolder, CompressRecipe, opts.Verification)
+def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printout:
+    """Each step down to what is written stands with its bytes and the share of nearest neighbours that it keeps of
+    those of the vectors as given; without --out they are only measured.
+
+    For example:
+        separatrix compress points/trec --components 64 --store-dtype int8 --out points/trec-small
+        separatrix compress points/trec --store-dtype float16
+    """
+    from separatrix.analysis.compress import compress as run
+
+    result = run(open_given(points, parsed), progress=progress, **parsed.keywords())
+    return Printout(result.to_dict(), result.parts())

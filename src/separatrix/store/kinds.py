@@ -41,7 +41,7 @@ _MODEL_FOLDER = (
 )
 # In the order in which folders without a manifest are tried.
 KINDS = {
-    "points": Kind(("blocks/*|pending/begun.json",), ("table.parquet", "blocks/*"), ("pending/*",)),
+    "points": Kind(("blocks/*|pending/begun.json",), ("table.parquet", "blocks/*", "axes.safetensors"), ("pending/*",)),
     "atlas": Kind(
         ("recipe.json", "extract-*/*|points-*/*"),
         ("recipe.json", RESULT, "table.parquet", "atlas.html", "heads.parquet", "distances.safetensors", "pictures/*",

@@ -45,7 +45,7 @@ def encode(values: NDArray[Any], dtype: str, name: str, ids: Sequence[Any]) -> b
         raise ShapeError(f"block {name!r} is no matrix", got=f"shape {rows.shape}", expected="(rows, width)")
     check_finite(rows, name, ids)
     if dtype == "int8":
-        return _quantise(rows)
+        return b"".join(part.tobytes() for part in _quantise(rows))
     if dtype == "float16" and (bad := _first(np.abs(rows) > np.finfo(np.float16).max)) is not None:
         what = f"block {name!r} is too large for float16 in the row with id {ids[bad]!r}"
         got = f"{np.abs(rows[bad]).max():.4g}"
@@ -65,11 +65,21 @@ def _first(bad: NDArray[np.bool_]) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def _quantise(rows: NDArray[np.float32]) -> bytes:
+def _quantise(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """A scale for each row, (rows,), and whole numbers, (rows, width)."""
     scales = (np.abs(rows).max(axis=1, initial=0.0) / LEVELS).astype(SCALE)
     divisors = np.where(scales > 0, scales, 1).astype(np.float32)  # a row of zeros stays zero
-    levels = np.clip(np.rint(rows / divisors[:, None]), -LEVELS, LEVELS).astype(np.int8)
-    return scales.tobytes() + levels.tobytes()
+    return scales, np.clip(np.rint(rows / divisors[:, None]), -LEVELS, LEVELS).astype(np.int8)
+
+
+def quantised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows (rows, width) as they are read again from int8.
+
+    >>> quantised(np.array([[127.0, 1.4]], np.float32)).tolist()
+    [[127.0, 1.0]]
+    """
+    scales, levels = _quantise(rows)
+    return levels * scales[:, None]
 
 
 def sha256(data: bytes) -> str:
