@@ -47,6 +47,10 @@ def test_the_tightest_group_counts(tmp_path, monkeypatch):
 def test_less_than_a_block_is_refused_in_one_sentence():
     source = BlockSource.of(np.zeros((10_000, 64), np.float16))
     check_budget(source, 2**26, 2)
+    for more in ({"sample": 10_000}, {"squares": 1500}):
+        with pytest.raises(OptionError, match="too small"):
+            check_budget(source, 20 * 2**20, 2, **more)
+    check_budget(source, 20 * 2**20, 2)
     with pytest.raises(
         OptionError, match=r"--memory is too small for one block of each worker: got 1 MiB, expected \d+"
     ):

@@ -20,13 +20,13 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.project import ProjectRecipe
 from separatrix.scale.blocks import BlockSource
-from separatrix.scale.density import sampled_hdbscan
+from separatrix.scale.density import SAMPLE_ROWS, sampled_hdbscan
 from separatrix.scale.executors import open_workers, parse_executor
 from separatrix.scale.job import Job
 from separatrix.scale.kernels import Preparation
-from separatrix.scale.kmeans import kmeans
+from separatrix.scale.kmeans import kmeans, sample_rows
 from separatrix.scale.memory import budget, check_budget, in_memory
-from separatrix.scale.moments import fit_plane, place
+from separatrix.scale.moments import WIDEST, fit_plane, place
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples, draw_rows
 from separatrix.store.shards import ShardedBlock
@@ -59,14 +59,19 @@ class ScaleOptions:
         return self.executor != HERE or in_memory(len(points), points.width) > budget(self.memory)
 
     @contextmanager
-    def job(self, source: BlockSource) -> Iterator[Job]:
+    def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[Job]:
         """A job whose finished tasks are removed once all is done.
 
+        Args:
+            source: what is read.
+            sample: rows that are drawn and held.
+            squares: columns whose products are summed.
+
         Raises:
-            OptionError: the memory allowed does not hold one block of each worker.
+            OptionError: the memory allowed does not hold that and one block of each worker.
         """
         with open_workers(self.executor) as workers:
-            check_budget(source, budget(self.memory), workers.count)
+            check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
             yield Job(workers, self.pending, self.progress)
         if self.pending is not None:
             shutil.rmtree(self.pending, ignore_errors=True)
@@ -94,7 +99,9 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
         hint = f"pass --memory {needed:.0f}GiB --executor here where there is so much, or take kmeans or hdbscan"
         raise OptionError(what, got=f"{needed:.2f} GiB needed", hint=hint)
     source = BlockSource.of_points(points)
-    with options.job(source) as job:
+    sample = SAMPLE_ROWS if recipe.method == "hdbscan" else sample_rows(recipe.k or max(recipe.k_grid))
+    squares = source.width if recipe.prepare == "whiten" else 0
+    with options.job(source, sample=sample, squares=squares) as job:
         prepare = fit_preparation(source, recipe.prepare, job)
         choice = _choose(source, prepare, recipe) if recipe.choose else None
         notes = [f"{choice.option} was chosen on {recipe.sample_rows} rows"] if choice else []
@@ -119,7 +126,7 @@ def pca_in_blocks(points: Points, recipe: ProjectRecipe, options: ScaleOptions) 
     if recipe.method != "pca" or recipe.prepare not in ("none", "standardise"):
         return None
     source = BlockSource.of_points(points)
-    with options.job(source) as job:
+    with options.job(source, squares=source.width if source.width <= WIDEST else 0) as job:
         prepare = fit_preparation(source, recipe.prepare, job)
         plane = fit_plane(source, recipe.dimensions, job, prepare=prepare, seed=recipe.seed)
         return FittedMap(prepare.apply, pca_layout(plane, place(source, plane, job, prepare=prepare)))

@@ -93,7 +93,7 @@ def kmeans(
     for k in ks:
         check_count(k, "k")
         check_k(k, source.rows)
-    rows = draw_rows(source.rows, max(_SAMPLE_ROWS, _A_CENTROID * max(ks)), seed)
+    rows = draw_rows(source.rows, sample_rows(max(ks)), seed)
     sample = prepare.apply(source.take(rows))
     centred = prepare.moved(sample.mean(axis=0, dtype=np.float64))
     assert centred.offset is not None
@@ -103,22 +103,29 @@ def kmeans(
     return {k: clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()}
 
 
+def sample_rows(k: int) -> int:
+    """Rows of the sample that the starts come from."""
+    return max(_SAMPLE_ROWS, _A_CENTROID * k)
+
+
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: Job) -> None:
     """Passes over all rows until every k has ended; each leaves its centroids, from which the work goes on."""
     path = None
     if job.pending is not None:
         path = job.pending / f"{task_key(finish, (source, prepare, [one.centroids for one in running.values()]))}.npz"
         _resume(running, path)
+    squares = None  # of all rows: the same in every pass
     while going := [k for k, one in running.items() if not one.done]:
         lines = [running[k] for k in going]
         centroids = tuple(one.centroids.astype(np.float32) for one in lines)
-        tasks = [(part, prepare, centroids) for _, part in parts(source)]
-        every = sum(map(len, centroids))
-        sums, counts, squares = np.zeros((every, source.width)), np.zeros(every, np.int64), 0.0
+        tasks = [(part, prepare, centroids, squares is None) for _, part in parts(source)]
+        every, total = sum(map(len, centroids)), 0.0
+        sums, counts = np.zeros((every, source.width)), np.zeros(every, np.int64)
         for partial in job.run(f"k-means, pass {lines[0].passes + 1}", kernels.lloyd, tasks):
             sums += partial["sums"]
             counts += partial["counts"]
-            squares += float(partial["squares"])
+            total += float(partial["squares"])
+        squares = total if squares is None else squares
         end = 0
         for one in lines:
             part, end = slice(end, end + len(one.centroids)), end + len(one.centroids)

@@ -82,18 +82,20 @@ def in_memory(rows: int, width: int) -> int:
     return _COPIES * 4 * rows * width
 
 
-def check_budget(source: BlockSource, allowed: int, workers: int, *, partial: int = 0) -> None:
+def check_budget(source: BlockSource, allowed: int, workers: int, *, sample: int = 0, squares: int = 0) -> None:
     """Raise an OptionError where not even the blocks fit.
 
     Args:
         source: what is read.
         allowed: bytes.
         workers: tasks computed beside each other.
-        partial: bytes of the result of a task.
+        sample: rows that are drawn and held.
+        squares: columns whose products a task gives back.
     """
     labels = 16 * source.rows  # the numbers of clusters, twice
-    task = _TILES * max(TILE_BYTES, 4 * source.width) + 3 * partial + 16 * task_rows(source.rows, source.width)
-    needed = labels + workers * task
+    held = _COPIES * 4 * source.width * min(sample, source.rows)
+    task = _TILES * max(TILE_BYTES, 4 * source.width) + 16 * task_rows(source.rows, source.width)
+    needed = labels + held + workers * (task + 3 * 8 * squares**2)
     if needed > allowed:
         got, expected = f"{allowed / 2**20:.3g} MiB", f"{needed / 2**20:.0f} MiB or more"
         raise OptionError("--memory is too small for one block of each worker", got=got, expected=expected)
