@@ -24,6 +24,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError, SeparatrixError
 from separatrix.geometry.resample import MeanInterval, mean_interval, paired_difference
+from separatrix.recipe.core import earlier_names
 from separatrix.texts import Splits, load_splits
 
 PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")
@@ -104,6 +105,12 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
 LATER: dict[str, Any] = {"special_tokens": "keep"}
 # Choices that have another name since, with the one that they had then.
 RENAMED = {("pool", "layer_mix"): "weighted"}
+# Options that have another name since -> the one that they had then.
+EARLIER = {
+    name: earlier
+    for recipe in (recipes.TrainRecipe, recipes.AlignRecipe, recipes.HeadsRecipe)
+    for earlier, name in earlier_names(recipe).items()
+}
 
 
 def recipe_key(*values: Any) -> str:
@@ -118,7 +125,10 @@ def recipe_key(*values: Any) -> str:
 def _as_at_first(value: Any) -> Any:
     if isinstance(value, Mapping):
         kept = [pair for pair in value.items() if pair not in LATER.items()]
-        return {name: RENAMED[name, part] if (name, part) in [*RENAMED] else _as_at_first(part) for name, part in kept}
+        return {
+            EARLIER.get(name, name): RENAMED[name, part] if (name, part) in [*RENAMED] else _as_at_first(part)
+            for name, part in kept
+        }
     return [_as_at_first(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
@@ -171,10 +181,11 @@ NO_FIGURE = ("seed", "snapshots", "checkpoint_seconds")
 def plain_recipe(recipe: Any, leave: Sequence[str] = ()) -> dict[str, Any]:
     """Every option as plain data, less those of the loop that are to be left away.
 
-    `refit` and `perturbation` stand there only where they are on: lines of runs that were made before they existed
-    keep their keys.
+    `refit` and `perturbation` stand there only where they are on, and options have the names that they had at first:
+    lines of runs that were made before keep their keys.
     """
-    plain = recipes.to_dict(recipe)
+    parts = recipes.to_dict(recipe).items()
+    plain = {part: {EARLIER.get(name, name): value for name, value in options.items()} for part, options in parts}
     for option in (*leave, *(() if plain["loop"]["refit"] else ("refit",))):
         del plain["loop"][option]
     if not plain.get("encoder", {}).get("perturbation", True):

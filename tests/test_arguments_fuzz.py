@@ -117,6 +117,7 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(sx.load, {"folder": folder / "points"}),
         Call(sx.report, {"folders": folder / "points", "out": "page.html", "overwrite": True}, 3),
         Call(sx.load_model, {"folder": folder / "frozen"}, 4),
+        Call(sx.predict, {"model": frozen.model_, "data": rows}, 4),
         Call(sx.predict_texts, {"model": frozen.model_, "texts": rows}, 4),
         Call(sx.load_texts, {"source": folder / "texts.csv"}),
         Call(sx.load_splits, {"source": folder / "texts.csv"}),

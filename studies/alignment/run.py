@@ -88,7 +88,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "supcon_bank": {"loss": "supcon"},
     # The seed's own loss with each of its schemes, one random pair and all pairs.
     **{
-        f"cosine_{scheme}_{draw}": {"loss": "cosine_mse", "pairs": scheme, "draw": draw}
+        f"cosine_{scheme}_{draw}": {"loss": "cosine_mse", "pairs": scheme, "pairs_per_row": draw}
         for scheme in SCHEMES
         for draw in ("one", "all")
     },

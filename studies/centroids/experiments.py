@@ -59,7 +59,7 @@ EXPERIMENTS = (
 # As far as seed 001 prints it: five prompt tokens at the input, three epochs, Adam at 1e-3, no clipping.
 SEED_RECIPE: dict[str, Any] = {
     "tokens": 5,
-    "layers": "input",
+    "prompt_layers": "input",
     "positions": "last",
     "text_dropout": 0.0,
     "init": "vocabulary",

@@ -34,7 +34,7 @@ LITTLE_VARIANCE = 0.3  # of three components, says the seed
 
 def atlas_claims(atlas: HeadAtlas, recipe: HeadsRecipe) -> list[dict[str, Any]]:
     """Every claim of seed 002, measured on a finished atlas of this recipe."""
-    table, feature = atlas.table, recipe.clusters.feature
+    table, feature = atlas.table, recipe.clusters.cluster_feature
     values = open_points(atlas.part("features")).pick(feature).values
     stored = StoredTables.of(atlas, feature, values[(table["dbscan"] > LEFT_OUT).to_numpy()])
     shuffles = recipe.clusters.permutations

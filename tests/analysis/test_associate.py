@@ -112,13 +112,13 @@ def test_options_name_the_null(tmp_path):
     free = associate(table, "label", permutations=199)
     assert free.columns["label"]["null"] == "rows"
     assert free.columns["label"]["p_value"] < 0.02
-    whole = associate(table, "label", units="author", permutations=199, out=tmp_path / "a")
+    whole = associate(table, "label", shuffle_units="author", permutations=199, out=tmp_path / "a")
     assert whole.columns["label"]["p_value"] > 0.05
     again = Associations.open(tmp_path / "a")
     assert again.columns["label"]["nulls"]["units"]["p_value"] == whole.columns["label"]["p_value"]
     assert "whole author" in str(again)
     with pytest.raises(DataError, match="no column 'autor'"):
-        associate(table, "label", units="autor")
+        associate(table, "label", shuffle_units="autor")
     # A column of more values than can be drawn has its figures all the same.
     wide = associate(table.assign(text=table["id"] // 2), "text", levels=1000, permutations=19, out=tmp_path / "b")
     assert not list((tmp_path / "b").glob("*.png"))
@@ -131,8 +131,8 @@ def test_options_name_the_null(tmp_path):
         ("layer", {"given": ("layer", "head")}, "'layer' cannot be compared .*: got --given layer"),
         ("layer+head", {"given": ("head",)}, "'layer.head' cannot be compared .*: got --given head"),
         ("cluster", {}, "clusters cannot be compared with themselves: got cluster"),
-        ("layer", {"units": ("cluster",)}, "clusters cannot be compared with themselves"),
-        ("layer", {"within": "cluster"}, "clusters cannot be compared with themselves"),
+        ("layer", {"shuffle_units": ("cluster",)}, "clusters cannot be compared with themselves"),
+        ("layer", {"shuffle_within": "cluster"}, "clusters cannot be compared with themselves"),
         ([["layer", "head"]], {}, "a column is named by a text"),
     ],
 )
@@ -156,7 +156,7 @@ def test_clusters_may_be_named_by_texts():
     [
         ("odd", [1], {}),
         ("odd", {"a": 1}, {}),
-        ("odd", np.arange(2), {"within": "odd"}),
+        ("odd", np.arange(2), {"shuffle_within": "odd"}),
         ("cluster", [0], {}),
     ],
 )

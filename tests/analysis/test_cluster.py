@@ -178,7 +178,7 @@ def test_warnings_speak_up():
 def test_layers_are_found_and_heads_within_examples_are_not(tmp_path):
     points = heads()
     made = cluster(points, "kmeans", k=2, out=tmp_path / "c")
-    found = associate(tmp_path / "c", ["layer", "head"], within="id", out=tmp_path / "a", permutations=199)
+    found = associate(tmp_path / "c", ["layer", "head"], shuffle_within="id", out=tmp_path / "a", permutations=199)
     assert found.p_value["layer"] == 0.005
     assert found.columns["layer"]["p_holm"] == 0.01
     assert found.p_value["head"] > 0.05
@@ -213,7 +213,7 @@ def test_columns_are_taken_for_what_they_are():
     with pytest.raises(DataError, match="the table has no column 'cluster'"):
         associate(table.drop(columns="cluster"), "group")
     with pytest.raises(OptionError, match="inside groups of the same values: got --shuffle-within group"):
-        associate(table, "group", within="group")
+        associate(table, "group", shuffle_within="group")
 
 
 @pytest.mark.parametrize("options", [{"k": 3}, {"choose": True, "k_grid": (2, 3)}])

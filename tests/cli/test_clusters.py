@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,6 +42,11 @@ def test_the_story_with_the_keys_of_the_contract(cli: Cli, tmp_path: Path, store
     words = ["--within", tmp_path / "c", "--of", 0, "--k", 2, "--out", tmp_path / "c0", "--json", "--quiet"]
     ran = cli("cluster", store, *words)
     assert (ran.json["rows"], ran.json["parent"], ran.err) == (50, "0", "")
+    ran = cli("cluster", store, *words[:6], "--out", tmp_path / "c1")
+    assert "50 rows" in ran.err or "50/50" in ran.err, ran.err
+    assert "150" not in ran.err
+    assert re.search(r"^inertia +\d+\.?\d*$", ran.out, re.MULTILINE)
+    assert not re.search(r"\d\.\d{6}", ran.out)  # figures are printed with six digits
 
     found = cli("suspects", store, "--out", tmp_path / "s", "--json", "--near", 0.9999).json
     assert found.keys() >= {"suspects", "rows", "estimated_noise", "out"}
@@ -52,7 +58,7 @@ def test_suspects_of_a_file(cli: Cli, tmp_path: Path, table: Path, tiny: Callabl
     words = ["suspects", table, "--model", tiny("bert"), "--pool", "mean", "--near", 1, "--out", tmp_path / "s"]
     found = cli(*words, "--json").json
     assert found.keys() >= {"suspects", "estimated_noise", "judges", "out"}
-    assert found["rows"] == 90
+    assert (found["rows"], found["judged"]) == (90, "out-of-fold rows of the texts")
     assert (tmp_path / "s" / "suspects.html").is_file()
     check_mistake(cli("suspects", "nothing.csv", "--out", tmp_path / "t", "--quiet"), "there is no file nothing.csv")
 

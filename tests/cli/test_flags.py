@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from command_line import Cli
 from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
-from separatrix.cli.commands import FLAGS, spelled
+from separatrix.cli.commands import EARLIER, spelled
 from separatrix.cli.flags import ParsedOptions
 from separatrix.errors import OptionError
 from separatrix.recipe import LOSSES, TrainRecipe, flag, option_names, part_of, replace, to_dict
@@ -64,7 +64,7 @@ def parse(*words: str) -> dict[str, Any]:
 
 def test_train_has_every_option_of_the_recipe_with_its_default() -> None:
     found = flags_of("train")
-    flags = {name: FLAGS["train"].get(name, flag(name)) for name in option_names(TrainRecipe())}
+    flags = {name: flag(name) for name in option_names(TrainRecipe())}
     assert set(found) >= {*flags.values(), *CONTRACT} - {"--layers"}
     for name, spec in OPTIONS.items():
         assert found[flags[name]].default == spec.default
@@ -76,10 +76,8 @@ def test_train_has_every_option_of_the_recipe_with_its_default() -> None:
      ("extract", "--weights", "0.5"), ("associate", "--within", "id"), ("heads", "--draw", "random"),
      ("heads", "--feature", "grid")],
 )  # fmt: skip
-def test_an_option_that_means_two_things_has_two_names_and_the_old_one_is_understood(
-    cli: Cli, command: str, old: str, value: str
-) -> None:
-    new = FLAGS[command][old.removeprefix("--")]
+def test_the_flag_that_an_option_once_had_is_understood(cli: Cli, command: str, old: str, value: str) -> None:
+    new = EARLIER[command][old]
     words = [command, "data", "--out", "r"]
     typed = [
         build([command]).parse_args(spelled([*words, *some]), exit_on_error=False)[1].kwargs
@@ -109,11 +107,19 @@ def test_the_short_help_of_a_training_shows_what_matters_for_the_method(cli: Cli
         assert ("--pairs " in every) == (method in ("align", "finetune"))
 
 
+def test_a_method_with_data_of_its_own_is_no_choice_of_train(cli: Cli) -> None:
+    assert "answers" not in cli("train", "--help").out
+    typed = cli("train", "d", "--out", "r", "--method", "answers").err
+    assert "type separatrix heads-qa" in typed
+    assert "answers" not in cli("train", "d", "--out", "r", "--method", "promt").err
+    assert re.search(r"--with .*\(required\)", " ".join(cli("associate", "--help").out.split()))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_short_help_is_short(cli: Cli, name: str) -> None:
     """At most some fifteen options, each of them one that the command has; the rest is with --help-all."""
     main = find(name).flags.main
-    flags = find(name).flags.parameters(name)
+    flags = find(name).flags.parameters()
     assert set(main) <= {item.name for item in flags}
     assert len(main or flags) <= 15
     out = cli(name, "--help").out
@@ -132,7 +138,7 @@ def test_no_flag_stands_twice(name: str) -> None:
     parameters = inspect.signature(find(name)).parameters.values()
     assert len(flags_of(name)) == sum(item.kind is inspect.Parameter.KEYWORD_ONLY for item in parameters)
     assert {"--json", "--quiet"} <= set(flags_of(name))
-    assert set(FLAGS.get(name, {}).values()) <= set(flags_of(name))
+    assert set(EARLIER.get(name, {}).values()) <= set(flags_of(name))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -209,7 +215,7 @@ ALONE = {"init", "readout", "positions"}  # these are checked against each other
 def test_what_is_typed_is_what_the_recipe_holds(data: st.DataObject) -> None:
     names = data.draw(st.lists(st.sampled_from(sorted(BOUNDED.keys() - ALONE)), max_size=6, unique=True))
     wanted = {name: data.draw(values(BOUNDED[name])) for name in names}
-    words = [word for name, value in wanted.items() for word in (FLAGS["train"].get(name, flag(name)), str(value))]
+    words = [word for name, value in wanted.items() for word in (flag(name), str(value))]
     assert ParsedOptions(parse(*words)).recipe(TrainRecipe()) == replace(TrainRecipe(), **wanted)
 
 

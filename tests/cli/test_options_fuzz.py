@@ -21,7 +21,6 @@ import numpy as np
 
 from command_line import Cli
 from separatrix.cli.app import COMMANDS, find
-from separatrix.cli.commands import FLAGS
 from separatrix.points import Points
 from separatrix.recipe import flag
 from separatrix.store.points import write_points
@@ -78,16 +77,12 @@ def draws(names: list[str], count: int, most: int, pool: list[str] | None = None
         for option in dice.sample(sorted(known[name]), min(dice.randint(1, most), len(known[name]))):
             kind = known[name][option]
             if kind is bool:
-                words.append(spelling(name, option))
+                words.append(flag(option))
                 continue
             several = dice.randint(1, 3) if "tuple" in str(kind) else 1
             drawn = dice.choices(values_of(kind) if pool is None else [*pool, *values_of(kind)], k=several)
-            words += [spelling(name, option), *drawn]
+            words += [flag(option), *drawn]
         yield name, words
-
-
-def spelling(command: str, option: str) -> str:
-    return FLAGS.get(command, {}).get(option, flag(option))
 
 
 def check(ran: Any, words: list[str]) -> None:

@@ -144,7 +144,7 @@ def check_prompt(recipe: ModelRecipe, reference) -> str:
     """A prompt behind texts of unequal length, against the text and the prompt in one piece."""
     backbone = load_backbone(recipe)
     shape = attention_shape(backbone)
-    prompt = start_prompt(PromptRecipe(tokens=2, layers="input"), backbone, shape, seed=3)
+    prompt = start_prompt(PromptRecipe(tokens=2, prompt_layers="input"), backbone, shape, seed=3)
     tokens = _rows(backbone, (3, 1, 2))
     cache = build_cache(backbone, tokens, EXACT)
     found = run_prompt(prompt, cache.batch(np.arange(len(tokens))), backbone)

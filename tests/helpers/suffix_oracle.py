@@ -20,7 +20,7 @@ ROWS = Tokens(((7, 8, 9), (11, 30, 6, 7, 21, 9, 14, 40, 33, 12, 8), (5,), (10, 2
 
 def some_prompt(backbone, shape, *, tokens=4, layers="all", seed=0, scale=0.5):
     """A prompt whose vectors at the layers are not zero."""
-    prompt = start_prompt(PromptRecipe(tokens=tokens, layers=layers), backbone, shape, seed=seed)
+    prompt = start_prompt(PromptRecipe(tokens=tokens, prompt_layers=layers), backbone, shape, seed=seed)
     if prompt.steer is None:
         return prompt
     noise = torch.randn(prompt.steer.shape, generator=torch.Generator().manual_seed(seed + 1)) * scale

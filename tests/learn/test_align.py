@@ -41,7 +41,7 @@ CASES = {
     "nca": {},
     "centroid_ce": {"loss": "centroid_ce"},
     "supcon": {"loss": "supcon", "pairs": "batch", "sampler": "balanced"},
-    "cosine_mse": {"loss": "cosine_mse", "pairs": "mixed", "draw": "one", "epochs": 5},
+    "cosine_mse": {"loss": "cosine_mse", "pairs": "mixed", "pairs_per_row": "one", "epochs": 5},
     "datapoint": {"loss": "cosine_mse", "pairs": "datapoint"},
     "finetune": {"loss": "linear", "decision": "head"},
     "mixture": {
@@ -86,7 +86,7 @@ def test_counts_and_shape_stand_in_every_line_of_metrics(trained):
 @pytest.mark.parametrize("draw", ["one", "all"])
 @pytest.mark.parametrize("pairs", ["batch", "memory", "mixed", "datapoint", "bank"])
 def test_every_scheme_takes_a_step_with_a_gradient(pairs, draw, order):
-    steps = steps_of(order(pairs=pairs, draw=draw, loss="supcon", epochs=1))
+    steps = steps_of(order(pairs=pairs, pairs_per_row=draw, loss="supcon", epochs=1))
     value = [steps.backward(rows, step)[1] for step, rows in enumerate(steps.batches(0)[:2])]
     assert all(torch.isfinite(one.total) for one in value)
     assert value[1].parts["positive_pairs"] > 0
@@ -161,7 +161,7 @@ def test_weighted_layers_are_learnt(order):
 
 
 def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
-    options = {"pairs": "datapoint", "loss": "cosine_mse", "draw": "one", "head_weight": 0.5, "dropout": 0.1}
+    options = {"pairs": "datapoint", "loss": "cosine_mse", "pairs_per_row": "one", "head_weight": 0.5, "dropout": 0.1}
     options |= {"text_dropout": 0.2}
     whole = train_encoder(order(tmp_path / "whole", **options))
 
@@ -329,7 +329,7 @@ def test_the_score_that_chooses_the_epoch_chooses_the_vote(order):
         def score(scores, gold):
             return {"accuracy": sign * float((np.max(scores, axis=1) - np.min(scores, axis=1)).mean())}
 
-        return train_encoder(replace(order(epochs=1, weights="uniform"), score=score)).model.vote.k
+        return train_encoder(replace(order(epochs=1, vote="uniform"), score=score)).model.vote.k
 
     assert vote(-1.0) == 1
     assert vote(1.0) > 1

@@ -18,7 +18,14 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 @pytest.mark.parametrize("precision", ["auto", "float32"])
 def test_training_on_cuda(pairs, precision, tiny, planted):
     train, validation = Texts.of(*planted).split(test=0.25, seed=0)
-    changes = {"pairs": pairs, "draw": "one", "precision": precision, "dropout": 0.1, "chunk_rows": 8, "lr": 3e-3}
+    changes = {
+        "pairs": pairs,
+        "pairs_per_row": "one",
+        "precision": precision,
+        "dropout": 0.1,
+        "chunk_rows": 8,
+        "lr": 3e-3,
+    }
     recipe = recipes.replace(
         AlignRecipe(), model=str(tiny("bert")), device="cuda", epochs=3, head_weight=0.5, **changes
     )

@@ -34,7 +34,7 @@ def breaking():
 def test_a_loss_that_is_no_number_stops_with_one_sentence(train, few, breaking, broken):
     breaking(lambda scores: scores.square().mean() * broken)
     with pytest.raises(SeparatrixError, match=r"^the loss is (nan|inf) at step 0; lower --lr \(now 1e\+16\)$"):
-        train(few, loss="breaking", lr=1e16, layers="input", clip=0.0, warmup=0.0, epochs=3)
+        train(few, loss="breaking", lr=1e16, prompt_layers="input", clip=0.0, warmup=0.0, epochs=3)
 
 
 def test_a_last_step_that_breaks_everything_is_noticed(train, few, breaking):

@@ -23,7 +23,7 @@ def test_groups_have_the_rates_given(train, few, loops):
     options = {"lr": 0.01, "layer_lr": 0.02, "centroid_lr": 0.03, "head_lr": 0.04, "weight_decay": 0.1, **TINY}
     train(few, loss="centroid_ce", **options)
     train(few, loss="linear", **options)
-    train(few, loss="centroid_ce", mover="ema", layers="input", **options)
+    train(few, loss="centroid_ce", mover="ema", prompt_layers="input", **options)
     assert rates(loops[0]) == {"prompt": (0.01, 0.1), "layers": (0.02, 0.1), "centroids": (0.03, 0.0)}
     assert rates(loops[1]) == {"prompt": (0.01, 0.1), "layers": (0.02, 0.1), "head": (0.04, 0.1)}
     assert rates(loops[2]) == {"prompt": (0.01, 0.1)}

@@ -13,7 +13,7 @@ from separatrix.recipe.vectors import VectorsRecipe
 
 TEXTS = ["the cat is red", "who did it in the old house ?", "a", "how many fish are in the river", "a bird"]
 EVERY = VectorsRecipe(
-    pool=("cls", "mean", "max", "last", "layer_mean", "weighted"), layers=("all",), weights=(0, 1, 0, 3)
+    pool=("cls", "mean", "max", "last", "layer_mean", "weighted"), layers=("all",), layer_weights=(0, 1, 0, 3)
 )
 
 
@@ -108,9 +108,9 @@ def test_names_say_pooling_and_layer():
     assert names(pool=("mean", "mean"), layers=-7) == ["mean@0"]
     assert names(pool="weighted") == ["weighted"]
     # Other weights, another name; the same shares, the same name.
-    one, two, three = (names(pool="weighted", weights=(w, 1, 1, 1, 1, 1, 1)) for w in (1, 2, 1))
+    one, two, three = (names(pool="weighted", layer_weights=(w, 1, 1, 1, 1, 1, 1)) for w in (1, 2, 1))
     assert one == three != two
-    assert names(pool="weighted", weights=(4, 2, 2, 2, 2, 2, 2)) == two
+    assert names(pool="weighted", layer_weights=(4, 2, 2, 2, 2, 2, 2)) == two
 
 
 @pytest.mark.parametrize(
@@ -121,10 +121,10 @@ def test_names_say_pooling_and_layer():
         ({"layers": ("al",)}, "unknown --layers: got 'al', expected one of all; did you mean 'all'"),
         ({"pool": "men"}, "unknown --pool: got 'men'.*did you mean 'mean'"),
         ({"pool": ()}, "--pool needs a pooling"),
-        ({"pool": "weighted", "weights": (1, 2)}, "got 2 weights, expected 7: the embeddings and 6 layers"),
-        ({"pool": "weighted", "weights": (0,) * 7}, "out of range"),
-        ({"pool": "weighted", "weights": (float("nan"),) * 7}, "out of range"),
-        ({"weights": (1,) * 7}, "--weights has no effect without --pool weighted"),
+        ({"pool": "weighted", "layer_weights": (1, 2)}, "got 2 weights, expected 7: the embeddings and 6 layers"),
+        ({"pool": "weighted", "layer_weights": (0,) * 7}, "out of range"),
+        ({"pool": "weighted", "layer_weights": (float("nan"),) * 7}, "out of range"),
+        ({"layer_weights": (1,) * 7}, "--layer-weights has no effect without --pool weighted"),
         ({"top": 5}, "--top has no effect with --what hidden"),
         ({"what": "logits", "layers": (1,)}, "--layers has no effect with --what logits"),
         ({"what": "tokens", "pool": "cls"}, "--pool has no effect with --what tokens"),

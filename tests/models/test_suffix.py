@@ -39,8 +39,8 @@ def test_vectors_at_every_layer_equal_an_attention_written_out(tiny, loaded, fam
 def test_zero_vectors_at_the_layers_change_nothing(loaded, family):
     backbone = loaded(family, logits=True)
     shape = attention_shape(backbone)
-    fresh = start_prompt(PromptRecipe(tokens=4, layers="all"), backbone, shape)
-    bare = start_prompt(PromptRecipe(tokens=4, layers="input"), backbone, shape)
+    fresh = start_prompt(PromptRecipe(tokens=4, prompt_layers="all"), backbone, shape)
+    bare = start_prompt(PromptRecipe(tokens=4, prompt_layers="input"), backbone, shape)
     assert torch.equal(outputs(backbone, fresh), outputs(backbone, bare))
 
 
@@ -154,5 +154,5 @@ def test_shortest_and_long_prompts(loaded, family, tokens):
 def test_vectors_by_name(loaded):
     backbone = loaded("gpt2")
     shape = attention_shape(backbone)
-    assert list(start_prompt(PromptRecipe(layers="all"), backbone, shape).named()) == ["tokens", "steer"]
-    assert list(start_prompt(PromptRecipe(layers="input"), backbone, shape).named()) == ["tokens"]
+    assert list(start_prompt(PromptRecipe(prompt_layers="all"), backbone, shape).named()) == ["tokens", "steer"]
+    assert list(start_prompt(PromptRecipe(prompt_layers="input"), backbone, shape).named()) == ["tokens"]

@@ -101,6 +101,28 @@ def test_options_that_change_no_result_do_not_count() -> None:
     assert recipes.decisive(one, stored)["method"] == "prompt"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "stored", "today"),
+    [
+        (recipes.TrainRecipe, {"prompt": {"layers": "input", "tokens": 3}}, {"prompt_layers": "input", "tokens": 3}),
+        (recipes.AlignRecipe, {"pairing": {"draw": "one"}, "answers": {"weights": "distance"}},
+         {"pairs_per_row": "one", "vote": "distance"}),
+        (recipes.ExtractRecipe, {"vectors": {"pool": ["weighted"], "weights": [1, 2]}},
+         {"pool": "weighted", "layer_weights": (1, 2)}),
+        (recipes.AssociateRecipe, {"within": "group", "units": ["author"]},
+         {"shuffle_within": "group", "shuffle_units": "author"}),
+        (recipes.HeadsRecipe, {"reading": {"draw": "random"}, "clusters": {"feature": "grid"}},
+         {"sampling": "random", "cluster_feature": "grid"}),
+    ],
+)  # fmt: skip
+def test_an_earlier_name_of_an_option_is_read_as_the_one_of_today(
+    recipe: Any, stored: dict[str, Any], today: dict[str, Any]
+) -> None:
+    read = recipes.from_dict(recipe, stored)
+    assert read == recipes.replace(recipe(), **today)
+    assert {*re.findall(r"\w+(?=':)", str(recipes.decisive(read, stored)))} - {"pool"} >= {*today} - {"pool"}
+
+
 def test_an_earlier_name_of_a_choice_is_read_as_the_one_of_today() -> None:
     """The learnt shares of layers were called as the pooling whose weights are given."""
     stored = {"encoder": {"pool": "weighted"}}

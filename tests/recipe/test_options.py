@@ -69,16 +69,17 @@ def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
 
 # Public functions that read or set something: no results of a work with options.
 NO_VERBS = {"load", "load_demo", "load_model", "load_splits", "load_texts", "predict_texts", "set_threads"}
+PLAIN = ("report", "predict")  # verbs without options of a recipe of their own
 
 
 def test_every_public_function_that_is_no_reader_is_a_verb_with_options():
     public = {name for name in sx.__all__ if inspect.isfunction(getattr(sx, name))}
-    assert public == NO_VERBS | {*VERBS} | {"train", "report"}
+    assert public == NO_VERBS | {*VERBS} | {"train", *PLAIN}
 
 
-@pytest.mark.parametrize("name", [*VERBS, "train", "report"])
+@pytest.mark.parametrize("name", [*VERBS, "train", *PLAIN])
 def test_verbs_have_one_signature(name):
-    """Data first, by place; all else by name, with the same defaults. A report has no options, so it has no recipe."""
+    """Data first, by place; all else by name, with the same defaults. Some have no recipe."""
     parameters = inspect.signature(getattr(sx, name)).parameters
     common = {"recipe": None, "out": None, "overwrite": False, "progress": None}
     typed = options.TrainOptions if name == "train" else VERBS.get(name, (None, None))[1]

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.errors import StoreError
+import separatrix as sx
+from separatrix.errors import OptionError, StoreError
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.prompt import PromptModel
@@ -52,7 +53,7 @@ def test_each_text_is_answered_by_itself(finished, splits):
 def test_texts_without_labels(finished):
     seen = []
     model = load_model(finished[0], device="cpu")
-    table = predict_texts(model, Texts.of(["a cat", "the dog"]), lambda *one: seen.append(one))
+    table = predict_texts(model, Texts.of(["a cat", "the dog"]), progress=lambda *one: seen.append(one))
     assert list(table.columns[:3]) == ["id", "text", "predicted"]
     assert "label" not in table
     assert set(table["predicted"]) <= {"bird", "cat", "dog"}
@@ -75,3 +76,20 @@ def test_integers_stay_integers(make_order, splits, tmp_path):
 def test_a_folder_without_a_model_is_refused(tmp_path):
     with pytest.raises(StoreError, match="holds no trained model"):
         load_model(tmp_path)
+
+
+def test_a_result_a_model_and_a_folder_give_the_same_table(finished, splits, tmp_path):
+    folder, texts = finished[0], splits.test.take(range(5))
+    expected = predict_texts(load_model(folder, device="cpu"), texts)
+    for given in (sx.load(folder), load_model(folder, device="cpu"), folder, str(folder)):
+        pd.testing.assert_frame_equal(sx.predict(given, texts), expected)
+    pd.testing.assert_frame_equal(predict_texts(sx.load(folder), texts), expected)
+    frame = pd.DataFrame({"body": ["a cat", " "], "kind": ["cat", "dog"]})
+    table = sx.predict(folder, frame, text="body", label="kind", out=tmp_path / "answers.csv")
+    assert table["label"].tolist() == ["cat", "dog"]
+    assert pd.isna(table["predicted"][1])
+    assert pd.read_csv(tmp_path / "answers.csv")["label"].tolist() == ["cat", "dog"]
+    with pytest.raises(StoreError, match=r"answers\.csv"):
+        sx.predict(folder, frame, text="body", out=tmp_path / "answers.csv")
+    with pytest.raises(OptionError, match=r"answers\.txt"):
+        sx.predict(folder, frame, out=tmp_path / "answers.txt")

@@ -167,8 +167,8 @@ def associate(
         out: folder to write; nothing is written without it.
         overwrite: replace earlier associations there.
         progress: is called with (stage, done, total, note).
-        options: single options of `AssociateRecipe`, by name; `within` shuffles inside the groups of a column, `units`
-            shuffles whole units and decides.
+        options: single options of `AssociateRecipe`, by name; `shuffle_within` shuffles inside the groups of a
+            column, `shuffle_units` shuffles whole units and decides.
 
     Raises:
         DataError: no such column, or one with a single value or one that names every row.
@@ -195,7 +195,7 @@ def associate(
 
 def _check_columns(names: Sequence[str], recipe: AssociateRecipe) -> None:
     """Refuse columns that would be compared with themselves."""
-    held = {"--shuffle-within": (recipe.within,) if recipe.within else (), "--given": recipe.given}
+    held = {"--shuffle-within": (recipe.shuffle_within,) if recipe.shuffle_within else (), "--given": recipe.given}
     for name in names:
         if not isinstance(name, str):
             raise OptionError("a column is named by a text", got=shown(name))
@@ -203,7 +203,7 @@ def _check_columns(names: Sequence[str], recipe: AssociateRecipe) -> None:
             if same := set(columns) & {name, *name.split("+")}:
                 what = f"{name!r} cannot be compared with the clusters inside groups of the same values"
                 raise OptionError(what, got=f"{flag} {sorted(same)[0]}", hint=f"leave {flag} or the column away")
-    for name in (*names, *recipe.units, *held["--shuffle-within"], *recipe.given):
+    for name in (*names, *recipe.shuffle_units, *held["--shuffle-within"], *recipe.given):
         if CLUSTER in name.split("+"):
             raise OptionError("clusters cannot be compared with themselves", got=name, expected="another column")
 
@@ -239,7 +239,7 @@ def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFr
 
 def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest:
     parts = [name] if name in table.columns else name.split("+")
-    named = (*parts, *([recipe.within] if recipe.within else ()), *recipe.units, *recipe.given)
+    named = (*parts, *([recipe.shuffle_within] if recipe.shuffle_within else ()), *recipe.shuffle_units, *recipe.given)
     used = list(dict.fromkeys(named))
     if not table.columns.is_unique:
         raise DataError("the table has two columns of one name", expected="each name once")
@@ -302,8 +302,8 @@ def _numbers(rows: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.int64]:
 
 def _shuffling(rows: pd.DataFrame, codes: NDArray[np.int64], number: bool, recipe: AssociateRecipe) -> Shuffling:
     """What is shuffled: what the options name, else what suits rows of attention heads."""
-    if recipe.within or recipe.units or recipe.given or not {WINDOW, *HEAD} <= set(rows.columns):
-        return Shuffling(recipe.within, recipe.units, recipe.given)
+    if recipe.shuffle_within or recipe.shuffle_units or recipe.given or not {WINDOW, *HEAD} <= set(rows.columns):
+        return Shuffling(recipe.shuffle_within, recipe.shuffle_units, recipe.given)
     heads = _numbers(rows, HEAD)
     if (_of_first(codes, heads) == codes).all():
         # Where each head has a value of its own, whole heads that change places change nothing.

@@ -207,9 +207,10 @@ def cluster(
         if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
     scale = ScaleOptions.of(executor, memory, out, progress)
+    rows = len(points) if within is None else int((within.table[CLUSTER] == of).sum())
     return Clusters.produce(
         lambda: _cluster(points, within, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
-        inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", len(points)),
+        inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", rows),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ rows with all figures), result.json and suspects.html.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -171,7 +171,8 @@ def _of_source(
     """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
     kind = None if isinstance(source, Points) or not Path(source).is_dir() else kind_of(Path(source))
     if not isinstance(source, Points) and kind is None:
-        return _of_points(*_read_texts(source, recipe, progress), recipe, verify)
+        of_texts = _of_points(*_read_texts(source, recipe, progress), recipe, verify)
+        return replace(of_texts, judged="out-of-fold rows of the texts")
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
         for name in names:
             if name in given or getattr(recipe, name) != getattr(SuspectsRecipe, name):

@@ -28,23 +28,23 @@ COMMANDS = {
 }
 # Other spellings: the first words -> the command.
 SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
-# Options with one name in Python that mean two things here: command -> field -> flag. `--layers` is still understood.
-FLAGS = {
-    "train": {"layers": "--prompt-layers", "weights": "--vote", "draw": "--pairs-per-row"},
-    "extract": {"weights": "--layer-weights"},
-    "associate": {"within": "--shuffle-within", "units": "--shuffle-units"},
-    "heads": {"draw": "--sampling", "feature": "--cluster-feature"},
+# Flags that options had once, which are still understood: command -> flag -> that of today.
+EARLIER = {
+    "train": {"--layers": "--prompt-layers", "--weights": "--vote", "--draw": "--pairs-per-row"},
+    "extract": {"--weights": "--layer-weights"},
+    "associate": {"--within": "--shuffle-within", "--units": "--shuffle-units"},
+    "heads": {"--draw": "--sampling", "--feature": "--cluster-feature"},
 }
 
 
 def spelled(words: list[str]) -> list[str]:
-    """The words with the command's own name, and with its own flags where several commands have an option of one name.
+    """The words with the names of today, of the command and of its flags.
 
     >>> spelled(["heads", "finetune-qa", "train.json"]), spelled(["train", "q.csv", "--layers=input"])
     (['heads-qa', 'train.json'], ['train', 'q.csv', '--prompt-layers=input'])
     """
     if (name := SPELLINGS.get(tuple(words[:2]))) is not None:
         words = [name, *words[2:]]
-    flags = {f"--{field}": flag for field, flag in FLAGS.get("".join(words[:1]), {}).items()}
+    flags = EARLIER.get("".join(words[:1]), {})
     typed = (word.partition("=") for word in words)
     return [flags.get(flag, flag) + sign + value for flag, sign, value in typed]

@@ -16,7 +16,6 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 from cyclopts import Group, Parameter, Token
 
-from separatrix.cli.commands import FLAGS
 from separatrix.cli.mistakes import mendable
 from separatrix.cli.options import Output, Verification
 from separatrix.cli.progress import TerminalProgress
@@ -97,7 +96,7 @@ class Flags:
     methods: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     main_of: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
-    def parameters(self, command: str, method: str | None = None) -> list[inspect.Parameter]:
+    def parameters(self, method: str | None = None) -> list[inspect.Parameter]:
         """The flags; of one method, those that it has, as it has them."""
         others = {name: dict(_options(recipe)) for name, recipe in self.methods.items()}
         every = {name for options in others.values() for name in options}
@@ -113,10 +112,11 @@ class Flags:
                 names.add(name)
                 also = {one: options[name] for one, options in others.items() if name in options}
                 known = OptionHelp.of(spec)
+                if name == "method" and self.methods:
+                    known = dataclasses.replace(known, choices=tuple(self.methods))
                 if own is not None:
                     known, also = own.get(name, known), {}
-                spelling = FLAGS.get(command, {}).get(name, flag(name))
-                parameters.append(_parameter(spec, hints[name], panel, spelling, known, also))
+                parameters.append(_parameter(spec, hints[name], panel, known, also))
         return parameters
 
     def short(self, method: str | None) -> tuple[str, ...]:
@@ -162,13 +162,12 @@ def verb(*classes: type, **flags: Any) -> Callable[[Callable[..., Any]], Callabl
                 result: Printout | Any = function(parsed, progress, *arguments)
             show(result, progress, as_json=output.json)
 
-        name = function.__name__.rstrip("_").replace("_", "-")  # a trailing line avoids Python's own words
         hints = get_type_hints(function, include_extras=True)
         own = list(inspect.signature(function).parameters.values())[2:]
         arguments = [argument.replace(annotation=hints[argument.name]) for argument in own]
         call.__doc__, call.__name__, call.__module__ = function.__doc__, function.__name__, function.__module__
         call.flags, call.arguments = offered, arguments  # type: ignore[attr-defined]
-        call.__signature__ = inspect.Signature([*arguments, *offered.parameters(name)])  # type: ignore[attr-defined]
+        call.__signature__ = inspect.Signature([*arguments, *offered.parameters()])  # type: ignore[attr-defined]
         return call
 
     return dress
@@ -183,7 +182,7 @@ def with_help(command: Callable[..., None], name: str, words: Sequence[str]) -> 
     method = _method(words) if offered.methods else None
     if method is not None:
         choose(method, offered.methods, "--method")
-    parameters = offered.parameters(name, method)
+    parameters = offered.parameters(method)
     main = offered.short(method)
     every = HELP_ALL in words or not main
     shown = [one for one in parameters if every or one.name in main or one.default is inspect.Parameter.empty]
@@ -231,13 +230,12 @@ def _parameter(
     spec: dataclasses.Field[Any],
     kind: Any,
     panel: Group,
-    spelling: str,
     own: OptionHelp,
     also: Mapping[str, OptionHelp],
 ) -> inspect.Parameter:
     required = spec.default is dataclasses.MISSING
     settings: dict[str, Any] = {
-        "name": spelling,
+        "name": flag(spec.name),
         "help": _text(own, also) + own.limits,
         "group": panel,
         "negative": "",

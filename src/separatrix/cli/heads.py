@@ -27,8 +27,8 @@ DataArgument = Annotated[
     opts.ResumableFolder,
     opts.Steps,
     HeadsRecipe,
-    main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "feature", "method", "k",
-          "importance", "device", "seed", "json"),
+    main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "cluster_feature",
+          "method", "k", "importance", "device", "seed", "json"),
 )  # fmt: skip
 def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """Every (window, layer, head) becomes a row of numbers that keeps its identity.

@@ -6,7 +6,6 @@ import codecs
 import errno
 import io
 import os
-import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
-from separatrix.cli.commands import FLAGS
 from separatrix.errors import (
     REFUSALS,
     SeparatrixError,
@@ -63,8 +61,6 @@ def tell(error: BaseException, argv: list[str]) -> int:
         traceback.print_exception(error)
     text, code = _sentence(error, argv)
     text = text.replace("`pick` or --", "--")  # what only Python has
-    for field, flag in FLAGS.get("".join(argv[:1]), {}).items():  # a recipe knows its fields only
-        text = re.sub(rf"--{field}\b(?!-)", flag, text)
     print(f"separatrix: {' '.join(text.split())}", file=sys.stderr)
     return code
 

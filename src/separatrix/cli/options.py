@@ -34,7 +34,7 @@ _BY = (
 )
 _METHOD = (
     "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
-    "(finetune), a linear probe, or a head for answer spans (answers: type heads-qa)"
+    "(finetune), or a linear probe"
 )
 _CORES = "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)"
 
@@ -85,7 +85,9 @@ Within = panel(
     within=_option(Path | None, None, "clusters found before, to cluster one of them again"),
     of=_option(int | None, None, "number of the cluster to cluster again; -1 is the noise", low=-1),
 )
-With = panel("Columns", with_=_option(tuple[str, ...], (), "columns to compare with: label, layer, head, group, ..."))
+With = panel(
+    "Columns", with_=_option(tuple[str, ...], (), "columns to compare with: label, layer, head, group, ... (required)")
+)
 Clustering = panel(
     "Clusters to compare with the labels",
     clusters=_option(Path | None, None, "folder that cluster wrote, or a Parquet file with id and cluster"),

@@ -183,7 +183,8 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
 
 @verb(
     opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification,
-    main=("out", "overwrite", "with_", "permutations", "within", "units", "given", "bins", "noise", "seed", "json"),
+    main=("out", "overwrite", "with_", "permutations", "shuffle_within", "shuffle_units", "given", "bins", "noise",
+          "seed", "json"),
 )  # fmt: skip
 def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
     """Mutual information and Cramer's V, with a p-value from shuffling; several columns are corrected for.

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from separatrix.errors import readable
-from separatrix.store.result import Lines, Listing, Result
+from separatrix.store.result import Lines, Listing, Result, line_text
 
 if TYPE_CHECKING:
     from separatrix.cli.progress import TerminalProgress
@@ -75,7 +75,7 @@ def print_lines(lines: Lines) -> None:
     """Names and values, one pair a line."""
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
-        _console().print(f"{name:<{width}}  {value}", soft_wrap=True)
+        _console().print(f"{name:<{width}}  {line_text(value)}", soft_wrap=True)
 
 
 def _console() -> Console:

@@ -16,7 +16,7 @@ from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.store.result import Listing
@@ -98,10 +98,13 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
-    options = parsed.make(opts.Training)
-    if METHODS[options.method].run is not None:
-        raise OptionError(f"--method {options.method} reads questions with contexts", hint="type separatrix heads-qa")
-    build_recipe(options.method, parsed.options)  # refuses what is wrong before torch is loaded
+    method = parsed.options.get("method", "prompt")
+    of_labels = [name for name, entry in METHODS.items() if entry.run is None]
+    if method in METHODS and method not in of_labels:
+        raise OptionError(f"--method {method} reads questions with contexts", hint="type separatrix heads-qa")
+    choose(method, of_labels, "--method")
+    parsed.make(opts.Training)
+    build_recipe(method, parsed.options)  # refuses what is wrong before torch is loaded
     return _train(data, parsed, progress)
 
 

@@ -30,7 +30,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
     `recipe` (a warning says where the two disagree); one at its default gives way to it (`notes_` says so).
 
     `loss="linear"` is plain fine-tuning: the linear head decides, as with `recipe=separatrix.recipe.align.FINETUNE`. A
-    `recipe` whose own loss is `linear`, or that sets what predicts (`decision`, `k`, `weights`, `approximate`), counts
+    `recipe` whose own loss is `linear`, or that sets what predicts (`decision`, `k`, `vote`, `approximate`), counts
     instead.
 
     Args:

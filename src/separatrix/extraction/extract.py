@@ -116,7 +116,7 @@ def extract(
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
         progress: is called with (stage, done, total, note).
         recipe: all options at once.
-        options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `weights`, `top`, `store_dtype`,
+        options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `layer_weights`, `top`, `store_dtype`,
             `batch_tokens`, `max_length`, `device`, `dtype`, `revision`, and of attention maps `features` and others.
 
     Returns:

@@ -97,7 +97,7 @@ def plan_poolings(recipe: VectorsRecipe, layers: int) -> tuple[Pooling, ...]:
             plans[pool] = Pooling(pool, pool, weights=(0.0, *[1 / layers] * layers))
         elif pool == "weighted":
             weights = _weights(recipe, layers + 1)
-            name = pool if recipe.weights is None else f"{pool}-{digest(list(weights))[:8]}"
+            name = pool if recipe.layer_weights is None else f"{pool}-{digest(list(weights))[:8]}"
             plans[name] = Pooling(name, pool, weights=weights)
         elif chosen is None:
             plans[pool] = Pooling(pool, pool, layer=layers)
@@ -131,10 +131,10 @@ def plan_layers(recipe: VectorsRecipe, layers: int) -> tuple[int, ...] | None:
 
 
 def _weights(recipe: VectorsRecipe, states: int) -> tuple[float, ...]:
-    given = recipe.weights if recipe.weights is not None else (1.0,) * states
+    given = recipe.layer_weights if recipe.layer_weights is not None else (1.0,) * states
     if len(given) != states:
         expected = f"{states}: the embeddings and {states - 1} layers"
-        raise OptionError("--weights do not fit the model", got=f"{len(given)} weights", expected=expected)
+        raise OptionError("--layer-weights do not fit the model", got=f"{len(given)} weights", expected=expected)
     return tuple(weight / sum(given) for weight in given)
 
 

@@ -1,8 +1,8 @@
 """The soft prompt behind the text: the only vectors that are trained.
 
 Prompt token j of a row stands at position `len(row) + j`, sees the row's text and the prompt, and is seen by no text.
-Its start is a token embedding; with `layers="all"` each layer learns two more vectors per prompt token: one added to
-its query (where it looks) and one added to what it reads. Both leave the stored text valid.
+Its start is a token embedding; with `prompt_layers="all"` each layer learns two more vectors per prompt token: one
+added to its query (where it looks) and one added to what it reads. Both leave the stored text valid.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def start_prompt(
         if not ids:
             raise OptionError("the text that starts the prompt has no token", got=repr(text))
         tokens = table[torch.tensor([ids[index % len(ids)] for index in range(recipe.tokens)])]
-    steer = torch.zeros(shape.layers, 2, recipe.tokens, shape.query_width) if recipe.layers == "all" else None
+    steer = torch.zeros(shape.layers, 2, recipe.tokens, shape.query_width) if recipe.prompt_layers == "all" else None
     device = backbone.device
     return SoftPrompt(tokens.clone().to(device), None if steer is None else steer.to(device))
 

@@ -30,8 +30,8 @@ from separatrix.recipe.core import (
 )
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.load import LoadRecipe
-from separatrix.recipe.project import BlendRecipe, ProjectRecipe
-from separatrix.recipe.score import ScoreRecipe
+from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
+from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.train import (
     DEFAULT_MODEL,
     LOSSES,
@@ -55,6 +55,7 @@ __all__ = [
     "CacheRecipe",
     "CentroidRecipe",
     "ClusterRecipe",
+    "CompareRecipe",
     "ExtractRecipe",
     "HeadsRecipe",
     "LoadRecipe",
@@ -64,6 +65,7 @@ __all__ = [
     "ProbingRecipe",
     "ProjectRecipe",
     "PromptRecipe",
+    "RankRecipe",
     "ScoreRecipe",
     "SuspectsRecipe",
     "TrainRecipe",

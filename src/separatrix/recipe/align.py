@@ -70,7 +70,9 @@ class PairRecipe:
         "from one stored row of each class, run again (datapoint); from the last vectors of all rows (bank)",
         choices=PAIRS,
     )
-    draw: str = option("all", "one random pair of each kind for a row, or all", choices=("one", "all"))
+    pairs_per_row: str = option(
+        "all", "one random pair of each kind for a row, or all", choices=("one", "all"), earlier_name="draw"
+    )
     sampler: str = option(
         "shuffled",
         "batches of all rows (shuffled), of as many rows of each class (balanced), or of each class and, within it, "
@@ -87,10 +89,11 @@ class DecisionRecipe:
     decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
     k: int | None = option(None, "neighbours that vote (chosen on validation if absent)", low=1)
-    weights: str | None = option(
+    vote: str | None = option(
         None,
         "votes count alike, by 1 / distance, or by exp(cosine / temperature) as in nca (default: by validation)",
         choices=WEIGHTS,
+        earlier_name="weights",
     )
     approximate: bool = option(False, "search neighbours with faiss and state its recall (extra `index`)")
 
@@ -143,7 +146,7 @@ _PAIRED = ("nca", "supcon", "cosine_mse")
 _NUISANCES = ("ridge", "flipped", "inverse", "reversal")
 # Options that change nothing beside others, as `recipe.effect.RULES`.
 ALIGN_RULES = (
-    Rule(("pairs", "draw"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
+    Rule(("pairs", "pairs_per_row"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
     Rule(
         ("temperature",),
         lambda r: r.objective.loss not in ("linear", "cosine_mse") or r.answers.decision != "head",
@@ -153,7 +156,7 @@ ALIGN_RULES = (
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == LAYER_MIX, f"a head, or --pool {LAYER_MIX}"),
     Rule(("perturbation",), lambda r: not r.encoder.freeze_embeddings, "embeddings that are trained"),
     Rule(("class_rows",), lambda r: r.pairing.sampler != "shuffled", "--sampler balanced|cells"),
-    Rule(("k", "weights"), lambda r: r.answers.decision == "knn", "--decision knn"),
+    Rule(("k", "vote"), lambda r: r.answers.decision == "knn", "--decision knn"),
     Rule(
         ("invariance",),
         lambda r: r.grouping.invariance != "pairs" or r.objective.loss in _PAIRED,

@@ -71,9 +71,11 @@ class AssociateRecipe:
     """Association tests."""
 
     permutations: int = option(999, "shuffles of the null", low=19, high=MOST_SHUFFLES)
-    within: str | None = option(None, "column whose groups keep their rows: shuffled only inside each of them")
-    units: tuple[str, ...] = option(
-        (), "columns that name what is drawn: rows of a unit keep their value, units swap it"
+    shuffle_within: str | None = option(
+        None, "column whose groups keep their rows: shuffled only inside each of them", earlier_name="within"
+    )
+    shuffle_units: tuple[str, ...] = option(
+        (), "columns that name what is drawn: rows of a unit keep their value, units swap it", earlier_name="units"
     )
     given: tuple[str, ...] = option((), "columns that the clusters are crossed with, since each has its own habits")
     bins: int = option(4, "quantile bins of a numeric column with many values", low=2, high=100)

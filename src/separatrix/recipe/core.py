@@ -30,13 +30,15 @@ def option(
     high: float | None = None,
     affects_result: bool = True,
     earlier: Mapping[str, str] | None = None,
+    earlier_name: str | None = None,
 ) -> Any:
     """A recipe field with its help text, its limits (both ends included), and whether the result depends on it.
 
-    `earlier` maps names that choices once had to those of today: recipes that were written then are still read.
+    `earlier` maps names that choices once had to those of today, and `earlier_name` is one that the option once had:
+    recipes that were written then are still read.
     """
     limits = {"choices": choices, "low": low, "high": high}
-    more = {"affects_result": affects_result, "earlier": earlier or {}}
+    more = {"affects_result": affects_result, "earlier": earlier or {}, "earlier_name": earlier_name}
     return field(default=default, metadata={"text": text, **limits, **more})
 
 
@@ -232,11 +234,12 @@ def decisive(recipe: Any, values: Any = None) -> Any:
     True
     """
     left_out = {spec.name for spec in _fields(recipe) if not spec.metadata["affects_result"]}
+    today = earlier_names(recipe)
 
     def strip(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return {name: strip(inner) for name, inner in value.items() if name not in left_out}
+        return {today.get(name, name): strip(inner) for name, inner in value.items() if name not in left_out}
 
     return strip(to_dict(recipe) if values is None else values)
 
@@ -257,8 +260,9 @@ def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: boo
     False
     """
     specs = {spec.name: spec for spec in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    chosen: dict[str, Any] = {}
+    today, chosen = earlier_names(cls), dict[str, Any]()
     for name, value in values.items():
+        name = today.get(name, name)
         choose(name, specs, f"option of {cls.__name__}")
         part = part_of(specs[name]) if isinstance(value, Mapping) else None
         chosen[name] = from_dict(part, value, trust_remote_code=trust_remote_code) if part else value
@@ -321,6 +325,16 @@ def replace(recipe: R, **changes: Any) -> R:
 def option_names(recipe: Any) -> list[str]:
     """Every option of a nested recipe by its own name."""
     return [spec.name for spec in _fields(recipe)]
+
+
+def earlier_names(recipe: Any) -> dict[str, str]:
+    """Names that options of a recipe, or of its class, once had -> those of today.
+
+    >>> from separatrix.recipe import TrainRecipe
+    >>> earlier_names(TrainRecipe)
+    {'layers': 'prompt_layers'}
+    """
+    return {name: spec.name for spec in _fields(recipe) if (name := spec.metadata.get("earlier_name"))}
 
 
 def _fields(recipe: Any) -> Iterator[dataclasses.Field[Any]]:

@@ -51,7 +51,7 @@ RULES = (
         "--mover ema|momentum|mean, or --push",
     ),
     Rule(("init_text",), lambda r: r.prompt.init == "text", "--init text"),
-    Rule(("layer_lr",), lambda r: r.prompt.layers == "all", "--layers all"),
+    Rule(("layer_lr",), lambda r: r.prompt.prompt_layers == "all", "--prompt-layers all"),
     Rule(
         ("positions",),
         lambda r: r.prompt.readout == "hidden" and r.objective.loss != "token",

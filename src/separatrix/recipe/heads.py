@@ -39,8 +39,11 @@ class ReadingRecipe:
     windows: int = option(1000, "windows to read, drawn as whole examples", low=1)
     max_length: int = option(384, "most tokens of a window", low=8, high=131072)
     shards: int = option(10, "parts of the data from which equally many examples are drawn", low=1, high=100_000)
-    draw: str = option(
-        "consecutive", "examples of a shard: one after the other, or at random", choices=("consecutive", "random")
+    sampling: str = option(
+        "consecutive",
+        "examples of a shard: one after the other, or at random",
+        choices=("consecutive", "random"),
+        earlier_name="draw",
     )
     seed: int = option(0, "seed of every random choice", low=0)
 
@@ -64,7 +67,9 @@ class MapRecipe:
 class HeadClusterRecipe:
     """Clustering."""
 
-    feature: str = option("descriptors", "the feature that is clustered", choices=FEATURE_NAMES)
+    cluster_feature: str = option(
+        "descriptors", "the feature that is clustered", choices=FEATURE_NAMES, earlier_name="feature"
+    )
     method: str = option("kmeans", "method", choices=METHODS)
     k: int | None = option(None, "number of clusters (default: chosen by the silhouette)", low=2)
     eps: float | None = option(None, "radius of dbscan (default: chosen near the knee of the k-distance)", low=1e-12)
@@ -101,12 +106,12 @@ class HeadsRecipe:
     page: PageRecipe = PageRecipe()
 
     def __post_init__(self) -> None:
-        if self.clusters.feature not in self.attention.features:
+        if self.clusters.cluster_feature not in self.attention.features:
             raise OptionError(
-                "--feature is not computed",
-                got=self.clusters.feature,
+                "--cluster-feature is not computed",
+                got=self.clusters.cluster_feature,
                 expected="one of " + ", ".join(self.attention.features),
-                hint=f"add it: --features {' '.join((*self.attention.features, self.clusters.feature))}",
+                hint=f"add it: --features {' '.join((*self.attention.features, self.clusters.cluster_feature))}",
             )
 
     @property

@@ -59,7 +59,7 @@ class TrainOptions(ModelOptions, LoadOptions, total=False):
     tokens: int
     init: str
     init_text: str | None
-    layers: str
+    prompt_layers: str
     readout: str
     text_dropout: float
     positions: str
@@ -97,13 +97,13 @@ class TrainOptions(ModelOptions, LoadOptions, total=False):
     chunk_rows: int
     precision: str
     pairs: str
-    draw: str
+    pairs_per_row: str
     sampler: str
     class_rows: int
     decision: str
     head_weight: float
     k: int | None
-    weights: str | None
+    vote: str | None
     approximate: bool
     invariance: str
     group_weight: float
@@ -122,7 +122,7 @@ class ExtractOptions(ModelOptions, AttentionOptions, total=False):
     what: str
     pool: str | Sequence[str]
     layers: int | str | Sequence[int | str] | None
-    weights: float | Sequence[float] | None
+    layer_weights: float | Sequence[float] | None
     top: int | None
     store_dtype: str
     batch_tokens: int | None
@@ -218,8 +218,8 @@ class AssociateOptions(TypedDict, total=False):
     """Of `AssociateRecipe`."""
 
     permutations: int
-    within: str | None
-    units: str | Sequence[str]
+    shuffle_within: str | None
+    shuffle_units: str | Sequence[str]
     given: str | Sequence[str]
     bins: int
     levels: int
@@ -287,12 +287,12 @@ class HeadsOptions(AttentionOptions, LoadOptions, total=False):
     windows: int
     max_length: int
     shards: int
-    draw: str
+    sampling: str
     seed: int
     twins_epochs: int
     twins_views: str
     raw: bool
-    feature: str
+    cluster_feature: str
     method: str
     k: int | None
     eps: float | None

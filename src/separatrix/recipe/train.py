@@ -71,7 +71,9 @@ class PromptRecipe:
     tokens: int = option(8, "number of prompt tokens", low=1, high=200)
     init: str = option("vocabulary", "start of the prompt", choices=("vocabulary", "text", "classes", "normal"))
     init_text: str | None = option(None, "the text whose tokens start the prompt (with --init text)")
-    layers: str = option("all", "learnt vectors at the input only or at every layer", choices=("input", "all"))
+    prompt_layers: str = option(
+        "all", "learnt vectors at the input only or at every layer", choices=("input", "all"), earlier_name="layers"
+    )
     readout: str = option("hidden", "what is read at the prompt", choices=("hidden", "logits"))
     text_dropout: float = option(0.0, "share of the text's tokens that training steps leave out", low=0, high=0.9)
     positions: str = option("all", "prompt positions that are read (logits: always the last)", choices=POSITIONS)

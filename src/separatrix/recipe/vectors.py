@@ -34,8 +34,11 @@ class VectorsRecipe:
     layers: tuple[int | str, ...] | None = option(
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
     )
-    weights: tuple[float, ...] | None = option(
-        None, "weights of `weighted`: one for the embeddings and one for each layer (default: equal)", low=0
+    layer_weights: tuple[float, ...] | None = option(
+        None,
+        "weights of `weighted`: one for the embeddings and one for each layer (default: equal)",
+        low=0,
+        earlier_name="weights",
     )
     top: int | None = option(None, "logits: keep the highest so many and their tokens (default: all)", low=1)
     store_dtype: str = option("float16", "number format on disk", choices=STORE_DTYPES)
@@ -59,10 +62,12 @@ class VectorsRecipe:
                 raise OptionError(f"--{name} has no effect with --what {self.what}", hint=f"leave --{name} away")
         if self.top is not None and self.what != "logits":
             raise OptionError(f"--top has no effect with --what {self.what}", hint="leave --top away")
-        if self.weights is not None and "weighted" not in self.pool:
-            raise OptionError("--weights has no effect without --pool weighted", hint="add --pool weighted")
-        if self.weights is not None and not any(self.weights):
-            raise OptionError("--weights are out of range", got=self.weights, expected="0 or more, not all 0")
+        if self.layer_weights is not None and "weighted" not in self.pool:
+            raise OptionError("--layer-weights has no effect without --pool weighted", hint="add --pool weighted")
+        if self.layer_weights is not None and not any(self.layer_weights):
+            raise OptionError(
+                "--layer-weights are out of range", got=self.layer_weights, expected="0 or more, not all 0"
+            )
 
 
 @recipe_class

@@ -182,10 +182,19 @@ def cell(value: Any) -> str:
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def line_text(value: Any) -> str:
+    """A value behind its name; figures with six digits.
+
+    >>> line_text(3600.013950473404), line_text(150), line_text("none")
+    ('3600.01', '150', 'none')
+    """
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _as_text(part: Listing | Lines) -> str:
     if not isinstance(part, Listing):
         width = max(len(name) for name, _ in part)
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in part)
+        return "\n".join(f"{name:<{width}}  {line_text(value)}" for name, value in part)
     lines = [part.headings, *part.rows]
     widths = [max(len(line[column]) for line in lines) for column in range(len(part.headings))]
     sides = [">" if numeric else "<" for numeric in part.numeric]
@@ -197,7 +206,7 @@ def _as_text(part: Listing | Lines) -> str:
 
 def _as_html(part: Listing | Lines) -> str:
     if not isinstance(part, Listing):
-        part = Listing(("", ""), [(name, str(value)) for name, value in part])
+        part = Listing(("", ""), [(name, line_text(value)) for name, value in part])
     head = "".join(f"<th>{escape(heading)}</th>" for heading in part.headings)
     rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in part.rows]
     body = "".join(f"<tr>{row}</tr>" for row in rows)

@@ -94,7 +94,7 @@ class PointsWriter:
         """Write blocks of one shard.
 
         Args:
-            place: number of the shard; shards come in order.
+            index: number of the shard; shards come in order.
             source: the rows that the shard was asked for; their hash is what `missing` compares.
             blocks: name -> (rows, width); float32 is kept for blocks whose name ends in `_ids`.
             table: row table of the shard, if it is not `source` itself (tokens, further columns).

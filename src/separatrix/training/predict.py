@@ -3,28 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pandas as pd
 
+from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
-from separatrix.texts import Classes, Texts
+from separatrix.recipe.load import TEXT, LoadOptions
+from separatrix.store.artifacts import write_file
+from separatrix.store.table import check_ending, write_table
+from separatrix.texts import Classes, Texts, load_texts
+
+if TYPE_CHECKING:
+    from separatrix.training.result import TrainingResult
 
 
 @checks_arguments
-def predict_texts(model: Predictor, texts: Texts, progress: Progress | None = None) -> pd.DataFrame:
+def predict(
+    model: Predictor | TrainingResult | str | Path,
+    data: Any,
+    *,
+    text: str = TEXT,
+    label: str | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **reading: Unpack[LoadOptions],
+) -> pd.DataFrame:
+    """Label texts with what was trained: the table of `predict_texts`, and a file of it.
+
+    Args:
+        model: what `train`, `load` or `load_model` gives, or the folder of a run.
+        data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept.
+        text: column of the texts.
+        label: column of labels to be copied beside the answers.
+        out: file of the answers, .parquet, .csv or .jsonl; nothing is written without it.
+        overwrite: replace a file there.
+        progress: is called with (stage, done, total, note).
+        reading: options of `LoadRecipe`, by name.
+
+    Raises:
+        StoreError: no run is in the folder, or the file is there.
+        DataError: texts that cannot be read.
+    """
+    if out is not None:
+        check_ending(Path(out))
+    inputs = [path for path in (model, data) if isinstance(path, str | Path)]
+    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=inputs):
+        texts = (
+            data if isinstance(data, Texts) else load_texts(data, text=text, label=label, keep_blank=True, **reading)
+        )
+        frame = predict_texts(load_model(model) if isinstance(model, str | Path) else model, texts, progress=progress)
+        if out is not None:
+            write_table(Path(out), frame)
+    return frame
+
+
+@checks_arguments
+def predict_texts(model: Predictor | TrainingResult, texts: Texts, *, progress: Progress | None = None) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids.
 
     A text with nothing in it gets no answer and a `reason`.
+
+    Args:
+        model: what `load_model`, `train` or `load` gives.
+        texts: (rows,) to be labelled.
+        progress: is called with (stage, done, total, note).
     """
-    answer = answer_texts(model, texts.text, progress)
+    given: Any = model
+    trained: Predictor = getattr(given, "model", given)  # of the result of a training
+    answer = answer_texts(trained, texts.text, progress)
     answer.unread.warn()
-    return answer_table(texts, model.classes, answer)
+    return answer_table(texts, trained.classes, answer)
 
 
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | None = None) -> Predictions:

@@ -117,7 +117,7 @@ class TrainingResult:
     def predict(self, texts: Texts | Sequence[str], progress: Progress | None = None) -> pd.DataFrame:
         """Answers of the model, a row for each text, none for no text: see `predict_texts`."""
         given = texts if isinstance(texts, Texts) else Texts.of(list(texts) or [""], keep_blank=True)
-        answers = predict_texts(self.model, given, progress)
+        answers = predict_texts(self.model, given, progress=progress)
         return answers if len(texts) else answers.iloc[:0]
 
     def with_note(self, note: str) -> TrainingResult:

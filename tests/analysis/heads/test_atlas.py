@@ -391,8 +391,8 @@ def test_bad_input(data, tiny, tmp_path):
         head_atlas(data, recipe=recipe_of("./nothing-here"), out=out)
     with pytest.raises(OptionError, match=r"unknown --steps.*did you mean 'cluster'"):
         head_atlas(data, recipe=recipe_of(tiny("bert")), out=out, steps=("clusters",))
-    with pytest.raises(OptionError, match=r"--feature is not computed.*--features descriptors grid twins"):
-        recipe_of("x", feature="twins")
+    with pytest.raises(OptionError, match=r"--cluster-feature is not computed.*--features descriptors grid twins"):
+        recipe_of("x", cluster_feature="twins")
     (tmp_path / "w.safetensors").write_bytes(b"junk")
     changes = {"features": ("descriptors", "resnet"), "resnet_weights": str(tmp_path / "w.safetensors")}
     with pytest.raises(ModelError, match="is no safetensors file"):

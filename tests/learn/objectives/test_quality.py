@@ -12,7 +12,7 @@ def best(trained, name="accuracy"):
 
 CASES = [  # family, options, untrained at most, trained at least
     ("gpt2", {"loss": "centroid_ce"}, 0.55, 0.95),
-    ("gpt2", {"loss": "centroid_ce", "layers": "input", "positions": "all"}, 0.75, 0.9),
+    ("gpt2", {"loss": "centroid_ce", "prompt_layers": "input", "positions": "all"}, 0.75, 0.9),
     ("gpt2", {"loss": "linear"}, 0.4, 0.95),
     ("gpt2", {"loss": "token"}, 0.55, 0.9),
     ("gpt2", {"loss": "cosine"}, 0.55, 0.95),

@@ -91,7 +91,7 @@ def test_chunks_move_alike(order):
 
 
 def test_stopped_and_resumed_ends_with_the_same_bytes(order, tmp_path):
-    options = {"perturbation": 0.1, "dropout": 0.1, "draw": "one"}
+    options = {"perturbation": 0.1, "dropout": 0.1, "pairs_per_row": "one"}
     whole = train_encoder(order(tmp_path / "whole", **options))
 
     def stop(stage, done, _total, _note):

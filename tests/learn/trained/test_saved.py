@@ -25,7 +25,7 @@ load_prompt, load_probe = (partial(load_model, kind=kind) for kind in ("prompt",
 KINDS = {
     "centroids": ("gpt2", {"loss": "centroid_ce", "temperature": 2.0}),
     "means": ("bert", {"loss": "cosine", "positions": "all"}),
-    "head": ("bert", {"loss": "linear", "layers": "input"}),
+    "head": ("bert", {"loss": "linear", "prompt_layers": "input"}),
     "words": ("gpt2", {"loss": "token"}),
     "words by hand": ("bert", {"loss": "token", "words": ("good", "bad", "red")}),
     "numbers": ("gpt2", {"loss": "mse"}),

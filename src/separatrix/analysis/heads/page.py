@@ -90,7 +90,7 @@ def summary(atlas: HeadAtlas, recipe: HeadsRecipe) -> tuple[tuple[str, Any], ...
         *((name, getattr(atlas, name)) for name in ("windows", "examples", "contexts", "maps")),
         ("layers x heads", f"{atlas.layers} x {atlas.heads}"),
         ("clusters", f"{(atlas.clusters or {})['count']} by {recipe.clusters.method}"),
-        ("feature", recipe.clusters.feature),
+        ("feature", recipe.clusters.cluster_feature),
     )
 
 

@@ -101,8 +101,8 @@ def head_atlas(
     material = read_material(data, text=recipe.reading.text, pair=recipe.reading.pair, reading=recipe.loading)
     backbone, reading = load_for_maps(recipe.model), recipe.reading
     rule = WindowRule(reading.max_length, recipe.attention.stride, recipe.attention.max_query_length)
-    sample = draw(backbone, material.examples, rule, windows=reading.windows, shards=reading.shards, how=reading.draw,
-                  seed=reading.seed)  # fmt: skip
+    sample = draw(backbone, material.examples, rule, windows=reading.windows, shards=reading.shards,
+                  how=reading.sampling, seed=reading.seed)  # fmt: skip
     notes = list(material.notes)
     if sample.windows < reading.windows:
         notes.append(f"{reading.windows} windows were asked for, the data give {sample.windows}")
@@ -176,7 +176,7 @@ class _Story:
         examples = [(each.id, each.first, each.second, each.label, each.title) for each in self.reading.sample.examples]
         keys = {"points": digest(self.source.identity, self.source.names, recipe.maps.raw, digest(examples))}
         keys["features"] = digest(keys["points"], recipe.attention.features, recipe.maps, clusters.components, seed)
-        common = (keys["features"], clusters.feature, clusters.permutations, seed)
+        common = (keys["features"], clusters.cluster_feature, clusters.permutations, seed)
         dense = (*common, clusters.min_samples, clusters.density_rows)
         keys["kmeans"] = digest("kmeans", *common, clusters.k, clusters.k_grid)
         keys["dbscan"] = digest("dbscan", *dense, clusters.eps)
@@ -241,7 +241,7 @@ class _Story:
         """Features into clusters."""
         recipe, seed = self.recipe.clusters, self.recipe.reading.seed
         folders = {name: self.path(name) for name in ARTIFACTS["cluster"]}
-        clusters = cluster_heads(self.reduced.pick(recipe.feature), folders, recipe, seed, self.progress)
+        clusters = cluster_heads(self.reduced.pick(recipe.cluster_feature), folders, recipe, seed, self.progress)
         table = cluster_table(self.points, clusters, recipe.method)
         write_table(self.folder / TABLE, table)
         figures = {name: cluster_figures(each) for name, each in clusters.items()}
@@ -268,7 +268,7 @@ class _Story:
         recipe, seed = self.recipe, self.recipe.reading.seed
         shuffles, method = recipe.clusters.permutations, recipe.clusters.method
         self.progress("atlas", 0, 4, "controls")
-        values = self.reduced.pick(recipe.clusters.feature).values
+        values = self.reduced.pick(recipe.clusters.cluster_feature).values
         atlas = self.atlas.written(controls=controls(self.table, values, method=method, seed=seed))
         self.progress("atlas", 1, 4, "heads")
         weighed = weigh_heads(self.reading.backbone, self.reading.sample.examples, recipe.page)

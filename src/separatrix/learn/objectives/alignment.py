@@ -157,7 +157,7 @@ class AlignObjective(Objective):
         compared = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
         if self.recipe.grouping.invariance == "pairs":
             compared = pairs.across_groups(compared, batch)
-        if self.recipe.pairing.draw == "one":
+        if self.recipe.pairing.pairs_per_row == "one":
             generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
             compared = pairs.PairBatch(compared.others, pairs.draw_one(compared.pairs, generator))
         contrast = options.loss in CONTRASTS

@@ -174,7 +174,7 @@ def finish_model(
     answers, gold = recipe.answers, targets.values["validation"]
     index = Index.of(vectors["train"], targets.values["train"], ids, approximate=answers.approximate)
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
-    ways, temperature = [answers.weights] if answers.weights else list(WEIGHTS), recipe.objective.temperature
+    ways, temperature = [answers.vote] if answers.vote else list(WEIGHTS), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
     nearest = index.nearest(vectors["validation"], ks[-1])
     vote = choose_vote(nearest, index.labels, gold, len(targets.classes), votes, score)

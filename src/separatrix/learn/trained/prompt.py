@@ -192,6 +192,6 @@ def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, obje
     elif prompt.positions not in POSITIONS.built_in:
         width = "output width"  # only the user's own function knows it
     shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, backbone.embedding.shape[1])}
-    if prompt.layers == "all":
+    if prompt.prompt_layers == "all":
         shapes["prompt.steer"] = (shape.layers, 2, prompt.tokens, shape.query_width)
     return shapes | objective.shapes(width)
