@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Protocol, Unpack
 
 import pandas as pd
 
@@ -21,13 +21,19 @@ from separatrix.store.artifacts import write_file
 from separatrix.store.table import check_ending, write_table
 from separatrix.texts import Classes, Texts, load_texts
 
-if TYPE_CHECKING:
-    from separatrix.training.result import TrainingResult
+
+class Trained(Protocol):
+    """What holds a trained model, as the result of a training does."""
+
+    @property
+    def model(self) -> Predictor:
+        """The model."""
+        ...
 
 
 @checks_arguments
 def predict(
-    model: Predictor | TrainingResult | str | Path,
+    model: Predictor | Trained | str | Path,
     data: Any,
     *,
     text: str = TEXT,
@@ -67,7 +73,7 @@ def predict(
 
 
 @checks_arguments
-def predict_texts(model: Predictor | TrainingResult, texts: Texts, *, progress: Progress | None = None) -> pd.DataFrame:
+def predict_texts(model: Predictor | Trained, texts: Texts, *, progress: Progress | None = None) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids.
 
     A text with nothing in it gets no answer and a `reason`.
