@@ -13,20 +13,37 @@ from benchmarks import extract_vs_sentence_transformers as bench  # noqa: E402
 from benchmarks.parts import extract_memory  # noqa: E402
 
 
+@pytest.mark.filterwarnings("ignore:.*hold words that the tokenizer does not know")  # a toy knows few
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_it_prints_the_contract(capsys, tiny):
+def test_it_prints_the_contract(capsys, tiny, monkeypatch):
+    monkeypatch.setattr("separatrix.models.precision.computes_bfloat16", lambda _: False)
     words = ["--json", "--rows", "40", "--repeats", "2", "--threads", "1", "--memory-rows", "60"]
     assert bench.main([*words, "--model", str(tiny("bert"))]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["ratios"]) == set(found["targets"]) == {"sst2", "imdb", bench.WRITING_CASE, bench.MEMORY_CASE}
     assert all(value > 0 for value in found["ratios"].values())
-    assert (found["targets"]["sst2"], found["targets"]["imdb"]) == (1.4, 1.2)
+    assert (found["targets"]["sst2"], found["targets"]["imdb"]) == (1.5, 1.5)
+    for line in found["measured"]:
+        assert (line["auto_dtype"], line["auto_ratio"]) == ("float32", line["ratio"])
+        assert line["share_of_product_rate"] > 0
     assert found["same_vectors"] is True
     assert found["machine"]["threads"] == 1
     assert 0.5 < found["quantised"]["lowest_cosine"] <= found["quantised"]["mean_cosine"] < 1
     assert set(found["quantised"]["sides"]) == {"encode", "exact", "8 bits"}
     assert found["memory"][0]["peak_mib"] > 0
     assert "shipped questions" in bench.show(found)
+    assert "number format float32: the processor has no instructions" in bench.show(found)
+
+
+def test_auto_in_another_format_is_a_side_of_its_own(loaded, planted, monkeypatch):
+    for name, value in (("computes_bfloat16", lambda _: True), ("LEAST_COSINE", 0.9), ("LEAST_KEPT", 0.0)):
+        monkeypatch.setattr(f"separatrix.models.precision.{name}", value)
+    backbone = loaded("bert")
+    sides = (bench.our_side(backbone), bench.our_side(backbone))
+    measured = bench.race("sst2", list(planted[0][:40]), sides, backbone, 1)
+    assert measured.dtype == "bfloat16"
+    assert measured.auto != measured.ours
+    assert 0.99 < measured.auto_cosine < measured.cosine
 
 
 def test_made_up_texts_are_a_stream_and_the_same_each_time():
