@@ -6,10 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import separatrix as sx
+from separatrix.analysis.cluster import METHODS as CLUSTERINGS
 from separatrix.cli import main
 from separatrix.errors import OptionError
+from separatrix.geometry.project import METHODS as PROJECTIONS
 from separatrix.heads.features import FEATURES
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.objectives.contrast import ALIGNED
@@ -19,7 +23,16 @@ from separatrix.learn.objectives.pairs import SCHEMES
 from separatrix.models.pool import LAYER_POOLS
 from separatrix.models.suffix import READS
 from separatrix.plugins import load_plugins
-from separatrix.recipe import LOSSES, CentroidRecipe, LossRecipe, PromptRecipe
+from separatrix.points import Points
+from separatrix.recipe import (
+    LOSSES,
+    CentroidRecipe,
+    ClusterRecipe,
+    CompareRecipe,
+    LossRecipe,
+    ProjectRecipe,
+    PromptRecipe,
+)
 from separatrix.recipe.align import AimRecipe, GroupRecipe, PairRecipe
 from separatrix.recipe.vectors import AttentionRecipe, VectorsRecipe
 
@@ -90,8 +103,24 @@ def test_a_module_that_is_not_there_is_one_sentence(name, capsys):
         (SCHEMES, lambda name: PairRecipe(pairs=name), "bank"),
         (ALIGNED, lambda name: AimRecipe(loss=name), "nca"),
         (NUISANCES, lambda name: GroupRecipe(invariance=name), "flipped"),
+        (PROJECTIONS, lambda name: ProjectRecipe(method=name), "pca"),
+        (PROJECTIONS, lambda name: CompareRecipe(method=(name,)), "pca"),
+        (CLUSTERINGS, lambda name: ClusterRecipe(method=name), "kmeans"),
     ],
-    ids=["pool", "positions", "features", "mover", "start", "push", "pairs", "align loss", "invariance"],
+    ids=[
+        "pool",
+        "positions",
+        "features",
+        "mover",
+        "start",
+        "push",
+        "pairs",
+        "align loss",
+        "invariance",
+        "project",
+        "compare",
+        "cluster",
+    ],
 )
 def test_every_dictionary_makes_options(registry, recipe, field):
     with pytest.raises(OptionError, match="own"):
@@ -103,3 +132,47 @@ def test_every_dictionary_makes_options(registry, recipe, field):
         del registry["own"]
     with pytest.raises(OptionError, match="own"):
         recipe("own")
+
+
+OWN = """
+import numpy as np
+
+from separatrix.analysis.cluster import METHODS as CLUSTERINGS, ClusterMethod
+from separatrix.geometry.cluster import Clustering
+from separatrix.geometry.project import METHODS as PROJECTIONS
+from separatrix.geometry.project.methods import MapLayout, ProjectionMethod
+
+
+def first_columns(x, labels, recipe):
+    place = lambda points: points[:, : recipe.dimensions].astype(np.float32)
+    return MapLayout(place(x), place, tuple(f"column {n}" for n in range(recipe.dimensions)))
+
+
+def by_sign(vectors, recipe, progress):
+    return Clustering("sign", (vectors.values[:, 0] > 0).astype(np.int64), "numpy", 0.0)
+
+
+PROJECTIONS["columns"] = ProjectionMethod(first_columns, "never")
+CLUSTERINGS["sign"] = ClusterMethod(by_sign)
+"""
+
+
+def test_a_map_and_a_clustering_from_outside_are_methods_of_the_commands(tmp_path, capsys):
+    (tmp_path / "own_methods.py").write_text(OWN, encoding="utf-8")
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    Points.of(x, {"label": ["a", "b"] * 30}).save(tmp_path / "points")
+    plugin = ["--plugin", str(tmp_path / "own_methods.py"), "--quiet", "--json"]
+    try:
+        words = ["project", str(tmp_path / "points"), "--method", "columns", "--out", str(tmp_path / "map")]
+        assert main([*words, *plugin]) == 0, capsys.readouterr().err
+        np.testing.assert_array_equal(sx.load(tmp_path / "map").coordinates, x[:, :2])
+        words = ["cluster", str(tmp_path / "points"), "--method", "sign", "--out", str(tmp_path / "clusters")]
+        assert main([*words, *plugin]) == 0, capsys.readouterr().err
+        clusters = sx.load(tmp_path / "clusters")
+        assert (clusters.method, clusters.table["cluster"].tolist()) == ("sign", (x[:, 0] > 0).astype(int).tolist())
+        assert main([*words[:4], "--choose", "--out", str(tmp_path / "c"), *plugin]) == 2
+        assert "--choose has no effect with --method sign" in capsys.readouterr().err
+        assert main([*words[:4], "--executor", "processes:2", "--out", str(tmp_path / "c"), *plugin]) == 2
+        assert "--method sign needs all points in memory" in capsys.readouterr().err
+    finally:
+        del PROJECTIONS["columns"], CLUSTERINGS["sign"]

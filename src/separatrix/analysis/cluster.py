@@ -13,7 +13,7 @@ A parent is a path: rows of cluster 0 that were clustered again have the parent 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,12 +30,14 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
-from separatrix.geometry.prepare import prepare
+from separatrix.geometry.prepare import PreparedVectors, prepare
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.cluster import METHODS as NAMES
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
+from separatrix.recipe.registry import Registry
 from separatrix.rowtable import ExtendedTable, RowTable
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
@@ -206,6 +208,8 @@ def cluster(
     for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
         if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
+    if wanted.choose and METHODS[wanted.method].choose is None:
+        raise OptionError(f"--choose has no effect with --method {wanted.method}", hint="leave --choose away")
     scale = ScaleOptions.of(executor, memory, out, progress)
     rows = len(points) if within is None else int((within.table[CLUSTER] == of).sum())
     return Clusters.produce(
@@ -219,7 +223,11 @@ def _cluster(
 ) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
     one = chosen.pick(recipe.block) if recipe.block else chosen
-    made = cluster_in_blocks(one, recipe, scale) if scale.in_blocks(one) else _in_memory(one, recipe, scale.progress)
+    in_blocks = scale.in_blocks(one)
+    if in_blocks and recipe.method not in NAMES.built_in:
+        hint = "raise --memory, or leave --executor away"
+        raise OptionError(f"--method {recipe.method} needs all points in memory", hint=hint)
+    made = cluster_in_blocks(one, recipe, scale) if in_blocks else _in_memory(one, recipe, scale.progress)
     clustering, choice = made.clustering, made.choice
     table = _label_rows(chosen.rows, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
@@ -238,24 +246,39 @@ def _cluster(
 
 def _in_memory(points: Points, recipe: ClusterRecipe, progress: Progress) -> ClusteredRows:
     vectors = prepare(points.values, recipe.prepare)
-    choice = _CHOOSE[recipe.method](vectors, recipe) if recipe.choose else None
-    done = recipe
+    method, done = METHODS[recipe.method], recipe
+    choice = None if not recipe.choose or method.choose is None else method.choose(vectors, recipe)
     if choice is not None:
         value = choice.value if choice.option == "eps" else int(choice.value)
         done = recipes.replace(recipe, choose=False, **{choice.option: value})
-    return ClusteredRows(_RUN[recipe.method](vectors, done, progress), choice, vectors.constant)
+    return ClusteredRows(method.run(vectors, done, progress), choice, vectors.constant)
 
 
-_CHOOSE = {
-    "kmeans": lambda x, r: choose_k(x, r.k_grid, criterion=r.criterion, sample_rows=r.sample_rows, seed=r.seed),
-    "dbscan": lambda x, r: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds),
-    "hdbscan": lambda x, r: choose_size(x, r.min_samples, sample_rows=r.sample_rows, seed=r.seed),
-}
-_RUN = {
-    "kmeans": lambda x, r, _: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),
-    "dbscan": lambda x, r, progress: dbscan_clusters(x, r.eps, min_samples=r.min_samples, progress=progress),
-    "hdbscan": lambda x, r, _: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),
-}
+@dataclass(frozen=True)
+class ClusterMethod:
+    """How prepared vectors are clustered, and how --choose finds the option that decides; None: it has no choice."""
+
+    run: Callable[[PreparedVectors, ClusterRecipe, Progress], Clustering]
+    choose: Callable[[PreparedVectors, ClusterRecipe], Choice] | None = None
+
+
+METHODS: Registry[ClusterMethod] = Registry(
+    NAMES,
+    {
+        "kmeans": ClusterMethod(
+            lambda x, r, _: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),  # type: ignore[arg-type]
+            lambda x, r: choose_k(x, r.k_grid, criterion=r.criterion, sample_rows=r.sample_rows, seed=r.seed),
+        ),
+        "dbscan": ClusterMethod(
+            lambda x, r, progress: dbscan_clusters(x, r.eps, min_samples=r.min_samples, progress=progress),  # type: ignore[arg-type]
+            lambda x, r: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds),
+        ),
+        "hdbscan": ClusterMethod(
+            lambda x, r, _: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),
+            lambda x, r: choose_size(x, r.min_samples, sample_rows=r.sample_rows, seed=r.seed),
+        ),
+    },
+)
 
 
 def _label_rows(rows: RowTable, labels: NDArray[np.int64], path: str | None) -> RowTable:

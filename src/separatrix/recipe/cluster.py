@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
+from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import DEFAULT_MODEL
 from separatrix.recipe.vectors import POOLS
 
-METHODS = ("kmeans", "dbscan", "hdbscan")
+METHODS = Choices("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
 ENGINES = ("auto", "scikit-learn", "fast_hdbscan")
 PREPARE = ("none", "standardise", "whiten")
 K_GRID = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
-# Options that only some methods have; any other method refuses them.
+# Options that only some methods have; any other that is built in refuses them.
 _ONLY = {
     "k": ("kmeans",),
     "minibatch": ("kmeans",),
@@ -56,7 +57,8 @@ class ClusterRecipe:
 
     def __post_init__(self) -> None:
         for name, methods in _ONLY.items():
-            if self.method not in methods and getattr(self, name) != getattr(type(self), name):
+            others = self.method in METHODS.built_in and self.method not in methods
+            if others and getattr(self, name) != getattr(type(self), name):
                 hint = f"leave it away, or use --method {methods[0]}"
                 raise OptionError(f"{flag(name)} has no effect with --method {self.method}", hint=hint)
         wanted = self.k is not None or self.eps is not None

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from separatrix.errors import OptionError
+from separatrix.recipe.cluster import METHODS as CLUSTERINGS
 from separatrix.recipe.core import MOST_SHUFFLES, option, recipe_class, to_dict
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.train import LoopRecipe, ModelRecipe, as_in_model
 from separatrix.recipe.vectors import FEATURE_NAMES, AttentionRecipe, ExtractRecipe, VectorsRecipe
 
 STEPS = ("extract", "features", "cluster", "associate", "atlas")
-METHODS = ("kmeans", "dbscan", "hdbscan")
+METHODS = CLUSTERINGS.built_in
 LOSSES = ("auto", "language", "match", "none")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from separatrix.errors import choose
 from separatrix.recipe.core import option, recipe_class
+from separatrix.recipe.registry import Choices
 
-METHODS = ("pca", "tsne", "umap", "lda")
+METHODS = Choices("pca", "tsne", "umap", "lda")
 PREPARES = ("none", "standardise", "whiten", "unit")
 
 

@@ -38,7 +38,7 @@ def test_examples_hold(name):
 
 
 def test_recipe_and_methods_have_the_same_names():
-    assert tuple(METHODS) == recipes.METHODS
+    assert tuple(METHODS) == tuple(recipes.METHODS)
     assert tuple(PREPARES) == recipes.PREPARES
 
 

@@ -20,7 +20,9 @@ from separatrix.errors import DataError, MissingExtra
 from separatrix.geometry.plane import Plane, fit_plane
 from separatrix.geometry.prepare import Change, Matrix, whiten
 from separatrix.geometry.scatter import class_means
+from separatrix.recipe.project import METHODS as NAMES
 from separatrix.recipe.project import ProjectRecipe
+from separatrix.recipe.registry import Registry
 
 _FAST = 10_000  # rows from which t-SNE interpolates its forces (in two dimensions, where that is possible)
 
@@ -37,7 +39,7 @@ class MapLayout:
 
 @dataclass(frozen=True)
 class ProjectionMethod:
-    """How to fit, and whether labels guide it."""
+    """How to fit, and whether labels guide it; an entry of your own in `METHODS` is a choice of `--method`."""
 
     fit: Callable[[Matrix, NDArray[np.int64] | None, ProjectRecipe], MapLayout]
     guided: Literal["never", "optional", "always"]
@@ -148,12 +150,15 @@ def lda(x: Matrix, labels: NDArray[np.int64] | None, recipe: ProjectRecipe) -> M
     return MapLayout(place(x), place, names, (few,) if rest else ())
 
 
-METHODS: dict[str, ProjectionMethod] = {
-    "pca": ProjectionMethod(pca, "never"),
-    "tsne": ProjectionMethod(tsne, "never"),
-    "umap": ProjectionMethod(umap, "optional"),
-    "lda": ProjectionMethod(lda, "always"),
-}
+METHODS: Registry[ProjectionMethod] = Registry(
+    NAMES,
+    {
+        "pca": ProjectionMethod(pca, "never"),
+        "tsne": ProjectionMethod(tsne, "never"),
+        "umap": ProjectionMethod(umap, "optional"),
+        "lda": ProjectionMethod(lda, "always"),
+    },
+)
 
 
 def _numbered(name: str, recipe: ProjectRecipe) -> tuple[str, ...]:
