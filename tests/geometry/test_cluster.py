@@ -8,7 +8,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry.checks import check_no_index
+from separatrix.geometry.checks import check_no_index, maybe_index
 from separatrix.geometry.cluster import hdbscan, kmeans, nearest_centroid
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.prepare import prepare
@@ -50,6 +50,13 @@ def test_ordinary_columns_are_no_row_numbers():
     x[:, 4] = 7.0
     check_no_index(x)
     check_no_index(np.arange(19.0)[:, None])  # too few rows to tell
+
+
+def test_of_millions_of_rows_hardly_a_column_is_looked_at_as_a_whole():
+    """Each look is one more reading of all rows: only what could number them is worth it."""
+    rng, rows = np.random.default_rng(0), 3_000_000
+    x = np.column_stack([rng.normal(size=rows), rng.random(rows), rng.permutation(rows), np.arange(rows)])
+    assert maybe_index(x[:1000].astype(np.float32), x.min(axis=0), x.max(axis=0), rows) == [2, 3]
 
 
 @pytest.mark.parametrize("how", ["none", "standardise", "whiten"])

@@ -163,8 +163,11 @@ class _RowChecks:
         if len(twice):
             raise DataError(f"{file.where(int(twice.min()))} has the id of an earlier row", expected="ids that differ")
         for block, head in self.head.items():
-            for column in maybe_index(head, self.low[block], self.high[block], self.rows):
-                values = np.concatenate([some[block][:, column] for some, _ in file.pieces(SHARD_ROWS)])
+            columns = maybe_index(head, self.low[block], self.high[block], self.rows)
+            if not columns:
+                continue
+            read = np.concatenate([some[block][:, columns] for some, _ in file.pieces(SHARD_ROWS)])
+            for values, column in zip(read.T, columns, strict=True):
                 try:
                     check_column(values, column)
                 except DataError as error:

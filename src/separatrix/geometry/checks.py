@@ -16,6 +16,7 @@ _FEWEST = 20  # rows below which an arithmetic progression may be chance
 _LOOK = 1000  # rows that rule nearly every column out
 _STRAIGHT = 1 - 1e-5  # correlation with the row number that rounding to float16 still leaves
 _SMALLEST, _LARGEST = 1e-15, 1e15  # squares and their sums are far from the ends of float32
+_APART = 0.25  # of a step, above which every number would be near a place of an index
 _BLOCK_ROWS = 65536  # rows looked at together, so that the check of a large matrix needs little memory
 
 
@@ -227,7 +228,7 @@ def maybe_index(head: NDArray[Any], low: NDArray[Any], high: NDArray[Any], rows:
     step = (high - least) / (rows - 1)
     varies = step > 0
     steps = (first - least) / np.where(varies, step, 1)  # where an index would put each row
-    even = varies & (np.abs(steps - np.round(steps)) < _slack(rows)).all(axis=0)
+    even = varies & (np.abs(steps - np.round(steps)) < min(_slack(rows), _APART)).all(axis=0)
     number = np.arange(len(first)) - (len(first) - 1) / 2
     spread = np.linalg.norm(first - first.mean(axis=0), axis=0) * np.linalg.norm(number)
     straight = np.abs(number @ first) > _STRAIGHT * np.where(spread > 0, spread, np.inf)

@@ -5,8 +5,9 @@ What is wrong in a file is refused in one sentence that names file, row and colu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,7 @@ class MatrixFile(VectorFile):
     """One matrix that is read by row ranges."""
 
     path: Path
-    matrix: Any  # (rows, width): sliced by rows
+    open: Callable[[], Any]  # maps the file: (rows, width), sliced by rows; only while rows are read
     shape: tuple[int, int]
 
     @property
@@ -75,7 +76,7 @@ class MatrixFile(VectorFile):
         """Row ranges."""
         for start in range(0, self.shape[0], rows):
             with one_sentence(self.path), np.errstate(over="ignore"):
-                values = np.asarray(self.matrix[start : min(start + rows, self.shape[0])]).astype(np.float32)
+                values = np.asarray(self.open()[start : min(start + rows, self.shape[0])]).astype(np.float32)
             yield {VECTORS: values}, None
 
 
@@ -83,7 +84,8 @@ def open_npy(path: Path) -> MatrixFile:
     """A matrix of numbers in NumPy's format, mapped into memory."""
     with one_sentence(path):
         matrix = np.load(path, mmap_mode="r", allow_pickle=False)
-    return _matrix(path, matrix, matrix.shape, str(matrix.dtype), matrix.dtype.kind in "fiub")
+    reopen = partial(np.load, path, mmap_mode="r", allow_pickle=False)
+    return _matrix(path, reopen, matrix.shape, str(matrix.dtype), matrix.dtype.kind in "fiub")
 
 
 def open_safetensors(path: Path, *, tensor: str | None = None) -> MatrixFile:
@@ -99,17 +101,23 @@ def open_safetensors(path: Path, *, tensor: str | None = None) -> MatrixFile:
     elif len(wide) != 1:
         got = f"{', '.join(wide[:6])} of {len(slices)} tensors" if wide else f"{len(slices)} tensors, none of them"
         raise DataError(f"{path} holds not one matrix", got=got, expected="one tensor with two axes: --tensor NAME")
-    found = slices[tensor or wide[0]]
-    kind = str(found.get_dtype())
-    return _matrix(path, found, tuple(found.get_shape()), kind, kind in _TENSORS)
+    name = tensor or wide[0]
+    kind = str(slices[name].get_dtype())
+    return _matrix(
+        path,
+        lambda: safe_open(path, framework="numpy").get_slice(name),
+        tuple(slices[name].get_shape()),
+        kind,
+        kind in _TENSORS,
+    )
 
 
-def _matrix(path: Path, matrix: Any, shape: tuple[int, ...], kind: str, real: bool) -> MatrixFile:
+def _matrix(path: Path, reopen: Callable[[], Any], shape: tuple[int, ...], kind: str, real: bool) -> MatrixFile:
     if not real:
         raise DataError(f"{path} holds no numbers that NumPy reads", got=kind, expected="float32, float16, ...")
     if len(shape) != 2 or 0 in shape:
         raise DataError(f"{path} holds no matrix", got=f"shape {shape}", expected="(rows, width)")
-    return MatrixFile(path, matrix, (shape[0], shape[1]))
+    return MatrixFile(path, reopen, (shape[0], shape[1]))
 
 
 @dataclass(frozen=True, eq=False)
