@@ -37,7 +37,9 @@ def table(runs: Sequence[Run]) -> str:
 
 MOVES = """Before, a question had no segment where it and its context fitted into one window; since, segments are
 counted from the lengths of the texts. Claims on the same windows (condition and seed) before and since. What is not
-listed was not run again; "run again" above says how many seeds were."""
+listed was not run again; "run again" above says how many seeds were. One claim counts the cells of the grid of radii,
+and the grid has grown meanwhile from 10 cells to the 18 of `cluster --choose` (of the runs since, causal has it): where
+its verdict moved, the grid may have moved it and not the segments."""
 CLAIMS = """The chance and p are those that decide the verdict; "p over heads" permutes the heads of the model, the same
 in every window, where a claim is about layers or heads. The largest p of the seeds is shown."""
 ASSOCIATION = """Adjusted mutual information (AMI), and the mutual information itself (nats) beside what is left of it
