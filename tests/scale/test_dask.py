@@ -37,7 +37,7 @@ def test_a_cluster_here_gives_the_same_bytes_and_refuses_other_versions(tmp_path
         assert workers.count == 2
         assert made.squares.tobytes() == expected.squares.tobytes()
         assert notes[0].startswith("dashboard http://")
-        client = workers.make()._client
+        client = workers.make().client
         monkeypatch.setattr(dask_client, "version", lambda name: "0.0.1")
         with pytest.raises(StoreError, match=r"the Dask worker tcp://.* has another version of separatrix: got"):
             dask_client.check_workers(client)
@@ -69,7 +69,7 @@ def test_a_cluster_elsewhere_is_used_and_missed(tmp_path):
                     next(partials)
                     scheduler.kill()
                     hint = "start it and the same command again: finished tasks are kept"
-                    with pytest.raises(StoreError, match=rf"the Dask scheduler was lost .*; {hint}"):
+                    with pytest.raises(StoreError, match=f"the Dask scheduler was lost; {hint}"):
                         next(partials)
                 break
             except StoreError as error:

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from separatrix.errors import MissingExtra, StoreError
 
 _WAIT = 30  # seconds for an answer
+_RETRIES = 3  # of a task that fails
 
 
 def versions() -> dict[str, str]:
@@ -26,6 +28,20 @@ def lost_errors() -> tuple[type[BaseException], ...]:
     from distributed.comm import CommClosedError
 
     return CancelledError, CommClosedError, KilledWorker
+
+
+@dataclass(frozen=True)
+class DaskPool:
+    """A client with the two methods of Python's executors that are used; its futures have what Python's have."""
+
+    client: Any
+
+    def submit(self, function: Any, *arguments: Any) -> Any:
+        """A future of the cluster."""
+        return self.client.submit(function, *arguments, pure=False, retries=_RETRIES)
+
+    def shutdown(self, **_how: bool) -> None:
+        """The client is closed by whoever made it."""
 
 
 @contextmanager

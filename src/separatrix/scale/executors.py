@@ -29,7 +29,7 @@ import numpy as np
 from separatrix.errors import OptionError, StoreError
 from separatrix.progress import Progress, silent
 from separatrix.scale import kernels
-from separatrix.scale.dask_client import connect, lost_errors
+from separatrix.scale.dask_client import DaskPool, connect, lost_errors
 from separatrix.scale.pending import task_key
 from separatrix.store.partials import read_partial, write_partial
 
@@ -61,12 +61,12 @@ class Workers:
     """An executor in use. Made by `open_workers`."""
 
     count: int
-    make: Callable[[], Executor]  # a pool; another one after the first is broken
+    make: Callable[[], Executor | DaskPool]  # a pool; another one after the first is broken
     lost: tuple[type[BaseException], ...] = ()  # errors that say that a worker, or the scheduler, is gone
     tries: int = _TRIES
     note: str = ""  # shown beside the progress
     call: Callable[[Function, Task], kernels.Partial] = _timed
-    pool: Executor | None = None
+    pool: Executor | DaskPool | None = None
 
     def submit(self, function: Function, task: Task) -> Future[kernels.Partial]:
         """Give a task to a worker."""
@@ -98,8 +98,7 @@ def open_workers(name: str = "here") -> Iterator[Workers]:
     if kind == "dask":
         with connect(name.removeprefix("dask:")) as (client, threads):
             note = f"dashboard {client.dashboard_link}" if client.dashboard_link else ""
-            pool = client.get_executor(pure=False, retries=_TRIES)
-            yield Workers(threads, lambda: pool, lost_errors(), tries=1, note=note, call=_timed_alone)
+            yield Workers(threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note, call=_timed_alone)
         return
     if kind == "processes":
         workers = Workers(count, lambda: _processes(count), (BrokenProcessPool,))
@@ -228,8 +227,9 @@ def _again(workers: Workers, function: Function, line: deque[_Entry], failures: 
 
 
 def _given_up(error: BaseException) -> StoreError:
-    if isinstance(error, BrokenProcessPool):
+    if isinstance(error, BrokenProcessPool) or type(error).__name__ == "KilledWorker":
         hint = "give it more memory or fewer workers; in a script, start it below `if __name__ == '__main__':`"
         return StoreError(f"workers were killed {_TRIES} times without finishing a task", hint=hint)
-    what = f"the Dask scheduler was lost ({str(error) or type(error).__name__})"
-    return StoreError(what, hint="start it and the same command again: finished tasks are kept")
+    return StoreError(
+        "the Dask scheduler was lost", hint="start it and the same command again: finished tasks are kept"
+    )
