@@ -1,11 +1,12 @@
-"""The one encoder of labels, groups and clusters: values to the numbers 0, 1, 2 ..."""
+"""Labels, groups and clusters as the numbers 0, 1, 2 ...: one encoder, and what is counted and drawn by them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -23,3 +24,32 @@ def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDA
     column = values if isinstance(values, pd.Series | np.ndarray) else np.asarray(values)
     codes, names = pd.factorize(column, sort=not by_row)
     return codes.astype(np.int64, copy=False), np.asarray(names)
+
+
+def majority_share(codes: NDArray[np.integer]) -> float:
+    """The share of the most frequent number: what one answer for all rows reaches.
+
+    >>> majority_share(np.array([0, 2, 2, 2]))
+    0.75
+    """
+    return float(np.bincount(codes).max() / len(codes))
+
+
+def ranks_in_class(sizes: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Of rows that are sorted by class, the place of each within its class, from 0; `sizes` are the rows of each.
+
+    >>> ranks_in_class(np.array([2, 3])).tolist()
+    [0, 1, 0, 1, 2]
+    """
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def draw_some(rows: int, most: int, seed: int | Sequence[int], also: ArrayLike = ()) -> NDArray[np.int64]:
+    """At most so many row numbers, sorted, the same for the same seed; `also` names rows that are not left out.
+
+    >>> draw_some(3, 5, 0).tolist(), len(draw_some(30, 5, 0)), 7 in draw_some(30, 5, 0, also=[7])
+    ([0, 1, 2], 5, True)
+    """
+    if rows <= most:
+        return np.arange(rows)
+    return np.union1d(np.random.default_rng(seed).permutation(rows)[:most], np.asarray(also, dtype=np.int64))

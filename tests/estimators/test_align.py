@@ -30,6 +30,10 @@ def test_it_learns_and_says_how_sure_it_is(aligned, parts):
     chance = aligned.predict_proba(texts)
     assert np.allclose(chance.sum(1), 1)
     assert np.array_equal(aligned.classes_[chance.argmax(1)], aligned.predict(texts))
+    scores = aligned.decision_function(texts)
+    assert scores.shape == chance.shape
+    assert np.isfinite(scores).all()
+    assert np.array_equal(scores.argmax(1), chance.argmax(1))
     assert aligned.validation_scores_["accuracy"] > aligned.validation_scores_["majority"]
     assert "neighbours vote" in " ".join(aligned.notes_)
 

@@ -17,6 +17,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.compare import short_names
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
+from separatrix.codes import majority_share
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, find_neighbours, rounded
@@ -247,7 +248,7 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
             progress(f"scores: {name}", number, len(passed.plans), plan.name)
     table, best = _order(options, shown)
     last = list(targets)[-1]
-    majority = float(np.bincount(targets[last]).max() / len(targets[last])) if names else None
+    majority = majority_share(targets[last]) if names else None
     counts = {part: len(values) for part, values in targets.items()}
     done = (tuple(warnings), tuple(notes), round(monotonic() - begun, 2))
     return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown)

@@ -61,7 +61,7 @@ _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class JudgedRows:
     """Rows with their labels, and what the models say of them."""
 
     table: pd.DataFrame
@@ -206,7 +206,7 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
     fold = deal_folds(labels, recipe.folds, groups=heaps, seed=recipe.seed)
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
-    case = Case(labelled.table, labels, names, chances, recipe.seed, warnings)
+    case = JudgedRows(labelled.table, labels, names, chances, recipe.seed, warnings)
     columns = _near_columns(case, index, cosine, recipe.near) | _text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
@@ -245,12 +245,12 @@ def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
     labels = np.array([names.index(str(label)) for label in table["label"]])
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
-    case = Case(shown, labels, names, {"run": chances}, recipe.seed)
+    case = JudgedRows(shown, labels, names, {"run": chances}, recipe.seed)
     columns = _text_columns(case) | _epoch_columns(case, run)
     return _judge(case, columns, recipe, "validation rows of the run")
 
 
-def _judge(case: Case, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
+def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
     joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
     mean = confident_joint(np.mean(list(case.chances.values()), axis=0), case.labels)
     rows = case.table.reset_index(drop=True)
@@ -286,13 +286,13 @@ def _judge(case: Case, columns: dict[str, Any], recipe: SuspectsRecipe, which: s
     )
 
 
-def _quality(case: Case, chances: NDArray[np.float64]) -> dict[str, Any]:
+def _quality(case: JudgedRows, chances: NDArray[np.float64]) -> dict[str, Any]:
     """How good a judge is: its accuracy against the labels given, with baseline and interval."""
     scores = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
     return {"accuracy": scores.accuracy, "interval": list(scores.interval), "majority": scores.majority}
 
 
-def _near_columns(case: Case, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
+def _near_columns(case: JudgedRows, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
     """The nearest near duplicate with another label: its id (or None) and its cosine."""
     clash = (cosine >= near) & (case.labels[index] != case.labels[:, None])
     any_clash, column = clash.any(axis=1), clash.argmax(axis=1)
@@ -301,7 +301,7 @@ def _near_columns(case: Case, index: NDArray[np.int64], cosine: NDArray[Any], ne
     return {"near_id": np.where(any_clash, ids, None), "near_cosine": np.where(any_clash, cosine[row, column], np.nan)}
 
 
-def _text_columns(case: Case) -> dict[str, Any]:
+def _text_columns(case: JudgedRows) -> dict[str, Any]:
     """Labels that the very same text carries elsewhere (up to case and white space)."""
     if "text" not in case.table.columns:
         return {}
@@ -313,7 +313,7 @@ def _text_columns(case: Case) -> dict[str, Any]:
     return {"same_text_labels": [", ".join(case.names[k] for k in labels) or None for labels in others]}
 
 
-def _dynamics_columns(case: Case, run: Path, column: str, verify: bool) -> dict[str, Any]:
+def _dynamics_columns(case: JudgedRows, run: Path, column: str, verify: bool) -> dict[str, Any]:
     """Training dynamics of the rows that the run was trained on, checked text by text."""
     from separatrix.learn.trajectory import read_dynamics
 
@@ -344,7 +344,7 @@ def _spread(course: Dynamics, index: NDArray[np.int64], rows: int) -> dict[str, 
     return columns
 
 
-def _epoch_columns(case: Case, run: Path) -> dict[str, Any]:
+def _epoch_columns(case: JudgedRows, run: Path) -> dict[str, Any]:
     """Training dynamics of the validation rows of a run, from its scores after every epoch."""
     from separatrix.learn.trajectory import read_epoch_scores
 
@@ -369,7 +369,7 @@ def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
     return read_json(run / name)
 
 
-def _reasons(case: Case, joints: dict[str, ConfidentJoint], columns: dict[str, Any]) -> list[str]:
+def _reasons(case: JudgedRows, joints: dict[str, ConfidentJoint], columns: dict[str, Any]) -> list[str]:
     """Why a row is suspect, in words; empty for those that are not."""
     words: list[list[str]] = [[] for _ in case.labels]
     flagged = np.array([joint.flagged for joint in joints.values()])  # (models, rows)

@@ -96,32 +96,18 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
             ModelError: the model cannot be found, loaded or used.
         """
         recipe, warnings = _recipe(self._named(), self.recipe)
-        return training.fit(self, recipe, X, y, training.Extras(validation, group, with_groups=True, warnings=warnings))
+        return training.fit(
+            self, recipe, X, y, training.FitInputs(validation, group, with_groups=True, warnings=warnings)
+        )
 
     def _vectors(self, X: Any) -> np.ndarray:
         tokens = self.model_.backbone.tokenize(X)
         self._warn(tokens.unread, X)
         return self.model_.encoder.encode(tokens)
 
-    def _scores(self, X: Any) -> np.ndarray:
-        return self.model_.scores(self._vectors(X))
-
     @property
     def _n_features_out(self) -> int:
         return self.model_.backbone.width
-
-    @on_texts
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, (rows, classes) in the order of `classes_`, calibrated on the validation rows."""
-        answer = self.model_.answer(X)
-        self._warn(answer.unread, X)
-        assert answer.probabilities is not None
-        return answer.probabilities
-
-    @on_texts
-    def decision_scores(self, X: Any) -> np.ndarray:
-        """Scores before calibration, (rows, classes): log vote shares, cosines / temperature, or the head's logits."""
-        return self._scores(X)
 
     @on_texts
     @checks_arguments

@@ -164,22 +164,15 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
 
 class TextClassifier(ClassifierMixin, TextEstimator):
-    """The shared half of the classifiers."""
-
-    @abstractmethod
-    def _scores(self, X: Any) -> np.ndarray:
-        """Scores of texts, (rows, classes); the largest decides."""
+    """A classifier of texts, with scores as scikit-learn has them."""
 
     @on_texts
     def predict(self, X: Any) -> np.ndarray:
         """The class of each text, (rows,), in the type that y had."""
         return self.classes_[self._scores(X).argmax(axis=1)]
 
-
-class ScoringClassifier(TextClassifier):
-    """A classifier on a frozen transformer, with scores as scikit-learn has them."""
-
     def _scores(self, X: Any) -> np.ndarray:
+        """Scores of texts, (rows, classes); the largest decides."""
         scores: np.ndarray = self.model_.scores(self._vectors(X))
         return scores
 

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
-from separatrix.estimators.base import ScoringClassifier
+from separatrix.estimators.base import TextClassifier
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_texts
 from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.neighbours import Neighbours
@@ -32,7 +32,7 @@ from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
 
 
-class FrozenClassifier(ScoringClassifier):
+class FrozenClassifier(TextClassifier):
     """A classifier of texts on the vectors of a frozen transformer; nothing of the transformer is trained.
 
     Args:

@@ -11,7 +11,7 @@ from sklearn.base import RegressorMixin
 
 from separatrix.errors import OptionError, StoreError
 from separatrix.estimators import training
-from separatrix.estimators.base import ScoringClassifier, TrainedEstimator
+from separatrix.estimators.base import TextClassifier, TrainedEstimator
 from separatrix.estimators.inputs import on_texts
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
@@ -49,7 +49,7 @@ class PromptEstimator(TrainedEstimator):
         # A regressor has one loss, so it is no argument; it is what the task says.
         recipe, warnings = training.whole_recipe({"loss": "mse"} | self._named(), self.recipe, TrainRecipe)
         training.check_task(recipe, self._task)
-        return training.fit(self, recipe, X, y, training.Extras(validation, warnings=warnings))
+        return training.fit(self, recipe, X, y, training.FitInputs(validation, warnings=warnings))
 
     def _vectors(self, X: Any) -> np.ndarray:
         """The outputs at the prompt."""
@@ -73,7 +73,7 @@ class PromptEstimator(TrainedEstimator):
             raise StoreError(f"{folder} holds another estimator", got=f"a {NAMES[task]}", expected=expected)
 
 
-class PromptClassifier(ScoringClassifier, PromptEstimator):
+class PromptClassifier(TextClassifier, PromptEstimator):
     """A classifier of texts: a few vectors trained behind a frozen transformer, with no label words to choose.
 
     The defaults of all arguments stand in `separatrix.recipe`; every other option (cache, readout, centroids,

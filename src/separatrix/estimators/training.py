@@ -129,7 +129,7 @@ def validation_part(validation: Any, read: Callable[..., LabelledTexts], *, with
 
 
 @dataclass(frozen=True)
-class Extras:
+class FitInputs:
     """What `fit` gets beside texts and labels: validation rows, groups, and warnings that are known already."""
 
     validation: Any = None
@@ -138,18 +138,18 @@ class Extras:
     warnings: tuple[str, ...] = ()
 
 
-def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, extras: Extras) -> Any:
+def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, inputs: FitInputs) -> Any:
     """Train, and give an estimator what it learns: model, figures, warnings (which are issued) and notes.
 
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    method, read, groups = estimator._method, READERS[estimator._task], [extras.group] * extras.with_groups
+    method, read, groups = estimator._method, READERS[estimator._task], [inputs.group] * inputs.with_groups
     data = read(X, y, TRAINING, *groups)
     train, seed, notes = data.texts, recipe.loop.seed, tuple[str, ...]()
-    known = (*extras.warnings, *train.warnings, *check_labels(train))
-    if extras.validation is not None:
-        validation = validation_part(extras.validation, read, with_groups=extras.with_groups).texts
+    known = (*inputs.warnings, *train.warnings, *check_labels(train))
+    if inputs.validation is not None:
+        validation = validation_part(inputs.validation, read, with_groups=inputs.with_groups).texts
     elif train.group is None:
         train, validation = hold_out(train, seed)
     else:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
+from separatrix.codes import majority_share
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.nulls import against, cross_tables, permutation_null
@@ -98,7 +99,7 @@ def assign(
         for classes, hits in [best(table)]
     ]
     table = table[:, np.argsort(order)]
-    share = float(np.bincount(gold).max() / len(gold))
+    share = majority_share(gold)
     return Assignment(listed, table, len(gold), share, float(inside.mean()), *ways)
 
 
@@ -150,7 +151,7 @@ def _held_out(
         null = permutation_null(partial(_share_right, answers), gold, permutations=permutations, seed=seed)
         low_high = bootstrap_mean(right.astype(np.float64), seed=seed)
         ways.append(ClassAssignment(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
-    share = float(np.bincount(gold).max() / len(gold))
+    share = majority_share(gold)
     size = max(len(named.table), int(groups.max()) + 1)
     table = _cross(groups + 1, gold, size + 1, len(named.names))[1:]  # without the first row, noise
     return Assignment(named.names, table, len(gold), share, float((groups >= 0).mean()), *ways)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from separatrix.codes import draw_some
 from separatrix.geometry.neighbours import neighbours, vote
 from separatrix.geometry.probe import PENALTIES, Probe, fit_probe, fit_ridge, log_loss
 
@@ -162,11 +163,8 @@ def fit_linear(train: Blocks, validation: Blocks, classes: int, seed: int) -> Ba
 
 def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
     """At most `COMPARED_ROWS` rows, sorted: a seeded sample, and the first row of each class or number in it."""
-    if len(targets) <= COMPARED_ROWS:
-        return np.arange(len(targets))
-    drawn = np.random.default_rng([seed, 9]).permutation(len(targets))[:COMPARED_ROWS]
     first = np.unique(targets, return_index=True)[1][:COMPARED_ROWS]
-    return np.union1d(drawn, first)
+    return draw_some(len(targets), COMPARED_ROWS, [seed, 9], also=first)
 
 
 def _linear(train: Part, tuned: Part | None, classes: int, seed: int) -> Probe:

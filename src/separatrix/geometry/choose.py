@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.codes import draw_some
 from separatrix.errors import DataError, OptionError, choose
 from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
@@ -175,7 +176,7 @@ def drawn(x: NDArray[np.float32], most: int, seed: int) -> NDArray[np.float32]:
     >>> len(drawn(np.zeros((9, 2), np.float32), 4, 0))
     4
     """
-    return x if len(x) <= most else x[np.sort(np.random.default_rng(seed).permutation(len(x))[:most])]
+    return x if len(x) <= most else x[draw_some(len(x), most, seed)]
 
 
 def _heaps(x: NDArray[np.float32], rng: np.random.Generator) -> list[NDArray[np.float32]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import r2_score
 
+from separatrix.codes import majority_share
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.neighbours import Neighbours, neighbours, vote
 from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
@@ -70,7 +71,7 @@ class ClassTask:
         """Accuracy beside the best that one answer for all of these rows reaches."""
         right = self.per_row(gold, answers)
         interval = bootstrap_mean(right, seed=self.seed, resamples=self.resamples)
-        return Figure(float(right.mean()), len(gold), interval, float(np.bincount(gold).max() / len(gold)), MAJORITY)
+        return Figure(float(right.mean()), len(gold), interval, majority_share(gold), MAJORITY)
 
     def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
         """Mean over the classes."""

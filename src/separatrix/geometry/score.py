@@ -161,9 +161,18 @@ def classification(
 
 def _figures(hits: NDArray[Any], gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
     """Accuracy and macro-F1 from the counts of each class (..., classes)."""
+    return np.stack([hits.sum(axis=-1) / gold.sum(axis=-1), mean_f1(hits, gold, predicted)])
+
+
+def mean_f1(hits: NDArray[Any], gold: NDArray[Any], predicted: NDArray[Any]) -> NDArray[np.float64]:
+    """Macro-F1 from the counts of each class (..., classes), over those that have gold rows or predictions.
+
+    >>> mean_f1(np.array([2, 1, 0]), np.array([2, 2, 0]), np.array([3, 1, 0])).round(4)
+    np.float64(0.7333)
+    """
     both = gold + predicted
     f1 = np.divide(2.0 * hits, both, out=np.zeros(hits.shape), where=both > 0)
-    return np.stack([hits.sum(axis=-1) / gold.sum(axis=-1), f1.sum(axis=-1) / (both > 0).sum(axis=-1)])
+    return np.asarray(f1.sum(axis=-1) / (both > 0).sum(axis=-1))
 
 
 def _by_counts(confusion: NDArray[np.int64]) -> NDArray[np.int64]:

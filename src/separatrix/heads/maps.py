@@ -60,7 +60,7 @@ class WindowBatch:
         return self.mask.sum(dim=1)
 
 
-class _Seen(Exception):
+class _MapsRead(Exception):
     """The last layer's maps have been looked at: what the model would compute behind them is not needed."""
 
 
@@ -248,11 +248,11 @@ def run_maps(backbone: Backbone, batch: WindowBatch, listen: Listener, *, whole:
         # has used these weights already, so this may happen in place.
         listen(layer, weights if queries is None else weights.mul_(queries))
         if not whole and layer + 1 == layers:
-            raise _Seen
+            raise _MapsRead
 
     shown = 0
     if by_layer(backbone.model):
-        with listening(checked) as state, suppress(_Seen):
+        with listening(checked) as state, suppress(_MapsRead):
             forward(backbone.body, backbone, batch)
         shown = state.calls
     else:

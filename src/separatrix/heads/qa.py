@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from separatrix.codes import draw_some
 from separatrix.errors import DataError
 from separatrix.heads.answers import Span, answer, best_span, target_span
 from separatrix.heads.maps import collate, forward, window_batches
@@ -41,8 +41,7 @@ def training_windows(
                 targets.append(target)
     if not windows:
         raise DataError("no window can be trained on", got=f"{left_out} without a usable answer offset")
-    count = len(windows) if recipe.train_windows is None else min(recipe.train_windows, len(windows))
-    order = np.sort(np.random.default_rng(recipe.seed).permutation(len(windows))[:count])
+    order = draw_some(len(windows), recipe.train_windows or len(windows), recipe.seed)
     return [windows[row] for row in order], [targets[row] for row in order], left_out
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
+from separatrix.codes import draw_some
 from separatrix.errors import ModelError
 from separatrix.geometry.calibrate import fit_temperature
 from separatrix.learn import schedule
@@ -171,11 +172,8 @@ def _choose_words(objective: WordObjective, trainable: PromptTrainable, labels: 
 
 def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
     """At most `START_ROWS` rows, sorted: the first row of each class and a seeded sample of the others."""
-    if len(labels) <= START_ROWS:
-        return np.arange(len(labels))
-    drawn = np.random.default_rng([seed, 1]).permutation(len(labels))[:START_ROWS]
-    first = [int(np.flatnonzero(labels == label)[0]) for label in range(classes)] if classes else []
-    return np.unique(np.concatenate([drawn, np.array(first, dtype=np.int64)]))
+    first = np.unique(labels, return_index=True)[1] if classes else ()
+    return draw_some(len(labels), START_ROWS, [seed, 1], also=first)
 
 
 def _finish(training: Training, targets: Targets, fitted: FitResult, recipe: TrainRecipe) -> PromptModel:

@@ -95,10 +95,10 @@ def balanced(
         )
     generator = np.random.default_rng([seed, epoch, 2])
     lines = [
-        _Endless(rows, generator) if group is None else _Groups(rows, group[rows], class_rows, generator)
+        _ShuffledRows(rows, generator) if group is None else _Groups(rows, group[rows], class_rows, generator)
         for rows in classes
     ]
-    turns = _Endless(np.arange(len(classes)), generator)
+    turns = _ShuffledRows(np.arange(len(classes)), generator)
     taken = []
     for _ in range(-(-len(y) // size)):
         chosen = turns.take(wanted)
@@ -106,7 +106,7 @@ def balanced(
     return taken
 
 
-class _Endless:
+class _ShuffledRows:
     """Items in shuffled order again and again; what is taken at once has no item twice."""
 
     def __init__(self, items: np.ndarray, generator: np.random.Generator) -> None:
@@ -129,8 +129,8 @@ class _Groups:
     """Rows of a class: its groups in shuffled order again and again, as many rows of each; small ones give all."""
 
     def __init__(self, rows: np.ndarray, group: np.ndarray, size: int, generator: np.random.Generator) -> None:
-        self.lines = [_Endless(rows[group == one], generator) for one in np.unique(group)]
-        self.turns = _Endless(np.arange(len(self.lines)), generator)
+        self.lines = [_ShuffledRows(rows[group == one], generator) for one in np.unique(group)]
+        self.turns = _ShuffledRows(np.arange(len(self.lines)), generator)
         self.size = size
 
     def take(self, count: int) -> np.ndarray:

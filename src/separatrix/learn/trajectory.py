@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from separatrix.codes import draw_some
 from separatrix.store.files import Shape, read_tensors, reading, write_tensors
 
 OWN = "own.safetensors"
@@ -34,9 +35,7 @@ HALF_MAX = float(np.finfo(np.float16).max)
 
 def subsample(rows: int, limit: int, seed: int) -> np.ndarray:
     """At most `limit` row numbers, sorted, the same for the same seed."""
-    if rows <= limit:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng([seed, rows, limit]).permutation(rows)[:limit])
+    return draw_some(rows, limit, [seed, rows, limit])
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ PASSED_ON = {
 BIAS = "position_bias"  # known to plain attention, not behind a text
 
 
-class Text(NamedTuple):
+class TextKeys(NamedTuple):
     """Stored keys and values of one layer, each (rows, key heads, text, head width), in any float format."""
 
     keys: Tensor
@@ -53,7 +53,7 @@ class TextLayers(Protocol):
 
     mask: Tensor  # (rows, tokens) bool, True at real tokens
 
-    def layer(self, index: int) -> Text:
+    def layer(self, index: int) -> TextKeys:
         """Keys and values of one layer, as they are stored."""
         ...
 
@@ -170,7 +170,7 @@ def suffix_mask(text_mask: Tensor, tokens: int, causal: bool) -> Tensor:
     return torch.cat([text, own.expand(rows, 1, tokens, tokens)], dim=-1)
 
 
-def attend_behind(query: Tensor, key: Tensor, value: Tensor, text: Text, mask: Tensor, scale: float) -> Tensor:
+def attend_behind(query: Tensor, key: Tensor, value: Tensor, text: TextKeys, mask: Tensor, scale: float) -> Tensor:
     """Scaled dot-product attention over a frozen text and then the tokens' own keys.
 
     Args:
@@ -184,10 +184,10 @@ def attend_behind(query: Tensor, key: Tensor, value: Tensor, text: Text, mask: T
     Returns:
         (rows, heads, tokens, head width), with gradients towards query, key and value.
     """
-    return _Behind.apply(query, key, value, text.keys, text.values, mask, scale)
+    return _PromptAttention.apply(query, key, value, text.keys, text.values, mask, scale)
 
 
-class _Behind(torch.autograd.Function):
+class _PromptAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float

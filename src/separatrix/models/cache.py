@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import ModelError
-from separatrix.models.attention import Capture, Suffix, Text, running
+from separatrix.models.attention import Capture, Suffix, TextKeys, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.candidates import candidates
@@ -116,9 +116,9 @@ class TextBatch:
     block: Tensor  # (rows, layers, 2, key heads, tokens, head width)
     vectors: dict[str, Tensor] | None = None  # (rows, width) by pooling, where the text was run just now
 
-    def layer(self, index: int) -> Text:
+    def layer(self, index: int) -> TextKeys:
         """Keys and values of one layer, as they are stored."""
-        return Text(*self.block[:, index].to(self.mask.device).unbind(1))
+        return TextKeys(*self.block[:, index].to(self.mask.device).unbind(1))
 
     def hide(self, share: float, generator: np.random.Generator) -> None:
         """Hide a random share of each text's tokens, never the first: the stored numbers stay as they are."""

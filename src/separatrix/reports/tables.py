@@ -34,7 +34,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Ruler:
+class ScoreRange:
     """A score on a line from 0 to 1, as percentages of its length; None where there is none."""
 
     score: float
@@ -69,18 +69,18 @@ def tabulate(
     return Table(headings, cells, tuple(strong) or (False,) * len(cells))
 
 
-def ruler(row: Mapping[str, Any]) -> Ruler | None:
+def ruler(row: Mapping[str, Any]) -> ScoreRange | None:
     """Where the accuracy of a row, its interval and the majority baseline lie; None without an accuracy.
 
     >>> ruler({"accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.25})
-    Ruler(score=90.0, low=85.0, high=94.0, majority=25.0)
+    ScoreRange(score=90.0, low=85.0, high=94.0, majority=25.0)
     """
     score = number(row, "accuracy")
     if not 0 <= score <= 1:
         return None
     ends = row.get("interval") or (math.nan, math.nan)
     low, high, majority = (_percent(value) for value in (ends[0], ends[1], number(row, "majority")))
-    return Ruler(round(100 * score, 2), low, high, majority)
+    return ScoreRange(round(100 * score, 2), low, high, majority)
 
 
 def _percent(value: float) -> float | None:

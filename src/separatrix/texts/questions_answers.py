@@ -63,7 +63,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Material:
+class QuestionSet:
     """Examples, what had to be left out, and warnings about the source."""
 
     examples: tuple[Example, ...]
@@ -86,7 +86,7 @@ class Material:
 
 def read_material(
     data: str | Path, *, text: str | None = None, pair: str | None = None, reading: LoadRecipe | None = None
-) -> Material:
+) -> QuestionSet:
     """Read questions with contexts, or texts.
 
     Args:
@@ -117,13 +117,13 @@ def read_material(
     return _checked(replace(_collect(rows, empty_context=pair is None), warnings=warnings), str(data))
 
 
-def _checked(material: Material, source: str) -> Material:
+def _checked(material: QuestionSet, source: str) -> QuestionSet:
     if not len(material):
         raise DataError(f"{source} leaves no row to read", got="; ".join(material.notes) or "no rows")
     return material
 
 
-def read_questions(data: str | Path, reading: LoadRecipe) -> Material | None:
+def read_questions(data: str | Path, reading: LoadRecipe) -> QuestionSet | None:
     """Questions and contexts, or None if the source is no question-answering set."""
     path = Path(data)
     if not path.exists() and is_hub_name(str(data)):
@@ -234,7 +234,7 @@ def _squad_rows(content: Any, source: str) -> Iterator[dict[str, Any]]:
         raise DataError(f"{source} is no SQuAD file", got=repr(error), expected="data > paragraphs > qas") from error
 
 
-def _collect(rows: Iterable[Mapping[str, Any]], *, empty_context: bool = False) -> Material:
+def _collect(rows: Iterable[Mapping[str, Any]], *, empty_context: bool = False) -> QuestionSet:
     skipped: Counter[str] = Counter()
     contexts: dict[str, int] = {}
     examples, seen = [], set()
@@ -248,7 +248,7 @@ def _collect(rows: Iterable[Mapping[str, Any]], *, empty_context: bool = False) 
         seen.add(name)
         number = contexts.setdefault(second or first, len(contexts))
         examples.append(_example(row, name, (first, second, number), skipped))
-    return Material(tuple(examples), dict(skipped))
+    return QuestionSet(tuple(examples), dict(skipped))
 
 
 def _unusable(first: str, second: str, repeated: bool, empty_context: bool) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from separatrix.codes import encode
+from separatrix.codes import encode, ranks_in_class
 from separatrix.errors import DataError, OptionError
 
 KEPT = 2  # training rows of each class: one that is alone cannot be both learnt and checked
@@ -63,9 +63,8 @@ def hold_out_stratified(labels: np.ndarray, share: float, seed: int, *, source: 
         )
     order = np.random.default_rng(seed).permutation(len(labels))
     by_class = order[np.argsort(codes[order], kind="stable")]  # rows, class after class, random inside each
-    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     mask = np.zeros(len(labels), dtype=bool)
-    mask[by_class[rank < np.repeat(counts, sizes)]] = True
+    mask[by_class[ranks_in_class(sizes) < np.repeat(counts, sizes)]] = True
     return mask
 
 

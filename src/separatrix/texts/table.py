@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.codes import encode
+from separatrix.codes import encode, ranks_in_class
 from separatrix.errors import DataError, OptionError, ShapeError, choose, public_name
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, shown
@@ -320,5 +320,4 @@ def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
     codes = encode(texts.label)[0][order]
     by_class = np.argsort(codes, kind="stable")
     sizes = np.bincount(codes)
-    rank = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return texts.take(np.sort(order[by_class[rank < per_class]]))
+    return texts.take(np.sort(order[by_class[ranks_in_class(sizes) < per_class]]))

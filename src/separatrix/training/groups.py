@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.codes import encode
+from separatrix.codes import encode, majority_share
 from separatrix.geometry.probe import fit_tuned_probe
-from separatrix.geometry.score import classification, decide
+from separatrix.geometry.score import classification, decide, mean_f1
 
 if TYPE_CHECKING:
     from separatrix.learn.trained.saved import Predictions
@@ -76,19 +76,9 @@ def gap_interval(seen: ScoredRows, unseen: ScoredRows, classes: int, seed: int =
         counts = np.bincount(side.gold * classes + decide(side.scores, classes), minlength=classes**2)
         # Drawing rows with replacement is drawing cells of the confusion matrix.
         cells = generator.multinomial(counts.sum(), counts / counts.sum(), size=GAP_DRAWS)
-        drawn.append(macro_f1(cells.reshape(GAP_DRAWS, classes, classes)))
+        table = cells.reshape(GAP_DRAWS, classes, classes)  # (draws, gold, predicted)
+        drawn.append(mean_f1(np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2), table.sum(axis=1)))
     return [float(value) for value in np.percentile(drawn[0] - drawn[1], (2.5, 97.5))]
-
-
-def macro_f1(confusion: np.ndarray) -> np.ndarray:
-    """Macro-F1 of confusion matrices (..., gold, predicted), over the classes that have gold rows or predictions.
-
-    >>> macro_f1(np.array([[2, 0, 0], [1, 1, 0], [0, 0, 0]])).round(4)
-    np.float64(0.7333)
-    """
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    both = confusion.sum(axis=-1) + confusion.sum(axis=-2)  # (..., classes)
-    return (2 * right / np.maximum(both, 1)).sum(axis=-1) / (both > 0).sum(axis=-1)
 
 
 def group_notes(report: dict[str, Any]) -> list[str]:
@@ -168,7 +158,7 @@ def probe_between(
     figures = {
         "accuracy": scores.accuracy,
         "interval": list(scores.interval),
-        "chance": float(np.bincount(gold).max() / len(gold)),
+        "chance": majority_share(gold),
         "groups": len(names),
         "rows": len(gold),
     }

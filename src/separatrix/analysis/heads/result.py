@@ -12,7 +12,7 @@ from separatrix.errors import StoreError
 from separatrix.store.files import Schema, write_json
 from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST
-from separatrix.store.result import Lines, Listing, Result, optional, out_line, read_result
+from separatrix.store.result import Lines, Listing, Result, cell, optional, out_line, read_result
 from separatrix.store.table import read_table
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class HeadAtlas(Result):
             lines: Any = (self.importance or {}).get(name) or getattr(self, name, None) or ()
             shown = [(key, heading) for key, heading in columns if any(key in line for line in lines)]
             if shown:
-                rows = [[_cell(line.get(key)) for key, _ in shown] for line in lines]
+                rows = [[cell(line.get(key)) for key, _ in shown] for line in lines]
                 parts.append(Listing([heading for _, heading in shown], rows))
         answers = [("removed", self.importance["answer"])] if self.importance else []
         notes = [("note", note) for note in self.notes]
@@ -133,7 +133,3 @@ class HeadAtlas(Result):
         atlas = replace(self, **changes)
         write_json(atlas._inside(RESULT), {"kind": self.kind} | atlas.figures())
         return atlas
-
-
-def _cell(value: Any) -> str:
-    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)

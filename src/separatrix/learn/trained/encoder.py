@@ -82,7 +82,7 @@ class AlignModel:
         neighbors = self.neighbours(vectors) if len(vectors) else None
         scores = self.scores(vectors, neighbors)
         near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]
-        chance = probabilities(scores, self.temperature) if len(vectors) else scores
+        chance = self.probabilities(scores)
         labels = self.classes.decode(scores.argmax(axis=1))
         far = 1 - self.class_cosines(vectors)
         return Predictions(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
@@ -102,6 +102,10 @@ class AlignModel:
             return self.class_cosines(vectors) / self.recipe.objective.temperature
         neighbors = self.neighbours(vectors) if neighbors is None else neighbors
         return smooth(shares(neighbors, self.index.labels, len(self.classes), self.vote), self.vote.k)
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Calibrated probabilities of scores, (rows, classes)."""
+        return probabilities(scores, self.temperature) if len(scores) else scores
 
     def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
         """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""

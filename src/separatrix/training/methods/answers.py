@@ -238,12 +238,9 @@ def draw_examples(examples: Sequence[Example], most: int | None, seed: int) -> l
     >>> draw_examples([Example(str(row), "q", "c", 0) for row in range(9)], 3, 0) == draw_examples([], 3, 0)
     False
     """
-    import numpy as np
+    from separatrix.codes import draw_some
 
-    if most is None or most >= len(examples):
-        return list(examples)
-    rows = np.sort(np.random.default_rng([seed, 6]).permutation(len(examples))[:most])
-    return [examples[row] for row in rows]
+    return [examples[row] for row in draw_some(len(examples), most or len(examples), [seed, 6])]
 
 
 def run(data: Any, out: str | Path, recipe: AnswerTrainingRecipe, **options: Any) -> AnswerResult:
