@@ -161,7 +161,7 @@ class ParquetVectors(VectorFile):
         import pyarrow.parquet as pq
 
         start = 0
-        with pq.ParquetFile(self.path) as file:
+        with pq.ParquetFile(self.path, pre_buffer=False) as file:  # else it keeps what was read
             read = file.iter_batches(READ_ROWS, columns=[*self.widths, *self.columns])
             tables = (pa.Table.from_batches([batch]) for batch in guarded(read, self.path))
             for table in rebatched(tables, rows):
