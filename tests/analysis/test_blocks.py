@@ -17,6 +17,7 @@ import separatrix as sx
 from separatrix.analysis.identity import CLUSTER
 from separatrix.errors import OptionError
 from separatrix.points import Points
+from separatrix.scale.memory import in_memory
 from separatrix.store.points import open_points, write_points
 
 ROWS, WIDTH = 40_000, 64  # 39 MiB in memory at the peak, 26 in blocks
@@ -80,6 +81,15 @@ def test_hdbscan_in_blocks_says_what_it_measured(points):
 def test_dbscan_says_what_it_needs(points):
     with pytest.raises(OptionError, match=r"dbscan holds all rows in memory: got 0\.04 GiB needed; pass --memory"):
         sx.cluster(points, "dbscan", eps=3.0, memory=LITTLE)
+
+
+def test_dbscan_takes_what_is_free_unless_told_otherwise(points, monkeypatch):
+    needed = in_memory(len(points), points.width)
+    monkeypatch.setattr("separatrix.scale.memory.free_bytes", lambda: needed + 1)
+    assert sx.cluster(points, "dbscan", eps=3.0).approximate is None
+    monkeypatch.setattr("separatrix.scale.memory.free_bytes", lambda: needed - 2)
+    with pytest.raises(OptionError, match="dbscan holds all rows in memory"):
+        sx.cluster(points, "dbscan", eps=3.0)
 
 
 def test_too_little_for_a_block_is_one_sentence(points):

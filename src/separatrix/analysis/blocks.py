@@ -54,9 +54,13 @@ class ScaleOptions:
         pending = None if target is None else target.with_name(f".{target.name}.pending")
         return cls(executor, memory, pending, progress)
 
-    def in_blocks(self, points: Points) -> bool:
-        """Whether these points are computed block by block: another executor is named, or they need too much memory."""
-        return self.executor != HERE or in_memory(len(points), points.width) > budget(self.memory)
+    def in_blocks(self, points: Points, *, all_free: bool = False) -> bool:
+        """Whether these points are computed block by block: another executor is named, or they need too much memory.
+
+        With `all_free` that is all that is free and not half of it: for what cannot be computed in blocks.
+        """
+        allowed = budget(self.memory) * (2 if all_free and self.memory is None else 1)
+        return self.executor != HERE or in_memory(len(points), points.width) > allowed
 
     @contextmanager
     def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[Job]:

@@ -223,7 +223,7 @@ def _cluster(
 ) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
     one = chosen.pick(recipe.block) if recipe.block else chosen
-    in_blocks = scale.in_blocks(one)
+    in_blocks = scale.in_blocks(one, all_free=recipe.method == "dbscan")
     if in_blocks and recipe.method not in NAMES.built_in:
         hint = "raise --memory, or leave --executor away"
         raise OptionError(f"--method {recipe.method} needs all points in memory", hint=hint)
