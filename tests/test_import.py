@@ -101,7 +101,11 @@ def test_every_file_that_is_no_module_goes_into_the_wheel() -> None:
     root = Path(separatrix.__file__).parent
     project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())
     named = {path for line in project["tool"]["setuptools"]["package-data"]["separatrix"] for path in root.glob(line)}
-    files = {path for path in root.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")}
+    files = {
+        path
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".py" and path.parent.name != "__pycache__"
+    }
     assert root / "store" / "README.md" in named
     assert files == named
 

@@ -63,13 +63,14 @@ def set_threads(count: int | None = None) -> int:
     threads = min(count or _environment() or cores, cores)
     wait_briefly()
     os.environ.update(dict.fromkeys(COUNTS, str(threads)))
-    threadpool_limits(threads)
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(threads)
+    # First numba: where it starts its threads, it sets OpenMP's number for everybody.
     if (numba := sys.modules.get("numba")) is not None:  # it forbids another number in the environment from now on
         numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     else:
         os.environ[NUMBA] = str(threads)
+    threadpool_limits(threads)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(threads)
     return threads
 
 
