@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -24,6 +25,7 @@ def machine(monkeypatch):
     for name in (*threads.COUNTS, *threads.WAITING, threads.NUMBA, threads.POLICY):
         monkeypatch.setitem(os.environ, name, "")  # put back afterwards
         monkeypatch.delenv(name)
+    gc.collect()  # what earlier tests left unfinished puts its number of threads back now, not in the middle
     with threadpoolctl.threadpool_limits(1):
         yield lambda cores: monkeypatch.setattr(joblib, "cpu_count", lambda: cores)
 
