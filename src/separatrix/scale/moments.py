@@ -21,7 +21,7 @@ from separatrix.scale.kernels import Preparation
 
 WIDEST = 8192  # columns up to which the whole covariance is held
 _OVERSAMPLING = 16  # directions that the range finder draws beyond those wanted
-_NOTHING = np.finfo(np.float32).eps ** 2  # share of the squares of the largest number that is rounding
+_NOTHING = float(np.finfo(np.float32).eps)  # share that is rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +105,14 @@ def fit_plane(
     wide = source.width > WIDEST
     whole = moments(source, job, full=not wide, prepare=prepare)
     largest = float(np.maximum(np.abs(whole.low - whole.mean), np.abs(whole.high - whole.mean)).max())
-    floor = _NOTHING * largest**2 * whole.count
     if wide:
         directions, powers = _range_finder(source, dimensions, job, prepare, whole, seed)
     else:
         count = min(dimensions, source.width)
         powers, vectors = eigh(whole.squares, subset_by_index=(source.width - count, source.width - 1))
         directions, powers = vectors.T[::-1], powers[::-1]
+    # Of squares of the largest number, and of the product that the directions are taken from.
+    floor = max(_NOTHING**2 * largest**2 * whole.count, _NOTHING * float(max(powers)))
     axes, explained = np.zeros((dimensions, source.width)), np.zeros(dimensions)
     total = float(whole.variance.sum()) * whole.count
     for axis, (direction, power) in enumerate(zip(directions, powers, strict=True)):
