@@ -33,7 +33,7 @@ from separatrix.points import Points
 from separatrix.scale import kmeans as blocks
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.executors import open_workers
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.moments import fit_plane
 from separatrix.store.points import write_points
@@ -71,7 +71,7 @@ def ours(task: str, folder: Path, executor: str) -> np.ndarray:
     """Axes or centroids from the rows on disk."""
     source = BlockSource.open(folder)
     with open_workers(executor) as workers:
-        job = Job(workers)
+        job = BlockJob(workers)
         if task == "pca":
             return fit_plane(source, DIMENSIONS, job).axes
         blocks.PASSES, blocks.TOLERANCE = PASSES, -1.0
@@ -126,7 +126,7 @@ def quality(task: str, folder: Path, found: np.ndarray) -> float:
     """Inertia over all rows of centroids, or the squares that axes leave, by one function for every side."""
     source = BlockSource.open(folder)
     if task == "k-means":
-        return float(blocks.clustering(source, Preparation(), found, Job(), 0.0).inertia or 0.0)
+        return float(blocks.clustering(source, Preparation(), found, BlockJob(), 0.0).inertia or 0.0)
     rows = source.take(np.arange(0, source.rows, max(1, source.rows // 100_000))).astype(np.float64)
     centred = rows - rows.mean(axis=0)
     return float((centred**2).sum() - ((centred @ found.T) ** 2).sum())

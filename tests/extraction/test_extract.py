@@ -440,7 +440,7 @@ def test_a_store_begun_in_one_format_never_takes_vectors_of_another(
     recipe = ExtractRecipe(ModelRecipe(model, dtype="auto", device="cpu"))
     place, rows = Destination(tmp_path / "p"), read_rows(texts)
     material = verb.vector_source(model, recipe, rows, place)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
         run_extraction(material, Broken(((None, texts),)), place)
     no_bfloat16(monkeypatch)
     with pytest.raises(StoreError, match="holds points of another request"):
@@ -459,7 +459,7 @@ class Broken(Rows):
 
     def windows(self, size):
         yield from list(super().windows(size))[:2]
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("stopped")
 
 
 def test_auto_needs_texts_that_stay_and_vectors_of_the_usual_engine(model):

@@ -17,7 +17,7 @@ from separatrix.points import Points
 from separatrix.scale import dask_client
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.executors import open_workers, run
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import moments
 from separatrix.store.points import write_points
 
@@ -31,9 +31,9 @@ def test_a_cluster_here_gives_the_same_bytes_and_refuses_other_versions(tmp_path
     x = np.random.default_rng(0).normal(size=(20_000, 8)) + 5
     write_points(tmp_path / "p", Points.of(x))
     source, notes = BlockSource.open(tmp_path / "p"), []
-    expected = moments(source, Job(), full=True)
+    expected = moments(source, BlockJob(), full=True)
     with open_workers("dask:local:2") as workers:
-        made = moments(source, Job(workers, progress=lambda *line: notes.append(line[3])), full=True)
+        made = moments(source, BlockJob(workers, progress=lambda *line: notes.append(line[3])), full=True)
         assert workers.count == 2
         assert made.squares.tobytes() == expected.squares.tobytes()
         assert notes[0].startswith("dashboard http://")

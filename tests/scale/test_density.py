@@ -12,7 +12,7 @@ from separatrix.geometry.cluster import hdbscan
 from separatrix.scale import density
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.density import sampled_hdbscan
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 
 
@@ -28,7 +28,7 @@ def heaps(rows: int, apart: float, noise: float) -> np.ndarray:
 def test_clear_heaps_get_the_clusters_of_all_rows(monkeypatch):
     monkeypatch.setattr(density, "SAMPLE_ROWS", 1000)
     x = heaps(9000, 8, 0.02)
-    made, notes = sampled_hdbscan(BlockSource.of(x), Preparation(), Job())
+    made, notes = sampled_hdbscan(BlockSource.of(x), Preparation(), BlockJob())
     expected = hdbscan(x)
     assert made.clusters == expected.clusters == 4
     assert adjusted_rand_score(expected.labels, made.labels) > 0.97
@@ -42,7 +42,7 @@ def test_the_disagreement_that_is_said_is_near_that_of_all_rows(monkeypatch):
     monkeypatch.setattr(density, "SAMPLE_ROWS", 1500)
     said = []
     for apart in (8.0, 1.6):
-        _, notes = sampled_hdbscan(BlockSource.of(heaps(6000, apart, 0.1)), Preparation(), Job())
+        _, notes = sampled_hdbscan(BlockSource.of(heaps(6000, apart, 0.1)), Preparation(), BlockJob())
         said.append(float(re.search(r"([\d.]+)% of held-out", notes[0])[1]))
     assert said[0] < 3 < said[1]
 
@@ -50,12 +50,12 @@ def test_the_disagreement_that_is_said_is_near_that_of_all_rows(monkeypatch):
 def test_a_sample_without_clusters_is_noise(monkeypatch):
     monkeypatch.setattr(density, "SAMPLE_ROWS", 100)
     x = np.random.default_rng(0).normal(size=(500, 30)).astype(np.float32)
-    made, _ = sampled_hdbscan(BlockSource.of(x), Preparation(), Job(), min_cluster_size=60)
+    made, _ = sampled_hdbscan(BlockSource.of(x), Preparation(), BlockJob(), min_cluster_size=60)
     assert made.noise == 500
 
 
 def test_all_rows_in_the_sample_keep_their_clusters():
     x = heaps(800, 8, 0.05)
-    made, notes = sampled_hdbscan(BlockSource.of(x), Preparation(), Job())
+    made, notes = sampled_hdbscan(BlockSource.of(x), Preparation(), BlockJob())
     assert (made.labels == hdbscan(x).labels).all()
     assert pytest.approx(0, abs=5) == float(re.search(r"([\d.]+)% of held-out", notes[0])[1])

@@ -15,7 +15,7 @@ from separatrix.points import Points
 from separatrix.scale import executors
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.executors import open_workers, parse_executor, run
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans
 from separatrix.scale.moments import moments
@@ -49,7 +49,7 @@ def stored(tmp_path_factory) -> Path:
     return folder
 
 
-def computed(folder: Path, job: Job) -> list[bytes]:
+def computed(folder: Path, job: BlockJob) -> list[bytes]:
     source = BlockSource.open(folder)
     whole, one = moments(source, job, full=True), kmeans(source, [5], Preparation(), job)[5]
     figures = np.array([one.inertia, one.distortion])
@@ -58,7 +58,7 @@ def computed(folder: Path, job: Job) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def expected(stored) -> list[bytes]:
-    return computed(stored, Job())
+    return computed(stored, BlockJob())
 
 
 def test_results_come_in_the_order_of_the_tasks():
@@ -67,17 +67,17 @@ def test_results_come_in_the_order_of_the_tasks():
 
 def test_as_many_threads_as_one_likes_give_the_same_bytes(stored, expected, monkeypatch):
     monkeypatch.setattr("separatrix.scale.kernels.threads", lambda: 5)
-    assert computed(stored, Job()) == expected
+    assert computed(stored, BlockJob()) == expected
 
 
 def test_rows_in_memory_give_the_same_bytes_as_on_disk(stored, expected):
     x = BlockSource.open(stored).read(0, 20_000)
-    assert moments(BlockSource.of(x), Job(), full=True).squares.tobytes() == expected[0]
+    assert moments(BlockSource.of(x), BlockJob(), full=True).squares.tobytes() == expected[0]
 
 
 def test_processes_give_the_same_bytes(stored, expected):
     with open_workers("processes:2") as workers:
-        assert computed(stored, Job(workers)) == expected
+        assert computed(stored, BlockJob(workers)) == expected
 
 
 @pytest.mark.parametrize("seed", [0])
@@ -92,7 +92,7 @@ def test_workers_that_are_killed_cost_their_tasks(stored, expected, seed):
                 os.kill(process.pid, signal.SIGKILL)
                 killed.append(process.pid)
 
-        assert computed(stored, Job(workers, progress=kill)) == expected
+        assert computed(stored, BlockJob(workers, progress=kill)) == expected
     assert len(killed) == 3
 
 

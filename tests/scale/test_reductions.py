@@ -15,7 +15,7 @@ from separatrix.geometry.separation import silhouette as silhouette_in_memory
 from separatrix.scale import moments as moments_file
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.classes import fit_classifier
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane, moments, place
 from separatrix.scale.nearest import neighbours
 from separatrix.scale.prepare import fit_preparation
@@ -39,7 +39,7 @@ def heaps():
 
 
 def test_moments_are_those_of_all_rows(x):
-    whole = moments(BlockSource.of(x), Job(), full=True)
+    whole = moments(BlockSource.of(x), BlockJob(), full=True)
     wide = x.astype(np.float64)
     assert whole.count == ROWS
     np.testing.assert_allclose(whole.mean, wide.mean(axis=0), rtol=1e-9)
@@ -54,14 +54,14 @@ def test_a_small_spread_about_a_large_mean_is_not_drowned():
     true = x.astype(np.float64).var(axis=0)
     single = (x**2).mean(axis=0) - x.mean(axis=0) ** 2
     assert np.abs(single / true - 1).max() > 0.5
-    np.testing.assert_allclose(moments(BlockSource.of(x), Job()).variance, true, rtol=1e-5)
+    np.testing.assert_allclose(moments(BlockSource.of(x), BlockJob()).variance, true, rtol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["none", "standardise", "whiten"])
 def test_prepared_rows_are_those_of_memory(x, how):
     x = x.copy()
     x[:, 3] = 7  # a constant column
-    made, expected = fit_preparation(BlockSource.of(x), how, Job()), prepare(x, how)
+    made, expected = fit_preparation(BlockSource.of(x), how, BlockJob()), prepare(x, how)
     assert made.constant == expected.constant == 1
     np.testing.assert_allclose(made.apply(x), expected.values, atol=1e-5)
 
@@ -76,7 +76,7 @@ def test_prepared_rows_are_those_of_memory(x, how):
 )
 def test_bad_rows_are_refused_as_in_memory(x, change, message):
     with pytest.raises(DataError, match=message):
-        fit_preparation(BlockSource.of(change(x)), "none", Job())
+        fit_preparation(BlockSource.of(change(x)), "none", BlockJob())
     with pytest.raises(DataError, match=message):
         prepare(change(x))
 
@@ -85,15 +85,15 @@ def test_bad_rows_are_refused_as_in_memory(x, change, message):
 def test_the_plane_is_that_of_memory(x, widest, monkeypatch):
     monkeypatch.setattr(moments_file, "WIDEST", widest)
     source = BlockSource.of(x)
-    plane, expected = fit_plane(source, 3, Job()), plane_in_memory(x, dimensions=3)
+    plane, expected = fit_plane(source, 3, BlockJob()), plane_in_memory(x, dimensions=3)
     np.testing.assert_allclose(plane.explained, expected.explained, rtol=1e-5)
     np.testing.assert_allclose(plane.axes, expected.axes, atol=1e-5)
-    np.testing.assert_allclose(place(source, plane, Job()), expected.place(x), atol=1e-3)
+    np.testing.assert_allclose(place(source, plane, BlockJob()), expected.place(x), atol=1e-3)
 
 
 def test_directions_that_do_not_vary_are_no_axes():
     x = np.repeat(np.random.default_rng(0).normal(size=(ROWS, 1)), 3, axis=1).astype(np.float32)
-    plane = fit_plane(BlockSource.of(x), 2, Job())
+    plane = fit_plane(BlockSource.of(x), 2, BlockJob())
     assert plane.explained.round(6).tolist() == [1, 0]
     assert not plane.axes[1].any()
 
@@ -102,13 +102,13 @@ def test_directions_that_do_not_vary_are_no_axes():
 def test_classifiers_from_sums_answer_as_in_memory(heaps, name):
     x, classes = heaps
     source = BlockSource.of(x)
-    answers = fit_classifier(name, source, classes, 5, Job()).answers(source, Job())
+    answers = fit_classifier(name, source, classes, 5, BlockJob()).answers(source, BlockJob())
     assert (answers == CLASSIFIERS[name](x, classes, 5, x)).all()
 
 
 def test_ridge_from_sums_is_scikit_learns(heaps):
     x, classes = heaps
-    made = fit_classifier("ridge", BlockSource.of(x), classes, 5, Job())
+    made = fit_classifier("ridge", BlockSource.of(x), classes, 5, BlockJob())
     oracle = RidgeClassifier().fit(x.astype(np.float64), classes)
     np.testing.assert_allclose(made.weight, oracle.coef_, atol=1e-6)
     np.testing.assert_allclose(made.bias, oracle.intercept_, atol=1e-5)
@@ -118,7 +118,7 @@ def test_rows_without_a_class_are_answered_and_not_fitted_to(heaps):
     x, classes = heaps
     some = np.where(np.arange(ROWS) % 3 == 0, -1, classes)
     known, source = some >= 0, BlockSource.of(x)
-    answers = fit_classifier("lda", source, some, 6, Job()).answers(source, Job())
+    answers = fit_classifier("lda", source, some, 6, BlockJob()).answers(source, BlockJob())
     assert (answers == CLASSIFIERS["lda"](x[known], classes[known], 6, x)).all()  # class 5 has no row
 
 
@@ -127,7 +127,7 @@ def test_rows_without_a_class_are_answered_and_not_fitted_to(heaps):
 def test_nearest_rows_are_those_of_memory(heaps, metric, exclude_self):
     x = heaps[0]
     queries = x if exclude_self else x[:700] + 1
-    tasks = (BlockSource.of(queries), BlockSource.of(x), 7, Job())
+    tasks = (BlockSource.of(queries), BlockSource.of(x), 7, BlockJob())
     near = neighbours(*tasks, metric=metric, exclude_self=exclude_self)
     expected = near_in_memory(queries, x, 7, metric=metric, exclude_self=exclude_self)
     np.testing.assert_allclose(near.distance, expected.distance, atol=2e-6)
@@ -137,17 +137,17 @@ def test_nearest_rows_are_those_of_memory(heaps, metric, exclude_self):
 def test_nearest_rows_refuse_what_cannot_be(heaps):
     x = BlockSource.of(heaps[0][:10])
     with pytest.raises(DataError, match="k is larger than the number of rows to choose from: got 10, expected 9"):
-        neighbours(x, x, 10, Job(), exclude_self=True)
+        neighbours(x, x, 10, BlockJob(), exclude_self=True)
     with pytest.raises(ShapeError, match="queries have the wrong width: got 3, expected 8"):
-        neighbours(BlockSource.of(np.ones((2, 3))), x, 1, Job())
+        neighbours(BlockSource.of(np.ones((2, 3))), x, 1, BlockJob())
 
 
 def test_the_silhouette_is_exact_up_to_its_rows_and_a_sample_beyond(heaps):
     x, classes = heaps[0][:3000], heaps[1][:3000]
-    exact = silhouette(BlockSource.of(x), classes, Job())
+    exact = silhouette(BlockSource.of(x), classes, BlockJob())
     expected = silhouette_in_memory(x, classes, 5, rows=3000)
     assert (exact.rows, exact.value) == (3000, pytest.approx(expected.value, abs=1e-6))
-    sample = silhouette(BlockSource.of(x), classes, Job(), rows=1000)
+    sample = silhouette(BlockSource.of(x), classes, BlockJob(), rows=1000)
     assert sample.rows == 1000
     assert sample.interval[0] - 0.02 < exact.value < sample.interval[1] + 0.02
 
@@ -155,10 +155,13 @@ def test_the_silhouette_is_exact_up_to_its_rows_and_a_sample_beyond(heaps):
 def test_a_silhouette_leaves_noise_out_and_needs_two_clusters(heaps):
     x, classes = heaps[0][:500], np.where(heaps[1][:500] > 2, -1, heaps[1][:500])
     inside = classes >= 0
-    noisy, clean = silhouette(BlockSource.of(x), classes, Job()), silhouette_in_memory(x[inside], classes[inside], 3)
+    noisy, clean = (
+        silhouette(BlockSource.of(x), classes, BlockJob()),
+        silhouette_in_memory(x[inside], classes[inside], 3),
+    )
     assert noisy.value == pytest.approx(clean.value, abs=1e-6)
     with pytest.raises(DataError, match="a silhouette needs two classes"):
-        silhouette(BlockSource.of(x), np.zeros(500, int), Job())
+        silhouette(BlockSource.of(x), np.zeros(500, int), BlockJob())
 
 
 def test_a_sample_holds_whole_examples_as_many_from_each_shard():
@@ -188,4 +191,4 @@ def test_drawn_rows_are_as_many_as_asked_for_each_once():
 
 def test_an_unknown_classifier_is_refused(heaps):
     with pytest.raises(OptionError, match="lda"):
-        fit_classifier("ldaa", BlockSource.of(heaps[0]), heaps[1], 5, Job())
+        fit_classifier("ldaa", BlockSource.of(heaps[0]), heaps[1], 5, BlockJob())

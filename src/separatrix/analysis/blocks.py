@@ -22,7 +22,7 @@ from separatrix.recipe.project import ProjectRecipe
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.density import SAMPLE_ROWS, sampled_hdbscan
 from separatrix.scale.executors import open_workers, parse_executor
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans, sample_rows
 from separatrix.scale.memory import budget, check_budget, in_memory
@@ -63,7 +63,7 @@ class ScaleOptions:
         return self.executor != HERE or in_memory(len(points), points.width) > allowed
 
     @contextmanager
-    def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[Job]:
+    def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[BlockJob]:
         """A job whose finished tasks are removed once all is done.
 
         Args:
@@ -76,7 +76,7 @@ class ScaleOptions:
         """
         with open_workers(self.executor) as workers:
             check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
-            yield Job(workers, self.pending, self.progress)
+            yield BlockJob(workers, self.pending, self.progress)
         if self.pending is not None:
             shutil.rmtree(self.pending, ignore_errors=True)
 

@@ -32,7 +32,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.files import CompressRecipe
 from separatrix.recipe.options import CompressOptions
 from separatrix.scale.blocks import BlockSource
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane
 from separatrix.scale.nearest import neighbours
 from separatrix.scale.sample import draw_rows
@@ -181,7 +181,7 @@ def compress(
         raise DataError(
             "fewer rows than neighbours", got=f"{len(one)} rows, k = {wanted.k}", expected="k below the rows"
         )
-    job = Job(progress=progress)
+    job = BlockJob(progress=progress)
     plane = None if wanted.components is None else fit_plane(BlockSource.of_points(one), wanted.components, job)
     steps = _steps(one, plane, wanted)
     measured = _Measure(one, wanted, job)
@@ -240,7 +240,7 @@ def _halved(x: Matrix) -> Matrix:
 class _Measure:
     """Neighbours of drawn queries as given, with which those of each step are compared."""
 
-    def __init__(self, points: Points, recipe: CompressRecipe, job: Job) -> None:
+    def __init__(self, points: Points, recipe: CompressRecipe, job: BlockJob) -> None:
         self.block, self.recipe, self.job = points.blocks[points.name], recipe, job
         self.queries = draw_rows(len(points), recipe.queries, recipe.seed)
         self.label, self.codes, self.classes = None, np.empty(0, np.int64), 0

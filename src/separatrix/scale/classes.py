@@ -14,7 +14,7 @@ from separatrix.errors import choose
 from separatrix.geometry.rowspace import shrinkage_of
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import Moments, join_moments
 
 Ids = NDArray[np.int64]
@@ -28,7 +28,7 @@ class LinearClassifier:
     weight: Matrix  # (classes, width)
     bias: Matrix  # (classes,)
 
-    def answers(self, source: BlockSource, job: Job) -> Ids:
+    def answers(self, source: BlockSource, job: BlockJob) -> Ids:
         """The class of each row, (rows,)."""
         tasks = [(part, None, self.weight, self.bias) for _, part in parts(source)]
         return np.concatenate([each["answers"] for each in job.run("answers", kernels.linear, tasks)])
@@ -50,7 +50,7 @@ class ClassSums:
         return self.whole.squares - (gaps * self.counts[:, None]).T @ gaps
 
 
-def class_sums(source: BlockSource, classes: Ids, count: int, job: Job) -> ClassSums:
+def class_sums(source: BlockSource, classes: Ids, count: int, job: BlockJob) -> ClassSums:
     """Sums of rows (rows, width) by class (rows,); a second reading for the shrinkage of the discriminant."""
     own = [(part, classes[start : start + part.rows]) for start, part in parts(source)]
     sums, counts, moments = np.zeros((count, source.width)), np.zeros(count, np.int64), []
@@ -102,11 +102,11 @@ def _with_rows(sums: ClassSums, weight: Matrix, bias: Matrix) -> LinearClassifie
 CLASSIFIERS = {"centroid": centroid, "lda": lda, "ridge": ridge}
 
 
-def fit_classifier(name: str, source: BlockSource, classes: Ids, count: int, job: Job) -> LinearClassifier:
+def fit_classifier(name: str, source: BlockSource, classes: Ids, count: int, job: BlockJob) -> LinearClassifier:
     """A classifier of `CLASSIFIERS` fitted to all rows that have a class.
 
     >>> x = BlockSource.of(np.array([[0.0, 0.0], [2.0, 1.0], [9.0, 0.0], [8.0, 1.0]]))
-    >>> fit_classifier("centroid", x, np.array([0, 0, 1, 1]), 2, Job()).answers(x, Job()).tolist()
+    >>> fit_classifier("centroid", x, np.array([0, 0, 1, 1]), 2, BlockJob()).answers(x, BlockJob()).tolist()
     [0, 0, 1, 1]
     """
     return CLASSIFIERS[choose(name, CLASSIFIERS, "classifier")](class_sums(source, classes, count, job))

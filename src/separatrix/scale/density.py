@@ -17,7 +17,7 @@ from separatrix.geometry.cluster import Clustering, hdbscan
 from separatrix.geometry.prepare import PreparedVectors
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.sample import draw_rows
 
@@ -27,7 +27,7 @@ Ids = NDArray[np.int64]
 
 
 def sampled_hdbscan(
-    source: BlockSource, prepare: Preparation, job: Job, *, min_cluster_size: int = 20, min_samples: int = 10,
+    source: BlockSource, prepare: Preparation, job: BlockJob, *, min_cluster_size: int = 20, min_samples: int = 10,
     engine: str = "auto", seed: int = 0,
 ) -> tuple[Clustering, list[str]]:  # fmt: skip
     """Clusters of all rows, and sentences that say what of them is approximate.

@@ -12,7 +12,7 @@ from separatrix.scale.kernels import Partial
 
 
 @dataclass(frozen=True, eq=False)
-class Job:
+class BlockJob:
     """What all passes of a method have in common; see `executors.run`."""
 
     executor: str | Workers = "here"

@@ -21,7 +21,7 @@ from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.cluster import Clustering, kmeans_centroids
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.pending import task_key
 from separatrix.scale.sample import draw_rows
@@ -69,7 +69,7 @@ class Lloyd:
 
 
 def kmeans(
-    source: BlockSource, ks: Sequence[int], prepare: Preparation, job: Job, *, starts: int = 10, seed: int = 0
+    source: BlockSource, ks: Sequence[int], prepare: Preparation, job: BlockJob, *, starts: int = 10, seed: int = 0
 ) -> dict[int, Clustering]:
     """k-means for each k, read together.
 
@@ -84,8 +84,8 @@ def kmeans(
     Raises:
         OptionError: more clusters than rows.
 
-    >>> from separatrix.scale.job import Job
-    >>> result = kmeans(BlockSource.of(np.array([[0.0], [0.2], [9.0], [9.2]])), [2], Preparation(), Job())[2]
+    >>> from separatrix.scale.job import BlockJob
+    >>> result = kmeans(BlockSource.of(np.array([[0.0], [0.2], [9.0], [9.2]])), [2], Preparation(), BlockJob())[2]
     >>> result.sizes.tolist(), round(result.inertia, 3), round(result.distortion, 3)
     ([2, 2], 0.04, 0.1)
     """
@@ -108,7 +108,7 @@ def sample_rows(k: int) -> int:
     return max(_SAMPLE_ROWS, _A_CENTROID * k)
 
 
-def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: Job) -> None:
+def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: BlockJob) -> None:
     """Passes over all rows until every k has ended; each leaves its centroids, from which the work goes on."""
     path = None
     if job.pending is not None:
@@ -135,7 +135,7 @@ def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparati
             _keep(running, path)
 
 
-def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job: Job) -> Matrix:
+def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job: BlockJob) -> Matrix:
     """The rows farthest from their centroids, farthest first, each once; none that lies on its centroid."""
     tasks = [(part, prepare, centroids) for _, part in parts(source)]
     far, gaps = [], []
@@ -148,7 +148,7 @@ def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job:
     return rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
 
 
-def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job: Job, begun: float) -> Clustering:
+def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job: BlockJob, begun: float) -> Clustering:
     """Labels and figures of all rows, as `geometry.cluster.kmeans` gives them."""
     k = len(centroids)
     labels = np.empty(source.rows, np.int64)

@@ -16,7 +16,7 @@ from scipy.linalg import eigh, qr
 from separatrix.geometry.plane import Plane, with_sign
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 
 WIDEST = 8192  # columns up to which the whole covariance is held
@@ -48,7 +48,7 @@ class Moments:
 
 def moments(
     source: BlockSource,
-    job: Job,
+    job: BlockJob,
     *,
     full: bool = False,
     prepare: Preparation | None = None,
@@ -63,7 +63,7 @@ def moments(
         prepare: what is done to the rows first.
         stage: name for the progress.
 
-    >>> moments(BlockSource.of(np.array([[0.0, 1.0], [4.0, 1.0]])), Job()).variance.tolist()
+    >>> moments(BlockSource.of(np.array([[0.0, 1.0], [4.0, 1.0]])), BlockJob()).variance.tolist()
     [4.0, 0.0]
     """
     tasks = [(part, prepare, full) for _, part in parts(source)]
@@ -88,7 +88,7 @@ def join_moments(partials: Iterable[kernels.Partial]) -> Moments:
 
 
 def fit_plane(
-    source: BlockSource, dimensions: int, job: Job, *, prepare: Preparation | None = None, seed: int = 0
+    source: BlockSource, dimensions: int, job: BlockJob, *, prepare: Preparation | None = None, seed: int = 0
 ) -> Plane:
     """The plane of largest variance of all rows, as `geometry.plane.fit_plane` gives it.
 
@@ -99,7 +99,7 @@ def fit_plane(
         prepare: what is done to the rows first.
         seed: of the range finder, where the rows are very wide.
 
-    >>> fit_plane(BlockSource.of(np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])), 2, Job()).axes[0].tolist()
+    >>> fit_plane(BlockSource.of(np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])), 2, BlockJob()).axes[0].tolist()
     [1.0, 0.0]
     """
     wide = source.width > WIDEST
@@ -122,7 +122,7 @@ def fit_plane(
 
 
 def _range_finder(
-    source: BlockSource, dimensions: int, job: Job, prepare: Preparation | None, whole: Moments, seed: int
+    source: BlockSource, dimensions: int, job: BlockJob, prepare: Preparation | None, whole: Moments, seed: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Directions (dimensions, width) and the sum of squares along each, largest first."""
     size = min(dimensions + _OVERSAMPLING, source.width, whole.count)
@@ -139,7 +139,9 @@ def _range_finder(
     return (vectors.T @ axes)[::-1][:dimensions], powers[::-1][:dimensions]
 
 
-def place(source: BlockSource, plane: Plane, job: Job, *, prepare: Preparation | None = None) -> NDArray[np.float32]:
+def place(
+    source: BlockSource, plane: Plane, job: BlockJob, *, prepare: Preparation | None = None
+) -> NDArray[np.float32]:
     """Coordinates of all rows in a plane, (rows, dimensions)."""
     tasks = [(part, prepare, plane.mean, plane.axes) for _, part in parts(source)]
     return np.concatenate([partial["coordinates"] for partial in job.run("placing", kernels.project, tasks)])

@@ -9,14 +9,20 @@ from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.neighbours import neighbours as in_memory
 from separatrix.scale.blocks import BlockSource, parts, ranges
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Partial
 
 _QUERIES = 4096  # of a task
 
 
 def neighbours(
-    queries: BlockSource, rows: BlockSource, k: int, job: Job, *, metric: str = "cosine", exclude_self: bool = False
+    queries: BlockSource,
+    rows: BlockSource,
+    k: int,
+    job: BlockJob,
+    *,
+    metric: str = "cosine",
+    exclude_self: bool = False,
 ) -> Neighbours:
     """The k rows nearest to each query, as `geometry.neighbours` gives them, without holding the rows.
 
@@ -32,7 +38,7 @@ def neighbours(
         ShapeError: widths differ, or `exclude_self` with other queries than rows.
 
     >>> rows = BlockSource.of(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]]))
-    >>> neighbours(rows, rows, 1, Job(), metric="euclidean", exclude_self=True).index.tolist()
+    >>> neighbours(rows, rows, 1, BlockJob(), metric="euclidean", exclude_self=True).index.tolist()
     [[2], [2], [0]]
     """
     if queries.width != rows.width:

@@ -11,14 +11,14 @@ from separatrix.geometry.prepare import STEPS, constant_below
 from separatrix.geometry.rowspace import shrinkage_of
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.moments import Moments, moments
 
 _HEAD = 1000  # rows that tell which columns may number the rows
 
 
-def fit_preparation(source: BlockSource, how: str, job: Job) -> Preparation:
+def fit_preparation(source: BlockSource, how: str, job: BlockJob) -> Preparation:
     """Check all rows as `geometry.prepare.prepare` does, and learn how to prepare them.
 
     Raises:
@@ -42,7 +42,7 @@ def fit_preparation(source: BlockSource, how: str, job: Job) -> Preparation:
     return plain if how == "standardise" else _whiten(source, plain, whole, job)
 
 
-def _whiten(source: BlockSource, plain: Preparation, whole: Moments, job: Job) -> Preparation:
+def _whiten(source: BlockSource, plain: Preparation, whole: Moments, job: BlockJob) -> Preparation:
     """Standardised columns turned and scaled so that their (shrunk) covariance becomes the identity."""
     assert plain.scale is not None
     tasks = [(part, plain) for _, part in parts(source)]

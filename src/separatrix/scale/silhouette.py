@@ -10,7 +10,7 @@ from separatrix.geometry.resample import bootstrap_mean
 from separatrix.geometry.separation import Silhouette
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, ranges
-from separatrix.scale.job import Job
+from separatrix.scale.job import BlockJob
 from separatrix.scale.sample import draw_rows
 
 EXACT_ROWS = 20_000  # rows that are compared with each other
@@ -18,7 +18,7 @@ _QUERIES = 1024  # of a task
 
 
 def silhouette(
-    source: BlockSource, labels: NDArray[np.int64], job: Job, *, rows: int = EXACT_ROWS, seed: int = 0
+    source: BlockSource, labels: NDArray[np.int64], job: BlockJob, *, rows: int = EXACT_ROWS, seed: int = 0
 ) -> Silhouette:
     """How much nearer a row is to its own cluster than to the next one (Rousseeuw, 1987), -1 to 1, Euclidean.
 
@@ -35,7 +35,7 @@ def silhouette(
         DataError: one cluster only, or as many as rows.
 
     >>> x = BlockSource.of(np.array([[0.0], [0.1], [9.0], [9.1]]))
-    >>> silhouette(x, np.array([0, 0, 1, 1]), Job()).value.__round__(3)
+    >>> silhouette(x, np.array([0, 0, 1, 1]), BlockJob()).value.__round__(3)
     0.989
     """
     inside = np.flatnonzero(labels >= 0)
