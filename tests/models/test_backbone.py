@@ -8,7 +8,8 @@ from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, running
 from separatrix.models.batches import pad_tokens
 from separatrix.models.cache import attention_shape
-from separatrix.models.load import load_backbone, pick_device
+from separatrix.models.device import pick_device
+from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from suffix_oracle import ROWS, outputs, some_prompt
 

@@ -9,6 +9,7 @@ from typing import Any
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION
+from separatrix.recipe.train import as_in_model
 from separatrix.training.request import METHOD_NAMES
 
 
@@ -70,7 +71,7 @@ Prediction = panel(
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
     model=_option(str | None, None, "folder or hub name of the model under the run (default: that of the training)"),
-    device=_option(str, "auto", "where to compute", choices=("auto", "cpu", "cuda")),
+    device=(str, as_in_model("device")),
     trust_remote_code=_option(bool, False, "run code that the model under the run brings (no run can ask for it)"),
 )
 Run = panel("A trained prompt", run=_option(Path | None, None, "folder of a run: read the outputs of its prompt"))

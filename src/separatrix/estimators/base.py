@@ -111,7 +111,7 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Args:
             folder: where it was saved.
             model: another place of the same transformer; it then becomes the argument `model` too.
-            device: where to compute: "auto", "cpu" or "cuda".
+            device: where to compute: "auto", "cpu", "cuda", or "cuda:1" for the second GPU.
             trust_remote_code: run code that the transformer brings; what the folder says of it is ignored.
             verify: compare the files with their hashes.
 

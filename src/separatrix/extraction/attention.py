@@ -23,8 +23,8 @@ from separatrix.heads.maps import load_for_maps, shape_of
 from separatrix.heads.windows import Window, WindowRule, cut_windows
 from separatrix.models.backbone import Backbone
 from separatrix.models.config import read_config, text_config
+from separatrix.models.device import pick_device
 from separatrix.models.extract import Progress
-from separatrix.models.load import pick_device
 from separatrix.models.source import resolve
 from separatrix.models.tokens import UnreadCounts, count_unread
 from separatrix.points import ID

@@ -13,6 +13,7 @@ from separatrix.models import attention
 from separatrix.models.backbone import DTYPES, Backbone, table_rows
 from separatrix.models.check import checked, some_ids
 from separatrix.models.config import is_causal, not_loaded, read_config
+from separatrix.models.device import pick_device
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
@@ -20,19 +21,6 @@ from separatrix.recipe import ModelRecipe
 from separatrix.recipe.train import AUTO
 
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
-
-
-def pick_device(name: str) -> torch.device:
-    """`auto` takes CUDA where there is one.
-
-    >>> pick_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ModelError("no CUDA device on this machine", hint="use --device cpu")
-    return torch.device(name)
 
 
 def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:

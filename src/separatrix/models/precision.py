@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from separatrix.errors import ModelError
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates
+from separatrix.models.device import pick_device
 from separatrix.models.extract import extract_blocks
-from separatrix.models.load import load_backbone, pick_device
+from separatrix.models.load import load_backbone
 from separatrix.models.pool import Pooling
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.train import AUTO

@@ -5,7 +5,7 @@ from __future__ import annotations
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import DEFAULT_MODEL
+from separatrix.recipe.train import DEFAULT_MODEL, DEVICES
 from separatrix.recipe.vectors import POOLS
 
 METHODS = Choices("kmeans", "dbscan", "hdbscan")
@@ -100,4 +100,4 @@ class SuspectsRecipe:
     text: str = option("text", "texts: their column")
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
     pool: str = option("layer_mean", "texts: pooling of the model's hidden states", choices=POOLS)
-    device: str = option("auto", "texts: where to compute", choices=("auto", "cpu", "cuda"))
+    device: str = option("auto", "texts: where to compute", choices=DEVICES)

@@ -87,7 +87,7 @@ def checked(
     value: Any,
     kind: Any,
     *,
-    choices: tuple[str, ...] | None = None,
+    choices: Collection[str] | None = None,
     low: float | None = None,
     high: float | None = None,
 ) -> Any:
@@ -134,7 +134,7 @@ class _Rule:
 
     spelling: str
     kinds: tuple[type, ...]
-    choices: tuple[str, ...] | None
+    choices: Collection[str] | None
     low: float | None
     high: float | None
 
@@ -149,7 +149,7 @@ class _Rule:
         if isinstance(value, int | float) and float in self.kinds:
             return value if self._holds(value, float) else self._refuse(value)
         if isinstance(value, str) and "\0" not in value and (str in self.kinds or Path in self.kinds):
-            if self.choices is not None:
+            if self.choices is not None and value not in self.choices:
                 choose(value, self.choices, self.spelling)
             return str(value) if str in self.kinds else Path(value)
         return self._refuse(value)
@@ -159,7 +159,7 @@ class _Rule:
         return low <= value <= (LARGEST[kind] if self.high is None else self.high)  # false for NaN
 
     def _refuse(self, value: Any) -> NoReturn:
-        expected = self.choices or tuple(_WORDS[kind] for kind in self.kinds)
+        expected = tuple(self.choices or ()) or tuple(_WORDS[kind] for kind in self.kinds)
         number = next((kind for kind in self.kinds if kind in LARGEST), None)
         words = " or ".join(expected)
         if number is None:

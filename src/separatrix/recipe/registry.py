@@ -6,6 +6,7 @@ functions: a `Registry` over these choices. A new entry in the registry adds its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -40,6 +41,17 @@ class Choices:
     def remove(self, name: str) -> None:
         """One name less."""
         del self._names[name]
+
+
+class DeviceNames(Choices):
+    """Names of devices, and `cuda:N` for every N.
+
+    >>> "cuda:7" in DeviceNames("cpu", "cuda"), "cuda:x" in DeviceNames("cpu", "cuda")
+    (True, False)
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names or re.fullmatch(r"cuda:(0|[1-9]\d?)", str(name), re.ASCII) is not None
 
 
 class Registry(dict[str, T]):

@@ -7,11 +7,12 @@ from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
-from separatrix.recipe.registry import Choices
+from separatrix.recipe.registry import Choices, DeviceNames
 
 AUTO = "auto"  # number format: what the machine and the texts allow
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 LOSSES = Choices("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
+DEVICES = DeviceNames("auto", "cpu", "cuda", "cuda:0")
 STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
 MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")
 POSITIONS = Choices("last", "mean", "all")
@@ -30,7 +31,7 @@ class ModelRecipe:
         "vectors and neighbors, else float32",
         choices=("float32", "bfloat16", AUTO),
     )
-    device: str = option("auto", "where to compute", choices=("auto", "cpu", "cuda"))
+    device: str = option("auto", "where to compute; cuda:1 is the second GPU", choices=DEVICES)
     trust_remote_code: bool = option(False, "run code that the model's repository brings (off unless asked for)")
     special_tokens: str = option(
         "keep",

@@ -30,6 +30,7 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.progress import Progress, silent
 from separatrix.scale import kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
+from separatrix.scale.device import number_worker
 from separatrix.scale.pending import task_key
 from separatrix.store.partials import read_partial, write_partial
 
@@ -124,13 +125,19 @@ def parse_executor(name: str) -> tuple[str, int]:
     return kind.split(":")[0], int(match[3] or 0)
 
 
+def _begin_worker(counter: Any) -> None:
+    kernels.use_one_thread()
+    number_worker(counter)
+
+
 def _threads(count: int) -> Executor:
-    return ThreadPoolExecutor(count, "scale", kernels.use_one_thread)
+    return ThreadPoolExecutor(count, "scale", _begin_worker, (get_context("spawn").Value("i", 0),))
 
 
 def _processes(count: int) -> Executor:
     # `spawn`: a copy of a process with threads may hang.
-    return ProcessPoolExecutor(count, get_context("spawn"), initializer=kernels.use_one_thread)
+    context = get_context("spawn")
+    return ProcessPoolExecutor(count, context, _begin_worker, (context.Value("i", 0),))
 
 
 def run(
