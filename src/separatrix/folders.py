@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # Kind of an artefact -> module and function that read it.
 READERS = {
     "points": ("store.points", "open_points"),
-    "run": ("training.result", "TrainingResult.read"),
+    "run": ("training.result", "TrainingResult.open"),
     "model": ("learn.trained.loading", "load_model"),
     "clusters": ("analysis.cluster", "Clusters.open"),
     "atlas": ("analysis.heads", "HeadAtlas.open"),
@@ -31,6 +31,7 @@ READERS = {
     "score": ("analysis.score", "Separation.open"),
     "ranking": ("analysis.rank", "Ranking.open"),
     "answers": ("training.methods.answers", "AnswerResult.open"),
+    "compression": ("analysis.compress", "Compression.open"),
     "comparison": ("analysis.compare", "Comparison.open"),
 }
 

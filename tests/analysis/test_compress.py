@@ -129,3 +129,13 @@ def test_what_cannot_be_is_refused(tmp_path):
     write_points(tmp_path / "p", points)
     with pytest.raises(StoreError, match="is not replaced: the command reads it"):
         compress(open_points(tmp_path / "p"), k=K, queries=50, out=tmp_path / "p", overwrite=True)
+
+
+def test_the_figures_are_a_result(tmp_path):
+    result = compress(made(), k=K, queries=50)
+    result.save(tmp_path / "c")
+    again = sx.load(tmp_path / "c")
+    assert again.figures() == result.figures()
+    assert again._repr_html_().startswith("<table>")
+    with pytest.raises(StoreError, match="the points were measured, not written"):
+        again.points  # noqa: B018

@@ -1,11 +1,12 @@
 """The verb `train` and the registry of methods."""
 
 import json
+from html import escape
 
 import pytest
 
 import separatrix as sx
-from separatrix.errors import OptionError
+from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ProbingRecipe
 from separatrix.training.methods import METHODS, TrainingMethod, build_recipe, probe
 from separatrix.training.request import METHOD_NAMES
@@ -17,23 +18,52 @@ PROBE = {"method": "probe", "device": "cpu"}
 def test_train_writes_a_run_that_is_read_again(splits, tiny, tmp_path):
     result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", **PROBE)
     assert (tmp_path / "run" / "report.html").is_file()
-    assert json.loads((tmp_path / "run" / "result.json").read_text()) == result.to_dict()
-    again = TrainingResult.read(tmp_path / "run", device="cpu")
-    assert again.to_dict() == result.to_dict()
+    written = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert written == {"kind": "run"} | result.figures()
+    assert result.to_dict() == result.figures() | {"out": str(tmp_path / "run")}
+    again = TrainingResult.open(tmp_path / "run", device="cpu")
+    assert again.figures() == result.figures()
     assert again.recipe == result.recipe
     loaded = sx.load(str(tmp_path / "run"))
-    assert loaded.to_dict() == result.to_dict()
+    assert loaded.figures() == result.figures()
     texts = list(splits.test.text)
     assert loaded.predict(texts)["predicted"].tolist() == result.predictions["test"]["predicted"].tolist()
     assert len(loaded.predict([])) == 0
     again.save(str(tmp_path / "copy"))
-    assert sx.load(tmp_path / "copy").to_dict() == result.to_dict()
+    copy = sx.load(tmp_path / "copy")
+    assert copy.figures() == result.figures()
+    assert "<title>copy" in copy.report.read_text()
     assert repr(again) == str(again)
     for name in ("result.json", "recipe.json", "metrics.jsonl", "model.safetensors", "predictions/test.parquet"):
         assert (tmp_path / "copy" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
     assert set(result.table["method"]) == {"probe", *result.baselines}
     assert result.verdict in str(result)
-    assert result.table.to_html(index=False) in result._repr_html_()
+    page = result._repr_html_()
+    assert page.startswith("<table>")
+    assert all(f"<td>{escape(line)}</td>" in page for line in (result.verdict, *result.warnings, *result.notes))
+    assert str(loaded.model).splitlines()[0] == "kind     ProbeModel"
+    assert loaded.model.to_dict()["classes"] == result.classes
+
+
+def test_a_training_in_memory_is_saved_with_its_report(splits, tiny, tmp_path):
+    """Regression: `report` named a file that `save` did not write."""
+    result = sx.train(splits, model=str(tiny("bert")), **PROBE)
+    assert result.report is None
+    result.save(tmp_path / "run")
+    assert sx.load(tmp_path / "run").report == tmp_path / "run" / "report.html"
+    (tmp_path / "run" / "result.json").write_text("{}")
+    with pytest.raises(StoreError, match=r"result\.json is truncated"):
+        sx.load(tmp_path / "run")
+
+
+def test_a_run_that_was_stopped_before_its_manifest_is_gone_on_with(splits, tiny, tmp_path):
+    """Regression: it said "go on with --resume", and said so again when told to."""
+    result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", **PROBE)
+    manifest = tmp_path / "run" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"files": None}))
+    again = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", resume=True, **PROBE)
+    assert again.scores == result.scores
+    assert sx.load(tmp_path / "run").scores == result.scores
 
 
 def test_train_reads_a_file_with_its_columns(splits, tiny, tmp_path):

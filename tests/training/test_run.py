@@ -50,7 +50,7 @@ def done(make_order, tmp_path_factory):
 def test_result_has_what_the_contract_promises(done, method):
     folder, finished = done[method]
     result = read_json(folder / "result.json")
-    assert result == json.loads(json.dumps(finished.to_dict()))
+    assert result == {"kind": "run"} | json.loads(json.dumps(finished.figures()))
     assert {"method", "scores", "seconds", "warnings", "baselines", "notes", "rows", "model"} <= result.keys()
     assert result["method"] == method
     assert result["rows"] == {"train": 108, "validation": 36, "test": 36}
@@ -371,8 +371,8 @@ def test_another_order_does_not_touch_a_run(done, make_order, splits):
 
 
 def test_the_same_order_again_gives_the_same_result(make_order, tmp_path):
-    results = [run_training(make_order(tmp_path / name)).to_dict() for name in ("one", "two")]
-    again = run_training(make_order(tmp_path / "one")).to_dict()
+    results = [run_training(make_order(tmp_path / name)).figures() for name in ("one", "two")]
+    again = run_training(make_order(tmp_path / "one")).figures()
     assert again == results[0] | {"notes": [*results[0]["notes"], "this run was finished before: nothing was trained"]}
     for result in results:
         result.pop("seconds")

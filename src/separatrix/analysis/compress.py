@@ -8,11 +8,10 @@ how often the k nearest other rows vote for the query's own class.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from html import escape
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import pandas as pd
@@ -36,14 +35,16 @@ from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane
 from separatrix.scale.nearest import neighbours
 from separatrix.scale.sample import draw_rows
-from separatrix.store.files import hash_file, read_tensors, write_tensors
+from separatrix.store.files import Schema, hash_file, read_tensors, write_tensors
+from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import File, check_file, row_bytes
 from separatrix.store.points import FOLDER, SHARD_ROWS, open_points
-from separatrix.store.result import Listing, as_text, cell, out_line
+from separatrix.store.result import NUMBER, Lines, Listing, Result, cell, out_line
 from separatrix.store.shards import quantised
+from separatrix.store.table import write_table
 from separatrix.store.writer import open_writer
 
-COMPRESSED, AXES = "compressed", "axes.safetensors"
+COMPRESSED, AXES, STEPS = "compressed", "axes.safetensors", "steps.parquet"
 _CHUNK = 1 << 22  # numbers of neighbours gathered at a time
 
 Matrix = NDArray[np.float32]
@@ -77,8 +78,15 @@ class SteppedBlock:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Compression:
-    """A line for each step: bytes, neighbours kept, accuracy of their votes."""
+class Compression(Result):
+    """A line for each step: bytes, neighbours kept, accuracy of their votes. `save` writes them without the points."""
+
+    kind: ClassVar[str] = "compression"
+    schema: ClassVar[Schema] = {
+        "steps": [{"step": str, "bytes": int, **dict.fromkeys((f"{name}_overlap" for name in METRICS), float)}],
+        "rows": int, "queries": int, "k": int, "label": (str, None), "explained": NUMBER,
+        "seconds": float, "recipe": dict,
+    }  # fmt: skip
 
     steps: Sequence[Mapping[str, Any]]
     rows: int
@@ -88,7 +96,11 @@ class Compression:
     explained: float | None  # share of the variance in the components
     seconds: float
     recipe: CompressRecipe = field(default_factory=CompressRecipe)
-    folder: Path | None = None  # of the points that were written
+
+    @classmethod
+    def stored(cls, _folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The recipe."""
+        return {"recipe": recipes.from_dict(CompressRecipe, plain["recipe"])}
 
     @property
     def table(self) -> pd.DataFrame:
@@ -102,11 +114,15 @@ class Compression:
         Raises:
             StoreError: they were not written.
         """
-        if self.folder is None:
+        if self.folder is None or kind_of(self.folder) == self.kind:
             raise StoreError("the points were measured, not written", hint="pass out=")
         return open_points(self.folder)
 
-    def parts(self) -> list[Any]:
+    def write_files(self, folder: Path) -> None:
+        """Write the table of steps."""
+        write_table(folder / STEPS, self.table)
+
+    def parts(self) -> list[Listing | Lines]:
         """What is printed."""
         headings = ["step", "bytes", "of given", *(f"kept by {name}" for name in METRICS), "95 % interval"]
         votes = [f"k-NN {name}" for name in METRICS] if self.label else []
@@ -122,20 +138,6 @@ class Compression:
         figures = [("rows", self.rows), ("queries", self.queries), ("k", self.k), ("seconds", self.seconds)]
         explained = [] if self.explained is None else [("variance kept", round(self.explained, 4))]
         return [Listing([*headings, *votes], lines), [*figures, *explained, *out_line(self.folder)]]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
-        names = ("steps", "rows", "queries", "k", "label", "explained", "seconds")
-        out = {} if self.folder is None else {"out": str(self.folder)}
-        return {name: getattr(self, name) for name in names} | {"recipe": asdict(self.recipe)} | out
-
-    def __str__(self) -> str:
-        return as_text(self.parts())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{escape(str(self))}</pre>"
 
 
 @checks_arguments
@@ -296,7 +298,7 @@ def _write(
 ) -> None:
     """Compressed points, their figures in the origin, and the axes beside them."""
     name, recipe = points.name, result.recipe
-    figures = {key: value for key, value in result.to_dict().items() if key not in ("seconds", "out")}
+    figures = {key: value for key, value in result.figures().items() if key != "seconds"}
     origin = {key: value for key, value in points.origin.items() if key != FOLDER} | {COMPRESSED: figures}
     options: dict[str, Any] = {"overwrite": overwrite, "resume": None, "inputs": points.folders}
     key = digest(COMPRESSED, origin, len(points))

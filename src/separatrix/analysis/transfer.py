@@ -24,6 +24,7 @@ from separatrix.store.artifacts import write_file
 from separatrix.store.csv_vectors import CsvVectors, index_hint
 from separatrix.store.exports import WRITERS
 from separatrix.store.points import SHARD_ROWS, open_points
+from separatrix.store.result import Lines, Printed
 from separatrix.store.rows import write_rows
 from separatrix.store.vector_file import Matrices, VectorFile
 from separatrix.store.vectors import open_labels, open_vectors
@@ -177,8 +178,8 @@ class _RowChecks:
                     raise DataError(f"{file.path}: column {name!r} numbers the rows", got=got, hint=hint) from error
 
 
-@dataclass(frozen=True)
-class ExportedFile:
+@dataclass(frozen=True, repr=False)
+class ExportedFile(Printed):
     """A file that was written, and the row table beside it where the format has no place for it."""
 
     path: Path
@@ -190,6 +191,10 @@ class ExportedFile:
         """Plain values, ready for JSON."""
         beside = {} if self.table is None else {"table": str(self.table)}
         return {"rows": self.rows, "bytes": self.bytes, **beside, "out": str(self.path)}
+
+    def parts(self) -> list[Lines]:
+        """The same, line by line."""
+        return [list(self.to_dict().items())]
 
 
 @checks_arguments

@@ -54,7 +54,7 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgu
     from separatrix.analysis.transfer import export_vectors
 
     written = export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
-    return Printout(written.to_dict(), [list(written.to_dict().items())])
+    return Printout(written.to_dict(), written.parts())
 
 
 @verb(opts.OptionalFolder, CompressRecipe, opts.Verification)

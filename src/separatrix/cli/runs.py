@@ -190,5 +190,4 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
     from separatrix.folders import report as run
 
     written = run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())
-    figures = {"out": str(written.path), "bytes": written.bytes}
-    return Printout(figures, [list(figures.items())])
+    return Printout(written.to_dict(), written.parts())

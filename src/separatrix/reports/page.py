@@ -22,6 +22,7 @@ from separatrix.reports.pack import data_json, show
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import SECTIONS, Section
 from separatrix.store.files import write_bytes
+from separatrix.store.result import Lines, Printed
 
 ASSETS = Path(__file__).parent / "assets"
 POLICY = (
@@ -30,12 +31,20 @@ POLICY = (
 )
 
 
-@dataclass(frozen=True)
-class ReportFile:
+@dataclass(frozen=True, repr=False)
+class ReportFile(Printed):
     """Where a page is, and its size."""
 
     path: Path
     bytes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"out": str(self.path), "bytes": self.bytes}
+
+    def parts(self) -> list[Lines]:
+        """The same, line by line."""
+        return [list(self.to_dict().items())]
 
 
 def fill(

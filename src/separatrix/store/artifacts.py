@@ -54,7 +54,7 @@ class Artifact:
     files: Mapping[str, File] | None  # by path in the folder; None: an earlier version wrote no hashes
 
 
-_RESUMED: dict[Path, Artifact] = {}  # finished folders that this process goes on with, which may read them meanwhile
+_RESUMED: dict[Path, Artifact] = {}  # folders that this process goes on with, which may read them meanwhile
 
 
 def open_artifact(
@@ -207,8 +207,9 @@ def resume_artifact(
         recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)
-        if before is not None and before.files is not None:
-            _RESUMED[target.resolve()] = before
+        if stood and resume:
+            whole = before is not None and before.files is not None
+            _RESUMED[target.resolve()] = before if whole else Artifact(target, kind, FORMAT, recipe, {})
         with _refusals(out):
             if stood and not resume:
                 target.rename(aside)

@@ -66,6 +66,7 @@ KINDS = {
     "suspects": Kind(
         ("suspects.parquet",), (RESULT, "suspects.parquet", "suspects.csv", "rows.parquet", "suspects.html")
     ),
+    "compression": Kind(("steps.parquet",), (RESULT, "steps.parquet")),
     "score": Kind(("grid.parquet",), (RESULT, "table.parquet", "grid.parquet")),
     "ranking": Kind(("heatmap.csv",), (RESULT, "table.parquet", "heatmap.png", "heatmap.csv")),
     "comparison": Kind(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from separatrix.progress import Progress, silent
 from separatrix.recipe.core import plain
-from separatrix.store.artifacts import open_artifact, write_artifact
+from separatrix.store.artifacts import EVERYTHING, open_artifact, write_artifact
 from separatrix.store.files import Schema, damaged, read_json, reading, write_json
 from separatrix.store.folder import RECIPE, RESULT
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-_APART = {"apart": True}
+APART = {"apart": True}
 
 
 def apart(default: Any = None) -> Any:
     """A field that `result.json` does not hold: a table, or what is in memory only."""
-    return field(default=default, metadata=_APART)
+    return field(default=default, metadata=APART)
 
 
 def optional() -> Any:
@@ -50,24 +50,42 @@ class Listing:
 Lines = Sequence[tuple[str, object]]  # names and values
 
 
+class Printed(ABC):
+    """Shown as tables and lines: printed, and in notebooks. A result, a trained model, a file that was written."""
+
+    @abstractmethod
+    def parts(self) -> Sequence[Listing | Lines]:
+        """What is printed."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return as_text(self.parts())
+
+    def _repr_html_(self) -> str:
+        return "\n".join(_as_html(part) for part in self.parts() if part)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
-class Result(ABC):
+class Result(Printed):
     """A result of a verb: a frozen dataclass whose fields are the figures of `result.json`, but for those `apart`."""
 
     kind: ClassVar[str]  # of the artefact, a key of `store.kinds.KINDS`
     schema: ClassVar[Schema] = {}  # what `result.json` must hold to be read
+    verified: ClassVar[Collection[str]] = EVERYTHING  # patterns of the files whose hashes are compared when it is read
 
-    folder: Path | None = field(default=None, kw_only=True, metadata=_APART)  # where it was written or read
+    folder: Path | None = field(default=None, kw_only=True, metadata=APART)  # where it was written or read
 
     if TYPE_CHECKING:  # a field or a property of the subclass; dataclasses would take one made here as a default
 
         @property
         def table(self) -> pd.DataFrame:
             """The rows as a pandas frame."""
-
-    @abstractmethod
-    def parts(self) -> list[Listing | Lines]:
-        """What is printed."""
 
     @abstractmethod
     def write_files(self, folder: Path) -> None:
@@ -134,8 +152,7 @@ class Result(ABC):
         Raises:
             StoreError: the folder is taken.
         """
-        figures = self.figures()
-        recipe = figures.get("recipe", figures.get("grid"))
+        recipe = plain(getattr(self, "recipe", getattr(self, "grid", None)))
         type(self).produce(lambda: self, recipe, folder, overwrite=overwrite)
 
     @classmethod
@@ -150,21 +167,12 @@ class Result(ABC):
             StoreError: the folder holds no such result, or was altered.
         """
         path = Path(folder)
-        open_artifact(path, cls.kind, verify=verify)
+        open_artifact(path, cls.kind, verify=verify, only=cls.verified)
         with reading(path):
             figures = read_result(path, cls.schema)
             names = {spec.name for spec in fields(cls)}
             known = {name: value for name, value in figures.items() if name in names}
             return cls(**known | cls.stored(path, figures) | {"folder": path})
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        return as_text(self.parts())
-
-    def _repr_html_(self) -> str:
-        return "\n".join(_as_html(part) for part in self.parts() if part)
 
 
 def out_line(folder: Path | None) -> Lines:

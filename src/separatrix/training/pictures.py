@@ -58,13 +58,16 @@ def is_run(folder: Path) -> bool:
     return kind_of(folder) in ("run", None)
 
 
-def show_run(folder: Path, out: Path | None = None) -> ReportFile:
-    """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere)."""
+def show_run(folder: Path, out: Path | None = None, *, title: str | None = None) -> ReportFile:
+    """Draw the pictures of a run and write its report (to `report.html` in the run's directory, or elsewhere).
+
+    The title is the name of the folder if it is absent.
+    """
     run = read_run(folder)
     with reading(folder):
         held_out, train = run_frames(run)
         pictures = _draw(run, held_out, train)
-        page = _report(run, held_out, train, pictures)
+        page = _report(run, held_out, train, pictures, title or folder.resolve().name)
         return write_report(out or folder / REPORT, page)
 
 
@@ -160,7 +163,9 @@ def _draw_numbers(run: RunFiles, folder: Path) -> PictureFile:
     return PictureFile(AGAINST, folder / "numbers.png")
 
 
-def _report(run: RunFiles, frames: Frames | None, train: Frames | None, pictures: list[PictureFile]) -> RunReport:
+def _report(
+    run: RunFiles, frames: Frames | None, train: Frames | None, pictures: list[PictureFile], title: str
+) -> RunReport:
     result = run.result
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]
@@ -175,7 +180,7 @@ def _report(run: RunFiles, frames: Frames | None, train: Frames | None, pictures
     if result.get("words"):
         summary.insert(2, ("label words", ", ".join(result["words"])))
     return RunReport(
-        title=run.folder.resolve().name,
+        title=title,
         summary=tuple(summary),
         scores=score_rows(result),
         method=result["method"],

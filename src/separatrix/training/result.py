@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import pandas as pd
 
@@ -16,9 +16,9 @@ from separatrix.progress import Progress
 from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
-from separatrix.store.files import read_json, read_lines, write_json, write_lines
-from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT
-from separatrix.store.result import Lines, Listing, as_text
+from separatrix.store.files import Schema, read_json, read_lines, write_json, write_lines
+from separatrix.store.folder import METRICS, RECIPE, REPORT, SHOWN, TRAJECTORY
+from separatrix.store.result import APART, Lines, Listing, Result, apart, optional
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
 from separatrix.training.predict import predict_texts
@@ -41,78 +41,91 @@ WITH_INTERVAL = ("accuracy", "rmse")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TrainingResult:
-    """A trained model with its figures; the fields from `method` to `groups` are what `result.json` holds."""
+class TrainingResult(Result):
+    """A trained model with its figures; `result.json` has `transformer` as `model`, and `facts` one by one."""
 
-    model: Predictor
+    kind: ClassVar[str] = "run"
+    schema: ClassVar[Schema] = {"method": str, "scores": dict, "warnings": [str], "notes": [str]}
+    verified: ClassVar[Collection[str]] = SHOWN
+
     method: str
-    transformer: dict[str, Any]  # identity of the model that was trained, or that the training stands behind
-    loss: str
-    classes: list[str]  # empty: numbers are predicted
-    rows: dict[str, int]  # of each part
     scores: dict[str, Any]  # part -> figures
-    baselines: dict[str, Any]  # name -> part -> figures
-    chosen: dict[str, Any]  # name -> what was chosen on validation
+    transformer: dict[str, Any]  # identity of the model that was trained, or that the training stands behind
     warnings: list[str]
     notes: list[str]
-    facts: dict[str, Any]  # what the method adds: label words and their ranking
-    best_epoch: int | None  # None: fitted in one go
-    seconds: float
-    groups: dict[str, Any] | None = None
-    metrics: list[dict[str, Any]] = field(default_factory=list)  # one line an epoch
-    predictions: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # part -> a row a text
-    recipe: dict[str, Any] = field(default_factory=dict)  # method, options, texts
-    folder: Path | None = None
+    loss: str | None = None  # what earlier versions did not write is blank
+    classes: list[str] = field(default_factory=list)  # empty: numbers are predicted
+    rows: dict[str, int] = field(default_factory=dict)  # of each part
+    baselines: dict[str, Any] = field(default_factory=dict)  # name -> part -> figures
+    chosen: dict[str, Any] = field(default_factory=dict)  # name -> what was chosen on validation
+    facts: dict[str, Any] = field(default_factory=dict)  # what the method adds: label words and their ranking
+    best_epoch: int | None = None  # None: fitted in one go
+    seconds: float = 0.0
+    groups: dict[str, Any] | None = optional()
+    model: Predictor = apart()
+    metrics: Sequence[dict[str, Any]] = apart(())  # one line an epoch
+    predictions: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata=APART)  # part -> a row a text
+    recipe: Mapping[str, Any] = field(default_factory=dict, metadata=APART)  # method, options, texts
 
     @classmethod
-    def read(
-        cls, folder: Path, *, device: str = "auto", trust_remote_code: bool = False, verify: bool = True
-    ) -> TrainingResult:
-        """Read what `save` wrote.
+    def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The transformer, what the method added, and what stands in other files."""
+        known = {spec.name for spec in fields(cls)} | {"model", "kind"}
+        return {
+            "transformer": plain.get("model", {}),
+            "facts": {name: value for name, value in plain.items() if name not in known},
+            "metrics": read_lines(folder / METRICS) if (folder / METRICS).is_file() else (),
+            "predictions": {path.stem: read_table(path) for path in sorted((folder / PREDICTIONS).glob("*.parquet"))},
+            "recipe": read_json(folder / RECIPE, dict),
+            "model": None,
+        }
+
+    @classmethod
+    def open(
+        cls, folder: str | Path, *, verify: bool = True, device: str = "auto", trust_remote_code: bool = False
+    ) -> Self:
+        """Read a run, and load its model.
+
+        Args:
+            folder: of the run.
+            verify: compare the files with their hashes.
+            device: where the model computes.
+            trust_remote_code: run code that the transformer brings.
 
         Raises:
             StoreError: no finished run is there, or it is damaged.
             ModelError: the transformer has other weights now.
         """
-        plain = read_json(folder / RESULT, {"method": str, "scores": dict, "warnings": [str], "notes": [str]})
-        known = {spec.name for spec in fields(cls)} - {"model"}
-        blank: dict[str, Any] = dict.fromkeys(("loss", "best_epoch"))
-        blank |= {"classes": [], "rows": {}, "baselines": {}, "chosen": {}, "seconds": 0.0}
-        return cls(
-            model=load_model(folder, device=device, trust_remote_code=trust_remote_code, verify=verify),
-            transformer=plain.get("model", {}),
-            facts={name: value for name, value in plain.items() if name not in known | {"model"}},
-            metrics=read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
-            predictions={path.stem: read_table(path) for path in sorted((folder / PREDICTIONS).glob("*.parquet"))},
-            recipe=read_json(folder / RECIPE, dict),
-            folder=folder,
-            **blank | {name: value for name, value in plain.items() if name in known},
-        )
+        result = super().open(folder, verify=verify)
+        model = load_model(folder, device=device, trust_remote_code=trust_remote_code, verify=verify)
+        return replace(result, model=model)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
-        """Write a run of its own, without trajectory, pictures and report.
+        """Write a run as `train` does with `out`: with pictures and report, and the trajectory where there is one.
 
         Raises:
             StoreError: the folder is there (with `overwrite`: and holds something else than a run).
         """
-        with new_folder(folder, "run", self.recipe, overwrite=overwrite) as path:
-            self.write_files(path)
+        from separatrix.training.pictures import show_run  # loads matplotlib
+
+        with new_folder(folder, self.kind, self.recipe, overwrite=overwrite) as path:
+            if self.folder is not None and (self.folder / TRAJECTORY).is_dir():
+                shutil.copytree(self.folder / TRAJECTORY, path / TRAJECTORY)
+            self.write(path)
+            show_run(path, title=Path(folder).resolve().name)
 
     def write_files(self, folder: Path) -> None:
-        """Write the files of a run but trajectory, pictures and report; `result.json` last."""
+        """Write the files of a run but figures, trajectory, pictures and report."""
         self.model.save(folder)
         write_json(folder / RECIPE, self.recipe)
         write_lines(folder / METRICS, self.metrics)
         for part, frame in self.predictions.items():
             write_table(folder / PREDICTIONS / f"{part}.parquet", frame)
-        write_json(folder / RESULT, self.to_dict())
 
-    def to_dict(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, Any]:
         """What `result.json` holds."""
-        names = ("loss", "classes", "rows", "scores", "baselines", "chosen", "warnings", "notes")
-        plain = {"method": self.method, "model": self.transformer, **{name: getattr(self, name) for name in names}}
-        plain |= {**self.facts, "best_epoch": self.best_epoch, "seconds": self.seconds}
-        return plain if self.groups is None else plain | {"groups": self.groups}
+        plain = super().figures()
+        return {"model": plain.pop("transformer"), **plain.pop("facts"), **plain}
 
     def predict(self, texts: Texts | Sequence[str], progress: Progress | None = None) -> pd.DataFrame:
         """Answers of the model, a row for each text, none for no text: see `predict_texts`."""
@@ -126,13 +139,14 @@ class TrainingResult:
 
     @property
     def report(self) -> Path | None:
-        """Where the report of a run stands."""
-        return None if self.folder is None else self.folder / REPORT
+        """The report in the run's folder."""
+        path = None if self.folder is None else self.folder / REPORT
+        return path if path is not None and path.is_file() else None
 
     @property
     def score_rows(self) -> list[dict[str, Any]]:
         """The score table as plain rows: the trained method and its baselines on each split."""
-        return score_rows(self.to_dict())
+        return score_rows(self.figures())
 
     @property
     def table(self) -> pd.DataFrame:
@@ -149,17 +163,8 @@ class TrainingResult:
         lines: list[tuple[str, object]] = [("verdict", self.verdict)]
         lines += [("warning", line.replace("\n", "\n" + " " * 9)) for line in self.warnings]
         lines += [("note", line) for line in self.notes]
-        lines += [] if self.folder is None else [("run", self.folder), ("report", self.report)]
+        lines += [(name, path) for name, path in (("run", self.folder), ("report", self.report)) if path is not None]
         return [_score_table(self.score_rows, self.method), lines]
-
-    def __str__(self) -> str:
-        return as_text(self.parts())
-
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{escape(line)}</p>" for line in (self.verdict, *self.warnings))
-        return self.table.to_html(index=False) + lines
 
 
 def _score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:

@@ -51,7 +51,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         write_recipe(request, folder)
         if has_result(folder):
             drop_states(folder)
-            return TrainingResult.read(folder, device=recipe.backbone.device).with_note(FINISHED)
+            return TrainingResult.open(folder, device=recipe.backbone.device).with_note(FINISHED)
     evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
     trained = method.train(request, targets, evaluator.quick)
     answers = _answers(request, trained)
@@ -67,7 +67,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         recipe=describe_request(request), folder=folder, seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip
     if folder is not None:
-        result.write_files(folder)
+        result.write(folder)
         drop_states(folder)
     return result
 

@@ -27,7 +27,15 @@ from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth, unit_rows
-from separatrix.learn.trained.saved import CLASSES, Predictions, SavedModel, describe, positive, write_model
+from separatrix.learn.trained.saved import (
+    CLASSES,
+    Predictions,
+    PrintedModel,
+    SavedModel,
+    describe,
+    positive,
+    write_model,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.source import hash_files
@@ -47,8 +55,8 @@ SCHEMA = {
 SHOWN = 5  # neighbours named beside an answer
 
 
-@dataclass(frozen=True, eq=False)
-class AlignModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class AlignModel(PrintedModel):
     """A trained encoder with an index of its training rows. Made by `train_encoder` or `load_model`."""
 
     encoder: Encoder

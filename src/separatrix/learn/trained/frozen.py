@@ -22,7 +22,7 @@ from separatrix.geometry.neighbours import Neighbours, neighbours, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
-from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, all_of, describe, write_model
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, all_of, describe, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.progress import Progress, rows_done
@@ -165,8 +165,8 @@ SCHEMA: dict[str, Schema] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class FrozenModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class FrozenModel(PrintedModel):
     """A frozen transformer with a head behind it. Made by `FrozenClassifier.fit` or `load_model`."""
 
     backbone: Backbone

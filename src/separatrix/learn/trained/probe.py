@@ -12,7 +12,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, describe, write_model
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, describe, write_model
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
@@ -25,8 +25,8 @@ ARRAYS = ("weight", "bias", "mean", "scale")
 SCHEMA = {"backbone": dict, "pool": str, "penalty": float, "converged": bool}
 
 
-@dataclass(frozen=True, eq=False)
-class ProbeModel:
+@dataclass(frozen=True, eq=False, repr=False)
+class ProbeModel(PrintedModel):
     """A frozen model with a linear probe behind it."""
 
     backbone: Backbone

@@ -19,7 +19,7 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.saved import NOTES, Predictions, SavedModel, describe, positive, write_model
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, describe, positive, write_model
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape
@@ -50,8 +50,8 @@ class Outputs:
     unread: UnreadCounts = UnreadCounts()
 
 
-@dataclass(frozen=True)
-class PromptModel:
+@dataclass(frozen=True, repr=False)
+class PromptModel(PrintedModel):
     """A frozen model with a trained prompt. Made by `train_prompt` or `load_model`."""
 
     backbone: Backbone

@@ -28,6 +28,7 @@ from separatrix.store.files import (
     write_json,
     write_tensors,
 )
+from separatrix.store.result import Lines, Printed
 from separatrix.texts import Classes
 
 R = TypeVar("R")
@@ -95,6 +96,23 @@ class Predictor(Protocol):
     def save(self, folder: Path) -> None:
         """Write the model into a folder."""
         ...
+
+
+class PrintedModel(Printed):
+    """How a trained model is shown. It is no result: its figures are those of the `TrainingResult` that holds it."""
+
+    backbone: Backbone
+    classes: Classes | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it is: the class of the model, its transformer, and its classes (None where numbers are predicted)."""
+        classes = None if self.classes is None else list(self.classes.values)
+        return {"kind": type(self).__name__, "model": describe(self.backbone), "classes": classes}
+
+    def parts(self) -> list[Lines]:
+        """What it is, in three lines."""
+        classes = ", ".join(self.classes.names) if self.classes else "none: numbers are predicted"
+        return [[("kind", type(self).__name__), ("model", describe(self.backbone)["name"]), ("classes", classes)]]
 
 
 def describe(backbone: Backbone) -> dict[str, Any]:
