@@ -208,8 +208,8 @@ def resume_artifact(
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)
         if stood and resume:
-            whole = before is not None and before.files is not None
-            _RESUMED[target.resolve()] = before if whole else Artifact(target, kind, FORMAT, recipe, {})
+            whole = before if before is not None and before.files is not None else None
+            _RESUMED[target.resolve()] = whole or Artifact(target, kind, FORMAT, recipe, {})
         with _refusals(out):
             if stood and not resume:
                 target.rename(aside)

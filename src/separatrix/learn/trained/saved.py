@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -101,8 +101,13 @@ class Predictor(Protocol):
 class PrintedModel(Printed):
     """How a trained model is shown. It is no result: its figures are those of the `TrainingResult` that holds it."""
 
-    backbone: Backbone
     classes: Classes | None
+
+    if TYPE_CHECKING:  # a field or a property of the subclass
+
+        @property
+        def backbone(self) -> Backbone:
+            """The transformer."""
 
     def to_dict(self) -> dict[str, Any]:
         """What it is: the class of the model, its transformer, and its classes (None where numbers are predicted)."""
