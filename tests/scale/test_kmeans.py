@@ -7,12 +7,14 @@ import pytest
 
 from separatrix.errors import OptionError
 from separatrix.geometry.cluster import kmeans as in_memory
+from separatrix.points import Points
 from separatrix.scale import kmeans as kmeans_file
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.job import BlockJob
-from separatrix.scale.kernels import Preparation
-from separatrix.scale.kmeans import Lloyd, finish, kmeans
+from separatrix.scale.kernels import Preparation, some_tiles
+from separatrix.scale.kmeans import Lloyd, _read, finish, kmeans
 from separatrix.scale.prepare import fit_preparation
+from separatrix.store.points import write_points
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,48 @@ def test_a_pass_is_that_of_the_plain_loop(x, passes, monkeypatch):
     finish({6: one}, BlockSource.of(rows), Preparation(), BlockJob())
     np.testing.assert_allclose(one.centroids, plain_lloyd(rows, rows[:6].astype(np.float64), passes), atol=1e-5)
     assert one.passes == passes
+
+
+@pytest.mark.parametrize(("k", "shift"), [(1, 0), (2, 0), (7, 0), (7, 300)])
+def test_bounds_hold_and_let_most_rows_unread(x, k, shift):
+    rows = x - x.mean(axis=0) + np.float32(shift)
+    one, exact = Lloyd(rows[:k].astype(np.float64)), rows.astype(np.float64)
+    one.begin(len(rows))
+    squares, read = 0.0, []
+    while not one.done:
+        used, known = one.narrow, one.bounds.after(one.moves)
+        gaps = np.sqrt(((exact[:, None] - used.astype(np.float64)[None]) ** 2).sum(axis=2))
+        if one.passes:
+            inside = np.arange(len(rows))
+            own = gaps[inside, known.labels]
+            gaps[inside, known.labels] = np.inf
+            assert (own <= known.upper).all()
+            assert (gaps.min(axis=1) >= known.lower).all()
+            gaps[inside, known.labels] = own
+        read.append((known.upper >= known.lower).mean())
+        squares += _read([one], [used], BlockSource.of(rows), Preparation(), BlockJob())
+        near = np.sort(gaps**2, axis=1)
+        rounding = 1e-5 * (exact**2).sum(axis=1)
+        clear = np.ones(len(rows), bool) if k == 1 else near[:, 1] - near[:, 0] > rounding
+        assert (one.bounds.labels[clear] == gaps.argmin(axis=1)[clear]).all()
+        sums = np.array([exact[one.bounds.labels == j].sum(axis=0) for j in range(k)])
+        np.testing.assert_allclose(one.sums, sums, atol=1e-6 * np.abs(exact).sum())
+        one.step(squares)
+        one.measure_moves(used)
+    assert read[0] == 1
+    assert min(read) < 0.5 or (k, shift) != (7, 0)
+
+
+def test_tiles_of_some_rows_are_those_rows(x, tmp_path):
+    points = Points.of(x[:5000])
+    some = np.flatnonzero(np.random.default_rng(0).random(5000) < 0.3)
+    for dtype in ("float32", "int8"):
+        write_points(tmp_path / dtype, points, dtype=dtype)
+        source = BlockSource.open(tmp_path / dtype)
+        tiles = [(number, tile.clone()) for number, tile in some_tiles(source, None, some)]
+        assert (np.concatenate([number for number, _ in tiles]) == some).all()
+        expected = source.read(0, 5000)[some]
+        np.testing.assert_allclose(np.concatenate([tile.numpy() for _, tile in tiles]), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("how", ["none", "standardise", "whiten"])
@@ -87,6 +131,7 @@ def test_fewer_distinct_rows_than_clusters_end_and_are_said():
 
 
 def test_passes_that_were_killed_go_on_to_the_same_bytes(x, tmp_path, monkeypatch):
+    monkeypatch.setattr(kmeans_file, "KEEP_SECONDS", 0.0)
     source = BlockSource.of(x)
     starts = {6: x[:6].astype(np.float64)}
     whole = {k: Lloyd(start) for k, start in starts.items()}

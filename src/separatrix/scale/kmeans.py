@@ -1,16 +1,18 @@
 """k-means of all rows, several k in one reading: starts from a sample, then Lloyd's passes (Lloyd, 1982) to the end.
 
-The starts are the best of several k-means of scikit-learn on a seeded sample. A pass reads every row once. It ends when
-no row changes its cluster or the inertia falls by less than a ten-thousandth. A cluster without rows begins anew at a
-row that is far from its centroid. Labels and figures come from a last reading, in float64.
+The starts are the best of several k-means of scikit-learn on a seeded sample. A pass counts every row, but reads only
+those that may change their cluster: bounds on each row's distances say which rows stay (Hamerly, 2010). It ends when no
+row changes its cluster or the inertia falls by less than a ten-thousandth. A cluster without rows begins anew at a row
+that is far from its centroid. Labels and figures come from a last reading, in float64.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +24,7 @@ from separatrix.geometry.cluster import Clustering, kmeans_centroids
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import BlockJob
-from separatrix.scale.kernels import Preparation
+from separatrix.scale.kernels import Bounds, Preparation
 from separatrix.scale.pending import task_key
 from separatrix.scale.sample import draw_rows
 from separatrix.store.partials import read_partial, write_partial
@@ -34,6 +36,8 @@ PASSES = 300
 _SAMPLE_ROWS = 16_384  # at least, for the starts
 _A_CENTROID = 256  # rows of the sample for each centroid
 _AGAIN = 10  # passes in which clusters without rows are begun anew
+KEEP_SECONDS = 5.0  # between two states that are kept
+_STATE = ("centroids", "inertia", "passes", "refilled", "done", "sums", "counts", "moves")
 
 
 @dataclass
@@ -45,27 +49,47 @@ class Lloyd:
     passes: int = 0
     refilled: int = 0  # passes after which clusters were begun anew
     done: bool = False
+    sums: Matrix = field(init=False)  # of the rows of each cluster, (k, width)
+    counts: NDArray[np.int64] = field(init=False)  # (k,)
+    moves: NDArray[np.float32] = field(init=False)  # of the centroids since the bounds were measured, (k,)
+    bounds: Bounds = field(init=False)
 
-    def step(self, sums: Matrix, counts: NDArray[np.int64], squares: float) -> bool:
-        """Take in a pass; whether clusters without rows are to be begun anew."""
-        used = self.centroids.astype(np.float32).astype(np.float64)
+    @property
+    def narrow(self) -> NDArray[np.float32]:
+        """The centroids that rows are compared with, (k, width)."""
+        return self.centroids.astype(np.float32)
+
+    def begin(self, rows: int) -> None:
+        """Before the first pass over so many rows."""
+        k = len(self.centroids)
+        self.sums, self.counts = np.zeros(self.centroids.shape), np.zeros(k, np.int64)
+        self.bounds, self.moves = Bounds.none(rows), np.zeros(k, np.float32)
+
+    def step(self, squares: float) -> bool:
+        """Take in a pass, with the squares of all rows; whether clusters without rows are to be begun anew."""
+        used = self.narrow.astype(np.float64)
         lengths = (used * used).sum(axis=1)
-        inertia = max(squares - float((2 * sums * used).sum()) + float(counts @ lengths), 0.0)
-        means = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], self.centroids)
+        inertia = max(squares - float((2 * self.sums * used).sum()) + float(self.counts @ lengths), 0.0)
+        means = np.where(self.counts[:, None] > 0, self.sums / np.maximum(self.counts, 1)[:, None], self.centroids)
         slow = bool(np.isfinite(self.inertia)) and self.inertia - inertia <= TOLERANCE * self.inertia
         still = slow or bool((means == self.centroids).all())
-        empty = bool((counts == 0).any()) and self.refilled < _AGAIN
+        empty = bool((self.counts == 0).any()) and self.refilled < _AGAIN
         self.centroids, self.inertia = means, inertia
         self.passes += 1
         self.done = (still and not empty) or self.passes >= PASSES
         return empty
 
-    def refill(self, rows: Matrix, counts: NDArray[np.int64]) -> None:
+    def refill(self, rows: Matrix) -> None:
         """Put centroids without rows at these rows, the farthest first; where none is away from its centroid, stay."""
-        empty = np.flatnonzero(counts == 0)[: len(rows)]
+        empty = np.flatnonzero(self.counts == 0)[: len(rows)]
         self.centroids[empty] = rows[: len(empty)]
         self.inertia = np.inf
         self.refilled = self.refilled + 1 if len(rows) else _AGAIN
+
+    def measure_moves(self, before: NDArray[np.float32]) -> None:
+        """How far the centroids are from those (k, width) that rows were compared with, rounded up."""
+        gaps = self.narrow.astype(np.float64) - before
+        self.moves = np.nextafter(np.linalg.norm(gaps, axis=1).astype(np.float32), np.float32(np.inf))
 
 
 def kmeans(
@@ -109,30 +133,52 @@ def sample_rows(k: int) -> int:
 
 
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: BlockJob) -> None:
-    """Passes over all rows until every k has ended; each leaves its centroids, from which the work goes on."""
-    path = None
+    """Passes over all rows until every k has ended; every few seconds their state is kept, from which work goes on."""
+    path, squares = None, 0.0
+    for one in running.values():
+        one.begin(source.rows)
     if job.pending is not None:
         path = job.pending / f"{task_key(finish, (source, prepare, [one.centroids for one in running.values()]))}.npz"
-        _resume(running, path)
-    squares = None  # of all rows: the same in every pass
-    while going := [k for k, one in running.items() if not one.done]:
-        lines = [running[k] for k in going]
-        centroids = tuple(one.centroids.astype(np.float32) for one in lines)
-        tasks = [(part, prepare, centroids, squares is None) for _, part in parts(source)]
-        every, total = sum(map(len, centroids)), 0.0
-        sums, counts = np.zeros((every, source.width)), np.zeros(every, np.int64)
-        for partial in job.run(f"k-means, pass {lines[0].passes + 1}", kernels.lloyd, tasks):
-            sums += partial["sums"]
-            counts += partial["counts"]
-            total += float(partial["squares"])
-        squares = total if squares is None else squares
-        end = 0
-        for one in lines:
-            part, end = slice(end, end + len(one.centroids)), end + len(one.centroids)
-            if one.step(sums[part], counts[part], squares):
-                one.refill(_farthest(source, prepare, one.centroids, job), counts[part])
-        if path is not None:
-            _keep(running, path)
+        squares = _resume(running, path)
+    kept = -KEEP_SECONDS  # the first pass reads all rows: it is kept
+    while lines := [one for one in running.values() if not one.done]:
+        used = [one.narrow for one in lines]
+        squares += _read(lines, used, source, prepare, job)
+        for one, before in zip(lines, used, strict=True):
+            if one.step(squares):
+                one.refill(_farthest(source, prepare, one.centroids, job))
+            one.measure_moves(before)
+        if path is not None and monotonic() - kept >= KEEP_SECONDS:
+            _keep(running, squares, path)
+            kept = monotonic()
+
+
+def _read(
+    lines: Sequence[Lloyd],
+    used: Sequence[NDArray[np.float32]],
+    source: BlockSource,
+    prepare: Preparation,
+    job: BlockJob,
+) -> float:
+    """A pass: sums, counts and bounds of each k; the squares of rows that were read for the first time."""
+    ranges = [(start, start + part.rows) for start, part in parts(source)]
+    tasks = [
+        (part, prepare, tuple(used), tuple(one.moves for one in lines), tuple(one.bounds.part(*where) for one in lines))
+        for where, (_, part) in zip(ranges, parts(source), strict=True)
+    ]
+    squares = 0.0
+    cuts = np.cumsum([len(one) for one in used])[:-1]
+    for where, partial in zip(
+        ranges, job.run(f"k-means, pass {lines[0].passes + 1}", kernels.lloyd, tasks), strict=True
+    ):
+        squares += float(partial["squares"])
+        sums, counts = np.split(partial["sums"], cuts), np.split(partial["counts"], cuts)
+        for number, one in enumerate(lines):
+            one.sums += sums[number]
+            one.counts += counts[number]
+            for name, array in zip(Bounds._fields, one.bounds.part(*where), strict=True):
+                array[:] = partial[name][number]
+    return squares
 
 
 def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job: BlockJob) -> Matrix:
@@ -167,19 +213,23 @@ def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job
     )  # fmt: skip
 
 
-def _keep(running: Mapping[int, Lloyd], path: Path) -> None:
-    arrays = {f"centroids {k}": one.centroids for k, one in running.items()}
-    arrays |= {f"state {k}": np.array([one.inertia, one.passes, one.refilled, one.done]) for k, one in running.items()}
+def _keep(running: Mapping[int, Lloyd], squares: float, path: Path) -> None:
+    arrays: dict[str, Any] = {"squares": squares}
+    for k, one in running.items():
+        arrays |= {f"{k} {name}": getattr(one, name) for name in _STATE}
+        arrays |= {f"{k} {name}": array for name, array in one.bounds._asdict().items()}
     write_partial(path, arrays)
 
 
-def _resume(running: Mapping[int, Lloyd], path: Path) -> None:
-    """Go on after the last pass that was kept; a damaged file is as good as none."""
+def _resume(running: Mapping[int, Lloyd], path: Path) -> float:
+    """Go on after the last pass that was kept, and the squares of all rows; a damaged file is as good as none."""
     try:
         arrays = read_partial(path)
     except StoreError:
-        return
+        return 0.0
     for k, one in running.items():
-        inertia, passes, refilled, done = arrays[f"state {k}"].tolist()
-        one.centroids, one.inertia, one.done = arrays[f"centroids {k}"], inertia, bool(done)
-        one.passes, one.refilled = int(passes), int(refilled)
+        for name in _STATE:
+            value = arrays[f"{k} {name}"]
+            setattr(one, name, value if value.ndim else value.item())
+        one.bounds = Bounds(*(arrays[f"{k} {name}"] for name in Bounds._fields))
+    return float(arrays["squares"])

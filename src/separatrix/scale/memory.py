@@ -92,7 +92,7 @@ def check_budget(source: BlockSource, allowed: int, workers: int, *, sample: int
         sample: rows that are drawn and held.
         squares: columns whose products a task gives back.
     """
-    labels = 16 * source.rows  # the numbers of clusters, twice
+    labels = 28 * source.rows  # numbers of clusters, twice, and the bounds of k-means
     held = _COPIES * 4 * source.width * min(sample, source.rows)
     task = _TILES * max(TILE_BYTES, 4 * source.width) + 16 * task_rows(source.rows, source.width)
     needed = labels + held + workers * (task + 3 * 8 * squares**2)

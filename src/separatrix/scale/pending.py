@@ -12,7 +12,7 @@ import numpy as np
 
 from separatrix.scale.blocks import BlockSource
 
-_FORMAT = "1"  # another one where the arithmetic of a kernel changes
+_FORMAT = "2"  # another one where the arithmetic of a kernel changes
 
 
 def task_key(function: Callable[..., Any], task: Any) -> str:
