@@ -25,13 +25,14 @@ from numpy.typing import NDArray
 from separatrix.codes import encode
 from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_count
-from separatrix.geometry.tiles import BLOCK, TILE, Rows, TileSpace, row_tiles, slices, squared_lengths
+from separatrix.geometry.tiles import BLOCK, Rows, TileSpace, row_tiles, slices, squared_lengths
 from separatrix.progress import Progress, silent
 
 STAGE = "neighbours within eps (rows)"
 _FIRST = 8  # tiles around each tile that are looked at first, at most
 _TREE_WIDTH = 8  # columns up to which a k-d tree finds neighbours faster than a product
 _LEVELS = 254
+TileMaker = Callable[[NDArray[np.float32], NDArray[np.float64], str, float | None], TileSpace]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,7 @@ def dbscan(
     deadline: float | None = None,
     progress: Progress | None = None,
     engine: str = "auto",
+    tiles: TileMaker = TileSpace.of,
 ) -> DensityClusters:
     """Clusters of rows that reach each other over cores.
 
@@ -64,6 +66,7 @@ def dbscan(
         deadline: reading of `time.monotonic` after which it gives up.
         progress: is called with (stage, done, total, note): rows whose neighbours are known, and an estimate.
         engine: `numba`, `numpy`, or `auto`: numba for many rows where it is installed. The labels are the same.
+        tiles: what compares rows; `scale.device_tiles` has one for a GPU.
 
     Raises:
         OptionError: eps is not above 0, or min_samples below 1.
@@ -72,7 +75,7 @@ def dbscan(
     >>> dbscan(np.float32([[0], [1], [2], [9]]), 1.0, 3).labels
     array([ 0,  0,  0, -1])
     """
-    graph = DensityGraph.build(x, [eps], min_samples, deadline=deadline, progress=progress, engine=engine)
+    graph = DensityGraph.build(x, [eps], min_samples, deadline=deadline, progress=progress, engine=engine, tiles=tiles)
     return graph.clusters(0, min_samples, deadline=deadline)
 
 
@@ -93,6 +96,7 @@ class DensityGraph:
         deadline: float | None = None,
         progress: Progress | None = None,
         engine: str = "auto",
+        tiles: TileMaker = TileSpace.of,
     ) -> DensityGraph:
         """List the neighbours of each row.
 
@@ -102,7 +106,7 @@ class DensityGraph:
             min_samples: the largest that will be asked for.
             deadline: reading of `time.monotonic` after which it gives up.
             progress: is called with (stage, done, total, note).
-            engine: as `dbscan`.
+            engine, tiles: as `dbscan`.
 
         Raises:
             OptionError: radii that are not above 0 or do not ascend; min_samples below 1.
@@ -117,7 +121,7 @@ class DensityGraph:
             raise OptionError("radii must ascend", got=list(radii), expected=f"at most {_LEVELS} different ones")
         check_count(min_samples, "min_samples")
         most = min(min_samples - 1, len(x))
-        space = TileSpace.of(x, bounds, engine, deadline)
+        space = tiles(x, bounds, engine, deadline)
         if x.shape[1] <= _TREE_WIDTH:
             return cls(space, _lists_by_tree(space, most))
         return cls(space, _lists_byrow_tiles(space, most, progress or silent))
@@ -218,16 +222,16 @@ def _lists_byrow_tiles(space: TileSpace, most: int, progress: Progress) -> Neigh
     if not most:
         return lists
     lister = _Lister(space, lists)
-    tiles, note = row_tiles(np.arange(rows)), ""
+    tiles, note = row_tiles(np.arange(rows), space.tile), ""
     if len(tiles) > _FIRST:
         begun, pairs = monotonic(), _surroundings(space, tiles)
         _side_by_side(partial(lister.add, tiles[i], tiles[j]) for i, j in pairs)
         lists.clear(lists.open(slice(None)))  # those are listed again, from everything
-        left = int(lists.open(slice(None)).sum()) / TILE  # tiles
+        left = int(lists.open(slice(None)).sum()) / space.tile  # tiles
         longest = (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
         note = f"at most some {longest:.0f} s"
     open_rows = lists.open(slice(None))
-    waiting, finished = row_tiles(np.flatnonzero(open_rows)), row_tiles(np.flatnonzero(~open_rows))
+    waiting, finished = (row_tiles(np.flatnonzero(mask), space.tile) for mask in (open_rows, ~open_rows))
     lister.start(progress, rows - int(open_rows.sum()), note)
     _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in range(len(waiting)))
     return lists
@@ -256,7 +260,8 @@ class _Lister:
         if not (tags[0].any() or (both and tags[1].any())):
             return
         top = len(self.space.radii) - 1
-        near = self.space.near(left, right, top, tags, diagonal=left is right)
+        most = self.lists.neighbors.shape[1]
+        near = self.space.near(left, right, top, tags, diagonal=left is right, most=most)
         if len(near.left):
             arrays = (self.lists.neighbors, self.lists.levels, self.lists.lengths)
             with self.lock:
@@ -301,7 +306,7 @@ def _join(space: TileSpace, lists: NeighborLists, level: int, core: NDArray[np.b
     _, number, sizes = np.unique(roots, return_inverse=True, return_counts=True)
     if len(sizes) > 1:
         # Clusters stand together, the largest first: most pairs of tiles are then of one cluster.
-        tiles = row_tiles(inner[np.lexsort((number, -sizes[number]))])
+        tiles = row_tiles(inner[np.lexsort((number, -sizes[number]))], space.tile)
         lock = Lock()
         _side_by_side(partial(_link, space, level, parts, tiles[i:], lock) for i in range(len(tiles)))
     parts[inner] = space.kernels.roots(parts, inner)

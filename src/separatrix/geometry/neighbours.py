@@ -22,7 +22,7 @@ from separatrix.geometry.checks import check_count, check_distances, check_label
 
 METRICS = ("cosine", "euclidean")
 
-_SPARE = 8  # candidates kept beyond k, measured again at the end
+SPARE = 8  # candidates kept beyond k, measured again at the end
 _CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinned out before it is sorted
 _FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
 _CROWDED = 0.25  # squared length of the middle direction from which directions are said to crowd
@@ -105,7 +105,7 @@ def neighbours(
     for start in range(0, len(vectors), block):
         part = slice(start, min(start + block, len(vectors)))
         plain, factor, unit = _transform(vectors[part], ready.metric, ready.centre, query=True)
-        candidates = _candidates(factor, ready, min(k + _SPARE, choice), block, start if exclude_self else None)
+        candidates = _candidates(factor, ready, min(k + SPARE, choice), block, start if exclude_self else None)
         index[part], distance[part] = _measure(plain, unit, candidates, ready, k)
     return Neighbours(index, distance)
 
@@ -217,6 +217,13 @@ WEIGHTS = tuple(_WEIGHING)
 
 
 def _make_ready(base: NDArray[Any], metric: str) -> _Rows:
+    centre = middle_of(base, metric)
+    plain, factor, unit = _transform(base, metric, centre, query=False)
+    return _Rows(metric, centre, plain, factor, unit)
+
+
+def middle_of(base: NDArray[Any], metric: str) -> NDArray[np.float64]:
+    """What is taken away from rows (or from their directions) before they are multiplied, (width,)."""
     # Distances do not change when everything moves, but |x|^2 far from the origin would drown them. The middle of an
     # odd number of rows is itself a value of the data, so whole numbers stay whole.
     sample = np.linspace(0, len(base) - 1, min(101, len(base) - (len(base) + 1) % 2)).astype(int)
@@ -226,8 +233,7 @@ def _make_ready(base: NDArray[Any], metric: str) -> _Rows:
     centre = np.median(few, axis=0)
     if metric == "cosine" and float(centre @ centre) < _CROWDED:
         centre[:] = 0
-    plain, factor, unit = _transform(base, metric, centre, query=False)
-    return _Rows(metric, centre, plain, factor, unit)
+    return np.asarray(centre, np.float64)
 
 
 def _directions(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

@@ -66,8 +66,20 @@ class TileSpace:
         few = engine == "auto" and len(x) <= _SMALL  # loading numba would take longer
         return cls(x, order, rows, squared_lengths(rows), radii, kernels("numpy" if few else engine), deadline)
 
+    @property
+    def tile(self) -> int:
+        """Rows and columns of a tile."""
+        return TILE
+
     def near(
-        self, left: Rows, right: Rows, level: int, tags: tuple[Rows, Rows], *, diagonal: bool = False
+        self,
+        left: Rows,
+        right: Rows,
+        level: int,
+        tags: tuple[Rows, Rows],
+        *,
+        diagonal: bool = False,
+        most: int | None = None,  # noqa: ARG002 - here all pairs are given
     ) -> NearPairs:
         """Pairs of different tags within a radius: their rows, and the level of each.
 
@@ -77,12 +89,12 @@ class TileSpace:
             level: of the largest radius that matters.
             tags: a number for each left and each right row; pairs with one number on both sides are left out.
             diagonal: left and right are the same rows; a pair is given once.
+            most: so many pairs of each row are enough, those of the lowest levels; None: one pair of each two tags is.
         """
         self.check_time()
         bound = float(self.radii[level]) ** 2
         a, b = _taken(self.rows, left), _taken(self.rows, right)
-        x, y = self.squares[left], self.squares[right]
-        margin = float(_ROUNDING * (x.max() + y.max())) + _TINY * a.shape[1]
+        x, y, margin = self.squares[left], self.squares[right], self.margin(left, right)
         columns, leading_squares = self.leads(level)
         if columns and not diagonal:
             product = self.product(a[:, :columns], b[:, :columns])
@@ -104,6 +116,11 @@ class TileSpace:
         if not hasattr(self.memory, "tile"):
             self.memory.tile = np.empty(TILE * TILE, np.float32)
         return np.matmul(a, b.T, out=self.memory.tile[: len(a) * len(b)].reshape(len(a), len(b)))
+
+    def margin(self, left: Rows, right: Rows) -> float:
+        """What the squared distance of two rows may be wrong by in float32."""
+        lengths = self.squares[left].max() + self.squares[right].max()
+        return float(_ROUNDING * lengths) + _TINY * self.rows.shape[1]
 
     def leads(self, level: int) -> tuple[int, NDArray[np.float32]]:
         """How many leading columns are looked at first for a radius (0: none), and their squared lengths (rows,)."""
@@ -183,7 +200,7 @@ def _leading(rows: NDArray[np.float32], radius: float) -> int:
     Reads pairs of tiles drawn at random; those in which the columns leave more than a few pairs in doubt cost twice.
     """
     width, rng = rows.shape[1], np.random.default_rng(0)
-    tiles = row_tiles(np.arange(len(rows) - len(rows) % TILE))
+    tiles = row_tiles(np.arange(len(rows) - len(rows) % TILE), TILE)
     drawn = [rng.choice(len(tiles), 2, replace=False) for _ in range(_DRAWN)]
     best, least = 0, 1.0 * (width + _SCAN)
     for columns in {_STEP * -(-width // (_STEP * share)) for share in (16, 8, 4, 2)}:
@@ -209,6 +226,6 @@ def slices(rows: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, rows))
 
 
-def row_tiles(rows: Rows) -> list[Rows]:
+def row_tiles(rows: Rows, size: int) -> list[Rows]:
     """Row numbers in pieces of one tile."""
-    return [rows[part] for part in slices(len(rows), TILE)]
+    return [rows[part] for part in slices(len(rows), size)]

@@ -1,7 +1,8 @@
 """Matrices larger than memory: the work of `geometry` on blocks, the same result whoever computes it.
 
     blocks      a matrix read by row ranges, and the tasks that it is cut into
-    kernels     one task: float32 tiles in PyTorch, sums in float64 (the only file here that knows PyTorch)
+    kernels     one task: float32 tiles in PyTorch, sums in float64
+    device, device_tiles    the GPU of a worker; nearest rows and pairs within a radius on it, in PyTorch
     executors   who computes the tasks: this process, several, or a Dask cluster
     prepare     columns brought to one scale, from moments
     moments, kmeans, classes, nearest, silhouette, density, sample    what is computed

@@ -18,7 +18,10 @@ class BlockJob:
     executor: str | Workers = "here"
     pending: Path | None = None  # folder of finished tasks and passes
     progress: Progress = silent
+    device: str = "cpu"  # of the kernels: `cpu`, `cuda` (each worker a GPU of its own) or `cuda:N`
 
     def run(self, stage: str, function: Function, tasks: Iterable[Task]) -> Iterator[Partial]:
-        """Results of tasks, in the order of the tasks."""
+        """Results of tasks, in the order of the tasks; the device is the last argument of each."""
+        if self.device != "cpu":
+            tasks = ((*task, self.device) for task in tasks)
         return run(function, tasks, executor=self.executor, pending=self.pending, progress=self.progress, stage=stage)

@@ -9,6 +9,7 @@ from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.neighbours import neighbours as in_memory
 from separatrix.scale.blocks import BlockSource, parts, ranges
+from separatrix.scale.device_tiles import near_on
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Partial
 
@@ -56,13 +57,15 @@ def neighbours(
     return Neighbours(*(np.concatenate([each[name] for each in partials]) for name in ("index", "distance")))
 
 
-def nearest_rows(queries: BlockSource, rows: BlockSource, k: int, metric: str, first: int) -> Partial:
+def nearest_rows(
+    queries: BlockSource, rows: BlockSource, k: int, metric: str, first: int, device: str = "cpu"
+) -> Partial:
     """Numbers and distances of the k nearest rows of each query, (queries, k); query i is row `first` + i, or none."""
-    x = queries.read(0, queries.rows)
+    x, search = queries.read(0, queries.rows), in_memory if device == "cpu" else near_on(device)
     index = np.full((len(x), k), rows.rows, np.int64)
     distance = np.full((len(x), k), np.inf, np.float32)
     for start, part in parts(rows):
-        near = in_memory(x, part.read(0, part.rows), min(k + (first >= 0), part.rows), metric=metric)
+        near = search(x, part.read(0, part.rows), min(k + (first >= 0), part.rows), metric=metric)
         numbers, gaps = near.index + start, near.distance.copy()
         if first >= 0:
             gaps[numbers == (first + np.arange(len(x)))[:, None]] = np.inf
