@@ -2,6 +2,7 @@
 
     blocks      a matrix read by row ranges, and the tasks that it is cut into
     kernels     one task: float32 tiles in PyTorch, sums in float64
+    lloyd       one pass of k-means over a task
     device, device_tiles    the GPU of a worker; nearest rows and pairs within a radius on it, in PyTorch
     executors   who computes the tasks: this process, several, or a Dask cluster
     prepare     columns brought to one scale, from moments

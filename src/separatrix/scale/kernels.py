@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,6 @@ from separatrix.scale.device import worker_device, worker_number
 Partial = dict[str, NDArray[Any]]
 
 _FULL_ROWS = 4096  # of a tile of which all products are summed
-_ROUNDING = 2.0**-22  # of a few operations in float32
 _OF_FREE = 64  # part of the free memory of a GPU that a tile takes
 _EXACT = "highest"  # float32 products of full precision, on a GPU too
 CPU = torch.device("cpu")
@@ -130,20 +129,21 @@ def tiles(
 
 
 def some_tiles(
-    source: BlockSource, prepare: Preparation | None, rows: NDArray[np.int64]
+    source: BlockSource, prepare: Preparation | None, rows: NDArray[np.int64], device: torch.device = CPU
 ) -> Iterator[tuple[slice | NDArray[np.int64], Tensor]]:
     """Tiles of rows given by their numbers, ascending; of all rows where picking them would save little."""
     if 4 * len(rows) > 3 * source.rows:
-        for start, x in tiles(source, prepare):
+        for start, x in tiles(source, prepare, device=device):
             yield slice(start, start + len(x)), x
         return
-    change, begin = prepared_by(prepare), 0
+    change, begin, step = prepared_by(prepare, device), 0, rows_of_tile(source, device)
     for values, scales in source.raw(0, source.rows):
         inside = rows[slice(*np.searchsorted(rows, (begin, begin + len(values))))]
-        for low, high in ranges(len(inside), tile_rows(source.width)):
+        for low, high in ranges(len(inside), step):
             some = inside[low:high] - begin
             x = to_float32(values[some])
-            yield inside[low:high], change(x if scales is None else x.mul_(_tensor_of(scales[some])[:, None]))
+            x = x if scales is None else x.mul_(_tensor_of(scales[some])[:, None])
+            yield inside[low:high], change(x.to(device))
         begin += len(values)
 
 
@@ -231,12 +231,12 @@ def _squares_by_torch(centred: Tensor, full: bool) -> tuple[Tensor, Tensor]:
     return centred.mean(0, dtype=torch.float64), centred.T @ centred if full else (centred * centred).sum(0)
 
 
-def _add_by_class(total: Tensor, ids: Tensor, rows: Tensor) -> None:
-    """Add each row to the line of its class in `total` (classes, width); on a GPU in a fixed order."""
+def add_by_class(total: Tensor, ids: Tensor, rows: Tensor, sign: int = 1) -> None:
+    """Add each row to the line of its class in `total` (classes, width), or take it away; on a GPU in fixed order."""
     if rows.device.type == "cpu":
-        total.index_add_(0, ids, rows)
+        total.index_add_(0, ids, rows, alpha=sign)
     else:
-        total += sums_as_product(ids, rows, len(total))
+        total += sign * sums_as_product(ids, rows.to(total.dtype), len(total))
 
 
 def sums_as_product(ids: Tensor, rows: Tensor, count: int) -> Tensor:
@@ -282,125 +282,6 @@ def sketch(
     return {"wide": wide.cpu().numpy(), "small": small.cpu().numpy(), "squares": squares.cpu().numpy()}
 
 
-class Bounds(NamedTuple):
-    """What k-means knows of each row's distances: its cluster, and how far that and any other centroid can be.
-
-    Hamerly (2010): where a row is nearer to its centroid than any other can be, it stays, and need not be read.
-    """
-
-    labels: NDArray[np.int32]  # (rows,), -1 before the first pass
-    upper: NDArray[np.float32]  # (rows,), at least the distance to its centroid
-    lower: NDArray[np.float32]  # (rows,), at most the distance to any other
-
-    @classmethod
-    def none(cls, rows: int) -> Bounds:
-        """Nothing is known."""
-        return cls(np.full(rows, -1, np.int32), np.full(rows, np.inf, np.float32), np.zeros(rows, np.float32))
-
-    def part(self, start: int, stop: int) -> Bounds:
-        """Those of some rows."""
-        return Bounds(self.labels[start:stop], self.upper[start:stop], self.lower[start:stop])
-
-    def after(self, moves: NDArray[np.float32]) -> Bounds:
-        """What still holds after each centroid has moved by so much (centroids,), in memory of its own."""
-        first = int(moves.argmax())
-        others = np.full(len(moves), moves[first], np.float32)  # the farthest that another one moved
-        others[first] = np.delete(moves, first).max(initial=0)
-        return Bounds(
-            self.labels.copy(),
-            (self.upper + moves[self.labels]) * np.float32(1 + _ROUNDING),
-            (self.lower - others[self.labels]) * np.float32(1 - _ROUNDING),
-        )
-
-
-def lloyd(
-    source: BlockSource,
-    prepare: Preparation | None,
-    centroids: tuple[NDArray[np.float32], ...],
-    moves: tuple[NDArray[np.float32], ...],
-    bounds: tuple[Bounds, ...],
-) -> Partial:
-    """One pass of k-means for several k at once, of the rows that may change their cluster.
-
-    One product serves all centroids. Measured in milliseconds of one core for 1,024 x 256 and 35 centroids: the product
-    0.28 in NumPy for a multiple of four centroids (0.35 for 35, 0.44 in PyTorch), the largest score of a row 0.02 in
-    NumPy (0.07), sums row by row 0.07 (`index_add_`; 0.5 as a product with zeros and ones).
-
-    Args:
-        source: (rows, width).
-        prepare: what is done to the rows first.
-        centroids: of each k, (k, width).
-        moves: of each k, how far the centroids have moved since the bounds were measured, (k,).
-        bounds: of each k.
-
-    Returns:
-        what the sums (all centroids, width) and the numbers of rows (all centroids,) change by; the squares of rows
-        that had no cluster yet; the bounds, one k after the other, (ks, rows) each.
-    """
-    ends = np.cumsum([len(one) for one in centroids]).tolist()
-    spans = list(zip([0, *ends], ends, strict=False))
-    every, turned, half = _scorer(centroids)
-    known = [one.after(move) for one, move in zip(bounds, moves, strict=True)]
-    open_rows = np.flatnonzero(np.any([one.upper >= one.lower for one in known], axis=0))
-    sums, counts, squares = torch.zeros(every.shape, dtype=torch.float64), np.zeros(len(every), np.int64), 0.0
-    share, memory = torch.empty(every.shape), np.empty((tile_rows(source.width), turned.shape[1]), np.float32)
-    rounding = 4 * np.sqrt(source.width) * _ROUNDING
-    longest = [float((one * one).sum(axis=1).max()) for one in centroids]
-    for rows, x in some_tiles(source, prepare, open_rows):
-        scores = np.matmul(x.numpy(), turned, out=memory[: len(x)])
-        scores += half  # largest where the distance is smallest
-        lengths = np.vecdot(x.numpy(), x.numpy())
-        share.zero_()
-        for (low, high), one, far in zip(spans, known, longest, strict=True):
-            before = one.labels[rows].copy()
-            labels, best, second = _two_largest(scores[:, low:high])
-            slack = np.float32(rounding) * (lengths + np.float32(far))
-            one.labels[rows] = labels
-            one.upper[rows] = np.sqrt(np.maximum(lengths - 2 * best, 0) + slack)
-            one.lower[rows] = np.sqrt(np.maximum(lengths - 2 * second - slack, 0))
-            squares += float(lengths[before < 0].sum(dtype=np.float64)) if low == 0 else 0.0
-            _move(share[low:high], counts[low:high], x, before, labels)
-        sums += share
-    arrays = {name: np.stack([getattr(one, name) for one in known]) for name in Bounds._fields}
-    return {"sums": sums.numpy(), "counts": counts, "squares": np.array(squares)} | arrays
-
-
-def _scorer(
-    centroids: tuple[NDArray[np.float32], ...],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """All centroids; the matrix (width, a multiple of 4) and the vector that score rows by them."""
-    every = np.concatenate(centroids)  # (centroids, width)
-    turned = np.zeros((every.shape[1], -(-len(every) // 4) * 4), np.float32)
-    turned[:, : len(every)] = every.T
-    half = np.zeros(turned.shape[1], np.float32)
-    half[: len(every)] = -(every * every).sum(axis=1) / 2
-    return every, turned, half
-
-
-def _two_largest(
-    scores: NDArray[np.float32],
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
-    """The column of the largest score (rows, columns) of each row, that score, and the next one; scores are lost."""
-    labels, rows = scores.argmax(axis=1), np.arange(len(scores))
-    best = scores[rows, labels]
-    scores[rows, labels] = -np.inf
-    return labels, best, scores.max(axis=1)
-
-
-def _move(
-    share: Tensor, counts: NDArray[np.int64], x: Tensor, before: NDArray[np.int32], labels: NDArray[np.int64]
-) -> None:
-    """Take rows (rows, width) from the sums of the clusters they were in (-1: none) and add them to those of now."""
-    moved = np.flatnonzero(labels != before)
-    after, earlier = labels[moved], before[moved].astype(np.int64)
-    rows = x if len(moved) == len(x) else torch.from_numpy(x.numpy()[moved])  # PyTorch takes 17 times as long
-    share.index_add_(0, torch.from_numpy(after), rows)
-    counts += np.bincount(after, minlength=len(counts))
-    if (earlier >= 0).all():  # so they are, or none is: before the first pass
-        share.index_add_(0, torch.from_numpy(earlier), rows, alpha=-1)
-        counts -= np.bincount(earlier, minlength=len(counts))
-
-
 def assign(
     source: BlockSource, prepare: Preparation | None, centroids: NDArray[np.float64], device: str = "cpu"
 ) -> Partial:
@@ -438,7 +319,7 @@ def class_moments(source: BlockSource, classes: NDArray[np.int64], count: int, d
     rows = torch.zeros((count, source.width), dtype=torch.float64, device=on)
     for start, x in tiles(source, device=on):
         ids = torch.from_numpy(classes[start : start + len(x)]).to(on)
-        _add_by_class(rows, ids[ids >= 0], x[ids >= 0].double())
+        add_by_class(rows, ids[ids >= 0], x[ids >= 0].double())
     inside = source if len(known) == source.rows else BlockSource.of(source.take(known))
     counts = np.bincount(classes[known], minlength=count)
     return moments(inside, None, True, device) | {"sums": rows.cpu().numpy(), "counts": counts}
@@ -477,7 +358,7 @@ def distance_sums(
     for start in range(0, len(rows), 4096):
         x = torch.from_numpy(rows[start : start + 4096]).to(on).double()
         gap = torch.cdist(x, q, compute_mode="use_mm_for_euclid_dist")
-        _add_by_class(sums, ids[start : start + len(x)], gap)
+        add_by_class(sums, ids[start : start + len(x)], gap)
     return {"sums": sums.T.cpu().numpy()}
 
 

@@ -24,7 +24,8 @@ from separatrix.geometry.cluster import Clustering, kmeans_centroids
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import BlockJob
-from separatrix.scale.kernels import Bounds, Preparation
+from separatrix.scale.kernels import Preparation
+from separatrix.scale.lloyd import Bounds, lloyd
 from separatrix.scale.pending import task_key
 from separatrix.scale.sample import draw_rows
 from separatrix.store.partials import read_partial, write_partial
@@ -168,9 +169,7 @@ def _read(
     ]
     squares = 0.0
     cuts = np.cumsum([len(one) for one in used])[:-1]
-    for where, partial in zip(
-        ranges, job.run(f"k-means, pass {lines[0].passes + 1}", kernels.lloyd, tasks), strict=True
-    ):
+    for where, partial in zip(ranges, job.run(f"k-means, pass {lines[0].passes + 1}", lloyd, tasks), strict=True):
         squares += float(partial["squares"])
         sums, counts = np.split(partial["sums"], cuts), np.split(partial["counts"], cuts)
         for number, one in enumerate(lines):
