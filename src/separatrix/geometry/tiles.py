@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from threading import local
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class TileSpace:
     memory: Any = field(default_factory=local)  # of each thread, for a product
 
     @classmethod
-    def of(cls, x: NDArray[np.float32], radii: NDArray[np.float64], engine: str, deadline: float | None) -> TileSpace:
+    def of(cls, x: NDArray[np.float32], radii: NDArray[np.float64], engine: str, deadline: float | None) -> Self:
         """The rows made ready. Distances stay: rows are moved, turned and put in another order."""
         rows = x - np.median(x[:: max(1, len(x) // 101)], axis=0).astype(np.float32)
         order = np.arange(len(x))

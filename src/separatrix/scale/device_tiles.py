@@ -38,7 +38,12 @@ def near_on(device: str) -> Callable[..., Neighbours]:
 def nearest(
     queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, *, metric: str, on: torch.device
 ) -> Neighbours:
-    """The k nearest of the rows (rows, width) to each query (queries, width); see `geometry.neighbours`."""
+    """The k nearest of the rows (rows, width) to each query (queries, width); see `geometry.neighbours`.
+
+    >>> x = np.array([[0, 1], [1, 0], [0, 0.5]], np.float32)
+    >>> nearest(x, x, 2, metric="euclidean", on=torch.device("cpu")).index.tolist()
+    [[0, 2], [1, 2], [2, 0]]
+    """
     for name, given in (("rows", rows), ("queries", queries)):
         (check_matrix if metric == "cosine" else check_distances)(given, name)
     centre = torch.from_numpy(middle_of(rows, metric)).to(on)

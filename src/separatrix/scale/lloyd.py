@@ -36,7 +36,12 @@ class Bounds(NamedTuple):
         return Bounds(self.labels[start:stop], self.upper[start:stop], self.lower[start:stop])
 
     def after(self, moves: NDArray[np.float32]) -> Bounds:
-        """What still holds after each centroid has moved by so much (centroids,), in memory of its own."""
+        """What still holds after each centroid has moved by so much (centroids,), in memory of its own.
+
+        >>> known = Bounds(np.int32([0, 1]), np.float32([1, 2]), np.float32([5, 5]))
+        >>> known.after(np.float32([0.5, 2])).upper.round(3).tolist()
+        [1.5, 4.0]
+        """
         first = int(moves.argmax())
         others = np.full(len(moves), moves[first], np.float32)  # the farthest that another one moved
         others[first] = np.delete(moves, first).max(initial=0)
