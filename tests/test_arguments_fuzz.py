@@ -110,7 +110,7 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(sx.associate, {"clusters": frame, "columns": "label", "permutations": 19}),
         Call(sx.suspects, {"source": points, "near": 0.99}),
         Call(sx.compare, {"sources": [folder / "points", folder / "points"]}, 3),
-        Call(sx.rank, {"splits": splits, "model": model, "pool": "mean", "resamples": 5}, 2),
+        Call(sx.rank, {"data": splits, "model": model, "pool": "mean", "resamples": 5}, 2),
         Call(sx.extract, {"data": texts, "model": backbone}),
         Call(sx.train, {"data": splits, "method": "probe", "model": model, "pool": "mean"}, 4),
         Call(sx.head_atlas, {"data": "nothing.csv", "out": "atlas"}),

@@ -7,13 +7,17 @@ from contextlib import nullcontext
 from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from separatrix.errors import OptionError
+from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
+from separatrix.store.manifest import read_manifest
+from separatrix.store.result import Result
 
 if TYPE_CHECKING:
     from separatrix.reports import ReportFile
@@ -67,7 +71,7 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
 
 @checks_arguments
 def report(
-    folders: str | Path | Sequence[str | Path],
+    folders: str | Path | Points | Result | Sequence[str | Path | Points | Result],
     *,
     verify: bool = True,
     out: str | Path | None = None,
@@ -77,7 +81,7 @@ def report(
     """Write one HTML file that opens offline: of a run, or over several results.
 
     Args:
-        folders: what commands wrote; the page shows them in this order.
+        folders: what verbs gave, or the folders that they wrote; the page shows them in this order.
         verify: compare the files with their hashes.
         out: the .html file; of a single run, `report.html` in its folder if absent.
         overwrite: replace a file there.
@@ -87,21 +91,37 @@ def report(
         OptionError: no folder, no file for a page over several, or one with another ending.
         StoreError: a folder holds no result, or the file exists.
     """
-    several = [folders] if isinstance(folders, (str, Path)) else list(folders)
-    for folder in several:
-        if not isinstance(folder, (str, Path)):
-            raise OptionError("a folder is no path", got=shown(folder), expected="a text or a path")
-    paths = [Path(folder) for folder in several]
-    if not paths:
+    several = [folders] if isinstance(folders, str | Path | Points | Result) else list(folders)
+    if not several:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
+    for one in several:
+        if not isinstance(one, str | Path | Points | Result):
+            raise OptionError("this cannot be shown", got=shown(one), expected="a folder, points or a result of a verb")
     ending = ".html" if out is None else Path(out).suffix.lower()
     if ending not in (".html", ".htm"):  # what is replaced is a page at least
         raise OptionError(f"{out} cannot be written as a page", got=ending or "no ending", expected=".html")
-    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths):
-        (progress or silent)("report", 0, len(paths), "")
-        written = _report(paths, None if out is None else Path(out), verify)
-        (progress or silent)("report", len(paths), len(paths), "")
+    with TemporaryDirectory() as kept:
+        paths = [_on_disk(one, Path(kept) / str(number)) for number, one in enumerate(several, 1)]
+        with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths):
+            (progress or silent)("report", 0, len(paths), "")
+            written = _report(paths, None if out is None else Path(out), verify)
+            (progress or silent)("report", len(paths), len(paths), "")
     return written
+
+
+def _on_disk(given: Any, kept: Path) -> Path:
+    """A folder to be shown; what is in memory is saved for the time being."""
+    if isinstance(given, str | Path):
+        return Path(given)
+    if isinstance(given, Result) and given.folder is not None:
+        return given.folder
+    if isinstance(given, Points) and len(given.folders) == 1:
+        stored = Path(given.folders[0])
+        if read_manifest(stored).rows == len(given):  # of all rows: nothing is copied
+            return stored
+    folder = kept / (given.kind if isinstance(given, Result) else "points")
+    given.save(folder)
+    return folder
 
 
 def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportFile:

@@ -142,8 +142,8 @@ def test_maps_alone_stand_in_one_line(tmp_path):
 def test_bad_input_is_refused_in_one_sentence(runs, tmp_path):
     with pytest.raises(OptionError, match="there is nothing to compare: got 1 folders, expected two or more"):
         compare(runs[:1])
-    with pytest.raises(OptionError, match="compare reads folders: got Points, expected paths of runs"):
-        compare([Points.of(np.eye(3)), runs[0]])
+    with pytest.raises(OptionError, match="this cannot be compared: got int, expected runs, points or maps"):
+        compare([5, runs[0]])
     with pytest.raises(OptionError, match="unknown --method: got 'umpa'"):
         compare(runs, method=("umpa",))
     with pytest.raises(StoreError, match="is not a folder: expected a run, a map or points"):

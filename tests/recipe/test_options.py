@@ -20,6 +20,7 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
 
@@ -27,7 +28,7 @@ from separatrix.training.verb import READING
 VERBS = {
     "extract": (extract.extract, options.ExtractOptions, ExtractRecipe, {"model"}),
     "score": (score.score, options.ScoreOptions, ScoreRecipe, set()),
-    "rank": (rank.rank, options.RankOptions, RankRecipe, set()),
+    "rank": (rank.rank, options.RankOptions, RankRecipe, set(SPLITTING)),
     "project": (project.project, options.ProjectOptions, ProjectRecipe, {"method"}),
     "blend": (project.blend, options.BlendOptions, BlendRecipe, set()),
     "compare": (compare.compare, options.CompareOptions, CompareRecipe, set()),
@@ -54,7 +55,9 @@ def kinds(recipe):
 def test_options_are_the_fields_of_the_recipe(name):
     _, typed, recipe, own = VERBS[name]
     written = {option: getattr(kind, "__forward_arg__", kind) for option, kind in typed.__annotations__.items()}
-    assert written == {option: kind for option, kind in kinds(recipe) if option not in own}
+    given = {option: kind for option, kind in written.items() if option not in own}
+    assert given == {option: kind for option, kind in kinds(recipe) if option not in own}
+    assert {*written} - {*given} == ({*SPLITTING} if typed is options.RankOptions else set())
 
 
 def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import CLUSTER
+from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.associate import Association, correct, quantile_bins, wilson
@@ -229,9 +230,8 @@ def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, p
 
 
 def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
-    if isinstance(clusters, (str, Path)):
-        clusters = Clusters.open(clusters)
-    table = clusters.table if isinstance(clusters, (Clusters, Points)) else clusters
+    given = opened(clusters, Clusters) if isinstance(clusters, str | Path) else clusters
+    table = given.table if isinstance(given, Clusters | Points) else given
     if CLUSTER not in table.columns:
         raise DataError("the table has no column 'cluster'", expected="what cluster wrote")
     return table

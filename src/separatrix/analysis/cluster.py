@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ClusteredRows, ScaleOptions, cluster_in_blocks
 from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
+from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
@@ -164,10 +165,10 @@ def _assigned(way: str, part: str, given: dict[str, Any]) -> list[str]:
 
 @checks_arguments
 def cluster(
-    points: Points,
+    points: Points | str | Path,
     method: str | None = None,
     *,
-    within: Clusters | None = None,
+    within: Clusters | str | Path | None = None,
     of: int | None = None,
     recipe: ClusterRecipe | None = None,
     out: str | Path | None = None,
@@ -180,9 +181,9 @@ def cluster(
     """Put points into clusters.
 
     Args:
-        points: one block of vectors, or several of which the option `block` names one.
+        points: one block of vectors, or several of which the option `block` names one; or their folder.
         method: `kmeans`, `dbscan` or `hdbscan`.
-        within: clusters found before; only the rows of its cluster `of` are clustered, and keep their identity.
+        within: earlier clusters, or their folder; only the rows of cluster `of` are clustered, and keep their identity.
         of: number of that cluster.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
@@ -210,11 +211,12 @@ def cluster(
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
     if wanted.choose and METHODS[wanted.method].choose is None:
         raise OptionError(f"--choose has no effect with --method {wanted.method}", hint="leave --choose away")
-    scale = ScaleOptions.of(executor, memory, out, progress)
-    rows = len(points) if within is None else int((within.table[CLUSTER] == of).sum())
+    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress)
+    outer = None if within is None else opened(within, Clusters)
+    rows = len(points) if outer is None else int((outer.table[CLUSTER] == of).sum())
     return Clusters.produce(
-        lambda: _cluster(points, within, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
-        inputs=(*points.folders, within and within.folder), stage=(f"clustering ({wanted.method})", rows),
+        lambda: _cluster(points, outer, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
+        inputs=(*points.folders, outer and outer.folder), stage=(f"clustering ({wanted.method})", rows),
     )  # fmt: skip
 
 

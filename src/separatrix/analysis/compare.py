@@ -26,7 +26,8 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
-from separatrix.analysis.project import TEXT, Projection, find_classes, project, write_variance
+from separatrix.analysis.inputs import folder_of, opened
+from separatrix.analysis.project import TEXT, Projection, describe, find_classes, project, write_variance
 from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.project import variance_shares
 from separatrix.geometry.resample import compare_answers, holm
@@ -160,7 +161,7 @@ def _cell(line: Mapping[str, Any], name: str) -> str:
 
 @checks_arguments
 def compare(
-    sources: Sequence[str | Path],
+    sources: Sequence[str | Path | Points | Result],
     *,
     verify: bool = True,
     recipe: CompareRecipe | None = None,
@@ -172,7 +173,8 @@ def compare(
     """Set runs, points and maps side by side.
 
     Args:
-        sources: folders; each is named by its path and by nothing else.
+        sources: runs, points and maps: folders, each named by its path and by nothing else, or what verbs gave (of a
+            run, one that is on disk).
         verify: compare what is read with its hashes.
         recipe: all options at once.
         out: folder to write to; nothing is written without it.
@@ -181,25 +183,41 @@ def compare(
         options: single options of `CompareRecipe`, by name; finished maps are drawn as they are.
 
     Raises:
-        OptionError: fewer than two sources, one that is no path, or an unknown method.
+        OptionError: fewer than two sources, one that is none of the three kinds, or an unknown method.
         StoreError: a folder is none of the three kinds, or `out` is taken.
     """
     progress = progress or silent
     if len(sources) < 2:
         raise OptionError("there is nothing to compare", got=f"{len(sources)} folders", expected="two or more")
-    for source in sources:
-        if not isinstance(source, str | Path):
-            got, hint = type(source).__name__, "save it, and give the folder"
-            raise OptionError("compare reads folders", got=got, expected="paths of runs, points or maps", hint=hint)
     wanted = recipes.replace(recipe or CompareRecipe(), **options)
+    paths = [_path_of(source, number) for number, source in enumerate(sources, 1)]
+    inputs = [*paths, *(folder for source in sources if isinstance(source, Points) for folder in source.folders)]
     return Comparison.produce(
-        lambda: _compare(sources, wanted, verify), wanted, out, overwrite=overwrite, inputs=sources, progress=progress,
-        stage=("comparison", len(sources)),
+        lambda: _compare(sources, paths, wanted, verify), wanted, out, overwrite=overwrite, inputs=inputs,
+        progress=progress, stage=("comparison", len(sources)),
     )  # fmt: skip
 
 
-def _compare(folders: Sequence[str | Path], recipe: CompareRecipe, verify: bool) -> Comparison:
-    sources = _read_sources([Path(folder) for folder in folders], recipe, verify)
+def _path_of(source: Any, number: int) -> Path:
+    """Where a source stands; of one in memory, a name."""
+    if isinstance(source, str | Path):
+        return Path(source)
+    if isinstance(source, Points):
+        return Path(f"{describe(source)} ({number})")
+    if isinstance(source, Projection) and source.folder is None:
+        return Path(f"{source.method} ({number})")
+    if isinstance(source, Result) and source.kind in READERS:
+        return folder_of(source, "compare")
+    got = source.kind if isinstance(source, Result) else type(source).__name__
+    raise OptionError("this cannot be compared", got=got, expected="runs, points or maps, or their folders")
+
+
+def _compare(given: Sequence[Any], paths: Sequence[Path], recipe: CompareRecipe, verify: bool) -> Comparison:
+    sources = []
+    for one, path, name in zip(given, paths, short_names(paths), strict=True):  # as short as they can be and differ
+        with reading(path):
+            kind = _find_kind(Path(one)) if isinstance(one, str | Path) else getattr(one, "kind", "points")
+            sources.append(READERS[kind](path, name, one, recipe, verify))
     pairs, left_out = _find_pairs(sources, recipe.seed)
     panels, maps = _draw_panels(sources, recipe)
     lines = [source.figures for source in sources]
@@ -251,15 +269,6 @@ def _map(source: ComparedFolder, method: str | None, wanted: bool, recipe: Compa
     return project(source.points, method, label=recipe.label, seed=recipe.seed)
 
 
-def _read_sources(paths: Sequence[Path], recipe: CompareRecipe, verify: bool) -> list[ComparedFolder]:
-    """Read folders; names are as short as they can be and still differ."""
-    sources = []
-    for path, name in zip(paths, short_names(paths), strict=True):
-        with reading(path):
-            sources.append(READERS[_find_kind(path)](path, name, recipe, verify))
-    return sources
-
-
 def _find_kind(path: Path) -> str:
     """`run`, `map` or `points`; a `StoreError` for anything else."""
     if not path.is_dir():
@@ -287,7 +296,7 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _read_run_source(path: Path, name: str, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+def _read_run_source(path: Path, name: str, _given: Any, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
     """A run: its scores, the outputs of its last frame, its answers."""
     from separatrix.learn.trajectory import read_frames, subsample
 
@@ -312,11 +321,9 @@ def _read_run_source(path: Path, name: str, _recipe: CompareRecipe, verify: bool
     return ComparedFolder(path, name, figures, _digest(numbers), points, answers=answers)
 
 
-def _read_points_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+def _read_points_source(path: Path, name: str, given: Any, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
     """Points: a sample of their rows; of several blocks, the first."""
-    from separatrix.store.points import open_points
-
-    everything = open_points(path, verify=verify)
+    everything = opened(given, Points, verify=verify)
     block = next(iter(everything.blocks))
     rows = np.arange(len(everything))
     if len(rows) > recipe.rows:
@@ -328,9 +335,9 @@ def _read_points_source(path: Path, name: str, recipe: CompareRecipe, verify: bo
     return ComparedFolder(path, name, figures, _digest(points.values), points)
 
 
-def _read_map_source(path: Path, name: str, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+def _read_map_source(path: Path, name: str, given: Any, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
     """A finished map, which is drawn again from its table; with a label of the recipe, in the colours of that."""
-    flat = Projection.open(path, verify=verify)
+    flat = opened(given, Projection, verify=verify)
     names, labels = find_classes(Points.of(flat.coordinates, flat.table), recipe.label)
     wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
     figures = _figures(name, "map", flat.method) | {key: getattr(flat, key) for key in wanted}
@@ -339,7 +346,7 @@ def _read_map_source(path: Path, name: str, recipe: CompareRecipe, verify: bool)
     )
 
 
-READERS: dict[str, Callable[[Path, str, CompareRecipe, bool], ComparedFolder]] = {
+READERS: dict[str, Callable[[Path, str, Any, CompareRecipe, bool], ComparedFolder]] = {
     "run": _read_run_source,
     "points": _read_points_source,
     "map": _read_map_source,

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.neighbours import METRICS, Neighbours, vote
@@ -142,7 +143,7 @@ class Compression(Result):
 
 @checks_arguments
 def compress(
-    points: Points,
+    points: Points | str | Path,
     *,
     recipe: CompressRecipe | None = None,
     out: str | Path | None = None,
@@ -157,7 +158,7 @@ def compress(
     figures.
 
     Args:
-        points: one block, or several of which the option `block` names one.
+        points: one block, or several of which the option `block` names one; or their folder.
         recipe: all options at once.
         out: folder of the compressed points; without it the steps are only measured.
         overwrite: replace the points in `out`.
@@ -176,6 +177,7 @@ def compress(
     """
     begun, progress = perf_counter(), progress or silent
     wanted = recipes.replace(recipe or CompressRecipe(), **options)
+    points = opened(points, Points)
     one = points.pick(wanted.block or points.name)
     if wanted.components is not None and wanted.components > one.width:
         raise OptionError("--components is above the width", got=wanted.components, expected=f"{one.width} or fewer")

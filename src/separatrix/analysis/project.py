@@ -21,6 +21,7 @@ import pandas as pd
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, pca_in_blocks
+from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.blend import fit_blend
@@ -171,7 +172,7 @@ class Projection(Result):
 
 @checks_arguments
 def project(
-    points: Points,
+    points: Points | str | Path,
     method: str | None = None,
     *,
     label: str | None = None,
@@ -187,7 +188,7 @@ def project(
     """Lay points out in two or three dimensions, and say how faithful the picture is.
 
     Args:
-        points: one block of numbers (choose one with `pick`, or blend several with `blend`).
+        points: one block of numbers (choose one with `pick`, or blend several with `blend`), or their folder.
         method: `pca`, `tsne`, `umap` or `lda`.
         label: column of the labels; without it, `label` where there is one.
         page: also write `map.html`.
@@ -210,7 +211,7 @@ def project(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
-    scale = ScaleOptions.of(executor, memory, out, progress)
+    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress)
     return Projection.produce(
         lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
         inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
@@ -239,7 +240,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
 
 @checks_arguments
 def blend(
-    points: Points,
+    points: Points | str | Path,
     *,
     label: str | None = None,
     recipe: BlendRecipe | None = None,
@@ -255,7 +256,7 @@ def blend(
     and what each block alone and the blocks side by side would have given, stands in `origin["blend"]`.
 
     Args:
-        points: two blocks or more over the same rows (see `Points.join`).
+        points: two blocks or more over the same rows (see `Points.join`), or their folder.
         label: column of the labels; without it, `label`.
         recipe: all options at once.
         out: folder of the new points; they stay in memory without it.
@@ -272,7 +273,7 @@ def blend(
     >>> blend(both, k=3, prepare="none").origin["blend"]["weights"]
     {'clear': 1.0, 'noise': 0.0}
     """
-    progress = progress or silent
+    points, progress = opened(points, Points), progress or silent
     wanted = recipes.replace(recipe or BlendRecipe(), **options)
     progress("blend", 0, len(points), "")
     names, labels = find_classes(points, label)

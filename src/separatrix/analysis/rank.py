@@ -35,6 +35,7 @@ from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
+from separatrix.recipe import option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import RankOptions
 from separatrix.recipe.score import RankRecipe
@@ -42,6 +43,7 @@ from separatrix.store.files import Schema
 from separatrix.store.result import NUMBER, Lines, Listing, Result, out_line
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
+from separatrix.texts.load import SPLITTING, given_splits
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +191,7 @@ class Candidate:
 
 @checks_arguments
 def rank(
-    splits: Splits,
+    data: Any,
     *,
     recipe: RankRecipe | None = None,
     out: str | Path | None = None,
@@ -200,12 +202,12 @@ def rank(
     """Measure every model, layer and pooling on labelled texts.
 
     Args:
-        splits: training, validation and (if there is one) test part, as `load_splits` gives.
+        data: `Splits`, or anything that `load_splits` reads.
         recipe: all options at once: models and how they are read, poolings, layers, criterion, k.
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier ranking there.
         progress: is called with (stage, done, total, note).
-        options: single options of `RankRecipe`, by name.
+        options: single options of `RankRecipe` or of `load_splits`, by name.
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
@@ -214,7 +216,9 @@ def rank(
         StoreError: `out` is taken.
     """
     progress = progress or silent
+    reading = {name: options.pop(name) for name in sorted(SPLITTING & {*options})}  # type: ignore[misc]
     wanted = recipes.replace(recipe or RankRecipe(), **options)
+    splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
         inputs=(*(part.source for part in splits.parts.values()), *wanted.model),

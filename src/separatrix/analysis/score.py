@@ -16,10 +16,12 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, sample_to_score
+from separatrix.analysis.cluster import Clusters
+from separatrix.analysis.inputs import opened
 from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
-from separatrix.errors import DataError, choose
+from separatrix.errors import DataError, StoreError, choose
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.measures import Around, Figure, find_neighbours, rounded
 from separatrix.geometry.neighbours import METRICS
@@ -128,7 +130,7 @@ def _two(figure: dict[str, Any]) -> dict[str, Any]:
 
 @checks_arguments
 def score(
-    points: Points,
+    points: Points | str | Path,
     *,
     clusters: Any = None,
     recipe: ScoreRecipe | None = None,
@@ -141,9 +143,10 @@ def score(
     """Say how far the labels of points stand apart, each figure beside its value by chance.
 
     Args:
-        points: vectors with a column of labels, and a column `split` if there are parts.
-        clusters: what a clustering found for the same rows, to be compared with the labels: a frame (or anything with
-            a `table`) with the columns `id` and `cluster`, or cluster numbers in the order of the points.
+        points: vectors with a column of labels, and a column `split` if there are parts; or their folder.
+        clusters: what a clustering found for the same rows, to be compared with the labels: `Clusters` or their folder,
+            a table (a frame or a file) with the columns `id` and `cluster`, or cluster numbers in the order of the
+            points.
         recipe: all options at once: which label and block, which k, how many shuffles.
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier score there.
@@ -166,10 +169,11 @@ def score(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ScoreRecipe(), **options)
-    scale = ScaleOptions.of("here", memory, out, progress)
+    points, scale = opened(points, Points), ScaleOptions.of("here", memory, out, progress)
+    clusters, path = (read_clusters(clusters), clusters) if isinstance(clusters, str | Path) else (clusters, None)
     return Separation.produce(
         lambda: _score(points, clusters, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
-        inputs=(*points.folders, getattr(clusters, "folder", None)), stage=("score", len(points)),
+        inputs=(*points.folders, path or getattr(clusters, "folder", None)), stage=("score", len(points)),
     )  # fmt: skip
 
 
@@ -244,6 +248,19 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
         "adjusted_rand": float(adjusted_rand_score(gold, numbers)),
         "silhouette": shape,
     }
+
+
+def read_clusters(path: str | Path, *, verify: bool = True) -> Clusters | pd.DataFrame:
+    """Clusters of a folder, or a table file with the columns `id` and `cluster`.
+
+    Raises:
+        StoreError: neither is there.
+    """
+    if Path(path).is_dir():
+        return Clusters.open(path, verify=verify)
+    if not Path(path).is_file():
+        raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
+    return read_table(Path(path), (ID, "cluster"))
 
 
 def cluster_numbers(clusters: Any, points: Points) -> np.ndarray:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.inputs import folder_of
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
@@ -44,7 +45,7 @@ from separatrix.store.kinds import kind_of
 from separatrix.store.points import open_points
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
 from separatrix.store.table import read_table, write_table
-from separatrix.texts import load_texts
+from separatrix.texts import Texts, load_texts
 from separatrix.texts.audit import normalise
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class Suspects(Result):
 
 @checks_arguments
 def suspects(
-    source: Points | str | Path,
+    source: Points | Texts | Result | str | Path,
     *,
     recipe: SuspectsRecipe | None = None,
     out: str | Path | None = None,
@@ -137,8 +138,9 @@ def suspects(
     """Find labels that are likely wrong.
 
     Args:
-        source: points with a label column, or their folder; labelled texts that `load_texts` reads, whose vectors a
-            frozen model gives (`model`, `pool`); or the folder of a run, whose validation rows are then judged.
+        source: points with a label column, or their folder; labelled `Texts`, or what `load_texts` reads, whose vectors
+            a frozen model gives (`model`, `pool`); or a run (its result or its folder), whose validation rows are then
+            judged.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
         overwrite: replace earlier suspects there.
@@ -158,18 +160,19 @@ def suspects(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
+    given = folder_of(source, "suspects") if isinstance(source, Result) else source
     return Suspects.produce(
-        lambda: _of_source(source, wanted, set(options), verify, progress),
+        lambda: _of_source(given, wanted, set(options), verify, progress),
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
-        inputs=(*(source.folders if isinstance(source, Points) else (source,)), wanted.run),
+        inputs=(*(given.folders if isinstance(given, Points) else (getattr(given, "source", given),)), wanted.run),
     )  # fmt: skip
 
 
 def _of_source(
-    source: Points | str | Path, recipe: SuspectsRecipe, given: set[str], verify: bool, progress: Progress
+    source: Points | Texts | str | Path, recipe: SuspectsRecipe, given: set[str], verify: bool, progress: Progress
 ) -> Suspects:
     """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
-    kind = None if isinstance(source, Points) or not Path(source).is_dir() else kind_of(Path(source))
+    kind = kind_of(Path(source)) if isinstance(source, str | Path) and Path(source).is_dir() else None
     if not isinstance(source, Points) and kind is None:
         of_texts = _of_points(*_read_texts(source, recipe, progress), recipe, verify)
         return replace(of_texts, judged="out-of-fold rows of the texts")
@@ -179,8 +182,9 @@ def _of_source(
                 raise OptionError(f"{flag(name)} has no effect: it belongs to {owner}", hint=f"leave {flag(name)} away")
     if isinstance(source, Points):
         return _of_points(source, [], recipe, verify)
+    assert not isinstance(source, Texts)
     if kind == "points":
-        return _of_points(open_points(Path(source), verify=verify), [], recipe, verify)
+        return _of_points(open_points(source, verify=verify), [], recipe, verify)
     if kind != "run":
         raise StoreError(f"{source} holds nothing to judge", got=kind, expected="points, a run or labelled texts")
     return _of_run(Path(source), recipe, verify)
@@ -393,7 +397,7 @@ def _reasons(case: JudgedRows, joints: dict[str, ConfidentJoint], columns: dict[
     return ["; ".join(parts) for parts in words]
 
 
-def _read_texts(source: str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
+def _read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
     """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
 
     Raises:

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.inputs import opened
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.checks import check_column, maybe_index
 from separatrix.points import ID, KEY, Points
@@ -199,7 +200,7 @@ class ExportedFile(Printed):
 
 @checks_arguments
 def export_vectors(
-    points: Points,
+    points: Points | str | Path,
     *,
     recipe: ExportRecipe | None = None,
     out: str | Path | None = None,
@@ -210,7 +211,7 @@ def export_vectors(
     """Points as one file for other programs; of .npy and .safetensors the row table stands in `NAME.rows.parquet`.
 
     Args:
-        points: of one block; for Parquet also several, each a column of lists of one size.
+        points: of one block (for Parquet also several, each a column of lists of one size), or their folder.
         recipe: all options at once.
         out: the file.
         overwrite: replace the files that are there.
@@ -221,7 +222,7 @@ def export_vectors(
         OptionError: no `out`, another ending, or several blocks where one is written.
         StoreError: a file is there, or cannot be written.
     """
-    progress = progress or silent
+    points, progress = opened(points, Points), progress or silent
     wanted = recipes.replace(recipe or ExportRecipe(), **options)
     if out is None:
         raise OptionError("an export is a file", got="no out", hint="pass out=, or --out FILE")

@@ -16,7 +16,7 @@ from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.cli.runs import DataArgument, reading
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
@@ -103,13 +103,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
         separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
         separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
     """
-    grid = parsed.recipe(RankRecipe())
-    parts = {"by": "label"} | parsed.of(("validation", "test", "by"))
-    from separatrix.analysis.rank import rank as run
-    from separatrix.texts import load_splits
-
-    splits = load_splits(data, **reading(parsed), **parts, seed=grid.seed)
-    return run(splits, recipe=grid, progress=progress, **parsed.of(("out", "overwrite")))
+    return _run("rank", parsed, progress, data)
 
 
 @verb(
@@ -130,7 +124,9 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
         separatrix score points/trec --clusters clusters/trec --out scores/trec
     """
     path = parsed.options.get("clusters")
-    clusters = None if path is None else _read_clusters(path, parsed.verify)
+    from separatrix.analysis.score import read_clusters
+
+    clusters = None if path is None else read_clusters(path, verify=parsed.verify)
     return _run("score", parsed, progress, open_given(points, parsed), clusters=clusters)
 
 
@@ -239,19 +235,7 @@ def _run(
 
 def open_given(folder: Path, parsed: ParsedOptions) -> Points:
     """Points that were named on the command line."""
-    from separatrix.store.points import open_points
+    from separatrix.analysis.inputs import opened
+    from separatrix.points import Points
 
-    if not folder.is_dir():
-        raise StoreError(f"{folder} is no folder", expected="points that extract wrote")
-    return open_points(folder, verify=parsed.verify)
-
-
-def _read_clusters(path: Path, verify: bool) -> Any:
-    from separatrix.analysis.cluster import Clusters
-    from separatrix.store.table import read_table
-
-    if path.is_dir():
-        return Clusters.open(path, verify=verify).table
-    if not path.is_file():
-        raise StoreError(f"{path} holds no clusters", expected="clusters.parquet", hint="run separatrix cluster first")
-    return read_table(path, ("id", "cluster"))
+    return opened(folder, Points, verify=parsed.verify)

@@ -41,8 +41,8 @@ class AttentionOptions(TypedDict, total=False):
     scaling: str
 
 
-class TrainOptions(ModelOptions, LoadOptions, total=False):
-    """Of the recipes of all methods, and of `load_splits`."""
+class SplitOptions(LoadOptions, total=False):
+    """Of `load_splits`."""
 
     text: str
     label: str | None
@@ -50,6 +50,11 @@ class TrainOptions(ModelOptions, LoadOptions, total=False):
     validation: float
     test: float
     by: str | None
+
+
+class TrainOptions(ModelOptions, SplitOptions, total=False):
+    """Of the recipes of all methods, and of `load_splits`."""
+
     per_class: int | None
     model: str
     cache: str
@@ -144,8 +149,8 @@ class ScoreOptions(TypedDict, total=False):
     seed: int
 
 
-class RankOptions(SharedModelOptions, total=False):
-    """Of `RankRecipe`."""
+class RankOptions(SharedModelOptions, SplitOptions, total=False):
+    """Of `RankRecipe`, and of `load_splits`."""
 
     model: str | Sequence[str]
     pool: str | Sequence[str]

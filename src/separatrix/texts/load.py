@@ -7,9 +7,10 @@ that can be read (nothing is opened yet), then read part by part. Warnings about
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError, choose, public_name, readable, warn
 from separatrix.recipe.arguments import checks_arguments
-from separatrix.recipe.core import checked
+from separatrix.recipe.core import checked, flag, option_names
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
 from separatrix.texts.columns import Columns, same_kind
 from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
@@ -187,6 +188,35 @@ def load_splits(
     if WHOLE in parts:
         return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
     return _warned(_complete(opened, parts, validation, seed, by))
+
+
+SPLITTING = frozenset(
+    {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())} - {"source", "reading", "seed"}
+)
+
+
+def given_splits(data: Any, reading: Mapping[str, Any], options: Collection[str] = (), *, seed: int = 0) -> Splits:
+    """What a verb reads: `Splits` as they are, anything else by `load_splits`.
+
+    Args:
+        data: `Splits`, or a source.
+        reading: options of `load_splits`, by name.
+        options: other options of the verb, for the message about one that splits have no use for.
+        seed: of the draw.
+
+    Raises:
+        OptionError: options of reading for splits that are read, or a share to hold out of data that come in parts.
+    """
+    if isinstance(data, Splits):
+        for name in reading:
+            choose(name, options, "option of splits that are read already")
+        return data
+    splits = load_splits(data, **reading, seed=seed)
+    held_out = " ".join(note for note in splits.notes if "held out" in note)
+    for part in ("validation", "test"):
+        if reading.get(part) and f"{part}: " not in held_out:
+            raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
+    return splits
 
 
 def _warned(loaded: T) -> T:

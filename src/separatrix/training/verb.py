@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -10,10 +9,12 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose, warn
 from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
-from separatrix.recipe import LoadRecipe, checked, flag, option_names
+from separatrix.recipe import checked, option_names
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.load import VALIDATION
 from separatrix.recipe.options import TrainOptions
-from separatrix.texts import Splits, load_splits
+from separatrix.texts import Splits
+from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import METHODS, build_recipe
@@ -22,9 +23,7 @@ from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
-_SPLITTING = inspect.signature(load_splits).parameters
-READING = ({*_SPLITTING, *option_names(LoadRecipe()), "per_class"}) - {"source", "reading", "seed"}
-DEFAULT_SHARE = _SPLITTING["validation"].default
+READING = SPLITTING | {"per_class"}
 
 
 @checks_arguments
@@ -95,18 +94,12 @@ def _warned(result: TrainingResult) -> TrainingResult:
 def _splits(data: Any, recipe: Recipe, reading: dict[str, Any]) -> Splits:
     """The parts to train on and to evaluate, read if they are not yet; an option without effect is refused."""
     if isinstance(data, Splits):
-        for name in reading:
-            choose(name, option_names(recipe), "option of splits that are read already")
-        return data
+        return given_splits(data, reading, option_names(recipe))
     seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
     by = reading.pop("by", None) or ("rows" if recipe.objective.loss == "mse" else "label")  # numbers are no classes
-    splits = load_splits(data, **reading, by=by, seed=seed)
-    held_out = " ".join(note for note in splits.notes if "held out" in note)
-    for part in ("validation", "test"):
-        if reading.get(part) and f"{part}: " not in held_out:
-            raise OptionError(f"{flag(part)} has no effect: {data} comes in parts", hint=f"leave {flag(part)} away")
+    splits = given_splits(data, reading | {"by": by}, seed=seed)
     if by == "group":
-        splits = splits.with_seen(reading.get("validation", DEFAULT_SHARE), seed)
+        splits = splits.with_seen(reading.get("validation", VALIDATION), seed)
     if per_class is None:
         return splits
     train = few(splits.train, checked("per_class", per_class, int, low=1), seed)
