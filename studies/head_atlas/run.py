@@ -19,12 +19,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, machine, read_runs, run_study
+from studies.common import LATER, append_run, machine, read_runs, run_study
 from studies.head_atlas.claims import atlas_claims
 from studies.head_atlas.tables import CONDITIONS, table
 
 from separatrix.analysis.heads import head_atlas
-from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, digest, replace, to_dict
+from separatrix.recipe import DEFAULT_MODEL, ModelRecipe, decisive, digest, replace, to_dict
 from separatrix.recipe.heads import AnswerRecipe, HeadsRecipe
 from separatrix.store.files import read_json
 from separatrix.training.methods.answers import answer_run
@@ -58,8 +58,8 @@ class AtlasPlan:
     def key(self) -> str:
         """What makes two runs the same."""
         plain = to_dict(self.recipe)
-        del plain["source"]["model"]
-        qa = None if self.qa is None else to_dict(self.qa)
+        plain["source"] = {name: value for name, value in plain["source"].items() if name not in LATER | {"model": 0}}
+        qa = None if self.qa is None else decisive(self.qa)
         return digest(READING, self.condition, self.seed, self.model, plain, qa)
 
 
@@ -81,7 +81,7 @@ def do_run(plan: AtlasPlan, options: argparse.Namespace) -> dict[str, Any]:
     line["reading"] = READING
     place = str(options.causal) if plan.condition == "causal" else options.model
     if plan.qa is not None:
-        folder = options.work / f"qa-{digest(to_dict(plan.qa), options.model)}"
+        folder = options.work / f"qa-{digest(decisive(plan.qa), options.model)}"
         if not (folder / "result.json").is_file():
             answer_run(options.qa, folder, ModelRecipe(model=place, device="cpu"), plan.qa, overwrite=folder.exists())
         told, place = read_json(folder / "result.json"), str(folder)

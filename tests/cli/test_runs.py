@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file, save_file
 
-from command_line import Cli, write_csv
+from command_line import Cli, check_mistake, write_csv
+from received import edit, hash_anew
 
 pytestmark = pytest.mark.usefixtures("undrawn")
 
@@ -70,3 +73,40 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(cli: Cli, tmp_path: Path,
     assert cli(*words, "--resume").code == 2
     (run / "model.safetensors").write_bytes(before[run / "model.safetensors"])
     assert cli("predict", run, table, "--text", "text", "--out", answers, "--overwrite").code == 0
+
+
+def test_a_run_whose_pictures_were_killed_goes_on(
+    cli: Cli, tmp_path: Path, table: Path, quick: list[str], finished: Path
+) -> None:
+    """Regression: its manifest had no hashes yet, so `--resume` said "was not finished; go on with --resume"."""
+    run, words = shutil.copytree(finished, tmp_path / "run"), ["train", table, *quick, "--out", tmp_path / "run"]
+    edit(run / "manifest.json", lambda plain: plain.update(files=None))
+    (run / "report.html").unlink()
+    assert cli("predict", run, table, "--text", "text", "--out", tmp_path / "answers.csv").code == 2
+    ran = cli(*words, "--resume")
+    assert ran.code == 0, ran.err
+    assert cli("predict", run, table, "--text", "text", "--out", tmp_path / "answers.csv").code == 0
+    for name in ("model.safetensors", "result.json"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_model_that_moved_is_the_same_and_another_of_its_name_is_not(
+    cli: Cli, tmp_path: Path, table: Path, quick: list[str], finished: Path
+) -> None:
+    run, name = shutil.copytree(finished, tmp_path / "run"), Path(quick[1]).name
+    moved = shutil.copytree(quick[1], tmp_path / "moved" / name)
+    words = ["train", table, "--model", moved, *quick[2:], "--out", run, "--resume"]
+    assert cli(*words).code == 0
+    weights = load_file(moved / "model.safetensors")
+    save_file({key: tensor * 2 for key, tensor in weights.items()}, moved / "model.safetensors", {"format": "pt"})
+    check_mistake(cli(*words), "was begun with other options or other texts: got weights", "--overwrite")
+
+
+def test_a_run_of_an_early_version_goes_on(
+    cli: Cli, tmp_path: Path, table: Path, quick: list[str], finished: Path
+) -> None:
+    """Its recipe had the path of the model, and no hash of its weights."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    edit(run / "recipe.json", lambda plain: [plain.pop("weights"), plain["backbone"].update(model=quick[1])])
+    hash_anew(run)
+    assert cli("train", table, *quick, "--out", run, "--resume").code == 0

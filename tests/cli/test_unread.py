@@ -44,8 +44,12 @@ def labelled(planted):
 def test_maps_of_texts_that_cannot_be_read_say_it(tiny, strange, planted):
     model = str(tiny("bert"))
     points, lines = said(lambda: sx.extract(strange, model=model, what="attention", max_length=64))
-    assert [line.partition(" texts ")[0] for line in lines] == ["3 of 3", "1 of 3"]
+    assert [line.partition(" texts ")[0] for line in lines] == ["3 of 3", "1 of 3", "1 of 3"]
     assert points.warnings == tuple(lines)
+    escape = {"special_tokens": "escape", "max_length": 64}
+    escaped, lines = said(lambda: sx.extract(strange, model=model, what="attention", **escape))
+    assert [line.partition(" texts ")[0] for line in lines] == ["3 of 3", "1 of 3"]
+    assert escaped.column("length").max() > points.column("length").max()
     assert said(lambda: sx.extract(planted[0][:5], model=model, what="attention", max_length=64))[1] == []
 
 

@@ -103,7 +103,7 @@ def test_targets_without_offsets_and_without_answers(window):
 
 def test_training_windows_without_offsets_are_counted(shown):
     bad = [Example("a", "where ?", "the cat", 0, golds=("cat",)), Example("b", "where ?", "the dog", 1)]
-    windows, targets, left_out = qa.training_windows(
+    windows, targets, left_out, _ = qa.training_windows(
         shown("bert"), bad, AnswerRecipe(max_length=20, max_query_length=4)
     )
     assert (len(windows), targets, left_out) == (1, [(0, 0)], 1)

@@ -8,6 +8,7 @@ import pytest
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.heads.windows import WindowRule, cut_windows, draw
+from separatrix.recipe import ModelRecipe
 from separatrix.texts.questions_answers import Example
 
 
@@ -111,7 +112,7 @@ def pair_tokenizer():
 def cut_with(engine, question, context, rule):
     tokenizer = SimpleNamespace(backend_tokenizer=engine, num_special_tokens_to_add=lambda pair: 3)
     backbone = SimpleNamespace(
-        tokenizer=tokenizer, longest=64, pad_is_beyond=False, source=SimpleNamespace(name="small")
+        tokenizer=tokenizer, longest=64, pad_is_beyond=False, recipe=ModelRecipe(), source=SimpleNamespace(name="small")
     )
     [windows] = cut_windows(backbone, [Example("a", question, context, 0)], rule)
     return windows

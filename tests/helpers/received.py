@@ -12,12 +12,15 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import separatrix as sx
 from command_line import Ran
 from separatrix.cli import main
+from separatrix.errors import SeparatrixError, SeparatrixWarning
 from separatrix.store.manifest import MANIFEST
 
 HOME = "jane-doe-7f3a"  # a folder above everything: a path that is written somewhere shows it
 QUIET = ("--device", "cpu", "--quiet")
+QA = ("--max-length", 24, "--max-query-length", 6, "--epochs", 1, "--batch-size", 4)
 
 
 def run(*words: object) -> Ran:
@@ -38,10 +41,22 @@ def write_data(path: Path, planted: tuple[list[str], list[str]], rows: int) -> P
     return path
 
 
+def write_questions(path: Path, planted: tuple[list[str], list[str]]) -> Path:
+    """Questions with contexts, in SQuAD's own layout; one holds a word that no tokenizer here knows."""
+    paragraphs = []
+    for row, context in enumerate(planted[0][:6]):
+        word = context.split()[1]
+        answer = {"text": word, "answer_start": context.index(word)}
+        asked = {"question": "what is this ?" if row else "\u4e00 ?", "id": str(row), "answers": [answer]}
+        paragraphs.append({"context": context, "qas": [asked]})
+    path.write_text(json.dumps({"data": [{"title": "animals", "paragraphs": paragraphs}]}))
+    return path
+
+
 def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
     """Write every kind of artefact below `root`, in folders named after the kind."""
     data, new = write_data(root / "data.csv", planted, 120), write_data(root / "new.csv", planted, 6)
-    base = shutil.copytree(model, root / "base")
+    base, asked = shutil.copytree(model, root / "base"), write_questions(root / "questions.json", planted)
     train = ("train", data, "--model", base, "--epochs", 1, *QUIET, "--out")
     heads = ("--windows", 12, "--max-length", 24, "--k", 3, "--min-cluster-size", 8, "--min-samples", 4, "--cells", 6)
     heads += ("--permutations", 19, "--components", 5, "--sentences", 2, "--importance-windows", 4)
@@ -49,6 +64,7 @@ def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
         (*train, root / "prompt", "--tokens", 2),
         (*train[:4], *QUIET, "--out", root / "probe", "--method", "probe"),
         (*train, root / "align", "--method", "align"),
+        ("heads-qa", asked, "--model", base, *QA, *QUIET, "--out", root / "answers"),
         ("predict", root / "prompt", new, "--out", root / "answers.csv", *QUIET),
         ("extract", data, "--model", base, "--out", root / "points", *QUIET),
         ("extract", data, "--run", root / "prompt", "--out", root / "outputs", *QUIET),
@@ -66,7 +82,8 @@ def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
         assert ran.code == 0, (words, ran)
 
 
-# What reads an artefact -> the kinds that it reads. OUT stands for a new place, NEW for unlabelled texts.
+# What reads an artefact -> the kinds that it reads. OUT stands for a new place, NEW for unlabelled texts. `answer` is
+# what Python alone offers: the answers of a run of `heads-qa`.
 READ = {
     "prompt": (
         ("predict", "RUN", "NEW", "--out", "OUT.csv", *QUIET),
@@ -87,6 +104,12 @@ READ = {
         ("report", "RUN", "--out", "OUT.html", "--quiet"),
         ("compare", "RUN", "probe", "--out", "OUT", "--quiet"),
         ("suspects", "RUN", "--out", "OUT", "--quiet"),
+    ),
+    "answers": (
+        ("answer", "RUN", "questions.json"),
+        ("heads-qa", "questions.json", "--model", "base", *QA, *QUIET, "--resume", "--out", "RUN"),
+        ("extract", "NEW", "--model", "RUN", "--out", "OUT", *QUIET),
+        ("report", "RUN", "points", "--out", "OUT.html", "--quiet"),
     ),
     "points": (
         ("score", "RUN", "--quiet"),
@@ -124,10 +147,20 @@ READ = {
 
 def read(root: Path, kind: str, words: tuple[str, ...], scratch: Path) -> Ran:
     """Run a command that reads the artefact of a kind below `root`."""
-    names = {"RUN": root / kind, "NEW": root / "new.csv"} | {name: root / name for name in (*READ, "data.csv", "base")}
+    names = {"RUN": root / kind, "NEW": root / "new.csv"}
+    names |= {name: root / name for name in (*READ, "data.csv", "questions.json", "base")}
     filled = [scratch.with_suffix(word[3:]) if word.startswith("OUT") else word for word in words]
     places = [names.get(str(word), word) for word in filled[1:]]
-    return run(words[0], *places)
+    return answer(*places) if words[0] == "answer" else run(words[0], *places)
+
+
+def answer(folder: Path, questions: Path) -> Ran:
+    """The answers of a run, read in Python; an error as the command line would say it."""
+    with warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
+        try:
+            return Ran(0, sx.load(folder).predict(questions, device="cpu").to_csv(), "")
+        except SeparatrixError as error:
+            return Ran(2, "", f"separatrix: {error}\n")
 
 
 def edit(path: Path, change: Callable[[dict], object]) -> None:

@@ -1,4 +1,4 @@
-"""What people publish - reports, results, cards, figures, tables - names models and files, and no path of a machine."""
+"""What people publish - folders, reports, cards, figures, tables - names models and files, and no path of a machine."""
 
 from pathlib import Path
 
@@ -6,12 +6,14 @@ import pandas as pd
 
 from received import HOME
 
-# What the program needs to find the model again, or to tell that it is asked for the same thing once more.
-KEPT = ("model.json", "recipe.json", "manifest.json")
+# By these the program finds again the model that was trained on, which lies elsewhere.
+KEPT = ("prompt/model.json", "probe/model.json")
 
 
 def test_no_verb_writes_a_path(artefacts):
-    paths = [path for path in artefacts.rglob("*") if path.is_file() and path.name not in KEPT]
+    kept = [artefacts / name for name in KEPT]
+    assert all(map(names_a_path, kept))
+    paths = [path for path in artefacts.rglob("*") if path.is_file() and path not in kept]
     assert len(paths) > 100
     telling = [path for path in paths if names_a_path(path)]
     assert not telling
@@ -29,6 +31,9 @@ def test_the_model_is_named(artefacts):
     assert "base (weights " in (artefacts / "align" / "encoder" / "README.md").read_text()
     for kind in ("prompt", "probe", "align"):
         assert '"name": "base"' in (artefacts / kind / "result.json").read_text()
+    for kind in ("prompt", "probe", "align", "answers", "heads"):
+        for name in ("recipe.json", "manifest.json"):
+            assert '"model": "base"' in (artefacts / kind / name).read_text()
 
 
 def test_the_file_of_texts_is_named(artefacts):

@@ -1,10 +1,13 @@
 """Fine-tuning as a run: the split keeps contexts whole, the folder opens, the command prints."""
 
 import json
+import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import separatrix as sx
 from separatrix.cli import app
@@ -146,10 +149,93 @@ def test_the_verb_trains_it_too(tiny, tmp_path, squad_file):
     result = sx.train(squad_file, out=tmp_path / "qa", **options)
     assert json.loads((tmp_path / "qa" / "result.json").read_text()) == result.figures() | {"kind": "answers"}
     assert pd.read_parquet(tmp_path / "qa" / "answers.parquet")["id"].tolist() == result.table["id"].tolist()
-    with pytest.raises(OptionError, match="writes a whole model, and begins anew"):
+    with pytest.raises(OptionError, match="writes a whole model: got no out"):
         sx.train(squad_file, **options)
     with pytest.raises(OptionError, match="--tokens has no effect with --method answers"):
         sx.train(squad_file, out=tmp_path / "other", tokens=3, **options)
+
+
+WRITTEN = ("config.json", "model.safetensors", "tokenizer.json", "answers.parquet", "recipe.json")
+
+
+class StopAt:
+    """Ends a training at a step of a stage, and keeps the training steps that it went through."""
+
+    def __init__(self, stage="", step=0):
+        self.last, self.steps = (stage, step), []
+
+    def __call__(self, stage, done, total, note):
+        if stage == "training":
+            self.steps.append(done)
+        if (stage, done) == self.last:
+            raise KeyboardInterrupt("as control-C")
+
+
+# Within an epoch, with the first step of another, with the last step, and while its answers are scored.
+@pytest.mark.parametrize("stop", [("training", 2), ("training", 5), ("training", 8), ("evaluation", 6)])
+def test_stopped_and_resumed_ends_with_the_same_bytes(tiny, tmp_path, squad_file, stop):
+    options = {"model": str(tiny("bert")), "device": "cpu", "epochs": 2, "batch_size": 8, **LENGTHS, "lr": 3e-3}
+    train = partial(sx.train, method="answers", checkpoint_seconds=0.0, **options)
+    other = tmp_path / "other.json"
+    other.write_text(squad_file.read_text().replace("where is", "what is"))
+    counted = tmp_path / "halves"
+    straight = train(squad_file, out=tmp_path / "straight", progress=(steps := StopAt()))
+    assert steps.steps == list(range(1, 9))
+    with pytest.raises(KeyboardInterrupt, match="as control-C"):
+        train(squad_file, out=counted, progress=StopAt(*stop))
+    with pytest.raises(StoreError, match="was not finished"):
+        sx.load(counted)
+    with pytest.raises(StoreError, match=r"begun with other options or other texts: got .*lr 0.1 instead of 0.003"):
+        train(squad_file, out=counted, resume=True, lr=0.1)
+    with pytest.raises(StoreError, match=r"begun with other options or other texts: got digest"):
+        train(other, out=counted, resume=True)
+    resumed = train(squad_file, out=counted, resume=True, checkpoint_seconds=9.0, progress=(rest := StopAt()))
+    assert rest.steps == (list(range(stop[1], 9)) if stop[0] == "training" else [])
+    assert resumed.losses == straight.losses
+    for name in WRITTEN[:-1]:
+        assert (counted / name).read_bytes() == (tmp_path / "straight" / name).read_bytes(), name
+    assert not (counted / "checkpoint.safetensors").exists()
+
+
+def test_a_finished_run_that_is_resumed_stays_as_it_is(tiny, tmp_path, squad_file, capsys):
+    words = ["heads-qa", str(squad_file), "--model", str(tiny("bert")), "--out", str(tmp_path / "qa"), "--resume"]
+    words += ["--max-length", "40", "--max-query-length", "6", "--device", "cpu", "--quiet"]
+    assert app.main([*words, "--epochs", "1"]) == 0
+    before = {name: (tmp_path / "qa" / name).read_bytes() for name in WRITTEN}
+    assert app.main([*words, "--epochs", "1", "--checkpoint-seconds", "5"]) == 0
+    assert "finished before: nothing was trained" in capsys.readouterr().out
+    assert {name: (tmp_path / "qa" / name).read_bytes() for name in WRITTEN} == before
+    assert app.main([*words, "--epochs", "2"]) == 2
+    assert "epochs 2 instead of 1" in capsys.readouterr().err
+    other = shutil.copytree(tiny("bert"), tmp_path / tiny("bert").name)  # the same name, and other weights
+    weights = load_file(other / "model.safetensors")
+    save_file({name: tensor * 2 for name, tensor in weights.items()}, other / "model.safetensors", {"format": "pt"})
+    words[3] = str(other)
+    assert app.main([*words, "--epochs", "1"]) == 2
+    assert "begun with other options or other texts: got weights" in capsys.readouterr().err
+
+
+def test_what_the_tokenizer_cannot_read_is_said(tiny, tmp_path, squad_file):
+    content = json.loads(squad_file.read_text())
+    for place, paragraph in enumerate(content["data"][0]["paragraphs"]):
+        paragraph["qas"][0]["question"] = f"\u4e00 <eos> {place} ?"
+    squad_file.write_text(json.dumps(content))
+    options = {"model": str(tiny("bert")), "device": "cpu", "epochs": 1, **LENGTHS}
+    sentences = []
+    for name, escape in (("keep", {}), ("escape", {"special_tokens": "escape"})):
+        with pytest.warns(sx.errors.SeparatrixWarning) as caught:
+            result = sx.train(squad_file, method="answers", out=tmp_path / name, **options, **escape)
+        sentences.append([str(one.message) for one in caught])
+        assert result.warnings[: len(sentences[-1])] == sentences[-1]
+        assert json.loads((tmp_path / name / "result.json").read_text())["warnings"] == result.warnings
+        assert sx.load(tmp_path / name).warnings == result.warnings
+    kept, escaped = (" ".join(line.partition(" texts ")[2][:18] for line in lines) for lines in sentences)
+    assert kept.count("hold control token") == 2  # training and test
+    assert kept.count("hold words that th") == 2
+    assert "control" not in escaped
+    with pytest.warns(sx.errors.SeparatrixWarning, match="6 of 18 texts hold words that the tok") as caught:
+        result.predict(squad_file, device="cpu")
+    assert len(caught) == 1  # what is read as text in training is read so in answers
 
 
 def test_a_run_is_a_result_like_others(tiny, tmp_path, squad_file):

@@ -44,12 +44,12 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
 
 
 @verb(
-    opts.Folder,
+    opts.ResumableFolder,
     opts.Questions,
     MapModelRecipe,
     AnswerRecipe,
-    main=("out", "overwrite", "test", "model", "train_windows", "max_length", "epochs", "batch_size", "lr", "device",
-          "seed", "json"),
+    main=("out", "overwrite", "resume", "test", "model", "train_windows", "max_length", "epochs", "batch_size", "lr",
+          "device", "seed", "json"),
 )  # fmt: skip
 def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
@@ -60,11 +60,11 @@ def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgume
         separatrix heads-qa train-v2.0.json --test dev-v2.0.json --model bert-base-uncased --out runs/qa
         separatrix heads-qa data/squad_v2 --train-windows 2000 --epochs 1 --out runs/short
     """
-    folder, part = parsed.make(opts.Folder), parsed.make(opts.Questions)
+    folder, part = parsed.make(opts.ResumableFolder), parsed.make(opts.Questions)
     recipe, source = parsed.make(AnswerRecipe), parsed.make(MapModelRecipe)
     from separatrix.training.methods.answers import answer_run
 
     return answer_run(
         data, folder.out, source.of_length(recipe.max_length), recipe, test=part.test, test_share=part.test_share,
-        overwrite=folder.overwrite, progress=progress,
+        overwrite=folder.overwrite, resume=folder.resume, progress=progress,
     )  # fmt: skip

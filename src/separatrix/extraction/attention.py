@@ -6,6 +6,7 @@ context), the number of its context, and the window's position in the example. B
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cache
@@ -20,16 +21,17 @@ from separatrix.extraction.readers import VectorSource, source_origin
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.heads.features import FEATURES, Feature, FeatureSetup, extract_features
 from separatrix.heads.maps import load_for_maps, shape_of
-from separatrix.heads.windows import Window, WindowRule, cut_windows
+from separatrix.heads.windows import Window, WindowRule, cut_windows, unread_in
 from separatrix.models.backbone import Backbone
 from separatrix.models.config import read_config, text_config
 from separatrix.models.device import pick_device
 from separatrix.models.extract import Progress
 from separatrix.models.source import resolve
-from separatrix.models.tokens import UnreadCounts, count_unread
+from separatrix.models.tokens import ESCAPE, UnreadCounts
 from separatrix.points import ID
-from separatrix.recipe import LoadRecipe, to_dict
+from separatrix.recipe import LoadRecipe, record
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.store.files import hash_file
 from separatrix.store.table import text_hash
 from separatrix.texts.questions_answers import Example, read_questions
 
@@ -121,10 +123,9 @@ class AttentionReader:
         pairs = [(text, "") if isinstance(text, str) else text for text in texts]
         examples = [Example("", first, second, 0) for first, second in pairs]
         cut = cut_windows(self.backbone, examples, self.rule)
-        ids = [np.concatenate([window.ids for window in windows]).tolist() if windows else [] for windows in cut]
-        unread = count_unread(self.backbone.tokenizer, [f"{first}\n{second}" for first, second in pairs], ids)
-        # Each window has control tokens of its own, of any number.
-        return CutWindows([window for windows in cut for window in windows], unread=replace(unread, control=0))
+        return CutWindows(
+            [window for windows in cut for window in windows], unread=unread_in(self.backbone, examples, cut)
+        )
 
     def read(self, tokens: Any, names: Sequence[str], progress: Progress | None = None) -> dict[str, NDArray[Any]]:
         """Each feature named, (windows * layers * heads, width) float32."""
@@ -174,9 +175,12 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
     how: dict[str, dict[str, Any]] = {name: {"columns": list(each.columns)} for name, each in features.items()}
     for name in EXACT:
         how |= {name: {**how[name], "store_dtype": "float32"}} if name in how else {}
-    options = {name: value for name, value in to_dict(attention).items() if name != "features"}
+    options = {name: value for name, value in record(attention).items() if name != "features"}
+    if os.path.isfile(attention.resnet_weights):
+        options["resnet_weights"] += f" ({hash_file(Path(attention.resnet_weights))})"
     identity = {"weights": source.weights, "max_length": backbone.max_length, "dtype": backbone.dtype}
     identity |= {"what": "attention", "attention": options}
+    identity |= {"special_tokens": ESCAPE} if backbone.special_tokens == ESCAPE else {}
     width = layers * heads * -(-sum(each.width for each in features.values()) // len(features))
 
     def table(frame: pd.DataFrame, tokens: Any, _: Any, start: int) -> pd.DataFrame:

@@ -171,7 +171,7 @@ def _prompt_source(model: PromptModel, vectors: VectorsRecipe) -> VectorSource:
 
     name, config = "prompt" if what == "hidden" else "prompt_logits", text_config(backbone.model.config)
     width = int(config.vocab_size) if what == "logits" else int(config.hidden_size) * trained.prompt.tokens
-    how = {name: {"recipe": recipes.to_dict(trained), "decides": trained.prompt.readout == what}}
+    how = {name: {"recipe": recipes.record(trained), "decides": trained.prompt.readout == what}}
     identity: dict[str, Any] = {"weights": backbone.source.weights, "prompt": _tensor_hash(model)}
     identity |= {"max_length": backbone.recipe.max_length, "dtype": backbone.recipe.dtype, "what": what}
     reader = PromptReader(model, vectors)

@@ -12,8 +12,9 @@ from separatrix.codes import draw_some
 from separatrix.errors import DataError
 from separatrix.heads.answers import Span, answer, best_span, target_span
 from separatrix.heads.maps import collate, forward, window_batches
-from separatrix.heads.windows import Window, WindowRule, cut_windows
+from separatrix.heads.windows import Window, WindowRule, cut_windows, unread_in
 from separatrix.models.backbone import Backbone
+from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress, silent
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.texts.questions_answers import Example
@@ -24,14 +25,15 @@ PAD_SCORE = -1e9
 
 def training_windows(
     backbone: Backbone, train: Sequence[Example], recipe: AnswerRecipe
-) -> tuple[list[Window], list[tuple[int, int]], int]:
-    """Windows, the tokens of their answers, and how many were left out for want of an offset.
+) -> tuple[list[Window], list[tuple[int, int]], int, UnreadCounts]:
+    """Windows, the tokens of their answers, how many were left out for want of an offset, what could not be read.
 
     Raises:
         DataError: none is left.
     """
     windows, targets, left_out = [], [], 0
-    for example, group in zip(train, cut_windows(backbone, train, _rule(recipe)), strict=True):
+    cut = cut_windows(backbone, train, _rule(recipe))
+    for example, group in zip(train, cut, strict=True):
         for window in group:
             target = target_span(window, example)
             if target is None:
@@ -42,7 +44,8 @@ def training_windows(
     if not windows:
         raise DataError("no window can be trained on", got=f"{left_out} without a usable answer offset")
     order = draw_some(len(windows), recipe.train_windows or len(windows), recipe.seed)
-    return [windows[row] for row in order], [targets[row] for row in order], left_out
+    unread = unread_in(backbone, train, cut)
+    return [windows[row] for row in order], [targets[row] for row in order], left_out, unread
 
 
 def _rule(recipe: AnswerRecipe) -> WindowRule:
@@ -60,8 +63,8 @@ def span_scores(model: Any, backbone: Backbone, windows: Sequence[Window]) -> Te
 @torch.no_grad()
 def answer_questions(
     model: Any, backbone: Backbone, examples: Sequence[Example], recipe: AnswerRecipe, progress: Progress = silent
-) -> dict[str, str]:
-    """An answer to every question, by id; '' for none."""
+) -> tuple[dict[str, str], UnreadCounts]:
+    """An answer to every question, by id; '' for none; and what could not be read."""
     groups = cut_windows(backbone, examples, _rule(recipe))
     windows = [window for group in groups for window in group]
     spans: dict[int, Span] = {}
@@ -73,7 +76,8 @@ def answer_questions(
             spans[row] = best_span(windows[row], start, end, recipe)
         progress("evaluation", len(spans), len(windows), "")
     ordered = iter([spans[row] for row in range(len(windows))])
-    return {
+    answers = {
         example.id: answer(example, [next(ordered) for _ in group], recipe.null_threshold)
         for example, group in zip(examples, groups, strict=True)
     }
+    return answers, unread_in(backbone, examples, groups)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone
+from separatrix.models.tokens import ESCAPE, UnreadCounts, count_unread
 from separatrix.texts.questions_answers import Example
 
 SENTENCE_END = frozenset(".?!")
@@ -112,7 +113,8 @@ def fast_tokenizer(backbone: Backbone) -> Any:
         raise ModelError(f"model {backbone.source.name!r} has no fast tokenizer", expected="a tokenizer.json")
     engine.no_truncation()
     engine.no_padding()
-    engine.encode_special_tokens = backbone.pad_is_beyond  # written in a text, such a pad is text
+    # Written in a text, a pad beyond the model's table is text.
+    engine.encode_special_tokens = backbone.pad_is_beyond or backbone.recipe.special_tokens == ESCAPE
     return engine
 
 
@@ -148,6 +150,13 @@ def cut_windows(backbone: Backbone, examples: Sequence[Example], rule: WindowRul
     check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine = fast_tokenizer(backbone)
     return [_windows_of(engine, example, place, rule) for place, example in enumerate(examples)]
+
+
+def unread_in(backbone: Backbone, examples: Sequence[Example], cut: Sequence[Sequence[Window]]) -> UnreadCounts:
+    """What the tokenizer could not read in examples, by the windows of each."""
+    texts = [f"{each.first}\n{each.second}" for each in examples]
+    ids = [[number for window in windows for number in window.ids[~window.special].tolist()] for windows in cut]
+    return count_unread(backbone.tokenizer, texts, ids, added=0)
 
 
 def _windows_of(engine: Any, example: Example, place: int, rule: WindowRule) -> list[Window]:

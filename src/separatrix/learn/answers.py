@@ -24,7 +24,7 @@ from separatrix.recipe import LoopRecipe
 
 def train_spans(
     model: Any, scores: Callable[[np.ndarray], Tensor], sizes: Sequence[int], targets: Sequence[tuple[int, int]],
-    recipe: LoopRecipe, progress: Progress = silent,
+    recipe: LoopRecipe, progress: Progress = silent, *, checkpoint: Path | None = None, identity: str = "",
 ) -> FitResult:  # fmt: skip
     """Train a span head and the model under it, in place.
 
@@ -35,12 +35,17 @@ def train_spans(
         targets: first and last token of the answer of each row.
         recipe: of the loop.
         progress: gets (stage, done, total, note).
+        checkpoint: file of the state; a training that was stopped goes on from it.
+        identity: what the state belongs to.
+
+    Raises:
+        StoreError: the state in the file belongs to another training.
     """
     trainable = SpanTrainable(model, scores, np.asarray(sizes), recipe.seed)
     right = torch.tensor(targets, device=next(model.parameters()).device)  # (rows, 2)
     order = partial(schedule.batches, trainable.sizes, recipe.batch_size, recipe.seed)
     training = Training(trainable, SpanObjective(), {"train": right}, recipe, order)
-    fitted = Loop(training, [ProgressCallback(progress)]).run()
+    fitted = Loop(training, [ProgressCallback(progress)], path=checkpoint, identity=identity).run()
     model.eval()
     return fitted
 

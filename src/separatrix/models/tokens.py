@@ -85,8 +85,17 @@ class Tokens:
         return len(self.ids)
 
 
-def count_unread(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> UnreadCounts:
-    """Count what could not be read in texts and their token ids."""
+def count_unread(
+    tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]], *, added: int | None = None
+) -> UnreadCounts:
+    """Count what could not be read in texts and their token ids.
+
+    Args:
+        tokenizer: of the model.
+        texts: what it read.
+        encoded: token ids of each text.
+        added: control tokens among them that are not of the text; as many as the tokenizer adds if absent.
+    """
     named = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
     # GPT-2 has one token for all of these: it knows every byte, so that its "unknown" one stands for nothing.
     unknown = None if tokenizer.unk_token_id in named else tokenizer.unk_token_id
@@ -97,7 +106,7 @@ def count_unread(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequenc
         sum(counts),
         sum(map(bool, counts)),
         _count_equal(texts, encoded),
-        _count_control(tokenizer, texts, encoded, unknown),
+        _count_control(tokenizer, texts, encoded, unknown, added),
     )
 
 
@@ -108,14 +117,17 @@ def _count_equal(texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> int:
     return sum(text != earlier and normalise(text) != normalise(earlier) for text, earlier in pairs)
 
 
-def _count_control(tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]], unknown: int | None) -> int:
-    """Texts with more control tokens among their ids than the tokenizer adds to any text."""
+def _count_control(
+    tokenizer: Any, texts: Sequence[str], encoded: Sequence[Sequence[int]], unknown: int | None, own: int | None
+) -> int:
+    """Texts with more control tokens among their ids than are not theirs."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
     ids = {number for number, token in added.items() if token.special} | set(tokenizer.all_special_ids)
     ids -= {unknown}
     words = {str(word) for word in tokenizer.convert_ids_to_tokens(sorted(ids))}
     if not words:
         return 0
-    written, own = re.compile("|".join(map(re.escape, sorted(words)))), tokenizer.num_special_tokens_to_add()
+    written = re.compile("|".join(map(re.escape, sorted(words))))
+    own = tokenizer.num_special_tokens_to_add() if own is None else own
     rows = [row for row, text in enumerate(texts) if written.search(text)]
     return sum(sum(number in ids for number in encoded[row]) > own for row in rows)

@@ -25,6 +25,7 @@ from separatrix.recipe.core import (
     option,
     option_names,
     part_of,
+    record,
     replace,
     to_dict,
 )
@@ -79,6 +80,7 @@ __all__ = [
     "option",
     "option_names",
     "part_of",
+    "record",
     "replace",
     "to_dict",
 ]

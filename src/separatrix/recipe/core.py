@@ -13,7 +13,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
-from separatrix.errors import OptionError, choose
+from separatrix.errors import OptionError, choose, public_name
 
 R = TypeVar("R")
 _hints = cache(get_type_hints)  # the types of the fields of a recipe
@@ -29,16 +29,23 @@ def option(
     low: float | None = None,
     high: float | None = None,
     affects_result: bool = True,
+    names_path: bool = False,
     earlier: Mapping[str, str] | None = None,
     earlier_name: str | None = None,
 ) -> Any:
     """A recipe field with its help text, its limits (both ends included), and whether the result depends on it.
 
+    `names_path`: its texts may be paths of this machine, which `record` leaves out.
     `earlier` maps names that choices once had to those of today, and `earlier_name` is one that the option once had:
     recipes that were written then are still read.
     """
     limits = {"choices": choices, "low": low, "high": high}
-    more = {"affects_result": affects_result, "earlier": earlier or {}, "earlier_name": earlier_name}
+    more = {
+        "affects_result": affects_result,
+        "names_path": names_path,
+        "earlier": earlier or {},
+        "earlier_name": earlier_name,
+    }
     return field(default=default, metadata={"text": text, **limits, **more})
 
 
@@ -194,6 +201,30 @@ SHOWN = 60  # characters of a wrong value
 def to_dict(recipe: Any) -> dict[str, Any]:
     """The recipe as plain nested dictionaries."""
     return dataclasses.asdict(recipe)
+
+
+def record(recipe: Any, values: Any = None) -> dict[str, Any]:
+    """The recipe as folders keep it, plain: models and files by their names, since a path tells whose machine it was.
+
+    Args:
+        recipe: whose fields say which options name paths.
+        values: plain data that hold such a recipe, to be used in place of its own.
+
+    >>> from separatrix.recipe import ModelRecipe
+    >>> record(ModelRecipe(model="/home/somebody/bert"))["model"]
+    'bert'
+    """
+    paths = {spec.name for spec in _fields(recipe) if spec.metadata.get("names_path")}
+
+    def name(key: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {inner: name(inner, part) for inner, part in value.items()}
+        if isinstance(value, list | tuple):
+            return [name(key, part) for part in value]
+        return public_name(value) if key in paths and isinstance(value, str) else value
+
+    result: dict[str, Any] = name("", to_dict(recipe) if values is None else values)
+    return result
 
 
 def plain(value: Any) -> Any:

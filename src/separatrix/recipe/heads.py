@@ -25,6 +25,7 @@ class MapModelRecipe:
     dtype: str = option("float32", "number format of the model", choices=("float32", "bfloat16"))
     device: str = as_in_model("device")
     trust_remote_code: bool = as_in_model("trust_remote_code")
+    special_tokens: str = as_in_model("special_tokens")
 
     def of_length(self, max_length: int) -> ModelRecipe:
         """The model as the backbone asks for it, with windows of so many tokens."""
@@ -146,11 +147,12 @@ class AnswerRecipe:
     max_answer: int = option(30, "most tokens of an answer", low=1)
     null_threshold: float = option(0.0, "no answer if its score is more than this above the best answer's")
     seed: int = option(42, "seed of every random choice", low=0)
+    checkpoint_seconds: float = as_in_model("checkpoint_seconds", LoopRecipe)
 
     @property
     def loop(self) -> LoopRecipe:
         """What the training loop reads."""
-        names = ("epochs", "batch_size", "lr", "weight_decay", "warmup", "clip", "seed")
+        names = ("epochs", "batch_size", "lr", "weight_decay", "warmup", "clip", "seed", "checkpoint_seconds")
         return LoopRecipe(**{name: getattr(self, name) for name in names}, snapshots=0)
 
 

@@ -287,6 +287,7 @@ class HeadsOptions(AttentionOptions, LoadOptions, total=False):
     dtype: str
     device: str
     trust_remote_code: bool
+    special_tokens: str
     text: str | None
     pair: str | None
     windows: int

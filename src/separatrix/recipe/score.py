@@ -38,7 +38,9 @@ class ScoreRecipe:
 class RankRecipe:
     """Models, poolings and layers."""
 
-    model: tuple[str, ...] = option((DEFAULT_MODEL,), "models: local folders, hub names, or the embedded default")
+    model: tuple[str, ...] = option(
+        (DEFAULT_MODEL,), "models: local folders, hub names, or the embedded default", names_path=True
+    )
     pool: tuple[str, ...] = option(POOL_GRID, f"poolings: {', '.join(POOLS)}")
     layers: tuple[int | str, ...] | None = option(
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"

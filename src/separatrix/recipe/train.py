@@ -22,7 +22,7 @@ POSITIONS = Choices("last", "mean", "all")
 class ModelRecipe:
     """Model."""
 
-    model: str = option(DEFAULT_MODEL, "model: a local folder, a hub name, or the embedded default")
+    model: str = option(DEFAULT_MODEL, "model: a local folder, a hub name, or the embedded default", names_path=True)
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
     max_length: int = option(256, "tokens kept of each text; longer texts are cut and counted", low=1, high=131072)
     dtype: str = option(
@@ -49,9 +49,9 @@ class ModelRecipe:
         return here if model is None else replace(here, model=model, revision=None)
 
 
-def as_in_model(name: str) -> Any:
-    """A field with the default and the text that it has in `ModelRecipe`."""
-    spec = ModelRecipe.__dataclass_fields__[name]
+def as_in_model(name: str, recipe: Any = ModelRecipe) -> Any:
+    """A field with the default and the text that it has in `ModelRecipe`, or in another recipe."""
+    spec = recipe.__dataclass_fields__[name]
     return field(default=spec.default, metadata=spec.metadata)
 
 

@@ -79,7 +79,9 @@ class AttentionRecipe:
     max_query_length: int = option(64, "tokens kept of the question", low=1)
     cells: int = option(16, "cells of each side of the grid", low=2, high=128)
     values: int = option(16, "singular values", low=1, high=512)
-    resnet_weights: str = option("random", "weights of the ResNet-50: a safetensors file, a hub name, or random")
+    resnet_weights: str = option(
+        "random", "weights of the ResNet-50: a safetensors file, a hub name, or random", names_path=True
+    )
     pixels: int = option(384, "side of the picture that the ResNet-50 sees", low=32, high=4096)
     frame: str = option("pad", "small maps in the picture: padded, or fitted to its size", choices=("pad", "fit"))
     scaling: str = option("map", "0 to 255 by whole map or by column", choices=("map", "column", "none"))

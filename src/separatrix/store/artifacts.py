@@ -26,6 +26,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_refusal
+from separatrix.recipe.core import record
 from separatrix.store.files import check_format, damaged, hash_file, part_path, parts_of, read_json, sweep, write_json
 from separatrix.store.folder import has_result
 from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
@@ -422,7 +423,7 @@ def _write_manifest(folder: Path, kind: str, recipe: Any, files: Mapping[str, Fi
     plain = {
         "kind": kind,
         "format": FORMAT,
-        "recipe": asdict(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else recipe,
+        "recipe": record(recipe) if is_dataclass(recipe) and not isinstance(recipe, type) else recipe,
         "files": None if files is None else {name: asdict(file) for name, file in files.items()},
     }
     write_json(folder / MANIFEST, plain)

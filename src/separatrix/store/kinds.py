@@ -48,7 +48,9 @@ KINDS = {
          "points-*/*", "features-*/*", "kmeans-*/*", "dbscan-*/*", "hdbscan-*/*", "again-*/*", "associations-*/*",
          "raw-*/*", "extract-*/*", "cluster-*/*", "atlas-*/*"),
     ),
-    "answers": Kind(("answers.parquet",), ("recipe.json", RESULT, "answers.parquet", *_MODEL_FOLDER)),
+    "answers": Kind(
+        ("answers.parquet",), ("recipe.json", RESULT, "answers.parquet", *_MODEL_FOLDER), ("checkpoint.safetensors",)
+    ),
     "run": Kind(
         ("recipe.json",),
         ("recipe.json", "metrics.jsonl", RESULT, "report.html", "trajectory/*", "predictions/*", "pictures/*",

@@ -250,6 +250,7 @@ RUN_RESULT: Schema = {
 RUN_RECIPE: Schema = {
     "method?": str,
     "backbone?": {"model": str},
+    "weights?": str,
     "loop": {"seed": lambda seed: isinstance(seed, int) and seed >= 0},
     "data?": {"train": {"rows": int, "digest": str}, "*": {"rows": int, "digest": str}},
 }

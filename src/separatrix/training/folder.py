@@ -36,7 +36,7 @@ def run_artifact(
     return resume_artifact(
         request.folder,
         "run",
-        {"method": request.method, **recipes.to_dict(request.recipe)},
+        {"method": request.method, **recipes.record(request.recipe)},
         overwrite=overwrite,
         resume=resume,
         keep=can_resume,
@@ -56,9 +56,10 @@ def describe_texts(splits: Splits) -> dict[str, Any]:
     }
 
 
-def describe_request(request: TrainingRequest) -> dict[str, Any]:
-    """Method, options and texts as plain data: what `recipe.json` holds."""
-    return {"method": request.method, **recipes.to_dict(request.recipe), "data": describe_texts(request.splits)}
+def describe_request(request: TrainingRequest, weights: str) -> dict[str, Any]:
+    """Method, options, the hash of the model's weights, and texts, as plain data: what `recipe.json` holds."""
+    recipe, texts = recipes.record(request.recipe), describe_texts(request.splits)
+    return {"method": request.method, **recipe, "weights": weights, "data": texts}
 
 
 def is_run_of(folder: Path, splits: Splits) -> bool:
@@ -67,16 +68,21 @@ def is_run_of(folder: Path, splits: Splits) -> bool:
     return path.is_file() and read_json(path, dict).get("data") == describe_texts(splits)
 
 
-def write_recipe(request: TrainingRequest, folder: Path) -> None:
-    """Write the options and where the texts came from.
+def write_recipe(folder: Path, recipe: Any, current: dict[str, Any]) -> None:
+    """Write `recipe.json`: the options and where the texts came from.
+
+    Args:
+        folder: of the run.
+        recipe: that of the options in `current`, which says on which of them the result depends.
+        current: what is written, as `describe_request` gives it.
 
     Raises:
         StoreError: the run in the folder was begun with other options or texts, so it cannot be gone on with.
     """
-    current = describe_request(request)
     path = folder / RECIPE
     if path.is_file():
-        begun, wanted = (recipes.decisive(request.recipe, values) for values in (read_json(path, dict), current))
+        earlier = {"weights": current["weights"], **recipes.record(recipe, read_json(path, dict))}
+        begun, wanted = (recipes.decisive(recipe, values) for values in (earlier, current))  # early ones had no hash
         if recipes.canonical(begun) != recipes.canonical(wanted):
             raise StoreError(
                 f"{folder} was begun with other options or other texts",

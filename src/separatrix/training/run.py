@@ -11,8 +11,9 @@ from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trained.saved import Predictions, describe
 from separatrix.learn.trajectory import read_epoch_scores
+from separatrix.models.source import resolve
 from separatrix.progress import under
-from separatrix.store.folder import TRAJECTORY, has_result
+from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.training.diagnostics import (
     below_baselines,
@@ -32,8 +33,6 @@ from separatrix.training.predict import answer_table
 from separatrix.training.request import TrainingRequest
 from separatrix.training.result import TrainingResult
 
-FINISHED = "this run was finished before: nothing was trained"
-
 
 def run_training(request: TrainingRequest) -> TrainingResult:
     """Train, evaluate, and (with a folder) write everything but pictures and report.
@@ -48,7 +47,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     warnings = list(check_labels(splits.train)) if task == "classify" else []
     targets = encode(splits.parts, task)
     if folder is not None:
-        write_recipe(request, folder)
+        write_recipe(folder, recipe, describe_request(request, resolve(recipe.backbone).weights))
         if has_result(folder):
             drop_states(folder)
             return TrainingResult.open(folder, device=recipe.backbone.device).with_note(FINISHED)
@@ -64,7 +63,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         rows={part: len(texts) for part, texts in splits.parts.items()},
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
         metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables,
-        recipe=describe_request(request), folder=folder, seconds=round(monotonic() - begun, 2), **figures,
+        recipe=describe_request(request, trained.model.backbone.source.weights), folder=folder,
+        seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip
     if folder is not None:
         result.write(folder)

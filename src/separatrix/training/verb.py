@@ -70,9 +70,9 @@ def train(
     if (run := METHODS[method].run) is not None:
         for name in reading:
             choose(name, option_names(whole), f"option of method {method}")
-        if out is None or resume:
-            raise OptionError(f"method {method} writes a whole model, and begins anew", hint="give out, but no resume")
-        return run(data, out, whole, overwrite=overwrite, progress=progress or silent)
+        if out is None:
+            raise OptionError(f"method {method} writes a whole model", got="no out", hint='give out="runs/qa"')
+        return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent)
     splits = _splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     request = request.with_number_format()

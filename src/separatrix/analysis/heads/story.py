@@ -39,10 +39,10 @@ from separatrix.extraction.extract import Destination, run_extraction
 from separatrix.extraction.readers import VectorSource
 from separatrix.heads.importance import usual_loss
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
-from separatrix.heads.windows import WindowRule, cut_windows, draw
+from separatrix.heads.windows import WindowRule, cut_windows, draw, unread_in
 from separatrix.points import Points
 from separatrix.progress import Progress, silent, under
-from separatrix.recipe import digest, replace, to_dict
+from separatrix.recipe import digest, record, replace
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
 from separatrix.recipe.options import HeadsOptions
@@ -103,7 +103,8 @@ def head_atlas(
     rule = WindowRule(reading.max_length, recipe.attention.stride, recipe.attention.max_query_length)
     sample = draw(backbone, material.examples, rule, windows=reading.windows, shards=reading.shards,
                   how=reading.sampling, seed=reading.seed)  # fmt: skip
-    notes = list(material.notes)
+    unread = unread_in(backbone, sample.examples, cut_windows(backbone, sample.examples, rule)).warn()
+    notes = [*material.notes, *unread]
     if sample.windows < reading.windows:
         notes.append(f"{reading.windows} windows were asked for, the data give {sample.windows}")
     if recipe.page.importance == "auto" and usual_loss(backbone, sample.examples) == "none":
@@ -111,7 +112,7 @@ def head_atlas(
     sealed = (folder / MANIFEST).is_file()
     if resume:
         check_unaltered(folder)
-    plain, inputs = to_dict(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
+    plain, inputs = record(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
         story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun, sealed)

@@ -143,7 +143,7 @@ class AlignModel(PrintedModel):
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
         write_model(
             folder, "align", tensors, self.classes, self.temperature, base_model=self.base,
-            recipe=recipes.to_dict(self.recipe), vote=asdict(self.vote),
+            recipe=recipes.record(self.recipe), vote=asdict(self.vote),
             encoder={"weights": hash_files(sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
 

@@ -9,15 +9,16 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from separatrix.errors import DataError, public_name
+from separatrix.errors import DataError, public_name, warn
 from separatrix.progress import Progress, silent
-from separatrix.recipe import ModelRecipe, from_dict, to_dict
+from separatrix.recipe import ModelRecipe, decisive, digest, record, to_dict
 from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
 from separatrix.store.artifacts import resume_artifact
-from separatrix.store.files import Schema, read_json, write_json
-from separatrix.store.folder import RECIPE
+from separatrix.store.files import Schema, read_json, read_recipe
+from separatrix.store.folder import CHECKPOINT, FINISHED, RECIPE, can_resume, has_result
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, cell, out_line
+from separatrix.training.folder import drop_states, write_recipe
 from separatrix.training.methods.base import TrainingMethod
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class AnswerResult(Result):
     kind: ClassVar[str] = "answers"
     schema: ClassVar[Schema] = {
         "scores": {"exact": float, "f1": float, **dict.fromkeys(TOTALS, int), "*": NUMBER},
-        "losses": [float], "windows": int, "left_out": int, "questions": int, "notes": [str], "seconds": float,
+        "losses": [float], "windows": int, "left_out": int, "questions": int, "unread?": [str], "notes": [str],
+        "seconds": float,
     }  # fmt: skip
 
     scores: SquadScores
@@ -46,6 +48,7 @@ class AnswerResult(Result):
     left_out: int  # training windows whose answer has no usable offset
     table: pd.DataFrame = apart()  # a row for each question of the test: id, question, context, answer, right answers
     questions: int = 0  # trained on
+    unread: Sequence[str] = ()  # what the tokenizer cannot read
     notes: Sequence[str] = ()
     seconds: float = 0.0
 
@@ -59,14 +62,15 @@ class AnswerResult(Result):
 
     @property
     def warnings(self) -> list[str]:
-        """What the scores hide: a model that never answers scores the share of questions without an answer."""
+        """What could not be read, and what the scores hide: never to answer scores the share without an answer."""
         scores, answers = self.scores, self.table["answer"]
         if len(answers) and not any(answers):
             share = f"{scores.no_answer_total} of {scores.total} questions have no answer"
-            return [f"every answer is empty, and {share}: the exact match of {scores.exact:.3f} is this share alone"]
+            empty = f"every answer is empty, and {share}: the exact match of {scores.exact:.3f} is this share alone"
+            return [*self.unread, empty]
         if scores.has_answer_total and not scores.has_answer_f1:
-            return ["no question that has an answer got a word of it: the model has not learnt to answer"]
-        return []
+            return [*self.unread, "no question that has an answer got a word of it: the model has not learnt to answer"]
+        return [*self.unread]
 
     def predict(
         self, data: str | Path | Sequence[Example], *, device: str = "auto", progress: Progress | None = None
@@ -82,12 +86,15 @@ class AnswerResult(Result):
         from separatrix.texts.questions_answers import read_material
 
         assert self.folder is not None, "the model lies in a folder"
-        recipe = from_dict(AnswerRecipe, read_json(self.folder / RECIPE, {"answers": dict})["answers"])
-        model = ModelRecipe(model=str(self.folder), max_length=recipe.max_length, device=device)
+        plain, path = read_json(self.folder / RECIPE, {"model": dict, "answers": dict}), self.folder / RECIPE
+        recipe = read_recipe(AnswerRecipe, plain["answers"], path)
+        model = read_recipe(ModelRecipe, plain["model"], path).at(str(self.folder), device)
         examples = read_material(data).examples if isinstance(data, (str, Path)) else data
         backbone = load_for_maps(model)
         answering = load_span_model(backbone, recipe.seed)
-        return answer_table(examples, answer_questions(answering, backbone, examples, recipe, progress or silent))
+        answers, unread = answer_questions(answering, backbone, examples, recipe, progress or silent)
+        unread.warn()
+        return answer_table(examples, answers)
 
     def figures(self) -> dict[str, Any]:
         """What `result.json` holds; the answers are written apart."""
@@ -129,7 +136,7 @@ def answer_table(examples: Sequence[Example], answers: Mapping[str, str]) -> pd.
 
 def answer_run(
     data: str | Path, out: str | Path, model: ModelRecipe, recipe: AnswerRecipe, *, test: str | Path | None = None,
-    test_share: float = 0.2, overwrite: bool = False, progress: Progress = silent,
+    test_share: float = 0.2, overwrite: bool = False, resume: bool = False, progress: Progress = silent,
 ) -> AnswerResult:  # fmt: skip
     """Train a model to answer questions and score it.
 
@@ -141,13 +148,15 @@ def answer_run(
         test: questions to score on; by default, a share of the contexts of `data` is held out.
         test_share: that share.
         overwrite: replace what is in `out`.
+        resume: go on with the training in `out`, or start where there is none.
         progress: gets (stage, done, total, note).
 
     Raises:
         DataError: nothing to train on, or contexts in both parts.
         ModelError: a family without a span head.
-        StoreError: `out` is taken.
+        StoreError: `out` is taken, or was begun with other options or questions.
     """
+    from separatrix.models.source import resolve
     from separatrix.texts.questions_answers import read_material
 
     if not isinstance(data, (str, Path)):
@@ -160,15 +169,28 @@ def answer_run(
         train, held_out = split_by_context(material.examples, test_share, recipe.seed)
     else:
         train, held_out = material.examples, read_material(test).examples
-    folder = Path(out)
-    plain = {"model": to_dict(model), "answers": to_dict(recipe), "data": str(data)}
-    inputs = (data, test, model.model)
-    with resume_artifact(folder, "answers", plain, overwrite=overwrite, resume=None, inputs=inputs):
-        result = train_answers(model, train, held_out, folder, recipe, progress)
-        result = replace(result, notes=material.notes, seconds=round(monotonic() - begun, 2))
-        write_json(folder / RECIPE, plain)
-        result.write(folder)
+    folder, inputs = Path(out), (data, test, model.model)
+    texts = {"train": describe_examples(data, train), "test": describe_examples(test or data, held_out)}
+    options = {"model": record(model), "answers": to_dict(recipe), "weights": resolve(model).weights}
+    plain = {**options, "data": texts}
+    with resume_artifact(folder, "answers", plain, overwrite=overwrite, resume=resume, keep=can_resume, inputs=inputs):
+        write_recipe(folder, AnswerTrainingRecipe(), plain)
+        if has_result(folder):
+            result = AnswerResult.open(folder)
+            result = replace(result, notes=[*result.notes, FINISHED])
+        else:
+            result = train_answers(model, train, held_out, folder, recipe, progress)
+            result = replace(result, notes=material.notes, seconds=round(monotonic() - begun, 2))
+            result.write(folder)
+        drop_states(folder)
+    warn(result.unread)
     return result
+
+
+def describe_examples(source: str | Path, examples: Sequence[Example]) -> dict[str, Any]:
+    """The name of where questions came from, how many they are, and a digest of all that is read of them."""
+    content = [[one.id, one.first, one.second, one.golds, [asdict(each) for each in one.answers]] for one in examples]
+    return {"source": public_name(source), "rows": len(examples), "digest": digest(content)}
 
 
 def train_answers(
@@ -180,13 +202,15 @@ def train_answers(
     Args:
         model: where to start from.
         train, test: questions with contexts; no context should be in both.
-        folder: of the trained model (safetensors and tokenizer), which opens as any other.
+        folder: of the trained model (safetensors and tokenizer), which opens as any other, and of the state of the
+            training, which goes on from it.
         recipe: how.
         progress: gets (stage, done, total, note).
 
     Raises:
         ModelError: the family has no span head.
         DataError: no training window is left, or training and test share a context.
+        StoreError: the state in the folder belongs to another training.
     """
     from separatrix.heads.answers import squad_scores
     from separatrix.heads.maps import load_for_maps
@@ -198,18 +222,21 @@ def train_answers(
         raise DataError("training and test share contexts", got=f"{len(shared)} of them", hint="split by context")
     backbone = load_for_maps(replace(model, max_length=recipe.max_length))
     answering = load_span_model(backbone, recipe.seed)
-    windows, targets, left_out = training_windows(backbone, train, recipe)
+    windows, targets, left_out, unread = training_windows(backbone, train, recipe)
+    identity = digest(decisive(recipe), backbone.source.weights, describe_examples("", train))
     fitted = train_spans(
         answering, lambda rows: span_scores(answering, backbone, [windows[row] for row in rows]),
         [len(window) for window in windows], targets, recipe.loop, progress,
+        checkpoint=folder / CHECKPOINT, identity=identity,
     )  # fmt: skip
     save_span_model(answering, backbone, folder)
     questions = draw_examples(test, recipe.test_examples, recipe.seed)
-    answers = answer_questions(answering, backbone, questions, recipe, progress)
+    answers, of_test = answer_questions(answering, backbone, questions, recipe, progress)
     losses = tuple(line["loss"] for line in fitted.metrics)
     scores = squad_scores(questions, answers)
     table = answer_table(questions, answers)
-    return AnswerResult(scores, losses, len(windows), left_out, table, len(train), folder=folder)
+    lines = [f"{part}: {line}" for part, each in (("train", unread), ("test", of_test)) for line in each.warnings]
+    return AnswerResult(scores, losses, len(windows), left_out, table, len(train), lines, folder=folder)
 
 
 def split_by_context(
