@@ -15,8 +15,11 @@ from sklearn.metrics import adjusted_rand_score
 
 import separatrix as sx
 from separatrix.analysis.identity import CLUSTER
-from separatrix.errors import OptionError
+from separatrix.errors import ModelError, OptionError
+from separatrix.models import device as models_device
 from separatrix.points import Points
+from separatrix.scale import device as scale_device
+from separatrix.scale import device_tiles, kernels, lloyd
 from separatrix.scale.memory import in_memory
 from separatrix.store.points import open_points, write_points
 
@@ -158,3 +161,48 @@ def test_an_unknown_executor_is_refused_before_the_work(points):
 def test_a_named_executor_takes_blocks_however_few_the_rows(points):
     made = sx.cluster(points, "kmeans", k=4, executor="processes:1")
     assert made.digest == sx.cluster(points, "kmeans", k=4, memory=LITTLE).digest
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A GPU that the CPU stands in for: verbs take its way."""
+    for module in (models_device, scale_device, device_tiles):
+        monkeypatch.setattr(module, "cuda_count", lambda: 1)
+    for module in (kernels, device_tiles, lloyd):
+        monkeypatch.setattr(module, "device_of", lambda _name: kernels.CPU)
+
+
+def test_a_named_gpu_computes_in_blocks_and_it_is_said(points, gpu):
+    made, expected = (sx.cluster(points, "kmeans", k=4, **more) for more in ({"device": "cuda"}, {"memory": LITTLE}))
+    assert made.engine == "blocks, cuda"
+    assert (made.labels == expected.labels).all()
+    flat = sx.project(points, "pca", device="cuda:0")
+    assert flat.rows_fitted == ROWS
+
+
+def test_dbscan_on_a_gpu_gives_the_labels_of_the_cpu(points, gpu, monkeypatch):
+    few = points.take(np.arange(0, ROWS, 40))
+    made, uploaded = [], []
+    real = device_tiles.DeviceSpace.near
+    monkeypatch.setattr(device_tiles.DeviceSpace, "near", lambda *a, **k: (uploaded.append(1), real(*a, **k))[1])
+    for device in ("cpu", "cuda"):
+        made.append(sx.cluster(few, "dbscan", eps=9.5, device=device))
+        assert bool(uploaded) == (device == "cuda")
+    assert made[0].digest == made[1].digest
+    assert made[0].clusters >= 1
+    chosen = sx.cluster(few, "dbscan", choose=True, device="cuda")
+    assert chosen.digest == sx.cluster(few, "dbscan", choose=True, device="cpu").digest
+
+
+@pytest.mark.parametrize("verb", [lambda x, **k: sx.cluster(x, "kmeans", k=4, **k), sx.project])
+def test_a_gpu_that_is_not_there_is_refused_before_the_work(points, monkeypatch, verb):
+    monkeypatch.setattr(models_device, "cuda_count", lambda: 0)
+    with pytest.raises(ModelError, match="no CUDA device on this machine; use --device cpu"):
+        verb(points, device="cuda")
+    with pytest.raises(OptionError, match=r"unknown --device: got .gpu., expected one of auto, cpu, cuda, cuda:0"):
+        verb(points, device="gpu")
+
+
+def test_cuml_is_no_engine_for_blocks(points):
+    with pytest.raises(OptionError, match="--engine cuml holds all rows in memory; raise --memory, or leave --engine"):
+        sx.cluster(points, "kmeans", k=4, engine="cuml", memory=LITTLE)

@@ -7,9 +7,9 @@ from sklearn.cluster import HDBSCAN, KMeans
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, MissingExtra, OptionError
 from separatrix.geometry.checks import check_no_index, maybe_index
-from separatrix.geometry.cluster import hdbscan, kmeans, nearest_centroid
+from separatrix.geometry.cluster import hdbscan, kmeans, nearest_centroid, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.prepare import prepare
 
@@ -184,7 +184,7 @@ def test_engines_agree_on_clear_heaps():
         found = hdbscan(x, 20, min_samples=5, engine=engine)
         assert found.engine == engine
         assert adjusted_rand_score(y, found.labels) > 0.97
-    with pytest.raises(OptionError, match="unknown --engine"):
+    with pytest.raises(OptionError, match=r"unknown --engine"):
         hdbscan(x, 20, engine="gpu")
     with pytest.raises(DataError, match="fewer rows than min_samples: got 300 rows"):
         hdbscan(x, 20, min_samples=301)
@@ -196,3 +196,53 @@ def test_equal_rows_do_not_break_the_tree():
     assert tree.size[0] == 60
     lines = condense(np.array([[0, 1, 0.0, 2], [3, 2, 0.0, 3]]), 2, np.zeros(3, int)).lines()
     assert lines[0]["death"] is None
+
+
+def fake_cuml(monkeypatch):
+    """A `cuml` whose classes are scikit-learn's, and take what cuML takes."""
+
+    class Tree:
+        def __init__(self, linkage):
+            self.linkage = linkage
+
+        def to_numpy(self):
+            return np.rec.fromarrays(self.linkage.T, names="left,right,distance,size")
+
+    class CumlHDBSCAN(HDBSCAN):
+        def __init__(self, *, min_cluster_size, min_samples, output_type):
+            super().__init__(min_cluster_size, min_samples=min_samples, copy=True)
+            assert output_type == "numpy"
+
+        def fit(self, x):
+            labels, linkage = scikit_hdbscan(x, self.min_cluster_size, self.min_samples)
+            self.labels_, self.single_linkage_tree_ = labels.astype(np.int32), Tree(linkage)
+            return self
+
+    def kmeans_class(*, output_type, **options):
+        assert output_type == "numpy"
+        return KMeans(**options)
+
+    stand_in = types.ModuleType("cuml.cluster")
+    stand_in.KMeans, stand_in.HDBSCAN = kmeans_class, CumlHDBSCAN
+    monkeypatch.setitem(sys.modules, "cuml", types.ModuleType("cuml"))
+    monkeypatch.setitem(sys.modules, "cuml.cluster", stand_in)
+
+
+def test_cuml_computes_where_it_is_named(monkeypatch):
+    fake_cuml(monkeypatch)
+    x, _ = make_blobs(200, 4, centers=3, random_state=0)
+    for cluster_by in (lambda engine: kmeans(x, 3, engine=engine), lambda engine: hdbscan(x, 20, engine=engine)):
+        made, expected = cluster_by("cuml"), cluster_by("scikit-learn")
+        assert (made.engine, expected.engine) == ("cuml", "scikit-learn")
+        assert made.labels.tolist() == expected.labels.tolist()
+    with pytest.raises(OptionError, match="--engine cuml has no --minibatch"):
+        kmeans(x, 3, engine="cuml", minibatch=True)
+    with pytest.raises(OptionError, match=r"unknown --engine: got .fast_hdbscan."):
+        kmeans(x, 3, engine="fast_hdbscan")
+
+
+@pytest.mark.parametrize("cluster_by", [kmeans, hdbscan])
+def test_without_cuml_one_sentence_says_what_to_install(cluster_by, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cuml", None)
+    with pytest.raises(MissingExtra, match="cuml is not installed; pip install cuml-cu12 on a machine with a GPU"):
+        cluster_by(np.random.default_rng(0).normal(size=(60, 3)), 3, engine="cuml")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from separatrix.geometry.choose import Choice, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering
 from separatrix.geometry.prepare import PreparedVectors
 from separatrix.geometry.project import FittedMap, pca_layout
+from separatrix.models.device import pick_device
 from separatrix.points import ID, Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.recipe.core import checked
 from separatrix.recipe.project import ProjectRecipe
+from separatrix.recipe.train import AUTO, DEVICES
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.density import SAMPLE_ROWS, sampled_hdbscan
 from separatrix.scale.executors import open_workers, parse_executor
@@ -44,15 +47,26 @@ class ScaleOptions:
     memory: str | None = None  # None: half of what is free
     pending: Path | None = None  # folder of finished tasks
     progress: Progress = silent
+    device: str = AUTO
 
     @classmethod
-    def of(cls, executor: str, memory: str | None, out: str | Path | None, progress: Progress) -> ScaleOptions:
+    def of(
+        cls, executor: str, memory: str | None, out: str | Path | None, progress: Progress, device: str = AUTO
+    ) -> ScaleOptions:
         """Checked options; finished tasks are kept beside the folder that is to be written."""
-        parse_executor(executor)
+        kind, _ = parse_executor(executor)
         budget(memory)
+        device = checked("device", device, str, choices=DEVICES)
+        if kind != "dask":  # whose workers have their own
+            pick_device(device)
         target = None if out is None else Path(out)
         pending = None if target is None else target.with_name(f".{target.name}.pending")
-        return cls(executor, memory, pending, progress)
+        return cls(executor, memory, pending, progress, device)
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU was named."""
+        return self.device not in (AUTO, "cpu")
 
     def in_blocks(self, points: Points, *, all_free: bool = False) -> bool:
         """Whether these points are computed block by block: another executor is named, or they need too much memory.
@@ -76,7 +90,7 @@ class ScaleOptions:
         """
         with open_workers(self.executor) as workers:
             check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
-            yield BlockJob(workers, self.pending, self.progress)
+            yield BlockJob(workers, self.pending, self.progress, workers.device(self.device))
         if self.pending is not None:
             shutil.rmtree(self.pending, ignore_errors=True)
 
@@ -102,6 +116,9 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
         what = "dbscan holds all rows in memory"
         hint = f"pass --memory {needed:.0f}GiB --executor here where there is so much, or take kmeans or hdbscan"
         raise OptionError(what, got=f"{needed:.2f} GiB needed", hint=hint)
+    if recipe.engine == "cuml":
+        hint = "raise --memory, or leave --engine away: --device cuda computes block by block"
+        raise OptionError("--engine cuml holds all rows in memory", hint=hint)
     source = BlockSource.of_points(points)
     sample = SAMPLE_ROWS if recipe.method == "hdbscan" else sample_rows(recipe.k or max(recipe.k_grid))
     squares = source.width if recipe.prepare == "whiten" else 0
@@ -122,6 +139,8 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
                 min_samples=recipe.min_samples, engine=recipe.engine, seed=recipe.seed,
             )  # fmt: skip
             notes += more
+        if job.device != "cpu":
+            clustering = replace(clustering, engine=f"{clustering.engine}, {job.device}")
     return ClusteredRows(clustering, choice, prepare.constant, tuple(notes))
 
 

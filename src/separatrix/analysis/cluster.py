@@ -31,7 +31,8 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
-from separatrix.geometry.prepare import PreparedVectors, prepare
+from separatrix.geometry.prepare import prepare
+from separatrix.geometry.tiles import TileSpace
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -40,6 +41,8 @@ from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
 from separatrix.recipe.registry import Registry
 from separatrix.rowtable import ExtendedTable, RowTable
+from separatrix.scale.device_tiles import device_tiles
+from separatrix.scale.kernels import exact_products
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.store.rows import ParquetTable, write_rows
@@ -175,6 +178,7 @@ def cluster(
     overwrite: bool = False,
     executor: str = "here",
     memory: str | None = None,
+    device: str = "auto",
     progress: Progress | None = None,
     **options: Unpack[ClusterOptions],
 ) -> Clusters:
@@ -191,6 +195,8 @@ def cluster(
         executor: who computes: `here`, `processes:N`, `dask:local:N` or `dask:tcp://host:port`.
         memory: bytes, as "2GiB", that may be taken (default: half of what is free); points that need more, and all
             points with another executor than `here`, are read block by block.
+        device: `auto`, `cpu`, `cuda` or `cuda:1`: where blocks, and distances of dbscan, are computed; kmeans is
+            computed block by block where a GPU is named.
         progress: is called with (stage, done, total, note).
         options: single options of `ClusterRecipe`, by name.
 
@@ -211,7 +217,7 @@ def cluster(
             raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
     if wanted.choose and METHODS[wanted.method].choose is None:
         raise OptionError(f"--choose has no effect with --method {wanted.method}", hint="leave --choose away")
-    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress)
+    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     outer = None if within is None else opened(within, Clusters)
     rows = len(points) if outer is None else int((outer.table[CLUSTER] == of).sum())
     return Clusters.produce(
@@ -226,10 +232,11 @@ def _cluster(
     chosen, path = (points, None) if within is None else members(points, within.table, of)
     one = chosen.pick(recipe.block) if recipe.block else chosen
     in_blocks = scale.in_blocks(one, all_free=recipe.method == "dbscan")
+    in_blocks |= scale.on_gpu and recipe.method == "kmeans" and recipe.engine != "cuml"
     if in_blocks and recipe.method not in NAMES.built_in:
         hint = "raise --memory, or leave --executor away"
         raise OptionError(f"--method {recipe.method} needs all points in memory", hint=hint)
-    made = cluster_in_blocks(one, recipe, scale) if in_blocks else _in_memory(one, recipe, scale.progress)
+    made = cluster_in_blocks(one, recipe, scale) if in_blocks else _in_memory(one, recipe, scale)
     clustering, choice = made.clustering, made.choice
     table = _label_rows(chosen.rows, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
@@ -246,34 +253,40 @@ def _cluster(
     )  # fmt: skip
 
 
-def _in_memory(points: Points, recipe: ClusterRecipe, progress: Progress) -> ClusteredRows:
+def _in_memory(points: Points, recipe: ClusterRecipe, scale: ScaleOptions) -> ClusteredRows:
     vectors = prepare(points.values, recipe.prepare)
     method, done = METHODS[recipe.method], recipe
-    choice = None if not recipe.choose or method.choose is None else method.choose(vectors, recipe)
+    compared_by = TileSpace.of if scale.device == "cpu" else device_tiles(scale.device)
+    tiles = {"tiles": compared_by} if recipe.method == "dbscan" else {}
+    with exact_products():
+        choice = None if not recipe.choose or method.choose is None else method.choose(vectors, recipe, **tiles)
     if choice is not None:
         value = choice.value if choice.option == "eps" else int(choice.value)
         done = recipes.replace(recipe, choose=False, **{choice.option: value})
-    return ClusteredRows(method.run(vectors, done, progress), choice, vectors.constant)
+    with exact_products():
+        return ClusteredRows(method.run(vectors, done, scale.progress, **tiles), choice, vectors.constant)
 
 
 @dataclass(frozen=True)
 class ClusterMethod:
     """How prepared vectors are clustered, and how --choose finds the option that decides; None: it has no choice."""
 
-    run: Callable[[PreparedVectors, ClusterRecipe, Progress], Clustering]
-    choose: Callable[[PreparedVectors, ClusterRecipe], Choice] | None = None
+    run: Callable[..., Clustering]  # of prepared vectors, recipe, progress (and dbscan: what compares rows)
+    choose: Callable[..., Choice] | None = None  # of prepared vectors, recipe
 
 
 METHODS: Registry[ClusterMethod] = Registry(
     NAMES,
     {
         "kmeans": ClusterMethod(
-            lambda x, r, _: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, seed=r.seed),  # type: ignore[arg-type]
+            lambda x, r, _: kmeans(x, r.k, starts=r.starts, minibatch=r.minibatch, engine=r.engine, seed=r.seed),
             lambda x, r: choose_k(x, r.k_grid, criterion=r.criterion, sample_rows=r.sample_rows, seed=r.seed),
         ),
         "dbscan": ClusterMethod(
-            lambda x, r, progress: dbscan_clusters(x, r.eps, min_samples=r.min_samples, progress=progress),  # type: ignore[arg-type]
-            lambda x, r: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds),
+            lambda x, r, progress, tiles: dbscan_clusters(
+                x, r.eps, min_samples=r.min_samples, progress=progress, tiles=tiles
+            ),
+            lambda x, r, tiles: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds, tiles=tiles),
         ),
         "hdbscan": ClusterMethod(
             lambda x, r, _: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),

@@ -182,6 +182,7 @@ def project(
     overwrite: bool = False,
     executor: str = "here",
     memory: str | None = None,
+    device: str = "auto",
     progress: Progress | None = None,
     **options: Unpack[ProjectOptions],
 ) -> Projection:
@@ -195,8 +196,8 @@ def project(
         recipe: all options at once.
         out: folder to write map, figures and picture to; nothing is written without it.
         overwrite: replace an earlier map there.
-        executor, memory: as of `cluster`; read block by block, `pca` is fitted to all rows, however many. Other methods
-            are fitted to a sample of `fit_rows` in any case, and place the other rows block by block.
+        executor, memory, device: as of `cluster`; read block by block, `pca` is fitted to all rows, however many. Other
+            methods are fitted to a sample of `fit_rows` in any case, and place the other rows block by block.
         progress: is called with (stage, done, total, note).
         options: single options of `ProjectRecipe`, by name.
 
@@ -211,7 +212,7 @@ def project(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
-    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress)
+    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     return Projection.produce(
         lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
         inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
@@ -222,7 +223,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
-    whole = pca_in_blocks(points, recipe, scale) if scale.in_blocks(points) else None
+    whole = pca_in_blocks(points, recipe, scale) if scale.on_gpu or scale.in_blocks(points) else None
     flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
     taken = [name for name in columns if name in points.columns]

@@ -109,6 +109,7 @@ Scale = panel(
     executor=_option(
         str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
     ),
+    device=(str, as_in_model("device")),
 )
 Verification = panel(
     "Verification",

@@ -22,10 +22,10 @@ from separatrix.codes import draw_some
 from separatrix.errors import DataError, OptionError, choose
 from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
-from separatrix.geometry.density import DensityGraph
+from separatrix.geometry.density import DensityGraph, TileMaker
 from separatrix.geometry.neighbours import neighbours
 from separatrix.geometry.prepare import PreparedVectors, ready
-from separatrix.geometry.tiles import OutOfTimeError
+from separatrix.geometry.tiles import OutOfTimeError, TileSpace
 
 _STARTS = 3  # of each k-means of a choice
 _PAIRS = 4  # pairs of subsamples behind a stability
@@ -287,7 +287,9 @@ def k_distance(x: NDArray[np.float32], min_samples: int) -> NDArray[np.float64]:
     return np.sort(near.distance[:, -1].astype(np.float64))
 
 
-def choose_eps(x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds: float = 60.0) -> Choice:
+def choose_eps(
+    x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds: float = 60.0, tiles: TileMaker = TileSpace.of
+) -> Choice:
     """Choose eps of DBSCAN at the knee of the k-distance curve, and a grid of eps x min_samples around it.
 
     Args:
@@ -295,6 +297,7 @@ def choose_eps(x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds
         min_samples: rows that make a core.
         cell_seconds: time limit of a cell. One that runs out of it is marked `time limit`; after two in a row the
             others are marked `not begun`.
+        tiles: of `density.dbscan`.
 
     Raises:
         OptionError: min_samples below 2 or above the rows.
@@ -313,7 +316,7 @@ def choose_eps(x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds
     counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(curve))})
     shown = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).astype(int))
     lines = tuple({"share": float(share[i]), "distance": float(curve[i])} for i in shown)
-    table = _grid(values, radii, counts, cell_seconds)
+    table = _grid(values, radii, counts, cell_seconds, tiles)
     value, sentence = eps, f"knee of the k-distance curve with k = min_samples = {min_samples} (bend {bend:.2f})"
     near = [line for line in table if line["min_samples"] == min_samples and line["eps"] >= _LEAST_OF_KNEE * eps]
     fitting = [line["eps"] for line in near if is_sound(line, len(curve))]
@@ -334,11 +337,13 @@ def is_sound(line: Mapping[str, Any], rows: int) -> bool:
     return line["clusters"] is not None and line["clusters"] >= 2 and line["largest"] < _DOMINANT * rows
 
 
-def _grid(x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float) -> Table:
+def _grid(
+    x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float, tiles: TileMaker
+) -> Table:
     """The cells; the distances are read once for all of them, in the time of all of them."""
     begun, cells = monotonic(), len(values) * len(counts)
     try:
-        graph = DensityGraph.build(x, values, max(counts), deadline=begun + cell_seconds * cells)
+        graph = DensityGraph.build(x, values, max(counts), deadline=begun + cell_seconds * cells, tiles=tiles)
     except OutOfTimeError:
         late = _NOT_BEGUN | {"status": "time limit", "seconds": round(monotonic() - begun, 3)}
         return tuple({"eps": eps, "min_samples": count} | late for count in counts for eps in values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from time import monotonic
 from typing import Any
@@ -17,11 +18,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.codes import encode
-from separatrix.errors import DataError, MissingExtra, choose
+from separatrix.errors import DataError, MissingExtra, OptionError, choose
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
-from separatrix.geometry.density import dbscan
+from separatrix.geometry.density import TileMaker, dbscan
 from separatrix.geometry.prepare import PreparedVectors, ready
+from separatrix.geometry.tiles import TileSpace
 from separatrix.progress import Progress
 
 NOISE = -1
@@ -63,7 +65,13 @@ class Clustering:
 
 
 def kmeans(
-    x: ArrayLike | PreparedVectors, k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0
+    x: ArrayLike | PreparedVectors,
+    k: int,
+    *,
+    starts: int = 10,
+    minibatch: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
 ) -> Clustering:
     """k-means (Lloyd, 1982; k-means++ starts of Arthur and Vassilvitskii, 2007), the best of several starts.
 
@@ -72,11 +80,13 @@ def kmeans(
         k: clusters.
         starts: how often it begins anew.
         minibatch: learn the centroids from batches of 1024 rows (Sculley, 2010).
+        engine: `scikit-learn`, `cuml` (on a GPU), or `auto`: scikit-learn-intelex where it is installed.
         seed: of the starts.
 
     Raises:
-        OptionError: more clusters than rows.
+        OptionError: more clusters than rows; an engine without `minibatch`.
         DataError: as `prepare`.
+        MissingExtra: `cuml` is not installed.
 
     >>> result = kmeans([[0.0], [0.2], [9.0], [9.2]], 2)
     >>> result.sizes.tolist(), round(result.inertia, 3), round(result.distortion, 3)
@@ -86,14 +96,16 @@ def kmeans(
     check_count(k, "k")
     values = ready(x).values
     check_k(k, len(values))
-    engine, _ = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
-    centroids = kmeans_centroids(values, k, starts=starts, minibatch=minibatch, seed=seed)
+    if choose(engine, KMEANS_ENGINES, "--engine") == "cuml" and minibatch:
+        raise OptionError("--engine cuml has no --minibatch", hint="leave one of them away")
+    library, _ = _estimator("MiniBatchKMeans" if minibatch else "KMeans", engine)
+    centroids = kmeans_centroids(values, k, starts=starts, minibatch=minibatch, engine=engine, seed=seed)
     nearest, distance = nearest_centroid(values, centroids)
     labels, used = encode(nearest)
     return Clustering(
         "kmeans",
         labels,
-        engine,
+        library,
         round(monotonic() - begun, 3),
         centroids=centroids[used],
         inertia=float((distance**2).sum()),
@@ -104,10 +116,16 @@ def kmeans(
 
 
 def kmeans_centroids(
-    x: NDArray[np.float32], k: int, *, starts: int = 10, minibatch: bool = False, seed: int = 0
+    x: NDArray[np.float32],
+    k: int,
+    *,
+    starts: int = 10,
+    minibatch: bool = False,
+    engine: str = "auto",
+    seed: int = 0,
 ) -> NDArray[np.float64]:
     """Centroids (k, width) of the best of several starts; see `kmeans`."""
-    _, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans")
+    _, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans", engine)
     more = {"batch_size": 1024} if minibatch else {}
     with _quiet_about_equal_rows():
         fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(x)
@@ -133,7 +151,12 @@ def nearest_centroid(
 
 
 def dbscan_clusters(
-    x: ArrayLike | PreparedVectors, eps: float, *, min_samples: int = 10, progress: Progress | None = None
+    x: ArrayLike | PreparedVectors,
+    eps: float,
+    *,
+    min_samples: int = 10,
+    progress: Progress | None = None,
+    tiles: TileMaker = TileSpace.of,
 ) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
@@ -144,7 +167,7 @@ def dbscan_clusters(
     array([ 0,  0,  1,  1, -1])
     """
     begun = monotonic()
-    labels = dbscan(ready(x).values, eps, min_samples, progress=progress).labels
+    labels = dbscan(ready(x).values, eps, min_samples, progress=progress, tiles=tiles).labels
     return Clustering("dbscan", labels, "separatrix", round(monotonic() - begun, 3), eps=float(eps))
 
 
@@ -158,11 +181,11 @@ def hdbscan(
         min_cluster_size: smallest cluster.
         min_samples: rows, itself counted, whose reach is the core distance.
         engine: `scikit-learn`; `fast_hdbscan` (extra `maps`), which is faster from about 50,000 rows of at most 50
-            columns; `auto` takes it there if it is installed.
+            columns; `auto` takes it there if it is installed; `cuml`, on a GPU.
 
     Raises:
         DataError: fewer rows than `min_samples`; as `prepare`.
-        MissingExtra: `fast_hdbscan` is not installed.
+        MissingExtra: the engine is not installed.
 
     >>> result = hdbscan(np.r_[np.arange(6) / 10, 50 + np.arange(6) / 10][:, None], 4, min_samples=2)
     >>> result.sizes.tolist(), result.noise, len(result.tree.selected)
@@ -206,7 +229,28 @@ def _fast_hdbscan(x: NDArray[np.float32], size: int, samples: int) -> tuple[NDAr
     return fitted.labels_.astype(np.int64), np.asarray(fitted._single_linkage_tree, dtype=np.float64)
 
 
-_HDBSCAN: dict[str, Callable[..., Any]] = {"scikit-learn": scikit_hdbscan, "fast_hdbscan": _fast_hdbscan}
+def _cuml_hdbscan(x: NDArray[np.float32], size: int, samples: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    fitted = _cuml("HDBSCAN")(min_cluster_size=size, min_samples=samples, output_type="numpy").fit(x)
+    merged = fitted.single_linkage_tree_.to_numpy()
+    linkage = np.column_stack([merged[name] for name in merged.dtype.names])
+    return np.asarray(fitted.labels_, np.int64), linkage.astype(np.float64)
+
+
+def _cuml(name: str) -> Any:
+    """A class of cuML, which needs a GPU."""
+    try:
+        return getattr(import_module("cuml.cluster"), name)
+    except ImportError as error:
+        hint = "pip install cuml-cu12 on a machine with a GPU, or leave --engine away"
+        raise MissingExtra("cuml is not installed", hint=hint) from error
+
+
+KMEANS_ENGINES = ("auto", "scikit-learn", "cuml")
+_HDBSCAN: dict[str, Callable[..., Any]] = {
+    "scikit-learn": scikit_hdbscan,
+    "fast_hdbscan": _fast_hdbscan,
+    "cuml": _cuml_hdbscan,
+}
 
 
 def _auto_engine(x: NDArray[np.float32]) -> str:
@@ -216,8 +260,12 @@ def _auto_engine(x: NDArray[np.float32]) -> str:
     return "fast_hdbscan" if large and find_spec("fast_hdbscan") is not None else "scikit-learn"
 
 
-def _estimator(name: str) -> tuple[str, Any]:
-    """scikit-learn's class, or that of scikit-learn-intelex where it is installed and has one."""
+def _estimator(name: str, engine: str) -> tuple[str, Any]:
+    """The class of an engine; `auto`: that of scikit-learn-intelex where it is installed and has one."""
+    if engine == "cuml":
+        return "cuml", partial(_cuml(name), init="k-means++", output_type="numpy")
+    if engine == "scikit-learn":
+        return engine, getattr(import_module("sklearn.cluster"), name)
     try:
         return "scikit-learn-intelex", getattr(import_module("sklearnex.cluster"), name)
     except (ImportError, AttributeError):

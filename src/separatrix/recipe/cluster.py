@@ -10,7 +10,7 @@ from separatrix.recipe.vectors import POOLS
 
 METHODS = Choices("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
-ENGINES = ("auto", "scikit-learn", "fast_hdbscan")
+ENGINES = ("auto", "scikit-learn", "fast_hdbscan", "cuml")
 PREPARE = ("none", "standardise", "whiten")
 K_GRID = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
 # Options that only some methods have; any other that is built in refuses them.
@@ -24,7 +24,7 @@ _ONLY = {
     "cell_seconds": ("dbscan",),
     "min_samples": ("dbscan", "hdbscan"),
     "min_cluster_size": ("hdbscan",),
-    "engine": ("hdbscan",),
+    "engine": ("kmeans", "hdbscan"),
 }
 
 
@@ -43,7 +43,7 @@ class ClusterRecipe:
     prepare: str = option("none", "what is done to the columns first", choices=PREPARE)
     starts: int = option(10, "starts of kmeans; the best is kept", low=1, high=1000)
     minibatch: bool = option(False, "learn kmeans from small batches (faster, coarser; every row is still used)")
-    engine: str = option("auto", "library that computes hdbscan", choices=ENGINES)
+    engine: str = option("auto", "library that computes kmeans or hdbscan (fast_hdbscan: the latter)", choices=ENGINES)
     sample_rows: int = option(3000, "most rows behind the choice of k or min_cluster_size, drawn with the seed", low=10)
     cell_seconds: float = option(60.0, "time limit of each cell of the grid (dbscan)", low=0)
     label: str | None = option(

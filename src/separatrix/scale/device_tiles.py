@@ -22,11 +22,13 @@ from separatrix.geometry.checks import check_distances, check_matrix
 from separatrix.geometry.density import TileMaker
 from separatrix.geometry.neighbours import SPARE, Neighbours, middle_of
 from separatrix.geometry.tiles import NearPairs, Rows, TileSpace
+from separatrix.models.device import cuda_count
 from separatrix.scale.kernels import device_of
 
 _PAIR_BYTES = 64  # of a tile for each of its pairs, if all of them were near
 _LARGEST, _LEAST = 16_384, 512  # rows and columns of a tile
 _MEASURED = 1 << 26  # numbers gathered at a time when pairs are measured again
+_WORTH = 20_000  # rows from which a GPU is worth its start
 _SHARE = 4  # part of the free memory that one tile may take
 
 
@@ -102,15 +104,19 @@ def _free(on: torch.device) -> int:
 
 
 def device_tiles(device: str) -> TileMaker:
-    """What makes `DeviceSpace` of rows; for `tiles` of `geometry.density`.
+    """What makes `DeviceSpace` of rows; for `tiles` of `geometry.density`. `auto` takes a GPU where rows are many.
 
     Raises:
-        OptionError: the rows do not fit into the memory of the device.
+        OptionError: the rows do not fit into the memory of the device that was named.
     """
+    if device == "auto" and not cuda_count():
+        return TileSpace.of
 
-    def make(x: NDArray[np.float32], radii: NDArray[np.float64], engine: str, deadline: float | None) -> DeviceSpace:
+    def make(x: NDArray[np.float32], radii: NDArray[np.float64], engine: str, deadline: float | None) -> TileSpace:
         on = device_of(device)
         needed, free = 3 * x.nbytes, _free(on)  # as given, turned, and a tile
+        if device == "auto" and (needed > free or len(x) < _WORTH):
+            return TileSpace.of(x, radii, engine, deadline)
         if needed > free:
             got, expected = f"{needed / 2**30:.1f} GiB", f"at most {free / 2**30:.1f} GiB"
             hint = "use --device cpu"

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import OptionError, StoreError
+from separatrix.models.device import cuda_count
 from separatrix.progress import Progress, silent
 from separatrix.scale import kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
@@ -68,6 +69,11 @@ class Workers:
     note: str = ""  # shown beside the progress
     call: Callable[[Function, Task], kernels.Partial] = _timed
     pool: Executor | DaskPool | None = None
+    gpus: Callable[[], int] = cuda_count  # of each worker's machine, at least
+
+    def device(self, name: str) -> str:
+        """`cuda` for `auto` where every worker has a GPU, else `cpu`; any other name as it is."""
+        return name if name != "auto" else "cuda" if self.gpus() else "cpu"
 
     def submit(self, function: Function, task: Task) -> Future[kernels.Partial]:
         """Give a task to a worker."""
@@ -99,7 +105,10 @@ def open_workers(name: str = "here") -> Iterator[Workers]:
     if kind == "dask":
         with connect(name.removeprefix("dask:")) as (client, threads):
             note = f"dashboard {client.dashboard_link}" if client.dashboard_link else ""
-            yield Workers(threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note, call=_timed_alone)
+            yield Workers(
+                threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note, call=_timed_alone,
+                gpus=lambda: min(client.run(cuda_count).values(), default=0),
+            )  # fmt: skip
         return
     if kind == "processes":
         workers = Workers(count, lambda: _processes(count), (BrokenProcessPool,))

@@ -139,7 +139,10 @@ def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparati
     for one in running.values():
         one.begin(source.rows)
     if job.pending is not None:
-        path = job.pending / f"{task_key(finish, (source, prepare, [one.centroids for one in running.values()]))}.npz"
+        path = (
+            job.pending
+            / f"{task_key(finish, (source, prepare, [one.centroids for one in running.values()], job.device))}.npz"
+        )
         squares = _resume(running, path)
     kept = -KEEP_SECONDS  # the first pass reads all rows: it is kept
     while lines := [one for one in running.values() if not one.done]:
