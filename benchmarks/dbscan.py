@@ -47,11 +47,11 @@ def heaps(rows: int, width: int) -> np.ndarray:
 
 
 def radius(x: np.ndarray, share: float, sample: int = 2000) -> float:
-    """The radius at which about this share of rows has fewer than MIN_SAMPLES neighbours: from a sample of rows."""
-    from separatrix.geometry.neighbours import neighbours
+    """The radius at which about this share of rows has fewer than MIN_SAMPLES neighbors: from a sample of rows."""
+    from separatrix.geometry.neighbors import neighbors
 
     queries = x[:: max(1, len(x) // sample)]
-    reach = neighbours(queries, x, MIN_SAMPLES, metric="euclidean").distance[:, -1]
+    reach = neighbors(queries, x, MIN_SAMPLES, metric="euclidean").distance[:, -1]
     return float(np.quantile(reach, 1 - share))
 
 

@@ -1,4 +1,4 @@
-"""Exact k nearest neighbours: how near the blocked search comes to a plain matrix product, and what memory it takes.
+"""Exact k nearest neighbors: how near the blocked search comes to a plain matrix product, and what memory it takes.
 
     python benchmarks/exact_knn.py [--rows 100000] [--json]
 
@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from studies.common import machine, markdown
 
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.neighbors import neighbors
 
 GIB = float(1 << 30)
 K = 10
@@ -58,11 +58,11 @@ def product(x: np.ndarray) -> None:
 
 def ours(x: np.ndarray, metric: str) -> np.ndarray:
     """The library's own search."""
-    return neighbours(x, x, K, metric=metric, exclude_self=True).index
+    return neighbors(x, x, K, metric=metric, exclude_self=True).index
 
 
 def scikit(x: np.ndarray, metric: str) -> np.ndarray:
-    """scikit-learn's brute force; without queries it leaves a row out of its own neighbours."""
+    """scikit-learn's brute force; without queries it leaves a row out of its own neighbors."""
     from sklearn.neighbors import NearestNeighbors
 
     return NearestNeighbors(n_neighbors=K, algorithm="brute", metric=metric).fit(x).kneighbors(return_distance=False)
@@ -192,7 +192,7 @@ def show(found: dict[str, Any]) -> str:
             "GFLOP/s": f"{line['gflops']:.0f}",
             "share of the product": f"{line['share']:.2f}",
             "extra GiB": f"{line['extra_gib']:.2f}" if "extra_gib" in line else "-",
-            "neighbours as ours": f"{line['same_neighbours']:.4f}" if "same_neighbours" in line else "-",
+            "neighbors as ours": f"{line['same_neighbours']:.4f}" if "same_neighbours" in line else "-",
         }
         for line in found["lines"]
     ]

@@ -35,7 +35,7 @@ from studies.common import machine, markdown
 from separatrix.extraction.extract import Destination, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import read_rows
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import CPU_TOKENS, each_core
 from separatrix.models.config import layer_count

@@ -44,6 +44,17 @@ def ranks_in_class(sizes: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
+def draw_rows(count: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of at most so many of `count` rows, rising, the same for the same seed; nothing of all rows is held.
+
+    >>> draw_rows(3, 5, 0).tolist(), len(draw_rows(10**9, 5, 0))
+    ([0, 1, 2], 5)
+    """
+    return (
+        np.arange(count) if count <= most else np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    )
+
+
 def draw_some(rows: int, most: int, seed: int | Sequence[int], also: ArrayLike = ()) -> NDArray[np.int64]:
     """At most so many row numbers, sorted, the same for the same seed; `also` names rows that are not left out.
 

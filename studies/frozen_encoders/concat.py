@@ -25,7 +25,7 @@ from studies.frozen_encoders.run import HERE, SETS
 
 from separatrix.extraction.extract import extract
 from separatrix.geometry.blend import Blend, fit_blend
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.geometry.resample import paired_difference
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone

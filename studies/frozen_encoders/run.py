@@ -26,7 +26,7 @@ from studies.frozen_encoders.tables import write_tables
 from separatrix import recipe as recipes
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import ClassTask
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.scatter import anisotropy, effective_rank
@@ -75,10 +75,10 @@ def measure(parts: dict[str, Part], classes: int) -> dict[str, Any]:
         seconds[name] = round(process_time() - begun, 3)
 
     begun = process_time()
-    around = neighbours(train.vectors, train.vectors, K, exclude_self=True)
+    around = neighbors(train.vectors, train.vectors, K, exclude_self=True)
     line["knn_loo"] = task.figure(train.targets, task.knn(around, train.targets, K)).value
     timed("knn_loo", begun)
-    found = neighbours(test.vectors, train.vectors, K)
+    found = neighbors(test.vectors, train.vectors, K)
     line["knn_test"] = task.figure(test.targets, task.knn(found, train.targets, K)).value
     begun = process_time()
     line["logme"] = Evidence.of(train.vectors).of_classes(train.targets, classes)

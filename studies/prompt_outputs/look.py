@@ -10,7 +10,7 @@ import numpy as np
 from studies.common import rounded
 
 from separatrix import recipe as recipes
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.geometry.plane import principal
 from separatrix.geometry.project import PREPARES, make_map
 from separatrix.recipe.project import ProjectRecipe

@@ -119,7 +119,7 @@ def test_what_cannot_be_is_refused(tmp_path):
         compress(points, components=13)
     with pytest.raises(OptionError, match="--queries must be above --k: got 5 and 10"):
         compress(points, queries=5)
-    with pytest.raises(DataError, match=r"fewer rows than neighbours: got 10 rows, k = 10"):
+    with pytest.raises(DataError, match=r"fewer rows than neighbors: got 10 rows, k = 10"):
         compress(points.take(np.arange(10)))
     with pytest.raises(DataError, match="vectors are too large for float16"):
         compress(Points.of(1e6 * points.values), out=tmp_path / "p", k=K, queries=50)

@@ -11,7 +11,7 @@ import pytest
 from separatrix.analysis.rank import Candidate, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.models.extract import extract
 from separatrix.models.frozen_blocks import frozen_blocks, told_apart
 from separatrix.models.load import load_backbone
@@ -118,7 +118,7 @@ def test_what_cannot_be_ranked_is_refused(tiny, splits):
         rank(splits, recipe=RankRecipe(model=model, pool=("mean",), layers=(4,)))
     with pytest.raises(OptionError, match="names one twice"):
         RankRecipe(model=model, pool=("mean", "mean"))
-    with pytest.raises(DataError, match="fewer rows than neighbours"):
+    with pytest.raises(DataError, match="fewer rows than neighbors"):
         rank(splits, recipe=RankRecipe(model=model, k=90))
     bare = Splits(*(Texts.of(part.text) for part in (splits.train, splits.validation, splits.test)), ())
     with pytest.raises(DataError, match="without labels"):

@@ -10,7 +10,7 @@ import pytest
 from separatrix.analysis import rows
 from separatrix.analysis.score import cluster_numbers, score
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.points import Points
 from separatrix.recipe.score import ScoreRecipe
 
@@ -122,7 +122,7 @@ def test_rows_may_come_in_any_order():
         (lambda x, y: (np.where(np.arange(90)[:, None] == 7, np.nan, x), y), "row 7 is not finite"),
         (lambda x, y: (np.column_stack([x, np.arange(90.0)]), y), "numbers the rows"),
         (lambda x, y: (x, 0 * y), "two classes"),
-        (lambda x, y: (x[:5], y[:5]), "fewer rows than neighbours"),
+        (lambda x, y: (x[:5], y[:5]), "fewer rows than neighbors"),
         (lambda x, y: (np.ones((90, 3)), y), "equal|same"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`train --method align | finetune`: a whole run, predictions with neighbours, options without effect."""
+"""`train --method align | finetune`: a whole run, predictions with neighbors, options without effect."""
 
 import json
 

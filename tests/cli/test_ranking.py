@@ -41,7 +41,7 @@ def test_mistakes_of_score_are_one_sentence(cli, stored, tmp_path):
     check_mistake(cli("score", tmp_path / "nothing"), "nothing")
     check_mistake(cli("score", stored, "--block", "meen", "--quiet"), "mean")
     check_mistake(cli("score", stored, "--label", "kind", "--quiet"), "no column 'kind'")
-    check_mistake(cli("score", stored, "--k", "50", "--quiet"), "fewer rows than neighbours")
+    check_mistake(cli("score", stored, "--k", "50", "--quiet"), "fewer rows than neighbors")
     check_mistake(cli("score", stored, "--clusters", tmp_path / "none.parquet", "--quiet"), "no clusters")
 
 

@@ -1,4 +1,4 @@
-"""`AlignClassifier`: fit, answer, neighbours, more rows, files, pickles."""
+"""`AlignClassifier`: fit, answer, neighbors, more rows, files, pickles."""
 
 import pickle
 
@@ -35,13 +35,14 @@ def test_it_learns_and_says_how_sure_it_is(aligned, parts):
     assert np.isfinite(scores).all()
     assert np.array_equal(scores.argmax(1), chance.argmax(1))
     assert aligned.validation_scores_["accuracy"] > aligned.validation_scores_["majority"]
-    assert "neighbours vote" in " ".join(aligned.notes_)
+    assert "neighbors vote" in " ".join(aligned.notes_)
 
 
-def test_neighbours_are_rows_of_the_training_data(aligned, parts):
+def test_neighbors_are_rows_of_the_training_data(aligned, parts):
     texts, labels, new, _ = parts
     distance, ids = aligned.kneighbors(new, 5)
     assert distance.shape == ids.shape == (45, 5)
+    assert np.array_equal(aligned.kneighbors(new, 5, return_distance=False), ids)
     assert (np.diff(distance, axis=1) >= 0).all()
     near = np.array(labels)[ids]
     agree = (near == aligned.predict(new)[:, None]).mean()
@@ -51,7 +52,7 @@ def test_neighbours_are_rows_of_the_training_data(aligned, parts):
     assert {texts[i] for i in place[:, 0]} == {texts[i] for i in ids[0]}
 
 
-def test_more_neighbours_than_rows(aligned):
+def test_more_neighbors_than_rows(aligned):
     with pytest.raises(DataError, match="--k is larger than the index"):
         aligned.kneighbors(["a"], 1000)
 
@@ -243,14 +244,14 @@ def test_the_folder_of_a_run_can_be_loaded(aligned, parts, tmp_path):
     write_lines(tmp_path / "metrics.jsonl", aligned.history_)
     scores = {"validation": {"accuracy": 0.5}, "test": {"accuracy": 0.25}}
     groups = {"validation": {"seen": None}}
-    result = {"scores": scores, "warnings": ["so so"], "notes": ["5 neighbours vote"], "groups": groups}
+    result = {"scores": scores, "warnings": ["so so"], "notes": ["5 neighbors vote"], "groups": groups}
     write_json(tmp_path / "result.json", result)
     again = AlignClassifier.load(tmp_path, device="cpu")
     assert again.predict(parts[2]).tolist() == aligned.predict(parts[2]).tolist()
     assert (again.epochs, again.lr, again.batch_size) == (3, 3e-3, 16)
     assert again.history_ == aligned.history_
     assert (again.validation_scores_, again.warnings_) == ({"accuracy": 0.5}, ("so so",))
-    assert (again.notes_, again.groups_) == (("5 neighbours vote",), {"seen": None})
+    assert (again.notes_, again.groups_) == (("5 neighbors vote",), {"seen": None})
 
 
 def test_wrong_recipe_and_wrong_option(tiny, parts):

@@ -53,7 +53,7 @@ def test_no_texts_give_empty_arrays(estimator):
             assert (found.shape, found.dtype) == ((0, *plain.shape[1:]), plain.dtype), name
 
 
-def test_neighbours_of_a_blank_text(aligned):
+def test_neighbors_of_a_blank_text(aligned):
     with pytest.warns(SeparatrixWarning, match="no answer"):
         distance, ids = aligned.kneighbors(["", "a cat"], 2)
     assert ids[0].tolist() == [-1, -1]

@@ -16,7 +16,7 @@ from separatrix.cli import main
 from separatrix.errors import DataError, ModelError, OptionError, StoreError, UnverifiedWarning
 from separatrix.estimators import frozen
 from separatrix.estimators.frozen import FrozenClassifier
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.learn.trained.frozen import FITTERS, HeadData
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
@@ -65,15 +65,18 @@ def test_other_weights_and_other_files_are_refused(tiny, texts, tmp_path):
         FrozenClassifier.load(tmp_path)
 
 
-def test_neighbours_are_those_of_the_vectors(tiny, texts):
+def test_neighbors_are_those_of_the_vectors(tiny, texts):
     train, labels, test, _ = texts
     clf = FrozenClassifier(str(tiny("gpt2")), head="knn", k=3, metric="euclidean").fit(train, labels)
     names, targets = np.unique(labels, return_inverse=True)
     votes = knn_predict(clf.transform(test), clf.transform(train), targets, 3, classes=len(names), metric="euclidean")
     np.testing.assert_array_equal(clf.predict_proba(test), votes)
-    assert clf.kneighbors(test, 2).index.shape == (len(test), 2)
-    assert clf.kneighbors(train[:5]).index[:, 0].tolist() == [0, 1, 2, 3, 4]
-    with pytest.raises(OptionError, match="keeps no neighbours"):
+    distance, index = clf.kneighbors(test, n_neighbors=2)
+    assert distance.shape == index.shape == (len(test), 2)
+    assert (distance[:, 0] <= distance[:, 1]).all()
+    np.testing.assert_array_equal(clf.kneighbors(test, 2, return_distance=False), index)
+    assert clf.kneighbors(train[:5])[1][:, 0].tolist() == [0, 1, 2, 3, 4]
+    with pytest.raises(OptionError, match="keeps no neighbors"):
         FrozenClassifier(str(tiny("gpt2")), head="centroid").fit(train, labels).kneighbors(test)
 
 
@@ -114,9 +117,9 @@ def test_options_are_checked_before_the_model_is_loaded(texts):
         FrozenClassifier("no/such-model").fit(train, ["one"] * len(train))
 
 
-def test_more_neighbours_than_rows_and_unknown_layers_are_refused(tiny, texts):
+def test_more_neighbors_than_rows_and_unknown_layers_are_refused(tiny, texts):
     train, labels, *_ = texts
-    with pytest.raises(DataError, match="fewer rows than neighbours"):
+    with pytest.raises(DataError, match="fewer rows than neighbors"):
         FrozenClassifier(str(tiny("bert")), head="knn", k=91).fit(train, labels)
     with pytest.raises(OptionError, match="layer that the model does not have"):
         FrozenClassifier(str(tiny("bert")), pool="mean", layer=9).fit(train, labels)

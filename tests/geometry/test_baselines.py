@@ -7,7 +7,7 @@ import pytest
 
 from separatrix.geometry import baselines
 from separatrix.geometry.baselines import LINEAR, Blocks, fit_baselines, fit_linear
-from separatrix.geometry.neighbours import neighbours, vote
+from separatrix.geometry.neighbors import neighbors, vote
 from separatrix.geometry.probe import PENALTIES, fit_probe
 
 
@@ -99,7 +99,7 @@ def test_poolings_are_compared_on_a_bounded_number_of_rows_with_every_class(monk
 def test_one_search_for_all_k_gives_what_a_search_for_each_gives(k):
     train, held = blocks(seed=0), blocks(seed=1)
     model = baselines.Nearest(train.vectors["weak"], train.targets, k, 3)
-    slow = vote(neighbours(held.vectors["weak"], train.vectors["weak"], k), train.targets, 3, k)
+    slow = vote(neighbors(held.vectors["weak"], train.vectors["weak"], k), train.targets, 3, k)
     both = model._scores(held.vectors["weak"], (k, 20))
     np.testing.assert_allclose(both[0], slow)
     np.testing.assert_allclose(model.scores(held.vectors["weak"]), slow)

@@ -8,7 +8,7 @@ import pytest
 from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry import blend as module
 from separatrix.geometry.blend import fit_blend, weightings
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.recipe.project import PREPARES, BlendRecipe
 
 

@@ -5,7 +5,7 @@ from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry import checks
 from separatrix.geometry.choose import choose_k
 from separatrix.geometry.cluster import kmeans
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.nulls import between_null
 from separatrix.geometry.prepare import prepare
 from separatrix.geometry.project.maps import make_map
@@ -123,7 +123,7 @@ def test_the_right_output_width_is_silent(classes):
         lambda x: choose_k(prepare(x).values, (2, 3)),
         lambda x: kmeans(prepare(x).values, 2),
         lambda x: between_null(x, [0, 1] * 15, 2, permutations=5),
-        lambda x: neighbours(x, x, 3, metric="euclidean"),
+        lambda x: neighbors(x, x, 3, metric="euclidean"),
         lambda x: check_features(x),
         lambda x: make_map(x),
     ],
@@ -142,7 +142,7 @@ def test_numbers_that_can_be_squared_are_worked_with(scale):
     one, other = (between_null(z, y, 2, permutations=9) for z in (x, x * np.float32(scale)))
     assert one.observed == pytest.approx(other.observed, rel=1e-4)
     assert one.p_value == other.p_value
-    near = [neighbours(z, z, 3, metric="euclidean", exclude_self=True).index for z in (x, x * np.float32(scale))]
+    near = [neighbors(z, z, 3, metric="euclidean", exclude_self=True).index for z in (x, x * np.float32(scale))]
     assert np.array_equal(*near)
     assert make_map(x * np.float32(scale)).trustworthiness > 0.5
     assert np.isfinite(kmeans(prepare(x * np.float32(scale)).values, 2).inertia)

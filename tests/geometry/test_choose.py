@@ -63,7 +63,7 @@ def test_a_grid_beyond_the_rows_is_refused():
 
 @pytest.mark.parametrize("min_samples", [2, 5, 12])
 def test_the_k_distance_curve_is_the_share_of_cores(min_samples):
-    """Seed 002 plotted the distance to the nearest neighbour whatever min_samples was."""
+    """Seed 002 plotted the distance to the nearest neighbor whatever min_samples was."""
     x, _ = blobs(300)
     curve = k_distance(x, min_samples)
     oracle = NearestNeighbors(n_neighbors=min_samples).fit(x).kneighbors(x)[0][:, -1]  # itself counted
@@ -72,7 +72,7 @@ def test_the_k_distance_curve_is_the_share_of_cores(min_samples):
         eps = float(np.quantile(curve, share)) + 1e-4
         promised = (curve <= eps).mean()
         assert dbscan(x, eps, min_samples).core.mean() == pytest.approx(promised, abs=0.005)
-    if min_samples > 2:  # before: the curve of the nearest neighbour
+    if min_samples > 2:  # before: the curve of the nearest neighbor
         wrong = float(np.quantile(k_distance(x, 2), 0.6))
         assert dbscan(x, wrong, min_samples).core.mean() < 0.45
 

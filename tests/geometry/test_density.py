@@ -138,16 +138,16 @@ def test_far_from_the_origin_nothing_changes(width):
 
 
 @pytest.mark.parametrize("width", [2, 20])
-def test_memory_does_not_grow_with_the_neighbours(width):
-    """At eps 0.8 a published run halted on 561,600 rows; lists of neighbours were the square of the rows."""
+def test_memory_does_not_grow_with_the_neighbors(width):
+    """At eps 0.8 a published run halted on 561,600 rows; lists of neighbors were the square of the rows."""
     x = heaps(5000, width)
     dbscan(x[:100], 50.0, 10)  # what is loaded and compiled at first use
     tracemalloc.start()
-    result = dbscan(x, 1000.0, 10)  # everything is a neighbour of everything: 25 million pairs
+    result = dbscan(x, 1000.0, 10)  # everything is a neighbor of everything: 25 million pairs
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert result.labels.max() == 0
-    assert peak < 80e6  # lists of neighbours alone: 200e6
+    assert peak < 80e6  # lists of neighbors alone: 200e6
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -1,4 +1,4 @@
-"""Neighbours that stay, against plain sets."""
+"""Neighbors that stay, against plain sets."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import ShapeError
-from separatrix.geometry.neighbours import METRICS, neighbours
+from separatrix.geometry.neighbors import METRICS, neighbors
 from separatrix.geometry.overlap import kept_share, without_self
 
 
@@ -25,7 +25,7 @@ def test_the_share_is_that_of_sets(seed, k, metric):
     x = rng.normal(size=(40, 4))
     changed = x + 0.3 * rng.normal(size=x.shape)
     own = np.arange(40)
-    before, after = (without_self(neighbours(one, one, k + 1, metric=metric), own).index for one in (x, changed))
+    before, after = (without_self(neighbors(one, one, k + 1, metric=metric), own).index for one in (x, changed))
     expected = [len(nearest(x, row, k, metric) & nearest(changed, row, k, metric)) / k for row in own]
     np.testing.assert_allclose(kept_share(x, x[before], x[after], metric=metric), expected)
 
@@ -40,11 +40,11 @@ def test_which_of_equal_rows_is_listed_does_not_count():
 
 def test_a_row_is_left_out_even_if_more_than_k_rows_equal_it():
     x = np.ones((9, 2))
-    near = without_self(neighbours(x, x, 4, metric="euclidean"), np.arange(9))
+    near = without_self(neighbors(x, x, 4, metric="euclidean"), np.arange(9))
     assert near.index.shape == (9, 3)
     assert not (near.index == np.arange(9)[:, None]).any()
 
 
-def test_neighbours_of_other_queries_are_refused():
+def test_neighbors_of_other_queries_are_refused():
     with pytest.raises(ShapeError, match=r"do not fit the queries: got \(2, 3\), \(1, 4, 3\) and \(1, 4, 3\)"):
         kept_share(np.zeros((2, 3)), np.zeros((1, 4, 3)), np.zeros((1, 4, 3)))

@@ -99,7 +99,7 @@ def test_k_is_lowered_for_few_points_and_says_so():
 
 def test_impossible_input_is_refused():
     x = stretched(9)
-    with pytest.raises(DataError, match="too few points to compare neighbourhoods: got 3, expected 4 or more"):
+    with pytest.raises(DataError, match="too few points to compare neighborhoods: got 3, expected 4 or more"):
         faithfulness(x[:3], x[:3, :2])
     with pytest.raises(ShapeError, match="points and flat points differ in length"):
         faithfulness(x, x[:8, :2])

@@ -7,7 +7,7 @@ from sklearn.metrics import r2_score, silhouette_samples
 
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.classes import deal_folds
-from separatrix.geometry.neighbours import knn_predict, neighbours, vote
+from separatrix.geometry.neighbors import knn_predict, neighbors, vote
 from separatrix.geometry.nulls import between_null, knn_null, knn_regression_null, permutation_null
 from separatrix.geometry.resample import bootstrap_mean, bootstrap_r2, certainty
 from separatrix.geometry.scatter import scatter
@@ -82,7 +82,7 @@ def test_silhouette_is_scikit_learns_mean_and_sampled_with_a_seed(clouds):
 
 def test_one_search_serves_every_k(clouds):
     x, y = clouds
-    found = neighbours(x, x, 20, exclude_self=True)
+    found = neighbors(x, x, 20, exclude_self=True)
     for k in (1, 5, 20):
         for weights in ("uniform", "distance"):
             np.testing.assert_array_equal(
@@ -90,7 +90,7 @@ def test_one_search_serves_every_k(clouds):
             )
 
 
-def test_crowded_directions_keep_their_neighbours():
+def test_crowded_directions_keep_their_neighbors():
     """Hidden states of middle layers point nearly one way: their differences drowned in the float32 product."""
     rng = np.random.default_rng(0)
     x = (100 * rng.normal(size=64) + 0.02 * rng.normal(size=(400, 64))).astype(np.float32)
@@ -99,7 +99,7 @@ def test_crowded_directions_keep_their_neighbours():
     distance = ((unit[:, None] - unit[None]) ** 2).sum(axis=2) / 2
     np.fill_diagonal(distance, np.inf)
     exact = np.argsort(distance, axis=1)[:, :5]
-    found = neighbours(x, x, 5, exclude_self=True)
+    found = neighbors(x, x, 5, exclude_self=True)
     same = np.mean([len(set(one) & set(other)) for one, other in zip(found.index, exact, strict=True)]) / 5
     assert same > 0.99
     near = np.take_along_axis(distance, exact, axis=1)
@@ -123,7 +123,7 @@ def slow_knn_null(index, y, classes, permutations, seed):
 
 def test_knn_null_is_the_loop_over_permutations(clouds):
     x, y = clouds
-    index = neighbours(x, x, 5, exclude_self=True).index
+    index = neighbors(x, x, 5, exclude_self=True).index
     found = knn_null(index, y, 3, permutations=50, seed=4)
     values = slow_knn_null(index, y, 3, 50, 4)
     assert found.mean == pytest.approx(values.mean())
@@ -148,7 +148,7 @@ def test_p_values_of_noise_are_even(kind):
     for seed in range(60):
         rng = np.random.default_rng(seed)
         x, y = rng.normal(size=(40, 3)), rng.integers(0, 2, 40)
-        index = neighbours(x, x, 3, exclude_self=True).index
+        index = neighbors(x, x, 3, exclude_self=True).index
         null = {
             "knn": lambda i=index, y=y, s=seed: knn_null(i, y, 2, permutations=59, seed=s),
             "between": lambda x=x, y=y, s=seed: between_null(x, y, 2, permutations=59, seed=s),

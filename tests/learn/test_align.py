@@ -11,9 +11,9 @@ import torch
 from align_steps import gradients, steps_of
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
-from separatrix.geometry.neighbours import WEIGHTS
+from separatrix.geometry.neighbors import WEIGHTS
 from separatrix.learn.align import train_encoder
-from separatrix.learn.objectives.bank import neighbour_scores
+from separatrix.learn.objectives.bank import neighbor_scores
 from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.trainables.encoder import start_encoder, thinned
 from separatrix.learn.trained.encoder import ENCODER, INDEX
@@ -64,7 +64,7 @@ def untrained(order, few_animals):
     train, held = (torch.from_numpy(encoder.encode(backbone.tokenize(texts.text))) for texts in few_animals)
     names, numbers = np.unique(few_animals[0].label.astype(str), return_inverse=True)
     y = torch.from_numpy(numbers)
-    scores = neighbour_scores(held, RowVectors(torch.nn.functional.normalize(train), y, y), 3, 0.07)
+    scores = neighbor_scores(held, RowVectors(torch.nn.functional.normalize(train), y, y), 3, 0.07)
     return float((names[scores.argmax(1)] == few_animals[1].label).mean())
 
 
@@ -187,7 +187,7 @@ def test_saved_encoder_answers_alike(trained, few_animals, tmp_path):
     one, two = trained.model.answer(texts), load_model(tmp_path, device="cpu").answer(texts)
     assert np.array_equal(one.vectors, two.vectors)
     assert np.array_equal(one.probabilities, two.probabilities)
-    assert np.array_equal(one.neighbours, two.neighbours)
+    assert np.array_equal(one.neighbors, two.neighbors)
     assert not any(few_animals[0].text[0].encode() in path.read_bytes() for path in tmp_path.rglob("*.safetensors"))
 
 
@@ -254,7 +254,7 @@ def test_rows_are_added_without_training(trained):
     before = trained.model
     after = before.add(["the river who"], ["bird"])
     assert len(after.index) == len(before.index) + 1
-    near = after.neighbours(after.encode(["the river who"]), 1)
+    near = after.neighbors(after.encode(["the river who"]), 1)
     assert after.index.labels[near.index[0, 0]] == 0
     assert float(near.distance[0, 0]) < 1e-6
     with pytest.raises(DataError, match="fish"):

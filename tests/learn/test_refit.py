@@ -60,6 +60,6 @@ def test_a_refit_encoder_has_all_rows_in_its_index_and_the_vote_of_validation(ti
     assert set(trained.model.index.ids.tolist()) == {*train.id.tolist(), *validation.id.tolist()}
     assert trained.model.vote == trained.judge.vote
     assert trained.model.temperature == trained.judge.temperature
-    # Rows of the index are their own nearest neighbours: figures of validation rows from this model would say nothing.
-    near = trained.model.neighbours(trained.model.encode(validation.text), 1).index[:, 0]
+    # Rows of the index are their own nearest neighbors: figures of validation rows from this model would say nothing.
+    near = trained.model.neighbors(trained.model.encode(validation.text), 1).index[:, 0]
     assert np.isin(trained.model.index.ids[near], validation.id).mean() > 0.5

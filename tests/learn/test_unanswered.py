@@ -22,7 +22,7 @@ def test_rows_without_an_answer_are_empty_and_the_others_in_place():
     assert reasons == {1: NO_TEXT, 4: NO_TEXT, 2: NO_TOKEN}
     assert found.labels.tolist() == ["n3", None, None, "n2", None]
     assert np.isnan(found.probabilities).all(axis=1).tolist() == [False, True, True, False, True]
-    assert found.neighbours.tolist() == [[3, 3], [-1, -1], [-1, -1], [2, 2], [-1, -1]]
+    assert found.neighbors.tolist() == [[3, 3], [-1, -1], [-1, -1], [2, 2], [-1, -1]]
     assert found.distances is None
     assert unanswered(reasons, 5) == (
         "2 of 5 texts get no answer (no text): rows 1, 4 (counted from 0)",

@@ -9,13 +9,13 @@ import torch
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry import tiles as plain_tiles
 from separatrix.geometry.density import DensityGraph, dbscan
-from separatrix.geometry.neighbours import neighbours as near_by_numpy
+from separatrix.geometry.neighbors import neighbors as near_by_numpy
 from separatrix.scale import device_tiles
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.device_tiles import near_on, nearest
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import CPU, exact_products
-from separatrix.scale.nearest import neighbours
+from separatrix.scale.nearest import neighbors
 
 DEVICES = [
     "cpu",
@@ -120,6 +120,6 @@ def test_nearest_rows_refuse_what_numpys_refuse():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_nearest_rows_of_blocks_on_cuda(small_tiles):
     x = BlockSource.of(heaps(6000, 16))
-    made, expected = (neighbours(x, x, 5, BlockJob(device=each), exclude_self=True) for each in ("cuda", "cpu"))
+    made, expected = (neighbors(x, x, 5, BlockJob(device=each), exclude_self=True) for each in ("cuda", "cpu"))
     np.testing.assert_allclose(made.distance, expected.distance, atol=1e-5)
     assert (made.index == expected.index).mean() > 0.99

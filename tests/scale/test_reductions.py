@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import RidgeClassifier
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.neighbours import neighbours as near_in_memory
+from separatrix.geometry.neighbors import neighbors as near_in_memory
 from separatrix.geometry.plane import fit_plane as plane_in_memory
 from separatrix.geometry.prepare import prepare
 from separatrix.geometry.separation import CLASSIFIERS
@@ -17,9 +18,9 @@ from separatrix.scale.blocks import BlockSource
 from separatrix.scale.classes import fit_classifier
 from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane, moments, place
-from separatrix.scale.nearest import neighbours
+from separatrix.scale.nearest import neighbors
 from separatrix.scale.prepare import fit_preparation
-from separatrix.scale.sample import draw_examples, draw_rows
+from separatrix.scale.sample import draw_examples
 from separatrix.scale.silhouette import silhouette
 
 ROWS = 10_000  # three tasks
@@ -128,7 +129,7 @@ def test_nearest_rows_are_those_of_memory(heaps, metric, exclude_self):
     x = heaps[0]
     queries = x if exclude_self else x[:700] + 1
     tasks = (BlockSource.of(queries), BlockSource.of(x), 7, BlockJob())
-    near = neighbours(*tasks, metric=metric, exclude_self=exclude_self)
+    near = neighbors(*tasks, metric=metric, exclude_self=exclude_self)
     expected = near_in_memory(queries, x, 7, metric=metric, exclude_self=exclude_self)
     np.testing.assert_allclose(near.distance, expected.distance, atol=2e-6)
     assert (near.index == expected.index).mean() > 0.999  # those at one distance to within rounding may change places
@@ -137,9 +138,9 @@ def test_nearest_rows_are_those_of_memory(heaps, metric, exclude_self):
 def test_nearest_rows_refuse_what_cannot_be(heaps):
     x = BlockSource.of(heaps[0][:10])
     with pytest.raises(DataError, match="k is larger than the number of rows to choose from: got 10, expected 9"):
-        neighbours(x, x, 10, BlockJob(), exclude_self=True)
+        neighbors(x, x, 10, BlockJob(), exclude_self=True)
     with pytest.raises(ShapeError, match="queries have the wrong width: got 3, expected 8"):
-        neighbours(BlockSource.of(np.ones((2, 3))), x, 1, BlockJob())
+        neighbors(BlockSource.of(np.ones((2, 3))), x, 1, BlockJob())
 
 
 def test_the_silhouette_is_exact_up_to_its_rows_and_a_sample_beyond(heaps):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError, ShapeError, StoreError
 from separatrix.points import Points
-from separatrix.store.points import check_points, open_points, write_points
+from separatrix.store.artifacts import open_artifact
+from separatrix.store.points import open_points, write_points
 from separatrix.store.writer import open_writer
 
 
@@ -176,10 +177,10 @@ def test_a_damaged_store_is_named_when_it_is_opened(tmp_path, name, damage, mess
 @pytest.mark.parametrize("name", ["blocks/block0/00001.f16", "table.parquet"])
 def test_an_altered_file_is_named_by_its_hash(tmp_path, name):
     write_points(tmp_path / "p", made(6), shard_rows=2)
-    assert check_points(tmp_path / "p").rows == 6
+    assert open_artifact(tmp_path / "p", "points").files
     alter(tmp_path / "p" / name)
     with pytest.raises(StoreError, match=rf"{name} was altered: got SHA-256"):
-        check_points(tmp_path / "p")
+        open_artifact(tmp_path / "p", "points")
     with pytest.raises(StoreError, match="was altered"):
         open_points(tmp_path / "p").values[4]
     assert open_points(tmp_path / "p", verify=False).values.shape == (6, 3)

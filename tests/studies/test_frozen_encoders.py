@@ -114,7 +114,7 @@ def test_exact_knn_prints_the_contract(capsys, monkeypatch):
     assert set(found["targets"]) < set(found["ratios"])
     assert set(found["targets"].values()) == {0.6, 1.0}
     assert all("600 rows" in case for case in found["targets"])
-    # All sides find the same neighbours, so they did the same work.
+    # All sides find the same neighbors, so they did the same work.
     assert all(line["same_neighbours"] == 1.0 for line in found["lines"] if "same_neighbours" in line)
     assert "share of the product" in exact_knn.show(found)
 

@@ -127,7 +127,7 @@ def test_too_few_pairs_of_one_context_are_not_judged(seeds_world):
     assert "only 20 pairs of examples share a context; at least 30 are needed" in found["note"]
 
 
-def test_neighbours_are_told_from_shared_contexts(seeds_world):
+def test_neighbors_are_told_from_shared_contexts(seeds_world):
     """Examples of a context in one cluster: those that follow each other are not more frequent than their context."""
     table, values = seeds_world
     note = verdicts(table, values)[DENSITY[4]]["note"]

@@ -39,7 +39,7 @@ def test_predictions_equal_the_stored_ones(finished, splits):
 
 
 def test_each_text_is_answered_by_itself(finished, splits):
-    """Neither the order of the texts nor their neighbours change an answer."""
+    """Neither the order of the texts nor their neighbors change an answer."""
     model = load_model(finished[0], device="cpu")
     whole = predict_texts(model, splits.test)
     picked = [30, 2, 17, 9]

@@ -413,7 +413,7 @@ def test_a_refit_model_is_not_judged_on_rows_it_has_seen(make_order, done, tmp_p
 
 
 def test_k_is_chosen_on_validation():
-    """Three copies of each point and one wrong neighbour: k = 1 falls for it, k = 3 does not."""
+    """Three copies of each point and one wrong neighbor: k = 1 falls for it, k = 3 does not."""
     generator = np.random.default_rng(0)
     angles = np.concatenate([generator.normal(0.3, 0.05, 30), generator.normal(1.2, 0.05, 30)])
     y = np.repeat([0, 1], 30)
@@ -427,7 +427,7 @@ def test_k_is_chosen_on_validation():
 
 
 def test_k_of_numbers_is_chosen_on_validation():
-    """Neighbours whose numbers are noisy: the mean of many is nearer to the truth than the nearest."""
+    """Neighbors whose numbers are noisy: the mean of many is nearer to the truth than the nearest."""
     generator = np.random.default_rng(0)
     x, clean = generator.normal(size=(2, 60, 3))
     x[:, 0], clean[:, 0] = np.abs(x[:, 0]) + 9, np.abs(clean[:, 0]) + 9
@@ -440,7 +440,7 @@ def test_k_of_numbers_is_chosen_on_validation():
         np.testing.assert_allclose(replace(fitted, k=k).scores(clean)[:, 0], slow)
     assert fit_nearest(train, Part(x, train.targets), 0).k == 1
     few = Part(x[:4], train.targets[:4])
-    assert fit_nearest(few, held, 0).k <= 3  # not more neighbours than rows
+    assert fit_nearest(few, held, 0).k <= 3  # not more neighbors than rows
 
 
 def test_quick_figures_equal_the_full_ones():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from separatrix.codes import encode
+from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError
 from separatrix.geometry.choose import Choice, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering
@@ -31,7 +31,7 @@ from separatrix.scale.kmeans import kmeans, sample_rows
 from separatrix.scale.memory import budget, check_budget, in_memory
 from separatrix.scale.moments import WIDEST, fit_plane, place
 from separatrix.scale.prepare import fit_preparation
-from separatrix.scale.sample import draw_examples, draw_rows
+from separatrix.scale.sample import draw_examples
 from separatrix.store.shards import ShardedBlock
 
 HERE = "here"

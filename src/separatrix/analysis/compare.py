@@ -28,6 +28,7 @@ import pandas as pd
 from separatrix import recipe as recipes
 from separatrix.analysis.inputs import folder_of, opened
 from separatrix.analysis.project import TEXT, Projection, describe, find_classes, project, write_variance
+from separatrix.codes import draw_rows
 from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.project import variance_shares
 from separatrix.geometry.resample import compare_answers, holm
@@ -325,10 +326,7 @@ def _read_points_source(path: Path, name: str, given: Any, recipe: CompareRecipe
     """Points: a sample of their rows; of several blocks, the first."""
     everything = opened(given, Points, verify=verify)
     block = next(iter(everything.blocks))
-    rows = np.arange(len(everything))
-    if len(rows) > recipe.rows:
-        rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), recipe.rows, replace=False))
-    points = everything.pick(block).take(rows)
+    points = everything.pick(block).take(draw_rows(len(everything), recipe.rows, recipe.seed))
     model = points.origin.get("model")
     figures = _figures(name, "points", None) | {"rows": len(everything), "block": block}
     figures["model"] = model.get("name") if isinstance(model, dict) else model

@@ -1,4 +1,4 @@
-"""Points made smaller: float16, principal components, int8, and what each step costs in nearest neighbours.
+"""Points made smaller: float16, principal components, int8, and what each step costs in nearest neighbors.
 
 The steps are what would be on disk if one stopped there. Each is measured against the vectors as they are given: for
 queries drawn with the seed, the share of the k nearest of all rows that stays, by cosine and by Euclidean distance, and
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.inputs import opened
-from separatrix.codes import encode
+from separatrix.codes import draw_rows, encode
 from separatrix.errors import DataError, OptionError, StoreError
-from separatrix.geometry.neighbours import METRICS, Neighbours, vote
+from separatrix.geometry.neighbors import METRICS, Neighbors, vote
 from separatrix.geometry.overlap import kept_share, without_self
 from separatrix.geometry.plane import Plane
 from separatrix.geometry.resample import bootstrap_mean
@@ -34,8 +34,7 @@ from separatrix.recipe.options import CompressOptions
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane
-from separatrix.scale.nearest import neighbours
-from separatrix.scale.sample import draw_rows
+from separatrix.scale.nearest import neighbors
 from separatrix.store.files import Schema, hash_file, read_tensors, write_tensors
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import File, check_file, row_bytes
@@ -46,7 +45,7 @@ from separatrix.store.table import write_table
 from separatrix.store.writer import open_writer
 
 COMPRESSED, AXES, STEPS = "compressed", "axes.safetensors", "steps.parquet"
-_CHUNK = 1 << 22  # numbers of neighbours gathered at a time
+_CHUNK = 1 << 22  # numbers of neighbors gathered at a time
 
 Matrix = NDArray[np.float32]
 
@@ -80,7 +79,7 @@ class SteppedBlock:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compression(Result):
-    """A line for each step: bytes, neighbours kept, accuracy of their votes. `save` writes them without the points."""
+    """A line for each step: bytes, neighbors kept, accuracy of their votes. `save` writes them without the points."""
 
     kind: ClassVar[str] = "compression"
     schema: ClassVar[Schema] = {
@@ -93,7 +92,7 @@ class Compression(Result):
     rows: int
     queries: int
     k: int
-    label: str | None  # column of the classes that neighbours voted for
+    label: str | None  # column of the classes that neighbors voted for
     explained: float | None  # share of the variance in the components
     seconds: float
     recipe: CompressRecipe = field(default_factory=CompressRecipe)
@@ -167,7 +166,7 @@ def compress(
 
     Raises:
         OptionError: more components than columns.
-        DataError: fewer rows than neighbours, or numbers too large for float16.
+        DataError: fewer rows than neighbors, or numbers too large for float16.
         StoreError: the folder is taken.
 
     >>> heaps = np.repeat([[0.0], [1.0]], 30, axis=0) + np.random.default_rng(0).normal(size=(60, 16))
@@ -183,7 +182,7 @@ def compress(
         raise OptionError("--components is above the width", got=wanted.components, expected=f"{one.width} or fewer")
     if len(one) <= wanted.k:
         raise DataError(
-            "fewer rows than neighbours", got=f"{len(one)} rows, k = {wanted.k}", expected="k below the rows"
+            "fewer rows than neighbors", got=f"{len(one)} rows, k = {wanted.k}", expected="k below the rows"
         )
     job = BlockJob(progress=progress)
     plane = None if wanted.components is None else fit_plane(BlockSource.of_points(one), wanted.components, job)
@@ -242,7 +241,7 @@ def _halved(x: Matrix) -> Matrix:
 
 
 class _Measure:
-    """Neighbours of drawn queries as given, with which those of each step are compared."""
+    """Neighbors of drawn queries as given, with which those of each step are compared."""
 
     def __init__(self, points: Points, recipe: CompressRecipe, job: BlockJob) -> None:
         self.block, self.recipe, self.job = points.blocks[points.name], recipe, job
@@ -257,7 +256,7 @@ class _Measure:
                 self.codes = np.where(codes < 0, len(names), codes)
             elif recipe.label is not None:
                 raise DataError(f"the column {name!r} holds no classes", got=f"{len(names)} different values")
-        self.given: dict[str, Neighbours] = {}
+        self.given: dict[str, Neighbors] = {}
 
     def line(self, step: Step) -> dict[str, Any]:
         """The figures of a step."""
@@ -265,7 +264,7 @@ class _Measure:
         source = BlockSource.of(SteppedBlock(self.block, step))
         x = BlockSource.of(source.take(self.queries))
         for metric in METRICS:
-            near = neighbours(x, source, self.recipe.k + 1, self.job, metric=metric)
+            near = neighbors(x, source, self.recipe.k + 1, self.job, metric=metric)
             near = without_self(near, self.queries)
             share = self._kept(self.given.setdefault(metric, near), near, metric)
             line |= {f"{metric}_overlap": float(share.mean()), f"{metric}_interval": self._interval(share)}
@@ -280,7 +279,7 @@ class _Measure:
                 }
         return line
 
-    def _kept(self, before: Neighbours, after: Neighbours, metric: str) -> NDArray[np.float64]:
+    def _kept(self, before: Neighbors, after: Neighbors, metric: str) -> NDArray[np.float64]:
         if after is before:
             return np.ones(len(self.queries))
         shares, width = [], int(self.block.shape[1])

@@ -73,10 +73,10 @@ class Projection(Result):
     rows_fitted: int = 0
     axes: Sequence[str] = ()
     trustworthiness: float = 0.0  # 0 to 1 (Venna and Kaski, 2001)
-    knn_overlap: float = 0.0  # mean share of the k nearest neighbours that are the same in the map
+    knn_overlap: float = 0.0  # mean share of the k nearest neighbors that are the same in the map
     k: int = 0
     rows_compared: int = 0
-    knn_before: float | None = None  # accuracy of the vote of neighbours, in the points
+    knn_before: float | None = None  # accuracy of the vote of neighbors, in the points
     knn_after: float | None = None  # and in the map
     majority: float | None = None
     seconds: float = 0.0
@@ -250,7 +250,7 @@ def blend(
     progress: Progress | None = None,
     **options: Unpack[BlendOptions],
 ) -> Points:
-    """Join the blocks of points into one, each with the weight that nearest neighbours give it.
+    """Join the blocks of points into one, each with the weight that nearest neighbors give it.
 
     The weights are chosen on the rows of split `validation` against those of `train`; without such a part, on the
     training rows by leaving one out; without splits, on all rows. Rows of other splits have no say. What was chosen,

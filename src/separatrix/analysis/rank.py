@@ -20,7 +20,7 @@ from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.codes import majority_share
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.measures import Task, find_neighbours, rounded
+from separatrix.geometry.measures import Task, find_neighbors, rounded
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
 from separatrix.models.frozen_blocks import (
@@ -211,7 +211,7 @@ def rank(
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
-        DataError: no labels, one class only, fewer training rows than neighbours.
+        DataError: no labels, one class only, fewer training rows than neighbors.
         ModelError: a model cannot be found or loaded.
         StoreError: `out` is taken.
     """
@@ -230,7 +230,7 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     names, targets = _targets(splits)
     if len(targets["train"]) <= wanted.k:
         rows = len(targets["train"])
-        raise DataError("fewer rows than neighbours", got=f"{rows} training rows, k = {wanted.k}")
+        raise DataError("fewer rows than neighbors", got=f"{rows} training rows, k = {wanted.k}")
     task = make_task(targets["train"], names, wanted.seed, wanted.resamples)
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[Candidate] = []
@@ -290,7 +290,7 @@ def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]
 def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict[str, Any]) -> Candidate:
     """All figures of one option."""
     train, k = parts["train"], grid.k
-    around = find_neighbours(train, parts, k, grid.metric)
+    around = find_neighbors(train, parts, k, grid.metric)
     answers = {f"knn_{name}": (part, task.knn(near, train.targets, k)) for name, (part, near) in around.items()}
     if "test" in parts:
         chosen = task.probe(train, parts["validation"])

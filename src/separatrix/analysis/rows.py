@@ -71,7 +71,7 @@ def split_points(points: Points, recipe: ScoreRecipe) -> Split:
     known = next(iter(parts.values()))
     if len(known.targets) <= recipe.k:
         rows = len(known.targets)
-        raise DataError("fewer rows than neighbours", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
+        raise DataError("fewer rows than neighbors", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
     task = make_task(known.targets, names, recipe.seed, recipe.resamples)
     return Split(parts, targets, names, task, (*odd, *_repeats(points, parts)))
 

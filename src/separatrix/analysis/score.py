@@ -23,8 +23,8 @@ from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
 from separatrix.errors import DataError, StoreError, choose
 from separatrix.geometry.assign import assign_by_split
-from separatrix.geometry.measures import Around, Figure, find_neighbours, rounded
-from separatrix.geometry.neighbours import METRICS
+from separatrix.geometry.measures import Around, Figure, find_neighbors, rounded
+from separatrix.geometry.neighbors import METRICS
 from separatrix.geometry.nulls import Null
 from separatrix.geometry.scatter import check_features
 from separatrix.geometry.separation import silhouette
@@ -157,7 +157,7 @@ def score(
 
     Raises:
         DataError: a vector that is not finite, one class only, a column of row numbers among the vectors, fewer rows
-            than neighbours, clusters of other rows.
+            than neighbors, clusters of other rows.
         OptionError: an unknown option, no such block or column.
         StoreError: `out` is taken.
 
@@ -188,7 +188,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
     split = split_points(one, wanted)
     measure = class_figures if split.names else number_figures
     train, ks = split.known, sorted(k for k in {*wanted.grid, wanted.k} if k < len(split.known.targets))
-    around = {metric: find_neighbours(train, split.others, ks[-1], metric) for metric in METRICS}
+    around = {metric: find_neighbors(train, split.others, ks[-1], metric) for metric in METRICS}
     metrics, nulls = measure(split, around[wanted.metric], wanted)
     return Separation(
         block=one.name,

@@ -1,6 +1,6 @@
 """The figures of `score`: what classifiers reach on rows they did not see, and the shape of the cloud.
 
-Every figure that shuffled labels could reach has a null. Three ways: neighbours stay and labels are shuffled (k-NN,
+Every figure that shuffled labels could reach has a null. Three ways: neighbors stay and labels are shuffled (k-NN,
 between share); answers stay and the labels they are compared with are shuffled (classifiers, which are not fitted
 anew); or the figure is measured again for each of fewer shuffles (silhouette, LogME, H-score, collapse).
 """
@@ -35,7 +35,7 @@ _COLLAPSE = ("nc1", "nc2_norm", "nc2_angle")  # low is good
 
 
 def class_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
-    """Every figure of classes by name, and the nulls; `around` are the neighbours of the rows."""
+    """Every figure of classes by name, and the nulls; `around` are the neighbors of the rows."""
     known, classes = split.known, len(split.names)
     figures, nulls = into = _knn(split, around, recipe)
     for name, classifier in (CLASSIFIERS | {"lda": partial(lda, width=known.vectors.shape[1])}).items():
@@ -59,7 +59,7 @@ def class_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Fi
 
 
 def number_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
-    """Every figure of numbers to predict by name, and the nulls; `around` are the neighbours of the rows."""
+    """Every figure of numbers to predict by name, and the nulls; `around` are the neighbors of the rows."""
     known = split.known
     figures, nulls = _knn(split, around, recipe)
     if split.others:

@@ -9,10 +9,11 @@ from cyclopts import Parameter
 
 from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
-from separatrix.cli.points import PointsArgument, open_given
+from separatrix.cli.points import PointsArgument, open_given, run_verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
+from separatrix.store.result import Printed
 
 FileArgument = Annotated[
     Path, Parameter(name="PATH", help=".npy, .safetensors, .parquet, .csv, or a folder of .csv files")
@@ -43,7 +44,7 @@ def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgumen
 
 
 @verb(opts.ExportedFile, ExportRecipe, opts.Verification)
-def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printout:
+def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
     """Parquet holds the row table too; beside .npy and .safetensors it is written as NAME.rows.parquet, which import
     reads with --labels.
 
@@ -53,20 +54,16 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgu
     """
     from separatrix.analysis.transfer import export_vectors
 
-    written = export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
-    return Printout(written.to_dict(), written.parts())
+    return export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
 
 
 @verb(opts.OptionalFolder, CompressRecipe, opts.Verification)
-def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printout:
-    """Each step down to what is written stands with its bytes and the share of nearest neighbours that it keeps of
+def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
+    """Each step down to what is written stands with its bytes and the share of nearest neighbors that it keeps of
     those of the vectors as given; without --out they are only measured.
 
     For example:
         separatrix compress points/trec --components 64 --store-dtype int8 --out points/trec-small
         separatrix compress points/trec --store-dtype float16
     """
-    from separatrix.analysis.compress import compress as run
-
-    result = run(open_given(points, parsed), progress=progress, **parsed.keywords())
-    return Printout(result.to_dict(), result.parts())
+    return run_verb("compress", parsed, progress, open_given(points, parsed))

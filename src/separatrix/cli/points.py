@@ -103,7 +103,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
         separatrix rank data/trec --label coarse --pool cls mean layer_mean --layers 3 6 --out ranks/trec
         separatrix rank data/sst2 --model sentence-transformers/all-MiniLM-L6-v2 gpt2 --criterion knn_validation --json
     """
-    return _run("rank", parsed, progress, data)
+    return run_verb("rank", parsed, progress, data)
 
 
 @verb(
@@ -127,7 +127,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
     from separatrix.analysis.score import read_clusters
 
     clusters = None if path is None else read_clusters(path, verify=parsed.verify)
-    return _run("score", parsed, progress, open_given(points, parsed), clusters=clusters)
+    return run_verb("score", parsed, progress, open_given(points, parsed), clusters=clusters)
 
 
 @verb(
@@ -140,7 +140,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
           "perplexity", "k", "seed", "json"),
 )  # fmt: skip
 def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
-    """Neighbours that the picture tears apart or pushes together are counted: trustworthiness and k-NN overlap.
+    """Neighbors that the picture tears apart or pushes together are counted: trustworthiness and k-NN overlap.
 
     For example:
         separatrix project points/trec --method umap --out maps/trec
@@ -148,7 +148,7 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     """
     block, given = parsed.options.get("block"), open_given(points, parsed)
     given = given if block is None else given.pick(block)
-    return _run("project", parsed, progress, given, without=("block",), **parsed.of(("threads",)))
+    return run_verb("project", parsed, progress, given, without=("block",), **parsed.of(("threads",)))
 
 
 @verb(
@@ -174,7 +174,7 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     from separatrix.analysis.cluster import Clusters
 
     outer = None if within.within is None else Clusters.open(within.within, verify=parsed.verify)
-    return _run("cluster", parsed, progress, open_given(points, parsed), within=outer)
+    return run_verb("cluster", parsed, progress, open_given(points, parsed), within=outer)
 
 
 @verb(
@@ -193,7 +193,7 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
 
     columns = parsed.options.get("with_", ())  # without any, that is the mistake to name
     given = Clusters.open(clusters, verify=parsed.verify) if columns else clusters
-    return _run("associate", parsed, progress, given, columns, without=("with_",))
+    return run_verb("associate", parsed, progress, given, columns, without=("with_",))
 
 
 @verb(
@@ -210,7 +210,7 @@ def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: Labelled
         separatrix suspects points/trec --run runs/trec --out suspects/trec
         separatrix suspects runs/trec --out suspects/validation
     """
-    return _run("suspects", parsed, progress, source, verify=parsed.verify)
+    return run_verb("suspects", parsed, progress, source, verify=parsed.verify)
 
 
 @verb(opts.Folder, CompareRecipe, opts.Verification)
@@ -221,10 +221,10 @@ def compare(parsed: ParsedOptions, progress: TerminalProgress, /, *sources: Sour
         separatrix compare runs/cosine runs/distance --out compared
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
-    return _run("compare", parsed, progress, sources, verify=parsed.verify)
+    return run_verb("compare", parsed, progress, sources, verify=parsed.verify)
 
 
-def _run(
+def run_verb(
     name: str, parsed: ParsedOptions, progress: TerminalProgress, *data: Any, without: Sequence[str] = (), **given: Any
 ) -> Result:
     """Call a verb of `analysis` with what was typed; what is given here counts more."""

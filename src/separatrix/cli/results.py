@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from separatrix.errors import readable
-from separatrix.store.result import Lines, Listing, Result, line_text
+from separatrix.store.result import Lines, Listing, Printed, line_text
 
 if TYPE_CHECKING:
     from separatrix.cli.progress import TerminalProgress
@@ -23,7 +23,7 @@ PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
 @dataclass(frozen=True)
 class Printout:
-    """What a command prints that has no `Result`.
+    """What a command prints that is no `Printed`.
 
     Attributes:
         values: the JSON object.
@@ -36,9 +36,9 @@ class Printout:
     warnings: Sequence[str] = ()
 
 
-def show(result: Result | Printout, progress: TerminalProgress, *, as_json: bool) -> None:
+def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: bool) -> None:
     """A result as one JSON object or as tables; its warnings go to stderr."""
-    if isinstance(result, Result):
+    if isinstance(result, Printed):
         values = result.to_dict()
         result = Printout(values, () if as_json else result.parts(), values.get("warnings", ()))
     for line in result.warnings:

@@ -19,7 +19,7 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
-from separatrix.store.result import Listing
+from separatrix.store.result import Listing, Printed
 from separatrix.training.methods import METHODS, build_recipe
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _answers(frame: pd.DataFrame) -> Listing:
 
 
 @verb(opts.Report, opts.Verification)
-def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printout:
+def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printed:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
     For example:
@@ -189,5 +189,4 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
     """
     from separatrix.folders import report as run
 
-    written = run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())
-    return Printout(written.to_dict(), written.parts())
+    return run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())

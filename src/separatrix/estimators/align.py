@@ -51,7 +51,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         groups_: what vectors and answers of the validation rows owe to the group, as `groups` in a run's result (see
             `separatrix.training.groups.group_report`); None where training or validation rows have no groups.
         warnings_: what the guards found, one sentence each; also issued as `SeparatrixWarning`.
-        notes_: what else is worth knowing, such as how many neighbours vote.
+        notes_: what else is worth knowing, such as how many neighbors vote.
 
     >>> from separatrix.texts import load_demo
     >>> train = load_demo().train.take(range(40))
@@ -111,17 +111,27 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
 
     @on_texts
     @checks_arguments
-    def kneighbors(self, X: Any, n_neighbors: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest stored rows of each text: distances (rows, k) as 1 - cosine, and ids (rows, k).
+    def kneighbors(
+        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
+        """The nearest stored rows of each text, nearest first, as scikit-learn's `kneighbors` gives them.
 
-        An id is the number of the row in the X of `fit` (or the id given to `add`). Without a number, as many as vote.
+        Args:
+            X: texts.
+            n_neighbors: how many; as many as vote if absent.
+            return_distance: give the distances (1 - cosine) too.
+
+        Returns:
+            Distances (rows, k) and ids (rows, k), the numbers of the rows in the X of `fit` (or the ids given to
+            `add`); or these alone.
 
         Raises:
-            DataError: more neighbours than stored rows.
+            DataError: more neighbors than stored rows.
         """
         k = self.model_.vote.k if n_neighbors is None else n_neighbors
-        neighbors = self.model_.neighbours(self._vectors(X), k)
-        return neighbors.distance, self.model_.index.ids[neighbors.index]
+        neighbors = self.model_.neighbors(self._vectors(X), k)
+        ids = self.model_.index.ids[neighbors.index]
+        return (neighbors.distance, ids) if return_distance else ids
 
     def add(self, X: Any, y: Any, ids: Any = None) -> Self:
         """Store more labelled rows; nothing is trained. Their ids go on from the largest one unless given.

@@ -19,7 +19,6 @@ from separatrix.errors import OptionError
 from separatrix.estimators.base import TextClassifier
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_texts
 from separatrix.estimators.training import check_kind, same, validation_part
-from separatrix.geometry.neighbours import Neighbours
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
 from separatrix.learn.trained.loading import load_model
@@ -40,7 +39,7 @@ class FrozenClassifier(TextClassifier):
         pool: pooling of the hidden states: cls, mean, max, last, layer_mean, weighted.
         layer: layer that is pooled, 0 = the embeddings, -1 = the last; None = the last (layer_mean reads all).
         head: `probe` (logistic regression), `knn`, or `centroid` (nearest class mean).
-        k: neighbours that vote (knn).
+        k: neighbors that vote (knn).
         metric: `cosine` or `euclidean` (knn and centroid).
         seed: of the held-out rows and of intervals.
         recipe: longest text, number format, device; its `model` gives way to the argument, unless that is the default.
@@ -56,7 +55,7 @@ class FrozenClassifier(TextClassifier):
     >>> from separatrix.texts import load_demo
     >>> train = load_demo().train.take(range(60))
     >>> clf = FrozenClassifier(head="knn", k=3).fit(train.text, train.label)
-    >>> clf.predict_proba(["How far is Denver from Aspen?"]).shape, clf.kneighbors(["How far?"]).index.shape
+    >>> clf.predict_proba(["How far is Denver from Aspen?"]).shape, clf.kneighbors(["How far?"])[1].shape
     ((1, 6), (1, 3))
     """
 
@@ -86,7 +85,7 @@ class FrozenClassifier(TextClassifier):
             validation: (X, y) to choose the probe's penalty by; without it a seeded tenth of the rows is held out.
 
         Raises:
-            DataError: texts or labels that cannot be used, one class only, fewer rows than neighbours.
+            DataError: texts or labels that cannot be used, one class only, fewer rows than neighbors.
             OptionError: an option is unknown or out of range.
             ModelError: the model cannot be found, loaded or used.
         """
@@ -137,16 +136,27 @@ class FrozenClassifier(TextClassifier):
 
     @on_texts
     @checks_arguments
-    def kneighbors(self, X: Any, k: int | None = None) -> Neighbours:
-        """The nearest training rows of each text: `index` and `distance`, each (rows, k), nearest first.
+    def kneighbors(
+        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
+        """The nearest training rows of each text, nearest first, as scikit-learn's `kneighbors` gives them.
+
+        Args:
+            X: texts.
+            n_neighbors: how many; as many as vote if absent.
+            return_distance: give the distances too.
+
+        Returns:
+            Distances (rows, k) and numbers of rows in the X of `fit` (rows, k); or these alone.
 
         Raises:
-            OptionError: the head keeps no vectors, or k is out of range.
+            OptionError: the head keeps no vectors, or the number is out of range.
         """
         vectors, head = self._vectors(X), self.model_.recipe.head
         if head != "knn":
-            raise OptionError(f"the head {head!r} keeps no neighbours", hint='fit with head="knn"')
-        return self.model_.neighbors(vectors, k)
+            raise OptionError(f"the head {head!r} keeps no neighbors", hint='fit with head="knn"')
+        near = self.model_.neighbors(vectors, n_neighbors)
+        return (near.distance, near.index) if return_distance else near.index
 
     @classmethod
     def _with(cls, model: FrozenModel, folder: Path, elsewhere: str | None) -> Self:  # noqa: ARG003 - as in the model

@@ -1,4 +1,4 @@
-"""What shape is it? Scores, neighbours, probes and flat maps of vectors, and the guards that look at numbers.
+"""What shape is it? Scores, neighbors, probes and flat maps of vectors, and the guards that look at numbers.
 
 NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing is imported on the way in, so that
 `import separatrix.geometry` costs nothing; take the stage you need: `from separatrix.geometry import score`.
@@ -7,7 +7,7 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
     score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
     calibrate   scores to probabilities: one temperature, fitted on validation rows
     classes     the order of classes that no name decides; folds
-    neighbours  exact k nearest neighbours in bounded memory, and their vote: the only one there is
+    neighbors  exact k nearest neighbors in bounded memory, and their vote: the only one there is
     rowspace    wide matrices in as many directions as they have rows
     probe       linear baselines on frozen vectors
     separation, ranking, collapse, scatter    do classes stand apart, by classifiers, evidence, collapse, spread

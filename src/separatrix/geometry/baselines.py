@@ -1,6 +1,6 @@
 """What a training must beat: a linear probe and k-NN on the frozen model's own vectors, at their best pooling.
 
-Every choice - pooling, penalty, number of neighbours - is made on validation rows; no test row takes part in it.
+Every choice - pooling, penalty, number of neighbors - is made on validation rows; no test row takes part in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.codes import draw_some
-from separatrix.geometry.neighbours import neighbours, vote
+from separatrix.geometry.neighbors import neighbors, vote
 from separatrix.geometry.probe import PENALTIES, Probe, fit_probe, fit_ridge, log_loss
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
@@ -51,12 +51,12 @@ class Nearest:
     classes: int
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        """Shares of the votes, (rows, classes), or means of the neighbours' numbers, (rows, 1)."""
+        """Shares of the votes, (rows, classes), or means of the neighbors' numbers, (rows, 1)."""
         return self._scores(x, (self.k,))[0]
 
     def _scores(self, x: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
-        """The scores for several numbers of neighbours, which are sought once."""
-        near = neighbours(x, self.vectors, max(ks))
+        """The scores for several numbers of neighbors, which are sought once."""
+        near = neighbors(x, self.vectors, max(ks))
         if self.classes:
             return [vote(near, self.targets, self.classes, k) for k in ks]
         return [self.targets[near.index[:, :k]].mean(axis=1)[:, None] for k in ks]
@@ -92,7 +92,7 @@ def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
     """k-NN by cosine; k is chosen on validation (most right answers, least squared error), the smallest on a tie.
 
     Args:
-        train: rows that are neighbours.
+        train: rows that are neighbors.
         validation: rows to choose k by.
         classes: number of classes; 0 = numbers.
 

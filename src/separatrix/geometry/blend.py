@@ -2,7 +2,7 @@
 
 Five models' vectors side by side, unscaled, did worse than the best of them alone: the widest and loudest block
 decides the distances. Here each block is prepared by itself, brought to the same mean squared distance, and weighted;
-the weights are those whose k nearest neighbours vote best on validation rows, or on the training rows by leaving one
+the weights are those whose k nearest neighbors vote best on validation rows, or on the training rows by leaving one
 out. A weight of 1 for one block and 0 for the others is always among them, and so are equal weights. Test rows have no
 say.
 """
@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
-from separatrix.geometry.neighbours import count_votes
+from separatrix.geometry.neighbors import count_votes
 from separatrix.geometry.prepare import PREPARES, Change
 from separatrix.recipe.project import BlendRecipe
 
@@ -32,7 +33,7 @@ Blocks = Mapping[str, ArrayLike]
 
 @dataclass(frozen=True)
 class Weighting:
-    """One weighting: share of the neighbours' votes that were right, and how sure they were."""
+    """One weighting: share of the neighbors' votes that were right, and how sure they were."""
 
     weights: tuple[float, ...]  # one a block, summing to 1
     accuracy: float
@@ -93,7 +94,7 @@ def fit_blend(
     *,
     validation: tuple[Blocks, ArrayLike] | None = None,
 ) -> Blend:
-    """Choose the weights of blocks by the vote of nearest neighbours.
+    """Choose the weights of blocks by the vote of nearest neighbors.
 
     Squared distances of a weighted blend are weighted sums of the blocks' squared distances, so those are computed once
     and each weighting costs one sum. At most `recipe.rows` training rows (and as many validation rows), drawn with the
@@ -174,16 +175,14 @@ class _Side:
         cls, matrices: Sequence[NDArray[Any]], labels: NDArray[np.int64], changes: Sequence[Change], recipe: BlendRecipe
     ) -> _Side:
         """At most `recipe.rows` rows, drawn with the seed."""
-        rows = np.arange(len(labels))
-        if len(rows) > recipe.rows:
-            rows = np.sort(np.random.default_rng(recipe.seed).choice(len(rows), recipe.rows, replace=False))
+        rows = draw_rows(len(labels), recipe.rows, recipe.seed)
         plain = [matrix[rows] for matrix in matrices]
         return cls([change(part) for change, part in zip(changes, plain, strict=True)], plain, labels[rows])
 
 
 @dataclass(frozen=True, eq=False)
 class _Vote:
-    """k neighbours among `known` vote on each row of `queries`; a row never on itself."""
+    """k neighbors among `known` vote on each row of `queries`; a row never on itself."""
 
     queries: _Side
     known: _Side

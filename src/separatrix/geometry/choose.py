@@ -5,7 +5,7 @@ Beside each figure of k-means stands the same figure for a null: one heap with t
 curve has too, is no sign of clusters.
 
 eps of DBSCAN is read at the knee of the k-distance curve with k = min_samples: the distance at which a row becomes a
-core. Read from the curve of the nearest neighbour instead, as some do, eps makes far fewer cores than promised.
+core. Read from the curve of the nearest neighbor instead, as some do, eps makes far fewer cores than promised.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from separatrix.errors import DataError, OptionError, choose
 from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
 from separatrix.geometry.density import DensityGraph, TileMaker
-from separatrix.geometry.neighbours import neighbours
+from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.prepare import PreparedVectors, ready
+from separatrix.geometry.separation import Silhouettes
 from separatrix.geometry.tiles import OutOfTimeError, TileSpace
 
 _STARTS = 3  # of each k-means of a choice
@@ -216,12 +217,11 @@ def _k_line(x: NDArray[np.float32], heaps: list[NDArray[np.float32]], k: int, se
 
 def _silhouette(x: NDArray[np.float32], clusters: Clustering, seed: int) -> float:
     """Mean silhouette (Rousseeuw, 1987) of at most 2000 rows; 0 where one cluster is left."""
-    from sklearn.metrics import silhouette_score
-
     chosen = np.random.default_rng(seed).permutation(len(x))[:_SILHOUETTE_ROWS]
     labels = clusters.labels[chosen]
-    distinct = len(np.unique(labels))
-    return float(silhouette_score(x[chosen], labels)) if 2 <= distinct < len(labels) else 0.0
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return 0.0
+    return float(Silhouettes.of(x[chosen], rows=_SILHOUETTE_ROWS).values(labels).mean())
 
 
 Decision = tuple[int, str, tuple[str, ...]]
@@ -283,7 +283,7 @@ def k_distance(x: NDArray[np.float32], min_samples: int) -> NDArray[np.float64]:
         raise OptionError(
             "--min-samples is out of range for this choice", got=min_samples, expected=f"2 to {len(x)} (the rows)"
         )
-    near = neighbours(x, x, min_samples - 1, metric="euclidean", exclude_self=True)
+    near = neighbors(x, x, min_samples - 1, metric="euclidean", exclude_self=True)
     return np.sort(near.distance[:, -1].astype(np.float64))
 
 
@@ -310,7 +310,7 @@ def choose_eps(
     eps = float(curve[index])
     if eps <= 0:
         raise DataError(
-            "the k-distance curve has its knee at 0: most rows have equal neighbours", hint="give --eps, or fewer rows"
+            "the k-distance curve has its knee at 0: most rows have equal neighbors", hint="give --eps, or fewer rows"
         )
     radii = sorted({eps, *(float(value) for value in np.quantile(curve, _QUANTILES) if value > 0)})
     counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(curve))})

@@ -1,7 +1,7 @@
 """DBSCAN (Ester et al., 1996) that ends: several radii from one pass over the distances, in bounded memory.
 
-Lists of all neighbours grow with eps until they are the square of the rows; a published run halted there (eps 0.8 on
-561,600 rows). Here each row lists at most `min_samples - 1` neighbours, those within the smallest radii, and is left
+Lists of all neighbors grow with eps until they are the square of the rows; a published run halted there (eps 0.8 on
+561,600 rows). Here each row lists at most `min_samples - 1` neighbors, those within the smallest radii, and is left
 alone once its list can change no more. From these lists follow, for every radius at once, the cores, the clusters of
 border rows, and nearly all links between cores; one more pass looks for links between clusters that are still apart.
 
@@ -28,9 +28,9 @@ from separatrix.geometry.checks import check_count
 from separatrix.geometry.tiles import BLOCK, Rows, TileSpace, row_tiles, slices, squared_lengths
 from separatrix.progress import Progress, silent
 
-STAGE = "neighbours within eps (rows)"
+STAGE = "neighbors within eps (rows)"
 _FIRST = 8  # tiles around each tile that are looked at first, at most
-_TREE_WIDTH = 8  # columns up to which a k-d tree finds neighbours faster than a product
+_TREE_WIDTH = 8  # columns up to which a k-d tree finds neighbors faster than a product
 _LEVELS = 254
 TileMaker = Callable[[NDArray[np.float32], NDArray[np.float64], str, float | None], TileSpace]
 
@@ -64,7 +64,7 @@ def dbscan(
         eps: radius, Euclidean.
         min_samples: rows within eps that make a core.
         deadline: reading of `time.monotonic` after which it gives up.
-        progress: is called with (stage, done, total, note): rows whose neighbours are known, and an estimate.
+        progress: is called with (stage, done, total, note): rows whose neighbors are known, and an estimate.
         engine: `numba`, `numpy`, or `auto`: numba for many rows where it is installed. The labels are the same.
         tiles: what compares rows; `scale.device_tiles` has one for a GPU.
 
@@ -80,7 +80,7 @@ def dbscan(
 
 
 class DensityGraph:
-    """The neighbour lists of rows for several radii, and the clusters of each; `build` reads the distances once."""
+    """The neighbor lists of rows for several radii, and the clusters of each; `build` reads the distances once."""
 
     def __init__(self, space: TileSpace, lists: NeighborLists) -> None:
         self.space, self.lists = space, lists
@@ -98,7 +98,7 @@ class DensityGraph:
         engine: str = "auto",
         tiles: TileMaker = TileSpace.of,
     ) -> DensityGraph:
-        """List the neighbours of each row.
+        """List the neighbors of each row.
 
         Args:
             x: (rows, width) finite.
@@ -145,24 +145,24 @@ class DensityGraph:
 
 @dataclass(frozen=True, eq=False)
 class NeighborLists:
-    """Some neighbours of each row, those at the lowest levels; level e: within the e-th radius, not within a smaller.
+    """Some neighbors of each row, those at the lowest levels; level e: within the e-th radius, not within a smaller.
 
-    A row whose list is not full has all its neighbours in it; in a full list, all those below its highest level.
+    A row whose list is not full has all its neighbors in it; in a full list, all those below its highest level.
     """
 
     radii: NDArray[np.float64]  # (levels,) ascending
     neighbors: NDArray[np.int32]  # (rows, most)
     levels: NDArray[np.uint8]  # (rows, most); the number of radii where nothing stands
-    lengths: NDArray[np.int32]  # (rows,) neighbours listed
+    lengths: NDArray[np.int32]  # (rows,) neighbors listed
 
     @classmethod
     def empty(cls, rows: int, most: int, radii: NDArray[np.float64]) -> NeighborLists:
-        """Lists of `rows` rows without neighbours."""
+        """Lists of `rows` rows without neighbors."""
         levels = np.full((rows, most), len(radii), np.uint8)
         return cls(radii, np.zeros((rows, most), np.int32), levels, np.zeros(rows, np.int32))
 
     def open(self, rows: Any) -> NDArray[np.bool_]:
-        """Whether the lists of these rows could still change: they have room, or a neighbour beyond the first level."""
+        """Whether the lists of these rows could still change: they have room, or a neighbor beyond the first level."""
         return self.levels[rows].max(axis=1, initial=0) > 0
 
     def clear(self, rows: NDArray[np.bool_]) -> None:
@@ -170,7 +170,7 @@ class NeighborLists:
         self.neighbors[rows], self.levels[rows], self.lengths[rows] = 0, len(self.radii), 0
 
     def within(self, level: int) -> NDArray[np.int64]:
-        """Listed neighbours of each row up to a level, (rows,)."""
+        """Listed neighbors of each row up to a level, (rows,)."""
         return (self.levels <= level).sum(axis=1)
 
 
@@ -239,7 +239,7 @@ def _lists_byrow_tiles(space: TileSpace, most: int, progress: Progress) -> Neigh
 
 @dataclass(eq=False)
 class _Lister:
-    """Adds to neighbour lists what is near, from several threads."""
+    """Adds to neighbor lists what is near, from several threads."""
 
     space: TileSpace
     lists: NeighborLists
@@ -328,7 +328,7 @@ def _link(space: TileSpace, level: int, parts: Rows, tiles: list[Rows], lock: An
 
 
 def _with_border(lists: NeighborLists, level: int, core: NDArray[np.bool_], labels: Rows) -> Rows:
-    """Labels with those of rows that are no cores: the lowest cluster that has a core among their neighbours."""
+    """Labels with those of rows that are no cores: the lowest cluster that has a core among their neighbors."""
     outer = np.flatnonzero(~core)
     others = lists.neighbors[outer]
     reached = (lists.levels[outer] <= level) & core[others]

@@ -1,6 +1,6 @@
 """One figure with what it must be read beside, and the two kinds of task that figures are measured for.
 
-`ClassTask` and `NumberTask` answer the same questions (what do neighbours say, what does a probe say, how good was it),
+`ClassTask` and `NumberTask` answer the same questions (what do neighbors say, what does a probe say, how good was it),
 so that scoring and ranking are written once for classes and for numbers.
 """
 
@@ -15,7 +15,7 @@ from sklearn.metrics import r2_score
 
 from separatrix.codes import majority_share
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.neighbours import Neighbours, neighbours, vote
+from separatrix.geometry.neighbors import Neighbors, neighbors, vote
 from separatrix.geometry.nulls import Null, knn_null, knn_regression_null
 from separatrix.geometry.probe import Probe, fit_ridge, fit_tuned_probe
 from separatrix.geometry.ranking import Evidence
@@ -47,7 +47,7 @@ class ClassTask:
     resamples: int = 1000
     unit: str = "accuracy"
 
-    def knn(self, near: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
+    def knn(self, near: Neighbors, known: np.ndarray, k: int) -> np.ndarray:
         """The class with the most votes, that of the nearest on a tie."""
         return vote(near, known, self.classes, k).argmax(axis=1)
 
@@ -77,7 +77,7 @@ class ClassTask:
         """Mean over the classes."""
         return evidence.of_classes(targets, self.classes)
 
-    def null(self, near: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+    def null(self, near: Neighbors, targets: np.ndarray, k: int, permutations: int) -> Null:
         """Of the accuracy."""
         return knn_null(near.index[:, :k], targets, self.classes, permutations=permutations, seed=self.seed)
 
@@ -90,8 +90,8 @@ class NumberTask:
     resamples: int = 1000
     unit: str = "R2"
 
-    def knn(self, near: Neighbours, known: np.ndarray, k: int) -> np.ndarray:
-        """The mean of the neighbours."""
+    def knn(self, near: Neighbors, known: np.ndarray, k: int) -> np.ndarray:
+        """The mean of the neighbors."""
         return known[near.index[:, :k]].mean(axis=1)
 
     def probe(self, train: Part, validation: Part | None) -> Probe:
@@ -119,7 +119,7 @@ class NumberTask:
         """Of the numbers themselves."""
         return evidence.of_numbers(targets)
 
-    def null(self, near: Neighbours, targets: np.ndarray, k: int, permutations: int) -> Null:
+    def null(self, near: Neighbors, targets: np.ndarray, k: int, permutations: int) -> Null:
         """Of R2."""
         return knn_regression_null(near.index[:, :k], targets, permutations=permutations, seed=self.seed)
 
@@ -127,15 +127,15 @@ class NumberTask:
 Task = ClassTask | NumberTask
 
 
-Around = dict[str, tuple[Part, Neighbours]]  # part -> its rows, and the known rows nearest to each
+Around = dict[str, tuple[Part, Neighbors]]  # part -> its rows, and the known rows nearest to each
 
 
-def find_neighbours(known: Part, parts: Mapping[str, Part], k: int, metric: str) -> Around:
+def find_neighbors(known: Part, parts: Mapping[str, Part], k: int, metric: str) -> Around:
     """The k nearest known rows: `loo`, of these rows themselves without each one, then of the rows of other parts."""
-    around = neighbours(known.vectors, known.vectors, k, metric=metric, exclude_self=True)
+    around = neighbors(known.vectors, known.vectors, k, metric=metric, exclude_self=True)
     others = {name: part for name, part in parts.items() if part is not known}
     return {"loo": (known, around)} | {
-        name: (part, neighbours(part.vectors, known.vectors, k, metric=metric)) for name, part in others.items()
+        name: (part, neighbors(part.vectors, known.vectors, k, metric=metric)) for name, part in others.items()
     }
 
 

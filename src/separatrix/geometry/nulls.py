@@ -1,6 +1,6 @@
 """What a figure would be if labels meant nothing: shuffle them, keep the vectors, count how often chance does as well.
 
-Neighbours, distances and decompositions do not depend on labels, so they are computed once and a thousand permutations
+Neighbors, distances and decompositions do not depend on labels, so they are computed once and a thousand permutations
 cost about a second.
 """
 
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import random_table
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_distances, check_labels, check_same_rows, check_values
-from separatrix.geometry.neighbours import count_votes
+from separatrix.geometry.neighbors import count_votes
 from separatrix.geometry.rowspace import RowSpace
 from separatrix.recipe.core import Plain
 
@@ -135,12 +136,12 @@ def against(observed: float, drawn: NDArray[np.float64], rows: int, *, low: bool
 
 
 def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutations: int = 1000, seed: int = 0) -> Null:
-    """Null of the leave-one-out k-NN accuracy: how often neighbours of shuffled labels share a class.
+    """Null of the leave-one-out k-NN accuracy: how often neighbors of shuffled labels share a class.
 
-    Of more than 10,000 rows a seeded sample asks; its neighbours are still sought among all rows.
+    Of more than 10,000 rows a seeded sample asks; its neighbors are still sought among all rows.
 
     Args:
-        index: neighbours of each row without itself, nearest first, (rows, k).
+        index: neighbors of each row without itself, nearest first, (rows, k).
         y: class numbers (rows,).
         classes: number of classes.
         permutations, seed: as `permutation_null`.
@@ -153,7 +154,7 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
     1.0
     """
     gold = check_labels(y, classes)
-    check_same_rows(len(index), len(gold), "neighbours", "labels")
+    check_same_rows(len(index), len(gold), "neighbors", "labels")
     rows = sampled(len(gold), seed)
     near = index[rows]
 
@@ -171,7 +172,7 @@ def knn_regression_null(index: NDArray[np.int64], y: ArrayLike, *, permutations:
     1.0
     """
     targets = check_values(y, "targets")
-    check_same_rows(len(index), len(targets), "neighbours", "targets")
+    check_same_rows(len(index), len(targets), "neighbors", "targets")
     rows = sampled(len(targets), seed)
     near = index[rows]
 
@@ -227,6 +228,4 @@ def sampled(rows: int, seed: int) -> NDArray[np.int64]:
     >>> len(sampled(20_000, 0))
     10000
     """
-    if rows <= _MOST_ROWS:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))
+    return draw_rows(rows, _MOST_ROWS, seed)

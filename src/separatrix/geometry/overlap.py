@@ -1,4 +1,4 @@
-"""How many of a row's nearest neighbours it keeps when all vectors are changed: rounded, turned, made shorter."""
+"""How many of a row's nearest neighbors it keeps when all vectors are changed: rounded, turned, made shorter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import ShapeError, choose
 from separatrix.geometry.checks import check_finite
-from separatrix.geometry.neighbours import METRICS, Neighbours
+from separatrix.geometry.neighbors import METRICS, Neighbors
 
 _TIE = 1e-9  # share by which distances of float64 may differ and be one
 
@@ -15,7 +15,7 @@ _TIE = 1e-9  # share by which distances of float64 may differ and be one
 def kept_share(
     queries: ArrayLike, before: ArrayLike, after: ArrayLike, *, metric: str = "cosine"
 ) -> NDArray[np.float64]:
-    """Share of each query's neighbours after a change that are among its k nearest of before, (queries,).
+    """Share of each query's neighbors after a change that are among its k nearest of before, (queries,).
 
     Rows at the same distance as the k-th nearest count as kept: which of equal rows is listed says nothing.
 
@@ -37,7 +37,7 @@ def kept_share(
     if x.ndim != 2 or old.ndim != 3 or old.shape != new.shape or old.shape[::2] != x.shape:
         got = f"{x.shape}, {old.shape} and {new.shape}"
         raise ShapeError(
-            "neighbours do not fit the queries", got=got, expected="(queries, width), twice (queries, k, width)"
+            "neighbors do not fit the queries", got=got, expected="(queries, width), twice (queries, k, width)"
         )
     if metric == "cosine":
         x, old, new = (_directions(one) for one in (x, old, new))
@@ -45,12 +45,12 @@ def kept_share(
     return (_squares(new, x) <= limit * (1 + _TIE) + _TIE**2).mean(axis=1)
 
 
-def without_self(near: Neighbours, own: NDArray[np.int64]) -> Neighbours:
+def without_self(near: Neighbors, own: NDArray[np.int64]) -> Neighbors:
     """The k nearest of k + 1 rows, (queries, k), without the row that a query is; `own` is its number, (queries,)."""
     is_own = near.index == own[:, None]
     is_own[~is_own.any(axis=1), -1] = True  # more rows than k are equal to it
     order = np.argsort(is_own, axis=1, kind="stable")[:, :-1]
-    return Neighbours(np.take_along_axis(near.index, order, axis=1), np.take_along_axis(near.distance, order, axis=1))
+    return Neighbors(np.take_along_axis(near.index, order, axis=1), np.take_along_axis(near.distance, order, axis=1))
 
 
 def _squares(rows: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import deal_folds
-from separatrix.geometry.neighbours import METRICS
+from separatrix.geometry.neighbors import METRICS
 from separatrix.geometry.probe import fit_probe
 from separatrix.geometry.resample import Interval, bootstrap_mean
 from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance
@@ -156,12 +157,10 @@ class Silhouettes:
         choose(metric, METRICS, "metric")
         check_count(rows, "rows", low=3)
         vectors = check_matrix(x, "vectors")
-        count, chosen = len(vectors), np.arange(len(vectors))
-        if count > rows:
-            chosen = np.sort(np.random.default_rng(seed).choice(count, rows, replace=False))
+        chosen = draw_rows(len(vectors), rows, seed)
         distance = pairwise_distances(vectors[chosen].astype(np.float64), metric=metric)
         np.fill_diagonal(distance, 0)
-        return cls(distance, chosen, count)
+        return cls(distance, chosen, len(vectors))
 
     def values(self, y: Ids) -> NDArray[np.float64]:
         """Silhouette of each chosen row, from the class numbers of all rows (all rows,).
@@ -169,16 +168,30 @@ class Silhouettes:
         Raises:
             DataError: one class only (in the sample), or as many classes as rows.
         """
-        ids = np.unique(y[self.chosen], return_inverse=True)[1]
-        counts, row = np.bincount(ids), np.arange(len(ids))
-        if not 2 <= len(counts) < len(ids):
-            what = "a silhouette needs two classes, and one of them with two rows"
-            raise DataError(what, got=f"{len(counts)} classes")
-        members = csr_matrix((np.ones(len(ids)), (ids, row)), shape=(len(counts), len(ids)))
-        sums = members @ self.distance  # (classes, rows): of the distances to the rows of each class
-        own = sums[ids, row] / np.maximum(counts[ids] - 1, 1)
-        means = sums / counts[:, None]
-        means[ids, row] = np.inf
-        other = means.min(axis=0)
-        longer = np.where(counts[ids] > 1, np.maximum(own, other), 0)
-        return np.divide(other - own, longer, out=np.zeros(len(ids)), where=longer > 0)
+        ids, counts = silhouette_classes(y[self.chosen])
+        members = csr_matrix((np.ones(len(ids)), (ids, np.arange(len(ids)))), shape=(len(counts), len(ids)))
+        return silhouette_values((members @ self.distance).T, ids, counts)
+
+
+def silhouette_classes(labels: Ids) -> tuple[Ids, Ids]:
+    """Labels (rows,) as numbers 0, 1, 2 ... that all occur, and the rows of each.
+
+    Raises:
+        DataError: one class only, or as many classes as rows: nothing has a silhouette.
+    """
+    _, ids, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if not 2 <= len(counts) < len(ids):
+        what = "a silhouette needs two classes, and one of them with two rows"
+        raise DataError(what, got=f"{len(counts)} classes")
+    return ids, counts
+
+
+def silhouette_values(sums: NDArray[np.float64], ids: Ids, counts: Ids) -> NDArray[np.float64]:
+    """Silhouette of each row (rows,) from its summed distances to the rows of each class, (rows, classes)."""
+    own = np.arange(len(ids)), ids
+    within = sums[own] / np.maximum(counts[ids] - 1, 1)
+    means = sums / counts
+    means[own] = np.inf
+    other = means.min(axis=1)
+    longer = np.where(counts[ids] > 1, np.maximum(within, other), 0)
+    return np.divide(other - within, longer, out=np.zeros(len(ids)), where=longer > 0)

@@ -20,7 +20,7 @@ from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import first_row_order
-from separatrix.geometry.neighbours import knn_predict, neighbours
+from separatrix.geometry.neighbors import knn_predict, neighbors
 from separatrix.geometry.probe import fit_probe
 
 _SLACK = 1e-6  # below the threshold that still counts: the mean of equal numbers is off by rounding
@@ -101,7 +101,7 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Rows,
     Args:
         x: (rows, width).
         near: cosine from which two rows are near duplicates; of each row its k nearest are looked at.
-        k: neighbours.
+        k: neighbors.
 
     Returns:
         index (rows, k), cosine (rows, k), group number (rows,).
@@ -110,7 +110,7 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Rows,
     [0, 1, 0]
     """
     vectors = check_matrix(x, "vectors")
-    around = neighbours(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
+    around = neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
     cosine = 1 - around.distance
     first, column = np.nonzero(cosine >= near - _SLACK)
     pairs = (first, around.index[first, column])
@@ -128,7 +128,7 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Rows, *, classes: int, k:
         labels: (rows,) class numbers.
         fold: (rows,) fold of each row, three or more.
         classes: number of classes.
-        k: neighbours that vote.
+        k: neighbors that vote.
 
     Raises:
         DataError: one class only, in all or in the rows of a training part; k above the rows of a training part.

@@ -1,7 +1,7 @@
 """Texts that get no answer: those with nothing in them, and those in which the tokenizer finds no token.
 
 The others are answered as if these were not there. In what comes back they have a row of NaN, None among labels, -1
-among ids of neighbours.
+among ids of neighbors.
 """
 
 from __future__ import annotations

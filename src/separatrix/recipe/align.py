@@ -88,14 +88,14 @@ class DecisionRecipe:
 
     decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
-    k: int | None = option(None, "neighbours that vote (chosen on validation if absent)", low=1)
+    k: int | None = option(None, "neighbors that vote (chosen on validation if absent)", low=1)
     vote: str | None = option(
         None,
         "votes count alike, by 1 / distance, or by exp(cosine / temperature) as in nca (default: by validation)",
         choices=WEIGHTS,
         earlier_name="weights",
     )
-    approximate: bool = option(False, "search neighbours with faiss and state its recall (extra `index`)")
+    approximate: bool = option(False, "search neighbors with faiss and state its recall (extra `index`)")
 
 
 @recipe_class

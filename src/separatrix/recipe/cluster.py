@@ -34,7 +34,7 @@ class ClusterRecipe:
 
     method: str = option("kmeans", "method", choices=METHODS)
     k: int | None = option(None, "number of clusters (kmeans)", low=1)
-    eps: float | None = option(None, "radius within which rows are neighbours (dbscan)", low=1e-12)
+    eps: float | None = option(None, "radius within which rows are neighbors (dbscan)", low=1e-12)
     min_samples: int = option(10, "rows within eps, itself counted, that make a row a core (dbscan, hdbscan)", low=1)
     min_cluster_size: int = option(20, "smallest cluster (hdbscan)", low=2)
     choose: bool = option(False, "choose k, eps or min_cluster_size by a stated criterion and keep its table")
@@ -93,7 +93,7 @@ class SuspectsRecipe:
     label: str = option("label", "column of the labels")
     block: str | None = option(None, "which block of the points, where there are several")
     folds: int = option(5, "parts of the cross-validation", low=3, high=50)
-    k: int = option(10, "neighbours that vote", low=1)
+    k: int = option(10, "neighbors that vote", low=1)
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     seed: int = option(0, "seed of the folds", low=0)

@@ -39,9 +39,9 @@ class CompressRecipe:
     components: int | None = option(
         None, "principal components that are kept (default: all columns, not turned)", low=1
     )
-    k: int = option(10, "neighbours that are compared", low=1)
-    queries: int = option(1000, "rows whose neighbours are compared, drawn with the seed", low=2)
-    label: str | None = option(None, "column of the classes that neighbours vote for (default: `label`, if any)")
+    k: int = option(10, "neighbors that are compared", low=1)
+    queries: int = option(1000, "rows whose neighbors are compared, drawn with the seed", low=2)
+    label: str | None = option(None, "column of the classes that neighbors vote for (default: `label`, if any)")
     block: str | None = option(None, "which block of the points, where there are several")
     resamples: int = option(1000, "bootstrap samples of the intervals", low=100, high=MOST_SHUFFLES)
     seed: int = option(0, "seed of the queries and intervals", low=0)

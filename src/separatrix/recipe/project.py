@@ -18,12 +18,12 @@ class ProjectRecipe:
     dimensions: int = option(2, "axes of the map", low=2, high=3)
     prepare: str = option("none", "what is done to the columns (unit: to each row) beforehand", choices=PREPARES)
     guided: bool = option(False, "umap: let the labels of the fitted rows guide the map; held-out rows score it")
-    neighbours: int = option(15, "umap: neighbours whose distances are kept", low=2)
+    neighbours: int = option(15, "umap: neighbors whose distances are kept", low=2)
     min_dist: float = option(0.1, "umap: least distance of two points in the map", low=0, high=1)
-    perplexity: float = option(30.0, "tsne: about how many neighbours a point has", low=1)
+    perplexity: float = option(30.0, "tsne: about how many neighbors a point has", low=1)
     held_out: float = option(0.3, "guided: share of rows held out where no column split says which", low=0.05, high=0.9)
     fit_rows: int = option(20_000, "rows that the map is fitted to; the others are placed into it", low=5)
-    k: int = option(10, "neighbours of trustworthiness, overlap and k-NN accuracy", low=1)
+    k: int = option(10, "neighbors of trustworthiness, overlap and k-NN accuracy", low=1)
     seed: int = option(0, "seed of every random choice", low=0)
     threads: int = option(
         1, "threads of umap and tsne; with more than one a map of umap is not the same again", low=1, high=1024
@@ -35,7 +35,7 @@ class BlendRecipe:
     """How several blocks of vectors become one matrix."""
 
     prepare: str = option("standardise", "what is done to each block beforehand", choices=PREPARES)
-    k: int = option(10, "neighbours whose vote chooses the weights", low=1)
+    k: int = option(10, "neighbors whose vote chooses the weights", low=1)
     resolution: int = option(10, "steps of a weight between 0 and 1; fewer where the grid would grow too large", low=1)
     rows: int = option(2_000, "rows drawn to choose the weights", low=4)
     seed: int = option(0, "seed of the draw", low=0)

@@ -20,9 +20,9 @@ class ScoreRecipe:
 
     label: str = option("label", "column of the labels; floats are numbers to predict")
     block: str | None = option(None, "which block of the points, where there are several")
-    k: int = option(5, "nearest neighbours that vote", low=1)
-    metric: str = option("cosine", "distance of the neighbours", choices=METRICS)
-    grid: tuple[int, ...] = option(K_GRID, "numbers of neighbours in the table of both metrics", low=1)
+    k: int = option(5, "nearest neighbors that vote", low=1)
+    metric: str = option("cosine", "distance of the neighbors", choices=METRICS)
+    grid: tuple[int, ...] = option(K_GRID, "numbers of neighbors in the table of both metrics", low=1)
     folds: int = option(5, "folds of the cross-validated figures (points without a test part)", low=2, high=100)
     permutations: int = option(999, "shuffles of the labels for the null", low=19, high=MOST_SHUFFLES)
     resamples: int = option(1000, "bootstrap samples of the intervals", low=1, high=MOST_SHUFFLES)
@@ -46,8 +46,8 @@ class RankRecipe:
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
     )
     criterion: str = option("knn_loo", "what decides; the test part never does", choices=CRITERIA)
-    k: int = option(ScoreRecipe.k, "nearest neighbours that vote", low=1)
-    metric: str = option(ScoreRecipe.metric, "distance of the neighbours", choices=METRICS)
+    k: int = option(ScoreRecipe.k, "nearest neighbors that vote", low=1)
+    metric: str = option(ScoreRecipe.metric, "distance of the neighbors", choices=METRICS)
     resamples: int = option(
         ScoreRecipe.resamples, "bootstrap samples of intervals and ranks", low=1, high=MOST_SHUFFLES
     )
@@ -81,6 +81,6 @@ class FrozenRecipe:
     pool: str = option("layer_mean", "pooling of the hidden states", choices=POOLS)
     layer: int | None = option(None, "layer that is pooled, 0 = embeddings, -1 = the last (default: the last)")
     head: str = option("probe", "what answers", choices=HEADS)
-    k: int = option(ScoreRecipe.k, "nearest neighbours that vote (knn)", low=1)
+    k: int = option(ScoreRecipe.k, "nearest neighbors that vote (knn)", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of knn and centroid", choices=METRICS)
     seed: int = option(0, "seed of every random choice", low=0)

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from separatrix.errors import ShapeError
 from separatrix.reports.pack import cut, data_uri
 from separatrix.reports.page import ReportFile, fill, write_page
-from separatrix.reports.tables import Table, tabulate
+from separatrix.reports.tables import tabulate
+from separatrix.store.result import Listing
 from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on
 
@@ -107,7 +108,7 @@ def render_atlas(page: AtlasPage) -> str:
     )
 
 
-def _weighed(importance: Mapping[str, Any]) -> list[tuple[str, Table]]:
+def _weighed(importance: Mapping[str, Any]) -> list[tuple[str, Listing]]:
     """The two tables about the importance of heads, each with its name; none if it was not measured."""
     if not importance:
         return []

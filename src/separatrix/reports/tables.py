@@ -8,29 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
+from separatrix.store.result import Listing
 from separatrix.view.curves import number
 
 HEADINGS = {
     "macro_f1": "macro F1", "never_predicted": "never predicted", "pool": "pooling",
     "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what is shown, and whether it is a number (set to the right)."""
-
-    text: str
-    number: bool
-
-
-@dataclass(frozen=True)
-class Table:
-    """Column headings and rows of cells; `strong` marks the rows that the page is about."""
-
-    headings: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    strong: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +29,7 @@ class ScoreRange:
 
 def tabulate(
     rows: Sequence[Mapping[str, Any]], strong: Sequence[bool] = (), columns: Mapping[str, str] | None = None
-) -> Table:
+) -> Listing:
     """A table of all keys that appear, in the order of their first appearance; missing values are shown as "-".
 
     Args:
@@ -54,19 +38,19 @@ def tabulate(
         columns: key -> heading of the columns to show, in this order, instead of all; one that no row has is left out.
 
     >>> table = tabulate([{"method": "prompt", "macro_f1": 0.9}, {"method": "k-NN"}])
-    >>> [cell.text for cell in table.headings], [cell.text for cell in table.rows[1]]
-    (['method', 'macro F1'], ['k-NN', '-'])
-    >>> [cell.text for cell in tabulate([{"p": 0.01, "with": "layer"}], columns={"with": "with", "p": "p"}).headings]
+    >>> table.headings, table.rows[1], table.numeric
+    (['method', 'macro F1'], ['k-NN', '-'], [False, True])
+    >>> tabulate([{"p": 0.01, "with": "layer"}], columns={"with": "with", "p": "p"}).headings
     ['with', 'p']
     """
     keys = list(dict.fromkeys(key for row in rows for key in row))
     named = dict(HEADINGS if columns is None else columns)
     if columns is not None:
         keys = [key for key in columns if key in keys]
-    numeric = {key: not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys}
-    headings = tuple(Cell(named.get(key, str(key).replace("_", " ")), numeric[key]) for key in keys)
-    cells = tuple(tuple(Cell(show(row.get(key)), numeric[key]) for key in keys) for row in rows)
-    return Table(headings, cells, tuple(strong) or (False,) * len(cells))
+    numeric = [not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys]
+    headings = [named.get(key, str(key).replace("_", " ")) for key in keys]
+    cells = [[show(row.get(key)) for key in keys] for row in rows]
+    return Listing(headings, cells, tuple(strong) or (False,) * len(cells), numeric)
 
 
 def ruler(row: Mapping[str, Any]) -> ScoreRange | None:

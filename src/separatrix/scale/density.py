@@ -13,13 +13,13 @@ from time import monotonic
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import draw_rows
 from separatrix.geometry.cluster import Clustering, hdbscan
 from separatrix.geometry.prepare import PreparedVectors
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
-from separatrix.scale.sample import draw_rows
 
 SAMPLE_ROWS = 10_000
 _ASKED = 0.2  # share of the sample that is predicted from the rest, to measure the disagreement

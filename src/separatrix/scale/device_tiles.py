@@ -1,7 +1,7 @@
 """Tiles of distances on a GPU: nearest rows, and pairs of rows within a radius. What is near is given back to the host.
 
 Products are of float32 as it is (`kernels.exact_products`); what lies within rounding of a radius is measured again in
-float64, on the device. So neighbors and labels are those of `geometry.neighbours` and `geometry.density`, which do the
+float64, on the device. So neighbors and labels are those of `geometry.neighbors` and `geometry.density`, which do the
 rest of the work. Of more equal rows than neighbors are wanted, any are given.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_distances, check_matrix
 from separatrix.geometry.density import TileMaker
-from separatrix.geometry.neighbours import SPARE, Neighbours, middle_of
+from separatrix.geometry.neighbors import SPARE, Neighbors, middle_of
 from separatrix.geometry.tiles import NearPairs, Rows, TileSpace
 from separatrix.models.device import cuda_count
 from separatrix.scale.kernels import device_of
@@ -32,15 +32,15 @@ _WORTH = 20_000  # rows from which a GPU is worth its start
 _SHARE = 4  # part of the free memory that one tile may take
 
 
-def near_on(device: str) -> Callable[..., Neighbours]:
-    """`geometry.neighbours.neighbours` of float32 rows, computed on a device of this worker."""
+def near_on(device: str) -> Callable[..., Neighbors]:
+    """`geometry.neighbors.neighbors` of float32 rows, computed on a device of this worker."""
     return partial(nearest, on=device_of(device))
 
 
 def nearest(
     queries: NDArray[np.float32], rows: NDArray[np.float32], k: int, *, metric: str, on: torch.device
-) -> Neighbours:
-    """The k nearest of the rows (rows, width) to each query (queries, width); see `geometry.neighbours`.
+) -> Neighbors:
+    """The k nearest of the rows (rows, width) to each query (queries, width); see `geometry.neighbors`.
 
     >>> x = np.array([[0, 1], [1, 0], [0, 0.5]], np.float32)
     >>> nearest(x, x, 2, metric="euclidean", on=torch.device("cpu")).index.tolist()
@@ -67,7 +67,7 @@ def nearest(
     distance = distance.sqrt() if metric == "euclidean" else 1 - directed / 2 + distance / 2  # as `geometry` measures
     distance, order = distance.sort(dim=1, stable=True)
     index = index.gather(1, order)
-    return Neighbours(index[:, :k].cpu().numpy(), distance[:, :k].cpu().numpy())
+    return Neighbors(index[:, :k].cpu().numpy(), distance[:, :k].cpu().numpy())
 
 
 def _moved(rows: NDArray[np.float32], metric: str, centre: Tensor) -> tuple[Tensor, Tensor]:

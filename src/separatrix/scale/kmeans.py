@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.codes import encode
+from separatrix.codes import draw_rows, encode
 from separatrix.errors import StoreError
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.cluster import Clustering, kmeans_centroids
@@ -27,7 +27,6 @@ from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.lloyd import Bounds, lloyd
 from separatrix.scale.pending import task_key
-from separatrix.scale.sample import draw_rows
 from separatrix.store.partials import read_partial, write_partial
 
 Matrix = NDArray[np.float64]

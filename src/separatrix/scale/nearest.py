@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of rows on disk: each task meets all blocks, one after the other."""
+"""Exact nearest neighbors of rows on disk: each task meets all blocks, one after the other."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.neighbours import Neighbours
-from separatrix.geometry.neighbours import neighbours as in_memory
+from separatrix.geometry.neighbors import Neighbors
+from separatrix.geometry.neighbors import neighbors as in_memory
 from separatrix.scale.blocks import BlockSource, parts, ranges
 from separatrix.scale.device_tiles import near_on
 from separatrix.scale.job import BlockJob
@@ -16,7 +16,7 @@ from separatrix.scale.kernels import Partial
 _QUERIES = 4096  # of a task
 
 
-def neighbours(
+def neighbors(
     queries: BlockSource,
     rows: BlockSource,
     k: int,
@@ -24,22 +24,22 @@ def neighbours(
     *,
     metric: str = "cosine",
     exclude_self: bool = False,
-) -> Neighbours:
-    """The k rows nearest to each query, as `geometry.neighbours` gives them, without holding the rows.
+) -> Neighbors:
+    """The k rows nearest to each query, as `geometry.neighbors` gives them, without holding the rows.
 
     Args:
         queries, rows: (rows, width).
-        k: neighbours of a query.
+        k: neighbors of a query.
         job: who computes.
         metric: `cosine` or `euclidean`.
-        exclude_self: queries are the rows; none is a neighbour of itself.
+        exclude_self: queries are the rows; none is a neighbor of itself.
 
     Raises:
         DataError: fewer than k rows to choose from.
         ShapeError: widths differ, or `exclude_self` with other queries than rows.
 
     >>> rows = BlockSource.of(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]]))
-    >>> neighbours(rows, rows, 1, BlockJob(), metric="euclidean", exclude_self=True).index.tolist()
+    >>> neighbors(rows, rows, 1, BlockJob(), metric="euclidean", exclude_self=True).index.tolist()
     [[2], [2], [0]]
     """
     if queries.width != rows.width:
@@ -54,7 +54,7 @@ def neighbours(
         for start, stop in ranges(queries.rows, _QUERIES)
     ]
     partials = list(job.run("neighbours", nearest_rows, tasks))
-    return Neighbours(*(np.concatenate([each[name] for each in partials]) for name in ("index", "distance")))
+    return Neighbors(*(np.concatenate([each[name] for each in partials]) for name in ("index", "distance")))
 
 
 def nearest_rows(

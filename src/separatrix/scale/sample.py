@@ -1,4 +1,4 @@
-"""Rows drawn from a matrix larger than memory: evenly over all rows, or as many whole examples from each shard."""
+"""Rows drawn from a matrix larger than memory: as many whole examples from each shard."""
 
 from __future__ import annotations
 
@@ -13,23 +13,12 @@ from separatrix.geometry.checks import check_count
 Ids = NDArray[np.int64]
 
 
-def draw_rows(count: int, most: int, seed: int) -> Ids:
-    """Numbers of at most so many rows, rising.
-
-    >>> draw_rows(3, 5, 0).tolist(), len(draw_rows(10**9, 5, 0))
-    ([0, 1, 2], 5)
-    """
-    if count <= most:
-        return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
-
-
 def draw_examples(examples: NDArray[np.int64], shard_rows: Sequence[int], most: int, seed: int) -> Ids:
     """Numbers of at most so many rows, rising: about as many from each shard, whole examples only.
 
     An example belongs to the shard that holds its first row, and all its rows come with it. The share of a shard that
     has too few rows is not given to others: no shard counts more than another. Where a share would hold fewer than
-    four of the largest examples, neighbouring shards are taken together.
+    four of the largest examples, neighboring shards are taken together.
 
     Args:
         examples: the number of each row's example, (rows,).

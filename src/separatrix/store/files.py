@@ -77,12 +77,13 @@ def write_pieces(path: Path, pieces: Iterable[bytes]) -> None:
             part.unlink(missing_ok=True)
 
 
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, read piece by piece."""
+def hash_file(*paths: Path) -> str:
+    """SHA-256 of a file, or of several one behind the other, read piece by piece."""
     total = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(HASH_BYTES):
-            total.update(piece)
+    for path in paths:
+        with path.open("rb") as stream:
+            while piece := stream.read(HASH_BYTES):
+                total.update(piece)
     return total.hexdigest()
 
 

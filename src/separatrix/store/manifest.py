@@ -156,12 +156,6 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
         check_file(path, file, verify=False)
 
 
-def check_hashes(folder: Path, manifest: Manifest) -> None:
-    """Raise a `StoreError` that names the first file whose bytes were altered; reads every file."""
-    for path, file in files_of(folder, manifest).items():
-        check_file(path, file)
-
-
 def check_file(path: Path, file: File, *, verify: bool = True) -> None:
     """Raise a `StoreError` if a file is missing or has another size, or another hash than it was written with."""
     if not path.is_file():

@@ -12,7 +12,7 @@ from separatrix.errors import OptionError, StoreError, choose
 from separatrix.points import Points
 from separatrix.recipe import digest
 from separatrix.store.kinds import kind_of
-from separatrix.store.manifest import TABLE, Manifest, check_file, check_hashes, read_manifest, shard_path
+from separatrix.store.manifest import TABLE, Manifest, check_file, read_manifest, shard_path
 from separatrix.store.rows import ParquetTable
 from separatrix.store.shards import KINDS, ShardedBlock
 from separatrix.store.writer import open_writer
@@ -76,17 +76,6 @@ def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> Sharded
     files = tuple(shard_path(folder, name, spec.dtype, index) for index in range(len(manifest.shards)))
     hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify else ()
     return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype, hashes)
-
-
-def check_points(folder: str | Path) -> Manifest:
-    """Compare every file of a store with its hash.
-
-    Raises:
-        StoreError: as `open_points`; an altered shard is named.
-    """
-    manifest = read_manifest(Path(folder))
-    check_hashes(Path(folder), manifest)
-    return manifest
 
 
 def write_points(

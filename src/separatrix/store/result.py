@@ -39,12 +39,13 @@ class Listing:
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
     strong: Sequence[bool] = ()
+    numeric: Sequence[bool] = ()  # of each column, whether it holds numbers; read from the cells if absent
 
-    @property
-    def numeric(self) -> list[bool]:
-        """Of each column, whether it holds numbers."""
-        columns = ([row[column] for row in self.rows] for column in range(len(self.headings)))
-        return [all(cell[:1].isdigit() or cell[:1] in "-" for cell in cells) for cells in columns]
+    def __post_init__(self) -> None:
+        if not self.numeric:
+            columns = ([row[column] for row in self.rows] for column in range(len(self.headings)))
+            numeric = [all(cell[:1].isdigit() or cell[:1] in "-" for cell in cells) for cells in columns]
+            object.__setattr__(self, "numeric", numeric)
 
 
 Lines = Sequence[tuple[str, object]]  # names and values

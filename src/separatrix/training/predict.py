@@ -113,7 +113,7 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
     for prefix, table in (("probability", answer.probabilities), ("distance", answer.distances)):
         if table is not None and classes is not None:
             columns |= {f"{prefix}_{name}": table[:, number] for number, name in enumerate(classes.names)}
-    if answer.neighbours is not None:
-        named = [" ".join(map(str, row)) for row in answer.neighbours.tolist()]
+    if answer.neighbors is not None:
+        named = [" ".join(map(str, row)) for row in answer.neighbors.tolist()]
         columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
     return pd.DataFrame(columns)

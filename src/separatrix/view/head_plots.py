@@ -71,7 +71,7 @@ def variance_curve(findings: Findings) -> Picture:
 def distance_curve(findings: Findings) -> Picture:
     """The k-distance curve and the radius taken; a long tail is cut off, and said to be."""
     figures = findings.clusters["dbscan"]
-    figure, axes = chart(f"Distance to neighbour {figures['min_samples']}", "share of rows", "distance")
+    figure, axes = chart(f"Distance to neighbor {figures['min_samples']}", "share of rows", "distance")
     frame = pd.DataFrame(figures["curve"], columns=["share", "distance"])
     axes.plot(frame["share"], frame["distance"], color=ACCENT)
     axes.axhline(figures["eps"], color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)

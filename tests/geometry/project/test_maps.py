@@ -162,8 +162,8 @@ def test_shrinkage_equals_scikit_learn(shape):
     assert shrinkage(centred, variances, centred.shape[1]) == pytest.approx(expected)
 
 
-def test_whitening_of_few_rows_keeps_neighbours_apart():
-    """Without shrinkage, fewer rows than columns all come out at one distance: neighbours are then chance."""
+def test_whitening_of_few_rows_keeps_neighbors_apart():
+    """Without shrinkage, fewer rows than columns all come out at one distance: neighbors are then chance."""
     x, labels = blobs(40, 60, apart=3)
     centred = x - x.mean(axis=0)
     left, _, _ = np.linalg.svd(centred, full_matrices=False)

@@ -54,7 +54,7 @@ def test_a_guided_map_of_noise_separates_its_own_rows_and_no_others(noise):
     assert found.faithfulness.rows == (~found.fitted).sum()
 
 
-def test_fewer_rows_than_neighbours_are_said(noise):
+def test_fewer_rows_than_neighbors_are_said(noise):
     found = make_map(noise[0][:9], ProjectRecipe(method="umap", dimensions=3))
     assert found.coordinates.shape == (9, 3)
     assert "neighbours lowered from 15 to 8 for 9 rows" in found.notes

@@ -90,7 +90,7 @@ def test_the_card_of_a_fine_tuned_encoder_promises_no_cosines(card):
     assert "- decision: a linear head (`model.safetensors` beside this folder)\n" in text
     for untrue in ("aligned", "temperature", "pairs from", "stand together", "compare by cosine", "similarity"):
         assert untrue not in text
-    assert "compare by cosine" in card(loss="linear")  # neighbours decide here
+    assert "compare by cosine" in card(loss="linear")  # neighbors decide here
 
 
 def test_the_card_says_only_what_the_objective_reads(card):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
-from separatrix.geometry.neighbours import WEIGHTS as WEIGHING
-from separatrix.geometry.neighbours import knn_predict
+from separatrix.geometry.neighbors import WEIGHTS as WEIGHING
+from separatrix.geometry.neighbors import knn_predict
 from separatrix.learn.trained.index import Index, Vote, choose_vote, shares, smooth
 from separatrix.recipe.align import WEIGHTS
 from separatrix.texts import Classes
@@ -100,7 +100,7 @@ def test_an_id_stands_for_one_row(ids):
 
 
 def test_vote_is_chosen_by_right_answers_then_by_likelihood():
-    """One nearest row is mislabelled: with k = 1 its neighbours are lost, with 3 they are not."""
+    """One nearest row is mislabelled: with k = 1 its neighbors are lost, with 3 they are not."""
     angles = np.radians([0, 1, 2, 3, 90, 91, 92, 93])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     labels = np.array([0, 1, 0, 0, 1, 1, 1, 1])

@@ -2,7 +2,7 @@
 
     methods   PCA, t-SNE, UMAP, LDA: where rows go
     maps      a finished map of any of them: which rows are fitted, which are held out
-    faithful  whether neighbours stay neighbours and labels stay apart
+    faithful  whether neighbors stay neighbors and labels stay apart
 
 >>> sorted(METHODS), sorted(PREPARES)
 (['lda', 'pca', 'tsne', 'umap'], ['none', 'standardise', 'unit', 'whiten'])

@@ -1,4 +1,4 @@
-"""How much of the truth a flat picture shows: whether neighbours stay neighbours, and whether labels stay apart."""
+"""How much of the truth a flat picture shows: whether neighbors stay neighbors, and whether labels stay apart."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
-from separatrix.geometry.neighbours import knn_predict, neighbours
+from separatrix.geometry.neighbors import knn_predict, neighbors
 from separatrix.geometry.score import classification
 from separatrix.recipe.core import Plain
 
@@ -19,10 +20,10 @@ HELD_OUT = "held-out rows against the rows that the map was fitted to"
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How far the neighbourhoods of a flat picture are the true ones: 1 is perfect.
+    """How far the neighborhoods of a flat picture are the true ones: 1 is perfect.
 
     `trustworthiness` (Venna and Kaski, 2001) falls when strangers are drawn close; `knn_overlap` is the mean share of
-    the k nearest neighbours that are the same in the picture. Both on `rows` rows drawn with `seed`.
+    the k nearest neighbors that are the same in the picture. Both on `rows` rows drawn with `seed`.
     """
 
     trustworthiness: float
@@ -34,7 +35,7 @@ class Faithfulness:
 
 @dataclass(frozen=True)
 class VoteAccuracy(Plain):
-    """Accuracy of a vote of k neighbours for the label, in the points (`before`) and in their map (`after`).
+    """Accuracy of a vote of k neighbors for the label, in the points (`before`) and in their map (`after`).
 
     Both on the same `rows` rows, counted as `how` says. `majority` is the share of the most frequent class among
     them; intervals are 95 % (bootstrap over rows).
@@ -51,7 +52,7 @@ class VoteAccuracy(Plain):
 
 
 def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int = 2000, seed: int = 0) -> Faithfulness:
-    """Compare the neighbourhoods of points (rows, width) with those of their flat picture (rows, 2 or 3).
+    """Compare the neighborhoods of points (rows, width) with those of their flat picture (rows, 2 or 3).
 
     Both distances are Euclidean. Of more than `rows` points a seeded sample is compared with itself. Where fewer than
     2 k + 1 points stand, k is lowered to what trustworthiness allows; the result says which k was used.
@@ -71,14 +72,12 @@ def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int =
     high, low = check_matrix(points, "points"), check_matrix(flat, "flat points")
     check_same_rows(len(high), len(low), "points", "flat points")
     if len(high) < 4:
-        raise DataError("too few points to compare neighbourhoods", got=len(high), expected="4 or more")
-    if len(high) > rows:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(high), rows, replace=False))
-        high, low = high[chosen], low[chosen]
-    count = len(high)
+        raise DataError("too few points to compare neighborhoods", got=len(high), expected="4 or more")
+    chosen = draw_rows(len(high), rows, seed)
+    high, low, count = high[chosen], low[chosen], len(chosen)
     k = min(k, (count - 1) // 2)
-    true, drawn = (neighbours(x, x, k, metric="euclidean", exclude_self=True).index for x in (high, low))
-    # A pair (query, neighbour) written as one number, so that shared pairs are shared numbers.
+    true, drawn = (neighbors(x, x, k, metric="euclidean", exclude_self=True).index for x in (high, low))
+    # A pair (query, neighbor) written as one number, so that shared pairs are shared numbers.
     line = np.arange(count)[:, None] * count
     shared = np.intersect1d((line + true).ravel(), (line + drawn).ravel(), assume_unique=True)
     overlap = len(shared) / (count * k)
@@ -100,12 +99,12 @@ class MappedRows:
 
 
 def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: int = 10, seed: int = 0) -> VoteAccuracy:
-    """How well neighbours tell the label before and after flattening.
+    """How well neighbors tell the label before and after flattening.
 
     Args:
         queries: the rows that are scored.
         voters: the rows that vote; without them, all of `queries` but the row itself.
-        k: neighbours; lowered to half the rows of an average class. The result says which k was used.
+        k: neighbors; lowered to half the rows of an average class. The result says which k was used.
         seed: of the bootstrap.
 
     Raises:
@@ -120,7 +119,7 @@ def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: i
     base = queries if voters is None else voters
     classes = int(max(base.labels.max(initial=0), queries.labels.max(initial=0))) + 1
     known, gold = check_labels(base.labels, classes), check_labels(queries.labels, classes)
-    # More neighbours than half a class has rows would let the other classes outvote it wherever it lies.
+    # More neighbors than half a class has rows would let the other classes outvote it wherever it lies.
     k = min(check_count(k, "k"), max(1, len(known) // (2 * classes)), len(known) - alone)
     if classes < 2 or k < 1:
         raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")

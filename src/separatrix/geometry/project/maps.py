@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.codes import draw_rows
 from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.geometry.checks import check_distances, check_matrix, check_no_index, check_same_rows
 from separatrix.geometry.prepare import PREPARES, Change
@@ -18,7 +19,7 @@ from separatrix.points import Block
 from separatrix.recipe.project import ProjectRecipe
 
 LEAST = 5  # rows of the smallest map, and held-out rows that can score a guided one
-_SCORED = 5_000  # rows whose neighbours are compared and counted, drawn with the seed
+_SCORED = 5_000  # rows whose neighbors are compared and counted, drawn with the seed
 _PLACED = 4_096  # rows placed at a time
 _USUAL = ProjectRecipe()
 
@@ -216,9 +217,7 @@ class _MapRows:
     def draw(self, mask: NDArray[np.bool_]) -> MappedRows:
         """Rows of a mask, at most `_SCORED` of them."""
         rows = np.flatnonzero(mask)
-        if len(rows) > _SCORED:
-            drawn = np.random.default_rng(self.recipe.seed).choice(len(rows), _SCORED, replace=False)
-            rows = rows[np.sort(drawn)]
+        rows = rows[draw_rows(len(rows), _SCORED, self.recipe.seed)]
         x = check_matrix(np.asarray(self.points[rows]), "points")
         return MappedRows(self.prepare(x), self.coordinates[rows], self.known[rows])
 
@@ -272,10 +271,8 @@ def _choose_rows(
     if len(rows) < LEAST:
         raise DataError("too few rows to fit a map to", got=f"{len(rows)} rows", expected=f"{LEAST} or more")
     if len(rows) > recipe.fit_rows:
-        drawn = np.random.default_rng(recipe.seed).choice(len(rows), recipe.fit_rows, replace=False)
         notes += (f"fitted to {recipe.fit_rows} of {len(rows)} rows, drawn with seed {recipe.seed}",)
-        rows = rows[np.sort(drawn)]
-    return rows, notes
+    return rows[draw_rows(len(rows), recipe.fit_rows, recipe.seed)], notes
 
 
 def _guides(

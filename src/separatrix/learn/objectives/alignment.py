@@ -18,7 +18,7 @@ from torch.nn import functional
 from separatrix.errors import DataError
 from separatrix.geometry.scatter import collapse
 from separatrix.learn.objectives import pairs
-from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines, neighbour_scores
+from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines, neighbor_scores
 from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows, linear_scores, random_head
 from separatrix.learn.objectives.contrast import ALIGNED, unit
 from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
@@ -117,7 +117,7 @@ class AlignObjective(Objective):
     def scores(self, outputs: Tensor, rows: np.ndarray | None = None) -> Tensor:
         """Scores of what decides: the head, the nearest stored rows, or the class means of these; (rows, classes).
 
-        A training row is left out of its own decision, for the bank holds it: it would be its own nearest neighbour.
+        A training row is left out of its own decision, for the bank holds it: it would be its own nearest neighbor.
         """
         bank = self._voters
         if bank is None:
@@ -125,7 +125,7 @@ class AlignObjective(Objective):
         stored, temperature = bank.stored_rows(self._y), self.recipe.objective.temperature
         own = None if rows is None else torch.from_numpy(rows).to(outputs.device)
         if self.recipe.answers.decision == "knn":
-            return neighbour_scores(outputs, stored, self.classes, temperature, own)
+            return neighbor_scores(outputs, stored, self.classes, temperature, own)
         labels = torch.zeros(len(outputs), dtype=torch.int64, device=outputs.device) if own is None else self._y[own]
         return class_cosines(outputs, labels, own, stored, self.classes) / temperature
 

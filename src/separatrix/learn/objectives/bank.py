@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from separatrix.geometry.neighbours import count_votes
+from separatrix.geometry.neighbors import count_votes
 from separatrix.learn.objectives.contrast import LOWEST, unit
 from separatrix.learn.objectives.pairs import RowVectors
 
@@ -115,11 +115,11 @@ class ClassMemory:
         return RowVectors(self.vectors[y], y, rows, None if group is None else group[rows])
 
 
-VOTERS = 20  # neighbours that decide within training; how many decide afterwards is chosen
+VOTERS = 20  # neighbors that decide within training; how many decide afterwards is chosen
 FLOOR = 1e-3  # share of the votes that is spread over all classes, so that no class has probability 0
 
 
-def neighbour_scores(
+def neighbor_scores(
     z: Tensor, stored: RowVectors, classes: int, temperature: float, rows: Tensor | None = None
 ) -> Tensor:
     """Log shares of the votes of the nearest stored rows, (rows, classes); a vote counts exp(cos / temperature).
@@ -132,9 +132,9 @@ def neighbour_scores(
         rows: places of z in the training part, if they are training rows: no row votes for itself.
 
     >>> stored = RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
-    >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1).argmax().item()
+    >>> neighbor_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1).argmax().item()
     0
-    >>> neighbour_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1, torch.tensor([0])).argmax().item()
+    >>> neighbor_scores(torch.tensor([[1.0, 0.1]]), stored, 2, 0.1, torch.tensor([0])).argmax().item()
     1
     """
     similar = unit(z) @ stored.vectors.T  # (rows, stored)

@@ -73,7 +73,7 @@ def supcon(similar: Tensor, pairs: Pairs, temperature: float) -> LossValue:
 
 
 def nca(similar: Tensor, pairs: Pairs, temperature: float) -> LossValue:
-    """Soft k-NN (Goldberger et al., 2004): log-probability that a neighbour drawn by exp(s / t) has the row's class.
+    """Soft k-NN (Goldberger et al., 2004): log-probability that a neighbor drawn by exp(s / t) has the row's class.
 
     With class means as the others it is the cross-entropy over cosines. Rows without a positive pair do not count.
 

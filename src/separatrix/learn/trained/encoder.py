@@ -1,4 +1,4 @@
-"""A trained encoder in use: vectors, labels, probabilities and neighbours of new texts; and its files.
+"""A trained encoder in use: vectors, labels, probabilities and neighbors of new texts; and its files.
 
 The folder holds
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
-from separatrix.geometry.neighbours import WEIGHTS, Neighbours
+from separatrix.geometry.neighbors import WEIGHTS, Neighbors
 from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
@@ -38,10 +38,9 @@ from separatrix.learn.trained.saved import (
 )
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
-from separatrix.models.source import hash_files
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
-from separatrix.store.files import Shape
+from separatrix.store.files import Shape, hash_file
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
 
@@ -52,7 +51,7 @@ SCHEMA = {
     "vote": {"k": positive, "weights": lambda name: name in WEIGHTS, "temperature": positive},
     "encoder": {"weights": str},
 }
-SHOWN = 5  # neighbours named beside an answer
+SHOWN = 5  # neighbors named beside an answer
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -87,7 +86,7 @@ class AlignModel(PrintedModel):
         """Labels, probabilities, distances to the class means and nearest training rows of texts."""
         tokens = self.backbone.tokenize(texts)
         vectors = self.encoder.encode(tokens, rows_done(progress, len(texts)))
-        neighbors = self.neighbours(vectors) if len(vectors) else None
+        neighbors = self.neighbors(vectors) if len(vectors) else None
         scores = self.scores(vectors, neighbors)
         near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]
         chance = self.probabilities(scores)
@@ -95,11 +94,11 @@ class AlignModel(PrintedModel):
         far = 1 - self.class_cosines(vectors)
         return Predictions(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
 
-    def neighbours(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
+    def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbors:
         """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""
         return self.index.nearest(vectors, min(max(self.vote.k, SHOWN), len(self.index)) if k is None else k)
 
-    def scores(self, vectors: np.ndarray, neighbors: Neighbours | None = None) -> np.ndarray:
+    def scores(self, vectors: np.ndarray, neighbors: Neighbors | None = None) -> np.ndarray:
         """Scores of vectors (rows, width), one column a class; their argmax decides."""
         if not len(vectors):
             return np.empty((0, len(self.classes)))
@@ -108,7 +107,7 @@ class AlignModel(PrintedModel):
             return vectors @ self.head[0].T + self.head[1]
         if self.decision == "mean":
             return self.class_cosines(vectors) / self.recipe.objective.temperature
-        neighbors = self.neighbours(vectors) if neighbors is None else neighbors
+        neighbors = self.neighbors(vectors) if neighbors is None else neighbors
         return smooth(shares(neighbors, self.index.labels, len(self.classes), self.vote), self.vote.k)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
@@ -144,7 +143,7 @@ class AlignModel(PrintedModel):
         write_model(
             folder, "align", tensors, self.classes, self.temperature, base_model=self.base,
             recipe=recipes.record(self.recipe), vote=asdict(self.vote),
-            encoder={"weights": hash_files(sorted((folder / ENCODER).glob("*.safetensors")))},
+            encoder={"weights": hash_file(*sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
 
 
@@ -152,7 +151,7 @@ def check_index(answers: DecisionRecipe, rows: int) -> None:
     """Say before a training, not after it, what an index of so many rows will lack.
 
     Raises:
-        DataError: more neighbours are to vote than there are rows.
+        DataError: more neighbors are to vote than there are rows.
         MissingExtra: an approximate index without faiss.
     """
     if answers.k is not None and answers.k > rows:
@@ -228,4 +227,4 @@ def _decider(decision: str, vote: Vote, chosen: bool) -> str:
         return "the linear head decides"
     if decision == "mean":
         return "the nearest class mean decides"
-    return f"{vote.k} neighbours vote ({vote.weights})" + (", chosen on validation" if chosen else "")
+    return f"{vote.k} neighbors vote ({vote.weights})" + (", chosen on validation" if chosen else "")

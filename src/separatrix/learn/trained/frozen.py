@@ -18,7 +18,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.classes import first_row_order
-from separatrix.geometry.neighbours import Neighbours, neighbours, vote
+from separatrix.geometry.neighbors import Neighbors, neighbors, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
@@ -81,17 +81,17 @@ def _fit_knn(sample: HeadData) -> FittedHead:
     """The vectors themselves; judged by leave-one-out."""
     recipe, rows = sample.recipe, len(sample.y)
     if recipe.k > rows:
-        raise DataError("fewer rows than neighbours", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
+        raise DataError("fewer rows than neighbors", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
     arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
     if recipe.k == rows:
         return FittedHead(arrays, 1.0, None, "")
-    nearest = neighbours(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
+    nearest = neighbors(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
     answers = vote(nearest, sample.y, sample.classes, recipe.k).argmax(axis=1)
     return FittedHead(arrays, 1.0, (sample.y, answers), "leave-one-out")
 
 
 def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
-    nearest = neighbours(x, arrays["vectors"], recipe.k, metric=recipe.metric)
+    nearest = neighbors(x, arrays["vectors"], recipe.k, metric=recipe.metric)
     return vote(nearest, arrays["targets"], int(arrays["classes"][0]), recipe.k)
 
 
@@ -203,10 +203,10 @@ class FrozenModel(PrintedModel):
             labels, scores, self.probabilities(scores), distances, read.values, read.cut, rows, read.unread
         )
 
-    def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbours:
+    def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbors:
         """The training rows nearest to vectors (rows, width), of a k-NN; as many as vote without k."""
         recipe = self.recipe
-        return neighbours(vectors, self.arrays["vectors"], recipe.k if k is None else k, metric=recipe.metric)
+        return neighbors(vectors, self.arrays["vectors"], recipe.k if k is None else k, metric=recipe.metric)
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole; the transformer is not copied."""

@@ -1,7 +1,7 @@
 """The training rows that decide by their nearness: unit vectors, class numbers, ids; exact, or approximate with faiss.
 
 The metric is the cosine, the one that the encoder was trained with. The index holds no texts: an id says which row of
-the user's own data a neighbour is.
+the user's own data a neighbor is.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
-from separatrix.geometry.neighbours import Neighbours, neighbours, vote
+from separatrix.geometry.neighbors import Neighbors, neighbors, vote
 from separatrix.points import Points
 from separatrix.texts import Classes
 
@@ -30,7 +30,7 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Vote:
-    """How many neighbours vote, and whether near ones count more."""
+    """How many neighbors vote, and whether near ones count more."""
 
     k: int
     weights: str  # "uniform", "distance" or "softmax"
@@ -100,7 +100,7 @@ class Index:
         labels = classes.encode(points.column("label"), source="the index")
         return cls(points.values, labels, np.asarray(points.column("id")), approximate)
 
-    def nearest(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Neighbours:
+    def nearest(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Neighbors:
         """The k nearest stored rows of each query (queries, width); distances are 1 - cosine.
 
         Raises:
@@ -109,11 +109,11 @@ class Index:
         if k > len(self):
             raise DataError("--k is larger than the index", got=k, expected=f"at most {len(self)}, its rows")
         if exact or not self.approximate:
-            return neighbours(queries, self.vectors, k, metric="cosine")
+            return neighbors(queries, self.vectors, k, metric="cosine")
         near, index = self._graph.search(unit_rows(queries).astype(np.float32), k)
         if (index < 0).any():  # the graph led nowhere for some
-            return neighbours(queries, self.vectors, k, metric="cosine")
-        return Neighbours(index.astype(np.int64), (1 - near).astype(np.float32))
+            return neighbors(queries, self.vectors, k, metric="cosine")
+        return Neighbors(index.astype(np.int64), (1 - near).astype(np.float32))
 
     def recall(self, queries: np.ndarray, k: int) -> float:
         """Share of the true k nearest rows that the approximate search finds."""
@@ -134,10 +134,10 @@ class Index:
         return graph
 
 
-def shares(nearest: Neighbours, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
-    """Vote shares of the first `decision.k` neighbours, (queries, classes), as `geometry.neighbours.vote`.
+def shares(nearest: Neighbors, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
+    """Vote shares of the first `decision.k` neighbors, (queries, classes), as `geometry.neighbors.vote`.
 
-    >>> nearest = Neighbours(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
+    >>> nearest = Neighbors(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
     >>> shares(nearest, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
     [[0.25, 0.75]]
     """
@@ -154,7 +154,7 @@ def smooth(votes: np.ndarray, k: int) -> np.ndarray:
 
 
 def choose_vote(
-    nearest: Neighbours,
+    nearest: Neighbors,
     labels: np.ndarray,
     gold: np.ndarray,
     classes: int,
@@ -164,7 +164,7 @@ def choose_vote(
     """The vote with the best score on validation rows; of equals, the one whose shares fit the labels better.
 
     Args:
-        nearest: neighbours of the validation rows, as many as the largest k.
+        nearest: neighbors of the validation rows, as many as the largest k.
         labels: class numbers of the stored rows.
         gold: class numbers of the validation rows.
         classes: number of classes.

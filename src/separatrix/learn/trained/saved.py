@@ -70,7 +70,7 @@ class Predictions:
     distances: np.ndarray | None  # (rows, classes) to each centroid
     vectors: np.ndarray  # (rows, width): of the frozen text its layer means, or what decides
     cut: int  # texts that were longer than max_length
-    neighbours: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
+    neighbors: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
     unread: UnreadCounts = UnreadCounts()
     reasons: Mapping[int, str] = field(default_factory=dict)  # row without an answer -> why
     blocks: Mapping[str, np.ndarray] = field(default_factory=dict)  # frozen vectors by pooling, (rows, width) each

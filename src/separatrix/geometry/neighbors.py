@@ -1,4 +1,4 @@
-"""Exact k nearest neighbours in bounded memory, and their vote.
+"""Exact k nearest neighbors in bounded memory, and their vote.
 
 Both metrics become one: the nearest row is the one with the largest inner product of `[query, 1]` and
 `[row, -|row|^2 / 2]`, of unit vectors for cosine. So the work is one matrix product, done tile by tile. Vectors that
@@ -34,7 +34,7 @@ Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class Neighbors:
     """The k nearest rows of each query, nearest first; equal distances stand in the order of the rows.
 
     Where far more than k rows lie at one distance to within float32 rounding, which of them are listed may follow the
@@ -56,7 +56,7 @@ class _Rows:
     unit: Matrix  # (rows,): 0 for a vector without a direction, else 1
 
 
-def neighbours(
+def neighbors(
     queries: ArrayLike,
     rows: ArrayLike,
     k: int,
@@ -64,7 +64,7 @@ def neighbours(
     metric: str = "cosine",
     exclude_self: bool = False,
     block: int = 4096,
-) -> Neighbours:
+) -> Neighbors:
     """The k rows nearest to each query, exactly.
 
     Beside its result and a float32 copy of the rows it holds about `5 * block ** 2` bytes (four
@@ -74,9 +74,9 @@ def neighbours(
     Args:
         queries: vectors (queries, width).
         rows: vectors (rows, width).
-        k: neighbours per query.
+        k: neighbors per query.
         metric: `cosine` or `euclidean`.
-        exclude_self: queries are the rows; row i is no neighbour of query i (leave one out).
+        exclude_self: queries are the rows; row i is no neighbor of query i (leave one out).
         block: queries and rows that meet in one tile of the matrix product; it changes memory and speed only.
 
     Raises:
@@ -84,7 +84,7 @@ def neighbours(
         ShapeError: widths differ, or `exclude_self` with other queries than rows.
         OptionError: unknown metric, k or block below 1.
 
-    >>> near = neighbours([[0.0, 0.9]], [[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]], 2, metric="euclidean")
+    >>> near = neighbors([[0.0, 0.9]], [[0.0, 1.0], [1.0, 0.0], [0.0, 0.5]], 2, metric="euclidean")
     >>> near.index.tolist(), near.distance.round(3).tolist()
     ([[0, 2]], [[0.10000000149011612, 0.4000000059604645]])
     """
@@ -107,7 +107,7 @@ def neighbours(
         plain, factor, unit = _transform(vectors[part], ready.metric, ready.centre, query=True)
         candidates = _candidates(factor, ready, min(k + SPARE, choice), block, start if exclude_self else None)
         index[part], distance[part] = _measure(plain, unit, candidates, ready, k)
-    return Neighbours(index, distance)
+    return Neighbors(index, distance)
 
 
 def knn_predict(
@@ -124,13 +124,13 @@ def knn_predict(
     """Vote shares of the k nearest rows, (queries, classes); each row sums to 1, and its argmax is the answer.
 
     Args:
-        queries, rows, k, metric, exclude_self: as in `neighbours`.
+        queries, rows, k, metric, exclude_self: as in `neighbors`.
         labels: class numbers of the rows (rows,).
         classes: number of classes; without it, the largest label + 1.
         weights: as in `vote`.
 
     Raises:
-        DataError, ShapeError, OptionError: as `neighbours`; labels outside the classes or not one per row.
+        DataError, ShapeError, OptionError: as `neighbors`; labels outside the classes or not one per row.
 
     >>> votes = knn_predict([[0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0], [0.1, 1.0]], [1, 0, 0], 2)
     >>> votes.round(3), votes.argmax()  # the nearer one decides
@@ -142,12 +142,12 @@ def knn_predict(
         classes = int(check_labels(known, 2**62).max()) + 1
     known = check_labels(known, classes)
     check_same_rows(len(known), len(np.asarray(rows)), "labels", "rows")
-    near = neighbours(queries, rows, k, metric=metric, exclude_self=exclude_self)
+    near = neighbors(queries, rows, k, metric=metric, exclude_self=exclude_self)
     return vote(near, known, classes, k, weights=weights)
 
 
 def vote(
-    near: Neighbours,
+    near: Neighbors,
     labels: NDArray[np.int64],
     classes: int,
     k: int,
@@ -155,23 +155,23 @@ def vote(
     weights: str = "uniform",
     temperature: float = 0.07,
 ) -> NDArray[np.float64]:
-    """Vote shares of the first k neighbours, (queries, classes); each row sums to 1, and its argmax is the answer.
+    """Vote shares of the first k neighbors, (queries, classes); each row sums to 1, and its argmax is the answer.
 
-    Neighbours are sought once with the largest k, then every smaller k costs one vote. On a tie the nearest neighbour
+    Neighbors are sought once with the largest k, then every smaller k costs one vote. On a tie the nearest neighbor
     of the tied classes decides: its class gets a millionth of the share. So no figure depends on the names of classes.
 
     Args:
-        near: neighbours, at least k of them.
+        near: neighbors, at least k of them.
         labels: class numbers of the rows that were searched (rows,).
         classes: number of classes.
-        k: neighbours that vote.
-        weights: `uniform`; `distance`: a vote counts 1 / distance, and neighbours at distance 0 decide alone;
+        k: neighbors that vote.
+        weights: `uniform`; `distance`: a vote counts 1 / distance, and neighbors at distance 0 decide alone;
             `softmax`: a vote counts exp(-distance / temperature).
         temperature: of softmax votes.
 
-    >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 1)
+    >>> vote(Neighbors(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 1)
     array([[0., 1.]])
-    >>> vote(Neighbours(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 2).argmax()
+    >>> vote(Neighbors(np.array([[1, 0]]), np.array([[0.1, 0.5]], np.float32)), np.array([0, 1]), 2, 2).argmax()
     np.int64(1)
     """
     index, distance = near.index[:, :k], near.distance[:, :k].astype(np.float64)

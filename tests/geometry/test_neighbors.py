@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.neighbours import WEIGHTS, knn_predict, neighbours, vote
+from separatrix.geometry.neighbors import WEIGHTS, knn_predict, neighbors, vote
 
 METRICS = ("cosine", "euclidean")
 
@@ -14,7 +14,7 @@ def cloud(rows, width=12, seed=0, shift=0.0):
     return (np.random.default_rng(seed).standard_normal((rows, width)) + shift).astype(np.float32)
 
 
-def slow_neighbours(queries, rows, k, metric, exclude_self=False):
+def slow_neighbors(queries, rows, k, metric, exclude_self=False):
     """One pair at a time, in float64; lower row number first on a tie."""
     index, distance = [], []
     for number, q in enumerate(np.asarray(queries, np.float64)):
@@ -37,8 +37,8 @@ def slow_neighbours(queries, rows, k, metric, exclude_self=False):
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_equals_the_slow_loop(metric, exclude_self):
     x = cloud(60)
-    index, distance = slow_neighbours(x, x, 7, metric, exclude_self)
-    found = neighbours(x, x, 7, metric=metric, exclude_self=exclude_self, block=16)
+    index, distance = slow_neighbors(x, x, 7, metric, exclude_self)
+    found = neighbors(x, x, 7, metric=metric, exclude_self=exclude_self, block=16)
     np.testing.assert_array_equal(found.index, index)
     np.testing.assert_allclose(found.distance, distance, atol=1e-6)
     assert (found.index[:, 0] == np.arange(60)).all() != exclude_self
@@ -50,7 +50,7 @@ def test_equals_scikit_learn_across_blocks(metric, block):
     queries, rows = cloud(150, seed=1), cloud(1500, seed=2)
     expected = NearestNeighbors(n_neighbors=9, metric=metric, algorithm="brute").fit(rows.astype(np.float64))
     distance, index = expected.kneighbors(queries.astype(np.float64))
-    found = neighbours(queries, rows, 9, metric=metric, block=block)
+    found = neighbors(queries, rows, 9, metric=metric, block=block)
     np.testing.assert_array_equal(found.index, index)
     np.testing.assert_allclose(found.distance, distance, atol=2e-6)
 
@@ -67,9 +67,9 @@ def test_blocks_never_change_the_result_and_ties_go_to_the_lower_row(case, data)
     x = np.array(points, np.float32)
     exclude_self = data.draw(st.booleans())
     k = data.draw(st.integers(1, len(x) - exclude_self))
-    index, distance = slow_neighbours(x, x, k, metric, exclude_self)
+    index, distance = slow_neighbors(x, x, k, metric, exclude_self)
     for block in (data.draw(st.integers(1, 45)), 4096):
-        found = neighbours(x, x, k, metric=metric, exclude_self=exclude_self, block=block)
+        found = neighbors(x, x, k, metric=metric, exclude_self=exclude_self, block=block)
         np.testing.assert_array_equal(found.index, index)
         np.testing.assert_allclose(found.distance, distance, atol=1e-6)
 
@@ -77,8 +77,8 @@ def test_blocks_never_change_the_result_and_ties_go_to_the_lower_row(case, data)
 @pytest.mark.parametrize("block", [64, 300, 4096])
 def test_ties_go_to_the_lower_row_where_hundreds_of_rows_are_equal(block):
     x = np.random.default_rng(0).integers(-1, 2, size=(1500, 3)).astype(np.float32)  # 27 different rows
-    index, _ = slow_neighbours(x[:30], x, 12, "euclidean")
-    found = neighbours(x[:30], x, 12, metric="euclidean", block=block)
+    index, _ = slow_neighbors(x[:30], x, 12, "euclidean")
+    found = neighbors(x[:30], x, 12, metric="euclidean", block=block)
     np.testing.assert_array_equal(found.index, index)
 
 
@@ -86,15 +86,15 @@ def test_ties_go_to_the_lower_row_where_hundreds_of_rows_are_equal(block):
 def test_of_equal_rows_the_first_are_listed(rows):
     # As many newcomers as are just sorted, as are just thinned out first, and more than one tile of them.
     x = np.ones((rows, 3), np.float32)
-    assert neighbours(x[:2], x, 5, metric="euclidean").index.tolist() == [[0, 1, 2, 3, 4]] * 2
+    assert neighbors(x[:2], x, 5, metric="euclidean").index.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
 def test_candidates_are_measured_again_where_the_matrix_product_is_too_coarse():
     # Two groups far apart: no centre helps both, and |x|^2 / 2 = 5e5 is held to 0.03 only.
     x = cloud(400, seed=4)
     x[1::2] += 300
-    index, distance = slow_neighbours(x[:60], x, 5, "euclidean")
-    found = neighbours(x[:60], x, 5, metric="euclidean")
+    index, distance = slow_neighbors(x[:60], x, 5, "euclidean")
+    found = neighbors(x[:60], x, 5, metric="euclidean")
     np.testing.assert_array_equal(found.index, index)
     np.testing.assert_allclose(found.distance, distance, atol=1e-4)
 
@@ -102,11 +102,11 @@ def test_candidates_are_measured_again_where_the_matrix_product_is_too_coarse():
 def test_far_from_the_origin_near_points_keep_their_order():
     # |x|^2 is 3e8 here and float32 holds it to 32; the gaps are below 10. Bad before centring, good after.
     x = cloud(300, seed=3, shift=5000.0)
-    index, distance = slow_neighbours(x[:20], x, 5, "euclidean")
+    index, distance = slow_neighbors(x[:20], x, 5, "euclidean")
     half = 0.5 * (x**2).sum(axis=1)
     naive = np.argsort(-(x[:20] @ x.T - half), axis=1)[:, :5]
     assert (naive == index).mean() < 0.5
-    found = neighbours(x[:20], x, 5, metric="euclidean")
+    found = neighbors(x[:20], x, 5, metric="euclidean")
     np.testing.assert_array_equal(found.index, index)
     np.testing.assert_allclose(found.distance, distance, rtol=1e-5)
 
@@ -114,21 +114,21 @@ def test_far_from_the_origin_near_points_keep_their_order():
 def test_rows_sorted_against_the_queries_are_found_all_the_same():
     # Every tile beats the one before: the case that the running comparison is worst at.
     x = np.linspace(100, 1, 800, dtype=np.float32)[:, None]
-    found = neighbours(np.zeros((3, 1), np.float32), x, 4, metric="euclidean", block=64)
+    found = neighbors(np.zeros((3, 1), np.float32), x, 4, metric="euclidean", block=64)
     assert found.index.tolist() == [[799, 798, 797, 796]] * 3
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
 def test_cosine_does_not_care_for_length_even_where_its_square_overflows(scale):
     rows = cloud(40)
-    plain = neighbours(rows[:5], rows, 4)
-    scaled = neighbours(rows[:5], rows * np.float32(scale), 4)
+    plain = neighbors(rows[:5], rows, 4)
+    scaled = neighbors(rows[:5], rows * np.float32(scale), 4)
     np.testing.assert_array_equal(scaled.index, plain.index)
     np.testing.assert_allclose(scaled.distance, plain.distance, atol=1e-6)
 
 
 def test_a_zero_vector_is_at_cosine_distance_one_from_everything():
-    found = neighbours([[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [2.0, 0.0], [-1.0, 0.0]], 3)
+    found = neighbors([[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [2.0, 0.0], [-1.0, 0.0]], 3)
     assert found.distance.tolist() == [[1.0, 1.0, 1.0], [0.0, 1.0, 2.0]]
     assert found.index.tolist() == [[0, 1, 2], [1, 0, 2]]
 
@@ -137,7 +137,7 @@ def test_input_is_left_alone():
     x, y = cloud(30), cloud(20, seed=1)
     before = x.copy(), y.copy()
     for metric in METRICS:
-        neighbours(x, y, 3, metric=metric)
+        neighbors(x, y, 3, metric=metric)
     np.testing.assert_array_equal(x, before[0])
     np.testing.assert_array_equal(y, before[1])
 
@@ -183,7 +183,7 @@ def test_on_a_tie_the_nearest_decides_whatever_it_is_called(weights):
     if weights != "uniform":  # rows on a circle are equally near
         turns = np.linspace(0, 2 * np.pi, 300, endpoint=False)
         rows, queries = np.column_stack([np.cos(turns), np.sin(turns)]).round(3), np.zeros((5, 2))
-    found = neighbours(queries, rows, 2, metric="euclidean")
+    found = neighbors(queries, rows, 2, metric="euclidean")
     votes = vote(found, labels, 2, 2, weights=weights)
     renamed = vote(found, 1 - labels, 2, 2, weights=weights)
     assert np.array_equal(votes, renamed[:, ::-1])
@@ -210,7 +210,7 @@ def test_on_a_tie_the_nearest_decides_whatever_it_is_called(weights):
 )
 def test_impossible_input_is_refused(options, error, message):
     with pytest.raises(error, match=message):
-        neighbours(**{"queries": np.ones((3, 2)), "rows": np.ones((3, 2)), **options})
+        neighbors(**{"queries": np.ones((3, 2)), "rows": np.ones((3, 2)), **options})
 
 
 @pytest.mark.parametrize(
