@@ -1,6 +1,6 @@
 """Boids: points that are drawn together by d and kept apart by 1/d.
 
-Ten points start anywhere in a square and settle into a flock with a distance between neighbours that nobody set: the
+Ten points start anywhere in a square and settle into a flock with a distance between neighbors that nobody set: the
 two halves of the loss do not need the same shape to come into balance. Run it, and watch it:
 
     python examples/boids.py --out boids.gif
