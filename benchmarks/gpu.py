@@ -32,7 +32,7 @@ from benchmarks.parts.bert import BASE, MINI, TINY, BertSize, random_tokens, sav
 from studies.common import machine, markdown
 
 from separatrix.geometry.density import DensityGraph, TileMaker
-from separatrix.geometry.neighbours import neighbours as near_on_cpu
+from separatrix.geometry.neighbors import neighbors as near_on_cpu
 from separatrix.geometry.tiles import OutOfTimeError, TileSpace
 from separatrix.models.backbone import Tokens
 from separatrix.models.config import layer_count
@@ -48,7 +48,7 @@ from separatrix.scale.device_tiles import device_tiles, nearest
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation, exact_products
 from separatrix.scale.moments import fit_plane
-from separatrix.scale.nearest import neighbours
+from separatrix.scale.nearest import neighbors
 
 WIDTH, K, PASSES, NEAR, DIMENSIONS = 64, 35, 10, 10, 16
 SUBSET = 10_000  # rows that the CPU computes too
@@ -139,7 +139,7 @@ def nearest_rows(setting: Setting, x: np.ndarray) -> Iterator[Line]:
     """Exact neighbors of some rows among many; the neighbors of fifty of them beside those of NumPy."""
     rows, queries = x[:2_000_000], x[: 2048 if setting.tiny else 16_384]
     job = BlockJob(device=setting.device)
-    made, seconds = timed(lambda: neighbours(*map(BlockSource.of, (queries, rows)), NEAR, job, metric="euclidean"),
+    made, seconds = timed(lambda: neighbors(*map(BlockSource.of, (queries, rows)), NEAR, job, metric="euclidean"),
                           setting.on)  # fmt: skip
     expected = near_on_cpu(queries[:50], rows, NEAR, metric="euclidean")
     yield {
