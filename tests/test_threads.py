@@ -95,7 +95,8 @@ def stop(count):
     raise Reached
 flags.set_threads = stop
 for name in app.COMMANDS:
-    words = [name, *{{"predict": ["run", "data"], "demo": []}}.get(name, ["data"]), "--out", "x.csv", "--threads", "1"]
+    data = {{"predict": ["run", "data"], "demo": [], "plan": []}}.get(name, ["data"])
+    words = [name, *data, "--out", "x.csv", "--threads", "1"]
     main(words)
 print(json.dumps(seen))
 """

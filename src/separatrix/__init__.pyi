@@ -8,6 +8,7 @@ from separatrix.analysis.cluster import cluster as cluster
 from separatrix.analysis.compare import compare as compare
 from separatrix.analysis.compress import compress as compress
 from separatrix.analysis.heads import head_atlas as head_atlas
+from separatrix.analysis.plan import plan as plan
 from separatrix.analysis.project import blend as blend
 from separatrix.analysis.project import project as project
 from separatrix.analysis.rank import rank as rank

@@ -33,6 +33,7 @@ READERS = {
     "association": ("analysis.associate", "Associations.open"),
     "suspects": ("analysis.suspects", "Suspects.open"),
     "score": ("analysis.score", "Separation.open"),
+    "plan": ("analysis.plan", "Plan.open"),
     "ranking": ("analysis.rank", "Ranking.open"),
     "answers": ("training.methods.answers", "AnswerResult.open"),
     "compression": ("analysis.compress", "Compression.open"),

@@ -5,6 +5,7 @@ from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.compare import Comparison
 from separatrix.analysis.compress import Compression
 from separatrix.analysis.heads import HeadAtlas
+from separatrix.analysis.plan import Plan
 from separatrix.analysis.project import Projection
 from separatrix.analysis.rank import Ranking
 from separatrix.analysis.score import Separation
@@ -19,6 +20,7 @@ __all__ = [
     "Comparison",
     "Compression",
     "HeadAtlas",
+    "Plan",
     "Projection",
     "Ranking",
     "Separation",

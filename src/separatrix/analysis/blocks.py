@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError
@@ -68,13 +68,14 @@ class ScaleOptions:
         """Whether a GPU was named."""
         return self.device not in (AUTO, "cpu")
 
-    def in_blocks(self, points: Points, *, all_free: bool = False) -> bool:
-        """Whether these points are computed block by block: another executor is named, or they need too much memory.
+    def in_blocks(self, rows: int, width: int, allowed: int | None = None, *, all_free: bool = False) -> bool:
+        """Whether so many rows are computed block by block: another executor is named, or they need too much memory.
 
         With `all_free` that is all that is free and not half of it: for what cannot be computed in blocks.
         """
-        allowed = budget(self.memory) * (2 if all_free and self.memory is None else 1)
-        return self.executor != HERE or in_memory(len(points), points.width) > allowed
+        allowed = budget(self.memory) if allowed is None else allowed
+        allowed *= 2 if all_free and self.memory is None else 1
+        return self.executor != HERE or in_memory(rows, width) > allowed
 
     @contextmanager
     def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[BlockJob]:
@@ -112,10 +113,7 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
         OptionError: DBSCAN, which needs all rows at once; a budget below one block of each worker.
     """
     if recipe.method == "dbscan":
-        needed = in_memory(len(points), points.width) / 2**30
-        what = "dbscan holds all rows in memory"
-        hint = f"pass --memory {needed:.0f}GiB --executor here where there is so much, or take kmeans or hdbscan"
-        raise OptionError(what, got=f"{needed:.2f} GiB needed", hint=hint)
+        refuse_dbscan(len(points), points.width)
     if recipe.engine == "cuml":
         hint = "raise --memory, or leave --engine away: --device cuda computes block by block"
         raise OptionError("--engine cuml holds all rows in memory", hint=hint)
@@ -144,9 +142,21 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
     return ClusteredRows(clustering, choice, prepare.constant, tuple(notes))
 
 
+def refuse_dbscan(rows: int, width: int) -> NoReturn:
+    """Raise the OptionError of DBSCAN on rows that memory does not hold."""
+    needed = in_memory(rows, width) / 2**30
+    hint = f"pass --memory {needed:.0f}GiB --executor here where there is so much, or take kmeans or hdbscan"
+    raise OptionError("dbscan holds all rows in memory", got=f"{needed:.2f} GiB needed", hint=hint)
+
+
+def blocks_pca(recipe: ProjectRecipe) -> bool:
+    """Whether a map can be fitted to all rows in blocks."""
+    return recipe.method == "pca" and recipe.prepare in ("none", "standardise")
+
+
 def pca_in_blocks(points: Points, recipe: ProjectRecipe, options: ScaleOptions) -> FittedMap | None:
     """The plane of largest variance of all rows; None for other methods, and for preparations that blocks lack."""
-    if recipe.method != "pca" or recipe.prepare not in ("none", "standardise"):
+    if not blocks_pca(recipe):
         return None
     source = BlockSource.of_points(points)
     with options.job(source, squares=source.width if source.width <= WIDEST else 0) as job:

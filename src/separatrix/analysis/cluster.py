@@ -212,11 +212,7 @@ def cluster(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ClusterRecipe(), **({"method": method} if method else {}), **options)
-    for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
-        if wanted.method == name and getattr(wanted, needed) is None and not wanted.choose:
-            raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
-    if wanted.choose and METHODS[wanted.method].choose is None:
-        raise OptionError(f"--choose has no effect with --method {wanted.method}", hint="leave --choose away")
+    check_needed(wanted)
     points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     outer = None if within is None else opened(within, Clusters)
     rows = len(points) if outer is None else int((outer.table[CLUSTER] == of).sum())
@@ -226,12 +222,21 @@ def cluster(
     )  # fmt: skip
 
 
+def check_needed(recipe: ClusterRecipe) -> None:
+    """Raise an OptionError unless k or eps is given or chosen where the method needs it."""
+    for name, needed in (("kmeans", "k"), ("dbscan", "eps")):
+        if recipe.method == name and getattr(recipe, needed) is None and not recipe.choose:
+            raise OptionError(f"--method {name} needs --{needed}", hint=f"pass --{needed}, or --choose")
+    if recipe.choose and METHODS[recipe.method].choose is None:
+        raise OptionError(f"--choose has no effect with --method {recipe.method}", hint="leave --choose away")
+
+
 def _cluster(
     points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe, scale: ScaleOptions
 ) -> Clusters:
     chosen, path = (points, None) if within is None else members(points, within.table, of)
     one = chosen.pick(recipe.block) if recipe.block else chosen
-    in_blocks = scale.in_blocks(one, all_free=recipe.method == "dbscan")
+    in_blocks = scale.in_blocks(len(one), one.width, all_free=recipe.method == "dbscan")
     in_blocks |= scale.on_gpu and recipe.method == "kmeans" and recipe.engine != "cuml"
     if in_blocks and recipe.method not in NAMES.built_in:
         hint = "raise --memory, or leave --executor away"

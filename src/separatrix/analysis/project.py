@@ -223,7 +223,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
-    whole = pca_in_blocks(points, recipe, scale) if scale.on_gpu or scale.in_blocks(points) else None
+    whole = pca_in_blocks(points, recipe, scale) if scale.on_gpu or scale.in_blocks(len(points), points.width) else None
     flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
     taken = [name for name in columns if name in points.columns]

@@ -180,7 +180,7 @@ def score(
 def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptions) -> Separation:
     begun = monotonic()
     one, drawn = points if wanted.block is None else points.pick(wanted.block), list[str]()
-    if scale.in_blocks(one):
+    if scale.in_blocks(len(one), one.width):
         if clusters is not None and not hasattr(getattr(clusters, "table", clusters), "columns"):
             clusters = one.rows.frame([ID]).assign(cluster=cluster_numbers(clusters, one))
         one, drawn = sample_to_score(one, scale, wanted.seed)

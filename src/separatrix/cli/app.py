@@ -33,17 +33,25 @@ def build(words: Sequence[str]) -> App:
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
     called = words[0] if words and words[0] in COMMANDS else None
     for number, (name, (_, summary)) in enumerate(COMMANDS.items()):
-        command, details, more = _nothing, "", ""
-        if name == called:
-            command = find(name)
-            details = joined(inspect.getdoc(command) or "")
-            if HELP_WORDS & {*words}:
-                from separatrix.cli.flags import with_help
-
-                command, more = with_help(command, name, words)
-        text = f"{summary}\n\n{details}".strip()
-        app.command(command, name=name, sort_key=number, help=text, help_epilogue=more)
+        command = find(name) if name == called else _nothing
+        part = getattr(command, "parts", {}).get("".join(words[1:2]))
+        if part is None:
+            _add(app, (name,), command, summary, words, number)
+        else:
+            app.command(inner := App(name=name, help_format="plaintext"))
+            _add(inner, (name, words[1]), part, summary, words, number)
     return app
+
+
+def _add(app: App, names: tuple[str, ...], command: Command, summary: str, words: Sequence[str], number: int) -> None:
+    """Put a command, by the words that call it, into a parser."""
+    details, more = joined(inspect.getdoc(command) or "") if command is not _nothing else "", ""
+    if details and HELP_WORDS & {*words}:
+        from separatrix.cli.flags import with_help
+
+        command, more = with_help(command, " ".join(names), words)
+    text = f"{summary}\n\n{details}".strip()
+    app.command(command, name=names[-1], sort_key=number, help=text, help_epilogue=more)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -111,6 +111,35 @@ Scale = panel(
     ),
     device=(str, as_in_model("device")),
 )
+Planned = panel(
+    "Output folder",
+    out=_option(Path | None, None, "where the verb would write; nothing is written"),
+    overwrite=_option(bool, False, "of the verb; nothing is replaced"),
+    resume=_option(bool, False, "of the verb"),
+)
+PointSize = panel(
+    "Points that are not there yet",
+    rows=_option(int | None, None, "rows", low=1),
+    width=_option(int | None, None, "numbers of a row", low=1),
+    dtype=_option(str, "float16", "number format on disk", choices=("float16", "float32", "int8")),
+)
+TextSize = panel(
+    "Texts that are not there yet",
+    texts=_option(int | None, None, "texts (heads: windows)", low=1),
+    tokens_per_text=_option(int | None, None, "tokens of each", low=1),
+)
+Rates = panel(
+    "Machine",
+    machine=_option(
+        Path | None, None, "file of rates, as plan --calibrate writes it (default: this machine, measured)"
+    ),
+)
+Calibration = panel(
+    "Rates of this machine",
+    calibrate=_option(bool, False, "measure them, which takes a minute or two"),
+    out=_option(Path | None, None, "JSON file to write"),
+    overwrite=_FILE,
+)
 Verification = panel(
     "Verification",
     no_verify=_option(bool, False, "do not compare what is read with the hashes that were written with it"),

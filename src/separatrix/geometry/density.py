@@ -217,24 +217,41 @@ def _lists_by_tree(space: TileSpace, most: int) -> NeighborLists:
 
 def _lists_byrow_tiles(space: TileSpace, most: int, progress: Progress) -> NeighborLists:
     """Lists of all rows: first from the surroundings of each tile, then of those still open from everything."""
-    rows = len(space.rows)
-    lists = NeighborLists.empty(rows, most, space.radii)
+    lists = NeighborLists.empty(len(space.rows), most, space.radii)
     if not most:
         return lists
     lister = _Lister(space, lists)
-    tiles, note = row_tiles(np.arange(rows), space.tile), ""
-    if len(tiles) > _FIRST:
-        begun, pairs = monotonic(), _surroundings(space, tiles)
-        _side_by_side(partial(lister.add, tiles[i], tiles[j]) for i, j in pairs)
-        lists.clear(lists.open(slice(None)))  # those are listed again, from everything
-        left = int(lists.open(slice(None)).sum()) / space.tile  # tiles
-        longest = (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
-        note = f"at most some {longest:.0f} s"
-    open_rows = lists.open(slice(None))
-    waiting, finished = (row_tiles(np.flatnonzero(mask), space.tile) for mask in (open_rows, ~open_rows))
-    lister.start(progress, rows - int(open_rows.sum()), note)
+    longest = lister.add_surroundings()
+    waiting, finished = lister.split()
+    note = "" if longest is None else f"at most some {longest:.0f} s"
+    lister.start(progress, sum(map(len, finished)), note)
     _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in range(len(waiting)))
     return lists
+
+
+def listing_seconds(x: NDArray[np.float32], radii: Sequence[float], min_samples: int = 10, tiles: int = 8) -> float:
+    """About how long `DensityGraph.build` takes: what comes first is done, then a few tiles, evenly spaced, are timed.
+
+    Rows whose lists earlier tiles would have filled are still open here: where many rows are cores it takes less.
+
+    Args:
+        x: (rows, width) finite.
+        radii: all values of eps, ascending.
+        min_samples: the largest that will be asked for.
+        tiles: how many are timed.
+    """
+    begun = monotonic()
+    if x.shape[1] <= _TREE_WIDTH or min_samples < 2:
+        DensityGraph.build(x, radii, min_samples)
+        return monotonic() - begun
+    space = TileSpace.of(x, np.asarray(radii, np.float64), "auto", None)
+    lister = _Lister(space, NeighborLists.empty(len(x), min(min_samples - 1, len(x)), space.radii))
+    lister.add_surroundings()
+    waiting, finished = lister.split()
+    first, begun = monotonic() - begun, monotonic()
+    chosen = np.unique(((np.arange(tiles) + 0.5) / tiles * len(waiting)).astype(int)).tolist() if waiting else []
+    _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in chosen)
+    return first + (monotonic() - begun) * len(waiting) / max(1, len(chosen))
 
 
 @dataclass(eq=False)
@@ -247,6 +264,24 @@ class _Lister:
     progress: Progress = silent
     done: int = 0
     note: str = ""
+
+    def add_surroundings(self) -> float | None:
+        """Fill what lists the nearest tiles can fill; seconds that the others take at most (None: there are few)."""
+        tiles = row_tiles(np.arange(len(self.space.rows)), self.space.tile)
+        if len(tiles) <= _FIRST:
+            return None
+        begun, pairs = monotonic(), _surroundings(self.space, tiles)
+        _side_by_side(partial(self.add, tiles[i], tiles[j]) for i, j in pairs)
+        unfilled = self.lists.open(slice(None))
+        self.lists.clear(unfilled)  # those are listed again, from everything
+        left = int(unfilled.sum()) / self.space.tile
+        return (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
+
+    def split(self) -> tuple[list[Rows], list[Rows]]:
+        """Tiles of the rows that are open, and of the others."""
+        unfilled = self.lists.open(slice(None))
+        waiting, finished = (row_tiles(np.flatnonzero(mask), self.space.tile) for mask in (unfilled, ~unfilled))
+        return waiting, finished
 
     def start(self, progress: Progress, done: int, note: str) -> None:
         """Count rows from here on."""

@@ -68,6 +68,13 @@ class BlockSource:
         """Numbers of a row."""
         return int(self.block.shape[1])
 
+    @property
+    def number_bytes(self) -> int:
+        """Bytes of a number as it is stored."""
+        if isinstance(self.block, ShardedBlock):
+            return np.dtype(self.block.dtype_on_disk).itemsize
+        return int(getattr(getattr(self.block, "dtype", None), "itemsize", 4))
+
     def part(self, start: int, stop: int) -> BlockSource:
         """Rows start to stop of these, with nothing but what holds them."""
         low, high = self.start + start, self.start + stop

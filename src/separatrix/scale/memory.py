@@ -82,20 +82,28 @@ def in_memory(rows: int, width: int) -> int:
     return _COPIES * 4 * rows * width
 
 
-def check_budget(source: BlockSource, allowed: int, workers: int, *, sample: int = 0, squares: int = 0) -> None:
-    """Raise an OptionError where not even the blocks fit.
+def in_blocks(rows: int, width: int, workers: int, *, sample: int = 0, squares: int = 0) -> int:
+    """Bytes that a job takes at its peak where rows are read block by block.
 
     Args:
-        source: what is read.
-        allowed: bytes.
+        rows, width: of the matrix.
         workers: tasks computed beside each other.
         sample: rows that are drawn and held.
         squares: columns whose products a task gives back.
     """
-    labels = 28 * source.rows  # numbers of clusters, twice, and the bounds of k-means
-    held = _COPIES * 4 * source.width * min(sample, source.rows)
-    task = _TILES * max(TILE_BYTES, 4 * source.width) + 16 * task_rows(source.rows, source.width)
-    needed = labels + held + workers * (task + 3 * 8 * squares**2)
+    labels = 28 * rows  # numbers of clusters, twice, and the bounds of k-means
+    held = _COPIES * 4 * width * min(sample, rows)
+    task = _TILES * max(TILE_BYTES, 4 * width) + 16 * task_rows(rows, width)
+    return labels + held + workers * (task + 3 * 8 * squares**2)
+
+
+def check_budget(source: BlockSource, allowed: int, workers: int, *, sample: int = 0, squares: int = 0) -> None:
+    """Raise an OptionError where not even the blocks fit into the bytes allowed; the rest as `in_blocks`."""
+    check_bytes(in_blocks(source.rows, source.width, workers, sample=sample, squares=squares), allowed)
+
+
+def check_bytes(needed: int, allowed: int) -> None:
+    """Raise an OptionError where the blocks need more than is allowed."""
     if needed > allowed:
         got, expected = f"{allowed / 2**20:.3g} MiB", f"{needed / 2**20:.0f} MiB or more"
         raise OptionError("--memory is too small for one block of each worker", got=got, expected=expected)

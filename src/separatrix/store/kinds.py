@@ -70,6 +70,7 @@ KINDS = {
     ),
     "compression": Kind(("steps.parquet",), (RESULT, "steps.parquet")),
     "score": Kind(("grid.parquet",), (RESULT, "table.parquet", "grid.parquet")),
+    "plan": Kind(("stages.parquet",), (RESULT, "stages.parquet")),
     "ranking": Kind(("heatmap.csv",), (RESULT, "table.parquet", "heatmap.png", "heatmap.csv")),
     "comparison": Kind(
         (RESULT, "table.parquet"),

@@ -1,0 +1,175 @@
+"""Rates of this machine, measured in seconds with the very code that is planned, on synthetic rows of a width.
+
+Every worker computes at the same time, so that what they share (memory, threads of one core) is in the rate of each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from scipy.linalg import eigh
+
+from separatrix.geometry.density import listing_seconds
+from separatrix.geometry.plane import Plane
+from separatrix.scale import costs, kernels
+from separatrix.scale.blocks import BlockSource, ranges
+from separatrix.scale.job import BlockJob
+from separatrix.scale.kernels import Preparation
+from separatrix.scale.kmeans import PASSES, Lloyd, clustering, finish
+from separatrix.scale.moments import moments, place
+
+LEAST = 0.4  # seconds of a measurement
+_TASK_ROWS = 4096
+_READ_BYTES, _WRITTEN_BYTES = 64 << 20, 32 << 20
+_MEMBERS, _PAIRED = 2048, 8192  # rows that stand for those of a sample, and for all rows
+
+
+def timed(run: Callable[[], Any], least: float = LEAST) -> float:
+    """Mean seconds of a call, over so many seconds; the first call is not counted."""
+    run()
+    begun, calls = monotonic(), 0
+    while not calls or monotonic() - begun < least:
+        run()
+        calls += 1
+    return (monotonic() - begun) / calls
+
+
+@dataclass(frozen=True, eq=False)
+class KernelJob:
+    """Synthetic rows, and what is done to them."""
+
+    source: BlockSource
+    job: BlockJob
+    workers: int
+    prepare: Preparation
+    k: int
+    dimensions: int
+
+    @classmethod
+    def of(
+        cls, width: int, job: BlockJob, workers: int, *, how: str = "none", k: int = 35, dimensions: int = 2,
+        dtype: str = "float16",
+    ) -> KernelJob:  # fmt: skip
+        """Rows for a few tasks of each worker."""
+        rng, rows = np.random.default_rng(0), _TASK_ROWS * workers * (4 if width <= 1024 else 1)
+        piece = rng.standard_normal((_TASK_ROWS, width), dtype=np.float32).astype(dtype)
+        matrix = np.eye(width) if how == "whiten" else None
+        prepare = Preparation() if how == "none" else Preparation(how, np.zeros(width), np.ones(width), matrix)
+        return cls(BlockSource.of(np.tile(piece, (rows // _TASK_ROWS, 1))), job, workers, prepare, k, dimensions)
+
+    @property
+    def shape(self) -> costs.Shape:
+        """Of the synthetic rows."""
+        return costs.Shape(self.source.rows, self.source.width)
+
+    @property
+    def centroids(self) -> np.ndarray:
+        """Rows that stand for the means of clusters, (k, width)."""
+        return np.random.default_rng(1).standard_normal((self.k, self.source.width))
+
+    def rate(self, kernel: str) -> float:
+        """FLOP of a worker a second."""
+        flop, run = KERNELS[kernel](self)
+        return flop / timed(run) / (1 if kernel in ALONE else self.workers)
+
+
+def _moments(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    return costs.prepare_stages(job.shape, "none")[0].flop, lambda: moments(job.source, job.job, prepare=job.prepare)
+
+
+def _products(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    flop = costs.pca_stages(job.shape, 1)[0].flop
+    return flop, lambda: moments(job.source, job.job, full=True, prepare=job.prepare)
+
+
+def _eigh(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    size = min(job.source.width, 512)
+    rows = np.random.default_rng(0).standard_normal((2 * size, size))
+    return 9.0 * size**3, lambda: eigh(rows.T @ rows)
+
+
+def _place(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    plane = Plane(np.zeros(job.source.width), np.eye(job.dimensions, job.source.width), np.zeros(job.dimensions))
+    return costs.pca_stages(job.shape, job.dimensions)[2].flop, lambda: place(
+        job.source, plane, job.job, prepare=job.prepare
+    )
+
+
+def _lloyd(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    flop = 2.0 * job.source.rows * job.source.width * job.k
+
+    def run() -> None:
+        last = {job.k: Lloyd(job.centroids, passes=PASSES - 1)}  # one pass, and it is done
+        finish(last, job.source, job.prepare.moved(np.zeros(job.source.width)), job.job)
+
+    return flop, run
+
+
+def _assign(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    flop = 2.0 * job.source.rows * job.source.width * job.k
+    return flop, lambda: clustering(job.source, job.prepare, job.centroids, job.job, 0.0)
+
+
+def _distances(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    members = job.source.read(0, _MEMBERS)
+    rest = (members, np.zeros(len(members), np.int64), np.ones(1))
+    tasks = [(job.source.part(*part), job.prepare, *rest) for part in ranges(job.source.rows, _TASK_ROWS)]
+    flop = costs.nearest_stage(job.shape, len(members), "").flop
+    return flop, lambda: list(job.job.run("distances", kernels.nearest_members, tasks))
+
+
+def _pairs(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+    shape = costs.Shape(_PAIRED, job.source.width)
+    rows = np.random.default_rng(0).standard_normal((_PAIRED, shape.width), dtype=np.float32)
+    return costs.dbscan_stage(shape).flop, lambda: listing_seconds(rows, [1e-3], tiles=_PAIRED)
+
+
+KERNELS = {
+    "moments": _moments, "products": _products, "eigh": _eigh, "place": _place, "lloyd": _lloyd, "assign": _assign,
+    "distances": _distances, "pairs": _pairs,
+}  # fmt: skip
+ALONE = ("eigh",)
+
+
+def kernel_rates(names: Collection[str], job: KernelJob) -> dict[str, dict[str, float]]:
+    """FLOP of a worker a second of these kernels, at the width of the job; names that are none are passed over."""
+    return {name: {str(job.source.width): job.rate(name)} for name in KERNELS if name in names}
+
+
+def reading_rate(source: BlockSource) -> float:
+    """Bytes a second of the disk that rows are on: a few megabytes from everywhere, hashes compared as in the work."""
+    a_row = source.width * source.number_bytes
+    step = max(1, min(source.rows, _READ_BYTES // 16 // a_row))
+    starts = np.unique(np.linspace(0, max(0, source.rows - step), 16).astype(int)).tolist()
+    begun, total = monotonic(), 0
+    for start in starts:
+        for values, _ in source.raw(start, start + step):
+            total += len(values.tobytes())
+    return total / max(monotonic() - begun, 1e-9)
+
+
+def disk_rates(folder: str | Path | None = None) -> tuple[float, float]:
+    """Bytes a second that are read and written in a folder (that of temporary files if absent), the cache left out."""
+    data = os.urandom(1 << 20)
+    with TemporaryDirectory(dir=folder) as temporary:
+        path, begun = Path(temporary) / "rate", monotonic()
+        with path.open("wb") as stream:
+            for _ in range(_WRITTEN_BYTES >> 20):
+                stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+            written = monotonic() - begun
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        begun = monotonic()
+        with path.open("rb", buffering=0) as stream:
+            while stream.read(1 << 20):
+                pass
+        return _WRITTEN_BYTES / (monotonic() - begun), _WRITTEN_BYTES / written

@@ -1,0 +1,169 @@
+"""Plans: figures, the way that the verb takes, what is refused; no seconds are compared."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import separatrix as sx
+from separatrix.analysis.plan import points as plans
+from separatrix.errors import OptionError, SeparatrixError
+from separatrix.points import Points
+from separatrix.scale.kmeans import sample_rows
+from separatrix.scale.machine import Machine
+from separatrix.scale.memory import in_memory
+
+RATES = Machine(
+    "a slide rule",
+    False,
+    2,
+    4 * 10**9,
+    1e8,
+    1e8,
+    {"any": {"1": 1e9}},
+    tables={"cluster": (1.0, 1e-6), "map": (1.0, 0.0)},
+)
+
+
+@pytest.fixture
+def points():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(240, 6)) + 4 * np.eye(6)[np.arange(240) % 3]
+    return Points.of(rows.astype(np.float32), {"label": np.array(["a", "b", "c"])[np.arange(240) % 3]})
+
+
+def test_the_way_is_that_of_the_verb(points):
+    plan = sx.plan("cluster", points, k=3, permutations=19, machine=RATES)
+    assert (plan.path, plan.approximate, plan.rows, plan.width) == ("in memory", [], 240, 6)
+    assert plan.memory == in_memory(240, 6)
+    small = sx.plan("cluster", rows=10**6, width=64, k=3, memory="100MiB", machine=RATES)
+    assert small.path == "in blocks"
+    assert any("starts of k-means" in line for line in small.approximate)
+    assert small.memory < 100 * 2**20 < in_memory(10**6, 64)
+    assert sx.cluster(points, k=3, permutations=19).approximate is None
+
+
+def test_what_is_approximate_is_what_the_verb_says():
+    rows = np.random.default_rng(0).normal(size=(100_000, 16)).astype(np.float16)
+    options = {"k": 2, "starts": 1, "memory": "24MiB"}  # the rows take 24.4
+    plan = sx.plan("cluster", rows=100_000, width=16, machine=replace(RATES, workers=1), **options)
+    assert plan.path == "in blocks"
+    result = sx.cluster(Points.of(rows), **options)
+    assert list(result.approximate) == plan.approximate
+
+
+def test_figures_of_a_large_kmeans():
+    plan = sx.plan("cluster", rows=18_720_000, width=2048, k=35, machine=RATES)
+    assert plan.bytes == 18_720_000 * 2048 * 2
+    product = 2 * 2048 * 35
+    starts = 10 * sample_rows(35) * product
+    expected = 4 * 18_720_000 * 2048 + starts + (plans.PASSES + 1) * 18_720_000 * product
+    assert plan.flop == pytest.approx(expected)
+    assert plan.bytes_read == (plans.PASSES + 2) * plan.bytes
+    assert sum(stage["seconds"] for stage in plan.stages) == pytest.approx(plan.seconds)
+    assert f"{plans.PASSES} passes, assumed" in str(plan)
+
+
+def test_seconds_of_passes_grow_with_the_rows():
+    def pass_seconds(rows):
+        plan = sx.plan("cluster", rows=rows, width=2048, k=35, machine=RATES)
+        return [stage["seconds"] for stage in plan.stages if stage["name"] == "pass 2"]
+
+    assert 4 * pass_seconds(10**6)[0] == pytest.approx(pass_seconds(4 * 10**6)[0])
+
+
+def test_a_plan_of_points_measures_its_rates(points, monkeypatch):
+    monkeypatch.setattr("separatrix.scale.calibrate.LEAST", 0.0)
+    plan = sx.plan("cluster", points, k=3, permutations=19, executor="processes:1", starts=2)
+    assert plan.measured
+    assert 0 < plan.seconds < 600
+    assert [stage["kernel"] for stage in plan.stages[:3]] == ["moments", "starts", "lloyd"]
+    assert any("as on a sample" in line for line in plan.assumptions)
+    assert plan.bytes_read == 240 * 6 * 4 * sum(stage["read"] > 0 for stage in plan.stages)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "path"),
+    [
+        ("project", {"memory": "100MiB"}, "in blocks"),
+        ("project", {"method": "umap"}, "in memory"),
+        ("cluster", {"method": "dbscan", "eps": 1.0}, "in memory"),
+        ("cluster", {"method": "hdbscan"}, "in memory"),
+        ("cluster", {"method": "hdbscan", "memory": "100MiB"}, "in blocks"),
+        ("cluster", {"choose": True, "memory": "100MiB"}, "in blocks"),
+        ("score", {}, "in memory"),
+        ("score", {"memory": "100MiB"}, "on a sample"),
+    ],
+)
+def test_every_verb_over_points_can_be_planned_on_paper(verb, options, path):
+    plan = sx.plan(verb, rows=10**6, width=32, machine=RATES, **options)
+    assert plan.path == path
+    assert plan.seconds > 0
+    assert plan.flop > 0 or options.get("method") == "umap"
+    assert plan.machine == "a slide rule"
+    assert "not measured" in str(plan)
+
+
+def test_what_the_verb_refuses_is_refused_before():
+    with pytest.raises(OptionError, match="dbscan holds all rows in memory"):
+        sx.plan("cluster", rows=10**6, width=64, method="dbscan", eps=1.0, memory="1MiB", machine=RATES)
+    with pytest.raises(OptionError, match="--memory is too small"):
+        sx.plan("cluster", rows=10**6, width=64, k=3, memory="1MiB", machine=RATES)
+    with pytest.raises(OptionError, match="no effect with --method kmeans"):
+        sx.plan("cluster", rows=10, width=2, k=3, eps=1.0, machine=RATES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("clutser",), "did you mean 'cluster'"),
+        (("cluster",), "a plan needs points, or rows and width"),
+        (("extract",), "a plan needs data, or texts and tokens_per_text"),
+    ],
+)
+def test_a_plan_needs_a_verb_and_a_size(arguments, message):
+    with pytest.raises(SeparatrixError, match=message):
+        sx.plan(*arguments, machine=RATES)
+
+
+def test_options_are_those_of_the_verb():
+    with pytest.raises(OptionError, match="did you mean 'starts'"):
+        sx.plan("cluster", rows=10, width=2, k=3, start=5, machine=RATES)
+    with pytest.raises(OptionError, match="the recipe is of another verb"):
+        sx.plan("cluster", rows=10, width=2, recipe=sx.recipe.ScoreRecipe(), machine=RATES)
+
+
+def test_a_plan_is_a_result(tmp_path):
+    plan = sx.plan("project", rows=10**6, width=32, memory="100MiB", machine=RATES)
+    plan.save(tmp_path / "plan")
+    again = sx.load(tmp_path / "plan")
+    assert again.figures() == plan.figures()
+    assert list(plan.table["name"]) == [stage["name"] for stage in plan.stages]
+    assert "<table>" in plan._repr_html_()
+    assert str(tmp_path / "plan") in str(again)
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # words that a tiny model does not know
+def test_texts_are_planned_from_a_few_of_them(tiny, monkeypatch):
+    monkeypatch.setattr("separatrix.analysis.plan.models._SECONDS", 0.0)
+    texts, options = ["the cat sat on the mat"] * 40, {"model": str(tiny("bert")), "pool": ("mean", "cls")}
+    plan = sx.plan("extract", texts, **options)
+    assert (plan.rows, plan.path) == (40, "in memory")
+    assert [stage["kernel"] for stage in plan.stages] == ["loading", "forward"]
+    assert plan.width == sum(block.shape[1] for block in sx.extract(texts, **options).blocks.values())
+    assert sx.plan("extract", texts * 2, **options).flop == pytest.approx(2 * plan.flop)
+    on_disk = sx.plan("extract", texts, out="nowhere", **options)
+    assert on_disk.bytes_written == on_disk.bytes
+
+
+def test_maps_are_planned_on_paper(tiny):
+    model = str(tiny("bert"))
+    options = {"model": model, "max_length": 64}
+    features = ("descriptors", "resnet")
+    plan = sx.plan("heads", texts=100, tokens_per_text=32, features=features, machine=RATES, **options)
+    shape = sx.extract(["the cat"], what="attention", features="descriptors", **options)
+    assert plan.rows == 100 * len(shape)
+    assert plan.width == 15 + 2048 + 16 * 16  # grids are always kept
+    resnet = next(stage for stage in plan.stages if stage["kernel"] == "resnet")
+    assert resnet["flop"] == pytest.approx(plan.rows * 8.2e9 * (384 / 224) ** 2)
+    assert "associations" in plan.assumptions[-1]
