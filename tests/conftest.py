@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -12,7 +13,18 @@ from pathlib import Path
 
 import pytest
 
+from separatrix.threads import VARIABLE, set_threads
+
+THREADS = set_threads()  # before PyTorch is loaded, as a command does: what waits for a thread soon sleeps
+
 pytest_plugins = ["training_fixtures", "long_files_first", "undrawn"]  # tests/helpers
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays; each collection of garbage would look at all of it again."""
+    gc.collect()
+    gc.freeze()
+
 
 CAUSAL = ("gpt2", "gpt_neox", "llama", "qwen2", "opt")
 ENCODERS = ("bert", "roberta", "electra", "distilbert", "modernbert")
@@ -161,9 +173,11 @@ def planted() -> tuple[list[str], list[str]]:
 
 @pytest.fixture(autouse=True)
 def _same_threads():
-    """Benchmarks and studies set the number of threads; sums of the tests after them would differ in the last bit."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 0
+    """Commands, benchmarks and studies set the number of threads; the tests after them would take other sums, and CPUs.
+
+    A command sets it in every library, and in the environment from which the next command takes it.
+    """
     yield
-    if torch and torch.get_num_threads() != before:
-        torch.set_num_threads(before)
+    torch = sys.modules.get("torch")
+    if os.environ.get(VARIABLE) != str(THREADS) or (torch and torch.get_num_threads() != THREADS):
+        set_threads(THREADS)
