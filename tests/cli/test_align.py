@@ -5,8 +5,6 @@ import json
 import pandas as pd
 import pytest
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture(scope="session")
 def fast(tiny):

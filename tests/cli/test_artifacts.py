@@ -18,8 +18,6 @@ from separatrix.points import Points
 from separatrix.store.points import write_points
 from separatrix.store.writer import open_writer
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.fixture
 def points(tmp_path: Path) -> Path:

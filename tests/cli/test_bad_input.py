@@ -16,8 +16,6 @@ import pytest
 from command_line import Cli, Ran, check_mistake, files_of, write_csv
 from separatrix.recipe import TrainRecipe
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 Make = Callable[[Path], object]  # a folder -> the DATA in it
 GOOD = [("a cat", "cat"), ("a dog", "dog")] * 10
 
@@ -222,7 +220,7 @@ def test_report_refuses_what_is_no_run(cli: Cli, tmp_path: Path, finished: Path)
     assert page.read_text() == "mine"
 
 
-@pytest.mark.parametrize("words", [["train", "nope.csv", "--out", "run"], ["train", "--epoch", "3"], ["predict"]])
+@pytest.mark.parametrize("words", [["train", "--epoch", "3"], ["predict", "run", "nope.csv", "--out", "a.csv"]])
 def test_in_a_process_of_its_own(tmp_path: Path, words: list[str]) -> None:
     """The same through the installed entry: no traceback, stdout empty, exit code 2."""
     program = [sys.executable, "-m", "separatrix", *words]

@@ -12,10 +12,7 @@ import pytest
 from command_line import Cli, check_mistake
 from separatrix.cli import commands
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
-    pytest.mark.usefixtures("undrawn"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode")
 WORDS = ("cat", "dog", "bird", "fish", "tree", "house", "river", "red", "blue", "green")
 
 

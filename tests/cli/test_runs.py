@@ -12,8 +12,6 @@ from safetensors.numpy import load_file, save_file
 from command_line import Cli, check_mistake, write_csv
 from received import edit, hash_anew
 
-pytestmark = pytest.mark.usefixtures("undrawn")
-
 
 @pytest.mark.parametrize("quiet", [True, False])
 def test_a_warning_is_always_seen_and_once(

@@ -48,7 +48,7 @@ def written(folder, frame, group=5):
     return folder / "whole.parquet"
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(rows=st.integers(3, 23), group=st.integers(1, 9), batch=st.integers(1, 9), seed=st.integers(0, 99))
 def test_whatever_is_read_is_what_pandas_reads(tmp_path_factory, rows, group, batch, seed):
     path = written(tmp_path_factory.mktemp("rows"), frame_of(rows, seed), group)
@@ -147,7 +147,7 @@ def check_identity(points, rows):
     assert rows.column("text_hash").tolist() == [text_hash(str(window)) for window in numbers[:, 0]]
 
 
-@settings(max_examples=15, deadline=None, derandomize=True)
+@settings(max_examples=8, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10_000))
 def test_shuffling_choosing_and_clustering_again_keep_identity(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("identity")
