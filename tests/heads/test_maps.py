@@ -143,13 +143,13 @@ def test_gates_weigh_heads(shown, windows):
             return forward(backbone.body, backbone, batch).last_hidden_state
 
     ones = torch.ones(layers, heads)
-    torch.testing.assert_close(states(ones), states(None), atol=1e-6, rtol=0)
+    torch.testing.assert_close(states(ones), states(None), atol=5e-5, rtol=0)
     gated = ones.clone()
     gated[1, 2] = 0
     assert float((states(gated) - states(ones)).abs().max()) > 1e-3
     by_row = torch.stack([gated, ones])
-    torch.testing.assert_close(states(by_row)[0], states(gated)[0], atol=1e-6, rtol=0)
-    torch.testing.assert_close(states(by_row)[1], states(ones)[1], atol=1e-6, rtol=0)
+    torch.testing.assert_close(states(by_row)[0], states(gated)[0], atol=5e-5, rtol=0)
+    torch.testing.assert_close(states(by_row)[1], states(ones)[1], atol=5e-5, rtol=0)
 
 
 def test_unknown_model():

@@ -39,7 +39,7 @@ def test_twins_learn_and_tell_planted_heads_apart(views):
     unseen, kinds = planted_grids(seed=1)
     vectors = twin_vectors(found, unseen)
     assert vectors.shape == (len(unseen), 64)
-    np.testing.assert_allclose(twin_vectors(found, unseen[:1])[0], vectors[0], atol=1e-5)
+    assert np.linalg.norm(twin_vectors(found, unseen[:1])[0] - vectors[0]) <= 1e-4 * np.linalg.norm(vectors[0])
     assert adjusted_rand_score(kinds, KMeans(3, n_init=3, random_state=0).fit_predict(vectors)) > 0.9
 
 
@@ -83,7 +83,7 @@ def test_gradients_equal_finite_differences(shown, material, family, loss):
     gates[1, 2] = 0
     with torch.no_grad():
         ablated = float(torch.cat([each(gates) for each in losses]).mean())
-    assert found.ablation[1, 2] == pytest.approx(ablated - found.base, abs=1e-5)
+    assert found.ablation[1, 2] == pytest.approx(ablated - found.base, abs=5e-5)
     assert found.gradient.shape == found.ablation.shape == (layers, heads)
 
 
@@ -95,7 +95,7 @@ def test_rows_that_a_loss_leaves_out_are_not_counted(shown):
     found = head_importance(backbone, pairs, "match")
     assert found.rows == 8
     eight = head_importance(backbone, pairs[:8], "match")
-    np.testing.assert_allclose(found.gradient, eight.gradient, rtol=1e-6)
+    assert np.linalg.norm(found.gradient - eight.gradient) <= 1e-4 * np.linalg.norm(eight.gradient)
     assert head_importance(backbone, [*pairs[:4], Example("x", "alone", "", 20)], "match").rows == 4
     texts = [Example(str(row), text, "", row) for row, text in enumerate(["the cat", "a bird", "cat"])]
     causal = shown("gpt2")

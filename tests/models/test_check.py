@@ -188,7 +188,7 @@ def test_a_pad_beyond_the_table_is_replaced_by_any_row(tiny, tmp_path):
     backbone = load(folder)
     assert backbone.tokenizer.pad_token_id == len(backbone.embedding)
     assert backbone.pad < len(backbone.embedding)
-    np.testing.assert_allclose(extract(backbone, ["cat", "the dog is red and big"]).values, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(extract(backbone, ["cat", "the dog is red and big"]).values, expected, rtol=0, atol=5e-5)
 
 
 def test_such_a_pad_inside_a_text_is_nothing_and_to_heads_it_is_text(tiny, tmp_path):
@@ -198,7 +198,7 @@ def test_such_a_pad_inside_a_text_is_nothing_and_to_heads_it_is_text(tiny, tmp_p
     tokenizer.save_pretrained(folder)
     backbone = load(folder)
     with_pad, without = extract(backbone, ["the cat [PAD] is red", "the cat is red"]).values
-    np.testing.assert_allclose(with_pad, without, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(with_pad, without, rtol=0, atol=5e-5)
     assert backbone.tokenize(["cat [PAD]"]).unread.control == 0
     example = Example("a", "the cat [PAD] is red", "", 0)
     ((window,),) = cut_windows(backbone, [example], WindowRule(20, 20, 1))

@@ -9,7 +9,7 @@ from separatrix.models.suffix import read, start_prompt
 from separatrix.recipe import PromptRecipe
 from suffix_oracle import ROWS, outputs, some_prompt, vanilla, vanilla_row, vanilla_row_steered
 
-NEAR = {"rtol": 0, "atol": 1e-5}
+NEAR = {"rtol": 0, "atol": 5e-5}
 
 
 @pytest.mark.parametrize("tokens", [1, 4])
@@ -22,7 +22,7 @@ def test_the_prompt_equals_plain_transformers(tiny, loaded, family, tokens):
     for row, ids in enumerate(ROWS.ids):
         hidden, wanted = vanilla_row(model, family, ids, prompt)
         torch.testing.assert_close(got[row], hidden, **NEAR)
-        torch.testing.assert_close(logits[row], wanted, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(logits[row], wanted, rtol=1e-5, atol=1e-4)
 
 
 def test_vectors_at_every_layer_equal_an_attention_written_out(tiny, loaded, family):

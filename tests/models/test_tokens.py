@@ -122,8 +122,8 @@ def test_without_a_pad_token_eos_pads_and_never_takes_part(padless, loaded):
         )
         padded = loaded("gpt2")
         other = run_prompt(prompt, build_cache(padded, tokens, exact).batch(np.array([0, 1])), padded)
-    torch.testing.assert_close(both[0], alone[0], rtol=0, atol=1e-5)
-    torch.testing.assert_close(both, other, rtol=0, atol=1e-5)  # which token pads does not matter
+    torch.testing.assert_close(both[0], alone[0], rtol=0, atol=5e-5)
+    torch.testing.assert_close(both, other, rtol=0, atol=5e-5)  # which token pads does not matter
 
 
 def test_an_eos_written_in_the_text_is_a_token_like_any_other(padless):
