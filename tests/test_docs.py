@@ -16,6 +16,7 @@ from cyclopts import CycloptsError
 
 from separatrix.errors import OptionError
 from separatrix.recipe import DEFAULT_MODEL, CentroidRecipe, LoopRecipe, LossRecipe, PromptRecipe, flag
+from undrawn import draw_nothing
 
 ROOT = Path(__file__).parents[1]
 SLOW = os.environ.get("SEPARATRIX_SLOW") == "1"
@@ -62,7 +63,7 @@ def objectives():
 
 @pytest.fixture
 def desk(tmp_path, tiny, monkeypatch):
-    """An empty folder with `questions.csv` in it; the model names of the pages lead to tiny models."""
+    """An empty folder with `questions.csv` in it; model names lead to tiny models, and no picture is drawn."""
     from separatrix.extraction import readers
     from separatrix.models import load
 
@@ -70,6 +71,7 @@ def desk(tmp_path, tiny, monkeypatch):
     (tmp_path / "questions.csv").write_bytes(questions.read_bytes())
     monkeypatch.chdir(tmp_path)
     if not SLOW:
+        draw_nothing(monkeypatch)
         places, resolve = {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")}, load.resolve
         for module in (load, readers):
             monkeypatch.setattr(

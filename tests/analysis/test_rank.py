@@ -144,6 +144,7 @@ def test_heat_map_and_its_data_hold_the_table(ranking, tmp_path):
     ranking.save(tmp_path / "out")
     names = {"manifest.json", "result.json", "table.parquet", "heatmap.png", "heatmap.csv"}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert (tmp_path / "out" / "heatmap.png").read_bytes().startswith(b"\x89PNG")
     cells = pd.read_csv(tmp_path / "out" / "heatmap.csv", index_col="model")
     values = sorted(row["knn_loo"] for row in ranking.options)
     np.testing.assert_allclose(np.sort(cells.to_numpy().ravel()), values)

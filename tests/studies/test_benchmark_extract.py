@@ -1,7 +1,10 @@
 """The benchmark of extraction runs from end to end at a toy size and keeps to the contract."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,11 +16,20 @@ from benchmarks import extract_vs_sentence_transformers as bench  # noqa: E402
 from benchmarks.parts import extract_memory  # noqa: E402
 
 
+def run_here(command, **_):
+    """What measures memory, without a process of its own: what counts here is that it measures."""
+    assert command[1:3] == ["-m", extract_memory.__name__]
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert extract_memory.main(command[3:]) == 0
+    return SimpleNamespace(stdout=out.getvalue())
+
+
 @pytest.mark.filterwarnings("ignore:.*hold words that the tokenizer does not know")  # a toy knows few
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_it_prints_the_contract(capsys, tiny, monkeypatch):
     monkeypatch.setattr("separatrix.models.precision.computes_bfloat16", lambda _: False)
-    words = ["--json", "--rows", "40", "--repeats", "2", "--threads", "1", "--memory-rows", "60"]
+    monkeypatch.setattr(bench.subprocess, "run", run_here)
+    words = ["--json", "--rows", "40", "--repeats", "1", "--threads", "1", "--memory-rows", "60"]
     assert bench.main([*words, "--model", str(tiny("bert"))]) == 0
     found = json.loads(capsys.readouterr().out)
     assert set(found["ratios"]) == set(found["targets"]) == {"sst2", "imdb", bench.WRITING_CASE, bench.MEMORY_CASE}

@@ -187,6 +187,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
     _, odd = check_features(one.values)
     split = split_points(one, wanted)
     measure = class_figures if split.names else number_figures
+    compared = _compare(one, split, clusters, wanted)  # first: clusters that do not fit cost no work
     train, ks = split.known, sorted(k for k in {*wanted.grid, wanted.k} if k < len(split.known.targets))
     around = {metric: find_neighbors(train, split.others, ks[-1], metric) for metric in METRICS}
     metrics, nulls = measure(split, around[wanted.metric], wanted)
@@ -199,7 +200,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
         metrics=metrics,
         grid=tuple(_grid(split, around, ks)),
         nulls=nulls,
-        clusters=_compare(one, split, clusters, wanted),
+        clusters=compared,
         warnings=(*drawn, *odd, *split.warnings, *_findings(metrics, nulls)),
         seconds=round(monotonic() - begun, 2),
         recipe=wanted,
