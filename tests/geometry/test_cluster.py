@@ -59,7 +59,7 @@ def test_of_millions_of_rows_hardly_a_column_is_looked_at_as_a_whole():
     assert maybe_index(x[:1000].astype(np.float32), x.min(axis=0), x.max(axis=0), rows) == [2, 3]
 
 
-@pytest.mark.parametrize("how", ["none", "standardise", "whiten"])
+@pytest.mark.parametrize("how", ["none", "standardise", "whiten", "unit"])
 def test_bad_vectors_are_one_sentence(how):
     x, _ = blobs(50)
     broken = x.copy()
@@ -84,6 +84,9 @@ def test_preparing_does_what_it_says():
     assert found[-1] / found[0] < 1.5 < 5 < before[-1] / before[0]
     few = prepare(x[:5], "whiten").values  # fewer rows than columns: shrinkage keeps the distances apart
     assert np.ptp(np.linalg.norm(few[:, None] - few[None], axis=2)[np.triu_indices(5, 1)]) > 0.1
+    unit = prepare(x, "unit").values
+    np.testing.assert_allclose(unit, x / np.linalg.norm(x, axis=1, keepdims=True), rtol=1e-5)
+    assert (unit[:, 6] > 0).all()  # a constant column is a part of the direction
     with pytest.raises(OptionError, match="did you mean 'whiten'"):
         prepare(x, "whitten")
 

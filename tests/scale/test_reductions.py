@@ -58,7 +58,7 @@ def test_a_small_spread_about_a_large_mean_is_not_drowned():
     np.testing.assert_allclose(moments(BlockSource.of(x), BlockJob()).variance, true, rtol=1e-5)
 
 
-@pytest.mark.parametrize("how", ["none", "standardise", "whiten"])
+@pytest.mark.parametrize("how", ["none", "standardise", "whiten", "unit"])
 def test_prepared_rows_are_those_of_memory(x, how):
     x = x.copy()
     x[:, 3] = 7  # a constant column

@@ -357,3 +357,15 @@ def test_a_replacement_that_was_stopped_is_gone_on_with_and_the_old_store_can_be
         writer.finish(2, {})
     assert list(open_points(tmp_path / "p").blocks) == ["other"]
     assert [path.name for path in tmp_path.iterdir()] == ["p"]
+
+
+def test_a_manifest_has_recipe_and_files_as_others_have_and_old_ones_are_read(tmp_path):
+    write_points(tmp_path / "p", made(6), dtype="float32", shard_rows=2, recipe={"seed": 3})
+    path = tmp_path / "p/manifest.json"
+    plain = json.loads(path.read_text())
+    files = open_artifact(tmp_path / "p", "points").files
+    assert plain["files"] == {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in files.items()}
+    assert open_artifact(tmp_path / "p").recipe == plain["recipe"] == {"seed": 3}
+    path.write_text(json.dumps({key: value for key, value in plain.items() if key not in ("files", "recipe")}))
+    assert open_artifact(tmp_path / "p").recipe is None
+    np.testing.assert_array_equal(open_points(tmp_path / "p").values, made(6).values)

@@ -313,4 +313,4 @@ def _write(
             arrays = {"mean": plane.mean, "axes": plane.axes, "explained": plane.explained}
             write_tensors(path, arrays, {"block": name, "coordinates": "(vector - mean) @ axes.T"})
             figures["axes"] = {"file": AXES, "bytes": path.stat().st_size, "sha256": hash_file(path)}
-        writer.finish(len(writer.shards), origin)
+        writer.finish(len(writer.shards), origin, recipes.record(recipe))

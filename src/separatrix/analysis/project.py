@@ -294,7 +294,7 @@ def blend(
     origin = {**points.origin, "blend": weighted.to_dict()}
     blended = Points({"blend": weighted.apply(matrices)}, points.rows, origin)
     if out is not None:
-        write_points(out, blended, overwrite=overwrite)
+        write_points(out, blended, overwrite=overwrite, recipe=recipes.record(wanted))
     progress("blend", len(points), len(points), "")
     return blended
 

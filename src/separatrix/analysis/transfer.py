@@ -90,7 +90,7 @@ def import_vectors(
             values, frame = checks.add(*batch)
             writer.add(index, frame, values)
         checks.check(file)
-        writer.finish(len(writer.shards), origin)
+        writer.finish(len(writer.shards), origin, recipes.record(wanted))
     return open_points(out)
 
 

@@ -227,7 +227,8 @@ def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Des
             writer.add(step.place, step.frame, step.blocks, table=step.table, notes=counts)
         unread = UnreadCounts(**{name: writer.note(name) for name in vars(UnreadCounts())})
         notes = {"store_dtype": dtype, "cut": writer.note("cut"), **_origin(unread)}
-        manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes})
+        decisive = {**identity, "store_dtype": dtype}  # of all blocks, also of those that are added later
+        manifest = writer.finish(work.given, {**identity, **work.material.origin, **notes}, decisive)
     kept = sum(shard.rows for shard in manifest.shards)
     blocks = {name: manifest.blocks[name].width for name in work.names}
     chosen = str(manifest.origin.get(NUMBER_FORMAT, ""))

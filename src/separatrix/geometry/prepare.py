@@ -108,7 +108,9 @@ PREPARES: dict[str, Callable[[Matrix], Change]] = {
     "unit": unit,
 }
 # Whitening shrinks towards equal variances, so the columns are brought to one scale before it.
-STEPS: dict[str, tuple[str, ...]] = {"none": (), "standardise": ("standardise",), "whiten": ("standardise", "whiten")}
+STEPS: dict[str, tuple[str, ...]] = {
+    "none": (), "standardise": ("standardise",), "whiten": ("standardise", "whiten"), "unit": (),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +123,15 @@ class PreparedVectors:
 
 
 def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
-    """Check vectors and bring their columns to one scale.
+    """Check vectors and bring their columns, or rows, to one scale.
 
     `standardise` gives every column mean 0 and deviation 1; `whiten` makes the columns uncorrelated as well (with the
-    shrinkage of `whiten`). Constant columns are counted; they become 0.
+    shrinkage of `whiten`). Constant columns are counted; they become 0. `unit` gives every row length 1 and leaves no
+    column out.
 
     Args:
         x: (rows, width).
-        how: `none`, `standardise` or `whiten`.
+        how: `none`, `standardise`, `whiten` or `unit`.
 
     Raises:
         DataError: a number that is not finite (the row is named), a column that is a row number, rows that are all the
@@ -145,7 +148,7 @@ def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
     varies = ~constant_below(deviation, np.abs(vectors).max(axis=0))
     if not varies.any():
         raise DataError("all rows are the same", got=f"{len(vectors)} equal rows", expected="rows that differ")
-    values = np.zeros(vectors.shape, np.float32) if STEPS[how] else vectors
+    values = np.zeros(vectors.shape, np.float32) if STEPS[how] else PREPARES[how](vectors)(vectors)
     for step in STEPS[how]:
         columns = (vectors if step == STEPS[how][0] else values)[:, varies]
         values[:, varies] = PREPARES[step](columns)(columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
+from separatrix.recipe.project import PREPARES
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import DEFAULT_MODEL, DEVICES
 from separatrix.recipe.vectors import POOLS
@@ -11,7 +12,6 @@ from separatrix.recipe.vectors import POOLS
 METHODS = Choices("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
 ENGINES = ("auto", "scikit-learn", "fast_hdbscan", "cuml")
-PREPARE = ("none", "standardise", "whiten")
 K_GRID = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20)
 # Options that only some methods have; any other that is built in refuses them.
 _ONLY = {
@@ -40,7 +40,7 @@ class ClusterRecipe:
     choose: bool = option(False, "choose k, eps or min_cluster_size by a stated criterion and keep its table")
     criterion: str = option("silhouette", "what chooses k (kmeans)", choices=CRITERIA)
     k_grid: tuple[int, ...] = option(K_GRID, "numbers of clusters that are tried with --choose (kmeans)", low=2)
-    prepare: str = option("none", "what is done to the columns first", choices=PREPARE)
+    prepare: str = option("none", "what is done to the columns (unit: to each row) first", choices=PREPARES)
     starts: int = option(10, "starts of kmeans; the best is kept", low=1, high=1000)
     minibatch: bool = option(False, "learn kmeans from small batches (faster, coarser; every row is still used)")
     engine: str = option("auto", "library that computes kmeans or hdbscan (fast_hdbscan: the latter)", choices=ENGINES)

@@ -31,7 +31,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What is done to a row: less `mean`, times `scale`, times `matrix`, less `offset`; what is None is left out."""
+    """What is done to a row: less `mean`, times `scale`, times `matrix`, less `offset`; what is None is left out.
+
+    With `how` "unit" a row is brought to length 1 instead.
+    """
 
     how: str = "none"
     mean: NDArray[np.float64] | None = None  # (width,)
@@ -184,6 +187,10 @@ def prepared_by(prepare: Preparation | None, device: torch.device = CPU) -> Call
     turned, narrow = (None if tensor is None else tensor.float() for tensor in (matrix, offset))
 
     def change(x: Tensor) -> Tensor:
+        if prepare.how == "unit":
+            wide = x.double()
+            length = wide.norm(dim=1, keepdim=True)
+            x = (wide / torch.where(length > 0, length, 1)).float()
         if mean is not None:
             y = x.double().sub_(mean)  # exact for what float32 holds; rounded once, at the end
             x = (y if scale is None else y.mul_(scale)).float()

@@ -36,7 +36,7 @@ def fit_preparation(source: BlockSource, how: str, job: BlockJob) -> Preparation
         raise DataError("all rows are the same", got=f"{whole.count} equal rows", expected="rows that differ")
     constant = int((~varies).sum())
     if not STEPS[how]:
-        return Preparation(constant=constant)
+        return Preparation(how, constant=constant)
     scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0.0)
     plain = Preparation("standardise", whole.mean, scale, None, constant)
     return plain if how == "standardise" else _whiten(source, plain, whole, job)

@@ -103,7 +103,7 @@ def _read_manifest(folder: Path) -> Artifact:
     if read_json(path, {"kind": str})["kind"] == "points":  # which lists its files by shards
         points = read_manifest(folder)
         files = {each.relative_to(folder).as_posix(): file for each, file in files_of(folder, points).items()}
-        return Artifact(folder, "points", 1, points.origin, files)
+        return Artifact(folder, "points", 1, points.recipe, files)
     check_format(read_json(path, {"format": int})["format"], FORMAT, path)
     plain = read_json(path, SCHEMA)
     listed = None

@@ -62,6 +62,7 @@ class Manifest:
     shards: tuple[Shard, ...]
     table: File
     origin: Mapping[str, Any]
+    recipe: Any = None  # the options that they were made with, plain; earlier versions wrote none
 
     @property
     def rows(self) -> int:
@@ -108,8 +109,9 @@ def _build(cls: type[T], plain: Mapping[str, Any]) -> T:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest whole."""
-    plain = {"format": FORMAT, "kind": "points", "rows": manifest.rows, **asdict(manifest)}
+    """Write the manifest whole; `files` lists them as the manifests of other artefacts do."""
+    files = {path.relative_to(folder).as_posix(): asdict(file) for path, file in files_of(folder, manifest).items()}
+    plain = {"format": FORMAT, "kind": "points", "rows": manifest.rows, "files": files, **asdict(manifest)}
     write_json(folder / MANIFEST, plain)
 
 
@@ -130,7 +132,7 @@ def read_manifest(folder: Path) -> Manifest:
     check_format(header["format"], FORMAT, path)
     plain = read_json(path, SCHEMA)
     parts = {"blocks": blocks_from_plain(plain["blocks"]), "shards": tuple(map(shard_from_plain, plain["shards"]))}
-    manifest = _build(Manifest, {**plain, **parts, "table": _build(File, plain["table"])})
+    manifest = _build(Manifest, {"recipe": None, **plain, **parts, "table": _build(File, plain["table"])})
     check_sizes(folder, manifest)
     return manifest
 

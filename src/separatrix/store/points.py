@@ -79,8 +79,9 @@ def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> Sharded
 
 
 def write_points(
-    folder: str | Path, points: Points, *, dtype: str = "float16", overwrite: bool = False, shard_rows: int = SHARD_ROWS
-) -> Manifest:
+    folder: str | Path, points: Points, *, dtype: str = "float16", overwrite: bool = False,
+    shard_rows: int = SHARD_ROWS, recipe: Any = None,
+) -> Manifest:  # fmt: skip
     """Write points that are there already; block by block and shard by shard, whatever they are read from.
 
     Args:
@@ -89,6 +90,7 @@ def write_points(
         dtype: float16, float32, or int8 (a scale for each row).
         overwrite: replace a store that is there.
         shard_rows: rows of a shard.
+        recipe: the options that they were made with, as plain data.
 
     Raises:
         StoreError: the folder holds a store, or something else; numbers too large for the format.
@@ -105,4 +107,4 @@ def write_points(
             part = slice(start, start + shard_rows)
             values = {name: np.asarray(block[part], np.float32) for name, block in points.blocks.items()}
             writer.add(index, rows, values)
-        return writer.finish(len(starts), origin)
+        return writer.finish(len(starts), origin, recipe)

@@ -131,7 +131,7 @@ class PointsWriter:
         write_json(self._note(index), note)
         self.seconds += perf_counter() - begun
 
-    def finish(self, shards: int, origin: Mapping[str, Any]) -> Manifest:
+    def finish(self, shards: int, origin: Mapping[str, Any], recipe: Any = None) -> Manifest:
         """All `shards` are given: write row table and manifest, drop what is not whole.
 
         Raises:
@@ -145,7 +145,7 @@ class PointsWriter:
             raise StoreError(what, got=f"{len(self.shards)} shards", expected=shards, hint="type --overwrite")
         if self.begun:
             begun = perf_counter()
-            self._close(origin)
+            self._close(origin, recipe)
             self.seconds += perf_counter() - begun
         # Also where nothing was written now: a kill may have left a part of it.
         shutil.rmtree(self.folder / PENDING, ignore_errors=True)
@@ -169,7 +169,7 @@ class PointsWriter:
         """A count summed over the shards."""
         return sum(shard.notes.get(name, 0) for shard in self.shards)
 
-    def _close(self, origin: Mapping[str, Any]) -> None:
+    def _close(self, origin: Mapping[str, Any], recipe: Any) -> None:
         whole = {
             name: spec
             for name, spec in sorted(self.blocks.items())
@@ -183,7 +183,7 @@ class PointsWriter:
         if not table.is_file() or self.origin is None:
             join_tables([self._part(index) for index in range(len(shards))], table)
         written = File(table.stat().st_size, hash_file(table))
-        manifest = Manifest(self.key, self.window, whole, shards, written, self.origin or origin)
+        manifest = Manifest(self.key, self.window, whole, shards, written, self.origin or origin, recipe)
         write_manifest(self.folder, manifest)
         # Blocks that were begun for another request and never ended.
         ours = files_of(self.folder, manifest)
