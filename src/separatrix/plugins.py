@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from separatrix.errors import OptionError
+
+_LOADED: list[str] = []
 
 
 def load_plugins(names: Iterable[str]) -> None:
@@ -20,6 +23,7 @@ def load_plugins(names: Iterable[str]) -> None:
         OptionError: no such module, or one that fails.
     """
     for name in names:
+        name = os.path.abspath(name) if name.endswith(".py") else name
         try:
             if name.endswith(".py"):
                 _import_file(Path(name))
@@ -28,6 +32,13 @@ def load_plugins(names: Iterable[str]) -> None:
         except Exception as error:  # whatever the user's own code raises
             what = f"--plugin {name} cannot be imported ({type(error).__name__}: {error})"
             raise OptionError(what, expected="a module, or the path of a .py file") from error
+        if name not in _LOADED:
+            _LOADED.append(name)
+
+
+def loaded() -> tuple[str, ...]:
+    """The modules that were loaded so far, files by their absolute paths: for other processes."""
+    return tuple(_LOADED)
 
 
 def _import_name(name: str) -> None:

@@ -20,11 +20,12 @@ class Counter:
     stage: str
     total: int
     done: int = 0
+    note: str = ""
 
     def __call__(self, more: int) -> None:
         """So many more are done."""
         self.done += more
-        self.progress(self.stage, self.done, self.total, "")
+        self.progress(self.stage, self.done, self.total, self.note)
 
 
 def under(progress: Progress, stage: str) -> Progress:

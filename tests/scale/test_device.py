@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,13 @@ def test_a_recipe_takes_every_number_and_no_other_word():
     for name in ("cuda:", "cuda:-1", "cuda:01", "gpu"):
         with pytest.raises(OptionError, match=r"unknown --device: got .*, expected one of auto, cpu, cuda, cuda:0"):
             ModelRecipe(device=name)
+
+
+@pytest.mark.parametrize(("name", "number"), [(3, 3), ("gpu-1", 1), ("tcp://10.0.0.1:40123", 0), ("last", 0)])
+def test_a_worker_of_dask_has_the_number_at_the_end_of_its_name(monkeypatch, name, number):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(distributed, "get_worker", lambda: SimpleNamespace(name=name))
+    assert worker_number() == number
 
 
 def number_of_worker(_task: int) -> dict[str, np.ndarray]:

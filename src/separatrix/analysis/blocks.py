@@ -30,6 +30,7 @@ from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans, sample_rows
 from separatrix.scale.memory import budget, check_budget, in_memory
 from separatrix.scale.moments import WIDEST, fit_plane, place
+from separatrix.scale.pending import pending_folder
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
 from separatrix.store.shards import ShardedBlock
@@ -60,7 +61,7 @@ class ScaleOptions:
         if kind != "dask":  # whose workers have their own
             pick_device(device)
         target = None if out is None else Path(out)
-        pending = None if target is None else target.with_name(f".{target.name}.pending")
+        pending = None if target is None else pending_folder(target)
         return cls(executor, memory, pending, progress, device)
 
     @property

@@ -27,6 +27,7 @@ DataArgument = Annotated[
     opts.ResumableFolder,
     opts.Steps,
     HeadsRecipe,
+    opts.Extracting,
     main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "cluster_feature",
           "method", "k", "importance", "device", "seed", "json"),
 )  # fmt: skip

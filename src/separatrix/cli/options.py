@@ -103,14 +103,11 @@ Questions = panel(
 )
 _MEMORY = _option(str | None, None, "memory that may be taken, as 2GiB (default: half of what is free)")
 Memory = panel("Points larger than memory", memory=_MEMORY)
-Scale = panel(
-    "Points larger than memory",
-    memory=_MEMORY,
-    executor=_option(
-        str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
-    ),
-    device=(str, as_in_model("device")),
+_EXECUTOR = _option(
+    str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
 )
+Scale = panel("Points larger than memory", memory=_MEMORY, executor=_EXECUTOR, device=(str, as_in_model("device")))
+Extracting = panel("Several processes or machines", executor=_EXECUTOR)
 Planned = panel(
     "Output folder",
     out=_option(Path | None, None, "where the verb would write; nothing is written"),

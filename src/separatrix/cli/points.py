@@ -44,6 +44,7 @@ SourcesArgument = Annotated[
     opts.Columns,
     LoadRecipe,
     ExtractRecipe,
+    opts.Extracting,
     opts.Verification,
     main=("out", "overwrite", "resume", "text", "label", "group", "model", "what", "pool", "layers", "max_length",
           "device", "store_dtype", "json", "run"),
@@ -58,8 +59,10 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         separatrix extract new.csv --label "" --what logits --top 50 --model gpt2 --out points/logits
         separatrix extract data/trec --run runs/trec --out points/prompt
         separatrix extract data/squad_v2 --what attention --features descriptors grid --out points/heads
+        separatrix extract data/trec --executor processes:4 --out points/trec
     """
     folder, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
+    executor = parsed.make(opts.Extracting).executor
     columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
     if run is not None and "model" in parsed:
         raise OptionError("--model has no effect with --run", hint="leave --model away")
@@ -67,7 +70,9 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         raise OptionError("--no-verify has no effect without --run", hint="leave --no-verify away")
     from separatrix.extraction.extract import Destination, run_extraction, source_rows, vector_source
     from separatrix.extraction.readers import VectorSource, trained_prompt
+    from separatrix.scale.executors import parse_executor
 
+    parse_executor(executor)
     if recipe.vectors.what == "attention" and "text" not in parsed:
         columns.pop("text")  # questions with their contexts, where the data hold them
     rows = source_rows(data, recipe, **columns | {"label": columns["label"] or None})
@@ -77,7 +82,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         material = vector_source(recipe.backbone.model, recipe, rows, place)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
-    extraction = run_extraction(material, rows, place, progress)
+    extraction = run_extraction(material, rows, place, progress, executor)
     warnings = [*rows.warnings, *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,17 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import OptionError
-from separatrix.extraction.readers import VectorSource, source_origin
+from separatrix.extraction.readers import ReaderRequest, VectorSource, source_origin
 from separatrix.extraction.windows import Rows, read_rows
-from separatrix.heads.features import FEATURES, Feature, FeatureSetup, extract_features
-from separatrix.heads.maps import load_for_maps, shape_of
+from separatrix.heads.features import CELLS, FEATURES, Feature, FeatureSetup, extract_features
+from separatrix.heads.maps import load_for_maps, shape_of, window_batches
 from separatrix.heads.windows import Window, WindowRule, cut_windows, unread_in
 from separatrix.models.backbone import Backbone
+from separatrix.models.batches import groups
 from separatrix.models.config import read_config, text_config
 from separatrix.models.device import pick_device
 from separatrix.models.extract import Progress
+from separatrix.models.load import drop_weights
 from separatrix.models.source import resolve
-from separatrix.models.tokens import ESCAPE, UnreadCounts
+from separatrix.models.tokens import ESCAPE, TokenPart, UnreadCounts
 from separatrix.points import ID
 from separatrix.recipe import LoadRecipe, record
 from separatrix.recipe.vectors import ExtractRecipe
@@ -143,14 +145,25 @@ class AttentionReader:
         self.seconds_per_map |= {name: spent / self.maps for name, spent in self.seconds.items()}
         return {name: block.reshape(len(windows) * rows, -1) for name, block in blocks.items()}
 
+    def parts(self, tokens: Any) -> Iterator[TokenPart]:
+        """The windows in parts that give the same numbers when each is read alone."""
+        cells = np.arange(np.prod(shape_of(self.backbone.model)))
+        for numbers in groups(window_batches(tokens.windows, CELLS[pick_device(self.backbone.recipe.device).type])):
+            windows = [tokens.windows[number] for number in numbers]
+            rows = (numbers[:, None] * len(cells) + cells).ravel()
+            yield TokenPart(CutWindows(windows), rows, sum(window.position == 0 for window in windows))
 
-def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Backbone | None = None) -> VectorSource:
+
+def attention_source(
+    model: str | Backbone, recipe: ExtractRecipe, *, loaded: Backbone | None = None, weights: bool = True
+) -> VectorSource:
     """Features of the maps of a model, by its name, or of a loaded one, which is loaded again for its maps.
 
     Args:
         model: the model.
         recipe: what is read.
         loaded: the same model, from `load_for_maps`, where it is loaded already.
+        weights: False: for tokens and table alone.
 
     Raises:
         ModelError: no such model, or weights of the ResNet-50 that cannot be read.
@@ -161,7 +174,7 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
     layers, heads = int(config.num_hidden_layers), int(config.num_attention_heads)
     setup = FeatureSetup(
         attention.cells, attention.values, attention.resnet_weights, attention.pixels, attention.frame,
-        attention.scaling, device=pick_device(backbone.device),
+        attention.scaling, device=pick_device(backbone.device if weights else "cpu"),
     )  # fmt: skip
     features = {name: FEATURES[name](setup) for name in attention.features}
     rule = WindowRule(backbone.max_length, attention.stride, attention.max_query_length)
@@ -170,7 +183,9 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
 
     @cache
     def reader() -> AttentionReader:
-        return AttentionReader(loaded or load_for_maps(backbone), rule, features, clock)
+        found = loaded or load_for_maps(backbone if weights else replace(backbone, device="cpu"))
+        found = found if weights else replace(drop_weights(found), recipe=backbone)
+        return AttentionReader(found, rule, features, clock)
 
     how: dict[str, dict[str, Any]] = {name: {"columns": list(each.columns)} for name, each in features.items()}
     for name in EXACT:
@@ -186,7 +201,10 @@ def attention_source(model: str | Backbone, recipe: ExtractRecipe, *, loaded: Ba
     def table(frame: pd.DataFrame, tokens: Any, _: Any, start: int) -> pd.DataFrame:
         return head_rows(frame, tokens.windows, (layers, heads), start)
 
-    return VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
+    made = VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
+    request = None if isinstance(model, Backbone) else ReaderRequest(replace(recipe, backbone=backbone))
+    planner = None if loaded or not weights else partial(attention_source, model, recipe, weights=False)
+    return replace(made, request=request, planner=planner)
 
 
 def head_rows(frame: pd.DataFrame, windows: Sequence[Window], shape: tuple[int, int], start: int) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
 from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
 from separatrix.extraction.windows import Rows, read_rows
+from separatrix.extraction.workers import HERE, ReadWindows, TokenizedWindow, open_reading
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
 from separatrix.models.precision import EXACT, FAST, Blocks, NumberFormat, number_format
@@ -27,6 +28,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ExtractOptions
 from separatrix.recipe.train import AUTO
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.scale.executors import Workers, parse_executor
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.points import open_points
 from separatrix.store.shards import check_finite
@@ -101,6 +103,7 @@ def extract(
     overwrite: bool = False,
     resume: bool = True,
     run: str | Path | None = None,
+    executor: str = HERE,
     progress: Progress | None = None,
     recipe: ExtractRecipe | None = None,
     **options: Unpack[ExtractOptions],
@@ -114,6 +117,7 @@ def extract(
         overwrite: replace the store in `out`.
         resume: go on with a store that was stopped.
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
+        executor: who computes: `here`, `processes:N`, `dask:local:N` or `dask:tcp://host:port`; the bytes are the same.
         progress: is called with (stage, done, total, note).
         recipe: all options at once.
         options: options of `ExtractRecipe` by name: `pool`, `layers`, `what`, `layer_weights`, `top`, `store_dtype`,
@@ -129,6 +133,7 @@ def extract(
         StoreError: another request's store in `out`, or a damaged one.
     """
     progress = progress or silent
+    parse_executor(executor)
     wanted = recipes.replace(recipe or ExtractRecipe(), **options)
     place = Destination(None if out is None else Path(out), overwrite, resume)
     if model is not None and run is not None:
@@ -139,7 +144,7 @@ def extract(
     else:
         named = wanted.backbone.model if model is None else model
         material = vector_source(str(named) if isinstance(named, Path) else named, wanted, rows, place)
-    extraction = run_extraction(material, rows, place, progress)
+    extraction = run_extraction(material, rows, place, progress, executor)
     extraction.unread.warn()
     return extraction.points
 
@@ -195,14 +200,17 @@ def source_rows(data: Any, recipe: ExtractRecipe, **reading: Any) -> Rows | Exam
 
 
 def run_extraction(
-    material: VectorSource, rows: Rows | ExampleRows, place: Destination, progress: Progress = silent
-) -> Extraction:
+    material: VectorSource, rows: Rows | ExampleRows, place: Destination, progress: Progress = silent,
+    executor: str | Workers = HERE,
+) -> Extraction:  # fmt: skip
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
-    work = WindowLoop(material, Counter(progress, "vectors", len(rows)))
-    if place.folder is None:
-        return _in_memory(work, rows.windows(window))
-    return _on_disk(work, rows, window, place, place.folder)
+    done = Counter(progress, "vectors", len(rows))
+    with open_reading(material, executor, place.folder, done) as (source, read):
+        work = WindowLoop(source, done, read)
+        if place.folder is None:
+            return _in_memory(work, rows.windows(window))
+        return _on_disk(work, rows, window, place, place.folder)
 
 
 def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
@@ -271,6 +279,7 @@ class WindowLoop:
 
     material: VectorSource
     done: Counter
+    read: ReadWindows
     writer: PointsWriter | None = None
     given: int = 0  # windows
     computed: int = 0  # texts
@@ -282,8 +291,8 @@ class WindowLoop:
 
     def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[ComputedWindow]:
         """Only windows of which something is missing."""
-        for place, frame, names, tokens in ahead(self._missing(frames), self._tokenize):
-            blocks = self.material.reader().read(tokens, names, self.done)
+        for window, blocks in self.read(ahead(self._missing(frames), self._tokenize)):
+            place, frame, tokens = window.place, window.frame, window.tokens
             self.computed += len(frame)
             start = self.rows if self.writer is None else sum(shard.rows for shard in self.writer.shards[:place])
             table = self.material.table(frame, tokens, blocks, start)
@@ -302,10 +311,10 @@ class WindowLoop:
             else:
                 self.done(len(frame))
 
-    def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> tuple[int, pd.DataFrame, list[str], Any]:
+    def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> TokenizedWindow:
         place, frame, names = item
         try:
-            return place, frame, names, self.material.reader().tokenize(frame["text"].tolist())
+            return TokenizedWindow(place, frame, names, self.material.reader().tokenize(frame["text"].tolist()))
         except DataError as error:
             ids = f"ids {frame['id'].iloc[0]} to {frame['id'].iloc[-1]}"
             raise DataError(f"among the texts with {ids}, {error}") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,13 +18,14 @@ from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models import extract
 from separatrix.models.backbone import Backbone, Tokens
+from separatrix.models.batches import groups, token_batches, token_budget
 from separatrix.models.config import layer_count, read_config, text_config
 from separatrix.models.extract import Engine, Progress
-from separatrix.models.load import load_backbone
+from separatrix.models.load import drop_weights, load_backbone
 from separatrix.models.pool import plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
-from separatrix.models.tokens import ESCAPE
+from separatrix.models.tokens import ESCAPE, TokenPart
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
@@ -43,9 +44,22 @@ class VectorReader(Protocol):
         """The blocks named, each (rows, width) float32, in the order of the texts."""
         ...
 
+    def parts(self, tokens: Any) -> Iterator[TokenPart]:
+        """The tokens in parts that give the same numbers when each is read alone, by another process perhaps."""
+        ...
+
 
 def _unchanged(frame: pd.DataFrame, _: Tokens, __: dict[str, np.ndarray], ___: int) -> pd.DataFrame:
     return frame
+
+
+@dataclass(frozen=True)
+class ReaderRequest:
+    """How another process gets a reader."""
+
+    recipe: ExtractRecipe  # its model is a name, or the path of a folder
+    run: str | None = None  # folder of a trained prompt, which is read in the place of the model
+    verify: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,8 @@ class VectorSource:
     reader: Callable[[], VectorReader]  # loaded at the first call
     table: Table = _unchanged  # row table of what was read; columns that are no vectors are taken out of the blocks
     clock: dict[str, float] = field(default_factory=dict)  # seconds that this reading took, in no artefact
+    request: ReaderRequest | None = None  # None: a loaded model, which only this process has
+    planner: Callable[[], VectorSource] | None = None  # the same, for tokens and table alone; None: it is loaded
 
 
 def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
@@ -76,23 +92,29 @@ def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
         return _frozen_source(model.recipe, recipe.vectors, model.source, model.model.config, model)
     wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
     source = resolve(wanted)
-    return _frozen_source(wanted, recipe.vectors, source, read_config(source, wanted), None)
+    config = read_config(source, wanted)
+    planner = partial(_frozen_source, wanted, recipe.vectors, source, config, None, weights=False)
+    request = ReaderRequest(replace(recipe, backbone=wanted))
+    made = _frozen_source(wanted, recipe.vectors, source, config, None)
+    return replace(made, request=request, planner=planner)
 
 
 def _frozen_source(
-    recipe: ModelRecipe, vectors: VectorsRecipe, source: Source, config: Any, loaded: Backbone | None
-) -> VectorSource:
+    recipe: ModelRecipe, vectors: VectorsRecipe, source: Source, config: Any, loaded: Backbone | None, *,
+    weights: bool = True,
+) -> VectorSource:  # fmt: skip
     what, layers = vectors.what, layer_count(config)
     plans = plan_poolings(vectors, layers) if what == "hidden" else ()
     chosen = plan_layers(vectors, layers) if what == "tokens" else None
 
     @cache
     def backbone() -> Backbone:
-        return loaded or _load(recipe, logits=what == "logits")
+        found = loaded or _load(recipe if weights else replace(recipe, device="cpu"), logits=what == "logits")
+        return found if weights else drop_weights(found)
 
     @cache
     def reader() -> VectorReader:
-        run = quantise(backbone()).run if vectors.engine == "onnx-int8" else None
+        run = quantise(backbone()).run if weights and vectors.engine == "onnx-int8" else None
         engine = Engine(backbone(), vectors.batch_tokens, run)
         if what == "logits":
             return extract.logits_reader(engine, vectors.top)
@@ -161,6 +183,12 @@ class PromptReader:
         readouts = dict.fromkeys(names, readout) | {"outputs": trained}
         return self.model.read(tokens, readouts, self.vectors.batch_tokens, progress)
 
+    def parts(self, tokens: Tokens) -> Iterator[TokenPart]:
+        """The tokens in parts that give the same numbers when each is read alone."""
+        budget = token_budget(self.model.backbone.device, self.vectors.batch_tokens)
+        for rows in groups(token_batches(np.array([len(ids) for ids in tokens.ids]), budget)):
+            yield TokenPart(tokens.take(rows), rows, len(rows))
+
 
 def _prompt_source(model: PromptModel, vectors: VectorsRecipe) -> VectorSource:
     """The block `prompt` (hidden) or `prompt_logits`, and the column `predicted`."""
@@ -201,7 +229,7 @@ def trained_prompt(run: Path, recipe: ExtractRecipe, *, verify: bool = True) -> 
         raise OptionError(f"{run} trained no prompt", hint="extract the frozen model itself with --model")
     if vectors.what == "logits" and model.recipe.prompt.readout != "logits":
         model = replace(model, backbone=_load(model.backbone.recipe, logits=True))
-    return _prompt_source(model, vectors)
+    return replace(_prompt_source(model, vectors), request=ReaderRequest(recipe, str(run), verify))
 
 
 def _tensor_hash(model: PromptModel) -> str:

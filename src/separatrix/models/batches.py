@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -16,6 +17,7 @@ from separatrix.models.backbone import Backbone
 # Padded tokens of one forward without gradient. On a CPU the values between the layers have to stay in a core's cache,
 # and sorted texts leave hardly a pad in small batches either; CUDA wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 1024, 32768
+GROUP = 16  # batches: seconds of a core with a small model, and most of a window on CUDA
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -47,6 +49,17 @@ def token_batches(lengths: np.ndarray, budget: int, most: int | None = None) -> 
         if full or stop - start == most or stop == len(order):
             yield order[start:stop]
             start = stop
+
+
+def groups(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Row numbers of as many batches as another process reads at a time; batched again, they give the same batches.
+
+    >>> [rows.tolist() for rows in groups(token_batches(np.array([1, 9, 1]), budget=2))]
+    [[0, 2, 1]]
+    """
+    left = iter(batches)
+    while some := list(islice(left, GROUP)):
+        yield np.concatenate(some)
 
 
 def token_budget(device: torch.device, wanted: int | None = None) -> int:

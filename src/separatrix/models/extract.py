@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from separatrix.models.backbone import Backbone
-from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
+from separatrix.models.batches import each_core, groups, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
 from separatrix.models.pool import Pooling, plan_poolings, pooled
-from separatrix.models.tokens import Tokens, UnreadCounts
+from separatrix.models.tokens import TokenPart, Tokens, UnreadCounts
 from separatrix.recipe.vectors import VectorsRecipe
 
 Progress = Callable[[int], None]
@@ -50,6 +50,11 @@ class Engine:
     budget: int | None = None  # by device if absent
     run: Callable[..., tuple[Tensor, ...]] | None = None  # as `Backbone.run` with ids, positions and mask
 
+    def batches(self, tokens: Tokens) -> Iterator[np.ndarray]:
+        """Row numbers of each forward."""
+        lengths = np.array([len(ids) for ids in tokens.ids])
+        return token_batches(lengths, token_budget(self.backbone.device, self.budget))
+
     def forward(
         self, tokens: Tokens, read: Callable[[TokenStates], A], progress: Progress | None = None
     ) -> Iterator[tuple[np.ndarray, A]]:
@@ -66,8 +71,7 @@ class Engine:
         Raises:
             ModelError: the model gives another number of layers than its config says.
         """
-        device, lengths = self.backbone.device, np.array([len(ids) for ids in tokens.ids])
-        batches, run = token_batches(lengths, token_budget(device, self.budget)), self.run or self.backbone.run
+        device, batches, run = self.backbone.device, self.batches(tokens), self.run or self.backbone.run
 
         @torch.inference_mode()
         def work(rows: np.ndarray) -> tuple[np.ndarray, A]:
@@ -112,12 +116,26 @@ class Reader:
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (rows, width) float32, in the order of the texts."""
-        counts = [len(ids) for ids in tokens.ids] if self.by_token else [1] * len(tokens)
-        starts = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        starts = self._starts(tokens)
         table = RowBlocks(int(starts[-1]), {})
         for rows, values in self.engine.forward(tokens, lambda states: self.take(states, names), progress):
-            table.put(np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows]), values)
+            table.put(_spans(starts, rows), values)
         return {name: table.blocks[name] for name in names}
+
+    def parts(self, tokens: Tokens) -> Iterator[TokenPart]:
+        """The tokens in parts that give the same numbers when each is read alone."""
+        starts = self._starts(tokens)
+        for rows in groups(self.engine.batches(tokens)):
+            yield TokenPart(tokens.take(rows), _spans(starts, rows), len(rows))
+
+    def _starts(self, tokens: Tokens) -> np.ndarray:
+        """The row of the blocks at which each text begins, and their number, (texts + 1,)."""
+        counts = [len(ids) for ids in tokens.ids] if self.by_token else [1] * len(tokens)
+        return np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+
+
+def _spans(starts: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.arange(starts[row], starts[row + 1]) for row in rows])
 
 
 def hidden_reader(engine: Engine, plans: Sequence[Pooling]) -> Reader:

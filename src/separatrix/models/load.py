@@ -23,6 +23,12 @@ from separatrix.recipe.train import AUTO
 TANH_GELU = ("gelu_new", "gelu_fast")  # transformers' spellings of the same formula
 
 
+def drop_weights(backbone: Backbone) -> Backbone:
+    """Leave a backbone, which has been checked, its words and sizes, and no weights: it tokenizes for others."""
+    backbone.model.to("meta")
+    return backbone
+
+
 def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
     """Load model and tokenizer, frozen and in evaluation mode; its vectors have been checked.
 

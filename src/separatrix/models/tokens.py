@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from separatrix.errors import DataError, warn
 from separatrix.texts.audit import normalise
 
@@ -83,6 +86,19 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def take(self, rows: NDArray[np.int64]) -> Tokens:
+        """Those of some texts."""
+        return Tokens(tuple(self.ids[row] for row in rows), 0)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenPart:
+    """Tokens whose batches are those of the whole, so that they can be read apart from the rest."""
+
+    tokens: Any  # as a reader takes them
+    rows: NDArray[np.int64]  # the rows of the whole's blocks that they give, in their order
+    texts: int
 
 
 def count_unread(

@@ -81,9 +81,24 @@ def check_workers(client: Any) -> int:
         theirs = client.run(versions)
     except ImportError as error:
         raise StoreError(f"a Dask worker lacks what is needed ({error})", hint="install separatrix there") from error
-    for worker, found in theirs.items():
-        wrong = [name for name in mine if found.get(name) != mine[name]]
-        if wrong:
-            what = f"the Dask worker {worker} has another version of {wrong[0]}"
-            raise StoreError(what, got=found.get(wrong[0]), expected=mine[wrong[0]], hint="install the same versions")
+    for address, found in theirs.items():
+        _compare(address, found, mine)
     return sum(threads.values())
+
+
+def check_version(wanted: dict[str, str]) -> None:
+    """Before a task, on the worker.
+
+    Raises:
+        StoreError: another version, of a worker that joined after `check_workers`.
+    """
+    from distributed import get_worker
+
+    _compare(get_worker().address, versions(), wanted)
+
+
+def _compare(address: str, found: dict[str, str], wanted: dict[str, str]) -> None:
+    wrong = [name for name in wanted if found.get(name) != wanted[name]]
+    if wrong:
+        what = f"the Dask worker {address} has another version of {wrong[0]}"
+        raise StoreError(what, got=found.get(wrong[0]), expected=wanted[wrong[0]], hint="install the same versions")

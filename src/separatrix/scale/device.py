@@ -39,9 +39,10 @@ def worker_number() -> int:
         from distributed import get_worker
 
         try:
-            ending = re.search(r"\d+$", str(get_worker().name))
+            name = str(get_worker().name)
         except ValueError:  # no task of Dask
             return 0
+        ending = None if "://" in name else re.search(r"\d+$", name)  # a worker without a name has its address
         return int(ending[0]) if ending else 0
     return 0
 

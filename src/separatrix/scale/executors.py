@@ -6,11 +6,13 @@
     dask:tcp://host:8786     a Dask cluster that runs already
 
 A worker that is killed costs the tasks that were with it: they are done again. Finished tasks that took longer than a
-second leave their result in a folder, from which the same command, typed again, takes them.
+second leave their result in a folder, from which the same command, typed again, takes them. A Dask worker with other
+versions is refused, also one that joins later.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import deque
@@ -19,9 +21,12 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from itertools import accumulate
-from multiprocessing import get_context
+from functools import partial
+from itertools import accumulate, islice
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -29,10 +34,10 @@ import numpy as np
 from separatrix.errors import OptionError, StoreError
 from separatrix.models.device import cuda_count
 from separatrix.progress import Progress, silent
-from separatrix.scale import kernels
+from separatrix.scale import dask_client, kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
 from separatrix.scale.device import number_worker
-from separatrix.scale.pending import task_key
+from separatrix.scale.pending import task_path
 from separatrix.store.partials import read_partial, write_partial
 
 Function = Callable[..., kernels.Partial]  # of a module, so that another process finds it; pure
@@ -52,8 +57,9 @@ def _timed(function: Function, task: Task) -> kernels.Partial:
     return {**partial, _SECONDS: np.array(time.monotonic() - begun)}
 
 
-def _timed_alone(function: Function, task: Task) -> kernels.Partial:
-    """The same on a worker whose threads are somebody else's business."""
+def _timed_alone(versions: dict[str, str], function: Function, task: Task) -> kernels.Partial:
+    """The same on a Dask worker of these versions, whose threads are somebody else's business."""
+    dask_client.check_version(versions)
     with kernels.one_thread():
         return _timed(function, task)
 
@@ -70,6 +76,7 @@ class Workers:
     call: Callable[[Function, Task], kernels.Partial] = _timed
     pool: Executor | DaskPool | None = None
     gpus: Callable[[], int] = cuda_count  # of each worker's machine, at least
+    check: Callable[[], object] = lambda: None  # called where a worker lacks a module or a name
 
     def device(self, name: str) -> str:
         """`cuda` for `auto` where every worker has a GPU, else `cpu`; any other name as it is."""
@@ -106,8 +113,10 @@ def open_workers(name: str = "here") -> Iterator[Workers]:
         with connect(name.removeprefix("dask:")) as (client, threads):
             note = f"dashboard {client.dashboard_link}" if client.dashboard_link else ""
             yield Workers(
-                threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note, call=_timed_alone,
+                threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note,
+                call=partial(_timed_alone, dask_client.versions()),
                 gpus=lambda: min(client.run(cuda_count).values(), default=0),
+                check=lambda: dask_client.check_workers(client),
             )  # fmt: skip
         return
     if kind == "processes":
@@ -144,9 +153,21 @@ def _threads(count: int) -> Executor:
 
 
 def _processes(count: int) -> Executor:
-    # `spawn`: a copy of a process with threads may hang.
-    context = get_context("spawn")
-    return ProcessPoolExecutor(count, context, _begin_worker, (context.Value("i", 0),))
+    context = get_context("spawn")  # a copy of a process with threads may hang
+    return ProcessPoolExecutor(count, context, _begin_process, (context.Value("i", 0),))
+
+
+def _begin_process(counter: Any) -> None:
+    """The first thing that a process does, which ends with its parent."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    _begin_worker(counter)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody."""
+    if (parent := parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def run(
@@ -171,11 +192,13 @@ def run(
     Raises:
         StoreError: workers were lost three times in a row without a finished task, or the scheduler was.
     """
-    if isinstance(executor, str):
-        with open_workers(executor) as workers:
-            yield from _ordered(workers, function, list(tasks), pending, (progress or silent, stage))
-    else:
-        yield from _ordered(executor, function, list(tasks), pending, (progress or silent, stage))
+    tasks, report = list(tasks), progress or silent
+    sizes = [getattr(task[0], "rows", 1) for task in tasks]
+    with open_workers(executor) if isinstance(executor, str) else nullcontext(executor) as workers:
+        results = in_order(workers, function, tasks, pending)
+        for done, result in zip(accumulate(sizes), results, strict=True):
+            report(stage, done, sum(sizes), workers.note)
+            yield result
 
 
 @dataclass
@@ -188,19 +211,23 @@ class _Entry:
     partial: kernels.Partial | None = None
 
 
-def _ordered(
-    workers: Workers, function: Function, tasks: list[Task], pending: Path | None, report: tuple[Progress, str]
+def in_order(
+    workers: Workers, function: Function, tasks: Iterable[Task], pending: Path | None = None
 ) -> Iterator[kernels.Partial]:
-    progress, stage = report
-    waiting, line, failures = deque(tasks), deque[_Entry](), 0
-    sizes = [getattr(task[0], "rows", 1) for task in tasks]
-    for done in accumulate(sizes):
-        while waiting and len(line) < _AHEAD * workers.count:
-            line.append(_begin(workers, function, waiting.popleft(), pending))
-        entry = line[0]
-        while entry.partial is None:
+    """Results in the order of the tasks, which are taken as they are needed: a few for each worker are in memory.
+
+    Raises:
+        StoreError: as `run`.
+    """
+    waiting, line, failures = iter(tasks), deque[_Entry](), 0
+    while True:
+        for task in islice(waiting, _AHEAD * workers.count - len(line)):
+            line.append(_begin(workers, function, task, pending))
+        if not line:
+            return
+        while line[0].partial is None:
             try:
-                entry.partial = _finish(entry)
+                line[0].partial = _finish(line[0])
                 failures = 0
             except workers.lost as error:
                 failures += 1
@@ -208,14 +235,15 @@ def _ordered(
                     raise _given_up(error) from error
                 workers.restart()
                 failures = _again(workers, function, line, failures)
-        line.popleft()
-        progress(stage, done, sum(sizes), workers.note)
-        yield entry.partial
+            except (ImportError, AttributeError):
+                workers.check()
+                raise
+        yield line.popleft().partial or {}
 
 
 def _begin(workers: Workers, function: Function, task: Task, pending: Path | None) -> _Entry:
     """Take a finished task from its folder, or give it to a worker."""
-    path = None if pending is None else pending / f"{task_key(function, task)}.npz"
+    path = None if pending is None else task_path(pending, function, task)
     if path is not None and path.exists():
         with suppress(StoreError):  # a damaged one is made again
             return _Entry(task, path, None, read_partial(path))

@@ -1,4 +1,6 @@
-"""The name of a task: a hash of the function, of everything it is given, and of the version that computes it."""
+"""Where finished tasks are kept, and the name of each: a hash of the function, of everything it is given, and of the
+version that computes it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,20 @@ import numpy as np
 from separatrix.scale.blocks import BlockSource
 
 _FORMAT = "2"  # another one where the arithmetic of a kernel changes
+
+
+def pending_folder(out: Path) -> Path:
+    """The folder of the finished tasks of an artefact, beside it.
+
+    >>> pending_folder(Path("points/large")).as_posix()
+    'points/.large.pending'
+    """
+    return out.with_name(f".{out.name}.pending")
+
+
+def task_path(pending: Path, function: Callable[..., Any], task: Any) -> Path:
+    """The file of a finished task."""
+    return pending / f"{task_key(function, task)}.npz"
 
 
 def task_key(function: Callable[..., Any], task: Any) -> str:
@@ -35,6 +52,8 @@ def _add(total: Any, value: Any) -> None:
         total.update(np.ascontiguousarray(value).tobytes())
     elif isinstance(value, Mapping):
         _add(total, sorted(value.items()))
+    elif isinstance(value, list | tuple) and value and all(type(part) is int for part in value):
+        _add(total, np.array(value, np.int64))  # token ids, by the thousand
     elif isinstance(value, list | tuple):
         for part in value:
             _add(total, part)

@@ -165,6 +165,11 @@ class PointsWriter:
             whole = (self.folder / MANIFEST).is_file()
             shutil.rmtree(pending if whole else self.folder, ignore_errors=True)
 
+    def is_whole(self, index: int, shard: Shard, blocks: Mapping[str, BlockSpec]) -> bool:
+        """Whether the files of a shard are there in their length."""
+        files = {shard_path(self.folder, name, blocks[name].dtype, index): file for name, file in shard.files.items()}
+        return all(path.is_file() and path.stat().st_size == file.bytes for path, file in files.items())
+
     def note(self, name: str) -> int:
         """A count summed over the shards."""
         return sum(shard.notes.get(name, 0) for shard in self.shards)
@@ -291,7 +296,7 @@ def _open(folder: Path, key: str, window: int, dtype: str, resume: bool) -> Poin
 
 
 def _go_on(writer: PointsWriter) -> PointsWriter:
-    """Take over the shards whose notes stand in `pending/`, in order, up to the first gap."""
+    """Take over the shards whose notes stand in `pending/`, in order, up to the first gap or truncated file."""
     path = writer.folder / PENDING / BEGUN
     begun = read_json(path, {"format": int, "key": str, "window": is_count})
     check_format(begun["format"], FORMAT, path)
@@ -300,8 +305,11 @@ def _go_on(writer: PointsWriter) -> PointsWriter:
     for index in range(max(len(writer.shards), sum(1 for _ in path.parent.glob("*.json")))):
         if writer._note(index).is_file():
             note = read_json(writer._note(index), {"shard": SHARD_SCHEMA, "blocks": BLOCKS_SCHEMA})
-            writer.shards[index : index + 1] = [shard_from_plain(note["shard"])]
-            writer.blocks |= blocks_from_plain(note["blocks"])
+            shard, blocks = shard_from_plain(note["shard"]), blocks_from_plain(note["blocks"])
+            if not writer.is_whole(index, shard, blocks):
+                break
+            writer.shards[index : index + 1] = [shard]
+            writer.blocks |= blocks
         elif index >= len(writer.shards):
             break
     writer.begun = True

@@ -37,6 +37,7 @@ from separatrix.errors import OptionError, choose, public_name
 from separatrix.extraction.attention import ExampleRows, attention_source
 from separatrix.extraction.extract import Destination, run_extraction
 from separatrix.extraction.readers import VectorSource
+from separatrix.extraction.workers import HERE
 from separatrix.heads.importance import usual_loss
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
 from separatrix.heads.windows import WindowRule, cut_windows, draw, unread_in
@@ -46,6 +47,7 @@ from separatrix.recipe import digest, record, replace
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
 from separatrix.recipe.options import HeadsOptions
+from separatrix.scale.executors import parse_executor
 from separatrix.store.artifacts import check_unaltered, open_artifact, resume_artifact
 from separatrix.store.files import reading as reading_files
 from separatrix.store.files import write_json, write_tensors
@@ -68,8 +70,8 @@ OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, DISTANCES, PICTURES)}
 @checks_arguments
 def head_atlas(
     data: str | Path, *, steps: Sequence[str] = STEPS, recipe: HeadsRecipe | None = None,
-    out: str | Path | None = None, overwrite: bool = False, resume: bool = False, progress: Progress | None = None,
-    **options: Unpack[HeadsOptions],
+    out: str | Path | None = None, overwrite: bool = False, resume: bool = False, executor: str = HERE,
+    progress: Progress | None = None, **options: Unpack[HeadsOptions],
 ) -> HeadAtlas:  # fmt: skip
     """Cluster every attention head of a model over a data set.
 
@@ -81,6 +83,7 @@ def head_atlas(
         out: folder of the atlas; it must be given, since the steps restart from what is in it.
         overwrite: replace what is in `out`.
         resume: go on with what is in `out`.
+        executor: who reads the maps: `here`, `processes:N`, `dask:local:N` or `dask:tcp://host:port`.
         progress: is called with (step, done, total, note).
         options: single options of `HeadsRecipe`, by name.
 
@@ -91,6 +94,7 @@ def head_atlas(
         StoreError: `out` is taken.
     """
     progress = progress or silent
+    parse_executor(executor)
     if not steps:
         raise OptionError("--steps names no step", expected=", ".join(STEPS))
     if out is None:
@@ -115,7 +119,7 @@ def head_atlas(
     plain, inputs = record(recipe) | {"data": public_name(data)}, (data, recipe.source.model)
     with resume_artifact(folder, "atlas", plain, overwrite=overwrite, resume=resume, keep=_can_resume, inputs=inputs):
         write_json(folder / RECIPE, plain)
-        story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun, sealed)
+        story = _Story(folder, AtlasSource(backbone, sample, rule), recipe, progress, begun, sealed, executor)
         with reading_files(folder) if resume else nullcontext():  # what earlier orders wrote may not fit together
             return story.tell(last, notes)
 
@@ -135,6 +139,7 @@ class _Story:
     progress: Progress
     begun: float
     sealed: bool = False  # whether a manifest stood in the folder
+    executor: str = HERE  # who reads the maps
     atlas: HeadAtlas = field(default_factory=HeadAtlas)
     clock: dict[str, float] = field(default_factory=dict)  # of features that are learnt
 
@@ -203,7 +208,7 @@ class _Story:
             return open_points(self.path("points"))
         rows = ExampleRows(self.reading.sample.examples, self.reading.sample.shards)
         progress = under(self.progress, "maps")
-        points = run_extraction(self.source, rows, Destination(self.path("points")), progress).points
+        points = run_extraction(self.source, rows, Destination(self.path("points")), progress, self.executor).points
         if self.recipe.maps.raw:
             write_raw(self.folder / f"raw-{self.names['points']}", self.reading)
         return points
