@@ -23,7 +23,6 @@ def load_plugins(names: Iterable[str]) -> None:
         OptionError: no such module, or one that fails.
     """
     for name in names:
-        name = os.path.abspath(name) if name.endswith(".py") else name
         try:
             if name.endswith(".py"):
                 _import_file(Path(name))
@@ -32,8 +31,8 @@ def load_plugins(names: Iterable[str]) -> None:
         except Exception as error:  # whatever the user's own code raises
             what = f"--plugin {name} cannot be imported ({type(error).__name__}: {error})"
             raise OptionError(what, expected="a module, or the path of a .py file") from error
-        if name not in _LOADED:
-            _LOADED.append(name)
+        name = os.path.abspath(name) if name.endswith(".py") else name
+        _LOADED.extend({name} - {*_LOADED})
 
 
 def loaded() -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from separatrix import plugins
 from separatrix.errors import ModelError, OptionError, StoreError
 from separatrix.extraction import extract as verb
 from separatrix.extraction import workers as reading
@@ -43,6 +44,7 @@ def small(monkeypatch):
     monkeypatch.setattr(batches, "GROUP", 2)
     monkeypatch.setattr(executors, "WORTH", 0.0)
     monkeypatch.setattr(reading, "_READERS", {})
+    monkeypatch.setattr(plugins, "_LOADED", [])
 
 
 @pytest.fixture
@@ -298,3 +300,13 @@ def test_each_worker_loads_the_model_on_a_gpu_of_its_own(run, tmp_path, monkeypa
     monkeypatch.setattr(reading, "worker_number", lambda: 1)
     run(tmp_path / "p", threads(1), **HIDDEN)
     assert asked == [("cpu", 1)]  # once, whatever the number of tasks
+
+
+def test_workers_load_the_modules_of_the_user(run, tmp_path, monkeypatch):
+    (tmp_path / "own_pool.py").write_text("import separatrix\n")
+    monkeypatch.chdir(tmp_path)
+    plugins.load_plugins(["own_pool.py"])
+    asked = []
+    monkeypatch.setattr(plugins, "load_plugins", asked.append)
+    run(tmp_path / "p", threads(1), **HIDDEN)
+    assert asked == [(str(tmp_path / "own_pool.py"),)]  # from whatever folder

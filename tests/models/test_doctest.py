@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["attention", "batches", "load", "pool"]
+MODULES = ["attention", "batches", "device", "pool"]
 
 
 @pytest.mark.parametrize("name", MODULES)
