@@ -52,10 +52,10 @@ ReadWindows = Callable[[Iterator[TokenizedWindow]], Iterator[tuple[TokenizedWind
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """What a worker reads: how it gets the reader, and which weights it has to find."""
+    """What a worker reads: how it gets the reader, and what it has to find."""
 
     reader: ReaderRequest
-    identity: tuple[tuple[str, str], ...]  # name -> hash
+    identity: tuple[tuple[str, str], ...]  # of the source: hashes of weights, and what else decides the numbers
     plugins: tuple[str, ...] = ()
 
 
@@ -107,7 +107,7 @@ def _worker_request(material: VectorSource, request: ReaderRequest) -> WorkerReq
     if os.path.isdir(model):
         recipe = recipes.replace(recipe, model=os.path.abspath(model))
     run = None if request.run is None else os.path.abspath(request.run)
-    identity = tuple((name, material.identity[name]) for name in ("weights", "prompt") if name in material.identity)
+    identity = tuple((name, str(value)) for name, value in sorted(material.identity.items()))
     return WorkerRequest(replace(request, recipe=recipe, run=run), identity, plugins.loaded())
 
 
@@ -178,7 +178,7 @@ def _load(request: WorkerRequest) -> VectorReader:
     device = worker_device(recipe.backbone.device, worker_number())
     source = request_source(replace(request.reader, recipe=recipes.replace(recipe, device=device)))
     for name, wanted in request.identity:
-        if (got := source.identity.get(name)) != wanted:
+        if (got := str(source.identity.get(name))) != wanted:
             what = f"a worker finds another model under the same name (its {name} differ)"
             hint = "give all machines the same files"
             raise ModelError(what, got=got, expected=wanted, hint=hint)
