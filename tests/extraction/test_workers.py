@@ -288,10 +288,22 @@ def test_an_unknown_executor_is_refused_before_the_work(tmp_path):
 
 def test_the_coordinator_keeps_no_weights(model):
     material = frozen_model(model, ExtractRecipe())
-    planner = material.planner()
+    planner = material.planner(replace(ExtractRecipe(), model=model, device="cuda", batch_tokens=9))
     assert {one.device.type for one in planner.reader().engine.backbone.model.parameters()} == {"meta"}
     tokens = planner.reader().tokenize(["a cat", "the dog is big"])
     assert tokens == material.reader().tokenize(["a cat", "the dog is big"])
+    assert [batch.tolist() for batch in planner.reader().engine.batches(tokens)] == [
+        [0],
+        [1],
+    ]  # as the workers have them
+
+
+def test_without_a_gpu_everywhere_batches_are_those_of_a_cpu(model):
+    material = frozen_model(model, replace(ExtractRecipe(), device="auto"))
+    for gpus, device, tokens in ((0, "cpu", batches.CPU_TOKENS), (2, "cuda", batches.CUDA_TOKENS)):
+        workers = Workers(1, lambda: None, gpus=lambda count=gpus: count)
+        recipe = reading._worker_request(material, material.request, workers).reader.recipe
+        assert (recipe.backbone.device, recipe.vectors.batch_tokens) == (device, tokens)
 
 
 def test_each_worker_loads_the_model_on_a_gpu_of_its_own(run, tmp_path, monkeypatch):

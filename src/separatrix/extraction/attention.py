@@ -32,6 +32,7 @@ from separatrix.models.source import resolve
 from separatrix.models.tokens import ESCAPE, TokenPart, UnreadCounts
 from separatrix.points import ID
 from separatrix.recipe import LoadRecipe, record
+from separatrix.recipe.train import AUTO
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.store.files import hash_file
 from separatrix.store.table import text_hash
@@ -148,7 +149,9 @@ class AttentionReader:
     def parts(self, tokens: Any) -> Iterator[TokenPart]:
         """The windows in parts that give the same numbers when each is read alone."""
         cells = np.arange(np.prod(shape_of(self.backbone.model)))
-        for numbers in groups(window_batches(tokens.windows, CELLS[pick_device(self.backbone.recipe.device).type])):
+        device = self.backbone.recipe.device
+        kind = pick_device(device).type if device == AUTO else device.partition(":")[0]  # of the workers, perhaps
+        for numbers in groups(window_batches(tokens.windows, CELLS[kind])):
             windows = [tokens.windows[number] for number in numbers]
             rows = (numbers[:, None] * len(cells) + cells).ravel()
             yield TokenPart(CutWindows(windows), rows, sum(window.position == 0 for window in windows))
@@ -203,7 +206,7 @@ def attention_source(
 
     made = VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
     request = None if isinstance(model, Backbone) else ReaderRequest(replace(recipe, backbone=backbone))
-    planner = None if loaded or not weights else partial(attention_source, model, recipe, weights=False)
+    planner = None if loaded or not weights else partial(attention_source, model, weights=False)
     return replace(made, request=request, planner=planner)
 
 

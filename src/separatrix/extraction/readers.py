@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -76,7 +76,8 @@ class VectorSource:
     table: Table = _unchanged  # row table of what was read; columns that are no vectors are taken out of the blocks
     clock: dict[str, float] = field(default_factory=dict)  # seconds that this reading took, in no artefact
     request: ReaderRequest | None = None  # None: a loaded model, which only this process has
-    planner: Callable[[], VectorSource] | None = None  # the same, for tokens and table alone; None: it is loaded
+    # The same with what the workers settled, for tokens and table alone; None: the model is loaded.
+    planner: Callable[[ExtractRecipe], VectorSource] | None = None
 
 
 def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
@@ -93,7 +94,10 @@ def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
     wanted: ModelRecipe = replace(recipe.backbone, model=str(model))
     source = resolve(wanted)
     config = read_config(source, wanted)
-    planner = partial(_frozen_source, wanted, recipe.vectors, source, config, None, weights=False)
+
+    def planner(settled: ExtractRecipe) -> VectorSource:
+        return _frozen_source(settled.backbone, settled.vectors, source, config, None, weights=False)
+
     request = ReaderRequest(replace(recipe, backbone=wanted))
     made = _frozen_source(wanted, recipe.vectors, source, config, None)
     return replace(made, request=request, planner=planner)

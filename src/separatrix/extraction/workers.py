@@ -25,8 +25,7 @@ from separatrix import plugins
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, OptionError
 from separatrix.extraction.readers import ReaderRequest, VectorReader, VectorSource, frozen_model, trained_prompt
-from separatrix.models.batches import token_budget
-from separatrix.models.device import pick_device
+from separatrix.models.batches import CPU_TOKENS, CUDA_TOKENS
 from separatrix.models.tokens import TokenPart
 from separatrix.progress import Counter
 from separatrix.scale.device import worker_device, worker_number
@@ -82,13 +81,13 @@ def open_reading(
         got = f"executor {executor!r}" if isinstance(executor, str) else "workers"
         hint = "give its name or folder, from which every worker loads it"
         raise OptionError("a loaded model cannot be given to other processes", got=got, hint=hint)
-    request = _worker_request(material, material.request)
-    planner = material if material.planner is None else material.planner()
-    material = replace(material, reader=planner.reader, table=planner.table)
     with open_workers(executor) if isinstance(executor, str) else nullcontext(executor) as workers:
         done.note = workers.note
-        reading = _Reading(material, request, workers, None if out is None else pending_folder(out), done)
-        yield material, reading.read
+        request = _worker_request(material, material.request, workers)
+        planner = material if material.planner is None else material.planner(request.reader.recipe)
+        source = replace(material, reader=planner.reader, table=planner.table)
+        reading = _Reading(source, request, workers, None if out is None else pending_folder(out), done)
+        yield source, reading.read
 
 
 def _read_here(
@@ -98,12 +97,13 @@ def _read_here(
         yield window, material.reader().read(window.tokens, window.names, done)
 
 
-def _worker_request(material: VectorSource, request: ReaderRequest) -> WorkerRequest:
-    """Paths are made absolute, and the size of a batch is that of this machine's device."""
-    recipe, model = request.recipe, request.recipe.backbone.model
-    if recipe.vectors.what != "attention":
-        budget = token_budget(pick_device(recipe.backbone.device), recipe.vectors.batch_tokens)
-        recipe = recipes.replace(recipe, batch_tokens=budget)
+def _worker_request(material: VectorSource, request: ReaderRequest, workers: Workers) -> WorkerRequest:
+    """Paths are made absolute; device and size of a batch are those that all workers can have."""
+    recipe, model, what = request.recipe, request.recipe.backbone.model, request.recipe.vectors.what
+    device = workers.device(recipe.backbone.device)
+    recipe = recipes.replace(recipe, device=device)
+    if what != "attention" and recipe.vectors.batch_tokens is None:
+        recipe = recipes.replace(recipe, batch_tokens=CPU_TOKENS if device == "cpu" else CUDA_TOKENS)
     if os.path.isdir(model):
         recipe = recipes.replace(recipe, model=os.path.abspath(model))
     run = None if request.run is None else os.path.abspath(request.run)
