@@ -20,7 +20,7 @@ from separatrix.store.manifest import MANIFEST
 
 HOME = "jane-doe-7f3a"  # a folder above everything: a path that is written somewhere shows it
 QUIET = ("--device", "cpu", "--quiet")
-QA = ("--max-length", 24, "--max-query-length", 6, "--epochs", 1, "--batch-size", 4)
+QA = ("--max-length", "24", "--max-query-length", "6", "--epochs", "1", "--batch-size", "4")
 
 
 def run(*words: object) -> Ran:
