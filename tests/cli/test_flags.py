@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from command_line import Cli
 from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
-from separatrix.cli.commands import EARLIER, spelled
+from separatrix.cli.commands import EARLIER, RESUMABLE, spelled
 from separatrix.cli.flags import ParsedOptions
+from separatrix.cli.mistakes import STOPPED, _sentence
 from separatrix.errors import OptionError
 from separatrix.recipe import LOSSES, TrainRecipe, flag, option_names, part_of, replace, to_dict
 from separatrix.recipe.align import ALIGN_LOSSES, FINETUNE, AlignRecipe
@@ -113,6 +114,13 @@ def test_a_method_with_data_of_its_own_is_no_choice_of_train(cli: Cli) -> None:
     assert "type separatrix heads-qa" in typed
     assert "answers" not in cli("train", "d", "--out", "r", "--method", "promt").err
     assert re.search(r"--with .*\(required\)", " ".join(cli("associate", "--help").out.split()))
+
+
+def test_what_can_be_gone_on_with_says_so_where_it_is_stopped():
+    assert {name for name in COMMANDS if "resume" in inspect.signature(find(name)).parameters} == {*RESUMABLE}
+    for name in RESUMABLE:
+        assert "with --resume goes on" in _sentence(KeyboardInterrupt(), [name])[0]
+    assert _sentence(KeyboardInterrupt(), ["cluster"]) == ("stopped", STOPPED)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -58,6 +58,20 @@ def test_stopped_by_hand_says_how_to_go_on(fail, tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()  # nothing was saved that could be gone on with
 
 
+def test_a_working_directory_that_was_deleted_is_named(tmp_path: Path) -> None:
+    """Regression: a library under PyTorch ended the process with a word of its own."""
+    gone = tmp_path / "gone"
+    words = [sys.executable, "-m", "separatrix", "cluster", str(tmp_path), "--method", "kmeans", "--k", "3", "--quiet"]
+    gone.mkdir()
+    script = f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); os.execv({words[0]!r}, sys.argv[1:])"
+    source = str(Path(separatrix.__file__).parents[1])
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *words], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": source}
+    )
+    said = "separatrix: the working directory was deleted; change to a folder that exists\n"
+    assert (ran.returncode, ran.stderr) == (2, said)
+
+
 def test_a_fault_of_ours_is_one_line_and_the_traceback_is_there_to_ask_for(
     fail, monkeypatch: pytest.MonkeyPatch
 ) -> None:

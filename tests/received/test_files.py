@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from received import READ, hash_anew, read
+from received import READ, edit, hash_anew, read
 from separatrix.store.manifest import MANIFEST
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
@@ -120,7 +120,8 @@ def alter_tensors(path: Path, chance: random.Random) -> bytes:
     elif deed == 4:
         arrays[name] = np.full_like(array, np.nan if array.dtype.kind == "f" else -1)
     elif deed == 5:
-        arrays[name] = array.astype(chance.choice((np.int8, np.float16, np.float64)))
+        with np.errstate(invalid="ignore", over="ignore"):
+            arrays[name] = array.astype(chance.choice((np.int8, np.float16, np.float64)))
     save_file(arrays, path)
     return path.read_bytes()
 
@@ -200,6 +201,39 @@ def test_altered_shards_of_heads_are_one_sentence(artefacts, tmp_path):
     assert paths
     for _ in range(200 if ROUNDS else 4):
         check(root, "heads", chance.choice(paths), chance, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("kind", "model"), [("answers", ""), ("align", "encoder")])
+def test_a_trained_model_that_was_altered_is_no_model(artefacts, tmp_path, kind, model):
+    """Regression: as `--model` of another command, it was read without its hashes."""
+    root = shutil.copytree(artefacts, tmp_path / "root")
+    words = ("extract", "NEW", "--model", str(root / kind / model), "--out", "OUT", "--device", "cpu", "--quiet")
+    assert read(root, kind, words, tmp_path / "out").code == 0
+    path = root / kind / model / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    ran = read(root, kind, words, tmp_path / "again")
+    assert (ran.code, ran.err.count("model.safetensors was altered")) == (2, 1), ran
+
+
+def test_answers_that_are_no_texts_are_one_sentence(artefacts, tmp_path):
+    """Regression, found by a long run: lists in the column were a traceback."""
+    root = shutil.copytree(artefacts, tmp_path / "root")
+    path = root / "answers" / "answers.parquet"
+    pd.read_parquet(path).assign(answer=lambda table: [[1, 2]] * len(table)).to_parquet(path, index=False)
+    hash_anew(root / "answers")
+    ran = read(root, "answers", READ["answers"][1], tmp_path / "out")
+    assert (ran.code, ran.err.count("answers.parquet is damaged (an answer is no text)")) == (2, 1), ran
+
+
+def test_an_option_of_no_value_under_another_name_is_one_sentence(artefacts, tmp_path):
+    """Regression, found by a long run: an option that is missing was taken for one that is None, and none differed."""
+    root = shutil.copytree(artefacts, tmp_path / "root")
+    path = root / "answers" / "recipe.json"
+    edit(path, lambda plain: plain["answers"].update(other=plain["answers"].pop("test_examples")))
+    hash_anew(root / "answers")
+    ran = read(root, "answers", READ["answers"][1], tmp_path / "out")
+    assert (ran.code, ran.err.count("got other no such option instead of None")) == (2, 1), ran
 
 
 def test_what_is_not_altered_is_read(artefacts, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import os
 import re
@@ -18,7 +19,13 @@ from cyclopts import App
 
 from separatrix.cli.commands import COMMANDS, spelled
 from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
-from separatrix.errors import PictureWarning, SeparatrixWarning, UnverifiedWarning
+from separatrix.errors import (
+    PictureWarning,
+    SeparatrixWarning,
+    UnverifiedWarning,
+    system_refusal,
+    working_directory_is_gone,
+)
 from separatrix.plugins import load_plugins, plugin_words
 from separatrix.threads import wait_briefly
 
@@ -88,6 +95,8 @@ def _terminate_as_interrupt() -> Iterator[None]:
 
 def _run(words: list[str]) -> int:
     try:
+        if working_directory_is_gone():  # libraries under PyTorch would end the process with a word of their own
+            raise system_refusal(FileNotFoundError(errno.ENOENT, ""))
         plugins, words = plugin_words(words)
         load_plugins(plugins)
         parser = build(words)

@@ -27,6 +27,7 @@ COMMANDS = {
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
     "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
 }
+RESUMABLE = ("train", "extract", "heads", "heads-qa")  # those with --resume
 # Other spellings: the first words -> the command.
 SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
 # Flags that options had once, which are still understood: command -> flag -> that of today.

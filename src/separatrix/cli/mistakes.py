@@ -14,6 +14,7 @@ from typing import Any
 
 from cyclopts import CycloptsError
 
+from separatrix.cli.commands import RESUMABLE
 from separatrix.errors import (
     REFUSALS,
     SeparatrixError,
@@ -72,7 +73,7 @@ def _sentence(error: BaseException, argv: list[str]) -> tuple[str, int]:
         return str(error), MISTAKE
     if isinstance(error, KeyboardInterrupt):
         hint = "; the same command with --resume goes on from the last saved state"
-        return "stopped" + (hint if argv[:1] == ["train"] else ""), STOPPED
+        return "stopped" + (hint if {*argv[:1]} & {*RESUMABLE} else ""), STOPPED
     first = (str(error).strip().splitlines() or ["no more is known"])[0]
     return f"{type(error).__name__}: {first}; set {TRACEBACK}=1 to see where", FAILED
 

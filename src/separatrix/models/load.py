@@ -29,21 +29,23 @@ def drop_weights(backbone: Backbone) -> Backbone:
     return backbone
 
 
-def load_backbone(recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
+def load_backbone(recipe: ModelRecipe, *, logits: bool = False, verify: bool = True) -> Backbone:
     """Load model and tokenizer, frozen and in evaluation mode; its vectors have been checked.
 
     Args:
         recipe: which model, from where, in what format.
         logits: load the language-model head as well.
+        verify: compare a model that was trained here with the hashes that were written with it.
 
     Raises:
+        StoreError: such a model was altered.
         ModelError: unknown model, damaged or missing files, no usable head although `logits`, no such device, a token
             without an embedding, or vectors that depend on the texts beside a text.
         OptionError: the number format is left open (`models.precision.settled` chooses one for some texts).
     """
     if recipe.dtype == AUTO:
         raise OptionError("--dtype auto needs texts to choose by", hint="name float32 or bfloat16")
-    device, source = pick_device(recipe.device), resolve(recipe)
+    device, source = pick_device(recipe.device), resolve(recipe, verify=verify)
     config = _fused(read_config(source, recipe))
     if logits and getattr(config, "is_encoder_decoder", False):
         what = f"model {source.name!r} is an encoder-decoder, whose encoder has no language-model head"

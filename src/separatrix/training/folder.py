@@ -97,8 +97,9 @@ def _difference(begun: Any, current: Any, name: str = "") -> str:
     """The first option that differs, as "name new instead of old"."""
     if not (isinstance(begun, dict) and isinstance(current, dict)):
         return f"{name} {current} instead of {begun}"
-    key = next(key for key in sorted({*begun, *current}) if begun.get(key) != current.get(key))
-    return _difference(begun.get(key), current.get(key), key)
+    one_sided = begun.keys() ^ current.keys()
+    key = next(key for key in sorted({*begun, *current}) if key in one_sided or begun[key] != current[key])
+    return _difference(begun.get(key, "no such option"), current.get(key, "no such option"), key)
 
 
 def drop_states(folder: Path) -> None:

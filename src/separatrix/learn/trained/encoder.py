@@ -202,7 +202,8 @@ def read_align(saved: SavedModel) -> AlignModel:
     """The encoder of a folder with its index; errors are those of `load_model`."""
     notes, recipe, folder = saved.notes, saved.recipe(AlignRecipe), saved.folder
     source = str(folder / ENCODER) if saved.model is None else saved.model
-    backbone = load_backbone(recipe.backbone.at(source, saved.device))
+    # The encoder of the folder was compared with its hashes already, unless that was not wanted.
+    backbone = load_backbone(recipe.backbone.at(source, saved.device), verify=saved.model is not None)
     if backbone.source.weights != notes["encoder"]["weights"]:
         raise ModelError(f"the encoder in {source} is not the one that was saved in {folder}", hint="train again")
     classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])

@@ -14,7 +14,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe import ModelRecipe, decisive, digest, record, to_dict
 from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
 from separatrix.store.artifacts import resume_artifact
-from separatrix.store.files import Schema, read_json, read_recipe
+from separatrix.store.files import Schema, damaged, read_json, read_recipe
 from separatrix.store.folder import CHECKPOINT, FINISHED, RECIPE, can_resume, has_result
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, cell, out_line
@@ -58,7 +58,10 @@ class AnswerResult(Result):
         from separatrix.heads.answers import SquadScores
         from separatrix.store.table import read_table
 
-        return {"scores": SquadScores(**plain["scores"]), "table": read_table(folder / ANSWERS, COLUMNS)}
+        table = read_table(folder / ANSWERS, COLUMNS)
+        if not all(isinstance(answer, str) for answer in table["answer"]):
+            raise damaged(folder / ANSWERS, "an answer is no text")
+        return {"scores": SquadScores(**plain["scores"]), "table": table}
 
     @property
     def warnings(self) -> list[str]:
