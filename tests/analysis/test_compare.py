@@ -82,6 +82,10 @@ def test_differences_are_counted_on_shared_rows(runs, tmp_path):
     assert sum("the same ids have another text: they were not scored on the same rows" in w for w in told.warnings) == 2
     far = save_run(tmp_path / "far", "token", 0.9, seed=2, ids=np.arange(ROWS) + 1000)
     assert any("they share no row" in warning for warning in compare([runs[0], far]).warnings)
+    named = save_run(tmp_path / "named", "token", 0.9, seed=2, ids=[f"row {row}" for row in range(ROWS)])
+    assert any("they share no row" in warning for warning in compare([runs[0], named]).warnings)  # was a traceback
+    written = save_run(tmp_path / "written", "distance", 0.95, seed=1, ids=[str(row) for row in range(ROWS)])
+    assert compare([runs[0], written]).pairs[0]["rows"] == ROWS
 
 
 def test_seed_000_panels_carry_the_name_of_the_file_that_was_read(runs):

@@ -377,7 +377,9 @@ def _shared_answers(one: ComparedFolder, other: ComparedFolder) -> tuple[np.ndar
     columns = [name for name in ("id", TEXT, "label", "predicted") if name in one.answers and name in other.answers]
     if "label" not in columns:
         return "no labels on both sides"
-    both = one.answers[columns].merge(other.answers[columns], on="id", suffixes=("_a", "_b"))
+    # Ids may be numbers in one file and texts in another.
+    mine, its = (answers[columns].astype({"id": str}) for answers in (one.answers, other.answers))
+    both = mine.merge(its, on="id", suffixes=("_a", "_b"))
     if not len(both):
         return "they share no row"
     for name in {TEXT, "label"} & set(columns):
