@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from separatrix.errors import OptionError, StoreError
 from separatrix.points import Points
 from separatrix.store.points import open_points
+from separatrix.store.remote import url_of
 from separatrix.store.result import Result
 
 T = TypeVar("T")
@@ -17,7 +18,7 @@ def opened(given: T | str | Path, kind: type[T], *, verify: bool = True) -> T:
     """The object itself, or what its folder holds.
 
     Args:
-        given: `Points` or a result, or the path of its folder.
+        given: `Points` or a result, or the path of its folder; of points, an address too.
         kind: the class that it must be of.
         verify: compare the files of a folder with their hashes.
 
@@ -30,7 +31,7 @@ def opened(given: T | str | Path, kind: type[T], *, verify: bool = True) -> T:
     """
     if not isinstance(given, str | Path):
         return given
-    if not Path(given).is_dir():
+    if not Path(given).is_dir() and not (kind is Points and url_of(given)):
         what = "points that extract wrote" if kind is Points else f"what gave {kind.__name__}"
         raise StoreError(f"{given} is no folder", expected=what)
     read: Any = open_points if kind is Points else kind.open  # type: ignore[attr-defined]

@@ -108,7 +108,7 @@ class BlockSource:
         total = hashlib.sha256(f"{self.start} {self.stop} {self.width}".encode())
         if isinstance(self.block, ShardedBlock):
             for number, file in enumerate(self.block.files):
-                total.update((self.block.hashes[number] if self.block.hashes else _stamp(file)).encode())
+                total.update((self.block.hashes[number] if self.block.hashes else _stamp(Path(str(file)))).encode())
         else:
             for start, stop in ranges(self.rows, tile_rows(self.width)):
                 total.update(self.read(start, stop).tobytes())

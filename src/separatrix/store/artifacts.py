@@ -32,6 +32,7 @@ from separatrix.store.folder import has_result
 from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
 from separatrix.store.lock import lock_path, locked
 from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
+from separatrix.store.remote import check_local
 
 FORMAT = 2  # 1: folders without a manifest
 EVERYTHING = ("*",)
@@ -349,8 +350,9 @@ def claimed(out: Path, keep: Callable[[Path], bool] = lambda _folder: False) -> 
     Parent folders that are made here and stay empty are removed again.
 
     Raises:
-        StoreError: another process holds the lock, or it cannot be written.
+        StoreError: another process holds the lock, it is an address, or it cannot be written.
     """
+    check_local(out)
     with _refusals(out):
         target = Path(os.path.realpath(out))
         if not target.name:

@@ -122,6 +122,17 @@ def read_manifest(folder: Path) -> Manifest:
         StoreError: no finished store, written by a newer version, damaged, or a file that is missing or has another
             size (it is named).
     """
+    manifest = parse_manifest(folder)
+    check_sizes(folder, manifest)
+    return manifest
+
+
+def parse_manifest(folder: Path) -> Manifest:
+    """The manifest alone, whatever lies beside it.
+
+    Raises:
+        StoreError: as `read_manifest`, but for the files.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         what = f"{folder} holds no finished points"
@@ -132,9 +143,7 @@ def read_manifest(folder: Path) -> Manifest:
     check_format(header["format"], FORMAT, path)
     plain = read_json(path, SCHEMA)
     parts = {"blocks": blocks_from_plain(plain["blocks"]), "shards": tuple(map(shard_from_plain, plain["shards"]))}
-    manifest = _build(Manifest, {"recipe": None, **plain, **parts, "table": _build(File, plain["table"])})
-    check_sizes(folder, manifest)
-    return manifest
+    return _build(Manifest, {"recipe": None, **plain, **parts, "table": _build(File, plain["table"])})
 
 
 def files_of(folder: Path, manifest: Manifest) -> dict[Path, File]:
@@ -146,8 +155,14 @@ def files_of(folder: Path, manifest: Manifest) -> dict[Path, File]:
     return files
 
 
-def check_sizes(folder: Path, manifest: Manifest) -> None:
-    """Raise a `StoreError` that names the first file that is missing or has another size."""
+def check_sizes(folder: Path, manifest: Manifest, sizes: Mapping[str, int] | None = None) -> None:
+    """Raise a `StoreError` that names the first file that is missing or has another size.
+
+    Args:
+        folder: of the store.
+        manifest: of the store.
+        sizes: bytes of each file by its path in the folder, where that is not on this machine.
+    """
     for index, shard in enumerate(manifest.shards):
         for name, spec in manifest.blocks.items():
             expected = shard.rows * row_bytes(spec.width, spec.dtype)
@@ -155,15 +170,23 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
                 what = f"{folder / MANIFEST} is damaged (shard {index} of block {name!r} does not fit its rows)"
                 raise StoreError(what, hint=AGAIN)
     for path, file in files_of(folder, manifest).items():
-        check_file(path, file, verify=False)
+        if sizes is None:
+            check_file(path, file, verify=False)
+        else:
+            check_size(path, file, sizes.get(path.relative_to(folder).as_posix()))
 
 
 def check_file(path: Path, file: File, *, verify: bool = True) -> None:
     """Raise a `StoreError` if a file is missing or has another size, or another hash than it was written with."""
-    if not path.is_file():
-        raise StoreError(f"{path} is missing", hint=AGAIN)
-    if (size := path.stat().st_size) != file.bytes:
-        what = "truncated" if size < file.bytes else "longer than it was written"
-        raise StoreError(f"{path} is {what}", got=f"{size} bytes", expected=file.bytes, hint=AGAIN)
+    check_size(path, file, path.stat().st_size if path.is_file() else None)
     if verify and (digest := hash_file(path)) != file.sha256:
         raise StoreError(f"{path} was altered", got=f"SHA-256 {digest[:12]}", expected=file.sha256[:12], hint=AGAIN)
+
+
+def check_size(path: Path, file: File, size: int | None) -> None:
+    """Raise a `StoreError` if a file is missing (None), or has another size than it was written with."""
+    if size is None:
+        raise StoreError(f"{path} is missing", hint=AGAIN)
+    if size != file.bytes:
+        what = "truncated" if size < file.bytes else "longer than it was written"
+        raise StoreError(f"{path} is {what}", got=f"{size} bytes", expected=file.bytes, hint=AGAIN)

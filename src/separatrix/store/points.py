@@ -12,7 +12,17 @@ from separatrix.errors import OptionError, StoreError, choose
 from separatrix.points import Points
 from separatrix.recipe import digest
 from separatrix.store.kinds import kind_of
-from separatrix.store.manifest import TABLE, Manifest, check_file, read_manifest, shard_path
+from separatrix.store.manifest import (
+    MANIFEST,
+    TABLE,
+    Manifest,
+    check_file,
+    check_sizes,
+    parse_manifest,
+    read_manifest,
+    shard_path,
+)
+from separatrix.store.remote import RemoteFile, fetch, list_sizes, url_of
 from separatrix.store.rows import ParquetTable
 from separatrix.store.shards import KINDS, ShardedBlock
 from separatrix.store.writer import open_writer
@@ -25,9 +35,9 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     """Open a store: nothing is read but who it is; columns and numbers stay on disk until they are asked for.
 
     Args:
-        folder: of the store.
+        folder: of the store, or its address (`s3://bucket/points`, see `store.remote`).
         verify: compare the hash of the row table now, and that of a shard when its first row is read; sizes are
-            always compared.
+            always compared, and so are hashes of what comes from an address.
         blocks: names of the blocks wanted; all if absent.
 
     Raises:
@@ -41,22 +51,23 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     ...     points.values.tolist()[0], points.column("label").tolist()
     ([1.0, 0.0, 0.0], ['a', 'b', 'a'])
     """
-    folder = Path(folder)
-    if (kind := kind_of(folder)) not in (None, "points"):
+    url = url_of(folder)
+    place = Path(folder) if url is None else fetch(url, (MANIFEST, TABLE))
+    if (kind := kind_of(place)) not in (None, "points"):
         raise StoreError(f"{folder} holds no points", got=kind, hint="give what extract wrote")
-    manifest = read_manifest(folder)
-    if verify:
-        check_file(folder / TABLE, manifest.table)
+    manifest = _manifest(place, url)
+    if verify or url is not None:
+        check_file(place / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
-    opened = {name: _block(folder, manifest, name, verify) for name in names}
-    return Points(opened, ParquetTable.open(folder / TABLE), {**manifest.origin, FOLDER: str(folder)})
+    opened = {name: _block(url or place, manifest, name, verify) for name in names}
+    return Points(opened, ParquetTable.open(place / TABLE), {**manifest.origin, FOLDER: url or str(folder)})
 
 
 def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:
     """One block of a store, without the row table.
 
     Args:
-        folder: of the store.
+        folder: of the store, or its address.
         name: of the block; not needed where there is one.
         verify: compare the hash of a shard when its first row is read.
 
@@ -64,17 +75,29 @@ def open_block(folder: str | Path, name: str | None = None, *, verify: bool = Tr
         StoreError: as `open_points`.
         OptionError: no block of that name, or several and no name.
     """
-    manifest = read_manifest(Path(folder))
+    url = url_of(folder)
+    manifest = _manifest(Path(folder) if url is None else fetch(url, (MANIFEST,)), url)
     if name is None and len(manifest.blocks) > 1:
         raise OptionError("these points hold several blocks", got=", ".join(manifest.blocks), hint="name one: --block")
     chosen = next(iter(manifest.blocks)) if name is None else choose(name, manifest.blocks, "--block")
-    return _block(Path(folder), manifest, chosen, verify)
+    return _block(url or Path(folder), manifest, chosen, verify)
 
 
-def _block(folder: Path, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
-    spec = manifest.blocks[name]
-    files = tuple(shard_path(folder, name, spec.dtype, index) for index in range(len(manifest.shards)))
-    hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify else ()
+def _manifest(place: Path, url: str | None) -> Manifest:
+    """The manifest, which the files beside it fit; those at the address, if there is one."""
+    if url is None:
+        return read_manifest(place)
+    manifest = parse_manifest(place)
+    check_sizes(Path(url), manifest, list_sizes(url))
+    return manifest
+
+
+def _block(place: Path | str, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
+    """A block of a folder, or of an address."""
+    spec, local = manifest.blocks[name], isinstance(place, Path)
+    paths = [shard_path(Path(place) if local else Path(), name, spec.dtype, n) for n in range(len(manifest.shards))]
+    files = tuple(paths) if isinstance(place, Path) else tuple(RemoteFile(place, path.as_posix()) for path in paths)
+    hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify or not local else ()
     return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype, hashes)
 
 

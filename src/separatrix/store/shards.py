@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from separatrix.errors import DataError, ShapeError, StoreError, choose
 from separatrix.store.files import hash_file
 from separatrix.store.manifest import row_bytes
+from separatrix.store.remote import RemoteFile
 
 KINDS = {"float16": "<f2", "float32": "<f4", "int8": "i1"}
 SCALE = np.dtype("<f4")
@@ -82,7 +83,7 @@ def quantised(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return levels * scales[:, None]
 
 
-def sha256(data: bytes) -> str:
+def sha256(data: bytes | bytearray) -> str:
     """Hash of a shard."""
     return hashlib.sha256(data).hexdigest()
 
@@ -94,12 +95,12 @@ class ShardedBlock:
     Slices and arrays of places work as on a NumPy matrix, and read nothing else.
     """
 
-    files: tuple[Path, ...]
+    files: tuple[Path, ...] | tuple[RemoteFile, ...]
     rows: tuple[int, ...]  # of each file
     width: int
     dtype_on_disk: str
     hashes: tuple[str, ...] = ()  # of each file, which is compared before its first row is read; empty: never
-    _verified: set[tuple[Path, str]] = field(default_factory=set, repr=False, compare=False)
+    _verified: set[tuple[Path | RemoteFile, str]] = field(default_factory=set, repr=False, compare=False)
 
     def __reduce__(self) -> Any:
         """In another process, a file is compared with its hash once, whichever part of the matrix it is read for."""
@@ -196,14 +197,17 @@ class ShardedBlock:
         file, rows = self.files[shard], self.rows[shard]
         offset = rows * SCALE.itemsize if self.dtype_on_disk == "int8" else 0
         try:
-            if self.hashes and (file, self.hashes[shard]) not in self._verified:
-                if (digest := hash_file(file)) != self.hashes[shard]:
+            memory: Any = file.read() if isinstance(file, RemoteFile) else None
+            if self.hashes and (memory is not None or (file, self.hashes[shard]) not in self._verified):
+                digest = hash_file(file) if isinstance(file, Path) else sha256(memory)
+                if digest != self.hashes[shard]:
                     got, hint = f"SHA-256 {digest[:12]}", "write it again with --overwrite"
                     raise StoreError(f"{file} was altered", got=got, expected=self.hashes[shard][:12], hint=hint)
                 self._verified.add((file, self.hashes[shard]))
-            with file.open("rb") as stream:
-                # Pages are private: PyTorch takes no memory that may not be written to, though nobody does.
-                memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+            if isinstance(file, Path):
+                with file.open("rb") as stream:
+                    # Pages are private: PyTorch takes no memory that may not be written to, though nobody does.
+                    memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             values = np.frombuffer(memory, KINDS[self.dtype_on_disk], rows * self.width, offset)
             scales = np.frombuffer(memory, SCALE, rows)[chosen] if offset else None
             return values.reshape(rows, self.width)[chosen], scales
@@ -211,10 +215,11 @@ class ShardedBlock:
             raise StoreError(f"{file} cannot be read ({error})", hint="extract it again with --overwrite") from error
 
 
-_VERIFIED: set[tuple[Path, str]] = set()  # files that this process was sent and compared with their hashes
+_VERIFIED: set[tuple[Path | RemoteFile, str]] = set()  # files that this process was sent and compared with their hashes
 
 
 def _reopened(
-    files: tuple[Path, ...], rows: tuple[int, ...], width: int, dtype: str, hashes: tuple[str, ...]
-) -> ShardedBlock:
+    files: tuple[Path, ...] | tuple[RemoteFile, ...], rows: tuple[int, ...], width: int, dtype: str,
+    hashes: tuple[str, ...],
+) -> ShardedBlock:  # fmt: skip
     return ShardedBlock(files, rows, width, dtype, hashes, _VERIFIED)
