@@ -12,8 +12,9 @@ import transformers as hf
 from separatrix.errors import ModelError, OptionError
 from separatrix.models import source
 from separatrix.models.load import load_backbone
-from separatrix.models.source import hash_files, resolve
+from separatrix.models.source import resolve
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
+from separatrix.store.files import hash_file
 
 
 def damage(tmp_path, folder):
@@ -43,9 +44,9 @@ def test_the_hash_takes_all_shards_in_order_and_sees_every_byte(tmp_path):
     one, two = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     one.write_bytes(b"one")
     two.write_bytes(b"two")
-    assert hash_files([one, two]) == hashlib.sha256(b"onetwo").hexdigest()
+    assert hash_file(one, two) == hashlib.sha256(b"onetwo").hexdigest()
     two.write_bytes(b"twp")
-    assert hash_files([one, two]) != hashlib.sha256(b"onetwo").hexdigest()
+    assert hash_file(one, two) != hashlib.sha256(b"onetwo").hexdigest()
 
 
 def test_the_hub_is_asked_for_name_and_revision_and_never_for_pickles(tiny, monkeypatch):
@@ -117,7 +118,7 @@ def wheel(tiny, tmp_path, monkeypatch):
     (package / "__init__.py").write_text("raise RuntimeError('the package must not be run')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "carried_model")
-    monkeypatch.setattr(source, "EMBEDDED_SHA256", hash_files([package / "model" / "model.safetensors"]))
+    monkeypatch.setattr(source, "EMBEDDED_SHA256", hash_file(package / "model" / "model.safetensors"))
     monkeypatch.setattr(source, "_from_hub", lambda recipe: (None, "offline"))
     return package / "model"
 
