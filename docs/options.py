@@ -26,7 +26,7 @@ changes nothing beside the others is refused. What the options mean together: [o
 """
 # Options that stand in the encoder's recipe, because it shares a part with the prompt's, but have no effect there.
 PROMPT_ONLY = {name for rule in ALIGN_RULES if rule.words == "--method prompt" for name in rule.options}
-LIMITS = re.compile(r"^(.*) \((\S+ to \S+|\S+ or more)\)$", re.DOTALL)  # as the help ends
+LIMITS = re.compile(r"^(.*) \((\S+ to \S+|\S+ or more|above 0[^)]*)\)$", re.DOTALL)  # as the help ends
 KINDS = {"int": "whole number", "float": "number", "str": "text", "Path": "path", "bool": "switch"}
 
 

@@ -27,6 +27,7 @@ from separatrix.threads import set_threads
 T = TypeVar("T")
 R = TypeVar("R")
 
+_TINY = 1e-5  # limits below stand for "not 0"
 PERIPHERAL = {spec.name for cls in (Output, Verification) for spec in dataclasses.fields(cls)}  # no verb has these
 
 
@@ -291,4 +292,10 @@ def _is_list(kind: Any) -> bool:
 def _limits(low: float | None, high: float | None) -> str:
     if low is None:
         return ""
-    return f" ({low:g} to {high:g})" if high is not None else f" ({low:g} or more)"
+    if 0 < low < _TINY:
+        return " (above 0)" if high is None else f" (above 0, {_plain(high)} at most)"
+    return f" ({_plain(low)} or more)" if high is None else f" ({_plain(low)} to {_plain(high)})"
+
+
+def _plain(number: float) -> str:
+    return f"{number:,.0f}" if number >= 1e6 else f"{number:g}"

@@ -54,7 +54,7 @@ Columns = panel(
     group=_option(str | None, None, "column of the groups"),
 )
 Splitting = panel(
-    "Parts that the data do not bring are held out",
+    "Held-out rows, where the data have no validation or test part",
     validation=_option(float, VALIDATION, "share of the training rows to hold out"),
     test=_option(float, TEST, "share of a single table to hold out; 0 leaves out a given part too"),
     by=_option(str | None, None, _BY, choices=BY),

@@ -27,7 +27,7 @@ from separatrix.store.result import Result
 if TYPE_CHECKING:
     from separatrix.points import Points
 
-PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder of points that extract wrote")]
+PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder that extract or import wrote")]
 ClustersArgument = Annotated[Path, Parameter(name="CLUSTERS", help="folder that cluster wrote")]
 LabelledArgument = Annotated[
     str,

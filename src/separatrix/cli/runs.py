@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 DataArgument = Annotated[
     str,
     Parameter(
-        name="DATA", help="a csv, tsv, jsonl or parquet file, a folder of parts or of class folders, or a hub name"
+        name="DATA",
+        help="a csv, tsv, jsonl or parquet file; a folder with a file for each of train, validation and test, or a "
+        "folder for each class; or a hub name",
     ),
 ]
 RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]

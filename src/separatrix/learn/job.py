@@ -22,10 +22,9 @@ from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
-from separatrix.store.folder import CHECKPOINT, TRAJECTORY
+from separatrix.store.folder import CHECKPOINT, REFIT, TRAJECTORY
 from separatrix.texts import Texts
 
-REFIT = "refit"
 IN_ONE_GO = FitResult({}, [], 0, stopped_early=False)  # of a model that has no epochs
 
 R = TypeVar("R", TrainRecipe, AlignRecipe)

@@ -32,12 +32,18 @@ _ONLY = {
 class ClusterRecipe:
     """Clustering."""
 
-    method: str = option("kmeans", "method", choices=METHODS)
+    method: str = option(
+        "kmeans",
+        "kmeans: round clusters, as many as --k; dbscan: dense ones, by --eps; hdbscan: dense ones of any scale",
+        choices=METHODS,
+    )
     k: int | None = option(None, "number of clusters (kmeans)", low=1)
     eps: float | None = option(None, "radius within which rows are neighbors (dbscan)", low=1e-12)
     min_samples: int = option(10, "rows within eps, itself counted, that make a row a core (dbscan, hdbscan)", low=1)
     min_cluster_size: int = option(20, "smallest cluster (hdbscan)", low=2)
-    choose: bool = option(False, "choose k, eps or min_cluster_size by a stated criterion and keep its table")
+    choose: bool = option(
+        False, "choose --k, --eps or --min-cluster-size by a stated criterion, and write what was tried"
+    )
     criterion: str = option("silhouette", "what chooses k (kmeans)", choices=CRITERIA)
     k_grid: tuple[int, ...] = option(K_GRID, "numbers of clusters that are tried with --choose (kmeans)", low=2)
     prepare: str = option("none", "what is done to the columns (unit: to each row) first", choices=PREPARES)

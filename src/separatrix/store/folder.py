@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPE, METRICS, RESULT, REPORT = "recipe.json", "metrics.jsonl", "result.json", "report.html"
 CHECKPOINT = "checkpoint.safetensors"
+REFIT = "refit"  # the second training, of `--refit`
 TRAJECTORY = "trajectory"
 FINISHED = "this run was finished before: nothing was trained"  # a note where such a run is asked for again
 TRAIN_ROWS = f"{TRAJECTORY}/train.parquet"  # the training rows whose outputs the trajectory keeps

@@ -16,16 +16,17 @@ import json
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError
-from separatrix.learn.job import REFIT
 from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import read_json, write_json
-from separatrix.store.folder import CHECKPOINT, RECIPE, can_resume
-from separatrix.texts import Splits
-from separatrix.training.request import TrainingRequest
+from separatrix.store.folder import CHECKPOINT, RECIPE, REFIT, can_resume
+
+if TYPE_CHECKING:
+    from separatrix.texts import Splits
+    from separatrix.training.request import TrainingRequest
 
 
 def run_artifact(
