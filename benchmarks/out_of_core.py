@@ -26,7 +26,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
-from exact_knn import resident, watched
+from benchmarks.exact_knn import resident, watched
 from studies.common import machine, markdown
 
 from separatrix.points import Points
@@ -50,15 +50,16 @@ class Heaps:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, rows: int) -> None:
-        self.shape = (rows, WIDTH)
-        self.centres = 2 * np.random.default_rng(0).normal(size=(K, WIDTH)).astype(np.float32)
+    def __init__(self, rows: int, width: int = WIDTH) -> None:
+        self.shape = (rows, width)
+        self.centres = 2 * np.random.default_rng(0).normal(size=(K, width)).astype(np.float32)
 
     def __getitem__(self, part: slice) -> np.ndarray:
         rng = np.random.default_rng(part.start or 0)
         rows = len(range(*part.indices(self.shape[0])))
-        scale = np.linspace(3, 0.5, WIDTH, dtype=np.float32)
-        return self.centres[rng.integers(K, size=rows)] + scale * rng.standard_normal((rows, WIDTH), dtype=np.float32)
+        width = self.shape[1]
+        scale = np.linspace(3, 0.5, width, dtype=np.float32)
+        return self.centres[rng.integers(K, size=rows)] + scale * rng.standard_normal((rows, width), dtype=np.float32)
 
 
 def starts(folder: Path) -> np.ndarray:

@@ -18,6 +18,7 @@ from scipy.linalg import eigh
 
 from separatrix.geometry.density import listing_seconds
 from separatrix.geometry.plane import Plane
+from separatrix.geometry.prepare import STEPS
 from separatrix.scale import costs, kernels
 from separatrix.scale.blocks import BlockSource, ranges
 from separatrix.scale.job import BlockJob
@@ -61,7 +62,7 @@ class KernelJob:
         rng, rows = np.random.default_rng(0), _TASK_ROWS * workers * (4 if width <= 1024 else 1)
         piece = rng.standard_normal((_TASK_ROWS, width), dtype=np.float32).astype(dtype)
         matrix = np.eye(width) if how == "whiten" else None
-        prepare = Preparation() if how == "none" else Preparation(how, np.zeros(width), np.ones(width), matrix)
+        prepare = Preparation(how) if not STEPS[how] else Preparation(how, np.zeros(width), np.ones(width), matrix)
         return cls(BlockSource.of(np.tile(piece, (rows // _TASK_ROWS, 1))), job, workers, prepare, k, dimensions)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from separatrix.analysis.blocks import HERE, ScaleOptions
@@ -25,12 +26,13 @@ WIDTHS, ROWS, K = (64, 256, 2048), 10**6, 35  # of the points of a calibration
 WINDOWS, TOKENS = 16, 384  # of its attention maps
 
 
-def measured(outline: Outline, job: PlannedJob | None = None) -> Machine:
+def measured(outline: Outline, job: PlannedJob | None = None, executor: str = HERE) -> Machine:
     """The rates of this machine that the stages need.
 
     Args:
         outline: the stages, and how rates are measured that are no kernels'.
         job: on points; None: texts, whose stages measure themselves.
+        executor: who reads texts.
     """
     used = {stage.kernel: stage.width for stage in outline.stages}
     flops = {kernel: {str(used[kernel]): rate()} for kernel, rate in outline.measures.flops.items() if kernel in used}
@@ -40,7 +42,7 @@ def measured(outline: Outline, job: PlannedJob | None = None) -> Machine:
     read, write = disk_rates()
     if job is not None and job.source is not None:
         read = reading_rate(job.source)
-    workers = workers_here(HERE if job is None else job.scale.executor)
+    workers = workers_here(executor if job is None else job.scale.executor)
     return Machine(name(), True, workers, free_bytes(), read, write, flops, tables=tables)
 
 
@@ -56,13 +58,16 @@ def calibrate(widths: Sequence[int] = WIDTHS, *, progress: Progress | None = Non
     for number, width in enumerate(widths):
         (progress or silent)("calibration", number, len(widths), f"width {width}")
         scale = ScaleOptions(f"processes:{workers_here(HERE)}")  # so that rows are read in blocks
-        cluster = PlannedJob(ClusterRecipe(k=K), Shape(ROWS, width), scale)
-        project = PlannedJob(ProjectRecipe(), Shape(ROWS, width), scale)
-        pairs = _kernels(("pairs",), width, {})
-        for machine in (measured(plan_cluster(cluster), cluster), measured(plan_project(project), project)):
-            for kernel, rates in {**machine.flops, **pairs}.items():
-                kernels[kernel] = kernels.get(kernel, {}) | dict(rates)
+        for plan, recipe in ((plan_cluster, ClusterRecipe(k=K)), (plan_project, ProjectRecipe())):
+            job = PlannedJob(recipe, Shape(ROWS, width), scale)
+            outline = plan(job)
+            if number:  # tables and pictures cost the same whatever the width
+                outline = replace(outline, measures=replace(outline.measures, tables={}))
+            machine = measured(outline, job)
             tables |= machine.tables
+            for kernel, rates in machine.flops.items():
+                kernels[kernel] = kernels.get(kernel, {}) | dict(rates)
+        kernels["pairs"] = kernels.get("pairs", {}) | _kernels(("pairs",), width, {})["pairs"]
     features = AttentionRecipe(("descriptors", "grid", RESNET))
     reading = PlannedReading(ExtractRecipe(vectors=VectorsRecipe("attention"), attention=features), (), WINDOWS, TOKENS)
     machine = measured(plan_reading(reading)[0])

@@ -167,7 +167,7 @@ def plan(
     else:
         reading = _reading(verb, wanted, more, (data, texts, tokens_per_text, rates))
         outline, shape = plan_heads(wanted, reading) if verb == "heads" else plan_reading(reading)
-        found = rates or measured(outline)
+        found = rates or measured(outline, executor=executor)
     scale.progress("plan", 1, 1, "")
     return _plan(verb, outline, shape, found, recipes.to_dict(wanted))
 
