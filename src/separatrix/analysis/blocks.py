@@ -80,7 +80,7 @@ class ScaleOptions:
 
     @contextmanager
     def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[BlockJob]:
-        """A job whose finished tasks are removed once all is done.
+        """A job whose finished tasks are kept (see `until_written`).
 
         Args:
             source: what is read.
@@ -93,6 +93,11 @@ class ScaleOptions:
         with open_workers(self.executor) as workers:
             check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
             yield BlockJob(workers, self.pending, self.progress, workers.device(self.device))
+
+    @contextmanager
+    def until_written(self) -> Iterator[None]:
+        """Remove finished tasks once what was made of them is written: a full disk costs no computation."""
+        yield
         if self.pending is not None:
             shutil.rmtree(self.pending, ignore_errors=True)
 

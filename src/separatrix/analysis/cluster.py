@@ -216,10 +216,11 @@ def cluster(
     points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     outer = None if within is None else opened(within, Clusters)
     rows = len(points) if outer is None else int((outer.table[CLUSTER] == of).sum())
-    return Clusters.produce(
-        lambda: _cluster(points, outer, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
-        inputs=(*points.folders, outer and outer.folder), stage=(f"clustering ({wanted.method})", rows),
-    )  # fmt: skip
+    with scale.until_written():
+        return Clusters.produce(
+            lambda: _cluster(points, outer, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
+            inputs=(*points.folders, outer and outer.folder), stage=(f"clustering ({wanted.method})", rows),
+        )  # fmt: skip
 
 
 def check_needed(recipe: ClusterRecipe) -> None:

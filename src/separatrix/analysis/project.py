@@ -213,10 +213,11 @@ def project(
     progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
     points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
-    return Projection.produce(
-        lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
-        inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
-    )  # fmt: skip
+    with scale.until_written():
+        return Projection.produce(
+            lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
+            inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
+        )  # fmt: skip
 
 
 def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: ScaleOptions) -> Projection:
