@@ -56,6 +56,7 @@ bench: install
 	$(BIN)/python benchmarks/heads_memory.py
 ifdef DATA
 	$(BIN)/python benchmarks/extract_vs_sentence_transformers.py --data $(DATA)
+	$(BIN)/python benchmarks/extract_workers.py --data $(DATA) --kills 20 --workers 8
 	$(BIN)/python benchmarks/align_vs_sentence_transformers.py --data $(DATA)
 	$(BIN)/python benchmarks/heads_vs_plain.py --data $(DATA)/squad_v2 --windows 300
 else

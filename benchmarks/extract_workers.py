@@ -138,7 +138,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         many = [run(folder / f"many-{count}", f"processes:{count}") == expected for count in options.workers]
     ratios = {one["set"]: one["ratio"] for one in races}
     targets = dict.fromkeys(ratios, TARGET)
-    ratios["same bytes, two workers against one process"] = float(all(one["same_bytes"] for one in races))
+    if races:
+        ratios["same bytes, two workers against one process"] = float(all(one["same_bytes"] for one in races))
     if faults:
         ratios["share of runs with a killed worker that have the same bytes"] = faults["same_bytes"] / faults["runs"]
     for count, same in zip(options.workers, many, strict=True):

@@ -5,6 +5,8 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +16,7 @@ import transformers as hf
 
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.extraction import extract as verb
+from separatrix.extraction import workers
 from separatrix.extraction.extract import Destination, extract, run_extraction
 from separatrix.extraction.readers import frozen_model
 from separatrix.extraction.windows import Rows, read_rows
@@ -21,6 +24,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.scale.executors import Workers
 from separatrix.store.points import open_points
 from separatrix.texts import Texts
 from separatrix.training.run import run_training
@@ -227,7 +231,7 @@ def test_a_model_without_a_head_gives_no_logits(tiny, texts, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
-def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
+def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path, monkeypatch):
     run, trained = tmp_path / "run", run_training(make_order(tmp_path / "run", family="gpt2"))
     outputs = trained.model.run(splits.test.text).outputs
     points = extract(splits.test, run=run, out=tmp_path / "p", store_dtype="float32")
@@ -237,6 +241,9 @@ def test_outputs_of_a_trained_prompt(make_order, splits, tmp_path):
     logits = extract(splits.test, run=run, what="logits")
     assert logits.blocks["prompt_logits"].shape == (36, len(trained.model.backbone.tokenizer))
     assert logits.column("predicted").tolist() == points.column("predicted").tolist()
+    monkeypatch.setattr(workers, "open_workers", lambda _: nullcontext(Workers(2, lambda: ThreadPoolExecutor(2))))
+    extract(splits.test, run=run, out=tmp_path / "q", store_dtype="float32", executor="processes:2")
+    assert files(tmp_path / "q") == files(tmp_path / "p")
     for options, message in (
         ({"what": "tokens"}, "--run reads prompts: got --what tokens"),
         ({"pool": "cls"}, "--pool and --layers have no effect with --run"),

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from separatrix import plugins
+from separatrix.analysis.heads import head_atlas
 from separatrix.errors import ModelError, OptionError, StoreError
 from separatrix.extraction import extract as verb
 from separatrix.extraction import workers as reading
@@ -114,16 +115,17 @@ def test_however_many_workers_the_bytes_are_those_of_one_process(
     assert again.computed == 0
 
 
-@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
-def test_outputs_of_a_trained_prompt_are_those_of_one_process(make_order, splits, tmp_path, monkeypatch):
-    from separatrix.training.run import run_training
-
-    run_training(make_order(tmp_path / "run", family="gpt2"))
-    one = extract(splits.test, run=tmp_path / "run", batch_tokens=32, out=tmp_path / "here")
-    monkeypatch.setattr(reading, "open_workers", lambda _: contextmanager(lambda: (yield threads(3)))())
-    two = extract(splits.test, run=tmp_path / "run", batch_tokens=32, out=tmp_path / "p", executor="processes:3")
-    assert two.column("predicted").tolist() == one.column("predicted").tolist()
-    assert files(tmp_path / "p") == files(tmp_path / "here")
+def test_maps_of_an_atlas_are_read_by_workers(model, texts, tmp_path, monkeypatch):
+    frame = tmp_path / "texts.csv"
+    frame.write_text("text\n" + "\n".join(texts.text[:40]) + "\n")
+    asked = []
+    monkeypatch.setattr(reading, "open_workers", lambda name: asked.append(name) or nullcontext(threads(2)))
+    options = {"text": "text", "windows": 40, "max_length": 20, "model": model, "device": "cpu", "steps": ("extract",)}
+    head_atlas(str(frame), out=tmp_path / "here", **options)
+    head_atlas(str(frame), out=tmp_path / "workers", executor="processes:2", **options)
+    (one,), (two,) = ((tmp_path / name).glob("points-*") for name in ("here", "workers"))
+    assert asked == ["processes:2"]
+    assert files(two) == files(one)
 
 
 def test_processes_of_which_one_is_killed_at_any_time_give_the_same_bytes(run, tmp_path):
