@@ -18,6 +18,8 @@ from separatrix import threads
 from separatrix.cli import app
 from separatrix.errors import OptionError, SeparatrixWarning
 
+AT_START = os.environ[threads.VARIABLE]  # of all tests
+
 
 @pytest.fixture
 def machine(monkeypatch):
@@ -52,6 +54,20 @@ def test_an_argument_counts_more_than_the_environment_and_cores_are_the_limit(
     assert pools() == {expected}
     assert {os.environ[name] for name in threads.COUNTS} == {str(expected)}
     assert {name: os.environ[name] for name in threads.WAITING} == threads.WAITING
+
+
+@pytest.mark.parametrize("time", ["first", "again"])
+def test_what_one_test_sets_ends_with_it(monkeypatch, time):
+    """Regression: after a command with --threads 2, all tests of that process computed with two, slowly."""
+    import torch
+
+    before = int(AT_START)
+    assert (os.environ[threads.VARIABLE], torch.get_num_threads()) == (AT_START, before)
+    if time == "again":
+        assert pools() == {before}
+    monkeypatch.setattr(joblib, "cpu_count", lambda: before + 1)
+    assert sx.set_threads(before + 1) == before + 1
+    assert pools() == {before + 1}
 
 
 def test_more_threads_than_cores_are_not_used_and_it_is_said(machine):
