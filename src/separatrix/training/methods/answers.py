@@ -18,7 +18,6 @@ from separatrix.store.files import Schema, damaged, read_json, read_recipe
 from separatrix.store.folder import CHECKPOINT, FINISHED, RECIPE, can_resume, has_result
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, cell, out_line
-from separatrix.training.folder import drop_states, write_recipe
 from separatrix.training.methods.base import TrainingMethod
 
 if TYPE_CHECKING:
@@ -161,6 +160,7 @@ def answer_run(
     """
     from separatrix.models.source import resolve
     from separatrix.texts.questions_answers import read_material
+    from separatrix.training.folder import drop_states, write_recipe
 
     if not isinstance(data, (str, Path)):
         raise DataError("questions are read from a file or folder", got=type(data).__name__, hint="give its path")
