@@ -146,3 +146,16 @@ def test_the_command_line_says_it_once(cli, tiny, strange, tmp_path):
     done = cli("extract", str(tmp_path / "a.csv"), *options)
     for words in SAID:
         assert (done.out + done.err).count(words) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--quiet",), ("--json",), ("--json", "--quiet")])
+def test_the_command_says_it_once_whatever_is_hidden(cli, tiny, strange, tmp_path, words):
+    """Regression: `extract --quiet` said it nowhere, and the object of `--json` did not hold it."""
+    pd.DataFrame({"text": strange, "label": ["a", "a", "b"]}).to_csv(tmp_path / "rows.csv", index=False)
+    ran = cli("extract", tmp_path / "rows.csv", "--model", tiny("bert"), "--out", tmp_path / "p", *words)
+    assert ran.code == 0, ran.err
+    for sentence in SAID:
+        assert ran.out.count(sentence) == ("--quiet" in words or "--json" in words)
+        assert ran.err.count(sentence) == ("--quiet" not in words)
+    if "--json" in words:
+        assert len(ran.json["warnings"]) == len(SAID)

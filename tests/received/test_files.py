@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from received import READ, edit, hash_anew, read
+from received import QA, QUIET, READ, edit, hash_anew, read
 from separatrix.store.manifest import MANIFEST
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
@@ -224,6 +224,24 @@ def test_answers_that_are_no_texts_are_one_sentence(artefacts, tmp_path):
     hash_anew(root / "answers")
     ran = read(root, "answers", READ["answers"][1], tmp_path / "out")
     assert (ran.code, ran.err.count("answers.parquet is damaged (an answer is no text)")) == (2, 1), ran
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("extract", "new.csv", "--model", "base", "--out", "OUT", *QUIET),
+        ("heads-qa", "questions.json", "--model", "base", *QA, *QUIET, "--out", "OUT"),
+        ("heads", "questions.json", "--model", "base", "--max-length", "80", *QUIET, "--out", "OUT"),
+    ],
+)
+def test_a_tokenizer_that_cannot_read_a_text_is_one_sentence(artefacts, tmp_path, words):
+    """Regression, found by a long run: the token for unknown words was none of the vocabulary."""
+    root = shutil.copytree(artefacts, tmp_path / "root")
+    edit(root / "base" / "tokenizer.json", lambda plain: plain["model"].update(unk_token="none"))
+    (root / "new.csv").write_text("text,label\n\u4e00,cat\n")
+    words = [str(root / word) if word in ("new.csv", "base", "questions.json") else word for word in words]
+    ran = read(root, "prompt", tuple(words), tmp_path / "out")
+    assert (ran.code, ran.err.count("\n"), ran.err.count("cannot read a text")) == (2, 1, 1), ran
 
 
 def test_an_option_of_no_value_under_another_name_is_one_sentence(artefacts, tmp_path):

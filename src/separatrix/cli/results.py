@@ -28,7 +28,7 @@ class Printout:
     Attributes:
         values: the JSON object.
         parts: what is printed without --json: tables, and names with values.
-        warnings: what goes to stderr.
+        warnings: what goes to stderr, with `--quiet` to stdout, and into the JSON object where it does not stand yet.
     """
 
     values: Mapping[str, Any]
@@ -37,16 +37,18 @@ class Printout:
 
 
 def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: bool) -> None:
-    """A result as one JSON object or as tables; its warnings go to stderr."""
+    """A result as one JSON object or as tables; its warnings go to stderr, or with `--quiet` to stdout."""
     if isinstance(result, Printed):
         values = result.to_dict()
         result = Printout(values, () if as_json else result.parts(), values.get("warnings", ()))
     for line in result.warnings:
         progress.warn(line)
     if as_json:
-        print_json(result.values)
+        more = {"warnings": [*result.warnings]} if result.warnings else {}
+        print_json(more | {**result.values})
         return
-    for part in result.parts:
+    quiet: Lines = [("warning", line) for line in result.warnings] if progress.console.quiet else []
+    for part in (*result.parts, quiet):
         if isinstance(part, Listing):
             print_table(part)
         elif part:

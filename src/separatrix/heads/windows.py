@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone
-from separatrix.models.tokens import ESCAPE, UnreadCounts, count_unread
+from separatrix.models.tokens import ESCAPE, UnreadCounts, count_unread, tokenizing
 from separatrix.texts.questions_answers import Example
 
 SENTENCE_END = frozenset(".?!")
@@ -149,7 +149,8 @@ def cut_windows(backbone: Backbone, examples: Sequence[Example], rule: WindowRul
     """
     check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine = fast_tokenizer(backbone)
-    return [_windows_of(engine, example, place, rule) for place, example in enumerate(examples)]
+    with tokenizing(backbone.source.name):
+        return [_windows_of(engine, example, place, rule) for place, example in enumerate(examples)]
 
 
 def unread_in(backbone: Backbone, examples: Sequence[Example], cut: Sequence[Sequence[Window]]) -> UnreadCounts:
@@ -272,7 +273,8 @@ def draw(
     while count < windows and turn < max(map(len, queues)):
         for shard, queue in enumerate(queues):
             if turn < len(queue) and count < windows:
-                count += len(_windows_of(engine, examples[queue[turn]], 0, rule))
+                with tokenizing(backbone.source.name):
+                    count += len(_windows_of(engine, examples[queue[turn]], 0, rule))
                 chosen.append((queue[turn], shard))
         turn += 1
     chosen.sort()

@@ -19,7 +19,7 @@ from torch import Tensor
 from separatrix.errors import ModelError, OptionError
 from separatrix.models.config import layer_count, text_config
 from separatrix.models.source import Source
-from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread
+from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread, tokenizing
 from separatrix.recipe import ModelRecipe
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -127,7 +127,8 @@ class Backbone:
 
     def _call_tokenizer(self, texts: Sequence[str], **options: Any) -> Any:
         options |= {"split_special_tokens": self.recipe.special_tokens == ESCAPE, "verbose": False}
-        return self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, **options)
+        with tokenizing(self.source.name):
+            return self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, **options)
 
     def _room(self, reserve: int) -> int:
         """Tokens that a text may have beside `reserve` prompt tokens."""

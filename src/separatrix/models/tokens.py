@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import DataError, warn
+from separatrix.errors import DataError, ModelError, warn
 from separatrix.texts.audit import normalise
 
 MUCH = 0.01  # share of texts with an unknown token from which on there is a warning
@@ -28,6 +30,24 @@ class NoTokens(DataError):
         what = f"row {rows[0]}{more}: the tokenizer finds no token in {texts[rows[0]]!r}"
         super().__init__(what, hint="remove the row" + "s" * (len(rows) > 1))
         self.rows = tuple(rows)
+
+
+@contextmanager
+def tokenizing(model: str) -> Iterator[None]:
+    """What a damaged tokenizer says of a text, as a sentence about its model.
+
+    Raises:
+        ModelError: the tokenizer cannot read a text.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:  # the library has no class of its own
+            raise
+        why = shorten(str(error), 120)
+        raise ModelError(
+            f"the tokenizer of model {model!r} cannot read a text ({why})", hint="save it again"
+        ) from error
 
 
 @dataclass(frozen=True)
