@@ -13,7 +13,7 @@ from separatrix.models.device import pick_device
 from separatrix.recipe import ModelRecipe
 from separatrix.scale import device as scale_device
 from separatrix.scale.device import worker_device, worker_number
-from separatrix.scale.executors import open_workers, run
+from separatrix.scale.executors import Workers, open_workers, run
 
 
 @pytest.fixture
@@ -73,6 +73,12 @@ def test_workers_are_numbered(executor, monkeypatch):
         numbers = {int(each["number"]) for each in run(number_of_worker, [(n,) for n in range(30)], executor=workers)}
     assert numbers <= {0, 1}
     assert worker_number() == 0
+
+
+def test_auto_takes_a_gpu_where_every_worker_has_one():
+    for gpus, expected in ((0, "cpu"), (2, "cuda")):
+        workers = Workers(1, lambda: None, gpus=lambda gpus=gpus: gpus)
+        assert [workers.device(name) for name in ("auto", "cpu", "cuda:1")] == [expected, "cpu", "cuda:1"]
 
 
 def test_workers_of_dask_are_numbered_by_their_name():

@@ -90,6 +90,7 @@ def test_tiles_of_a_gpu_are_larger_and_hold_the_same_rows(x, monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _device: (64 * 4 * WIDTH * 6000, 0))
     assert kernels.rows_of_tile(source, torch.device("cuda")) == 6000
     assert kernels.rows_of_tile(source.part(0, 50), torch.device("cuda")) == 50
+    assert kernels.rows_of_tile(source, torch.device("cuda"), 0, WIDTH // 2) == 3000  # and so many scores of each row
     assert kernels.rows_of_tile(source, kernels.CPU) == kernels.tile_rows(WIDTH)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -138,6 +139,7 @@ class DeviceSpace(TileSpace):
 
     on: Any = None
     size: int = _LEAST
+    turn: Any = field(default_factory=Lock)  # one tile at a time stands on the device
     there: dict[str, Tensor] = field(default_factory=dict)  # what stands on the device too
 
     @property
@@ -157,6 +159,12 @@ class DeviceSpace(TileSpace):
     ) -> NearPairs:
         """As of `TileSpace`; pairs that `most` leaves out stay on the device."""
         self.check_time()
+        with self.turn:
+            return self._near(left, right, level, tags, diagonal, most)
+
+    def _near(
+        self, left: Rows, right: Rows, level: int, tags: tuple[Rows, Rows], diagonal: bool, most: int | None
+    ) -> NearPairs:
         a, b, mine, theirs = (torch.from_numpy(np.ascontiguousarray(one)).to(self.on) for one in (left, right, *tags))
         rows, squares, margin = self.there["rows"], self.there["squares"], self.margin(left, right)
         limit = float(self.radii[level]) ** 2 + margin

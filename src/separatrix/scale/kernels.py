@@ -97,22 +97,29 @@ def to_float32(values: NDArray[Any]) -> Tensor:
     return torch.empty(values.shape).copy_(_tensor_of(values))
 
 
-def rows_of_tile(source: BlockSource, device: torch.device, rows: int = 0) -> int:
-    """Rows of a tile: what a processor's cache holds (or `rows`); on a GPU, the whole task if its memory allows."""
+def rows_of_tile(source: BlockSource, device: torch.device, rows: int = 0, scores: int = 0) -> int:
+    """Rows of a tile: what a processor's cache holds (or `rows`); on a GPU, the whole task if its memory allows.
+
+    `scores` are the numbers that are computed of each row.
+    """
     if device.type == "cpu":
         return min(rows or tile_rows(source.width), source.rows)
-    most = torch.cuda.mem_get_info(device)[0] // _OF_FREE // (4 * source.width)
+    most = torch.cuda.mem_get_info(device)[0] // _OF_FREE // (4 * source.width + 8 * scores)
     return max(1, min(source.rows, most))
 
 
 def tiles(
-    source: BlockSource, prepare: Preparation | None = None, rows: int = 0, device: torch.device = CPU
+    source: BlockSource,
+    prepare: Preparation | None = None,
+    rows: int = 0,
+    device: torch.device = CPU,
+    scores: int = 0,
 ) -> Iterator[tuple[int, Tensor]]:
     """The number of the first row and the prepared numbers (rows, width), float32, of each tile of a task.
 
     All tiles stand in the same memory: one must be done with before the next is asked for, and may be written to.
     """
-    change, rows = prepared_by(prepare, device), rows_of_tile(source, device, rows)
+    change, rows = prepared_by(prepare, device), rows_of_tile(source, device, rows, scores)
     buffer, upload = torch.empty((rows, source.width), device=device), _uploader(device)
     start = filled = 0
     for values, scales in source.raw(0, source.rows):
@@ -132,14 +139,18 @@ def tiles(
 
 
 def some_tiles(
-    source: BlockSource, prepare: Preparation | None, rows: NDArray[np.int64], device: torch.device = CPU
+    source: BlockSource,
+    prepare: Preparation | None,
+    rows: NDArray[np.int64],
+    device: torch.device = CPU,
+    scores: int = 0,
 ) -> Iterator[tuple[slice | NDArray[np.int64], Tensor]]:
     """Tiles of rows given by their numbers, ascending; of all rows where picking them would save little."""
     if 4 * len(rows) > 3 * source.rows:
-        for start, x in tiles(source, prepare, device=device):
+        for start, x in tiles(source, prepare, 0, device, scores):
             yield slice(start, start + len(x)), x
         return
-    change, begin, step = prepared_by(prepare, device), 0, rows_of_tile(source, device)
+    change, begin, step = prepared_by(prepare, device), 0, rows_of_tile(source, device, 0, scores)
     for values, scales in source.raw(0, source.rows):
         inside = rows[slice(*np.searchsorted(rows, (begin, begin + len(values))))]
         for low, high in ranges(len(inside), step):
@@ -304,7 +315,7 @@ def assign(
     lengths, turned, k = (every * every).sum(1), every.T.contiguous(), len(centroids)
     labels = np.empty(source.rows, np.int32)
     gaps = np.empty(source.rows)
-    for start, x in tiles(source, prepare, device=on):
+    for start, x in tiles(source, prepare, 0, on, k):
         wide = x.double()
         nearest = torch.addmm(lengths, wide, turned, alpha=-2).argmin(1)
         labels[start : start + len(x)] = nearest.cpu().numpy()
@@ -324,7 +335,7 @@ def class_moments(source: BlockSource, classes: NDArray[np.int64], count: int, d
     """`moments` of the rows that have a class, with all products; and rows and sums (count, width) of each class."""
     known, on = np.flatnonzero(classes >= 0), device_of(device)
     rows = torch.zeros((count, source.width), dtype=torch.float64, device=on)
-    for start, x in tiles(source, device=on):
+    for start, x in tiles(source, device=on, scores=count):
         ids = torch.from_numpy(classes[start : start + len(x)]).to(on)
         add_by_class(rows, ids[ids >= 0], x[ids >= 0].double())
     inside = source if len(known) == source.rows else BlockSource.of(source.take(known))
@@ -351,7 +362,9 @@ def linear(
     """The row of `weight` (classes, width) with the largest score, (rows,)."""
     on = device_of(device)
     turned, constant = torch.from_numpy(weight.T.copy()).to(on), torch.from_numpy(bias).to(on)
-    answers = [torch.addmm(constant, x.double(), turned).argmax(1) for _, x in tiles(source, prepare, device=on)]
+    answers = [
+        torch.addmm(constant, x.double(), turned).argmax(1) for _, x in tiles(source, prepare, 0, on, len(weight))
+    ]
     return {"answers": torch.cat(answers).cpu().numpy()}
 
 
@@ -378,7 +391,7 @@ def nearest_members(
     every, ids, limit = (torch.from_numpy(array).to(on) for array in (members, labels, reach))
     half, turned = -(every * every).sum(1) / 2, every.T.contiguous()
     answers = []
-    for _, x in tiles(source, prepare, device=on):
+    for _, x in tiles(source, prepare, 0, on, len(members)):
         nearest = torch.addmm(half, x, turned).argmax(1)
         gap = torch.linalg.vector_norm(x.double() - every[nearest].double(), dim=1)
         answers.append(torch.where(gap <= limit[ids[nearest]], ids[nearest], -1))

@@ -91,7 +91,7 @@ def lloyd(
     share = torch.empty(sums.shape, dtype=torch.float32 if on.type == "cpu" else torch.float64, device=on)
     rounding = 4 * np.sqrt(source.width) * _ROUNDING
     longest = [float((one * one).sum(axis=1).max()) for one in centroids]
-    for rows, x in some_tiles(source, prepare, open_rows, on):
+    for rows, x in some_tiles(source, prepare, open_rows, on, 2 * ends[-1]):
         lengths, largest = score(x)
         share.zero_()
         for (low, high), one, far, (labels, best, second) in zip(spans, known, longest, largest, strict=True):
