@@ -67,7 +67,7 @@ def machines() -> dict[str, Machine]:
     laptop = Machine.load(MACHINES / "laptop.json")
     gpus = [Machine.load(MACHINES / name) for name in ("two_rtx_3090.json", "h200.json")]
     hosted = [replace(gpu, flops={"starts": laptop.flops["starts"], **gpu.flops}) for gpu in gpus]
-    eight = replace(laptop, name="eight cores", workers=8, memory=4 * laptop.memory)
+    eight = replace(laptop, name="eight cores", source="", workers=8, memory=4 * laptop.memory)
     return {
         f"laptop, {laptop.workers} cores (measured)": laptop,
         "eight such cores": eight,
@@ -101,7 +101,7 @@ def table() -> str:
         f"{SHAPE.rows:,} x {SHAPE.width:,} float16 are {SHAPE.bytes / 1e9:.1f} GB on disk, {held / 1e9:,.0f} GB if a "
         f"verb held them, {blocks / 1e9:.1f} GB at the peak in blocks with two workers; DBSCAN of {DIMENSIONS} columns "
         f"holds {small / 1e9:.0f} GB.",
-        *(f"- {each}: {one.source}" for each, one in rates.items() if not one.measured),
+        *(f"- {each}: {one.source}" for each, one in rates.items() if one.source),
     ]
     return "\n".join([markdown(rows), "", *lines])
 

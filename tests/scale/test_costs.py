@@ -52,6 +52,8 @@ def test_pca_multiplies_half_a_square_of_columns():
     assert placing.flop == 1000 * 2 * 10 * 2
     assert [stage.read for stage in (products, axes, placing)] == [20_000, 0, 20_000]
     assert placing.written == 4 * 2 * 1000
+    assert placing.kernel == "place"
+    assert pca_stages(SHAPE, 64)[2].kernel == "lloyd"  # many columns: a product as of k-means
 
 
 def test_preparing_reads_once_and_whitening_twice():

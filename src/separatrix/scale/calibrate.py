@@ -107,7 +107,7 @@ def _lloyd(job: KernelJob) -> tuple[float, Callable[[], Any]]:
     flop = 2.0 * job.source.rows * job.source.width * job.k
 
     def run() -> None:
-        last = {job.k: Lloyd(job.centroids, passes=PASSES - 1)}  # one pass, and it is done
+        last = {job.k: Lloyd(job.centroids, passes=PASSES - 1, refilled=PASSES)}  # one pass, and it is done
         finish(last, job.source, job.prepare.moved(np.zeros(job.source.width)), job.job)
 
     return flop, run

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 RESNET_FLOP, RESNET_PIXELS = 8.2e9, 224  # of a ResNet-50 for one picture of this side (He et al., 2016)
 MAP_FLOP = {"descriptors": 40, "grid": 4, "singular": 12}  # of a number of a map, about; singular: times its side
+_FEW = 3  # columns of a map
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def pca_stages(shape: Shape, dimensions: int) -> list[Stage]:
     """The plane of largest variance: all products of columns, its axes, coordinates of all rows."""
     axes = Stage("axes", "eigh", 9.0 * shape.width**3, shape.width, alone=True)
     flop = 2.0 * shape.rows * shape.width * dimensions
-    placing = Stage("placing", "place", flop, shape.width, shape.bytes, written=4 * dimensions * shape.rows)
+    kernel = "place" if dimensions <= _FEW else "lloyd"  # more columns are a product like that of k-means
+    placing = Stage("placing", kernel, flop, shape.width, shape.bytes, written=4 * dimensions * shape.rows)
     return [_products(shape), axes, placing]
 
 

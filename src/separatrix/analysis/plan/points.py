@@ -42,7 +42,7 @@ PASSES = 20  # of k-means, where there are no rows to measure them on
 _PASS_BYTES = 128 << 20  # of float32 rows that passes are counted on
 _PAIRED = 60_000  # rows of DBSCAN that are looked at
 _TREE_ROWS = 2_000  # rows of an HDBSCAN that is measured
-_SIZES, _SMALL_SIZES = (6_000, 18_000), (400, 1_200)  # rows of the verbs that are run for their tables and pictures
+_SIZES, _SMALL_SIZES = (6_000, 40_000), (400, 1_200)  # rows of the verbs that are run for their tables and pictures
 
 
 def plan_cluster(job: PlannedJob) -> Outline:
