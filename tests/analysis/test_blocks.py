@@ -162,6 +162,30 @@ def test_a_command_that_is_killed_goes_on_to_the_same_bytes(folder, tmp_path):
     assert not list(tmp_path.glob(".c*pending*"))
 
 
+def test_dbscan_that_is_stopped_goes_on_with_its_lists(tmp_path, monkeypatch):
+    from separatrix.geometry import density
+
+    monkeypatch.setattr(density, "_KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(density, "_A_ROUND", 1)
+    points = Points.of(np.random.default_rng(0).normal(size=(6000, 12)))
+    begun = []
+
+    def stop(stage, done, total, note):
+        if stage == density.STAGE:
+            begun.append(done)
+            if len(begun) == 6:
+                raise KeyboardInterrupt("stopped")
+
+    options = {"eps": 1.5, "min_samples": 12, "out": tmp_path / "c", "progress": stop}
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        sx.cluster(points, "dbscan", **options)
+    assert list(tmp_path.glob(".c.pending/*.npz"))
+    made = sx.cluster(points, "dbscan", **options)
+    assert begun[6] > begun[0]
+    assert made.digest == sx.cluster(points, "dbscan", eps=1.5, min_samples=12).digest
+    assert not list(tmp_path.glob(".c*pending*"))
+
+
 def test_an_unknown_executor_is_refused_before_the_work(points):
     with pytest.raises(OptionError, match="--executor cannot be this: got 'thread:2'"):
         cluster(points, "kmeans", k=4, executor="thread:2")

@@ -1,4 +1,5 @@
 import tracemalloc
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from sklearn.datasets import make_blobs
 from threadpoolctl import threadpool_limits
 
 from separatrix.errors import OptionError
-from separatrix.geometry import tiles
-from separatrix.geometry.density import DensityGraph, dbscan
+from separatrix.geometry import density, tiles
+from separatrix.geometry.density import DensityGraph, Reading, dbscan
 from separatrix.geometry.tiles import OutOfTimeError
 
 ENGINES = ("numpy", "numba")
@@ -182,3 +183,39 @@ def test_nonsense_is_refused():
         dbscan(x, 1.0, 0)
     with pytest.raises(OptionError, match="radii must ascend"):
         DensityGraph.build(x, [2.0, 1.0])
+
+
+@dataclass
+class InMemory:
+    """Keeps lists in memory; stops the work after so many states."""
+
+    stop_after: int
+    states: list[dict[str, np.ndarray]] = field(default_factory=list)
+
+    def load(self):
+        return self.states[-1] if self.states else {}
+
+    def save(self, arrays):
+        self.states.append({name: array.copy() for name, array in arrays.items()})
+        if len(self.states) == self.stop_after:
+            raise KeyboardInterrupt("stopped")
+
+
+def test_lists_that_were_stopped_are_gone_on_with(small_tiles, monkeypatch):
+    monkeypatch.setattr(density, "_KEEP_SECONDS", 0.0)
+    monkeypatch.setattr(density, "_A_ROUND", 2)
+    x = heaps(700, 12)
+    radii, rows_done = radii_of(x), []
+    kept = InMemory(stop_after=2)
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        DensityGraph.build(x, radii, 8, reading=Reading(kept=lambda *_: kept))
+    graph = DensityGraph.build(
+        x, radii, 8, progress=lambda _, done, *rest: rows_done.append(done), reading=Reading(kept=lambda *_: kept)
+    )
+    assert 0 < rows_done[0] < len(x)
+    for level, eps in enumerate(radii):
+        same(x, eps, 8, graph.clusters(level, 8))
+    # Lists of the rows in another order are of no use.
+    kept.states.append(kept.states[-1] | {"order": np.arange(len(x)), "levels": kept.states[-1]["levels"] * 0})
+    graph = DensityGraph.build(x, radii, 8, reading=Reading(kept=lambda *_: kept))
+    same(x, radii[1], 8, graph.clusters(1, 8))

@@ -8,7 +8,7 @@ import torch
 
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry import tiles as plain_tiles
-from separatrix.geometry.density import DensityGraph, dbscan
+from separatrix.geometry.density import DensityGraph, Reading, dbscan
 from separatrix.geometry.neighbors import neighbors as near_by_numpy
 from separatrix.scale import device_tiles
 from separatrix.scale.blocks import BlockSource
@@ -66,7 +66,7 @@ def whole_numbers(rows, width, seed=0):
     ids=["heaps", "at_eps", "duplicates", "narrow"],
 )
 def test_labels_are_those_of_numpys_tiles(small_tiles, device, x, radii, min_samples):
-    made = DensityGraph.build(x, radii, min_samples, tiles=device_tiles.device_tiles(device))
+    made = DensityGraph.build(x, radii, min_samples, reading=Reading(device_tiles.device_tiles(device)))
     expected = DensityGraph.build(x, radii, min_samples, engine="numpy")
     for level in range(len(radii)):
         one, two = made.clusters(level, min_samples), expected.clusters(level, min_samples)
@@ -90,7 +90,7 @@ def test_a_tile_gives_what_may_still_matter_and_no_more(small_tiles, device):
 def test_rows_beyond_the_memory_of_a_device_are_refused(monkeypatch):
     monkeypatch.setattr(device_tiles, "_free", lambda _on: 1000)
     with pytest.raises(OptionError, match=r"the rows do not fit into the memory of cpu: .*; use --device cpu"):
-        dbscan(heaps(200, 10), 1.0, tiles=device_tiles.device_tiles("cpu"))
+        dbscan(heaps(200, 10), 1.0, reading=Reading(device_tiles.device_tiles("cpu")))
 
 
 @pytest.mark.parametrize("device", DEVICES)

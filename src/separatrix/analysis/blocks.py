@@ -9,12 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from numpy.typing import NDArray
+
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError
 from separatrix.geometry.choose import Choice, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering
+from separatrix.geometry.density import DensityGraph, Reading
 from separatrix.geometry.prepare import PreparedVectors
 from separatrix.geometry.project import FittedMap, pca_layout
+from separatrix.geometry.tiles import TileSpace
 from separatrix.models.device import pick_device
 from separatrix.points import ID, Points
 from separatrix.progress import Progress, silent
@@ -24,13 +28,14 @@ from separatrix.recipe.project import ProjectRecipe
 from separatrix.recipe.train import AUTO, DEVICES
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.density import SAMPLE_ROWS, sampled_hdbscan
+from separatrix.scale.device_tiles import device_tiles
 from separatrix.scale.executors import open_workers, parse_executor
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans, sample_rows
 from separatrix.scale.memory import budget, check_budget, in_memory
 from separatrix.scale.moments import WIDEST, fit_plane, place
-from separatrix.scale.pending import pending_folder
+from separatrix.scale.pending import KeptState, pending_folder
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
 from separatrix.store.shards import ShardedBlock
@@ -93,6 +98,18 @@ class ScaleOptions:
         with open_workers(self.executor) as workers:
             check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
             yield BlockJob(workers, self.pending, self.progress, workers.device(self.device))
+
+    def reading(self) -> Reading:
+        """How DBSCAN reads distances: on which device, and where the lists of a job that is not done are kept."""
+        tiles = TileSpace.of if self.device == "cpu" else device_tiles(self.device)
+        if self.pending is None:
+            return Reading(tiles)
+        folder = self.pending
+
+        def kept(rows: NDArray[Any], radii: NDArray[Any], neighbors: int) -> KeptState:
+            return KeptState.of(folder, DensityGraph.build, (BlockSource.of(rows), radii, neighbors))
+
+        return Reading(tiles, kept)
 
     @contextmanager
     def until_written(self) -> Iterator[None]:

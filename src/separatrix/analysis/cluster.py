@@ -32,7 +32,6 @@ from separatrix.geometry.assign import assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
 from separatrix.geometry.prepare import prepare
-from separatrix.geometry.tiles import TileSpace
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -41,7 +40,6 @@ from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.options import ClusterOptions
 from separatrix.recipe.registry import Registry
 from separatrix.rowtable import ExtendedTable, RowTable
-from separatrix.scale.device_tiles import device_tiles
 from separatrix.scale.kernels import exact_products
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
@@ -262,22 +260,22 @@ def _cluster(
 def _in_memory(points: Points, recipe: ClusterRecipe, scale: ScaleOptions) -> ClusteredRows:
     vectors = prepare(points.values, recipe.prepare)
     method, done = METHODS[recipe.method], recipe
-    compared_by = TileSpace.of if scale.device == "cpu" else device_tiles(scale.device)
-    tiles = {"tiles": compared_by} if recipe.method == "dbscan" else {}
+    reading = {"reading": scale.reading()} if recipe.method == "dbscan" else {}
     with exact_products():
-        choice = None if not recipe.choose or method.choose is None else method.choose(vectors, recipe, **tiles)
+        choice = None if not recipe.choose or method.choose is None else method.choose(vectors, recipe, **reading)
     if choice is not None:
         value = choice.value if choice.option == "eps" else int(choice.value)
         done = recipes.replace(recipe, choose=False, **{choice.option: value})
     with exact_products():
-        return ClusteredRows(method.run(vectors, done, scale.progress, **tiles), choice, vectors.constant)
+        clustering = method.run(vectors, done, scale.progress, **reading)
+    return ClusteredRows(clustering, choice, vectors.constant)
 
 
 @dataclass(frozen=True)
 class ClusterMethod:
     """How prepared vectors are clustered, and how --choose finds the option that decides; None: it has no choice."""
 
-    run: Callable[..., Clustering]  # of prepared vectors, recipe, progress (and dbscan: what compares rows)
+    run: Callable[..., Clustering]  # of prepared vectors, recipe, progress (and dbscan: how distances are read)
     choose: Callable[..., Choice] | None = None  # of prepared vectors, recipe
 
 
@@ -289,10 +287,10 @@ METHODS: Registry[ClusterMethod] = Registry(
             lambda x, r: choose_k(x, r.k_grid, criterion=r.criterion, sample_rows=r.sample_rows, seed=r.seed),
         ),
         "dbscan": ClusterMethod(
-            lambda x, r, progress, tiles: dbscan_clusters(
-                x, r.eps, min_samples=r.min_samples, progress=progress, tiles=tiles
+            lambda x, r, progress, reading: dbscan_clusters(
+                x, r.eps, min_samples=r.min_samples, progress=progress, reading=reading
             ),
-            lambda x, r, tiles: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds, tiles=tiles),
+            lambda x, r, reading: choose_eps(x, r.min_samples, cell_seconds=r.cell_seconds, reading=reading),
         ),
         "hdbscan": ClusterMethod(
             lambda x, r, _: hdbscan(x, r.min_cluster_size, min_samples=r.min_samples, engine=r.engine),

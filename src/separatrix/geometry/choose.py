@@ -22,11 +22,11 @@ from separatrix.codes import draw_some
 from separatrix.errors import DataError, OptionError, choose
 from separatrix.geometry.cluster import Clustering, kmeans, scikit_hdbscan
 from separatrix.geometry.condense import condense, excess_of_mass
-from separatrix.geometry.density import DensityGraph, TileMaker
+from separatrix.geometry.density import IN_MEMORY, DensityGraph, Reading
 from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.prepare import PreparedVectors, ready
 from separatrix.geometry.separation import Silhouettes
-from separatrix.geometry.tiles import OutOfTimeError, TileSpace
+from separatrix.geometry.tiles import OutOfTimeError
 
 _STARTS = 3  # of each k-means of a choice
 _PAIRS = 4  # pairs of subsamples behind a stability
@@ -288,7 +288,7 @@ def k_distance(x: NDArray[np.float32], min_samples: int) -> NDArray[np.float64]:
 
 
 def choose_eps(
-    x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds: float = 60.0, tiles: TileMaker = TileSpace.of
+    x: ArrayLike | PreparedVectors, min_samples: int, *, cell_seconds: float = 60.0, reading: Reading = IN_MEMORY
 ) -> Choice:
     """Choose eps of DBSCAN at the knee of the k-distance curve, and a grid of eps x min_samples around it.
 
@@ -297,7 +297,7 @@ def choose_eps(
         min_samples: rows that make a core.
         cell_seconds: time limit of a cell. One that runs out of it is marked `time limit`; after two in a row the
             others are marked `not begun`.
-        tiles: of `density.dbscan`.
+        reading: of `density.dbscan`.
 
     Raises:
         OptionError: min_samples below 2 or above the rows.
@@ -316,7 +316,7 @@ def choose_eps(
     counts = sorted({max(2, min_samples // 2), min_samples, min(2 * min_samples, len(curve))})
     shown = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).astype(int))
     lines = tuple({"share": float(share[i]), "distance": float(curve[i])} for i in shown)
-    table = _grid(values, radii, counts, cell_seconds, tiles)
+    table = _grid(values, radii, counts, cell_seconds, reading)
     value, sentence = eps, f"knee of the k-distance curve with k = min_samples = {min_samples} (bend {bend:.2f})"
     near = [line for line in table if line["min_samples"] == min_samples and line["eps"] >= _LEAST_OF_KNEE * eps]
     fitting = [line["eps"] for line in near if is_sound(line, len(curve))]
@@ -338,12 +338,12 @@ def is_sound(line: Mapping[str, Any], rows: int) -> bool:
 
 
 def _grid(
-    x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float, tiles: TileMaker
+    x: NDArray[np.float32], values: Sequence[float], counts: Sequence[int], cell_seconds: float, reading: Reading
 ) -> Table:
     """The cells; the distances are read once for all of them, in the time of all of them."""
     begun, cells = monotonic(), len(values) * len(counts)
     try:
-        graph = DensityGraph.build(x, values, max(counts), deadline=begun + cell_seconds * cells, tiles=tiles)
+        graph = DensityGraph.build(x, values, max(counts), deadline=begun + cell_seconds * cells, reading=reading)
     except OutOfTimeError:
         late = _NOT_BEGUN | {"status": "time limit", "seconds": round(monotonic() - begun, 3)}
         return tuple({"eps": eps, "min_samples": count} | late for count in counts for eps in values)

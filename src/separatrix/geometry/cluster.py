@@ -21,9 +21,8 @@ from separatrix.codes import encode
 from separatrix.errors import DataError, MissingExtra, OptionError, choose
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.condense import CondensedTree, condense
-from separatrix.geometry.density import TileMaker, dbscan
+from separatrix.geometry.density import IN_MEMORY, Reading, dbscan
 from separatrix.geometry.prepare import PreparedVectors, ready
-from separatrix.geometry.tiles import TileSpace
 from separatrix.progress import Progress
 
 NOISE = -1
@@ -156,7 +155,7 @@ def dbscan_clusters(
     *,
     min_samples: int = 10,
     progress: Progress | None = None,
-    tiles: TileMaker = TileSpace.of,
+    reading: Reading = IN_MEMORY,
 ) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
@@ -167,7 +166,7 @@ def dbscan_clusters(
     array([ 0,  0,  1,  1, -1])
     """
     begun = monotonic()
-    labels = dbscan(ready(x).values, eps, min_samples, progress=progress, tiles=tiles).labels
+    labels = dbscan(ready(x).values, eps, min_samples, progress=progress, reading=reading).labels
     return Clustering("dbscan", labels, "separatrix", round(monotonic() - begun, 3), eps=float(eps))
 
 

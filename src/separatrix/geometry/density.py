@@ -11,13 +11,13 @@ read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,33 @@ STAGE = "neighbors within eps (rows)"
 _FIRST = 8  # tiles around each tile that are looked at first, at most
 _TREE_WIDTH = 8  # columns up to which a k-d tree finds neighbors faster than a product
 _LEVELS = 254
+_LISTS = ("neighbors", "levels", "lengths")
+_KEEP_SECONDS = 30.0  # between two states of the lists that are kept
+_A_ROUND = 16  # tiles of each thread after which the lists may be kept
 TileMaker = Callable[[NDArray[np.float32], NDArray[np.float64], str, float | None], TileSpace]
+
+
+class Kept(Protocol):
+    """Where unfinished lists are kept, from which the same work goes on."""
+
+    def load(self) -> Mapping[str, NDArray[Any]]:
+        """What was kept last; empty where nothing was."""
+        ...
+
+    def save(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Keep arrays by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How distances are read: what compares rows, and where unfinished lists of neighbors are kept (None: nowhere)."""
+
+    tiles: TileMaker = TileSpace.of  # `scale.device_tiles` has one for a GPU
+    kept: Callable[[NDArray[np.float32], NDArray[np.float64], int], Kept] | None = None  # of rows, radii, neighbors
+
+
+IN_MEMORY = Reading()
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +77,7 @@ def dbscan(
     deadline: float | None = None,
     progress: Progress | None = None,
     engine: str = "auto",
-    tiles: TileMaker = TileSpace.of,
+    reading: Reading = IN_MEMORY,
 ) -> DensityClusters:
     """Clusters of rows that reach each other over cores.
 
@@ -66,7 +92,7 @@ def dbscan(
         deadline: reading of `time.monotonic` after which it gives up.
         progress: is called with (stage, done, total, note): rows whose neighbors are known, and an estimate.
         engine: `numba`, `numpy`, or `auto`: numba for many rows where it is installed. The labels are the same.
-        tiles: what compares rows; `scale.device_tiles` has one for a GPU.
+        reading: how distances are read.
 
     Raises:
         OptionError: eps is not above 0, or min_samples below 1.
@@ -75,7 +101,8 @@ def dbscan(
     >>> dbscan(np.float32([[0], [1], [2], [9]]), 1.0, 3).labels
     array([ 0,  0,  0, -1])
     """
-    graph = DensityGraph.build(x, [eps], min_samples, deadline=deadline, progress=progress, engine=engine, tiles=tiles)
+    options: dict[str, Any] = {"deadline": deadline, "progress": progress, "engine": engine, "reading": reading}
+    graph = DensityGraph.build(x, [eps], min_samples, **options)
     return graph.clusters(0, min_samples, deadline=deadline)
 
 
@@ -96,7 +123,7 @@ class DensityGraph:
         deadline: float | None = None,
         progress: Progress | None = None,
         engine: str = "auto",
-        tiles: TileMaker = TileSpace.of,
+        reading: Reading = IN_MEMORY,
     ) -> DensityGraph:
         """List the neighbors of each row.
 
@@ -106,7 +133,7 @@ class DensityGraph:
             min_samples: the largest that will be asked for.
             deadline: reading of `time.monotonic` after which it gives up.
             progress: is called with (stage, done, total, note).
-            engine, tiles: as `dbscan`.
+            engine, reading: as `dbscan`.
 
         Raises:
             OptionError: radii that are not above 0 or do not ascend; min_samples below 1.
@@ -121,10 +148,11 @@ class DensityGraph:
             raise OptionError("radii must ascend", got=list(radii), expected=f"at most {_LEVELS} different ones")
         check_count(min_samples, "min_samples")
         most = min(min_samples - 1, len(x))
-        space = tiles(x, bounds, engine, deadline)
+        space = reading.tiles(x, bounds, engine, deadline)
         if x.shape[1] <= _TREE_WIDTH:
             return cls(space, _lists_by_tree(space, most))
-        return cls(space, _lists_byrow_tiles(space, most, progress or silent))
+        kept = None if reading.kept is None else reading.kept(x, bounds, most)
+        return cls(space, _lists_by_tiles(space, most, progress or silent, kept))
 
     def clusters(self, level: int, min_samples: int, *, deadline: float | None = None) -> DensityClusters:
         """Clusters of the level-th radius; cheapest if smaller radii were asked for before larger ones."""
@@ -174,11 +202,18 @@ class NeighborLists:
         return (self.levels <= level).sum(axis=1)
 
 
+def _threads() -> int:
+    """As many as NumPy has for a product."""
+    from threadpoolctl import threadpool_info
+
+    return max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+
+
 def _side_by_side(tasks: Iterable[Callable[[], None]]) -> None:
     """Tasks on as many threads as NumPy has for a product, each of them with one."""
-    from threadpoolctl import threadpool_info, threadpool_limits
+    from threadpoolctl import threadpool_limits
 
-    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    threads = _threads()
     if threads == 1:
         for task in tasks:
             task()
@@ -215,18 +250,41 @@ def _lists_by_tree(space: TileSpace, most: int) -> NeighborLists:
     return lists
 
 
-def _lists_byrow_tiles(space: TileSpace, most: int, progress: Progress) -> NeighborLists:
+def _lists_by_tiles(space: TileSpace, most: int, progress: Progress, kept: Kept | None) -> NeighborLists:
     """Lists of all rows: first from the surroundings of each tile, then of those still open from everything."""
     lists = NeighborLists.empty(len(space.rows), most, space.radii)
     if not most:
         return lists
-    lister = _Lister(space, lists)
-    longest = lister.add_surroundings()
-    waiting, finished = lister.split()
-    note = "" if longest is None else f"at most some {longest:.0f} s"
-    lister.start(progress, sum(map(len, finished)), note)
-    _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in range(len(waiting)))
+    lister, note, done = _Lister(space, lists), "", 0
+    before = _resumed(lists, space, kept)
+    if before is None:
+        longest = lister.add_surroundings()
+        note = "" if longest is None else f"at most some {longest:.0f} s"
+        open_rows = lists.open(slice(None))
+    else:
+        open_rows, done = before
+    waiting, finished = lister.split(open_rows)
+    lister.start(progress, len(open_rows) - sum(map(len, waiting[done:])), note)
+    step = len(waiting) if kept is None else _A_ROUND * _threads()
+    last = monotonic()
+    for begin in range(done, len(waiting), max(step, 1)):
+        end = min(begin + step, len(waiting))
+        _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in range(begin, end))
+        if kept is not None and (monotonic() - last >= _KEEP_SECONDS or end == len(waiting)):
+            state = {"order": space.order, "open": open_rows, "done": np.array(end)}
+            kept.save(state | {name: getattr(lists, name) for name in _LISTS})
+            last = monotonic()
     return lists
+
+
+def _resumed(lists: NeighborLists, space: TileSpace, kept: Kept | None) -> tuple[NDArray[np.bool_], int] | None:
+    """Fill the lists with those that were kept: which rows were open, and how many of their tiles are done."""
+    state = {} if kept is None else kept.load()
+    if not state or not np.array_equal(state["order"], space.order):  # other threads may have rounded it otherwise
+        return None
+    for name in _LISTS:
+        getattr(lists, name)[:] = state[name]
+    return state["open"], int(state["done"])
 
 
 def listing_seconds(x: NDArray[np.float32], radii: Sequence[float], min_samples: int = 10, tiles: int = 8) -> float:
@@ -247,7 +305,7 @@ def listing_seconds(x: NDArray[np.float32], radii: Sequence[float], min_samples:
     space = TileSpace.of(x, np.asarray(radii, np.float64), "auto", None)
     lister = _Lister(space, NeighborLists.empty(len(x), min(min_samples - 1, len(x)), space.radii))
     lister.add_surroundings()
-    waiting, finished = lister.split()
+    waiting, finished = lister.split(lister.lists.open(slice(None)))
     first, begun = monotonic() - begun, monotonic()
     chosen = np.unique(((np.arange(tiles) + 0.5) / tiles * len(waiting)).astype(int)).tolist() if waiting else []
     _side_by_side(partial(lister.add_all, waiting[i:], finished) for i in chosen)
@@ -277,10 +335,9 @@ class _Lister:
         left = int(unfilled.sum()) / self.space.tile
         return (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
 
-    def split(self) -> tuple[list[Rows], list[Rows]]:
+    def split(self, open_rows: NDArray[np.bool_]) -> tuple[list[Rows], list[Rows]]:
         """Tiles of the rows that are open, and of the others."""
-        unfilled = self.lists.open(slice(None))
-        waiting, finished = (row_tiles(np.flatnonzero(mask), self.space.tile) for mask in (unfilled, ~unfilled))
+        waiting, finished = (row_tiles(np.flatnonzero(mask), self.space.tile) for mask in (open_rows, ~open_rows))
         return waiting, finished
 
     def start(self, progress: Progress, done: int, note: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.codes import draw_rows, encode
-from separatrix.errors import StoreError
 from separatrix.geometry.checks import check_count, check_k
 from separatrix.geometry.cluster import Clustering, kmeans_centroids
 from separatrix.scale import kernels
@@ -26,8 +24,7 @@ from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.lloyd import Bounds, lloyd
-from separatrix.scale.pending import task_key
-from separatrix.store.partials import read_partial, write_partial
+from separatrix.scale.pending import KeptState
 
 Matrix = NDArray[np.float64]
 
@@ -134,15 +131,13 @@ def sample_rows(k: int) -> int:
 
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: BlockJob) -> None:
     """Passes over all rows until every k has ended; every few seconds their state is kept, from which work goes on."""
-    path, squares = None, 0.0
+    state, squares = None, 0.0
     for one in running.values():
         one.begin(source.rows)
     if job.pending is not None:
-        path = (
-            job.pending
-            / f"{task_key(finish, (source, prepare, [one.centroids for one in running.values()], job.device))}.npz"
-        )
-        squares = _resume(running, path)
+        starts = [one.centroids for one in running.values()]
+        state = KeptState.of(job.pending, finish, (source, prepare, starts, job.device))
+        squares = _resume(running, state.load())
     kept = -KEEP_SECONDS  # the first pass reads all rows: it is kept
     while lines := [one for one in running.values() if not one.done]:
         used = [one.narrow for one in lines]
@@ -151,8 +146,8 @@ def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparati
             if one.step(squares):
                 one.refill(_farthest(source, prepare, one.centroids, job))
             one.measure_moves(before)
-        if path is not None and monotonic() - kept >= KEEP_SECONDS:
-            _keep(running, squares, path)
+        if state is not None and monotonic() - kept >= KEEP_SECONDS:
+            state.save(_state(running, squares))
             kept = monotonic()
 
 
@@ -214,23 +209,22 @@ def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job
     )  # fmt: skip
 
 
-def _keep(running: Mapping[int, Lloyd], squares: float, path: Path) -> None:
+def _state(running: Mapping[int, Lloyd], squares: float) -> dict[str, Any]:
+    """All that the next pass depends on."""
     arrays: dict[str, Any] = {"squares": squares}
     for k, one in running.items():
         arrays |= {f"{k} {name}": getattr(one, name) for name in _STATE}
         arrays |= {f"{k} {name}": array for name, array in one.bounds._asdict().items()}
-    write_partial(path, arrays)
+    return arrays
 
 
-def _resume(running: Mapping[int, Lloyd], path: Path) -> float:
-    """Go on after the last pass that was kept, and the squares of all rows; a damaged file is as good as none."""
-    try:
-        arrays = read_partial(path)
-    except StoreError:
+def _resume(running: Mapping[int, Lloyd], state: Mapping[str, Any]) -> float:
+    """Go on after the pass that a state is of; the squares of all rows, 0 where no pass was read."""
+    if not state:
         return 0.0
     for k, one in running.items():
         for name in _STATE:
-            value = arrays[f"{k} {name}"]
+            value = state[f"{k} {name}"]
             setattr(one, name, value if value.ndim else value.item())
-        one.bounds = Bounds(*(arrays[f"{k} {name}"] for name in Bounds._fields))
-    return float(arrays["squares"])
+        one.bounds = Bounds(*(state[f"{k} {name}"] for name in Bounds._fields))
+    return float(state["squares"])

@@ -1,19 +1,22 @@
-"""Where finished tasks are kept, and the name of each: a hash of the function, of everything it is given, and of the
-version that computes it.
+"""Where finished tasks and the state of a job are kept, and the name of each.
+
+The name is a hash of the function, of everything it is given, and of the version that computes it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from separatrix.errors import StoreError
 from separatrix.scale.blocks import BlockSource
+from separatrix.store.partials import read_partial, write_partial
 
 _FORMAT = "2"  # another one where the arithmetic of a kernel changes
 
@@ -63,3 +66,30 @@ def _add(total: Any, value: Any) -> None:
     else:
         total.update(repr(value).encode())
     total.update(b")")
+
+
+@dataclass(frozen=True)
+class KeptState:
+    """Arrays of a job that is not done, in a file; a damaged one is as good as none."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, folder: Path, function: Callable[..., Any], task: Any) -> KeptState:
+        """The state of a function of a task."""
+        return cls(task_path(folder, function, task))
+
+    def load(self) -> Mapping[str, Any]:
+        """What was kept last; empty where nothing was."""
+        try:
+            return read_partial(self.path)
+        except StoreError:
+            return {}
+
+    def save(self, arrays: Mapping[str, Any]) -> None:
+        """Keep arrays by name, in place of those before.
+
+        Raises:
+            StoreError: the disk is full or the folder cannot be written.
+        """
+        write_partial(self.path, arrays)
