@@ -9,7 +9,8 @@ import pytest
 import separatrix.scale as room
 
 MODULES = [module.name for module in pkgutil.iter_modules(room.__path__)]
-WITHOUT = {"calibrate", "dask_client", "density", "job", "kernels", "machine", "prepare"}  # what they give takes more than a line
+# What they give takes more than a line.
+WITHOUT = {"calibrate", "dask_client", "density", "job", "kernels", "machine", "prepare"}
 
 
 @pytest.mark.parametrize("name", MODULES)
