@@ -98,22 +98,23 @@ def extraction(texts: list[str], model: str) -> Extract:
 
 def kills(run: Extract, expected: str, count: int, folder: Path) -> dict[str, Any]:
     """Kill a worker at random moments of as many extractions by two processes."""
-    moments = np.random.default_rng(SEED).random(count)
-    same, killed, longest = 0, list[int](), 0.0
+    generator = np.random.default_rng(SEED)
+    same, runs, killed, longest = 0, 0, list[int](), 0.0
     with open_workers("processes:2") as workers:
+        run(folder / "first", workers)  # starts them
         begun = perf_counter()
-        run(folder / "first", workers)
-        usual = perf_counter() - begun  # with the start of the workers, in which they may be killed as well
-        for number, moment in enumerate(moments):
-            timer = Timer(moment * usual, partial(_kill, workers, number, killed))
+        run(folder / "second", workers)
+        usual = perf_counter() - begun
+        while len(killed) < count:  # a run may end before its moment
+            timer = Timer(generator.random() * usual, partial(_kill, workers, runs, killed))
             begun = perf_counter()
             timer.start()
-            same += run(folder / str(number), workers) == expected
+            same += run(folder / str(runs), workers) == expected
             timer.cancel()
             timer.join()
-            longest = max(longest, perf_counter() - begun)
-            print(f"kills: {number + 1} of {count}, {same} the same", file=sys.stderr, flush=True)
-    return {"runs": count, "killed": len(killed), "same_bytes": same, "seconds": usual, "longest_seconds": longest}
+            runs, longest = runs + 1, max(longest, perf_counter() - begun)
+            print(f"{len(killed)} of {count} killed; {same} of {runs} runs the same", file=sys.stderr, flush=True)
+    return {"runs": runs, "killed": len(killed), "same_bytes": same, "seconds": usual, "longest_seconds": longest}
 
 
 def _kill(workers: Workers, number: int, killed: list[int]) -> None:
@@ -141,7 +142,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     if races:
         ratios["same bytes, two workers against one process"] = float(all(one["same_bytes"] for one in races))
     if faults:
-        ratios["share of runs with a killed worker that have the same bytes"] = faults["same_bytes"] / faults["runs"]
+        ratios["share of runs with the same bytes while workers are killed"] = faults["same_bytes"] / faults["runs"]
     for count, same in zip(options.workers, many, strict=True):
         ratios[f"same bytes, {count} workers"] = float(same)
     return {"ratios": ratios, "targets": dict.fromkeys(ratios, 1.0) | targets, "measured": races, "kills": faults}
@@ -180,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with sst2/train.parquet and imdb/train.parquet")
     parser.add_argument("--rows", type=int, help="rows of each set (default: 12,000 of sst2, 2,000 of imdb)")
     parser.add_argument("--repeats", type=int, default=3, help="turns of each side (default 3)")
-    parser.add_argument("--kills", type=int, default=0, help="runs in which a worker is killed")
+    parser.add_argument("--kills", type=int, default=0, help="workers to kill")
     parser.add_argument("--workers", type=int, nargs="*", default=[], help="numbers of workers to compare as well")
     parser.add_argument("--only", action="store_true", help="leave out the race")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="another model folder, for a trial of the script")
