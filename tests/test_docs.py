@@ -77,7 +77,9 @@ def desk(tmp_path, tiny, monkeypatch):
             monkeypatch.setattr(
                 module,
                 "resolve",
-                lambda recipe: resolve(replace(recipe, model=str(places.get(recipe.model, recipe.model)))),
+                lambda recipe, **more: resolve(
+                    replace(recipe, model=str(places.get(recipe.model, recipe.model))), **more
+                ),
             )
     return tmp_path
 
