@@ -76,6 +76,9 @@ def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
         ("suspects", root / "points", "--out", root / "suspects", "--quiet"),
         ("compare", root / "prompt", root / "probe", "--out", root / "comparison", "--quiet"),
         ("heads", data, "--text", "text", "--model", base, *heads, "--out", root / "heads", *QUIET),
+        ("compress", root / "points", "--out", root / "compressed", "--quiet"),
+        ("export", root / "points", "--out", root / "vectors.npy", "--quiet"),
+        ("import", root / "vectors.npy", "--out", root / "imported", "--quiet"),
         ("report", root / "prompt", root / "points", root / "clusters", "--out", root / "page.html", "--quiet"),
     ):
         ran = run(*words)

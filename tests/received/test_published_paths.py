@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from received import HOME
+import received
+from separatrix.cli.commands import COMMANDS
 
 # By these the program finds again the model that was trained on, which lies elsewhere.
 KEPT = ("prompt/model.json", "probe/model.json")
@@ -19,12 +20,18 @@ def test_no_verb_writes_a_path(artefacts):
     assert not telling
 
 
+def test_every_verb_is_among_them():
+    """`demo` is `train` on texts of the package; `plan` writes the rates of a machine, for that machine."""
+    source = Path(received.__file__).read_text(encoding="utf-8")
+    assert [name for name in COMMANDS if f'("{name}", ' not in source] == ["demo", "plan"]
+
+
 def names_a_path(path: Path) -> bool:
     """Whether a file holds the name of the folder above everything."""
     if path.suffix == ".parquet":
         table = pd.read_parquet(path)
-        return HOME in table.to_csv() or any(HOME in str(name) for name in table.columns)
-    return HOME.encode() in path.read_bytes()
+        return received.HOME in table.to_csv() or any(received.HOME in str(name) for name in table.columns)
+    return received.HOME.encode() in path.read_bytes()
 
 
 def test_the_model_is_named(artefacts):
