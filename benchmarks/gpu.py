@@ -31,7 +31,7 @@ from benchmarks.dbscan import GRID_NOISE, MIN_SAMPLES, heaps
 from benchmarks.parts.bert import BASE, MINI, TINY, BertSize, random_tokens, save_bert
 from studies.common import machine, markdown
 
-from separatrix.geometry.density import DensityGraph, TileMaker
+from separatrix.geometry.density import DensityGraph, Reading, TileMaker
 from separatrix.geometry.neighbors import neighbors as near_on_cpu
 from separatrix.geometry.tiles import OutOfTimeError, TileSpace
 from separatrix.models.backbone import Tokens
@@ -245,7 +245,7 @@ def _radii(x: np.ndarray, on: torch.device) -> list[float]:
 
 
 def _grid(x: np.ndarray, radii: list[float], tiles: TileMaker, ends: float | None = None) -> list[np.ndarray]:
-    graph = DensityGraph.build(x, radii, MIN_SAMPLES, deadline=ends, tiles=tiles)
+    graph = DensityGraph.build(x, radii, MIN_SAMPLES, deadline=ends, reading=Reading(tiles))
     return [graph.clusters(level, MIN_SAMPLES, deadline=ends).labels for level in range(len(radii))]
 
 
