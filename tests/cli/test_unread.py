@@ -53,6 +53,18 @@ def test_maps_of_texts_that_cannot_be_read_say_it(tiny, strange, planted):
     assert said(lambda: sx.extract(planted[0][:5], model=model, what="attention", max_length=64))[1] == []
 
 
+def test_an_atlas_says_it(tiny, strange, tmp_path):
+    """Regression: an atlas said nothing of texts that the tokenizer cannot read, and had no --special-tokens."""
+    pd.DataFrame({"text": strange}).to_csv(tmp_path / "rows.csv", index=False)
+    options = {"text": "text", "model": str(tiny("bert")), "max_length": 24, "windows": 3, "steps": ("extract",)}
+    atlas, lines = said(lambda: sx.head_atlas(tmp_path / "rows.csv", out=tmp_path / "kept", **options))
+    assert [line.partition(" texts ")[0] for line in lines] == ["3 of 3", "1 of 3", "1 of 3"]
+    assert {*lines} <= {*atlas.notes}
+    options["special_tokens"] = "escape"
+    _, lines = said(lambda: sx.head_atlas(tmp_path / "rows.csv", out=tmp_path / "escaped", **options))
+    assert not any(SAID[2] in line for line in lines)
+
+
 def test_extract_says_it_in_memory_and_on_disk(tiny, strange, planted, tmp_path):
     model = str(tiny("bert"))
     points, lines = said(lambda: sx.extract(strange, model=model))
