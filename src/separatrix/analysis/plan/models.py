@@ -30,7 +30,8 @@ from separatrix.scale.machine import Machine
 
 NUMBER_BYTES = {"float16": 2, "float32": 4, "int8": 1}
 RESNET = "resnet"
-_FIRST, _MOST, _SECONDS = 16, 512, 2.0  # texts that are read to measure, at first and at most, and for how long
+_MOST, _SECONDS = 512, 2.0  # texts that are read to measure, at most, and for how long
+_BATCH_TOKENS = 1024  # of a batch on a processor
 _OUTSIDE = ("embed", "wte", "wpe", "lm_head", "pooler", "classifier", "cls.")  # tensors that are no layer's
 
 
@@ -123,7 +124,8 @@ class PlannedReading:
 
     def _measure(self) -> dict[str, float]:
         reader, names, workers = self.reader, self.source.names, workers_here(HERE)
-        count = _FIRST if self.recipe.vectors.what != "attention" else 2
+        batch = 1 if self.recipe.vectors.what == "attention" else -(-_BATCH_TOKENS // int(self.lengths.mean()))
+        count = min(2 * workers * batch, _MOST, self.count)  # so that every core has batches
         reader.read(reader.tokenize(self.some(2)), names)
         while True:
             tokens, begun = reader.tokenize(self.some(count)), monotonic()
