@@ -158,14 +158,15 @@ def plan(
     rates = Machine.load(machine) if isinstance(machine, str | Path) else machine
     device = {"device": options.pop("device")} if verb in POINTS and "device" in options else {}
     scale = ScaleOptions.of(executor, memory, None, progress or silent, **device)
-    scale.progress("plan", 0, 1, "calibration")
     wanted, more = _options(verb, recipe, options)
     if verb in POINTS:
         job = _points_job(wanted, more, scale, rates, (data, rows, width, dtype))
+        scale.progress("plan", 0, 1, "calibration")
         outline, shape = POINTS[verb][0](job), job.shape
         found = rates or measured(outline, job)
     else:
         reading = _reading(verb, wanted, more, (data, texts, tokens_per_text, rates))
+        scale.progress("plan", 0, 1, "calibration")
         outline, shape = plan_heads(wanted, reading) if verb == "heads" else plan_reading(reading)
         found = rates or measured(outline, executor=executor)
     scale.progress("plan", 1, 1, "")

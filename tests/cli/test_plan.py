@@ -1,0 +1,43 @@
+"""`plan` in front of a command: its own options, and nothing is written."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from separatrix.scale.machine import Machine
+
+
+@pytest.fixture
+def rates(tmp_path: Path) -> Path:
+    Machine("a slide rule", False, 2, 4 * 10**9, 1e8, 1e8, {"any": {"1": 1e9}}).save(tmp_path / "rates.json")
+    return tmp_path / "rates.json"
+
+
+def test_a_command_is_planned_with_its_own_options(cli, rates, tmp_path):
+    words = ["--rows", "1000000", "--width", "64", "--machine", str(rates), "--memory", "200MiB"]
+    ran = cli("plan", "cluster", *words, "--k", "3", "--out", str(tmp_path / "made"), "--json")
+    assert (ran.code, ran.err.count("separatrix:")) == (0, 0)
+    plan = json.loads(ran.out)
+    assert (plan["verb"], plan["path"], plan["recipe"]["k"]) == ("cluster", "in blocks", 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.json"]
+    shown = cli("plan", "project", *words).out
+    assert "products of columns" in shown
+    assert "not measured" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "plan needs a verb"),
+        (("cluster", "--k", "3"), "a plan needs points, or rows and width"),
+        (("cluster", "nowhere", "--k", "3"), "nowhere is no folder"),
+        (("cluster", "--kk", "3"), "unknown option"),
+        (("extract", "--texts", "5"), "a plan needs data, or texts and tokens_per_text"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_sentence(cli, words, message):
+    ran = cli("plan", *words)
+    assert ran.code == 2
+    assert message in ran.err
+    assert ran.err.strip().count("\n") == 0
