@@ -73,6 +73,27 @@ def test_bounds_hold_and_let_most_rows_unread(x, k, shift):
     assert min(read) < 0.5 or (k, shift) != (7, 0)
 
 
+@pytest.mark.parametrize("far", [1e9])
+def test_a_far_row_hides_no_other(x, far):
+    rows = np.concatenate([x, np.full((1, 16), far, np.float32)])
+    result = kmeans(BlockSource.of(rows), [7], Preparation(), BlockJob(), starts=1)[7]
+    assert result.sizes.min() == 1
+    alone = np.array([x[result.labels[:-1] == j].astype(np.float64).sum(axis=0) for j in range(7)])
+    means = alone[result.sizes > 1] / result.sizes[result.sizes > 1, None]
+    np.testing.assert_allclose(result.centroids[result.sizes > 1], means, atol=0.02)
+
+
+def test_what_a_far_row_has_rounded_away_leaves_with_it(x):
+    rows = x - x.mean(axis=0)
+    rows[77] = 1e9
+    starts = np.array([rows[0], rows[1], rows[2]], np.float64)  # the far row is with others first, then alone
+    one = Lloyd(starts)
+    finish({3: one}, BlockSource.of(rows), Preparation(), BlockJob())
+    for j in range(3):
+        mean = rows[one.bounds.labels == j].astype(np.float64).mean(axis=0)
+        np.testing.assert_allclose(one.sums[j] / one.counts[j], mean, rtol=1e-6, atol=1e-3)
+
+
 def test_tiles_of_some_rows_are_those_rows(x, tmp_path):
     points = Points.of(x[:5000])
     some = np.flatnonzero(np.random.default_rng(0).random(5000) < 0.3)

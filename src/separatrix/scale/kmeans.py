@@ -28,6 +28,7 @@ from separatrix.scale.pending import KeptState
 
 Matrix = NDArray[np.float64]
 
+_ROUNDING = 2.0**-20  # of the square of a row in float32
 TOLERANCE = 1e-4  # relative fall of the inertia below which k-means has ended
 PASSES = 300
 _SAMPLE_ROWS = 16_384  # at least, for the starts
@@ -39,7 +40,7 @@ _STATE = ("centroids", "inertia", "passes", "refilled", "done", "sums", "counts"
 
 @dataclass
 class Lloyd:
-    """One k on its way: centroids in the space in which the sample's mean is 0."""
+    """One k on its way: centroids in the space in which the sample's median is 0."""
 
     centroids: Matrix  # (k, width)
     inertia: float = np.inf  # of the centroids before these
@@ -64,11 +65,13 @@ class Lloyd:
 
     def step(self, squares: float) -> bool:
         """Take in a pass, with the squares of all rows; whether clusters without rows are to be begun anew."""
+        self.sums[self.counts == 0] = 0  # all that is left of the rows that went is rounding
         used = self.narrow.astype(np.float64)
         lengths = (used * used).sum(axis=1)
-        inertia = max(squares - float((2 * self.sums * used).sum()) + float(self.counts @ lengths), 0.0)
+        inertia = squares - float((2 * self.sums * used).sum()) + float(self.counts @ lengths)
         means = np.where(self.counts[:, None] > 0, self.sums / np.maximum(self.counts, 1)[:, None], self.centroids)
-        slow = bool(np.isfinite(self.inertia)) and self.inertia - inertia <= TOLERANCE * self.inertia
+        sure = max(self.inertia - _ROUNDING * squares, 0.0)  # a far row's square hides the others
+        slow = sure > 0 and bool(np.isfinite(self.inertia)) and self.inertia - inertia <= TOLERANCE * sure
         still = slow or bool((means == self.centroids).all())
         empty = bool((self.counts == 0).any()) and self.refilled < _AGAIN
         self.centroids, self.inertia = means, inertia
@@ -116,7 +119,7 @@ def kmeans(
         check_k(k, source.rows)
     rows = draw_rows(source.rows, sample_rows(max(ks)), seed)
     sample = prepare.apply(source.take(rows))
-    centred = prepare.moved(sample.mean(axis=0, dtype=np.float64))
+    centred = prepare.moved(np.median(sample, axis=0).astype(np.float64))  # one far row moves a mean away from all
     assert centred.offset is not None
     sample = (sample - centred.offset).astype(np.float32)
     running = {k: Lloyd(kmeans_centroids(sample, k, starts=starts, seed=seed)) for k in dict.fromkeys(ks)}

@@ -88,18 +88,19 @@ def lloyd(
         np.zeros(ends[-1], np.int64),
         0.0,
     )
-    share = torch.empty(sums.shape, dtype=torch.float32 if on.type == "cpu" else torch.float64, device=on)
-    rounding = 4 * np.sqrt(source.width) * _ROUNDING
-    longest = [float((one * one).sum(axis=1).max()) for one in centroids]
+    # A sum in float32 would keep what a far row has rounded away after that row has left.
+    share = torch.empty(sums.shape, dtype=torch.float64, device=on)
+    rounding = np.float32(8 * np.sqrt(source.width) * _ROUNDING)
     for rows, x in some_tiles(source, prepare, open_rows, on, 2 * ends[-1]):
         lengths, largest = score(x)
         share.zero_()
-        for (low, high), one, far, (labels, best, second) in zip(spans, known, longest, largest, strict=True):
+        for (low, high), one, (labels, best, second) in zip(spans, known, largest, strict=True):
             before = one.labels[rows].copy()
-            slack = np.float32(rounding) * (lengths + np.float32(far))
+            # A centroid's square, which rounds, is at most twice that of the row and twice that of the distance.
+            own, other = np.maximum(lengths - 2 * best, 0), np.maximum(lengths - 2 * second, 0)
             one.labels[rows] = labels
-            one.upper[rows] = np.sqrt(np.maximum(lengths - 2 * best, 0) + slack)
-            one.lower[rows] = np.sqrt(np.maximum(lengths - 2 * second - slack, 0))
+            one.upper[rows] = np.sqrt(own + rounding * (own + lengths))
+            one.lower[rows] = np.sqrt(np.maximum((1 - rounding) * other - rounding * lengths, 0))
             squares += float(lengths[before < 0].sum(dtype=np.float64)) if low == 0 else 0.0
             _move(share[low:high], counts[low:high], x, before, labels)
         sums += share.cpu()
@@ -164,8 +165,11 @@ def _move(
     """Take rows (rows, width) from the sums of the clusters they were in (-1: none) and add them to those of now."""
     moved = np.flatnonzero(labels != before)
     after, earlier = labels[moved], before[moved].astype(np.int64)
+    if not len(moved):
+        return
     if len(moved) < len(x):  # on a CPU, PyTorch takes 17 times as long as NumPy
         x = torch.from_numpy(x.numpy()[moved]) if x.device.type == "cpu" else x[torch.from_numpy(moved).to(x.device)]
+    x = x.double()
     add_by_class(share, torch.from_numpy(after).to(x.device), x)
     counts += np.bincount(after, minlength=len(counts))
     if (earlier >= 0).all():  # so they are, or none is: before the first pass

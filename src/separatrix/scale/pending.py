@@ -18,7 +18,7 @@ from separatrix.errors import StoreError
 from separatrix.scale.blocks import BlockSource
 from separatrix.store.partials import read_partial, write_partial
 
-_FORMAT = "2"  # another one where the arithmetic of a kernel changes
+_FORMAT = "3"  # another one where the arithmetic of a kernel changes
 
 
 def pending_folder(out: Path) -> Path:
