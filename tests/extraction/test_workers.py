@@ -26,6 +26,7 @@ from separatrix.extraction.extract import Destination, extract, run_extraction, 
 from separatrix.extraction.readers import frozen_model
 from separatrix.heads.features import CELLS
 from separatrix.models import batches
+from separatrix.models.pool import LAYER_POOLS
 from separatrix.recipe import replace
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale import dask_client, executors
@@ -167,6 +168,7 @@ from pathlib import Path
 from separatrix.extraction import extract as verb
 from separatrix.extraction.readers import frozen_model
 from separatrix.models import batches
+from separatrix.models.pool import LAYER_POOLS
 from separatrix.recipe import replace
 from separatrix.scale import executors
 
@@ -324,3 +326,28 @@ def test_workers_load_the_modules_of_the_user(run, tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "load_plugins", asked.append)
     run(tmp_path / "p", threads(1), **HIDDEN)
     assert asked == [(str(tmp_path / "own_pool.py"),)]  # from whatever folder
+
+
+def test_a_pooling_whose_code_has_changed_is_neither_reused_nor_gone_on_with(model, texts, tmp_path):
+    file, keys = tmp_path / "own pööling.py", []
+
+    def read(code, *pools):
+        file.write_text(f"from separatrix.models.pool import LAYER_POOLS\n\nLAYER_POOLS['own'] = lambda s, _: {code}\n")
+        sys.modules.pop(file.stem, None)
+        plugins.load_plugins([str(file)])
+        material = frozen_model(model, replace(ExtractRecipe(), pool=pools))
+        keys.append(reading._worker_request(material, material.request, Workers(1, lambda: None)))
+        return extract(texts, model=model, recipe=replace(ExtractRecipe(), pool=pools), out=tmp_path / "p")
+
+    try:
+        read("s[:, 0]", "mean")
+        kept = np.asarray(read("s[:, 0]", "own").blocks["own"][:])  # beside the other one
+        np.testing.assert_array_equal(np.asarray(read("s[:, 0]", "own").blocks["own"][:]), kept)
+        with pytest.raises(StoreError, match=r"the code that gave block .own. of .* has changed"):
+            read("s[:, 1]", "own")
+        read("s[:, 1]", "mean")
+    finally:
+        sys.modules.pop(file.stem, None)
+        del LAYER_POOLS["own"]
+    assert keys[1] == keys[2] != keys[3]  # under which tasks are kept beside the store
+    assert keys[0] == keys[4]

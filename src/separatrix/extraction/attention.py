@@ -190,7 +190,9 @@ def attention_source(
         found = found if weights else replace(drop_weights(found), recipe=backbone)
         return AttentionReader(found, rule, features, clock)
 
-    how: dict[str, dict[str, Any]] = {name: {"columns": list(each.columns)} for name, each in features.items()}
+    how: dict[str, dict[str, Any]] = {
+        name: {"columns": list(each.columns)} | FEATURES.own_code(name) for name, each in features.items()
+    }
     for name in EXACT:
         how |= {name: {**how[name], "store_dtype": "float32"}} if name in how else {}
     options = {name: value for name, value in record(attention).items() if name != "features"}

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.extraction.readers import VectorSource, frozen_model, trained_prompt
 from separatrix.extraction.windows import Rows, read_rows
 from separatrix.extraction.workers import HERE, ReadWindows, TokenizedWindow, open_reading
@@ -230,6 +230,10 @@ def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Des
     key = _store_key(work.material)
     with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
         work.writer, writer.how = writer, work.material.how
+        for name, how in work.material.how.items():
+            if name in writer.blocks and writer.blocks[name].how.get("code") != how.get("code"):
+                hint = "type --overwrite to replace it, or choose another --out"
+                raise StoreError(f"the code that gave block {name!r} of {folder} has changed", hint=hint)
         for step in work.steps(rows.windows(writer.window)):
             counts = {"cut": step.cut, **vars(step.unread)}
             writer.add(step.place, step.frame, step.blocks, table=step.table, notes=counts)

@@ -22,7 +22,7 @@ from separatrix.models.batches import groups, token_batches, token_budget
 from separatrix.models.config import layer_count, read_config, text_config
 from separatrix.models.extract import Engine, Progress
 from separatrix.models.load import drop_weights, load_backbone
-from separatrix.models.pool import plan_layers, plan_poolings
+from separatrix.models.pool import LAYER_POOLS, plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
 from separatrix.models.source import Source, resolve
 from separatrix.models.tokens import ESCAPE, TokenPart
@@ -137,6 +137,7 @@ def _frozen_source(
     how = {
         plan.name: {"pool": plan.pool}
         | ({"layer": plan.layer} if plan.weights is None else {"weights": list(plan.weights)})
+        | LAYER_POOLS.own_code(plan.pool)
         for plan in plans
     }
     identity = _identity(recipe, vectors, source)

@@ -107,7 +107,7 @@ def _worker_request(material: VectorSource, request: ReaderRequest, workers: Wor
     if os.path.isdir(model):
         recipe = recipes.replace(recipe, model=os.path.abspath(model))
     run = None if request.run is None else os.path.abspath(request.run)
-    identity = tuple((name, str(value)) for name, value in sorted(material.identity.items()))
+    identity = tuple((name, str(value)) for name, value in _decisive(material).items())
     return WorkerRequest(replace(request, recipe=recipe, run=run), identity, plugins.loaded())
 
 
@@ -177,12 +177,18 @@ def _load(request: WorkerRequest) -> VectorReader:
     recipe = request.reader.recipe
     device = worker_device(recipe.backbone.device, worker_number())
     source = request_source(replace(request.reader, recipe=recipes.replace(recipe, device=device)))
+    decisive = _decisive(source)
     for name, wanted in request.identity:
-        if (got := str(source.identity.get(name))) != wanted:
+        if (got := str(decisive.get(name))) != wanted:
             what = f"a worker finds another model under the same name (its {name} differ)"
             hint = "give all machines the same files"
             raise ModelError(what, got=got, expected=wanted, hint=hint)
     return source.reader()
+
+
+def _decisive(source: VectorSource) -> dict[str, Any]:
+    """What the numbers depend on: of the model, and of each block, among it the code of a pooling of the user's own."""
+    return dict(sorted({**source.identity, "blocks": source.how}.items()))
 
 
 def request_source(request: ReaderRequest) -> VectorSource:
