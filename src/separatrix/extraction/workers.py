@@ -187,8 +187,9 @@ def _load(request: WorkerRequest) -> VectorReader:
 
 
 def _decisive(source: VectorSource) -> dict[str, Any]:
-    """What the numbers depend on: of the model, and of each block, among it the code of a pooling of the user's own."""
-    return dict(sorted({**source.identity, "blocks": source.how}.items()))
+    """What the numbers depend on: of the model, and the code of the user's own poolings or features."""
+    code = {name: how["code"] for name, how in sorted(source.how.items()) if "code" in how}
+    return dict(sorted({**source.identity, **({"code": code} if code else {})}.items()))
 
 
 def request_source(request: ReaderRequest) -> VectorSource:
