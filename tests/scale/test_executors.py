@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from itertools import count
@@ -62,14 +61,6 @@ def expected(stored) -> list[bytes]:
     return computed(stored, BlockJob())
 
 
-@pytest.fixture
-def forked(monkeypatch):
-    """Workers are copies of one process that has imported everything: each start would take seconds."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([executors.__name__, "sklearn.cluster"])
-    monkeypatch.setattr(executors, "get_context", lambda _: context)
-
-
 def test_results_come_in_the_order_of_the_tasks():
     assert numbers(run(double, [(n,) for n in range(20)])) == list(range(0, 40, 2))
 
@@ -89,7 +80,7 @@ def test_processes_give_the_same_bytes(stored, expected):
         assert computed(stored, BlockJob(workers)) == expected
 
 
-def test_workers_that_are_killed_cost_their_tasks(stored, expected, forked):
+def test_workers_that_are_killed_cost_their_tasks(stored, expected):
     moments_of_death = set(np.random.default_rng(0).choice(25, 3, replace=False).tolist())
     finished, killed = count(), []
     with open_workers("processes:2") as workers:
@@ -104,13 +95,13 @@ def test_workers_that_are_killed_cost_their_tasks(stored, expected, forked):
     assert len(killed) == 3
 
 
-def test_a_task_that_kills_its_worker_is_tried_three_times(forked):
+def test_a_task_that_kills_its_worker_is_tried_three_times():
     with pytest.raises(StoreError, match="workers were killed 3 times without finishing a task; give it more memory"):
         list(run(die, [(1,)], executor="processes:1"))
 
 
 @pytest.mark.parametrize("executor", ["here", "processes:1"])
-def test_a_mistake_in_a_task_is_raised_as_it_is(executor, forked):
+def test_a_mistake_in_a_task_is_raised_as_it_is(executor):
     with pytest.raises(ZeroDivisionError, match="task 3"):
         list(run(fail, [(3,)], executor=executor))
 
