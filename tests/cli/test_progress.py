@@ -40,6 +40,11 @@ def test_a_line_about_every_half_minute_with_rate_and_time_left(capsys: pytest.C
     ]
 
 
+def test_a_stage_whose_end_is_not_known_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = [(1.0, "import", rows, 0, "") for rows in range(100, 7000, 100)]  # a shard a second
+    assert told(reports, capsys) == ["import", *(f"import: {n} rows, 100.0 rows/s" for n in (3100, 6100))]
+
+
 def test_a_short_stage_has_one_line_and_stages_keep_their_own_time(capsys: pytest.CaptureFixture[str]) -> None:
     reports = [
         (0, "texts (train)", 32, 96, ""),

@@ -39,10 +39,10 @@ class Pace:
     def line(self, stage: str, done: int, total: int, note: str, now: float) -> str:
         """How far, how fast, how long still: "training: 300 of 1000 steps, 5.0 steps/s, 0:02:20 left, loss 0.412"."""
         rate = (done - self.first) / (now - self.began)
-        parts = [f"{stage}: {done} of {total} {unit(stage)}"]
+        parts = [f"{stage}: {done} of {total} {unit(stage)}" if total else f"{stage}: {done} {unit(stage)}"]
         if rate > 0:
-            left = timedelta(seconds=round((total - done) / rate))
-            parts += [f"{rate:,.1f} {unit(stage)}/s" if rate >= 0.1 else f"{1 / rate:,.0f} s each", f"{left} left"]
+            parts += [f"{rate:,.1f} {unit(stage)}/s" if rate >= 0.1 else f"{1 / rate:,.0f} s each"]
+            parts += [f"{timedelta(seconds=round((total - done) / rate))} left"] * bool(total)
         return ", ".join(parts + [note] * bool(note))
 
 
@@ -99,25 +99,28 @@ class TerminalProgress:
         self.console.print(Text("warning: " + line.replace("\n", "\n    "), style="bold yellow"))
 
     def __call__(self, stage: str, done: int, total: int, note: str) -> None:
-        """Show how far a stage is; a new stage begins a new bar or line, one of no steps is a line by itself."""
-        if not total:
+        """Show how far a stage is; a new stage begins a new bar or line, one of no steps is a line by itself.
+
+        The total is 0 where it is not known.
+        """
+        if not total and not done:
             self.say(stage)
         elif self.bars is None:
             self._print(stage, done, total, note)
         elif (task := next((task for task in self.bars.tasks if task.description == stage), None)) is None:
             # A resumed training does not begin at 0.
-            self.bars.add_task(stage, total=total, completed=done, note=note)
+            self.bars.add_task(stage, total=total or None, completed=done, note=note)
         else:
-            self.bars.update(task.id, completed=done, total=total, note=note)
+            self.bars.update(task.id, completed=done, total=total or None, note=note)
 
     def _print(self, stage: str, done: int, total: int, note: str) -> None:
         """A line when a stage begins, and then one if the last is some time ago; its end is seen by what comes next."""
         pace, now = self.stages.get(stage), self.clock()
         if pace is None or done < pace.last:  # a training with --refit begins a second time
             self.stages[stage] = Pace(done, now, done, now)
-            self.say(stage if total == 1 else f"{stage}: {total} {unit(stage)}")
+            self.say(stage if total <= 1 else f"{stage}: {total} {unit(stage)}")
             return
         pace.last = done
-        if now - pace.printed >= PAUSE and done < total:
+        if now - pace.printed >= PAUSE and (done < total or not total):
             self.say(pace.line(stage, done, total, note, now))
             pace.printed = now
