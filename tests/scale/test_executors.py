@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from itertools import count
+from threading import Thread
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,19 @@ def test_workers_that_are_killed_cost_their_tasks(stored, expected):
 
         assert computed(stored, BlockJob(workers, progress=kill)) == expected
     assert len(killed) == 3
+
+
+def test_a_worker_that_answers_nothing_keeps_nobody_waiting_at_the_end():
+    with open_workers("processes:1") as workers:
+        assert numbers(run(double, [(1,)], executor=workers)) == [2]
+        process = next(iter(workers.pool._processes.values()))
+        os.kill(process.pid, signal.SIGSTOP)
+        end = Thread(target=workers.restart, daemon=True)
+        end.start()
+        end.join(60)
+        still_waiting = end.is_alive()
+        process.kill()
+    assert not still_waiting
 
 
 def test_a_task_that_kills_its_worker_is_tried_three_times():

@@ -93,8 +93,11 @@ class Workers:
             return self.pool.submit(self.call, function, task)
 
     def restart(self) -> None:
-        """Let the broken pool go; the next task starts another one."""
+        """Let the pool go, whole or broken; the next task starts another one."""
         if self.pool is not None:
+            # A worker that is killed in the middle of a message keeps the others from saying goodbye, without end.
+            for process in list((getattr(self.pool, "_processes", None) or {}).values()):
+                process.kill()
             self.pool.shutdown(wait=True, cancel_futures=True)
         self.pool = None
 
