@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from itertools import count
-from threading import Thread
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
