@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
+import sys
 from itertools import count
 from pathlib import Path
 from threading import Thread
@@ -25,6 +27,20 @@ from separatrix.store.points import write_points
 
 def double(number: int) -> dict[str, np.ndarray]:
     return {"number": np.array(2 * number), "process": np.array(os.getpid())}
+
+
+def die_in_the_middle(number: int, died: str) -> dict[str, np.ndarray]:
+    """The first time, begin an answer of a megabyte, and die."""
+    frame = sys._getframe()
+    while "result_queue" not in frame.f_locals:
+        frame = frame.f_back
+    if number == 1 and not Path(died).exists():
+        Path(died).touch()
+        queue = frame.f_locals["result_queue"]
+        queue._wlock.acquire()
+        queue._writer._send(struct.pack("!i", 1 << 20) + b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+    return double(number)
 
 
 def fail(number: int) -> dict[str, np.ndarray]:
@@ -107,6 +123,19 @@ def test_a_worker_that_answers_nothing_keeps_nobody_waiting_at_the_end():
         still_waiting = end.is_alive()
         process.kill()
     assert not still_waiting
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_its_answer_costs_its_task(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "LOOK", 0.3)
+    tasks = [(number, str(tmp_path / "died")) for number in range(3)]
+    results = []
+    work = Thread(
+        target=lambda: results.extend(numbers(run(die_in_the_middle, tasks, executor="processes:2"))), daemon=True
+    )
+    work.start()
+    work.join(120)
+    assert not work.is_alive()
+    assert results == [0, 2, 4]
 
 
 def test_a_task_that_kills_its_worker_is_tried_three_times():

@@ -47,6 +47,7 @@ FORMS = "here, processes:N, dask:local:N or dask:tcp://host:port"
 _TRIES = 3  # in a row without a finished task
 _AHEAD = 2  # tasks of each worker that are begun or finished beyond the one that is waited for
 WORTH = 1.0  # seconds of a task whose result is kept
+LOOK = 5.0  # seconds without a result after which workers are looked after
 _SECONDS = ":seconds"  # beside a result, under a name that none has
 
 
@@ -92,14 +93,36 @@ class Workers:
             self.pool = self.make()
             return self.pool.submit(self.call, function, task)
 
+    def result(self, future: Future[kernels.Partial]) -> kernels.Partial:
+        """The result of a task; where it does not come, processes are looked after.
+
+        Python waits without end for the rest of a message in the middle of which a worker was killed.
+        """
+        dead_before = False
+        while True:
+            try:
+                return future.result(timeout=LOOK)
+            except TimeoutError:
+                if future.done():
+                    raise
+                dead = any(not process.is_alive() for process in self._processes())
+                if dead and dead_before:  # else the pool would know by now
+                    raise BrokenProcessPool("a worker was killed in the middle of a message") from None
+                dead_before = dead
+
     def restart(self) -> None:
         """Let the pool go, whole or broken; the next task starts another one."""
         if self.pool is not None:
             # A worker that is killed in the middle of a message keeps the others from saying goodbye, without end.
-            for process in list((getattr(self.pool, "_processes", None) or {}).values()):
+            for process in self._processes():
                 process.kill()
+            if (results := getattr(self.pool, "_result_queue", None)) is not None:
+                results._writer.close()  # nobody else can write: who waits for the rest of a message is told so
             self.pool.shutdown(wait=True, cancel_futures=True)
         self.pool = None
+
+    def _processes(self) -> list[Any]:
+        return list((getattr(self.pool, "_processes", None) or {}).values())
 
 
 @contextmanager
@@ -230,7 +253,7 @@ def in_order(
             return
         while line[0].partial is None:
             try:
-                line[0].partial = _finish(line[0])
+                line[0].partial = _finish(workers, line[0])
                 failures = 0
             except workers.lost as error:
                 failures += 1
@@ -253,9 +276,9 @@ def _begin(workers: Workers, function: Function, task: Task, pending: Path | Non
     return _Entry(task, path, workers.submit(function, task))
 
 
-def _finish(entry: _Entry) -> kernels.Partial:
+def _finish(workers: Workers, entry: _Entry) -> kernels.Partial:
     assert entry.future is not None
-    partial = dict(entry.future.result())
+    partial = dict(workers.result(entry.future))
     seconds = float(partial.pop(_SECONDS))
     if entry.path is not None and seconds >= WORTH:
         write_partial(entry.path, partial)
@@ -267,7 +290,7 @@ def _again(workers: Workers, function: Function, line: deque[_Entry], failures: 
     for entry in line:
         if entry.partial is None and entry.future is not None:
             if entry.future.done() and not entry.future.cancelled() and entry.future.exception() is None:
-                entry.partial, failures = _finish(entry), 0
+                entry.partial, failures = _finish(workers, entry), 0
             else:
                 entry.future = workers.submit(function, entry.task)
     return failures
