@@ -29,7 +29,7 @@ from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, sy
 from separatrix.recipe.core import record
 from separatrix.store.files import check_format, damaged, hash_file, part_path, parts_of, read_json, sweep, write_json
 from separatrix.store.folder import has_result
-from separatrix.store.kinds import KINDS, Kind, files_in, kind_of
+from separatrix.store.kinds import KINDS, Kind, files_in, is_filled, kind_of
 from separatrix.store.lock import lock_path, locked
 from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
 from separatrix.store.remote import check_local
@@ -437,11 +437,6 @@ def _write_manifest(folder: Path, kind: str, recipe: Any, files: Mapping[str, Fi
 def _check_stands(target: Path, written: int, out: str | Path) -> None:
     if not target.is_dir() or target.stat().st_ino != written:
         raise StoreError(f"{out} was replaced by something else while it was written", hint="choose another --out")
-
-
-def is_filled(folder: Path) -> bool:
-    """Whether there is a folder with anything in it but files of the system."""
-    return folder.is_dir() and ((folder / MANIFEST).exists() or any(True for _ in files_in(folder)))
 
 
 @contextmanager

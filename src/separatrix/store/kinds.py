@@ -106,3 +106,8 @@ def files_in(folder: Path) -> Iterator[str]:
             path = Path(root, name).relative_to(folder)
             if path.as_posix() not in (MANIFEST, LOCK) and name not in JUNK and not TEMPORARY.fullmatch(name):
                 yield path.as_posix()
+
+
+def is_filled(folder: Path) -> bool:
+    """Whether there is a folder with anything in it but files of the system."""
+    return folder.is_dir() and ((folder / MANIFEST).exists() or any(True for _ in files_in(folder)))

@@ -19,8 +19,9 @@ import numpy as np
 
 from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
 from separatrix.points import ID
-from separatrix.store.artifacts import check_free, claimed, exchange, is_filled
+from separatrix.store.artifacts import check_free, claimed, exchange
 from separatrix.store.files import check_format, hash_file, is_count, read_json, sweep, write_bytes, write_json
+from separatrix.store.kinds import is_filled
 from separatrix.store.manifest import (
     BLOCKS,
     BLOCKS_SCHEMA,
