@@ -96,6 +96,7 @@ def _faiss(task: str, x: np.ndarray, first: np.ndarray) -> np.ndarray:
 
     if task == "pca":
         matrix = faiss.PCAMatrix(WIDTH, DIMENSIONS)
+        matrix.max_points_per_d = len(x)  # of all rows, as the others; by itself it takes 1,000 a column
         matrix.train(x)
         return faiss.vector_to_array(matrix.A).reshape(-1, WIDTH)[:DIMENSIONS]
     made = faiss.Kmeans(WIDTH, K, niter=PASSES, max_points_per_centroid=len(x))

@@ -46,7 +46,7 @@ def compared(plan: Callable[[], sx.results.Plan], run: Callable[[], Any]) -> dic
 
 def on_points(folder: Path, verb: str, points: Path | Points, **options: Any) -> dict[str, Any]:
     """A verb over points, planned and done."""
-    out = folder / "result"
+    out = folder / verb  # a verb replaces only what is its own
     work = getattr(sx, verb)
     return compared(lambda: sx.plan(verb, points, **options), lambda: work(points, out=out, overwrite=True, **options))
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from command_line import Cli
 from separatrix.cli import options as opts
 from separatrix.cli.app import COMMANDS, build, find
-from separatrix.cli.commands import EARLIER, RESUMABLE, spelled
+from separatrix.cli.commands import EARLIER, GROUPS, RESUMABLE, spelled
 from separatrix.cli.flags import ParsedOptions
 from separatrix.cli.mistakes import STOPPED, _sentence
 from separatrix.errors import OptionError
@@ -121,6 +121,10 @@ def test_what_can_be_gone_on_with_says_so_where_it_is_stopped():
     for name in RESUMABLE:
         assert "with --resume goes on" in _sentence(KeyboardInterrupt(), [name])[0]
     assert _sentence(KeyboardInterrupt(), ["cluster"]) == ("stopped", STOPPED)
+
+
+def test_every_command_stands_in_one_panel_of_the_list_of_commands():
+    assert sorted(name for names in GROUPS.values() for name in names) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

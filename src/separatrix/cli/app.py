@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from keyword import iskeyword
 
-from cyclopts import App
+from cyclopts import App, Group
 
-from separatrix.cli.commands import COMMANDS, spelled
+from separatrix.cli.commands import COMMANDS, GROUPS, spelled
 from separatrix.cli.mistakes import DONE, FAILED, mendable, show_all, show_warning, tell
 from separatrix.errors import (
     PictureWarning,
@@ -38,27 +38,30 @@ Command = Callable[..., None]
 def build(words: Sequence[str]) -> App:
     """The parser for these words; the commands themselves are imported only if one of them is called."""
     app = App(name="separatrix", help=HELP, help_format="plaintext", version=_version)
+    app["--help"].group = app["--version"].group = Group("Options", sort_key=len(GROUPS))
     called = words[0] if words and words[0] in COMMANDS else None
-    for number, (name, (_, summary)) in enumerate(COMMANDS.items()):
-        command = find(name) if name == called else _nothing
-        part = getattr(command, "parts", {}).get("".join(words[1:2]))
-        if part is None:
-            _add(app, (name,), command, summary, words, number)
-        else:
-            app.command(inner := App(name=name, help_format="plaintext"))
-            _add(inner, (name, words[1]), part, summary, words, number)
+    for number, (title, names) in enumerate(GROUPS.items()):
+        panel = Group(title, sort_key=number)
+        for name in names:
+            command, summary = find(name) if name == called else _nothing, COMMANDS[name][1]
+            part = getattr(command, "parts", {}).get("".join(words[1:2]))
+            if part is None:
+                _add(app, (name,), command, summary, words, panel)
+            else:
+                app.command(inner := App(name=name, help_format="plaintext"))
+                _add(inner, (name, words[1]), part, summary, words, panel)
     return app
 
 
-def _add(app: App, names: tuple[str, ...], command: Command, summary: str, words: Sequence[str], number: int) -> None:
-    """Put a command, by the words that call it, into a parser."""
+def _add(app: App, names: tuple[str, ...], command: Command, summary: str, words: Sequence[str], panel: Group) -> None:
+    """Put a command, by the words that call it, into a panel of a parser."""
     details, more = joined(inspect.getdoc(command) or "") if command is not _nothing else "", ""
     if details and HELP_WORDS & {*words}:
         from separatrix.cli.flags import with_help
 
         command, more = with_help(command, " ".join(names), words)
     text = f"{summary}\n\n{details}".strip()
-    app.command(command, name=names[-1], sort_key=number, help=text, help_epilogue=more)
+    app.command(command, name=names[-1], group=panel, sort_key=len([*app]), help=text, help_epilogue=more)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -27,6 +27,13 @@ COMMANDS = {
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
     "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),
 }
+# Panels of the list of commands.
+GROUPS = {
+    "Labelled texts": ("demo", "train", "predict", "report", "rank", "suspects"),
+    "Vectors": ("extract", "score", "project", "cluster", "associate", "compare"),
+    "Attention heads": ("heads", "heads-qa"),
+    "Files and cost": ("import", "export", "compress", "plan"),
+}
 RESUMABLE = ("train", "extract", "heads", "heads-qa")  # those with --resume
 # Other spellings: the first words -> the command.
 SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
