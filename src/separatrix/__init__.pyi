@@ -25,6 +25,7 @@ from separatrix.folders import load as load
 from separatrix.folders import report as report
 from separatrix.learn.trained.loading import load_model as load_model
 from separatrix.points import Points as Points
+from separatrix.sweeps.verb import sweep as sweep
 from separatrix.texts import Classes as Classes
 from separatrix.texts import Splits as Splits
 from separatrix.texts import Texts as Texts

@@ -56,6 +56,10 @@ class StoreError(SeparatrixError):
     """Files on disk are missing, damaged, newer than this version, or in the way."""
 
 
+class LockedError(StoreError):
+    """Another process is writing there."""
+
+
 class MissingExtra(SeparatrixError, ImportError):
     """An optional dependency is not installed."""
 

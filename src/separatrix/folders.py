@@ -35,6 +35,7 @@ READERS = {
     "score": ("analysis.score", "Separation.open"),
     "plan": ("analysis.plan", "Plan.open"),
     "ranking": ("analysis.rank", "Ranking.open"),
+    "sweep": ("sweeps.result", "SweepResult.open"),
     "answers": ("training.methods.answers", "AnswerResult.open"),
     "compression": ("analysis.compress", "Compression.open"),
     "comparison": ("analysis.compare", "Comparison.open"),

@@ -10,6 +10,7 @@ from separatrix.analysis.project import Projection
 from separatrix.analysis.rank import Ranking
 from separatrix.analysis.score import Separation
 from separatrix.analysis.suspects import Suspects
+from separatrix.sweeps.result import SweepResult
 from separatrix.training.methods.answers import AnswerResult
 from separatrix.training.result import TrainingResult
 
@@ -25,5 +26,6 @@ __all__ = [
     "Ranking",
     "Separation",
     "Suspects",
+    "SweepResult",
     "TrainingResult",
 ]

@@ -19,7 +19,9 @@ from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
+from separatrix.recipe.sweep import SweepRecipe
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.sweeps.verb import sweep
 from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
@@ -39,6 +41,7 @@ VERBS = {
     "import_vectors": (transfer.import_vectors, options.ImportOptions, ImportRecipe, set()),
     "export_vectors": (transfer.export_vectors, options.ExportOptions, ExportRecipe, set()),
     "head_atlas": (head_atlas, options.HeadsOptions, HeadsRecipe, set()),
+    "sweep": (sweep, options.SweepOptions, SweepRecipe, set()),
 }
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "import": ("files", "Vectors of other programs as points: .npy, safetensors, Parquet, CSV shards."),
     "export": ("files", "Points as .npy, safetensors or Parquet, for other programs."),
     "compress": ("files", "Points in fewer bytes, and the share of nearest neighbors that each step keeps."),
+    "sweep": ("sweep", "A grid of trainings x seeds, killed and resumed at will: one table with intervals."),
     "plan": ("plan", "What would a command cost? Rows, bytes, FLOP, minutes and memory, before it is begun."),
     "heads": ("heads", "Cluster every attention head of a model over a corpus, and say what the clusters mean."),
     "heads-qa": ("heads", "Fine-tune a model for question answering; exact match and F1 as the official script."),

@@ -73,7 +73,8 @@ def _sentence(error: BaseException, argv: list[str]) -> tuple[str, int]:
         return str(error), MISTAKE
     if isinstance(error, KeyboardInterrupt):
         hint = "; the same command with --resume goes on from the last saved state"
-        return "stopped" + (hint if {*argv[:1]} & {*RESUMABLE} else ""), STOPPED
+        hint = "; the same command goes on" if argv[:1] == ["sweep"] else hint if {*argv[:1]} & {*RESUMABLE} else ""
+        return f"stopped{hint}", STOPPED
     first = (str(error).strip().splitlines() or ["no more is known"])[0]
     return f"{type(error).__name__}: {first}; set {TRACEBACK}=1 to see where", FAILED
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.checks import check_count, check_matrix, check_same_rows, check_values
@@ -230,6 +230,26 @@ def mean_interval(values: ArrayLike) -> MeanInterval:
         return MeanInterval(mean, None, None, 1)
     reach = float(stdtrit(runs - 1, _COVERED[1] / 100) * numbers.std(ddof=1) / np.sqrt(runs))
     return MeanInterval(mean, mean - reach, mean + reach, runs)
+
+
+def paired_p_value(values_a: ArrayLike, values_b: ArrayLike) -> float | None:
+    """Two-sided p-value of Student's t test on a - b over runs that share a seed.
+
+    None where it cannot be told: a single run, or differences that are all the same and not 0.
+
+    Raises:
+        ShapeError: not as many runs on both sides.
+
+    >>> round(paired_p_value([0.96, 0.97, 0.95], [0.95, 0.95, 0.95]), 3), paired_p_value([1, 2], [1, 2])
+    (0.225, 1.0)
+    """
+    a, b = check_values(values_a, "values of a"), check_values(values_b, "values of b")
+    check_same_rows(len(a), len(b), "values of a", "values of b")
+    differences = a - b
+    if len(differences) < 2 or np.ptp(differences) < 1e-12:
+        return 1.0 if len(differences) > 1 and not differences.any() else None
+    t = differences.mean() / (differences.std(ddof=1) / np.sqrt(len(differences)))
+    return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
 def paired_difference(values_a: ArrayLike, values_b: ArrayLike) -> MeanInterval:

@@ -48,6 +48,7 @@ class Job(Generic[R]):
     progress: Progress = silent
     keep: int | None = None  # epochs after which the tensors are kept; None: those of the best epoch
     on_batch: BatchFunction | None = None  # gets outputs of every training batch and the centroids, as arrays
+    shared_texts: Path | None = None  # folder of text caches that several trainings share
 
     def loop(self, training: Training, weights: str, *, train_map: bool = False) -> Loop:
         """The loop of this job; its checkpoint belongs to this recipe, these weights of the model and these texts.

@@ -130,7 +130,9 @@ def _prepare(
     for part, texts in (("train", job.train), ("validation", job.validation)):
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
         done, path = Counter(job.progress, f"texts ({part})", len(texts)), folder / part
-        caches[part] = build_cache(backbone, tokens, recipe.text_cache, folder=path, progress=done, beside=caches)
+        caches[part] = build_cache(
+            backbone, tokens, recipe.text_cache, folder=path, progress=done, beside=caches, shared=job.shared_texts
+        )
     shape, seed = caches["train"].shape, recipe.loop.seed
     prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
     return PromptTrainable(backbone, recipe, prompt, caches)

@@ -10,9 +10,12 @@ Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 smal
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import torch
@@ -27,13 +30,16 @@ from separatrix.models.check import same_states, some_ids
 from separatrix.models.config import layer_count
 from separatrix.models.extract import RowBlocks
 from separatrix.models.pool import Pooling, pooled
-from separatrix.recipe import CacheRecipe
+from separatrix.recipe import CacheRecipe, digest
+from separatrix.store.files import append_line, read_tensors, write_tensors
+from separatrix.store.lock import waiting
 from separatrix.store.ragged import RaggedRows
 
 # NumPy has no bfloat16; its bits travel as integers.
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
+VECTORS, USES = "vectors.safetensors", "uses.jsonl"  # beside rows that are shared
 PROBED = 4  # tokens that `attention_shape` runs: within any local window
 
 
@@ -250,6 +256,7 @@ def build_cache(
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
     beside: Mapping[str, TextCache] | None = None,
+    shared: Path | None = None,
 ) -> TextCache:
     """Run every text once and keep its keys and values where the recipe and the budgets say.
 
@@ -260,6 +267,7 @@ def build_cache(
         folder: where a cache on disk goes.
         progress: gets the number of rows done after each batch.
         beside: the caches that stand already: they share the budgets.
+        shared: folder of caches that several trainings share; what is there is not built again.
 
     Raises:
         ModelError: numbers that the format cannot hold, or a model that cannot be given a suffix.
@@ -270,6 +278,9 @@ def build_cache(
     if cache.location == "off":
         cache.fill(None, progress)
         return cache
+    if shared is not None:
+        share_cache(cache, shared, progress)
+        return cache
     path = folder / "text.cache" if cache.location == "disk" and folder is not None else None
     stored = np.dtype(STORED[recipe.cache_dtype])
     rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
@@ -279,6 +290,33 @@ def build_cache(
         rows.remove()
         raise
     return cache
+
+
+def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] | None = None) -> None:
+    """Give a cache the rows that another training left in a folder, or run the texts and leave them there.
+
+    The same rows are the same token ids in the same model, read in the same number formats on the same kind of device.
+    Who comes while they are written waits. Each use adds its seconds to `uses.jsonl`.
+    """
+    backbone, recipe, begun = cache.backbone, cache.recipe, monotonic()
+    ids = np.concatenate([cache.lengths, np.fromiter(chain(*cache.tokens.ids), np.int64)])
+    formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type]
+    own = folder / digest(backbone.source.weights, hashlib.sha256(ids.tobytes()).hexdigest(), formats)
+    path, vectors = own / "text.cache", own / VECTORS
+    stored = np.dtype(STORED[recipe.cache_dtype])
+    own.parent.mkdir(parents=True, exist_ok=True)
+    with waiting(own):
+        if built := not vectors.is_file():  # the last file that is written
+            rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
+            try:
+                cache.fill(rows, progress)
+            except BaseException:
+                rows.remove()
+                raise
+            write_tensors(vectors, cache.vectors or {})
+        cache.rows = RaggedRows.mapped(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
+        cache.vectors, _ = read_tensors(vectors)
+        append_line(own / USES, {"built": built, "seconds": monotonic() - begun, "bytes": cache.nbytes})
 
 
 def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:

@@ -33,6 +33,7 @@ from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
+from separatrix.recipe.sweep import SweepRecipe
 from separatrix.recipe.train import (
     DEFAULT_MODEL,
     LOSSES,
@@ -69,6 +70,7 @@ __all__ = [
     "RankRecipe",
     "ScoreRecipe",
     "SuspectsRecipe",
+    "SweepRecipe",
     "TrainRecipe",
     "canonical",
     "check",

@@ -121,6 +121,17 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     null_threshold: float
 
 
+class SweepOptions(TypedDict, total=False):
+    """Of `SweepRecipe`."""
+
+    reference: str | None
+    retry: bool
+    extend: bool
+    budget: str | None
+    max_runs: int | None
+    keep_cache: bool
+
+
 class ExtractOptions(ModelOptions, AttentionOptions, total=False):
     """Of `ExtractRecipe`."""
 

@@ -310,15 +310,11 @@ def unknown_files(folder: Path, kind: str) -> list[str]:
     """Files of an artefact that neither its manifest nor the table of kinds knows."""
     known = KINDS.get(kind, Kind(()))
     artifact = None if kind == "points" else _earlier(folder)
-    patterns = known.scratch
-    if artifact is None or artifact.files is None:
-        patterns += known.files
-        listed: Collection[str] = ()
-    else:
-        listed = artifact.files
+    listed: Collection[str] = () if artifact is None or artifact.files is None else artifact.files
+    patterns = known.files if artifact is None or artifact.files is None else ()
     return [
         name for name in files_in(folder)
-        if name not in listed and not any(fnmatch(name, pattern) for pattern in patterns)
+        if name not in listed and not known.is_scratch(name) and not any(fnmatch(name, one) for one in patterns)
     ]  # fmt: skip
 
 
@@ -409,7 +405,7 @@ def _seal(folder: Path, kind: str, recipe: Any, before: Artifact | None = None, 
     known, files, listed = KINDS[kind], {}, {} if before is None or before.files is None else before.files
     for name in files_in(folder):
         path = folder / name
-        if path.is_symlink() or any(fnmatch(name, pattern) for pattern in known.scratch):
+        if path.is_symlink() or known.is_scratch(name):
             continue
         if path.stat().st_mtime_ns < begun:
             if name in listed:
@@ -420,7 +416,7 @@ def _seal(folder: Path, kind: str, recipe: Any, before: Artifact | None = None, 
         with path.open("rb") as stream:
             os.fsync(stream.fileno())
         files[name] = File(path.stat().st_size, hash_file(path))
-    sweep(folder)
+    sweep(folder, known.inner)
     _write_manifest(folder, kind, recipe, files)
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
@@ -44,10 +44,13 @@ def parts_of(path: Path) -> list[Path]:
     return [part for part in path.parent.glob(".*.part") if part.name.rsplit(".", 2)[0] == f".{path.name}"]
 
 
-def sweep(folder: Path) -> None:
-    """Delete what killed processes left under such names below a folder; for whoever holds its lock."""
+def sweep(folder: Path, left: Collection[str] = ()) -> None:
+    """Delete what killed processes left under such names below a folder; for whoever holds its lock.
+
+    `left` are folders in it that other processes may be writing.
+    """
     for part in folder.rglob(".*.part"):
-        if TEMPORARY.fullmatch(part.name):
+        if TEMPORARY.fullmatch(part.name) and part.relative_to(folder).parts[0] not in left:
             part.unlink(missing_ok=True)
 
 
@@ -134,6 +137,22 @@ def read_tensors(
     return arrays, _parse(text, note, path)
 
 
+def tensor_sizes(path: Path) -> tuple[int, int]:
+    """How many numbers a safetensors file holds, and their bytes; none of them is read.
+
+    Raises:
+        StoreError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, str(error)) from error
+    return sum(math.prod(shape) for shape in shapes), path.stat().st_size
+
+
 def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], path: Path) -> None:
     """Raise a `StoreError` unless the arrays of a file are there, of these shapes, and finite; see `read_tensors`."""
     import numpy as np
@@ -172,6 +191,20 @@ def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
     """One JSON object a line."""
     text = "".join(json.dumps(value, sort_keys=True, allow_nan=False) + "\n" for value in values)
     write_bytes(path, text.encode())
+
+
+def append_line(path: Path, value: Mapping[str, Any]) -> None:
+    """Add one JSON object to a file of lines, in one piece: several processes may do so at a time.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    line = (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode()
+    try:
+        with path.open("ab", buffering=0) as stream:
+            stream.write(line)
+    except OSError as error:
+        raise system_refusal(error, path) from error
 
 
 def read_lines(path: Path, schema: Schema = dict) -> list[dict[str, Any]]:

@@ -25,11 +25,17 @@ class Kind:
     `marks`: a folder without a manifest is of this kind if each of these patterns has a file in it. `files`: all that
     earlier versions wrote, and all that may be in an unfinished folder. `scratch`: what a training keeps to be gone on
     with; it is replaced with the folder, but is no part of it. A `*` stands for slashes too, a `|` for "or".
+    `inner`: folders in it whose content has locks of its own; they are no part of it either.
     """
 
     marks: tuple[str, ...]
     files: tuple[str, ...] = ()
     scratch: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
+
+    def is_scratch(self, name: str) -> bool:
+        """Whether a file below the folder is no part of the artefact."""
+        return name.partition("/")[0] in self.inner or any(fnmatch(name, pattern) for pattern in self.scratch)
 
 
 _TRAINED = ("model.json", "model.safetensors", "encoder/*", "index/*", "estimator.json", "align_estimator.json")
@@ -47,6 +53,10 @@ KINDS = {
         ("recipe.json", RESULT, "table.parquet", "atlas.html", "heads.parquet", "distances.safetensors", "pictures/*",
          "points-*/*", "features-*/*", "kmeans-*/*", "dbscan-*/*", "hdbscan-*/*", "again-*/*", "associations-*/*",
          "raw-*/*", "extract-*/*", "cluster-*/*", "atlas-*/*"),
+    ),
+    "sweep": Kind(
+        ("grid.json",), ("grid.json", RESULT, "table.md", "table.csv", "costs.csv", "*.png"),
+        inner=("runs", "failed", "cache"),
     ),
     "answers": Kind(
         ("answers.parquet",), ("recipe.json", RESULT, "answers.parquet", *_MODEL_FOLDER), ("checkpoint.safetensors",)

@@ -12,12 +12,13 @@ import fcntl
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from separatrix.errors import StoreError, system_refusal
+from separatrix.errors import LockedError, StoreError, system_refusal
 
 LOCK = ".lock"  # the ending of a lock file; its whole name where it cannot lie beside the folder
 
@@ -30,6 +31,32 @@ def lock_path(target: Path) -> Path:
     """
     beside = os.access(target.parent, os.W_OK) or not target.is_dir()
     return target.with_name(f".{target.name}{LOCK}") if beside else target / LOCK
+
+
+def is_held(target: Path) -> bool:
+    """Whether a process holds the lock of a path, as far as this host can tell."""
+    try:
+        descriptor = os.open(lock_path(target), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return not _lock(descriptor)
+    finally:
+        os.close(descriptor)  # with which a lock that was taken ends
+
+
+@contextmanager
+def waiting(target: Path, pause: float = 0.2) -> Iterator[Path]:
+    """Hold the lock of a path as `locked`, once nobody else does."""
+    while True:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(locked(target))
+            except LockedError:
+                time.sleep(pause)
+                continue
+            yield path
+            return
 
 
 @contextmanager
@@ -118,4 +145,4 @@ def _holder(descriptor: int) -> dict[str, object]:
 
 def _refusal(target: Path, holder: dict[str, object], hint: str) -> StoreError:
     writer = f"process {holder.get('process', '?')} on {holder.get('host', '?')} since {holder.get('since', '?')}"
-    return StoreError(f"{target} is being written by another process", got=writer, hint=hint)
+    return LockedError(f"{target} is being written by another process", got=writer, hint=hint)

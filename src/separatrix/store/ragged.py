@@ -40,6 +40,7 @@ class RaggedRows:
     path: Path | None
     block: np.ndarray | None  # all numbers, flat; None while a file is being written
     axis: int = 0  # where the length stands among a row's axes: how many are outer
+    shared: bool = False  # others read the file too: it is not deleted, and its pages stay
     _map: mmap.mmap | None = None
     _touched: int = field(default=0)
 
@@ -72,6 +73,23 @@ class RaggedRows:
                 stream.truncate(rows.nbytes)
         except OSError as error:
             raise rows._refused(error) from error
+        return rows
+
+    @classmethod
+    def mapped(
+        cls, lengths: np.ndarray, shape: tuple[int, ...], dtype: np.dtype, path: Path, *, axis: int = 0
+    ) -> RaggedRows:
+        """Rows that `allocate` and `seal` left in a file, which others may read too.
+
+        Raises:
+            StoreError: the file is missing, or of another size.
+        """
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = cls(starts, shape, np.dtype(dtype), path, None, axis, shared=True)
+        size = path.stat().st_size if path.is_file() else None
+        if size != rows.nbytes:
+            raise StoreError(f"{path} is no cache of these texts", got=f"{size} bytes", expected=f"{rows.nbytes} bytes")
+        rows._open()
         return rows
 
     def _check_room(self, free: int) -> None:
@@ -128,6 +146,10 @@ class RaggedRows:
         if self.path is None:
             return
         os.replace(self.part, self.path)
+        self._open()
+
+    def _open(self) -> None:
+        assert self.path is not None
         if self.nbytes == 0:  # nothing to map
             self.block = np.empty(0, self.dtype)
             return
@@ -165,13 +187,13 @@ class RaggedRows:
 
     def _release(self, items: int) -> None:
         self._touched += items * self.item_bytes
-        if self._map is not None and self._touched > RELEASE_BYTES:
+        if self._map is not None and not self.shared and self._touched > RELEASE_BYTES:
             self._map.madvise(mmap.MADV_DONTNEED)
             self._touched = 0
 
     def remove(self) -> None:
         """Drop the block and delete its file."""
         self.block, self._map = None, None
-        if self.path is not None:
+        if self.path is not None and not self.shared:
             self.path.unlink(missing_ok=True)
             self.part.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ from separatrix.store.folder import CHECKPOINT, RECIPE, REFIT, can_resume
 
 if TYPE_CHECKING:
     from separatrix.texts import Splits
-    from separatrix.training.request import TrainingRequest
+    from separatrix.training.request import Recipe, TrainingRequest
 
 
 def run_artifact(
@@ -59,8 +60,12 @@ def describe_texts(splits: Splits) -> dict[str, Any]:
 
 def describe_request(request: TrainingRequest, weights: str) -> dict[str, Any]:
     """Method, options, the hash of the model's weights, and texts, as plain data: what `recipe.json` holds."""
-    recipe, texts = recipes.record(request.recipe), describe_texts(request.splits)
-    return {"method": request.method, **recipe, "weights": weights, "data": texts}
+    return describe_training(request.method, request.recipe, weights, describe_texts(request.splits))
+
+
+def describe_training(method: str, recipe: Recipe, weights: str, texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The same out of its parts; `texts` as `describe_texts` gives them."""
+    return {"method": method, **recipes.record(recipe), "weights": weights, "data": texts}
 
 
 def is_run_of(folder: Path, splits: Splits) -> bool:
@@ -87,20 +92,20 @@ def write_recipe(folder: Path, recipe: Any, current: dict[str, Any]) -> None:
         if recipes.canonical(begun) != recipes.canonical(wanted):
             raise StoreError(
                 f"{folder} was begun with other options or other texts",
-                got=_difference(begun, json.loads(recipes.canonical(wanted))),
+                got=difference(begun, json.loads(recipes.canonical(wanted))),
                 hint="type the earlier ones, --overwrite, or choose another --out",
             )
     else:  # a finished run that is asked for again is not touched
         write_json(path, current)
 
 
-def _difference(begun: Any, current: Any, name: str = "") -> str:
+def difference(begun: Any, current: Any, name: str = "") -> str:
     """The first option that differs, as "name new instead of old"."""
     if not (isinstance(begun, dict) and isinstance(current, dict)):
         return f"{name} {current} instead of {begun}"
     one_sided = begun.keys() ^ current.keys()
     key = next(key for key in sorted({*begun, *current}) if key in one_sided or begun[key] != current[key])
-    return _difference(begun.get(key, "no such option"), current.get(key, "no such option"), key)
+    return difference(begun.get(key, "no such option"), current.get(key, "no such option"), key)
 
 
 def drop_states(folder: Path) -> None:

@@ -34,6 +34,7 @@ class TrainingRequest:
         progress: gets (stage, done, total, note) as the training goes on.
         compare: also fit baselines on the frozen model, and say how the training compares with them.
         on_batch: gets the outputs of every training batch and the centroids, as arrays.
+        shared_texts: folder of text caches that several trainings share; None: each builds its own.
     """
 
     splits: Splits
@@ -43,6 +44,7 @@ class TrainingRequest:
     progress: Progress = silent
     compare: bool = True
     on_batch: BatchFunction | None = None
+    shared_texts: Path | None = None
 
     def __post_init__(self) -> None:
         choose(self.method, METHOD_NAMES, "--method")
@@ -66,4 +68,7 @@ class TrainingRequest:
         from separatrix.learn.job import Job
 
         train, validation = self.splits.train, self.splits.validation
-        return Job(train, validation, self.recipe, score, self.folder, self.progress, on_batch=self.on_batch)
+        return Job(
+            train, validation, self.recipe, score, self.folder, self.progress,
+            on_batch=self.on_batch, shared_texts=self.shared_texts,
+        )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -73,16 +74,34 @@ def train(
         if out is None:
             raise OptionError(f"method {method} writes a whole model", got="no out", hint='give out="runs/qa"')
         return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent)
-    splits = _splits(data, whole, reading)
+    splits = read_splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
+    return carry_out(request, overwrite=overwrite, resume=resume)
+
+
+def carry_out(
+    request: TrainingRequest, *, overwrite: bool = False, resume: bool = False, pictures: bool = True
+) -> TrainingResult:
+    """What `train` does once the texts are read: hold the folder, train, draw.
+
+    Args:
+        request: what is trained.
+        overwrite: replace an earlier run in its folder.
+        resume: go on with the run there, or start where there is none.
+        pictures: draw the pictures and the report of the run.
+
+    Raises:
+        SeparatrixError: as `train`.
+    """
     request = request.with_number_format()
     if request.folder is None:
         return _warned(run_training(request))
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:
-        request.progress(f"model: {whole.backbone.model}", 0, 0, "")
+        request.progress(f"model: {request.recipe.backbone.model}", 0, 0, "")
         result = run_training(request)
-        request.progress("pictures and report", 0, 0, "")
-        show_run(folder)
+        if pictures:
+            request.progress("pictures and report", 0, 0, "")
+            show_run(folder)
     return _warned(result)
 
 
@@ -91,10 +110,11 @@ def _warned(result: TrainingResult) -> TrainingResult:
     return result
 
 
-def _splits(data: Any, recipe: Recipe, reading: dict[str, Any]) -> Splits:
+def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
     """The parts to train on and to evaluate, read if they are not yet; an option without effect is refused."""
     if isinstance(data, Splits):
         return given_splits(data, reading, option_names(recipe))
+    reading = dict(reading)
     seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
     by = reading.pop("by", None) or ("rows" if recipe.objective.loss == "mse" else "label")  # numbers are no classes
     splits = given_splits(data, reading | {"by": by}, seed=seed)

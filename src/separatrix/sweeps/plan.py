@@ -1,0 +1,147 @@
+"""Settings x seeds: the runs, each under the hash of its recipe, its texts and its model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from separatrix import recipe as recipes
+from separatrix.errors import SeparatrixError
+from separatrix.models.source import resolve
+from separatrix.progress import Progress
+from separatrix.sweeps.grid import Grid, Mistakes
+from separatrix.sweeps.settings import MODEL, Setting
+from separatrix.texts import Splits
+from separatrix.training.folder import describe_texts, describe_training
+from separatrix.training.request import Recipe, TrainingRequest
+from separatrix.training.verb import read_splits
+
+KEPT = 4  # data sets, each with its rows drawn by one seed, that are held at a time
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training. Its `id` names its folder.
+
+    Attributes:
+        id: hash of the recipe, the texts and the weights of the model.
+        label: the first setting that asks for it, for messages.
+        method, recipe: what is trained; the recipe holds the seed.
+        source, reading: the texts, as `read_splits` takes them.
+        compare: whether baselines on frozen vectors are fitted too.
+    """
+
+    id: str
+    label: str
+    method: str
+    recipe: Recipe
+    source: Any
+    reading: Mapping[str, Any]
+    compare: bool = False
+
+    @property
+    def seed(self) -> int:
+        """Of every random choice."""
+        return self.recipe.loop.seed
+
+    def request(self, folder: Path, progress: Progress, texts: Path | None = None) -> TrainingRequest:
+        """The training in its folder; `texts` is where the text caches are that it shares with others."""
+        splits = read(self.source, self.recipe, self.reading)
+        return TrainingRequest(
+            splits, self.recipe, self.method, folder, progress, compare=self.compare, shared_texts=texts
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: a setting, and its run for each seed."""
+
+    setting: Setting
+    runs: Mapping[int, str]  # seed -> id
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """All that a sweep trains."""
+
+    lines: Sequence[Line]
+    runs: Mapping[str, Run]  # by id; what two lines share is trained once
+    identities: Mapping[str, Mapping[str, Any]]  # id -> what it is the hash of
+
+
+_SPLITS = dict[str, Splits]()
+
+
+def read(source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
+    """The texts of a run; those of the last few runs are held."""
+    name = str(source) if isinstance(source, str | Path) else f"object {id(source)}"
+    key = recipes.canonical([name, dict(reading), recipe.loop.seed, recipe.objective.loss == "mse"])
+    if key not in _SPLITS:
+        while len(_SPLITS) >= KEPT:
+            del _SPLITS[next(iter(_SPLITS))]
+        _SPLITS[key] = read_splits(source, recipe, reading)
+    return _SPLITS[key]
+
+
+@dataclass
+class Planner:
+    """Reads texts and finds models, each once; what is wrong with them goes to the mistakes."""
+
+    grid: Grid
+    mistakes: Mistakes
+    texts: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, str | None] = field(default_factory=dict)
+
+    def plan(self, settings: Sequence[Setting]) -> SweepPlan:
+        """The runs, seed by seed, so that a sweep that stops early has whole seeds.
+
+        Raises:
+            OptionError: with all that is wrong with the grid.
+        """
+        runs, identities = dict[str, Run](), dict[str, Mapping[str, Any]]()
+        ids: list[dict[int, str]] = [{} for _ in settings]
+        for seed in self.grid.seeds:
+            for setting, of_seed in zip(settings, ids, strict=True):
+                recipe = recipes.replace(setting.recipe, seed=seed)
+                identity = self._identity(setting, recipe)
+                if identity is None:
+                    continue
+                key = recipes.digest(recipes.decisive(recipe, identity))
+                compare = setting.method == "probe"  # which is the baseline of all others
+                one = Run(key, setting.label, setting.method, recipe, setting.data.source, setting.reading, compare)
+                runs.setdefault(key, one)
+                identities[key], of_seed[seed] = identity, key
+        self.mistakes.check()
+        return SweepPlan([Line(*pair) for pair in zip(settings, ids, strict=True)], runs, identities)
+
+    def _identity(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
+        """What the hash of a run is made of; None where its texts or its model cannot be used."""
+        weights, texts = self._weights(setting, recipe), self._texts(setting, recipe)
+        if weights is None or texts is None:
+            return None
+        return describe_training(setting.method, recipe, weights, texts)
+
+    def _weights(self, setting: Setting, recipe: Recipe) -> str | None:
+        key = recipes.canonical(recipe.backbone)
+        if key not in self.weights:
+            self.weights[key] = None
+            try:
+                self.weights[key] = resolve(recipe.backbone).weights
+            except SeparatrixError as error:
+                axis = MODEL in setting.coordinates
+                self.mistakes.add("grid" if axis else "train", MODEL, error)
+        return self.weights[key]
+
+    def _texts(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
+        reading, data = setting.reading, setting.data
+        key = recipes.canonical([data.name, reading, recipe.loop.seed, recipe.objective.loss == "mse"])
+        if key not in self.texts:
+            self.texts[key] = None
+            try:
+                self.texts[key] = describe_texts(read(data.source, recipe, reading))
+            except SeparatrixError as error:
+                table = "data" if len(self.grid.data) == 1 else f"data.{data.name}"
+                self.mistakes.add(table, "", error)
+        return self.texts[key]

@@ -1,0 +1,161 @@
+"""The result of a sweep: one line a setting, with what it costs beside it, as Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from separatrix.store.files import Schema, write_bytes
+from separatrix.store.result import Lines, Listing, Result, cell, out_line
+from separatrix.store.table import write_table
+from separatrix.sweeps.settings import ROW
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MARKDOWN, TABLE, COSTS = "table.md", "table.csv", "costs.csv"
+_PARTS = ("validation", "test")
+_PLAIN = {"label", "runs", "chosen", "tries", "against", "p_value", "p_holm"}
+_FIGURES = (*_PARTS, "difference")
+_ENDS = {f"{name}_{end}" for name in _FIGURES for end in ("low", "high")}
+MIB = 2**20
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SweepResult(Result):
+    """Trainings compared: a line for each setting, a mean over paired seeds with its interval."""
+
+    kind: ClassVar[str] = "sweep"
+    schema: ClassVar[Schema] = {
+        "table": [dict],
+        "costs": [dict],
+        "metric": str,
+        "runs": int,
+        "done": int,
+        "failed": int,
+    }
+    verified: ClassVar[Sequence[str]] = (TABLE, COSTS, MARKDOWN, "result.json")
+
+    lines: Sequence[Mapping[str, Any]]  # label, columns of the setting, runs, validation, test, difference, ...
+    costs: Sequence[Mapping[str, Any]]  # label, seconds, parameters, bytes
+    metric: str  # accuracy or rmse
+    runs: int  # all of them, each counted once
+    done: int
+    failed: int
+    states: Mapping[str, int] = field(default_factory=dict)  # state -> runs
+    best: Sequence[str] = ()  # sentences: which row validation chose, of how many, and its test figure
+    reference: str | None = None
+    cache: Mapping[str, Any] = field(default_factory=dict)  # text caches: built, used, seconds, saved, ratio
+    failures: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    seconds: float = 0.0  # of this command
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def stored(cls, _folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
+        """The lines, which `result.json` calls the table."""
+        return {"lines": plain["table"]}
+
+    def figures(self) -> dict[str, Any]:
+        """What `result.json` holds."""
+        plain = super().figures()
+        return {"table": plain.pop("lines")} | plain
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A line for each setting; intervals are two columns."""
+        import pandas as pd
+
+        return pd.DataFrame([dict(line) for line in self.lines])
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns that say which setting a line is."""
+        known = _PLAIN | {*_FIGURES} | _ENDS
+        names = list(dict.fromkeys(name for line in self.lines for name in line if name not in known))
+        return sorted(names, key=lambda name: name != ROW) or ["label"]
+
+    def parts(self) -> list[Listing | Lines]:
+        """The table, then what was chosen, warnings, and where it is."""
+        lines: list[tuple[str, object]] = [("metric", self.metric)]
+        lines += [("best", line) for line in self.best]
+        lines += [("runs", ", ".join(f"{count} {state}" for state, count in self.states.items()))]
+        lines += [("cache", line) for line in cache_lines(self.cache)]
+        lines += [("failed", line) for line in self.failures]
+        lines += [("warning", line) for line in self.warnings]
+        lines += [("note", line) for line in self.notes]
+        return [self._listing(costs=True), [*lines, *out_line(self.folder)]]
+
+    def _listing(self, *, costs: bool) -> Listing:
+        named = self.columns
+        figures = [name for name in _FIGURES if any(name in line for line in self.lines)]
+        more = [name for name in ("p_holm", "tries") if any(name in line for line in self.lines)]
+        of_cost = [
+            name for name in ("seconds", "parameters", "bytes") if costs and any(name in one for one in self.costs)
+        ]
+        heads = {"difference": f"less {self.reference}", "p_holm": "p (Holm)", "bytes": "MiB"}
+        headings = [*named, "runs", *(heads.get(name, name) for name in (*figures, *more, *of_cost))]
+        rows = []
+        for line, cost in zip(self.lines, self.costs, strict=True):
+            cells = [str(line.get(name, "-")) for name in named] + [str(line["runs"])]
+            cells += [_with_interval(line, name) for name in figures] + [cell(line.get(name)) for name in more]
+            rows.append(cells + [_cost(cost, name) for name in of_cost])
+        return Listing(headings, rows, [bool(line.get("chosen")) for line in self.lines])
+
+    def write_files(self, folder: Path) -> None:
+        """Write the table as Markdown and CSV, costs apart from figures, and the pictures."""
+        import pandas as pd
+
+        write_table(folder / TABLE, self.table)
+        write_table(folder / COSTS, pd.DataFrame([dict(one) for one in self.costs]).convert_dtypes())
+        write_bytes(folder / MARKDOWN, self.markdown().encode())
+
+    def markdown(self) -> str:
+        """Figures and what was chosen, without anything that another machine or a stop would change."""
+        lines = [f"- best: {line}" for line in self.best]
+        lines += [f"- failed: {line}" for line in self.failures]
+        lines += [f"- warning: {line}" for line in self.warnings]
+        lines += [f"- {line}" for line in self.notes]
+        return "\n".join([f"Figures: {self.metric}.", "", as_markdown(self._listing(costs=False)), "", *lines]) + "\n"
+
+
+def as_markdown(listing: Listing) -> str:
+    r"""A table in Markdown; strong rows are bold in their first cell.
+
+    >>> print(as_markdown(Listing(["row", "test"], [["a|b", "0.9"]], [True])))
+    | row | test |
+    |---|---:|
+    | **a\|b** | 0.9 |
+    """
+    ends = ["---:" if numeric else "---" for numeric in listing.numeric]
+    rows = [[text.replace("|", "\\|") for text in row] for row in listing.rows]
+    strong = listing.strong or [False] * len(rows)
+    rows = [[f"**{row[0]}**", *row[1:]] if bold else row for row, bold in zip(rows, strong, strict=True)]
+    return "\n".join(["| " + " | ".join(listing.headings) + " |", "|" + "|".join(ends) + "|",
+                      *("| " + " | ".join(row) + " |" for row in rows)])  # fmt: skip
+
+
+def cache_lines(cache: Mapping[str, Any]) -> list[str]:
+    """What sharing the text caches saved, in words."""
+    if not cache.get("used"):
+        return []
+    saved = f"{cache['saved']:.1f} s saved, {cache['ratio']:.1f} times the {cache['seconds']:.1f} s spent"
+    return [f"texts run {cache['built']} times for {cache['used']} uses: {saved}"]
+
+
+def _with_interval(line: Mapping[str, Any], name: str) -> str:
+    if name not in line:
+        return "-"
+    sign = "+" if name == "difference" else ""
+    if f"{name}_low" not in line:
+        return f"{line[name]:{sign}.4f}"
+    return f"{line[name]:{sign}.4f} ({line[f'{name}_low']:.4f} to {line[f'{name}_high']:.4f})"
+
+
+def _cost(cost: Mapping[str, Any], name: str) -> str:
+    if name not in cost:
+        return "-"
+    return f"{cost[name] / MIB:.2f}" if name == "bytes" else str(cost[name])

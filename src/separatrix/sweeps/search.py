@@ -1,0 +1,128 @@
+"""Ways through a grid: every combination, some that are drawn, and successive halving."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import OptionError, choose
+from separatrix.recipe import checked
+from separatrix.recipe.core import shown
+
+HALVED = ("epochs", "per_class")
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Values from `low` to `high`, evenly or by their logarithm; whole numbers where both ends are."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Distribution:
+        """Out of `{low = 1e-3, high = 1e-1, log = true}`.
+
+        Raises:
+            OptionError: an unknown key, no number, or ends in the wrong order.
+        """
+        for key in plain:
+            choose(key, [spec.name for spec in fields(cls)], "key of a range")
+        if not {"low", "high"} <= {*plain}:
+            raise OptionError("a range needs both ends", got=shown(dict(plain)), expected="low and high")
+        low, high = (checked(key, plain[key], int | float) for key in ("low", "high"))
+        log = checked("log", plain.get("log", False), bool)
+        if low >= high or (log and low <= 0):
+            what = "above 0, and " if log else ""
+            raise OptionError(
+                "the ends of a range do not fit", got=f"{low} to {high}", expected=f"{what}low below high"
+            )
+        return cls(low, high, log)
+
+    def draw(self, generator: np.random.Generator) -> float:
+        """One value, of three significant digits."""
+        ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
+        value = float(generator.uniform(*ends))
+        value = math.exp(value) if self.log else value
+        if isinstance(self.low, int) and isinstance(self.high, int):
+            return min(max(round(value), self.low), self.high)
+        return min(max(float(f"{value:.3g}"), self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How the combinations are gone through.
+
+    Attributes:
+        samples: combinations that are drawn; None: all of them.
+        seed: of the draw.
+        halving: the option that grows from round to round while combinations are dropped; None: no rounds.
+        factor: of each round the best of so many stay.
+        least: value of `halving` in the first round.
+    """
+
+    samples: int | None = None
+    seed: int = 0
+    halving: str | None = None
+    factor: int = 3
+    least: int = 1
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Search:
+        """Out of the table [search].
+
+        Raises:
+            OptionError: an unknown key, or a value out of range.
+        """
+        for key in plain:
+            choose(key, [spec.name for spec in fields(cls)], "key of a search")
+        lows = {"samples": 1, "seed": 0, "factor": 2, "least": 1}
+        whole = {key: checked(key, plain[key], int, low=low) for key, low in lows.items() if key in plain}
+        if (halving := plain.get("halving")) is not None:
+            choose(halving, HALVED, "option to halve by")
+        elif {"factor", "least"} & {*whole}:
+            raise OptionError("factor and least belong to halving", hint='add halving = "epochs"')
+        return cls(**whole, halving=halving)
+
+    def rounds(self, most: int) -> list[int]:
+        """Values of `halving`, round by round, up to that of the grid.
+
+        >>> Search(halving="epochs", factor=3).rounds(10)
+        [1, 3, 10]
+        >>> Search(halving="epochs", factor=2, least=4).rounds(16)
+        [4, 8, 16]
+        """
+        values = [most]
+        while values[0] // self.factor >= self.least:
+            values.insert(0, values[0] // self.factor)
+        return values
+
+    def stay(self, count: int) -> int:
+        """How many of so many combinations the next round has."""
+        return max(1, math.ceil(count / self.factor))
+
+
+def drawn_settings(axes: Mapping[str, Sequence[Any] | Distribution], samples: int, seed: int) -> list[dict[str, Any]]:
+    """Combinations drawn from the axes, each once; a list gives each of its values with the same chance.
+
+    >>> drawn_settings({"lr": Distribution(0.001, 0.1, log=True), "tokens": [1, 2]}, 2, 0)
+    [{'lr': 0.0188, 'tokens': 1}, {'lr': 0.00121, 'tokens': 1}]
+    """
+    generator, settings = np.random.default_rng(seed), list[dict[str, Any]]()
+    for _ in range(20 * samples):  # of a few values, some are drawn again
+        one = {
+            name: values.draw(generator)
+            if isinstance(values, Distribution)
+            else values[int(generator.integers(len(values)))]
+            for name, values in axes.items()
+        }
+        if one not in settings:
+            settings.append(one)
+        if len(settings) == samples:
+            break
+    return settings

@@ -1,0 +1,171 @@
+"""The folder of a sweep: its grid, its runs and their states.
+
+grid.json            the lines of the table and what each run is
+runs/HASH/           a folder as `train` writes it
+failed/HASH.json     why a run failed
+cache/               text caches that runs share; removed when no run is left
+table.md, table.csv, costs.csv, *.png, result.json, manifest.json
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from separatrix.errors import LockedError, StoreError
+from separatrix.recipe import canonical
+from separatrix.recipe.core import plain
+from separatrix.store.artifacts import resume_artifact
+from separatrix.store.files import Schema, read_json, write_json
+from separatrix.store.lock import is_held
+from separatrix.store.manifest import MANIFEST
+from separatrix.sweeps.plan import SweepPlan
+from separatrix.training.folder import difference
+
+GRID, RUNS, FAILED, CACHE = "grid.json", "runs", "failed", "cache"
+STATES = ("done", "failed", "interrupted", "running", "waiting")
+GRID_SCHEMA: Schema = {
+    "lines": [{"label": str, "runs": {"*": str}}],
+    "runs": {"*": dict},
+}
+FAILURE: Schema = {"label": str, "seed": int, "why": str}
+PATIENCE = 60.0  # seconds that another process may take to write the grid or the table
+
+
+@dataclass(frozen=True)
+class Study:
+    """The folder of a sweep."""
+
+    folder: Path
+
+    @contextmanager
+    def written(self, *, overwrite: bool = False) -> Iterator[Path]:
+        """Hold the folder while the grid or the table is written; runs are written under locks of their own."""
+        begun = monotonic()
+        while True:
+            with ExitStack() as stack:
+                try:
+                    work = resume_artifact(
+                        self.folder, "sweep", overwrite=overwrite, resume=not overwrite, keep=_is_begun
+                    )
+                    folder = stack.enter_context(work)
+                except LockedError:
+                    if monotonic() - begun > PATIENCE:
+                        raise
+                    sleep(0.1)
+                    continue
+                yield folder
+                return
+
+    def begin(self, plan: SweepPlan, *, overwrite: bool = False, extend: bool = False) -> None:
+        """Write the grid, or compare it with the one that stands there.
+
+        Raises:
+            StoreError: the folder holds something else, or a grid of other runs and `extend` is off.
+        """
+        with self.written(overwrite=overwrite) as folder:
+            current = _as_json(plan)
+            if _is_begun(folder):
+                earlier = read_json(folder / GRID, GRID_SCHEMA)
+                if canonical(earlier) == canonical(current):
+                    return
+                if not extend and (changes := _changes(earlier, current)):
+                    hint = "type --extend to go on with the grid as it is now, or choose another --out"
+                    raise StoreError(f"{self.folder} is the study of another grid", got=changes, hint=hint)
+            write_json(folder / GRID, current)
+
+    def run_folder(self, run: str) -> Path:
+        """The folder of a run."""
+        return self.folder / RUNS / run
+
+    def state(self, run: str) -> str:
+        """One of `STATES`."""
+        folder = self.run_folder(run)
+        if _is_finished(folder):
+            return "done"
+        if self._failure(run).is_file():
+            return "failed"
+        if is_held(folder):
+            return "running"
+        return "interrupted" if folder.is_dir() and any(folder.iterdir()) else "waiting"
+
+    def states(self, plan: SweepPlan) -> dict[str, str]:
+        """The state of each run of a plan, in its order."""
+        return {run: self.state(run) for run in plan.runs}
+
+    def fail(self, run: str, label: str, seed: int, why: str) -> None:
+        """Keep why a run failed."""
+        write_json(self._failure(run), {"label": label, "seed": seed, "why": " ".join(why.split())})
+
+    def failure(self, run: str) -> Mapping[str, Any] | None:
+        """Why a run failed; None if it did not."""
+        path = self._failure(run)
+        return read_json(path, FAILURE) if path.is_file() else None
+
+    def forget_failure(self, run: str) -> None:
+        """Let a run be tried again."""
+        self._failure(run).unlink(missing_ok=True)
+
+    def _failure(self, run: str) -> Path:
+        return self.folder / FAILED / f"{run}.json"
+
+
+def counted(states: Mapping[str, str]) -> str:
+    """How many runs there are of each state, in words.
+
+    >>> counted({"a": "done", "b": "waiting", "c": "done"})
+    '2 done, 1 waiting'
+    """
+    counts = Counter(states.values())
+    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+
+
+def _is_begun(folder: Path) -> bool:
+    return (folder / GRID).is_file()
+
+
+def _is_finished(folder: Path) -> bool:
+    try:
+        return isinstance(read_json(folder / MANIFEST, dict).get("files"), dict)
+    except StoreError:
+        return False
+
+
+def _as_json(sweep: SweepPlan) -> dict[str, Any]:
+    lines = [
+        {
+            "label": line.setting.label,
+            "coordinates": plain(dict(line.setting.coordinates)),
+            "runs": {str(seed): run for seed, run in line.runs.items()},
+        }
+        for line in sweep.lines
+    ]
+    return {"lines": lines, "runs": plain(dict(sweep.identities))}
+
+
+def _changes(earlier: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """What is different between two grids, in words; empty where the runs are the same."""
+    if {*earlier["runs"]} == {*current["runs"]}:
+        return ""
+    before, now = _by_line(earlier), _by_line(current)
+    altered = [
+        difference(earlier["runs"][run], current["runs"][now[line]])
+        for line, run in before.items()
+        if line in now and now[line] != run
+    ]
+    words = list(dict.fromkeys(altered))[:3]
+    for one, other, word in ((now, before, "more"), (before, now, "fewer")):
+        if new := [line for line in one if line not in other]:
+            label, seed = new[0]
+            others = f" and {len(new) - 1} others" if len(new) > 1 else ""
+            words.append(f"{len(new)} runs {word} ({label} with seed {seed}{others})")
+    return "; ".join(words)
+
+
+def _by_line(grid: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+    return {(line["label"], seed): run for line in grid["lines"] for seed, run in line["runs"].items()}

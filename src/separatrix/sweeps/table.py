@@ -1,0 +1,292 @@
+"""The table of a sweep: figures of runs -> one line a setting. The choice sees validation figures alone."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import OptionError
+from separatrix.geometry.resample import MeanInterval, holm, mean_interval, paired_difference, paired_p_value
+from separatrix.store.files import tensor_sizes
+from separatrix.store.result import RUN_RESULT, read_result
+from separatrix.sweeps.plan import Line
+from separatrix.sweeps.settings import ROW, written
+from separatrix.sweeps.study import Study
+
+VALIDATION, TEST = "validation", "test"
+NEIGHBORS = "k-NN"  # as runs name the baseline
+LOWER = ("rmse",)  # figures of which less is better
+UNTRAINED = ("recipe", "trajectory", "index", "cache", "refit")  # folders of a run that hold no trained tensors
+
+
+@dataclass(frozen=True, eq=False)
+class LineFigures:
+    """A line with the figures of its runs.
+
+    Attributes:
+        line: setting and runs.
+        results: seed -> `result.json`, of the runs that are done.
+        metric: accuracy, or rmse where numbers are predicted.
+    """
+
+    line: Line
+    results: Mapping[int, Mapping[str, Any]]
+    metric: str
+    folders: Mapping[int, Path] = field(default_factory=dict)
+
+    @property
+    def coordinates(self) -> Mapping[str, Any]:
+        """Columns of the table that say which setting it is, as they are written."""
+        setting = self.line.setting
+        return {name: written(value) for name, value in {**setting.coordinates, **setting.stage}.items()}
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every seed is done."""
+        return bool(self.results) and len(self.results) == len(self.line.runs)
+
+    def of(self, part: str) -> dict[int, float]:
+        """Seed -> figure of a part, of those that have it."""
+        figures = {seed: self._figure(result, part) for seed, result in self.results.items()}
+        return {seed: value for seed, value in sorted(figures.items()) if value is not None}
+
+    def mean(self, part: str) -> MeanInterval | None:
+        """Mean over seeds with its interval."""
+        values = [*self.of(part).values()]
+        return mean_interval(values) if values else None
+
+    def _figure(self, result: Mapping[str, Any], part: str) -> float | None:
+        baseline, scores = self.line.setting.baseline, result["scores"].get(part, {})
+        if baseline == "majority":
+            return scores.get("majority" if self.metric == "accuracy" else "baseline_rmse")
+        if baseline == "knn":
+            named = (one for name, one in result.get("baselines", {}).items() if name.startswith(NEIGHBORS))
+            of_parts: Mapping[str, Any] = next(named, {})
+            scores = of_parts.get(part, {})
+        return scores.get(self.metric)
+
+    @cached_property
+    def confusions(self) -> list[np.ndarray]:
+        """Of the test rows of each run, or of its validation rows."""
+        scores = [result["scores"].get(TEST, result["scores"].get(VALIDATION, {})) for result in self.results.values()]
+        return [np.array(one["confusion"]) for one in scores if one.get("confusion")]
+
+    def costs(self) -> dict[str, Any]:
+        """Mean seconds of a run, trained numbers and their bytes."""
+        if self.line.setting.baseline in ("majority", "knn") or not self.results:
+            return {}
+        sizes = [trained_size(folder) for folder in self.folders.values()]
+        seconds = [float(result.get("seconds", 0.0)) for result in self.results.values()]
+        parameters, size = np.array(sizes).max(axis=0).tolist()
+        return {"seconds": round(float(np.mean(seconds)), 2), "parameters": parameters, "bytes": size}
+
+
+def read_lines(lines: Sequence[Line], study: Study) -> list[LineFigures]:
+    """The figures of all runs that are done."""
+    results = dict[str, Mapping[str, Any]]()
+    for run in {run for line in lines for run in line.runs.values()}:
+        if study.state(run) == "done":
+            results[run] = read_result(study.run_folder(run), RUN_RESULT)
+    figures = []
+    for line in lines:
+        done = {seed: run for seed, run in line.runs.items() if run in results}
+        found = {seed: results[run] for seed, run in done.items()}
+        folders = {seed: study.run_folder(run) for seed, run in done.items()}
+        figures.append(LineFigures(line, found, metric_of(line), folders))
+    return figures
+
+
+def metric_of(line: Line) -> str:
+    """Accuracy, or rmse where numbers are predicted."""
+    return "rmse" if line.setting.recipe.objective.loss == "mse" else "accuracy"
+
+
+def trained_size(folder: Path) -> tuple[int, int]:
+    """Trained numbers of a run, and their bytes."""
+    files = [path for path in folder.rglob("*.safetensors") if path.relative_to(folder).parts[0] not in UNTRAINED]
+    sizes = [tensor_sizes(path) for path in files if path.name != "checkpoint.safetensors"]
+    return sum(count for count, _ in sizes), sum(size for _, size in sizes)
+
+
+def ranked(figures: Sequence[LineFigures]) -> list[LineFigures]:
+    """Lines with all seeds, the best mean on validation first; of equal ones the first. No test figure is looked at."""
+    means = [(one, one.mean(VALIDATION)) for one in figures if one.is_whole and one.line.setting.baseline is None]
+    values = [(one, mean.mean) for one, mean in means if mean is not None]
+    return [one for one, _ in sorted(values, key=lambda pair: pair[1] if pair[0].metric in LOWER else -pair[1])]
+
+
+def best(figures: Sequence[LineFigures]) -> LineFigures | None:
+    """The first of `ranked`, if there is one."""
+    return next(iter(ranked(figures)), None)
+
+
+def groups(figures: Sequence[LineFigures], tuned: Collection[str]) -> list[list[LineFigures]]:
+    """Lines that differ in the tuned axes alone."""
+    kept = dict[tuple[Any, ...], list[LineFigures]]()
+    for one in figures:
+        key = tuple((name, value) for name, value in one.coordinates.items() if name not in tuned)
+        kept.setdefault(key, []).append(one)
+    return [*kept.values()]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The row that others are compared with: a row by its name, or values of axes."""
+
+    fixed: Mapping[str, str]
+
+    @classmethod
+    def of(cls, text: str, figures: Sequence[LineFigures]) -> Reference:
+        """Out of `probe`, `a row`, `tokens=1` or `a row, tokens=1`.
+
+        Raises:
+            OptionError: no line is that.
+        """
+        fixed = {}
+        for part in re.split(r",\s*", text):
+            name, equals, value = part.partition("=")
+            fixed[name.strip() if equals else ROW] = value.strip() if equals else part
+        reference = cls(fixed)
+        if not any(map(reference.is_one, figures)):
+            names = list(dict.fromkeys(one.coordinates.get(ROW, one.line.setting.label) for one in figures))
+            more = f" and {len(names) - 12} more" if len(names) > 12 else ""
+            expected = f"a row ({', '.join(names[:12])}{more}) or an axis as tokens=1"
+            raise OptionError("the reference names no row", got=repr(text), expected=expected)
+        return reference
+
+    def is_one(self, one: LineFigures) -> bool:
+        """Whether a line is a reference."""
+        return all(one.coordinates.get(name) == value for name, value in self.fixed.items())
+
+    def of_line(self, one: LineFigures, figures: Sequence[LineFigures], tuned: Collection[str]) -> LineFigures | None:
+        """What a line is compared with: the reference that has its other coordinates; None for a reference itself."""
+        if self.is_one(one):
+            return None
+        free = {*self.fixed, *tuned, ROW}
+        fits = [
+            other
+            for other in figures
+            if self.is_one(other)
+            and all(
+                one.coordinates.get(name, value) == value
+                for name, value in other.coordinates.items()
+                if name not in free
+            )
+            and other.line.setting.data == one.line.setting.data
+        ]
+        return fits[0] if len(fits) == 1 else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A line less its reference, over the seeds that both have."""
+
+    difference: MeanInterval
+    p_value: float | None
+
+
+def compare(one: LineFigures, other: LineFigures) -> Comparison | None:
+    """Paired by seed, on the test rows, or on validation where there are none."""
+    part = TEST if one.of(TEST) and other.of(TEST) else VALIDATION
+    a, b = one.of(part), other.of(part)
+    seeds = [seed for seed in a if seed in b]
+    if not seeds:
+        return None
+    pair = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
+    return Comparison(paired_difference(*pair), paired_p_value(*pair))
+
+
+def table_rows(figures: Sequence[LineFigures], tuned: Collection[str], reference: str | None) -> list[dict[str, Any]]:
+    """One plain mapping a line, in the order of the grid; with tuned axes, `chosen` marks the lines that count."""
+    whole = [(group, best(group)) for group in groups(figures, tuned)]
+    chosen = {id(one) for _, one in whole if one is not None}
+    counted = [one for one in figures if not tuned or id(one) in chosen or one.line.setting.baseline is not None]
+    compared = _compared(counted, tuned, reference)
+    rows = []
+    for one in figures:
+        group = next(group for group, _ in whole if one in group)
+        row: dict[str, Any] = {"label": one.line.setting.label, **one.coordinates, "runs": len(one.results)}
+        for part in (VALIDATION, TEST):
+            row |= _interval(part, one.mean(part), 1.0 if one.metric == "accuracy" else np.inf)
+        if tuned:
+            row |= {"chosen": id(one) in chosen, "tries": sum(other.is_whole for other in group)}
+        rows.append(row | compared.get(id(one), {}))
+    return rows
+
+
+def _compared(
+    counted: Sequence[LineFigures], tuned: Collection[str], reference: str | None
+) -> dict[int, dict[str, Any]]:
+    """Differences to the reference, with p-values corrected for the number of lines that are compared."""
+    if reference is None:
+        return {}
+    named, rows, p_values = Reference.of(reference, counted), dict[int, dict[str, Any]](), dict[int, float]()
+    for one in counted:
+        other = named.of_line(one, counted, tuned)
+        comparison = None if other is None else compare(one, other)
+        if comparison is None or other is None:
+            continue
+        rows[id(one)] = {"against": other.line.setting.label, **_interval("difference", comparison.difference)}
+        if comparison.p_value is not None:
+            p_values[id(one)] = comparison.p_value
+    for key, corrected in zip(p_values, holm([*p_values.values()]), strict=True):
+        rows[key] |= {"p_value": round(p_values[key], 6), "p_holm": round(float(corrected), 6)}
+    return rows
+
+
+def _interval(name: str, mean: MeanInterval | None, most: float | None = None) -> dict[str, Any]:
+    """Mean and ends of its interval; of a figure that lies between 0 and `most` cut there."""
+    if mean is None:
+        return {}
+    whole = {name: round(mean.mean, 6)}
+    if mean.low is None or mean.high is None:
+        return whole
+    low, high = (mean.low, mean.high) if most is None else (max(mean.low, 0.0), min(mean.high, most))
+    return whole | {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
+
+
+def suspicious(figures: Sequence[LineFigures]) -> Iterator[str]:
+    """What looks as if nothing was learnt, over the whole sweep; see `geometry.guards` for a single run."""
+    trained = [one for one in figures if one.line.setting.baseline is None and one.confusions]
+    shares = [(one, share) for one in trained if (share := _class_share(one.confusions)) is not None]
+    if shares:
+        names = ", ".join(f"{one.line.setting.label} ({share:.4f})" for one, share in shares)
+        yield (
+            f"the accuracy of every run of {len(shares)} of {len(trained)} rows is exactly the share of a class: "
+            f"{names}; nothing was learnt there, or the outputs do not fit the classes"
+        )
+    named = {id(one) for one, _ in shares}
+    counts = Counter(
+        confusion.tobytes() for one in trained for confusion in one.confusions if not _is_perfect(confusion)
+    )
+    same = [one for one in trained if id(one) not in named and _all_same(one.confusions, counts)]
+    if same:
+        names = ", ".join(one.line.setting.label for one in same)
+        yield f"every run of {names} has the same answers, count by count: what differs between them has no effect"
+
+
+def _class_share(confusions: Sequence[np.ndarray]) -> float | None:
+    """The accuracy, where each run's is the share of a class, and nearly all of its answers are that class."""
+    for confusion in confusions:
+        right, rows = int(confusion.trace()), int(confusion.sum())
+        top = int(confusion.sum(axis=0).argmax())
+        if int(confusion.sum(axis=1)[top]) != right or int(confusion.sum(axis=0)[top]) < 0.95 * rows:
+            return None
+    return int(confusions[0].trace()) / int(confusions[0].sum())
+
+
+def _is_perfect(confusion: np.ndarray) -> bool:
+    return int(confusion.trace()) == int(confusion.sum())
+
+
+def _all_same(confusions: Sequence[np.ndarray], counts: Mapping[bytes, int]) -> bool:
+    """Whether all runs of a line, and at least three of the sweep, have one and the same confusion."""
+    first = {confusion.tobytes() for confusion in confusions}
+    return len(first) == 1 and counts.get(next(iter(first)), 0) >= max(3, len(confusions))

@@ -1,0 +1,287 @@
+"""The verb `sweep`: a grid in, runs on disk, one table out."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Unpack
+
+from separatrix import recipe as recipes
+from separatrix.errors import OptionError, choose
+from separatrix.progress import Progress, silent
+from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.options import SweepOptions
+from separatrix.recipe.sweep import SweepRecipe
+from separatrix.scale.executors import parse_executor
+from separatrix.store.files import read_lines
+from separatrix.sweeps.grid import Grid, Mistakes, read_grid
+from separatrix.sweeps.plan import Line, Planner, SweepPlan
+from separatrix.sweeps.result import SweepResult
+from separatrix.sweeps.settings import Setting, spell_out
+from separatrix.sweeps.study import CACHE, STATES, Study
+from separatrix.sweeps.table import (
+    TEST,
+    LineFigures,
+    Reference,
+    best,
+    groups,
+    metric_of,
+    ranked,
+    suspicious,
+    table_rows,
+)
+from separatrix.sweeps.table import read_lines as read_figures
+from separatrix.sweeps.work import Limits, read_budget, wait_for_others, work
+
+
+@checks_arguments
+def sweep(
+    grid: str | Path | Mapping[str, Any],
+    *,
+    recipe: SweepRecipe | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    executor: str = "here",
+    progress: Progress | None = None,
+    **options: Unpack[SweepOptions],
+) -> SweepResult:
+    """Train every row of a grid with every seed, and compare them in one table.
+
+    Everything is checked before anything runs. Called again, it skips what is done and goes on with what was stopped;
+    several processes may work on one study.
+
+    Args:
+        grid: a TOML file, or the same as a dictionary; docs/sweep.md has the format.
+        recipe: all options at once.
+        out: folder of the study.
+        overwrite: replace an earlier study there.
+        executor: who trains: here (one run after another), processes:N, dask:local:N or dask:tcp://host:port.
+        progress: is called with (stage, done, total, note).
+        options: single options of `SweepRecipe`, by name.
+
+    Raises:
+        OptionError: all mistakes of the grid in one sentence; no `out`.
+        StoreError: the folder holds something else, or the study of another grid.
+    """
+    for name in options:
+        choose(name, recipes.option_names(SweepRecipe()), "option")
+    own: SweepRecipe = recipes.replace(recipe or SweepRecipe(), **options)
+    if out is None:
+        raise OptionError("a sweep is a folder, whose runs restart", got="no out", hint='give out="studies/lengths"')
+    parse_executor(executor)
+    limits = Limits(None if own.budget is None else time.time() + read_budget(own.budget), own.max_runs)
+    (progress or silent)("checking the grid", 0, 0, "")
+    job = SweepJob.of(grid, Study(Path(out)), own, executor, limits, progress or silent)
+    return job.run(overwrite=overwrite)
+
+
+@dataclass
+class SweepJob:
+    """A sweep in hand."""
+
+    grid: Grid
+    planner: Planner
+    settings: Sequence[Setting]
+    plan: SweepPlan  # of the first round, where combinations are dropped round by round; else all
+    study: Study
+    recipe: SweepRecipe
+    executor: str
+    limits: Limits
+    progress: Progress
+
+    @classmethod
+    def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any) -> SweepJob:
+        """Read and check the grid.
+
+        Raises:
+            OptionError: with all that is wrong with it.
+        """
+        grid, mistakes = read_grid(given)
+        settings = spell_out(grid, mistakes)
+        planner = Planner(grid, mistakes)
+        _check_halving(grid, mistakes)
+        first = _at_round(grid, settings, 0) if not mistakes.found else settings
+        plan = planner.plan(first)
+        _check_lines(plan.lines, recipe.reference or grid.reference, mistakes)
+        return cls(grid, planner, settings, plan, study, recipe, *how)
+
+    @property
+    def reference(self) -> str | None:
+        """The row that others are compared with."""
+        return self.recipe.reference or self.grid.reference
+
+    def run(self, *, overwrite: bool) -> SweepResult:
+        """Do the runs and write the table."""
+        begun = time.monotonic()
+        self.study.begin(self.plan, overwrite=overwrite, extend=self.recipe.extend)
+        rounds = self._rounds()
+        lines = _latest(rounds)
+        runs = {run: one for each in rounds for run, one in each.runs.items()}
+        states = {run: self.study.state(run) for run in runs}
+        result = self._result(lines, SweepPlan(lines, runs, {}), states)
+        if not {*states.values()} & {"waiting", "interrupted", "running"} and not self.recipe.keep_cache:
+            shutil.rmtree(self.study.folder / CACHE, ignore_errors=True)
+        result = replace(result, seconds=round(time.monotonic() - begun, 2))
+        with self.study.written() as folder:
+            result.write(folder)
+        return replace(result, folder=self.study.folder)
+
+    def _rounds(self) -> list[SweepPlan]:
+        """The plans of all rounds that were reached, each with its runs done."""
+        plans = [self.plan]
+        while True:
+            self._work(plans[-1])
+            if len(plans) == len(_round_values(self.grid)):
+                return plans
+            wait_for_others(plans[-1], self.study)
+            if {*self.study.states(plans[-1]).values()} & {"waiting", "interrupted"}:
+                return plans
+            plans.append(self.planner.plan(self._survivors(plans[-1], len(plans))))
+
+    def _work(self, plan: SweepPlan) -> None:
+        if self.recipe.retry:
+            for run in plan.runs:
+                self.study.forget_failure(run)
+        work(plan, self.study, self.executor, self.limits, self.progress)
+
+    def _survivors(self, plan: SweepPlan, number: int) -> list[Setting]:
+        """The settings of the next round: of each group, those that are best on validation."""
+        figures = [one for one in read_figures(plan.lines, self.study) if one.line.setting.baseline is None]
+        names = set[str]()
+        for group in groups(figures, self._free(figures)):
+            stay = self.grid.search.stay(len(group))
+            names |= {one.line.setting.name for one in ranked(group)[:stay]}
+        settings = [one for one in self.settings if one.name in names]
+        return _at_round(self.grid, settings, number)
+
+    def _free(self, figures: Sequence[LineFigures]) -> Sequence[str]:
+        """Coordinates in which the settings of one group differ."""
+        return self.grid.tune or list(dict.fromkeys(name for one in figures for name in one.coordinates))
+
+    def _result(self, lines: Sequence[Line], plan: SweepPlan, states: Mapping[str, str]) -> SweepResult:
+        figures = read_figures(lines, self.study)
+        counts = Counter(states.values())
+        failures = [self.study.failure(run) for run in plan.runs if states[run] == "failed"]
+        reference = self.reference if any(one.results for one in figures) else None
+        return SweepResult(
+            lines=table_rows(figures, self.grid.tune, reference),
+            costs=[{"label": one.line.setting.label, **one.costs()} for one in figures],
+            metric=metric_of(lines[0]),
+            runs=len(plan.runs), done=counts["done"], failed=counts["failed"],
+            states={state: counts[state] for state in STATES if counts[state]},
+            best=_best_lines(figures), reference=reference, cache=cache_saving(self.study.folder / CACHE),
+            failures=[f"{one['label']}, seed {one['seed']}: {one['why']}" for one in failures if one is not None],
+            warnings=list(suspicious(figures)), notes=_notes(figures, lines), recipe=recipes.to_dict(self.recipe),
+        )  # fmt: skip
+
+
+def _check_lines(lines: Sequence[Line], reference: str | None, mistakes: Mistakes) -> None:
+    """What lines must have in common, and that the reference is one of them."""
+    if not lines:
+        mistakes.add("", "", "it has no rows")
+    if len({metric_of(line) for line in lines}) > 1:
+        mistakes.add("", "", "some rows predict classes and some numbers (loss mse); give each its own sweep")
+    if reference is not None and lines:
+        try:
+            Reference.of(reference, [LineFigures(line, {}, metric_of(line)) for line in lines])
+        except OptionError as error:
+            mistakes.add("", "reference", error)
+    labels = Counter(line.setting.label for line in lines)
+    for label, count in labels.items():
+        if count > 1:
+            mistakes.add("", "", f"{count} rows are called {label!r}")
+    mistakes.check()
+
+
+def _check_halving(grid: Grid, mistakes: Mistakes) -> None:
+    option = grid.search.halving
+    if option is None:
+        return
+    if option in grid.axes or any(option in row.options for row in grid.rows):
+        mistakes.add("search", "halving", f"{option} grows from round to round, so it stands under [train] alone")
+    if option == "per_class" and option not in grid.train:
+        mistakes.add("search", "halving", "per_class needs its largest value under [train]")
+
+
+def _round_values(grid: Grid) -> list[int]:
+    """Values of the halved option, round by round; one round without."""
+    option = grid.search.halving
+    if option is None:
+        return [0]
+    most = grid.train.get(option, recipes.LoopRecipe().epochs)
+    return grid.search.rounds(most)
+
+
+def _at_round(grid: Grid, settings: Sequence[Setting], number: int) -> list[Setting]:
+    """Settings with the value that the halved option has in a round; baselines are trained whole."""
+    option = grid.search.halving
+    if option is None:
+        return list(settings)
+    value = _round_values(grid)[number]
+    return [
+        one if one.baseline is not None
+        else one.at(option, value)
+        for one in settings
+    ]  # fmt: skip
+
+
+def _latest(rounds: Sequence[SweepPlan]) -> list[Line]:
+    """Each setting as it was trained in the last round that it reached, in the order of the first."""
+    last = {line.setting.name: line for plan in rounds for line in plan.lines}
+    return [last[line.setting.name] for line in rounds[0].lines]
+
+
+def cache_saving(folder: Path) -> dict[str, Any]:
+    """What the shared text caches cost and saved: each use beyond the first would have run the texts again."""
+    built, used, spent, alone = 0, 0, 0.0, 0.0
+    for path in sorted(folder.glob("*/uses.jsonl")):
+        uses = read_lines(path, {"built": bool, "seconds": float})
+        first = [use["seconds"] for use in uses if use["built"]]
+        built, used = built + len(first), used + len(uses)
+        spent += sum(use["seconds"] for use in uses)
+        alone += len(uses) * max(first, default=0.0)
+    if not used:
+        return {}
+    figures = {
+        "seconds": round(spent, 2),
+        "saved": round(alone - spent, 2),
+        "ratio": round(alone / max(spent, 1e-9), 2),
+    }
+    return {"built": built, "used": used, **figures}
+
+
+def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
+    """For each data set: which row is best on validation, of how many, and what it has on test."""
+    sentences = []
+    for data in dict.fromkeys(one.line.setting.data.name for one in figures):
+        own = [one for one in figures if one.line.setting.data.name == data]
+        winner, tries = best(own), sum(one.is_whole and one.line.setting.baseline is None for one in own)
+        if winner is None:
+            continue
+        validation, test = winner.mean("validation"), winner.mean(TEST)
+        assert validation is not None
+        of_test = "" if test is None else f", {test.mean:.4f} on test"
+        sentences.append(
+            f"{winner.line.setting.label}: the best of {tries} rows on validation, {validation.mean:.4f}{of_test}"
+        )
+    return sentences
+
+
+def _notes(figures: Sequence[LineFigures], lines: Sequence[Line]) -> list[str]:
+    notes = []
+    missing = [one.line.setting.label for one in figures if not one.is_whole]
+    if missing:
+        more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+        notes.append(f"not all seeds are done of {', '.join(missing[:5])}{more}: they are not chosen from")
+    same = dict[tuple[str, ...], list[str]]()
+    for line in lines:
+        if line.setting.baseline is None:
+            same.setdefault(tuple(line.runs.values()), []).append(line.setting.label)
+    notes += [f"{' and '.join(labels)} are the same trainings" for labels in same.values() if len(labels) > 1]
+    if len(next(iter(lines)).runs) == 1:
+        notes.append("a single seed has no interval and no test; give seeds = [0, 1, 2, 3, 4]")
+    return notes

@@ -1,0 +1,153 @@
+"""Runs are done: one after another here, or by workers; each is taken by the lock of its folder."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from separatrix.errors import LockedError, OptionError, SeparatrixError
+from separatrix.plugins import load_plugins, loaded
+from separatrix.progress import Progress, silent
+from separatrix.scale import executors
+from separatrix.sweeps.plan import Run, SweepPlan
+from separatrix.sweeps.study import CACHE, STATES, Study, counted
+from separatrix.training.verb import carry_out
+
+HERE = "here"
+OPEN = ("waiting", "interrupted")
+_UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def read_budget(text: str) -> float:
+    """Seconds of a budget as `30min`, `2h` or `90s`.
+
+    >>> read_budget("30min"), read_budget("1.5h")
+    (1800.0, 5400.0)
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|min|h)", text.strip())
+    if match is None:
+        raise OptionError("--budget cannot be this", got=repr(text), expected="a time as 30min, 2h or 90s")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When no further run is begun."""
+
+    until: float | None = None  # seconds since the epoch
+    runs: int | None = None  # that this call does
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is over."""
+        return self.until is not None and time.time() >= self.until
+
+
+def do_run(run: Run, study: Study, progress: Progress = silent) -> str:
+    """Train a run, or go on with it; gives its state. What it fails with stays beside it, and others go on."""
+    try:
+        request = run.request(study.run_folder(run.id), progress, study.folder / CACHE)
+        carry_out(request, resume=True, pictures=False)
+    except LockedError:
+        return "running"
+    except SeparatrixError as error:
+        study.fail(run.id, run.label, run.seed, str(error))
+    except Exception as error:  # a library's own: one run of many
+        study.fail(run.id, run.label, run.seed, f"{type(error).__name__}: {error}")
+    return study.state(run.id)
+
+
+def _do_task(run: Run, folder: str, until: float | None, plugins: Sequence[str]) -> dict[str, np.ndarray]:
+    """A run as the task of a worker: the number of its state."""
+    load_plugins(plugins)
+    study = Study(Path(folder))
+    state = study.state(run.id)
+    if state in OPEN and not Limits(until).passed:
+        state = do_run(run, study)
+    return {"state": np.array(STATES.index(state))}
+
+
+@dataclass
+class RunReport:
+    """Says how far a sweep is: a line for each run that ends, and one that moves with the run in hand."""
+
+    sweep: SweepPlan
+    study: Study
+    progress: Progress
+    ended: int = 0
+
+    def begin(self) -> None:
+        """What there is to do."""
+        states = self.study.states(self.sweep)
+        self.ended = sum(state in ("done", "failed") for state in states.values())
+        self.progress(f"sweep: {len(states)} runs, {counted(states)}", 0, 0, "")
+        self.progress("sweep", self.ended, len(states), "")
+
+    def inside(self, run: Run) -> Progress:
+        """The progress of a run as a note behind that of the sweep."""
+
+        def show(stage: str, done: int, total: int, _note: str) -> None:
+            if total:
+                note = f"{run.label}, seed {run.seed}: {stage} {done} of {total}"
+                self.progress("sweep", self.ended, len(self.sweep.runs), note)
+
+        return show
+
+    def end(self, run: Run, state: str) -> None:
+        """A run has ended."""
+        self.ended += state in ("done", "failed")
+        failure = self.study.failure(run.id)
+        why = f": {failure['why']}" if failure is not None else ""
+        self.progress(f"{state}: {run.label}, seed {run.seed}{why}", 0, 0, "")
+        self.progress("sweep", self.ended, len(self.sweep.runs), "")
+
+
+def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress: Progress) -> None:
+    """Do the runs of a plan that nobody has done, until none is open or the limits are reached.
+
+    What another process does meanwhile is passed over, and looked at again at the end: it may have been killed.
+    """
+    report = RunReport(sweep, study, progress)
+    report.begin()
+    left = limits.runs
+    while True:
+        states = study.states(sweep)
+        runs = [sweep.runs[run] for run, state in states.items() if state in OPEN][:left]
+        if not runs or limits.passed:
+            return
+        begun = 0
+        for run, state in _states(runs, study, executor, limits, report):
+            report.end(run, state)
+            begun += state not in ("waiting", "running")
+        left = None if left is None else left - begun
+        if not begun:
+            return
+
+
+def _states(
+    runs: Sequence[Run], study: Study, executor: str, limits: Limits, report: RunReport
+) -> Iterator[tuple[Run, str]]:
+    if executor != HERE:
+        tasks = [(run, str(study.folder.resolve()), limits.until, loaded()) for run in runs]
+        results = executors.run(_do_task, tasks, executor=executor)
+        for run, result in zip(runs, results, strict=True):
+            yield run, STATES[int(result["state"])]
+        return
+    for run in runs:
+        if limits.passed:
+            return
+        if study.state(run.id) in OPEN:  # else another process was faster
+            yield run, do_run(run, study, report.inside(run))
+
+
+def wait_for_others(
+    sweep: SweepPlan, study: Study, pause: float = 1.0, now: Callable[[float], None] = time.sleep
+) -> None:
+    """Return when no other process is at work on a run."""
+    while "running" in study.states(sweep).values():
+        now(pause)

@@ -1,0 +1,145 @@
+"""A study on disk: done once, stopped and gone on with, refused where the grid is another one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import separatrix as sx
+from separatrix.errors import OptionError, StoreError
+from separatrix.store.lock import locked
+from separatrix.sweeps.study import Study
+from separatrix.sweeps.verb import SweepJob
+
+pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+
+
+@pytest.fixture(scope="module")
+def study(small, tmp_path_factory):
+    out = tmp_path_factory.mktemp("studies") / "lengths"
+    return sx.sweep(small(baselines=["majority", "probe", "knn"], reference="tokens=1"), out=out)
+
+
+def test_a_line_for_each_row_with_its_interval_and_difference(study):
+    table = study.table.set_index("label")
+    assert list(table.index) == ["tokens=1", "tokens=2", "majority", "probe", "knn"]
+    assert (table["runs"] == 2).all()
+    assert table["test"].between(0, 1).all()
+    assert table.loc["majority", "test"] == pytest.approx(1 / 3)
+    longer = table.loc["tokens=2"]
+    assert longer["difference"] == pytest.approx(longer["test"] - table.loc["tokens=1", "test"], abs=1e-5)
+    assert longer["against"] == "tokens=1"
+    assert (study.runs, study.done, study.failed) == (6, 6, 0)
+    assert study.costs[1]["parameters"] > study.costs[0]["parameters"]
+    assert "the best of 2 rows on validation" in study.best[0]
+
+
+def test_the_texts_of_a_split_run_once_for_all_rows(study):
+    """Two seeds, each with training and validation texts; two rows use them."""
+    assert (study.cache["built"], study.cache["used"]) == (4, 8)
+    assert not (study.folder / "cache").exists()
+
+
+def test_it_is_read_again_and_shown(study, tmp_path):
+    again = sx.load(study.folder)
+    assert again.to_dict()["table"] == study.to_dict()["table"]
+    assert (
+        "| tokens=1 |" in (study.folder / "table.md").read_text() or "| 1 |" in (study.folder / "table.md").read_text()
+    )
+    page = sx.report([study], out=tmp_path / "page.html")
+    assert page.path.is_file()
+    run = next((study.folder / "runs").glob("[!.]*"))
+    assert sx.load(run).scores
+
+
+def test_the_same_again_trains_nothing_and_another_grid_is_refused(study, small, monkeypatch):
+    monkeypatch.setattr("separatrix.sweeps.work.carry_out", None)  # a run would fail
+    same = small(baselines=["majority", "probe", "knn"], reference="tokens=1")
+    before = (study.folder / "table.csv").read_bytes()
+    assert sx.sweep(same, out=study.folder).done == 6
+    assert (study.folder / "table.csv").read_bytes() == before
+    with pytest.raises(StoreError, match=r"is the study of another grid: got 2 runs more \(tokens=4 with seed 0"):
+        sx.sweep(same | {"grid": {"tokens": [1, 2, 4]}}, out=study.folder)
+    with pytest.raises(StoreError, match=r"got epochs 2 instead of 1; type --extend"):
+        sx.sweep(same | {"train": same["train"] | {"epochs": 2}}, out=study.folder)
+    with pytest.raises(OptionError, match="the reference names no row: got 'tokens=7'"):
+        sx.sweep(same, out=study.folder, reference="tokens=7")
+    with pytest.raises(StoreError, match="is not empty and not replaced"):
+        sx.sweep(same, out=study.folder / "runs")
+
+
+def test_a_run_that_fails_keeps_its_sentence_and_is_tried_again_when_told(small, tmp_path, monkeypatch):
+    from separatrix.sweeps import work
+
+    train = work.carry_out
+
+    def fail(request, **more):
+        if request.recipe.prompt.tokens == 2:
+            raise RuntimeError("no such luck")
+        return train(request, **more)
+
+    monkeypatch.setattr(work, "carry_out", fail)
+    result = sx.sweep(small(seeds=[0]), out=tmp_path / "s")
+    assert (result.done, result.failed) == (1, 1)
+    assert result.failures == ["tokens=2, seed 0: RuntimeError: no such luck"]
+    monkeypatch.setattr(work, "carry_out", train)
+    assert sx.sweep(small(seeds=[0]), out=tmp_path / "s").failed == 1
+    again = sx.sweep(small(seeds=[0]), out=tmp_path / "s", retry=True)
+    assert (again.done, again.failed) == (2, 0)
+
+
+def test_limits_and_locks_leave_runs_to_others(small, tmp_path):
+    out, grid = tmp_path / "s", small()
+    assert sx.sweep(grid, out=out, budget="0s").states == {"waiting": 4}
+    assert sx.sweep(grid, out=out, max_runs=1).states == {"done": 1, "waiting": 3}
+    with pytest.raises(OptionError, match="--budget cannot be this: got 'soon'"):
+        sx.sweep(grid, out=out, budget="soon")
+    waiting = [run for run in SweepJob.of(grid, Study(out), sx.recipe.SweepRecipe(), "here", None, None).plan.runs
+               if Study(out).state(run) == "waiting"]  # fmt: skip
+    with locked(out / "runs" / waiting[0]):
+        result = sx.sweep(grid, out=out)
+    assert result.states == {"done": 3, "running": 1}
+    assert any("not all seeds are done" in note for note in result.notes)
+    assert (out / "cache").is_dir()
+
+
+def test_a_killed_sweep_ends_with_the_table_of_an_uninterrupted_one(small, tmp_path, study):
+    """Killed at any moment and started again, until it ends."""
+    path, out = tmp_path / "grid.json", tmp_path / "s"
+    path.write_text(json.dumps(small(baselines=["majority", "probe", "knn"], reference="tokens=1")))
+    code = "import json, sys, separatrix as sx; sx.sweep(json.load(open(sys.argv[1])), out=sys.argv[2])"
+    killed = 0
+    for files in (1, 4):
+        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(path), str(out)], env=os.environ)
+        while process.poll() is None and len([*out.glob("runs/*/*.json")]) < files:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+    assert killed == 2
+    assert sx.sweep(json.loads(path.read_text()), out=out).done == 6
+    for name in ("table.csv", "table.md"):
+        assert (out / name).read_bytes() == (study.folder / name).read_bytes()
+
+
+def test_halving_drops_rows_by_validation_and_goes_on_with_the_rest(small, tmp_path):
+    grid = small(seeds=[0], grid={"tokens": [1, 2, 3]}, search={"halving": "epochs", "factor": 3})
+    grid["train"] = grid["train"] | {"epochs": 3}
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert result.runs == 4
+    assert sorted(result.table["epochs"]) == ["1", "1", "3"]
+
+
+def test_the_command_prints_the_table_and_counts(small, tmp_path, cli):
+    lines = ["seeds = [0]", f'data = "{small()["data"]}"', "[train]"]
+    lines += [f"{key} = {json.dumps(value)}" for key, value in small()["train"].items()]
+    (tmp_path / "grid.toml").write_text("\n".join([*lines, "[grid]", "tokens = [1]"]))
+    code, out, err = cli("sweep", tmp_path / "grid.toml", "--out", tmp_path / "s", "--json")
+    assert code == 0
+    assert {"runs": 1, "done": 1, "failed": 0}.items() <= json.loads(out).items()
+    assert "done: tokens=1, seed 0" in err
+    code, _, err = cli("sweep", tmp_path / "nowhere.toml", "--out", tmp_path / "t")
+    assert (code, "nowhere.toml does not exist" in err) == (2, True)
