@@ -40,6 +40,7 @@ from separatrix.models.load import load_backbone
 from separatrix.models.suffix import SoftPrompt, start_prompt
 from separatrix.progress import Counter
 from separatrix.recipe import TrainRecipe
+from separatrix.texts import Texts
 
 CACHE = "cache"
 # Training rows whose outputs start the centroids and choose the label words; every class is in.
@@ -72,13 +73,9 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
     caches: dict[str, TextCache] = {}
     with _cache_folder(job, caches) as folder:
         targets = encode({"train": job.train, "validation": job.validation}, entry.task)
-        objective = entry.build(job.recipe, len(targets.names))
-        if isinstance(objective, WordObjective) and job.recipe.objective.words is not None:
-            words = given_words(job.recipe.objective.words, targets.names, backbone)
-            objective.words = words.to(backbone.device)
-        trainable = _prepare(job, backbone, targets, caches, folder)
-        training = _start(job, trainable, objective, targets)
-        check_cache(caches["train"], trainable.prompt, backbone)
+        training = _begin(job, backbone, targets, caches, folder)
+        objective = training.objective
+        check_cache(caches["train"], _prompt_of(training), backbone)
         weights = backbone.source.weights
         if isinstance(objective, WordObjective) and objective.words is not None:
             # They are chosen, not asked for: a training with others must not go on from the checkpoint.
@@ -89,6 +86,41 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
         ranking = objective.ranking if isinstance(objective, WordObjective) else None
         return TrainedModel(model, _notes(caches), fitted, vectors, words=ranking)
+
+
+def start_prompt_model(recipe: TrainRecipe, train: Texts) -> PromptModel:
+    """What a training begins with: a prompt at its start, and the objective started from some of these rows.
+
+    Errors are those of `train_prompt`.
+    """
+    entry = OBJECTIVES[recipe.objective.loss]
+    targets, recipe = encode({"train": train}, entry.task), _readout(recipe, entry)
+    rows = start_rows(targets.values["train"], len(targets.names), recipe.loop.seed)
+    # Nothing is validated: one row stands for the validation part.
+    parts = {"train": rows, "validation": rows[:1]}
+    targets = replace(targets, values={part: targets.values["train"][some] for part, some in parts.items()})
+    job = Job(train.take(rows), train.take(rows[:1]), recipe, lambda _scores, _targets: {})
+    backbone, caches = _load(recipe, entry), dict[str, TextCache]()
+    with _cache_folder(job, caches) as folder:
+        training = _begin(job, backbone, targets, caches, folder)
+        shape, prompt = caches["train"].shape, _prompt_of(training)
+    return PromptModel(backbone, shape, recipe, prompt, training.objective, targets.classes, targets.scaling)
+
+
+def _begin(
+    job: Job[TrainRecipe], backbone: Backbone, targets: Targets, caches: dict[str, TextCache], folder: Path
+) -> Training:
+    """Run the texts, start the prompt, and start the objective from what it gives."""
+    objective = OBJECTIVES[job.recipe.objective.loss].build(job.recipe, len(targets.names))
+    if isinstance(objective, WordObjective) and job.recipe.objective.words is not None:
+        words = given_words(job.recipe.objective.words, targets.names, backbone)
+        objective.words = words.to(backbone.device)
+    return _start(job, _prepare(job, backbone, targets, caches, folder), objective, targets)
+
+
+def _prompt_of(training: Training) -> SoftPrompt:
+    assert isinstance(training.trainable, PromptTrainable)
+    return training.trainable.prompt
 
 
 @contextmanager

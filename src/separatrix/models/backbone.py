@@ -104,7 +104,7 @@ class Backbone:
         """
         if not len(texts):
             return Tokens((), 0)
-        room = self._room(reserve)
+        room = self.room(reserve)
         encoded, cut = self._encode(texts, room)
         if empty := [row for row, ids in enumerate(encoded) if not ids]:
             raise NoTokens(empty, texts)
@@ -130,7 +130,7 @@ class Backbone:
         with tokenizing(self.source.name):
             return self.tokenizer(list(texts), return_attention_mask=False, return_token_type_ids=False, **options)
 
-    def _room(self, reserve: int) -> int:
+    def room(self, reserve: int) -> int:
         """Tokens that a text may have beside `reserve` prompt tokens."""
         least = self.tokenizer.num_special_tokens_to_add() + 1
         if self.longest is not None and self.longest - reserve < least:

@@ -113,6 +113,22 @@ def _behind(backbone: Backbone, ids: Tensor, seen: Capture) -> Tensor:
         return backbone.run(embeds=embeds, positions=_places(ids)[:, half:])[-1][0]
 
 
+@torch.no_grad()
+def run_text(backbone: Backbone, ids: Tensor, mask: Tensor, dtype: str) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Keys and values of right-padded texts, as `TextBatch` holds them, in the cache's format; their hidden states.
+
+    Args:
+        backbone: the frozen model.
+        ids: (rows, tokens).
+        mask: (rows, tokens), 1 at real tokens.
+        dtype: a name in `STORED`.
+    """
+    with running(seen := Capture()):
+        states = backbone.run(ids=ids, positions=_places(ids), mask=mask)
+    pairs = [torch.stack(pair, dim=1) for pair in seen.layers]  # each (rows, 2, key heads, tokens, head width)
+    return torch.stack(pairs, dim=1).to(DTYPES[dtype]), states
+
+
 @dataclass
 class TextBatch:
     """Keys and values of a padded batch, one layer at a time. It is valid until the next batch of the same cache."""
@@ -185,15 +201,10 @@ class TextCache:
         self.rows.pad_into(bits.numpy().view(self.rows.dtype), rows)
         return block
 
-    @torch.no_grad()
     def _run(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; its pooled vectors."""
         ids, mask = pad_tokens([self.tokens.ids[row] for row in rows], self.backbone)
-        positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        with running(seen := Capture()):
-            states = self.backbone.run(ids=ids, positions=positions, mask=mask)
-        pairs = [torch.stack(pair, dim=1) for pair in seen.layers]  # each (rows, 2, key heads, tokens, head width)
-        block = torch.stack(pairs, dim=1).to(DTYPES[self.recipe.cache_dtype])
+        block, states = run_text(self.backbone, ids, mask, self.recipe.cache_dtype)
         return block, pooled(self.plans, states, mask)
 
     def _finite(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

@@ -34,13 +34,18 @@ def quietly() -> Iterator[None]:
 
 
 def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
-    """Save a model and its tokenizer, every file with the rights that a new file has here.
-
-    safetensors writes for the owner alone, which nobody notices until a colleague cannot open the model.
-    """
+    """Save a model and its tokenizer, every file with the rights that a new file has here."""
     with quietly():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    usual_rights(folder)
+
+
+def usual_rights(folder: Path) -> None:
+    """Give the weights of a saved model the rights that its other files have.
+
+    safetensors writes for the owner alone, which nobody notices until a colleague cannot open the model.
+    """
     usual = (folder / "config.json").stat().st_mode
     for file in folder.glob("*.safetensors"):
         file.chmod(usual)

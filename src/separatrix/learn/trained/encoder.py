@@ -33,6 +33,7 @@ from separatrix.learn.trained.saved import (
     PrintedModel,
     SavedModel,
     describe,
+    model_notes,
     positive,
     write_model,
 )
@@ -140,11 +141,12 @@ class AlignModel(PrintedModel):
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
-        write_model(
-            folder, "align", tensors, self.classes, self.temperature, base_model=self.base,
+        notes = model_notes(
+            "align", self.classes, self.temperature, base_model=self.base,
             recipe=recipes.record(self.recipe), vote=asdict(self.vote),
             encoder={"weights": hash_file(*sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
+        write_model(folder, notes, tensors)
 
 
 def check_index(answers: DecisionRecipe, rows: int) -> None:

@@ -22,7 +22,16 @@ from separatrix.geometry.neighbors import Neighbors, neighbors, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
-from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, all_of, describe, write_model
+from separatrix.learn.trained.saved import (
+    NOTES,
+    Predictions,
+    PrintedModel,
+    SavedModel,
+    all_of,
+    describe,
+    model_notes,
+    write_model,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.progress import Progress, rows_done
@@ -210,11 +219,12 @@ class FrozenModel(PrintedModel):
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole; the transformer is not copied."""
-        write_model(
-            folder, KIND, self.arrays, self.classes, self.temperature, base_model=describe(self.backbone),
+        notes = model_notes(
+            KIND, self.classes, self.temperature, base_model=describe(self.backbone),
             backbone=recipes.to_dict(self.backbone.recipe), labels=list(self.labels),
             asked=recipes.to_dict(self.recipe), scores=self.figures,
         )  # fmt: skip
+        write_model(folder, notes, self.arrays)
 
 
 def read_frozen(saved: SavedModel) -> FrozenModel:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from separatrix.errors import StoreError
 from separatrix.learn.trained import encoder, frozen, probe, prompt
-from separatrix.learn.trained.saved import Predictor, SavedModel, check_notes, read_notes
+from separatrix.learn.trained.saved import NOTES, Predictor, SavedModel, check_notes, read_notes
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.files import Schema
 
@@ -53,5 +53,5 @@ def load_model(
     if kind not in (None, notes["kind"]):
         raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
     schema, read = KINDS[notes["kind"]]
-    check_notes(folder, notes, schema)
+    check_notes(folder / NOTES, notes, schema)
     return read(SavedModel(folder, notes, elsewhere, device, trust_remote_code, verify))

@@ -12,7 +12,15 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, describe, write_model
+from separatrix.learn.trained.saved import (
+    NOTES,
+    Predictions,
+    PrintedModel,
+    SavedModel,
+    describe,
+    model_notes,
+    write_model,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
@@ -52,11 +60,12 @@ class ProbeModel(PrintedModel):
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
         tensors = {name: np.asarray(getattr(self.probe, name)) for name in ARRAYS}
-        write_model(
-            folder, "probe", tensors, self.classes, self.temperature, base_model=describe(self.backbone),
+        notes = model_notes(
+            "probe", self.classes, self.temperature, base_model=describe(self.backbone),
             backbone=recipes.to_dict(self.backbone.recipe), pool=self.pool, penalty=self.probe.penalty,
             converged=self.probe.converged,
         )  # fmt: skip
+        write_model(folder, notes, tensors)
 
 
 def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,15 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, describe, positive, write_model
+from separatrix.learn.trained.saved import (
+    Predictions,
+    PrintedModel,
+    SavedModel,
+    describe,
+    model_notes,
+    positive,
+    write_model,
+)
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape
@@ -153,14 +162,20 @@ class PromptModel(PrintedModel):
         centroids = self.objective.centroids.float().cpu()
         return torch.cdist(torch.from_numpy(outputs), centroids, compute_mode="donot_use_mm_for_euclid_dist").numpy()
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What was trained, by the names that files have for it."""
+        return {f"prompt.{name}": tensor for name, tensor in self.prompt.named().items()} | self.objective.deciding()
+
+    def notes(self) -> dict[str, Any]:
+        """What files say of it beside the tensors; its transformer stands there by name and hash."""
+        return model_notes(
+            "prompt", self.classes, self.temperature, base_model=describe(self.backbone), prompt_position="suffix",
+            recipe=recipes.to_dict(self.recipe), scaling=asdict(self.scaling),
+        )  # fmt: skip
+
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
-        tensors = {f"prompt.{name}": tensor for name, tensor in self.prompt.named().items()}
-        arrays = {name: one.detach().cpu().numpy() for name, one in (tensors | self.objective.deciding()).items()}
-        write_model(
-            folder, "prompt", arrays, self.classes, self.temperature, base_model=describe(self.backbone),
-            prompt_position="suffix", recipe=recipes.to_dict(self.recipe), scaling=asdict(self.scaling),
-        )  # fmt: skip
+        write_model(folder, self.notes(), {name: one.detach().cpu().numpy() for name, one in self.tensors().items()})
 
 
 def read_prompt(saved: SavedModel) -> PromptModel:
@@ -168,7 +183,7 @@ def read_prompt(saved: SavedModel) -> PromptModel:
     recipe = saved.recipe(TrainRecipe)
     entry = OBJECTIVES[recipe.objective.loss]
     if (saved.classes is None) != (entry.task == "regress"):
-        raise saved.damaged(f"the loss {recipe.objective.loss} does not fit the classes", file=NOTES)
+        raise saved.damaged(f"the loss {recipe.objective.loss} does not fit the classes", file=saved.file)
     backbone = saved.backbone(recipe.backbone, logits="logits" in (recipe.prompt.readout, entry.readout))
     shape, objective = attention_shape(backbone), entry.build(recipe, saved.class_count)
     shapes = _shapes(recipe, backbone, shape, objective)

@@ -127,14 +127,16 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     return {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
 
 
-def write_model(
-    folder: Path, kind: str, tensors: Mapping[str, np.ndarray], classes: Classes | None, temperature: float,
-    **notes: Any,
-) -> None:  # fmt: skip
-    """Write the two files of a trained model, each whole; `notes` are what its kind says beside `SAVED`."""
-    write_tensors(folder / TENSORS, tensors)
+def model_notes(kind: str, classes: Classes | None, temperature: float, **notes: Any) -> dict[str, Any]:
+    """What a trained model says of itself; `notes` are what its kind says beside `SAVED`."""
     own = {"format": FORMAT, "kind": kind, "temperature": temperature}
-    write_json(folder / NOTES, own | {"classes": None if classes is None else classes.to_dict(), **notes})
+    return own | {"classes": None if classes is None else classes.to_dict(), **notes}
+
+
+def write_model(folder: Path, notes: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+    """Write the two files of a trained model, each whole."""
+    write_tensors(folder / TENSORS, tensors)
+    write_json(folder / NOTES, notes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +149,7 @@ class SavedModel:
     device: str = "auto"
     trust_remote_code: bool = False
     verify: bool = True
+    file: str = NOTES  # that the notes stand in
 
     @property
     def classes(self) -> Classes | None:
@@ -160,7 +163,7 @@ class SavedModel:
 
     def recipe(self, cls: type[R], name: str = "recipe") -> R:
         """A recipe that stands in the notes; what it says of remote code is ignored."""
-        path = self.folder / NOTES
+        path = self.folder / self.file
         return read_recipe(cls, self.notes[name], path, trust_remote_code=self.trust_remote_code)
 
     def tensors(self, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
@@ -218,7 +221,7 @@ def read_notes(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     return notes
 
 
-def check_notes(folder: Path, notes: Mapping[str, Any], schema: Mapping[str, Schema]) -> None:
-    """Raise a `StoreError` unless the notes hold `SAVED` and what this schema of their kind says."""
+def check_notes(path: Path, notes: Mapping[str, Any], schema: Mapping[str, Schema]) -> None:
+    """Raise a `StoreError` unless the notes in a file hold `SAVED` and what this schema of their kind says."""
     if (wrong := mismatch(notes, SAVED | dict(schema))) is not None:
-        raise damaged(folder / NOTES, wrong)
+        raise damaged(path, wrong)

@@ -1,0 +1,334 @@
+"""A soft prompt as a model of transformers: trained by its `Trainer`, saved and loaded by its own functions.
+
+    model = PromptForSequenceClassification.start(texts, labels, model="gpt2", tokens=8)
+    model = PromptForSequenceClassification.from_run("runs/questions")
+
+The transformer below is frozen and no submodule: neither the optimiser nor a checkpoint sees it. A saved folder holds
+`config.json` (what `model.json` of a run holds), `model.safetensors` (the prompt and the objective's tensors) and the
+tokenizer; the transformer stands in it by name and hash of its weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, ModelError, OptionError, ShapeError, choose
+from separatrix.learn.objectives import OBJECTIVES, LossBatch, Objective
+from separatrix.learn.objectives.centroids import CentroidObjective
+from separatrix.learn.prompt import start_prompt_model
+from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.prompt import SCHEMA, PromptModel, read_prompt
+from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, check_notes
+from separatrix.models.cache import TextBatch, run_text
+from separatrix.models.quiet import usual_rights
+from separatrix.models.suffix import SoftPrompt, read, run_prompt
+from separatrix.models.tokens import ESCAPE
+from separatrix.recipe import TrainRecipe
+from separatrix.store.files import check_format, damaged, read_json
+from separatrix.texts import Texts
+
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")  # how the hub is asked
+FROM_AUTO = ("_from_auto", "adapter_kwargs")  # what AutoModel hands over, and what is of no use here
+NO_TRAINER = "the Trainer cannot train this objective: it needs all training rows, or moves its tensors itself"
+
+
+class Trained(Protocol):
+    """What holds a trained model, as the result of a training does."""
+
+    @property
+    def model(self) -> Any:
+        """The model."""
+        ...
+
+
+class PromptConfig(PreTrainedConfig):
+    """What a saved prompt says of itself: `prompt` has the recipe, classes, calibration, and the base model's hash."""
+
+    model_type = "separatrix_prompt"
+    prompt: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, notes: dict[str, Any]) -> PromptConfig:
+        """The config of these notes, with labels and task as transformers names them."""
+        if notes["classes"] is None:
+            return cls(prompt=notes, id2label={0: "value"}, label2id={"value": 0}, problem_type="regression")
+        names = [str(value) for value in notes["classes"]["classes"]]
+        numbers = {name: number for number, name in enumerate(names)}
+        return cls(
+            prompt=notes, id2label=dict(enumerate(names)), label2id=numbers, problem_type="single_label_classification"
+        )
+
+
+class PromptForSequenceClassification(PreTrainedModel):
+    """A frozen transformer with a trained prompt behind the text. Make one with `start`, `from_run`, `from_pretrained`.
+
+    Logits are the scores of the objective, before calibration; with `problem_type` "regression", numbers in their own
+    unit. Only the prompt and the objective's tensors are parameters.
+    """
+
+    config_class = PromptConfig
+    base_model_prefix = ""
+    main_input_name = "input_ids"
+
+    def __init__(self, config: PromptConfig, model: PromptModel | None = None) -> None:
+        super().__init__(config)
+        if model is None:
+            hint = "use its start, from_run or from_pretrained"
+            raise ModelError("a PromptForSequenceClassification is not made from a config alone", hint=hint)
+        self.source = model  # what it was made from; no submodule
+        self.objective = OBJECTIVES[model.recipe.objective.loss].build(model.recipe, len(model.classes or ()))
+        self.objective.load({name: tensor.detach() for name, tensor in model.objective.deciding().items()})
+        named = model.prompt.named().items()
+        self.prompt = nn.ParameterDict({name: nn.Parameter(tensor.detach().clone()) for name, tensor in named})
+        trained = {name for group in self.objective.parameters().values() for name in group}
+        for name, tensor in self.objective.deciding().items():
+            own = tensor.detach().clone()
+            if name in trained:
+                self.register_parameter(name, nn.Parameter(own))
+            else:
+                self.register_buffer(name, own)
+        self.post_init()
+
+    @classmethod
+    def start(
+        cls, texts: Sequence[str], labels: Sequence[Any], *, recipe: TrainRecipe | None = None, **options: Any
+    ) -> Self:
+        """A prompt to be trained: it and its objective start from these training rows, as in `train`.
+
+        Args:
+            texts: (rows,) of the training part; at most some 2,000 of them are run.
+            labels: (rows,) names or whole numbers; floats with `loss="mse"`.
+            recipe: the options to start from.
+            options: single options of `TrainRecipe`, by name; those of the loop (`lr`, `epochs`) are the Trainer's.
+
+        Raises:
+            OptionError: an unknown option.
+            SeparatrixError: texts or a model that cannot be used.
+        """
+        whole = recipes.replace(recipe or TrainRecipe(), **options)
+        return cls.from_run(start_prompt_model(whole, Texts.of(list(texts), list(labels))))
+
+    @classmethod
+    def from_run(
+        cls,
+        run: PromptModel | Trained | str | Path,
+        *,
+        base_model: str | Path | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> Self:
+        """The prompt that `train` made.
+
+        Args:
+            run: its folder, what `train` or `load` gave, or the model in it.
+            base_model: of a folder: another place of the transformer.
+            device: of a folder: where to compute.
+            trust_remote_code: of a folder: run code that the transformer brings.
+
+        Raises:
+            StoreError: no trained prompt is there.
+            ModelError: the transformer has other weights now, or no prompt was trained.
+        """
+        if isinstance(run, str | Path):
+            options: dict[str, Any] = {"model": base_model, "device": device, "trust_remote_code": trust_remote_code}
+            model: Any = load_model(run, kind="prompt", **options)
+        else:
+            model = getattr(run, "model", run)
+        if not isinstance(model, PromptModel):
+            raise ModelError("no prompt was trained", got=type(model).__name__, hint="train with --method prompt")
+        return cls(PromptConfig.of(model.notes()), model).eval()
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *,
+        config: PreTrainedConfig | None = None,
+        base_model: str | Path | None = None,
+        device: str = "auto",
+        trust_remote_code: bool = False,
+        **options: Any,
+    ) -> Self:
+        """Load what `save_pretrained` wrote, from a folder or from the hub.
+
+        Args:
+            pretrained_model_name_or_path: the folder, or the name of a repository.
+            config: labels of your own in place of those in the folder.
+            base_model: another place of the transformer below.
+            device: where to compute.
+            trust_remote_code: run code that the transformer brings; what the folder says of it is ignored.
+            options: revision, token, cache_dir and others of the hub.
+
+        Raises:
+            ModelError: no such model, or a transformer with other weights.
+            StoreError: files that are damaged or written by a newer version.
+            OptionError: an unknown option.
+        """
+        for name in set(options) - set(FROM_AUTO):
+            choose(name, ("config", "base_model", "device", "trust_remote_code", *HUB), "option of from_pretrained")
+        folder = _folder(pretrained_model_name_or_path, {name: options[name] for name in HUB if name in options})
+        path = folder / CONFIG
+        notes = read_json(path, {"prompt": {"format": int, "kind": str}})["prompt"]
+        check_format(notes["format"], FORMAT, path)
+        check_notes(path, notes, SCHEMA)
+        if notes["kind"] != "prompt":
+            raise damaged(path, f"it holds a {notes['kind']}", "a prompt")
+        place = None if base_model is None else str(base_model)
+        model = read_prompt(SavedModel(folder, notes, place, device, trust_remote_code, file=CONFIG))
+        own = PromptConfig.of(notes)
+        if config is not None and config.id2label is not None and len(config.id2label) == own.num_labels:
+            own.id2label, own.label2id = config.id2label, config.label2id
+        return cls(own, model).eval()
+
+    def save_pretrained(self, save_directory: str | os.PathLike[Any], *args: Any, **options: Any) -> None:
+        """Write config, tensors and tokenizer; all other arguments are those of transformers."""
+        super().save_pretrained(save_directory, *args, **options)
+        self.tokenizer.save_pretrained(save_directory)
+        usual_rights(Path(save_directory))
+
+    def prompt_model(self) -> PromptModel:
+        """The same prompt as `train` gives it: it predicts, and its `save` writes what `separatrix predict` reads."""
+        named = {name: tensor.detach().clone() for name, tensor in self.prompt.items()}
+        objective = copy.copy(self.objective)
+        objective.load({name: tensor.detach().clone() for name, tensor in self._deciding().items()})
+        return replace(self.source, prompt=SoftPrompt(**{"steer": None, **named}), objective=objective)
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the transformer; with `truncation=True` it leaves room for the prompt."""
+        recipe, backbone = self.source.recipe, self.source.backbone
+        tokenizer = copy.deepcopy(backbone.tokenizer)
+        tokenizer.model_max_length = backbone.room(recipe.prompt.tokens)
+        tokenizer.split_special_tokens = recipe.backbone.special_tokens == ESCAPE
+        return tokenizer
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        return_dict: bool | None = None,
+    ) -> SequenceClassifierOutput | tuple[Tensor, ...]:
+        """Logits of texts, and with labels the objective's loss.
+
+        Args:
+            input_ids: (rows, tokens), padded on any side.
+            attention_mask: (rows, tokens), 1 at real tokens; all are without it.
+            token_type_ids: (rows, tokens), 0: pairs of texts are not supported.
+            labels: (rows,) class numbers, or numbers in their own unit.
+            return_dict: False gives a tuple.
+
+        Raises:
+            ShapeError: a row without a token or with too many, or a second text.
+            OptionError: a training step of an objective that only `separatrix train` trains.
+        """
+        if token_type_ids is not None and bool(token_type_ids.any()):
+            raise ShapeError("a prompt stands behind one text", got="token_type_ids of two")
+        ids, mask = self._right_padded(input_ids, attention_mask)
+        text = self._text(ids, mask)
+        self.objective.load(self._deciding())
+        prompt, backbone = SoftPrompt(**{"steer": None, **self.prompt}), self.source.backbone
+        z = read(run_prompt(prompt, text, backbone), self.source.recipe.prompt, backbone)
+        scores, scaling = self.objective.scores(z), self.source.scaling
+        logits = scores if self.source.classes is not None else scores * scaling.scale + scaling.mean
+        output = SequenceClassifierOutput(loss=None if labels is None else self._loss(z, labels), logits=logits)
+        return output.to_tuple() if return_dict is False else output
+
+    def _deciding(self) -> dict[str, Tensor]:
+        return {name: getattr(self, name) for name in self.objective.deciding()}
+
+    def _right_padded(self, ids: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Ids and mask with the real tokens of each row first, cut to the longest row."""
+        backbone, tokens = self.source.backbone, self.source.recipe.prompt.tokens
+        mask = torch.ones_like(ids) if mask is None else mask.long()
+        lengths, limit = mask.sum(dim=1), backbone.longest
+        if not bool(lengths.all()):
+            raise ShapeError("a text has no token", got=f"row {int(lengths.argmin())} of the batch")
+        longest = int(lengths.max())
+        if limit is not None and longest + tokens > limit:
+            hint = "tokenize with model.tokenizer and truncation=True"
+            raise ShapeError("a text leaves no room for the prompt", got=longest, expected=limit - tokens, hint=hint)
+        order = mask.argsort(dim=1, descending=True, stable=True)[:, :longest]
+        mask = mask.gather(1, order)
+        return ids.gather(1, order).where(mask.bool(), backbone.pad).to(backbone.device), mask.to(backbone.device)
+
+    def _text(self, ids: Tensor, mask: Tensor) -> TextBatch:
+        recipe = self.source.recipe
+        block, _ = run_text(self.source.backbone, ids, mask, recipe.text_cache.cache_dtype)
+        text = TextBatch(mask.sum(dim=1), mask.bool(), block)
+        if self.training and recipe.prompt.text_dropout:
+            # The Trainer seeds torch alone.
+            text.hide(recipe.prompt.text_dropout, np.random.default_rng(int(torch.randint(2**31, ()))))
+        return text
+
+    def _loss(self, z: Tensor, labels: Tensor) -> Tensor:
+        if self.training and not trains_by_gradient(self.objective):
+            loss = self.source.recipe.objective.loss
+            hint = "type separatrix train and use from_run, or start with loss='centroid_ce'"
+            raise OptionError(NO_TRAINER, got=f"--loss {loss}", hint=hint)
+        labels = labels.to(z.device).reshape(-1)
+        if self.source.classes is None:
+            scaling = self.source.scaling
+            labels = (labels.to(z.dtype) - scaling.mean) / scaling.scale
+        elif labels.is_floating_point():
+            what = "labels are class numbers, in the order of config.id2label"
+            raise DataError(what, got=str(labels.dtype), expected="whole numbers (rows,)")
+        return self.objective.loss(z, LossBatch(labels)).total
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """Move the frozen transformer along, which is no submodule."""
+        super()._apply(fn, recurse)
+        backbone = self.source.backbone
+        backbone.model._apply(fn)
+        self.source = replace(self.source, backbone=replace(backbone, device=self.prompt["tokens"].device))
+        return self
+
+
+def trains_by_gradient(objective: Objective) -> bool:
+    """Whether an optimiser alone trains an objective, which nobody tells of the ends of steps and epochs."""
+    if isinstance(objective, CentroidObjective):
+        return objective.rule.mover == "fixed" or (objective.rule.mover == "gradient" and not objective.rule.push)
+    own = type(objective)
+    return own.after_step is Objective.after_step and own.after_epoch is Objective.after_epoch
+
+
+def _folder(name: str | os.PathLike[str], options: dict[str, Any]) -> Path:
+    """The folder of a saved prompt; one of the hub is fetched.
+
+    Raises:
+        ModelError: nothing is there, or something else.
+    """
+    folder = Path(name)
+    if not os.path.isdir(name):
+        from huggingface_hub import snapshot_download
+
+        try:
+            files = [CONFIG, TENSORS, ADAPTER]
+            folder = Path(snapshot_download(str(name), allow_patterns=files, **options))
+        except Exception as error:  # network, cache and name errors of the hub have no common base class
+            what = f"model {str(name)!r} was found neither as a folder nor on the hub ({type(error).__name__})"
+            raise ModelError(what, hint="give a folder that save_pretrained wrote") from error
+    if (folder / ADAPTER).is_file():
+        what = f"{folder} is an adapter of peft, whose prompts stand before the text"
+        raise ModelError(what, hint="load it with peft.PeftModel.from_pretrained")
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{folder} holds no model", expected=f"{CONFIG} and {TENSORS}")
+    return folder
+
+
+AutoConfig.register(PromptConfig.model_type, PromptConfig, exist_ok=True)
+AutoModelForSequenceClassification.register(PromptConfig, PromptForSequenceClassification, exist_ok=True)
