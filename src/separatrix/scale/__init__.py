@@ -5,6 +5,7 @@
     lloyd       one pass of k-means over a task
     device, device_tiles    the GPU of a worker; nearest rows and pairs within a radius on it, in PyTorch
     executors   who computes the tasks: this process, several, or a Dask cluster
+    processes   how the processes of this machine begin
     prepare     columns brought to one scale, from moments
     moments, kmeans, classes, nearest, silhouette, density, sample    what is computed
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import Any
 
 from separatrix.errors import MissingExtra, StoreError
+from separatrix.scale.processes import METHOD, process_context
 
 _WAIT = 30  # seconds for an answer
 _RETRIES = 3  # of a task that fails
@@ -53,12 +54,15 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
         StoreError: no scheduler answers, it has no worker, or a worker has other versions.
     """
     try:
+        import dask
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise MissingExtra("dask is not installed", hint='pip install "separatrix[scale]"') from error
     with ExitStack() as stack:
         if address.startswith("local:"):
             count = int(address.removeprefix("local:"))
+            process_context()
+            stack.enter_context(dask.config.set({"distributed.worker.multiprocessing-method": METHOD}))
             cluster = LocalCluster(
                 n_workers=count, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
             )

@@ -38,6 +38,7 @@ from separatrix.scale import dask_client, kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
 from separatrix.scale.device import number_worker
 from separatrix.scale.pending import task_path
+from separatrix.scale.processes import process_context
 from separatrix.store.partials import read_partial, write_partial
 
 Function = Callable[..., kernels.Partial]  # of a module, so that another process finds it; pure
@@ -179,13 +180,15 @@ def _threads(count: int) -> Executor:
 
 
 def _processes(count: int) -> Executor:
-    context = get_context("spawn")  # a copy of a process with threads may hang
-    return ProcessPoolExecutor(count, context, _begin_process, (context.Value("i", 0),))
+    context = process_context()
+    return ProcessPoolExecutor(count, context, _begin_process, (context.Value("i", 0), dict(os.environ)))
 
 
-def _begin_process(counter: Any) -> None:
+def _begin_process(counter: Any, environment: dict[str, str]) -> None:
     """The first thing that a process does, which ends with its parent."""
     Thread(target=_end_with_parent, daemon=True).start()
+    os.environ.clear()
+    os.environ.update(environment)
     _begin_worker(counter)
 
 
