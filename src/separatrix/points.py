@@ -185,9 +185,22 @@ class Points:
         Raises:
             DataError: no such column; the message lists those that are there.
         """
+        self._check_column(name)
+        return self.rows.column(name)
+
+    @checks_arguments
+    def series(self, name: str) -> pd.Series:
+        """A column of the table as a pandas series, numbered from 0; texts that are read from disk are categories.
+
+        Raises:
+            DataError: as `column`.
+        """
+        self._check_column(name)
+        return self.rows.series(name)
+
+    def _check_column(self, name: str) -> None:
         if name not in self.rows:
             raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, self.columns)))
-        return self.rows.column(name)
 
     @checks_arguments
     def take(self, places: Sequence[int] | NDArray[Any]) -> Points:

@@ -59,6 +59,21 @@ class RowTable(ABC):
         """The rows where the mask, (rows,), is true."""
         return self.take(np.flatnonzero(mask))
 
+    def series(self, name: str) -> pd.Series:
+        """One column, numbered from 0; where it is read from a file, texts are categories, in the order of the texts.
+
+        So a column of labels costs a byte or two a row, and `codes.encode` numbers it as it numbers the texts.
+        """
+        import pandas as pd
+
+        return pd.Series(self.column(name), name=name)
+
+    def coded(self, names: Sequence[str]) -> pd.DataFrame:
+        """These columns as a frame, each as `series` gives it."""
+        import pandas as pd
+
+        return pd.DataFrame({name: self.series(name) for name in names}, index=range(len(self)))
+
     def frame(self, names: Sequence[str]) -> pd.DataFrame:
         """These columns as a frame in memory, numbered from 0."""
         import pandas as pd
@@ -95,6 +110,10 @@ class FrameTable(RowTable):
         """One column, (rows,)."""
         return np.asarray(self.whole[name])
 
+    def series(self, name: str) -> pd.Series:
+        """One column of the frame, with its type."""
+        return self.whole[name].reset_index(drop=True)
+
     def take(self, places: NDArray[np.integer]) -> FrameTable:
         """The rows at these places, in this order."""
         return FrameTable(self.whole.iloc[places].reset_index(drop=True))
@@ -130,6 +149,10 @@ class ExtendedTable(RowTable):
     def column(self, name: str) -> NDArray[Any]:
         """One column, (rows,)."""
         return self.added[name] if name in self.added else self.base.column(name)
+
+    def series(self, name: str) -> pd.Series:
+        """One column, numbered from 0."""
+        return super().series(name) if name in self.added else self.base.series(name)
 
     def take(self, places: NDArray[np.integer]) -> ExtendedTable:
         """The rows at these places, in this order."""

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import separatrix as sx
+from separatrix.analysis.plan import models as plan_models
 from separatrix.analysis.plan import points as plans
 from separatrix.errors import OptionError, SeparatrixError
 from separatrix.points import Points
+from separatrix.scale import kernels
 from separatrix.scale.kmeans import sample_rows
 from separatrix.scale.machine import Machine
 from separatrix.scale.memory import in_memory
@@ -154,6 +156,34 @@ def test_texts_are_planned_from_a_few_of_them(tiny, monkeypatch):
     assert sx.plan("extract", texts * 2, **options).flop == pytest.approx(2 * plan.flop)
     on_disk = sx.plan("extract", texts, out="nowhere", **options)
     assert on_disk.bytes_written == on_disk.bytes
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+def test_workers_that_read_texts_are_planned_with_one_thread_and_a_model_each(tiny, monkeypatch):
+    monkeypatch.setattr("separatrix.analysis.plan.models._SECONDS", 0.0)
+    threads = []
+    read = plan_models.PlannedReading._read_some
+    monkeypatch.setattr(
+        plan_models.PlannedReading, "_read_some",
+        lambda self, workers: threads.append((kernels.threads(), workers)) or read(self, workers),
+    )  # fmt: skip
+    texts, options = ["the cat sat on the mat"] * 40, {"model": str(tiny("bert"))}
+    here, shared = (sx.plan("extract", texts, executor=one, **options) for one in ("here", "processes:2"))
+    assert threads[1] == (1, 1)
+    assert shared.memory >= here.memory
+    assert any("reads with one thread" in line for line in shared.assumptions)
+    loading = shared.stages[0]
+    assert loading["rows"] == 2
+    assert loading["seconds"] > 0
+
+
+def test_a_gpu_is_planned_from_its_rates_alone(tiny):
+    options = {"rows": 10**6, "width": 16, "k": 3, "device": "cuda:1"}
+    with pytest.raises(OptionError, match="a plan measures processors, not a GPU: got --device cuda:1; pass --machine"):
+        sx.plan("cluster", **options)
+    assert sx.plan("cluster", machine=RATES, **options).path == "in blocks"
+    texts = {"texts": 100, "tokens_per_text": 8, "model": str(tiny("bert")), "device": "cuda:1"}
+    assert sx.plan("extract", machine=RATES, **texts).rows == 100
 
 
 def test_maps_are_planned_on_paper(tiny):

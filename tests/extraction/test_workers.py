@@ -29,8 +29,9 @@ from separatrix.models import batches
 from separatrix.models.pool import LAYER_POOLS
 from separatrix.recipe import replace
 from separatrix.recipe.vectors import ExtractRecipe
-from separatrix.scale import dask_client, executors
+from separatrix.scale import executors
 from separatrix.scale.executors import Workers, open_workers
+from separatrix.scale.pending import versions
 from separatrix.store.artifacts import claimed
 from separatrix.texts import Texts
 
@@ -153,7 +154,7 @@ def test_a_dask_cluster_gives_the_same_bytes_and_late_workers_of_other_versions_
     with open_workers("dask:local:2") as workers:
         run(tmp_path / "p", workers, progress=lambda *line: notes.append(line[3]), **HIDDEN)
         assert notes[-1].startswith("dashboard http://")
-        workers.call = partial(executors._timed_alone, dask_client.versions() | {"numpy": "0.1"})
+        workers.call = partial(executors._timed_alone, versions() | {"numpy": "0.1"})
         with pytest.raises(
             StoreError, match=r"the Dask worker tcp://.* has another version of numpy: got .*0\.1; inst"
         ):

@@ -180,3 +180,27 @@ def test_what_cannot_be_tested_is_refused():
         associate([0, 1], [0, 1], within=[0, 1])
     with pytest.raises(ShapeError, match="differ in length"):
         associate([0, 1], [0, 1, 1])
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_the_null_of_units_is_that_of_rows_that_are_shuffled_unit_by_unit(given):
+    rng = np.random.default_rng(3)
+    unit, a = rng.integers(0, 23, 900), rng.integers(0, 4, 900)
+    heads = rng.integers(0, 3, 900) if given else None
+    b = (unit * 7) % 5
+    found = associate(a, b, units=unit, given=heads, permutations=49, seed=1).nulls["units"]
+    codes = np.unique(a if heads is None else a * 10 + heads, return_inverse=True)[1]
+    codes, unit, b = (first_row_codes(values) for values in (codes, unit, b))
+    first = np.unique(unit, return_index=True)[1]
+    generator = np.random.default_rng(1)
+    drawn = [generator.permutation(b[first])[unit] for _ in range(49)]
+    slow = [information(np.histogram2d(codes, each, (codes.max() + 1, 5))[0][None])[0] for each in [b, *drawn]]
+    assert found.observed == pytest.approx(slow[0], abs=1e-12)
+    assert found.mean == pytest.approx(np.mean(slow[1:]), abs=1e-12)
+    assert found.rows == 900
+
+
+def first_row_codes(values):
+    """Numbers by the first rows of the values."""
+    names = list(dict.fromkeys(values.tolist()))
+    return np.array([names.index(value) for value in values.tolist()])

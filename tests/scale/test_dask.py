@@ -14,7 +14,7 @@ pytest.importorskip("distributed")
 
 from separatrix.errors import StoreError
 from separatrix.points import Points
-from separatrix.scale import dask_client
+from separatrix.scale import dask_client, pending
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.executors import open_workers, run
 from separatrix.scale.job import BlockJob
@@ -38,7 +38,7 @@ def test_a_cluster_here_gives_the_same_bytes_and_refuses_other_versions(tmp_path
         assert made.squares.tobytes() == expected.squares.tobytes()
         assert notes[0].startswith("dashboard http://")
         client = workers.make().client
-        monkeypatch.setattr(dask_client, "version", lambda name: "0.0.1")
+        monkeypatch.setattr(pending, "version", lambda name: "0.0.1")
         with pytest.raises(StoreError, match=r"the Dask worker tcp://.* has another version of separatrix: got"):
             dask_client.check_workers(client)
 

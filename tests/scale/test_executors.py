@@ -15,7 +15,7 @@ import pytest
 
 from separatrix.errors import MissingExtra, OptionError, StoreError
 from separatrix.points import Points
-from separatrix.scale import executors
+from separatrix.scale import executors, pending
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.executors import open_workers, parse_executor, run
 from separatrix.scale.job import BlockJob
@@ -169,6 +169,15 @@ def test_a_damaged_result_is_made_again(tmp_path, monkeypatch):
     ):
         file.write_bytes(change(file.read_bytes()))
     assert numbers(run(double, [(n,) for n in range(3)], pending=tmp_path)) == first
+
+
+def test_a_result_of_other_versions_is_not_taken(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WORTH", 0.0)
+    first = numbers(run(double, [(1,)], pending=tmp_path))
+    monkeypatch.setattr(pending, "_computed_by", lambda: f"{pending._FORMAT} {pending.versions() | {'torch': '0.1'}}")
+    assert numbers(run(double, [(1,)], pending=tmp_path)) == first
+    assert len(list(tmp_path.iterdir())) == 2
+    assert set(pending.versions()) == {"separatrix", "numpy", "torch", "python"}
 
 
 def test_short_tasks_leave_no_file(tmp_path):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.analysis.cluster import Clusters, cluster
+from separatrix.codes import encode
 from separatrix.errors import DataError, StoreError
 from separatrix.points import KEY, Points
 from separatrix.rowtable import ExtendedTable, FrameTable, SelectedBlock
@@ -69,6 +70,11 @@ def test_whatever_is_read_is_what_pandas_reads(tmp_path_factory, rows, group, ba
             column = one.column(name)
             assert column.dtype == np.asarray(expected[name]).dtype
             pd.testing.assert_series_equal(pd.Series(column), pd.Series(np.asarray(expected[name])))
+            if name != "words":
+                for by_row in (False, True):
+                    coded, plain = (encode(rows, by_row=by_row) for rows in (one.series(name), pd.Series(column)))
+                    assert coded[0].tolist() == plain[0].tolist()
+                    assert coded[1].tolist() == plain[1].tolist()
         for some in (list(expected.columns), ["text", "id"]):
             batches = list(one.batches(batch, some))
             assert all(0 < len(part) <= batch and part.index[0] == 0 for part in batches)
@@ -80,6 +86,26 @@ def test_whatever_is_read_is_what_pandas_reads(tmp_path_factory, rows, group, ba
 def test_equal_texts_are_one_object(tmp_path):
     table = ParquetTable.open(written(tmp_path, pd.DataFrame({"id": range(300), "label": ["a label"] * 300})))
     assert len({id(text) for text in table.column("label")}) == 1
+
+
+def test_a_column_of_labels_costs_bytes_a_row_and_large_row_groups_are_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("separatrix.store.rows._WINDOW", 1000)
+    frame = pd.DataFrame(
+        {"id": np.arange(300_000), "label": np.array(["right", "wrong", "odd"])[np.arange(300_000) % 3]}
+    )
+    write_table(tmp_path / "one group.parquet", frame)
+    write_rows(tmp_path / "groups.parquet", FrameTable(frame))
+    for name in ("one group", "groups"):
+        table = ParquetTable.open(tmp_path / f"{name}.parquet")
+        tracemalloc.start()
+        label = table.series("label")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert label.cat.codes.dtype == np.int8
+        assert label.tolist() == frame["label"].tolist()
+        assert peak < 16 * len(frame)
+    table = ExtendedTable(table, {"cluster": np.arange(300_000) % 7})
+    assert table.coded(["label", "cluster"]).dtypes.astype(str).to_dict() == {"label": "category", "cluster": "int64"}
 
 
 def test_columns_are_added_replaced_and_left_out():

@@ -33,6 +33,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import AssociateRecipe
 from separatrix.recipe.core import shown
 from separatrix.recipe.options import AssociateOptions
+from separatrix.rowtable import FrameTable, RowTable
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, apart, out_line
 from separatrix.store.table import read_table, write_table
@@ -209,7 +210,7 @@ def _check_columns(names: Sequence[str], recipe: AssociateRecipe) -> None:
             raise OptionError("clusters cannot be compared with themselves", got=name, expected="another column")
 
 
-def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, progress: Progress) -> Associations:
+def _associate(table: RowTable, names: list[str], recipe: AssociateRecipe, progress: Progress) -> Associations:
     tested: list[ColumnTest] = []
     for name in names:
         progress("association tests", len(tested), len(names), name)
@@ -229,29 +230,33 @@ def _associate(table: pd.DataFrame, names: list[str], recipe: AssociateRecipe, p
     return Associations(columns, _cells(tested), **single, recipe=recipe, warnings=warnings, tested=tuple(tested))
 
 
-def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> pd.DataFrame:
+def _table(clusters: Clusters | Points | pd.DataFrame | str | Path) -> RowTable:
     given = opened(clusters, Clusters) if isinstance(clusters, str | Path) else clusters
-    table = given.table if isinstance(given, Clusters | Points) else given
-    if CLUSTER not in table.columns:
+    if isinstance(given, Clusters | Points):
+        table = given.row_table if isinstance(given, Clusters) else given.rows
+    else:
+        if not given.columns.is_unique:
+            raise DataError("the table has two columns of one name", expected="each name once")
+        table = FrameTable(given.reset_index(drop=True))
+    if CLUSTER not in table:
         raise DataError("the table has no column 'cluster'", expected="what cluster wrote")
     return table
 
 
-def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest:
-    parts = [name] if name in table.columns else name.split("+")
+def _test(table: RowTable, name: str, recipe: AssociateRecipe) -> ColumnTest:
+    parts = [name] if name in table else name.split("+")
     named = (*parts, *([recipe.shuffle_within] if recipe.shuffle_within else ()), *recipe.shuffle_units, *recipe.given)
     used = list(dict.fromkeys(named))
-    if not table.columns.is_unique:
-        raise DataError("the table has two columns of one name", expected="each name once")
     for column in used:
-        if column not in table.columns:
+        if column not in table:
             raise DataError(f"the table has no column {column!r}", expected=", ".join(map(str, table.columns)))
-    _check_values(table[[CLUSTER, *used]])
-    some, numbered = table[[CLUSTER, *used]].notna().all(axis=1), _kind(table[CLUSTER]) in "iuf"
-    if recipe.noise == "drop" and numbered:
-        some &= table[CLUSTER] >= 0
     of_rows = (WINDOW, *HEAD, EXAMPLE, CONTEXT)  # what `_shuffling` looks at
-    rows = table.loc[some, [CLUSTER, *used, *(column for column in of_rows if column in table and column not in used)]]
+    frame = table.coded([CLUSTER, *used, *(column for column in of_rows if column in table and column not in used)])
+    _check_values(frame[[CLUSTER, *used]])
+    some, numbered = frame[[CLUSTER, *used]].notna().all(axis=1), _kind(frame[CLUSTER]) in "iuf"
+    if recipe.noise == "drop" and numbered:
+        some &= frame[CLUSTER] >= 0
+    rows = frame if some.all() else frame[some]
     if not len(rows):
         raise DataError(f"no row has a value of {name!r}", got=f"{len(table)} rows without")
     values = rows[parts[0]] if len(parts) == 1 else _joined(rows, parts, name)
@@ -274,7 +279,7 @@ def _test(table: pd.DataFrame, name: str, recipe: AssociateRecipe) -> ColumnTest
 def _check_values(table: pd.DataFrame) -> None:
     """Refuse lists and the like, which are no values of a column."""
     for name in table.columns:
-        if _kind(table[name]) == "O":
+        if _kind(table[name]) == "O" and not hasattr(table[name].dtype, "categories"):
             for row, value in enumerate(table[name]):
                 if not isinstance(value, Hashable):
                     what = f"row {row} of the column {name!r} holds no single value"

@@ -194,7 +194,7 @@ def sample_to_score(points: Points, options: ScaleOptions, seed: int) -> tuple[P
     name = EXAMPLE if EXAMPLE in points.columns else ID
     block = points.blocks[points.name]
     shards = block.rows if isinstance(block, ShardedBlock) else (len(points),)
-    rows = draw_examples(encode(points.column(name))[0], shards, most, seed)
+    rows = draw_examples(encode(points.series(name))[0], shards, most, seed)
     note = f"scored on {len(rows)} of {len(points)} rows: whole values of {name!r}, drawn evenly with seed {seed}"
     return points.take(rows), [note]
 

@@ -213,7 +213,7 @@ def cluster(
     check_needed(wanted)
     points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     outer = None if within is None else opened(within, Clusters)
-    rows = len(points) if outer is None else int((outer.table[CLUSTER] == of).sum())
+    rows = len(points) if outer is None else int((outer.labels == of).sum())
     with scale.until_written():
         return Clusters.produce(
             lambda: _cluster(points, outer, of, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
@@ -233,7 +233,7 @@ def check_needed(recipe: ClusterRecipe) -> None:
 def _cluster(
     points: Points, within: Clusters | None, of: int | None, recipe: ClusterRecipe, scale: ScaleOptions
 ) -> Clusters:
-    chosen, path = (points, None) if within is None else members(points, within.table, of)
+    chosen, path = (points, None) if within is None else members(points, within.row_table, of)
     one = chosen.pick(recipe.block) if recipe.block else chosen
     in_blocks = scale.in_blocks(len(one), one.width, all_free=recipe.method == "dbscan")
     in_blocks |= scale.on_gpu and recipe.method == "kmeans" and recipe.engine != "cuml"
@@ -325,7 +325,7 @@ def _assignment(table: RowTable, labels: NDArray[np.int64], recipe: ClusterRecip
         if recipe.label is None:
             return None
         raise DataError(f"points have no column {name!r}", expected=", ".join(map(str, table.columns)))
-    codes, classes = encode(table.column(name))
+    codes, classes = encode(table.series(name))
     if not 2 <= len(classes) <= _MOST_CLASSES:
         if recipe.label is None:
             return None
@@ -333,7 +333,9 @@ def _assignment(table: RowTable, labels: NDArray[np.int64], recipe: ClusterRecip
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
     known = codes >= 0
     names = tuple(map(str, classes))
-    split = table.column("split")[known] if "split" in table and name != "split" else None
+    split = None
+    if "split" in table and name != "split":
+        split = table.series("split")[known]
     return {"column": name} | assign_by_split(
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )

@@ -336,7 +336,7 @@ def _read_points_source(path: Path, name: str, given: Any, recipe: CompareRecipe
 def _read_map_source(path: Path, name: str, given: Any, recipe: CompareRecipe, verify: bool) -> ComparedFolder:
     """A finished map, which is drawn again from its table; with a label of the recipe, in the colours of that."""
     flat = opened(given, Projection, verify=verify)
-    names, labels = find_classes(Points.of(flat.coordinates, flat.table), recipe.label)
+    names, labels = find_classes(Points({"map": flat.coordinates}, flat.row_table), recipe.label)
     wanted = ("rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds")
     figures = _figures(name, "map", flat.method) | {key: getattr(flat, key) for key in wanted}
     return ComparedFolder(

@@ -249,7 +249,7 @@ class _Measure:
         self.label, self.codes, self.classes = None, np.empty(0, np.int64), 0
         name = recipe.label or "label"
         if name in points.columns or recipe.label is not None:
-            codes, names = encode(points.column(name))
+            codes, names = encode(points.series(name))
             if 2 <= len(names) <= len(points) // 2:
                 # Rows without a label vote for a class of their own, and are not asked.
                 self.label, self.classes = name, len(names) + 1

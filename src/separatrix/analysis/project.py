@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
-import pandas as pd
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, pca_in_blocks
@@ -32,14 +32,18 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
+from separatrix.rowtable import ExtendedTable, RowTable
 from separatrix.store.files import Schema
 from separatrix.store.points import write_points
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, is_interval, optional, out_line
-from separatrix.store.table import read_table, write_table
+from separatrix.store.rows import ParquetTable, write_rows
 from separatrix.view import save
 from separatrix.view.curves import draw_variance
 from separatrix.view.data import write_data
 from separatrix.view.maps import Drawing, draw_map
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MAP, PICTURE, PAGE = "map.parquet", "map.png", "map.html"
 AXES = ("x", "y", "z")
@@ -61,7 +65,7 @@ class Projection(Result):
         "majority": NUMBER, "seconds": float, "axes": [str],
     }  # fmt: skip
 
-    table: pd.DataFrame = apart()  # the row table, then x, y (z) and fitted
+    row_table: RowTable = apart()  # identity columns, then x, y (z) and fitted
     labels: np.ndarray = apart()  # (rows,) class numbers, -1 = none
     points: str = ""  # what was projected
     method: str = "pca"
@@ -96,16 +100,23 @@ class Projection(Result):
     @classmethod
     def stored(cls, folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
         """The table, and the class of each row in it."""
-        table, names = read_table(folder / MAP, ("id", FITTED)), list(plain.get("classes", ()))
-        column = plain.get("label") or LABEL
-        values = table[column].astype(str) if names and column in table.columns else [None] * len(table)
-        labels = np.array([names.index(value) if value in names else -1 for value in values], np.int64)
-        return {"table": table, "labels": labels, "page": (folder / PAGE).is_file()}
+        rows, names = ParquetTable.open(folder / MAP, ("id", FITTED)), list(plain.get("classes", ()))
+        column, labels = plain.get("label") or LABEL, np.full(len(rows), -1, np.int64)
+        if names and column in rows:
+            codes, values = encode(rows.series(column))
+            numbers = [names.index(text) if (text := str(value)) in names else -1 for value in values]
+            labels = np.array([*numbers, -1], np.int64)[codes]
+        return {"row_table": rows, "labels": labels, "page": (folder / PAGE).is_file()}
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The whole row table as a pandas frame; of a map on disk it is read into memory now, and kept."""
+        return self.row_table.to_pandas()
 
     @property
     def coordinates(self) -> np.ndarray:
         """Places of the rows, (rows, dimensions)."""
-        return self.table[list(AXES[: self.dimensions])].to_numpy(np.float32)
+        return np.column_stack([self.row_table.column(name) for name in AXES[: self.dimensions]]).astype(np.float32)
 
     def place(self, points: Points | np.ndarray) -> np.ndarray:
         """Places (rows, dimensions) of further points of the same width.
@@ -154,19 +165,19 @@ class Projection(Result):
 
     def drawing(self) -> Drawing:
         """What a picture of this map needs."""
-        pale = self.table[FITTED].to_numpy(bool) if self.guided else None
+        pale = self.row_table.column(FITTED).astype(bool) if self.guided else None
         names, axes = tuple(self.classes), tuple(self.axes)
         return Drawing(self.coordinates, self.labels, names, axes, self.points, self.caption, pale)
 
     def write_files(self, folder: Path) -> None:
         """Write tables and pictures; with `page`, `map.html` as well."""
         drawing = self.drawing()
-        write_table(folder / MAP, self.table)
+        write_rows(folder / MAP, self.row_table)
         save(draw_map(drawing), folder / PICTURE)
         if self.shares is not None:
             write_variance(folder, {self.points: self.shares})
         if self.page:
-            texts = self.table[TEXT] if TEXT in self.table.columns else self.table["id"]
+            texts = self.row_table.column(TEXT if TEXT in self.row_table else "id")
             write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
 
 
@@ -235,8 +246,8 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
         rows = np.linspace(0, len(points) - 1, min(_VARIANCE_ROWS, len(points))).astype(int)
         shares = variance_shares(flat.prepare(np.asarray(block[rows])), seed=recipe.seed)
     return Projection(
-        points.table.assign(**columns), labels, describe(points), **flat.to_dict(), classes=names, label=label or None,
-        recipe=recipe, map=flat, shares=shares,
+        ExtendedTable(points.rows, columns), labels, describe(points), **flat.to_dict(), classes=names,
+        label=label or None, recipe=recipe, map=flat, shares=shares,
     )  # fmt: skip
 
 
@@ -336,7 +347,7 @@ def find_classes(points: Points, label: str | None) -> tuple[tuple[str, ...], np
     """
     if label is None and LABEL not in points.columns:
         return (), np.full(len(points), -1)
-    values = pd.Series(points.column(label or LABEL))
+    values = points.series(label or LABEL)
     fractions = values.dtype.kind == "f" and bool((values.dropna() % 1 != 0).any())
     ids, names = encode(values)
     if fractions or len(names) > _MOST_CLASSES or not len(names):
@@ -348,5 +359,5 @@ def find_train(points: Points) -> np.ndarray | None:
     """Rows (rows,) bool of split `train`; None where the table does not tell rows apart by split."""
     if SPLIT not in points.columns:
         return None
-    train = np.asarray(points.column(SPLIT) == "train")
+    train = np.asarray(points.series(SPLIT) == "train")
     return train if train.any() and not train.all() else None

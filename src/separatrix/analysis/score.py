@@ -17,6 +17,7 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, sample_to_score
 from separatrix.analysis.cluster import Clusters
+from separatrix.analysis.identity import CLUSTER
 from separatrix.analysis.inputs import opened
 from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
@@ -33,6 +34,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ScoreOptions
 from separatrix.recipe.score import ScoreRecipe
+from separatrix.rowtable import FrameTable, RowTable
 from separatrix.store.files import Schema
 from separatrix.store.result import Lines, Listing, Result, optional, out_line
 from separatrix.store.table import read_table, write_table
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
 
 TABLE, GRID = "table.parquet", "grid.parquet"
+_LINES = 1 << 16  # of a batch of clusters
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -181,7 +184,7 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
     begun = monotonic()
     one, drawn = points if wanted.block is None else points.pick(wanted.block), list[str]()
     if scale.in_blocks(len(one), one.width):
-        if clusters is not None and not hasattr(getattr(clusters, "table", clusters), "columns"):
+        if clusters is not None and not isinstance(clusters, Clusters) and not hasattr(clusters, "columns"):
             clusters = one.rows.frame([ID]).assign(cluster=cluster_numbers(clusters, one))
         one, drawn = sample_to_score(one, scale, wanted.seed)
     _, odd = check_features(one.values)
@@ -275,23 +278,29 @@ def cluster_numbers(clusters: Any, points: Points) -> np.ndarray:
     >>> cluster_numbers(pd.DataFrame({"id": ["q", "p"], "cluster": [7, 3]}), points).tolist()
     [3, 7]
     """
-    table = getattr(clusters, "table", clusters)
-    if not hasattr(table, "columns"):
-        numbers = np.asarray(table)
-        if numbers.shape != (len(points),):
-            raise DataError("clusters do not fit the points", got=numbers.shape, expected=f"({len(points)},)")
-        return numbers.astype(np.int64)
-    return _by_id(table, points)
+    if isinstance(clusters, Clusters):
+        return _by_id(clusters.row_table, points)
+    if hasattr(clusters, "columns"):
+        return _by_id(FrameTable(clusters), points)
+    numbers = np.asarray(clusters)
+    if numbers.shape != (len(points),):
+        raise DataError("clusters do not fit the points", got=numbers.shape, expected=f"({len(points)},)")
+    return numbers.astype(np.int64)
 
 
-def _by_id(table: pd.DataFrame, points: Points) -> np.ndarray:
-    missing = [name for name in (ID, "cluster") if name not in table.columns]
+def _by_id(table: RowTable, points: Points) -> np.ndarray:
+    """The cluster of each point by its id; of the table, lines with these ids alone are held."""
+    import pandas as pd
+
+    missing = [name for name in (ID, CLUSTER) if name not in table]
     if missing:
         raise DataError(f"clusters have no column {missing[0]!r}", got=", ".join(map(str, table.columns)))
-    ids = points.column(ID)
-    if table[ID].duplicated().any():
-        raise DataError("an id stands twice among the clusters", got=repr(table[ID][table[ID].duplicated()].iloc[0]))
-    numbers = table.set_index(ID)["cluster"].reindex(ids)
+    ids = pd.Index(points.column(ID))
+    wanted = ids.unique()
+    lines = pd.concat([lines[lines[ID].isin(wanted)] for lines in table.batches(_LINES, (ID, CLUSTER))])
+    if (twice := lines[ID].duplicated()).any():
+        raise DataError("an id stands twice among the clusters", got=repr(lines[ID][twice].iloc[0]))
+    numbers = lines.set_index(ID)[CLUSTER].reindex(ids)
     lost = np.flatnonzero(numbers.isna())
     if len(lost):
         raise DataError(

@@ -38,6 +38,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
 from separatrix.recipe.options import SuspectsOptions
+from separatrix.rowtable import RowTable
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
@@ -192,7 +193,7 @@ def _of_source(
 
 def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, verify: bool) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
-    codes, names = _classes(chosen.table, recipe.label)
+    codes, names = _classes(chosen.rows, recipe.label)
     known = codes >= 0
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     vectors = labelled.values
@@ -217,12 +218,14 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     return _judge(case, columns, recipe, "out-of-fold rows of the points")
 
 
-def _classes(table: pd.DataFrame, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _classes(table: RowTable, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Class number of each row (-1: no label) and the names."""
-    if name not in table.columns:
+    if name not in table:
         got = ", ".join(map(str, table.columns))
         raise DataError(f"the rows have no column {name!r}", got=got, hint="name the labels with --label")
-    codes, classes = encode(table[name], by_row=True)  # numbered by their first rows: no figure depends on a name
+    codes, classes = encode(
+        table.series(name), by_row=True
+    )  # numbered by their first rows: no figure depends on a name
     if not 2 <= len(classes) <= _MOST_CLASSES:
         got = f"{len(classes)} different values"
         raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from separatrix.codes import majority_share
+from separatrix.codes import encode, majority_share
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.nulls import against, cross_tables, permutation_null
@@ -107,7 +107,7 @@ def assign_by_split(
     clusters: ArrayLike,
     labels: ArrayLike,
     names: tuple[str, ...],
-    split: ArrayLike | None = None,
+    split: Any = None,
     *,
     permutations: int = 999,
     seed: int = 0,
@@ -127,16 +127,28 @@ def assign_by_split(
     (1.0, 0.5)
     """
     groups, gold = np.asarray(clusters), np.asarray(labels)
-    parts = np.full(len(gold), "all", dtype=object) if split is None else np.asarray(split).astype(str)
-    first = "train" if (parts == "train").any() else None
-    naming = np.ones(len(gold), bool) if first is None else parts == first
+    codes, names_of_parts = _parts(split, len(gold))
+    first = names_of_parts.index("train") if "train" in names_of_parts else None
+    naming = slice(None) if first is None else codes == first
     named = assign(groups[naming], gold[naming], names, permutations=permutations, seed=seed)
-    others = [] if first is None else [name for name in dict.fromkeys(parts.tolist()) if name != first]
-    by_split = {
-        name: _held_out(named, groups[parts == name], gold[parts == name], permutations, seed).to_dict()
-        for name in others
-    }
-    return named.to_dict() | {"named_by": first or "all", "by_split": by_split}
+    by_split = {}
+    for number, name in enumerate(names_of_parts if first is not None else ()):
+        if number != first:
+            rows = codes == number
+            by_split[name] = _held_out(named, groups[rows], gold[rows], permutations, seed).to_dict()
+    return named.to_dict() | {"named_by": "all" if first is None else "train", "by_split": by_split}
+
+
+def _parts(split: Any, rows: int) -> tuple[NDArray[np.int64], list[str]]:
+    """The part of each row (rows,) and the names of the parts, in the order of their first rows."""
+    if split is None:
+        return np.zeros(rows, np.int64), ["all"]
+    codes, values = encode(split, by_row=True)
+    names = [str(value) for value in values]
+    if (missing := np.flatnonzero(codes < 0)).size:
+        codes[missing] = len(names)
+        names.append(str(np.asarray(split, dtype=object)[missing[0]]))
+    return codes, names
 
 
 def _held_out(

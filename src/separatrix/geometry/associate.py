@@ -10,7 +10,7 @@ given, since rows of one unit that behave alike beat any other.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ from scipy.stats import false_discovery_control
 from separatrix.codes import encode
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows, check_values
-from separatrix.geometry.nulls import CELLS, Null, cross_tables, permutation_null, whole_units, within_groups
+from separatrix.geometry.nulls import CELLS, Null, cross_tables, permutation_null, within_groups
 from separatrix.geometry.resample import holm
 
 
@@ -130,14 +130,12 @@ def associate(
     def statistic(values: NDArray[np.int64]) -> float:
         return float(information(_table(crossed, values, shape)[None])[0])
 
-    draws = {} if within is None else {"within": within_groups(within)}
-    if unit is not None:
-        if (b == b[0]).all():
-            got = f"{unit.max() + 1} units"
-            raise DataError("all units have the same value", got=got, expected="two or more values")
-        draws["units"] = whole_units(unit)
     options = {"permutations": permutations, "seed": seed}
-    nulls = {name: permutation_null(statistic, b, draw=draw, **options) for name, draw in draws.items()}
+    nulls: dict[str, Null] = {}
+    if within is not None:
+        nulls["within"] = permutation_null(statistic, b, draw=within_groups(within), **options)
+    if unit is not None:
+        nulls["units"] = _unit_null(crossed, b, unit, shape, **options)
     if not nulls:
         crossing = _table(crossed, b, shape)
         block = max(2, CELLS // crossing.size)
@@ -145,6 +143,32 @@ def associate(
     null = nulls[list(nulls)[-1]]
     adjusted = _adjusted(a, b) if given is None else _adjusted_given(crossed, given, b, null)
     return Association(table[np.ix_(rows, columns)], null.observed, adjusted, *cramers_v(table), nulls)
+
+
+def _unit_null(
+    crossed: NDArray[np.int64], b: NDArray[np.int64], unit: NDArray[np.int64], shape: tuple[int, int], *,
+    permutations: int, seed: int,
+) -> Null:  # fmt: skip
+    """The null of whole units that change places, from the rows of each unit in each group: no row is looked at twice.
+
+    Args:
+        crossed, b: groupings (rows,); the second is the same for all rows of a unit.
+        unit: numbers (rows,) of what is drawn.
+        shape: numbers of groups.
+        permutations, seed: of the shuffles.
+    """
+    values = b[np.unique(unit, return_index=True)[1]]  # (units,)
+    if (values == values[0]).all():
+        got = f"{len(values)} units"
+        raise DataError("all units have the same value", got=got, expected="two or more values")
+    pairs, rows = np.unique(unit * shape[0] + crossed, return_counts=True)
+    units, groups = np.divmod(pairs, shape[0])
+
+    def statistic(of_units: NDArray[np.int64]) -> float:
+        cells = np.bincount(groups * shape[1] + of_units[units], rows, shape[0] * shape[1])
+        return float(information(cells.astype(np.int64).reshape(shape)[None])[0])
+
+    return replace(permutation_null(statistic, values, permutations=permutations, seed=seed), rows=len(b))
 
 
 def _table(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:

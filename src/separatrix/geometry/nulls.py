@@ -71,12 +71,6 @@ def within_groups(groups: ArrayLike) -> Draw:
     return draw
 
 
-def whole_units(units: NDArray[np.int64]) -> Draw:
-    """The labels of whole units change places; unit numbers are (rows,), and the first row of a unit has its label."""
-    first = np.unique(units, return_index=True)[1]
-    return lambda labels, generator, count: (mixed[units] for mixed in over_rows(labels[first], generator, count))
-
-
 def cross_tables(table: NDArray[np.int64], generator: np.random.Generator, count: int) -> Iterator[NDArray[np.int64]]:
     """Tables (first, second) of two groupings, one of them shuffled over all rows: drawn with both margins kept."""
     margins, step = random_table(table.sum(axis=1), table.sum(axis=0)), max(1, CELLS // table.size)
@@ -99,7 +93,7 @@ def permutation_null(
         statistic: labels (rows,) -> figure; what does not depend on the labels stands ready inside it. With a `block`
             above 1: labels (draws, rows) -> figures (draws,).
         labels: labels or numbers (rows,), or whatever `draw` shuffles.
-        draw: how: `over_rows`, `within_groups(...)`, `whole_units(...)`; `cross_tables` of a table of two groupings.
+        draw: how: `over_rows`, `within_groups(...)`; `cross_tables` of a table of two groupings.
         permutations: shuffles; the smallest p-value possible is 1 / (permutations + 1).
         seed: of the shuffles.
         block: most draws that the statistic is given at once.

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 from separatrix.errors import MissingExtra, StoreError
+from separatrix.scale.pending import versions
 from separatrix.scale.processes import METHOD, process_context
 
 _WAIT = 30  # seconds for an answer
 _RETRIES = 3  # of a task that fails
-
-
-def versions() -> dict[str, str]:
-    """Versions on which the bytes of a result depend."""
-    python = ".".join(map(str, sys.version_info[:2]))
-    return {name: version(name) for name in ("separatrix", "numpy", "torch")} | {"python": python}
 
 
 def lost_errors() -> tuple[type[BaseException], ...]:

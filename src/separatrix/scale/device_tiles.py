@@ -105,7 +105,7 @@ def _free(on: torch.device) -> int:
 
 
 def device_tiles(device: str) -> TileMaker:
-    """What makes `DeviceSpace` of rows; for `tiles` of `geometry.density`. `auto` takes a GPU where rows are many.
+    """What makes `DeviceSpace` of rows: `tiles` of a `geometry.density.Reading`. `auto` takes a GPU for many rows.
 
     Raises:
         OptionError: the rows do not fit into the memory of the device that was named.

@@ -37,7 +37,7 @@ from separatrix.progress import Progress, silent
 from separatrix.scale import dask_client, kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
 from separatrix.scale.device import number_worker
-from separatrix.scale.pending import task_path
+from separatrix.scale.pending import task_path, versions
 from separatrix.scale.processes import process_context
 from separatrix.store.partials import read_partial, write_partial
 
@@ -59,9 +59,9 @@ def _timed(function: Function, task: Task) -> kernels.Partial:
     return {**partial, _SECONDS: np.array(time.monotonic() - begun)}
 
 
-def _timed_alone(versions: dict[str, str], function: Function, task: Task) -> kernels.Partial:
+def _timed_alone(wanted: dict[str, str], function: Function, task: Task) -> kernels.Partial:
     """The same on a Dask worker of these versions, whose threads are somebody else's business."""
-    dask_client.check_version(versions)
+    dask_client.check_version(wanted)
     with kernels.one_thread():
         return _timed(function, task)
 
@@ -141,7 +141,7 @@ def open_workers(name: str = "here") -> Iterator[Workers]:
             note = f"dashboard {client.dashboard_link}" if client.dashboard_link else ""
             yield Workers(
                 threads, lambda: DaskPool(client), lost_errors(), tries=1, note=note,
-                call=partial(_timed_alone, dask_client.versions()),
+                call=partial(_timed_alone, versions()),
                 gpus=lambda: min(client.run(cuda_count).values(), default=0),
                 check=lambda: dask_client.check_workers(client),
             )  # fmt: skip

@@ -1,13 +1,15 @@
 """Where finished tasks and the state of a job are kept, and the name of each.
 
-The name is a hash of the function, of everything it is given, and of the version that computes it.
+The name is a hash of the function, of everything it is given, and of the versions that compute it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,17 @@ from separatrix.scale.blocks import BlockSource
 from separatrix.store.partials import read_partial, write_partial
 
 _FORMAT = "3"  # another one where the arithmetic of a kernel changes
+
+
+def versions() -> dict[str, str]:
+    """Versions on which the bytes of a result depend."""
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {name: version(name) for name in ("separatrix", "numpy", "torch")} | {"python": python}
+
+
+@cache
+def _computed_by() -> str:
+    return f"{_FORMAT} {sorted(versions().items())}"
 
 
 def pending_folder(out: Path) -> Path:
@@ -41,7 +54,7 @@ def task_key(function: Callable[..., Any], task: Any) -> str:
     >>> task_key(len, ([1, 2],)) == task_key(len, ([1, 2],)), task_key(len, ([1, 2],)) == task_key(len, ([1, 3],))
     (True, False)
     """
-    total = hashlib.sha256(f"{_FORMAT} {version('separatrix')} {function.__module__}.{function.__qualname__}".encode())
+    total = hashlib.sha256(f"{_computed_by()} {function.__module__}.{function.__qualname__}".encode())
     _add(total, task)
     return total.hexdigest()[:32]
 

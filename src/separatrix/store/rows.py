@@ -67,23 +67,63 @@ class ParquetTable(RowTable):
         Raises:
             KeyError: no such column.
         """
+        if not self._is_text(name):
+            return np.asarray(self._frame(self._read(self.places, [name]))[name])
+        texts, known, first = np.empty(len(self), dtype=object), dict[str, str](), 0
+        for codes, names in self._coded_texts(name):
+            if 2 * len(names) <= len(codes):
+                names = [known.setdefault(one, one) for one in names]
+            texts[first : first + len(codes)] = np.array([*names, np.nan], dtype=object)[codes]  # NaN as of pandas
+            first += len(codes)
+        return texts
+
+    def series(self, name: str) -> pd.Series:
+        """One column; texts as categories, in the order of the texts.
+
+        Raises:
+            KeyError: no such column.
+        """
+        import pandas as pd
+
+        if not self._is_text(name):
+            return super().series(name)
+        numbers, pieces = dict[str, int](), []
+        for codes, names in self._coded_texts(name):
+            global_numbers = np.array([*(numbers.setdefault(one, len(numbers)) for one in names), -1], np.int32)
+            pieces.append(global_numbers[codes])
+        texts = np.array([*numbers], dtype=object)
+        order = np.argsort(texts)
+        places = np.append(np.argsort(order), -1).astype(np.int32)  # of each number, in the order of the texts
+        codes = places[np.concatenate(pieces)] if pieces else np.empty(0, np.int32)
+        return pd.Series(pd.Categorical.from_codes(codes, pd.Index(texts[order], dtype=object)), name=name)
+
+    def _is_text(self, name: str) -> bool:
         import pyarrow as pa
 
         if name not in self.columns:
             raise KeyError(name)
-        values = self._read(self.places, [name]).column(0)
-        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
-            return np.asarray(self._frame(pa.table({name: values}))[name])
-        texts, known = np.empty(len(values), dtype=object), dict[str, str]()
-        for start in range(0, len(values), _WINDOW):
-            coded = values.slice(start, _WINDOW).combine_chunks().dictionary_encode()  # int32
-            names = coded.dictionary.to_pylist()
-            if 2 * len(names) <= len(coded):
-                names = [known.setdefault(name, name) for name in names]
-            names.append(np.nan)  # as pandas has a missing text
-            codes = coded.indices.fill_null(len(names) - 1).to_numpy()
-            texts[start : start + _WINDOW] = np.array(names, dtype=object)[codes]
-        return texts
+        kind = self._schema.field(name).type
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+    def _coded_texts(self, name: str) -> Iterator[tuple[NDArray[np.int32], list[str]]]:
+        """A column of texts piece by piece: numbers (rows,), -1 where one is missing, and the numbered texts."""
+        for piece in self._pieces(name):
+            coded = piece.combine_chunks().dictionary_encode()
+            yield coded.indices.fill_null(-1).to_numpy(), coded.dictionary.to_pylist()
+
+    def _pieces(self, name: str) -> Iterator[pa.ChunkedArray]:
+        """A column some row groups at a time; of chosen rows, whose groups may be scattered, all are read first."""
+        if self.places is not None:
+            chosen = self._read(self.places, [name]).column(0)
+            yield from (chosen.slice(start, _WINDOW) for start in range(0, len(chosen), _WINDOW))
+            return
+        stops = np.append(self._starts[1:], len(self))
+        with self._opened() as file:
+            first = 0
+            while first < len(stops):
+                last = max(first + 1, int(np.searchsorted(stops, self._starts[first] + _WINDOW, side="right")))
+                yield file.read_row_groups(range(first, last), columns=[name]).column(0)
+                first = last
 
     def take(self, places: NDArray[np.integer]) -> ParquetTable:
         """The rows at these places, in this order; nothing is read."""
@@ -122,15 +162,22 @@ class ParquetTable(RowTable):
         sizes = [self._index.row_group(group).num_rows for group in range(self._index.num_row_groups)]
         return np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])[:-1]
 
-    def _read(self, places: NDArray[np.int64] | None, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows at these places of the file, in this order; each row group that holds one is read once."""
-        import pyarrow as pa
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        """The file, which must be the one that was opened first."""
         import pyarrow.parquet as pq
 
-        names = self.columns if columns is None else list(columns)
         if _state(self.path) != self.state:
             raise StoreError(f"{self.path} was replaced since it was opened", hint="open it again")
         with _refusals(self.path), pq.ParquetFile(self.path, metadata=self._index) as file:
+            yield file
+
+    def _read(self, places: NDArray[np.int64] | None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows at these places of the file, in this order; each row group that holds one is read once."""
+        import pyarrow as pa
+
+        names = self.columns if columns is None else list(columns)
+        with self._opened() as file:
             if places is None:
                 return file.read(columns=names).select(names)
             group = np.searchsorted(self._starts, places, side="right") - 1  # (places,)

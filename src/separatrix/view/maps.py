@@ -20,6 +20,7 @@ WIDTH, HEIGHT = 8.0, 6.0  # inches
 LINE = 0.155  # inches of a line of the caption
 LEGEND = 22  # entries that fit beside a picture
 SIDE, GAP, TOP = 2.5, 0.18, 0.62  # inches: a panel, between panels, above each for its texts
+MOST_DRAWN = 200_000  # rows of a picture, drawn from all
 ENTRY, ENTRY_LINE = 1.4, 0.19  # inches: an entry of the legend, a line of it
 
 
@@ -64,13 +65,15 @@ def draw_map(drawing: Drawing) -> Figure:
     Args:
         drawing: the map.
     """
-    lines = textwrap.wrap(plain(drawing.note, 600), 128)
+    count = len(drawing.points)
+    cut = f"; {MOST_DRAWN} of {count} rows are drawn" if count > MOST_DRAWN else ""
+    lines = textwrap.wrap(plain(drawing.note + cut, 600), 128)
     below = LINE * len(lines) + 0.15
     height = HEIGHT + below
     figure = new_figure(WIDTH, height)
     box = (0.085, (below + 0.5) / height, 0.68, (HEIGHT - 0.95) / height)
     axes = figure.add_axes(box, projection="3d" if drawing.points.shape[1] == 3 else None)
-    draw_rows(axes, drawing, size=float(np.clip(9000 / max(len(drawing.points), 1), 4, 34)))
+    draw_rows(axes, drawing, size=float(np.clip(9000 / max(count, 1), 4, 34)))
     _name_axes(axes, drawing.axes)
     figure.text(box[0], 1 - 0.3 / height, plain(drawing.title, 90), fontsize=10.5, fontweight="bold", color=INK)
     figure.text(box[0], 0.06 / height, "\n".join(lines), fontsize=7.5, color=MUTED, va="bottom")
@@ -96,13 +99,13 @@ def draw_rows(axes: Axes, drawing: Drawing, *, size: float) -> None:
         drawing: the map.
         size: area of a mark, in points.
     """
-    order = np.random.default_rng(0).permutation(len(drawing.points))
-    pale = np.zeros(len(order), bool) if drawing.pale is None else drawing.pale
-    marks = [(MUTED, "o") if label < 0 else (look(label).colour, look(label).marker) for label in drawing.labels]
+    order = np.random.default_rng(0).permutation(len(drawing.points))[:MOST_DRAWN]
+    pale = np.zeros(len(order), bool) if drawing.pale is None else drawing.pale[order]
+    marks = [(MUTED, "o") if label < 0 else (look(label).colour, look(label).marker) for label in drawing.labels[order]]
     groups = dict.fromkeys(sorted({(not faint, mark) for faint, (_, mark) in zip(pale, marks, strict=True)}))
     for full, marker in groups:
-        chosen = [row for row in order if marks[row][1] == marker and pale[row] != full]
-        coordinates, colours = list(drawing.points[chosen].T), [marks[row][0] for row in chosen]
+        chosen = [row for row, (_, mark) in enumerate(marks) if mark == marker and pale[row] != full]
+        coordinates, colours = list(drawing.points[order[chosen]].T), [marks[row][0] for row in chosen]
         alpha = 0.7 if full else 0.15
         depth: dict[str, Any] = {"zs": coordinates[2]} if len(coordinates) == 3 else {}
         axes.scatter(

@@ -26,6 +26,7 @@ from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.vectors import AttentionRecipe, ExtractRecipe
 from separatrix.scale.costs import ModelShape, Shape, Stage, map_stages, resnet_flop
+from separatrix.scale.kernels import one_thread
 from separatrix.scale.machine import Machine
 
 NUMBER_BYTES = {"float16": 2, "float32": 4, "int8": 1}
@@ -46,6 +47,7 @@ class PlannedReading:
     machine: Machine | None = None
     run: Path | None = None
     on_disk: bool = False
+    executor: str = HERE  # who reads the texts
     measured: dict[str, float] = field(default_factory=dict)  # kernel -> FLOP of a worker a second
 
     @cached_property
@@ -57,6 +59,8 @@ class PlannedReading:
         names = [name for name in recipe.attention.features if name != RESNET] or ["descriptors"]
         if recipe.backbone.dtype == "auto":  # what the machine allows is found out by the work
             recipe = replace(recipe, backbone=replace(recipe.backbone, dtype="float32"))
+        if self.machine is not None:  # nothing is measured here: texts are cut into tokens, no more
+            recipe = replace(recipe, backbone=replace(recipe.backbone, device="cpu"))
         if recipe.vectors.what == "attention":
             recipe = replace(recipe, attention=replace(recipe.attention, features=tuple(names)))
         return vector_source(recipe.backbone.model, recipe, ExampleRows(()), _NOWHERE)
@@ -119,11 +123,18 @@ class PlannedReading:
         return self.measured[kernel]
 
     def loading(self) -> tuple[float, float]:
-        """Seconds until the model is loaded."""
-        return self.loaded[1], 0.0
+        """Seconds before, and of each time that the model is loaded; workers load it beside each other."""
+        return 0.0, self.loaded[1]
 
     def _measure(self) -> dict[str, float]:
-        reader, names, workers = self.reader, self.source.names, workers_here(HERE)
+        """Rates of one worker: a share of all threads here, or one thread where workers are processes."""
+        if self.executor == HERE:
+            return self._read_some(workers_here(HERE))
+        with one_thread():
+            return self._read_some(1)
+
+    def _read_some(self, workers: int) -> dict[str, float]:
+        reader, names = self.reader, self.source.names
         batch = 1 if self.recipe.vectors.what == "attention" else -(-_BATCH_TOKENS // int(self.lengths.mean()))
         count = min(2 * workers * batch, _MOST, self.count)  # so that every core has batches
         reader.read(reader.tokenize(self.some(2)), names)
@@ -194,7 +205,13 @@ def plan_reading(reading: PlannedReading) -> tuple[Outline, Shape]:
     kernels = {stage.kernel: partial(reading.rate, stage.kernel) for stage in stages}
     measures = Measures(kernels, {"loading": reading.loading})
     notes = ["planned in float32; --dtype auto may be faster"] if recipe.backbone.dtype == "auto" else []
-    memory = held + 4 * model.weights
+    workers, memory = 0, held + 4 * model.weights
+    if reading.executor != HERE:
+        workers = reading.machine.workers if reading.machine else workers_here(reading.executor)
+        # The first process checks the model and lets its weights go; each worker loads them with its first task.
+        memory = held + 4 * model.weights * workers
+        loading = replace(loading, name="loading the model, here and in each worker", rows=2)
+        notes.append(f"each of {workers} workers reads with one thread")
     return Outline([loading, *stages, *ends], path, memory, measures, (), notes), shape
 
 

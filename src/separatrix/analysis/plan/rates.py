@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from separatrix.analysis.blocks import HERE, ScaleOptions
 from separatrix.analysis.plan.job import Outline, PlannedJob, workers_here
 from separatrix.analysis.plan.models import RESNET, PlannedReading, plan_reading
-from separatrix.analysis.plan.points import plan_cluster, plan_project
+from separatrix.analysis.plan.points import plan_cluster, plan_project, plan_score
 from separatrix.progress import Progress, silent
 from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.project import ProjectRecipe
+from separatrix.recipe.score import ScoreRecipe
 from separatrix.recipe.vectors import AttentionRecipe, ExtractRecipe, VectorsRecipe
 from separatrix.scale.calibrate import KernelJob, disk_rates, kernel_rates, reading_rate
 from separatrix.scale.costs import Shape
@@ -57,12 +58,15 @@ def calibrate(widths: Sequence[int] = WIDTHS, *, progress: Progress | None = Non
     tables: dict[str, tuple[float, float]] = {}
     for number, width in enumerate(widths):
         (progress or silent)("calibration", number, len(widths), f"width {width}")
-        scale = ScaleOptions(f"processes:{workers_here(HERE)}")  # so that rows are read in blocks
-        for plan, recipe in ((plan_cluster, ClusterRecipe(k=K)), (plan_project, ProjectRecipe())):
+        for plan, recipe, scale in _calibrated():
             job = PlannedJob(recipe, Shape(ROWS, width), scale)
             outline = plan(job)
-            if number:  # tables and pictures cost the same whatever the width
-                outline = replace(outline, measures=replace(outline.measures, tables={}))
+            # What is known needs no second measurement; tables and pictures cost the same whatever the width.
+            more = {verb: measure for verb, measure in outline.measures.tables.items() if verb not in tables}
+            outline = replace(
+                outline, measures=replace(outline.measures, tables=more),
+                stages=[stage for stage in outline.stages if str(width) not in kernels.get(stage.kernel, {})],
+            )  # fmt: skip
             machine = measured(outline, job)
             tables |= machine.tables
             for kernel, rates in machine.flops.items():
@@ -75,6 +79,18 @@ def calibrate(widths: Sequence[int] = WIDTHS, *, progress: Progress | None = Non
         name(), True, workers_here(HERE), free_bytes(), machine.read, machine.write, kernels | dict(machine.flops),
         tables=tables | dict(machine.tables),
     )  # fmt: skip
+
+
+def _calibrated() -> list[tuple[Callable[[PlannedJob], Outline], Any, ScaleOptions]]:
+    """What is planned of each width, so that the rates of all its stages are measured."""
+    blocks, held = ScaleOptions(f"processes:{workers_here(HERE)}"), ScaleOptions(memory="1TiB")
+    return [
+        (plan_cluster, ClusterRecipe(k=K), blocks),
+        (plan_project, ProjectRecipe(), blocks),
+        (plan_cluster, ClusterRecipe(k=K), held),
+        (plan_cluster, ClusterRecipe(method="hdbscan"), held),
+        (plan_score, ScoreRecipe(), held),
+    ]
 
 
 def _kernels(names: Collection[str], width: int, more: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,10 +21,12 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.recipe.core import checked
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.project import ProjectRecipe
 from separatrix.recipe.score import ScoreRecipe
+from separatrix.recipe.train import AUTO, DEVICES
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale.costs import Shape
 from separatrix.scale.machine import Machine
@@ -156,8 +158,12 @@ def plan(
     """
     choose(verb, VERBS, "verb")
     rates = Machine.load(machine) if isinstance(machine, str | Path) else machine
-    device = {"device": options.pop("device")} if verb in POINTS and "device" in options else {}
-    scale = ScaleOptions.of(executor, memory, None, progress or silent, **device)
+    device = options.pop("device", AUTO) if verb in POINTS else AUTO
+    if rates is None and device not in (AUTO, "cpu"):
+        hint = "pass --machine FILE with the rates of the GPU, or leave --device away"
+        raise OptionError("a plan measures processors, not a GPU", got=f"--device {device}", hint=hint)
+    scale = ScaleOptions.of(executor, memory, None, progress or silent)
+    scale = replace(scale, device=checked("device", device, str, choices=DEVICES))  # it need not be here
     wanted, more = _options(verb, recipe, options)
     if verb in POINTS:
         job = _points_job(wanted, more, scale, rates, (data, rows, width, dtype))
@@ -165,7 +171,7 @@ def plan(
         outline, shape = POINTS[verb][0](job), job.shape
         found = rates or measured(outline, job)
     else:
-        reading = _reading(verb, wanted, more, (data, texts, tokens_per_text, rates))
+        reading = replace(_reading(verb, wanted, more, (data, texts, tokens_per_text, rates)), executor=executor)
         scale.progress("plan", 0, 1, "calibration")
         outline, shape = plan_heads(wanted, reading) if verb == "heads" else plan_reading(reading)
         found = rates or measured(outline, executor=executor)
@@ -200,7 +206,7 @@ def _points_job(
         return PlannedJob(recipe, Shape(rows, width, number), scale, machine, None, more)
     points = opened(data, Points)
     if (within := more.get("within")) is not None:
-        points, _ = members(points, opened(within, Clusters).table, more.get("of"))
+        points, _ = members(points, opened(within, Clusters).row_table, more.get("of"))
     block = more.get("block") or getattr(recipe, "block", None)
     points = points.pick(block) if block else points
     job = PlannedJob(recipe, Shape(len(points), points.width), scale, machine, points, more)
