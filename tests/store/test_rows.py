@@ -49,6 +49,18 @@ def written(folder, frame, group=5):
     return folder / "whole.parquet"
 
 
+@pytest.mark.parametrize("last", [["e1", "z"], [None, None], ["e1", None]], ids=["few values", "none", "one"])
+def test_shards_with_more_and_fewer_categories_are_one_table(tmp_path, last):
+    """pandas gives codes of one byte to 127 categories and of two to more: shards of a column then differ in type."""
+    names = [f"e{row}" for row in range(200)]
+    parts = [tmp_path / "0.parquet", tmp_path / "1.parquet"]
+    for part, values in zip(parts, (names, last), strict=True):
+        write_table(part, pd.DataFrame({"example": pd.Series(values, dtype=object).astype("category")}))
+    join_tables(parts, tmp_path / "whole.parquet")
+    read = pd.read_parquet(tmp_path / "whole.parquet")["example"]
+    assert [None if value != value else value for value in read.tolist()] == names + last
+
+
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(rows=st.integers(3, 23), group=st.integers(1, 9), batch=st.integers(1, 9), seed=st.integers(0, 99))
 def test_whatever_is_read_is_what_pandas_reads(tmp_path_factory, rows, group, batch, seed):

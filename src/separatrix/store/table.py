@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import shorten
+from typing import Any
 
 import pandas as pd
 
@@ -102,6 +103,16 @@ def _plain(value: object) -> object:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
+def _widened(field: Any) -> Any:
+    """A column whose type does not depend on how many values it has in one shard: codes are int32, none is null."""
+    import pyarrow as pa
+
+    kind = field.type
+    if pa.types.is_dictionary(kind):
+        kind = pa.null() if pa.types.is_null(kind.value_type) else pa.dictionary(pa.int32(), kind.value_type)
+    return pa.field(field.name, kind)
+
+
 def join_tables(parts: Sequence[Path], whole: Path) -> None:
     """One Parquet file with a row group for each part; only one part is in memory at a time.
 
@@ -114,7 +125,7 @@ def join_tables(parts: Sequence[Path], whole: Path) -> None:
     aside = part_path(whole)
     try:
         # A column that is empty in one shard (no group, say) takes its type from the others.
-        schema = pa.unify_schemas([pq.read_schema(part).remove_metadata() for part in parts])
+        schema = pa.unify_schemas([pa.schema(map(_widened, pq.read_schema(part))) for part in parts])
         with pq.ParquetWriter(aside, schema) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).select(schema.names).cast(schema))
