@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -38,6 +39,9 @@ class Callback:
 
     def on_epoch(self, epoch: int, outputs: Tensor, scores: Tensor) -> None:
         """Called after each epoch with validation outputs (rows, width) and scores (rows, classes)."""
+
+    def on_metrics(self, line: Mapping[str, Any]) -> None:
+        """Called after each epoch with its line of `metrics.jsonl`."""
 
     def on_save(self) -> None:
         """Called just before the loop's state is saved."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -49,6 +49,7 @@ class Job(Generic[R]):
     keep: int | None = None  # epochs after which the tensors are kept; None: those of the best epoch
     on_batch: BatchFunction | None = None  # gets outputs of every training batch and the centroids, as arrays
     shared_texts: Path | None = None  # folder of text caches that several trainings share
+    callbacks: Sequence[Callback] = ()  # that look on beside our own
 
     def loop(self, training: Training, weights: str, *, train_map: bool = False) -> Loop:
         """The loop of this job; its checkpoint belongs to this recipe, these weights of the model and these texts.
@@ -61,8 +62,9 @@ class Job(Generic[R]):
             rows, seed = (len(self.train), len(self.validation)), self.recipe.loop.seed
             recorder = Recorder(self.folder / TRAJECTORY, *rows, seed)
             callbacks.append(TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map))
-        if self.on_batch is not None and self.keep is None:
-            callbacks.append(ArrayCallback(objective, self.on_batch))
+        if self.keep is None:
+            callbacks += [] if self.on_batch is None else [ArrayCallback(objective, self.on_batch)]
+            callbacks += self.callbacks
         path = None if self.folder is None else self.folder / CHECKPOINT
         return Loop(training, callbacks, path=path, identity=self.identity(weights))
 

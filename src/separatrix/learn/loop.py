@@ -174,6 +174,7 @@ class Loop:
             progress.best_epoch = progress.epoch
             self.state.remember()
         progress.metrics.append(line | self.objective.summary())
+        self._call("on_metrics", progress.metrics[-1])
 
     def _validate(self) -> dict[str, float]:
         progress, y = self.state.progress, self.training.targets["validation"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import AUTO
 
 if TYPE_CHECKING:
-    from separatrix.learn.job import BatchFunction, Job
+    from separatrix.learn.callbacks import BatchFunction, Callback
+    from separatrix.learn.job import Job
     from separatrix.learn.loop import Score
     from separatrix.texts import Splits
 
@@ -35,6 +37,7 @@ class TrainingRequest:
         compare: also fit baselines on the frozen model, and say how the training compares with them.
         on_batch: gets the outputs of every training batch and the centroids, as arrays.
         shared_texts: folder of text caches that several trainings share; None: each builds its own.
+        callbacks: that look on while a method trains in epochs.
     """
 
     splits: Splits
@@ -45,6 +48,7 @@ class TrainingRequest:
     compare: bool = True
     on_batch: BatchFunction | None = None
     shared_texts: Path | None = None
+    callbacks: Sequence[Callback] = ()
 
     def __post_init__(self) -> None:
         choose(self.method, METHOD_NAMES, "--method")
@@ -70,5 +74,5 @@ class TrainingRequest:
         train, validation = self.splits.train, self.splits.validation
         return Job(
             train, validation, self.recipe, score, self.folder, self.progress,
-            on_batch=self.on_batch, shared_texts=self.shared_texts,
+            on_batch=self.on_batch, shared_texts=self.shared_texts, callbacks=self.callbacks,
         )  # fmt: skip

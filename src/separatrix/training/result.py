@@ -133,6 +133,29 @@ class TrainingResult(Result):
         answers = predict_texts(self.model, given, progress=progress)
         return answers if len(texts) else answers.iloc[:0]
 
+    def push_to_hub(
+        self, repository: str, *, private: bool | None = None, token: str | None = None, license: str | None = None
+    ) -> str:
+        """Write the trained prompt or encoder into a repository of the hub, with a card of these figures.
+
+        Args:
+            repository: "owner/name"; made if need be.
+            private: of a new repository.
+            token: of the account; the stored one without it.
+            license: of what is published, as the hub spells it; none is named without it.
+
+        Returns:
+            The address of the repository.
+
+        Raises:
+            ModelError: a probe was trained.
+            StoreError: the hub refuses, or is not reached.
+        """
+        from separatrix.learn.hub import push_to_hub
+
+        run = {name: getattr(self, name) for name in ("score_rows", "rows", "verdict", "warnings")}
+        return push_to_hub(self.model, run, repository, private=private, token=token, license=license)
+
     def with_note(self, note: str) -> TrainingResult:
         """The same result with one more note."""
         return replace(self, notes=[*self.notes, note])

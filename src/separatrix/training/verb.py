@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,6 +12,7 @@ from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
 from separatrix.recipe import checked, option_names
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import shown
 from separatrix.recipe.load import VALIDATION
 from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits
@@ -24,6 +25,7 @@ from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
+WITHOUT_EPOCHS = ("probe", "answers")  # or without the callbacks of others
 READING = SPLITTING | {"per_class"}
 
 
@@ -37,6 +39,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
+    callbacks: Sequence[Any] = (),
     **options: Unpack[TrainOptions],
 ) -> TrainingResult:
     """Train a model of texts, and evaluate it beside baselines on the frozen model.
@@ -49,6 +52,7 @@ def train(
         overwrite: replace an earlier run there.
         resume: go on with the run there, or start where there is none.
         progress: gets (stage, done, total, note) as the training goes on.
+        callbacks: `separatrix.learn.callbacks.Callback`s that look on; of a resumed run they see the rest.
         options: single options of the recipe or of `load_splits`, by name; `per_class` keeps so many training rows of
             each class; `by="group"` also holds out rows of the groups that are trained on, to compare.
 
@@ -68,6 +72,7 @@ def train(
     whole = build_recipe(method, options, recipe)
     for name in options:
         choose(name, (*option_names(whole), *sorted(READING)), "option")
+    _check_callbacks(method, callbacks)
     if (run := METHODS[method].run) is not None:
         for name in reading:
             choose(name, option_names(whole), f"option of method {method}")
@@ -76,6 +81,7 @@ def train(
         return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent)
     splits = read_splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
+    request = replace(request, callbacks=callbacks)
     return carry_out(request, overwrite=overwrite, resume=resume)
 
 
@@ -103,6 +109,18 @@ def carry_out(
             request.progress("pictures and report", 0, 0, "")
             show_run(folder)
     return _warned(result)
+
+
+def _check_callbacks(method: str, callbacks: Sequence[Any]) -> None:
+    if not callbacks:
+        return
+    from separatrix.learn.callbacks import Callback
+
+    for each in callbacks:
+        if not isinstance(each, Callback):
+            raise OptionError("train: this is no callback", got=shown(each), expected="a learn.callbacks.Callback")
+    if method in WITHOUT_EPOCHS:
+        raise OptionError(f"callbacks have no effect with --method {method}", hint="leave them away")
 
 
 def _warned(result: TrainingResult) -> TrainingResult:

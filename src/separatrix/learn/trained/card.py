@@ -44,14 +44,14 @@ def write_encoder(
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     save_pretrained(part, encoder.backbone.body, encoder.backbone.tokenizer)
-    limit = _limit(encoder, recipe)
+    limit = text_limit(encoder, recipe)
     _write_modules(part, encoder, recipe, limit)
-    write_bytes(part / "README.md", _card(recipe, base, names, limit, rows).encode())
+    write_bytes(part / "README.md", encoder_card(recipe, base, names, limit, rows).encode())
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
 
-def _limit(encoder: Encoder, recipe: AlignRecipe) -> int:
+def text_limit(encoder: Encoder, recipe: AlignRecipe) -> int:
     """Tokens that are left of a text."""
     longest, limit = encoder.backbone.longest, recipe.backbone.max_length
     return limit if longest is None else min(limit, longest)
@@ -93,10 +93,18 @@ def _by_cosine(recipe: AlignRecipe) -> bool:
     return recipe.objective.loss != "linear" or recipe.answers.decision != "head"
 
 
-def _card(recipe: AlignRecipe, base: dict[str, Any], names: tuple, limit: int, rows: int | None) -> str:
-    """README.md; the paths in it are those that `AlignModel.save` writes."""
-    template = Environment(keep_trailing_newline=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text())
-    return template.render(
-        recipe=recipe, base=base, names=names, limit=limit, rows=rows, by_cosine=_by_cosine(recipe), heated=HEATED,
-        paired=PAIRED,
+def encoder_card(
+    recipe: AlignRecipe, base: dict[str, Any], names: tuple, limit: int, rows: int | None,
+    run: dict[str, Any] | None = None, place: str = "FOLDER",
+) -> str:  # fmt: skip
+    """README.md; without figures of a run, the paths in it are those that `AlignModel.save` writes."""
+    return render_card(
+        "align", recipe=recipe, base=base, names=names, limit=limit, rows=rows, by_cosine=_by_cosine(recipe), run=run,
+        place=place,
     )  # fmt: skip
+
+
+def render_card(kind: str, **values: Any) -> str:
+    """The card of a trained prompt or encoder ("align"); `run` holds its figures, or is None."""
+    template = Environment(keep_trailing_newline=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text())
+    return template.render(kind=kind, heated=HEATED, paired=PAIRED, **values)
