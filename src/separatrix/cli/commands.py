@@ -30,7 +30,7 @@ COMMANDS = {
 }
 # Panels of the list of commands.
 GROUPS = {
-    "Labelled texts": ("demo", "train", "predict", "report", "rank", "suspects"),
+    "Labelled texts": ("demo", "train", "predict", "sweep", "report", "rank", "suspects"),
     "Vectors": ("extract", "score", "project", "cluster", "associate", "compare"),
     "Attention heads": ("heads", "heads-qa"),
     "Files and cost": ("import", "export", "compress", "plan"),

@@ -47,6 +47,7 @@ class SweepResult(Result):
     states: Mapping[str, int] = field(default_factory=dict)  # state -> runs
     best: Sequence[str] = ()  # sentences: which row validation chose, of how many, and its test figure
     reference: str | None = None
+    tune: Sequence[str] = ()  # columns whose value validation chose
     cache: Mapping[str, Any] = field(default_factory=dict)  # text caches: built, used, seconds, saved, ratio
     failures: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -109,9 +110,14 @@ class SweepResult(Result):
         """Write the table as Markdown and CSV, costs apart from figures, and the pictures."""
         import pandas as pd
 
+        from separatrix.sweeps.pictures import draw
+
         write_table(folder / TABLE, self.table)
         write_table(folder / COSTS, pd.DataFrame([dict(one) for one in self.costs]).convert_dtypes())
         write_bytes(folder / MARKDOWN, self.markdown().encode())
+        for path in folder.glob("*.png"):
+            path.unlink()
+        draw(self.lines, self.costs, self.columns, self.tune, self.metric, folder)
 
     def markdown(self) -> str:
         """Figures and what was chosen, without anything that another machine or a stop would change."""

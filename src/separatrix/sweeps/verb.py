@@ -173,7 +173,8 @@ class SweepJob:
             metric=metric_of(lines[0]),
             runs=len(plan.runs), done=counts["done"], failed=counts["failed"],
             states={state: counts[state] for state in STATES if counts[state]},
-            best=_best_lines(figures), reference=reference, cache=cache_saving(self.study.folder / CACHE),
+            best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
+            cache=cache_saving(self.study.folder / CACHE),
             failures=[f"{one['label']}, seed {one['seed']}: {one['why']}" for one in failures if one is not None],
             warnings=list(suspicious(figures)), notes=_notes(figures, lines), recipe=recipes.to_dict(self.recipe),
         )  # fmt: skip

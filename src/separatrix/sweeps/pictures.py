@@ -1,0 +1,115 @@
+"""The pictures of a sweep: a figure against each axis of numbers, two axes as a heat map, quality beside cost."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from separatrix.sweeps.settings import ROW
+from separatrix.view.canvas import save
+from separatrix.view.cells import heatmap
+from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
+
+Line = Mapping[str, Any]
+MOST_SERIES = 12  # lines of one picture
+
+
+def draw(
+    lines: Sequence[Line],
+    costs: Sequence[Line],
+    columns: Sequence[str],
+    tuned: Collection[str],
+    metric: str,
+    folder: Path,
+) -> None:
+    """Write the pictures that the axes allow; of tuned axes, the values that validation chose count.
+
+    Args:
+        lines, costs: of a `SweepResult`.
+        columns: those that say which setting a line is.
+        tuned: columns whose value is chosen.
+        metric: accuracy or rmse.
+        folder: of the study.
+    """
+    part = "test" if any("test" in line for line in lines) else "validation"
+    shown = [line for line in lines if part in line and line.get("chosen", True) in (True, None)]
+    levels = [line for line in lines if part in line and line.get("chosen") is False and not _has_any(line, tuned)]
+    for column in columns:
+        if column not in tuned and len(_numbers(lines, column)) > 1:
+            rest = [name for name in columns if name != column and name not in tuned]
+            _against([*shown, *levels], column, rest, part, metric, folder)
+    if (axes := _two_axes(lines, columns)) is not None:
+        _heat(lines, axes, metric, folder)
+    priced = {
+        line["label"]: (cost["seconds"], line[part])
+        for line, cost in zip(lines, costs, strict=True)
+        if part in line and "seconds" in cost
+    }
+    if len(priced) > 1:
+        save(quality_by_cost(priced, f"{part} {metric}"), folder / "cost.png")
+
+
+def _has_any(line: Line, columns: Collection[str]) -> bool:
+    return any(name in line for name in columns)
+
+
+def _against(lines: Sequence[Line], column: str, rest: Sequence[str], part: str, metric: str, folder: Path) -> None:
+    series, levels = dict[str, list[MeanPoint]](), dict[str, float]()
+    for line in lines:
+        name = ", ".join(
+            str(line[key]) if key in (ROW, "model") else f"{key}={line[key]}" for key in rest if key in line
+        )
+        if column not in line:
+            levels[name] = line[part]
+            continue
+        point = MeanPoint(float(line[column]), line[part], line.get(f"{part}_low"), line.get(f"{part}_high"))
+        series.setdefault(name or metric, []).append(point)
+    if series and len(series) <= MOST_SERIES:
+        ordered = {name: sorted(points, key=lambda point: point.x) for name, points in series.items()}
+        save(axis_curves(ordered, levels, (column, f"{part} {metric}")), folder / f"{metric}_by_{column}.png")
+
+
+def _heat(lines: Sequence[Line], axes: tuple[str, str], metric: str, folder: Path) -> None:
+    """The mean on validation over whatever else differs; the best cell is framed."""
+    names = tuple(_values(lines, axis) for axis in axes)
+    cells = np.full((len(names[0]), len(names[1])), np.nan)
+    for row, column in np.ndindex(cells.shape):
+        wanted = (names[0][row], names[1][column])
+        values = [
+            line["validation"]
+            for line in lines
+            if "validation" in line and (line.get(axes[0]), line.get(axes[1])) == wanted
+        ]
+        cells[row, column] = np.mean(values) if values else np.nan
+    if not np.isfinite(cells).any():
+        return
+    index = int(np.nanargmin(cells) if metric == "rmse" else np.nanargmax(cells))
+    best = (index // cells.shape[1], index % cells.shape[1])
+    labels = ([f"{axes[0]}={value}" for value in names[0]], [f"{axes[1]}={value}" for value in names[1]])
+    note = "mean over seeds and whatever else differs; framed: the best"
+    save(
+        heatmap(cells, labels, title=f"validation {metric}", note=note, best=best),
+        folder / f"{axes[0]}_by_{axes[1]}.png",
+    )
+
+
+def _two_axes(lines: Sequence[Line], columns: Sequence[str]) -> tuple[str, str] | None:
+    """The two columns with the most values."""
+    counts = {name: len(_values(lines, name)) for name in columns if name != ROW}
+    several = sorted((name for name in counts if counts[name] > 1), key=lambda name: -counts[name])
+    return (several[0], several[1]) if len(several) > 1 else None
+
+
+def _values(lines: Sequence[Line], column: str) -> list[str]:
+    return list(dict.fromkeys(line[column] for line in lines if column in line))
+
+
+def _numbers(lines: Sequence[Line], column: str) -> list[float]:
+    """The values of a column as numbers; none where one is no number."""
+    try:
+        return [float(value) for value in _values(lines, column)]
+    except ValueError:
+        return []

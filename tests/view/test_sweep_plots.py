@@ -1,0 +1,41 @@
+"""Pictures of sweeps show each line, and chosen values where an axis is tuned."""
+
+from separatrix.sweeps.pictures import draw
+from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
+
+LINES = [
+    {
+        "label": "a", "tokens": "1", "lr": "0.1", "validation": 0.6, "test": 0.5, "test_low": 0.4, "test_high": 0.6,
+        "chosen": True,
+    },
+    {"label": "b", "tokens": "1", "lr": "0.2", "validation": 0.5, "test": 0.9, "chosen": False},
+    {"label": "c", "tokens": "40", "lr": "0.1", "validation": 0.8, "test": 0.7, "chosen": True},
+    {"label": "d", "tokens": "40", "lr": "0.2", "validation": 0.7, "test": 0.8, "chosen": False},
+    {"label": "probe", "row": "probe", "validation": 0.7, "test": 0.65, "chosen": False},
+]  # fmt: skip
+
+
+def test_curves_have_a_line_for_each_series_and_a_level_for_each_baseline():
+    points = [MeanPoint(1, 0.5, 0.4, 0.6), MeanPoint(40, 0.7)]
+    figure = axis_curves({"gpt2": points, "bert": points[1:]}, {"probe": 0.6}, ("tokens", "accuracy"))
+    axes = figure.axes[0]
+    assert [list(line.get_ydata()) for line in axes.lines] == [[0.4, 0.6], [0.5, 0.7], [0.7], [0.6, 0.6]]
+    assert axes.get_xscale() == "log"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["gpt2", "bert"]
+
+
+def test_costs_are_named_where_there_are_few():
+    figure = quality_by_cost({"a": (1.0, 0.5), "b": (2.0, 0.6)}, "test accuracy")
+    assert {text.get_text() for text in figure.axes[0].texts} == {"a", "b"}
+    assert not quality_by_cost({str(n): (1.0 + n, 0.5) for n in range(20)}, "x").axes[0].texts
+
+
+def test_the_axes_decide_which_pictures_there_are(tmp_path, undrawn):
+    costs = [{"label": line["label"], "seconds": 1.0} for line in LINES]
+    draw(LINES, costs, ["row", "tokens", "lr"], ["lr"], "accuracy", tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "accuracy_by_tokens.png", "cost.png", "tokens_by_lr.png"
+    ]  # fmt: skip
+    (tmp_path / "one").mkdir()
+    draw(LINES[:1], costs[:1], ["tokens", "lr"], [], "accuracy", tmp_path / "one")
+    assert [*(tmp_path / "one").iterdir()] == []
