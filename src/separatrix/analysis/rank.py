@@ -239,7 +239,7 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     for model, name in zip(wanted.model, shown.model, strict=True):
         chosen, why = settled(wanted.backbone(model), texts, lambda one: plan_options(one, wanted.pool, wanted.layers))
         loaded = load_backbone(chosen)
-        warnings += same_weights(weights, name, loaded)
+        warnings += [*loaded.source.warnings, *same_weights(weights, name, loaded)]
         notes += [f"{name}: {line}" for line in (*why, *about_cls(loaded, wanted.pool))]
         passed = frozen_blocks(loaded, texts, wanted.pool, wanted.layers, progress=progress)
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {wanted.max_length} tokens"] if passed.cut else []

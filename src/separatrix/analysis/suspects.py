@@ -414,6 +414,6 @@ def _read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pr
     backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
     vectors = extract(backbone, texts.text, pool=recipe.pool, progress=Counter(progress, "vectors", len(texts)))
     table = texts.to_frame().rename(columns={"label": recipe.label})
-    warnings = [*texts.warnings, *vectors.unread.warn()]
+    warnings = [*texts.warnings, *backbone.source.warnings, *vectors.unread.warn()]
     warnings += [f"{vectors.cut} of {len(texts)} texts were cut"] if vectors.cut else []
     return Points.of({recipe.pool: vectors.values}, table), warnings

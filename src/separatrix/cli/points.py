@@ -69,7 +69,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     if run is None and "no_verify" in parsed:
         raise OptionError("--no-verify has no effect without --run", hint="leave --no-verify away")
     from separatrix.extraction.extract import Destination, run_extraction, source_rows, vector_source
-    from separatrix.extraction.readers import VectorSource, trained_prompt
+    from separatrix.extraction.readers import REMARKS, VectorSource, trained_prompt
     from separatrix.scale.executors import parse_executor
 
     parse_executor(executor)
@@ -83,7 +83,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
     extraction = run_extraction(material, rows, place, progress, executor)
-    warnings = [*rows.warnings, *extraction.unread.warnings]
+    warnings = [*rows.warnings, *material.origin.get(REMARKS, ()), *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures
     blocks = ", ".join(f"{name} ({width})" for name, width in extraction.blocks.items())

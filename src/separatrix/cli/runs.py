@@ -163,7 +163,8 @@ def _predict(
     model = load_model(run, **parsed.of(("model", "device", "trust_remote_code")), verify=parsed.verify)
     answer = answer_texts(model, texts.text, progress)
     cut = [f"{answer.cut} of {len(texts)} texts were cut"] if answer.cut else []
-    return model, answer, [*texts.warnings, *unanswered(answer.reasons, len(texts)), *cut, *answer.unread.warnings]
+    known = [*texts.warnings, *model.backbone.source.warnings, *unanswered(answer.reasons, len(texts))]
+    return model, answer, [*known, *cut, *answer.unread.warnings]
 
 
 def _answers(frame: pd.DataFrame) -> Listing:

