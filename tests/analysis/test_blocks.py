@@ -16,6 +16,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 import separatrix as sx
+from separatrix.analysis import blocks
 from separatrix.analysis.identity import CLUSTER
 from separatrix.cli import main
 from separatrix.errors import ModelError, OptionError
@@ -135,6 +136,20 @@ def test_a_score_of_too_many_rows_is_that_of_a_sample_and_says_so(points):
         f"scored on {rows} of {ROWS} rows: whole values of 'id', drawn evenly with seed 0"
     )  # fmt: skip
     assert made["knn_loo"].value > 0.95
+
+
+def test_centroids_and_discriminants_of_many_rows_are_of_all_of_them(points, monkeypatch):
+    some = points.take(np.arange(2000))
+    expected = sx.score(some, permutations=19)
+    monkeypatch.setattr(blocks.ScaleOptions, "in_blocks", lambda *_, **__: True)
+    monkeypatch.setattr(blocks, "SCORED", 600)
+    made = sx.score(some, permutations=19)
+    assert sum(made.rows.values()) <= 600
+    for name in ("centroid_test", "lda_test"):
+        assert made[name].value == pytest.approx(expected[name].value, abs=2e-3)
+        assert (made[name].rows, made[name].p_value) == (expected[name].rows, expected[name].p_value)
+    assert "centroid_test, lda_test: of all 2000 rows" in made.warnings
+    assert not any("of all" in line for line in sx.score(some, permutations=19, memory="1MiB").warnings)
 
 
 def test_clusters_are_scored_on_the_same_sample(points):

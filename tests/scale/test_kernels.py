@@ -108,16 +108,6 @@ def test_kernels_on_cuda_are_those_of_the_cpu(x, arguments, name):
     assert all(on_gpu[part].tobytes() == again[part].tobytes() for part in on_gpu)  # added in a fixed order
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_distance_sums_on_cuda_are_those_of_the_cpu(x):
-    rows, ids = x.astype(np.float32), np.arange(ROWS) % CLASSES
-    agree(
-        kernels.distance_sums(rows[:100], rows, ids, CLASSES, "cuda"),
-        kernels.distance_sums(rows[:100], rows, ids, CLASSES),
-    )
-
-
 def passes(x, device="cpu"):
     """Two passes of k-means for two k at once."""
     source, made = BlockSource.of(x), []

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import RidgeClassifier
 
 from separatrix.codes import draw_rows
-from separatrix.errors import DataError, OptionError, ShapeError
+from separatrix.errors import DataError, ShapeError
 from separatrix.geometry.neighbors import neighbors as near_in_memory
 from separatrix.geometry.plane import fit_plane as plane_in_memory
 from separatrix.geometry.prepare import prepare
 from separatrix.geometry.separation import CLASSIFIERS
-from separatrix.geometry.separation import silhouette as silhouette_in_memory
 from separatrix.scale import moments as moments_file
 from separatrix.scale.blocks import BlockSource
-from separatrix.scale.classes import fit_classifier
+from separatrix.scale.classes import LINEAR, class_sums
 from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import fit_plane, moments, place
 from separatrix.scale.nearest import neighbors
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
-from separatrix.scale.silhouette import silhouette
 
 ROWS = 10_000  # three tasks
 
@@ -103,23 +100,15 @@ def test_directions_that_do_not_vary_are_no_axes():
 def test_classifiers_from_sums_answer_as_in_memory(heaps, name):
     x, classes = heaps
     source = BlockSource.of(x)
-    answers = fit_classifier(name, source, classes, 5, BlockJob()).answers(source, BlockJob())
+    answers = LINEAR[name](class_sums(source, classes, 5, BlockJob())).answers(source, BlockJob())
     assert (answers == CLASSIFIERS[name](x, classes, 5, x)).all()
-
-
-def test_ridge_from_sums_is_scikit_learns(heaps):
-    x, classes = heaps
-    made = fit_classifier("ridge", BlockSource.of(x), classes, 5, BlockJob())
-    oracle = RidgeClassifier().fit(x.astype(np.float64), classes)
-    np.testing.assert_allclose(made.weight, oracle.coef_, atol=1e-6)
-    np.testing.assert_allclose(made.bias, oracle.intercept_, atol=1e-5)
 
 
 def test_rows_without_a_class_are_answered_and_not_fitted_to(heaps):
     x, classes = heaps
     some = np.where(np.arange(ROWS) % 3 == 0, -1, classes)
     known, source = some >= 0, BlockSource.of(x)
-    answers = fit_classifier("lda", source, some, 6, BlockJob()).answers(source, BlockJob())
+    answers = LINEAR["lda"](class_sums(source, some, 6, BlockJob())).answers(source, BlockJob())
     assert (answers == CLASSIFIERS["lda"](x[known], classes[known], 6, x)).all()  # class 5 has no row
 
 
@@ -141,28 +130,6 @@ def test_nearest_rows_refuse_what_cannot_be(heaps):
         neighbors(x, x, 10, BlockJob(), exclude_self=True)
     with pytest.raises(ShapeError, match="queries have the wrong width: got 3, expected 8"):
         neighbors(BlockSource.of(np.ones((2, 3))), x, 1, BlockJob())
-
-
-def test_the_silhouette_is_exact_up_to_its_rows_and_a_sample_beyond(heaps):
-    x, classes = heaps[0][:3000], heaps[1][:3000]
-    exact = silhouette(BlockSource.of(x), classes, BlockJob())
-    expected = silhouette_in_memory(x, classes, 5, rows=3000)
-    assert (exact.rows, exact.value) == (3000, pytest.approx(expected.value, abs=1e-6))
-    sample = silhouette(BlockSource.of(x), classes, BlockJob(), rows=1000)
-    assert sample.rows == 1000
-    assert sample.interval[0] - 0.02 < exact.value < sample.interval[1] + 0.02
-
-
-def test_a_silhouette_leaves_noise_out_and_needs_two_clusters(heaps):
-    x, classes = heaps[0][:500], np.where(heaps[1][:500] > 2, -1, heaps[1][:500])
-    inside = classes >= 0
-    noisy, clean = (
-        silhouette(BlockSource.of(x), classes, BlockJob()),
-        silhouette_in_memory(x[inside], classes[inside], 3),
-    )
-    assert noisy.value == pytest.approx(clean.value, abs=1e-6)
-    with pytest.raises(DataError, match="a silhouette needs two classes"):
-        silhouette(BlockSource.of(x), np.zeros(500, int), BlockJob())
 
 
 def test_a_sample_holds_whole_examples_as_many_from_each_shard():
@@ -188,8 +155,3 @@ def test_drawn_rows_are_as_many_as_asked_for_each_once():
     rows = draw_rows(10**9, 1000, 3)
     assert len(np.unique(rows)) == 1000
     assert (np.diff(rows) > 0).all()
-
-
-def test_an_unknown_classifier_is_refused(heaps):
-    with pytest.raises(OptionError, match="lda"):
-        fit_classifier("ldaa", BlockSource.of(heaps[0]), heaps[1], 5, BlockJob())

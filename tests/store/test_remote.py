@@ -85,6 +85,12 @@ def test_an_address_without_points_is_one_sentence(address):
         open_points(address)
 
 
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/points", "https://127.0.0.1:1/points"])
+def test_a_web_server_is_refused_with_the_way_around(address):
+    with pytest.raises(StoreError, match=r"a web server does not say which files it has; copy the folder here \(wget"):
+        open_points(address)
+
+
 def test_without_fsspec_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec.core", None)
     with pytest.raises(MissingExtra, match=r'memory://b/p needs fsspec; pip install "separatrix\[remote\]"'):

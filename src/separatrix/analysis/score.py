@@ -19,6 +19,7 @@ from separatrix.analysis.blocks import ScaleOptions, sample_to_score
 from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import CLUSTER
 from separatrix.analysis.inputs import opened
+from separatrix.analysis.linear import linear_figures
 from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
@@ -139,7 +140,9 @@ def score(
     recipe: ScoreRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    executor: str = "here",
     memory: str | None = None,
+    device: str = "auto",
     progress: Progress | None = None,
     **options: Unpack[ScoreOptions],
 ) -> Separation:
@@ -153,8 +156,9 @@ def score(
         recipe: all options at once: which label and block, which k, how many shuffles.
         out: folder to write; nothing is written without it.
         overwrite: replace an earlier score there.
-        memory: bytes, as "2GiB", that may be taken (default: half of what is free); of points that need more, a sample
-            is scored, and a warning says so.
+        executor, memory, device: as of `cluster`; of points that need more memory, a sample is scored, and a warning
+            says so. Nearest centroid and linear discriminant (`centroid_test`, `lda_test`, ...) are of all rows, from
+            sums over blocks.
         progress: is called with (stage, done, total, note).
         options: single options of `ScoreRecipe`, by name.
 
@@ -172,18 +176,20 @@ def score(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or ScoreRecipe(), **options)
-    points, scale = opened(points, Points), ScaleOptions.of("here", memory, out, progress)
+    points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
     clusters, path = (read_clusters(clusters), clusters) if isinstance(clusters, str | Path) else (clusters, None)
-    return Separation.produce(
-        lambda: _score(points, clusters, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
-        inputs=(*points.folders, path or getattr(clusters, "folder", None)), stage=("score", len(points)),
-    )  # fmt: skip
+    with scale.until_written():
+        return Separation.produce(
+            lambda: _score(points, clusters, wanted, scale), wanted, out, overwrite=overwrite, progress=progress,
+            inputs=(*points.folders, path or getattr(clusters, "folder", None)), stage=("score", len(points)),
+        )  # fmt: skip
 
 
 def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptions) -> Separation:
     begun = monotonic()
     one, drawn = points if wanted.block is None else points.pick(wanted.block), list[str]()
-    if scale.in_blocks(len(one), one.width):
+    whole = one if scale.in_blocks(len(one), one.width) else None
+    if whole is not None:
         if clusters is not None and not isinstance(clusters, Clusters) and not hasattr(clusters, "columns"):
             clusters = one.rows.frame([ID]).assign(cluster=cluster_numbers(clusters, one))
         one, drawn = sample_to_score(one, scale, wanted.seed)
@@ -194,6 +200,10 @@ def _score(points: Points, clusters: Any, wanted: ScoreRecipe, scale: ScaleOptio
     train, ks = split.known, sorted(k for k in {*wanted.grid, wanted.k} if k < len(split.known.targets))
     around = {metric: find_neighbors(train, split.others, ks[-1], metric) for metric in METRICS}
     metrics, nulls = measure(split, around[wanted.metric], wanted)
+    if whole is not None and split.names:
+        of_all, more = linear_figures(whole, split, wanted, scale)
+        metrics, nulls = metrics | of_all, nulls | more
+        drawn += [f"{', '.join(of_all)}: of all {len(whole)} rows"] if of_all else []
     return Separation(
         block=one.name,
         unit=split.task.unit,

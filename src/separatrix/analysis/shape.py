@@ -42,10 +42,10 @@ def class_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Fi
         own = split if name == "probe" else split.narrow  # a probe standardises the columns, the others turn with them
         x, y = own.known.vectors, known.targets
         for part, other in own.others.items() if name != "probe" else ():
-            _answered(f"{name}_{part}", other.targets, classifier(x, y, classes, other.vectors), split, recipe, into)
+            answered(f"{name}_{part}", other.targets, classifier(x, y, classes, other.vectors), split, recipe, into)
         if not split.others:
             answers = out_of_fold(classifier, x, y, classes, folds=recipe.folds, seed=recipe.seed)
-            _answered(f"{name}_cv", y, answers, split, recipe, into)
+            answered(f"{name}_cv", y, answers, split, recipe, into)
     probe = split.task.probe(known, split.parts.get("validation"))
     _probe(split, probe, recipe, into)
     narrow = split.narrow.known.vectors
@@ -55,7 +55,7 @@ def class_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Fi
     nulls["between_share"] = between_null(
         narrow, known.targets, classes, permutations=recipe.permutations, seed=recipe.seed
     )
-    return _beside(figures, nulls), nulls
+    return beside(figures, nulls), nulls
 
 
 def number_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nulls]:
@@ -71,14 +71,14 @@ def number_figures(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[F
             out = fold == number
             probe = split.task.probe(Part(known.vectors[~out], known.targets[~out]), None)
             answers[out] = split.task.read(probe, known.vectors[out])
-        _answered("probe_cv", known.targets, answers, split, recipe, (figures, nulls))
+        answered("probe_cv", known.targets, answers, split, recipe, (figures, nulls))
     evidence = Evidence.of(known.vectors)
     null = permutation_null(evidence.of_numbers, known.targets, permutations=_times(recipe), seed=recipe.seed)
     figures["logme"], nulls["logme"] = Figure(null.observed, null.rows, None, 0.0, SHUFFLED), null
-    return _beside(figures | _cloud(known.vectors, split.narrow.known.vectors), nulls), nulls
+    return beside(figures | _cloud(known.vectors, split.narrow.known.vectors), nulls), nulls
 
 
-def _beside(figures: Figures, nulls: Nulls) -> Figures:
+def beside(figures: Figures, nulls: Nulls) -> Figures:
     """Figures with their p-values; the baseline of those beside shuffled labels is the mean of the shuffles."""
     for name, null in nulls.items():
         if name in figures:
@@ -98,17 +98,17 @@ def _knn(split: Split, around: Around, recipe: ScoreRecipe) -> tuple[Figures, Nu
             figures["knn_loo"] = task.figure(known.targets, answers)
             nulls["knn_loo"] = task.null(near, known.targets, k, recipe.permutations)
         else:
-            _answered(f"knn_{name}", part.targets, answers, split, recipe, (figures, nulls))
+            answered(f"knn_{name}", part.targets, answers, split, recipe, (figures, nulls))
     return figures, nulls
 
 
 def _probe(split: Split, probe: Probe, recipe: ScoreRecipe, into: tuple[Figures, Nulls]) -> None:
     """The validation part chose the penalty, so its own figure is a little flattered; the test part's is not."""
     for name, part in split.others.items():
-        _answered(f"probe_{name}", part.targets, split.task.read(probe, part.vectors), split, recipe, into)
+        answered(f"probe_{name}", part.targets, split.task.read(probe, part.vectors), split, recipe, into)
 
 
-def _answered(
+def answered(
     name: str, gold: np.ndarray, answers: np.ndarray, split: Split, recipe: ScoreRecipe, into: tuple[Figures, Nulls]
 ) -> None:
     """Add the figure of answers, and what they reach against shuffled labels."""

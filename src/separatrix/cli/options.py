@@ -102,7 +102,6 @@ Questions = panel(
     test_share=_option(float, 0.2, "share of the contexts that is held out", low=0.01, high=0.9),
 )
 _MEMORY = _option(str | None, None, "memory that may be taken, as 2GiB (default: half of what is free)")
-Memory = panel("Points larger than memory", memory=_MEMORY)
 _EXECUTOR = _option(
     str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
 )

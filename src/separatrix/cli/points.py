@@ -115,7 +115,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
     opts.OptionalFolder,
     opts.Clustering,
     ScoreRecipe,
-    opts.Memory,
+    opts.Scale,
     opts.Verification,
     main=("out", "overwrite", "clusters", "label", "block", "k", "metric", "folds", "permutations", "seed", "json"),
 )

@@ -1,6 +1,6 @@
-"""Linear classifiers of all rows from sums, which all have from the same readings: nearest centroid, LDA, ridge.
+"""Linear classifiers of all rows from sums, which both have from the same readings: nearest centroid, LDA.
 
-Answers and accuracy take a second reading. Rows of class -1 are not fitted to; they are answered.
+Answers take a reading each. Rows of class -1 are not fitted to; they are answered.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.errors import choose
 from separatrix.geometry.rowspace import shrinkage_of
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
@@ -36,7 +35,7 @@ class LinearClassifier:
 
 @dataclass(frozen=True, eq=False)
 class ClassSums:
-    """What all three classifiers are made of; make them with `class_sums`."""
+    """What both classifiers are made of; make them with `class_sums`."""
 
     means: Matrix  # (classes, width); 0 of a class without rows
     counts: Ids  # (classes,)
@@ -85,28 +84,8 @@ def lda(sums: ClassSums) -> LinearClassifier:
     return _with_rows(sums, weight, prior - 0.5 * (means * weight).sum(axis=1) - weight @ sums.whole.mean)
 
 
-def ridge(sums: ClassSums, penalty: float = 1.0) -> LinearClassifier:
-    """Ridge regression onto one column of -1 and 1 a class, with an intercept, as scikit-learn's RidgeClassifier."""
-    means, shares = sums.means - sums.whole.mean, sums.counts / sums.whole.count
-    products = 2 * sums.counts[:, None] * means  # centred rows times centred targets
-    weight = np.asarray(
-        np.linalg.solve(sums.whole.squares + penalty * np.eye(means.shape[1]), products.T).T, np.float64
-    )
-    return _with_rows(sums, weight, 2 * shares - 1 - weight @ sums.whole.mean)
-
-
 def _with_rows(sums: ClassSums, weight: Matrix, bias: Matrix) -> LinearClassifier:
     return LinearClassifier(np.ascontiguousarray(weight), np.where(sums.counts > 0, bias, -np.inf))
 
 
-CLASSIFIERS = {"centroid": centroid, "lda": lda, "ridge": ridge}
-
-
-def fit_classifier(name: str, source: BlockSource, classes: Ids, count: int, job: BlockJob) -> LinearClassifier:
-    """A classifier of `CLASSIFIERS` fitted to all rows that have a class.
-
-    >>> x = BlockSource.of(np.array([[0.0, 0.0], [2.0, 1.0], [9.0, 0.0], [8.0, 1.0]]))
-    >>> fit_classifier("centroid", x, np.array([0, 0, 1, 1]), 2, BlockJob()).answers(x, BlockJob()).tolist()
-    [0, 0, 1, 1]
-    """
-    return CLASSIFIERS[choose(name, CLASSIFIERS, "classifier")](class_sums(source, classes, count, job))
+LINEAR = {"centroid": centroid, "lda": lda}

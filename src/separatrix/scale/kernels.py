@@ -368,20 +368,6 @@ def linear(
     return {"answers": torch.cat(answers).cpu().numpy()}
 
 
-def distance_sums(
-    queries: NDArray[np.float32], rows: NDArray[np.float32], labels: NDArray[np.int64], count: int, device: str = "cpu"
-) -> Partial:
-    """Sum of the distances of each query to the rows of each cluster, (queries, count), in float64."""
-    on = device_of(device)
-    q, ids = torch.from_numpy(queries).to(on).double(), torch.from_numpy(labels).to(on)
-    sums = torch.zeros((count, len(q)), dtype=torch.float64, device=on)
-    for start in range(0, len(rows), 4096):
-        x = torch.from_numpy(rows[start : start + 4096]).to(on).double()
-        gap = torch.cdist(x, q, compute_mode="use_mm_for_euclid_dist")
-        add_by_class(sums, ids[start : start + len(x)], gap)
-    return {"sums": sums.T.cpu().numpy()}
-
-
 def nearest_members(
     source: BlockSource, prepare: Preparation | None, members: NDArray[np.float32], labels: NDArray[np.int64],
     reach: NDArray[np.float64], device: str = "cpu",

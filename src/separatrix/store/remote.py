@@ -69,7 +69,7 @@ def _refusals(url: str) -> Iterator[None]:
     """Whatever a library says of an address that it cannot read; almost any type."""
     try:
         yield
-    except MissingExtra:
+    except (MissingExtra, StoreError):
         raise
     except Exception as error:
         what = f"{url} cannot be read ({shorten(str(error) or type(error).__name__, 160)})"
@@ -81,6 +81,9 @@ def _files_of(url: str) -> tuple[Any, str]:
     from pyarrow import ArrowInvalid
     from pyarrow.fs import FileSystem, FSSpecHandler, PyFileSystem
 
+    if url.startswith(("http://", "https://")):
+        hint = f"copy the folder here (wget -r -np {url}), or give an address of s3://, gs:// or file://"
+        raise StoreError(f"{url} cannot be read: a web server does not say which files it has", hint=hint)
     try:
         return FileSystem.from_uri(url)
     except ArrowInvalid:  # of a kind that PyArrow does not know
@@ -97,7 +100,7 @@ def list_sizes(url: str) -> dict[str, int]:
     """Bytes of every file below an address, by its path from there.
 
     Raises:
-        StoreError: nothing is there, or it cannot be read.
+        StoreError: nothing is there, it cannot be read, or a web server has it.
         MissingExtra: fsspec is needed and not installed.
     """
     from pyarrow.fs import FileSelector, FileType

@@ -92,7 +92,8 @@ def plan_score(job: PlannedJob) -> Outline:
     shape, approximate, path = job.shape, [], "in memory"
     if job.in_blocks():
         most = min(SCORED, job.allowed * shape.rows // in_memory(shape.rows, shape.width), shape.rows)
-        approximate, path = [f"everything: {most} of {shape.rows} rows are scored"], "on a sample"
+        note = f"{most} of {shape.rows} rows are scored; nearest centroid and linear discriminant are of all"
+        approximate, path = [note], "on a sample"
         shape = Shape(most, shape.width, shape.number_bytes)
     near = Stage("neighbors in both metrics", "neighbors", _near_flop(shape), shape.width, shape.bytes)
     rest = Stage("other figures", "score", 0.0, shape.width, rows=shape.rows)
