@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from separatrix.view.canvas import headline, new_figure, plain, quiet
-from separatrix.view.palette import INK, MUTED, look
+from separatrix.view.palette import MUTED, look
 
 NAMED = 14  # settings that are named in the picture of costs
 FAR = 20.0  # largest value over the smallest, from which an axis is logarithmic
@@ -64,16 +64,17 @@ def axis_curves(
 def quality_by_cost(costs: Mapping[str, tuple[float, float]], quality: str) -> Figure:
     """Draw a figure against the seconds of a run, a dot for each setting: name -> (seconds, figure)."""
     figure = new_figure(6.4, 3.9)
-    axes = figure.add_axes((0.11, 0.14, 0.84, 0.75))
+    axes = figure.add_axes((0.11, 0.14, 0.58, 0.75))
     quiet(axes)
     headline(axes, f"{quality} by seconds of a run")
     for number, (name, (seconds, value)) in enumerate(costs.items()):
         style = look(number)
-        axes.scatter([seconds], [value], s=32, color=style.colour, marker=style.marker, linewidths=0, zorder=3)
-        if len(costs) <= NAMED:
-            axes.annotate(
-                plain(name, 36), (seconds, value), xytext=(4, 3), textcoords="offset points", fontsize=6.5, color=INK
-            )
+        axes.scatter(
+            [seconds], [value], s=32, color=style.colour, marker=style.marker, linewidths=0, zorder=3,
+            label=plain(name, 36),
+        )  # fmt: skip
+    if len(costs) <= NAMED:
+        axes.legend(frameon=False, fontsize=7, labelcolor=MUTED, loc="upper left", bbox_to_anchor=(1.02, 1.0))
     spread = [seconds for seconds, _ in costs.values()]
     if min(spread) > 0 and max(spread) / min(spread) >= FAR:
         axes.set_xscale("log")
