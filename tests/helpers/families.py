@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import os
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import shorten
@@ -23,7 +25,7 @@ import transformers as hf
 import tiny_families as tiny
 from separatrix.errors import SeparatrixError
 from separatrix.heads.maps import bare_batch, by_layer, load_for_maps, run_maps
-from separatrix.models.backbone import Tokens
+from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.cache import attention_shape, build_cache
 from separatrix.models.config import layer_count
 from separatrix.models.extract import Engine, hidden_reader
@@ -37,6 +39,7 @@ from suffix_oracle import EXACT, NEVER
 TABLE = Path(__file__).parents[2] / "docs" / "models.md"
 NEAR = 1e-4  # of a vector's length
 USES = ("vectors", "prompt", "heads")
+Load = Callable[[ModelRecipe], Backbone]
 FAST, PLAIN, NO = "yes", "own forward", "no"
 
 
@@ -73,8 +76,9 @@ def examine(kind: str) -> Row:
         except Exception as error:
             return Row(kind, absent=_sentence(error))
         recipe = ModelRecipe(model=folder, device="cpu")
+        load = cache(load_backbone)  # vectors and prompts are of one model
         hf.logging.disable_progress_bar()
-        tries = [_try(kind, use, lambda use=use: CHECKS[use](recipe, reference)) for use in USES]
+        tries = [_try(kind, use, lambda use=use: CHECKS[use](load, recipe, reference)) for use in USES]
     reasons = [f"{use}: {why.replace(folder, kind)}" for use, (_, why) in zip(USES, tries, strict=True) if why]
     return Row(kind, tuple(one for one, _ in tries), tuple(reasons))
 
@@ -121,9 +125,9 @@ def _rows(backbone, lengths) -> Tokens:
 
 
 @torch.no_grad()
-def check_vectors(recipe: ModelRecipe, reference) -> str:
+def check_vectors(load: Load, recipe: ModelRecipe, reference) -> str:
     """States of texts of many lengths, the longest that fits among them, in one batch."""
-    backbone = load_backbone(recipe)
+    backbone = load(recipe)
     longest = min(backbone.longest or 40, tiny.POSITIONS)
     tokens = _rows(backbone, (3, 11, 1, 7, 18, longest))
     request = VectorsRecipe(pool=("mean", "last", "cls"), layers=("all",))
@@ -140,9 +144,9 @@ def check_vectors(recipe: ModelRecipe, reference) -> str:
 
 
 @torch.no_grad()
-def check_prompt(recipe: ModelRecipe, reference) -> str:
+def check_prompt(load: Load, recipe: ModelRecipe, reference) -> str:
     """A prompt behind texts of unequal length, against the text and the prompt in one piece."""
-    backbone = load_backbone(recipe)
+    backbone = load(recipe)
     shape = attention_shape(backbone)
     prompt = start_prompt(PromptRecipe(tokens=2, prompt_layers="input"), backbone, shape, seed=3)
     tokens = _rows(backbone, (3, 1, 2))
@@ -179,7 +183,7 @@ def _text_sees_no_prompt(backbone, text: int, whole: int) -> dict:
 
 
 @torch.no_grad()
-def check_heads(recipe: ModelRecipe, reference) -> str:
+def check_heads(_load: Load, recipe: ModelRecipe, reference) -> str:
     """Maps of texts of unequal length, against `output_attentions` of each alone."""
     backbone = load_for_maps(recipe)
     tokens = _rows(backbone, (5, 9, 2))

@@ -5,9 +5,9 @@ import pytest
 # Seconds of one quiet core, roughly. Files that are not named follow, those with the most tests first.
 SECONDS = {
     "tests/received": 30,
-    "tests/geometry/project/test_maps_umap.py": 30,
+    "tests/extraction/test_workers.py": 40,
+    "tests/models/test_matrix.py": 35,
     "tests/cli/test_story.py": 25,
-    "tests/models/test_matrix.py": 20,
     "tests/training/test_run.py": 20,
     "tests/analysis/test_blocks.py": 20,
     "tests/learn/objectives/test_groups_invariance.py": 22,
@@ -16,10 +16,12 @@ SECONDS = {
     "tests/learn/objectives/test_quality.py": 20,
     "tests/studies/test_alignment.py": 17,
     "tests/estimators/test_checks.py": 15,
-    "tests/geometry/test_density.py": 15,
-    "tests/scale/test_dask.py": 15,
+    "tests/geometry/test_density.py": 20,
+    "tests/scale/test_dask.py": 12,
+    "tests/cli/test_artifacts.py": 12,
+    "tests/scale/test_device_tiles.py": 12,
     "tests/test_threads.py": 15,
-    "tests/analysis/heads/test_atlas.py": 15,
+    "tests/analysis/heads/test_atlas.py": 20,
     "tests/studies/test_head_atlas.py": 14,
     "tests/scale/test_executors.py": 12,
     "tests/learn/trainables/test_gradcache.py": 12,
@@ -30,7 +32,9 @@ SECONDS = {
     "tests/store/test_points_kill.py": 10,
     "tests/cli/test_align.py": 10,
     "tests/test_arguments_fuzz.py": 10,
-    "tests/analysis/test_score.py": 10,
+    "tests/analysis/test_score.py": 15,
+    "tests/models/test_independence.py": 14,
+    "tests/cli/test_flags.py": 10,
 }
 TOGETHER = ("tests/received",)  # files that share what takes seconds to make
 
