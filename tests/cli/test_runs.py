@@ -108,3 +108,16 @@ def test_a_run_of_an_early_version_goes_on(
     edit(run / "recipe.json", lambda plain: [plain.pop("weights"), plain["backbone"].update(model=quick[1])])
     hash_anew(run)
     assert cli("train", table, *quick, "--out", run, "--resume").code == 0
+
+
+def test_a_prompt_is_explained_on_labelled_rows(cli: Cli, tmp_path: Path, table: Path, finished: Path) -> None:
+    answers = tmp_path / "answers.csv"
+    words = ["predict", finished, table, "--text", "text", "--explain", "--out", answers]
+    check_mistake(cli(*words), "--explain needs labels; name their column with --label")
+    assert not answers.exists()
+    told = cli(*words, "--label", "label", "--json").json["explanation"]
+    assert len(told["vectors"]) == 2
+    assert told["rows"] == told["scores"]["rows"]
+    ran = cli(*words, "--label", "label", "--overwrite")
+    assert "nearest words" in ran.out
+    assert "accuracy lost without it" in ran.out

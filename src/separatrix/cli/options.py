@@ -70,6 +70,9 @@ Prediction = panel(
     overwrite=_FILE,
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
+    explain=_option(
+        bool, False, "of a prompt, on the rows of --label: words near its vectors, what leaving one out costs"
+    ),
     model=_option(str | None, None, "folder or hub name of the model under the run (default: that of the training)"),
     device=(str, as_in_model("device")),
     trust_remote_code=_option(bool, False, "run code that the model under the run brings (no run can ask for it)"),

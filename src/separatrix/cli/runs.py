@@ -19,7 +19,7 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
-from separatrix.store.result import Listing, Printed
+from separatrix.store.result import Lines, Listing, Printed
 from separatrix.training.methods import METHODS, build_recipe
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from separatrix.learn.trained.saved import Predictions, Predictor
     from separatrix.texts import Texts
+    from separatrix.training.explain import PromptExplanation
     from separatrix.training.result import TrainingResult
 
 DataArgument = Annotated[
@@ -123,6 +124,7 @@ def _train(data: Any, parsed: ParsedOptions, progress: TerminalProgress, **keywo
     opts.Prediction,
     recipes.LoadRecipe,
     opts.Verification,
+    main=("out", "overwrite", "text", "label", "explain", "model", "device", "json"),
 )
 def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument, data: DataArgument, /) -> Printout:
     """An answer has a label, a probability and a distance to the centroid of each class.
@@ -133,8 +135,11 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     For example:
         separatrix predict runs/questions new.csv --out answers.csv
         separatrix predict runs/questions new.jsonl --text body --out answers.parquet
+        separatrix predict runs/films new.csv --label stars --explain --out a.csv
     """
     options, begun = parsed.make(opts.Prediction), monotonic()
+    if options.explain and options.label is None:
+        raise OptionError("--explain needs labels", hint="name their column with --label")
     from separatrix.store.artifacts import write_file
     from separatrix.store.table import check_ending, write_table
     from separatrix.texts import load_texts
@@ -146,10 +151,22 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
 
         model, answer, warnings = _predict(parsed, run, texts, progress)
         frame = answer_table(texts, model.classes, answer)
+        told = _explain(model, texts, answer, progress) if options.explain else None
         write_table(options.out, frame)
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
-    return Printout(values, [_answers(frame), [("rows", len(frame)), ("out", options.out)]], warnings)
+    parts: list[Listing | Lines] = [_answers(frame)]
+    if told is not None:
+        values, parts = {**values, "explanation": told.to_dict()}, [*parts, *told.parts()]
+    return Printout(values, [*parts, [("rows", len(frame)), ("out", options.out)]], warnings)
+
+
+def _explain(model: Predictor, texts: Texts, answer: Predictions, progress: TerminalProgress) -> PromptExplanation:
+    """Of the rows that got an answer."""
+    from separatrix.training.explain import explain_prompt
+
+    answered = [row for row in range(len(texts)) if row not in answer.reasons]
+    return explain_prompt(model, texts.take(answered), progress=progress)
 
 
 def _predict(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import OptionError
-from separatrix.models.attention import Suffix, running
+from separatrix.models.attention import Suffix, running, suffix_mask
 from separatrix.models.backbone import Backbone
 from separatrix.models.cache import AttentionShape, TextBatch
 from separatrix.recipe import PromptRecipe
@@ -62,12 +62,16 @@ def start_prompt(
     return SoftPrompt(tokens.clone().to(device), None if steer is None else steer.to(device))
 
 
-def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone) -> Tensor:
-    """Last hidden states at the prompt positions, (rows, tokens, width)."""
+def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone, without: int | None = None) -> Tensor:
+    """Last hidden states at the prompt positions, (rows, tokens, width); no vector sees the one that is left out."""
     rows, count = len(text.lengths), len(prompt.tokens)
     embeds = prompt.tokens.to(backbone.dtype).repeat(rows, 1, 1)  # a copy: CTRL scales it in place
     positions = text.lengths[:, None] + torch.arange(count, device=text.lengths.device)[None, :]  # (rows, tokens)
-    with running(Suffix(text, backbone.causal, prompt.steer)):
+    state = Suffix(text, backbone.causal, prompt.steer)
+    if without is not None:
+        state.mask = suffix_mask(text.mask, count, backbone.causal)
+        state.mask[..., text.mask.shape[1] + without] = False
+    with running(state):
         return backbone.run(embeds=embeds, positions=positions)[-1]
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
@@ -22,6 +22,9 @@ from separatrix.store.result import APART, Lines, Listing, Result, apart, option
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
 from separatrix.training.predict import predict_texts
+
+if TYPE_CHECKING:
+    from separatrix.training.explain import PromptExplanation
 
 PREDICTIONS = "predictions"
 
@@ -132,6 +135,29 @@ class TrainingResult(Result):
         given = texts if isinstance(texts, Texts) else Texts.of(list(texts) or [""], keep_blank=True)
         answers = predict_texts(self.model, given, progress=progress)
         return answers if len(texts) else answers.iloc[:0]
+
+    def explain(
+        self, texts: Texts | None = None, *, nearest: int = 5, seed: int = 0, progress: Progress | None = None
+    ) -> PromptExplanation:
+        """Nearest words of each vector of a trained prompt, and what leaving it out costs.
+
+        Args:
+            texts: labelled; without them, the validation rows of the run (which chose the epoch). Those of another data
+                set with the same classes say how far the prompt carries.
+            nearest: words of each vector.
+            seed: of random vectors and intervals.
+            progress: is called with (stage, done, total, note).
+
+        Raises:
+            ModelError: no prompt was trained.
+            DataError: no labels, or one that is no class of the run.
+        """
+        from separatrix.training.explain import explain_prompt
+
+        if texts is None:
+            rows = self.predictions["validation"]
+            texts = Texts.of(rows["text"].tolist(), rows["label"].tolist(), source="validation")
+        return explain_prompt(self.model, texts, nearest=nearest, seed=seed, progress=progress)
 
     def push_to_hub(
         self, repository: str, *, private: bool | None = None, token: str | None = None, license: str | None = None

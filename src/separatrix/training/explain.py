@@ -1,0 +1,124 @@
+"""A trained prompt explained: nearest words, what each vector is worth, and its figures on other texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from separatrix.errors import DataError, ModelError
+from separatrix.geometry.resample import bootstrap_mean, compare_answers, holm
+from separatrix.learn.explain import NearestWords, WordNull, nearest_words, scores_without
+from separatrix.learn.trained.prompt import PromptModel
+from separatrix.progress import Counter, Progress, silent
+from separatrix.recipe.core import plain
+from separatrix.store.result import Lines, Listing, Printed
+from separatrix.texts import Texts
+from separatrix.training.evaluate import Evaluator
+
+COST = {True: "accuracy lost", False: "squared error gained"}  # whether classes are predicted
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class PromptExplanation(Printed):
+    """What each vector of a prompt is near to, and what leaving it out costs on some texts.
+
+    Attributes:
+        scores: figures of the whole prompt on these texts, as `train` gives them.
+        words: of each vector.
+        null: what cosines mean: those of random vectors.
+        costs: of each vector: `cost` (accuracy, or squared error, without it against with it), `interval` (95 %, over
+            rows), and for classes `p_drop` (McNemar) and `p_holm`, corrected for the number of vectors.
+        rows: texts that this was measured on.
+    """
+
+    scores: dict[str, Any]
+    words: list[NearestWords]
+    null: WordNull
+    costs: list[dict[str, Any]]
+    rows: int
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each vector."""
+        return pd.DataFrame([{"vector": place, **row} for place, row in enumerate(self._rows())])
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [word.to_dict() | cost for word, cost in zip(self.words, self.costs, strict=True)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {"scores": self.scores, "vectors": self._rows(), "null": self.null.to_dict(), "rows": self.rows}
+
+    def parts(self) -> list[Listing | Lines]:
+        """The table of the vectors, then what it is measured against."""
+        classes = "accuracy" in self.scores
+        headings = ["vector", "nearest words", "cosine", "p", "cosine with its start", f"{COST[classes]} without it"]
+        rows = []
+        for place, row in enumerate(self._rows()):
+            low, high = row["interval"]
+            near = [" ".join(row["words"]), f"{row['cosines'][0]:.3f}", f"{row['p_value']:.3f}", f"{row['start']:.3f}"]
+            rows.append([str(place), *near, f"{row['cost']:.3f} ({low:.3f} to {high:.3f})"])
+        figure = "accuracy" if classes else "rmse"
+        low, high = self.scores["interval"]
+        lines: list[tuple[str, object]] = [
+            (figure, f"{self.scores[figure]:.3f} ({low:.3f} to {high:.3f}) on {self.rows} rows"),
+            (
+                "random vectors",
+                f"cosine {self.null.mean:.3f} with their nearest word, 95 % below {self.null.highest:.3f}",
+            ),
+        ]
+        return [Listing(headings, rows), lines]
+
+
+def explain_prompt(
+    model: Any, texts: Texts, *, nearest: int = 5, seed: int = 0, progress: Progress | None = None
+) -> PromptExplanation:
+    """Explain a trained prompt on labelled texts.
+
+    Args:
+        model: of a run of method prompt.
+        texts: with labels of its classes, or numbers.
+        nearest: words of each vector.
+        seed: of random vectors and intervals.
+        progress: is called with (stage, done, total, note).
+
+    Raises:
+        ModelError: no prompt was trained.
+        DataError: no labels, or one that is no class of the model.
+    """
+    if not isinstance(model, PromptModel):
+        raise ModelError("only a prompt can be explained", got=type(model).__name__, hint="train with --method prompt")
+    if texts.label is None:
+        raise DataError(f"{texts.source} has no labels", hint="name their column with --label")
+    classes = model.classes
+    gold: np.ndarray
+    if classes is None:
+        gold = np.asarray(texts.label, dtype=np.float64)
+    else:
+        gold = classes.encode(texts.label, source=texts.source)
+    words, null = nearest_words(model, nearest, seed)
+    whole, without = scores_without(model, texts.text, Counter(progress or silent, "explanation", 2 * len(texts)))
+    costs = _costs(model, whole, without, gold, seed)
+    evaluator = Evaluator(() if classes is None else classes.names, model.scaling.mean, seed)
+    chance = None if classes is None else model.probabilities(whole)
+    figures = evaluator.full(whole if classes else whole * model.scaling.scale + model.scaling.mean, gold, chance)
+    return PromptExplanation(figures, words, null, costs, len(texts))
+
+
+def _costs(
+    model: PromptModel, whole: np.ndarray, without: np.ndarray, gold: np.ndarray, seed: int
+) -> list[dict[str, Any]]:
+    if model.classes is None:
+        errors = [(model.labels(scores) - gold) ** 2 for scores in (whole, *without)]
+        gains = [error - errors[0] for error in errors[1:]]
+        return [{"cost": float(gain.mean()), "interval": plain(bootstrap_mean(gain, seed=seed))} for gain in gains]
+    right = whole.argmax(axis=1) == gold
+    pairs = [compare_answers(right, scores.argmax(axis=1) == gold, seed=seed) for scores in without]
+    corrected = holm([pair.p_value for pair in pairs]).tolist()
+    return [
+        {"cost": pair.difference, "interval": plain(pair.interval), "p_drop": pair.p_value, "p_holm": p}
+        for pair, p in zip(pairs, corrected, strict=True)
+    ]
