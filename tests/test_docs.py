@@ -8,7 +8,7 @@ import os
 import re
 import runpy
 import shlex
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pytest
@@ -16,11 +16,14 @@ from cyclopts import CycloptsError
 
 from separatrix.errors import OptionError
 from separatrix.recipe import DEFAULT_MODEL, CentroidRecipe, LoopRecipe, LossRecipe, PromptRecipe, flag
+from stand_in import stand_in
 from undrawn import draw_nothing
 
 ROOT = Path(__file__).parents[1]
 SLOW = os.environ.get("SEPARATRIX_SLOW") == "1"
-BLOCK = re.compile(r"(?P<slow><!-- slow -->[ \t]*\n\s*)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(  # every block with both its fences, so that none is taken for the other
+    r"(?P<slow><!-- slow -->[ \t]*\n\s*)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -33,15 +36,13 @@ class CodeBlock:
 def blocks(text):
     return [
         CodeBlock(found["code"], text.count("\n", 0, found.start("code")) + 1, found["slow"] is not None)
-        for found in BLOCK.finditer(text)
+        for found in FENCE.finditer(text)
+        if found["language"] == "python"
     ]
 
 
-PAGES = [
-    page
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    if blocks(page.read_text(encoding="utf-8"))
-]
+WRITTEN = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in WRITTEN if blocks(page.read_text(encoding="utf-8"))]
 
 
 def test_blocks_are_found_with_their_lines_and_marks():
@@ -64,23 +65,12 @@ def objectives():
 @pytest.fixture
 def desk(tmp_path, tiny, monkeypatch):
     """An empty folder with `questions.csv` in it; model names lead to tiny models, and no picture is drawn."""
-    from separatrix.extraction import readers
-    from separatrix.models import load
-
     questions = ROOT / "src/separatrix/texts/questions/validation.csv"  # the shortest part
     (tmp_path / "questions.csv").write_bytes(questions.read_bytes())
     monkeypatch.chdir(tmp_path)
     if not SLOW:
         draw_nothing(monkeypatch)
-        places, resolve = {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")}, load.resolve
-        for module in (load, readers):
-            monkeypatch.setattr(
-                module,
-                "resolve",
-                lambda recipe, **more: resolve(
-                    replace(recipe, model=str(places.get(recipe.model, recipe.model))), **more
-                ),
-            )
+        stand_in(monkeypatch, {DEFAULT_MODEL: tiny("bert"), "gpt2": tiny("gpt2")})
     return tmp_path
 
 
@@ -107,16 +97,51 @@ def test_the_figures_of_the_pages_are_those_of_the_committed_results(capsys, mon
     assert claims.prompt_quality().count("PEFT") == 4
 
 
+def test_every_page_stands_in_the_navigation_of_the_site():
+    """A page that is written and not named in `zensical.toml` would be found by search alone."""
+    places = re.findall(r'"([\w./-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8"))
+    assert len(places) == len(set(places))
+    studies = list((ROOT / "studies").glob("*/*.md"))
+    missing = {str(page.relative_to(ROOT)) for page in [*WRITTEN[1:], *studies]} - set(places)
+    assert missing == set(), "name them in zensical.toml"
+
+
+def test_the_pages_of_the_api_name_every_public_name(tmp_path, monkeypatch):
+    """Built from docstrings: a name without one, or a link into nothing, is found here before the site is built."""
+    import separatrix as sx
+
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "site"))
+    import api
+
+    api.write(tmp_path)
+    text = {page.name: page.read_text("utf-8") for page in tmp_path.glob("*.md")}
+    anchors = {
+        (name, anchor) for name, page in text.items() for anchor in re.findall(r"^##+ .*\{ #(\S+) \}$", page, re.M)
+    }
+    links = {link for page in text.values() for link in re.findall(r"\]\((\w+\.md)#([^)]+)\)", page)}
+    assert links <= anchors
+    modules = {"errors", "estimators", "recipe", "results", "__version__"}
+    assert {name.lower() for name in sx.__all__} - modules <= {anchor for _, anchor in anchors}
+    assert {name.lower() for name in (*sx.recipe.__all__, *sx.results.__all__)} <= {anchor for _, anchor in anchors}
+    named = [
+        name
+        for names in api.public().values()
+        for name, value in names.items()
+        if callable(value) and not value.__doc__
+    ]
+    assert named == []
+
+
 # The command line's pages.
 
 
-SHELL = re.compile(r"^```\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINES = [
     (page.name, line)
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    for block in SHELL.findall(page.read_text(encoding="utf-8"))
-    for line in block.replace("\\\n", " ").splitlines()
-    if line.startswith("separatrix ")
+    for page in WRITTEN
+    for block in FENCE.finditer(page.read_text(encoding="utf-8"))
+    if not block["language"]
+    for line in block["code"].replace("\\\n", " ").splitlines()
+    if line.startswith("separatrix ") and "--plugin" not in line  # the modules of that page run in test_plugins.py
 ]
 
 
