@@ -53,6 +53,13 @@ def write_questions(path: Path, planted: tuple[list[str], list[str]]) -> Path:
     return path
 
 
+def write_grid(path: Path, data: Path, model: Path) -> Path:
+    """A sweep of one row and one baseline."""
+    train = f'model = "{model}"\nepochs = 1\nsnapshots = 0\ndevice = "cpu"\ntokens = 1\n'
+    path.write_text(f'data = "{data}"\nbaselines = ["majority"]\n[train]\n{train}[[rows]]\nname = "one"\n')
+    return path
+
+
 def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
     """Write every kind of artefact below `root`, in folders named after the kind."""
     data, new = write_data(root / "data.csv", planted, 120), write_data(root / "new.csv", planted, 6)
@@ -76,6 +83,7 @@ def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
         ("suspects", root / "points", "--out", root / "suspects", "--quiet"),
         ("compare", root / "prompt", root / "probe", "--out", root / "comparison", "--quiet"),
         ("heads", data, "--text", "text", "--model", base, *heads, "--out", root / "heads", *QUIET),
+        ("sweep", write_grid(root / "grid.toml", data, base), "--out", root / "study", "--quiet"),
         ("compress", root / "points", "--out", root / "compressed", "--quiet"),
         ("export", root / "points", "--out", root / "vectors.npy", "--quiet"),
         ("import", root / "vectors.npy", "--out", root / "imported", "--quiet"),
