@@ -68,7 +68,7 @@ def test_logits_are_ours_alone_and_in_padded_batches_in_every_family(loaded, fam
     model = PromptForSequenceClassification.from_run(ours)
     states = outputs(backbone, ours.prompt, recipe=recipe.text_cache)
     wanted = torch.from_numpy(ours.scores(read(states, recipe.prompt, backbone).numpy()))
-    near = {"rtol": 0, "atol": 1e-5 * max(1.0, float(states.abs().max()))}
+    near = {"rtol": 0, "atol": 1e-4 * max(1.0, float(states.abs().max()))}
     ids, mask = pad_tokens(list(ROWS.ids), backbone)
     with torch.no_grad():
         torch.testing.assert_close(model(ids, mask).logits, wanted, **near)
