@@ -31,6 +31,7 @@ from separatrix.recipe import replace
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale import executors
 from separatrix.scale.executors import Workers, open_workers
+from separatrix.scale.kernels import one_thread
 from separatrix.scale.pending import versions
 from separatrix.store.artifacts import claimed
 from separatrix.texts import Texts
@@ -42,12 +43,18 @@ ANY_TIME = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Several windows, of several tasks each, whose results are all kept."""
+    """Several windows, of several tasks each, whose results are all kept.
+
+    Workers compute with one thread each; those of `threads` are threads of this process, and eight that share two
+    threads of PyTorch were seen to differ in a last bit.
+    """
     monkeypatch.setattr(verb, "WINDOW_ROWS", 50)
     monkeypatch.setattr(batches, "GROUP", 2)
     monkeypatch.setattr(executors, "WORTH", 0.0)
     monkeypatch.setattr(reading, "_READERS", {})
     monkeypatch.setattr(plugins, "_LOADED", [])
+    with one_thread():
+        yield
 
 
 @pytest.fixture
