@@ -102,7 +102,7 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
 
 
 # Options that came after the first runs of a study, with the value that all runs before them had.
-LATER: dict[str, Any] = {"special_tokens": "keep"}
+LATER: dict[str, Any] = {"special_tokens": "keep", "depth": None}
 # Choices that have another name since, with the one that they had then.
 RENAMED = {("pool", "layer_mix"): "weighted"}
 # Options that have another name since -> the one that they had then.

@@ -4,7 +4,8 @@ import pytest
 import torch
 import transformers as hf
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, OptionError
+from separatrix.learn.trained.saved import describe
 from separatrix.models.attention import Capture, running
 from separatrix.models.batches import pad_tokens
 from separatrix.models.cache import attention_shape
@@ -134,3 +135,22 @@ def test_relatives_of_roberta_count_and_predict_as_it_does(tiny, tmp_path, kind)
     with torch.no_grad():
         hidden = backbone.run(ids=ids, positions=torch.arange(ids.shape[1])[None], mask=torch.ones_like(ids))[-1]
         torch.testing.assert_close(backbone.logits(hidden), model(ids).logits, rtol=0, atol=5e-5)
+
+
+@torch.no_grad()
+def test_the_first_layers_alone_are_those_of_the_whole_model(tiny, loaded, family):
+    whole, part = (
+        loaded(family, logits=True),
+        load_backbone(ModelRecipe(model=str(tiny(family)), device="cpu", depth=2)),
+    )
+    batch = padded(whole)
+    real, wanted, found = batch["mask"].bool(), whole.run(**batch), part.run(**batch)
+    assert (len(wanted), len(found)) == (4, 3)
+    torch.testing.assert_close(found[1][real], wanted[1][real], rtol=0, atol=5e-5)
+    assert attention_shape(part).layers == 2
+    assert describe(part) == describe(whole) | {"depth": 2}
+
+
+def test_more_layers_than_there_are_is_refused(tiny):
+    with pytest.raises(OptionError, match=r"--depth is out of range: got 4, expected 1 to 3, the layers of '.*bert'"):
+        load_backbone(ModelRecipe(model=str(tiny("bert")), depth=4))

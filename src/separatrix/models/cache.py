@@ -311,7 +311,7 @@ def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] 
     """
     backbone, recipe, begun = cache.backbone, cache.recipe, monotonic()
     ids = np.concatenate([cache.lengths, np.fromiter(chain(*cache.tokens.ids), np.int64)])
-    formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type]
+    formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type, *cache.shape.item]  # layers among them
     own = folder / digest(backbone.source.weights, hashlib.sha256(ids.tobytes()).hexdigest(), formats)
     path, vectors = own / "text.cache", own / VECTORS
     stored = np.dtype(STORED[recipe.cache_dtype])

@@ -7,7 +7,7 @@ from typing import Any
 
 from safetensors import safe_open
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, OptionError
 from separatrix.models.quiet import quietly
 from separatrix.models.source import Source, read_plain
 from separatrix.recipe import ModelRecipe
@@ -32,6 +32,7 @@ def read_config(source: Source, recipe: ModelRecipe) -> Any:
     Raises:
         ModelError: no readable config.json, an unknown kind of model, code of its own that may not run, or sizes that
             the weights do not have.
+        OptionError: more layers are asked for than there are.
     """
     from transformers import AutoConfig
 
@@ -46,7 +47,25 @@ def read_config(source: Source, recipe: ModelRecipe) -> Any:
         raise not_loaded(source, error) from error
     text_config(config)
     _check_sizes(source, config, shapes)
+    if recipe.depth is not None:
+        _keep_layers(source, config, recipe.depth)
     return config
+
+
+def _keep_layers(source: Source, config: Any, depth: int) -> None:
+    """Let a config ask for its first layers alone: the weights of the others are not read."""
+    part, layers = text_config(config), layer_count(config)
+    if depth > layers:
+        raise OptionError(
+            "--depth is out of range", got=depth, expected=f"1 to {layers}, the layers of {source.name!r}"
+        )
+    if getattr(config, "is_encoder_decoder", False):
+        what = f"layers of {config.model_type} models cannot be left away"
+        raise ModelError(what, hint="leave --depth away, or choose another model")
+    for name, value in [*vars(part).items()]:  # what is said of each layer
+        if "layer" in name and isinstance(value, list) and len(value) == layers:
+            setattr(part, name, value[:depth])
+    part.num_hidden_layers = depth
 
 
 def not_loaded(source: Source, error: Exception) -> ModelError:

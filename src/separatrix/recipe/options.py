@@ -25,6 +25,7 @@ class ModelOptions(SharedModelOptions, total=False):
     """Of `ModelRecipe`, but for the model."""
 
     revision: str | None
+    depth: int | None
 
 
 class AttentionOptions(TypedDict, total=False):

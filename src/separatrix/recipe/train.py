@@ -26,6 +26,9 @@ class ModelRecipe:
         DEFAULT_MODEL, "model: a local folder, a GGUF file, a hub name, or the embedded default", names_path=True
     )
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
+    depth: int | None = option(
+        None, "first layers of the model that are used, its last norm behind them (default: all layers)", low=1
+    )
     max_length: int = option(256, "tokens kept of each text; longer texts are cut and counted", low=1, high=131072)
     dtype: str = option(
         "float32",

@@ -126,7 +126,8 @@ def describe(backbone: Backbone) -> dict[str, Any]:
     source = backbone.source
     name = public_name(source.name)
     identity = {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
-    return identity | ({"remarks": list(source.remarks)} if source.remarks else {})
+    more = {"depth": backbone.recipe.depth, "remarks": list(source.remarks)}
+    return identity | {name: value for name, value in more.items() if value}
 
 
 def model_notes(kind: str, classes: Classes | None, temperature: float, **notes: Any) -> dict[str, Any]:
