@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +22,7 @@ from separatrix.scale import device as scale_device
 from separatrix.scale import device_tiles, kernels, lloyd
 from separatrix.scale.memory import in_memory
 from separatrix.store.points import open_points, write_points
+from served import start_served, wait_until
 
 ROWS, WIDTH = 40_000, 64  # 39 MiB in memory at the peak, 26 in blocks
 LITTLE = "39MiB"
@@ -163,13 +160,12 @@ def test_clusters_are_scored_on_the_same_sample(points):
 def test_a_command_that_is_killed_goes_on_to_the_same_bytes(folder, tmp_path):
     words = ["cluster", str(folder), "--k", "9", "--starts", "1", "--memory", LITTLE, "--quiet"]
     words += ["--permutations", "19", "--threads", str(torch.get_num_threads()), "--out"]
-    command = [sys.executable, "-m", "separatrix", *words, str(tmp_path / "c")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    while not list(tmp_path.glob(".c.pending/*.npz")) and killed.poll() is None:
-        time.sleep(0.01)
+    command = "import sys\nfrom separatrix.cli import main\nsys.exit(main(sys.argv[1:]))"
+    killed = start_served(command, [*words, tmp_path / "c"], tmp_path / "printed")
+    wait_until(lambda: list(tmp_path.glob(".c.pending/*.npz")), killed)
     killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     for name in ("c", "whole"):
         assert main([*words, str(tmp_path / name)]) == 0
     one, two = (tmp_path / name / "clusters.parquet" for name in ("c", "whole"))

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from separatrix.cli.app import main
 from separatrix.points import Points
 from separatrix.store.points import write_points
 from separatrix.store.writer import open_writer
+from served import start_served, wait_until
 
 
 @pytest.fixture
@@ -140,12 +138,10 @@ sys.exit(main(sys.argv[1:]))
 
 def test_sigterm_ends_as_ctrl_c_does(points: Path, tmp_path: Path) -> None:
     words = ["cluster", str(points), "--k", "2", "--out", str(tmp_path / "c"), "--quiet"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", TERMINATED, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "inside\n"
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "separatrix: stopped\n")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["points"]
+    printed = tmp_path / "printed"
+    process = start_served(TERMINATED, words, printed)
+    wait_until(lambda: printed.read_text() == "inside\n", process)
+    process.terminate()
+    process.join(60)
+    assert (process.exitcode, printed.read_text()) == (130, "inside\nseparatrix: stopped\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["points", "printed"]

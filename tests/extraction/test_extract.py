@@ -388,7 +388,7 @@ print("done")
 
 
 def test_killed_and_gone_on_with_ends_with_the_same_bytes(model, tmp_path):
-    assert run_served(HOST, [model, str(tmp_path)], tmp_path / "printed").endswith("done\n")
+    assert run_served(HOST, [model, tmp_path], tmp_path / "printed").endswith("done\n")
     whole = files(tmp_path / "whole")
     assert len(whole) == 2 + 4 * 6  # manifest, table, six shards of each block, the last one of two rows
     for name in ("0", "1", "3", "5", "mixed"):

@@ -6,7 +6,6 @@ import hashlib
 import os
 import resource
 import signal
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +34,7 @@ from separatrix.scale.kernels import one_thread
 from separatrix.scale.pending import versions
 from separatrix.store.artifacts import claimed
 from separatrix.texts import Texts
+from served import start_served
 
 HIDDEN = {"pool": ("mean", "cls"), "batch_tokens": 32}
 ATTENTION = {"what": "attention", "max_length": 20, "stride": 8, "max_query_length": 6, "cells": 4}
@@ -180,33 +180,30 @@ from separatrix.models.pool import LAYER_POOLS
 from separatrix.recipe import replace
 from separatrix.scale import executors
 
-if __name__ == "__main__":
-    verb.WINDOW_ROWS, batches.GROUP, executors.WORTH = 50, 2, 0.0
-    model, out, at, *texts = sys.argv[1:]
-    recipe = replace(verb.ExtractRecipe(), device="cpu", pool=("mean", "cls"), batch_tokens=32)
-    with executors.open_workers("processes:1") as workers:
-        def kill(_stage, done, _total, _note):
-            if done >= int(at):
-                print(*workers.pool._processes, flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-        rows = verb.source_rows(texts, recipe)
-        verb.run_extraction(frozen_model(model, recipe), rows, verb.Destination(Path(out)), kill, workers)
+verb.WINDOW_ROWS, batches.GROUP, executors.WORTH = 50, 2, 0.0
+model, out, at, *texts = sys.argv[1:]
+recipe = replace(verb.ExtractRecipe(), device="cpu", pool=("mean", "cls"), batch_tokens=32)
+with executors.open_workers("processes:1") as workers:
+    def kill(_stage, done, _total, _note):
+        if done >= int(at):
+            print(*workers.pool._processes, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+    rows = verb.source_rows(texts, recipe)
+    verb.run_extraction(frozen_model(model, recipe), rows, verb.Destination(Path(out)), kill, workers)
 """
 
 
 def test_what_was_killed_leaves_no_worker_and_is_gone_on_with(run, model, texts, tmp_path):
     texts = Texts.of(texts.text)
-    script = tmp_path / "killed.py"
-    script.write_text(KILLED)
-    place, moment = tmp_path / "killed" / "p", str(ANY_TIME.integers(60, 170))
-    done = subprocess.run(
-        [sys.executable, str(script), model, str(place), moment, *texts.text], capture_output=True, text=True
-    )
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    place, moment, printed = tmp_path / "killed" / "p", ANY_TIME.integers(60, 170), tmp_path / "printed"
+    process = start_served(KILLED, [model, place, moment, *texts.text], printed)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL, printed.read_text()
+    worker = int(printed.read_text().splitlines()[-1])
     for deadline in (time.monotonic() + 60,):
-        while is_alive(int(done.stdout)) and time.monotonic() < deadline:
+        while is_alive(worker) and time.monotonic() < deadline:
             time.sleep(0.05)
-    assert not is_alive(int(done.stdout))
+    assert not is_alive(worker)
     pending = place.with_name(".p.pending")
     kept = len(list(pending.iterdir()))
     assert kept > 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -20,6 +18,7 @@ from separatrix.scale.executors import open_workers, run
 from separatrix.scale.job import BlockJob
 from separatrix.scale.moments import moments
 from separatrix.store.points import write_points
+from served import start_served
 
 
 def wait(seconds: float) -> dict[str, np.ndarray]:
@@ -43,12 +42,12 @@ def test_a_cluster_here_gives_the_same_bytes_and_refuses_other_versions(tmp_path
             dask_client.check_workers(client)
 
 
+DASK = "from distributed.cli.dask_{} import main; main()"  # what the commands `dask scheduler` and `dask worker` do
+
+
 def test_a_cluster_elsewhere_is_used_and_missed(tmp_path):
     port = 20_000 + hash(str(tmp_path)) % 20_000
-    scheduler = subprocess.Popen(
-        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", str(port), "--no-dashboard"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    scheduler = start_served(DASK.format("scheduler"), ["--port", port, "--no-dashboard"], tmp_path / "scheduler")
     address = f"tcp://127.0.0.1:{port}"
     worker = None
     try:
@@ -59,8 +58,8 @@ def test_a_cluster_elsewhere_is_used_and_missed(tmp_path):
             open_workers(f"dask:{address}"),
         ):
             pass
-        command = ["-m", "distributed.cli.dask_worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-        worker = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        words = [address, "--no-nanny", "--nthreads", 1, "--no-dashboard"]
+        worker = start_served(DASK.format("worker"), words, tmp_path / "worker")
         deadline = time.monotonic() + 120
         while True:
             try:
@@ -80,7 +79,7 @@ def test_a_cluster_elsewhere_is_used_and_missed(tmp_path):
         for process in (scheduler, worker):
             if process is not None:
                 process.kill()
-                process.wait()
+                process.join()
 
 
 def test_no_scheduler_is_said(monkeypatch):

@@ -1,11 +1,7 @@
 """A study on disk: done once, stopped and gone on with, refused where the grid is another one."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
@@ -14,6 +10,7 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.store.lock import locked
 from separatrix.sweeps.study import Study
 from separatrix.sweeps.verb import SweepJob
+from served import start_served, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 
@@ -107,19 +104,24 @@ def test_limits_and_locks_leave_runs_to_others(small, tmp_path):
     assert (out / "cache").is_dir()
 
 
+SWEEP = """
+import json, sys, warnings
+import separatrix as sx
+warnings.simplefilter("ignore")
+sx.sweep(json.load(open(sys.argv[1])), out=sys.argv[2])
+"""
+
+
 def test_a_killed_sweep_ends_with_the_table_of_an_uninterrupted_one(small, tmp_path, study):
     """Killed at any moment and started again, until it ends."""
     path, out = tmp_path / "grid.json", tmp_path / "s"
     path.write_text(json.dumps(small(baselines=["majority", "probe", "knn"], reference="tokens=1")))
-    code = "import json, sys, separatrix as sx; sx.sweep(json.load(open(sys.argv[1])), out=sys.argv[2])"
-    killed = 0
     for files in (1, 4):
-        process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", code, str(path), str(out)], env=os.environ)
-        while process.poll() is None and len([*out.glob("runs/*/*.json")]) < files:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed == 2
+        process = start_served(SWEEP, [path, out], tmp_path / "printed")
+        wait_until(lambda files=files: len([*out.glob("runs/*/*.json")]) >= files, process)
+        process.kill()
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
     assert sx.sweep(json.loads(path.read_text()), out=out).done == 6
     for name in ("table.csv", "table.md"):
         assert (out / name).read_bytes() == (study.folder / name).read_bytes()
