@@ -160,6 +160,18 @@ def readable(text: str) -> str:
     return text.encode("utf-8", "surrogateescape" if _only_escaped(text) else "replace").decode("utf-8", "replace")
 
 
+def system_path(text: str | Path) -> str:
+    """A path that stands in a file or a result, as this system takes it: `readable` turned back.
+
+    >>> system_path("data/texts.csv")
+    'data/texts.csv'
+    """
+    try:
+        return os.fsdecode(str(text).encode("utf-8", "surrogateescape"))
+    except UnicodeEncodeError:  # no path at all
+        return str(text)
+
+
 def public_name(place: str | Path) -> str:
     """How results name a file, a folder or a model: a path's last part, since a path tells whose machine it was.
 
@@ -168,8 +180,9 @@ def public_name(place: str | Path) -> str:
     >>> public_name("/home/somebody/models/bert"), public_name("sentence-transformers/all-MiniLM-L6-v2")
     ('bert', 'sentence-transformers/all-MiniLM-L6-v2')
     """
-    local = os.path.isabs(place) or os.path.exists(place)
-    return Path(place).name or Path(place).resolve().name if local else str(place)
+    path = system_path(place)
+    local = os.path.isabs(path) or os.path.exists(path)
+    return readable(Path(path).name or Path(path).resolve().name if local else path)
 
 
 def _only_escaped(text: str) -> bool:

@@ -104,11 +104,17 @@ def report(
         raise OptionError(f"{out} cannot be written as a page", got=ending or "no ending", expected=".html")
     with TemporaryDirectory() as kept:
         paths = [_on_disk(one, Path(kept) / str(number)) for number, one in enumerate(several, 1)]
-        with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths):
+        with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths, own=_is_page):
             (progress or silent)("report", 0, len(paths), "")
             written = _report(paths, None if out is None else Path(out), verify)
             (progress or silent)("report", len(paths), len(paths), "")
     return written
+
+
+def _is_page(path: Path) -> bool:
+    """Whether a file is a page as it is written here."""
+    with path.open("rb") as file:
+        return b"separatrix</title>" in file.read(4096)
 
 
 def _on_disk(given: Any, kept: Path) -> Path:

@@ -99,6 +99,44 @@ def test_an_altered_model_is_refused(cli: Cli, table: Path, quick: list[str], tm
     check_mistake(cli("report", run, "--quiet"), "result.json was altered")
 
 
+def test_files_are_replaced_by_their_own_kind_alone(cli: Cli, finished: Path, table: Path, tmp_path: Path) -> None:
+    """Regression: any table, page or file of vectors was."""
+    write_points(tmp_path / "points", Points.of(np.eye(3)))
+    for name, words in (
+        ("labels.csv", ("predict", finished, table)), ("labels.jsonl", ("predict", finished, table)),
+        ("labels.parquet", ("predict", finished, table)), ("thesis.html", ("report", finished)),
+        ("x.npy", ("export", tmp_path / "points")), ("y.safetensors", ("export", tmp_path / "points")),
+        ("z.parquet", ("export", tmp_path / "points")),
+    ):  # fmt: skip
+        out = tmp_path / name
+        out.write_text("mine,text\n")
+        check_mistake(
+            cli(*words, "--out", out, "--overwrite", "--quiet"), f"{name} is not replaced: it holds something"
+        )
+        assert out.read_text() == "mine,text\n"
+        out.unlink()
+        assert cli(*words, "--out", out, "--quiet").code == 0
+        assert cli(*words, "--out", out, "--overwrite", "--quiet").code == 0
+    (tmp_path / "x.rows.parquet").write_text("mine")
+    check_mistake(
+        cli("export", tmp_path / "points", "--out", tmp_path / "x.npy", "--overwrite", "--quiet"), "rows.parquet is not"
+    )
+
+
+def test_points_are_not_replaced_by_what_reads_them(cli: Cli, tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    """Regression: `extract` replaced the points whose table it read."""
+    rows = {"text": ["a cat", "a dog", "a bird"], "label": ["x", "y", "x"]}
+    points = tmp_path / "points"
+    write_points(points, Points.of(np.eye(3), rows))
+    for words in (
+        ("extract", points / "table.parquet", "--model", tiny("bert")),
+        ("compress", points, "--k", "1"),
+    ):  # fmt: skip
+        ran = cli(*words, "--out", points, "--overwrite", "--quiet")
+        assert (ran.code, ran.err.count("points is not replaced: the command reads it")) == (2, 1), ran
+    assert (points / "table.parquet").is_file()
+
+
 def test_a_store_that_is_being_written_is_refused(
     cli: Cli, table: Path, tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -21,8 +21,10 @@ import numpy as np
 
 from command_line import Cli
 from separatrix.cli.app import COMMANDS, find
+from separatrix.cli.plan import PLANS
 from separatrix.points import Points
 from separatrix.recipe import flag
+from separatrix.scale.machine import Machine
 from separatrix.store.points import write_points
 
 DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "400"))  # of words alone; a tenth of it with work behind
@@ -43,12 +45,13 @@ WORDS = [
     "..",
     "\N{ZERO WIDTH SPACE}",
 ]
-FIXED = {"out", "overwrite", "json", "quiet"}  # typed by the test
+FIXED = {"out", "overwrite", "json", "quiet", "machine"}  # typed by the test
 
 
 def options_of(name: str) -> dict[str, Any]:
     """The flags of a command that are drawn, with their kinds."""
-    found = inspect.signature(find(name)).parameters.values()
+    command, _, part = name.partition(" ")
+    found = inspect.signature(find(command).parts[part] if part else find(command)).parameters.values()
     keywords = [item for item in found if item.kind is inspect.Parameter.KEYWORD_ONLY and item.name not in FIXED]
     return {item.name: get_args(item.annotation)[0] for item in keywords}
 
@@ -110,6 +113,21 @@ def test_words_of_any_kind_are_refused_in_one_sentence(cli: Cli, tmp_path: Path,
         check(ran, [name, *words])
         assert ran.code == 2, [name, *words]
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+SIZES = ["1", "7", "300", "90000", "18720000", "9223372036854775807", *NUMBERS]
+
+
+def test_plans_of_any_size_end_in_an_answer_or_a_sentence(cli: Cli, tmp_path: Path, monkeypatch: Any) -> None:
+    """Nothing of the work is done, so sizes are drawn without bounds."""
+    monkeypatch.chdir(tmp_path)
+    Machine("a slide rule", False, 2, 4 * 10**9, 1e8, 1e8, {"any": {"1": 1e9}}).save("rates.json")
+    dice = random.Random(SEED)
+    for name, words in draws([f"plan {verb}" for verb in PLANS], DRAWS // 4, 3):
+        kinds = ("texts", "tokens-per-text") if name.split()[1] in ("extract", "heads") else ("rows", "width")
+        sizes = [f"--{kind}={dice.choice(SIZES if dice.random() < 0.4 else SIZES[:5])}" for kind in kinds]
+        check(cli(*name.split(), *words, *sizes, "--machine", "rates.json", "--quiet"), [name, *words, *sizes])
+    assert [path.name for path in tmp_path.iterdir()] == ["rates.json"]
 
 
 # Work that grows with the number is not tried with large ones.

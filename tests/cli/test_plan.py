@@ -41,3 +41,18 @@ def test_what_cannot_be_planned_is_one_sentence(cli, words, message):
     assert ran.code == 2
     assert message in ran.err
     assert ran.err.strip().count("\n") == 0
+
+
+def test_rates_replace_rates_alone(cli, rates, tmp_path, monkeypatch):
+    """Regression: any file was replaced."""
+    monkeypatch.setattr("separatrix.analysis.plan.rates.calibrate", lambda progress: Machine.load(rates))
+    taken = tmp_path / "thesis.json"
+    taken.write_text('{"chapter": 1}')
+    ran = cli("plan", "--calibrate", "--out", str(taken), "--overwrite")
+    assert (ran.code, ran.err.count("thesis.json is not replaced: it holds something else than this command")) == (2, 1)
+    assert taken.read_text() == '{"chapter": 1}'
+    out = ("plan", "--calibrate", "--out", str(tmp_path / "new.json"))
+    assert cli(*out).code == 0
+    assert (ran := cli(*out)).code == 2
+    assert "new.json exists; type --overwrite to replace it" in ran.err
+    assert cli(*out, "--overwrite").code == 0

@@ -16,6 +16,7 @@ import separatrix as sx
 from command_line import Ran
 from separatrix.cli import main
 from separatrix.errors import SeparatrixError, SeparatrixWarning
+from separatrix.scale.machine import Machine
 from separatrix.store.manifest import MANIFEST
 
 HOME = "jane-doe-7f3a"  # a folder above everything: a path that is written somewhere shows it
@@ -55,9 +56,17 @@ def write_questions(path: Path, planted: tuple[list[str], list[str]]) -> Path:
 
 def write_grid(path: Path, data: Path, model: Path) -> Path:
     """A sweep of one row and one baseline."""
+    path.parent.mkdir(exist_ok=True)
     train = f'model = "{model}"\nepochs = 1\nsnapshots = 0\ndevice = "cpu"\ntokens = 1\n'
     path.write_text(f'data = "{data}"\nbaselines = ["majority"]\n[train]\n{train}[[rows]]\nname = "one"\n')
     return path
+
+
+def save_for_transformers(run: Path, folder: Path) -> None:
+    """A trained prompt as transformers keeps it."""
+    from separatrix.learn.huggingface import PromptForSequenceClassification
+
+    PromptForSequenceClassification.from_run(run, device="cpu").save_pretrained(folder)
 
 
 def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
@@ -86,15 +95,28 @@ def make(root: Path, model: Path, planted: tuple[list[str], list[str]]) -> None:
         ("sweep", write_grid(root / "grid.toml", data, base), "--out", root / "study", "--quiet"),
         ("compress", root / "points", "--out", root / "compressed", "--quiet"),
         ("export", root / "points", "--out", root / "vectors.npy", "--quiet"),
-        ("import", root / "vectors.npy", "--out", root / "imported", "--quiet"),
+        (
+            "import",
+            root / "vectors.npy",
+            "--labels",
+            root / "vectors.rows.parquet",
+            "--out",
+            root / "imported",
+            "--quiet",
+        ),
         ("report", root / "prompt", root / "points", root / "clusters", "--out", root / "page.html", "--quiet"),
     ):
         ran = run(*words)
         assert ran.code == 0, (words, ran)
+    rates = Machine("a slide rule", False, 2, 4 * 10**9, 1e8, 1e8, {"any": {"1": 1e9}}, tables={"cluster": (0.1, 1e-6)})
+    rates.save(root / "rates" / "rates.json")
+    save_for_transformers(root / "prompt", root / "transformers")
+    write_grid(root / "grids" / "grid.toml", data, base)
 
 
 # What reads an artefact -> the kinds that it reads. OUT stands for a new place, NEW for unlabelled texts. `answer` is
-# what Python alone offers: the answers of a run of `heads-qa`.
+# what Python alone offers: the answers of a run of `heads-qa`; so is `logits`, of a prompt as transformers keeps it.
+# Folders that have no manifest hold files that are read by themselves.
 READ = {
     "prompt": (
         ("predict", "RUN", "NEW", "--out", "OUT.csv", *QUIET),
@@ -145,6 +167,21 @@ READ = {
         ("rank", "score", "associations", "suspects", "comparison"),
         (("report", "RUN", "points", "--out", "OUT.html", "--quiet"),),
     ),
+    **dict.fromkeys(
+        ("compressed", "imported", "outputs"),
+        (("score", "RUN", "--permutations", "19", "--quiet"), ("report", "RUN", "--out", "OUT.html", "--quiet")),
+    ),
+    "study": (
+        ("report", "RUN", "--out", "OUT.html", "--quiet"),
+        ("sweep", "grid.toml", "--out", "RUN", "--quiet"),
+        ("sweep", "grid.toml", "--out", "RUN", "--retry", "--extend", "--reference", "one", "--quiet"),
+    ),
+    "grids": (("sweep", "RUN/grid.toml", "--max-runs", "1", "--out", "OUT", "--quiet"),),
+    "rates": (
+        ("plan", "cluster", "--rows", "90000", "--width", "7", "--k", "3", "--machine", "RUN/rates.json"),
+        ("plan", "score", "points", "--machine", "RUN/rates.json", "--memory", "1GiB"),
+    ),
+    "transformers": (("logits", "RUN"),),
     "heads": (
         ("report", "RUN", "points", "--out", "OUT.html", "--quiet"),
         (
@@ -159,19 +196,39 @@ READ = {
 def read(root: Path, kind: str, words: tuple[str, ...], scratch: Path) -> Ran:
     """Run a command that reads the artefact of a kind below `root`."""
     names = {"RUN": root / kind, "NEW": root / "new.csv"}
-    names |= {name: root / name for name in (*READ, "data.csv", "questions.json", "base")}
+    names |= {name: root / name for name in (*READ, "data.csv", "questions.json", "base", "grid.toml")}
     filled = [scratch.with_suffix(word[3:]) if word.startswith("OUT") else word for word in words]
-    places = [names.get(str(word), word) for word in filled[1:]]
-    return answer(*places) if words[0] == "answer" else run(words[0], *places)
+    places = [names.get(str(word), str(word).replace("RUN/", f"{root / kind}/")) for word in filled[1:]]
+    return BY_PYTHON[words[0]](*places) if words[0] in BY_PYTHON else run(words[0], *places)
 
 
-def answer(folder: Path, questions: Path) -> Ran:
-    """The answers of a run, read in Python; an error as the command line would say it."""
-    with warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
-        try:
-            return Ran(0, sx.load(folder).predict(questions, device="cpu").to_csv(), "")
-        except SeparatrixError as error:
-            return Ran(2, "", f"separatrix: {error}\n")
+def as_command(function: Callable[..., object]) -> Callable[..., Ran]:
+    """A function of Python whose errors are those that the command line would print."""
+
+    def call(*places: object) -> Ran:
+        with warnings.catch_warnings(action="ignore", category=SeparatrixWarning):
+            try:
+                return Ran(0, str(function(*places)), "")
+            except SeparatrixError as error:
+                return Ran(2, "", f"separatrix: {error}\n")
+
+    return call
+
+
+def answer(folder: Path, questions: Path) -> str:
+    """The answers of a run."""
+    return sx.load(folder).predict(questions, device="cpu").to_csv()
+
+
+def logits(folder: Path) -> object:
+    """What a prompt says of a text, as transformers asks it."""
+    from separatrix.learn.huggingface import PromptForSequenceClassification
+
+    model = PromptForSequenceClassification.from_pretrained(folder, device="cpu")
+    return model(**model.tokenizer(["the cat is here"], return_tensors="pt")).logits
+
+
+BY_PYTHON = {"answer": as_command(answer), "logits": as_command(logits)}
 
 
 def edit(path: Path, change: Callable[[dict], object]) -> None:

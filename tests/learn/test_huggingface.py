@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, pipeline
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, pipeline
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, ShapeError, StoreError
@@ -238,6 +238,32 @@ def test_damaged_notes_are_refused(saved, tmp_path, change, message):
     (tmp_path / "model.safetensors").write_bytes((saved / "model.safetensors").read_bytes())
     with pytest.raises(StoreError, match=message):
         load(tmp_path)
+
+
+def test_altered_tensors_are_refused(saved, tmp_path):
+    """Regression: a flipped bit was another prompt."""
+    for path in saved.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = tmp_path / "model.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1] + b"\1")
+    with pytest.raises(StoreError, match=r"model\.safetensors is damaged \(it was altered\)"):
+        load(tmp_path)
+    tensors.unlink()
+    with pytest.raises(StoreError, match=r"model\.safetensors does not exist"):
+        load(tmp_path)
+
+
+def test_no_path_of_this_machine_goes_to_the_hub(begun, tiny, tmp_path, monkeypatch):
+    """Regression: transformers' own way took the config as it is saved here."""
+    monkeypatch.setattr(PreTrainedModel, "push_to_hub", lambda self, _name: self.save_pretrained(tmp_path / "hub"))
+    model = PromptForSequenceClassification.from_run(begun())
+    model.push_to_hub("me/animals")
+    home = str(tiny("gpt2").parent)
+    assert home not in (tmp_path / "hub" / "config.json").read_text()
+    model.save_pretrained(tmp_path / "here")
+    assert home in (tmp_path / "here" / "config.json").read_text()
+    with pytest.raises(OptionError, match=r"got push_to_hub=True; call model\.push_to_hub"):
+        model.save_pretrained(tmp_path / "here", push_to_hub=True)
 
 
 def test_mistyped_options_are_refused(saved, begun):

@@ -13,6 +13,7 @@ from received import QUIET, READ, edit, hash_anew, read, run
 from separatrix.errors import ModelError
 from separatrix.estimators import AlignClassifier, FrozenClassifier, PromptClassifier
 from separatrix.learn.trained.loading import load_model
+from separatrix.store.manifest import MANIFEST
 
 CODE = """
 from pathlib import Path
@@ -63,8 +64,8 @@ def received(artefacts, tmp_path, monkeypatch) -> tuple[Path, Path]:
         content = json.loads(path.read_text().replace(str(artefacts), str(root)))
         permit(content)
         path.write_text(json.dumps(content))
-    for kind in READ:
-        hash_anew(root / kind)
+    for manifest in root.rglob(MANIFEST):
+        hash_anew(manifest.parent)
     return root, canary
 
 

@@ -27,7 +27,7 @@ from separatrix.store.manifest import MANIFEST
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
 SHARDS = (".f16", ".f32", ".i8")
-KINDS = ("*.json", "*.jsonl", "*.parquet", "*.safetensors", *(f"*{ending}" for ending in SHARDS))
+KINDS = ("*.json", "*.toml", "*.jsonl", "*.parquet", "*.safetensors", *(f"*{ending}" for ending in SHARDS))
 WHOLE = ("[" * 100_000, "null", "[]", '"x"', "{}", "NaN", "", "3", '{"a": ', "\ud800")  # in place of a JSON file
 VALUES = (None, [], {}, "x", "", -1, 0, 1, 10**18, 10**30, 0.5, -1e308, True, [[1]], {"a": []}, "/etc/passwd", "\0",
           "../..", ["a", 1], float("nan"), float("inf"), "\ud800")  # fmt: skip
@@ -136,20 +136,35 @@ def alter_numbers(path: Path, chance: random.Random) -> bytes:
     return chance.choice(deeds)
 
 
+def alter_text(path: Path, chance: random.Random) -> bytes:
+    """A TOML file with one line twice, gone, or with another value."""
+    lines = path.read_text().splitlines()
+    place = chance.randrange(len(lines))
+    key = lines[place].partition("=")[0]
+    odd = ("[" * 9999, "9" * 5000, "1e400", "nan", "-1", "[]", "[1, nan]", "{low = 1, high = 1e308}", '"\\u0000"', "''",
+           '"../../x"', "1979-05-27", "true", '["a", 1]', "{}", "99999999999999999999")  # fmt: skip
+    lines[place : place + 1] = chance.choice(([], [lines[place]] * 2, *([f"{key}= {value}"] for value in odd)))
+    return "\n".join(lines).encode()
+
+
 ALTER: dict[str, Callable[[Path, random.Random], bytes]] = {
-    ".json": alter_json, ".jsonl": alter_lines, ".parquet": alter_table, ".safetensors": alter_tensors,
-    **dict.fromkeys(SHARDS, alter_numbers),
+    ".json": alter_json, ".toml": alter_text, ".jsonl": alter_lines, ".parquet": alter_table,
+    ".safetensors": alter_tensors, **dict.fromkeys(SHARDS, alter_numbers),
 }  # fmt: skip
 
 
 def check(root: Path, kind: str, path: Path, chance: random.Random, scratch: Path) -> None:
     """Alter a file, let a command read it, and put the file back."""
-    words, manifest = chance.choice(READ[kind]), root / kind / MANIFEST
-    before = {each: each.read_bytes() for each in {path, manifest}}
+    words = chance.choice(READ[kind])
+    manifests = [
+        folder / MANIFEST for folder in path.parents if root in folder.parents and (folder / MANIFEST).exists()
+    ]
+    before = {each: each.read_bytes() for each in {path, *manifests}}
     after = altered(path, chance)
     path.write_bytes(after)
-    if chance.random() < 0.5 and path != manifest:
-        hash_anew(root / kind)
+    if chance.random() < 0.5 and path not in manifests:
+        for each in manifests:
+            hash_anew(each.parent)
     try:
         ran = read(root, kind, words, scratch)
         told = (words, path, after[:2000], ran.err)

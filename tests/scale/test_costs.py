@@ -124,6 +124,7 @@ def test_rates_come_back_from_their_file(tmp_path):
     "changes",
     [
         {"workers": 0}, {"read": -1}, {"flops": {"any": {"wide": 1.0}}}, {"flops": {"any": {}}}, {"memory": None},
+        {"flops": {"any": {"9" * 5000: 1.0}}}, {"flops": {"any": {"9" * 400: 1.0}}}, {"flops": {"any": {"0": 1.0}}},
         {"tables": {"cluster": [1.0]}}, {"flops": {"any": {"1": 0}}},
     ],
 )  # fmt: skip

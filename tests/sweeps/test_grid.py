@@ -71,6 +71,10 @@ def test_all_mistakes_are_named_at_once_with_their_lines(tmp_path):
         ({"data": "x", "tune": ["tokens"], "grid": {"lr": [0.1]}}, "unknown axis: got 'tokens'"),
         ({"data": "x", "seeds": [1, 1]}, "each seed stands once"),
         ({"data": "x", "train": {"method": "answers"}}, "unknown method: got 'answers'"),
+        ({"data": "x", "grid": {"lr": range(10**9)}}, "lr: an axis has at most 100000 values: got 1000000000"),
+        ({"data": "x", "seeds": range(10**9)}, "seeds: the list is too long: got 1000000000"),
+        ({"data": "x", "grid": {name: [1, 2, 3] * 100 for name in ("lr", "tokens", "epochs")}}, "it has too many rows"),
+        ({"data": "x", "grid": {"lr": [1, 2]}, "search": {"samples": 10**20}}, "--samples is out of range"),
     ],
 )
 def test_a_single_mistake_is_one_sentence(grid, message):
@@ -82,8 +86,11 @@ def test_no_toml_is_one_sentence(tmp_path):
     with pytest.raises(OptionError, match=r"nowhere\.toml does not exist"):
         read_grid(tmp_path / "nowhere.toml")
     (tmp_path / "x.toml").write_text("a = = 1")
-    with pytest.raises(OptionError, match=r"is no TOML .*line 1"):
-        read_grid(tmp_path / "x.toml")
+    for text in ("a = = 1", "a = " + "[" * 100_000, "a = " + "9" * 5000, "a = 1\0"):
+        (tmp_path / "x.toml").write_text(text)
+        with pytest.raises(OptionError, match=r"x\.toml is no TOML ") as seen:
+            read_grid(tmp_path / "x.toml")
+        assert len(str(seen.value)) < 400
 
 
 def test_settings_are_drawn_once_each_and_rounds_end_with_the_whole():

@@ -69,6 +69,39 @@ def test_the_same_again_trains_nothing_and_another_grid_is_refused(study, small,
         sx.sweep(same, out=study.folder / "runs")
 
 
+def test_a_study_is_replaced_only_if_nothing_else_is_in_it(small, tmp_path):
+    """Regression: whatever stood among its runs went with them, and texts that the new one reads too."""
+    out, tiny = tmp_path / "study", small(grid={"tokens": [1]}, seeds=[0])
+    sx.sweep(tiny, out=out)
+    sx.sweep(tiny, out=out, overwrite=True)
+    run = next((out / "runs").glob("[!.]*"))
+    for name in ("runs/photo.png", "runs/mine/photo.png", f"runs/{run.name}/photo.png", "failed/photo.png"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text("mine")
+        with pytest.raises(StoreError, match=f"study is not replaced: it holds {name}, which this command did not"):
+            sx.sweep(tiny, out=out, overwrite=True)
+        (out / name).unlink()
+    with pytest.raises(StoreError, match="study is not replaced: the command reads it"):
+        sx.sweep(tiny | {"data": str(run / "predictions" / "test.parquet")}, out=out, overwrite=True)
+    assert run.is_dir()
+
+
+def test_altered_rows_of_a_shared_cache_are_run_again(small, tmp_path):
+    """Regression: they were believed."""
+    grid = small(grid={"tokens": [1]}, seeds=[0])
+    whole = sx.sweep(grid, out=tmp_path / "study", keep_cache=True)
+    for part in sorted((tmp_path / "study" / "cache").glob("*")):
+        for name in ("text.cache", "vectors.safetensors"):
+            path = part / name
+            data = bytearray(path.read_bytes())
+            data[-2] ^= 0xFF
+            path.write_bytes(data)
+    again = sx.sweep(grid | {"grid": {"tokens": [2]}}, out=tmp_path / "study", keep_cache=True, extend=True)
+    alone = sx.sweep(grid | {"grid": {"tokens": [2]}}, out=tmp_path / "alone")
+    assert (whole.cache["built"], again.cache["built"]) == (2, 4)
+    assert again.table["test"].tolist() == alone.table["test"].tolist()
+
+
 def test_a_run_that_fails_keeps_its_sentence_and_is_tried_again_when_told(small, tmp_path, monkeypatch):
     from separatrix.sweeps import work
 

@@ -149,6 +149,26 @@ def test_the_verb_trains_it_too(tiny, tmp_path, squad_file):
     result = sx.train(squad_file, out=tmp_path / "qa", **options)
     assert json.loads((tmp_path / "qa" / "result.json").read_text()) == result.figures() | {"kind": "answers"}
     assert pd.read_parquet(tmp_path / "qa" / "answers.parquet")["id"].tolist() == result.table["id"].tolist()
+    assert not (tmp_path / "qa" / "checkpoint.safetensors").exists()
+
+
+def test_the_verb_holds_out_a_share_or_reads_a_file(tiny, tmp_path, squad_file):
+    options = {"method": "answers", "model": str(tiny("bert")), "device": "cpu", "epochs": 1, **LENGTHS}
+    half = sx.train(squad_file, out=tmp_path / "half", test=0.5, **options)
+    assert half.scores.total == half.questions == 9
+    content = json.loads(squad_file.read_text())
+    for paragraph in content["data"][0]["paragraphs"]:
+        paragraph["context"] += " red"
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    whole = sx.train(squad_file, out=tmp_path / "whole", test=tmp_path / "other.json", test_examples=4, **options)
+    assert (whole.scores.total, whole.questions) == (4, 18)
+    for name, value, message in (
+        ("test", 1.0, "test is out of range: got 1.0"), ("test", "none.json", "none.json"),
+        ("validation", 0.2, "validation has no effect with method answers; leave it away"),
+    ):  # fmt: skip
+        with pytest.raises((OptionError, DataError), match=message):
+            sx.train(squad_file, out=tmp_path / "no", **{name: value}, **options)
+    assert not (tmp_path / "no").exists()
     with pytest.raises(OptionError, match="writes a whole model: got no out"):
         sx.train(squad_file, **options)
     with pytest.raises(OptionError, match="--tokens has no effect with --method answers"):

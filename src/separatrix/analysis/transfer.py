@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.inputs import opened
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError
 from separatrix.geometry.checks import check_column, maybe_index
 from separatrix.points import ID, KEY, Points
 from separatrix.progress import Progress, silent
@@ -23,7 +25,7 @@ from separatrix.recipe.files import EXPORTS, ExportRecipe, ImportRecipe
 from separatrix.recipe.options import ExportOptions, ImportOptions
 from separatrix.store.artifacts import write_file
 from separatrix.store.csv_vectors import CsvVectors, index_hint
-from separatrix.store.exports import WRITERS
+from separatrix.store.exports import WRITERS, is_export
 from separatrix.store.points import SHARD_ROWS, open_points
 from separatrix.store.result import Lines, Printed
 from separatrix.store.rows import write_rows
@@ -236,10 +238,12 @@ def export_vectors(
         raise DataError("a block and a column of the table have one name", got=repr(clash[0]))
     table = None if to == "parquet" else path.with_suffix(".rows.parquet")
     progress("export", 0, len(points), "")
-    with write_file(path, overwrite=overwrite, inputs=points.folders):
+    with ExitStack() as stack:
+        for each, kind in ((path, to), (table, "parquet")):
+            if each is not None:
+                own = partial(is_export, to=kind)
+                stack.enter_context(write_file(each, overwrite=overwrite, inputs=points.folders, own=own))
         if table is not None:
-            if table.exists() and not overwrite:
-                raise StoreError(f"{table} exists", hint="type --overwrite to replace it, or choose another --out")
             write_rows(table, points.rows)
         WRITERS[to](path, chosen, wanted.dtype)
     progress("export", len(points), len(points), "")

@@ -99,18 +99,18 @@ def _usage(text: str, argv: list[str]) -> str:
 
 
 def show_all() -> None:
-    """From here on stdout and stderr print what the terminal can show, and "?" for the rest."""
+    r"""From here on stdout and stderr print what the terminal can show, and the rest as \xe9."""
     codecs.register_error(SHOWN, _shown)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=SHOWN)
 
 
-def _shown(error: UnicodeError) -> tuple[str, int]:
+def _shown(error: UnicodeError) -> tuple[bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = readable(error.object[error.start : error.end])
-    return text.encode(error.encoding, "replace").decode(error.encoding), error.end
+    return text.encode(error.encoding, "backslashreplace"), error.end  # of text, UTF-8 takes ASCII only
 
 
 def show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -17,6 +17,8 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.core import to_dict
+from separatrix.scale.machine import is_rates
+from separatrix.store.artifacts import write_file
 from separatrix.store.result import Result
 
 DataArgument = Annotated[
@@ -40,12 +42,11 @@ def plan(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     if not wanted.calibrate or wanted.out is None:
         hint = "type separatrix plan cluster POINTS --k 35, or separatrix plan --calibrate --out rates.json"
         raise OptionError("plan needs a verb", expected=", ".join(PLANS), hint=hint)
-    if wanted.out.exists() and not wanted.overwrite:
-        raise OptionError(f"{wanted.out} exists", hint="type --overwrite")
     from separatrix.analysis.plan.rates import calibrate
 
-    machine = calibrate(progress=progress)
-    machine.save(wanted.out)
+    with write_file(wanted.out, overwrite=wanted.overwrite, own=is_rates):
+        machine = calibrate(progress=progress)
+        machine.save(wanted.out)
     lines = [("machine", machine.name), ("read, bytes a second", machine.read), ("out", wanted.out)]
     return Printout({"machine": machine.name, "out": str(wanted.out)}, [lines])
 

@@ -76,7 +76,8 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     if recipe.vectors.what == "attention" and "text" not in parsed:
         columns.pop("text")  # questions with their contexts, where the data hold them
     rows = source_rows(data, recipe, **columns | {"label": columns["label"] or None})
-    place = Destination(folder.out, folder.overwrite, folder.resume)
+    inputs = [one for one in (data, run, recipe.backbone.model) if one is not None]
+    place = Destination(folder.out, folder.overwrite, folder.resume, inputs)
     material: VectorSource
     if run is None:
         material = vector_source(recipe.backbone.model, recipe, rows, place)

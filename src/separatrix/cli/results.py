@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from separatrix.errors import readable
+from separatrix.store.files import as_json
 from separatrix.store.result import Lines, Listing, Printed, line_text
 
 if TYPE_CHECKING:
@@ -57,10 +56,7 @@ def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: boo
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object, alone on stdout."""
-    text = json.dumps(value, allow_nan=False)
-    if "\\udc" in text:  # bytes of a path that the system's encoding does not know
-        text = json.dumps(json.loads(readable(json.dumps(value, ensure_ascii=False))))
-    print(text)
+    print(as_json(value))
 
 
 def print_table(listing: Listing) -> None:

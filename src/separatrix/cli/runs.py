@@ -141,11 +141,11 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
     from separatrix.store.artifacts import write_file
-    from separatrix.store.table import check_ending, write_table
+    from separatrix.store.table import check_ending, is_answers, write_table
     from separatrix.texts import load_texts
 
     check_ending(options.out)
-    with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)):
+    with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model), own=is_answers):
         texts = load_texts(data, **reading(parsed) | {"label": options.label, "keep_blank": True})
         from separatrix.training.predict import answer_table
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -92,6 +92,7 @@ class Destination:
     folder: Path | None = None
     overwrite: bool = False
     resume: bool = True
+    inputs: Collection[str | Path] = ()  # paths that are read, which are never replaced
 
 
 @checks_arguments
@@ -135,7 +136,8 @@ def extract(
     progress = progress or silent
     parse_executor(executor)
     wanted = recipes.replace(recipe or ExtractRecipe(), **options)
-    place = Destination(None if out is None else Path(out), overwrite, resume)
+    inputs = [one for one in (data, run, model) if isinstance(one, str | Path)]
+    place = Destination(None if out is None else Path(out), overwrite, resume, inputs)
     if model is not None and run is not None:
         raise OptionError("either a model or a run is read", got="both")
     rows = source_rows(data, wanted)
@@ -228,7 +230,9 @@ def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
 def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Destination, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
     key = _store_key(work.material)
-    with open_writer(folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume) as writer:
+    with open_writer(
+        folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume, inputs=place.inputs
+    ) as writer:
         work.writer, writer.how = writer, work.material.how
         for name, how in work.material.how.items():
             if name in writer.blocks and writer.blocks[name].how.get("code") != how.get("code"):

@@ -7,9 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
-from separatrix.learn.huggingface import PromptConfig, PromptForSequenceClassification
+from separatrix.learn.huggingface import PromptForSequenceClassification
 from separatrix.learn.trained.card import encoder_card, render_card, text_limit, write_encoder
 from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.prompt import PromptModel
@@ -57,7 +56,7 @@ def write_repository(folder: Path, model: Any, run: dict[str, Any], place: str) 
     if isinstance(model, PromptModel):
         run = run | _base(source)
         whole = PromptForSequenceClassification.from_run(model)
-        whole.config = PromptConfig.of(model.notes() | {"recipe": recipes.record(model.recipe)})
+        whole.config = whole.public_config()
         whole.save_pretrained(folder)
         names, limit = (
             () if model.classes is None else model.classes.names,

@@ -35,10 +35,12 @@ from separatrix.models.cache import TextBatch, run_text
 from separatrix.models.quiet import usual_rights
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import ESCAPE
+from separatrix.paths import text_path
 from separatrix.recipe import TrainRecipe
-from separatrix.store.files import check_format, damaged, read_json
+from separatrix.store.files import check_format, damaged, hash_file, read_json, write_json
 from separatrix.texts import Texts
 
+HASH = "sha256"  # of the tensors, in the notes
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")  # how the hub is asked
 FROM_AUTO = ("_from_auto", "adapter_kwargs")  # what AutoModel hands over, and what is of no use here
@@ -186,6 +188,9 @@ class PromptForSequenceClassification(PreTrainedModel):
         check_notes(path, notes, SCHEMA)
         if notes["kind"] != "prompt":
             raise damaged(path, f"it holds a {notes['kind']}", "a prompt")
+        written, tensors = notes.pop(HASH, None), folder / TENSORS
+        if written is not None and tensors.is_file() and written != hash_file(tensors):
+            raise damaged(tensors, "it was altered")
         place = None if base_model is None else str(base_model)
         model = read_prompt(SavedModel(folder, notes, place, device, trust_remote_code, file=CONFIG))
         own = PromptConfig.of(notes)
@@ -194,10 +199,36 @@ class PromptForSequenceClassification(PreTrainedModel):
         return cls(own, model).eval()
 
     def save_pretrained(self, save_directory: str | os.PathLike[Any], *args: Any, **options: Any) -> None:
-        """Write config, tensors and tokenizer; all other arguments are those of transformers."""
+        """Write config, tensors and tokenizer; all other arguments are those of transformers.
+
+        Raises:
+            OptionError: `push_to_hub`, which is a method of its own.
+        """
+        if options.get("push_to_hub"):
+            raise OptionError("save_pretrained writes a folder", got="push_to_hub=True", hint="call model.push_to_hub")
         super().save_pretrained(save_directory, *args, **options)
-        self.tokenizer.save_pretrained(save_directory)
-        usual_rights(Path(save_directory))
+        folder = Path(save_directory)
+        with text_path(folder) as path:
+            self.tokenizer.save_pretrained(path)
+        if options.get("is_main_process", True):
+            config = read_json(folder / CONFIG, {"prompt": dict})
+            config["prompt"][HASH] = hash_file(folder / TENSORS)
+            write_json(folder / CONFIG, config)
+            usual_rights(folder)
+
+    def push_to_hub(self, *args: Any, **options: Any) -> Any:
+        """As of transformers; a transformer of this machine goes by its name, without its path."""
+        own, self.config = self.config, self.public_config()
+        try:
+            return super().push_to_hub(*args, **options)
+        finally:
+            self.config = own
+
+    def public_config(self) -> PromptConfig:
+        """The config without a path of this machine."""
+        config = PromptConfig.of(self.source.notes() | {"recipe": recipes.record(self.source.recipe)})
+        config.id2label, config.label2id = self.config.id2label, self.config.label2id
+        return config
 
     def prompt_model(self) -> PromptModel:
         """The same prompt as `train` gives it: it predicts, and its `save` writes what `separatrix predict` reads."""

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError
+from separatrix.errors import ModelError, StoreError
 from separatrix.models.attention import Capture, Suffix, TextKeys, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
@@ -31,7 +31,7 @@ from separatrix.models.config import layer_count
 from separatrix.models.extract import RowBlocks
 from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe, digest
-from separatrix.store.files import append_line, read_tensors, write_tensors
+from separatrix.store.files import append_line, hash_file, read_tensors, write_tensors
 from separatrix.store.lock import waiting
 from separatrix.store.ragged import RaggedRows
 
@@ -317,17 +317,34 @@ def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] 
     stored = np.dtype(STORED[recipe.cache_dtype])
     own.parent.mkdir(parents=True, exist_ok=True)
     with waiting(own):
-        if built := not vectors.is_file():  # the last file that is written
+        if built := not _is_whole(path, vectors):
             rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
             try:
                 cache.fill(rows, progress)
             except BaseException:
                 rows.remove()
                 raise
-            write_tensors(vectors, cache.vectors or {})
+            note = {"sha256": _hash(path, cache.vectors or {})}
+            write_tensors(vectors, cache.vectors or {}, note)  # the last file that is written
         cache.rows = RaggedRows.mapped(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
         cache.vectors, _ = read_tensors(vectors)
         append_line(own / USES, {"built": built, "seconds": monotonic() - begun, "bytes": cache.nbytes})
+
+
+def _is_whole(path: Path, vectors: Path) -> bool:
+    """Whether the rows of a shared cache are those that were written."""
+    try:
+        tensors, note = read_tensors(vectors, note={"sha256": str})
+        return bool(note["sha256"] == _hash(path, tensors))
+    except (StoreError, OSError):  # also of an earlier version
+        return False
+
+
+def _hash(path: Path, vectors: Mapping[str, np.ndarray]) -> str:
+    total = hashlib.sha256(hash_file(path).encode())
+    for name, values in sorted(vectors.items()):
+        total.update(name.encode() + np.ascontiguousarray(values).tobytes())
+    return total.hexdigest()
 
 
 def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:

@@ -24,6 +24,7 @@ from separatrix.errors import LockedError, MissingExtra, SeparatrixError, StoreE
 from separatrix.models.gguf_header import GGUFHeader, read_header, unreadable
 from separatrix.models.quiet import quietly, save_pretrained
 from separatrix.models.randomness import OwnRandomness
+from separatrix.paths import text_path
 from separatrix.store.artifacts import claimed
 from separatrix.store.files import hash_file, part_path, read_json, write_json
 from separatrix.store.lock import is_held
@@ -147,7 +148,7 @@ def _read(path: Path) -> tuple[Any, Any, list[str]]:
         link = Path(folder) / "model.gguf"
         link.symlink_to(path.resolve())
         try:
-            model, tokenizer = _from_transformers(link)
+            model, tokenizer = _from_transformers(link, path)
         except SeparatrixError:
             raise
         except ImportError as error:
@@ -161,24 +162,25 @@ def _read(path: Path) -> tuple[Any, Any, list[str]]:
     return model, tokenizer, remarks + _split_texts(header, tokenizer)
 
 
-def _from_transformers(path: Path) -> tuple[Any, Any]:
+def _from_transformers(link: Path, path: Path) -> tuple[Any, Any]:
+    """What a link to a file gives; messages name the file."""
     import transformers as hf
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
-    place: dict[str, Any] = {"gguf_file": path.name, "local_files_only": True}
-    config = hf.AutoConfig.from_pretrained(path.parent, **place)
+    place: dict[str, Any] = {"gguf_file": link.name, "local_files_only": True}
+    config = hf.AutoConfig.from_pretrained(link.parent, **place)
     if config.model_type not in CAUSAL:
         raise unreadable(path, f"a {config.model_type} model is no causal language model")
     # Newer versions keep the weights packed, where they find kernels for it.
     packed = {"quantization_config": hf.GgufConfig(dequantize=True)} if hasattr(hf, "GgufConfig") else {}
     kind: Any = hf.AutoModelForCausalLM
     model, report = kind.from_pretrained(
-        path.parent, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+        link.parent, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
         **place, **packed,
     )  # fmt: skip
     if odd := [*sorted(report["missing_keys"]), *(name for name, *_ in sorted(report["mismatched_keys"]))]:
         raise unreadable(path, f"{odd[0]} is missing or has another shape", hint="give a complete file")
-    return model, hf.PreTrainedTokenizerFast.from_pretrained(path.parent, **place)
+    return model, hf.PreTrainedTokenizerFast.from_pretrained(link.parent, **place)
 
 
 @contextmanager
@@ -233,7 +235,8 @@ def _check_tokenizer(path: Path, folder: Path, tokenizer: Any) -> None:
     from transformers import AutoTokenizer
 
     try:
-        saved = AutoTokenizer.from_pretrained(folder)
+        with text_path(folder) as place:
+            saved = AutoTokenizer.from_pretrained(place)
         same = all(saved(text)["input_ids"] == tokenizer(text)["input_ids"] for text in SAMPLES)
     except Exception as error:  # damaged ones fail in any way
         raise unreadable(path, f"its tokenizer: {error}") from error

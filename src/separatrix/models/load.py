@@ -17,6 +17,7 @@ from separatrix.models.device import pick_device
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
+from separatrix.paths import text_path
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.train import AUTO
 
@@ -89,15 +90,16 @@ def _read(source: Source, recipe: ModelRecipe, config: Any, logits: bool) -> tup
     }
     kind = _auto_class(config, logits)
     # What a checkpoint lacks is drawn at random: not from the caller's random state.
-    with quietly(), OwnRandomness(0):
-        try:
-            model, report = kind.from_pretrained(source.folder, attn_implementation=attention.NAME, **options)
-        except (KeyError, ValueError) as error:
-            if attention.NAME not in str(error):
-                raise
-            # Older families choose a class by this name, and have none for ours.
-            model, report = kind.from_pretrained(source.folder, attn_implementation=attention.OWN, **options)
-    tokenizer = AutoTokenizer.from_pretrained(source.folder, trust_remote_code=recipe.trust_remote_code)
+    with text_path(source.folder) as folder:
+        with quietly(), OwnRandomness(0):
+            try:
+                model, report = kind.from_pretrained(folder, attn_implementation=attention.NAME, **options)
+            except (KeyError, ValueError) as error:
+                if attention.NAME not in str(error):
+                    raise
+                # Older families choose a class by this name, and have none for ours.
+                model, report = kind.from_pretrained(folder, attn_implementation=attention.OWN, **options)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=recipe.trust_remote_code)
     if other := sorted(report["mismatched_keys"]):
         name, got, expected = other[0]
         what = f"the weights of model {source.name!r} do not fit its config.json ({name})"

@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
+from separatrix.paths import text_path
+
 # While transformers loads a model it exchanges methods of its classes (that no weights are tied, say) and puts them
 # back; two threads that load at once can leave the exchanged ones behind, for the whole process.
 _LOADING = RLock()
@@ -35,9 +37,9 @@ def quietly() -> Iterator[None]:
 
 def save_pretrained(folder: Path, model: Any, tokenizer: Any) -> None:
     """Save a model and its tokenizer, every file with the rights that a new file has here."""
-    with quietly():
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+    with quietly(), text_path(folder) as path:
+        model.save_pretrained(path)
+        tokenizer.save_pretrained(path)
     usual_rights(folder)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from separatrix.errors import ModelError, OptionError, public_name
+from separatrix.errors import ModelError, OptionError, public_name, system_path
 from separatrix.models.dequantised import dequantised
 from separatrix.models.gguf_header import ENDING
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
@@ -84,7 +84,7 @@ def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
         MissingExtra: a GGUF file, and what reads it is not installed.
         OptionError: a revision of a local folder or file.
     """
-    name = recipe.model
+    name = system_path(recipe.model)
     # Unlike their kin of Path, these are false for a name that no path can have.
     is_folder, is_file = os.path.isdir(name), os.path.isfile(name) and name.lower().endswith(ENDING)
     if (is_folder or is_file) and recipe.revision is not None:

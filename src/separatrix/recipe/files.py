@@ -14,7 +14,7 @@ class ImportRecipe:
     """Vectors of other programs."""
 
     labels: str | None = option(
-        None, "table of the rows, .csv or .parquet: id, label, ..., in the order of the vectors"
+        None, "table of the rows, .csv or .parquet: id, label, ..., in the order of the vectors", names_path=True
     )
     drop_column: tuple[str, ...] = option((), "columns of a CSV or Parquet file that are left out")
     keep_column: tuple[str, ...] = option((), "columns of a CSV file that belong to the row table: id, label, ...")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,15 @@ from separatrix.scale.costs import Stage
 from separatrix.store.files import Schema, damaged, read_json, write_json
 
 ANY = "any"  # rate of kernels that have none of their own
+
+
+def is_rates(path: Path) -> bool:
+    """Whether a file holds the rates of a machine."""
+    try:
+        Machine.load(path)
+    except StoreError:
+        return False
+    return True
 
 
 def _positive(value: Any) -> bool:
@@ -60,7 +70,7 @@ class Machine:
         plain = read_json(Path(path), SCHEMA)
         known = {name: value for name, value in plain.items() if name in cls.__dataclass_fields__}
         for kernel, rates in known["flops"].items():
-            if not rates or not all(width.isascii() and width.isdecimal() and int(width) for width in rates):
+            if not rates or not all(re.fullmatch("0{,9}[1-9][0-9]{,9}", width) for width in rates):
                 raise damaged(Path(path), f"flops.{kernel} has no rate by width", '{"256": 1e10}')
         return cls(**known | {"tables": {verb: tuple(cost) for verb, cost in plain.get("tables", {}).items()}})
 

@@ -47,7 +47,7 @@ def free_bytes() -> int:
     """Bytes that this process may still take: of the machine, and of its control group."""
     free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
     with suppress(OSError, ValueError, StopIteration):
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
         free.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
     return max(0, min(free + list(_of_groups(Path("/sys/fs/cgroup")))))
 
@@ -55,7 +55,7 @@ def free_bytes() -> int:
 def _of_groups(root: Path) -> list[int]:
     """What each control group of this process, and each that holds it, leaves free (version 2, then 1)."""
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines():
             _, names, path = line.split(":", 2)
             if names in ("", "memory"):
                 top, limit, used = (

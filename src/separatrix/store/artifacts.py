@@ -25,7 +25,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_refusal
+from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_path, system_refusal
 from separatrix.recipe.core import record
 from separatrix.store.files import check_format, damaged, hash_file, part_path, parts_of, read_json, sweep, write_json
 from separatrix.store.folder import has_result
@@ -260,12 +260,16 @@ def _unmark(target: Path, before: Artifact | None, begun: int) -> None:
 
 
 @contextmanager
-def write_file(out: str | Path, *, overwrite: bool = False, inputs: Collection[Any] = ()) -> Iterator[Path]:
+def write_file(
+    out: str | Path, *, overwrite: bool = False, inputs: Collection[Any] = (),
+    own: Callable[[Path], bool] = lambda _file: True,
+) -> Iterator[Path]:  # fmt: skip
     """Hold the lock of a single file that the work inside writes (whole, by `store.files`).
 
     Args:
         out: path of the file.
         overwrite: replace a file that is there.
+        own: whether a file is of the kind that the work writes; no other is replaced.
         inputs: paths that the verb reads; neither they nor files of theirs are replaced.
 
     Raises:
@@ -279,6 +283,9 @@ def write_file(out: str | Path, *, overwrite: bool = False, inputs: Collection[A
             if not overwrite:
                 raise StoreError(f"{path} exists", hint="type --overwrite to replace it, or choose another --out")
             _check_no_input(target, path, inputs)
+            if not own(target):
+                what = f"{path} is not replaced: it holds something else than this command writes"
+                raise StoreError(what, hint="choose another --out")
         yield path
 
 
@@ -312,10 +319,23 @@ def unknown_files(folder: Path, kind: str) -> list[str]:
     artifact = None if kind == "points" else _earlier(folder)
     listed: Collection[str] = () if artifact is None or artifact.files is None else artifact.files
     patterns = known.files if artifact is None or artifact.files is None else ()
-    return [
+    unknown = [
         name for name in files_in(folder)
         if name not in listed and not known.is_scratch(name) and not any(fnmatch(name, one) for one in patterns)
     ]  # fmt: skip
+    return [*unknown, *_unknown_inside(folder, known)]
+
+
+def _unknown_inside(folder: Path, known: Kind) -> Iterator[str]:
+    """Files in folders with locks of their own that neither a run there nor the table of kinds knows."""
+    patterns = [pattern for pattern in known.files if pattern.partition("/")[0] in known.inner]
+    for path in (path for name in known.inner for path in sorted((folder / name).glob("*"))):
+        own = path.relative_to(folder).as_posix()
+        if not path.is_symlink() and kind_of(path) == "run":
+            yield from (f"{own}/{name}" for name in unknown_files(path, "run"))
+            continue
+        files = [f"{own}/{name}" for name in files_in(path)] if path.is_dir() and not path.is_symlink() else [own]
+        yield from (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
 
 
 def aside_path(target: Path) -> Path:
@@ -325,9 +345,10 @@ def aside_path(target: Path) -> Path:
 
 def _check_no_input(target: Path, out: str | Path, inputs: Collection[Any]) -> None:
     for given in inputs:
-        if given is None or not os.path.exists(os.path.expanduser(str(given))):  # a hub name, say
+        named = "" if given is None else os.path.expanduser(system_path(given))
+        if not os.path.exists(named):  # a hub name, say
             continue
-        path = Path(str(given)).expanduser().resolve()
+        path = Path(named).resolve()
         inside = path in target.parents and target.is_file() and _is_part(path, target)
         if os.path.samefile(path, target) or target in path.parents or inside:
             raise StoreError(f"{out} is not replaced: the command reads it", hint="choose another --out")

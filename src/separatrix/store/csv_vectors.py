@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from separatrix.errors import DataError, choose
+from separatrix.paths import arrow_file
 from separatrix.store.vector_file import VECTORS, Matrices, VectorFile, rebatched
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class CsvVectors(VectorFile):
             self._ends.append((start, file))
             try:
                 reader = arrow.open_csv(
-                    file,
+                    arrow_file(file),
                     arrow.ReadOptions(column_names=self.columns, skip_rows=self.header, block_size=_BLOCK_BYTES),
                     convert_options=arrow.ConvertOptions(
                         column_types=types, include_columns=wanted, null_values=[""], strings_can_be_null=True

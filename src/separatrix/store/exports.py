@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from separatrix.errors import system_refusal
+from separatrix.paths import arrow_file
 from separatrix.points import Points
 from separatrix.store.files import part_path, write_pieces
 from separatrix.store.rows import schema_of
@@ -66,7 +67,7 @@ def write_parquet(path: Path, points: Points, dtype: str) -> None:
         whole = whole.append(pa.field(name, kind))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(aside, whole) as writer:
+        with arrow_file(aside, "wb") as file, pq.ParquetWriter(file, whole) as writer:
             for start, frame in zip(range(0, len(points), _BATCH), points.rows.batches(_BATCH), strict=True):
                 columns = pa.Table.from_pandas(frame, schema, preserve_index=False).columns
                 for name, block in points.blocks.items():
@@ -81,4 +82,12 @@ def write_parquet(path: Path, points: Points, dtype: str) -> None:
             aside.unlink(missing_ok=True)
 
 
+def is_export(path: Path, to: str) -> bool:
+    """Whether a file is of a format, by its beginning."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" if to == "safetensors" else start.startswith(MAGIC[to])
+
+
+MAGIC = {"npy": b"\x93NUMPY", "parquet": b"PAR1"}
 WRITERS = {"npy": write_npy, "safetensors": write_safetensors, "parquet": write_parquet}

@@ -19,7 +19,7 @@ from secrets import token_hex
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from separatrix.errors import OptionError, SeparatrixError, StoreError, system_refusal
+from separatrix.errors import OptionError, SeparatrixError, StoreError, readable, system_refusal
 from separatrix.recipe.core import from_dict
 
 if TYPE_CHECKING:
@@ -173,9 +173,17 @@ def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], 
             raise damaged(path, f"{name} holds NaN or infinity")
 
 
+def as_json(value: Any, **options: Any) -> str:
+    """JSON of finite numbers; paths that the system's encoding does not know have whole characters in it."""
+    text = json.dumps(value, allow_nan=False, **options)
+    if "\\udc" not in text:
+        return text
+    return json.dumps(json.loads(readable(json.dumps(value, ensure_ascii=False))), **options)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Plain data as indented JSON with sorted keys."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    write_bytes(path, (as_json(value, indent=1, sort_keys=True) + "\n").encode())
 
 
 def read_json(path: Path, schema: Schema = object) -> Any:
@@ -189,7 +197,7 @@ def read_json(path: Path, schema: Schema = object) -> Any:
 
 def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
     """One JSON object a line."""
-    text = "".join(json.dumps(value, sort_keys=True, allow_nan=False) + "\n" for value in values)
+    text = "".join(as_json(value, sort_keys=True) + "\n" for value in values)
     write_bytes(path, text.encode())
 
 
@@ -199,7 +207,7 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
     Raises:
         StoreError: the file cannot be written.
     """
-    line = (json.dumps(value, sort_keys=True, allow_nan=False) + "\n").encode()
+    line = (as_json(value, sort_keys=True) + "\n").encode()
     try:
         with path.open("ab", buffering=0) as stream:
             stream.write(line)

@@ -55,7 +55,9 @@ KINDS = {
          "raw-*/*", "extract-*/*", "cluster-*/*", "atlas-*/*"),
     ),
     "sweep": Kind(
-        ("grid.json",), ("grid.json", RESULT, "table.md", "table.csv", "costs.csv", "*.png"),
+        ("grid.json",),
+        ("grid.json", RESULT, "table.md", "table.csv", "costs.csv", "*.png",
+         "runs/.*.lock", "failed/*.json", "cache/*"),
         inner=("runs", "failed", "cache"),
     ),
     "answers": Kind(

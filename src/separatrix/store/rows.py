@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, StoreError, system_refusal
+from separatrix.paths import arrow_file
 from separatrix.rowtable import BATCH_ROWS, RowTable
 from separatrix.store.files import AGAIN, damaged, part_path
 
@@ -149,7 +150,7 @@ class ParquetTable(RowTable):
         import pyarrow.parquet as pq
 
         with _refusals(self.path):
-            return pq.read_metadata(self.path)
+            return pq.read_metadata(arrow_file(self.path))
 
     @cached_property
     def _schema(self) -> pa.Schema:
@@ -169,7 +170,7 @@ class ParquetTable(RowTable):
 
         if _state(self.path) != self.state:
             raise StoreError(f"{self.path} was replaced since it was opened", hint="open it again")
-        with _refusals(self.path), pq.ParquetFile(self.path, metadata=self._index) as file:
+        with _refusals(self.path), pq.ParquetFile(arrow_file(self.path), metadata=self._index) as file:
             yield file
 
     def _read(self, places: NDArray[np.int64] | None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -228,7 +229,7 @@ def write_rows(path: Path, rows: RowTable) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         schema = schema_of(rows)
-        with pq.ParquetWriter(aside, schema) as writer:
+        with arrow_file(aside, "wb") as file, pq.ParquetWriter(file, schema) as writer:
             for frame in rows.batches(GROUP_ROWS):
                 writer.write_table(pa.Table.from_pandas(frame, schema, preserve_index=False))
         with aside.open("rb") as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from separatrix.errors import DataError, OptionError, StoreError, system_refusal
+from separatrix.paths import arrow_file
 from separatrix.points import ID
 from separatrix.recipe import canonical
 from separatrix.store.files import damaged, part_path, write_bytes
@@ -69,12 +71,30 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     if not path.is_file():
         raise StoreError(f"{path} does not exist")
     try:
-        table = pd.read_parquet(path)
+        with arrow_file(path) as file:
+            table = pd.read_parquet(file)
     except Exception as error:  # what a decoder meets in an altered file surfaces as almost any type
         raise damaged(path, shorten(str(error), 200)) from error
     if absent := [name for name in columns if name not in table.columns]:
         raise damaged(path, f"the column {absent[0]} is missing")
     return table
+
+
+def is_answers(path: Path) -> bool:
+    """Whether a file is a table of answers, as `predict` writes it, or empty."""
+    try:
+        if path.suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            with arrow_file(path) as file:
+                names = pq.read_schema(file).names
+        else:
+            with path.open(encoding="utf-8", newline="") as stream:
+                line = stream.readline()
+            names = list(json.loads(line)) if path.suffix == ".jsonl" and line else next(csv.reader([line]), [])
+    except (OSError, ValueError, TypeError, RecursionError):  # another file
+        return False
+    return not names or {ID, "text", "predicted"} <= {*names}
 
 
 def text_hash(text: str) -> str:
@@ -125,10 +145,10 @@ def join_tables(parts: Sequence[Path], whole: Path) -> None:
     aside = part_path(whole)
     try:
         # A column that is empty in one shard (no group, say) takes its type from the others.
-        schema = pa.unify_schemas([pa.schema(map(_widened, pq.read_schema(part))) for part in parts])
-        with pq.ParquetWriter(aside, schema) as writer:
+        schema = pa.unify_schemas([pa.schema(map(_widened, pq.read_schema(arrow_file(part)))) for part in parts])
+        with arrow_file(aside, "wb") as file, pq.ParquetWriter(file, schema) as writer:
             for part in parts:
-                writer.write_table(pq.read_table(part).select(schema.names).cast(schema))
+                writer.write_table(pq.read_table(arrow_file(part)).select(schema.names).cast(schema))
         aside.replace(whole)
     except (pa.ArrowException, KeyError) as error:
         aside.unlink(missing_ok=True)

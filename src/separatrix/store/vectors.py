@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, OptionError, choose
+from separatrix.paths import arrow_file
 from separatrix.store.csv_vectors import CsvVectors
 from separatrix.store.rows import ParquetTable
 from separatrix.store.vector_file import VECTORS, Matrices, VectorFile, guarded, one_sentence, rebatched
@@ -134,7 +135,7 @@ class ParquetVectors(VectorFile):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with one_sentence(path), pq.ParquetFile(path) as file:
+        with one_sentence(path), pq.ParquetFile(arrow_file(path)) as file:
             schema = file.schema_arrow
             wanted = [name for name in schema.names if name not in drop_column]
             lists = [name for name in wanted if _is_list(schema.field(name).type)]
@@ -161,7 +162,7 @@ class ParquetVectors(VectorFile):
         import pyarrow.parquet as pq
 
         start = 0
-        with pq.ParquetFile(self.path, pre_buffer=False) as file:  # else it keeps what was read
+        with pq.ParquetFile(arrow_file(self.path), pre_buffer=False) as file:  # else it keeps what was read
             read = file.iter_batches(READ_ROWS, columns=[*self.widths, *self.columns])
             tables = (pa.Table.from_batches([batch]) for batch in guarded(read, self.path))
             for table in rebatched(tables, rows):
@@ -209,7 +210,7 @@ def open_labels(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
     with one_sentence(path):
         gaps = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
-        reader = csv.open_csv(path, csv.ReadOptions(block_size=1 << 24), convert_options=gaps)
+        reader = csv.open_csv(arrow_file(path), csv.ReadOptions(block_size=1 << 24), convert_options=gaps)
     tables = (pa.Table.from_batches([batch]) for batch in guarded(reader, path))
     for table in rebatched(tables, rows):
         yield table.to_pandas()

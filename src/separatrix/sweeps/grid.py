@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from separatrix.errors import OptionError, SeparatrixError, choose
 from separatrix.recipe import checked, option_names, replace
 from separatrix.recipe.core import PERMISSION, shown
-from separatrix.sweeps.search import Distribution, Search
+from separatrix.sweeps.search import MOST, Distribution, Search
 from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
@@ -108,8 +109,9 @@ def read_grid(given: str | Path | Mapping[str, Any]) -> tuple[Grid, Mistakes]:
         text = _read(Path(given))
         try:
             plain = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise OptionError(f"{given} is no TOML ({error})", hint="see docs/sweep.md for the format") from error
+        except (ValueError, RecursionError) as error:  # ValueError: also numbers of thousands of digits
+            what = f"{given} is no TOML ({shorten(str(error), 160)})"
+            raise OptionError(what, hint="see docs/sweep.md for the format") from error
         mistakes = Mistakes(Path(given).name, line_numbers(text))
     return _GridReader(plain, mistakes).grid(), mistakes
 
@@ -202,6 +204,8 @@ class _GridReader:
         try:
             if not isinstance(value, list | tuple | range):
                 raise OptionError("a list is expected", got=shown(value), hint=f"write {key} = [{shown(value)}]")
+            if len(value) > MOST:
+                raise OptionError("the list is too long", got=len(value), expected=f"at most {MOST}")
             values: tuple[Any, ...] = checked(key, list(value), tuple[kind, ...])
             if not values and key == "seeds":
                 raise OptionError("the list is empty", hint="write seeds = [0, 1, 2, 3, 4]")
@@ -254,6 +258,8 @@ class _GridReader:
                     continue
                 if self._is_option("grid", name, (drawn.low, drawn.high)):
                     axes[name] = drawn
+            elif isinstance(values, list | tuple | range) and len(values) > MOST:
+                self.mistakes.add("grid", name, f"an axis has at most {MOST} values: got {len(values)}")
             elif not isinstance(values, list | tuple | range) or not len(values):
                 hint = f"write {name} = [{shown(values)}], or put it under [train]"
                 self.mistakes.add("grid", name, f"an axis is a list of values: got {shown(values)}; {hint}")

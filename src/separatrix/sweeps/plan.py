@@ -70,6 +70,12 @@ class SweepPlan:
     runs: Mapping[str, Run]  # by id; what two lines share is trained once
     identities: Mapping[str, Mapping[str, Any]]  # id -> what it is the hash of
 
+    @property
+    def inputs(self) -> set[str]:
+        """Paths that are read, and names of the hub."""
+        sources = {str(run.source) for run in self.runs.values() if isinstance(run.source, str | Path)}
+        return sources | {run.recipe.backbone.model for run in self.runs.values()}
+
 
 _SPLITS = dict[str, Splits]()
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import OptionError, choose
-from separatrix.recipe import checked
+from separatrix.recipe import canonical, checked
 from separatrix.recipe.core import shown
 
+MOST = 100_000  # rows of a grid, with all of their seeds
 HALVED = ("epochs", "per_class")
 
 
@@ -82,7 +83,12 @@ class Search:
         for key in plain:
             choose(key, [spec.name for spec in fields(cls)], "key of a search")
         lows = {"samples": 1, "seed": 0, "factor": 2, "least": 1}
-        whole = {key: checked(key, plain[key], int, low=low) for key, low in lows.items() if key in plain}
+        highs = {"samples": MOST}
+        whole = {
+            key: checked(key, plain[key], int, low=low, high=highs.get(key))
+            for key, low in lows.items()
+            if key in plain
+        }
         if (halving := plain.get("halving")) is not None:
             choose(halving, HALVED, "option to halve by")
         elif {"factor", "least"} & {*whole}:
@@ -113,7 +119,7 @@ def drawn_settings(axes: Mapping[str, Sequence[Any] | Distribution], samples: in
     >>> drawn_settings({"lr": Distribution(0.001, 0.1, log=True), "tokens": [1, 2]}, 2, 0)
     [{'lr': 0.0188, 'tokens': 1}, {'lr': 0.00121, 'tokens': 1}]
     """
-    generator, settings = np.random.default_rng(seed), list[dict[str, Any]]()
+    generator, settings = np.random.default_rng(seed), dict[str, dict[str, Any]]()
     for _ in range(20 * samples):  # of a few values, some are drawn again
         one = {
             name: values.draw(generator)
@@ -121,8 +127,7 @@ def drawn_settings(axes: Mapping[str, Sequence[Any] | Distribution], samples: in
             else values[int(generator.integers(len(values)))]
             for name, values in axes.items()
         }
-        if one not in settings:
-            settings.append(one)
+        settings.setdefault(canonical(one), one)
         if len(settings) == samples:
             break
-    return settings
+    return [*settings.values()]

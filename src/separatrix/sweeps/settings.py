@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 from typing import Any
 
 from separatrix.errors import OptionError, public_name
 from separatrix.recipe import ModelRecipe, canonical, option_names
 from separatrix.sweeps.grid import OWN, DataSource, Grid, Mistakes, Row
-from separatrix.sweeps.search import Distribution, drawn_settings
+from separatrix.sweeps.search import MOST, Distribution, drawn_settings
 from separatrix.training.methods import build_recipe
 from separatrix.training.request import Recipe
 from separatrix.training.verb import READING
@@ -86,6 +87,10 @@ def written(value: Any) -> str:
 def spell_out(grid: Grid, mistakes: Mistakes) -> list[Setting]:
     """All settings of a grid; those that cannot be go to the mistakes."""
     rows: Sequence[Row | None] = grid.rows or [None]
+    count = len(rows) * len(grid.seeds) * (grid.search.samples or prod(len(values) for values in grid.axes.values()))
+    if count > MOST:
+        mistakes.add("", "", f"it has too many rows: got {count} with their seeds, expected at most {MOST}")
+        mistakes.check()
     axes = dict(grid.axes)
     everywhere = [axes, grid.train, *(row.options for row in grid.rows)]
     if len(grid.data) > 1 and not any(DATA in options for options in everywhere):

@@ -10,7 +10,7 @@ table.md, table.csv, costs.csv, *.png, result.json, manifest.json
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +44,14 @@ class Study:
     folder: Path
 
     @contextmanager
-    def written(self, *, overwrite: bool = False) -> Iterator[Path]:
+    def written(self, *, overwrite: bool = False, inputs: Collection[Any] = ()) -> Iterator[Path]:
         """Hold the folder while the grid or the table is written; runs are written under locks of their own."""
         begun = monotonic()
         while True:
             with ExitStack() as stack:
                 try:
                     work = resume_artifact(
-                        self.folder, "sweep", overwrite=overwrite, resume=not overwrite, keep=_is_begun
+                        self.folder, "sweep", overwrite=overwrite, resume=not overwrite, keep=_is_begun, inputs=inputs
                     )
                     folder = stack.enter_context(work)
                 except LockedError:
@@ -68,7 +68,7 @@ class Study:
         Raises:
             StoreError: the folder holds something else, or a grid of other runs and `extend` is off.
         """
-        with self.written(overwrite=overwrite) as folder:
+        with self.written(overwrite=overwrite, inputs=plan.inputs) as folder:
             current = _as_json(plan)
             if _is_begun(folder):
                 earlier = read_json(folder / GRID, GRID_SCHEMA)

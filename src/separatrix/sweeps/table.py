@@ -14,7 +14,9 @@ import numpy as np
 
 from separatrix.errors import OptionError
 from separatrix.geometry.resample import MeanInterval, holm, mean_interval, paired_difference, paired_p_value
+from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import tensor_sizes
+from separatrix.store.folder import RESULT
 from separatrix.store.result import RUN_RESULT, read_result
 from separatrix.sweeps.plan import Line
 from separatrix.sweeps.settings import ROW, written
@@ -93,6 +95,7 @@ def read_lines(lines: Sequence[Line], study: Study) -> list[LineFigures]:
     results = dict[str, Mapping[str, Any]]()
     for run in {run for line in lines for run in line.runs.values()}:
         if study.state(run) == "done":
+            open_artifact(study.run_folder(run), "run", only=(RESULT,))
             results[run] = read_result(study.run_folder(run), RUN_RESULT)
     figures = []
     for line in lines:

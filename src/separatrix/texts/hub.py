@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix.errors import DataError, MissingExtra, OptionError, readable
+from separatrix.paths import text_path
 from separatrix.texts.columns import UNLABELLED, Columns, label_column
 from separatrix.texts.folder import PART_NAMES, PARTS
 from separatrix.texts.read import check_reading
@@ -75,9 +76,10 @@ def load_saved(folder: Path) -> Any:
     for state in sorted(folder.glob(f"**/{SAVED_STATE}")):
         _check_inside(state)
     try:
-        data = datasets.load_from_disk(str(folder))
-        for table in data.values() if isinstance(data, dict) else (data,):
-            table.data.table.validate(full=True)  # offsets that lead out of the file would be followed
+        with text_path(folder) as path:
+            data = datasets.load_from_disk(str(path))
+            for table in data.values() if isinstance(data, dict) else (data,):
+                table.data.table.validate(full=True)  # offsets that lead out of the file would be followed
     except Exception as error:  # as above
         raise DataError(f"{name} cannot be loaded as a saved data set", got=_reason(error)) from error
     return data

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.errors import DataError, OptionError, choose, public_name, readable, warn
+from separatrix.errors import DataError, OptionError, choose, public_name, readable, system_path, warn
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, flag, option_names
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
@@ -315,6 +315,7 @@ def _join(tables: list[Texts], source: str) -> Texts:
 
 def _open(source: Any, revision: str | None) -> _Source:
     """Describe a source as parts that can be read; nothing is read yet."""
+    source = type(source)(system_path(source)) if isinstance(source, str | Path) else source
     on_hub = isinstance(source, str) and _is_on_hub(source)
     if revision is not None and not on_hub:
         raise OptionError("a revision belongs to a hub name", got=repr(str(source)), hint="leave --revision away")

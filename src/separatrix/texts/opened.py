@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from separatrix.errors import DataError
+from separatrix.paths import arrow_file
 
 
 class FileName(NamedTuple):
@@ -66,7 +67,7 @@ def _arrow(name: str) -> Callable[[Path], Any]:
     def unpacked(path: Path) -> Any:
         import pyarrow as pa
 
-        return io.BufferedReader(pa.input_stream(str(path), compression=name))
+        return io.BufferedReader(pa.input_stream(arrow_file(path), compression=name))
 
     return unpacked
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from separatrix.errors import DataError, OptionError, SeparatrixError, public_name, readable
+from separatrix.paths import arrow_file
 from separatrix.recipe.load import LoadRecipe
 from separatrix.texts.characters import is_missing
 from separatrix.texts.columns import Columns
@@ -353,7 +354,8 @@ def parquet_batches(path: Path, choose: Choose) -> Iterator[dict[str, list[Any]]
     with open_bytes(path) as file:
         try:
             # A packed file cannot be read from its end, where Parquet begins.
-            with pq.ParquetFile(pa.BufferReader(file.read()) if split_name(path).packing else path) as table:
+            whole = pa.BufferReader(file.read()) if split_name(path).packing else arrow_file(path)
+            with pq.ParquetFile(whole) as table:
                 names = list(choose(table.schema_arrow.names))
                 for batch in table.iter_batches(batch_size=BATCH, columns=names) if names else ():
                     yield {name: batch.column(name).to_pylist() for name in names}

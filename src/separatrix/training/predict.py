@@ -18,7 +18,7 @@ from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.load import TEXT, LoadOptions
 from separatrix.store.artifacts import write_file
-from separatrix.store.table import check_ending, write_table
+from separatrix.store.table import check_ending, is_answers, write_table
 from separatrix.texts import Classes, Texts, load_texts
 
 
@@ -61,8 +61,9 @@ def predict(
     """
     if out is not None:
         check_ending(Path(out))
-    inputs = [path for path in (model, data) if isinstance(path, str | Path)]
-    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=inputs):
+    source = data.source if isinstance(data, Texts) else data
+    inputs = [path for path in (model, source) if isinstance(path, str | Path)]
+    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=inputs, own=is_answers):
         texts = (
             data if isinstance(data, Texts) else load_texts(data, text=text, label=label, keep_blank=True, **reading)
         )

@@ -54,7 +54,8 @@ def train(
         progress: gets (stage, done, total, note) as the training goes on.
         callbacks: `separatrix.learn.callbacks.Callback`s that look on; of a resumed run they see the rest.
         options: single options of the recipe or of `load_splits`, by name; `per_class` keeps so many training rows of
-            each class; `by="group"` also holds out rows of the groups that are trained on, to compare.
+            each class; `by="group"` also holds out rows of the groups that are trained on, to compare; `test` of
+            `answers` is the share of contexts that is held out, or a file of other questions.
 
     Raises:
         OptionError: an unknown option, or one without effect.
@@ -74,11 +75,12 @@ def train(
         choose(name, (*option_names(whole), *sorted(READING)), "option")
     _check_callbacks(method, callbacks)
     if (run := METHODS[method].run) is not None:
+        held_out = {"test": reading.pop("test")} if "test" in reading else {}
         for name in reading:
-            choose(name, option_names(whole), f"option of method {method}")
+            raise OptionError(f"{name} has no effect with method {method}", hint="leave it away")
         if out is None:
             raise OptionError(f"method {method} writes a whole model", got="no out", hint='give out="runs/qa"')
-        return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent)
+        return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent, **held_out)
     splits = read_splits(data, whole, reading)
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     request = replace(request, callbacks=callbacks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -106,5 +107,11 @@ def encoder_card(
 
 def render_card(kind: str, **values: Any) -> str:
     """The card of a trained prompt or encoder ("align"); `run` holds its figures, or is None."""
-    template = Environment(keep_trailing_newline=True, undefined=StrictUndefined).from_string(TEMPLATE.read_text())
+    environment = Environment(keep_trailing_newline=True, undefined=StrictUndefined, finalize=_on_one_line)
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(kind=kind, heated=HEATED, paired=PAIRED, **values)
+
+
+def _on_one_line(value: Any) -> Any:
+    """What others named (classes, a model, a license) cannot begin a line of the card."""
+    return re.sub(r"\s*[\r\n]\s*", " ", value) if isinstance(value, str) else value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from separatrix.errors import ModelError, StoreError, public_name
+from separatrix.errors import ModelError, StoreError, public_name, system_path
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
@@ -191,7 +191,7 @@ class SavedModel:
         try:
             backbone = load_backbone(here, logits=logits)
         except ModelError as error:
-            if os.path.exists(here.model):
+            if os.path.exists(system_path(here.model)):
                 raise
             what = "the transformer that this model was trained on was not found"
             raise ModelError(what, got=repr(here.model), hint="say where it is now with --model") from error

@@ -9,9 +9,9 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from separatrix.errors import DataError, public_name, warn
+from separatrix.errors import DataError, OptionError, public_name, warn
 from separatrix.progress import Progress, silent
-from separatrix.recipe import ModelRecipe, decisive, digest, record, to_dict
+from separatrix.recipe import ModelRecipe, checked, decisive, digest, record, to_dict
 from separatrix.recipe.heads import AnswerRecipe, AnswerTrainingRecipe
 from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import Schema, damaged, read_json, read_recipe
@@ -273,9 +273,20 @@ def draw_examples(examples: Sequence[Example], most: int | None, seed: int) -> l
     return [examples[row] for row in draw_some(len(examples), most or len(examples), [seed, 6])]
 
 
-def run(data: Any, out: str | Path, recipe: AnswerTrainingRecipe, **options: Any) -> AnswerResult:
-    """`answer_run` with a whole recipe."""
-    return answer_run(data, out, recipe.backbone, recipe.answers, **options)
+def run(
+    data: Any, out: str | Path, recipe: AnswerTrainingRecipe, *, test: float | str | Path | None = None, **options: Any
+) -> AnswerResult:
+    """`answer_run` with a whole recipe; `test` is the share of contexts to hold out, or a file of other questions.
+
+    Raises:
+        OptionError: a share that is none.
+    """
+    if test is None or isinstance(test, str | Path):
+        return answer_run(data, out, recipe.backbone, recipe.answers, test=test, **options)
+    share = checked("test", test, float, low=0, high=1)
+    if share in (0, 1):
+        raise OptionError("test is out of range", got=share, expected="a share between 0 and 1, both excluded")
+    return answer_run(data, out, recipe.backbone, recipe.answers, test_share=share, **options)
 
 
 METHOD = TrainingMethod(AnswerTrainingRecipe(), run=run)
