@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from separatrix.errors import DataError, ModelError
+from separatrix.errors import DataError, ModelError, OptionError
 from separatrix.learn.explain import nearest_words, scores_without
 from separatrix.models.suffix import SoftPrompt
 from separatrix.texts import Texts
@@ -127,3 +127,10 @@ def test_what_cannot_be_explained(trained, make_order):
         run_training(make_order(method="probe")).explain()
     with pytest.raises(DataError, match="has no labels"):
         explain_prompt(trained().model, Texts.of(["a cat"]))
+    one = Texts.of(["a cat"], ["cat"])
+    with pytest.raises(DataError, match="no text has an answer that could be explained"):
+        trained().explain(one.take([]))
+    with pytest.raises(OptionError, match="--nearest is out of range: got 0"):
+        trained().explain(one, nearest=0)
+    words = trained().explain(one, nearest=10**6).words[0].words
+    assert len(words) == len(trained().model.backbone.embedding)

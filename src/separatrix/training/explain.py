@@ -13,7 +13,7 @@ from separatrix.geometry.resample import bootstrap_mean, compare_answers, holm
 from separatrix.learn.explain import NearestWords, WordNull, nearest_words, scores_without
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.progress import Counter, Progress, silent
-from separatrix.recipe.core import plain
+from separatrix.recipe.core import checked, plain
 from separatrix.store.result import Lines, Listing, Printed
 from separatrix.texts import Texts
 from separatrix.training.evaluate import Evaluator
@@ -93,6 +93,10 @@ def explain_prompt(
         raise ModelError("only a prompt can be explained", got=type(model).__name__, hint="train with --method prompt")
     if texts.label is None:
         raise DataError(f"{texts.source} has no labels", hint="name their column with --label")
+    if not len(texts):
+        raise DataError(f"{texts.source}: no text has an answer that could be explained")
+    nearest = min(checked("nearest", nearest, int, low=1), len(model.backbone.embedding))
+    seed = checked("seed", seed, int, low=0)
     classes = model.classes
     gold: np.ndarray
     if classes is None:
