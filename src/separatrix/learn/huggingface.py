@@ -216,7 +216,7 @@ class PromptForSequenceClassification(PreTrainedModel):
             write_json(folder / CONFIG, config)
             usual_rights(folder)
 
-    def push_to_hub(self, *args: Any, **options: Any) -> Any:
+    def push_to_hub(self, *args: Any, **options: Any) -> Any:  # type: ignore[override]
         """As of transformers; a transformer of this machine goes by its name, without its path."""
         own, self.config = self.config, self.public_config()
         try:

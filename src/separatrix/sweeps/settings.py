@@ -87,7 +87,8 @@ def written(value: Any) -> str:
 def spell_out(grid: Grid, mistakes: Mistakes) -> list[Setting]:
     """All settings of a grid; those that cannot be go to the mistakes."""
     rows: Sequence[Row | None] = grid.rows or [None]
-    count = len(rows) * len(grid.seeds) * (grid.search.samples or prod(len(values) for values in grid.axes.values()))
+    sizes = [len(values) for values in grid.axes.values() if not isinstance(values, Distribution)]
+    count = len(rows) * len(grid.seeds) * (grid.search.samples or prod(sizes))
     if count > MOST:
         mistakes.add("", "", f"it has too many rows: got {count} with their seeds, expected at most {MOST}")
         mistakes.check()
