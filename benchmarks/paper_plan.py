@@ -31,9 +31,9 @@ from separatrix.scale.costs import (
     pca_stages,
     prepare_stages,
 )
-from separatrix.scale.kmeans import sample_rows
 from separatrix.scale.machine import Machine
 from separatrix.scale.memory import in_blocks, in_memory
+from separatrix.scale.starts import sample_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 MACHINES, PAGE = ROOT / "benchmarks" / "machines", ROOT / "docs" / "scale.md"

@@ -20,12 +20,14 @@ from separatrix.models import device as models_device
 from separatrix.points import Points
 from separatrix.scale import device as scale_device
 from separatrix.scale import device_tiles, kernels, lloyd
+from separatrix.scale.machine import Machine
 from separatrix.scale.memory import in_memory
 from separatrix.store.points import open_points, write_points
 from served import start_served, wait_until
 
 ROWS, WIDTH = 40_000, 64  # 39 MiB in memory at the peak, 26 in blocks
 LITTLE = "39MiB"
+LAPTOP = Path(__file__).parents[2] / "benchmarks" / "machines" / "laptop.json"
 cluster = partial(sx.cluster, permutations=19)
 
 
@@ -76,6 +78,23 @@ def test_k_is_chosen_on_a_sample_and_it_is_said(points):
     made = cluster(points, "kmeans", choose=True, k_grid=(2, 4, 6), sample_rows=800, memory=LITTLE)
     assert made.clusters == made.choice.value == 4
     assert "k was chosen on 800 rows" in made.approximate
+
+
+@pytest.mark.parametrize("criterion", ["inertia", "distortion"])
+def test_an_elbow_is_that_of_all_rows_from_one_reading(points, criterion):
+    ks, stages = (2, 3, 4, 6, 8), []
+    options = {"criterion": criterion, "sample_rows": 400, "memory": "60MiB", "starts": 2}
+    made = cluster(points, choose=True, k_grid=ks, progress=lambda stage, *_: stages.append(stage), **options)
+    assert made.choice.value == made.clusters == 4
+    assert f"knee of the {criterion} curve" in made.choice.criterion
+    assert list(dict.fromkeys(stages)).count("labels") == 1
+    for line in made.choice.table[1:3]:
+        alone = cluster(points, k=line["k"], memory=LITTLE, starts=2)
+        assert line["rows"] == ROWS
+        assert (line["inertia"], line["distortion"]) == pytest.approx((alone.inertia, alone.distortion), rel=1e-6)
+    assert "silhouettes and stabilities of the choice are those of 400 rows" in made.approximate
+    plan = sx.plan("cluster", points, choose=True, k_grid=ks, machine=Machine.load(LAPTOP), **options)
+    assert "all k that --choose tries" in plan.assumptions
 
 
 def test_hdbscan_in_blocks_says_what_it_measured(points, monkeypatch):

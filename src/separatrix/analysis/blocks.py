@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError
-from separatrix.geometry.choose import Choice, choose_k, choose_size
+from separatrix.geometry.choose import KNEES, Choice, choose_k, choose_k_of_all, choose_size
 from separatrix.geometry.cluster import Clustering
 from separatrix.geometry.density import DensityGraph, Reading
 from separatrix.geometry.prepare import PreparedVectors
@@ -32,12 +33,13 @@ from separatrix.scale.device_tiles import device_tiles
 from separatrix.scale.executors import open_workers, parse_executor
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
-from separatrix.scale.kmeans import kmeans, sample_rows
+from separatrix.scale.kmeans import kmeans
 from separatrix.scale.memory import budget, check_budget, in_memory
 from separatrix.scale.moments import WIDEST, fit_plane, place
 from separatrix.scale.pending import KeptState, pending_folder
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
+from separatrix.scale.starts import sample_rows
 from separatrix.store.shards import ShardedBlock
 
 HERE = "here"
@@ -84,19 +86,20 @@ class ScaleOptions:
         return self.executor != HERE or in_memory(rows, width) > allowed
 
     @contextmanager
-    def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0) -> Iterator[BlockJob]:
+    def job(self, source: BlockSource, *, sample: int = 0, squares: int = 0, ks: int = 1) -> Iterator[BlockJob]:
         """A job whose finished tasks are kept (see `until_written`).
 
         Args:
             source: what is read.
             sample: rows that are drawn and held.
             squares: columns whose products are summed.
+            ks: of k-means, numbers of clusters that are computed from one reading.
 
         Raises:
             OptionError: the memory allowed does not hold that and one block of each worker.
         """
         with open_workers(self.executor) as workers:
-            check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares)
+            check_budget(source, budget(self.memory), workers.count, sample=sample, squares=squares, ks=ks)
             yield BlockJob(workers, self.pending, self.progress, workers.device(self.device))
 
     def reading(self) -> Reading:
@@ -143,26 +146,57 @@ def cluster_in_blocks(points: Points, recipe: ClusterRecipe, options: ScaleOptio
     source = BlockSource.of_points(points)
     sample = SAMPLE_ROWS if recipe.method == "hdbscan" else sample_rows(recipe.k or max(recipe.k_grid))
     squares = source.width if recipe.prepare == "whiten" else 0
-    with options.job(source, sample=sample, squares=squares) as job:
+    ks = len(recipe.k_grid) if by_elbow(recipe) else 1
+    with options.job(source, sample=sample, squares=squares, ks=ks) as job:
         prepare = fit_preparation(source, recipe.prepare, job)
         choice = _choose(source, prepare, recipe) if recipe.choose else None
-        notes = [f"{choice.option} was chosen on {recipe.sample_rows} rows"] if choice else []
-        value = None if choice is None else int(choice.value)
-        if recipe.method == "kmeans":
-            k = recipe.k if value is None else value
-            assert k is not None
-            clustering = kmeans(source, [k], prepare, job, starts=recipe.starts, seed=recipe.seed)[k]
-            notes.append("the starts of k-means are the best of a sample; its passes read every row")
-            notes += ["--minibatch was not needed: every pass read all rows"] * recipe.minibatch
-        else:
-            clustering, more = sampled_hdbscan(
-                source, prepare, job, min_cluster_size=recipe.min_cluster_size if value is None else value,
-                min_samples=recipe.min_samples, engine=recipe.engine, seed=recipe.seed,
-            )  # fmt: skip
-            notes += more
+        cluster = _kmeans if recipe.method == "kmeans" else _hdbscan
+        clustering, choice, notes = cluster(source, prepare, recipe, job, choice)
         if job.device != "cpu":
             clustering = replace(clustering, engine=f"{clustering.engine}, {job.device}")
     return ClusteredRows(clustering, choice, prepare.constant, tuple(notes))
+
+
+def by_elbow(recipe: ClusterRecipe) -> bool:
+    """Whether k is chosen by a curve of k-means of all rows, several k in one reading."""
+    return recipe.method == "kmeans" and recipe.choose and recipe.criterion in KNEES
+
+
+Made = tuple[Clustering, Choice | None, list[str]]
+
+
+def _kmeans(
+    source: BlockSource, prepare: Preparation, recipe: ClusterRecipe, job: BlockJob, choice: Choice | None
+) -> Made:
+    run = partial(kmeans, source, prepare=prepare, job=job, starts=recipe.starts, seed=recipe.seed)
+    if choice is None:
+        assert recipe.k is not None
+        k, notes, every = recipe.k, [], run([recipe.k])
+    elif by_elbow(recipe):
+        every = run([line["k"] for line in choice.table])
+        choice = choose_k_of_all(choice.table, every, recipe.criterion)
+        k, notes = (
+            int(choice.value),
+            [f"silhouettes and stabilities of the choice are those of {recipe.sample_rows} rows"],
+        )
+    else:
+        k, notes = int(choice.value), [f"k was chosen on {recipe.sample_rows} rows"]
+        every = run([k])
+    notes.append("the starts of k-means are the best of a sample; its passes read every row")
+    notes += ["--minibatch was not needed: every pass read all rows"] * recipe.minibatch
+    return every[k], choice, notes
+
+
+def _hdbscan(
+    source: BlockSource, prepare: Preparation, recipe: ClusterRecipe, job: BlockJob, choice: Choice | None
+) -> Made:
+    size = recipe.min_cluster_size if choice is None else int(choice.value)
+    clustering, notes = sampled_hdbscan(
+        source, prepare, job, min_cluster_size=size, min_samples=recipe.min_samples, engine=recipe.engine,
+        seed=recipe.seed,
+    )  # fmt: skip
+    chosen = [] if choice is None else [f"min_cluster_size was chosen on {recipe.sample_rows} rows"]
+    return clustering, choice, [*chosen, *notes]
 
 
 def refuse_dbscan(rows: int, width: int) -> NoReturn:

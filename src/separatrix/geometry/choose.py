@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -51,6 +52,9 @@ _NOT_BEGUN = {
 }
 
 Table = tuple[dict[str, Any], ...]
+Decision = tuple[int, str, tuple[str, ...]]  # k, the criterion, warnings
+Decider = Callable[[list[dict[str, Any]]], Decision]
+KNEES = ("distortion", "inertia")  # criteria that read a curve
 
 
 @dataclass(frozen=True)
@@ -154,8 +158,32 @@ def choose_k(
         raise OptionError("no number of clusters to try fits the rows", got=f"{len(rows)} rows, k of {list(grid)}")
     heaps = _heaps(rows, np.random.default_rng(seed))
     table = [_k_line(rows, heaps, k, seed) for k in tried]
+    return _decided(decide, table)
+
+
+def choose_k_of_all(table: Table, every: Mapping[int, Clustering], criterion: str) -> Choice:
+    """The choice of `choose_k` once more, from k-means of all rows for each k; the rest of the table is of the sample.
+
+    Args:
+        table: of the choice on a sample.
+        every: k-means of all rows, for each k of the table.
+        criterion: `distortion` or `inertia`.
+    """
+    lines = []
+    for line in table:
+        one = every[line["k"]]
+        rows = len(one.labels)
+        lines.append(line | {
+            "rows": rows, "distortion": one.distortion, "inertia": one.inertia, "smallest": int(one.sizes.min()),
+            "inertia_null": line["inertia_null"] * rows / line["rows"], "empty": one.empty,
+        })  # fmt: skip
+    return _decided(_DECIDE[criterion], lines)
+
+
+def _decided(decide: Decider, table: list[dict[str, Any]]) -> Choice:
     value, sentence, warnings = decide(table)
-    return Choice("k", value, sentence, tuple(table), warnings=(*warnings, *_at_the_edge(value, tried)))
+    edge = _at_the_edge(value, [line["k"] for line in table])
+    return Choice("k", value, sentence, tuple(table), warnings=(*warnings, *edge))
 
 
 def _at_the_edge(k: int, tried: Sequence[int]) -> tuple[str, ...]:
@@ -224,9 +252,6 @@ def _silhouette(x: NDArray[np.float32], clusters: Clustering, seed: int) -> floa
     return float(Silhouettes.of(x[chosen], rows=_SILHOUETTE_ROWS).values(labels).mean())
 
 
-Decision = tuple[int, str, tuple[str, ...]]
-
-
 def _by_silhouette(table: list[dict[str, Any]]) -> Decision:
     best = max(table, key=lambda line: line["silhouette"])
     warnings: tuple[str, ...] = ()
@@ -259,10 +284,9 @@ def _by_stability(table: list[dict[str, Any]]) -> Decision:
     return chosen, "largest k whose stability lies within one standard error of the best", ()
 
 
-_DECIDE: dict[str, Callable[[list[dict[str, Any]]], Decision]] = {
+_DECIDE: dict[str, Decider] = {
     "silhouette": _by_silhouette,
-    "distortion": lambda table: _by_knee("distortion", table),
-    "inertia": lambda table: _by_knee("inertia", table),
+    **{name: partial(_by_knee, name) for name in KNEES},
     "stability": _by_stability,
 }
 

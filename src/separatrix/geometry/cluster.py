@@ -122,12 +122,13 @@ def kmeans_centroids(
     minibatch: bool = False,
     engine: str = "auto",
     seed: int = 0,
+    weights: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Centroids (k, width) of the best of several starts; see `kmeans`."""
+    """Centroids (k, width) of the best of several starts; see `kmeans`. `weights` (rows,): what each row counts."""
     _, cls = _estimator("MiniBatchKMeans" if minibatch else "KMeans", engine)
     more = {"batch_size": 1024} if minibatch else {}
     with _quiet_about_equal_rows():
-        fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(x)
+        fitted = cls(n_clusters=k, n_init=starts, random_state=seed, **more).fit(x, sample_weight=weights)
     return np.asarray(fitted.cluster_centers_, dtype=np.float64)
 
 

@@ -272,6 +272,13 @@ def fourth_powers(source: BlockSource, prepare: Preparation, device: str = "cpu"
     return {"fourth": total.cpu().numpy()}
 
 
+def squares(source: BlockSource, prepare: Preparation, device: str = "cpu") -> Partial:
+    """The square of each row's length, (rows,), in float64."""
+    on = device_of(device)
+    lengths = [x.double().square_().sum(1) for _, x in tiles(source, prepare, device=on)]
+    return {"squares": torch.cat(lengths).cpu().numpy()}
+
+
 def project(
     source: BlockSource, prepare: Preparation | None, mean: NDArray[Any], axes: NDArray[Any], device: str = "cpu"
 ) -> Partial:
@@ -301,25 +308,35 @@ def sketch(
 
 
 def assign(
-    source: BlockSource, prepare: Preparation | None, centroids: NDArray[np.float64], device: str = "cpu"
+    source: BlockSource, prepare: Preparation | None, several: tuple[NDArray[np.float64], ...], device: str = "cpu"
 ) -> Partial:
-    """The nearest centroid of each row, in float64.
+    """The nearest centroid of each row, in float64, for several sets of centroids (k, width) from one reading.
 
     Returns:
-        labels (rows,); sums of the squared and of the plain distances; of each centroid, the nearest of its rows and
-        how near it is (-1 and infinity without rows); the rows that are farthest from their centroids and how far,
-        at most as many as there are centroids.
+        for each set, behind its number: labels (rows,); sums of the squared and of the plain distances; of each
+        centroid, the nearest of its rows and how near it is (-1 and infinity without rows); the rows that are farthest
+        from their centroids and how far, at most as many as there are centroids.
     """
     on = device_of(device)
-    every = torch.from_numpy(centroids).to(on)
-    lengths, turned, k = (every * every).sum(1), every.T.contiguous(), len(centroids)
-    labels = np.empty(source.rows, np.int32)
-    gaps = np.empty(source.rows)
-    for start, x in tiles(source, prepare, 0, on, k):
-        wide = x.double()
-        nearest = torch.addmm(lengths, wide, turned, alpha=-2).argmin(1)
-        labels[start : start + len(x)] = nearest.cpu().numpy()
-        gaps[start : start + len(x)] = torch.linalg.vector_norm(wide - every[nearest], dim=1).cpu().numpy()
+    tensors = [torch.from_numpy(centroids).to(on) for centroids in several]
+    sets = [(every, (every * every).sum(1), every.T.contiguous()) for every in tensors]
+    labels = np.empty((len(sets), source.rows), np.int32)
+    gaps = np.empty((len(sets), source.rows))
+    for start, x in tiles(source, prepare, 0, on, max(map(len, several))):
+        wide, part = x.double(), slice(start, start + len(x))
+        for number, (every, lengths, turned) in enumerate(sets):
+            nearest = torch.addmm(lengths, wide, turned, alpha=-2).argmin(1)
+            labels[number, part] = nearest.cpu().numpy()
+            gaps[number, part] = torch.linalg.vector_norm(wide - every[nearest], dim=1).cpu().numpy()
+    partial: Partial = {}
+    for number, centroids in enumerate(several):
+        figures = _near_and_far(labels[number], gaps[number], len(centroids))
+        partial |= {f"{number} {name}": array for name, array in figures.items()}
+    return partial
+
+
+def _near_and_far(labels: NDArray[np.int32], gaps: NDArray[np.float64], k: int) -> Partial:
+    """What `assign` gives of one set of centroids."""
     order = np.lexsort((gaps, labels))
     present, first = np.unique(labels[order], return_index=True)
     nearest_row, nearest_gap = np.full(k, -1), np.full(k, np.inf)

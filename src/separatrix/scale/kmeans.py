@@ -1,9 +1,9 @@
 """k-means of all rows, several k in one reading: starts from a sample, then Lloyd's passes (Lloyd, 1982) to the end.
 
-The starts are the best of several k-means of scikit-learn on a seeded sample. A pass counts every row, but reads only
-those that may change their cluster: bounds on each row's distances say which rows stay (Hamerly, 2010). It ends when no
-row changes its cluster or the inertia falls by less than a ten-thousandth. A cluster without rows begins anew at a row
-that is far from its centroid. Labels and figures come from a last reading, in float64.
+The starts are the best of several k-means of scikit-learn on a seeded sample (`scale.starts`). A pass counts every row,
+but reads only those that may change their cluster: bounds on each row's distances say which rows stay (Hamerly, 2010).
+It ends when no row changes its cluster or the inertia falls by less than a ten-thousandth. A cluster without rows
+begins anew at a row that is far from its centroid. Labels and figures come from a last reading, in float64.
 """
 
 from __future__ import annotations
@@ -11,28 +11,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from separatrix.codes import draw_rows, encode
+from separatrix.codes import encode
 from separatrix.geometry.checks import check_count, check_k
-from separatrix.geometry.cluster import Clustering, kmeans_centroids
+from separatrix.geometry.cluster import Clustering
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.lloyd import Bounds, lloyd
 from separatrix.scale.pending import KeptState
+from separatrix.scale.starts import Starts, sample_rows
 
 Matrix = NDArray[np.float64]
 
 _ROUNDING = 2.0**-20  # of the square of a row in float32
 TOLERANCE = 1e-4  # relative fall of the inertia below which k-means has ended
 PASSES = 300
-_SAMPLE_ROWS = 16_384  # at least, for the starts
-_A_CENTROID = 256  # rows of the sample for each centroid
 _AGAIN = 10  # passes in which clusters without rows are begun anew
 KEEP_SECONDS = 5.0  # between two states that are kept
 _STATE = ("centroids", "inertia", "passes", "refilled", "done", "sums", "counts", "moves")
@@ -47,6 +46,7 @@ class Lloyd:
     passes: int = 0
     refilled: int = 0  # passes after which clusters were begun anew
     done: bool = False
+    read: int = 0  # rows that were read, in all passes since it began or went on
     sums: Matrix = field(init=False)  # of the rows of each cluster, (k, width)
     counts: NDArray[np.int64] = field(init=False)  # (k,)
     moves: NDArray[np.float32] = field(init=False)  # of the centroids since the bounds were measured, (k,)
@@ -117,19 +117,13 @@ def kmeans(
     for k in ks:
         check_count(k, "k")
         check_k(k, source.rows)
-    rows = draw_rows(source.rows, sample_rows(max(ks)), seed)
-    sample = prepare.apply(source.take(rows))
-    centred = prepare.moved(np.median(sample, axis=0).astype(np.float64))  # one far row moves a mean away from all
-    assert centred.offset is not None
-    sample = (sample - centred.offset).astype(np.float32)
-    running = {k: Lloyd(kmeans_centroids(sample, k, starts=starts, seed=seed)) for k in dict.fromkeys(ks)}
-    finish(running, source, centred, job)
-    return {k: clustering(source, prepare, one.centroids + centred.offset, job, begun) for k, one in running.items()}
-
-
-def sample_rows(k: int) -> int:
-    """Rows of the sample that the starts come from."""
-    return max(_SAMPLE_ROWS, _A_CENTROID * k)
+    first = Starts.of(source, prepare, job, sample_rows(max(ks)), starts=starts, seed=seed)
+    running = {k: Lloyd(first.centroids(k)) for k in dict.fromkeys(ks)}
+    finish(running, source, first.prepare, job)
+    assert first.prepare.offset is not None
+    return clusterings(
+        source, prepare, {k: one.centroids + first.prepare.offset for k, one in running.items()}, job, begun
+    )
 
 
 def finish(running: Mapping[int, Lloyd], source: BlockSource, prepare: Preparation, job: BlockJob) -> None:
@@ -173,6 +167,7 @@ def _read(
         squares += float(partial["squares"])
         sums, counts = np.split(partial["sums"], cuts), np.split(partial["counts"], cuts)
         for number, one in enumerate(lines):
+            one.read += int(partial["read"])
             one.sums += sums[number]
             one.counts += counts[number]
             for name, array in zip(Bounds._fields, one.bounds.part(*where), strict=True):
@@ -182,34 +177,61 @@ def _read(
 
 def _farthest(source: BlockSource, prepare: Preparation, centroids: Matrix, job: BlockJob) -> Matrix:
     """The rows farthest from their centroids, farthest first, each once; none that lies on its centroid."""
-    tasks = [(part, prepare, centroids) for _, part in parts(source)]
+    tasks = [(part, prepare, (centroids,)) for _, part in parts(source)]
     far, gaps = [], []
     for (start, _), partial in zip(parts(source), job.run("k-means, far rows", kernels.assign, tasks), strict=True):
-        far.append(partial["far"] + start)
-        gaps.append(partial["far_gap"])
+        far.append(partial["0 far"] + start)
+        gaps.append(partial["0 far_gap"])
     index, gap = np.concatenate(far), np.concatenate(gaps)
     order = np.lexsort((index, -gap))[: len(centroids)]
     rows = prepare.apply(source.take(index[order[gap[order] > 0]])).astype(np.float64)
     return rows[np.sort(np.unique(rows, axis=0, return_index=True)[1])]
 
 
-def clustering(source: BlockSource, prepare: Preparation, centroids: Matrix, job: BlockJob, begun: float) -> Clustering:
-    """Labels and figures of all rows, as `geometry.cluster.kmeans` gives them."""
-    k = len(centroids)
-    labels = np.empty(source.rows, np.int64)
-    squared = plain = 0.0
-    nearest, gaps = np.full(k, -1), np.full(k, np.inf)
-    tasks = [(part, prepare, centroids) for _, part in parts(source)]
-    for (start, part), partial in zip(parts(source), job.run("labels", kernels.assign, tasks), strict=True):
-        labels[start : start + part.rows] = partial["labels"]
-        squared, plain = squared + float(partial["squared"]), plain + float(partial["plain"])
-        closer = partial["nearest_gap"] < gaps
-        nearest[closer], gaps[closer] = partial["nearest"][closer] + start, partial["nearest_gap"][closer]
-    codes, used = encode(labels)
-    return Clustering(
-        "kmeans", codes, "blocks", round(monotonic() - begun, 3), centroids=centroids[used], inertia=squared,
-        distortion=plain / source.rows, exemplars=nearest[used], empty=k - len(used),
-    )  # fmt: skip
+def clusterings(
+    source: BlockSource, prepare: Preparation, centroids: Mapping[int, Matrix], job: BlockJob, begun: float
+) -> dict[int, Clustering]:
+    """Labels and figures of all rows for each k, as `geometry.cluster.kmeans` gives them, from one reading."""
+    tasks = [(part, prepare, tuple(centroids.values())) for _, part in parts(source)]
+    every = [_Labels.of(source.rows, k) for k in centroids]
+    for (start, _), partial in zip(parts(source), job.run("labels", kernels.assign, tasks), strict=True):
+        for number, one in enumerate(every):
+            one.add(start, {name: partial[f"{number} {name}"] for name in _Labels.NAMES})
+    seconds = round(monotonic() - begun, 3)
+    return {k: one.clustering(centroids[k], seconds) for k, one in zip(centroids, every, strict=True)}
+
+
+@dataclass
+class _Labels:
+    """The nearest centroid of each row, and the sums over rows, task by task."""
+
+    NAMES: ClassVar = ("labels", "squared", "plain", "nearest", "nearest_gap")
+    labels: NDArray[np.int32]  # (rows,)
+    nearest: NDArray[np.int64]  # (k,), the row nearest to each centroid
+    gaps: Matrix  # (k,), how near it is
+    squared: float = 0.0
+    plain: float = 0.0
+
+    @classmethod
+    def of(cls, rows: int, k: int) -> _Labels:
+        """Before the first task."""
+        return cls(np.empty(rows, np.int32), np.full(k, -1), np.full(k, np.inf))
+
+    def add(self, start: int, partial: kernels.Partial) -> None:
+        """Take in a task that begins with this row."""
+        self.labels[start : start + len(partial["labels"])] = partial["labels"]
+        self.squared += float(partial["squared"])
+        self.plain += float(partial["plain"])
+        closer = partial["nearest_gap"] < self.gaps
+        self.nearest[closer], self.gaps[closer] = partial["nearest"][closer] + start, partial["nearest_gap"][closer]
+
+    def clustering(self, centroids: Matrix, seconds: float) -> Clustering:
+        """All tasks together; clusters without rows are left out."""
+        codes, used = encode(self.labels)
+        return Clustering(
+            "kmeans", codes, "blocks", seconds, centroids=centroids[used], inertia=self.squared,
+            distortion=self.plain / len(codes), exemplars=self.nearest[used], empty=len(centroids) - len(used),
+        )  # fmt: skip
 
 
 def _state(running: Mapping[int, Lloyd], squares: float) -> dict[str, Any]:

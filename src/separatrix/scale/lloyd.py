@@ -76,7 +76,7 @@ def lloyd(
 
     Returns:
         what the sums (all centroids, width) and the numbers of rows (all centroids,) change by; the squares of rows
-        that had no cluster yet; the bounds, one k after the other, (ks, rows) each.
+        that had no cluster yet; how many rows were read; the bounds, one k after the other, (ks, rows) each.
     """
     ends = np.cumsum([len(one) for one in centroids]).tolist()
     spans, on = list(zip([0, *ends], ends, strict=False)), device_of(device)
@@ -102,7 +102,8 @@ def lloyd(
             _move(share[low:high], counts[low:high], x, before, labels)
         sums += share.cpu()
     arrays = {name: np.stack([getattr(one, name) for one in known]) for name in Bounds._fields}
-    return {"sums": sums.numpy(), "counts": counts, "squares": np.array(squares)} | arrays
+    read = np.array(len(open_rows))
+    return {"sums": sums.numpy(), "counts": counts, "squares": np.array(squares), "read": read} | arrays
 
 
 Largest = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]

@@ -82,7 +82,7 @@ def in_memory(rows: int, width: int) -> int:
     return _COPIES * 4 * rows * width
 
 
-def in_blocks(rows: int, width: int, workers: int, *, sample: int = 0, squares: int = 0) -> int:
+def in_blocks(rows: int, width: int, workers: int, *, sample: int = 0, squares: int = 0, ks: int = 1) -> int:
     """Bytes that a job takes at its peak where rows are read block by block.
 
     Args:
@@ -90,16 +90,17 @@ def in_blocks(rows: int, width: int, workers: int, *, sample: int = 0, squares: 
         workers: tasks computed beside each other.
         sample: rows that are drawn and held.
         squares: columns whose products a task gives back.
+        ks: of k-means, numbers of clusters that are computed from one reading.
     """
-    labels = 28 * rows  # numbers of clusters, twice, and the bounds of k-means
+    labels = 12 * rows + 16 * ks * rows  # the bounds of k-means; numbers of clusters, twice
     held = _COPIES * 4 * width * min(sample, rows)
     task = _TILES * max(TILE_BYTES, 4 * width) + 16 * task_rows(rows, width)
     return labels + held + workers * (task + 3 * 8 * squares**2)
 
 
-def check_budget(source: BlockSource, allowed: int, workers: int, *, sample: int = 0, squares: int = 0) -> None:
+def check_budget(source: BlockSource, allowed: int, workers: int, **more: int) -> None:
     """Raise an OptionError where not even the blocks fit into the bytes allowed; the rest as `in_blocks`."""
-    check_bytes(in_blocks(source.rows, source.width, workers, sample=sample, squares=squares), allowed)
+    check_bytes(in_blocks(source.rows, source.width, workers, **more), allowed)
 
 
 def check_bytes(needed: int, allowed: int) -> None:

@@ -20,7 +20,7 @@ from separatrix.errors import StoreError
 from separatrix.scale.blocks import BlockSource
 from separatrix.store.partials import read_partial, write_partial
 
-_FORMAT = "3"  # another one where the arithmetic of a kernel changes
+_FORMAT = "4"  # another one where the arithmetic of a kernel changes
 
 
 def versions() -> dict[str, str]:
