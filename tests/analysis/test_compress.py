@@ -139,3 +139,11 @@ def test_the_figures_are_a_result(tmp_path):
     assert again._repr_html_().startswith("<table>")
     with pytest.raises(StoreError, match="the points were measured, not written"):
         again.points  # noqa: B018
+
+
+def test_a_memory_that_holds_no_block_is_refused_and_any_other_changes_nothing():
+    options = {"components": 3, "k": K, "queries": 20}
+    with pytest.raises(OptionError, match="--memory is too small for one block of each worker: got 1 MiB"):
+        compress(made(), memory="1MiB", **options)
+    few, many = (compress(made(), memory=memory, **options) for memory in ("500MiB", None))
+    assert few.steps == many.steps

@@ -11,6 +11,8 @@ from separatrix.analysis.transfer import export_vectors, import_vectors
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.store.points import open_points, write_points
+from separatrix.store.writer import PointsWriter
+from served import run_served
 
 ROWS, WIDTH = 57, 5
 X = np.random.default_rng(0).normal(size=(ROWS, WIDTH)).astype(np.float32)
@@ -318,3 +320,62 @@ def test_exports_that_cannot_be_are_refused(tmp_path, points):
     named = Points.of({"label": X}, {"label": ["x"] * ROWS})
     with pytest.raises(DataError, match="a block and a column of the table have one name: got 'label'"):
         export_vectors(named, out=tmp_path / "z.parquet")
+
+
+# An import is a fork that kills itself before its n-th shard.
+KILLED = """
+import os, signal, sys
+from separatrix.analysis import transfer
+from separatrix.store.writer import PointsWriter
+
+transfer.SHARD_ROWS = 10
+path, root = sys.argv[1:]
+for at in (0, 1, 4):
+    if not os.fork():
+        add, left = PointsWriter.add, [at]
+        def armed(self, *given, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            add(self, *given, **named)
+        PointsWriter.add = armed
+        transfer.import_vectors(path, out=f"{root}/{at}")
+    assert os.WIFSIGNALED(os.wait()[1])
+print("killed")
+"""
+
+
+def test_a_killed_import_goes_on_at_its_last_shard(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", X)
+    import_vectors(tmp_path / "x.npy", out=tmp_path / "whole")
+    assert run_served(KILLED, [str(tmp_path / "x.npy"), str(tmp_path)], tmp_path / "printed") == "killed\n"
+    written, add = [], PointsWriter.add
+    monkeypatch.setattr(PointsWriter, "add", lambda self, at, *given: (written.append(at), add(self, at, *given)))
+    for at in (0, 1, 4):
+        written.clear()
+        if at:
+            with pytest.raises(StoreError, match="holds points that were not finished; type --resume to go on"):
+                import_vectors(tmp_path / "x.npy", out=tmp_path / str(at))
+        import_vectors(tmp_path / "x.npy", out=tmp_path / str(at), resume=True)
+        assert written == list(range(at, 6))
+        assert contents(tmp_path / str(at)) == contents(tmp_path / "whole")
+    assert import_vectors(tmp_path / "x.npy", out=tmp_path / "whole", resume=True).values.tolist() == X.tolist()
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_import_goes_on_with_no_other_numbers_and_stays_where_its_user_stops_it(tmp_path):
+    def stop(stage, done, total, note):
+        if done == 30:
+            raise KeyboardInterrupt("stopped")
+
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(KeyboardInterrupt, match="stopped"):
+        import_vectors(tmp_path / "x.npy", out=tmp_path / "p", progress=stop)
+    np.save(tmp_path / "x.npy", np.where(np.arange(ROWS)[:, None] == 3, 0, X))
+    with pytest.raises(StoreError, match=r"p holds other numbers \(shard 0 of block 'vectors'\); type --overwrite"):
+        import_vectors(tmp_path / "x.npy", out=tmp_path / "p", resume=True)
+    np.save(tmp_path / "x.npy", X)
+    np.testing.assert_array_equal(import_vectors(tmp_path / "x.npy", out=tmp_path / "p", resume=True).values, X)

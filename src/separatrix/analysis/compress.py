@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.blocks import ScaleOptions
 from separatrix.analysis.inputs import opened
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import DataError, OptionError, StoreError
@@ -33,7 +34,7 @@ from separatrix.recipe.files import CompressRecipe
 from separatrix.recipe.options import CompressOptions
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.job import BlockJob
-from separatrix.scale.moments import fit_plane
+from separatrix.scale.moments import WIDEST, fit_plane
 from separatrix.scale.nearest import neighbors
 from separatrix.store.files import Schema, hash_file, read_tensors, write_tensors
 from separatrix.store.kinds import kind_of
@@ -147,6 +148,7 @@ def compress(
     recipe: CompressRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    memory: str | None = None,
     progress: Progress | None = None,
     **options: Unpack[CompressOptions],
 ) -> Compression:
@@ -161,11 +163,12 @@ def compress(
         recipe: all options at once.
         out: folder of the compressed points; without it the steps are only measured.
         overwrite: replace the points in `out`.
+        memory: bytes, as "2GiB", that may be taken (default: half of what is free); points are always read in blocks.
         progress: is called with (stage, done, total, note).
         options: single options of `CompressRecipe`, by name.
 
     Raises:
-        OptionError: more components than columns.
+        OptionError: more components than columns, or a memory that does not hold one block of each worker.
         DataError: fewer rows than neighbors, or numbers too large for float16.
         StoreError: the folder is taken.
 
@@ -184,11 +187,12 @@ def compress(
         raise DataError(
             "fewer rows than neighbors", got=f"{len(one)} rows, k = {wanted.k}", expected="k below the rows"
         )
-    job = BlockJob(progress=progress)
-    plane = None if wanted.components is None else fit_plane(BlockSource.of_points(one), wanted.components, job)
-    steps = _steps(one, plane, wanted)
-    measured = _Measure(one, wanted, job)
-    lines = [measured.line(step) for step in steps]
+    source, scale = BlockSource.of_points(one), ScaleOptions(memory=memory, progress=progress, device="cpu")
+    squares = one.width if wanted.components is not None and one.width <= WIDEST else 0
+    with scale.job(source, sample=wanted.queries, squares=squares) as job:
+        plane = None if wanted.components is None else fit_plane(source, wanted.components, job)
+        measured = _Measure(one, wanted, job)
+        lines = [measured.line(step) for step in _steps(one, plane, wanted)]
     explained = None if plane is None else float(plane.explained.sum())
     queries, seconds = len(measured.queries), round(perf_counter() - begun, 2)
     result = Compression(lines, len(one), queries, wanted.k, measured.label, explained, seconds, wanted)

@@ -43,6 +43,7 @@ def import_vectors(
     recipe: ImportRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     progress: Progress | None = None,
     **options: Unpack[ImportOptions],
 ) -> Points:
@@ -54,6 +55,8 @@ def import_vectors(
         recipe: all options at once.
         out: folder of the store; numbers stay in memory (float32) if absent.
         overwrite: replace the points in `out`.
+        resume: go on with an import that was stopped: the file is read and checked again, whole shards are not written
+            again.
         progress: is called with (stage, done, total, note); the total is 0 where it is not known.
         options: single options of `ImportRecipe`, by name.
 
@@ -61,7 +64,7 @@ def import_vectors(
         DataError: a cell that is no finite number, rows or files of other widths, a column that numbers the rows, ids
             that are missing or stand twice, labels of other rows; file, row and column are named.
         OptionError: another ending, or an option that this file has no use for.
-        StoreError: the folder is taken; numbers too large for the format.
+        StoreError: the folder is taken, or holds other rows or numbers; numbers too large for the format.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
@@ -86,11 +89,13 @@ def import_vectors(
         return Points.of(blocks, pd.concat([frame for _, frame in parts], ignore_index=True), origin=origin)
     key, given = digest("imported", origin), (path, wanted.labels)
     with open_writer(
-        Path(out), key, window=SHARD_ROWS, dtype=wanted.store_dtype, overwrite=overwrite, resume=None, inputs=given
-    ) as writer:
+        Path(out), key, window=SHARD_ROWS, dtype=wanted.store_dtype, overwrite=overwrite, resume=resume or None,
+        inputs=given, keep_interrupted=True,
+    ) as writer:  # fmt: skip
         for index, batch in enumerate(batches.read(progress)):
             values, frame = checks.add(*batch)
-            writer.add(index, frame, values)
+            if not writer.holds(index, frame, values):
+                writer.add(index, frame, values)
         checks.check(file)
         writer.finish(len(writer.shards), origin, recipes.record(wanted))
     return open_points(out)

@@ -35,7 +35,7 @@ GROUPS = {
     "Attention heads": ("heads", "heads-qa"),
     "Files and cost": ("import", "export", "compress", "plan"),
 }
-RESUMABLE = ("train", "extract", "heads", "heads-qa")  # those with --resume
+RESUMABLE = ("train", "extract", "heads", "heads-qa", "import")  # those with --resume
 # Other spellings: the first words -> the command.
 SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
 # Flags that options had once, which are still understood: command -> flag -> that of today.

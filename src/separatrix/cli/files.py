@@ -20,10 +20,11 @@ FileArgument = Annotated[
 ]
 
 
-@verb(opts.Folder, ImportRecipe)
+@verb(opts.ResumableFolder, ImportRecipe)
 def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgument, /) -> Printout:
     """The file streams by in bounded memory. A column that numbers the rows would decide every distance: it is refused
-    unless --drop-column leaves it out or --keep-column puts it into the row table.
+    unless --drop-column leaves it out or --keep-column puts it into the row table. A killed import goes on with
+    --resume.
 
     For example:
         separatrix import vectors.npy --labels rows.csv --out points/mine
@@ -57,7 +58,7 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgu
     return export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
 
 
-@verb(opts.OptionalFolder, CompressRecipe, opts.Verification)
+@verb(opts.OptionalFolder, CompressRecipe, opts.Memory, opts.Verification)
 def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
     """Each step down to what is written stands with its bytes and the share of nearest neighbors that it keeps of
     those of the vectors as given; without --out they are only measured.

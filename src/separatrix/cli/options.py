@@ -109,6 +109,7 @@ _EXECUTOR = _option(
     str, "here", "who computes: here, processes:N, dask:local:N or dask:tcp://host:port; the result is the same"
 )
 Scale = panel("Points larger than memory", memory=_MEMORY, executor=_EXECUTOR, device=(str, as_in_model("device")))
+Memory = panel("Points larger than memory", memory=_MEMORY)
 Extracting = panel("Several processes or machines", executor=_EXECUTOR)
 Planned = panel(
     "Output folder",

@@ -132,6 +132,21 @@ class PointsWriter:
         write_json(self._note(index), note)
         self.seconds += perf_counter() - begun
 
+    def holds(self, index: int, rows: pd.DataFrame, blocks: Mapping[str, np.ndarray]) -> bool:
+        """Whether a shard is there already, with these rows and numbers.
+
+        Raises:
+            StoreError: the shard is there, but holds other rows or numbers.
+        """
+        if self.missing(index, rows, list(blocks)):
+            return False
+        for name, values in blocks.items():
+            content = encode(values, self._spec(name, values, rows).dtype, name, rows[ID].tolist())
+            if self.shards[index].files[name] != File(len(content), sha256(content)):
+                what = f"{self.folder} holds other numbers (shard {index} of block {name!r})"
+                raise StoreError(what, hint="type --overwrite to replace it, or choose another --out")
+        return True
+
     def finish(self, shards: int, origin: Mapping[str, Any], recipe: Any = None) -> Manifest:
         """All `shards` are given: write row table and manifest, drop what is not whole.
 
@@ -231,6 +246,7 @@ def open_writer(
     overwrite: bool = False,
     resume: bool | None = True,
     inputs: Collection[Any] = (),
+    keep_interrupted: bool = False,
 ) -> Iterator[PointsWriter]:
     """Begin a store, go on with one that was stopped, or add blocks to a finished one; the lock is held until the end.
 
@@ -246,6 +262,7 @@ def open_writer(
             old one goes when it is whole; with `resume`, a replacement that was stopped is gone on with.
         resume: go on with a store that is not finished, instead of refusing it; None: refuse a finished one as well.
         inputs: paths that the verb reads; they are never replaced.
+        keep_interrupted: with `resume` None, keep whole shards where the user stops the work.
 
     Raises:
         StoreError: something else is in the folder, another request's store, a damaged one, one of a newer version, or
@@ -268,8 +285,9 @@ def open_writer(
         writer.replaces = target if replaces else None
         try:
             yield writer
-        except BaseException:
-            writer.abandon(keep=resume is not None)
+        except BaseException as error:
+            stopped = keep_interrupted and isinstance(error, KeyboardInterrupt)
+            writer.abandon(keep=resume is not None or stopped)
             raise
 
 
