@@ -107,6 +107,21 @@ def test_clusters_are_compared_with_the_classes_by_id():
         cluster_numbers([0, 1], points)
 
 
+def test_clusters_of_heads_are_compared_by_window_layer_and_head():
+    x, y = clouds()
+    place = np.arange(90)
+    points = points_of(x, y, id=place // 6, layer=place % 6 // 3, head=place % 3)
+    table = points.rows.frame(["id", "layer", "head"]).assign(cluster=y)
+    for clusters in (table, table[::-1]):
+        assert score(points, clusters=clusters, recipe=QUICK).clusters["matched"]["accuracy"] == 1.0
+    with pytest.raises(DataError, match="clusters have no column 'layer'"):
+        score(points, clusters=table.drop(columns="layer"), recipe=QUICK)
+    with pytest.raises(DataError, match="89 of 90 points have none: got no cluster for id 0, layer 0, head 1"):
+        score(points, clusters=table[:1], recipe=QUICK)
+    with pytest.raises(DataError, match="a row stands twice among the clusters: got id 0, layer 0, head 0"):
+        score(points, clusters=pd.concat([table, table[:1]]), recipe=QUICK)
+
+
 def test_rows_may_come_in_any_order():
     """Identity: shuffling the rows with their labels changes no figure that does not draw rows by their place."""
     x, y = clouds()

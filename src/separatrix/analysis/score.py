@@ -30,7 +30,7 @@ from separatrix.geometry.neighbors import METRICS
 from separatrix.geometry.nulls import Null
 from separatrix.geometry.scatter import check_features
 from separatrix.geometry.separation import silhouette
-from separatrix.points import ID, Points
+from separatrix.points import ID, KEY, Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import ScoreOptions
@@ -278,7 +278,7 @@ def read_clusters(path: str | Path, *, verify: bool = True) -> Clusters | pd.Dat
 
 
 def cluster_numbers(clusters: Any, points: Points) -> np.ndarray:
-    """Cluster numbers in the order of the points, (rows,); a frame is joined by `id`.
+    """Cluster numbers in the order of the points, (rows,); a frame is joined by `id` (heads: layer and head too).
 
     Raises:
         DataError: a column is missing, ids differ, or another number of rows.
@@ -289,36 +289,44 @@ def cluster_numbers(clusters: Any, points: Points) -> np.ndarray:
     [3, 7]
     """
     if isinstance(clusters, Clusters):
-        return _by_id(clusters.row_table, points)
+        return _by_name(clusters.row_table, points)
     if hasattr(clusters, "columns"):
-        return _by_id(FrameTable(clusters), points)
+        return _by_name(FrameTable(clusters), points)
     numbers = np.asarray(clusters)
     if numbers.shape != (len(points),):
         raise DataError("clusters do not fit the points", got=numbers.shape, expected=f"({len(points)},)")
     return numbers.astype(np.int64)
 
 
-def _by_id(table: RowTable, points: Points) -> np.ndarray:
-    """The cluster of each point by its id; of the table, lines with these ids alone are held."""
+def _by_name(table: RowTable, points: Points) -> np.ndarray:
+    """The cluster of each point by its name; of the table, lines with the ids of the points alone are held."""
     import pandas as pd
 
-    missing = [name for name in (ID, CLUSTER) if name not in table]
+    key = [name for name in KEY if name in points.columns]
+    missing = [name for name in (*key, CLUSTER) if name not in table]
     if missing:
         raise DataError(f"clusters have no column {missing[0]!r}", got=", ".join(map(str, table.columns)))
-    ids = pd.Index(points.column(ID))
-    wanted = ids.unique()
-    lines = pd.concat([lines[lines[ID].isin(wanted)] for lines in table.batches(_LINES, (ID, CLUSTER))])
-    if (twice := lines[ID].duplicated()).any():
-        raise DataError("an id stands twice among the clusters", got=repr(lines[ID][twice].iloc[0]))
-    numbers = lines.set_index(ID)[CLUSTER].reindex(ids)
-    lost = np.flatnonzero(numbers.isna())
+    names = points.rows.frame(key)
+    wanted = names[ID].unique()
+    lines = pd.concat([lines[lines[ID].isin(wanted)] for lines in table.batches(_LINES, (*key, CLUSTER))])
+    numbers, lines = lines[CLUSTER].to_numpy(), lines[key].reset_index(drop=True)
+    if names.equals(lines):  # also where tokens of a text share a name
+        return numbers.astype(np.int64)
+    if (twice := np.flatnonzero(lines.duplicated())).size:
+        raise DataError("a row stands twice among the clusters", got=_named(lines, twice[0]))
+    places = pd.MultiIndex.from_frame(lines).get_indexer(pd.MultiIndex.from_frame(names))
+    lost = np.flatnonzero(places < 0)
     if len(lost):
         raise DataError(
-            f"clusters of other rows: {len(lost)} of {len(ids)} points have none",
-            got=f"no cluster for id {ids[lost[0]]!r}",
+            f"clusters of other rows: {len(lost)} of {len(names)} points have none",
+            got=f"no cluster for {_named(names, lost[0])}",
             hint="cluster these very points",
         )
-    return numbers.to_numpy().astype(np.int64)
+    return numbers[places].astype(np.int64)
+
+
+def _named(rows: pd.DataFrame, place: int) -> str:
+    return ", ".join(f"{name} {rows[name].iloc[place]!r}" for name in rows)
 
 
 def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:
