@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -38,13 +40,14 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
 from separatrix.recipe.options import SuspectsOptions
-from separatrix.rowtable import RowTable
+from separatrix.rowtable import ExtendedTable, FrameTable, RowTable
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of
 from separatrix.store.points import open_points
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
+from separatrix.store.rows import ParquetTable, write_rows
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts, load_texts
 from separatrix.texts.audit import normalise
@@ -66,7 +69,7 @@ _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 class JudgedRows:
     """Rows with their labels, and what the models say of them."""
 
-    table: pd.DataFrame
+    rows: RowTable
     labels: NDArray[np.int64]  # (rows,)
     names: tuple[str, ...]
     chances: dict[str, NDArray[np.float64]]  # model -> (rows, classes)
@@ -82,7 +85,7 @@ class Suspects(Result):
     schema: ClassVar[Schema] = {"estimated_noise": float, "warnings": [str], "suspects?": int, "judged?": str}
 
     table: pd.DataFrame = apart()  # the suspects, most suspect first
-    rows: pd.DataFrame = apart()  # every row with its figures, in the order given
+    row_table: RowTable = apart()  # every row with its figures, in the order given
     judged: str = ""  # which rows
     estimated_noise: float = 0.0  # share of wrong labels
     estimated_noise_by_model: Mapping[str, float] = field(default_factory=dict)
@@ -97,11 +100,17 @@ class Suspects(Result):
     @classmethod
     def stored(cls, folder: Path, _plain: dict[str, Any]) -> dict[str, Any]:
         """The tables."""
-        return {"table": read_table(folder / SUSPECTS, ("id",)), "rows": read_table(folder / ALL_ROWS, ("id",))}
+        rows = ParquetTable.open(folder / ALL_ROWS, ("id",))
+        return {"table": read_table(folder / SUSPECTS, ("id",)), "row_table": rows}
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """Every row as a pandas frame; of suspects on disk it is read into memory now, and kept."""
+        return self.row_table.to_pandas()
 
     def figures(self) -> dict[str, Any]:
         """What `result.json` holds."""
-        counts = {"suspects": len(self.table), "rows": len(self.rows)}
+        counts = {"suspects": len(self.table), "rows": len(self.row_table)}
         return counts | super().figures() | {"judges": dict(self.models)}
 
     def parts(self) -> list[Listing | Lines]:
@@ -121,7 +130,7 @@ class Suspects(Result):
 
         write_table(folder / SUSPECTS, self.table)
         write_table(folder / "suspects.csv", self.table)
-        write_table(folder / ALL_ROWS, self.rows)
+        write_rows(folder / ALL_ROWS, self.row_table)
         write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.figures())
 
 
@@ -211,7 +220,7 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
     fold = deal_folds(labels, recipe.folds, groups=heaps, seed=recipe.seed)
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
-    case = JudgedRows(labelled.table, labels, names, chances, recipe.seed, warnings)
+    case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
     columns = _near_columns(case, index, cosine, recipe.near) | _text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
@@ -252,7 +261,7 @@ def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
     labels = np.array([names.index(str(label)) for label in table["label"]])
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
-    case = JudgedRows(shown, labels, names, {"run": chances}, recipe.seed)
+    case = JudgedRows(FrameTable(shown), labels, names, {"run": chances}, recipe.seed)
     columns = _text_columns(case) | _epoch_columns(case, run)
     return _judge(case, columns, recipe, "validation rows of the run")
 
@@ -260,17 +269,18 @@ def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
 def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
     joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
     mean = confident_joint(np.mean(list(case.chances.values()), axis=0), case.labels)
-    rows = case.table.reset_index(drop=True)
-    if recipe.label in rows.columns:
-        rows["label"] = rows[recipe.label]  # whatever the column is called: what was judged
-    rows = rows.assign(
-        suggested=[case.names[k] for k in mean.suggested], score=mean.margin, self_confidence=mean.self_confidence
-    )
+    names, given = np.array(case.names, dtype=object), case.rows
+    added: dict[str, NDArray[Any]] = {}
+    if recipe.label in given and recipe.label != "label":
+        added["label"] = given.column(recipe.label)  # whatever the column is called: what was judged
+    added |= {"suggested": names[mean.suggested], "score": mean.margin, "self_confidence": mean.self_confidence}
     for name, joint in joints.items():
-        rows[f"{name}_suggested"] = [case.names[k] for k in joint.suggested]
-        rows[f"{name}_self_confidence"] = joint.self_confidence
-        rows[f"{name}_flagged"] = joint.flagged
-    rows = rows.assign(**columns, reason=_reasons(case, joints, columns))
+        added[f"{name}_suggested"] = names[joint.suggested]
+        added[f"{name}_self_confidence"], added[f"{name}_flagged"] = joint.self_confidence, joint.flagged
+    reasons = np.array(_reasons(case, joints, columns), dtype=object)
+    rows = ExtendedTable(given, added | columns | {"reason": reasons})
+    suspect = np.flatnonzero(reasons != "")
+    suspect = suspect[np.argsort(mean.margin[suspect], kind="stable")]
     quality = {name: _quality(case, chances) for name, chances in case.chances.items()}
     warnings = case.warnings + [
         f"the {name} is not above the majority baseline, so what it doubts means nothing"
@@ -278,8 +288,8 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         if figures["interval"][0] <= figures["majority"]
     ]
     return Suspects(
-        table=rows[rows["reason"] != ""].sort_values("score", kind="stable").reset_index(drop=True),
-        rows=rows,
+        table=rows.take(suspect).to_pandas(),
+        row_table=rows,
         judged=which,
         estimated_noise=mean.noise,
         estimated_noise_by_model={name: joint.noise for name, joint in joints.items()},
@@ -303,21 +313,27 @@ def _near_columns(case: JudgedRows, index: NDArray[np.int64], cosine: NDArray[An
     """The nearest near duplicate with another label: its id (or None) and its cosine."""
     clash = (cosine >= near) & (case.labels[index] != case.labels[:, None])
     any_clash, column = clash.any(axis=1), clash.argmax(axis=1)
-    row = np.arange(len(index))
-    ids = np.asarray(case.table["id"].astype(str), dtype=object)[index[row, column]]
-    return {"near_id": np.where(any_clash, ids, None), "near_cosine": np.where(any_clash, cosine[row, column], np.nan)}
+    row, ids = np.arange(len(index)), np.full(len(index), None, dtype=object)
+    ids[any_clash] = [str(one) for one in case.rows.take(index[row, column][any_clash]).column("id")]
+    return {"near_id": ids, "near_cosine": np.where(any_clash, cosine[row, column], np.nan)}
 
 
 def _text_columns(case: JudgedRows) -> dict[str, Any]:
     """Labels that the very same text carries elsewhere (up to case and white space)."""
-    if "text" not in case.table.columns:
+    if "text" not in case.rows:
         return {}
-    forms = [normalise(str(text)) for text in case.table["text"]]
-    given: dict[str, set[int]] = {}
+    batches = case.rows.batches(columns=("text",))  # a text can be long: a hash of it is kept
+    forms = [
+        blake2b(normalise(str(text)).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        for one in batches
+        for text in one["text"]
+    ]
+    given: dict[bytes, set[int]] = {}
     for form, label in zip(forms, case.labels.tolist(), strict=True):
         given.setdefault(form, set()).add(label)
     others = [sorted(given[form] - {label}) for form, label in zip(forms, case.labels.tolist(), strict=True)]
-    return {"same_text_labels": [", ".join(case.names[k] for k in labels) or None for labels in others]}
+    words = [", ".join(case.names[k] for k in labels) or None for labels in others]
+    return {"same_text_labels": np.array(words, dtype=object)}
 
 
 def _dynamics_columns(case: JudgedRows, run: Path, column: str, verify: bool) -> dict[str, Any]:
@@ -325,13 +341,13 @@ def _dynamics_columns(case: JudgedRows, run: Path, column: str, verify: bool) ->
     from separatrix.learn.trajectory import read_dynamics
 
     recipe = _run_file(run, "recipe.json", verify)
-    table = case.table
-    train = np.flatnonzero(table["split"] == "train") if "split" in table.columns else np.arange(len(table))
+    table = case.rows
+    train = np.flatnonzero(table.column("split") == "train") if "split" in table else np.arange(len(table))
     own = read_dynamics(run / TRAJECTORY).astype(np.float64)  # (epochs, train rows)
     wanted = recipe["data"]["train"]
-    texts = table["text"].iloc[train].tolist() if "text" in table.columns else []
-    given = table[column].iloc[train]
-    forms = (given.tolist(), given.astype(str).tolist())
+    texts = table.column("text")[train].tolist() if "text" in table else []
+    given = table.column(column)[train].tolist()
+    forms = (given, [str(one) for one in given])
     if not any(recipes.digest(texts, labels) == wanted["digest"] for labels in forms):
         got = f"{len(train)} rows"
         raise DataError(

@@ -95,7 +95,7 @@ def test_methods_keep_their_grids_and_their_rows(tmp_path):
         assert sum(line["chosen"] for line in figures["grid"]) == 1
         assert figures["criterion"]
         assert figures["clusters"] == 3
-    table = cluster_table(points, clusters, "dbscan")
+    table = cluster_table(points, clusters, "dbscan").to_pandas()
     given = table["dbscan"].to_numpy() > -2
     assert int(given.sum()) == clusters["dbscan"].rows <= 300
     assert (table["cluster"] == table["dbscan"]).all()

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.analysis.cluster import CHOICE, CURVE, Clusters, cluster
+from separatrix.analysis.identity import CLUSTER
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.choose import k_distance, knee
@@ -23,6 +24,7 @@ from separatrix.geometry.resample import bootstrap_mean
 from separatrix.points import ID, Points
 from separatrix.progress import Progress
 from separatrix.recipe.heads import METHODS, HeadClusterRecipe
+from separatrix.rowtable import ExtendedTable, RowTable
 from separatrix.store.table import read_table
 
 CHOICE_ROWS = {"kmeans": 2500, "hdbscan": 2000}  # rows that the choice of k or of the smallest cluster looks at
@@ -31,7 +33,7 @@ USUAL_SIZE = 60  # smallest cluster of HDBSCAN where no size gives two clusters
 TINY = 1e-9  # radius of DBSCAN where most rows are equal
 NOISE = -1
 LEFT_OUT = -2  # rows that dbscan and hdbscan were not given
-AGAIN = "again"  # the largest cluster of DBSCAN, clustered again; column `child` of the table
+AGAIN, CHILD = "again", "child"  # the largest cluster of DBSCAN, clustered again; its column of the table
 
 
 def cluster_heads(
@@ -116,15 +118,14 @@ def whole_contexts(points: Points, most: int, seed: int) -> NDArray[np.int64]:
     return (chosen[:, None] * maps + np.arange(maps)).ravel()
 
 
-def cluster_table(points: Points, clusters: Mapping[str, Clusters], method: str) -> pd.DataFrame:
+def cluster_table(points: Points, clusters: Mapping[str, Clusters], method: str) -> RowTable:
     """The row table with a column for each method, `child` for the second round, and `cluster`; -2 was not given."""
-    table, ids = points.table.copy(), pd.Index(points.table[ID])
-    for name, column in (*((name, name) for name in METHODS), (AGAIN, "child")):
-        labels = np.full(len(table), LEFT_OUT, np.int64)
+    ids, columns = pd.Index(points.column(ID)), dict[str, NDArray[np.int64]]()
+    for name, column in (*((name, name) for name in METHODS), (AGAIN, CHILD)):
+        columns[column] = np.full(len(points), LEFT_OUT, np.int64)
         if name in clusters:
-            labels[ids.get_indexer(clusters[name].table[ID])] = clusters[name].labels
-        table[column] = labels
-    return table.assign(cluster=table[method])
+            columns[column][ids.get_indexer(pd.Index(clusters[name].row_table.column(ID)))] = clusters[name].labels
+    return ExtendedTable(points.rows, columns | {CLUSTER: columns[method]})
 
 
 def cluster_figures(clusters: Clusters) -> dict[str, Any]:
@@ -148,11 +149,11 @@ def cluster_figures(clusters: Clusters) -> dict[str, Any]:
     return figures | {"criterion": "given" if choice is None else choice["criterion"]}
 
 
-def noise_by_layer(table: pd.DataFrame, name: str, seed: int) -> list[dict[str, Any]]:
+def noise_by_layer(table: RowTable, name: str, seed: int) -> list[dict[str, Any]]:
     """Share of noise in each layer: mean and interval over contexts (windows of one context are no free draws)."""
-    lines = []
-    for layer, part in table[table[name] > LEFT_OUT].groupby("layer"):
-        shares = (part[name] == NOISE).groupby(part["context"]).mean().to_numpy(dtype=float)
+    lines, rows = [], table.coded(("layer", "context", name))
+    for layer, part in rows[rows[name] > LEFT_OUT].groupby("layer"):
+        shares = (part[name] == NOISE).groupby(part["context"], observed=True).mean().to_numpy(dtype=float)
         line: dict[str, Any] = {"layer": int(str(layer)), "noise": float(shares.mean()), "rows": len(part)}
         if len(shares) > 1:
             line["low"], line["high"] = bootstrap_mean(shares, seed=seed)

@@ -17,11 +17,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Unpack
 
+import numpy as np
 import pandas as pd
 
 from separatrix.analysis.associate import Associations, associate
 from separatrix.analysis.heads.clusters import (
     AGAIN,
+    CHILD,
     LEFT_OUT,
     cluster_figures,
     cluster_heads,
@@ -54,7 +56,8 @@ from separatrix.store.files import write_json, write_tensors
 from separatrix.store.folder import RECIPE, has_result
 from separatrix.store.manifest import MANIFEST
 from separatrix.store.points import open_points
-from separatrix.store.table import read_table, write_table
+from separatrix.store.rows import ParquetTable, write_rows
+from separatrix.store.table import read_table
 from separatrix.texts.questions_answers import read_material
 
 # Of each step: its artefacts, the fields of the atlas that it fills, and what it writes beside its artefacts.
@@ -64,6 +67,7 @@ FIGURES = ("maps", "windows", "examples", "contexts", "layers", "heads", "tokens
            "model", "weights", "causal")  # fmt: skip
 FIELDS = {"extract": FIGURES, "features": ("features", "variance"), "cluster": ("clusters", "noise_by_layer"),
           "associate": ("association",), "atlas": ("controls", "importance", "page_bytes")}  # fmt: skip
+USED = ("window", "context", "example", "length", "layer", "head", *METHODS, CHILD, "cluster")  # columns of the table
 OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, DISTANCES, PICTURES)}
 
 
@@ -220,16 +224,17 @@ class _Story:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The row table with its clusters."""
-        return read_table(self.folder / TABLE)
+        """What is used of the row table with its clusters: a row has many columns, and there are many rows."""
+        return ParquetTable.open(self.folder / TABLE).coded(USED)
 
     def extract(self) -> HeadAtlas:
         """Maps into rows of numbers."""
-        table, origin, clock = self.points.table, self.points.origin, self.source.clock
+        rows, origin, clock = self.points.rows, self.points.origin, self.source.clock
         layers, heads = shape_of(self.reading.backbone.model)
-        windows = table.iloc[:: layers * heads]
+        first = np.arange(0, len(rows), layers * heads)
+        windows = rows.take(first).coded(("position", "context", "length"))
         return self.atlas.written(
-            maps=len(table), windows=len(windows), examples=int((windows["position"] == 0).sum()),
+            maps=len(rows), windows=len(windows), examples=int((windows["position"] == 0).sum()),
             contexts=int(windows["context"].nunique()), layers=layers, heads=heads,
             tokens=int(windows["length"].sum()), causal=self.reading.backbone.causal,
             maps_per_second=round(1 / max(sum(clock.values()), 1e-9), 1) if clock else None,
@@ -249,7 +254,7 @@ class _Story:
         folders = {name: self.path(name) for name in ARTIFACTS["cluster"]}
         clusters = cluster_heads(self.reduced.pick(recipe.cluster_feature), folders, recipe, seed, self.progress)
         table = cluster_table(self.points, clusters, recipe.method)
-        write_table(self.folder / TABLE, table)
+        write_rows(self.folder / TABLE, table)
         figures = {name: cluster_figures(each) for name, each in clusters.items()}
         main = clusters[recipe.method]
         summary = {"method": recipe.method, "count": len(main.sizes), "noise": main.noise}
