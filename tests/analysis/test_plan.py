@@ -11,9 +11,9 @@ from separatrix.analysis.plan import points as plans
 from separatrix.errors import OptionError, SeparatrixError
 from separatrix.points import Points
 from separatrix.scale import kernels
-from separatrix.scale.kmeans import sample_rows
 from separatrix.scale.machine import Machine
 from separatrix.scale.memory import in_memory
+from separatrix.scale.starts import sample_rows
 
 RATES = Machine(
     "a slide rule",
@@ -59,9 +59,9 @@ def test_figures_of_a_large_kmeans():
     assert plan.bytes == 18_720_000 * 2048 * 2
     product = 2 * 2048 * 35
     starts = 10 * sample_rows(35) * product
-    expected = 4 * 18_720_000 * 2048 + starts + (plans.PASSES + 1) * 18_720_000 * product
+    expected = 2 * 4 * 18_720_000 * 2048 + starts + (plans.PASSES + 1) * 18_720_000 * product
     assert plan.flop == pytest.approx(expected)
-    assert plan.bytes_read == (plans.PASSES + 2) * plan.bytes
+    assert plan.bytes_read == (plans.PASSES + 3) * plan.bytes
     assert sum(stage["seconds"] for stage in plan.stages) == pytest.approx(plan.seconds)
     assert f"{plans.PASSES} passes, assumed" in str(plan)
 
@@ -104,6 +104,17 @@ def test_every_verb_over_points_can_be_planned_on_paper(verb, options, path):
     assert plan.flop > 0 or options.get("method") == "umap"
     assert plan.machine == "a slide rule"
     assert "not measured" in str(plan)
+
+
+def test_a_score_of_many_rows_is_planned_with_the_readings_of_all(points):
+    parts = Points.of(points.values, points.table.assign(split=["train", "test"] * 120))
+    kernels_of = {}
+    for name, given in {"whole": points, "parts": parts}.items():
+        plan = sx.plan("score", given, executor="processes:1", machine=RATES)
+        kernels_of[name] = [stage["kernel"] for stage in plan.stages]
+        assert any("discriminant" in line for line in plan.approximate) == (name == "parts")
+    assert kernels_of["whole"] == ["neighbors", "score"]
+    assert kernels_of["parts"] == ["neighbors", "score", "products", "moments", "eigh", "assign", "assign"]
 
 
 def test_what_the_verb_refuses_is_refused_before():

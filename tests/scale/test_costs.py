@@ -14,6 +14,7 @@ from separatrix.scale.costs import (
     Stage,
     dbscan_stage,
     kmeans_stages,
+    linear_stages,
     map_stages,
     nearest_stage,
     pca_stages,
@@ -35,14 +36,16 @@ def machine(**changes):
 
 
 def test_kmeans_is_its_products():
-    first, one, two, labels = kmeans_stages(SHAPE, [3, 4], passes=2, starts=5, sample=100)
+    far, first, one, two, labels = kmeans_stages(SHAPE, [3, 4], passes=2, starts=5, sample=100)
+    assert (far.flop, far.read) == (4 * 1000 * 10, 20_000)
     assert first.flop == 5 * 100 * 2 * 10 * 7
     assert first.alone
     assert first.read == 0
     assert one.flop == two.flop == labels.flop == 1000 * 2 * 10 * 7
     assert one.read == labels.read == 20_000
     assert labels.written == 8000
-    assert kmeans_stages(SHAPE, [3], 0, 1, 10**6)[0].flop == 1000 * 2 * 10 * 3  # no more rows than there are
+    some = kmeans_stages(SHAPE, [3], 3, 1, 10**6, 0.25)  # of no more rows than there are
+    assert [stage.flop for stage in some] == [1000 * 2 * 10 * 3 * share for share in (1, 1, 0.25, 0.25, 1)]
 
 
 def test_pca_multiplies_half_a_square_of_columns():
@@ -54,6 +57,12 @@ def test_pca_multiplies_half_a_square_of_columns():
     assert placing.written == 4 * 2 * 1000
     assert placing.kernel == "place"
     assert pca_stages(SHAPE, 64)[2].kernel == "lloyd"  # many columns: a product as of k-means
+
+
+def test_linear_classifiers_take_four_readings():
+    sums, shrinkage, axes, *answers = linear_stages(SHAPE, 3)
+    assert [stage.read for stage in (sums, shrinkage, axes, *answers)] == [20_000, 20_000, 0, 20_000, 20_000]
+    assert (sums.flop, answers[0].flop) == (1000 * 10 * 10, 1000 * 2 * 10 * 3)
 
 
 def test_preparing_reads_once_and_whitening_twice():
@@ -87,7 +96,7 @@ def test_seconds_are_those_of_all_workers_or_of_one():
 
 
 def test_data_that_fit_are_read_from_disk_once():
-    stages = kmeans_stages(SHAPE, [3], 2, 1, 10)[1:]
+    stages = kmeans_stages(SHAPE, [3], 2, 1, 10)[2:]
     assert machine().all_seconds(stages) == pytest.approx([0.03 + 2, 0.03, 0.03 + 8])
     assert machine(memory=100).all_seconds(stages) == pytest.approx([0.03 + 2, 0.03 + 2, 0.03 + 2 + 8])
 
@@ -140,7 +149,7 @@ def test_a_file_of_rates_that_holds_something_else_is_refused(tmp_path, changes)
 def test_every_kernel_has_a_rate(monkeypatch, how):
     monkeypatch.setattr("separatrix.scale.calibrate.LEAST", 0.0)
     monkeypatch.setattr("separatrix.scale.calibrate.timed", lambda run: (run(), 0.5)[1])
-    job = KernelJob.of(16, BlockJob(), 1, how=how, k=3)
+    job = KernelJob.of(Shape(1000, 16), BlockJob(), 1, how=how, k=3)
     names = KERNELS if how == "none" else ("moments", "lloyd")
     rates = kernel_rates([*names, "no kernel"], job)
     assert set(rates) == set(names)

@@ -33,6 +33,7 @@ class BlockSource:
     block: Block
     start: int
     stop: int
+    step: int | None = None  # rows of a task; None: as many as the shape says
 
     @classmethod
     def of(cls, block: Block) -> BlockSource:
@@ -151,7 +152,7 @@ def task_rows(rows: int, width: int) -> int:
 
 def parts(source: BlockSource) -> Iterator[tuple[int, BlockSource]]:
     """The rows of each task and the number of the first of them."""
-    for start, stop in ranges(source.rows, task_rows(source.rows, source.width)):
+    for start, stop in ranges(source.rows, source.step or task_rows(source.rows, source.width)):
         yield start, source.part(start, stop)
 
 

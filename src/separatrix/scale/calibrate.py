@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -20,15 +20,18 @@ from separatrix.geometry.density import listing_seconds
 from separatrix.geometry.plane import Plane
 from separatrix.geometry.prepare import STEPS
 from separatrix.scale import costs, kernels
-from separatrix.scale.blocks import BlockSource, ranges
+from separatrix.scale.blocks import BlockSource, parts, task_rows
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
-from separatrix.scale.kmeans import PASSES, Lloyd, clustering, finish
+from separatrix.scale.kmeans import PASSES, Lloyd, clusterings, finish
 from separatrix.scale.moments import moments, place
 
 LEAST = 0.4  # seconds of a measurement
-_TASK_ROWS = 4096
+_PIECE_ROWS = 4096  # that synthetic rows repeat
+_TASK_NUMBERS = 1 << 24  # of a task, at most
+_ROUNDS = 2  # tasks of each worker
 _READ_BYTES, _WRITTEN_BYTES = 64 << 20, 32 << 20
+_FLOATS = {1: "float16", 2: "float16", 4: "float32", 8: "float64"}  # by the bytes of a number; int8 has scales, too
 _MEMBERS, _PAIRED = 2048, 8192  # rows that stand for those of a sample, and for all rows
 
 
@@ -44,7 +47,7 @@ def timed(run: Callable[[], Any], least: float = LEAST) -> float:
 
 @dataclass(frozen=True, eq=False)
 class KernelJob:
-    """Synthetic rows, and what is done to them."""
+    """Some of the rows, or synthetic ones, in tasks as large as those of the work; and what is done to them."""
 
     source: BlockSource
     job: BlockJob
@@ -55,19 +58,24 @@ class KernelJob:
 
     @classmethod
     def of(
-        cls, width: int, job: BlockJob, workers: int, *, how: str = "none", k: int = 35, dimensions: int = 2,
-        dtype: str = "float16",
+        cls, shape: costs.Shape, job: BlockJob, workers: int, source: BlockSource | None = None, *,
+        how: str = "none", k: int = 35, dimensions: int = 2,
     ) -> KernelJob:  # fmt: skip
-        """Rows for a few tasks of each worker."""
-        rng, rows = np.random.default_rng(0), _TASK_ROWS * workers * (4 if width <= 1024 else 1)
-        piece = rng.standard_normal((_TASK_ROWS, width), dtype=np.float32).astype(dtype)
+        """The first rows of a source, or made-up ones of a shape, for a few tasks of each worker."""
+        width = shape.width
+        step = min(task_rows(shape.rows, width), max(_PIECE_ROWS, _TASK_NUMBERS // width))
+        rows = _ROUNDS * workers * step
+        if source is None:
+            piece = np.random.default_rng(0).standard_normal((_PIECE_ROWS, width), dtype=np.float32)
+            source = BlockSource.of(np.tile(piece.astype(_FLOATS[shape.number_bytes]), (rows // _PIECE_ROWS, 1)))
         matrix = np.eye(width) if how == "whiten" else None
         prepare = Preparation(how) if not STEPS[how] else Preparation(how, np.zeros(width), np.ones(width), matrix)
-        return cls(BlockSource.of(np.tile(piece, (rows // _TASK_ROWS, 1))), job, workers, prepare, k, dimensions)
+        part = replace(source.part(0, min(rows, source.rows)), step=step)
+        return cls(part, job, workers, prepare, min(k, part.rows), dimensions)
 
     @property
     def shape(self) -> costs.Shape:
-        """Of the synthetic rows."""
+        """Of these rows."""
         return costs.Shape(self.source.rows, self.source.width)
 
     @property
@@ -115,13 +123,13 @@ def _lloyd(job: KernelJob) -> tuple[float, Callable[[], Any]]:
 
 def _assign(job: KernelJob) -> tuple[float, Callable[[], Any]]:
     flop = 2.0 * job.source.rows * job.source.width * job.k
-    return flop, lambda: clustering(job.source, job.prepare, job.centroids, job.job, 0.0)
+    return flop, lambda: clusterings(job.source, job.prepare, {job.k: job.centroids}, job.job, 0.0)
 
 
 def _distances(job: KernelJob) -> tuple[float, Callable[[], Any]]:
     members = job.source.read(0, _MEMBERS)
     rest = (members, np.zeros(len(members), np.int64), np.ones(1))
-    tasks = [(job.source.part(*part), job.prepare, *rest) for part in ranges(job.source.rows, _TASK_ROWS)]
+    tasks = [(part, job.prepare, *rest) for _, part in parts(job.source)]
     flop = costs.nearest_stage(job.shape, len(members), "").flop
     return flop, lambda: list(job.job.run("distances", kernels.nearest_members, tasks))
 

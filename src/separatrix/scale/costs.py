@@ -8,7 +8,7 @@ How long a stage takes on a machine: `scale.machine`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 RESNET_FLOP, RESNET_PIXELS = 8.2e9, 224  # of a ResNet-50 for one picture of this side (He et al., 2016)
 MAP_FLOP = {"descriptors": 40, "grid": 4, "singular": 12}  # of a number of a map, about; singular: times its side
@@ -81,16 +81,24 @@ def prepare_stages(shape: Shape, how: str) -> list[Stage]:
     ]
 
 
-def kmeans_stages(shape: Shape, ks: Sequence[int], passes: int, starts: int, sample: int) -> list[Stage]:
-    """k-means in blocks: starts on a sample, passes over all rows, labels in float64."""
+def kmeans_stages(
+    shape: Shape, ks: Sequence[int], passes: int, starts: int, sample: int, share: float = 1.0
+) -> list[Stage]:
+    """k-means in blocks: starts on a sample, passes over all rows, labels in float64.
+
+    A pass after the first computes a `share` of the rows: bounds say that the others stay.
+    """
     product = 2.0 * shape.width * sum(ks)
     drawn = min(sample, shape.rows)
-    first = Stage(f"{starts} starts on {drawn} rows", "starts", starts * drawn * product, shape.width, alone=True)
+    first = [Stage(f"{starts} starts on {drawn} rows", "starts", starts * drawn * product, shape.width, alone=True)]
+    if drawn < shape.rows:  # rows of the sample are drawn by how far they lie
+        first.insert(0, replace(_moments(shape), name="distances from the middle"))
     one = [
-        Stage(f"pass {number + 1}", "lloyd", shape.rows * product, shape.width, shape.bytes) for number in range(passes)
+        Stage(f"pass {number + 1}", "lloyd", shape.rows * part * product, shape.width, shape.bytes)
+        for number, part in enumerate([1.0, *[share] * passes][:passes])
     ]
     labels = Stage("labels", "assign", shape.rows * product, shape.width, shape.bytes, written=8 * shape.rows)
-    return [first, *one, labels]
+    return [*first, *one, labels]
 
 
 def pca_stages(shape: Shape, dimensions: int) -> list[Stage]:
@@ -100,6 +108,14 @@ def pca_stages(shape: Shape, dimensions: int) -> list[Stage]:
     kernel = "place" if dimensions <= _FEW else "lloyd"  # more columns are a product like that of k-means
     placing = Stage("placing", kernel, flop, shape.width, shape.bytes, written=4 * dimensions * shape.rows)
     return [_products(shape), axes, placing]
+
+
+def linear_stages(shape: Shape, classes: int) -> list[Stage]:
+    """Nearest centroid and linear discriminant of all rows: sums, shrinkage, and a reading for the answers of each."""
+    answers = 2.0 * shape.rows * shape.width * classes
+    each = [Stage(f"answers of {name}", "assign", answers, shape.width, shape.bytes) for name in ("centroid", "lda")]
+    axes = Stage("axes", "eigh", 9.0 * shape.width**3, shape.width, alone=True)
+    return [replace(_products(shape), name="class sums"), replace(_moments(shape), name="shrinkage"), axes, *each]
 
 
 def nearest_stage(shape: Shape, others: int, name: str) -> Stage:

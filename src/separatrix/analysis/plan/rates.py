@@ -16,7 +16,8 @@ from separatrix.recipe.cluster import ClusterRecipe
 from separatrix.recipe.project import ProjectRecipe
 from separatrix.recipe.score import ScoreRecipe
 from separatrix.recipe.vectors import AttentionRecipe, ExtractRecipe, VectorsRecipe
-from separatrix.scale.calibrate import KernelJob, disk_rates, kernel_rates, reading_rate
+from separatrix.scale.blocks import BlockSource
+from separatrix.scale.calibrate import KERNELS, KernelJob, disk_rates, kernel_rates, reading_rate
 from separatrix.scale.costs import Shape
 from separatrix.scale.executors import open_workers
 from separatrix.scale.job import BlockJob
@@ -38,7 +39,7 @@ def measured(outline: Outline, job: PlannedJob | None = None, executor: str = HE
     used = {stage.kernel: stage.width for stage in outline.stages}
     flops = {kernel: {str(used[kernel]): rate()} for kernel, rate in outline.measures.flops.items() if kernel in used}
     if job is not None:
-        flops |= _kernels({*used} - {*flops}, job.shape.width, outline.kernel)
+        flops |= _kernels({*used} - {*flops}, job.shape, job.source, outline.kernel)
     tables = {kernel: measure() for kernel, measure in outline.measures.tables.items() if kernel in used}
     read, write = disk_rates()
     if job is not None and job.source is not None:
@@ -71,7 +72,7 @@ def calibrate(widths: Sequence[int] = WIDTHS, *, progress: Progress | None = Non
             tables |= machine.tables
             for kernel, rates in machine.flops.items():
                 kernels[kernel] = kernels.get(kernel, {}) | dict(rates)
-        kernels["pairs"] = kernels.get("pairs", {}) | _kernels(("pairs",), width, {})["pairs"]
+        kernels["pairs"] = kernels.get("pairs", {}) | _kernels(("pairs",), Shape(ROWS, width), None, {})["pairs"]
     features = AttentionRecipe(("descriptors", "grid", RESNET))
     reading = PlannedReading(ExtractRecipe(vectors=VectorsRecipe("attention"), attention=features), (), WINDOWS, TOKENS)
     machine = measured(plan_reading(reading)[0])
@@ -93,10 +94,14 @@ def _calibrated() -> list[tuple[Callable[[PlannedJob], Outline], Any, ScaleOptio
     ]
 
 
-def _kernels(names: Collection[str], width: int, more: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def _kernels(
+    names: Collection[str], shape: Shape, source: BlockSource | None, more: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
     """Rates of kernels of `scale.calibrate`, on all threads."""
+    if not {*names} & {*KERNELS}:
+        return {}
     with open_workers(HERE) as workers:
-        return kernel_rates(names, KernelJob.of(width, BlockJob(workers), workers.count, **more))
+        return kernel_rates(names, KernelJob.of(shape, BlockJob(workers), workers.count, source, **more))
 
 
 def name() -> str:

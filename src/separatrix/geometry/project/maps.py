@@ -100,7 +100,7 @@ class FittedMap:
     """A map that was fitted to all rows elsewhere: how rows are prepared, and where they lie."""
 
     prepare: Change
-    layout: MapLayout  # of all rows
+    layout: MapLayout  # of all rows, which were checked
 
 
 def make_map(
@@ -138,11 +138,11 @@ def make_map(
     guided = is_guided(recipe)
     count, width = _shape(points)
     known = _known_labels(labels, count)
-    fit, notes = _choose_rows(known, train, recipe, guided)
-    x = check_distances(_finite(np.asarray(points[fit]), fit), "points")
-    # A sample of a row number is no even count any more; in rows that follow each other it is.
-    notes += _look(x, x if len(x) == count else _finite(np.asarray(points[:_PLACED]), np.arange(_PLACED)))
     if whole is None:
+        fit, notes = _choose_rows(known, train, recipe, guided)
+        x = check_distances(_finite(np.asarray(points[fit]), fit), "points")
+        # A sample of a row number is no even count any more; in rows that follow each other it is.
+        notes += _look(x, x if len(x) == count else _finite(np.asarray(points[:_PLACED]), np.arange(_PLACED)))
         prepare = PREPARES[recipe.prepare](x)
         laid = METHODS[recipe.method].fit(prepare(x), known[fit] if guided else None, recipe)
     else:
