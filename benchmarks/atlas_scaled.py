@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.dbscan import radius
 from benchmarks.out_of_core import Heaps
-from benchmarks.plan_vs_run import compared, on_points
+from benchmarks.plan_vs_run import on_points, on_texts
 from studies.common import machine, markdown
 
 import separatrix as sx
@@ -50,7 +50,7 @@ def maps(data: Path, windows: int, folder: Path) -> dict[str, Any]:
     table = sx.load_texts(data / "squad_v2" / "validation.parquet", text="context", label=None)
     texts = list(dict.fromkeys(table.text))[:windows]
     options: dict[str, Any] = {"what": "attention", "features": FEATURES, "max_length": 256, "out": folder / "heads"}
-    return compared(lambda: sx.plan("extract", texts, **options), lambda: sx.extract(texts, **options))
+    return on_texts(texts, options)
 
 
 def pictures(count: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -33,22 +33,49 @@ WIDE_ROWS, DENSE_ROWS, WIDTH, TEXTS, MEMORY = 500_000, 60_000, 64, 2000, "1GiB"
 TARGET = 0.3  # a plan is off by less
 
 
-def compared(plan: Callable[[], sx.results.Plan], run: Callable[[], Any]) -> dict[str, Any]:
+class StageClock:
+    """A `progress` that counts the seconds until each stage reports; the verb's own name stands for its two ends."""
+
+    def __init__(self) -> None:
+        self.last, self.seconds = perf_counter(), dict[str, float]()
+
+    def __call__(self, stage: str, _done: int, _total: int, _note: str) -> None:
+        """Add the seconds since the last report to this stage."""
+        now = perf_counter()
+        self.seconds[stage] = round(self.seconds.get(stage, 0.0) + now - self.last, 3)
+        self.last = now
+
+
+def compared(plan: Callable[[], sx.results.Plan], run: Callable[[StageClock], Any]) -> dict[str, Any]:
     """A plan, and seconds of the work; what both load is loaded before by the plan."""
     begun = perf_counter()
     planned = plan()
     planning, begun = perf_counter() - begun, perf_counter()
-    run()
+    clock = StageClock()
+    run(clock)
     seconds = perf_counter() - begun
     stages = {stage["name"]: round(stage["seconds"], 3) for stage in planned.stages}
-    return {"planned": planned.seconds, "taken": seconds, "planning": planning, "way": planned.path, "stages": stages}
+    line = {"planned": planned.seconds, "taken": seconds, "planning": planning, "way": planned.path}
+    return line | {"stages": stages, "stages_taken": clock.seconds}
+
+
+def on_texts(texts: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """`extract`, planned and done."""
+
+    def work(clock: StageClock) -> None:
+        sx.extract(texts, progress=clock, **options)
+
+    return compared(lambda: sx.plan("extract", texts, **options), work)
 
 
 def on_points(folder: Path, verb: str, points: Path | Points, **options: Any) -> dict[str, Any]:
     """A verb over points, planned and done."""
     out = folder / verb  # a verb replaces only what is its own
     work = getattr(sx, verb)
-    return compared(lambda: sx.plan(verb, points, **options), lambda: work(points, out=out, overwrite=True, **options))
+    return compared(
+        lambda: sx.plan(verb, points, **options),
+        lambda clock: work(points, out=out, overwrite=True, progress=clock, **options),
+    )
 
 
 def case(name: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
@@ -56,7 +83,7 @@ def case(name: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     if name == "extract":
         texts = sx.load_texts(given.data / "sst2" / "train.parquet").text[: given.texts]
         options = {"model": given.model, "out": folder / "vectors"}
-        return compared(lambda: sx.plan("extract", texts, **options), lambda: sx.extract(texts, **options))
+        return on_texts(texts, options)
     if name == "dbscan":
         x = heaps(given.dense_rows, WIDTH)
         return on_points(folder, "cluster", Points.of(x), method="dbscan", eps=radius(x, 0.75))

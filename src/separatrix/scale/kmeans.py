@@ -118,7 +118,10 @@ def kmeans(
         check_count(k, "k")
         check_k(k, source.rows)
     first = Starts.of(source, prepare, job, sample_rows(max(ks)), starts=starts, seed=seed)
-    running = {k: Lloyd(first.centroids(k)) for k in dict.fromkeys(ks)}
+    running = dict[int, Lloyd]()
+    for number, k in enumerate(dict.fromkeys(ks), 1):
+        running[k] = Lloyd(first.centroids(k))
+        job.progress("k-means, starts", number, len({*ks}), "")
     finish(running, source, first.prepare, job)
     assert first.prepare.offset is not None
     return clusterings(

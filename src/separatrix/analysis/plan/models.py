@@ -140,15 +140,17 @@ class PlannedReading:
     def _read_some(self, workers: int) -> dict[str, float]:
         reader, names = self.reader, self.source.names
         batch = 1 if self.recipe.vectors.what == "attention" else -(-_BATCH_TOKENS // int(self.lengths.mean()))
-        count = min(2 * workers * batch, _MOST, self.count)  # so that every core has batches
+        most, warm = min(_MOST, self.count), False
+        count = min(2 * workers * batch, most)  # so that every core has batches
         reader.read(reader.tokenize(self.some(2)), names)
         while True:
             tokens, begun = reader.tokenize(self.some(count)), monotonic()
             reader.read(tokens, names)
             seconds = monotonic() - begun
-            if seconds >= _SECONDS / 2 or count >= min(_MOST, self.count):
+            # Batches of a shape that was not seen before are slow: a first reading counts only where it was long.
+            if (warm or seconds >= 5 * _SECONDS) and (seconds >= _SECONDS / 2 or count >= most):
                 break
-            count = min(_MOST, self.count, max(2 * count, int(count * _SECONDS / max(seconds, 1e-3))))
+            count, warm = min(most, max(2 * count, int(count * _SECONDS / max(seconds, 1e-3)))), True
         lengths = _lengths(tokens)
         rates = {"forward": self._flop(lengths) / seconds / workers}
         if self.recipe.vectors.what == "attention":
