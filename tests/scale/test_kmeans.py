@@ -144,12 +144,15 @@ def test_rows_that_are_all_alike_are_drawn_evenly_and_stand_for_all():
     assert (counts * squares[some]).sum() == pytest.approx(squares.sum(), rel=0.02)
 
 
-def test_several_k_share_a_reading_and_give_what_each_gives_alone(x):
+@pytest.mark.parametrize("sample", [16_384, 600])  # all rows; some, of which a larger k gets more
+def test_several_k_share_a_reading_and_give_what_each_gives_alone(x, sample, monkeypatch):
+    monkeypatch.setattr("separatrix.scale.starts.SAMPLE_ROWS", sample)
     source, readings = BlockSource.of(x), []
     job = BlockJob(progress=lambda stage, done, total, note: readings.append(stage) if done == total else None)
     together = kmeans(source, [2, 6, 4], Preparation(), job)
     passes = [stage for stage in readings if "pass" in stage]
     assert len(passes) == len(set(passes))  # one reading a pass, not three
+    assert (readings.count("labels"), readings.count("distances from the middle")) == (1, int(sample < len(x)))
     for k, one in together.items():
         alone = kmeans(source, [k], Preparation(), BlockJob())[k]
         assert (one.labels == alone.labels).all()

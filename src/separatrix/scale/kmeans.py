@@ -25,7 +25,7 @@ from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.lloyd import Bounds, lloyd
 from separatrix.scale.pending import KeptState
-from separatrix.scale.starts import Starts, sample_rows
+from separatrix.scale.starts import Starts
 
 Matrix = NDArray[np.float64]
 
@@ -117,7 +117,7 @@ def kmeans(
     for k in ks:
         check_count(k, "k")
         check_k(k, source.rows)
-    first = Starts.of(source, prepare, job, sample_rows(max(ks)), starts=starts, seed=seed)
+    first = Starts.of(source, prepare, job, ks, starts=starts, seed=seed)
     running = dict[int, Lloyd]()
     for number, k in enumerate(dict.fromkeys(ks), 1):
         running[k] = Lloyd(first.centroids(k))

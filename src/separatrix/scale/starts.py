@@ -7,6 +7,7 @@ chance: a lightweight coreset (Bachem, Lucic and Krause, 2018).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,15 +41,15 @@ class Starts:
 
     @classmethod
     def of(
-        cls, source: BlockSource, prepare: Preparation, job: BlockJob, most: int, *, starts: int, seed: int
+        cls, source: BlockSource, prepare: Preparation, job: BlockJob, ks: Sequence[int], *, starts: int, seed: int
     ) -> Starts:
-        """One reading of all rows where at most `most` of them will be drawn.
+        """One reading of all rows, where some of them will be drawn for one of these k.
 
         The middle is the median of a uniform sample: one far row moves a mean away from all others.
         """
         some = prepare.apply(source.take(draw_rows(source.rows, SAMPLE_ROWS, seed)))
         centred = prepare.moved(np.median(some, axis=0).astype(np.float64))
-        if source.rows <= most:
+        if source.rows <= sample_rows(min(ks)):
             return cls(source, centred, None, starts, seed)
         tasks = [(part, centred) for _, part in parts(source)]
         lengths = [partial["squares"] for partial in job.run("distances from the middle", kernels.squares, tasks)]
