@@ -83,7 +83,7 @@ def test_k_is_chosen_on_a_sample_and_it_is_said(points):
 @pytest.mark.parametrize("criterion", ["inertia", "distortion"])
 def test_an_elbow_is_that_of_all_rows_from_one_reading(points, criterion):
     ks, stages = (2, 3, 4, 6, 8), []
-    options = {"criterion": criterion, "sample_rows": 400, "memory": "60MiB", "starts": 2}
+    options = {"criterion": criterion, "sample_rows": 400, "memory": LITTLE, "starts": 2}
     made = cluster(points, choose=True, k_grid=ks, progress=lambda stage, *_: stages.append(stage), **options)
     assert made.choice.value == made.clusters == 4
     assert f"knee of the {criterion} curve" in made.choice.criterion

@@ -354,7 +354,7 @@ def test_a_killed_import_goes_on_at_its_last_shard(tmp_path, monkeypatch):
     for at in (0, 1, 4):
         written.clear()
         if at:
-            with pytest.raises(StoreError, match="holds points that were not finished; type --resume to go on"):
+            with pytest.raises(StoreError, match="exists; type --overwrite to replace it, --resume to go on"):
                 import_vectors(tmp_path / "x.npy", out=tmp_path / str(at))
         import_vectors(tmp_path / "x.npy", out=tmp_path / str(at), resume=True)
         assert written == list(range(at, 6))

@@ -326,7 +326,7 @@ def _by_name(table: RowTable, points: Points) -> np.ndarray:
 
 
 def _named(rows: pd.DataFrame, place: int) -> str:
-    return ", ".join(f"{name} {rows[name].iloc[place]!r}" for name in rows)
+    return ", ".join(f"{name} {rows[name].iloc[[place]].tolist()[0]!r}" for name in rows)
 
 
 def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:

@@ -90,7 +90,7 @@ def import_vectors(
     key, given = digest("imported", origin), (path, wanted.labels)
     with open_writer(
         Path(out), key, window=SHARD_ROWS, dtype=wanted.store_dtype, overwrite=overwrite, resume=resume or None,
-        inputs=given, keep_interrupted=True,
+        inputs=given, resumable=True,
     ) as writer:  # fmt: skip
         for index, batch in enumerate(batches.read(progress)):
             values, frame = checks.add(*batch)

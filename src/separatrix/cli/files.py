@@ -58,7 +58,10 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgu
     return export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
 
 
-@verb(opts.OptionalFolder, CompressRecipe, opts.Memory, opts.Verification)
+@verb(
+    opts.OptionalFolder, CompressRecipe, opts.Memory, opts.Verification,
+    main=("out", "overwrite", "components", "store_dtype", "k", "queries", "label", "block", "memory", "seed", "json"),
+)  # fmt: skip
 def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
     """Each step down to what is written stands with its bytes and the share of nearest neighbors that it keeps of
     those of the vectors as given; without --out they are only measured.

@@ -246,7 +246,7 @@ def open_writer(
     overwrite: bool = False,
     resume: bool | None = True,
     inputs: Collection[Any] = (),
-    keep_interrupted: bool = False,
+    resumable: bool = False,
 ) -> Iterator[PointsWriter]:
     """Begin a store, go on with one that was stopped, or add blocks to a finished one; the lock is held until the end.
 
@@ -262,14 +262,14 @@ def open_writer(
             old one goes when it is whole; with `resume`, a replacement that was stopped is gone on with.
         resume: go on with a store that is not finished, instead of refusing it; None: refuse a finished one as well.
         inputs: paths that the verb reads; they are never replaced.
-        keep_interrupted: with `resume` None, keep whole shards where the user stops the work.
+        resumable: with `resume` None, whole shards stay where the user stops the work, and the refusal names --resume.
 
     Raises:
         StoreError: something else is in the folder, another request's store, a damaged one, one of a newer version, or
             another process is writing it.
     """
     with claimed(folder) as target:
-        may_grow = None if resume is None else not overwrite
+        may_grow = (False if resumable else None) if resume is None else not overwrite
         check_free(target, folder, "points", overwrite=overwrite, resume=may_grow, inputs=inputs)
         beside, replaces = target.with_name(f".{target.name}.next"), overwrite and is_filled(target)
         if not (replaces and resume):
@@ -286,7 +286,7 @@ def open_writer(
         try:
             yield writer
         except BaseException as error:
-            stopped = keep_interrupted and isinstance(error, KeyboardInterrupt)
+            stopped = resumable and isinstance(error, KeyboardInterrupt)
             writer.abandon(keep=resume is not None or stopped)
             raise
 
