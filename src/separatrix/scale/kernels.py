@@ -275,8 +275,8 @@ def fourth_powers(source: BlockSource, prepare: Preparation, device: str = "cpu"
 def squares(source: BlockSource, prepare: Preparation, device: str = "cpu") -> Partial:
     """The square of each row's length, (rows,), in float64."""
     on = device_of(device)
-    lengths = [x.double().square_().sum(1) for _, x in tiles(source, prepare, device=on)]
-    return {"squares": torch.cat(lengths).cpu().numpy()}
+    lengths = [torch.linalg.vector_norm(x, dim=1) for _, x in tiles(source, prepare, device=on)]
+    return {"squares": torch.cat(lengths).double().square().cpu().numpy()}
 
 
 def project(

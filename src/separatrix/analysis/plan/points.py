@@ -84,7 +84,9 @@ def plan_project(job: PlannedJob) -> Outline:
         Stage("faithfulness, tables and pictures", "project", 0.0, shape.width, rows=drawn),
         Stage("tables of rows that are not drawn", "rows", 0.0, shape.width, rows=shape.rows - drawn),
     ][: 1 + (drawn < shape.rows)]
-    tables = {"project": partial(_project_tables, job), "rows": partial(_writing, job)}
+    tables: dict[str, Callable[[], tuple[float, float]]] = {
+        "project": partial(_project_tables, job), "rows": partial(_writing, job)
+    }  # fmt: skip
     if (job.scale.on_gpu or job.in_blocks()) and blocks_pca(recipe):
         squares = shape.width if shape.width <= WIDEST else 0
         stages = [*prepare_stages(shape, recipe.prepare), *pca_stages(shape, recipe.dimensions), *table]
