@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from separatrix.analysis.transfer import export_vectors, import_vectors
-from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.errors import DataError, OptionError, SeparatrixWarning, StoreError
 from separatrix.points import Points
 from separatrix.store.points import open_points, write_points
 from separatrix.store.writer import PointsWriter
@@ -379,3 +379,17 @@ def test_an_import_goes_on_with_no_other_numbers_and_stays_where_its_user_stops_
         import_vectors(tmp_path / "x.npy", out=tmp_path / "p", resume=True)
     np.save(tmp_path / "x.npy", X)
     np.testing.assert_array_equal(import_vectors(tmp_path / "x.npy", out=tmp_path / "p", resume=True).values, X)
+
+
+def test_names_that_look_alike_are_one_class(tmp_path):
+    """Regression: a character that nobody sees made a class of its own, and nothing was said."""
+    np.save(tmp_path / "x.npy", np.eye(6))
+    labels = ["spam", "spam\u200b", None, "caf\u00e9", "cafe\u0301", "ham"]
+    pd.DataFrame({"label": labels, "note": labels}).to_parquet(tmp_path / "rows.parquet")
+    for out in (None, tmp_path / "points"):
+        with pytest.warns(SeparatrixWarning, match=r"rows\.parquet: 2 cells of 'label' held invisible .*: rows 1, 4"):
+            points = import_vectors(tmp_path / "x.npy", labels=str(tmp_path / "rows.parquet"), out=out)
+        names, notes = (pd.Series(points.column(column)).fillna("-").tolist() for column in ("label", "note"))
+        assert names == ["spam", "spam", "-", "caf\u00e9", "caf\u00e9", "ham"]
+        assert notes == [label or "-" for label in labels]
+        assert len(points.origin["imported"]["warnings"]) == 1

@@ -89,3 +89,13 @@ def test_no_scheduler_is_said(monkeypatch):
         open_workers("dask:tcp://127.0.0.1:9"),
     ):
         pass
+
+
+@pytest.mark.parametrize("address", ["tcp://[", "tcp://host", "tcp://host:port", "tls://127.0.0.1:1"])
+def test_an_address_that_is_none_is_one_sentence(address):
+    """Regression: the client's own errors were tracebacks."""
+    with (
+        pytest.raises(StoreError, match=r"the Dask scheduler .* cannot be asked|no Dask scheduler answers"),
+        open_workers(f"dask:{address}"),
+    ):
+        pytest.fail("entered")

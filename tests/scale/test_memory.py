@@ -17,7 +17,9 @@ def test_sizes_are_read(text, size):
     assert parse_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "2Moo", "GiB", "-1GiB", "0MiB", "1e3", "1,5GiB"])
+@pytest.mark.parametrize(
+    "text", ["", "2Moo", "GiB", "-1GiB", "0MiB", "1e3", "1,5GiB", "9" * 400, "9" * 5000 + "GiB", "9000000TiB", "0.1"]
+)
 def test_other_texts_are_refused(text):
     with pytest.raises(OptionError, match=r"--memory is no size: got .*, expected 512MiB, 2GiB, \.\.\."):
         parse_bytes(text)

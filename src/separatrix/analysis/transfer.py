@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.inputs import opened
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import DataError, OptionError, public_name, warn
 from separatrix.geometry.checks import check_column, maybe_index
 from separatrix.points import ID, KEY, Points
 from separatrix.progress import Progress, silent
@@ -32,7 +32,10 @@ from separatrix.store.rows import write_rows
 from separatrix.store.vector_file import Matrices, VectorFile
 from separatrix.store.vectors import open_labels, open_vectors
 from separatrix.store.writer import open_writer
+from separatrix.texts.characters import plain_name
+from separatrix.texts.columns import name_rows
 
+NAMES = ("label", "group")  # columns of names
 _HEAD = 1000  # rows that tell which columns may number the rows
 
 
@@ -83,6 +86,7 @@ def import_vectors(
     if out is None:
         parts = [checks.add(*batch) for batch in batches.read(progress)]
         checks.check(file)
+        _keep_warnings(origin, batches)
         if not parts:
             raise DataError(f"{file.path} has no rows", expected="one row or more")
         blocks = {name: np.concatenate([values[name] for values, _ in parts]) for name in parts[0][0]}
@@ -97,8 +101,43 @@ def import_vectors(
             if not writer.holds(index, frame, values):
                 writer.add(index, frame, values)
         checks.check(file)
+        _keep_warnings(origin, batches)
         writer.finish(len(writer.shards), origin, recipes.record(wanted))
     return open_points(out)
+
+
+def _keep_warnings(origin: dict[str, Any], rows: _ImportedRows) -> None:
+    """Warn of names that were not kept as they were written; the points say so too."""
+    if warnings := [names.warning for names in rows.names if names.count]:
+        origin["imported"]["warnings"] = warnings
+        warn(warnings)
+
+
+@dataclass
+class _PlainNames:
+    """A column of names (classes, groups), written as they look; see `texts.characters.plain_name`."""
+
+    column: str
+    file: str
+    count: int = 0  # names that were written otherwise
+    first: list[int] = field(default_factory=list)  # rows of some of them
+
+    def put(self, frame: pd.DataFrame, start: int) -> None:
+        """Write the names of some rows plainly."""
+        if self.column not in frame.columns:
+            return
+        values = frame[self.column].tolist()
+        plain = {value: plain_name(value) for value in values if isinstance(value, str)}
+        if odd := [row for row, value in enumerate(values) if isinstance(value, str) and plain[value] != value]:
+            frame[self.column] = [plain[value] if isinstance(value, str) else value for value in values]
+            self.count += len(odd)
+            self.first += [start + row for row in odd[: 3 - len(self.first)]]
+
+    @property
+    def warning(self) -> str:
+        """How many, and where."""
+        what = f"{self.file}: {self.count} cells of {self.column!r} held invisible characters or were not composed"
+        return f"{what} (NFC), and are written as they look: {name_rows(self.first)}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +146,11 @@ class _ImportedRows:
 
     file: VectorFile
     labels: Path | None
+    names: list[_PlainNames] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        named = public_name(self.labels or self.file.path)
+        self.names.extend(_PlainNames(column, named) for column in NAMES)
 
     def read(self, progress: Progress) -> Iterator[tuple[Matrices, pd.DataFrame]]:
         """Numbers by block and the row table, with ids, a shard at a time."""
@@ -117,6 +161,8 @@ class _ImportedRows:
             frame = pd.DataFrame(index=range(count)) if table is None else table
             if self.labels is not None:
                 frame = self._joined(frame, next(beside, pd.DataFrame()), start)
+            for names in self.names:
+                names.put(frame, start)
             if ID not in frame.columns:
                 frame.insert(0, ID, np.arange(start, start + count))
             if frame[ID].isna().any():

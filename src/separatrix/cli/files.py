@@ -41,7 +41,7 @@ def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgumen
         "blocks": ", ".join(f"{name} ({width})" for name, width in blocks.items()),
         "columns": ", ".join(points.columns),
     }
-    return Printout(figures, [list(shown.items())])
+    return Printout(figures, [list(shown.items())], points.origin["imported"].get("warnings", ()))
 
 
 @verb(opts.ExportedFile, ExportRecipe, opts.Verification)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from separatrix.errors import MissingExtra, StoreError
@@ -65,6 +66,9 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
         except (OSError, TimeoutError) as error:
             hint = "start one with: dask scheduler"
             raise StoreError(f"no Dask scheduler answers at {address}", hint=hint) from error
+        except (ValueError, TypeError, RuntimeError) as error:  # no address, or one that wants a certificate
+            what = f"the Dask scheduler {address} cannot be asked ({shorten(str(error), 120)})"
+            raise StoreError(what, expected="tcp://host:port") from error
         yield client, check_workers(client)
 
 

@@ -8,7 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from separatrix.errors import OptionError
+from separatrix.recipe.core import shown
 from separatrix.scale.blocks import TILE_BYTES, BlockSource, task_rows
+from separatrix.store.files import MOST
 
 UNITS = {
     "": 1,
@@ -33,9 +35,10 @@ def parse_bytes(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", text.strip())
     unit = next((name for name in UNITS if match and name.lower() == match[2].lower()), None)
-    if match is None or unit is None or not float(match[1]):
-        raise OptionError("--memory is no size", got=repr(text), expected="512MiB, 2GiB, ...")
-    return int(float(match[1]) * UNITS[unit])
+    size = float(match[1]) * UNITS[unit] if match is not None and unit is not None else 0.0
+    if not 1 <= size < MOST:
+        raise OptionError("--memory is no size", got=shown(text), expected="512MiB, 2GiB, ...")
+    return int(size)
 
 
 def budget(text: str | None) -> int:
