@@ -26,6 +26,7 @@ from separatrix.errors import OptionError, SeparatrixError, SeparatrixWarning
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe, TrainRecipe, options
 from separatrix.recipe.align import AlignRecipe
+from separatrix.scale.machine import Machine
 from separatrix.store.points import write_points
 
 DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "2000"))
@@ -89,8 +90,12 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         frozen = sx.FrozenClassifier(model, head="knn", k=3).fit(texts, labels)
         aligned = sx.AlignClassifier(model, epochs=1).fit(texts, labels)
         prompt = sx.PromptClassifier(model, tokens=1, epochs=1).fit(texts, labels)
+        explained = sx.train(splits, model=model, tokens=1, epochs=1)
     frozen.save(folder / "frozen")
     prompt.save(folder / "prompt")
+    np.save(folder / "vectors.npy", np.eye(3))
+    machine = Machine("a slide rule", False, 2, 4 * 10**9, 1e8, 1e8, {"any": {"1": 1e9}})
+    grid = {"data": splits, "train": {"model": model, "epochs": 1, "tokens": 1, "snapshots": 0}}
     quick = {"model": model, "epochs": 1}
     fits = [
         Call(fit_of(kind), {"X": texts, "y": y, **quick} | more, 2)
@@ -114,6 +119,12 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(sx.extract, {"data": texts, "model": backbone}),
         Call(sx.train, {"data": splits, "method": "probe", "model": model, "pool": "mean"}, 4),
         Call(sx.head_atlas, {"data": "nothing.csv", "out": "atlas"}),
+        Call(sx.plan, {"verb": "cluster", "rows": 100, "width": 5, "k": 3, "machine": machine}),
+        Call(sx.compress, {"points": points, "k": 2, "queries": 5, "resamples": 100}),
+        Call(sx.import_vectors, {"path": folder / "vectors.npy"}),
+        Call(sx.export_vectors, {"points": points, "out": "vectors.npy", "overwrite": True}, 4),
+        Call(sx.sweep, {"grid": grid, "out": "study", "max_runs": 1, "overwrite": True}, 2, ("max_runs",)),
+        Call(explained.explain, {}, 2),
         Call(sx.load, {"folder": folder / "points"}),
         Call(sx.report, {"folders": folder / "points", "out": "page.html", "overwrite": True}, 3),
         Call(sx.load_model, {"folder": folder / "frozen"}, 4),

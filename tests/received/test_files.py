@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from received import QA, QUIET, READ, edit, hash_anew, read
+from separatrix.store.artifacts import unknown_files
+from separatrix.store.files import TEMPORARY
+from separatrix.store.kinds import KINDS as ARTEFACTS
+from separatrix.store.kinds import files_in, kind_of
 from separatrix.store.manifest import MANIFEST
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
@@ -267,6 +272,17 @@ def test_an_option_of_no_value_under_another_name_is_one_sentence(artefacts, tmp
     hash_anew(root / "answers")
     ran = read(root, "answers", READ["answers"][1], tmp_path / "out")
     assert (ran.code, ran.err.count("got other no such option instead of None")) == (2, 1), ran
+
+
+def test_a_finished_folder_holds_what_is_needed_and_no_more(artefacts):
+    """No state of a training, no cache, no part of a file: nothing goes on from them."""
+    folders = [manifest.parent for manifest in artefacts.rglob(MANIFEST)]
+    assert {kind_of(folder) for folder in folders} >= {"run", "answers", "atlas", "points", "sweep"}
+    for folder in folders:
+        kind = kind_of(folder)
+        assert unknown_files(folder, kind) == []
+        assert not [name for name in files_in(folder) if any(fnmatch(name, one) for one in ARTEFACTS[kind].scratch)]
+    assert not [path for path in artefacts.rglob("*") if TEMPORARY.fullmatch(path.name) or path.name.endswith(".lock")]
 
 
 def test_what_is_not_altered_is_read(artefacts, tmp_path):

@@ -66,8 +66,8 @@ def connect(address: str) -> Iterator[tuple[Any, int]]:
         except (OSError, TimeoutError) as error:
             hint = "start one with: dask scheduler"
             raise StoreError(f"no Dask scheduler answers at {address}", hint=hint) from error
-        except (ValueError, TypeError, RuntimeError) as error:  # no address, or one that wants a certificate
-            what = f"the Dask scheduler {address} cannot be asked ({shorten(str(error), 120)})"
+        except Exception as error:  # almost any type: no address, or one that wants a certificate
+            what = f"the Dask scheduler {address} cannot be asked ({shorten(str(error) or type(error).__name__, 120)})"
             raise StoreError(what, expected="tcp://host:port") from error
         yield client, check_workers(client)
 
