@@ -123,7 +123,7 @@ def test_plans_of_any_size_end_in_an_answer_or_a_sentence(cli: Cli, tmp_path: Pa
     monkeypatch.chdir(tmp_path)
     Machine("a slide rule", False, 2, 4 * 10**9, 1e8, 1e8, {"any": {"1": 1e9}}).save("rates.json")
     dice = random.Random(SEED)
-    for name, words in draws([f"plan {verb}" for verb in PLANS], DRAWS // 4, 3):
+    for name, words in draws([f"plan {verb}" for verb in PLANS], DRAWS // 10, 3):
         kinds = ("texts", "tokens-per-text") if name.split()[1] in ("extract", "heads") else ("rows", "width")
         sizes = [f"--{kind}={dice.choice(SIZES if dice.random() < 0.4 else SIZES[:5])}" for kind in kinds]
         check(cli(*name.split(), *words, *sizes, "--machine", "rates.json", "--quiet"), [name, *words, *sizes])
