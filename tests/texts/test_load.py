@@ -5,6 +5,7 @@ import pytest
 
 from separatrix.errors import DataError, OptionError
 from separatrix.texts import Texts, check_labels, load_splits, load_texts
+from separatrix.texts.questions_answers import read_material
 
 
 def csv(folder, name, labels, houses=None):
@@ -175,3 +176,13 @@ def test_pandas_frames(tmp_path):
     splits = load_splits(frame, text="q", label="k")
     assert [len(part) for part in splits.parts.values()] == [14, 2, 4]
     assert load_texts(frame, text="q", label="k").source == "the data frame"
+
+
+@pytest.mark.parametrize("read", [load_texts, load_splits, read_material])
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_is_not_the_working_directory(read, name, tmp_path, monkeypatch):
+    """Regression: `train "$DATA"` without such a variable read whatever lay there."""
+    (tmp_path / "train.csv").write_text("text,label\na,x\nb,y\n" * 3)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="the texts have no name"):
+        read(name)

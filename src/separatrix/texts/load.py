@@ -35,7 +35,7 @@ from separatrix.texts.hub import (
     read_dataset,
 )
 from separatrix.texts.opened import split_name
-from separatrix.texts.read import READERS, check_reading, read_file
+from separatrix.texts.read import READERS, check_named, check_reading, read_file
 from separatrix.texts.table import Texts, read_frame
 
 Read = Callable[[Columns], Texts]
@@ -315,6 +315,7 @@ def _join(tables: list[Texts], source: str) -> Texts:
 
 def _open(source: Any, revision: str | None) -> _Source:
     """Describe a source as parts that can be read; nothing is read yet."""
+    check_named(source)
     source = type(source)(system_path(source)) if isinstance(source, str | Path) else source
     on_hub = isinstance(source, str) and _is_on_hub(source)
     if revision is not None and not on_hub:

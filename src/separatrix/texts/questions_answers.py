@@ -28,6 +28,7 @@ from separatrix.texts.load import load_texts
 from separatrix.texts.opened import open_bytes, split_name
 from separatrix.texts.read import (
     SEPARATORS,
+    check_named,
     json_records,
     opening,
     parquet_batches,
@@ -100,6 +101,7 @@ def read_material(
         OptionError: options of reading that have no effect on this source.
         DataError: nothing readable is there, answers are in no known writing, or no row is left.
     """
+    check_named(data)
     recipe = reading or LoadRecipe()
     if text is None and pair is None:
         material = read_questions(data, recipe)

@@ -329,6 +329,12 @@ def _record(record: Any, where: str) -> dict[str, Any]:
     return record
 
 
+def check_named(source: Any) -> None:
+    """Raise a `DataError` for an empty text, which as a path is the working directory."""
+    if isinstance(source, str) and not source.strip():
+        raise DataError("the texts have no name", got=repr(source), expected="a file, a folder, a hub name")
+
+
 def read_parquet(path: Path, columns: Columns) -> Cells:
     """A Parquet file, batch by batch; columns that are not named are not read from disk."""
     cells = Cells.of(columns)

@@ -13,6 +13,7 @@ import pandas as pd
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
+from separatrix.recipe.arguments import checks_arguments
 from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
@@ -136,6 +137,7 @@ class TrainingResult(Result):
         answers = predict_texts(self.model, given, progress=progress)
         return answers if len(texts) else answers.iloc[:0]
 
+    @checks_arguments
     def explain(
         self, texts: Texts | None = None, *, nearest: int = 5, seed: int = 0, progress: Progress | None = None
     ) -> PromptExplanation:
@@ -159,6 +161,7 @@ class TrainingResult(Result):
             texts = Texts.of(rows["text"].tolist(), rows["label"].tolist(), source="validation")
         return explain_prompt(self.model, texts, nearest=nearest, seed=seed, progress=progress)
 
+    @checks_arguments
     def push_to_hub(
         self, repository: str, *, private: bool | None = None, token: str | None = None, license: str | None = None
     ) -> str:
