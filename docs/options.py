@@ -20,7 +20,8 @@ HEAD = """# Options of `separatrix train`
 
 Written by `python docs/options.py > docs/options.md`; not by hand. Where other methods have another default, it
 stands behind that of `prompt`. *For* names the methods that have an option; where it is empty, `prompt`, `align` and
-`finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed` and `--loss mse`. An option that
+`finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed` and `--loss mse`, `--method peft` those of the
+model and the training, `--tokens` and `--init`. An option that
 changes nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
 [align.md](align.md), [train.md](train.md).
 """

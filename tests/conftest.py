@@ -17,7 +17,7 @@ from separatrix.threads import VARIABLE, set_threads
 
 THREADS = set_threads()  # before PyTorch is loaded, as a command does: what waits for a thread soon sleeps
 
-pytest_plugins = ["training_fixtures", "long_files_first", "undrawn"]  # tests/helpers
+pytest_plugins = ["training_fixtures", "long_files_first", "undrawn", "untrained"]  # tests/helpers
 
 
 def pytest_collection_finish() -> None:

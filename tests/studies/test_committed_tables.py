@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("alignment.planted", ("PLANTED.md",)),
         ("alignment.carryover", ("CARRYOVER.md",)),
         ("centroids.run", ("RESULTS.md", "results.csv")),
+        ("centroids.rates", ("RATES.md",)),
+        ("prompt_lengths.run", ("RESULTS.md",)),
         ("frozen_encoders.run", ("RESULTS.md", "results.csv")),
         ("frozen_encoders.concat", ("CONCAT.md",)),
         ("head_atlas.run", ("RESULTS.md",)),
@@ -25,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
 )
 def test_a_committed_table_is_made_again_equal(command, tables, tmp_path):
     folder = ROOT / command.partition(".")[0]
-    for path in folder.glob("*.jsonl"):
+    for path in (*folder.glob("*.jsonl"), *folder.glob("*_*.csv"), *folder.glob("re*d.csv"), *folder.glob("*.png")):
         shutil.copy(path, tmp_path)
     out = ["--runs", str(tmp_path / "runs.jsonl")] if "head_atlas" in command else ["--out", str(tmp_path)]
     import_module(f"studies.{command}").main(["--table", *out])

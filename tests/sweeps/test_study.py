@@ -1,16 +1,13 @@
-"""A study on disk: done once, stopped and gone on with, refused where the grid is another one."""
+"""A study on disk: done once, stopped and gone on with, by several at once."""
 
 import json
-import signal
+import time
 
 import pytest
 
 import separatrix as sx
 from separatrix.errors import OptionError, StoreError
-from separatrix.store.lock import locked
-from separatrix.sweeps.study import Study
-from separatrix.sweeps.verb import SweepJob
-from served import start_served, wait_until
+from served import start_served
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 
@@ -36,8 +33,8 @@ def test_a_line_for_each_row_with_its_interval_and_difference(study):
 
 
 def test_the_texts_of_a_split_run_once_for_all_rows(study):
-    """Two seeds, each with training and validation texts; two rows use them."""
-    assert (study.cache["built"], study.cache["used"]) == (4, 8)
+    """Two seeds, each with three parts; two rows use them, the validation texts once more for their answers."""
+    assert (study.cache["built"], study.cache["used"]) == (6, 16)
     assert not (study.folder / "cache").exists()
 
 
@@ -98,43 +95,8 @@ def test_altered_rows_of_a_shared_cache_are_run_again(small, tmp_path):
             path.write_bytes(data)
     again = sx.sweep(grid | {"grid": {"tokens": [2]}}, out=tmp_path / "study", keep_cache=True, extend=True)
     alone = sx.sweep(grid | {"grid": {"tokens": [2]}}, out=tmp_path / "alone")
-    assert (whole.cache["built"], again.cache["built"]) == (2, 4)
+    assert (whole.cache["built"], again.cache["built"]) == (3, 6)
     assert again.table["test"].tolist() == alone.table["test"].tolist()
-
-
-def test_a_run_that_fails_keeps_its_sentence_and_is_tried_again_when_told(small, tmp_path, monkeypatch):
-    from separatrix.sweeps import work
-
-    train = work.carry_out
-
-    def fail(request, **more):
-        if request.recipe.prompt.tokens == 2:
-            raise RuntimeError("no such luck")
-        return train(request, **more)
-
-    monkeypatch.setattr(work, "carry_out", fail)
-    result = sx.sweep(small(seeds=[0]), out=tmp_path / "s")
-    assert (result.done, result.failed) == (1, 1)
-    assert result.failures == ["tokens=2, seed 0: RuntimeError: no such luck"]
-    monkeypatch.setattr(work, "carry_out", train)
-    assert sx.sweep(small(seeds=[0]), out=tmp_path / "s").failed == 1
-    again = sx.sweep(small(seeds=[0]), out=tmp_path / "s", retry=True)
-    assert (again.done, again.failed) == (2, 0)
-
-
-def test_limits_and_locks_leave_runs_to_others(small, tmp_path):
-    out, grid = tmp_path / "s", small()
-    assert sx.sweep(grid, out=out, budget="0s").states == {"waiting": 4}
-    assert sx.sweep(grid, out=out, max_runs=1).states == {"done": 1, "waiting": 3}
-    with pytest.raises(OptionError, match="--budget cannot be this: got 'soon'"):
-        sx.sweep(grid, out=out, budget="soon")
-    waiting = [run for run in SweepJob.of(grid, Study(out), sx.recipe.SweepRecipe(), "here", None, None).plan.runs
-               if Study(out).state(run) == "waiting"]  # fmt: skip
-    with locked(out / "runs" / waiting[0]):
-        result = sx.sweep(grid, out=out)
-    assert result.states == {"done": 3, "running": 1}
-    assert any("not all seeds are done" in note for note in result.notes)
-    assert (out / "cache").is_dir()
 
 
 SWEEP = """
@@ -150,22 +112,38 @@ def test_a_killed_sweep_ends_with_the_table_of_an_uninterrupted_one(small, tmp_p
     path, out = tmp_path / "grid.json", tmp_path / "s"
     path.write_text(json.dumps(small(baselines=["majority", "probe", "knn"], reference="tokens=1")))
     for files in (1, 4):
-        process = start_served(SWEEP, [path, out], tmp_path / "printed")
-        wait_until(lambda files=files: len([*out.glob("runs/*/*.json")]) >= files, process)
+        process = start_served(SWEEP, [str(path), str(out)], tmp_path / "printed")
+        while process.is_alive() and len([*out.glob("runs/*/*.json")]) < files:
+            time.sleep(0.01)
         process.kill()
         process.join()
-        assert process.exitcode == -signal.SIGKILL
+        assert process.exitcode == -9
     assert sx.sweep(json.loads(path.read_text()), out=out).done == 6
-    for name in ("table.csv", "table.md"):
-        assert (out / name).read_bytes() == (study.folder / name).read_bytes()
+    assert_same_tables(out, study.folder)
 
 
-def test_halving_drops_rows_by_validation_and_goes_on_with_the_rest(small, tmp_path):
-    grid = small(seeds=[0], grid={"tokens": [1, 2, 3]}, search={"halving": "epochs", "factor": 3})
-    grid["train"] = grid["train"] | {"epochs": 3}
-    result = sx.sweep(grid, out=tmp_path / "s")
-    assert result.runs == 4
-    assert sorted(result.table["epochs"]) == ["1", "1", "3"]
+def test_two_commands_at_once_share_the_runs(small, tmp_path, study):
+    path, out = tmp_path / "grid.json", tmp_path / "s"
+    path.write_text(json.dumps(small(baselines=["majority", "probe", "knn"], reference="tokens=1")))
+    processes = [start_served(SWEEP, [str(path), str(out)], tmp_path / name) for name in ("one", "two")]
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    assert sx.sweep(json.loads(path.read_text()), out=out).done == 6
+    assert_same_tables(out, study.folder)
+    epochs = [path.read_text().count("\n") for path in out.glob("runs/*/metrics.jsonl")]
+    assert epochs == [1] * 6  # nobody trained a run a second time
+
+
+def test_workers_give_the_same_table(small, tmp_path, study):
+    grid = small(baselines=["majority", "probe", "knn"], reference="tokens=1")
+    assert sx.sweep(grid, out=tmp_path / "s", executor="processes:2").done == 6
+    assert_same_tables(tmp_path / "s", study.folder)
+
+
+def assert_same_tables(folder, other):
+    for name in ("table.csv", "table.md", "runs.csv"):
+        assert (folder / name).read_bytes() == (other / name).read_bytes()
 
 
 def test_the_command_prints_the_table_and_counts(small, tmp_path, cli):

@@ -35,7 +35,7 @@ _BY = (
 )
 _METHOD = (
     "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
-    "(finetune), or a linear probe"
+    "(finetune), a linear probe, or PEFT's prompt before the text (peft)"
 )
 _CORES = "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)"
 

@@ -22,12 +22,13 @@ from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.peft import PeftRecipe
 from separatrix.store.folder import CHECKPOINT, REFIT, TRAJECTORY
 from separatrix.texts import Texts
 
 IN_ONE_GO = FitResult({}, [], 0, stopped_early=False)  # of a model that has no epochs
 
-R = TypeVar("R", TrainRecipe, AlignRecipe)
+R = TypeVar("R", TrainRecipe, AlignRecipe, PeftRecipe)
 M = TypeVar("M", bound=Predictor)
 
 

@@ -82,7 +82,7 @@ def _train(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
             weights = f"{weights}, label words {objective.words.tolist()}"
         fitted = job.loop(training, weights).run()
         check_frozen(backbone, before)
-        model = _finish(training, targets, fitted, job.recipe)
+        model = replace(_finish(training, targets, fitted, job.recipe), shared_texts=job.shared_texts)
         vectors = {part: cache.vectors for part, cache in caches.items() if cache.vectors is not None}
         ranking = objective.ranking if isinstance(objective, WordObjective) else None
         return TrainedModel(model, _notes(caches), fitted, vectors, words=ranking)

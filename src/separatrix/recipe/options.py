@@ -126,6 +126,7 @@ class SweepOptions(TypedDict, total=False):
     """Of `SweepRecipe`."""
 
     reference: str | None
+    only: str | Sequence[str] | None
     retry: bool
     extend: bool
     budget: str | None

@@ -12,6 +12,9 @@ class SweepRecipe:
     reference: str | None = option(
         None, "row that the others are compared with: its name, or an axis as tokens=1 (default: that of the grid)"
     )
+    only: tuple[str, ...] | None = option(
+        None, "rows that are trained now, by name or as tokens=1; the others wait", affects_result=False
+    )
     retry: bool = option(False, "train runs again that failed", affects_result=False)
     extend: bool = option(False, "take a grid that has other runs than those the study was begun with")
     budget: str | None = option(None, "begin no run after this time: 30min, 2h, 90s", affects_result=False)

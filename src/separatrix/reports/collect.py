@@ -11,12 +11,13 @@ from separatrix.errors import public_name
 from separatrix.reports.pack import data_uri
 from separatrix.reports.page import ReportFile, fill, write_page
 from separatrix.reports.result import PictureFile
+from separatrix.reports.sweep import setting_columns, sweep_listing
 from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import Manifest, read_manifest
-from separatrix.store.result import read_result, read_run_files
+from separatrix.store.result import Listing, read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
 HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
@@ -31,7 +32,7 @@ class Sheet:
         title: name of the folder that was read, so that no two can be mixed up.
         kind: `run`, `points`, `map`, `clusters`, ...
         figures: (label, value), the most important first.
-        rows: a table, one mapping a line; its keys are the columns.
+        rows: a table, one mapping a line, whose keys are the columns; or as it is shown.
         strong: which lines of the table are the result's own, not a baseline's.
         warnings: of the guards.
         notes: what else is true.
@@ -41,7 +42,7 @@ class Sheet:
     title: str
     kind: str
     figures: tuple[tuple[str, object], ...] = ()
-    rows: Sequence[Mapping[str, Any]] = ()
+    rows: Sequence[Mapping[str, Any]] | Listing = ()
     strong: tuple[bool, ...] = ()
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -68,12 +69,18 @@ def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
         {
             "id": f"part-{number}",
             "sheet": sheet,
-            "table": tabulate(sheet.rows, list(sheet.strong)) if sheet.rows else None,
+            "table": _table(sheet),
             "pictures": [(picture.title, data_uri(picture.path)) for picture in sheet.pictures],
         }
         for number, sheet in enumerate(sheets, start=1)
     ]
     return fill("collection.html", title=title, views=views)
+
+
+def _table(sheet: Sheet) -> Listing | None:
+    if isinstance(sheet.rows, Listing):
+        return sheet.rows
+    return tabulate(sheet.rows, list(sheet.strong)) if sheet.rows else None
 
 
 def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
@@ -104,6 +111,8 @@ def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
     kind = open_artifact(folder, verify=verify and kind_of(folder) != "points").kind
     if kind == "points":  # of which the manifest alone is read
         return _points_sheet(name, read_manifest(folder))
+    if kind == "sweep":
+        return _sweep_sheet(name, folder, read_result(folder))
     if kind == "run":
         return _run_sheet(name, folder, read_run_files(folder)[1])
     return _sheet(name, folder, read_result(folder))
@@ -115,6 +124,26 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     strong = tuple(row["method"] == result["method"] for row in rows)
     rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
     return Sheet(name, "run", figures, rows, strong, *rest)
+
+
+def _sweep_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
+    """What validation chose, with its cost; the curve against each axis, the heat map, quality beside cost."""
+    figures = [("metric", result["metric"])]
+    figures += [("runs", ", ".join(f"{count} {state}" for state, count in result.get("states", {}).items()))]
+    figures += [("best", line) for line in result.get("best", ())]
+    if cache := result.get("cache"):
+        figures += [("texts run", f"{cache['built']} times for {cache['used']} uses, {cache['saved']:.0f} s saved")]
+    lines, tuned = result["table"], result.get("tune", ())
+    named = result.get("columns") or setting_columns(lines)
+    table = sweep_listing(lines, result["costs"], result.get("reference"), named, tuned)
+    left, notes = len(lines) - len(table.rows), list(result.get("notes", ()))
+    if left:
+        notes.append(f"{left} more settings, which validation did not choose or whose models are not here: table.csv")
+    pictures = sorted(
+        _pictures(folder), key=lambda one: ("_by_" not in one.path.stem, result["metric"] not in one.title)
+    )
+    warnings = (*result.get("warnings", ()), *(f"failed: {line}" for line in result.get("failures", ())))
+    return Sheet(name, "sweep", tuple(figures), table, (), warnings, tuple(notes), tuple(pictures))
 
 
 def _points_sheet(name: str, points: Manifest) -> Sheet:

@@ -56,7 +56,7 @@ KINDS = {
     ),
     "sweep": Kind(
         ("grid.json",),
-        ("grid.json", RESULT, "table.md", "table.csv", "costs.csv", "*.png",
+        ("grid.json", RESULT, "table.md", "table.csv", "runs.csv", "costs.csv", "*.png",
          "runs/.*.lock", "failed/*.json", "cache/*"),
         inner=("runs", "failed", "cache"),
     ),

@@ -6,20 +6,23 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from separatrix.errors import OptionError, SeparatrixError, choose
+from separatrix.errors import MissingExtra, OptionError, SeparatrixError, choose
 from separatrix.recipe import checked, option_names, replace
 from separatrix.recipe.core import PERMISSION, shown
+from separatrix.recipe.peft import INSTALL as INSTALL_PEFT
 from separatrix.sweeps.search import MOST, Distribution, Search
 from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
 
-KEYS = ("data", "train", "grid", "rows", "seeds", "reference", "tune", "baselines", "search")
-BASELINES = ("majority", "probe", "knn", "finetune")
+KEYS = ("data", "train", "grid", "rows", "seeds", "reference", "tune", "baselines", "search", "skip_absent")
+BASELINES = ("majority", "probe", "knn", "finetune", "peft")
+TRAINED = ("finetune", "peft")  # baselines with options of their own
 OWN = ("method", "data")  # options of a row that are no option of a recipe
 NAME = "name"
 _TABLE = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]\]?\s*(#.*)?")
@@ -57,6 +60,7 @@ class Grid:
         reference: the row that others are compared with.
         tune: axes whose value is chosen on validation.
         search: how the combinations of the axes are gone through.
+        skip_absent: rows whose model is not on this machine are named in the table, and not refused.
         plain: the grid as it was written.
     """
 
@@ -69,6 +73,7 @@ class Grid:
     reference: str | None
     tune: Sequence[str]
     search: Search
+    skip_absent: bool
     plain: Mapping[str, Any]
 
 
@@ -183,7 +188,11 @@ class _GridReader:
         if reference is not None and not isinstance(reference, str):
             self.mistakes.add("", "reference", f"the name of a row, or an axis as tokens=1: got {shown(reference)}")
             reference = None
-        return Grid(data, train, axes, rows, seeds, self._baselines(), reference, tune, search, self.plain)
+        skip = self.plain.get("skip_absent", False)
+        if not isinstance(skip, bool):
+            self.mistakes.add("", "skip_absent", f"true or false: got {shown(skip)}")
+        more = (self._baselines(), reference, tune, search, bool(skip), self.plain)
+        return Grid(data, train, axes, rows, seeds, *more)
 
     def _known_key(self, key: str) -> None:
         try:
@@ -306,8 +315,10 @@ class _GridReader:
             if not isinstance(own, Mapping):
                 self.mistakes.add("baselines", name, f"a table of options is expected: got {shown(own)}")
                 own = {}
-            if own and name != "finetune":
-                self.mistakes.add(f"baselines.{name}", "", "only finetune has options of its own here")
+            if own and name not in TRAINED:
+                self.mistakes.add(f"baselines.{name}", "", f"only {' and '.join(TRAINED)} have options of their own")
+            if name == "peft" and find_spec("peft") is None:
+                self.mistakes.add("", "baselines", MissingExtra("peft is not installed", hint=INSTALL_PEFT))
             options[name] = self._options(f"baselines.{name}", own)
         return options
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.sweeps.settings import ROW
+from separatrix.sweeps.settings import MODEL, ROW
 from separatrix.view.canvas import save
 from separatrix.view.cells import heatmap
 from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
@@ -35,14 +35,14 @@ def draw(
         folder: of the study.
     """
     part = "test" if any("test" in line for line in lines) else "validation"
-    shown = [line for line in lines if part in line and line.get("chosen", True) in (True, None)]
-    levels = [line for line in lines if part in line and line.get("chosen") is False and not _has_any(line, tuned)]
+    shown = [line for line in lines if part in line and (line.get("chosen", True) or "baseline" in line)]
     for column in columns:
         if column not in tuned and len(_numbers(lines, column)) > 1:
             rest = [name for name in columns if name != column and name not in tuned]
-            _against([*shown, *levels], column, rest, part, metric, folder)
-    if (axes := _two_axes(lines, columns)) is not None:
-        _heat(lines, axes, metric, folder)
+            _against(shown, column, rest, part, metric, folder)
+    trained = [line for line in lines if "baseline" not in line]
+    if (axes := _two_axes(trained, columns)) is not None:
+        _heat(trained, axes, metric, folder)
     priced = {
         line["label"]: (cost["seconds"], line[part])
         for line, cost in zip(lines, costs, strict=True)
@@ -52,16 +52,10 @@ def draw(
         save(quality_by_cost(priced, f"{part} {metric}"), folder / "cost.png")
 
 
-def _has_any(line: Line, columns: Collection[str]) -> bool:
-    return any(name in line for name in columns)
-
-
 def _against(lines: Sequence[Line], column: str, rest: Sequence[str], part: str, metric: str, folder: Path) -> None:
     series, levels = dict[str, list[MeanPoint]](), dict[str, float]()
     for line in lines:
-        name = ", ".join(
-            str(line[key]) if key in (ROW, "model") else f"{key}={line[key]}" for key in rest if key in line
-        )
+        name = ", ".join(str(line[key]) if key in (ROW, MODEL) else f"{key}={line[key]}" for key in rest if key in line)
         if column not in line:
             levels[name] = line[part]
             continue
@@ -97,8 +91,8 @@ def _heat(lines: Sequence[Line], axes: tuple[str, str], metric: str, folder: Pat
 
 
 def _two_axes(lines: Sequence[Line], columns: Sequence[str]) -> tuple[str, str] | None:
-    """The two columns with the most values."""
-    counts = {name: len(_values(lines, name)) for name in columns if name != ROW}
+    """The two columns with the most values, rows and models left out."""
+    counts = {name: len(_values(lines, name)) for name in columns if name not in (ROW, MODEL)}
     several = sorted((name for name in counts if counts[name] > 1), key=lambda name: -counts[name])
     return (several[0], several[1]) if len(several) > 1 else None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from separatrix import recipe as recipes
-from separatrix.errors import SeparatrixError
+from separatrix.errors import ModelError, SeparatrixError
 from separatrix.models.source import resolve
 from separatrix.progress import Progress
 from separatrix.sweeps.grid import Grid, Mistakes
@@ -56,7 +56,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: a setting, and its run for each seed."""
+    """One line of the table: a setting, and its run for each seed; none where its model is not on this machine."""
 
     setting: Setting
     runs: Mapping[int, str]  # seed -> id
@@ -100,8 +100,12 @@ class Planner:
     texts: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str | None] = field(default_factory=dict)
 
-    def plan(self, settings: Sequence[Setting]) -> SweepPlan:
+    def plan(self, settings: Sequence[Setting], seeds: Sequence[int]) -> SweepPlan:
         """The runs, seed by seed, so that a sweep that stops early has whole seeds.
+
+        Args:
+            settings: what is trained.
+            seeds: with which; baselines are trained with all of the grid.
 
         Raises:
             OptionError: with all that is wrong with the grid.
@@ -110,6 +114,8 @@ class Planner:
         ids: list[dict[int, str]] = [{} for _ in settings]
         for seed in self.grid.seeds:
             for setting, of_seed in zip(settings, ids, strict=True):
+                if seed not in seeds and setting.baseline is None:
+                    continue
                 recipe = recipes.replace(setting.recipe, seed=seed)
                 identity = self._identity(setting, recipe)
                 if identity is None:
@@ -136,6 +142,8 @@ class Planner:
             try:
                 self.weights[key] = resolve(recipe.backbone).weights
             except SeparatrixError as error:
+                if self.grid.skip_absent and isinstance(error, ModelError):
+                    return None
                 axis = MODEL in setting.coordinates
                 self.mistakes.add("grid" if axis else "train", MODEL, error)
         return self.weights[key]

@@ -7,20 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from separatrix.reports.sweep import setting_columns, sweep_listing
 from separatrix.store.files import Schema, write_bytes
-from separatrix.store.result import Lines, Listing, Result, cell, out_line
+from separatrix.store.result import Lines, Listing, Result, out_line
 from separatrix.store.table import write_table
-from separatrix.sweeps.settings import ROW
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MARKDOWN, TABLE, COSTS = "table.md", "table.csv", "costs.csv"
-_PARTS = ("validation", "test")
-_PLAIN = {"label", "runs", "chosen", "tries", "against", "p_value", "p_holm"}
-_FIGURES = (*_PARTS, "difference")
-_ENDS = {f"{name}_{end}" for name in _FIGURES for end in ("low", "high")}
-MIB = 2**20
+MARKDOWN, TABLE, COSTS, RUNS = "table.md", "table.csv", "costs.csv", "runs.csv"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,7 +31,7 @@ class SweepResult(Result):
         "done": int,
         "failed": int,
     }
-    verified: ClassVar[Sequence[str]] = (TABLE, COSTS, MARKDOWN, "result.json")
+    verified: ClassVar[Sequence[str]] = (TABLE, COSTS, RUNS, MARKDOWN, "result.json")
 
     lines: Sequence[Mapping[str, Any]]  # label, columns of the setting, runs, validation, test, difference, ...
     costs: Sequence[Mapping[str, Any]]  # label, seconds, parameters, bytes
@@ -44,10 +39,12 @@ class SweepResult(Result):
     runs: int  # all of them, each counted once
     done: int
     failed: int
+    by_seed: Sequence[Mapping[str, Any]] = ()  # of every run that is done: label, columns, seed, run, validation, test
     states: Mapping[str, int] = field(default_factory=dict)  # state -> runs
     best: Sequence[str] = ()  # sentences: which row validation chose, of how many, and its test figure
     reference: str | None = None
-    tune: Sequence[str] = ()  # columns whose value validation chose
+    columns: Sequence[str] = ()  # that say which setting a line is
+    tune: Sequence[str] = ()  # those whose value validation chose
     cache: Mapping[str, Any] = field(default_factory=dict)  # text caches: built, used, seconds, saved, ratio
     failures: Sequence[str] = ()
     warnings: Sequence[str] = ()
@@ -72,13 +69,6 @@ class SweepResult(Result):
 
         return pd.DataFrame([dict(line) for line in self.lines])
 
-    @property
-    def columns(self) -> list[str]:
-        """Columns that say which setting a line is."""
-        known = _PLAIN | {*_FIGURES} | _ENDS
-        names = list(dict.fromkeys(name for line in self.lines for name in line if name not in known))
-        return sorted(names, key=lambda name: name != ROW) or ["label"]
-
     def parts(self) -> list[Listing | Lines]:
         """The table, then what was chosen, warnings, and where it is."""
         lines: list[tuple[str, object]] = [("metric", self.metric)]
@@ -90,21 +80,12 @@ class SweepResult(Result):
         lines += [("note", line) for line in self.notes]
         return [self._listing(costs=True), [*lines, *out_line(self.folder)]]
 
+    @property
+    def _named(self) -> Sequence[str]:
+        return self.columns or setting_columns(self.lines)  # earlier versions did not keep their order
+
     def _listing(self, *, costs: bool) -> Listing:
-        named = self.columns
-        figures = [name for name in _FIGURES if any(name in line for line in self.lines)]
-        more = [name for name in ("p_holm", "tries") if any(name in line for line in self.lines)]
-        of_cost = [
-            name for name in ("seconds", "parameters", "bytes") if costs and any(name in one for one in self.costs)
-        ]
-        heads = {"difference": f"less {self.reference}", "p_holm": "p (Holm)", "bytes": "MiB"}
-        headings = [*named, "runs", *(heads.get(name, name) for name in (*figures, *more, *of_cost))]
-        rows = []
-        for line, cost in zip(self.lines, self.costs, strict=True):
-            cells = [str(line.get(name, "-")) for name in named] + [str(line["runs"])]
-            cells += [_with_interval(line, name) for name in figures] + [cell(line.get(name)) for name in more]
-            rows.append(cells + [_cost(cost, name) for name in of_cost])
-        return Listing(headings, rows, [bool(line.get("chosen")) for line in self.lines])
+        return sweep_listing(self.lines, self.costs if costs else (), self.reference, self._named)
 
     def write_files(self, folder: Path) -> None:
         """Write the table as Markdown and CSV, costs apart from figures, and the pictures."""
@@ -113,11 +94,12 @@ class SweepResult(Result):
         from separatrix.sweeps.pictures import draw
 
         write_table(folder / TABLE, self.table)
+        write_table(folder / RUNS, pd.DataFrame([dict(one) for one in self.by_seed]))
         write_table(folder / COSTS, pd.DataFrame([dict(one) for one in self.costs]).convert_dtypes())
         write_bytes(folder / MARKDOWN, self.markdown().encode())
         for path in folder.glob("*.png"):
             path.unlink()
-        draw(self.lines, self.costs, self.columns, self.tune, self.metric, folder)
+        draw(self.lines, self.costs, self._named, self.tune, self.metric, folder)
 
     def markdown(self) -> str:
         """Figures and what was chosen, without anything that another machine or a stop would change."""
@@ -150,18 +132,3 @@ def cache_lines(cache: Mapping[str, Any]) -> list[str]:
         return []
     saved = f"{cache['saved']:.1f} s saved, {cache['ratio']:.1f} times the {cache['seconds']:.1f} s spent"
     return [f"texts run {cache['built']} times for {cache['used']} uses: {saved}"]
-
-
-def _with_interval(line: Mapping[str, Any], name: str) -> str:
-    if name not in line:
-        return "-"
-    sign = "+" if name == "difference" else ""
-    if f"{name}_low" not in line:
-        return f"{line[name]:{sign}.4f}"
-    return f"{line[name]:{sign}.4f} ({line[f'{name}_low']:.4f} to {line[f'{name}_high']:.4f})"
-
-
-def _cost(cost: Mapping[str, Any], name: str) -> str:
-    if name not in cost:
-        return "-"
-    return f"{cost[name] / MIB:.2f}" if name == "bytes" else str(cost[name])

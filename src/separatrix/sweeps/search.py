@@ -14,7 +14,8 @@ from separatrix.recipe import canonical, checked
 from separatrix.recipe.core import shown
 
 MOST = 100_000  # rows of a grid, with all of their seeds
-HALVED = ("epochs", "per_class")
+SEEDS = "seeds"
+HALVED = ("epochs", "per_class", SEEDS)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Search:
     Attributes:
         samples: combinations that are drawn; None: all of them.
         seed: of the draw.
-        halving: the option that grows from round to round while combinations are dropped; None: no rounds.
+        halving: what grows from round to round while combinations are dropped, an option or the seeds; None: no rounds.
         factor: of each round the best of so many stay.
         least: value of `halving` in the first round.
     """

@@ -20,7 +20,10 @@ from separatrix.training.verb import READING
 ROW, DATA, MODEL = "row", "data", "model"
 # What baselines take over from the rows that they stand beside: the data, the model, how texts are read.
 SHARED = frozenset({DATA, *option_names(ModelRecipe()), *READING})
-METHOD_OF = {"majority": "probe", "probe": "probe", "knn": "probe", "finetune": "finetune"}
+# PEFT's prompt has the budget of the prompts beside it too.
+BUDGET = frozenset({"tokens", "epochs", "batch_size", "warmup", "clip", "patience"})
+TAKEN = {"majority": READING, "probe": SHARED, "knn": SHARED, "finetune": SHARED, "peft": SHARED | BUDGET}
+METHOD_OF = {"majority": "probe", "probe": "probe", "knn": "probe", "finetune": "finetune", "peft": "peft"}
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,8 @@ def _of_row(row: Row | None, axes: Mapping[str, Any], grid: Grid, mistakes: Mist
     for values in _combinations(axes, grid):
         own = {} if row is None else row.options
         options = {**grid.train, **own, **values}
-        shown = {name: public_name(value) if name == MODEL else value for name, value in values.items()}
-        coordinates = shown if row is None else {ROW: row.name, **shown}
+        columns = {name: shown(name, value) for name, value in values.items()}
+        coordinates = columns if row is None else {ROW: row.name, **columns}
         data = _data(options, own, values, grid, mistakes)
         if data is None:
             continue
@@ -158,23 +161,39 @@ def _fits(setting: Setting, tables: Sequence[tuple[str, Mapping[str, Any]]], mis
 
 
 def _baselines(settings: Sequence[Setting], grid: Grid, mistakes: Mistakes) -> Iterator[Setting]:
-    """Each baseline once for every data set, model and number of rows among the settings."""
+    """Each baseline once for all settings that it stands beside; what tells them apart is a column of the table."""
     for name, own in grid.baselines.items():
-        begun = set[str]()
+        first = dict[str, Setting]()
         for setting in settings:
-            shared = {key: value for key, value in setting.options.items() if key in SHARED}
-            left = {DATA} | ({MODEL} if name != "majority" else set()) | READING
-            axes = {key: value for key, value in setting.coordinates.items() if key in SHARED & left}
-            key = canonical(
-                [
-                    setting.data.name,
-                    {key: written(value) for key, value in (shared if name != "majority" else axes).items()},
-                ]
-            )
-            if key in begun:
-                continue
-            begun.add(key)
-            method = METHOD_OF[name]
-            one = Setting({ROW: name, **axes}, method, {**shared, **own}, setting.data, name)
+            first.setdefault(canonical([setting.data.name, written_all(beside(name, setting))]), setting)
+        several = {
+            key
+            for setting in first.values()
+            for key in beside(name, setting)
+            if len({written(other.options.get(key)) for other in first.values()}) > 1
+        }
+        for setting in first.values():
+            shared = {key: value for key, value in setting.options.items() if key in SHARED or key in TAKEN[name]}
+            axes = {key: value for key, value in setting.coordinates.items() if key in TAKEN[name] or key == DATA}
+            apart = {key: shown(key, value) for key, value in beside(name, setting).items() if key in several}
+            task = {"loss": "mse"} if setting.options.get("loss") == "mse" else {}  # numbers are predicted
+            options = {**shared, **own, **task}
+            one = Setting({ROW: name, **axes, **apart}, METHOD_OF[name], options, setting.data, name)
             if _fits(one, [(f"baselines.{name}", own), ("train", grid.train)], mistakes):
                 yield one
+
+
+def beside(baseline: str, setting: Setting, other: str | None = None) -> dict[str, Any]:
+    """The options that a baseline, or one and another, shares with the rows that it stands beside."""
+    taken = TAKEN[baseline] & TAKEN[other or baseline]
+    return {key: value for key, value in setting.options.items() if key in taken}
+
+
+def shown(name: str, value: Any) -> Any:
+    """A value of an axis as a column has it: of a model its name alone."""
+    return public_name(value) if name == MODEL else value
+
+
+def written_all(options: Mapping[str, Any]) -> dict[str, str]:
+    """Values as they are written: of some there is no JSON."""
+    return {key: written(value) for key, value in options.items()}

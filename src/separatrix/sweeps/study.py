@@ -4,7 +4,7 @@ grid.json            the lines of the table and what each run is
 runs/HASH/           a folder as `train` writes it
 failed/HASH.json     why a run failed
 cache/               text caches that runs share; removed when no run is left
-table.md, table.csv, costs.csv, *.png, result.json, manifest.json
+table.md, table.csv, runs.csv, costs.csv, *.png, result.json, manifest.json
 """
 
 from __future__ import annotations

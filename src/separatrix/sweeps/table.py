@@ -19,7 +19,7 @@ from separatrix.store.files import tensor_sizes
 from separatrix.store.folder import RESULT
 from separatrix.store.result import RUN_RESULT, read_result
 from separatrix.sweeps.plan import Line
-from separatrix.sweeps.settings import ROW, written
+from separatrix.sweeps.settings import ROW, beside, written, written_all
 from separatrix.sweeps.study import Study
 
 VALIDATION, TEST = "validation", "test"
@@ -48,6 +48,11 @@ class LineFigures:
         """Columns of the table that say which setting it is, as they are written."""
         setting = self.line.setting
         return {name: written(value) for name, value in {**setting.coordinates, **setting.stage}.items()}
+
+    @property
+    def effort(self) -> tuple[int, int]:
+        """How far rounds have brought it: the option that grows with them, and the number of seeds."""
+        return sum(self.line.setting.stage.values()), len(self.line.runs)
 
     @property
     def is_whole(self) -> bool:
@@ -119,8 +124,13 @@ def trained_size(folder: Path) -> tuple[int, int]:
 
 
 def ranked(figures: Sequence[LineFigures]) -> list[LineFigures]:
-    """Lines with all seeds, the best mean on validation first; of equal ones the first. No test figure is looked at."""
-    means = [(one, one.mean(VALIDATION)) for one in figures if one.is_whole and one.line.setting.baseline is None]
+    """Lines with all seeds, the best mean on validation first; of equal ones the first. No test figure is looked at.
+
+    Of lines that rounds have dropped, which have fewer epochs, rows or seeds, none is in.
+    """
+    own = [one for one in figures if one.line.setting.baseline is None]
+    most = max((one.effort for one in own), default=None)
+    means = [(one, one.mean(VALIDATION)) for one in own if one.is_whole and one.effort == most]
     values = [(one, mean.mean) for one, mean in means if mean is not None]
     return [one for one, _ in sorted(values, key=lambda pair: pair[1] if pair[0].metric in LOWER else -pair[1])]
 
@@ -131,29 +141,33 @@ def best(figures: Sequence[LineFigures]) -> LineFigures | None:
 
 
 def groups(figures: Sequence[LineFigures], tuned: Collection[str]) -> list[list[LineFigures]]:
-    """Lines that differ in the tuned axes alone."""
+    """Lines that differ in the tuned axes alone, and in how far rounds have brought them."""
     kept = dict[tuple[Any, ...], list[LineFigures]]()
     for one in figures:
-        key = tuple((name, value) for name, value in one.coordinates.items() if name not in tuned)
+        free = {*tuned, *one.line.setting.stage}
+        key = tuple((name, value) for name, value in one.coordinates.items() if name not in free)
         kept.setdefault(key, []).append(one)
     return [*kept.values()]
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The row that others are compared with: a row by its name, or values of axes."""
+    """A row by its name, or values of axes: what others are compared with, or what is trained."""
 
     fixed: Mapping[str, str]
 
     @classmethod
-    def of(cls, text: str, figures: Sequence[LineFigures]) -> Reference:
+    def of(cls, text: str, figures: Sequence[LineFigures], what: str = "the reference") -> Reference:
         """Out of `probe`, `a row`, `tokens=1` or `a row, tokens=1`.
 
         Raises:
             OptionError: no line is that.
         """
-        fixed = {}
-        for part in re.split(r",\s*", text):
+        given, fixed = text, dict[str, str]()
+        rows = {one.coordinates.get(ROW, "") for one in figures}
+        if row := max((row for row in rows if row and f"{text},".startswith(f"{row},")), key=len, default=""):
+            fixed[ROW], text = row, text[len(row) :]  # its name may hold a comma
+        for part in filter(None, re.split(r",\s*", text)):
             name, equals, value = part.partition("=")
             fixed[name.strip() if equals else ROW] = value.strip() if equals else part
         reference = cls(fixed)
@@ -161,7 +175,7 @@ class Reference:
             names = list(dict.fromkeys(one.coordinates.get(ROW, one.line.setting.label) for one in figures))
             more = f" and {len(names) - 12} more" if len(names) > 12 else ""
             expected = f"a row ({', '.join(names[:12])}{more}) or an axis as tokens=1"
-            raise OptionError("the reference names no row", got=repr(text), expected=expected)
+            raise OptionError(f"{what} names no row", got=repr(given), expected=expected)
         return reference
 
     def is_one(self, one: LineFigures) -> bool:
@@ -176,15 +190,19 @@ class Reference:
         fits = [
             other
             for other in figures
-            if self.is_one(other)
-            and all(
-                one.coordinates.get(name, value) == value
-                for name, value in other.coordinates.items()
-                if name not in free
-            )
-            and other.line.setting.data == one.line.setting.data
+            if self.is_one(other) and other.line.setting.data == one.line.setting.data and _agree(one, other, free)
         ]
         return fits[0] if len(fits) == 1 else None
+
+
+def _agree(one: LineFigures, other: LineFigures, free: Collection[str]) -> bool:
+    """Whether a line has the other coordinates of a reference; of a baseline, the options that it shares with rows."""
+    setting, reference, own = one.line.setting, other.line.setting, one.coordinates
+    if (name := reference.baseline) is not None:
+        mine, theirs = (written_all(beside(name, each, setting.baseline)) for each in (setting, reference))
+        if mine != theirs:
+            return False
+    return all(own.get(name, value) == value for name, value in other.coordinates.items() if name not in free)
 
 
 @dataclass(frozen=True)
@@ -215,13 +233,26 @@ def table_rows(figures: Sequence[LineFigures], tuned: Collection[str], reference
     rows = []
     for one in figures:
         group = next(group for group, _ in whole if one in group)
-        row: dict[str, Any] = {"label": one.line.setting.label, **one.coordinates, "runs": len(one.results)}
+        counts = {"runs": len(one.results), "planned": len(one.line.runs)}
+        setting = one.line.setting
+        row: dict[str, Any] = {"label": setting.label, **one.coordinates, **counts}
+        row |= {} if setting.baseline is None else {"baseline": setting.baseline}
         for part in (VALIDATION, TEST):
             row |= _interval(part, one.mean(part), 1.0 if one.metric == "accuracy" else np.inf)
         if tuned:
             row |= {"chosen": id(one) in chosen, "tries": sum(other.is_whole for other in group)}
         rows.append(row | compared.get(id(one), {}))
     return rows
+
+
+def run_rows(figures: Sequence[LineFigures]) -> list[dict[str, Any]]:
+    """One plain mapping for each run that is done: its line, its seed, the name of its folder, its figures."""
+    return [
+        {"label": one.line.setting.label, **one.coordinates, "seed": seed, "run": one.line.runs[seed]}
+        | {part: round(one.of(part)[seed], 6) for part in (VALIDATION, TEST) if seed in one.of(part)}
+        for one in figures
+        for seed in sorted(one.results)
+    ]
 
 
 def _compared(

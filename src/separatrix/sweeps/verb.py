@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError, choose
+from separatrix.errors import OptionError, choose, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import SweepOptions
 from separatrix.recipe.sweep import SweepRecipe
+from separatrix.reports.sweep import setting_columns
 from separatrix.scale.executors import parse_executor
 from separatrix.store.files import read_lines
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
 from separatrix.sweeps.plan import Line, Planner, SweepPlan
 from separatrix.sweeps.result import SweepResult
+from separatrix.sweeps.search import SEEDS
 from separatrix.sweeps.settings import Setting, spell_out
 from separatrix.sweeps.study import CACHE, STATES, Study
 from separatrix.sweeps.table import (
@@ -31,11 +33,14 @@ from separatrix.sweeps.table import (
     groups,
     metric_of,
     ranked,
+    run_rows,
     suspicious,
     table_rows,
 )
 from separatrix.sweeps.table import read_lines as read_figures
 from separatrix.sweeps.work import Limits, read_budget, wait_for_others, work
+
+ONLY = "--only"
 
 
 @checks_arguments
@@ -105,8 +110,8 @@ class SweepJob:
         planner = Planner(grid, mistakes)
         _check_halving(grid, mistakes)
         first = _at_round(grid, settings, 0) if not mistakes.found else settings
-        plan = planner.plan(first)
-        _check_lines(plan.lines, recipe.reference or grid.reference, mistakes)
+        plan = planner.plan(first, _round_seeds(grid, 0))
+        _check_lines(plan.lines, recipe.reference or grid.reference, recipe.only or (), mistakes)
         return cls(grid, planner, settings, plan, study, recipe, *how)
 
     @property
@@ -134,28 +139,44 @@ class SweepJob:
         """The plans of all rounds that were reached, each with its runs done."""
         plans = [self.plan]
         while True:
-            self._work(plans[-1])
-            if len(plans) == len(_round_values(self.grid)):
+            wanted, number = self._wanted(plans[-1]), len(plans)
+            self._work(wanted)
+            if number == len(_round_values(self.grid)):
                 return plans
-            wait_for_others(plans[-1], self.study)
-            if {*self.study.states(plans[-1]).values()} & {"waiting", "interrupted"}:
+            wait_for_others(wanted, self.study)
+            if not (survivors := self._survivors(plans[-1], number)):
                 return plans
-            plans.append(self.planner.plan(self._survivors(plans[-1], len(plans))))
+            plans.append(self.planner.plan(survivors, _round_seeds(self.grid, number)))
+
+    def _wanted(self, plan: SweepPlan) -> SweepPlan:
+        """The lines that are trained now."""
+        if not self.recipe.only:
+            return plan
+        figures = _unread(plan.lines)
+        chosen = [Reference.of(text, _unread(self.plan.lines), ONLY) for text in self.recipe.only]
+        lines = [one.line for one in figures if any(each.is_one(one) for each in chosen)]
+        runs = {run for line in lines for run in line.runs.values()}
+        return SweepPlan(lines, {run: one for run, one in plan.runs.items() if run in runs}, plan.identities)
 
     def _work(self, plan: SweepPlan) -> None:
         if self.recipe.retry:
             for run in plan.runs:
                 self.study.forget_failure(run)
-        work(plan, self.study, self.executor, self.limits, self.progress)
+        begun = work(plan, self.study, self.executor, self.limits, self.progress)
+        if self.limits.runs is not None:
+            self.limits = replace(self.limits, runs=self.limits.runs - begun)
 
     def _survivors(self, plan: SweepPlan, number: int) -> list[Setting]:
-        """The settings of the next round: of each group, those that are best on validation."""
+        """The settings of the next round: of each group that is done, those that are best on validation."""
+        open_runs = {run for run, state in self.study.states(plan).items() if state not in ("done", "failed")}
         figures = [one for one in read_figures(plan.lines, self.study) if one.line.setting.baseline is None]
         names = set[str]()
         for group in groups(figures, self._free(figures)):
+            if any({*one.line.runs.values()} & open_runs or not one.line.runs for one in group):
+                continue
             stay = self.grid.search.stay(len(group))
             names |= {one.line.setting.name for one in ranked(group)[:stay]}
-        settings = [one for one in self.settings if one.name in names]
+        settings = [one for one in self.settings if one.name in names and one.baseline is None]
         return _at_round(self.grid, settings, number)
 
     def _free(self, figures: Sequence[LineFigures]) -> Sequence[str]:
@@ -167,10 +188,11 @@ class SweepJob:
         counts = Counter(states.values())
         failures = [self.study.failure(run) for run in plan.runs if states[run] == "failed"]
         reference = self.reference if any(one.results for one in figures) else None
+        table = table_rows(figures, self.grid.tune, reference)
         return SweepResult(
-            lines=table_rows(figures, self.grid.tune, reference),
+            lines=table, columns=setting_columns(table),
             costs=[{"label": one.line.setting.label, **one.costs()} for one in figures],
-            metric=metric_of(lines[0]),
+            by_seed=run_rows(figures), metric=metric_of(lines[0]),
             runs=len(plan.runs), done=counts["done"], failed=counts["failed"],
             states={state: counts[state] for state in STATES if counts[state]},
             best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
@@ -180,17 +202,23 @@ class SweepJob:
         )  # fmt: skip
 
 
-def _check_lines(lines: Sequence[Line], reference: str | None, mistakes: Mistakes) -> None:
-    """What lines must have in common, and that the reference is one of them."""
+def _unread(lines: Sequence[Line]) -> list[LineFigures]:
+    """Lines without their figures, to choose from by name."""
+    return [LineFigures(line, {}, metric_of(line)) for line in lines]
+
+
+def _check_lines(lines: Sequence[Line], reference: str | None, only: Sequence[str], mistakes: Mistakes) -> None:
+    """What lines must have in common, and that the reference and what is trained now are of them."""
     if not lines:
         mistakes.add("", "", "it has no rows")
     if len({metric_of(line) for line in lines}) > 1:
         mistakes.add("", "", "some rows predict classes and some numbers (loss mse); give each its own sweep")
-    if reference is not None and lines:
+    named = [("reference", "the reference", reference)] if reference is not None else []
+    for key, what, text in [*named, *(("only", ONLY, text) for text in only)]:
         try:
-            Reference.of(reference, [LineFigures(line, {}, metric_of(line)) for line in lines])
+            Reference.of(text, _unread(lines), what)
         except OptionError as error:
-            mistakes.add("", "reference", error)
+            mistakes.add("", key, error)
     labels = Counter(line.setting.label for line in lines)
     for label, count in labels.items():
         if count > 1:
@@ -213,14 +241,19 @@ def _round_values(grid: Grid) -> list[int]:
     option = grid.search.halving
     if option is None:
         return [0]
-    most = grid.train.get(option, recipes.LoopRecipe().epochs)
+    most = len(grid.seeds) if option == SEEDS else grid.train.get(option, recipes.LoopRecipe().epochs)
     return grid.search.rounds(most)
+
+
+def _round_seeds(grid: Grid, number: int) -> Sequence[int]:
+    """The seeds of a round: all of them, but where rounds grow by seeds."""
+    return grid.seeds[: _round_values(grid)[number]] if grid.search.halving == SEEDS else grid.seeds
 
 
 def _at_round(grid: Grid, settings: Sequence[Setting], number: int) -> list[Setting]:
     """Settings with the value that the halved option has in a round; baselines are trained whole."""
     option = grid.search.halving
-    if option is None:
+    if option is None or option == SEEDS:
         return list(settings)
     value = _round_values(grid)[number]
     return [
@@ -274,15 +307,18 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
 
 def _notes(figures: Sequence[LineFigures], lines: Sequence[Line]) -> list[str]:
     notes = []
-    missing = [one.line.setting.label for one in figures if not one.is_whole]
+    absent = dict.fromkeys(public_name(line.setting.recipe.backbone.model) for line in lines if not line.runs)
+    if absent:
+        notes.append(f"not run here, since the model is not on this machine: {', '.join(absent)}")
+    missing = [one.line.setting.label for one in figures if not one.is_whole and one.line.runs]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
         notes.append(f"not all seeds are done of {', '.join(missing[:5])}{more}: they are not chosen from")
     same = dict[tuple[str, ...], list[str]]()
     for line in lines:
-        if line.setting.baseline is None:
+        if line.setting.baseline is None and line.runs:
             same.setdefault(tuple(line.runs.values()), []).append(line.setting.label)
     notes += [f"{' and '.join(labels)} are the same trainings" for labels in same.values() if len(labels) > 1]
-    if len(next(iter(lines)).runs) == 1:
+    if max(len(line.runs) for line in lines) == 1:
         notes.append("a single seed has no interval and no test; give seeds = [0, 1, 2, 3, 4]")
     return notes

@@ -107,26 +107,27 @@ class RunReport:
         self.progress("sweep", self.ended, len(self.sweep.runs), "")
 
 
-def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress: Progress) -> None:
-    """Do the runs of a plan that nobody has done, until none is open or the limits are reached.
+def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress: Progress) -> int:
+    """Do the runs of a plan that nobody has done, until none is open or the limits are reached; gives how many.
 
     What another process does meanwhile is passed over, and looked at again at the end: it may have been killed.
     """
     report = RunReport(sweep, study, progress)
     report.begin()
-    left = limits.runs
+    all_begun = 0
     while True:
         states = study.states(sweep)
+        left = None if limits.runs is None else limits.runs - all_begun
         runs = [sweep.runs[run] for run, state in states.items() if state in OPEN][:left]
         if not runs or limits.passed:
-            return
+            return all_begun
         begun = 0
         for run, state in _states(runs, study, executor, limits, report):
             report.end(run, state)
             begun += state not in ("waiting", "running")
-        left = None if left is None else left - begun
+        all_begun += begun
         if not begun:
-            return
+            return all_begun
 
 
 def _states(

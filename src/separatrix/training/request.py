@@ -11,6 +11,7 @@ from separatrix.errors import choose
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.peft import PeftRecipe
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import AUTO
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from separatrix.learn.loop import Score
     from separatrix.texts import Splits
 
-Recipe = TrainRecipe | AlignRecipe | ProbingRecipe
-METHOD_NAMES = Choices("prompt", "align", "finetune", "probe", "answers")
+Recipe = TrainRecipe | AlignRecipe | ProbingRecipe | PeftRecipe
+METHOD_NAMES = Choices("prompt", "align", "finetune", "probe", "peft", "answers")
 
 
 @dataclass(frozen=True)

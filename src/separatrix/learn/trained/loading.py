@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from separatrix.errors import StoreError
-from separatrix.learn.trained import encoder, frozen, probe, prompt
+from separatrix.learn.trained import encoder, frozen, peft, probe, prompt
 from separatrix.learn.trained.saved import NOTES, Predictor, SavedModel, check_notes, read_notes
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.files import Schema
@@ -16,6 +16,7 @@ KINDS: dict[str, tuple[Mapping[str, Schema], Callable[[SavedModel], Predictor]]]
     "prompt": (prompt.SCHEMA, prompt.read_prompt),
     "align": (encoder.SCHEMA, encoder.read_align),
     "probe": (probe.SCHEMA, probe.read_probe),
+    "peft": (peft.SCHEMA, peft.read_peft),
     "frozen": (frozen.SCHEMA, frozen.read_frozen),
 }
 
@@ -34,7 +35,7 @@ def load_model(
 
     Args:
         folder: of the run.
-        kind: that it must be of ("prompt", "align", "probe", "frozen"); any if absent.
+        kind: that it must be of ("prompt", "align", "probe", "peft", "frozen"); any if absent.
         model: another place of the model under it (a folder, say).
         device: where to compute.
         trust_remote_code: run code that the model brings; what the folder says of it is ignored.

@@ -31,7 +31,7 @@ from separatrix.learn.trained.saved import (
 )
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
-from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape
+from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape, build_cache
 from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import UnreadCounts
@@ -71,6 +71,7 @@ class PromptModel(PrintedModel):
     classes: Classes | None  # None: numbers are predicted
     scaling: Scaling = field(default_factory=Scaling)
     temperature: float = 1.0
+    shared_texts: Path | None = None  # folder of text caches, as long as there are trainings that share it
 
     @property
     def words(self) -> Tensor | None:
@@ -88,12 +89,21 @@ class PromptModel(PrintedModel):
         self, tokens: Tokens, limit: int, most: int | None, progress: Callable[[int], None] | None
     ) -> Iterator[tuple[np.ndarray, TextBatch, Tensor]]:
         """Rows, texts and states at the prompt (rows, tokens, width), batch by batch; nothing is kept of the texts."""
-        cache = TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
+        cache = self._texts(tokens)
         for rows in token_batches(cache.lengths, limit, most):
             batch = cache.batch(rows)
+            if cache.vectors is not None:
+                batch.vectors = {name: torch.from_numpy(block[rows]) for name, block in cache.vectors.items()}
             yield rows, batch, run_prompt(self.prompt, batch, self.backbone)
             if progress is not None:
                 progress(len(rows))
+
+    def _texts(self, tokens: Tokens) -> TextCache:
+        """The texts as they are run, batch by batch, or as another training has left them."""
+        recipe = self.recipe.text_cache
+        if self.shared_texts is not None and self.shared_texts.is_dir() and recipe.cache != "off":
+            return build_cache(self.backbone, tokens, recipe, folder=self.shared_texts, shared=self.shared_texts)
+        return TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
 
     @torch.no_grad()
     def run(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Outputs:

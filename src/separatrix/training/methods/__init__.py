@@ -13,7 +13,7 @@ from typing import Any
 from separatrix.errors import OptionError
 from separatrix.recipe import flag, option_names, replace
 from separatrix.recipe.registry import Registry
-from separatrix.training.methods import align, answers, finetune, probe, prompt
+from separatrix.training.methods import align, answers, finetune, peft, probe, prompt
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
 
@@ -26,6 +26,7 @@ METHODS: Registry[TrainingMethod] = Registry(
         "align": align.METHOD,
         "finetune": finetune.METHOD,
         "probe": probe.METHOD,
+        "peft": peft.METHOD,
         "answers": answers.METHOD,
     },
 )

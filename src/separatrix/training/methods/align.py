@@ -29,14 +29,15 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
     from separatrix.learn.align import train_encoder
     from separatrix.store.table import write_table
 
-    frozen = _frozen_vectors(request) if request.compare else {}
+    frozen = frozen_vectors(request) if request.compare else {}
     trained = train_encoder(request.job(score))
     if request.folder is not None:
         write_table(request.folder / TRAIN_ROWS, mapped_rows(request.splits.train, request.recipe.loop.seed))
     return replace(trained, vectors=frozen)
 
 
-def _frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]:
+def frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]:
+    """Vectors of the texts of each part in the model as it is: part -> pooling -> (rows, width)."""
     from separatrix.models.candidates import candidates
     from separatrix.models.extract import extract_blocks
     from separatrix.models.load import load_backbone

@@ -1,0 +1,107 @@
+"""The table of a sweep as it is printed, written and put on a page."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from separatrix.store.result import Listing, cell
+
+Line = Mapping[str, Any]
+ROW, MODEL = "row", "model"
+PARTS = ("validation", "test")
+FIGURES = (*PARTS, "difference")
+PLAIN = {"label", "baseline", "runs", "planned", "chosen", "tries", "against", "p_value", "p_holm"}
+ENDS = {f"{name}_{end}" for name in FIGURES for end in ("low", "high")}
+COSTS = ("seconds", "parameters", "bytes")
+MIB = 2**20
+
+
+def setting_columns(lines: Sequence[Line]) -> list[str]:
+    """Columns that say which setting a line is, the name of its row first."""
+    known = PLAIN | {*FIGURES} | ENDS
+    names = list(dict.fromkeys(name for line in lines for name in line if name not in known))
+    return sorted(names, key=lambda name: name != ROW) or ["label"]
+
+
+def sweep_listing(
+    lines: Sequence[Line], costs: Sequence[Line], reference: str | None, named: Sequence[str], tuned: Sequence[str] = ()
+) -> Listing:
+    """Settings with their figures and what they cost.
+
+    Args:
+        lines: of a sweep's table.
+        costs: a mapping for each line, or none.
+        reference: the row that others are compared with.
+        named: columns that say which setting a line is.
+        tuned: those whose value validation chose: other values, and settings without a run, are left out.
+    """
+    pairs = list(zip(lines, costs or [{}] * len(lines), strict=True))
+    if tuned:
+        done = {_untuned(line, named, tuned) for line in lines if line.get("chosen")}
+        pairs = [(line, cost) for line, cost in pairs if _is_shown(line, done, _untuned(line, named, tuned))]
+    pairs = _once_where_absent(pairs)
+    figures = [name for name in FIGURES if any(name in line for line in lines)]
+    more = [name for name in ("p_holm", "tries") if any(name in line for line in lines)]
+    of_cost = [name for name in COSTS if any(name in cost for cost in costs)]
+    heads = {"difference": f"less {reference}", "p_holm": "p (Holm)", "bytes": "MiB"}
+    headings = [*named, "runs", *(heads.get(name, name) for name in (*figures, *more, *of_cost))]
+    rows = []
+    for line, cost in pairs:
+        cells = [str(line.get(name, "-")) for name in named] + [_runs(line)]
+        cells += [_with_interval(line, name) for name in figures] + [cell(line.get(name)) for name in more]
+        rows.append(cells + [_cost(cost, name) for name in of_cost])
+    return Listing(headings, rows, [bool(line.get("chosen")) for line, _ in pairs])
+
+
+def _untuned(line: Line, named: Sequence[str], tuned: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(line.get(name) for name in named if name not in tuned)
+
+
+def _is_shown(line: Line, done: Collection[tuple[Any, ...]], setting: tuple[Any, ...]) -> bool:
+    """Whether a line is what validation chose, a baseline, or all that there is of its setting."""
+    if line.get("chosen") or "baseline" in line or not _planned(line):
+        return True
+    return setting not in done and line["runs"] > 0
+
+
+def _once_where_absent(pairs: Sequence[tuple[Line, Line]]) -> list[tuple[Line, Line]]:
+    """A row whose model is not on this machine stands once, not for every combination of the axes."""
+    left, seen = list[tuple[Line, Line]](), set[tuple[Any, ...]]()
+    for line, cost in pairs:
+        kept = {name: line[name] for name in (ROW, MODEL) if name in line}
+        if _planned(line):
+            left.append((line, cost))
+        elif (key := tuple(kept.items())) not in seen:
+            seen.add(key)
+            left.append((kept | {name: line[name] for name in ("runs", "planned")}, {}))
+    return left
+
+
+def _planned(line: Line) -> int:
+    return int(line.get("planned", line["runs"]))
+
+
+def _runs(line: Line) -> str:
+    """How many runs a line has, of how many.
+
+    >>> _runs({"runs": 5, "planned": 5}), _runs({"runs": 1, "planned": 5}), _runs({"runs": 0, "planned": 0})
+    ('5', '1 of 5', 'not run here')
+    """
+    done, planned = line["runs"], _planned(line)
+    return str(done) if done == planned > 0 else f"{done} of {planned}" if planned else "not run here"
+
+
+def _with_interval(line: Line, name: str) -> str:
+    if name not in line:
+        return "-"
+    sign = "+" if name == "difference" else ""
+    if f"{name}_low" not in line:
+        return f"{line[name]:{sign}.4f}"
+    return f"{line[name]:{sign}.4f} ({line[f'{name}_low']:.4f} to {line[f'{name}_high']:.4f})"
+
+
+def _cost(cost: Line, name: str) -> str:
+    if name not in cost:
+        return "-"
+    return f"{cost[name] / MIB:.2f}" if name == "bytes" else str(cost[name])

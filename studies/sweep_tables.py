@@ -1,0 +1,95 @@
+"""What studies share that are made by `separatrix sweep`: their figures in the study's folder, differences, verdicts.
+
+`bring` copies the tables of a sweep beside RESULTS.md, so that RESULTS.md can be made again without the runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from separatrix.errors import StoreError
+from separatrix.geometry.resample import MeanInterval, mean_interval, paired_difference
+
+TABLES = ("table.csv", "runs.csv")
+Row = Mapping[str, str]
+
+
+def bring(study: Path, out: Path, name: str) -> None:
+    """Copy the tables of a sweep, `table.csv` and `runs.csv`, under names of the study's own.
+
+    Raises:
+        StoreError: the folder holds no sweep.
+    """
+    for table in TABLES:
+        if not (study / table).is_file():
+            raise StoreError(f"{study} holds no sweep", expected=table, hint="type separatrix sweep first")
+        shutil.copyfile(study / table, out / f"{name}_{table}")
+
+
+def read_csv(path: Path) -> list[Row]:
+    """The lines of a table; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The tables of a sweep: a line for each setting, a line for each run."""
+
+    table: Sequence[Row]
+    runs: Sequence[Row]
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Figures:
+        """What `bring` left."""
+        return cls(*(read_csv(folder / f"{name}_{table}") for table in TABLES))
+
+    def chosen(self, **columns: str) -> Row | None:
+        """The setting with these columns that validation chose, or that is the only one."""
+        own = [row for row in self.table if all(row.get(name) == value for name, value in columns.items())]
+        marked = [row for row in own if row.get("chosen") == "True"]
+        return marked[0] if marked else own[0] if len(own) == 1 else None
+
+    def by_seed(self, row: Row | None, figure: str = "test") -> dict[str, float]:
+        """Seed -> a figure of a setting's runs."""
+        own = [run for run in self.runs if row is not None and run["label"] == row["label"]]
+        return {run["seed"]: float(run[figure]) for run in own if run.get(figure)}
+
+    def mean(self, row: Row | None, figure: str = "test") -> MeanInterval | None:
+        """Mean over seeds with its interval."""
+        values = [*self.by_seed(row, figure).values()]
+        return mean_interval(values) if values else None
+
+    def difference(self, row: Row | None, other: Row | None, figure: str = "test") -> MeanInterval | None:
+        """One setting less another, over the seeds that both have."""
+        a, b = self.by_seed(row, figure), self.by_seed(other, figure)
+        seeds = [seed for seed in a if seed in b]
+        return paired_difference([a[seed] for seed in seeds], [b[seed] for seed in seeds]) if seeds else None
+
+
+def verdict(difference: MeanInterval | None) -> str:
+    """What the interval of a difference says of the claim that it is above 0.
+
+    >>> verdict(mean_interval([0.1, 0.2, 0.3])), verdict(mean_interval([-0.3, -0.3, -0.31])), verdict(None)
+    ('cannot be told', 'does not hold', 'cannot be told')
+    """
+    if difference is None or difference.low is None or difference.high is None:
+        return "cannot be told"
+    return "holds" if difference.low > 0 else "does not hold" if difference.high < 0 else "cannot be told"
+
+
+def runs_of(row: Row | None) -> str:
+    """How many runs a setting has, of how many.
+
+    >>> runs_of({"runs": "1", "planned": "3"}), runs_of({"runs": "0", "planned": "0"})
+    ('1 of 3', 'not run here')
+    """
+    if row is None or row["planned"] == "0":
+        return "not run here"
+    return row["runs"] if row["runs"] == row["planned"] else f"{row['runs']} of {row['planned']}"

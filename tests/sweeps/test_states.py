@@ -1,0 +1,116 @@
+"""States of runs, rounds, limits, changes of a grid: hydra#3328's list of what a sweep that resumes needs.
+
+Nothing is trained here; `test_study` trains.
+"""
+
+import pytest
+
+import separatrix as sx
+from separatrix.errors import OptionError, StoreError
+from separatrix.store.lock import locked
+from separatrix.sweeps.study import Study
+from separatrix.sweeps.verb import SweepJob
+
+pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+
+
+def test_states_are_kept_and_nothing_is_done_twice(small, tmp_path, untrained):
+    """Identity of a sweep, folders that no later command takes over, the five states."""
+    out, grid = tmp_path / "s", small(grid={"tokens": [1, 2, 3]}, seeds=[0])
+    untrained.broken = (2,)
+    assert sx.sweep(grid, out=out, max_runs=2).states == {"done": 1, "failed": 1, "waiting": 1}
+    first = {path.name for path in (out / "runs").iterdir()}
+    untrained.broken = ()
+    (waiting,) = [run for run, state in states(grid, out).items() if state == "waiting"]
+    with locked(out / "runs" / waiting):
+        assert sx.sweep(grid, out=out).states == {"done": 1, "failed": 1, "running": 1}
+    untrained.stopped = (3,)
+    with pytest.raises(KeyboardInterrupt):
+        sx.sweep(grid, out=out)
+    assert states(grid, out)[waiting] == "interrupted"
+    untrained.stopped = ()
+    result = sx.sweep(grid, out=out)
+    assert result.states == {"done": 2, "failed": 1}
+    assert result.failures == ["tokens=2, seed 0: RuntimeError: no such luck"]
+    assert any("not all seeds are done of tokens=2" in note for note in result.notes)
+    assert sx.sweep(grid, out=out, retry=True).states == {"done": 3}
+    assert [tokens for tokens, _, _ in untrained] == [1, 2, 3, 3, 2]
+    assert {path.name for path in (out / "runs").iterdir()} > first
+
+
+def states(grid, out):
+    job = SweepJob.of(grid, Study(out), sx.recipe.SweepRecipe(), "here", None, None)
+    return job.study.states(job.plan)
+
+
+def test_limits_in_time_and_runs_and_a_choice_of_rows(small, tmp_path, untrained):
+    out, grid = tmp_path / "s", small()
+    assert sx.sweep(grid, out=out, budget="0s").states == {"waiting": 4}
+    with pytest.raises(OptionError, match="--budget cannot be this: got 'soon'"):
+        sx.sweep(grid, out=out, budget="soon")
+    with pytest.raises(OptionError, match="--only names no row: got 'tokens=3'"):
+        sx.sweep(grid, out=out, only="tokens=3")
+    assert sx.sweep(grid, out=out, only="tokens=2").states == {"done": 2, "waiting": 2}
+    assert sx.sweep(grid, out=out, max_runs=1, budget="1h").states == {"done": 3, "waiting": 1}
+    assert untrained == [(2, 0.03, 0), (2, 0.03, 1), (1, 0.03, 0)]
+    table = sx.load(out)
+    assert [(line["runs"], line["planned"]) for line in table.lines] == [(1, 2), (2, 2)]
+    assert "| 1 | 1 of 2 |" in (out / "table.md").read_text()
+
+
+def test_a_grid_that_changed_is_refused_by_what_changed_and_taken_when_told(small, tmp_path, untrained):
+    out, grid = tmp_path / "s", small(seeds=[0])
+    sx.sweep(grid, out=out)
+    more = grid | {"grid": {"tokens": [2, 4]}}
+    changed = r"got 1 runs more \(tokens=4 with seed 0\); 1 runs fewer \(tokens=1 with seed 0\); type --extend"
+    with pytest.raises(StoreError, match=changed):
+        sx.sweep(more, out=out)
+    result = sx.sweep(more, out=out, extend=True)
+    assert [line["label"] for line in result.lines] == ["tokens=2", "tokens=4"]
+    assert len(untrained) == 3  # of tokens=2 there is a run already
+    assert len([*(out / "runs").iterdir()]) == 3
+    assert sx.sweep(more, out=out).done == 2
+    assert sx.sweep(grid | {"reference": "tokens=1"}, out=out, extend=True).reference == "tokens=1"  # and back
+
+
+def test_combinations_are_drawn_once_for_all(small, tmp_path, untrained):
+    axes = {"tokens": [1, 2, 3], "lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+    grid = small(seeds=[0], grid=axes, search={"samples": 4, "seed": 1})
+    sx.sweep(grid, out=tmp_path / "s", max_runs=2)
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert len({*untrained}) == len(untrained) == result.done == 4
+    assert all(0.001 <= rate <= 0.1 for _, rate, _ in untrained)
+
+
+def test_halving_goes_on_with_the_best_on_validation(small, tmp_path, untrained):
+    grid = small(seeds=[0], grid={"tokens": [1, 2, 3]}, search={"halving": "epochs", "factor": 3})
+    grid["train"] = grid["train"] | {"epochs": 3}
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert result.runs == 4
+    assert [(line["tokens"], line["epochs"]) for line in result.lines] == [("1", "1"), ("2", "1"), ("3", "3")]
+    assert result.best[0].startswith("tokens=3, epochs=3: the best of 3 rows on validation")
+
+
+def test_a_rate_is_chosen_with_one_seed_and_trained_with_all(small, tmp_path, untrained):
+    """A group goes on when it is done itself; a rate that was dropped is not chosen, however good its one seed."""
+    axes = {"tokens": [1, 2], "lr": [0.01, 0.03, 0.1]}
+    grid = small(seeds=[2, 0, 1], grid=axes, tune=["lr"], search={"halving": "seeds"})
+    half = sx.sweep(grid, out=tmp_path / "s", only=["tokens=1"])
+    assert [(line["runs"], line["planned"]) for line in half.lines] == [(1, 1), (3, 3), (1, 1), *[(0, 1)] * 3]
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert [line["lr"] for line in result.lines if line["chosen"]] == ["0.03", "0.03"]
+    assert [line["tries"] for line in result.lines] == [3] * 6
+    assert len(untrained) == result.runs == 6 + 2 * 2
+
+
+def test_models_that_are_not_here_are_named_in_the_table(small, tmp_path, untrained):
+    rows = [{"name": "here"}, {"name": "large", "model": "somebody/large"}]
+    grid = small(rows=rows, seeds=[0])
+    with pytest.raises(OptionError, match="model 'somebody/large' was found neither as a folder nor on the hub"):
+        sx.sweep(grid, out=tmp_path / "s")
+    result = sx.sweep(grid | {"skip_absent": True, "baselines": ["majority"]}, out=tmp_path / "s")
+    assert (result.runs, result.done, len(result.lines)) == (3, 3, 5)
+    assert "not run here, since the model is not on this machine: somebody/large" in result.notes
+    assert (tmp_path / "s" / "table.md").read_text().count("| not run here |") == 1
+    with pytest.raises(OptionError, match="skip_absent: true or false: got 'yes'"):
+        sx.sweep(grid | {"skip_absent": "yes"}, out=tmp_path / "t")
