@@ -1,5 +1,6 @@
 """Studies made by sweeps: their grids are whole, and what they say of runs, in short form."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def short(name, folder, texts, **changes):
     folder.mkdir()
     for part, first, last in (("train", 0, 40), ("validation", 40, 60), ("test", 60, 80)):
         write_csv(folder / f"{part}.csv", list(zip(texts[first:last], labels[first:last], strict=True)))
-    return grid | {"data": str(folder), "seeds": [0, 1]} | changes
+    return grid | {"data": str(folder), "seeds": [0, 1, 2]} | changes
 
 
 def test_lengths_and_the_metric_that_lied_in_short_form(tiny, planted, tmp_path, untrained):
@@ -46,14 +47,14 @@ def test_lengths_and_the_metric_that_lied_in_short_form(tiny, planted, tmp_path,
     rows = [{"name": lengths.STORIES, "model": model}, {"name": "SmolLM2, 10 layers", "model": model, "depth": 1}]
     grid = short("prompt_lengths/GRID", data, planted[0], rows=[*rows, {"name": "GPT-2 large", "model": "not/here"}])
     grid["train"] = grid["train"] | {"per_class": 5}
-    assert sx.sweep(grid, out=tmp_path / "lengths").states == {"done": 2 * 6 * (3 + 1) + 4}
+    assert sx.sweep(grid, out=tmp_path / "lengths").states == {"done": 2 * 6 * (3 + 2) + 2 * 3}
     out = tmp_path / "out"
     out.mkdir()
     (out / "read.csv").write_text("label,seed,seeds_metric,threshold\na,0,0.4908256,0.61\na,1,0.4908256,0.63\n")
     lengths.main(["--study", str(tmp_path / "lengths"), "--out", str(out)])
     text = (out / "RESULTS.md").read_text()
-    for part in ("| GPT-2 large        | not run here |", "0.4908     ", "best of 6 lengths on validation"):
-        assert part in text
+    assert re.search(r"\| GPT-2 large +\| not run here +\| -", text)
+    assert "best of 6 lengths on validation" in text
     told = {line["seed 003 says"]: line["verdict"] for line in read_table(text)}
     assert told == {
         "a small model gains by a long prompt (GPT-2 small: 20 tokens)": "holds",
@@ -99,5 +100,5 @@ def test_rates_in_short_form(tiny, planted, tmp_path, untrained):
     rates.main(["--study", str(tmp_path / "starts"), "--out", str(tmp_path)])
     text = (tmp_path / "RATES.md").read_text()
     assert "## not/here\n\nNot run here" in text
-    assert "| 9 calculated, repulsion    | 0.03 | 2 " in text
+    assert re.search(r"\| 9 calculated, repulsion +\| 0\.03 +\| 3 ", text)
     assert text.count("cannot be told") == len([other for _, _, _, others in rates.CLAIMS for other in others]) + 1
