@@ -1,13 +1,12 @@
 """A study on disk: done once, stopped and gone on with, by several at once."""
 
 import json
-import time
 
 import pytest
 
 import separatrix as sx
 from separatrix.errors import OptionError, StoreError
-from served import start_served
+from served import start_served, wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 
@@ -112,9 +111,8 @@ def test_a_killed_sweep_ends_as_an_uninterrupted_one(small, tmp_path, study):
     path, out = tmp_path / "grid.json", tmp_path / "s"
     path.write_text(json.dumps(small(seeds=[0])))
     for files in (1, 4):
-        process = start_served(SWEEP, [str(path), str(out)], tmp_path / "printed")
-        while process.is_alive() and len([*out.glob("runs/*/*.json")]) < files:
-            time.sleep(0.01)
+        process = start_served(SWEEP, [path, out], tmp_path / "printed")
+        wait_until(lambda files=files: len([*out.glob("runs/*/*.json")]) >= files, process)
         process.kill()
         process.join()
         assert process.exitcode == -9
@@ -125,7 +123,7 @@ def test_a_killed_sweep_ends_as_an_uninterrupted_one(small, tmp_path, study):
 def test_two_commands_at_once_share_the_runs(small, tmp_path, study):
     path, out = tmp_path / "grid.json", tmp_path / "s"
     path.write_text(json.dumps(small()))
-    processes = [start_served(SWEEP, [str(path), str(out)], tmp_path / name) for name in ("one", "two")]
+    processes = [start_served(SWEEP, [path, out], tmp_path / name) for name in ("one", "two")]
     for process in processes:
         process.join()
         assert process.exitcode == 0
