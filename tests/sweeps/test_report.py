@@ -20,6 +20,7 @@ def test_the_page_of_a_sweep(small, tmp_path, untrained):
     lines = {tuple(line[:4]) for line in cells if line}
     assert ("here", "1", "0.03", "2") in lines
     assert ("large", "-", "-", "not run here") in lines
+    assert ("majority", "-", "-", "2") in lines
     assert ("here", "1", "0.01", "2") not in lines
     assert re.findall(r"<figcaption>(.*?)</figcaption>", page) == ["accuracy by tokens", "tokens by lr", "cost"]
     assert "failed: here, tokens=2, lr=0.01, seed 0: RuntimeError: no such luck" in page

@@ -40,7 +40,9 @@ def sweep_listing(
     if tuned:
         done = {_untuned(line, named, tuned) for line in lines if line.get("chosen")}
         pairs = [(line, cost) for line, cost in pairs if _is_shown(line, done, _untuned(line, named, tuned))]
-    pairs = _once_where_absent(pairs)
+    own = {name for line in lines if "baseline" not in line for name in line}
+    pairs = [(_folded(line, named, own), cost) for line, cost in _once_without_runs(pairs)]
+    named = [name for name in named if name in own or name in (ROW, "label")]
     figures = [name for name in FIGURES if any(name in line for line in lines)]
     more = [name for name in ("p_holm", "tries") if any(name in line for line in lines)]
     of_cost = [name for name in COSTS if any(name in cost for cost in costs)]
@@ -54,32 +56,39 @@ def sweep_listing(
     return Listing(headings, rows, [bool(line.get("chosen")) for line, _ in pairs])
 
 
+def _folded(line: Line, named: Sequence[str], own: Collection[str]) -> Line:
+    """A baseline with what tells it from others of its name behind it, where rows have no such column."""
+    if "baseline" not in line:
+        return line
+    apart = [name for name in named if name in line and name not in {*own, ROW}]
+    more = (line[name] if name == MODEL else f"{name} {line[name]}" for name in apart)
+    return {**line, ROW: ", ".join([line["baseline"], *more])}
+
+
 def _untuned(line: Line, named: Sequence[str], tuned: Sequence[str]) -> tuple[Any, ...]:
     return tuple(line.get(name) for name in named if name not in tuned)
 
 
 def _is_shown(line: Line, done: Collection[tuple[Any, ...]], setting: tuple[Any, ...]) -> bool:
     """Whether a line is what validation chose, a baseline, or all that there is of its setting."""
-    if line.get("chosen") or "baseline" in line or not _planned(line):
-        return True
-    return setting not in done and line["runs"] > 0
+    return bool(line.get("chosen")) or "baseline" in line or setting not in done
 
 
-def _once_where_absent(pairs: Sequence[tuple[Line, Line]]) -> list[tuple[Line, Line]]:
-    """A row whose model is not on this machine stands once, not for every combination of the axes."""
+def _once_without_runs(pairs: Sequence[tuple[Line, Line]]) -> list[tuple[Line, Line]]:
+    """A row of which there is no run stands once, not for every combination of the axes; a baseline does not stand."""
     left, seen = list[tuple[Line, Line]](), set[tuple[Any, ...]]()
     for line, cost in pairs:
         kept = {name: line[name] for name in (ROW, MODEL) if name in line}
-        if _planned(line):
+        if line["runs"] or (not kept and "baseline" not in line):
             left.append((line, cost))
-        elif (key := tuple(kept.items())) not in seen:
+        elif "baseline" not in line and (key := (*kept.items(), not _planned(line))) not in seen:
             seen.add(key)
-            left.append((kept | {name: line[name] for name in ("runs", "planned")}, {}))
+            left.append((kept | {name: line[name] for name in ("runs", "planned") if name in line}, {}))
     return left
 
 
 def _planned(line: Line) -> int:
-    return int(line.get("planned", line["runs"]))
+    return int(line.get("planned", 1))
 
 
 def _runs(line: Line) -> str:
@@ -89,7 +98,9 @@ def _runs(line: Line) -> str:
     ('5', '1 of 5', 'not run here')
     """
     done, planned = line["runs"], _planned(line)
-    return str(done) if done == planned > 0 else f"{done} of {planned}" if planned else "not run here"
+    if not done:
+        return "waiting" if planned else "not run here"
+    return str(done) if done >= planned else f"{done} of {planned}"
 
 
 def _with_interval(line: Line, name: str) -> str:
