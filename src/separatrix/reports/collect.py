@@ -138,7 +138,7 @@ def _sweep_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     table = sweep_listing(lines, result["costs"], result.get("reference"), named, tuned)
     left, notes = len(lines) - len(table.rows), list(result.get("notes", ()))
     if left:
-        notes.append(f"{left} more settings, which validation did not choose or whose models are not here: table.csv")
+        notes.append(f"{left} more settings, which validation did not choose or of which no run is done: table.csv")
     pictures = sorted(
         _pictures(folder), key=lambda one: ("_by_" not in one.path.stem, result["metric"] not in one.title)
     )

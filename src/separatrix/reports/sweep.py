@@ -99,7 +99,7 @@ def _runs(line: Line) -> str:
     """
     done, planned = line["runs"], _planned(line)
     if not done:
-        return "waiting" if planned else "not run here"
+        return "none done" if planned else "not run here"
     return str(done) if done >= planned else f"{done} of {planned}"
 
 
