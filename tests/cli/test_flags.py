@@ -92,14 +92,14 @@ def test_the_flag_that_an_option_once_had_is_understood(cli: Cli, command: str, 
     assert "--prompt-layers" in cli("train", "d", "--out", "r", "--layers", "inputs").err
 
 
-@pytest.mark.parametrize("method", [None, "prompt", "align", "finetune", "probe"])
+@pytest.mark.parametrize("method", [None, "prompt", "align", "finetune", "probe", "peft"])
 def test_the_short_help_of_a_training_shows_what_matters_for_the_method(cli: Cli, method: str | None) -> None:
     words = ["train", "--help", *([] if method is None else ["--method", method])]
     out = cli(*words).out
     shown = set(re.findall(r"(?<=[│ ] )--[a-z-]+", out))
     assert 10 <= len(shown - {"--help-all", "--method"}) <= 15
     assert {"--out", "--label", "--method", "--model", "--seed"} <= shown
-    assert ("--tokens" in shown) == (method in (None, "prompt"))
+    assert ("--tokens" in shown) == (method in (None, "prompt", "peft"))
     assert ("--decision" in shown) == (method == "align")
     assert "--help-all" in out
     if method is not None:
@@ -177,11 +177,11 @@ def test_help_of_train_is_true_of_align_and_finetune_too(cli: Cli) -> None:
     for name, value in flat(AlignRecipe()).items():
         assert aligned[name].metadata["text"] in out
         if name in OPTIONS and OPTIONS[name].default != value and value != flat(FINETUNE)[name]:
-            assert f"; align: {value}; finetune: {flat(FINETUNE)[name]}]" in out
+            assert re.search(f"; align: {value}; finetune(, peft)?: {flat(FINETUNE)[name]}]", out)
         elif name in OPTIONS and OPTIONS[name].default != value:
-            assert f"align, finetune: {value}]" in out
-    assert "[default: 0.03; align, finetune: 0.0002]" in out
-    assert "[default: centroid_ce; align: nca; finetune: linear]" in out
+            assert re.search(f"align, finetune: {value}(; peft: .*)?]", out)
+    assert "[default: 0.03; align, finetune: 0.0002; peft: 0.01]" in out
+    assert "[default: centroid_ce; align: nca; finetune, peft: linear]" in out
     assert "[default: knn; finetune: head]" in out
     assert f"align takes {', '.join(ALIGN_LOSSES)}" in out
     shown = out.partition("--loss CHOICE")[2].partition("[choices: ")[2].partition("]")[0]
@@ -213,7 +213,7 @@ def values(spec: dataclasses.Field[Any]) -> st.SearchStrategy[Any]:
     if spec.metadata["choices"]:
         return st.sampled_from(tuple(spec.metadata["choices"]))
     low, high = spec.metadata["low"], spec.metadata["high"]
-    if isinstance(spec.default, int):
+    if "int" in str(spec.type):
         return st.integers(int(low), int(1000 if high is None else high))
     return st.floats(low, 1000 if high is None else high)
 
