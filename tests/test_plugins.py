@@ -21,6 +21,7 @@ from separatrix.learn.objectives.groups import NUISANCES
 from separatrix.learn.objectives.movement import MOVERS, PUSHES, STARTS
 from separatrix.learn.objectives.pairs import SCHEMES
 from separatrix.models.pool import LAYER_POOLS
+from separatrix.models.starts import INITS
 from separatrix.models.suffix import READS
 from separatrix.plugins import load_plugins
 from separatrix.points import Points
@@ -95,6 +96,7 @@ def test_a_module_that_is_not_there_is_one_sentence(name, capsys):
     ("registry", "recipe", "field"),
     [
         (LAYER_POOLS, lambda name: VectorsRecipe(pool=(name,)), "mean"),
+        (INITS, lambda name: PromptRecipe(init=name), "normal"),
         (READS, lambda name: PromptRecipe(positions=name), "last"),
         (FEATURES, lambda name: AttentionRecipe(features=(name,)), "descriptors"),
         (MOVERS, lambda name: CentroidRecipe(mover=name), "ema"),
@@ -109,6 +111,7 @@ def test_a_module_that_is_not_there_is_one_sentence(name, capsys):
     ],
     ids=[
         "pool",
+        "init",
         "positions",
         "features",
         "mover",

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, pipeline
 
+from prompt_kinds import STRONGER
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, ShapeError, StoreError
 from separatrix.learn.huggingface import PromptConfig, PromptForSequenceClassification
@@ -30,6 +31,7 @@ KINDS = {
     "head": {"loss": "linear", "prompt_layers": "input"},
     "words": {"loss": "token"},
     "numbers": {"loss": "mse"},
+    **STRONGER,
 }
 
 
@@ -271,6 +273,9 @@ def test_mistyped_options_are_refused(saved, begun):
         load(saved, base_mdel="x")
     with pytest.raises(OptionError, match="did you mean 'tokens'"):
         PromptForSequenceClassification.start(["a", "b"], [0, 1], tokns=3)
+    for options in ({"residual": 4}, {"init": "mixture"}):
+        with pytest.raises(OptionError, match="the Trainer trains a prompt's vectors themselves"):
+            PromptForSequenceClassification.start(["a", "b"], [0, 1], **options)
     with pytest.raises(ModelError, match="not made from a config alone"):
         PromptForSequenceClassification(AutoConfig.from_pretrained(saved))
     with pytest.raises(ModelError, match="was found neither as a folder nor on the hub"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
+from prompt_kinds import STRONGER
 from separatrix import recipe as recipes
 from separatrix.errors import StoreError
 from separatrix.learn.prompt import train_prompt
@@ -51,6 +52,8 @@ KINDS = {
     "words": {"loss": "token"},
     "head": {"loss": "linear", "weight_decay": 0.1, "text_dropout": 0.2},
     "numbers": {"loss": "mse", "patience": 1},
+    "mixture": STRONGER["mixture"],
+    "all": STRONGER["all"],
 }
 
 

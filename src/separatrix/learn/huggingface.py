@@ -31,9 +31,12 @@ from separatrix.learn.prompt import start_prompt_model
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import SCHEMA, PromptModel, read_prompt
 from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, check_notes
-from separatrix.models.cache import TextBatch, run_text
+from separatrix.models.cache import LAYER_MEAN, TextBatch, run_text
+from separatrix.models.candidates import named_pooling
+from separatrix.models.pool import pooled
 from separatrix.models.quiet import usual_rights
-from separatrix.models.suffix import SoftPrompt, read, run_prompt
+from separatrix.models.suffix import TRAINED as PROMPT_PARTS
+from separatrix.models.suffix import read, run_prompt
 from separatrix.models.tokens import ESCAPE
 from separatrix.paths import text_path
 from separatrix.recipe import TrainRecipe
@@ -94,7 +97,10 @@ class PromptForSequenceClassification(PreTrainedModel):
         self.objective = OBJECTIVES[model.recipe.objective.loss].build(model.recipe, len(model.classes or ()))
         self.objective.load({name: tensor.detach() for name, tensor in model.objective.deciding().items()})
         named = model.prompt.named().items()
-        self.prompt = nn.ParameterDict({name: nn.Parameter(tensor.detach().clone()) for name, tensor in named})
+        learnt = {name for names in PROMPT_PARTS.values() for name in names}
+        self.prompt = nn.ParameterDict(
+            {name: nn.Parameter(tensor.detach().clone(), requires_grad=name in learnt) for name, tensor in named}
+        )
         trained = {name for group in self.objective.parameters().values() for name in group}
         for name, tensor in self.objective.deciding().items():
             own = tensor.detach().clone()
@@ -121,6 +127,11 @@ class PromptForSequenceClassification(PreTrainedModel):
             SeparatrixError: texts or a model that cannot be used.
         """
         whole = recipes.replace(recipe or TrainRecipe(), **options)
+        if whole.prompt.residual or whole.prompt.init == "mixture":
+            hint = "type separatrix train and use from_run, or start with another init and residual=0"
+            raise OptionError(
+                "the Trainer trains a prompt's vectors themselves", got="a residual or mixture", hint=hint
+            )
         return cls.from_run(start_prompt_model(whole, Texts.of(list(texts), list(labels))))
 
     @classmethod
@@ -235,7 +246,7 @@ class PromptForSequenceClassification(PreTrainedModel):
         named = {name: tensor.detach().clone() for name, tensor in self.prompt.items()}
         objective = copy.copy(self.objective)
         objective.load({name: tensor.detach().clone() for name, tensor in self._deciding().items()})
-        return replace(self.source, prompt=SoftPrompt(**{"steer": None, **named}), objective=objective)
+        return replace(self.source, prompt=self.source.prompt.having(named), objective=objective)
 
     @property
     def tokenizer(self) -> Any:
@@ -272,7 +283,7 @@ class PromptForSequenceClassification(PreTrainedModel):
         ids, mask = self._right_padded(input_ids, attention_mask)
         text = self._text(ids, mask)
         self.objective.load(self._deciding())
-        prompt, backbone = SoftPrompt(**{"steer": None, **self.prompt}), self.source.backbone
+        prompt, backbone = self.source.prompt.having(dict(self.prompt.items())), self.source.backbone
         z = read(run_prompt(prompt, text, backbone), self.source.recipe.prompt, backbone)
         scores, scaling = self.objective.scores(z), self.source.scaling
         logits = scores if self.source.classes is not None else scores * scaling.scale + scaling.mean
@@ -298,9 +309,10 @@ class PromptForSequenceClassification(PreTrainedModel):
         return ids.gather(1, order).where(mask.bool(), backbone.pad).to(backbone.device), mask.to(backbone.device)
 
     def _text(self, ids: Tensor, mask: Tensor) -> TextBatch:
-        recipe = self.source.recipe
-        block, _ = run_text(self.source.backbone, ids, mask, recipe.text_cache.cache_dtype)
-        text = TextBatch(mask.sum(dim=1), mask.bool(), block)
+        recipe, backbone, prompt = self.source.recipe, self.source.backbone, self.source.recipe.prompt
+        block, states = run_text(backbone, ids, mask, recipe.text_cache.cache_dtype, prompt.layer)
+        vectors = pooled([named_pooling(LAYER_MEAN, len(states) - 1)], states, mask) if prompt.instance else None
+        text = TextBatch(mask.sum(dim=1), mask.bool(), block, vectors)
         if self.training and recipe.prompt.text_dropout:
             # The Trainer seeds torch alone.
             text.hide(recipe.prompt.text_dropout, np.random.default_rng(int(torch.randint(2**31, ()))))

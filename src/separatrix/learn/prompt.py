@@ -35,9 +35,9 @@ from separatrix.learn.trainables.prompt import PromptTrainable
 from separatrix.learn.trained.prompt import PromptModel
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import token_batches
-from separatrix.models.cache import TextCache, build_cache, cache_note
+from separatrix.models.cache import LAYER_MEAN, TextCache, build_cache, cache_note
 from separatrix.models.load import load_backbone
-from separatrix.models.suffix import SoftPrompt, start_prompt
+from separatrix.models.suffix import SoftPrompt, prompt_of, start_form, with_instance
 from separatrix.progress import Counter
 from separatrix.recipe import TrainRecipe
 from separatrix.texts import Texts
@@ -120,7 +120,8 @@ def _begin(
 
 def _prompt_of(training: Training) -> SoftPrompt:
     assert isinstance(training.trainable, PromptTrainable)
-    return training.trainable.prompt
+    with torch.no_grad():
+        return training.trainable.current()
 
 
 @contextmanager
@@ -163,11 +164,16 @@ def _prepare(
         tokens = backbone.tokenize(texts.text, reserve=recipe.prompt.tokens)
         done, path = Counter(job.progress, f"texts ({part})", len(texts)), folder / part
         caches[part] = build_cache(
-            backbone, tokens, recipe.text_cache, folder=path, progress=done, beside=caches, shared=job.shared_texts
-        )
-    shape, seed = caches["train"].shape, recipe.loop.seed
-    prompt = start_prompt(recipe.prompt, backbone, shape, names=targets.names, seed=seed)
-    return PromptTrainable(backbone, recipe, prompt, caches)
+            backbone, tokens, recipe.text_cache, first=recipe.prompt.layer, folder=path, progress=done, beside=caches,
+            shared=job.shared_texts,
+        )  # fmt: skip
+    form = start_form(recipe.prompt, backbone, names=targets.names, seed=recipe.loop.seed)
+    prompt = prompt_of(recipe.prompt, backbone, caches["train"].shape, form)
+    if recipe.prompt.instance:
+        vectors = caches["train"].vectors
+        assert vectors is not None
+        prompt = with_instance(prompt, torch.from_numpy(vectors[LAYER_MEAN]), recipe.prompt.instance)
+    return PromptTrainable(backbone, recipe, prompt, caches, form=form)
 
 
 def _in_unit(score: Score, targets: Targets) -> Score:
@@ -213,13 +219,13 @@ def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
 def _finish(training: Training, targets: Targets, fitted: FitResult, recipe: TrainRecipe) -> PromptModel:
     trainable, best = training.trainable, fitted.tensors
     assert isinstance(trainable, PromptTrainable)
-    prompt = SoftPrompt(best["tokens"], best.get("steer"))
+    prompt = trainable.current(best)
     training.objective.load({name: tensor.detach() for name, tensor in best.items()})
     shape, scaling = trainable.caches["train"].shape, targets.scaling
     model = PromptModel(trainable.backbone, shape, recipe, prompt, training.objective, targets.classes, scaling)
     if targets.classes is None:
         return model
-    trainable.prompt = prompt
+    trainable.prompt, trainable.form = prompt, None
     scores = model.scores(evaluate(trainable, "validation").cpu().numpy())
     return replace(model, temperature=fit_temperature(scores, targets.values["validation"]))
 

@@ -73,6 +73,8 @@ class Suffix:
     text: TextLayers
     causal: bool
     steer: Tensor | None = None  # (layers, 2, tokens, heads * head width): added to queries and to outputs
+    first: int = 0  # layer that the prompt enters at; `text` and `steer` begin there
+    entry: Tensor | None = None  # (rows, tokens, width): its states there, where that is not the first one
     calls: int = 0
     mask: Tensor | None = None  # (rows, 1, prompt, text + prompt) bool, made at the first layer
 
@@ -88,6 +90,11 @@ def running(state: Capture | Suffix) -> Iterator[None]:
         yield
     finally:
         _PASS.reset(token)
+
+
+def running_pass() -> Capture | Suffix | None:
+    """The state that a forward runs under."""
+    return _PASS.get()
 
 
 def register() -> None:

@@ -29,6 +29,7 @@ from separatrix.models.candidates import candidates
 from separatrix.models.check import same_states, some_ids
 from separatrix.models.config import layer_count
 from separatrix.models.extract import RowBlocks
+from separatrix.models.late import no_entry, open_layers
 from separatrix.models.pool import Pooling, pooled
 from separatrix.recipe import CacheRecipe, digest
 from separatrix.store.files import append_line, hash_file, read_tensors, write_tensors
@@ -40,6 +41,7 @@ STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
 VECTORS, USES = "vectors.safetensors", "uses.jsonl"  # beside rows that are shared
+LAYER_MEAN = "layer_mean"  # the pooling that moves an instance-wise prompt
 PROBED = 4  # tokens that `attention_shape` runs: within any local window
 
 
@@ -51,6 +53,7 @@ class AttentionShape:
     heads: int
     key_heads: int
     head_width: int
+    first: int = 0  # layers below it are passed over by a prompt that enters there, and not among `layers`
 
     @property
     def query_width(self) -> int:
@@ -64,18 +67,25 @@ class AttentionShape:
 
 
 @torch.no_grad()
-def attention_shape(backbone: Backbone) -> AttentionShape:
+def attention_shape(backbone: Backbone, first: int = 0) -> AttentionShape:
     """Run a few tokens and look; works for every family without knowing its names.
 
+    Args:
+        backbone: the frozen model.
+        first: layer that the prompt enters at.
+
     Raises:
+        OptionError: the model has no such layer, or cannot be entered there.
         ModelError: a model whose tokens take from a text before them more, or other things, than what its layers'
             keys and values hold.
     """
     if backbone.plain:
         raise backbone.no_suffix()
+    if first:
+        open_layers(backbone, first)
     ids = torch.tensor([some_ids(backbone, PROBED)], device=backbone.device)
     with running(seen := Capture()):
-        whole = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))[-1]
+        states = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))
     if len(seen.layers) != layer_count(backbone.model.config):
         raise backbone.no_suffix()
     shapes = {tuple(tensor.shape) for pair in seen.layers for tensor in pair}
@@ -83,38 +93,44 @@ def attention_shape(backbone: Backbone) -> AttentionShape:
         what = f"model {backbone.source.name!r} has layers of different key sizes"
         raise ModelError(what, hint="type --method probe, or choose another model")
     try:
-        behind = _behind(backbone, ids, seen)
+        behind = _behind(backbone, ids, seen, states[first] if first else None, first)
     except ModelError:
         raise
     except Exception as error:  # a forward that takes no vectors of tokens fails in any way
-        raise backbone.no_suffix() from error
-    if not same_states([[behind]], [[whole[0, PROBED // 2 :]]], backbone.dtype):
-        raise backbone.no_suffix()
+        raise (no_entry(backbone, first) if first else backbone.no_suffix()) from error
+    if not same_states([[behind]], [[states[-1][0, PROBED // 2 :]]], backbone.dtype):
+        raise no_entry(backbone, first) if first else backbone.no_suffix()
     _, key_heads, _, head_width = shapes.pop()
-    return AttentionShape(len(seen.layers), seen.heads, key_heads, head_width)
+    return AttentionShape(len(seen.layers) - first, seen.heads, key_heads, head_width, first)
 
 
 def _places(ids: Tensor) -> Tensor:
     return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
 
 
-def _behind(backbone: Backbone, ids: Tensor, seen: Capture) -> Tensor:
+def _behind(backbone: Backbone, ids: Tensor, seen: Capture, entry: Tensor | None, first: int) -> Tensor:
     """The last states of a text's second half as a prompt behind its first half, (tokens, width).
+
+    With the states of the whole text at a layer, `entry`, it enters there.
 
     Keys and values are those that the first half has in the whole text. So whatever sees what, the states are those of
     the whole text, unless something besides attention carries the text on.
     """
     half = ids.shape[1] // 2
-    block = torch.stack([torch.stack([part[:, :, :half] for part in pair], dim=1) for pair in seen.layers], dim=1)
+    layers = seen.layers[first:]
+    block = torch.stack([torch.stack([part[:, :, :half] for part in pair], dim=1) for pair in layers], dim=1)
     mask = torch.ones_like(ids[:, :half], dtype=torch.bool)
     text = TextBatch(torch.tensor([half], device=ids.device), mask, block)
     embeds = backbone.model.get_input_embeddings()(ids[:, half:])
-    with running(Suffix(text, backbone.causal)):
+    state = Suffix(text, backbone.causal, first=first, entry=None if entry is None else entry[:, half:])
+    with running(state):
         return backbone.run(embeds=embeds, positions=_places(ids)[:, half:])[-1][0]
 
 
 @torch.no_grad()
-def run_text(backbone: Backbone, ids: Tensor, mask: Tensor, dtype: str) -> tuple[Tensor, tuple[Tensor, ...]]:
+def run_text(
+    backbone: Backbone, ids: Tensor, mask: Tensor, dtype: str, first: int = 0
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Keys and values of right-padded texts, as `TextBatch` holds them, in the cache's format; their hidden states.
 
     Args:
@@ -122,10 +138,11 @@ def run_text(backbone: Backbone, ids: Tensor, mask: Tensor, dtype: str) -> tuple
         ids: (rows, tokens).
         mask: (rows, tokens), 1 at real tokens.
         dtype: a name in `STORED`.
+        first: layer below which nothing is kept.
     """
     with running(seen := Capture()):
         states = backbone.run(ids=ids, positions=_places(ids), mask=mask)
-    pairs = [torch.stack(pair, dim=1) for pair in seen.layers]  # each (rows, 2, key heads, tokens, head width)
+    pairs = [torch.stack(pair, dim=1) for pair in seen.layers[first:]]  # each (rows, 2, key heads, tokens, head width)
     return torch.stack(pairs, dim=1).to(DTYPES[dtype]), states
 
 
@@ -136,7 +153,7 @@ class TextBatch:
     lengths: Tensor  # (rows,)
     mask: Tensor  # (rows, tokens) bool
     block: Tensor  # (rows, layers, 2, key heads, tokens, head width)
-    vectors: dict[str, Tensor] | None = None  # (rows, width) by pooling, where the text was run just now
+    vectors: dict[str, Tensor] | None = None  # (rows, width) by pooling; of a stored text `LAYER_MEAN` alone
 
     def layer(self, index: int) -> TextKeys:
         """Keys and values of one layer, as they are stored."""
@@ -178,11 +195,13 @@ class TextCache:
         device = self.backbone.device
         lengths = torch.from_numpy(self.lengths[rows])
         mask = torch.arange(int(lengths.max()))[None, :] < lengths[:, None]
-        vectors = None
+        vectors: dict[str, Tensor] | None = None
         if self.rows is None:
             block, vectors = self._run(rows)
         else:
             block = self._gather(rows, int(lengths.max()))
+            if self.vectors is not None:
+                vectors = {LAYER_MEAN: torch.from_numpy(self.vectors[LAYER_MEAN][rows])}
         return TextBatch(lengths.to(device), mask.to(device), block, vectors)
 
     def _gather(self, rows: np.ndarray, longest: int) -> Tensor:
@@ -204,7 +223,7 @@ class TextCache:
     def _run(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
         """Keys and values of a batch by a forward, (rows, tokens, *item), in the cache's format; its pooled vectors."""
         ids, mask = pad_tokens([self.tokens.ids[row] for row in rows], self.backbone)
-        block, states = run_text(self.backbone, ids, mask, self.recipe.cache_dtype)
+        block, states = run_text(self.backbone, ids, mask, self.recipe.cache_dtype, self.shape.first)
         return block, pooled(self.plans, states, mask)
 
     def _finite(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
@@ -264,6 +283,7 @@ def build_cache(
     tokens: Tokens,
     recipe: CacheRecipe,
     *,
+    first: int = 0,
     folder: Path | None = None,
     progress: Callable[[int], None] | None = None,
     beside: Mapping[str, TextCache] | None = None,
@@ -274,6 +294,7 @@ def build_cache(
     Args:
         backbone: the frozen model.
         tokens: the texts.
+        first: layer that the prompt enters at; nothing is kept of those below.
         recipe: place, number format, budgets. `auto`: memory if it fits, else disk if it fits, else `off`.
         folder: where a cache on disk goes.
         progress: gets the number of rows done after each batch.
@@ -284,7 +305,7 @@ def build_cache(
         ModelError: numbers that the format cannot hold, or a model that cannot be given a suffix.
         StoreError: no room on the disk.
     """
-    cache = TextCache(backbone, tokens, attention_shape(backbone), recipe, "off")
+    cache = TextCache(backbone, tokens, attention_shape(backbone, first), recipe, "off")
     cache.location = _place(cache.nbytes, recipe, folder, list((beside or {}).values()))
     if cache.location == "off":
         cache.fill(None, progress)
@@ -312,6 +333,7 @@ def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] 
     backbone, recipe, begun = cache.backbone, cache.recipe, monotonic()
     ids = np.concatenate([cache.lengths, np.fromiter(chain(*cache.tokens.ids), np.int64)])
     formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type, *cache.shape.item]  # layers among them
+    formats += [cache.shape.first] if cache.shape.first else []
     own = folder / digest(backbone.source.weights, hashlib.sha256(ids.tobytes()).hexdigest(), formats)
     path, vectors = own / "text.cache", own / VECTORS
     stored = np.dtype(STORED[recipe.cache_dtype])

@@ -51,6 +51,7 @@ RULES = (
         "--mover ema|momentum|mean, or --push",
     ),
     Rule(("init_text",), lambda r: r.prompt.init == "text", "--init text"),
+    Rule(("descriptions",), lambda r: r.prompt.init == "descriptions", "--init descriptions"),
     Rule(("layer_lr",), lambda r: r.prompt.prompt_layers == "all", "--prompt-layers all"),
     Rule(
         ("positions",),

@@ -65,6 +65,10 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     tokens: int
     init: str
     init_text: str | None
+    descriptions: str | Sequence[str] | None
+    residual: int
+    instance: int
+    layer: int
     prompt_layers: str
     readout: str
     text_dropout: float

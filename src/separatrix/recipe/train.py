@@ -16,6 +16,7 @@ DEVICES = DeviceNames("auto", "cpu", "cuda", "cuda:0")
 STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
 MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")
 POSITIONS = Choices("last", "mean", "all")
+INITS = Choices("vocabulary", "text", "classes", "descriptions", "mixture", "normal")
 
 
 @recipe_class
@@ -75,8 +76,20 @@ class PromptRecipe:
     """Prompt."""
 
     tokens: int = option(8, "number of prompt tokens", low=1, high=200)
-    init: str = option("vocabulary", "start of the prompt", choices=("vocabulary", "text", "classes", "normal"))
+    init: str = option("vocabulary", "start of the prompt", choices=INITS)
     init_text: str | None = option(None, "the text whose tokens start the prompt (with --init text)")
+    descriptions: tuple[str, ...] | None = option(
+        None, "a sentence for each class, class=sentence, or a JSON file of them (with --init descriptions)"
+    )
+    residual: int = option(
+        0, "hidden width of a residual network through which the vectors are trained; 0: they are trained themselves",
+        low=0, high=4096,
+    )  # fmt: skip
+    instance: int = option(
+        0, "rank of a learnt map from the text's own mean vector to its prompt; 0: one prompt for all texts",
+        low=0, high=256,
+    )  # fmt: skip
+    layer: int = option(0, "layer that the prompt enters at; above 0 the cache holds the layers from there on", low=0)
     prompt_layers: str = option(
         "all", "learnt vectors at the input only or at every layer", choices=("input", "all"), earlier_name="layers"
     )
@@ -87,6 +100,12 @@ class PromptRecipe:
     def __post_init__(self) -> None:
         if self.init == "text" and not self.init_text:
             raise OptionError("--init text needs a text", hint='add --init-text "The kind of question is"')
+        if self.init == "descriptions" and not self.descriptions:
+            hint = 'add --descriptions "CLASS=what its texts say" ...'
+            raise OptionError("--init descriptions needs a sentence for each class", hint=hint)
+        if self.init == "mixture" and self.layer:
+            what = "vectors at a layer are no mixture of words"
+            raise OptionError(what, got=f"--init mixture --layer {self.layer}", hint="leave one of them away")
 
 
 @recipe_class

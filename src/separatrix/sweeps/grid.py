@@ -347,6 +347,13 @@ class _GridReader:
         return DataSource(name, given["path"], reading)
 
 
+# Values that need another option beside them.
+NEEDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("init", "text"): {"init_text": "-"},
+    ("init", "descriptions"): {"descriptions": ("-",)},
+}
+
+
 def check_value(name: str, value: Any) -> None:
     """Raise an `OptionError` unless some method could take the value; which one does, a whole row says."""
     errors = list[OptionError]()
@@ -354,7 +361,7 @@ def check_value(name: str, value: Any) -> None:
         recipe = METHODS[method].recipe
         if name not in option_names(recipe):
             continue
-        more = {"init_text": "-"} if (name, value) == ("init", "text") else {}  # which needs another one beside it
+        more = NEEDED.get((name, value), {}) if isinstance(value, str) else {}
         try:
             replace(recipe, **{name: value}, **more)
         except OptionError as error:

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from prompt_kinds import STRONGER
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
 from separatrix.geometry.probe import fit_probe, fit_ridge
@@ -29,6 +30,7 @@ KINDS = {
     "words": ("gpt2", {"loss": "token"}),
     "words by hand": ("bert", {"loss": "token", "words": ("good", "bad", "red")}),
     "numbers": ("gpt2", {"loss": "mse"}),
+    **{name: ("gpt2", options) for name, options in STRONGER.items()},
 }
 NEW = ["a cat", "the old dog was big", "bird", "what is new"]
 
@@ -53,7 +55,7 @@ def test_loaded_prompt_says_the_same(train, few, numbers, tmp_path, kind):
         np.testing.assert_array_equal(ours.probabilities, theirs.probabilities)
         np.testing.assert_allclose(ours.probabilities.sum(1), 1)
         assert loaded.classes == model.classes
-    assert (ours.distances is None) == (kind not in ("centroids", "means"))
+    assert (ours.distances is None) == (kind in ("head", "words", "words by hand", "numbers"))
 
 
 def test_distances_are_those_to_the_centroids(train, few):

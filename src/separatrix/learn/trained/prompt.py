@@ -31,7 +31,7 @@ from separatrix.learn.trained.saved import (
 )
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
-from separatrix.models.cache import AttentionShape, TextBatch, TextCache, attention_shape, build_cache
+from separatrix.models.cache import LAYER_MEAN, AttentionShape, TextBatch, TextCache, attention_shape, build_cache
 from separatrix.models.extract import RowBlocks
 from separatrix.models.suffix import SoftPrompt, read, run_prompt
 from separatrix.models.tokens import UnreadCounts
@@ -45,7 +45,6 @@ from separatrix.texts import Classes
 PREDICT_TOKENS = 4096
 # Rows of one such forward where label words are read: each has a logit for every word of the vocabulary.
 PREDICT_ROWS = 128
-LAYER_MEAN = "layer_mean"
 SCHEMA = {"recipe": dict, "scaling": {"mean": float, "scale": positive}}
 
 
@@ -195,14 +194,15 @@ def read_prompt(saved: SavedModel) -> PromptModel:
     if (saved.classes is None) != (entry.task == "regress"):
         raise saved.damaged(f"the loss {recipe.objective.loss} does not fit the classes", file=saved.file)
     backbone = saved.backbone(recipe.backbone, logits="logits" in (recipe.prompt.readout, entry.readout))
-    shape, objective = attention_shape(backbone), entry.build(recipe, saved.class_count)
+    shape, objective = attention_shape(backbone, recipe.prompt.layer), entry.build(recipe, saved.class_count)
     shapes = _shapes(recipe, backbone, shape, objective)
     arrays = saved.tensors(shapes)
     if "words" in shapes and not np.isin(arrays["words"], np.arange(len(backbone.embedding))).all():
         raise saved.damaged("words are no words of the model")
     tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     objective.load(tensors)
-    prompt = SoftPrompt(tensors["prompt.tokens"], tensors.get("prompt.steer"))
+    own = {name.removeprefix("prompt."): tensor for name, tensor in tensors.items() if name.startswith("prompt.")}
+    prompt = SoftPrompt(own["tokens"], None, layer=recipe.prompt.layer).having(own)
     recipe = replace(recipe, backbone=recipe.backbone.at(saved.model, saved.device))
     scaling = Scaling(**saved.notes["scaling"])
     return PromptModel(backbone, shape, recipe, prompt, objective, saved.classes, scaling, saved.notes["temperature"])
@@ -216,7 +216,11 @@ def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, obje
         width = vocabulary
     elif prompt.positions not in POSITIONS.built_in:
         width = "output width"  # only the user's own function knows it
-    shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, backbone.embedding.shape[1])}
+    own = backbone.width if prompt.layer else backbone.embedding.shape[1]
+    shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, own)}
+    if prompt.instance:
+        shapes["prompt.up"] = ("rank", prompt.tokens * own)
+        shapes |= {"prompt.down": (backbone.width, "rank"), "prompt.center": (backbone.width,)}
     if prompt.prompt_layers == "all":
         shapes["prompt.steer"] = (shape.layers, 2, prompt.tokens, shape.query_width)
     return shapes | objective.shapes(width)

@@ -8,11 +8,13 @@ A new method is a file with a `TrainingMethod` and an entry here, or in a module
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.recipe import flag, option_names, replace
 from separatrix.recipe.registry import Registry
+from separatrix.store.files import read_json
 from separatrix.training.methods import align, answers, finetune, peft, probe, prompt
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
@@ -43,6 +45,7 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
     Raises:
         OptionError: a value out of range, or an option without effect.
     """
+    given = with_descriptions(given)
     entry = METHODS[method]
     start = entry.recipe if start is None else start
     own = set(option_names(start))
@@ -58,3 +61,21 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
         hint = f"leave {flag(name)} away"
         raise OptionError(f"{flag(name)} has no effect {where}", expected=needs or None, hint=hint)
     return recipe
+
+
+def with_descriptions(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Options with the sentences of `descriptions` themselves, where these are a mapping or the path of a JSON file.
+
+    Raises:
+        StoreError: the file cannot be read, or holds something else than a sentence for each class.
+
+    >>> with_descriptions({"descriptions": {"cat": "it purrs"}})
+    {'descriptions': ('cat=it purrs',)}
+    """
+    sentences = given.get("descriptions")
+    one = sentences[0] if isinstance(sentences, list | tuple) and len(sentences) == 1 else sentences
+    if isinstance(one, str | Path) and str(one).endswith(".json"):
+        one = read_json(Path(one), {"*": str})
+    if not isinstance(one, Mapping):
+        return given
+    return {**given, "descriptions": tuple(f"{name}={sentence}" for name, sentence in one.items())}
