@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ClusteredRows, ScaleOptions, cluster_in_blocks
-from separatrix.analysis.identity import CLUSTER, PARENT, members, row_digest
+from separatrix.analysis.identity import CLUSTER, PARENT, members, read_decision, row_digest
 from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
-from separatrix.geometry.assign import assign_by_split
+from separatrix.geometry.assign import accuracy_lost, assign_by_split
 from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
 from separatrix.geometry.prepare import prepare
@@ -118,6 +118,8 @@ class Clusters(Result):
             named = {self.assignment["named_by"]: self.assignment, **self.assignment["by_split"]}
             lines = [_assigned(way, part, named[part]) for part in named for way in ("majority", "matched")]
             parts.append(Listing(_ASSIGNED, lines))
+            if "lost" in self.assignment:
+                parts.append(lost_listing(self.assignment["lost"]))
         plain = self.figures()
         keys = ("method", "clusters", "noise", "rows_used", "inertia", "eps", "seconds")
         parts.append([*((key, plain[key]) for key in keys if key in plain), *out_line(self.folder)])
@@ -153,6 +155,18 @@ class Clusters(Result):
 
 
 _ASSIGNED = ("classes of clusters", "of", "accuracy", "95 % interval", "shuffled labels", "p", "majority class")
+
+
+def lost_listing(lost: Mapping[str, Any]) -> Listing:
+    """What clusters lose of the accuracy that the model itself has on the same rows."""
+    rows = []
+    for part, figures in lost.items():
+        for way in ("majority", "matched"):
+            low, high = figures[way]["interval"]
+            named = f"by {way}" if way == "majority" else "matched one to one"
+            cells = [f"{figures['own']:.3f}", f"{figures[way]['difference']:.3f}", f"{low:.3f} to {high:.3f}"]
+            rows.append([named, f"{part} ({figures['rows']} rows)", *cells, f"{figures[way]['p_value']:.3g}"])
+    return Listing(["accuracy lost", "of", "model itself", "lost by clusters", "95 % interval", "p"], rows)
 
 
 def _assigned(way: str, part: str, given: dict[str, Any]) -> list[str]:
@@ -336,6 +350,10 @@ def _assignment(table: RowTable, labels: NDArray[np.int64], recipe: ClusterRecip
     split = None
     if "split" in table and name != "split":
         split = table.series("split")[known]
-    return {"column": name} | assign_by_split(
+    found = assign_by_split(
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )
+    lost = None
+    if (decided := read_decision(table, name, names)) is not None:
+        lost = accuracy_lost(found, labels[known], codes[known], decided[known], split, seed=recipe.seed)
+    return {"column": name} | found | ({} if lost is None else {"lost": lost})

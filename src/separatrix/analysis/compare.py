@@ -26,8 +26,10 @@ import numpy as np
 import pandas as pd
 
 from separatrix import recipe as recipes
+from separatrix.analysis.cluster import cluster
+from separatrix.analysis.identity import read_decision
 from separatrix.analysis.inputs import folder_of, opened
-from separatrix.analysis.project import TEXT, Projection, describe, find_classes, project, write_variance
+from separatrix.analysis.project import LABEL, TEXT, Projection, describe, find_classes, project, write_variance
 from separatrix.codes import draw_rows
 from separatrix.errors import OptionError, StoreError
 from separatrix.geometry.project import variance_shares
@@ -50,7 +52,8 @@ from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
 
 # Figures of a map that stand in the result.
 MAP_FIGURES = (
-    "method", "guided", "rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "seconds",
+    "method", "guided", "rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "own",
+    "seconds",
 )  # fmt: skip
 
 
@@ -62,6 +65,11 @@ RUN_COLUMNS = {
 MAP_COLUMNS = {
     "source": "map of", "method": "method", "trustworthiness": "trust", "knn_overlap": "overlap",
     "knn_before": "k-NN before", "knn_after": "after", "majority": "majority",
+    "own": "model itself", "lost": "lost by the map (95 % interval)",
+}  # fmt: skip
+CLUSTER_COLUMNS = {
+    "source": "k-means of", "clusters": "clusters", "rows": "rows", "own": "model itself",
+    "lost": "lost by clusters (95 % interval)", "p_value": "p",
 }  # fmt: skip
 
 
@@ -96,12 +104,15 @@ class Comparison(Result):
     """Runs, points and maps side by side."""
 
     kind: ClassVar[str] = "comparison"
-    schema: ClassVar[Schema] = {"table": [dict], "pairs": [dict], "maps": [dict], "warnings": [str]}
+    schema: ClassVar[Schema] = {
+        "table": [dict], "pairs": [dict], "maps": [dict], "warnings": [str], "clusters?": [dict]
+    }  # fmt: skip
 
     sources: Sequence[Mapping[str, Any]]  # a line for each source
     pairs: Sequence[Mapping[str, Any]]  # a line for each two runs that answered the same rows
     maps: Sequence[Mapping[str, Any]]  # a line for each panel of the figure
     warnings: Sequence[str]
+    clusters: Sequence[Mapping[str, Any]] = ()  # what k-means loses of the decision of each source that has one
     read: Sequence[ComparedFolder] = apart(())  # the sources themselves; none where it was read from disk
     panels: Panels = apart(())
 
@@ -123,6 +134,7 @@ class Comparison(Result):
     def parts(self) -> list[Listing | Lines]:
         """Sources, maps, differences."""
         parts: list[Listing | Lines] = [*_columns(self.sources, RUN_COLUMNS), *_columns(self.maps, MAP_COLUMNS)]
+        parts += _columns(self.clusters, CLUSTER_COLUMNS)
         for pair in self.pairs:
             low, high = pair["interval"]
             span = f"{pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
@@ -131,9 +143,12 @@ class Comparison(Result):
             )
         return [*parts, out_line(self.folder)]
 
+    def _tables(self) -> dict[str, Sequence[Mapping[str, Any]]]:
+        return {"table": self.sources, "pairs": self.pairs, "maps": self.maps, "clusters": self.clusters}
+
     def write_files(self, folder: Path) -> None:
         """Write tables, and (of sources that were read now) the pictures."""
-        for name, lines in (("table", self.sources), ("pairs", self.pairs), ("maps", self.maps)):
+        for name, lines in self._tables().items():
             if lines or name == "table":
                 write_table(folder / f"{name}.parquet", pd.DataFrame(lines))
         if self.panels:
@@ -157,6 +172,8 @@ def _cell(line: Mapping[str, Any], name: str) -> str:
         return "-"
     if name == "accuracy":
         return f"{value:.3f} ({line['low']:.3f} to {line['high']:.3f})"
+    if name == "lost":
+        return f"{value:.3f} ({line['lost_low']:.3f} to {line['lost_high']:.3f})"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
@@ -221,8 +238,30 @@ def _compare(given: Sequence[Any], paths: Sequence[Path], recipe: CompareRecipe,
             sources.append(READERS[kind](path, name, one, recipe, verify))
     pairs, left_out = _find_pairs(sources, recipe.seed)
     panels, maps = _draw_panels(sources, recipe)
-    lines = [source.figures for source in sources]
-    return Comparison(lines, pairs, maps, _find_mixed_up(sources) + left_out, tuple(sources), panels)
+    lines, lost = [source.figures for source in sources], [line for one in sources for line in _clusters(one, recipe)]
+    return Comparison(lines, pairs, maps, _find_mixed_up(sources) + left_out, lost, tuple(sources), panels)
+
+
+def _clusters(source: ComparedFolder, recipe: CompareRecipe) -> list[dict[str, Any]]:
+    """What k-means with a cluster for each class, matched one to one, loses of the accuracy of `predicted`."""
+    if source.points is None:
+        return []
+    names, _ = find_classes(source.points, recipe.label)
+    if len(names) < 2 or read_decision(source.points.rows, recipe.label or LABEL, names) is None:
+        return []
+    options: dict[str, Any] = {"k": len(names), "prepare": recipe.prepare, "label": recipe.label, "seed": recipe.seed}
+    found = cluster(source.points, "kmeans", **options).assignment
+    head = {"source": source.name, "clusters": len(names)}
+    return [head | {"part": part} | _lost(figures["matched"]) | {name: figures[name] for name in ("rows", "own")}
+            for part, figures in (found or {})["lost"].items()]  # fmt: skip
+
+
+def _lost(pair: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A paired difference as columns of a table."""
+    if pair is None:
+        return dict.fromkeys(("lost", "lost_low", "lost_high", "p_value"))
+    low, high = pair["interval"]
+    return {"lost": pair["difference"], "lost_low": low, "lost_high": high, "p_value": pair["p_value"]}
 
 
 def _find_pairs(sources: Sequence[ComparedFolder], seed: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -257,7 +296,7 @@ def _draw_panels(sources: Sequence[ComparedFolder], recipe: CompareRecipe) -> tu
         for source, flat in pairs:
             if flat is not None:
                 head = {"source": source.name, "title": source.title}
-                figures.append(head | {name: getattr(flat, name) for name in MAP_FIGURES})
+                figures.append(head | {name: getattr(flat, name) for name in MAP_FIGURES} | _lost(flat.lost))
     return panels, figures
 
 
@@ -267,7 +306,7 @@ def _map(source: ComparedFolder, method: str | None, wanted: bool, recipe: Compa
         return source.map if method in (None, source.map.method) else None
     if source.points is None or method is None or not wanted:
         return None
-    return project(source.points, method, label=recipe.label, seed=recipe.seed)
+    return project(source.points, method, label=recipe.label, prepare=recipe.prepare, seed=recipe.seed)
 
 
 def _find_kind(path: Path) -> str:

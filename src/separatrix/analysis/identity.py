@@ -7,15 +7,18 @@ every file and every subset. Here rows are found by name, and all other columns 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.points import KEY, Points
 from separatrix.rowtable import RowTable
 
 CLUSTER, PARENT = "cluster", "parent"
+PREDICTED = "predicted"  # column of what a model decided for
 _ROWS = 1 << 16  # of a batch
 
 
@@ -106,3 +109,16 @@ def row_digest(rows: RowTable) -> str:
     for frame in rows.batches(_ROWS, names):
         total.update(pd.util.hash_pandas_object(frame.astype(str), index=False).to_numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+def read_decision(table: RowTable, label: str, names: Sequence[str]) -> NDArray[np.int64] | None:
+    """Class numbers that a model decided for, (rows,), of the column `predicted`, -1 for none of these classes.
+
+    None without such a column, where it is itself the label, and where it holds none of the classes.
+    """
+    if PREDICTED not in table.columns or label == PREDICTED:
+        return None
+    codes, values = encode(table.series(PREDICTED))
+    numbers = {name: number for number, name in enumerate(names)}
+    decided = np.array([*(numbers.get(str(value), -1) for value in values), -1], np.int64)[codes]
+    return decided if (decided >= 0).any() else None

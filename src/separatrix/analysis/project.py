@@ -21,6 +21,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, pca_in_blocks
+from separatrix.analysis.identity import read_decision
 from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError
@@ -90,6 +91,8 @@ class Projection(Result):
     knn_k: int | None = optional()
     knn_rows: int | None = optional()
     knn_how: str | None = optional()
+    own: float | None = optional()  # accuracy of what the model itself decided (column `predicted`) on the rows scored
+    lost: Mapping[str, Any] | None = optional()  # what the vote in the map loses of it: paired, with interval
     classes: Sequence[str] = ()  # empty without labels
     label: str | None = optional()  # column that was named
     recipe: ProjectRecipe | Mapping[str, Any] = field(default_factory=ProjectRecipe)
@@ -133,6 +136,10 @@ class Projection(Result):
         plain = self.figures()
         shown = ("trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority")
         lines = [(name.replace("_", " "), f"{plain[name]:.3f}") for name in shown if plain[name] is not None]
+        if self.own is not None and self.lost is not None:
+            low, high = self.lost["interval"]
+            lines += [("model itself", f"{self.own:.3f}")]
+            lines += [("lost in the map", f"{self.lost['difference']:.3f} ({low:.3f} to {high:.3f})")]
         lines += [("rows fitted", f"{self.rows_fitted} of {self.rows}"), ("seconds", f"{self.seconds:.1f}")]
         return [[*lines, *(("note", note) for note in self.notes), *out_line(self.folder)]]
 
@@ -153,6 +160,10 @@ class Projection(Result):
             f"k-NN accuracy {self.knn_before:.3f} before and {self.knn_after:.3f} [{low:.3f}, {high:.3f}] in the "
             f"map (k = {self.knn_k}, {self.knn_how}), majority {self.majority:.3f}"
         )
+        if self.own is not None and self.lost is not None:
+            low, high = self.lost["interval"]
+            gap = f"{self.lost['difference']:.3f} [{low:.3f}, {high:.3f}]"
+            votes += f"; the model itself {self.own:.3f}, of which the map loses {gap}"
         return f"{how}; {fitted}; {faithful}; {votes}"
 
     @property
@@ -161,6 +172,8 @@ class Projection(Result):
         note = f"{self.method}, trustworthiness {self.trustworthiness:.2f}, overlap {self.knn_overlap:.2f}"
         if self.knn_after is not None:
             note += f", k-NN {self.knn_before:.2f} before, {self.knn_after:.2f} after"
+        if self.own is not None:
+            note += f", the model itself {self.own:.2f}"
         return note + " (guided; pale: fitted)" * self.guided
 
     def drawing(self) -> Drawing:
@@ -236,7 +249,8 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
     whole = pca_in_blocks(points, recipe, scale) if scale.on_gpu or scale.in_blocks(len(points), points.width) else None
-    flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole)
+    decided = read_decision(points.rows, label or LABEL, names) if names else None
+    flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole, decided=decided)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
     taken = [name for name in columns if name in points.columns]
     if taken:

@@ -16,15 +16,15 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, sample_to_score
-from separatrix.analysis.cluster import Clusters
-from separatrix.analysis.identity import CLUSTER
+from separatrix.analysis.cluster import Clusters, lost_listing
+from separatrix.analysis.identity import CLUSTER, read_decision
 from separatrix.analysis.inputs import opened
 from separatrix.analysis.linear import linear_figures
 from separatrix.analysis.rows import Split, split_points
 from separatrix.analysis.shape import class_figures, number_figures
 from separatrix.codes import encode
 from separatrix.errors import DataError, StoreError, choose
-from separatrix.geometry.assign import assign_by_split
+from separatrix.geometry.assign import accuracy_lost, assign_by_split
 from separatrix.geometry.measures import Around, Figure, find_neighbors, rounded
 from separatrix.geometry.neighbors import METRICS
 from separatrix.geometry.nulls import Null
@@ -101,7 +101,10 @@ class Separation(Result):
         lines = [[name, *_cells(figure)] for name, figure in self.metrics.items()] + self._cluster_lines()
         rows = ", ".join(f"{name} {count}" for name, count in self.rows.items())
         last = [("rows", rows), ("width", self.width), *out_line(self.folder)]
-        return [Listing(["figure", "value", "95 % interval", "by chance"], lines), last]
+        parts: list[Listing | Lines] = [Listing(["figure", "value", "95 % interval", "by chance"], lines)]
+        if self.clusters is not None and "lost" in self.clusters:
+            parts.append(lost_listing(self.clusters["lost"]))
+        return [*parts, last]
 
     def write_files(self, folder: Path) -> None:
         """Write the table of the figures and the k-NN grid."""
@@ -250,6 +253,9 @@ def _compare(points: Points, split: Split, clusters: Any, recipe: ScoreRecipe) -
     noise = int((~inside).sum())
     part = np.asarray(points.column("split")) if "split" in points.columns else None
     named = assign_by_split(numbers, gold, split.names, part, permutations=recipe.permutations, seed=recipe.seed)
+    decided = read_decision(points.rows, recipe.label, split.names)
+    if decided is not None:
+        named |= {"lost": accuracy_lost(named, numbers, gold, decided, part, seed=recipe.seed)}
     shape = None
     if 2 <= len(names) < inside.sum():
         one = silhouette(points.values[inside], numbers[inside], len(names), rows=recipe.sample_rows, seed=recipe.seed)

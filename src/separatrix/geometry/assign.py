@@ -19,7 +19,7 @@ from separatrix.codes import encode, majority_share
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.nulls import against, cross_tables, permutation_null
-from separatrix.geometry.resample import bootstrap_mean
+from separatrix.geometry.resample import bootstrap_mean, compare_answers
 from separatrix.recipe.core import Plain
 
 _RESAMPLES = 1000
@@ -139,6 +139,54 @@ def assign_by_split(
     return named.to_dict() | {"named_by": "all" if first is None else "train", "by_split": by_split}
 
 
+def accuracy_lost(
+    assignment: dict[str, Any],
+    clusters: ArrayLike,
+    labels: ArrayLike,
+    decided: ArrayLike,
+    split: Any = None,
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """What clusters lose of the accuracy of a decision that was made for the same rows, part by part.
+
+    Args:
+        assignment: what `assign_by_split` gave.
+        clusters, labels, split: as there.
+        decided: (rows,) class numbers that a model decided for, -1 for none of the classes.
+        seed: of the intervals.
+
+    Returns:
+        For each part `rows`, `own` (accuracy of the decision) and, of each way to give classes to clusters, the
+        difference to it, with its interval and McNemar's test.
+
+    >>> clusters, labels = [0, 0, 0, 1], [0, 0, 1, 1]
+    >>> lost = accuracy_lost(assign_by_split(clusters, labels, ("no", "yes")), clusters, labels, labels)
+    >>> lost["all"]["own"], lost["all"]["majority"]["difference"]
+    (1.0, 0.25)
+    """
+    groups, gold, own = np.asarray(clusters), np.asarray(labels), np.asarray(decided)
+    codes, names = _parts(split, len(gold))
+    lost = {}
+    for part in (assignment["named_by"], *assignment["by_split"]):
+        rows = codes == names.index(part) if part in names else np.ones(len(gold), bool)
+        right = own[rows] == gold[rows]
+        ways = {
+            way: compare_answers(
+                right, _answers(assignment[way]["classes"], groups[rows]) == gold[rows], seed=seed
+            ).to_dict()
+            for way in ("majority", "matched")
+        }
+        lost[part] = {"rows": int(rows.sum()), "own": float(right.mean()), **ways}
+    return lost
+
+
+def _answers(classes: Any, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class of each row's cluster, (rows,); -1 of noise and of clusters that have got none."""
+    unnamed = np.full(max(int(groups.max(initial=-1)) + 1 - len(classes), 0) + 1, -1)  # the last one is for noise, -1
+    return np.concatenate([np.array(classes, np.int64), unnamed])[groups]
+
+
 def _parts(split: Any, rows: int) -> tuple[NDArray[np.int64], list[str]]:
     """The part of each row (rows,) and the names of the parts, in the order of their first rows."""
     if split is None:
@@ -157,8 +205,7 @@ def _held_out(
     """The named clusters on other rows: the answers stay, the labels are shuffled for the null."""
     ways = []
     for way in (named.majority, named.matched):
-        unnamed = np.full(max(int(groups.max()) + 1 - len(way.classes), 0) + 1, -1)  # the last one is for noise, -1
-        answers = np.concatenate([np.array(way.classes, np.int64), unnamed])[groups]
+        answers = _answers(way.classes, groups)
         right = answers == gold
         null = permutation_null(partial(_share_right, answers), gold, permutations=permutations, seed=seed)
         low_high = bootstrap_mean(right.astype(np.float64), seed=seed)

@@ -209,6 +209,7 @@ class CompareOptions(TypedDict, total=False):
     """Of `CompareRecipe`."""
 
     method: str | Sequence[str]
+    prepare: str
     label: str | None
     rows: int
     seed: int

@@ -46,6 +46,7 @@ class CompareRecipe:
     """Comparison."""
 
     method: tuple[str, ...] = option(("pca",), "maps drawn of each run and of each points: pca, tsne, umap, lda")
+    prepare: str = option("none", "what is done to the columns (unit: to each row) before a map", choices=PREPARES)
     label: str | None = option(None, "column of the labels of points (default: label, where there is one)")
     rows: int = option(2_000, "rows of each source that are drawn", low=10)
     seed: int = option(0, "seed of maps, samples and intervals", low=0)

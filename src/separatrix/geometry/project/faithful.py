@@ -11,6 +11,7 @@ from separatrix.codes import draw_rows
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.neighbors import knn_predict, neighbors
+from separatrix.geometry.resample import PairedDifference, compare_answers
 from separatrix.geometry.score import classification
 from separatrix.recipe.core import Plain
 
@@ -49,6 +50,8 @@ class VoteAccuracy(Plain):
     k: int
     rows: int
     how: str
+    own: float | None = None  # accuracy of a decision that was made for these rows, by a trained model say
+    lost: PairedDifference | None = None  # how much of that the vote in the map loses
 
 
 def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int = 2000, seed: int = 0) -> Faithfulness:
@@ -91,11 +94,13 @@ class MappedRows:
     points: NDArray[np.float32]  # (rows, width)
     flat: NDArray[np.float32]  # (rows, dimensions)
     labels: NDArray[np.int64]  # (rows,), -1 where there is none
+    decided: NDArray[np.int64] | None = None  # (rows,) class numbers that a model decided for
 
     def labelled(self) -> MappedRows:
         """Those with a label."""
         known = self.labels >= 0
-        return MappedRows(self.points[known], self.flat[known], self.labels[known])
+        decided = None if self.decided is None else self.decided[known]
+        return MappedRows(self.points[known], self.flat[known], self.labels[known], decided)
 
 
 def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: int = 10, seed: int = 0) -> VoteAccuracy:
@@ -124,12 +129,16 @@ def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: i
     if classes < 2 or k < 1:
         raise DataError("too few rows or classes for a vote", got=f"{len(known)} rows, {classes} classes")
     names = [str(number) for number in range(classes)]
-    scores = []
+    scores, answers = [], gold
     for asking, rows in ((queries.points, base.points), (queries.flat, base.flat)):
         votes = knn_predict(asking, rows, known, k, classes=classes, metric="euclidean", exclude_self=alone)
-        scores.append(classification(gold, votes.argmax(axis=1), names, seed=seed))
+        answers = votes.argmax(axis=1)
+        scores.append(classification(gold, answers, names, seed=seed))
     before, after = scores
-    how = LEAVE_ONE_OUT if alone else HELD_OUT
+    how, own, lost = LEAVE_ONE_OUT if alone else HELD_OUT, None, None
+    if queries.decided is not None:
+        right = queries.decided == gold
+        own, lost = float(right.mean()), compare_answers(right, answers == gold, seed=seed)
     return VoteAccuracy(
-        before.accuracy, before.interval, after.accuracy, after.interval, before.majority, k, len(gold), how
+        before.accuracy, before.interval, after.accuracy, after.interval, before.majority, k, len(gold), how, own, lost
     )

@@ -90,8 +90,10 @@ class Map:
             "notes": list(self.notes),
         }
         if self.votes is not None:
-            votes = {f"knn_{name}": value for name, value in self.votes.to_dict().items() if name != "majority"}
-            plain |= votes | {"majority": self.votes.majority}
+            votes = self.votes.to_dict()
+            whole = {name: votes.pop(name) for name in ("majority", "own", "lost")}
+            plain |= {f"knn_{name}": value for name, value in votes.items()}
+            plain |= {name: value for name, value in whole.items() if value is not None}
         return plain
 
 
@@ -110,6 +112,7 @@ def make_map(
     labels: ArrayLike | None = None,
     train: ArrayLike | None = None,
     whole: FittedMap | None = None,
+    decided: NDArray[np.int64] | None = None,
 ) -> Map:
     """Lay points out in two or three dimensions and say what got lost.
 
@@ -123,6 +126,7 @@ def make_map(
         labels: class numbers (rows,); -1 = not known.
         train: (rows,) bool, rows that a guided map may be fitted to.
         whole: of a map that was fitted to all rows; it is measured here.
+        decided: class numbers (rows,) that a model decided for, whose accuracy the map's vote is compared with.
 
     Raises:
         DataError: too few rows, rows that are all the same, a number that is not finite, one class only.
@@ -156,7 +160,7 @@ def make_map(
         part = rest[start : start + _PLACED]
         coordinates[part] = laid.place(prepare(_finite(np.asarray(points[part]), part)))
     seconds = monotonic() - begun
-    measured, votes = _measure(_MapRows(points, prepare, coordinates, known, recipe), fitted, guided)
+    measured, votes = _measure(_MapRows(points, prepare, coordinates, known, recipe, decided), fitted, guided)
     unknown = labels is not None and votes is None
     notes += (*laid.notes, *(("no k-NN accuracy: fewer than two classes are known",) if unknown else ()))
     return Map(
@@ -213,13 +217,15 @@ class _MapRows:
     coordinates: NDArray[np.float32]
     known: NDArray[np.int64]
     recipe: ProjectRecipe
+    decided: NDArray[np.int64] | None = None
 
     def draw(self, mask: NDArray[np.bool_]) -> MappedRows:
         """Rows of a mask, at most `_SCORED` of them."""
         rows = np.flatnonzero(mask)
         rows = rows[draw_rows(len(rows), _SCORED, self.recipe.seed)]
         x = check_matrix(np.asarray(self.points[rows]), "points")
-        return MappedRows(self.prepare(x), self.coordinates[rows], self.known[rows])
+        decided = None if self.decided is None else self.decided[rows]
+        return MappedRows(self.prepare(x), self.coordinates[rows], self.known[rows], decided)
 
 
 def _measure(rows: _MapRows, fitted: NDArray[np.bool_], guided: bool) -> tuple[Faithfulness, VoteAccuracy | None]:
