@@ -2,6 +2,7 @@
 
     python benchmarks/prompt_vs_peft.py [--json]              steps, share of a plain matrix product, whole training
     python benchmarks/prompt_vs_peft.py --quality --data DIR  time to quality on trec coarse
+    python benchmarks/prompt_vs_peft.py --model NAME          steps of a real causal model; also of late prompts
 
 Random weights, batch 32, float32, no dropout, no padding, all cores. PEFT's side is sequence classification (the body,
 then a head of two columns on the last position): the least work that PEFT can do for a label; the vocabulary is never
@@ -44,6 +45,11 @@ HERE = Path(__file__).resolve().parent
 BATCH = 32
 CASES = ((64, 20, 3.5), (64, 5, 10.0), (256, 20, 20.0))  # text tokens, prompt tokens, target of the ratio
 WHOLE = (256, 20, 8.0)
+REAL, REAL_TARGET, LATE_TARGET = (
+    (64, 20),
+    4.0,
+    8.0,
+)  # of `--model`: text and prompt tokens; prompts at the input, late ones
 SHARE = 0.60
 EPOCHS = 5
 Step = Callable[[np.ndarray], None]  # one training step on these rows
@@ -60,10 +66,10 @@ class Shape:
         return f"({self.text} text, {self.prompt} prompt)"
 
 
-def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step:
+def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int, layer: int = 0) -> Step:
     """Gather from the cache, prompt forward, `centroid_ce`, backward, AdamW on prompt and centroids."""
-    recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt)
-    cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"))
+    recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt, layer=layer)
+    cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"), first=layer)
     prompt = start_prompt(recipe.prompt, backbone, cache.shape)
     learner = PromptTrainable(backbone, recipe, prompt, {"train": cache})
     labels = torch.from_numpy(random_labels(rows))
@@ -85,10 +91,12 @@ def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int) -> Step
 def peft_step(folder: Path, shape: Shape, size: Size, rows: int) -> Step:
     """Prompt and text forward, cross-entropy of the head on the last position, backward, AdamW on prompt and head."""
     from peft import PromptTuningConfig
-    from transformers import GPT2ForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     config = PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=shape.prompt, prompt_tuning_init="SAMPLE_VOCAB")
-    model = load_quietly(GPT2ForSequenceClassification, folder, config, num_labels=2).eval()
+    model = load_quietly(AutoModelForSequenceClassification, folder, config, num_labels=2).eval()
+    inner = model.get_base_model().config
+    inner.pad_token_id = size.vocabulary - 1 if inner.pad_token_id is None else inner.pad_token_id
     for name, tensor in model.named_parameters():
         tensor.requires_grad_("prompt_encoder" in name or "score" in name)
     trained = [tensor for tensor in model.parameters() if tensor.requires_grad]
@@ -157,6 +165,30 @@ def compare_steps(folder: Path, backbone: Backbone, size: Size, repeats: int) ->
     return found
 
 
+def compare_late_steps(name: str, layers: list[int], repeats: int) -> list[dict[str, Any]]:
+    """A step of each entry layer against one of PEFT's, medians, measured in turn after a step to warm up."""
+    backbone = load_backbone(ModelRecipe(model=name, device="cpu"))
+    config, shape = backbone.model.config, Shape(*REAL)
+    size = Size(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.vocab_size)
+    sides: dict[str, Step] = {
+        f"layer {layer}": suffix_step(backbone, shape, size, 2 * BATCH, layer) for layer in layers
+    }
+    sides["peft"] = peft_step(backbone.source.folder, shape, size, 2 * BATCH)
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for place in range(repeats + 1):
+        print(f"{name}: round {place} of {repeats}", file=sys.stderr, flush=True)
+        rows = np.arange(BATCH) + BATCH * (place % 2)
+        for side, step in sides.items():
+            times[side].append(seconds(lambda step=step, rows=rows: step(rows)))  # type: ignore[misc]
+    theirs, lines = median(times.pop("peft")[1:]), []
+    for layer, own in zip(layers, times.values(), strict=True):
+        ours = median(own[1:])
+        case = f"step {shape} of {backbone.source.name}" + (f", prompt at layer {layer}" if layer else "")
+        target = LATE_TARGET if layer else REAL_TARGET
+        lines.append({"case": case, "peft": theirs, "ours": ours, "ratio": theirs / ours, "target": target})
+    return lines
+
+
 def compare_whole(
     folder: Path, backbone: Backbone, size: Size, rows: int, step_seconds: float | None
 ) -> dict[str, Any]:
@@ -185,7 +217,11 @@ def compare_whole(
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Steps, shares and the whole training."""
+    """Steps, shares and the whole training; with `--model`, its steps alone."""
+    if options.model:
+        lines = compare_late_steps(options.model, options.layers, options.repeats)
+        ratios, targets = ({line["case"]: line[name] for line in lines} for name in ("ratio", "target"))
+        return {"ratios": ratios, "targets": targets, "measured": lines}
     size = TINY if options.tiny else Size()
     with tempfile.TemporaryDirectory() as place:
         folder = save_gpt2(size, Path(place) / "gpt2")
@@ -210,7 +246,7 @@ def show(found: dict[str, Any]) -> str:
         parts.append(
             markdown([{"case": x["case"]} | {text: f"{x[name]:.4g}" for name, text in named.items()} for x in lines])
         )
-        shares = [line for line in lines if "share" in line]
+    if shares := [line for line in found.get("measured", ()) if "share" in line]:
         parts.append(
             markdown(
                 [
@@ -258,6 +294,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--threads", type=int, default=machine(0)["cores"], help="threads of torch (default: all cores)"
+    )
+    parser.add_argument("--model", help="a real causal model in place of the random GPT-2: steps alone")
+    parser.add_argument(
+        "--layers", type=int, nargs="+", default=[0, 10, 20], help="of --model: where the prompt enters"
     )
     parser.add_argument("--quality", action="store_true", help="only the time to quality on trec coarse")
     parser.add_argument("--data", type=Path, help="for --quality: folder with trec/train.parquet and trec/test.parquet")

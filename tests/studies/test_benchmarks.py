@@ -43,6 +43,16 @@ def data(tmp_path, planted):
     return tmp_path / "data"
 
 
+def test_a_real_model_is_measured_at_each_layer(tiny, capsys):
+    pytest.importorskip("peft")
+    words = ["--model", str(tiny("llama")), "--layers", "0", "2", "--repeats", "1", "--threads", "1", "--json"]
+    assert prompt_vs_peft.main(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    cases = ["step (64 text, 20 prompt) of llama", "step (64 text, 20 prompt) of llama, prompt at layer 2"]
+    assert list(found["ratios"]) == list(found["targets"]) == cases
+    assert list(found["targets"].values()) == [4.0, 8.0]
+
+
 def test_prompt_vs_peft_prints_the_contract(capsys):
     assert (
         prompt_vs_peft.main(["--tiny", "--json", "--repeats", "1", "--rows", "32", "--threads", "1", "--extrapolate"])
