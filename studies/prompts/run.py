@@ -131,7 +131,7 @@ def do_run(plan: PromptPlan, data: Path) -> dict[str, Any]:
             "accuracy": float((answers.astype(str) == gold.astype(str)).mean()),
             "majority": float((gold.astype(str) == majority).mean()),
             "validation": float(result.scores["validation"]["accuracy"]),
-            "words": list(result.facts.get("words", ())),
+            "words": list(result.facts.get("words") or ()),
             "cpu_seconds": seconds,
             "seconds": wall,
             "machine": machine(1),

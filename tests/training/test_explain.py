@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.errors import DataError, ModelError, OptionError, SeparatrixWarning
 from separatrix.learn.explain import nearest_words, scores_without
 from separatrix.models.suffix import SoftPrompt
 from separatrix.texts import Texts
-from separatrix.training.explain import explain_prompt
+from separatrix.training.explain import explain_prompt, with_classes
 from separatrix.training.run import run_training
 
 OPTIONS = {"epochs": 2, "lr": 0.1, "tokens": 4}
@@ -134,3 +134,31 @@ def test_what_cannot_be_explained(trained, make_order):
         trained().explain(one, nearest=0)
     words = trained().explain(one, nearest=10**6).words[0].words
     assert len(words) == len(trained().model.backbone.embedding)
+
+
+def test_a_prompt_on_another_data_set_whose_labels_have_other_names(trained):
+    there = Texts.of(["a cat", "dog dog", "the bird", "a fish"], ["kitten", "dog", "bird", "fish"])
+    with pytest.warns(SeparatrixWarning, match="1 of 4 rows are left out: their label is no class of the model"):
+        told = trained().explain(there, classes=["kitten=cat"])
+    assert told.rows == 3
+    with pytest.warns(SeparatrixWarning, match="left out"):
+        same = trained().explain(Texts.of(list(there.text), ["cat", "dog", "bird", "fish"]), classes=["cat=cat"])
+    assert told.scores == same.scores
+    for classes, message in (
+        (["kitten"], "--classes maps labels"),
+        (["kiten=cat"], "unknown label of these texts: .* did you mean 'kitten'"),
+        (["kitten=cats"], "unknown class of the model: .* did you mean 'cat'"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            trained().explain(there, classes=classes)
+    with pytest.raises(DataError, match="no label is a class of the model"):
+        with_classes(Texts.of(["x"], ["q"]), [], ["cat"])
+
+
+def test_a_late_prompt_has_costs_and_no_words(trained):
+    told = trained(layer=1).explain()
+    assert told.words == []
+    assert len(told.table) == 4
+    assert "nearest words" not in str(told)
+    assert "majority" in str(told)
+    json.dumps(told.to_dict())

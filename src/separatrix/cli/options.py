@@ -73,6 +73,11 @@ Prediction = panel(
     explain=_option(
         bool, False, "of a prompt, on the rows of --label: words near its vectors, what leaving one out costs"
     ),
+    classes=_option(
+        tuple[str, ...],
+        (),
+        "--explain: THEIRS=OURS, labels of other data that name classes of the run; others are left out",
+    ),
     model=_option(str | None, None, "folder or hub name of the model under the run (default: that of the training)"),
     device=(str, as_in_model("device")),
     trust_remote_code=_option(bool, False, "run code that the model under the run brings (no run can ask for it)"),

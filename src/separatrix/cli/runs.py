@@ -5,6 +5,7 @@ What loads torch is imported inside them, so that `--help` and mistyped options 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -136,10 +137,13 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         separatrix predict runs/questions new.csv --out answers.csv
         separatrix predict runs/questions new.jsonl --text body --out answers.parquet
         separatrix predict runs/films new.csv --label stars --explain --out a.csv
+        separatrix predict runs/films books.csv --label mood --explain --classes glad=positive sad=negative --out b.csv
     """
     options, begun = parsed.make(opts.Prediction), monotonic()
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
+    if options.classes and not options.explain:
+        raise OptionError("--classes has no effect here", expected="--explain", hint="leave --classes away")
     from separatrix.store.artifacts import write_file
     from separatrix.store.table import check_ending, is_answers, write_table
     from separatrix.texts import load_texts
@@ -151,7 +155,10 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
 
         model, answer, warnings = _predict(parsed, run, texts, progress)
         frame = answer_table(texts, model.classes, answer)
-        told = _explain(model, texts, answer, progress) if options.explain else None
+        told = None
+        if options.explain:
+            shown, left = _answered(model, texts, answer, options.classes)
+            told, warnings = _explain(model, shown, progress), [*warnings, *left]
         write_table(options.out, frame)
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
@@ -161,12 +168,23 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     return Printout(values, [*parts, [("rows", len(frame)), ("out", options.out)]], warnings)
 
 
-def _explain(model: Predictor, texts: Texts, answer: Predictions, progress: TerminalProgress) -> PromptExplanation:
-    """Of the rows that got an answer."""
+def _answered(
+    model: Predictor, texts: Texts, answer: Predictions, classes: tuple[str, ...]
+) -> tuple[Texts, Sequence[str]]:
+    """The rows that got an answer, with the labels that they have in the model; and what was left out."""
+    from separatrix.training.explain import with_classes
+
+    answered = texts.take([row for row in range(len(texts)) if row not in answer.reasons])
+    if not classes:
+        return answered, ()
+    mapped = with_classes(answered, classes, () if model.classes is None else model.classes.values)
+    return mapped, mapped.warnings[len(answered.warnings) :]
+
+
+def _explain(model: Predictor, texts: Texts, progress: TerminalProgress) -> PromptExplanation:
     from separatrix.training.explain import explain_prompt
 
-    answered = [row for row in range(len(texts)) if row not in answer.reasons]
-    return explain_prompt(model, texts.take(answered), progress=progress)
+    return explain_prompt(model, texts, progress=progress)
 
 
 def _predict(

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError
 from separatrix.learn.objectives.metric import cosines
 from separatrix.learn.trained.prompt import PREDICT_ROWS, PREDICT_TOKENS, PromptModel
 from separatrix.models.batches import token_batches
@@ -49,14 +48,8 @@ def nearest_words(model: PromptModel, count: int = 5, seed: int = 0) -> tuple[li
         model: whose prompt.
         count: words of each vector.
         seed: of the random vectors.
-
-    Raises:
-        ModelError: a prompt that enters at a layer, where states are no words.
     """
     backbone, recipe = model.backbone, model.recipe
-    if recipe.prompt.layer:
-        what = "only a prompt at the input is explained by words"
-        raise ModelError(what, got=f"--layer {recipe.prompt.layer}", hint="train with --layer 0")
     table = backbone.embedding.detach().float()  # (vocabulary, embedding width)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(DRAWS, table.shape[1], generator=generator).to(table.device)

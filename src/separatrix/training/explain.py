@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from separatrix.errors import DataError, ModelError
+from separatrix.errors import DataError, ModelError, OptionError, choose
 from separatrix.geometry.resample import bootstrap_mean, compare_answers, holm
 from separatrix.learn.explain import NearestWords, WordNull, nearest_words, scores_without
 from separatrix.learn.trained.prompt import PromptModel
@@ -27,7 +28,7 @@ class PromptExplanation(Printed):
 
     Attributes:
         scores: figures of the whole prompt on these texts, as `train` gives them.
-        words: of each vector.
+        words: of each vector; none of a prompt that enters at a layer.
         null: what cosines mean: those of random vectors.
         costs: of each vector: `cost` (accuracy, or squared error, without it against with it), `interval` (95 %, over
             rows), and for classes `p_drop` (McNemar) and `p_holm`, corrected for the number of vectors.
@@ -36,7 +37,7 @@ class PromptExplanation(Printed):
 
     scores: dict[str, Any]
     words: list[NearestWords]
-    null: WordNull
+    null: WordNull | None
     costs: list[dict[str, Any]]
     rows: int
 
@@ -46,31 +47,83 @@ class PromptExplanation(Printed):
         return pd.DataFrame([{"vector": place, **row} for place, row in enumerate(self._rows())])
 
     def _rows(self) -> list[dict[str, Any]]:
-        return [word.to_dict() | cost for word, cost in zip(self.words, self.costs, strict=True)]
+        words = [word.to_dict() for word in self.words] or [{}] * len(self.costs)
+        return [word | cost for word, cost in zip(words, self.costs, strict=True)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return {"scores": self.scores, "vectors": self._rows(), "null": self.null.to_dict(), "rows": self.rows}
+        return {
+            "scores": self.scores,
+            "vectors": self._rows(),
+            "null": self.null and self.null.to_dict(),
+            "rows": self.rows,
+        }
 
     def parts(self) -> list[Listing | Lines]:
         """The table of the vectors, then what it is measured against."""
         classes = "accuracy" in self.scores
-        headings = ["vector", "nearest words", "cosine", "p", "cosine with its start", f"{COST[classes]} without it"]
+        near = ["nearest words", "cosine", "p", "cosine with its start"] if self.words else []
         rows = []
         for place, row in enumerate(self._rows()):
             low, high = row["interval"]
-            near = [" ".join(row["words"]), f"{row['cosines'][0]:.3f}", f"{row['p_value']:.3f}", f"{row['start']:.3f}"]
-            rows.append([str(place), *near, f"{row['cost']:.3f} ({low:.3f} to {high:.3f})"])
+            cells = [str(place)]
+            if self.words:
+                cells += [
+                    " ".join(row["words"]),
+                    f"{row['cosines'][0]:.3f}",
+                    f"{row['p_value']:.3f}",
+                    f"{row['start']:.3f}",
+                ]
+            rows.append([*cells, f"{row['cost']:.3f} ({low:.3f} to {high:.3f})"])
+        headings = ["vector", *near, f"{COST[classes]} without it"]
         figure = "accuracy" if classes else "rmse"
         low, high = self.scores["interval"]
         lines: list[tuple[str, object]] = [
             (figure, f"{self.scores[figure]:.3f} ({low:.3f} to {high:.3f}) on {self.rows} rows"),
-            (
-                "random vectors",
-                f"cosine {self.null.mean:.3f} with their nearest word, 95 % below {self.null.highest:.3f}",
-            ),
         ]
+        if classes:
+            lines.append(("majority", f"{self.scores['majority']:.3f}"))
+        if (null := self.null) is not None:
+            random = f"cosine {null.mean:.3f} with their nearest word, 95 % below {null.highest:.3f}"
+            lines.append(("random vectors", random))
         return [Listing(headings, rows), lines]
+
+
+def with_classes(texts: Texts, classes: Sequence[str], known: Sequence[Any]) -> Texts:
+    """Texts of another data set with the labels of a model's classes; rows of classes that it has not are left out.
+
+    Args:
+        texts: with labels of their own.
+        classes: `THEIRS=OURS` of each label that has another name there.
+        known: the model's classes.
+
+    Raises:
+        OptionError: an entry of another form, a label that does not occur, or a class that the model has not.
+        DataError: no labels, or no row is left.
+
+    >>> there = Texts.of(["a", "b", "c"], ["pos", "neg", "odd"])
+    >>> with_classes(there, ["pos=good", "neg=bad"], ["bad", "good"]).label.tolist()
+    ['good', 'bad']
+    """
+    if texts.label is None:
+        raise DataError(f"{texts.source} has no labels", hint="name their column with --label")
+    given, ours = [str(label) for label in texts.label], {str(one): one for one in known}
+    names = {name: name for name in ours}
+    for entry in classes:
+        theirs, equals, own = entry.partition("=")
+        if not equals:
+            raise OptionError("--classes maps labels", got=repr(entry), expected="THEIRS=OURS")
+        choose(theirs, dict.fromkeys(given), "label of these texts")
+        names[theirs] = choose(own, ours, "class of the model")
+    rows = [row for row, label in enumerate(given) if label in names]
+    if not rows:
+        raise DataError(f"{texts.source}: no label is a class of the model", hint="map them with --classes THEIRS=OURS")
+    kept = texts.take(rows)
+    labels = [ours[names[given[row]]] for row in rows]
+    column = np.array(labels, dtype=np.int64 if isinstance(labels[0], int) else object)
+    left = len(given) - len(rows)
+    out = (f"{left} of {len(given)} rows are left out: their label is no class of the model",) * bool(left)
+    return replace(kept, label=column, warnings=(*kept.warnings, *out))
 
 
 def explain_prompt(
@@ -103,7 +156,8 @@ def explain_prompt(
         gold = np.asarray(texts.label, dtype=np.float64)
     else:
         gold = classes.encode(texts.label, source=texts.source)
-    words, null = nearest_words(model, nearest, seed)
+    # States at a layer are no words.
+    words, null = ([], None) if model.recipe.prompt.layer else nearest_words(model, nearest, seed)
     whole, without = scores_without(model, texts.text, Counter(progress or silent, "explanation", 2 * len(texts)))
     costs = _costs(model, whole, without, gold, seed)
     evaluator = Evaluator(() if classes is None else classes.names, model.scaling.mean, seed)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pandas as pd
 
+from separatrix.errors import warn
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
@@ -139,13 +140,16 @@ class TrainingResult(Result):
 
     @checks_arguments
     def explain(
-        self, texts: Texts | None = None, *, nearest: int = 5, seed: int = 0, progress: Progress | None = None
-    ) -> PromptExplanation:
+        self, texts: Texts | None = None, *, classes: Sequence[str] = (), nearest: int = 5, seed: int = 0,
+        progress: Progress | None = None,
+    ) -> PromptExplanation:  # fmt: skip
         """Nearest words of each vector of a trained prompt, and what leaving it out costs.
 
         Args:
             texts: labelled; without them, the validation rows of the run (which chose the epoch). Those of another data
                 set with the same classes say how far the prompt carries.
+            classes: `THEIRS=OURS` of each label of these texts that has another name there; with any, rows whose label
+                is no class of the run are left out, and a warning counts them.
             nearest: words of each vector.
             seed: of random vectors and intervals.
             progress: is called with (stage, done, total, note).
@@ -154,8 +158,12 @@ class TrainingResult(Result):
             ModelError: no prompt was trained.
             DataError: no labels, or one that is no class of the run.
         """
-        from separatrix.training.explain import explain_prompt
+        from separatrix.training.explain import explain_prompt, with_classes
 
+        if texts is not None and classes:
+            known, earlier = () if self.model.classes is None else self.model.classes.values, len(texts.warnings)
+            texts = with_classes(texts, classes, known)
+            warn(texts.warnings[earlier:])
         if texts is None:
             rows = self.predictions["validation"]
             texts = Texts.of(rows["text"].tolist(), rows["label"].tolist(), source="validation")

@@ -1,0 +1,67 @@
+"""The study of stronger prompts: one toy run from end to end, and tables that say what the lines hold."""
+
+import pandas as pd
+import pytest
+from studies.common import read_runs
+from studies.prompts import tables
+from studies.prompts.run import VARIANTS, load_rows, main, plans, read_options
+
+
+@pytest.fixture
+def data(tmp_path, planted):
+    """A folder with sst2 of two classes."""
+    texts, labels = planted
+    labels = ["positive" if label == "cat" else "negative" for label in labels]
+    (tmp_path / "data" / "sst2").mkdir(parents=True)
+    frame = pd.DataFrame({"text": [f"{text} {place}" for place, text in enumerate(texts * 2)], "label": labels * 2})
+    for part, rows in {"train": slice(0, 320), "validation": slice(320, 340), "test": slice(340, 360)}.items():
+        frame[rows].to_parquet(tmp_path / "data" / "sst2" / f"{part}.parquet")
+    return tmp_path / "data"
+
+
+def test_a_run_from_end_to_end(data, tmp_path, tiny):
+    words = ["--data", str(data), "--out", str(tmp_path), "--lm", str(tiny("gpt2")), "--lm-only", "--sets", "sst2"]
+    words += ["--seeds", "1", "--rows", "48", "--judged", "40", "--epochs", "1", "--variants", "plain", "instance 8"]
+    assert main(words) == 0
+    runs = read_runs(tmp_path / "runs.jsonl")
+    assert [run["variant"] for run in runs] == ["plain", "instance 8"]
+    assert {(run["rows"], run["judged"]) for run in runs} == {(48, 40)}
+    assert main(words) == 0
+    assert len(read_runs(tmp_path / "runs.jsonl")) == 2  # done already
+    assert main(["--table", "--out", str(tmp_path)]) == 0
+    assert "instance 8" in (tmp_path / "RESULTS.md").read_text()
+
+
+def test_rows_that_train_choose_and_judge_are_disjoint(data):
+    words = ["--data", str(data), "--rows", "48", "--judged", "40", "--sets", "sst2"]
+    plan = plans(read_options(words))[0]
+    splits, judged = load_rows(plan, data)
+    parts = [set(part.id.tolist()) for part in (splits.train, splits.validation, judged)]
+    assert list(map(len, parts)) == [48, 200, 40]
+    assert not parts[0] & parts[1]
+    assert not (parts[0] | parts[1]) & parts[2]
+
+
+def test_every_variant_is_a_recipe():
+    chosen = plans(read_options(["--data", "x", "--lm", "y", "--seeds", "1", "--rows", "9"]))
+    assert {plan.variant for plan in chosen} >= set(VARIANTS)
+    assert len({plan.key for plan in chosen}) == len(chosen)
+    assert {plan.recipe.prompt.layer for plan in chosen if plan.model == "lm"} == {0, 10, 20}
+
+
+def line(variant, seed, accuracy):
+    machine = {"cpu": "a processor", "threads": 1, "versions": {"torch": "2"}}
+    return {
+        "key": f"{variant} {seed}", "set": "sst2", "model": "lm", "variant": variant, "seed": seed, "accuracy": accuracy,
+        "majority": 0.5, "validation": 0.8, "words": [], "cpu_seconds": 9.0, "seconds": 9.0, "machine": machine,
+    }  # fmt: skip
+
+
+def test_the_verdict_follows_the_figures():
+    runs = [line("plain", seed, 0.8 + seed / 100) for seed in range(3)]
+    runs += [line("late third", seed, 0.7 + seed / 100 + (seed == 1) / 500) for seed in range(3)]
+    runs += [line("mixture", seed, 0.9 + seed / 100 + (seed == 1) / 500) for seed in range(3)]
+    assert "Above the plain prompt, before correction: mixture; below it: late third" in tables.verdict(runs)
+    assert "one seed" in tables.verdict(runs[:1] + runs[3:4])
+    (row,) = (row for row in tables.rows_of(runs, "plain") if row["variant"] == "mixture")
+    assert row["less plain"].startswith("0.1007")
