@@ -53,7 +53,8 @@ def line(variant, seed, accuracy):
     machine = {"cpu": "a processor", "threads": 1, "versions": {"torch": "2"}}
     return {
         "key": f"{variant} {seed}", "set": "sst2", "model": "lm", "variant": variant, "seed": seed,
-        "accuracy": accuracy, "majority": 0.5, "validation": 0.8, "words": [], "cpu_seconds": 9.0, "seconds": 9.0, "machine": machine,
+        "accuracy": accuracy, "majority": 0.5, "validation": 0.8, "words": [], "cpu_seconds": 9.0, "seconds": 9.0,
+        "machine": machine,
     }  # fmt: skip
 
 
