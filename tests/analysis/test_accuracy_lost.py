@@ -17,7 +17,7 @@ def outputs(*, split=False, seed=0, wrong=4):
     rng = np.random.default_rng(seed)
     gold = np.arange(ROWS) % 2
     values = rng.normal(scale=0.3, size=(ROWS, 3))
-    values[:, 0] += 20 * ((np.arange(ROWS) // 2) % 2)  # what k-means finds
+    values[:, 0] += 20 * (np.arange(ROWS) % 10 < 5)  # what k-means finds: 60 % of a heap are of one class
     values[:, 1] += 3 * gold
     decided = gold.copy()
     decided[:wrong] = 1 - decided[:wrong]
@@ -29,10 +29,10 @@ def outputs(*, split=False, seed=0, wrong=4):
 def test_clusters_lose_what_the_model_knows():
     lost = cluster(outputs(), "kmeans", k=2).assignment["lost"]["all"]
     assert (lost["rows"], lost["own"]) == (80, 0.95)
-    assert lost["matched"]["difference"] == pytest.approx(0.45)
+    assert lost["matched"]["difference"] == pytest.approx(0.35)
     low, high = lost["matched"]["interval"]
-    assert 0.25 < low < 0.45 < high < 0.65
-    assert lost["matched"]["p_value"] < 1e-6
+    assert 0.15 < low < 0.35 < high < 0.55
+    assert lost["matched"]["p_value"] < 1e-4
     scaled = cluster(outputs(), "kmeans", k=4).assignment["lost"]["all"]
     assert scaled["majority"]["difference"] < 0.1  # four heaps, each of one class
 
@@ -85,9 +85,9 @@ def test_numbers_and_other_names_are_no_decision():
 
 
 def test_one_comparison_tells_what_maps_and_clusters_lose(tmp_path):
-    found = compare([outputs(), outputs(seed=1, wrong=8)], method=["pca", "lda"], out=tmp_path / "both")
+    found = compare([outputs(), outputs(seed=1, wrong=8)], out=tmp_path / "both")
     assert [line["own"] for line in found.clusters] == [0.95, 0.9]
-    assert all(line["lost"] > 0.3 for line in found.clusters)
+    assert all(line["lost"] > 0.2 for line in found.clusters)
     assert {line["own"] for line in found.maps} == {0.95, 0.9}
     assert "lost by clusters" in str(found)
     assert len(Comparison.open(tmp_path / "both").clusters) == 2
