@@ -32,6 +32,7 @@ from studies.common import machine, markdown
 from studies.peft_side import load_quietly
 
 from separatrix import recipe as recipes
+from separatrix.errors import public_name
 from separatrix.learn.objectives.centroids import centroid_ce
 from separatrix.learn.objectives.movement import class_means
 from separatrix.learn.trainables.prompt import PromptTrainable
@@ -183,7 +184,7 @@ def compare_late_steps(name: str, layers: list[int], repeats: int) -> list[dict[
     theirs, lines = median(times.pop("peft")[1:]), []
     for layer, own in zip(layers, times.values(), strict=True):
         ours = median(own[1:])
-        case = f"step {shape} of {backbone.source.name}" + (f", prompt at layer {layer}" if layer else "")
+        case = f"step {shape} of {public_name(backbone.source.name)}" + (f", prompt at layer {layer}" if layer else "")
         target = LATE_TARGET if layer else REAL_TARGET
         lines.append({"case": case, "peft": theirs, "ours": ours, "ratio": theirs / ours, "target": target})
     return lines

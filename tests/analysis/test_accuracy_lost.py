@@ -56,7 +56,7 @@ def test_it_is_printed_and_scored_the_same():
     shown = str(clusters)
     assert "accuracy lost" in shown
     assert "test (40 rows)" in shown
-    scored = score(points, clusters=clusters, permutations=9, resamples=100)
+    scored = score(points, clusters=clusters, permutations=19, resamples=100)
     assert scored.clusters["lost"] == clusters.assignment["lost"]
     assert "lost by clusters" in str(scored)
 

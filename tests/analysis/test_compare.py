@@ -66,7 +66,7 @@ def test_the_table_holds_what_each_run_says(runs, tmp_path):
     assert written["table"] == result.sources
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "manifest.json", "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv",
-        "variance.png", "variance.csv",
+        "variance.png", "variance.csv", "clusters.parquet",
     }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ def data(tmp_path, planted):
     return tmp_path / "data"
 
 
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # a tiny model knows no numbers
 def test_a_run_from_end_to_end(data, tmp_path, tiny):
     words = ["--data", str(data), "--out", str(tmp_path), "--lm", str(tiny("gpt2")), "--lm-only", "--sets", "sst2"]
     words += ["--seeds", "1", "--rows", "48", "--judged", "40", "--epochs", "1", "--variants", "plain", "instance 8"]

@@ -9,6 +9,7 @@ The folder of a comparison holds
     table.parquet                 a line for each source: scores with interval and baseline, or faithfulness of a map
     pairs.parquet                 accuracy differences on shared rows: interval, McNemar's test, Holm's correction
     result.json                   all of it
+    clusters.parquet              what k-means loses of the decision of sources that have one
     maps.png, maps.csv            a grid: methods down, sources across; maps.parquet has the figures of each panel
     variance.png, variance.csv    explained variance of the sources that have vectors
 """
