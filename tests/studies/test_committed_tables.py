@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
     ("command", "tables"),
     [
         ("prompt_quality.run", ("RESULTS.md", "results.csv")),
+        ("prompts.run", ("RESULTS.md", "results.csv")),
         ("alignment.run", ("RESULTS.md", "results.csv")),
         ("alignment.groups", ("GROUPS.md",)),
         ("alignment.planted", ("PLANTED.md",)),
