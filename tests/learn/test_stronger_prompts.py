@@ -1,6 +1,7 @@
 """Prompts that are trained through something, enter late, or hang on the text: each learns, and is kept as vectors."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,6 +48,14 @@ def test_cached_texts_give_what_texts_run_afresh_give(train, few, kind):
         whole = run_prompt(model.prompt, stored.batch(np.arange(6)), model.backbone)
         alone = [run_prompt(model.prompt, fresh.batch(np.array([row])), model.backbone)[0] for row in range(6)]
     torch.testing.assert_close(whole, torch.stack(alone), rtol=0, atol=1e-4 * float(whole.abs().max()))
+
+
+def test_it_reads_texts_that_another_training_left(train, few, tmp_path):
+    model = train(few, epochs=1, layer=1, instance=2).model
+    alone, texts = model.answer(few[1].text), list(few[1].text)
+    for _ in range(2):  # written, then read
+        shared = replace(model, shared_texts=tmp_path).answer(texts)
+        np.testing.assert_allclose(shared.scores, alone.scores, rtol=1e-3, atol=1e-4)
 
 
 def test_a_late_prompt_keeps_the_upper_layers_alone(train, few):

@@ -101,7 +101,8 @@ class PromptModel(PrintedModel):
         """The texts as they are run, batch by batch, or as another training has left them."""
         recipe = self.recipe.text_cache
         if self.shared_texts is not None and self.shared_texts.is_dir() and recipe.cache != "off":
-            return build_cache(self.backbone, tokens, recipe, folder=self.shared_texts, shared=self.shared_texts)
+            first, folder = self.shape.first, self.shared_texts
+            return build_cache(self.backbone, tokens, recipe, first=first, folder=folder, shared=folder)
         return TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
 
     @torch.no_grad()
