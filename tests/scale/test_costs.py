@@ -148,6 +148,7 @@ def test_a_file_of_rates_that_holds_something_else_is_refused(tmp_path, changes)
 @pytest.mark.parametrize("how", ["none", "standardise", "whiten", "unit"])
 def test_every_kernel_has_a_rate(monkeypatch, how):
     monkeypatch.setattr("separatrix.scale.calibrate.LEAST", 0.0)
+    monkeypatch.setattr("separatrix.scale.calibrate._PAIRED", 5000)
     monkeypatch.setattr("separatrix.scale.calibrate.timed", lambda run: (run(), 0.5)[1])
     job = KernelJob.of(Shape(1000, 16), BlockJob(), 1, how=how, k=3)
     names = KERNELS if how == "none" else ("moments", "lloyd")
