@@ -1,6 +1,6 @@
 """A hundredth of the large atlas, end to end: 1,300 windows x 144 heads = 187,200 rows of 2,048, stage by stage.
 
-    python benchmarks/atlas_scaled.py --data FOLDER [--rows 187200] [--windows 96] [--pictures 8] [--json]
+    python benchmarks/atlas_scaled.py --data FOLDER [--rows 187200] [--windows 24] [--pictures 8] [--json]
 
 Each stage is planned and then done. Maps of real windows (squad_v2) are read on `--windows` of them, and a ResNet-50
 with random weights on `--pictures` maps: half a second each on this kind of processor, 26 hours for all. The other rows
@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--data", type=Path, help="folder with squad_v2 (maps are left out without it)")
     parser.add_argument("--rows", type=int, default=ROWS)
-    parser.add_argument("--windows", type=int, default=96)
+    parser.add_argument("--windows", type=int, default=24)
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--threads", type=int, default=machine(0)["cores"])
     parser.add_argument("--folder", type=Path, help="where the rows are written (default: a temporary folder)")
