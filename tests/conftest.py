@@ -17,13 +17,18 @@ from separatrix.threads import VARIABLE, set_threads
 
 THREADS = set_threads()  # before PyTorch is loaded, as a command does: what waits for a thread soon sleeps
 
-pytest_plugins = ["training_fixtures", "long_files_first", "undrawn", "untrained"]  # tests/helpers
+os.fsync = lambda _: None  # a kill leaves all that was written; what the power cut leaves is not tested
+gc.disable()  # while modules are imported and tests collected, hardly anything is garbage
+
+pytest_plugins = ["training_fixtures", "long_files_first", "undrawn", "untrained", "read_once"]  # tests/helpers
 
 
 def pytest_collection_finish() -> None:
     """What is loaded by now stays; each collection of garbage would look at all of it again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 10, 50)  # tests leave little that is in cycles, and look at much
+    gc.enable()
 
 
 CAUSAL = ("gpt2", "gpt_neox", "llama", "qwen2", "opt")

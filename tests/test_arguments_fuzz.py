@@ -29,7 +29,7 @@ from separatrix.recipe.align import AlignRecipe
 from separatrix.scale.machine import Machine
 from separatrix.store.points import write_points
 
-DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "2000"))
+DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "1200"))
 SEED = int(os.environ.get("SEPARATRIX_FUZZ_SEED", "0"))
 
 

@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from long_files_first import SECONDS, TOGETHER, unit
+from long_files_first import SECONDS, SERVED, TOGETHER, unit
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_what_is_named_exists():
-    assert [path for path in (*SECONDS, *TOGETHER) if not (ROOT / path).exists()] == []
+    assert [path for path in (*SECONDS, *SERVED, *TOGETHER) if not (ROOT / path).exists()] == []
 
 
 def test_files_that_share_their_artefacts_are_one_unit():
     assert {unit(f"tests/received/{path.name}") for path in (ROOT / "tests/received").glob("test_*.py")} == {*TOGETHER}
+    assert {unit(path) for path in SERVED} == {SERVED[0]} < {*SECONDS}
     assert unit("tests/receivedness.py") == "tests/receivedness.py"

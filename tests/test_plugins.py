@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +34,7 @@ from separatrix.recipe import (
 )
 from separatrix.recipe.align import AimRecipe, GroupRecipe, PairRecipe
 from separatrix.recipe.vectors import AttentionRecipe, VectorsRecipe
+from served import run_served
 
 PAGE = Path(__file__).parents[1] / "docs" / "plugins.md"
 
@@ -79,11 +78,10 @@ def test_a_loss_from_outside_trains_and_predicts_on_the_command_line(plugin, tin
     assert "name the module that adds it with --plugin" in capsys.readouterr().err
 
 
-def test_the_help_names_it(plugin):
+def test_the_help_names_it(plugin, tmp_path):
     """In a process of its own, as a user types it: the flags are made once, when the command is imported."""
-    words = [sys.executable, "-m", "separatrix", "train", "--help", f"--plugin={plugin}"]
-    done = subprocess.run(words, capture_output=True, text=True, check=True)
-    assert "margin" in done.stdout
+    code = "import sys\nfrom separatrix.cli import main\nsys.exit(main(sys.argv[1:]))"
+    assert "margin" in run_served(code, ["train", "--help", f"--plugin={plugin}"], tmp_path / "printed")
 
 
 @pytest.mark.parametrize("name", ["no_such_module_anywhere", "missing.py"])

@@ -27,7 +27,7 @@ from separatrix.recipe import flag
 from separatrix.scale.machine import Machine
 from separatrix.store.points import write_points
 
-DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "400"))  # of words alone; a tenth of it with work behind
+DRAWS = int(os.environ.get("SEPARATRIX_FUZZ", "250"))  # of words alone; a tenth of it with work behind
 SEED = int(os.environ.get("SEPARATRIX_FUZZ_SEED", "0"))
 NUMBERS = ["0", "1", "-1", "2", "3", "7", "0.5", "-0.0", "1e-400", "1e-320", "1e16", "1e17", "1e308", "1e400", "-1e400"]
 NUMBERS += ["inf", "-inf", "nan", "NaN", "Infinity", "2147483647", "2147483648", "9" * 20, "-" + "9" * 20, "9" * 5000]

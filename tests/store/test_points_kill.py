@@ -65,9 +65,11 @@ STORIES = {
     "replacing": (other, ["a"], True, "one"),
 }
 for story, (before, names, overwrite, like) in STORIES.items():
+    before(root / story)
     for at in range(1000):
         folder = root / f"{story}-{at}"
-        before(folder)
+        if (root / story).exists():
+            shutil.copytree(root / story, folder)
         if not killed(lambda: write(folder, names, overwrite), at):
             break
         # The same command once more: what is gone on with may not be replaced half way.
