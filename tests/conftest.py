@@ -27,7 +27,7 @@ def pytest_collection_finish() -> None:
     """What is loaded by now stays; each collection of garbage would look at all of it again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 10, 50)  # tests leave little that is in cycles, and look at much
+    gc.set_threshold(10_000, 10, 10)  # of what tests leave, little is in cycles
     gc.enable()
 
 
