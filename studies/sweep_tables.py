@@ -51,10 +51,13 @@ class Figures:
         return cls(*(read_csv(folder / f"{name}_{table}") for table in TABLES))
 
     def chosen(self, **columns: str) -> Row | None:
-        """The setting with these columns that validation chose, or that is the only one."""
+        """The setting with these columns that validation chose, whether all of its runs are done or not yet."""
         own = [row for row in self.table if all(row.get(name) == value for name, value in columns.items())]
-        marked = [row for row in own if row.get("chosen") == "True"]
-        return marked[0] if marked else own[0] if len(own) == 1 else None
+        most = max((int(row["planned"]) for row in own), default=0)  # a setting that was dropped has fewer seeds
+        kept = [row for row in own if row.get("chosen") == "True"] or [
+            row for row in own if int(row["planned"]) == most
+        ]
+        return kept[0] if len(kept) == 1 else None
 
     def by_seed(self, row: Row | None, figure: str = "test") -> dict[str, float]:
         """Seed -> a figure of a setting's runs."""
@@ -84,12 +87,11 @@ def verdict(difference: MeanInterval | None) -> str:
     return "holds" if difference.low > 0 else "does not hold" if difference.high < 0 else "cannot be told"
 
 
-def runs_of(row: Row | None) -> str:
-    """How many runs a setting has, of how many.
+def runs_of(*rows: Row) -> str:
+    """How many runs settings have, of how many.
 
-    >>> runs_of({"runs": "1", "planned": "3"}), runs_of({"runs": "0", "planned": "0"})
-    ('1 of 3', 'not run here')
+    >>> runs_of({"runs": "1", "planned": "3"}, {"runs": "3", "planned": "3"}), runs_of({"runs": "0", "planned": "0"})
+    ('4 of 6', 'not run here')
     """
-    if row is None or row["planned"] == "0":
-        return "not run here"
-    return row["runs"] if row["runs"] == row["planned"] else f"{row['runs']} of {row['planned']}"
+    done, planned = (sum(int(row[name]) for row in rows) for name in ("runs", "planned"))
+    return "not run here" if not planned else str(done) if done == planned else f"{done} of {planned}"

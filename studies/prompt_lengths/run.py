@@ -127,8 +127,7 @@ def size_table(lengths: Figures) -> list[dict[str, str]]:
     lines = []
     for name in dict.fromkeys(row["row"] for row in lengths.table if not row.get("baseline")):
         rows = {tokens: lengths.chosen(row=name, tokens=tokens) for tokens in TOKENS}
-        counts = dict.fromkeys(runs_of(row) for row in rows.values())
-        line = {"model": name, "runs of a length": " or ".join(counts)}
+        line = {"model": name, "runs": runs_of(*(row for row in lengths.table if row["row"] == name))}
         lines.append(line | {f"{tokens} tokens": spell(lengths.mean(row)) for tokens, row in rows.items()})
     return lines
 
