@@ -10,7 +10,7 @@ from separatrix.analysis.cluster import cluster
 from separatrix.analysis.rank import rank
 from separatrix.analysis.score import score
 from separatrix.analysis.suspects import suspects
-from separatrix.geometry.baselines import Blocks, fit_baselines
+from separatrix.geometry.baselines import LabelledBlocks, fit_baselines
 from separatrix.points import Points
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.texts import Splits, Texts
@@ -110,7 +110,7 @@ def test_evaluation_of_a_training(order):
         y, own = np.asarray(names)[numbers], scores[:, place]
         split = points.column("split")
         parts = {
-            name: Blocks({"mean": points.values[split == name]}, y[split == name])
+            name: LabelledBlocks({"mean": points.values[split == name]}, y[split == name])
             for name in ("train", "validation", "test")
         }
         evaluator = Evaluator.of(parts["train"].targets, NAMES, 0)

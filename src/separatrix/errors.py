@@ -172,7 +172,7 @@ def system_path(text: str | Path) -> str:
         return str(text)
 
 
-def public_name(place: str | Path) -> str:
+def public_name(path: str | Path) -> str:
     """How results name a file, a folder or a model: a path's last part, since a path tells whose machine it was.
 
     Names of the hub stay.
@@ -180,7 +180,7 @@ def public_name(place: str | Path) -> str:
     >>> public_name("/home/somebody/models/bert"), public_name("sentence-transformers/all-MiniLM-L6-v2")
     ('bert', 'sentence-transformers/all-MiniLM-L6-v2')
     """
-    path = system_path(place)
+    path = system_path(path)
     local = os.path.isabs(path) or os.path.exists(path)
     return readable(Path(path).name or Path(path).resolve().name if local else path)
 

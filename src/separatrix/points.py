@@ -301,7 +301,7 @@ def _checked_block(name: str, values: Any) -> Block:
         with np.errstate(over="ignore"):  # of formats beyond float64
             wrong = ~(np.abs(array[start : start + BATCH_ROWS].astype(np.float64)) <= LARGEST)  # true for NaN as well
         if wrong.any():
-            row, column = (int(place[0]) for place in np.nonzero(wrong))
+            row, column = (int(axis[0]) for axis in np.nonzero(wrong))
             got = array[start + row, column]
             if not np.isfinite(got):
                 raise DataError(f"{name}: row {start + row} is not finite", got=got, expected="finite numbers")

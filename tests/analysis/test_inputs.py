@@ -8,6 +8,7 @@ import separatrix as sx
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.texts import Texts
+from separatrix.training.run import run_training
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +105,18 @@ def test_points_and_maps_in_memory_are_compared_and_shown(points, folders, tmp_p
     assert str(page).splitlines()[0] == f"out    {page.path}"
     with pytest.raises(OptionError, match="this cannot be shown: got 5, expected a folder, points or a result"):
         sx.report([points, 5], out=tmp_path / "page2.html")
+
+
+def test_a_training_in_memory_is_judged_and_compared_as_its_folder(make_order, tmp_path):
+    run = run_training(make_order(method="probe"))
+    run.save(tmp_path / "probe")
+    judged = [sx.suspects(one) for one in (run, tmp_path / "probe")]
+    assert judged[0].rows["score"].tolist() == pytest.approx(judged[1].rows["score"].tolist())
+    assert judged[0].judged == judged[1].judged == "validation rows of the run"
+    both = sx.compare([run, tmp_path / "probe"])
+    assert [line["source"] for line in both.sources] == ["probe (1)", "probe"]
+    one, other = ({name: line[name] for name in line if name != "source"} for line in both.sources)
+    assert one == other
+    assert both.pairs[0]["difference"] == 0
+    with pytest.raises(StoreError, match="a result of clusters holds nothing to judge: got clusters, expected points"):
+        sx.suspects(sx.cluster(Points.of(np.eye(4), {"label": list("aabb")}), k=2, permutations=19))

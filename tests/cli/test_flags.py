@@ -240,7 +240,7 @@ def test_limits_hold_on_the_command_line(name: str) -> None:
 
 def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
     own = inspect.signature(load_splits).parameters
-    for cls in (opts.Columns, opts.Splitting):
+    for cls in (opts.DataColumns, opts.Splitting):
         for spec in dataclasses.fields(cls):
             assert spec.name in own
             assert spec.name == "by" or spec.default == own[spec.name].default
@@ -249,7 +249,7 @@ def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
 def test_methods_are_those_that_can_be_trained() -> None:
     from separatrix.training.methods import METHODS
 
-    (spec,) = (spec for spec in dataclasses.fields(opts.Training) if spec.name == "method")
+    (spec,) = (spec for spec in dataclasses.fields(opts.TrainingMethodOptions) if spec.name == "method")
     assert list(spec.metadata["choices"]) == list(METHODS)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from separatrix.geometry import baselines
-from separatrix.geometry.baselines import LINEAR, Blocks, fit_baselines, fit_linear
+from separatrix.geometry.baselines import LINEAR, LabelledBlocks, fit_baselines, fit_linear
 from separatrix.geometry.neighbors import neighbors, vote
 from separatrix.geometry.probe import PENALTIES, fit_probe
 
@@ -18,7 +18,7 @@ def blocks(rows=90, seed=0, classes=3):
     signal = rng.normal(size=(rows, 6))
     signal[np.arange(rows), y] += 5
     weak = np.where(rng.random(rows)[:, None] < 0.5, signal, rng.normal(size=(rows, 6)))
-    return Blocks({"noise": rng.normal(size=(rows, 6)), "weak": weak, "signal": signal}, y)
+    return LabelledBlocks({"noise": rng.normal(size=(rows, 6)), "weak": weak, "signal": signal}, y)
 
 
 def test_the_pooling_that_validation_prefers_is_taken_for_each_baseline():
@@ -47,7 +47,9 @@ def test_the_pooling_that_validation_prefers_is_taken_for_each_baseline():
 def test_where_validation_says_otherwise_another_pooling_is_taken():
     """The training rows separate best in `signal`; what counts are the validation rows, whose `signal` is noise."""
     train, held = blocks(seed=0), blocks(seed=1)
-    turned = Blocks({**held.vectors, "signal": held.vectors["noise"], "noise": held.vectors["signal"]}, held.targets)
+    turned = LabelledBlocks(
+        {**held.vectors, "signal": held.vectors["noise"], "noise": held.vectors["signal"]}, held.targets
+    )
     assert fit_linear(train, turned, 3, seed=0).pool == "weak"
     assert {one.pool for one in fit_baselines(train, turned, 3, seed=0).values()} == {"weak"}
 
@@ -55,7 +57,8 @@ def test_where_validation_says_otherwise_another_pooling_is_taken():
 def test_the_first_pooling_wins_a_tie():
     train, held = blocks(seed=0), blocks(seed=1)
     twice = [
-        Blocks({"own": part.vectors["signal"], "mean": part.vectors["signal"]}, part.targets) for part in (train, held)
+        LabelledBlocks({"own": part.vectors["signal"], "mean": part.vectors["signal"]}, part.targets)
+        for part in (train, held)
     ]
     assert {one.pool for one in fit_baselines(*twice, 3, seed=0).values()} == {"own"}
 
@@ -63,8 +66,8 @@ def test_the_first_pooling_wins_a_tie():
 def test_a_probe_is_no_baseline_of_itself():
     train, held = blocks(seed=0), blocks(seed=1)
     best = fit_linear(train, held, 3, seed=0)
-    given = {name: Blocks({name: train.vectors[name]}, train.targets) for name in ("signal", "noise")}
-    kept = {name: Blocks({name: held.vectors[name]}, held.targets) for name in ("signal", "noise")}
+    given = {name: LabelledBlocks({name: train.vectors[name]}, train.targets) for name in ("signal", "noise")}
+    kept = {name: LabelledBlocks({name: held.vectors[name]}, held.targets) for name in ("signal", "noise")}
     asked = {name: fit_linear(given[name], kept[name], 3, seed=0) for name in given}
     names = {name: set(fit_baselines(train, held, 3, 0, own=own)) for name, own in {"best": best, **asked}.items()}
     assert "linear probe" not in names["best"]  # it is that one
@@ -77,7 +80,7 @@ def test_numbers_choose_by_their_error():
     rng = np.random.default_rng(0)
     x, other = rng.normal(size=(80, 4)), rng.normal(size=(80, 4))
     y = x @ [1.0, -2.0, 0.5, 0.0]
-    parts = [Blocks({"other": other[rows], "x": x[rows]}, y[rows]) for rows in (slice(0, 50), slice(50, 80))]
+    parts = [LabelledBlocks({"other": other[rows], "x": x[rows]}, y[rows]) for rows in (slice(0, 50), slice(50, 80))]
     fitted = fit_baselines(*parts, 0, seed=0)
     assert set(fitted) == {LINEAR[False], next(name for name in fitted if name.startswith("k-NN"))}
     assert {one.pool for one in fitted.values()} == {"x"}

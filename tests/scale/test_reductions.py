@@ -15,7 +15,7 @@ from separatrix.scale import moments as moments_file
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.classes import LINEAR, class_sums
 from separatrix.scale.job import BlockJob
-from separatrix.scale.moments import fit_plane, moments, place
+from separatrix.scale.moments import coordinates, fit_plane, moments
 from separatrix.scale.nearest import neighbors
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
@@ -86,7 +86,7 @@ def test_the_plane_is_that_of_memory(x, widest, monkeypatch):
     plane, expected = fit_plane(source, 3, BlockJob()), plane_in_memory(x, dimensions=3)
     np.testing.assert_allclose(plane.explained, expected.explained, rtol=1e-5)
     np.testing.assert_allclose(plane.axes, expected.axes, atol=1e-5)
-    np.testing.assert_allclose(place(source, plane, BlockJob()), expected.place(x), atol=1e-3)
+    np.testing.assert_allclose(coordinates(source, plane, BlockJob()), expected.place(x), atol=1e-3)
 
 
 def test_directions_that_do_not_vary_are_no_axes():

@@ -35,7 +35,7 @@ from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import kmeans
 from separatrix.scale.memory import budget, check_budget, in_memory
-from separatrix.scale.moments import WIDEST, fit_plane, place
+from separatrix.scale.moments import WIDEST, coordinates, fit_plane
 from separatrix.scale.pending import KeptState, pending_folder
 from separatrix.scale.prepare import fit_preparation
 from separatrix.scale.sample import draw_examples
@@ -219,7 +219,7 @@ def pca_in_blocks(points: Points, recipe: ProjectRecipe, options: ScaleOptions) 
     with options.job(source, squares=source.width if source.width <= WIDEST else 0) as job:
         prepare = fit_preparation(source, recipe.prepare, job)
         plane = fit_plane(source, recipe.dimensions, job, prepare=prepare, seed=recipe.seed)
-        return FittedMap(prepare.apply, pca_layout(plane, place(source, plane, job, prepare=prepare)))
+        return FittedMap(prepare.apply, pca_layout(plane, coordinates(source, plane, job, prepare=prepare)))
 
 
 def sample_to_score(points: Points, options: ScaleOptions, seed: int) -> tuple[Points, list[str]]:

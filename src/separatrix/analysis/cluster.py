@@ -254,19 +254,19 @@ def _cluster(
     if in_blocks and recipe.method not in NAMES.built_in:
         hint = "raise --memory, or leave --executor away"
         raise OptionError(f"--method {recipe.method} needs all points in memory", hint=hint)
-    made = cluster_in_blocks(one, recipe, scale) if in_blocks else _in_memory(one, recipe, scale)
-    clustering, choice = made.clustering, made.choice
+    computed = cluster_in_blocks(one, recipe, scale) if in_blocks else _in_memory(one, recipe, scale)
+    clustering, choice = computed.clustering, computed.choice
     table = _label_rows(chosen.rows, clustering.labels, path)
     rows, stars = len(table), clustering.exemplars
     return Clusters(
         row_table=table, method=clustering.method, clusters=clustering.clusters, noise=clustering.noise,
         noise_share=clustering.noise / rows, sizes=clustering.sizes.tolist(), rows=rows, rows_used=rows,
-        width=one.width, prepare=recipe.prepare, constant_columns=made.constant,
+        width=one.width, prepare=recipe.prepare, constant_columns=computed.constant,
         engine=clustering.engine, seconds=clustering.seconds, choice=choice,
         assignment=_assignment(table, clustering.labels, recipe), recipe=recipe, digest=row_digest(table),
-        warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, made.constant)], parent=path,
+        warnings=[*(choice.warnings if choice else ()), *_warnings(clustering, computed.constant)], parent=path,
         inertia=clustering.inertia, distortion=clustering.distortion, eps=clustering.eps,
-        exemplars=None if stars is None else table.take(stars).column("id").tolist(), approximate=made.approximate,
+        exemplars=None if stars is None else table.take(stars).column("id").tolist(), approximate=computed.approximate,
         clustering=clustering,
     )  # fmt: skip
 

@@ -29,7 +29,7 @@ import pandas as pd
 from separatrix import recipe as recipes
 from separatrix.analysis.cluster import cluster
 from separatrix.analysis.identity import read_decision
-from separatrix.analysis.inputs import folder_of, opened
+from separatrix.analysis.inputs import FinishedRun, opened
 from separatrix.analysis.project import LABEL, TEXT, Projection, describe, find_classes, project, write_variance
 from separatrix.codes import draw_rows
 from separatrix.errors import OptionError, StoreError
@@ -43,10 +43,10 @@ from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import Schema, reading
-from separatrix.store.folder import SHOWN, TRAJECTORY, has_result
+from separatrix.store.folder import SHOWN, has_result
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_run_files
-from separatrix.store.table import read_table, write_table
+from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
 from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
@@ -192,8 +192,7 @@ def compare(
     """Set runs, points and maps side by side.
 
     Args:
-        sources: runs, points and maps: folders, each named by its path and by nothing else, or what verbs gave (of a
-            run, one that is on disk).
+        sources: runs, points and maps: folders, each named by its path and by nothing else, or what verbs gave.
         verify: compare what is read with its hashes.
         recipe: all options at once.
         out: folder to write to; nothing is written without it.
@@ -223,10 +222,8 @@ def _path_of(source: Any, number: int) -> Path:
         return Path(source)
     if isinstance(source, Points):
         return Path(f"{describe(source)} ({number})")
-    if isinstance(source, Projection) and source.folder is None:
-        return Path(f"{source.method} ({number})")
     if isinstance(source, Result) and source.kind in READERS:
-        return folder_of(source, "compare")
+        return source.folder or Path(f"{source.method} ({number})")  # type: ignore[attr-defined]
     got = source.kind if isinstance(source, Result) else type(source).__name__
     raise OptionError("this cannot be compared", got=got, expected="runs, points or maps, or their folders")
 
@@ -337,12 +334,16 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _read_run_source(path: Path, name: str, _given: Any, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
+def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, verify: bool) -> ComparedFolder:
     """A run: its scores, the outputs of its last frame, its answers."""
     from separatrix.learn.trajectory import read_frames, subsample
 
-    open_artifact(path, "run", verify=verify, only=SHOWN)
-    recipe, result = read_run_files(path)
+    run = FinishedRun.of(given)
+    if run.folder is None:
+        recipe, result = given.recipe, run.figures()
+    else:
+        open_artifact(path, "run", verify=verify, only=SHOWN)
+        recipe, result = read_run_files(path)
     part = next(part for part in PARTS if part in result["scores"])
     scores = result["scores"][part]
     figures = _figures(name, "run", result["method"]) | {
@@ -351,11 +352,11 @@ def _read_run_source(path: Path, name: str, _given: Any, _recipe: CompareRecipe,
     figures |= {key: scores.get(key) for key in ("rows", "accuracy", "majority", "rmse")}
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
-    answers = read_table(path / "predictions" / f"{part}.parquet", ("id", "label", "predicted"))
-    frames = read_frames(path / TRAJECTORY) if (path / TRAJECTORY).is_dir() else []
+    answers = run.answers(part, ("id", "label", "predicted"))
+    frames = [] if run.trajectory is None else read_frames(run.trajectory)
     points, numbers = None, answers.select_dtypes("number").to_numpy()
     if frames:
-        table = read_table(path / "predictions" / "validation.parquet")
+        table = run.answers("validation")
         rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
         points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
         numbers = points.values

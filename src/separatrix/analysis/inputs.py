@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from separatrix.errors import OptionError, StoreError
+from separatrix.errors import StoreError
 from separatrix.points import Points
+from separatrix.store.files import Schema
+from separatrix.store.folder import TRAJECTORY
 from separatrix.store.points import open_points
 from separatrix.store.remote import url_of
-from separatrix.store.result import Result
+from separatrix.store.result import RUN_RESULT, Result, read_result
+from separatrix.store.table import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 
@@ -39,14 +46,39 @@ def opened(given: T | str | Path, kind: type[T], *, verify: bool = True) -> T:
     return result
 
 
-def folder_of(given: Result | str | Path, what: str) -> Path:
-    """The folder that a result was written to or read from; a path as it is.
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run: its folder, or the result of a training that was not written, of which no trajectory is known."""
 
-    Raises:
-        OptionError: the result is in memory only.
-    """
-    if isinstance(given, str | Path):
-        return Path(given)
-    if given.folder is None:
-        raise OptionError(f"{what} reads a folder", got=f"a {given.kind} in memory", hint="save it first")
-    return given.folder
+    folder: Path | None
+    result: Any = None  # a `TrainingResult`, where there is no folder
+
+    @classmethod
+    def of(cls, given: Result | str | Path) -> FinishedRun:
+        """What a verb was given."""
+        return cls(Path(given)) if isinstance(given, str | Path) else cls(given.folder, given)
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return "the run" if self.folder is None else str(self.folder)
+
+    def figures(self, schema: Schema = RUN_RESULT) -> dict[str, Any]:
+        """What `result.json` holds."""
+        return self.result.figures() if self.folder is None else read_result(self.folder, schema)
+
+    def answers(self, part: str, columns: tuple[str, ...] = ()) -> pd.DataFrame:
+        """A row for each text of a part; these columns must be there.
+
+        Raises:
+            StoreError: no file of a folder holds them.
+        """
+        if self.folder is None:
+            return self.result.predictions[part]
+        return read_table(self.folder / "predictions" / f"{part}.parquet", columns)
+
+    @property
+    def trajectory(self) -> Path | None:
+        """The folder of its trajectory, where there is one."""
+        path = None if self.folder is None else self.folder / TRAJECTORY
+        return path if path is not None and path.is_dir() else None

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
-from separatrix.analysis.inputs import folder_of
+from separatrix.analysis.inputs import FinishedRun
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds
@@ -46,7 +46,7 @@ from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of
 from separatrix.store.points import open_points
-from separatrix.store.result import Lines, Listing, Result, apart, out_line, read_result
+from separatrix.store.result import Lines, Listing, Result, apart, out_line
 from separatrix.store.rows import ParquetTable, write_rows
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts, load_texts
@@ -170,7 +170,7 @@ def suspects(
     """
     progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
-    given = folder_of(source, "suspects") if isinstance(source, Result) else source
+    given = (source.folder or source) if isinstance(source, Result) else source
     return Suspects.produce(
         lambda: _of_source(given, wanted, set(options), verify, progress),
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
@@ -179,11 +179,16 @@ def suspects(
 
 
 def _of_source(
-    source: Points | Texts | str | Path, recipe: SuspectsRecipe, given: set[str], verify: bool, progress: Progress
+    source: Points | Texts | Result | str | Path,
+    recipe: SuspectsRecipe,
+    given: set[str],
+    verify: bool,
+    progress: Progress,
 ) -> Suspects:
     """Points, a folder of points, a run, or labelled texts whose vectors are read first."""
     kind = kind_of(Path(source)) if isinstance(source, str | Path) and Path(source).is_dir() else None
-    if not isinstance(source, Points) and kind is None:
+    kind = source.kind if isinstance(source, Result) else kind
+    if not isinstance(source, Points | Result) and kind is None:
         of_texts = _of_points(*_read_texts(source, recipe, progress), recipe, verify)
         return replace(of_texts, judged="out-of-fold rows of the texts")
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
@@ -193,11 +198,12 @@ def _of_source(
     if isinstance(source, Points):
         return _of_points(source, [], recipe, verify)
     assert not isinstance(source, Texts)
-    if kind == "points":
-        return _of_points(open_points(source, verify=verify), [], recipe, verify)
-    if kind != "run":
-        raise StoreError(f"{source} holds nothing to judge", got=kind, expected="points, a run or labelled texts")
-    return _of_run(Path(source), recipe, verify)
+    if kind == "run":
+        return _of_run(FinishedRun.of(source), recipe, verify)
+    if kind != "points" or isinstance(source, Result):
+        what = f"a result of {kind}" if isinstance(source, Result) else str(source)
+        raise StoreError(f"{what} holds nothing to judge", got=kind, expected="points, a run or labelled texts")
+    return _of_points(open_points(source, verify=verify), [], recipe, verify)
 
 
 def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, verify: bool) -> Suspects:
@@ -241,28 +247,27 @@ def _classes(table: RowTable, name: str) -> tuple[NDArray[np.int64], tuple[str, 
     return codes, tuple(map(str, classes))
 
 
-def _of_run(run: Path, recipe: SuspectsRecipe, verify: bool) -> Suspects:
+def _of_run(run: FinishedRun, recipe: SuspectsRecipe, verify: bool) -> Suspects:
     """The validation rows of a run: its calibrated probabilities, and its scores after every epoch."""
-    if not run.is_dir():
-        raise StoreError(f"{run} is no folder", expected="points or a run")
     if recipe.run is not None or recipe.block is not None:
-        raise OptionError("--run and --block need points to judge", got=run, hint="give the points first")
-    _run_file(run, RESULT, verify)
-    with reading(run):
+        raise OptionError("--run and --block need points to judge", got=run.name, hint="give the points first")
+    if run.folder is None:
+        return _judge_run(run, recipe)
+    _run_file(run.folder, RESULT, verify)
+    with reading(run.folder):
         return _judge_run(run, recipe)
 
 
-def _judge_run(run: Path, recipe: SuspectsRecipe) -> Suspects:
-    result = read_result(run, {"classes": [str]})
-    table = read_table(run / "predictions" / "validation.parquet", ("id", "label"))
-    names = tuple(result["classes"])
+def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
+    names = tuple(run.figures({"classes": [str]})["classes"])
+    table = run.answers("validation", ("id", "label"))
     if not names:
-        raise DataError(f"{run} predicts numbers", expected="a run with classes")
+        raise DataError(f"{run.name} predicts numbers", expected="a run with classes")
     labels = np.array([names.index(str(label)) for label in table["label"]])
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
     case = JudgedRows(FrameTable(shown), labels, names, {"run": chances}, recipe.seed)
-    columns = _text_columns(case) | _epoch_columns(case, run)
+    columns = _text_columns(case) | _epoch_columns(case, run.trajectory)
     return _judge(case, columns, recipe, "validation rows of the run")
 
 
@@ -367,13 +372,11 @@ def _spread(course: Dynamics, index: NDArray[np.int64], rows: int) -> dict[str, 
     return columns
 
 
-def _epoch_columns(case: JudgedRows, run: Path) -> dict[str, Any]:
+def _epoch_columns(case: JudgedRows, trajectory: Path | None) -> dict[str, Any]:
     """Training dynamics of the validation rows of a run, from its scores after every epoch."""
     from separatrix.learn.trajectory import read_epoch_scores
 
-    if not (run / TRAJECTORY).is_dir():
-        return {}
-    scores = read_epoch_scores(run / TRAJECTORY)
+    scores = [] if trajectory is None else read_epoch_scores(trajectory)
     if not scores:
         return {}
     return _spread(scored_dynamics(np.stack(scores), case.labels), np.arange(len(case.labels)), len(case.labels))

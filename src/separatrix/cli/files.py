@@ -44,7 +44,7 @@ def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgumen
     return Printout(figures, [list(shown.items())], points.origin["imported"].get("warnings", ()))
 
 
-@verb(opts.ExportedFile, ExportRecipe, opts.Verification)
+@verb(opts.ExportDestination, ExportRecipe, opts.Verification)
 def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
     """Parquet holds the row table too; beside .npy and .safetensors it is written as NAME.rows.parquet, which import
     reads with --labels.

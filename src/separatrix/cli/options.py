@@ -46,8 +46,8 @@ Demo = panel("Output folder", out=_option(Path, Path("runs/demo"), "folder of th
 Report = panel(
     "Output file", out=_option(Path | None, None, "the .html file (default: report.html in the run)"), overwrite=_FILE
 )
-ExportedFile = panel("Output file", out=_option(Path, MISSING, "file to write"), overwrite=_FILE)
-Columns = panel(
+ExportDestination = panel("Output file", out=_option(Path, MISSING, "file to write"), overwrite=_FILE)
+DataColumns = panel(
     "Columns of the data",
     text=_TEXT,
     label=_option(str, LABEL, "column of the labels"),
@@ -59,7 +59,7 @@ Splitting = panel(
     test=_option(float, TEST, "share of a single table to hold out; 0 leaves out a given part too"),
     by=_option(str | None, None, _BY, choices=BY),
 )
-Training = panel(
+TrainingMethodOptions = panel(
     "Method",
     method=_option(str, "prompt", _METHOD, choices=METHOD_NAMES),
     per_class=_option(int | None, None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1),
@@ -82,8 +82,8 @@ Prediction = panel(
     device=(str, as_in_model("device")),
     trust_remote_code=_option(bool, False, "run code that the model under the run brings (no run can ask for it)"),
 )
-Run = panel("A trained prompt", run=_option(Path | None, None, "folder of a run: read the outputs of its prompt"))
-Map = panel(
+PromptRun = panel("A trained prompt", run=_option(Path | None, None, "folder of a run: read the outputs of its prompt"))
+MapInput = panel(
     "Labels, block and page",
     label=_option(str | None, None, "column of the labels (default: label, where there is one)"),
     block=_option(str | None, None, "block of numbers, where the points hold several"),
@@ -97,7 +97,7 @@ Within = panel(
 With = panel(
     "Columns", with_=_option(tuple[str, ...], (), "columns to compare with: label, layer, head, group, ... (required)")
 )
-Clustering = panel(
+ClusterLabels = panel(
     "Clusters to compare with the labels",
     clusters=_option(Path | None, None, "folder that cluster wrote, or a Parquet file with id and cluster"),
 )

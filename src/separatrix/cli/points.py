@@ -40,8 +40,8 @@ SourcesArgument = Annotated[
 
 @verb(
     opts.ResumableFolder,
-    opts.Run,
-    opts.Columns,
+    opts.PromptRun,
+    opts.DataColumns,
     LoadRecipe,
     ExtractRecipe,
     opts.Extracting,
@@ -61,7 +61,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         separatrix extract data/squad_v2 --what attention --features descriptors grid --out points/heads
         separatrix extract data/trec --executor processes:4 --out points/trec
     """
-    folder, run = parsed.make(opts.ResumableFolder), parsed.make(opts.Run).run
+    folder, run = parsed.make(opts.ResumableFolder), parsed.make(opts.PromptRun).run
     executor = parsed.make(opts.Extracting).executor
     columns, recipe = reading(parsed), parsed.recipe(ExtractRecipe())
     if run is not None and "model" in parsed:
@@ -77,13 +77,13 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
         columns.pop("text")  # questions with their contexts, where the data hold them
     rows = source_rows(data, recipe, **columns | {"label": columns["label"] or None})
     inputs = [one for one in (data, run, recipe.backbone.model) if one is not None]
-    place = Destination(folder.out, folder.overwrite, folder.resume, inputs)
+    destination = Destination(folder.out, folder.overwrite, folder.resume, inputs)
     material: VectorSource
     if run is None:
-        material = vector_source(recipe.backbone.model, recipe, rows, place)
+        material = vector_source(recipe.backbone.model, recipe, rows, destination)
     else:
         material = trained_prompt(run, recipe, verify=parsed.verify)
-    extraction = run_extraction(material, rows, place, progress, executor)
+    extraction = run_extraction(material, rows, destination, progress, executor)
     warnings = [*rows.warnings, *material.origin.get(REMARKS, ()), *extraction.unread.warnings]
     warnings += [f"{extraction.cut} of {len(rows)} texts were cut"] if extraction.cut else []
     figures = extraction.figures
@@ -95,7 +95,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
 @verb(
     opts.OptionalFolder,
     RankRecipe,
-    opts.Columns,
+    opts.DataColumns,
     LoadRecipe,
     opts.Splitting,
     main=("out", "overwrite", "model", "pool", "layers", "criterion", "k", "text", "label", "test", "max_length",
@@ -114,7 +114,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
 
 @verb(
     opts.OptionalFolder,
-    opts.Clustering,
+    opts.ClusterLabels,
     ScoreRecipe,
     opts.Scale,
     opts.Verification,
@@ -138,7 +138,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
 
 @verb(
     opts.Folder,
-    opts.Map,
+    opts.MapInput,
     ProjectRecipe,
     opts.Scale,
     opts.Verification,

@@ -48,7 +48,7 @@ MAIN = ("out", "overwrite", "resume", "text", "label", "method", "model", "epoch
 
 def reading(parsed: ParsedOptions) -> dict[str, Any]:
     """How the data are read, as keywords of `load_texts`, `load_splits` and `read_rows`."""
-    return {**vars(parsed.make(opts.Columns)), **recipes.to_dict(parsed.make(recipes.LoadRecipe))}
+    return {**vars(parsed.make(opts.DataColumns)), **recipes.to_dict(parsed.make(recipes.LoadRecipe))}
 
 
 @verb(opts.Demo, ModelRecipe, recipes.LoopRecipe, only=("model", "device", "epochs", "seed"))
@@ -73,8 +73,8 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
 
 @verb(
     opts.ResumableFolder,
-    opts.Training,
-    opts.Columns,
+    opts.TrainingMethodOptions,
+    opts.DataColumns,
     recipes.LoadRecipe,
     opts.Splitting,
     TrainRecipe,
@@ -107,7 +107,7 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     if method in METHODS and method not in of_labels:
         raise OptionError(f"--method {method} reads questions with contexts", hint="type separatrix heads-qa")
     choose(method, of_labels, "--method")
-    parsed.make(opts.Training)
+    parsed.make(opts.TrainingMethodOptions)
     build_recipe(method, parsed.options)  # refuses what is wrong before torch is loaded
     return _train(data, parsed, progress)
 
@@ -155,16 +155,16 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
 
         model, answer, warnings = _predict(parsed, run, texts, progress)
         frame = answer_table(texts, model.classes, answer)
-        told = None
+        explanation = None
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
-            told, warnings = _explain(model, shown, progress), [*warnings, *left]
+            explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
         write_table(options.out, frame)
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
-    if told is not None:
-        values, parts = {**values, "explanation": told.to_dict()}, [*parts, *told.parts()]
+    if explanation is not None:
+        values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
     return Printout(values, [*parts, [("rows", len(frame)), ("out", options.out)]], warnings)
 
 

@@ -26,7 +26,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.batches import groups
 from separatrix.models.config import read_config, text_config
 from separatrix.models.device import pick_device
-from separatrix.models.extract import Progress
+from separatrix.models.extract import RowsDone
 from separatrix.models.load import drop_weights
 from separatrix.models.source import resolve
 from separatrix.models.tokens import ESCAPE, TokenPart, UnreadCounts
@@ -130,7 +130,7 @@ class AttentionReader:
             [window for windows in cut for window in windows], unread=unread_in(self.backbone, examples, cut)
         )
 
-    def read(self, tokens: Any, names: Sequence[str], progress: Progress | None = None) -> dict[str, NDArray[Any]]:
+    def read(self, tokens: Any, names: Sequence[str], progress: RowsDone | None = None) -> dict[str, NDArray[Any]]:
         """Each feature named, (windows * layers * heads, width) float32."""
         windows, rows = tokens.windows, int(np.prod(shape_of(self.backbone.model)))
         features = {name: self.features[name] for name in names}
@@ -186,9 +186,9 @@ def attention_source(
 
     @cache
     def reader() -> AttentionReader:
-        found = loaded or load_for_maps(backbone if weights else replace(backbone, device="cpu"))
-        found = found if weights else replace(drop_weights(found), recipe=backbone)
-        return AttentionReader(found, rule, features, clock)
+        maps = loaded or load_for_maps(backbone if weights else replace(backbone, device="cpu"))
+        maps = maps if weights else replace(drop_weights(maps), recipe=backbone)
+        return AttentionReader(maps, rule, features, clock)
 
     how: dict[str, dict[str, Any]] = {
         name: {"columns": list(each.columns)} | FEATURES.own_code(name) for name, each in features.items()
@@ -206,10 +206,10 @@ def attention_source(
     def table(frame: pd.DataFrame, tokens: Any, _: Any, start: int) -> pd.DataFrame:
         return head_rows(frame, tokens.windows, (layers, heads), start)
 
-    made = VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
+    plain = VectorSource(recipe.vectors, attention.features, width, how, identity, origin, reader, table, clock)
     request = None if isinstance(model, Backbone) else ReaderRequest(replace(recipe, backbone=backbone))
     planner = None if loaded or not weights else partial(attention_source, model, weights=False)
-    return replace(made, request=request, planner=planner)
+    return replace(plain, request=request, planner=planner)
 
 
 def head_rows(frame: pd.DataFrame, windows: Sequence[Window], shape: tuple[int, int], start: int) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from separatrix.extraction.windows import Rows, read_rows
 from separatrix.extraction.workers import HERE, ReadWindows, TokenizedWindow, open_reading
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import ahead
-from separatrix.models.precision import EXACT, FAST, Blocks, NumberFormat, number_format
+from separatrix.models.precision import EXACT, FAST, NumberFormat, VectorsByName, number_format
 from separatrix.models.tokens import UnreadCounts
 from separatrix.points import ID, Points
 from separatrix.progress import Counter, Progress, silent
@@ -102,7 +102,6 @@ def extract(
     model: str | Path | Backbone | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
-    resume: bool = True,
     run: str | Path | None = None,
     executor: str = HERE,
     progress: Progress | None = None,
@@ -116,7 +115,6 @@ def extract(
         model: a folder, a hub name, or a loaded backbone; the embedded default if neither it nor `run` is given.
         out: folder of the store; numbers stay in memory (float32) if absent.
         overwrite: replace the store in `out`.
-        resume: go on with a store that was stopped.
         run: folder of a trained prompt whose outputs are read instead of the frozen model's states.
         executor: who computes: `here`, `processes:N`, `dask:local:N` or `dask:tcp://host:port`; the bytes are the same.
         progress: is called with (stage, done, total, note).
@@ -137,7 +135,7 @@ def extract(
     parse_executor(executor)
     wanted = recipes.replace(recipe or ExtractRecipe(), **options)
     inputs = [one for one in (data, run, model) if isinstance(one, str | Path)]
-    place = Destination(None if out is None else Path(out), overwrite, resume, inputs)
+    destination = Destination(None if out is None else Path(out), overwrite, inputs=inputs)
     if model is not None and run is not None:
         raise OptionError("either a model or a run is read", got="both")
     rows = source_rows(data, wanted)
@@ -145,14 +143,14 @@ def extract(
         material: VectorSource = trained_prompt(Path(run), wanted)
     else:
         named = wanted.backbone.model if model is None else model
-        material = vector_source(str(named) if isinstance(named, Path) else named, wanted, rows, place)
-    extraction = run_extraction(material, rows, place, progress, executor)
+        material = vector_source(str(named) if isinstance(named, Path) else named, wanted, rows, destination)
+    extraction = run_extraction(material, rows, destination, progress, executor)
     extraction.unread.warn()
     return extraction.points
 
 
 def vector_source(
-    model: str | Backbone, recipe: ExtractRecipe, rows: Rows | ExampleRows, place: Destination
+    model: str | Backbone, recipe: ExtractRecipe, rows: Rows | ExampleRows, destination: Destination
 ) -> VectorSource:
     """What reads a model as the recipe asks.
 
@@ -164,19 +162,19 @@ def vector_source(
 
         return attention_source(model, recipe)
     if isinstance(model, str) and isinstance(rows, Rows) and recipe.backbone.dtype == AUTO:
-        return _in_chosen_format(model, recipe, rows, place)
+        return _in_chosen_format(model, recipe, rows, destination)
     return frozen_model(model, recipe)
 
 
-def _in_chosen_format(model: str, recipe: ExtractRecipe, rows: Rows, place: Destination) -> VectorSource:
+def _in_chosen_format(model: str, recipe: ExtractRecipe, rows: Rows, destination: Destination) -> VectorSource:
     """What reads a model in the format that machine and texts allow; a store goes on in the one it was begun in."""
     sources = {dtype: frozen_model(model, recipes.replace(recipe, dtype=dtype)) for dtype in (EXACT, FAST)}
-    stored = None if place.folder is None or place.overwrite else stored_key(place.folder)
+    stored = None if destination.folder is None or destination.overwrite else stored_key(destination.folder)
     begun = next((dtype for dtype, source in sources.items() if _store_key(source) == stored), None)
-    if begun and place.folder is not None and (place.folder / MANIFEST).is_file():
+    if begun and destination.folder is not None and (destination.folder / MANIFEST).is_file():
         return sources[begun]  # the manifest says why
 
-    def read(dtype: str, sample: list[str]) -> Blocks:
+    def read(dtype: str, sample: list[str]) -> VectorsByName:
         every = recipes.replace(recipe, dtype=dtype, top=None)  # the highest logits alone would hide a change
         source = sources[dtype] if recipe.vectors.top is None else frozen_model(model, every)
         return source.reader().read(source.reader().tokenize(sample), source.names)
@@ -202,17 +200,17 @@ def source_rows(data: Any, recipe: ExtractRecipe, **reading: Any) -> Rows | Exam
 
 
 def run_extraction(
-    material: VectorSource, rows: Rows | ExampleRows, place: Destination, progress: Progress = silent,
+    material: VectorSource, rows: Rows | ExampleRows, destination: Destination, progress: Progress = silent,
     executor: str | Workers = HERE,
 ) -> Extraction:  # fmt: skip
     """Run what is not there yet, and give the points with figures of the work."""
     window = max(1, min(WINDOW_ROWS, WINDOW_BYTES // (4 * material.width * len(material.names))))
     done = Counter(progress, "vectors", len(rows))
-    with open_reading(material, executor, place.folder, done) as (source, read):
+    with open_reading(material, executor, destination.folder, done) as (source, read):
         work = WindowLoop(source, done, read)
-        if place.folder is None:
+        if destination.folder is None:
             return _in_memory(work, rows.windows(window))
-        return _on_disk(work, rows, window, place, place.folder)
+        return _on_disk(work, rows, window, destination, destination.folder)
 
 
 def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
@@ -227,11 +225,11 @@ def _in_memory(work: WindowLoop, frames: Iterator[pd.DataFrame]) -> Extraction:
     return Extraction(lambda: points, len(points), blocks, *counts, unread=kept.unread, number_format=chosen)
 
 
-def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Destination, folder: Path) -> Extraction:
+def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, to: Destination, folder: Path) -> Extraction:
     begun, identity, dtype = perf_counter(), work.material.identity, work.material.vectors.store_dtype
     key = _store_key(work.material)
     with open_writer(
-        folder, key, window=window, dtype=dtype, overwrite=place.overwrite, resume=place.resume, inputs=place.inputs
+        folder, key, window=window, dtype=dtype, overwrite=to.overwrite, resume=to.resume, inputs=to.inputs
     ) as writer:
         work.writer, writer.how = writer, work.material.how
         for name, how in work.material.how.items():
@@ -240,7 +238,7 @@ def _on_disk(work: WindowLoop, rows: Rows | ExampleRows, window: int, place: Des
                 raise StoreError(f"the code that gave block {name!r} of {folder} has changed", hint=hint)
         for step in work.steps(rows.windows(writer.window)):
             counts = {"cut": step.cut, **vars(step.unread)}
-            writer.add(step.place, step.frame, step.blocks, table=step.table, notes=counts)
+            writer.add(step.number, step.frame, step.blocks, table=step.table, notes=counts)
         unread = UnreadCounts(**{name: writer.note(name) for name in vars(UnreadCounts())})
         notes = {"store_dtype": dtype, "cut": writer.note("cut"), **_origin(unread)}
         decisive = {**identity, "store_dtype": dtype}  # of all blocks, also of those that are added later
@@ -273,7 +271,7 @@ def _origin(unread: UnreadCounts) -> dict[str, Any]:
 class ComputedWindow:
     """One window, computed."""
 
-    place: int
+    number: int
     frame: pd.DataFrame  # the texts
     table: pd.DataFrame  # the rows of the blocks
     blocks: dict[str, np.ndarray]
@@ -300,29 +298,29 @@ class WindowLoop:
     def steps(self, frames: Iterator[pd.DataFrame]) -> Iterator[ComputedWindow]:
         """Only windows of which something is missing."""
         for window, blocks in self.read(ahead(self._missing(frames), self._tokenize)):
-            place, frame, tokens = window.place, window.frame, window.tokens
+            number, frame, tokens = window.number, window.frame, window.tokens
             self.computed += len(frame)
-            start = self.rows if self.writer is None else sum(shard.rows for shard in self.writer.shards[:place])
+            start = self.rows if self.writer is None else sum(shard.rows for shard in self.writer.shards[:number])
             table = self.material.table(frame, tokens, blocks, start)
             self.rows += len(table)
-            yield ComputedWindow(place, frame, table, blocks, tokens.cut, tokens.unread)
+            yield ComputedWindow(number, frame, table, blocks, tokens.cut, tokens.unread)
 
     def _missing(self, frames: Iterator[pd.DataFrame]) -> Iterator[tuple[int, pd.DataFrame, list[str]]]:
-        for place, frame in enumerate(frames):
-            self.given = place + 1
+        for number, frame in enumerate(frames):
+            self.given = number + 1
             names = list(self.names)
             if self.writer is not None:
-                names = self.writer.missing(place, frame, names)
+                names = self.writer.missing(number, frame, names)
             if names:
                 self.material.reader()  # loaded here, not in the thread
-                yield place, frame, names
+                yield number, frame, names
             else:
                 self.done(len(frame))
 
     def _tokenize(self, item: tuple[int, pd.DataFrame, list[str]]) -> TokenizedWindow:
-        place, frame, names = item
+        number, frame, names = item
         try:
-            return TokenizedWindow(place, frame, names, self.material.reader().tokenize(frame["text"].tolist()))
+            return TokenizedWindow(number, frame, names, self.material.reader().tokenize(frame["text"].tolist()))
         except DataError as error:
             ids = f"ids {frame['id'].iloc[0]} to {frame['id'].iloc[-1]}"
             raise DataError(f"among the texts with {ids}, {error}") from error

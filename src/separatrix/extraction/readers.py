@@ -20,7 +20,7 @@ from separatrix.models import extract
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import groups, token_batches, token_budget
 from separatrix.models.config import layer_count, read_config, text_config
-from separatrix.models.extract import Engine, Progress
+from separatrix.models.extract import Engine, RowsDone
 from separatrix.models.load import drop_weights, load_backbone
 from separatrix.models.pool import LAYER_POOLS, plan_layers, plan_poolings
 from separatrix.models.quantised import quantise
@@ -41,7 +41,7 @@ class VectorReader(Protocol):
         """Token ids, cut to what the model can hold."""
         ...
 
-    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+    def read(self, tokens: Tokens, names: Sequence[str], progress: RowsDone | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (rows, width) float32, in the order of the texts."""
         ...
 
@@ -100,8 +100,8 @@ def frozen_model(model: str | Backbone, recipe: ExtractRecipe) -> VectorSource:
         return _frozen_source(settled.backbone, settled.vectors, source, config, None, weights=False)
 
     request = ReaderRequest(replace(recipe, backbone=wanted))
-    made = _frozen_source(wanted, recipe.vectors, source, config, None)
-    return replace(made, request=request, planner=planner)
+    plain = _frozen_source(wanted, recipe.vectors, source, config, None)
+    return replace(plain, request=request, planner=planner)
 
 
 def _frozen_source(
@@ -114,8 +114,8 @@ def _frozen_source(
 
     @cache
     def backbone() -> Backbone:
-        found = loaded or _load(recipe if weights else replace(recipe, device="cpu"), logits=what == "logits")
-        return found if weights else drop_weights(found)
+        frozen = loaded or _load(recipe if weights else replace(recipe, device="cpu"), logits=what == "logits")
+        return frozen if weights else drop_weights(frozen)
 
     @cache
     def reader() -> VectorReader:
@@ -181,7 +181,7 @@ class PromptReader:
         """Token ids that leave room for the prompt."""
         return self.model.backbone.tokenize(texts, reserve=self.model.recipe.prompt.tokens)
 
-    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+    def read(self, tokens: Tokens, names: Sequence[str], progress: RowsDone | None = None) -> dict[str, np.ndarray]:
         """The block, and what the trained readout gives (`outputs`), each (rows, width) float32."""
         trained = self.model.recipe.prompt
         # A prompt that was trained on logits is read at its last position.

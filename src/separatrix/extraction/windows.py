@@ -113,10 +113,8 @@ def read_rows(
         return Rows(((None, Texts.of(data)),))
     if isinstance(data, Iterator):
         return Rows(stream=data)
-    if isinstance(data, str | Path) and Path(data).is_dir() and (found := find_parts(Path(data))):
-        parts = {
-            name: load_texts(place, text=text, label=label, group=group, **reading) for name, place in found.items()
-        }
+    if isinstance(data, str | Path) and Path(data).is_dir() and (files := find_parts(Path(data))):
+        parts = {name: load_texts(path, text=text, label=label, group=group, **reading) for name, path in files.items()}
         labels = same_kind({name: texts.label for name, texts in parts.items() if texts.label is not None})
         return Rows(tuple((name, replace(texts, label=labels.get(name))) for name, texts in parts.items()))
     return Rows(((None, load_texts(data, text=text, label=label, group=group, **reading)),))

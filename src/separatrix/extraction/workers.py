@@ -33,20 +33,20 @@ from separatrix.scale.executors import Task, Workers, in_order, open_workers
 from separatrix.scale.pending import pending_folder, task_path
 
 HERE = "here"
-Blocks = dict[str, NDArray[Any]]  # name -> (rows, width) float32
+VectorBlocks = dict[str, NDArray[Any]]  # name -> (rows, width) float32
 
 
 @dataclass(frozen=True, eq=False)
 class TokenizedWindow:
     """Texts that are read next."""
 
-    place: int
+    number: int
     frame: pd.DataFrame
     names: list[str]  # of the blocks that are wanted
     tokens: Any
 
 
-ReadWindows = Callable[[Iterator[TokenizedWindow]], Iterator[tuple[TokenizedWindow, Blocks]]]
+ReadWindows = Callable[[Iterator[TokenizedWindow]], Iterator[tuple[TokenizedWindow, VectorBlocks]]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def open_reading(
 
 def _read_here(
     material: VectorSource, windows: Iterator[TokenizedWindow], done: Counter
-) -> Iterator[tuple[TokenizedWindow, Blocks]]:
+) -> Iterator[tuple[TokenizedWindow, VectorBlocks]]:
     for window in windows:
         yield window, material.reader().read(window.tokens, window.names, done)
 
@@ -121,13 +121,13 @@ class _Reading:
     pending: Path | None
     done: Counter
 
-    def read(self, windows: Iterator[TokenizedWindow]) -> Iterator[tuple[TokenizedWindow, Blocks]]:
+    def read(self, windows: Iterator[TokenizedWindow]) -> Iterator[tuple[TokenizedWindow, VectorBlocks]]:
         """The blocks of each window, in order; the tasks of a window are forgotten when the next one is asked for."""
         line = deque[tuple[TokenizedWindow, list[TokenPart]]]()
         results = in_order(self.workers, read_part, self._tasks(windows, line), self.pending)
         for first in results:
             window, parts = line.popleft()
-            rows, blocks = sum(len(part.rows) for part in parts), Blocks()
+            rows, blocks = sum(len(part.rows) for part in parts), VectorBlocks()
             for number, part in enumerate(parts):
                 for name, values in (next(results) if number else first).items():
                     blocks.setdefault(name, np.empty((rows, values.shape[1]), np.float32))[part.rows] = values
@@ -158,7 +158,7 @@ _READERS: dict[WorkerRequest, VectorReader] = {}  # of a worker: the one that it
 _LOADING = Lock()
 
 
-def read_part(request: WorkerRequest, names: tuple[str, ...], tokens: Any) -> Blocks:
+def read_part(request: WorkerRequest, names: tuple[str, ...], tokens: Any) -> VectorBlocks:
     """Blocks of a part of a window, on a worker.
 
     Raises:

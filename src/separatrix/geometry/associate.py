@@ -207,8 +207,8 @@ def information(tables: NDArray[np.integer]) -> NDArray[np.float64]:
         logs = np.log(wide, out=np.zeros(wide.shape), where=wide > 0)
         return np.log(total) - (wide * logs).sum(axis=1) / total
 
-    found = entropy(tables.sum(axis=2)) + entropy(tables.sum(axis=1)) - entropy(tables)
-    return np.maximum(found, 0.0)
+    information = entropy(tables.sum(axis=2)) + entropy(tables.sum(axis=1)) - entropy(tables)
+    return np.maximum(information, 0.0)
 
 
 def cramers_v(table: NDArray[np.integer]) -> tuple[float, float]:

@@ -30,7 +30,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class LabelledBlocks:
     """Frozen vectors of a split by the name of their pooling, with their targets."""
 
     vectors: Mapping[str, np.ndarray]  # each (rows, width)
@@ -70,7 +70,7 @@ class Baseline:
     pool: str
     pools: int  # poolings that were compared
 
-    def scores(self, blocks: Blocks) -> np.ndarray:
+    def scores(self, blocks: LabelledBlocks) -> np.ndarray:
         """Scores of the rows of a split, (rows, classes), or (rows, 1)."""
         return self.model.scores(blocks.vectors[self.pool])
 
@@ -118,7 +118,7 @@ def _nearest(train: Part, validation: Part, classes: int) -> tuple[Nearest, tupl
 
 
 def fit_baselines(
-    train: Blocks, validation: Blocks, classes: int, seed: int, *, own: Baseline | None = None
+    train: LabelledBlocks, validation: LabelledBlocks, classes: int, seed: int, *, own: Baseline | None = None
 ) -> dict[str, Baseline]:
     """The baselines by the name they have in tables, each with the pooling that is best for it on validation.
 
@@ -139,7 +139,7 @@ def fit_baselines(
     return baselines if own is not None and own.pool == linear.pool else {LINEAR[classes > 0]: linear, **baselines}
 
 
-def fit_linear(train: Blocks, validation: Blocks, classes: int, seed: int) -> Baseline:
+def fit_linear(train: LabelledBlocks, validation: LabelledBlocks, classes: int, seed: int) -> Baseline:
     """A linear probe (for numbers a ridge regression); options as `fit_baselines`.
 
     Poolings are compared with a penalty of 1, by validation accuracy and then log-loss (or squared error); the penalty

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from separatrix.codes import encode
 from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_count
-from separatrix.geometry.tiles import BLOCK, Rows, TileSpace, row_tiles, slices, squared_lengths
+from separatrix.geometry.tiles import BLOCK, Ids, TileSpace, row_tiles, slices, squared_lengths
 from separatrix.progress import Progress, silent
 
 STAGE = "neighbors within eps (rows)"
@@ -111,7 +111,7 @@ class DensityGraph:
 
     def __init__(self, space: TileSpace, lists: NeighborLists) -> None:
         self.space, self.lists = space, lists
-        self.joined: dict[int, tuple[int, Rows]] = {}  # min_samples -> the last level, and the parts of its cores
+        self.joined: dict[int, tuple[int, Ids]] = {}  # min_samples -> the last level, and the parts of its cores
 
     @classmethod
     def build(
@@ -335,7 +335,7 @@ class _Lister:
         left = int(unfilled.sum()) / self.space.tile
         return (monotonic() - begun) / len(pairs) * left * (len(tiles) - left / 2)
 
-    def split(self, open_rows: NDArray[np.bool_]) -> tuple[list[Rows], list[Rows]]:
+    def split(self, open_rows: NDArray[np.bool_]) -> tuple[list[Ids], list[Ids]]:
         """Tiles of the rows that are open, and of the others."""
         waiting, finished = (row_tiles(np.flatnonzero(mask), self.space.tile) for mask in (open_rows, ~open_rows))
         return waiting, finished
@@ -345,7 +345,7 @@ class _Lister:
         self.progress, self.done, self.note = progress, done, note
         progress(STAGE, done, len(self.space.rows), note)
 
-    def add(self, left: Rows, right: Rows, *, both: bool = True) -> None:
+    def add(self, left: Ids, right: Ids, *, both: bool = True) -> None:
         """Add pairs of two tiles of which a row is open; with `both` to the lists of the right rows as well."""
         # Another thread may close a row meanwhile: its list then takes no more.
         tags = np.where(self.lists.open(left), 1, 0), np.where(self.lists.open(right), 2, 0)
@@ -361,7 +361,7 @@ class _Lister:
                 if both:
                     self.space.kernels.record(near.right, near.left, near.levels, top + 1, *arrays)
 
-    def add_all(self, tiles: list[Rows], finished: list[Rows]) -> None:
+    def add_all(self, tiles: list[Ids], finished: list[Ids]) -> None:
         """Add all pairs of the first tile with the finished rows and with the tiles from it on."""
         mine = tiles[0]
         for right in finished:
@@ -376,7 +376,7 @@ class _Lister:
             self.progress(STAGE, self.done, len(self.space.rows), self.note)
 
 
-def _surroundings(space: TileSpace, tiles: list[Rows]) -> list[tuple[int, int]]:
+def _surroundings(space: TileSpace, tiles: list[Ids]) -> list[tuple[int, int]]:
     """Each tile with itself and with the few tiles whose middles are nearest; every pair once."""
     middles = np.stack([space.rows[tile].mean(axis=0) for tile in tiles])
     count = min(_FIRST, max(1, len(tiles) // 16))
@@ -387,7 +387,7 @@ def _surroundings(space: TileSpace, tiles: list[Rows]) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda pair: (pair[1] - pair[0] > 0, pair))
 
 
-def _join(space: TileSpace, lists: NeighborLists, level: int, core: NDArray[np.bool_], parts: Rows) -> Rows:
+def _join(space: TileSpace, lists: NeighborLists, level: int, core: NDArray[np.bool_], parts: Ids) -> Ids:
     """Parts of the graph of cores: `kernels.roots` of two cores are equal if they are in one cluster."""
     inner = np.flatnonzero(core)
     others = lists.neighbors[inner]
@@ -405,7 +405,7 @@ def _join(space: TileSpace, lists: NeighborLists, level: int, core: NDArray[np.b
     return parts
 
 
-def _link(space: TileSpace, level: int, parts: Rows, tiles: list[Rows], lock: Any) -> None:
+def _link(space: TileSpace, level: int, parts: Ids, tiles: list[Ids], lock: Any) -> None:
     """Join clusters of which the first tile and the tiles from it on hold rows within the radius."""
     mine = space.kernels.roots(parts, tiles[0])
     for right in tiles:
@@ -419,7 +419,7 @@ def _link(space: TileSpace, level: int, parts: Rows, tiles: list[Rows], lock: An
             mine = space.kernels.roots(parts, tiles[0])
 
 
-def _with_border(lists: NeighborLists, level: int, core: NDArray[np.bool_], labels: Rows) -> Rows:
+def _with_border(lists: NeighborLists, level: int, core: NDArray[np.bool_], labels: Ids) -> Ids:
     """Labels with those of rows that are no cores: the lowest cluster that has a core among their neighbors."""
     outer = np.flatnonzero(~core)
     others = lists.neighbors[outer]

@@ -134,17 +134,17 @@ def _record_loop(
         row, level = rows[pair], levels[pair]
         if level >= count:
             continue
-        place = lengths[row]
-        if place < most:
+        slot = lengths[row]
+        if slot < most:
             lengths[row] += 1
         else:
-            place = 0
+            slot = 0
             for other in range(1, most):
-                if listed[row, other] > listed[row, place]:
-                    place = other
-            if listed[row, place] <= level:
+                if listed[row, other] > listed[row, slot]:
+                    slot = other
+            if listed[row, slot] <= level:
                 continue
-        neighbors[row, place], listed[row, place] = others[pair], level
+        neighbors[row, slot], listed[row, slot] = others[pair], level
 
 
 def _union(parents: Array, left: Array, right: Array) -> None:
@@ -178,12 +178,12 @@ def _roots(parents: Array, rows: Array) -> Array:
 
 def _roots_loop(parents: Array, rows: Array) -> Array:
     roots = np.empty(len(rows), parents.dtype)
-    for place in range(len(rows)):
-        root = rows[place]
+    for index in range(len(rows)):
+        root = rows[index]
         while parents[root] != root:
             parents[root] = parents[parents[root]]
             root = parents[root]
-        roots[place] = root
+        roots[index] = root
     return roots
 
 

@@ -11,6 +11,7 @@ from scipy.linalg import eigh
 from separatrix.geometry.checks import check_count, check_matrix
 
 _EXACT = 4096  # rows or columns up to which directions are solved for exactly
+_SHOWN = 50  # directions whose shares are told
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +66,8 @@ def with_sign(direction: NDArray[np.float64]) -> NDArray[np.float64]:
     return direction * np.sign(direction[np.abs(direction).argmax()])
 
 
-def variance_shares(points: ArrayLike, *, top: int = 50, seed: int = 0) -> NDArray[np.float64]:
-    """Share of the variance along each of the first `top` principal directions (fewer if there are fewer).
+def variance_shares(points: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
+    """Share of the variance along each of the first 50 principal directions (fewer if there are fewer).
 
     Raises:
         DataError: no rows, or a number that is not finite.
@@ -77,7 +78,7 @@ def variance_shares(points: ArrayLike, *, top: int = 50, seed: int = 0) -> NDArr
     x = check_matrix(points, "points").astype(np.float64)
     centred = x - x.mean(axis=0)
     total = float((centred**2).sum())
-    count = min(check_count(top, "top"), *centred.shape)
+    count = min(_SHOWN, *centred.shape)
     return np.zeros(count) if total <= rounding(x) else principal(centred, count, seed)[1] / total
 
 

@@ -25,13 +25,13 @@ from separatrix.geometry.rowspace import RowSpace, ShrunkCovariance
 from separatrix.geometry.scatter import class_means
 from separatrix.recipe.core import Plain
 
-Vectors = NDArray[Any]  # (rows, width)
+Matrix = NDArray[Any]  # (rows, width)
 Ids = NDArray[np.int64]  # (rows,)
 # (training vectors, their class numbers, number of classes, vectors of other rows) -> class numbers of these
-Classifier = Callable[[Vectors, Ids, int, Vectors], Ids]
+Classifier = Callable[[Matrix, Ids, int, Matrix], Ids]
 
 
-def centroid(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
+def centroid(x: Matrix, y: Ids, classes: int, queries: Matrix) -> Ids:
     """The class whose mean is nearest (Euclidean); a class without rows is never answered.
 
     >>> centroid(np.array([[0.0], [2.0], [9.0]]), np.array([0, 0, 1]), 2, np.array([[4.0], [6.0]]))
@@ -43,7 +43,7 @@ def centroid(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
     return np.where(counts > 0, scores, -np.inf).argmax(axis=1)
 
 
-def lda(x: Vectors, y: Ids, classes: int, queries: Vectors, width: int | None = None) -> Ids:
+def lda(x: Matrix, y: Ids, classes: int, queries: Matrix, width: int | None = None) -> Ids:
     """Linear discriminant analysis with one pooled covariance, shrunk as Ledoit and Wolf (2004) do.
 
     `width` is that of the vectors before they were turned into fewer directions.
@@ -60,7 +60,7 @@ def lda(x: Vectors, y: Ids, classes: int, queries: Vectors, width: int | None = 
     return (queries @ space.widen(weight).T - 0.5 * (means * weight).sum(axis=1) + prior).argmax(axis=1)
 
 
-def probe(x: Vectors, y: Ids, classes: int, queries: Vectors) -> Ids:
+def probe(x: Matrix, y: Ids, classes: int, queries: Matrix) -> Ids:
     """Logistic regression on standardised vectors, with penalty 1.
 
     >>> probe(np.array([[0.0], [1.0], [8.0], [9.0]]), np.array([0, 0, 1, 1]), 2, np.array([[2.0], [7.0]]))

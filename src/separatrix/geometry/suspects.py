@@ -25,7 +25,7 @@ from separatrix.geometry.probe import fit_probe
 
 _SLACK = 1e-6  # below the threshold that still counts: the mean of equal numbers is off by rounding
 
-Rows = NDArray[np.int64]
+Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def _calibrated(counts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[
     return filled / filled.sum(axis=1, keepdims=True) * (sizes / sizes.sum())[:, None]
 
 
-def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Rows, NDArray[np.float32], Rows]:
+def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Ids, NDArray[np.float32], Ids]:
     """Nearest rows by cosine, and which rows hang together by pairs at or above `near`.
 
     Args:
@@ -118,7 +118,7 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Rows,
     return around.index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Rows, *, classes: int, k: int = 10) -> dict[str, NDArray]:
+def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 10) -> dict[str, NDArray]:
     """Probabilities (rows, classes) of a k-NN and of a linear probe that never saw the row.
 
     The probe's penalty and temperature are chosen on the next fold, which it does not train on either.
@@ -144,14 +144,14 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Rows, *, classes: int, k:
     return chances
 
 
-def _knn(x: NDArray, y: Rows, parts: tuple[NDArray, NDArray], classes: int, k: int) -> NDArray[np.float64]:
+def _knn(x: NDArray, y: Ids, parts: tuple[NDArray, NDArray], classes: int, k: int) -> NDArray[np.float64]:
     """Vote shares of the k nearest by cosine, nearer ones counting more, with one vote for the class shares."""
     out, known = parts[0], y[~parts[0]]
     votes = knn_predict(x[out], x[~out], known, k, classes=classes, weights="distance")
     return (k * votes + np.bincount(known, minlength=classes) / len(known)) / (k + 1)
 
 
-def _probe(x: NDArray, y: Rows, parts: tuple[NDArray, NDArray], classes: int, _k: int) -> NDArray[np.float64]:
+def _probe(x: NDArray, y: Ids, parts: tuple[NDArray, NDArray], classes: int, _k: int) -> NDArray[np.float64]:
     out, tuned = parts
     train = ~(out | tuned)
     probe = fit_probe(x[train], y[train], classes, validation=(x[tuned], y[tuned]))

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from separatrix.errors import DataError
 from separatrix.geometry.kernels import kernels
 
-Rows = NDArray[np.int64]
+Ids = NDArray[np.int64]
 
 TILE = 512  # rows and columns of a tile: its distances fit into the cache of a core
 _ROUNDING = 1e-5  # of the squared lengths: what a float32 product of two rows may be wrong by, with room
@@ -45,7 +45,7 @@ class TileSpace:
     """Rows in the order of their cells, turned so that leading columns hold most of a distance."""
 
     given: NDArray[np.float32]  # (rows, width) as they were given: what is measured again
-    order: Rows  # (rows,) place in `given` of each row here
+    order: Ids  # (rows,) place in `given` of each row here
     rows: NDArray[np.float32]  # (rows, width) around their median
     squares: NDArray[np.float32]  # (rows,) squared length
     radii: NDArray[np.float64]  # (levels,) ascending
@@ -73,10 +73,10 @@ class TileSpace:
 
     def near(
         self,
-        left: Rows,
-        right: Rows,
+        left: Ids,
+        right: Ids,
         level: int,
-        tags: tuple[Rows, Rows],
+        tags: tuple[Ids, Ids],
         *,
         diagonal: bool = False,
         most: int | None = None,  # noqa: ARG002 - here all pairs are given
@@ -117,7 +117,7 @@ class TileSpace:
             self.memory.tile = np.empty(TILE * TILE, np.float32)
         return np.matmul(a, b.T, out=self.memory.tile[: len(a) * len(b)].reshape(len(a), len(b)))
 
-    def margin(self, left: Rows, right: Rows) -> float:
+    def margin(self, left: Ids, right: Ids) -> float:
         """What the squared distance of two rows may be wrong by in float32."""
         lengths = self.squares[left].max() + self.squares[right].max()
         return float(_ROUNDING * lengths) + _TINY * self.rows.shape[1]
@@ -129,7 +129,7 @@ class TileSpace:
             self.leading[level] = columns, squared_lengths(self.rows[:, :columns])
         return self.leading[level]
 
-    def _measured(self, left: Rows, right: Rows, squared: NDArray[np.float32], margin: float, level: int) -> NearPairs:
+    def _measured(self, left: Ids, right: Ids, squared: NDArray[np.float32], margin: float, level: int) -> NearPairs:
         if not len(left):
             return NearPairs(left, right, left)
         ends = self.order[left], self.order[right]
@@ -142,12 +142,12 @@ class TileSpace:
 class NearPairs:
     """Pairs of rows, and the level of each."""
 
-    left: Rows  # (pairs,)
-    right: Rows  # (pairs,)
-    levels: Rows  # (pairs,)
+    left: Ids  # (pairs,)
+    right: Ids  # (pairs,)
+    levels: Ids  # (pairs,)
 
 
-def _taken(rows: NDArray[np.float32], chosen: Rows) -> NDArray[np.float32]:
+def _taken(rows: NDArray[np.float32], chosen: Ids) -> NDArray[np.float32]:
     """Rows by their numbers; a view where they follow each other."""
     if len(chosen) and chosen[-1] - chosen[0] == len(chosen) - 1 and (np.diff(chosen) == 1).all():
         return rows[chosen[0] : chosen[-1] + 1]
@@ -167,7 +167,7 @@ def _turned(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.concatenate([(rows[part] @ axes).astype(np.float32) for part in slices(len(rows), BLOCK)])
 
 
-def _cell_order(rows: NDArray[np.float32]) -> Rows:
+def _cell_order(rows: NDArray[np.float32]) -> Ids:
     """The rows cell by cell, in each from the middle outwards; cells of a short k-means on a sample."""
     count = min(_CELLS, len(rows) // _CELL_ROWS)
     rng = np.random.default_rng(0)
@@ -183,7 +183,7 @@ def _cell_order(rows: NDArray[np.float32]) -> Rows:
     return np.lexsort((gap, cell))
 
 
-def _nearest(rows: NDArray[np.float32], middles: NDArray[np.float32]) -> tuple[Rows, NDArray[np.float32]]:
+def _nearest(rows: NDArray[np.float32], middles: NDArray[np.float32]) -> tuple[Ids, NDArray[np.float32]]:
     """The nearest middle of each row, and a number that grows with the distance to it."""
     cells, gaps = np.empty(len(rows), np.int64), np.empty(len(rows), np.float32)
     half = squared_lengths(middles) / 2
@@ -226,6 +226,6 @@ def slices(rows: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, rows))
 
 
-def row_tiles(rows: Rows, size: int) -> list[Rows]:
+def row_tiles(rows: Ids, size: int) -> list[Ids]:
     """Row numbers in pieces of one tile."""
     return [rows[part] for part in slices(len(rows), size)]

@@ -117,8 +117,8 @@ def _fields(batch: WindowBatch) -> Tensor:
 
     Each field lies in one piece, as each map does: the product of the two is four times as fast as across.
     """
-    place = torch.arange(batch.mask.shape[1], device=batch.mask.device)
-    ahead = place[None, :] - place[:, None]  # (queries, keys)
+    position = torch.arange(batch.mask.shape[1], device=batch.mask.device)
+    ahead = position[None, :] - position[:, None]  # (queries, keys)
     length = batch.lengths[:, None, None].float()
     near = ahead.abs()[None] <= (BAND * length).clamp(min=1)
     apart = ahead.abs()[None] / (length - 1).clamp(min=1)

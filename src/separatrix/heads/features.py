@@ -136,7 +136,7 @@ def extract_features(
     layers, heads = shape_of(backbone.model)
 
     def work(batch: tuple[int, NDArray[np.int64]]) -> WindowFeatures:
-        place, numbers = batch
+        number, numbers = batch
         padded, begun = collate([windows[number] for number in numbers], backbone), perf_counter()
         values = {name: torch.empty(len(numbers), layers, heads, each.width) for name, each in features.items()}
         seconds = dict.fromkeys(features, 0.0)
@@ -148,7 +148,7 @@ def extract_features(
                 seconds[name] += perf_counter() - start
 
         # The first batch runs to the model's end, where a layer too many would show; the others stop at the last map.
-        run_maps(backbone, padded, compute, whole=place == 0)
+        run_maps(backbone, padded, compute, whole=number == 0)
         seconds["model"] = perf_counter() - begun - sum(seconds.values())
         return WindowFeatures(numbers, {name: table.numpy() for name, table in values.items()}, seconds)
 

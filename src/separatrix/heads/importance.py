@@ -136,7 +136,7 @@ def one_of_each(examples: Sequence[Example]) -> list[Example]:
 
 def _read(backbone: Backbone, texts: Sequence[str]) -> list[Window]:
     """The beginnings of texts."""
-    plain = [Example(str(place), text, "", place) for place, text in enumerate(texts)]
+    plain = [Example(str(index), text, "", index) for index, text in enumerate(texts)]
     most = min(TOKENS, backbone.longest or TOKENS)
     rule = WindowRule(most, most, 1)
     return [windows[0] for windows in cut_windows(backbone, plain, rule)]
@@ -178,8 +178,8 @@ def _match(backbone: Backbone, examples: Sequence[Example]) -> list[Loss]:
             states = forward(backbone.body, backbone, batch).last_hidden_state.float()
         return normalize((states * batch.mask[..., None]).sum(dim=1), dim=-1)
 
-    def loss_of(place: slice) -> Loss:
-        one, other = collate(firsts[place], backbone), collate(seconds[place], backbone)
+    def loss_of(rows: slice) -> Loss:
+        one, other = collate(firsts[rows], backbone), collate(seconds[rows], backbone)
 
         def loss(gates: Tensor) -> Tensor:
             scores = SCALE * vectors(one, gates) @ vectors(other, gates).T

@@ -150,7 +150,7 @@ def cut_windows(backbone: Backbone, examples: Sequence[Example], rule: WindowRul
     check_rule(rule, backbone, pairs=any(example.second for example in examples))
     engine = fast_tokenizer(backbone)
     with tokenizing(backbone.source.name):
-        return [_windows_of(engine, example, place, rule) for place, example in enumerate(examples)]
+        return [_windows_of(engine, example, index, rule) for index, example in enumerate(examples)]
 
 
 def unread_in(backbone: Backbone, examples: Sequence[Example], cut: Sequence[Sequence[Window]]) -> UnreadCounts:
@@ -160,7 +160,7 @@ def unread_in(backbone: Backbone, examples: Sequence[Example], cut: Sequence[Seq
     return count_unread(backbone.tokenizer, texts, ids, added=0)
 
 
-def _windows_of(engine: Any, example: Example, place: int, rule: WindowRule) -> list[Window]:
+def _windows_of(engine: Any, example: Example, index: int, rule: WindowRule) -> list[Window]:
     first = engine.encode(example.first, add_special_tokens=False)
     if not example.second:
         room = rule.max_length - engine.num_special_tokens_to_add(False)
@@ -171,7 +171,7 @@ def _windows_of(engine: Any, example: Example, place: int, rule: WindowRule) -> 
         room = rule.max_length - len(first) - engine.num_special_tokens_to_add(True)
         pieces = [(first, piece) for piece in _pieces(second, room, rule.stride)]
     texts = (example.first, example.second)
-    return [_window(*_assemble(engine, *pair), place, number, texts) for number, pair in enumerate(pieces)]
+    return [_window(*_assemble(engine, *pair), index, number, texts) for number, pair in enumerate(pieces)]
 
 
 def _assemble(engine: Any, first: Any, second: Any | None) -> tuple[Any, NDArray[np.int32]]:
@@ -203,7 +203,7 @@ def _pieces(encoded: Any, room: int, stride: int) -> list[Any]:
     return [encoded, *encoded.overflowing]
 
 
-def _window(encoded: Any, sequence: NDArray[np.int32], example: int, place: int, texts: tuple[str, str]) -> Window:
+def _window(encoded: Any, sequence: NDArray[np.int32], example: int, index: int, texts: tuple[str, str]) -> Window:
     words = readable(encoded, sequence, texts)
     tokens = np.zeros(len(words), dtype=TOKEN)
     tokens["id"], tokens["type"] = encoded.ids, encoded.type_ids
@@ -212,7 +212,7 @@ def _window(encoded: Any, sequence: NDArray[np.int32], example: int, place: int,
     tokens["segment"] = sequence if texts[1] else sentences(words, special.tolist())
     tokens["offset"] = np.array(encoded.offsets) * (sequence == (1 if texts[1] else 0))[:, None]
     tokens["stop"] = np.cumsum([len(word) for word in words])
-    return Window(example, place, tokens, "".join(words))
+    return Window(example, index, tokens, "".join(words))
 
 
 def readable(encoded: Any, sequence: NDArray[np.int32], texts: tuple[str, str]) -> list[str]:

@@ -12,7 +12,6 @@ from separatrix.learn.huggingface import PromptForSequenceClassification
 from separatrix.learn.trained.card import encoder_card, render_card, text_limit, write_encoder
 from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.prompt import PromptModel
-from separatrix.learn.trained.saved import describe
 from separatrix.models.source import Source
 from separatrix.store.files import write_bytes
 
@@ -50,7 +49,7 @@ def push_to_hub(
     return str(address)
 
 
-def write_repository(folder: Path, model: Any, run: dict[str, Any], place: str) -> None:
+def write_repository(folder: Path, model: Any, run: dict[str, Any], address: str) -> None:
     """Write what `push_to_hub` sends."""
     source = model.backbone.source
     if isinstance(model, PromptModel):
@@ -62,13 +61,13 @@ def write_repository(folder: Path, model: Any, run: dict[str, Any], place: str) 
             () if model.classes is None else model.classes.names,
             model.backbone.room(model.recipe.prompt.tokens),
         )
-        values = {"recipe": model.recipe, "base": describe(model.backbone), "names": names, "limit": limit}
-        card = render_card("prompt", run=run, place=place, **values)
+        values = {"recipe": model.recipe, "base": model.backbone.identity, "names": names, "limit": limit}
+        card = render_card("prompt", run=run, address=address, **values)
     elif isinstance(model, AlignModel):
         run = run | {"on_hub": model.base.get("origin") in ON_HUB, "base_license": None}
         limit, names = text_limit(model.encoder, model.recipe), model.classes.names
         write_encoder(folder, model.encoder, model.recipe, model.base, names)
-        card = encoder_card(model.recipe, model.base, names, limit, len(model.index), run, place)
+        card = encoder_card(model.recipe, model.base, names, limit, len(model.index), run, address)
     else:
         hint = "train with --method prompt or align"
         raise ModelError("only prompts and encoders go to the hub", got=type(model).__name__, hint=hint)

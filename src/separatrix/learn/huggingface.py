@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ from separatrix.learn.objectives.centroids import CentroidObjective
 from separatrix.learn.prompt import start_prompt_model
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import SCHEMA, PromptModel, read_prompt
-from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, check_notes
+from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, Trained, check_notes
 from separatrix.models.cache import LAYER_MEAN, TextBatch, run_text
 from separatrix.models.candidates import named_pooling
 from separatrix.models.pool import pooled
@@ -48,15 +48,6 @@ CONFIG, ADAPTER = "config.json", "adapter_config.json"
 HUB = ("cache_dir", "force_download", "local_files_only", "proxies", "revision", "token")  # how the hub is asked
 FROM_AUTO = ("_from_auto", "adapter_kwargs")  # what AutoModel hands over, and what is of no use here
 NO_TRAINER = "the Trainer cannot train this objective: it needs all training rows, or moves its tensors itself"
-
-
-class Trained(Protocol):
-    """What holds a trained model, as the result of a training does."""
-
-    @property
-    def model(self) -> Any:
-        """The model."""
-        ...
 
 
 class PromptConfig(PreTrainedConfig):
@@ -202,8 +193,8 @@ class PromptForSequenceClassification(PreTrainedModel):
         written, tensors = notes.pop(HASH, None), folder / TENSORS
         if written is not None and tensors.is_file() and written != hash_file(tensors):
             raise damaged(tensors, "it was altered")
-        place = None if base_model is None else str(base_model)
-        model = read_prompt(SavedModel(folder, notes, place, device, trust_remote_code, file=CONFIG))
+        base = None if base_model is None else str(base_model)
+        model = read_prompt(SavedModel(folder, notes, base, device, trust_remote_code, file=CONFIG))
         own = PromptConfig.of(notes)
         if config is not None and config.id2label is not None and len(config.id2label) == own.num_labels:
             own.id2label, own.label2id = config.id2label, config.label2id

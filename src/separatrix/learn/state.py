@@ -18,7 +18,7 @@ ADAM = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass
-class Progress:
+class Counters:
     """Where a training stands; plain numbers only."""
 
     epoch: int = 0  # epochs that are complete
@@ -40,7 +40,7 @@ class State:
 
     tensors: dict[str, Tensor]
     optimizer: torch.optim.Optimizer
-    progress: Progress = field(default_factory=Progress)
+    progress: Counters = field(default_factory=Counters)
     best: dict[str, Tensor] = field(default_factory=dict)
 
     def remember(self) -> None:
@@ -85,7 +85,7 @@ class State:
         device = next(iter(self.tensors.values())).device
         self.best = {name: torch.from_numpy(array).to(device) for name, array in groups.get("best", {}).items()}
         progress["best"] = tuple(-float("inf") if value is None else value for value in progress["best"])
-        self.progress = Progress(**progress)
+        self.progress = Counters(**progress)
 
 
 def _by_prefix(arrays: Mapping[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.codes import draw_some
-from separatrix.store.files import Shape, read_tensors, reading, write_tensors
+from separatrix.store.files import TensorShape, read_tensors, reading, write_tensors
 
 OWN = "own.safetensors"
 FRAME_ROWS = 300  # also of a map of training rows
@@ -116,14 +116,16 @@ class Recorder:
         return values.clip(-HALF_MAX, HALF_MAX).astype(np.float16)
 
 
-def _read(folder: Path, kind: str, shapes: dict[str, Shape] | None, note: dict[str, type]) -> Iterator[tuple[Any, Any]]:
+def _read(
+    folder: Path, kind: str, shapes: dict[str, TensorShape] | None, note: dict[str, type]
+) -> Iterator[tuple[Any, Any]]:
     for path in sorted(folder.glob(f"{kind}-*.safetensors")):
         yield read_tensors(path, shapes, note)
 
 
 def read_frames(folder: Path) -> list[Frame]:
     """All frames of a training in order."""
-    shapes: dict[str, Shape] = {"outputs": ("rows", "width"), "predicted": ("rows",)}
+    shapes: dict[str, TensorShape] = {"outputs": ("rows", "width"), "predicted": ("rows",)}
     shapes["centroids?"] = ("classes", "width")
     return [
         Frame(note["step"], note["title"], arrays["outputs"], arrays["predicted"], arrays.get("centroids"))
@@ -133,7 +135,7 @@ def read_frames(folder: Path) -> list[Frame]:
 
 def read_train_frames(folder: Path) -> list[Frame]:
     """Training rows after each epoch, where they were kept."""
-    shapes: dict[str, Shape] = {"train_outputs?": ("rows", "width"), "train_predicted?": ("rows",)}
+    shapes: dict[str, TensorShape] = {"train_outputs?": ("rows", "width"), "train_predicted?": ("rows",)}
     return [
         Frame(note["epoch"], f"epoch {note['epoch']}", arrays["train_outputs"], arrays["train_predicted"], None)
         for arrays, note in _read(folder, "epoch", shapes, {"epoch": int})

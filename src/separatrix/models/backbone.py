@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError, OptionError
+from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.models.config import layer_count, text_config
 from separatrix.models.source import Source
 from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread, tokenizing
@@ -53,6 +53,14 @@ class Backbone:
     def body(self) -> Any:
         """The transformer without its language-model head."""
         return self.model.base_model
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model that a result belongs to, as results and trained models write it."""
+        source = self.source
+        named = {"name": public_name(source.name), "revision": source.revision, "origin": source.origin}
+        more = {"depth": self.recipe.depth, "remarks": list(source.remarks)}
+        return named | {"weights": source.weights} | {name: value for name, value in more.items() if value}
 
     @property
     def kind(self) -> str:

@@ -40,6 +40,7 @@ from separatrix.store.ragged import RaggedRows
 STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
+ROWS = "text.cache"  # a file
 VECTORS, USES = "vectors.safetensors", "uses.jsonl"  # beside rows that are shared
 LAYER_MEAN = "layer_mean"  # the pooling that moves an instance-wise prompt
 PROBED = 4  # tokens that `attention_shape` runs: within any local window
@@ -246,6 +247,17 @@ class TextCache:
             rows.seal()
         self.rows, self.vectors = rows, pooled_texts.blocks
 
+    def build(self, path: Path | None, progress: Callable[[int], None] | None = None) -> None:
+        """Run every text once and keep it, in a file or in memory; of a failed run nothing stays."""
+        rows = RaggedRows.allocate(
+            self.lengths, self.shape.item, np.dtype(STORED[self.recipe.cache_dtype]), path, axis=TOKENS
+        )
+        try:
+            self.fill(rows, progress)
+        except BaseException:
+            rows.remove()
+            raise
+
     def _keep(self, rows: RaggedRows, batch: np.ndarray, block: Tensor) -> None:
         block = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
         values = block.numpy().view(STORED[self.recipe.cache_dtype])
@@ -306,21 +318,14 @@ def build_cache(
         StoreError: no room on the disk.
     """
     cache = TextCache(backbone, tokens, attention_shape(backbone, first), recipe, "off")
-    cache.location = _place(cache.nbytes, recipe, folder, list((beside or {}).values()))
+    cache.location = _location(cache.nbytes, recipe, folder, list((beside or {}).values()))
     if cache.location == "off":
         cache.fill(None, progress)
         return cache
     if shared is not None:
         share_cache(cache, shared, progress)
         return cache
-    path = folder / "text.cache" if cache.location == "disk" and folder is not None else None
-    stored = np.dtype(STORED[recipe.cache_dtype])
-    rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
-    try:
-        cache.fill(rows, progress)
-    except BaseException:
-        rows.remove()
-        raise
+    cache.build(folder / ROWS if cache.location == "disk" and folder is not None else None, progress)
     return cache
 
 
@@ -335,20 +340,14 @@ def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] 
     formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type, *cache.shape.item]  # layers among them
     formats += [cache.shape.first] if cache.shape.first else []
     own = folder / digest(backbone.source.weights, hashlib.sha256(ids.tobytes()).hexdigest(), formats)
-    path, vectors = own / "text.cache", own / VECTORS
-    stored = np.dtype(STORED[recipe.cache_dtype])
+    vectors, stored = own / VECTORS, np.dtype(STORED[recipe.cache_dtype])
     own.parent.mkdir(parents=True, exist_ok=True)
     with waiting(own):
-        if built := not _is_whole(path, vectors):
-            rows = RaggedRows.allocate(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
-            try:
-                cache.fill(rows, progress)
-            except BaseException:
-                rows.remove()
-                raise
-            note = {"sha256": _hash(path, cache.vectors or {})}
+        if built := not _is_whole(own / ROWS, vectors):
+            cache.build(own / ROWS, progress)
+            note = {"sha256": _hash(own / ROWS, cache.vectors or {})}
             write_tensors(vectors, cache.vectors or {}, note)  # the last file that is written
-        cache.rows = RaggedRows.mapped(cache.lengths, cache.shape.item, stored, path, axis=TOKENS)
+        cache.rows = RaggedRows.mapped(cache.lengths, cache.shape.item, stored, own / ROWS, axis=TOKENS)
         cache.vectors, _ = read_tensors(vectors)
         append_line(own / USES, {"built": built, "seconds": monotonic() - begun, "bytes": cache.nbytes})
 
@@ -369,7 +368,7 @@ def _hash(path: Path, vectors: Mapping[str, np.ndarray]) -> str:
     return total.hexdigest()
 
 
-def _place(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:
+def _location(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:
     if recipe.cache == "disk" and folder is None:
         raise ModelError("a cache on disk needs a folder", hint="give --out, or type --cache memory")
     if recipe.cache != "auto":

@@ -167,8 +167,8 @@ def _from_transformers(link: Path, path: Path) -> tuple[Any, Any]:
     import transformers as hf
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 
-    place: dict[str, Any] = {"gguf_file": link.name, "local_files_only": True}
-    config = hf.AutoConfig.from_pretrained(link.parent, **place)
+    options: dict[str, Any] = {"gguf_file": link.name, "local_files_only": True}
+    config = hf.AutoConfig.from_pretrained(link.parent, **options)
     if config.model_type not in CAUSAL:
         raise unreadable(path, f"a {config.model_type} model is no causal language model")
     # Newer versions keep the weights packed, where they find kernels for it.
@@ -176,11 +176,11 @@ def _from_transformers(link: Path, path: Path) -> tuple[Any, Any]:
     kind: Any = hf.AutoModelForCausalLM
     model, report = kind.from_pretrained(
         link.parent, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
-        **place, **packed,
+        **options, **packed,
     )  # fmt: skip
     if odd := [*sorted(report["missing_keys"]), *(name for name, *_ in sorted(report["mismatched_keys"]))]:
         raise unreadable(path, f"{odd[0]} is missing or has another shape", hint="give a complete file")
-    return model, hf.PreTrainedTokenizerFast.from_pretrained(link.parent, **place)
+    return model, hf.PreTrainedTokenizerFast.from_pretrained(link.parent, **options)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from separatrix.models.pool import Pooling, plan_poolings, pooled
 from separatrix.models.tokens import TokenPart, Tokens, UnreadCounts
 from separatrix.recipe.vectors import VectorsRecipe
 
-Progress = Callable[[int], None]
+RowsDone = Callable[[int], None]
 A = TypeVar("A")
 
 
@@ -56,7 +56,7 @@ class Engine:
         return token_batches(lengths, token_budget(self.backbone.device, self.budget))
 
     def forward(
-        self, tokens: Tokens, read: Callable[[TokenStates], A], progress: Progress | None = None
+        self, tokens: Tokens, read: Callable[[TokenStates], A], progress: RowsDone | None = None
     ) -> Iterator[tuple[np.ndarray, A]]:
         """Run texts in batches of similar length whose padded size stays within the budget.
 
@@ -114,7 +114,7 @@ class Reader:
         """Token ids, cut to what the model can hold."""
         return self.engine.backbone.tokenize(texts)
 
-    def read(self, tokens: Tokens, names: Sequence[str], progress: Progress | None = None) -> dict[str, np.ndarray]:
+    def read(self, tokens: Tokens, names: Sequence[str], progress: RowsDone | None = None) -> dict[str, np.ndarray]:
         """The blocks named, each (rows, width) float32, in the order of the texts."""
         starts = self._starts(tokens)
         table = RowBlocks(int(starts[-1]), {})
@@ -189,7 +189,7 @@ def extract(
     *,
     pool: str = "layer_mean",
     layer: int | None = None,
-    progress: Progress | None = None,
+    progress: RowsDone | None = None,
 ) -> Vectors:
     """Run texts through the frozen model and pool their hidden states (of the last layer, or of the one named).
 
@@ -203,7 +203,7 @@ def extract(
 
 
 def extract_blocks(
-    backbone: Backbone, texts: Sequence[str], plans: tuple[Pooling, ...], progress: Progress | None = None
+    backbone: Backbone, texts: Sequence[str], plans: tuple[Pooling, ...], progress: RowsDone | None = None
 ) -> tuple[dict[str, np.ndarray], Tokens]:
     """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and their tokens."""
     reader = hidden_reader(Engine(backbone), plans)

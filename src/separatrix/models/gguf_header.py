@@ -95,24 +95,24 @@ class _Cursor:
     """A place in the bytes of a file."""
 
     def __init__(self, data: mmap) -> None:
-        self.data, self.place = data, 0
+        self.data, self.position = data, 0
 
     def numbers(self, form: str) -> tuple[Any, ...]:
         """The next numbers, little-endian; a `struct.error` beyond the end."""
         form = f"<{form}"
-        values = struct.unpack_from(form, self.data, self.place)
-        self.place += struct.calcsize(form)
+        values = struct.unpack_from(form, self.data, self.position)
+        self.position += struct.calcsize(form)
         return values
 
     def skip(self, count: int) -> None:
-        self.place += count
-        if self.place > len(self.data):
+        self.position += count
+        if self.position > len(self.data):
             raise struct.error("beyond the end")
 
     def text(self) -> str:
         (length,) = self.numbers("Q")
         self.skip(length)
-        return self.data[self.place - length : self.place].decode("utf-8")
+        return self.data[self.position - length : self.position].decode("utf-8")
 
     def header(self) -> GGUFHeader:
         magic, version, tensors, count = self.numbers("4sIQQ")
@@ -175,7 +175,7 @@ class _Cursor:
             total, last = total + elements // block * size, max(last, offset + elements // block * size)
         if not isinstance(alignment, int) or alignment < 1 or alignment & (alignment - 1):
             raise ValueError(f"its alignment is {alignment}")
-        begin = -(-self.place // alignment) * alignment
+        begin = -(-self.position // alignment) * alignment
         if begin + max(total, last) > len(self.data):
             raise ValueError(f"it was cut: it has {len(self.data)} bytes, and {begin + max(total, last)} are named")
         return tensors

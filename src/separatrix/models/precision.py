@@ -29,7 +29,7 @@ SAMPLE, SEED = 64, 0  # texts that are read in both formats
 LEAST_COSINE = 0.9995  # between the two vectors of each text, in every block
 NEAREST, LEAST_KEPT = 5, 0.95  # neighbors of each text, and the share of them that is the same in both, in every block
 
-Blocks = Mapping[str, NDArray[np.float32]]  # name -> (rows, width)
+VectorsByName = Mapping[str, NDArray[np.float32]]  # name -> (rows, width)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def computes_bfloat16(device: torch.device) -> bool:
     return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
-def number_format(device: str, texts: Sequence[str], read: Callable[[str, list[str]], Blocks]) -> NumberFormat:
+def number_format(device: str, texts: Sequence[str], read: Callable[[str, list[str]], VectorsByName]) -> NumberFormat:
     """bfloat16 where the device has it and a sample of the texts gives the same vectors, else float32.
 
     Args:
@@ -102,7 +102,7 @@ def settled(
     if recipe.dtype != AUTO:
         return recipe, []
 
-    def read(dtype: str, sample: list[str]) -> Blocks:
+    def read(dtype: str, sample: list[str]) -> VectorsByName:
         backbone = load_backbone(replace(recipe, dtype=dtype))
         return extract_blocks(backbone, sample, plans(backbone))[0]
 

@@ -15,10 +15,10 @@ from separatrix.reports.tables import tabulate
 SHOWN = 300  # suspects on the page; the table on disk has all
 COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do not wrap: the longest stands last
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 
-def _suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section | None:
+def _suspects_section(rows: Sequence[Record], result: Mapping[str, Any]) -> Section | None:
     """The most suspect rows, or None where there are none."""
     if not rows:
         return None
@@ -35,7 +35,7 @@ def _suspects_section(rows: Sequence[Row], result: Mapping[str, Any]) -> Section
     return Section("suspects", title, "table.html", {"table": tabulate(shown)})
 
 
-def write_suspects(path: str | Path, rows: Sequence[Row], result: Mapping[str, Any]) -> ReportFile:
+def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str, Any]) -> ReportFile:
     """Write suspects as one file that opens offline, whole or not at all.
 
     Args:

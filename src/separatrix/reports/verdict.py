@@ -16,7 +16,7 @@ from typing import Any
 from separatrix.reports.pack import show
 from separatrix.view.curves import number
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 PROBES = ("linear probe", "ridge")
 ENOUGH = 0.5  # macro-F1 below which classes separate at most in part
@@ -32,7 +32,7 @@ class Verdict:
     figures: tuple[tuple[str, str], ...] = ()
 
 
-def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interval") -> Verdict:
+def judge(scores: Sequence[Record], method: str = "prompt", interval: str = "interval") -> Verdict:
     """Judge the trained method by its own interval, the majority baseline and the other methods.
 
     Args:
@@ -60,7 +60,7 @@ def judge(scores: Sequence[Row], method: str = "prompt", interval: str = "interv
     return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
 
 
-def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) -> Row | None:
+def _best(others: Sequence[Record], rivals: Sequence[Record], figure: str, sign: int) -> Record | None:
     """The baseline that is best on validation rows; of equals, the one that is best on the judged rows.
 
     By the judged rows only where a baseline has no validation figure. `sign` is 1 where a higher figure is better.
@@ -72,7 +72,7 @@ def _best(others: Sequence[Row], rivals: Sequence[Row], figure: str, sign: int) 
     return max(scored, key=lambda row: (sign * by_method[row.get("method")], sign * _score(row, figure)), default=None)
 
 
-def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
+def _classes(row: Record, others: Sequence[Record], best: Record | None, interval: str) -> Verdict:
     accuracy = number(row, "accuracy")
     low, high = _ends(row, accuracy)
     majority = _first(number(row, "majority"), *(_score(o, "accuracy") for o in others if _is_majority(o)))
@@ -92,7 +92,9 @@ def _classes(row: Row, others: Sequence[Row], best: Row | None, interval: str) -
     return Verdict(tone, headline, _where(row), tuple(figures))
 
 
-def _compare_classes(ends: tuple[float, float], majority: float, best: Row | None, highest: float) -> tuple[str, str]:
+def _compare_classes(
+    ends: tuple[float, float], majority: float, best: Record | None, highest: float
+) -> tuple[str, str]:
     """Tone and headline; `highest` is the accuracy of the best baseline on the judged rows, whichever that is."""
     low, high = ends
     if math.isfinite(majority) and low <= majority:
@@ -108,7 +110,7 @@ def _compare_classes(ends: tuple[float, float], majority: float, best: Row | Non
     return "yes", f"Yes - the classes separate; {inside}, so these rows do not tell which is better."
 
 
-def _in_part(row: Row, missed: int, headline: str) -> str:
+def _in_part(row: Record, missed: int, headline: str) -> str:
     """Why the answer is not "yes"; that another method does better stays in the sentence."""
     reasons = [f"macro-F1 is {number(row, 'macro_f1'):.3f}"] if "macro_f1" in row else []
     reasons += (
@@ -120,7 +122,7 @@ def _in_part(row: Row, missed: int, headline: str) -> str:
     return "The classes separate only in part: " + ", ".join(reasons) + (f"; {better}" if better else ".")
 
 
-def _values(row: Row, others: Sequence[Row], best: Row | None, interval: str) -> Verdict:
+def _values(row: Record, others: Sequence[Record], best: Record | None, interval: str) -> Verdict:
     """Regression: a smaller error is better."""
     error = number(row, "rmse")
     low, high = _ends(row, error)
@@ -140,29 +142,29 @@ def _values(row: Row, others: Sequence[Row], best: Row | None, interval: str) ->
     return Verdict(tone, headline, _where(row), tuple(figures))
 
 
-def _where(row: Row) -> str:
+def _where(row: Record) -> str:
     rows = f"{row['rows']} " if row.get("rows") else ""
     return f"Method: {row.get('method')}, measured on {rows}{row.get('split', 'held-out')} rows."
 
 
-def _ends(row: Row, score: float) -> tuple[float, float]:
+def _ends(row: Record, score: float) -> tuple[float, float]:
     """The interval of a score; without one, the score itself."""
     ends = row.get("interval") or (score, score)
     return float(ends[0]), float(ends[1])
 
 
-def _is_itself(other: Row, row: Row) -> bool:
+def _is_itself(other: Record, row: Record) -> bool:
     """A trained probe and the probe among its baselines are one, unless they read another pooling."""
     if other.get("method") == row.get("method"):
         return True
     return row.get("method") == "probe" and other.get("method") in PROBES and other.get("pool") == row.get("pool")
 
 
-def _is_majority(row: Row) -> bool:
+def _is_majority(row: Record) -> bool:
     return str(row.get("method")).lower() in ("majority", "mean", "constant")
 
 
-def _score(row: Row, key: str, missing: float = math.nan) -> float:
+def _score(row: Record, key: str, missing: float = math.nan) -> float:
     value = number(row, key)
     return value if math.isfinite(value) else missing
 

@@ -24,7 +24,7 @@ from separatrix.scale.blocks import BlockSource, parts, task_rows
 from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 from separatrix.scale.kmeans import PASSES, Lloyd, clusterings, finish
-from separatrix.scale.moments import moments, place
+from separatrix.scale.moments import coordinates, moments
 
 LEAST = 0.4  # seconds of a measurement
 _PIECE_ROWS = 4096  # that synthetic rows repeat
@@ -106,9 +106,9 @@ def _eigh(job: KernelJob) -> tuple[float, Callable[[], Any]]:
     return 9.0 * size**3, lambda: eigh(rows.T @ rows, subset_by_index=few)
 
 
-def _place(job: KernelJob) -> tuple[float, Callable[[], Any]]:
+def _coordinates(job: KernelJob) -> tuple[float, Callable[[], Any]]:
     plane = Plane(np.zeros(job.source.width), np.eye(job.dimensions, job.source.width), np.zeros(job.dimensions))
-    return costs.pca_stages(job.shape, job.dimensions)[2].flop, lambda: place(
+    return costs.pca_stages(job.shape, job.dimensions)[2].flop, lambda: coordinates(
         job.source, plane, job.job, prepare=job.prepare
     )
 
@@ -144,8 +144,8 @@ def _pairs(job: KernelJob) -> tuple[float, Callable[[], Any]]:
 
 
 KERNELS = {
-    "moments": _moments, "products": _products, "eigh": _eigh, "place": _place, "lloyd": _lloyd, "assign": _assign,
-    "distances": _distances, "pairs": _pairs,
+    "moments": _moments, "products": _products, "eigh": _eigh, "place": _coordinates, "lloyd": _lloyd,
+    "assign": _assign, "distances": _distances, "pairs": _pairs,
 }  # fmt: skip
 ALONE = ("eigh",)
 ESTIMATED = ("pairs",)  # give their seconds, of which some are measured

@@ -82,8 +82,8 @@ def check_workers(client: Any) -> int:
         theirs = client.run(versions)
     except ImportError as error:
         raise StoreError(f"a Dask worker lacks what is needed ({error})", hint="install separatrix there") from error
-    for address, found in theirs.items():
-        _compare(address, found, mine)
+    for address, installed in theirs.items():
+        _compare(address, installed, mine)
     return sum(threads.values())
 
 
@@ -98,8 +98,8 @@ def check_version(wanted: dict[str, str]) -> None:
     _compare(get_worker().address, versions(), wanted)
 
 
-def _compare(address: str, found: dict[str, str], wanted: dict[str, str]) -> None:
-    wrong = [name for name in wanted if found.get(name) != wanted[name]]
+def _compare(address: str, theirs: dict[str, str], wanted: dict[str, str]) -> None:
+    wrong = [name for name in wanted if theirs.get(name) != wanted[name]]
     if wrong:
         what = f"the Dask worker {address} has another version of {wrong[0]}"
-        raise StoreError(what, got=found.get(wrong[0]), expected=wanted[wrong[0]], hint="install the same versions")
+        raise StoreError(what, got=theirs.get(wrong[0]), expected=wanted[wrong[0]], hint="install the same versions")

@@ -22,7 +22,7 @@ from separatrix.scale.job import BlockJob
 from separatrix.scale.kernels import Preparation
 
 SAMPLE_ROWS = 10_000
-_ASKED = 0.2  # share of the sample that is predicted from the rest, to measure the disagreement
+_HELD_OUT = 0.2  # share of the sample that is predicted from the rest, to measure the disagreement
 Ids = NDArray[np.int64]
 
 
@@ -81,11 +81,11 @@ def _reach(fitted: Clustering) -> NDArray[np.float64]:
 
 def _disagreement(sample: NDArray[np.float32], labels: Ids, reach: NDArray[np.float64], seed: int) -> float:
     """Share of held-out rows of the sample whose cluster, told from the others, is not their own."""
-    asked = np.zeros(len(sample), bool)
-    asked[np.random.default_rng(seed).permutation(len(sample))[: max(1, int(_ASKED * len(sample)))]] = True
-    members = ~asked & (labels >= 0)
+    held_out = np.zeros(len(sample), bool)
+    held_out[np.random.default_rng(seed).permutation(len(sample))[: max(1, int(_HELD_OUT * len(sample)))]] = True
+    members = ~held_out & (labels >= 0)
     if not members.any():
-        return float((labels[asked] >= 0).mean())
-    queries = BlockSource.of(sample[asked])
-    told = kernels.nearest_members(queries, None, sample[members], labels[members], reach)["labels"]
-    return float((told != labels[asked]).mean())
+        return float((labels[held_out] >= 0).mean())
+    queries = BlockSource.of(sample[held_out])
+    predicted = kernels.nearest_members(queries, None, sample[members], labels[members], reach)["labels"]
+    return float((predicted != labels[held_out]).mean())

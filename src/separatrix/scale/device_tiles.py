@@ -22,7 +22,7 @@ from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_distances, check_matrix
 from separatrix.geometry.density import TileMaker
 from separatrix.geometry.neighbors import SPARE, Neighbors, middle_of
-from separatrix.geometry.tiles import NearPairs, Rows, TileSpace
+from separatrix.geometry.tiles import Ids, NearPairs, TileSpace
 from separatrix.models.device import cuda_count
 from separatrix.scale.kernels import device_of
 
@@ -149,10 +149,10 @@ class DeviceSpace(TileSpace):
 
     def near(
         self,
-        left: Rows,
-        right: Rows,
+        left: Ids,
+        right: Ids,
         level: int,
-        tags: tuple[Rows, Rows],
+        tags: tuple[Ids, Ids],
         *,
         diagonal: bool = False,
         most: int | None = None,
@@ -163,7 +163,13 @@ class DeviceSpace(TileSpace):
             return self._near(left, right, level, tags, diagonal, most)
 
     def _near(
-        self, left: Rows, right: Rows, level: int, tags: tuple[Rows, Rows], diagonal: bool, most: int | None
+        self,
+        left: Ids,
+        right: Ids,
+        level: int,
+        tags: tuple[Ids, Ids],
+        diagonal: bool,
+        most: int | None,
     ) -> NearPairs:
         a, b, mine, theirs = (torch.from_numpy(np.ascontiguousarray(one)).to(self.on) for one in (left, right, *tags))
         rows, squares, margin = self.there["rows"], self.there["squares"], self.margin(left, right)

@@ -46,14 +46,7 @@ class Moments:
         return self.squares / self.count
 
 
-def moments(
-    source: BlockSource,
-    job: BlockJob,
-    *,
-    full: bool = False,
-    prepare: Preparation | None = None,
-    stage: str = "moments",
-) -> Moments:
+def moments(source: BlockSource, job: BlockJob, *, full: bool = False, prepare: Preparation | None = None) -> Moments:
     """Moments of all rows.
 
     Args:
@@ -61,13 +54,12 @@ def moments(
         job: who computes.
         full: products of all columns, not their squares alone.
         prepare: what is done to the rows first.
-        stage: name for the progress.
 
     >>> moments(BlockSource.of(np.array([[0.0, 1.0], [4.0, 1.0]])), BlockJob()).variance.tolist()
     [4.0, 0.0]
     """
     tasks = [(part, prepare, full) for _, part in parts(source)]
-    return join_moments(job.run(stage, kernels.moments, tasks))
+    return join_moments(job.run("moments", kernels.moments, tasks))
 
 
 def join_moments(partials: Iterable[kernels.Partial]) -> Moments:
@@ -139,7 +131,7 @@ def _range_finder(
     return (vectors.T @ axes)[::-1][:dimensions], powers[::-1][:dimensions]
 
 
-def place(
+def coordinates(
     source: BlockSource, plane: Plane, job: BlockJob, *, prepare: Preparation | None = None
 ) -> NDArray[np.float32]:
     """Coordinates of all rows in a plane, (rows, dimensions)."""

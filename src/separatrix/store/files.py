@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 Schema = Any  # see `mismatch`
-Shape = tuple[int | str, ...]  # see `read_tensors`
+TensorShape = tuple[int | str, ...]  # see `read_tensors`
 MOST = 2**63  # whole numbers stay below
 HASH_BYTES = 1 << 22  # read at a time
 AGAIN = "write it again with --overwrite"
@@ -100,7 +100,7 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], note: Mapping[s
 
 
 def read_tensors(
-    path: Path, shapes: Mapping[str, Shape] | None = None, note: Schema = dict
+    path: Path, shapes: Mapping[str, TensorShape] | None = None, note: Schema = dict
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of `write_tensors` and its note (empty if there was none).
 
@@ -153,7 +153,7 @@ def tensor_sizes(path: Path) -> tuple[int, int]:
     return sum(math.prod(shape) for shape in shapes), path.stat().st_size
 
 
-def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, Shape], path: Path) -> None:
+def check_arrays(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, TensorShape], path: Path) -> None:
     """Raise a `StoreError` unless the arrays of a file are there, of these shapes, and finite; see `read_tensors`."""
     import numpy as np
 

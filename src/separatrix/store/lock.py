@@ -21,6 +21,7 @@ from pathlib import Path
 from separatrix.errors import LockedError, StoreError, system_refusal
 
 LOCK = ".lock"  # the ending of a lock file; its whole name where it cannot lie beside the folder
+PAUSE = 0.2  # seconds between two looks at a lock
 
 
 def lock_path(target: Path) -> Path:
@@ -46,14 +47,14 @@ def is_held(target: Path) -> bool:
 
 
 @contextmanager
-def waiting(target: Path, pause: float = 0.2) -> Iterator[Path]:
+def waiting(target: Path) -> Iterator[Path]:
     """Hold the lock of a path as `locked`, once nobody else does."""
     while True:
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(locked(target))
             except LockedError:
-                time.sleep(pause)
+                time.sleep(PAUSE)
                 continue
             yield path
             return

@@ -52,15 +52,15 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
     ([1.0, 0.0, 0.0], ['a', 'b', 'a'])
     """
     url = url_of(folder)
-    place = Path(folder) if url is None else fetch(url, (MANIFEST, TABLE))
-    if (kind := kind_of(place)) not in (None, "points"):
+    local = Path(folder) if url is None else fetch(url, (MANIFEST, TABLE))
+    if (kind := kind_of(local)) not in (None, "points"):
         raise StoreError(f"{folder} holds no points", got=kind, hint="give what extract wrote")
-    manifest = _manifest(place, url)
+    manifest = _manifest(local, url)
     if verify or url is not None:
-        check_file(place / TABLE, manifest.table)
+        check_file(local / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
-    opened = {name: _block(url or place, manifest, name, verify) for name in names}
-    return Points(opened, ParquetTable.open(place / TABLE), {**manifest.origin, FOLDER: url or str(folder)})
+    opened = {name: _block(url or local, manifest, name, verify) for name in names}
+    return Points(opened, ParquetTable.open(local / TABLE), {**manifest.origin, FOLDER: url or str(folder)})
 
 
 def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:
@@ -83,20 +83,20 @@ def open_block(folder: str | Path, name: str | None = None, *, verify: bool = Tr
     return _block(url or Path(folder), manifest, chosen, verify)
 
 
-def _manifest(place: Path, url: str | None) -> Manifest:
+def _manifest(folder: Path, url: str | None) -> Manifest:
     """The manifest, which the files beside it fit; those at the address, if there is one."""
     if url is None:
-        return read_manifest(place)
-    manifest = parse_manifest(place)
+        return read_manifest(folder)
+    manifest = parse_manifest(folder)
     check_sizes(Path(url), manifest, list_sizes(url))
     return manifest
 
 
-def _block(place: Path | str, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
+def _block(folder: Path | str, manifest: Manifest, name: str, verify: bool) -> ShardedBlock:
     """A block of a folder, or of an address."""
-    spec, local = manifest.blocks[name], isinstance(place, Path)
-    paths = [shard_path(Path(place) if local else Path(), name, spec.dtype, n) for n in range(len(manifest.shards))]
-    files = tuple(paths) if isinstance(place, Path) else tuple(RemoteFile(place, path.as_posix()) for path in paths)
+    spec, local = manifest.blocks[name], isinstance(folder, Path)
+    paths = [shard_path(Path(folder) if local else Path(), name, spec.dtype, n) for n in range(len(manifest.shards))]
+    files = tuple(paths) if isinstance(folder, Path) else tuple(RemoteFile(folder, path.as_posix()) for path in paths)
     hashes = tuple(shard.files[name].sha256 for shard in manifest.shards) if verify or not local else ()
     return ShardedBlock(files, tuple(shard.rows for shard in manifest.shards), spec.width, spec.dtype, hashes)
 

@@ -107,8 +107,8 @@ def list_sizes(url: str) -> dict[str, int]:
 
     with _refusals(url):
         files, path = _files_of(url)
-        found = files.get_file_info(FileSelector(path, recursive=True))
-    return {each.path[len(path) :].lstrip("/"): each.size for each in found if each.type == FileType.File}
+        entries = files.get_file_info(FileSelector(path, recursive=True))
+    return {each.path[len(path) :].lstrip("/"): each.size for each in entries if each.type == FileType.File}
 
 
 def fetch(url: str, names: tuple[str, ...]) -> Path:

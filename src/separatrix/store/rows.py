@@ -251,8 +251,8 @@ def schema_of(rows: RowTable) -> pa.Schema:
 
     schema: pa.Schema | None = None
     for frame in rows.batches(GROUP_ROWS):
-        found = pa.Schema.from_pandas(frame, preserve_index=False)
-        schema = found if schema is None else pa.unify_schemas([schema, found])
+        part = pa.Schema.from_pandas(frame, preserve_index=False)
+        schema = part if schema is None else pa.unify_schemas([schema, part])
         if not any(pa.types.is_null(kind) for kind in schema.types):
             break
     return pa.Schema.from_pandas(rows.to_pandas(), preserve_index=False) if schema is None else schema
@@ -261,10 +261,10 @@ def schema_of(rows: RowTable) -> pa.Schema:
 def _state(path: Path) -> tuple[int, ...]:
     """What tells a file from one that took its place."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         raise StoreError(f"{path} cannot be read ({error.strerror})", hint=AGAIN) from error
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @contextmanager

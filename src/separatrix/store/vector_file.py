@@ -46,7 +46,7 @@ class VectorFile(ABC):
         for values, table in self.pieces(rows):
             for block, matrix in values.items():
                 if not np.isfinite(matrix).all():
-                    row, column = (int(place[0]) for place in np.nonzero(~np.isfinite(matrix)))
+                    row, column = (int(axis[0]) for axis in np.nonzero(~np.isfinite(matrix)))
                     what = f"{self.where(start + row)}: column {self.names[block][column]!r} is not finite"
                     raise DataError(what, got=matrix[row, column], expected="a number that fits float32")
             yield values, table

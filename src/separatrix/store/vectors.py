@@ -96,7 +96,7 @@ def open_safetensors(path: Path, *, tensor: str | None = None) -> MatrixFile:
     with one_sentence(path):
         file = safe_open(path, framework="numpy")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-    wide = [name for name, found in slices.items() if len(found.get_shape()) == 2]
+    wide = [name for name, one in slices.items() if len(one.get_shape()) == 2]
     if tensor is not None:
         tensor = choose(tensor, slices, "--tensor")
     elif len(wide) != 1:
@@ -154,7 +154,7 @@ class ParquetVectors(VectorFile):
     @property
     def names(self) -> Mapping[str, Sequence[str]]:
         """The column and the place in its lists."""
-        return {name: [f"{name}[{place}]" for place in range(width)] for name, width in self.widths.items()}
+        return {name: [f"{name}[{index}]" for index in range(width)] for name, width in self.widths.items()}
 
     def pieces(self, rows: int) -> Iterator[tuple[Matrices, pd.DataFrame | None]]:
         """Row ranges, whatever the row groups are."""

@@ -83,23 +83,23 @@ class Mistakes:
 
     title: str  # of the file
     lines: Mapping[tuple[str, str], int]  # (table, key) -> number of the line
-    found: list[str] = field(default_factory=list)
+    sentences: list[str] = field(default_factory=list)
 
     def add(self, table: str, key: str, error: SeparatrixError | str) -> None:
         """One more mistake, at a key of a table ("" stands for the top of the file)."""
         number = self.lines.get((table, key), self.lines.get((table, "")))
-        place = " ".join(part for part in (f"[{table}]" if table else "", key) if part)
-        line = f"{f'line {number}, ' if number else ''}{place}: {error}"
-        if line not in self.found:
-            self.found.append(line)
+        key_path = " ".join(part for part in (f"[{table}]" if table else "", key) if part)
+        line = f"{f'line {number}, ' if number else ''}{key_path}: {error}"
+        if line not in self.sentences:
+            self.sentences.append(line)
 
     def check(self) -> None:
         """Raise an `OptionError` with all of them, if there are any."""
-        if len(self.found) == 1:
-            raise OptionError(f"{self.title}, {self.found[0]}")
-        if self.found:
-            listed = " ".join(f"({number}) {line}" for number, line in enumerate(self.found, 1))
-            raise OptionError(f"{self.title} has {len(self.found)} mistakes: {listed}")
+        if len(self.sentences) == 1:
+            raise OptionError(f"{self.title}, {self.sentences[0]}")
+        if self.sentences:
+            listed = " ".join(f"({number}) {line}" for number, line in enumerate(self.sentences, 1))
+            raise OptionError(f"{self.title} has {len(self.sentences)} mistakes: {listed}")
 
 
 def read_grid(given: str | Path | Mapping[str, Any]) -> tuple[Grid, Mistakes]:

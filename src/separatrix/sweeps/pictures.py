@@ -13,13 +13,13 @@ from separatrix.view.canvas import save
 from separatrix.view.cells import heatmap
 from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
 
-Line = Mapping[str, Any]
+Record = Mapping[str, Any]
 MOST_SERIES = 12  # lines of one picture
 
 
 def draw(
-    lines: Sequence[Line],
-    costs: Sequence[Line],
+    lines: Sequence[Record],
+    costs: Sequence[Record],
     columns: Sequence[str],
     tuned: Collection[str],
     metric: str,
@@ -52,7 +52,7 @@ def draw(
         save(quality_by_cost(priced, f"{part} {metric}"), folder / "cost.png")
 
 
-def _against(lines: Sequence[Line], column: str, rest: Sequence[str], part: str, metric: str, folder: Path) -> None:
+def _against(lines: Sequence[Record], column: str, rest: Sequence[str], part: str, metric: str, folder: Path) -> None:
     series, levels = dict[str, list[MeanPoint]](), dict[str, float]()
     for line in lines:
         name = ", ".join(str(line[key]) if key in (ROW, MODEL) else f"{key}={line[key]}" for key in rest if key in line)
@@ -66,7 +66,7 @@ def _against(lines: Sequence[Line], column: str, rest: Sequence[str], part: str,
         save(axis_curves(ordered, levels, (column, f"{part} {metric}")), folder / f"{metric}_by_{column}.png")
 
 
-def _heat(lines: Sequence[Line], axes: tuple[str, str], metric: str, folder: Path) -> None:
+def _heat(lines: Sequence[Record], axes: tuple[str, str], metric: str, folder: Path) -> None:
     """The mean on validation over whatever else differs; the best cell is framed."""
     names = tuple(_values(lines, axis) for axis in axes)
     cells = np.full((len(names[0]), len(names[1])), np.nan)
@@ -90,18 +90,18 @@ def _heat(lines: Sequence[Line], axes: tuple[str, str], metric: str, folder: Pat
     )
 
 
-def _two_axes(lines: Sequence[Line], columns: Sequence[str]) -> tuple[str, str] | None:
+def _two_axes(lines: Sequence[Record], columns: Sequence[str]) -> tuple[str, str] | None:
     """The two columns with the most values, rows and models left out."""
     counts = {name: len(_values(lines, name)) for name in columns if name not in (ROW, MODEL)}
     several = sorted((name for name in counts if counts[name] > 1), key=lambda name: -counts[name])
     return (several[0], several[1]) if len(several) > 1 else None
 
 
-def _values(lines: Sequence[Line], column: str) -> list[str]:
+def _values(lines: Sequence[Record], column: str) -> list[str]:
     return list(dict.fromkeys(line[column] for line in lines if column in line))
 
 
-def _numbers(lines: Sequence[Line], column: str) -> list[float]:
+def _numbers(lines: Sequence[Record], column: str) -> list[float]:
     """The values of a column as numbers; none where one is no number."""
     try:
         return [float(value) for value in _values(lines, column)]

@@ -55,7 +55,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Line:
+class SweepLine:
     """One line of the table: a setting, and its run for each seed; none where its model is not on this machine."""
 
     setting: Setting
@@ -66,7 +66,7 @@ class Line:
 class SweepPlan:
     """All that a sweep trains."""
 
-    lines: Sequence[Line]
+    lines: Sequence[SweepLine]
     runs: Mapping[str, Run]  # by id; what two lines share is trained once
     identities: Mapping[str, Mapping[str, Any]]  # id -> what it is the hash of
 
@@ -126,7 +126,7 @@ class Planner:
                 runs.setdefault(key, one)
                 identities[key], of_seed[seed] = identity, key
         self.mistakes.check()
-        return SweepPlan([Line(*pair) for pair in zip(settings, ids, strict=True)], runs, identities)
+        return SweepPlan([SweepLine(*pair) for pair in zip(settings, ids, strict=True)], runs, identities)
 
     def _identity(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
         """What the hash of a run is made of; None where its texts or its model cannot be used."""

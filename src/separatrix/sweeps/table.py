@@ -18,7 +18,7 @@ from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import tensor_sizes
 from separatrix.store.folder import RESULT
 from separatrix.store.result import RUN_RESULT, read_result
-from separatrix.sweeps.plan import Line
+from separatrix.sweeps.plan import SweepLine
 from separatrix.sweeps.settings import ROW, beside, written, written_all
 from separatrix.sweeps.study import Study
 
@@ -38,7 +38,7 @@ class LineFigures:
         metric: accuracy, or rmse where numbers are predicted.
     """
 
-    line: Line
+    line: SweepLine
     results: Mapping[int, Mapping[str, Any]]
     metric: str
     folders: Mapping[int, Path] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class LineFigures:
         return {"seconds": round(float(np.mean(seconds)), 2), "parameters": parameters, "bytes": size}
 
 
-def read_lines(lines: Sequence[Line], study: Study) -> list[LineFigures]:
+def read_lines(lines: Sequence[SweepLine], study: Study) -> list[LineFigures]:
     """The figures of all runs that are done."""
     results = dict[str, Mapping[str, Any]]()
     for run in {run for line in lines for run in line.runs.values()}:
@@ -105,13 +105,13 @@ def read_lines(lines: Sequence[Line], study: Study) -> list[LineFigures]:
     figures = []
     for line in lines:
         done = {seed: run for seed, run in line.runs.items() if run in results}
-        found = {seed: results[run] for seed, run in done.items()}
+        figures_of = {seed: results[run] for seed, run in done.items()}
         folders = {seed: study.run_folder(run) for seed, run in done.items()}
-        figures.append(LineFigures(line, found, metric_of(line), folders))
+        figures.append(LineFigures(line, figures_of, metric_of(line), folders))
     return figures
 
 
-def metric_of(line: Line) -> str:
+def metric_of(line: SweepLine) -> str:
     """Accuracy, or rmse where numbers are predicted."""
     return "rmse" if line.setting.recipe.objective.loss == "mse" else "accuracy"
 
@@ -206,14 +206,14 @@ def _agree(one: LineFigures, other: LineFigures, free: Collection[str]) -> bool:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SettingDifference:
     """A line less its reference, over the seeds that both have."""
 
     difference: MeanInterval
     p_value: float | None
 
 
-def compare(one: LineFigures, other: LineFigures) -> Comparison | None:
+def compare(one: LineFigures, other: LineFigures) -> SettingDifference | None:
     """Paired by seed, on the test rows, or on validation where there are none."""
     part = TEST if one.of(TEST) and other.of(TEST) else VALIDATION
     a, b = one.of(part), other.of(part)
@@ -221,7 +221,7 @@ def compare(one: LineFigures, other: LineFigures) -> Comparison | None:
     if not seeds:
         return None
     pair = [a[seed] for seed in seeds], [b[seed] for seed in seeds]
-    return Comparison(paired_difference(*pair), paired_p_value(*pair))
+    return SettingDifference(paired_difference(*pair), paired_p_value(*pair))
 
 
 def table_rows(figures: Sequence[LineFigures], tuned: Collection[str], reference: str | None) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from separatrix.reports.sweep import setting_columns
 from separatrix.scale.executors import parse_executor
 from separatrix.store.files import read_lines
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
-from separatrix.sweeps.plan import Line, Planner, SweepPlan
+from separatrix.sweeps.plan import Planner, SweepLine, SweepPlan
 from separatrix.sweeps.result import SweepResult
 from separatrix.sweeps.search import SEEDS
 from separatrix.sweeps.settings import Setting, spell_out
@@ -109,7 +109,7 @@ class SweepJob:
         settings = spell_out(grid, mistakes)
         planner = Planner(grid, mistakes)
         _check_halving(grid, mistakes)
-        first = _at_round(grid, settings, 0) if not mistakes.found else settings
+        first = _at_round(grid, settings, 0) if not mistakes.sentences else settings
         plan = planner.plan(first, _round_seeds(grid, 0))
         _check_lines(plan.lines, recipe.reference or grid.reference, recipe.only or (), mistakes)
         return cls(grid, planner, settings, plan, study, recipe, *how)
@@ -183,7 +183,7 @@ class SweepJob:
         """Coordinates in which the settings of one group differ."""
         return self.grid.tune or list(dict.fromkeys(name for one in figures for name in one.coordinates))
 
-    def _result(self, lines: Sequence[Line], plan: SweepPlan, states: Mapping[str, str]) -> SweepResult:
+    def _result(self, lines: Sequence[SweepLine], plan: SweepPlan, states: Mapping[str, str]) -> SweepResult:
         figures = read_figures(lines, self.study)
         counts = Counter(states.values())
         failures = [self.study.failure(run) for run in plan.runs if states[run] == "failed"]
@@ -202,12 +202,12 @@ class SweepJob:
         )  # fmt: skip
 
 
-def _unread(lines: Sequence[Line]) -> list[LineFigures]:
+def _unread(lines: Sequence[SweepLine]) -> list[LineFigures]:
     """Lines without their figures, to choose from by name."""
     return [LineFigures(line, {}, metric_of(line)) for line in lines]
 
 
-def _check_lines(lines: Sequence[Line], reference: str | None, only: Sequence[str], mistakes: Mistakes) -> None:
+def _check_lines(lines: Sequence[SweepLine], reference: str | None, only: Sequence[str], mistakes: Mistakes) -> None:
     """What lines must have in common, and that the reference and what is trained now are of them."""
     if not lines:
         mistakes.add("", "", "it has no rows")
@@ -263,7 +263,7 @@ def _at_round(grid: Grid, settings: Sequence[Setting], number: int) -> list[Sett
     ]  # fmt: skip
 
 
-def _latest(rounds: Sequence[SweepPlan]) -> list[Line]:
+def _latest(rounds: Sequence[SweepPlan]) -> list[SweepLine]:
     """Each setting as it was trained in the last round that it reached, in the order of the first."""
     last = {line.setting.name: line for plan in rounds for line in plan.lines}
     return [last[line.setting.name] for line in rounds[0].lines]
@@ -305,7 +305,7 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
     return sentences
 
 
-def _notes(figures: Sequence[LineFigures], lines: Sequence[Line]) -> list[str]:
+def _notes(figures: Sequence[LineFigures], lines: Sequence[SweepLine]) -> list[str]:
     notes = []
     absent = dict.fromkeys(public_name(line.setting.recipe.backbone.model) for line in lines if not line.runs)
     if absent:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def _do_task(run: Run, folder: str, until: float | None, plugins: Sequence[str])
 
 
 @dataclass
-class RunReport:
+class SweepProgress:
     """Says how far a sweep is: a line for each run that ends, and one that moves with the run in hand."""
 
     sweep: SweepPlan
@@ -112,7 +112,7 @@ def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress
 
     What another process does meanwhile is passed over, and looked at again at the end: it may have been killed.
     """
-    report = RunReport(sweep, study, progress)
+    report = SweepProgress(sweep, study, progress)
     report.begin()
     all_begun = 0
     while True:
@@ -131,7 +131,7 @@ def work(sweep: SweepPlan, study: Study, executor: str, limits: Limits, progress
 
 
 def _states(
-    runs: Sequence[Run], study: Study, executor: str, limits: Limits, report: RunReport
+    runs: Sequence[Run], study: Study, executor: str, limits: Limits, report: SweepProgress
 ) -> Iterator[tuple[Run, str]]:
     if executor != HERE:
         tasks = [(run, str(study.folder.resolve()), limits.until, loaded()) for run in runs]
@@ -146,9 +146,7 @@ def _states(
             yield run, do_run(run, study, report.inside(run))
 
 
-def wait_for_others(
-    sweep: SweepPlan, study: Study, pause: float = 1.0, now: Callable[[float], None] = time.sleep
-) -> None:
+def wait_for_others(sweep: SweepPlan, study: Study) -> None:
     """Return when no other process is at work on a run."""
     while "running" in study.states(sweep).values():
-        now(pause)
+        time.sleep(1.0)

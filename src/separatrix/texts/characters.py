@@ -55,15 +55,15 @@ def likeness(name: str) -> str:
     return " ".join(normalize("NFKC", HIDDEN.sub("", name)).casefold().split())
 
 
-def listed_characters(values: Sequence[str], most: int = 5) -> str:
+def listed_characters(values: Sequence[str]) -> str:
     r"""The invisible characters of these strings by their numbers.
 
     >>> listed_characters(["a\u200b", "\u00adb"])
     'U+00AD, U+200B'
     """
     numbers = sorted({character for value in values for character in INVISIBLE.findall(value)})
-    more = f" and {len(numbers) - most} more" if len(numbers) > most else ""
-    return ", ".join(f"U+{ord(character):04X}" for character in numbers[:most]) + more
+    more = f" and {len(numbers) - 5} more" if len(numbers) > 5 else ""
+    return ", ".join(f"U+{ord(character):04X}" for character in numbers[:5]) + more
 
 
 def has_invisible(value: str) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.geometry.baselines import Baseline, Blocks, Nearest
+from separatrix.geometry.baselines import Baseline, LabelledBlocks, Nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
 from separatrix.geometry.score import classification, decide, regression
@@ -60,7 +60,9 @@ class Evaluator:
         return [finding.message for finding in check_predictions(targets, gold, self.names, past, seed=self.seed)]
 
 
-def score_baselines(fitted: dict[str, Baseline], parts: dict[str, Blocks], evaluator: Evaluator) -> dict[str, Any]:
+def score_baselines(
+    fitted: dict[str, Baseline], parts: dict[str, LabelledBlocks], evaluator: Evaluator
+) -> dict[str, Any]:
     """Scores of each baseline on each split but the training rows: {name: {split: figures}}."""
     table: dict[str, Any] = {}
     for name, baseline in fitted.items():

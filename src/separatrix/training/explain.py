@@ -44,7 +44,7 @@ class PromptExplanation(Printed):
     @property
     def table(self) -> pd.DataFrame:
         """A row for each vector."""
-        return pd.DataFrame([{"vector": place, **row} for place, row in enumerate(self._rows())])
+        return pd.DataFrame([{"vector": number, **row} for number, row in enumerate(self._rows())])
 
     def _rows(self) -> list[dict[str, Any]]:
         words = [word.to_dict() for word in self.words] or [{}] * len(self.costs)
@@ -64,9 +64,9 @@ class PromptExplanation(Printed):
         classes = "accuracy" in self.scores
         near = ["nearest words", "cosine", "p", "cosine with its start"] if self.words else []
         rows = []
-        for place, row in enumerate(self._rows()):
+        for number, row in enumerate(self._rows()):
             low, high = row["interval"]
-            cells = [str(place)]
+            cells = [str(number)]
             if self.words:
                 cells += [
                     " ".join(row["words"]),

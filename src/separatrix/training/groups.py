@@ -61,16 +61,15 @@ def group_report(
     return report
 
 
-def gap_interval(seen: ScoredRows, unseen: ScoredRows, classes: int, seed: int = 0) -> list[float]:
+def gap_interval(seen: ScoredRows, unseen: ScoredRows, classes: int) -> list[float]:
     """95 % bootstrap interval of macro-F1 on the seen rows less that on the others; each side is drawn on its own.
 
     Args:
         seen: scores and class numbers of rows of seen groups.
         unseen: of the others.
         classes: number of classes.
-        seed: of the draws.
     """
-    generator = np.random.default_rng([seed, 5])
+    generator = np.random.default_rng([0, 5])
     drawn = []
     for side in (seen, unseen):
         counts = np.bincount(side.gold * classes + decide(side.scores, classes), minlength=classes**2)
@@ -102,21 +101,18 @@ def group_notes(report: dict[str, Any]) -> list[str]:
     return notes
 
 
-def probe_groups(
-    vectors: np.ndarray, group: np.ndarray, seed: int = 0, *, label: np.ndarray | None = None
-) -> dict[str, Any] | None:
+def probe_groups(vectors: np.ndarray, group: np.ndarray, *, label: np.ndarray | None = None) -> dict[str, Any] | None:
     """Accuracy of a linear probe for the group, with interval, on held-out rows; None where no two groups have rows.
 
     Args:
         vectors: (rows, width).
         group: (rows,) names.
-        seed: of the held-out rows.
         label: class numbers (rows,), for `chance_by_class`.
     """
     sizes = dict(zip(*np.unique(group.astype(str), return_counts=True), strict=True))
     # Groups with fewer rows leave nothing to learn from, or nothing to test on.
     rows = np.array([sizes[name] >= 4 for name in group.astype(str)])
-    generator = np.random.default_rng([seed, 3])
+    generator = np.random.default_rng([0, 3])
     tested = np.zeros(len(group), dtype=bool)
     for name in sorted(name for name, size in sizes.items() if size >= 4):
         own = generator.permutation(np.flatnonzero(group.astype(str) == name))
@@ -125,7 +121,6 @@ def probe_groups(
     return probe_between(
         (vectors[known], group[known]),
         (vectors[test_rows], group[test_rows]),
-        seed,
         label=None if label is None else label[test_rows],
     )
 

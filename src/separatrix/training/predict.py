@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 
 from separatrix.learn.trained.loading import load_model
-from separatrix.learn.trained.saved import Predictions, Predictor
+from separatrix.learn.trained.saved import Predictions, Predictor, Trained
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
@@ -20,15 +20,6 @@ from separatrix.recipe.load import TEXT, LoadOptions
 from separatrix.store.artifacts import write_file
 from separatrix.store.table import check_ending, is_answers, write_table
 from separatrix.texts import Classes, Texts, load_texts
-
-
-class Trained(Protocol):
-    """What holds a trained model, as the result of a training does."""
-
-    @property
-    def model(self) -> Predictor:
-        """The model."""
-        ...
 
 
 @checks_arguments

@@ -5,11 +5,11 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from separatrix.geometry.baselines import Blocks, fit_baselines
+from separatrix.geometry.baselines import LabelledBlocks, fit_baselines
 from separatrix.learn.job import TrainedModel
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.trained.saved import Predictions, describe
+from separatrix.learn.trained.saved import Predictions
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.source import resolve
 from separatrix.progress import under
@@ -59,7 +59,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     figures["warnings"] = [*splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     tables = {part: answer_table(splits.parts[part], targets.classes, answer) for part, answer in answers.items()}
     result = TrainingResult(
-        model=trained.model, method=request.method, transformer=describe(trained.model.backbone),
+        model=trained.model, method=request.method, transformer=trained.model.backbone.identity,
         loss=method.losses.get(task, recipe.objective.loss), classes=list(targets.names),
         rows={part: len(texts) for part, texts in splits.parts.items()},
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
@@ -134,7 +134,7 @@ def _baselines(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Baselines on frozen vectors, and their figures."""
     parts = {
-        part: Blocks(trained.vectors[part] if part in trained.vectors else answers[part].blocks, values)
+        part: LabelledBlocks(trained.vectors[part] if part in trained.vectors else answers[part].blocks, values)
         for part, values in targets.values.items()
     }
     classes = len(targets.names)

@@ -25,9 +25,9 @@ SHARE = LinearSegmentedColormap.from_list("accent", ["#ffffff", "#a9d0cf", ACCEN
 RESIDUAL = LinearSegmentedColormap.from_list("residual", [COLOURS[6], "#ffffff", ACCENT])
 NOISE = LinearSegmentedColormap.from_list("noise", ["#ffffff", COLOURS[3], MUTED])
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 Names = tuple[Sequence[str], Sequence[str]]  # of the rows, of the columns
-Texts = dict[tuple[int, ...], tuple[str, bool]]  # row and column -> what is written there, whether on dark ground
+CellTexts = dict[tuple[int, ...], tuple[str, bool]]  # row and column -> what is written there, whether on dark ground
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class _Layout:
 
 def _draw(
     values: np.ndarray,
-    texts: Texts,
+    texts: CellTexts,
     names: Names,
     layout: _Layout,
     colours: Colormap,
@@ -126,7 +126,7 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
         (cell, cell), (2.2, 2.2), (1.75, 1.4, 0.25, 0.75), 8.5 if few else 7 if some else 6,
         8.5 if few else 6.5 if some else 5.8, lines=1.1,
     )  # fmt: skip
-    texts: Texts = {}
+    texts: CellTexts = {}
     for gold, guess in np.argwhere(counts > 0).tolist():
         share = shares[gold, guess]
         texts[gold, guess] = (f"{counts[gold, guess]}\n{share:.2f}" if few else f"{counts[gold, guess]}", share > 0.75)
@@ -156,7 +156,7 @@ def heatmap(values: np.ndarray, names: Names, *, title: str, note: str, best: tu
     low = float(np.nanmin(cells))
     span = max(float(np.nanmax(cells)) - low, 1e-9)
     indices = map(tuple, np.argwhere(np.isfinite(cells)).tolist())
-    texts: Texts = {index: (f"{cells[index]:.3f}", (cells[index] - low) / span > 0.75) for index in indices}
+    texts: CellTexts = {index: (f"{cells[index]:.3f}", (cells[index] - low) / span > 0.75) for index in indices}
     layout = _Layout((0.85, 0.34), (3.2, 0.7), (2.6, 0.55, 0.3, 0.75), 8, 8, slanted=False)
     figure, axes, _ = _draw(cells, texts, names, layout, SHARE, (low, low + span), (title, note))
     if best is not None:
@@ -189,7 +189,7 @@ def association_map(
         (0.62, 0.34) if written else (0.24, 0.24), (3.6, 1.0), (1.5, 1.25, 1.0, 0.75), 8 if written else 6.5, 7.5
     )
     indices = np.ndindex(counts.shape) if written else ()
-    texts: Texts = {index: (str(counts[index]), bool(abs(shown[index]) > 0.75 * reach)) for index in indices}
+    texts: CellTexts = {index: (str(counts[index]), bool(abs(shown[index]) > 0.75 * reach)) for index in indices}
     totals = [f"{plain(name, 16)} ({n})" for name, n in zip(names[0], counts.sum(axis=1), strict=True)]
     figure, axes, image = _draw(
         shown, texts, (totals, names[1]), layout, RESIDUAL, (-reach, reach),
@@ -203,14 +203,14 @@ def association_map(
     return figure
 
 
-def density_grid(table: Sequence[Row]) -> Figure:
+def density_grid(table: Sequence[Record]) -> Figure:
     """Draw the grid of DBSCAN: clusters and share of noise of each cell; cells that did not end say so.
 
     Args:
         table: a mapping per cell: eps, min_samples, status, clusters, noise_share, and `chosen` at the one taken.
     """
     across, down = (sorted({row[name] for row in table}) for name in ("eps", "min_samples"))
-    texts: Texts = {}
+    texts: CellTexts = {}
     share, chosen = np.full((len(down), len(across)), math.nan), None
     for row in table:
         index = (down.index(row["min_samples"]), across.index(row["eps"]))

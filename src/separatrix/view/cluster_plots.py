@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from separatrix.view.canvas import headline, new_figure, plain, quiet
 from separatrix.view.palette import ACCENT, COLOURS, HAIR, INK, MUTED, look
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 SHOWN = 60  # bars of the picture of sizes
 NAMED = 40  # clusters of a tree whose number is written in
@@ -59,7 +59,7 @@ def cluster_sizes(sizes: Sequence[int], noise: int = 0, title: str = "Cluster si
     return figure
 
 
-def k_curves(table: Sequence[Row], chosen: float, criterion: str) -> Figure:
+def k_curves(table: Sequence[Record], chosen: float, criterion: str) -> Figure:
     """Draw the four figures of each number of clusters, with those of the null dashed and the choice marked.
 
     Args:
@@ -90,7 +90,7 @@ def k_curves(table: Sequence[Row], chosen: float, criterion: str) -> Figure:
     return figure
 
 
-def k_distances(curve: Sequence[Row], eps: float, criterion: str) -> Figure:
+def k_distances(curve: Sequence[Record], eps: float, criterion: str) -> Figure:
     """Draw the k-distance curve: which share of the rows is a core at which eps.
 
     Args:
@@ -121,7 +121,7 @@ def k_distances(curve: Sequence[Row], eps: float, criterion: str) -> Figure:
     return figure
 
 
-def condensed_tree(lines: Sequence[Row]) -> Figure:
+def condensed_tree(lines: Sequence[Record]) -> Figure:
     """Draw a bar per node, as wide as it has rows, from its birth to its death; the root is at the top.
 
     Those taken as clusters are coloured and numbered.
@@ -151,7 +151,7 @@ def condensed_tree(lines: Sequence[Row]) -> Figure:
     return figure
 
 
-def _places(lines: Sequence[Row]) -> list[float]:
+def _places(lines: Sequence[Record]) -> list[float]:
     """Left edge of each node: children stand side by side in the middle of their parent."""
     children: dict[int, list[int]] = {}
     for number, line in enumerate(lines):
@@ -166,7 +166,7 @@ def _places(lines: Sequence[Row]) -> list[float]:
     return left
 
 
-def _draw_node(axes: Axes, line: Row, left: float, rows: int, depth: float) -> None:
+def _draw_node(axes: Axes, line: Record, left: float, rows: int, depth: float) -> None:
     birth = depth if line["birth"] is None else line["birth"]
     death = depth if line["death"] is None else line["death"]
     taken = line["cluster"] >= 0

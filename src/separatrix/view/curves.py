@@ -22,7 +22,7 @@ from separatrix.view.palette import ACCENT, COLOURS, MUTED, look
 LINE_COLOURS = (ACCENT, COLOURS[6], COLOURS[8])
 MOST = 0.9  # share that the legend of a variance counts directions for
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...]], ...] = (
 )  # fmt: skip
 
 
-def panels(metrics: Sequence[Row]) -> tuple[Panel, ...]:
+def panels(metrics: Sequence[Record]) -> tuple[Panel, ...]:
     """Collect the panels for which there are numbers.
 
     Args:
@@ -88,7 +88,7 @@ def panels(metrics: Sequence[Row]) -> tuple[Panel, ...]:
     return tuple(drawn)
 
 
-def _moments(metrics: Sequence[Row]) -> tuple[str, tuple[float, ...]]:
+def _moments(metrics: Sequence[Record]) -> tuple[str, tuple[float, ...]]:
     """Find the first of epoch, step and row number that every row has."""
     for key in ("epoch", "step"):
         values = tuple(number(row, key) for row in metrics)
@@ -97,7 +97,7 @@ def _moments(metrics: Sequence[Row]) -> tuple[str, tuple[float, ...]]:
     return "row", tuple(map(float, range(1, len(metrics) + 1)))
 
 
-def number(row: Row, path: str) -> float:
+def number(row: Record, path: str) -> float:
     """Read the finite number at a path of a nested row, keys joined by dots, or NaN.
 
     >>> number({"validation": {"loss": 0.5}}, "validation.loss"), number({"validation": None}, "loss")

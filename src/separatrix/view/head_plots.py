@@ -204,8 +204,8 @@ def mean_maps(findings: Findings) -> Picture:
     every = np.concatenate([findings.maps[cluster].ravel() for cluster in order])
     scale = Normalize(0, max(float(np.quantile(every, 0.99)), 1e-9), clip=True)
     lines = []
-    for place, axes in enumerate(boxes):
-        cluster, number = order[place // shown], place % shown
+    for index, axes in enumerate(boxes):
+        cluster, number = order[index // shown], index % shown
         grid_axes(axes, 1, 1, labels=False)
         if number >= len(findings.maps[cluster]):
             axes.set_axis_off()
@@ -271,10 +271,10 @@ def _cross(findings: Findings, column: str) -> Picture:
     axes = figure.add_axes((0.85 / width, (0.5 + FOOT) / height, across / width, down / height))
     axes.imshow(shares, cmap=RAMP, norm=SHARES, aspect="auto")
     if len(counts.columns) <= MOST_NUMBERS:
-        for (row, place), share in np.ndenumerate(shares.to_numpy()):
+        for (row, position), share in np.ndenumerate(shares.to_numpy()):
             ink = ink_on(to_hex(RAMP(SHARES(share))))
             if share > 0:
-                axes.text(place, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=ink)
+                axes.text(position, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=ink)
     axes.set_xticks(range(len(counts.columns)), [str(name) for name in counts.columns])
     axes.set_yticks(range(len(order)), [f"{cluster} ({total:,})" for cluster, total in counts.sum(axis=1).items()])
     axes.tick_params(length=0, labelsize=7, labelcolor=MUTED)

@@ -96,14 +96,14 @@ def controls(table: pd.DataFrame, values: NDArray[np.floating], *, method: str, 
     return lines
 
 
-def _narrowest(lengths: NDArray[np.integer], share: float = 0.25) -> NDArray[np.bool_]:
+def _narrowest(lengths: NDArray[np.integer]) -> NDArray[np.bool_]:
     """The rows of the narrowest span of lengths that holds a quarter of them.
 
-    >>> _narrowest(np.array([10, 50, 51, 90]), 0.5).tolist()
-    [False, True, True, False]
+    >>> _narrowest(np.array([10, 20, 30, 50, 51, 60, 70, 90])).nonzero()[0].tolist()
+    [3, 4]
     """
     ordered = np.sort(lengths)
-    count = max(1, int(np.ceil(share * len(ordered))))
+    count = max(1, int(np.ceil(len(ordered) / 4)))
     spans = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
     low = ordered[int(spans.argmin())]
     return (lengths >= low) & (lengths <= low + spans.min())

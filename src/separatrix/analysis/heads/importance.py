@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,18 @@ def importance_figures(weighed: Importance, heads: pd.DataFrame, permutations: i
     clusters, layers = (encode(heads[name])[0] for name in ("cluster", "layer"))
     for name, column in SCORES.items():
         scores = heads[column].to_numpy()
-        total = max(((scores - scores.mean()) ** 2).sum(), 1e-30)
-
-        def between(labels: NDArray[Any], scores: NDArray[Any] = scores, total: float = total) -> float:
-            means = np.bincount(labels, scores) / np.maximum(np.bincount(labels), 1)
-            return float(((means[labels] - scores.mean()) ** 2).sum() / total)
-
+        between = partial(_share_between, scores)
         null = permutation_null(between, clusters, permutations=permutations, seed=seed)
         figures[name] = null.to_dict() | {"by_layer": between(layers)}
     groups = [("noise" if name == -1 else str(name), part) for name, part in heads.groupby("cluster")]
     lines = sorted((_line(name, part) for name, part in groups), key=lambda line: -line["ablation"])
     return figures | {"by_cluster": [*lines, _line("all", heads)], "answer": answer(figures)}
+
+
+def _share_between(scores: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Share of the variance of scores (rows,) that lies between groups."""
+    means = np.bincount(labels, scores) / np.maximum(np.bincount(labels), 1)
+    return float(((means[labels] - scores.mean()) ** 2).sum() / max(((scores - scores.mean()) ** 2).sum(), 1e-30))
 
 
 def _line(name: str, part: pd.DataFrame) -> dict[str, Any]:

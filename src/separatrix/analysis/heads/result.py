@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PAGE, HEADS, TABLE, PICTURES, DISTANCES = (
     "atlas.html", "heads.parquet", "table.parquet", "pictures", "distances.safetensors"
 )  # fmt: skip
-Line = Mapping[str, Any]
+Record = Mapping[str, Any]
 # What is printed as a table: field -> (key of a line, heading); a column that no line has is left out.
 LISTINGS = {
     "features": (("feature", "feature"), ("width", "columns"), ("ami_head", "AMI with head"),
@@ -53,17 +53,17 @@ class HeadAtlas(Result):
     heads: int | None = optional()  # of a layer
     tokens: int | None = optional()
     maps_per_second: float | None = optional()
-    seconds_per_map: Line | None = optional()  # by feature, and of the model
+    seconds_per_map: Record | None = optional()  # by feature, and of the model
     model: str | None = optional()
     weights: str | None = optional()  # their hash
     causal: bool | None = optional()
-    features: Sequence[Line] | None = optional()  # a line for each: heads told apart, seconds a map
+    features: Sequence[Record] | None = optional()  # a line for each: heads told apart, seconds a map
     variance: Mapping[str, Sequence[float]] | None = optional()  # feature -> share of each component
-    clusters: Line | None = optional()  # method, count, noise; figures of kmeans, dbscan, hdbscan, again
-    noise_by_layer: Mapping[str, Sequence[Line]] | None = optional()
-    association: Sequence[Line] | None = optional()  # a line for each column
-    controls: Sequence[Line] | None = optional()
-    importance: Line | None = optional()
+    clusters: Record | None = optional()  # method, count, noise; figures of kmeans, dbscan, hdbscan, again
+    noise_by_layer: Mapping[str, Sequence[Record]] | None = optional()
+    association: Sequence[Record] | None = optional()  # a line for each column
+    controls: Sequence[Record] | None = optional()
+    importance: Record | None = optional()
     page_bytes: int | None = optional()
 
     @classmethod

@@ -169,14 +169,14 @@ def plan(
         job = _points_job(wanted, more, scale, rates, (data, rows, width, dtype))
         scale.progress("plan", 0, 1, "calibration")
         outline, shape = POINTS[verb][0](job), job.shape
-        found = rates or measured(outline, job)
+        speeds = rates or measured(outline, job)
     else:
         reading = replace(_reading(verb, wanted, more, (data, texts, tokens_per_text, rates)), executor=executor)
         scale.progress("plan", 0, 1, "calibration")
         outline, shape = plan_heads(wanted, reading) if verb == "heads" else plan_reading(reading)
-        found = rates or measured(outline, executor=executor)
+        speeds = rates or measured(outline, executor=executor)
     scale.progress("plan", 1, 1, "")
-    return _plan(verb, outline, shape, found, recipes.to_dict(wanted))
+    return _plan(verb, outline, shape, speeds, recipes.to_dict(wanted))
 
 
 def _options(verb: str, recipe: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:

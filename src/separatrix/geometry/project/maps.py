@@ -158,13 +158,13 @@ def make_map(
     rest = np.flatnonzero(~fitted)
     for start in range(0, len(rest), _PLACED):
         part = rest[start : start + _PLACED]
-        coordinates[part] = laid.place(prepare(_finite(np.asarray(points[part]), part)))
+        coordinates[part] = laid.transform(prepare(_finite(np.asarray(points[part]), part)))
     seconds = monotonic() - begun
     measured, votes = _measure(_MapRows(points, prepare, coordinates, known, recipe, decided), fitted, guided)
     unknown = labels is not None and votes is None
     notes += (*laid.notes, *(("no k-NN accuracy: fewer than two classes are known",) if unknown else ()))
     return Map(
-        recipe, coordinates, fitted, laid.axes, guided, measured, votes, seconds, notes, width, prepare, laid.place
+        recipe, coordinates, fitted, laid.axes, guided, measured, votes, seconds, notes, width, prepare, laid.transform
     )
 
 

@@ -32,7 +32,7 @@ class MapLayout:
     """Places of the fitted rows, a way to place more, names of the axes, and what a reader should know."""
 
     coordinates: Matrix  # (rows, dimensions)
-    place: Change
+    transform: Change
     axes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 

@@ -23,7 +23,7 @@ from separatrix.errors import DataError, OptionError, ShapeError
 from separatrix.learn.objectives.base import check_labels
 from separatrix.models.backbone import Backbone
 
-Block = Tensor | np.ndarray
+Logits = Tensor | np.ndarray
 
 # Differences below this share of a logit's size are rounding of float32, not separation.
 RESOLUTION = 1e-6
@@ -78,7 +78,7 @@ class _Sums:
 
 
 def rank_words(
-    logits: Block | Iterable[Block], labels: Block, classes: int, allowed: Tensor | None = None
+    logits: Logits | Iterable[Logits], labels: Logits, classes: int, allowed: Tensor | None = None
 ) -> WordRanking:
     """Score every word of the vocabulary for every class and choose one word per class.
 
@@ -194,7 +194,7 @@ def _shown(word: int, backbone: Backbone) -> str:
     return str(backbone.tokenizer.decode([word])).strip()
 
 
-def _collect(blocks: Iterable[Block], labels: Tensor, classes: int) -> _Sums:
+def _collect(blocks: Iterable[Logits], labels: Tensor, classes: int) -> _Sums:
     """Add the blocks up; float64, since a variance is a small difference of large sums."""
     sums, at = None, 0
     for block in map(torch.as_tensor, blocks):

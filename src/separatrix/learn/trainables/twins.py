@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from separatrix.learn.trainables import Trainable
 
 WIDTH, PROJECTED = 64, 128
-Rows = NDArray[np.int64]
+Ids = NDArray[np.int64]
 
 
 class GridEncoder(nn.Module):
@@ -38,12 +38,12 @@ class GridEncoder(nn.Module):
         return self.layers(grids)
 
 
-def crops(grids: Tensor, rows: Rows, _partners: Rows, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def crops(grids: Tensor, rows: Ids, _partners: Ids, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
     """Two squares on the diagonal of each map, stretched to its size."""
     return _crop(grids, rows, generator), _crop(grids, rows, generator)
 
 
-def _crop(grids: Tensor, rows: Rows, generator: np.random.Generator) -> Tensor:
+def _crop(grids: Tensor, rows: Ids, generator: np.random.Generator) -> Tensor:
     cells = grids.shape[-1]
     side = int(generator.integers(max(cells * 5 // 8, 2), cells + 1))
     left = int(generator.integers(0, cells - side + 1))
@@ -51,14 +51,14 @@ def _crop(grids: Tensor, rows: Rows, generator: np.random.Generator) -> Tensor:
     return nn.functional.interpolate(part, size=(cells, cells), mode="area")
 
 
-def sentences(grids: Tensor, rows: Rows, partners: Rows, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+def sentences(grids: Tensor, rows: Ids, partners: Ids, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
     """The same head in two windows, one of them drawn anew."""
     draw = generator.integers(0, partners.shape[1], len(rows))
     return grids[rows], grids[partners[rows, draw]]
 
 
 # (grids (rows, 1, cells, cells), rows of the batch, partners, generator) -> both views of the batch
-VIEWS: dict[str, Callable[[Tensor, Rows, Rows, np.random.Generator], tuple[Tensor, Tensor]]] = {
+VIEWS: dict[str, Callable[[Tensor, Ids, Ids, np.random.Generator], tuple[Tensor, Tensor]]] = {
     "crops": crops,
     "sentences": sentences,
 }
@@ -70,7 +70,7 @@ class TwinsTrainable(Trainable):
 
     network: nn.Sequential  # encoder, projection
     grids: Tensor  # (rows, 1, cells, cells)
-    partners: Rows  # (rows, windows): the rows of each row's head
+    partners: Ids  # (rows, windows): the rows of each row's head
     views: str  # a key of `VIEWS`
     seed: int
 
@@ -78,7 +78,7 @@ class TwinsTrainable(Trainable):
         """Network and projection."""
         return {"encoder": dict(self.network.named_parameters())}
 
-    def outputs(self, _part: str, rows: Rows, step: int | None = None) -> Tensor:
+    def outputs(self, _part: str, rows: Ids, step: int | None = None) -> Tensor:
         """Both views of these rows, (rows, 2, 128)."""
         views = VIEWS[self.views](self.grids, rows, self.partners, np.random.default_rng([self.seed, step or 0]))
         return torch.stack([self.network(view) for view in views], dim=1)

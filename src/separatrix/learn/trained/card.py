@@ -96,12 +96,12 @@ def _by_cosine(recipe: AlignRecipe) -> bool:
 
 def encoder_card(
     recipe: AlignRecipe, base: dict[str, Any], names: tuple, limit: int, rows: int | None,
-    run: dict[str, Any] | None = None, place: str = "FOLDER",
+    run: dict[str, Any] | None = None, address: str = "FOLDER",
 ) -> str:  # fmt: skip
     """README.md; without figures of a run, the paths in it are those that `AlignModel.save` writes."""
     return render_card(
         "align", recipe=recipe, base=base, names=names, limit=limit, rows=rows, by_cosine=_by_cosine(recipe), run=run,
-        place=place,
+        address=address,
     )  # fmt: skip
 
 

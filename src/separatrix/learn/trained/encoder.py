@@ -32,16 +32,13 @@ from separatrix.learn.trained.saved import (
     Predictions,
     PrintedModel,
     SavedModel,
-    describe,
-    model_notes,
     positive,
-    write_model,
 )
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
-from separatrix.store.files import Shape, hash_file
+from separatrix.store.files import TensorShape, hash_file
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes
 
@@ -141,12 +138,12 @@ class AlignModel(PrintedModel):
         tensors = {} if self.head is None else dict(zip(("weight", "bias"), self.head, strict=True))
         if self.encoder.mix is not None:
             tensors["mix"] = self.encoder.mix.detach().cpu().numpy()
-        notes = model_notes(
-            "align", self.classes, self.temperature, base_model=self.base,
+        notes = self.base_notes(
+            "align", base_model=self.base,
             recipe=recipes.record(self.recipe), vote=asdict(self.vote),
             encoder={"weights": hash_file(*sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
-        write_model(folder, notes, tensors)
+        self.write(folder, notes, tensors)
 
 
 def check_index(answers: DecisionRecipe, rows: int) -> None:
@@ -195,7 +192,7 @@ def finish_model(
     if answers.approximate:
         note += f"; the approximate search finds {index.recall(vectors['validation'], vote.k):.1%} of the true ones"
     linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
-    base = describe(encoder.backbone)
+    base = encoder.backbone.identity
     model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, note=note)
     return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
 
@@ -210,7 +207,7 @@ def read_align(saved: SavedModel) -> AlignModel:
         raise ModelError(f"the encoder in {source} is not the one that was saved in {folder}", hint="train again")
     classes, vote = Classes.from_dict(notes["classes"]), Vote(**notes["vote"])
     encoder = start_encoder(backbone, recipe.encoder)
-    shapes: dict[str, Shape] = {} if encoder.mix is None else {"mix": tuple(encoder.mix.shape)}
+    shapes: dict[str, TensorShape] = {} if encoder.mix is None else {"mix": tuple(encoder.mix.shape)}
     if recipe.has_head:
         shapes |= {"weight": (len(classes), backbone.width), "bias": (len(classes),)}
     own = saved.tensors(shapes)

@@ -28,16 +28,13 @@ from separatrix.learn.trained.saved import (
     PrintedModel,
     SavedModel,
     all_of,
-    describe,
-    model_notes,
-    write_model,
 )
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
-from separatrix.store.files import Schema, Shape
+from separatrix.store.files import Schema, TensorShape
 from separatrix.texts import Classes
 from separatrix.texts.holdout import FEWEST_ROWS, HELD_OUT
 
@@ -149,7 +146,7 @@ class Head:
 
     fit: Callable[[HeadData], FittedHead]
     scores: Callable[[dict[str, np.ndarray], np.ndarray, FrozenRecipe], np.ndarray]
-    shapes: Callable[[int, int], dict[str, Shape]]
+    shapes: Callable[[int, int], dict[str, TensorShape]]
 
 
 FITTERS: dict[str, Head] = {
@@ -219,12 +216,12 @@ class FrozenModel(PrintedModel):
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole; the transformer is not copied."""
-        notes = model_notes(
-            KIND, self.classes, self.temperature, base_model=describe(self.backbone),
+        notes = self.base_notes(
+            KIND,
             backbone=recipes.to_dict(self.backbone.recipe), labels=list(self.labels),
             asked=recipes.to_dict(self.recipe), scores=self.figures,
         )  # fmt: skip
-        write_model(folder, notes, self.arrays)
+        self.write(folder, notes, self.arrays)
 
 
 def read_frozen(saved: SavedModel) -> FrozenModel:

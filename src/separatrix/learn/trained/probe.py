@@ -17,16 +17,13 @@ from separatrix.learn.trained.saved import (
     Predictions,
     PrintedModel,
     SavedModel,
-    describe,
-    model_notes,
-    write_model,
 )
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe import ModelRecipe
-from separatrix.store.files import Shape
+from separatrix.store.files import TensorShape
 from separatrix.texts import Classes
 
 ARRAYS = ("weight", "bias", "mean", "scale")
@@ -60,15 +57,15 @@ class ProbeModel(PrintedModel):
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
         tensors = {name: np.asarray(getattr(self.probe, name)) for name in ARRAYS}
-        notes = model_notes(
-            "probe", self.classes, self.temperature, base_model=describe(self.backbone),
+        notes = self.base_notes(
+            "probe",
             backbone=recipes.to_dict(self.backbone.recipe), pool=self.pool, penalty=self.probe.penalty,
             converged=self.probe.converged,
         )  # fmt: skip
-        write_model(folder, notes, tensors)
+        self.write(folder, notes, tensors)
 
 
-def probe_shapes(outputs: int, width: int) -> dict[str, Shape]:
+def probe_shapes(outputs: int, width: int) -> dict[str, TensorShape]:
     """The arrays of a probe, as `read_tensors` checks them."""
     return {"weight": (outputs, width), "bias": (outputs,), "mean": (width,), "scale": (width,)}
 

@@ -24,10 +24,7 @@ from separatrix.learn.trained.saved import (
     Predictions,
     PrintedModel,
     SavedModel,
-    describe,
-    model_notes,
     positive,
-    write_model,
 )
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
@@ -38,7 +35,7 @@ from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe import CacheRecipe, PromptRecipe, TrainRecipe
 from separatrix.recipe.train import POSITIONS
-from separatrix.store.files import Shape
+from separatrix.store.files import TensorShape
 from separatrix.texts import Classes
 
 # Padded tokens of one forward over new texts.
@@ -178,14 +175,14 @@ class PromptModel(PrintedModel):
 
     def notes(self) -> dict[str, Any]:
         """What files say of it beside the tensors; its transformer stands there by name and hash."""
-        return model_notes(
-            "prompt", self.classes, self.temperature, base_model=describe(self.backbone), prompt_position="suffix",
+        return self.base_notes(
+            "prompt", prompt_position="suffix",
             recipe=recipes.to_dict(self.recipe), scaling=asdict(self.scaling),
         )  # fmt: skip
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
-        write_model(folder, self.notes(), {name: one.detach().cpu().numpy() for name, one in self.tensors().items()})
+        self.write(folder, self.notes(), {name: one.detach().cpu().numpy() for name, one in self.tensors().items()})
 
 
 def read_prompt(saved: SavedModel) -> PromptModel:
@@ -209,7 +206,9 @@ def read_prompt(saved: SavedModel) -> PromptModel:
     return PromptModel(backbone, shape, recipe, prompt, objective, saved.classes, scaling, saved.notes["temperature"])
 
 
-def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, objective: Objective) -> dict[str, Shape]:
+def _shapes(
+    recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, objective: Objective
+) -> dict[str, TensorShape]:
     """What a trained prompt of this recipe consists of."""
     prompt, vocabulary = recipe.prompt, len(backbone.embedding)
     width: int | str = backbone.width * (prompt.tokens if prompt.positions == "all" else 1)
@@ -218,7 +217,7 @@ def _shapes(recipe: TrainRecipe, backbone: Backbone, shape: AttentionShape, obje
     elif prompt.positions not in POSITIONS.built_in:
         width = "output width"  # only the user's own function knows it
     own = backbone.width if prompt.layer else backbone.embedding.shape[1]
-    shapes: dict[str, Shape] = {"prompt.tokens": (prompt.tokens, own)}
+    shapes: dict[str, TensorShape] = {"prompt.tokens": (prompt.tokens, own)}
     if prompt.instance:
         shapes["prompt.up"] = ("rank", prompt.tokens * own)
         shapes |= {"prompt.down": (backbone.width, "rank"), "prompt.center": (backbone.width,)}

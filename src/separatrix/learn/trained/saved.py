@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from separatrix.errors import ModelError, StoreError, public_name, system_path
+from separatrix.errors import ModelError, StoreError, system_path
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
@@ -19,7 +19,7 @@ from separatrix.recipe import ModelRecipe
 from separatrix.store.artifacts import open_artifact
 from separatrix.store.files import (
     Schema,
-    Shape,
+    TensorShape,
     check_format,
     damaged,
     mismatch,
@@ -99,10 +99,20 @@ class Predictor(Protocol):
         ...
 
 
+class Trained(Protocol):
+    """What holds a trained model, as the result of a training does."""
+
+    @property
+    def model(self) -> Predictor:
+        """The model."""
+        ...
+
+
 class PrintedModel(Printed):
     """How a trained model is shown. It is no result: its figures are those of the `TrainingResult` that holds it."""
 
     classes: Classes | None
+    temperature: float
 
     if TYPE_CHECKING:  # a field or a property of the subclass
 
@@ -110,36 +120,28 @@ class PrintedModel(Printed):
         def backbone(self) -> Backbone:
             """The transformer."""
 
+    def base_notes(self, kind: str, **notes: Any) -> dict[str, Any]:
+        """What a trained model says of itself; `notes` are what its kind says beside `SAVED`."""
+        classes = None if self.classes is None else self.classes.to_dict()
+        own = {"format": FORMAT, "kind": kind, "temperature": self.temperature, "classes": classes}
+        return own | {"base_model": self.backbone.identity} | notes
+
+    @staticmethod
+    def write(folder: Path, notes: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
+        """Write the two files of a trained model, each whole."""
+        write_tensors(folder / TENSORS, tensors)
+        write_json(folder / NOTES, notes)
+
     def to_dict(self) -> dict[str, Any]:
         """What it is: the class of the model, its transformer, and its classes (None where numbers are predicted)."""
         classes = None if self.classes is None else list(self.classes.values)
-        return {"kind": type(self).__name__, "model": describe(self.backbone), "classes": classes}
+        return {"kind": type(self).__name__, "model": self.backbone.identity, "classes": classes}
 
     def parts(self) -> list[Lines]:
         """What it is, in three lines."""
         classes = ", ".join(self.classes.names) if self.classes else "none: numbers are predicted"
-        return [[("kind", type(self).__name__), ("model", describe(self.backbone)["name"]), ("classes", classes)]]
-
-
-def describe(backbone: Backbone) -> dict[str, Any]:
-    """The identity of the model that a result belongs to."""
-    source = backbone.source
-    name = public_name(source.name)
-    identity = {"name": name, "revision": source.revision, "origin": source.origin, "weights": source.weights}
-    more = {"depth": backbone.recipe.depth, "remarks": list(source.remarks)}
-    return identity | {name: value for name, value in more.items() if value}
-
-
-def model_notes(kind: str, classes: Classes | None, temperature: float, **notes: Any) -> dict[str, Any]:
-    """What a trained model says of itself; `notes` are what its kind says beside `SAVED`."""
-    own = {"format": FORMAT, "kind": kind, "temperature": temperature}
-    return own | {"classes": None if classes is None else classes.to_dict(), **notes}
-
-
-def write_model(folder: Path, notes: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Write the two files of a trained model, each whole."""
-    write_tensors(folder / TENSORS, tensors)
-    write_json(folder / NOTES, notes)
+        name = self.backbone.identity["name"]
+        return [[("kind", type(self).__name__), ("model", name), ("classes", classes)]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +171,7 @@ class SavedModel:
         path = self.folder / self.file
         return read_recipe(cls, self.notes[name], path, trust_remote_code=self.trust_remote_code)
 
-    def tensors(self, shapes: Mapping[str, Shape]) -> dict[str, np.ndarray]:
+    def tensors(self, shapes: Mapping[str, TensorShape]) -> dict[str, np.ndarray]:
         """The tensors, of these shapes."""
         return read_tensors(self.folder / TENSORS, shapes)[0]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedModel[ProbeModel]:
     """Fit a probe; its penalty and temperature, and without a given pooling that too, are chosen on validation."""
-    from separatrix.geometry.baselines import Blocks, fit_linear
+    from separatrix.geometry.baselines import LabelledBlocks, fit_linear
     from separatrix.geometry.calibrate import fit_temperature
     from separatrix.geometry.probe import Probe
     from separatrix.learn.job import TrainedModel
@@ -37,7 +37,7 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
         texts = request.splits.parts[part]
         progress = Counter(request.progress, f"texts ({part})", len(texts))
         frozen[part], _ = extract_blocks(backbone, texts.text, tuple(plans.values()), progress)
-        parts[part] = Blocks({plan.name: frozen[part][plan.name] for plan in chosen}, targets.values[part])
+        parts[part] = LabelledBlocks({plan.name: frozen[part][plan.name] for plan in chosen}, targets.values[part])
     fitted = fit_linear(parts["train"], parts["validation"], len(targets.names), recipe.loop.seed)
     assert isinstance(fitted.model, Probe)
     temperature = 1.0
