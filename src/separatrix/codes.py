@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from separatrix.errors import ShapeError
+
 
 def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """The number of each row's value (rows,), -1 where it is missing, and the values that occur, (numbers,).
@@ -42,6 +44,18 @@ def ranks_in_class(sizes: NDArray[np.integer]) -> NDArray[np.int64]:
     [0, 1, 0, 1, 2]
     """
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def rows_of_mask(mask: ArrayLike, rows: int) -> NDArray[np.int64]:
+    """Numbers of the rows where a mask, (rows,) bool, is true.
+
+    Raises:
+        ShapeError: no mask of these rows.
+    """
+    chosen = np.asarray(mask)
+    if chosen.dtype != bool or chosen.shape != (rows,):
+        raise ShapeError("where needs a mask", got=f"{chosen.dtype} {chosen.shape}", expected=f"bool ({rows},)")
+    return np.flatnonzero(chosen)
 
 
 def draw_rows(count: int, most: int, seed: int) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import rows_of_mask
 from separatrix.errors import DataError, OptionError, ShapeError, choose
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import plain
@@ -232,10 +233,7 @@ class Points:
         Raises:
             ShapeError: no mask of these rows.
         """
-        kept = np.asarray(mask)
-        if kept.dtype != bool or kept.shape != (len(self),):
-            raise ShapeError("where needs a mask", got=f"{kept.dtype} {kept.shape}", expected=f"bool ({len(self)},)")
-        return self.take(np.flatnonzero(kept))
+        return self.take(rows_of_mask(mask, len(self)))
 
     def batches(self, rows: int = BATCH_ROWS) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """The only block piece by piece: which rows, and their numbers (at most `rows`, width) as float32."""

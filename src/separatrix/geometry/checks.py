@@ -92,6 +92,13 @@ def check_matrix(x: ArrayLike, what: str, *, width: int | None = None) -> NDArra
     return check_finite(array, what)
 
 
+def check_labelled(x: ArrayLike, y: ArrayLike, classes: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Vectors (rows, width) and their class numbers (rows,), checked as `check_matrix` and `check_labels` do."""
+    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
+    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    return vectors, gold
+
+
 def check_distances(x: ArrayLike, what: str, *, width: int | None = None) -> NDArray[Any]:
     """As `check_matrix`, for distances: the largest number is 0, or from 1e-15 to 1e15, so that squares fit float32.
 

@@ -342,5 +342,10 @@ def _measure(
         else:  # 1 - cosine is half the squared distance of unit vectors; this form also holds for zero vectors
             distance[part] = 1 - (unit[part, None] + ready.unit[candidates[part]]) / 2 + squared / 2
     distance[candidates < 0] = np.inf
-    order = np.lexsort((candidates, distance), axis=1)[:, :k]
-    return np.take_along_axis(candidates, order, axis=1), np.take_along_axis(distance, order, axis=1)
+    return nearest_first(candidates, distance, k)
+
+
+def nearest_first(index: NDArray[np.int64], distance: Matrix, k: int) -> tuple[NDArray[np.int64], Matrix]:
+    """The k nearest of those in each line, the lower row number first on a tie."""
+    order = np.lexsort((index, distance), axis=1)[:, :k]
+    return np.take_along_axis(index, order, axis=1), np.take_along_axis(distance, order, axis=1)

@@ -89,16 +89,23 @@ def whiten(x: Matrix) -> Change:
     share, level = shrinkage(centred, powers, wide.shape[1]), float(powers.sum()) / wide.shape[1]
     if not len(powers):
         return lambda points: (points - mean).astype(np.float32)
-    # Directions in which the fitted rows do not differ have the shrunk variance alone. Without shrinkage there is
-    # nothing to divide by, and they are left out.
-    rest = 1 / np.sqrt(share * level) if share > 0 else 0.0
-    gain = 1 / np.sqrt((1 - share) * powers + share * level) - rest  # (rank,)
+    rest, gain = whitening(powers, share, level)
 
     def change(points: Matrix) -> NDArray[np.float32]:
         moved = points - mean
         return (moved * rest + (moved @ directions.T * gain) @ directions).astype(np.float32)
 
     return change
+
+
+def whitening(powers: NDArray[np.float64], share: float, level: float) -> tuple[float, NDArray[np.float64]]:
+    """Factor of all directions, and what is added to it in those of these variances, (rank,).
+
+    Directions in which the fitted rows do not differ have the shrunk variance alone. Without shrinkage there is nothing
+    to divide by, and they are left out.
+    """
+    rest = 1 / np.sqrt(share * level) if share > 0 else 0.0
+    return rest, 1 / np.sqrt((1 - share) * powers + share * level) - rest
 
 
 PREPARES: dict[str, Callable[[Matrix], Change]] = {

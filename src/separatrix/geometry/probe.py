@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.checks import check_labelled, check_labels, check_matrix, check_same_rows, check_values
 from separatrix.geometry.classes import deal_folds, first_row_order
 from separatrix.geometry.prepare import standard_scaler
 from separatrix.geometry.rowspace import RowSpace
@@ -71,8 +71,7 @@ def fit_probe(
     >>> probe.scores([[0.0], [3.0]]).argmax(axis=1), probe.converged
     (array([0, 1]), True)
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, y, classes)
     if gold.min() == gold.max():
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
     design = _Design.of(vectors)
@@ -108,8 +107,7 @@ def fit_tuned_probe(
     >>> fit_tuned_probe(x, [0, 1] * 30, 2).penalty
     100.0
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, y, classes)
     if validation is not None or len(gold) < _FEWEST:
         return fit_probe(vectors, gold, classes, seed=seed, validation=validation)
     rows = np.random.default_rng([seed, 8]).permutation(len(gold))[:_FOLDED_ROWS]

@@ -13,7 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_matrix
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.checks import check_distances, check_labels, check_matrix, check_no_index, check_same_rows
+from separatrix.geometry.checks import (
+    check_distances,
+    check_labelled,
+    check_labels,
+    check_matrix,
+    check_no_index,
+    check_same_rows,
+)
 from separatrix.recipe.core import Plain
 
 
@@ -61,8 +68,7 @@ def scatter(x: ArrayLike, y: ArrayLike, classes: int) -> Scatter:
     >>> scatter([[0.0], [2.0], [8.0], [10.0]], [0, 0, 1, 1], 2)
     Scatter(within=1.0, between=16.0)
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, y, classes)
     means, counts = class_means(vectors, gold, classes)
     centre = (counts[:, None] * means).sum(axis=0) / len(vectors)
     between = float((counts * ((means - centre) ** 2).sum(axis=1)).sum() / len(vectors))
@@ -171,8 +177,7 @@ def collapse(
     >>> shape
     Collapse(nc1=0.0, nc2_norm=0.0, nc2_angle=0.0, nc3=0.0, nc4=0.0)
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, y, classes)
     means, counts = class_means(vectors, gold, classes)
     present = np.flatnonzero(counts)
     if len(present) < 2:

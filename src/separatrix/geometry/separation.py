@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix
 
 from separatrix.codes import draw_rows
 from separatrix.errors import DataError, choose
-from separatrix.geometry.checks import check_count, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.checks import check_count, check_labelled, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import deal_folds
 from separatrix.geometry.neighbors import METRICS
 from separatrix.geometry.probe import fit_probe
@@ -91,8 +91,7 @@ def out_of_fold(
     >>> out_of_fold(centroid, [[0.0], [1.0], [8.0], [9.0]], [0, 0, 1, 1], 2, folds=2)
     array([0, 0, 1, 1])
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(y, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, y, classes)
     check_count(folds, "folds", low=2)
     fold, answers = deal_folds(gold, folds, seed=seed), np.empty(len(gold), np.int64)
     for number in range(folds):

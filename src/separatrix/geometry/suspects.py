@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
-from separatrix.geometry.checks import check_finite, check_labels, check_matrix, check_same_rows
+from separatrix.geometry.checks import check_finite, check_labelled, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.neighbors import knn_predict, neighbors
 from separatrix.geometry.probe import fit_probe
@@ -133,8 +133,7 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: 
     Raises:
         DataError: one class only, in all or in the rows of a training part; k above the rows of a training part.
     """
-    vectors, gold = check_matrix(x, "vectors"), check_labels(labels, classes)
-    check_same_rows(len(vectors), len(gold), "vectors", "labels")
+    vectors, gold = check_labelled(x, labels, classes)
     count = int(fold.max()) + 1
     chances = {name: np.empty((len(gold), classes)) for name in MODELS}
     for number in range(count):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from separatrix.errors import DataError, ShapeError
-from separatrix.geometry.neighbors import Neighbors
+from separatrix.geometry.neighbors import Neighbors, nearest_first
 from separatrix.geometry.neighbors import neighbors as in_memory
 from separatrix.scale.blocks import BlockSource, parts, ranges
 from separatrix.scale.device_tiles import near_on
@@ -69,13 +68,5 @@ def nearest_rows(
         numbers, gaps = near.index + start, near.distance.copy()
         if first >= 0:
             gaps[numbers == (first + np.arange(len(x)))[:, None]] = np.inf
-        index, distance = _merge(np.hstack([index, numbers]), np.hstack([distance, gaps]), k)
+        index, distance = nearest_first(np.hstack([index, numbers]), np.hstack([distance, gaps]), k)
     return {"index": index, "distance": distance}
-
-
-def _merge(
-    index: NDArray[np.int64], distance: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k nearest of those in each line, the lower row first on a tie."""
-    order = np.lexsort((index, distance), axis=1)[:, :k]
-    return np.take_along_axis(index, order, axis=1), np.take_along_axis(distance, order, axis=1)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import DataError, choose
 from separatrix.geometry.checks import check_column, check_size, maybe_index
-from separatrix.geometry.prepare import STEPS, constant_below
+from separatrix.geometry.prepare import STEPS, constant_below, whitening
 from separatrix.geometry.rowspace import shrinkage_of
 from separatrix.scale import kernels
 from separatrix.scale.blocks import BlockSource, parts
@@ -54,8 +54,7 @@ def _whiten(source: BlockSource, plain: Preparation, whole: Moments, job: BlockJ
     kept = powers > powers.max() * np.finfo(np.float64).eps * width
     powers, axes = powers[kept], axes[:, kept]  # (rank,), (width, rank)
     share, level = shrinkage_of(fourth, whole.count, powers, width), float(powers.sum()) / width
-    rest = 1 / np.sqrt(share * level) if share > 0 else 0.0
-    gain = 1 / np.sqrt((1 - share) * powers + share * level) - rest
+    rest, gain = whitening(powers, share, level)
     matrix = np.zeros((len(varies), len(varies)))
     matrix[np.ix_(varies, varies)] = rest * np.eye(width) + (axes * gain) @ axes.T
     return Preparation("whiten", plain.mean, plain.scale, matrix, plain.constant)

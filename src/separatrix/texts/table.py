@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from separatrix.codes import encode, ranks_in_class
+from separatrix.codes import encode, ranks_in_class, rows_of_mask
 from separatrix.errors import DataError, OptionError, ShapeError, choose, public_name
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, shown
@@ -208,12 +208,7 @@ class Texts:
 
     def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
         """The rows where the mask, (rows,) bool, is true."""
-        chosen = np.asarray(mask)
-        if chosen.dtype != bool or chosen.shape != (len(self),):
-            raise ShapeError(
-                "where needs a mask", got=f"{chosen.dtype} {chosen.shape}", expected=f"bool ({len(self)},)"
-            )
-        return self.take(np.flatnonzero(chosen))
+        return self.take(rows_of_mask(mask, len(self)))
 
     def split(self, test: float = 0.2, seed: int = 0, by: str = "label") -> tuple[Texts, Texts]:
         """Hold out a seeded share of the rows; both sides keep the order of the source.
