@@ -27,7 +27,6 @@ def opened(given: T | str | Path, kind: type[T], *, verify: bool = True) -> T:
     Args:
         given: `Points` or a result, or the path of its folder; of points, an address too.
         kind: the class that it must be of.
-        verify: compare the files of a folder with their hashes.
 
     Raises:
         StoreError: no folder is there, or it holds something else.

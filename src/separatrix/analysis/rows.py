@@ -110,11 +110,7 @@ def read_labels(labels: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def classes_by_row(labels: np.ndarray) -> Classes:
-    """The classes of labels (rows,), numbered by their first rows.
-
-    Raises:
-        DataError: as `Classes.of`.
-    """
+    """The classes of labels (rows,), numbered by their first rows."""
     classes = Classes.of(labels)
     order = first_row_order(classes.encode(labels), len(classes))
     return Classes(tuple(classes.values[number] for number in order))

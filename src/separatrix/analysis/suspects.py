@@ -383,11 +383,7 @@ def _epoch_columns(case: JudgedRows, trajectory: Path | None) -> dict[str, Any]:
 
 
 def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
-    """A JSON file of a finished run.
-
-    Raises:
-        StoreError: it is not there.
-    """
+    """A JSON file of a finished run."""
     if not (run / name).is_file():
         raise StoreError(f"{run} holds no finished run", expected=name, hint="give the folder that train wrote")
     if kind_of(run) == "run":

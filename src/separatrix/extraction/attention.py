@@ -163,7 +163,6 @@ def attention_source(
     """Features of the maps of a model, by its name, or of a loaded one, which is loaded again for its maps.
 
     Args:
-        model: the model.
         recipe: what is read.
         loaded: the same model, from `load_for_maps`, where it is loaded already.
         weights: False: for tokens and table alone.

@@ -72,7 +72,6 @@ def open_reading(
 
     Raises:
         OptionError: no such executor, or a loaded model, which other processes do not have.
-        StoreError: as `open_workers`.
     """
     if executor == HERE:
         yield material, lambda windows: _read_here(material, windows, done)

@@ -68,13 +68,8 @@ def assign(
 
     Args:
         clusters: (rows,) 0 .. clusters - 1, -1 for noise.
-        labels: (rows,) class numbers.
         names: name of each class.
         permutations: shuffles of the labels over the rows.
-        seed: of the shuffles and of the interval.
-
-    Raises:
-        DataError, ShapeError: labels outside the classes, lengths that differ.
 
     >>> result = assign([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 1], ("no", "yes"))
     >>> result.majority.accuracy, round(result.matched.accuracy, 3), result.matched.classes

@@ -104,11 +104,9 @@ def associate(
         given: group numbers (rows,) that the first grouping is crossed with: each has its own habits (each head its
             own clusters). The information is then that of both together with the second grouping.
         permutations: shuffles of each null.
-        seed: of the shuffles.
 
     Raises:
         DataError: one of them is the same for all rows or all units; `within` leaves nothing to shuffle.
-        ShapeError: lengths differ.
 
     >>> found = associate([0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1])
     >>> round(found.mutual_information, 4), found.cramers_v, found.p_value < 0.1
@@ -155,7 +153,6 @@ def _unit_null(
         crossed, b: groupings (rows,); the second is the same for all rows of a unit.
         unit: numbers (rows,) of what is drawn.
         shape: numbers of groups.
-        permutations, seed: of the shuffles.
     """
     values = b[np.unique(unit, return_index=True)[1]]  # (units,)
     if (values == values[0]).all():

@@ -92,8 +92,6 @@ def fit_nearest(train: Part, validation: Part, classes: int) -> Nearest:
     """k-NN by cosine; k is chosen on validation (most right answers, least squared error), the smallest on a tie.
 
     Args:
-        train: rows that are neighbors.
-        validation: rows to choose k by.
         classes: number of classes; 0 = numbers.
 
     >>> train = Part(np.array([[0.0, 1.0], [0.1, 1.0], [1.0, 0.0]]), np.array([2.0, 4.0, 9.0]))
@@ -123,10 +121,8 @@ def fit_baselines(
     """The baselines by the name they have in tables, each with the pooling that is best for it on validation.
 
     Args:
-        train: rows to learn from.
         validation: rows to choose pooling, penalty and k by; the first pooling on a tie.
         classes: number of classes; 0 = numbers.
-        seed: of the solver, and of the rows that poolings are compared on.
         own: the probe that was trained, which is no baseline of itself: the best one is left out where it is that one.
     """
     fitted = {pool: _nearest(train.part(pool), validation.part(pool), classes) for pool in train.vectors}

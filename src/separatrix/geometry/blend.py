@@ -102,7 +102,6 @@ def fit_blend(
 
     Args:
         blocks: name -> (rows, width), training rows.
-        labels: their class numbers (rows,).
         recipe: preparation of each block, k, steps of the weights, rows, seed.
         validation: blocks and class numbers of validation rows; without them each training row is left out in turn.
 

@@ -26,11 +26,9 @@ def fit_temperature(scores: ArrayLike, y: ArrayLike) -> float:
 
     Args:
         scores: logits (rows, classes).
-        y: gold class numbers (rows,).
 
     Raises:
         DataError: no rows, a score that is not finite, a label outside the classes.
-        ShapeError: lengths differ.
 
     >>> scores = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]]
     >>> temperature = fit_temperature(scores, [0, 1, 0, 1])

@@ -97,8 +97,6 @@ def stability(cluster: Callable[[NDArray[Any]], NDArray[np.int64]], x: NDArray[A
 
     Args:
         cluster: rows (rows, width) -> labels (rows,).
-        x: (rows, width).
-        seed: of the subsamples.
 
     Returns:
         The adjusted Rand index of each pair: 1 is the same partition, 0 what chance gives.
@@ -138,11 +136,9 @@ def choose_k(
     knee of the curve. `stability`: the largest k whose mean agreement lies within one standard error of the best.
 
     Args:
-        x: (rows, width); what `prepare` gave is not checked again.
         grid: numbers to try; those that leave fewer than two rows a cluster are left out.
         criterion: what decides.
         sample_rows: of more rows, so many are drawn.
-        seed: of the draws and of k-means.
 
     Raises:
         OptionError: no number of the grid fits the rows.
@@ -405,10 +401,8 @@ def choose_size(x: ArrayLike | PreparedVectors, min_samples: int, *, sample_rows
     """Choose min_cluster_size of HDBSCAN: the most stable under resampling of those that give two clusters or more.
 
     Args:
-        x: (rows, width); what `prepare` gave is not checked again.
         min_samples: rows whose reach is the core distance.
         sample_rows: of more rows, so many are drawn; the sizes tried grow back with the rows.
-        seed: of the draws.
 
     Raises:
         DataError: no size gives two clusters.

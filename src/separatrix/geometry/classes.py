@@ -34,10 +34,8 @@ def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) 
     names of classes; where every class has fewer rows than there are folds, that of `KFold`.
 
     Args:
-        y: class numbers (rows,).
         folds: how many.
         groups: numbers (rows,); without them each row is a group of its own.
-        seed: of the draw.
 
     Raises:
         DataError: fewer groups than folds.

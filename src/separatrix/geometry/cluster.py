@@ -75,16 +75,13 @@ def kmeans(
     """k-means (Lloyd, 1982; k-means++ starts of Arthur and Vassilvitskii, 2007), the best of several starts.
 
     Args:
-        x: (rows, width); what `prepare` gave is not checked again.
         k: clusters.
         starts: how often it begins anew.
         minibatch: learn the centroids from batches of 1024 rows (Sculley, 2010).
         engine: `scikit-learn`, `cuml` (on a GPU), or `auto`: scikit-learn-intelex where it is installed.
-        seed: of the starts.
 
     Raises:
         OptionError: more clusters than rows; an engine without `minibatch`.
-        DataError: as `prepare`.
         MissingExtra: `cuml` is not installed.
 
     >>> result = kmeans([[0.0], [0.2], [9.0], [9.2]], 2)
@@ -160,9 +157,6 @@ def dbscan_clusters(
 ) -> Clustering:
     """DBSCAN in bounded memory; see `density.dbscan`, which gives scikit-learn's labels.
 
-    Raises:
-        DataError: as `prepare`.
-
     >>> dbscan_clusters([[0.0], [0.1], [5.0], [5.1], [99.0]], 0.5, min_samples=2).labels
     array([ 0,  0,  1,  1, -1])
     """
@@ -177,7 +171,6 @@ def hdbscan(
     """HDBSCAN (Campello, Moulavi and Sander, 2013) with its condensed tree; exemplar = the row that stays longest.
 
     Args:
-        x: (rows, width); what `prepare` gave is not checked again.
         min_cluster_size: smallest cluster.
         min_samples: rows, itself counted, whose reach is the core distance.
         engine: `scikit-learn`; `fast_hdbscan` (extra `maps`), which is faster from about 50,000 rows of at most 50

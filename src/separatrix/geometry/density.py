@@ -86,7 +86,6 @@ def dbscan(
     of scikit-learn's DBSCAN.
 
     Args:
-        x: (rows, width) finite.
         eps: radius, Euclidean.
         min_samples: rows within eps that make a core.
         deadline: reading of `time.monotonic` after which it gives up.
@@ -128,11 +127,9 @@ class DensityGraph:
         """List the neighbors of each row.
 
         Args:
-            x: (rows, width) finite.
             radii: all values of eps that will be asked for, ascending.
             min_samples: the largest that will be asked for.
             deadline: reading of `time.monotonic` after which it gives up.
-            progress: is called with (stage, done, total, note).
             engine, reading: as `dbscan`.
 
         Raises:
@@ -293,7 +290,6 @@ def listing_seconds(x: NDArray[np.float32], radii: Sequence[float], min_samples:
     Rows whose lists earlier tiles would have filled are still open here: where many rows are cores it takes less.
 
     Args:
-        x: (rows, width) finite.
         radii: all values of eps, ascending.
         min_samples: the largest that will be asked for.
         tiles: how many are timed.

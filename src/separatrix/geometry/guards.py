@@ -68,14 +68,7 @@ def check_predictions(
     that has rows is never the answer).
 
     Args:
-        y_true: gold class numbers (rows,).
-        y_pred: predicted class numbers (rows,).
-        names: one name per class.
         history: predictions (rows,) of the earlier epochs for the same rows, oldest first, without `y_pred`.
-        seed: of the bootstrap interval.
-
-    Raises:
-        DataError, ShapeError: as `classification`.
 
     >>> for finding in check_predictions([0, 1, 1, 0, 1], [1, 1, 1, 1, 1], ["negative", "positive"]):
     ...     print(finding.code, finding.level)

@@ -75,7 +75,6 @@ def neighbors(
         queries: vectors (queries, width).
         rows: vectors (rows, width).
         k: neighbors per query.
-        metric: `cosine` or `euclidean`.
         exclude_self: queries are the rows; row i is no neighbor of query i (leave one out).
         block: queries and rows that meet in one tile of the matrix product; it changes memory and speed only.
 
@@ -163,8 +162,6 @@ def vote(
     Args:
         near: neighbors, at least k of them.
         labels: class numbers of the rows that were searched (rows,).
-        classes: number of classes.
-        k: neighbors that vote.
         weights: `uniform`; `distance`: a vote counts 1 / distance, and neighbors at distance 0 decide alone;
             `softmax`: a vote counts exp(-distance / temperature).
         temperature: of softmax votes.

@@ -95,7 +95,6 @@ def permutation_null(
         labels: labels or numbers (rows,), or whatever `draw` shuffles.
         draw: how: `over_rows`, `within_groups(...)`; `cross_tables` of a table of two groupings.
         permutations: shuffles; the smallest p-value possible is 1 / (permutations + 1).
-        seed: of the shuffles.
         block: most draws that the statistic is given at once.
 
     Raises:
@@ -136,12 +135,6 @@ def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutatio
 
     Args:
         index: neighbors of each row without itself, nearest first, (rows, k).
-        y: class numbers (rows,).
-        classes: number of classes.
-        permutations, seed: as `permutation_null`.
-
-    Raises:
-        DataError, ShapeError: labels outside the classes, lengths that differ.
 
     >>> index = np.array([[1], [0], [3], [2]] * 1)
     >>> knn_null(index, [0, 0, 1, 1], 2, permutations=200).observed
@@ -184,7 +177,6 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
     Of more than 10,000 rows a seeded sample is used, for the observed share too.
 
     Args:
-        x: vectors (rows, width).
         y, classes, permutations, seed: as `knn_null`.
 
     >>> found = between_null(np.arange(12.0)[:, None], [0] * 6 + [1] * 6, 2, permutations=99)

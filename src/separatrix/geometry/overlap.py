@@ -23,7 +23,6 @@ def kept_share(
         queries: vectors as they were, (queries, width).
         before: the k nearest rows of each, as they were, (queries, k, width).
         after: the k rows that are nearest since, as they were before, (queries, k, width).
-        metric: `cosine` or `euclidean`.
 
     Raises:
         ShapeError: the three do not fit together.

@@ -38,12 +38,7 @@ def fit_plane(points: ArrayLike, *, dimensions: int = 2, seed: int = 0) -> Plane
     decomposition, for which `seed` is used. Constant points give axes of zeros: every point is placed at the origin.
 
     Args:
-        points: (rows, width).
         dimensions: axes of the plane; 3 makes it a space.
-        seed: of the randomised decomposition.
-
-    Raises:
-        DataError: no rows, or a number that is not finite.
 
     >>> plane = fit_plane([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
     >>> plane.axes[0], plane.explained.round(3), plane.place([[4.0, 1.0]])
@@ -68,9 +63,6 @@ def with_sign(direction: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def variance_shares(points: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
     """Share of the variance along each of the first 50 principal directions (fewer if there are fewer).
-
-    Raises:
-        DataError: no rows, or a number that is not finite.
 
     >>> variance_shares([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [1.0, -1.0]]).tolist()
     [0.5, 0.5]

@@ -137,7 +137,6 @@ def prepare(x: ArrayLike, how: str = "none") -> PreparedVectors:
     column out.
 
     Args:
-        x: (rows, width).
         how: `none`, `standardise`, `whiten` or `unit`.
 
     Raises:

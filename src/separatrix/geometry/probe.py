@@ -56,16 +56,11 @@ def fit_probe(
     The softmax of its scores are its probabilities. A class without training rows is never answered.
 
     Args:
-        x: training vectors (rows, width).
-        y: class numbers (rows,).
-        classes: number of classes.
-        seed: of the solver.
         validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
             tie). Without it the penalty is 1.
 
     Raises:
         DataError: one class only, labels outside the classes, a number that is not finite.
-        ShapeError: lengths or widths differ.
 
     >>> probe = fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2)
     >>> probe.scores([[0.0], [3.0]]).argmax(axis=1), probe.converged
@@ -92,14 +87,7 @@ def fit_tuned_probe(
     tie); of more than 1,000 rows a seeded sample is folded. With fewer than 20 rows the penalty is 1.
 
     Args:
-        x: training vectors (rows, width).
-        y: class numbers (rows,).
-        classes: number of classes.
-        seed: of the held-out rows and of the solver.
         validation: as `fit_probe`.
-
-    Raises:
-        DataError, ShapeError: as `fit_probe`.
 
     Labels that have nothing to do with the vectors want the strongest penalty:
 
@@ -132,12 +120,7 @@ def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = Non
     """Linear regression with a squared-norm penalty on standardised vectors; one output.
 
     Args:
-        x: training vectors (rows, width).
-        y: targets (rows,).
         validation: (vectors, targets); the penalty with the lowest squared error there is kept. Without it, 1.
-
-    Raises:
-        DataError, ShapeError: as `fit_probe`.
 
     >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [0.0, 2.0, 4.0], validation=([[3.0]], [6.0]))
     >>> probe.penalty, probe.scores([[3.0]]).round(1)

@@ -50,11 +50,7 @@ class Evidence:
         return cls(vectors @ (right / np.sqrt(squares)), squares)
 
     def of_classes(self, y: ArrayLike, classes: int) -> float:
-        """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest.
-
-        Raises:
-            DataError, ShapeError: labels outside the classes, lengths that differ.
-        """
+        """LogME of class numbers (rows,): the mean over the classes that have rows, each against the rest."""
         gold = check_labels(y, classes)
         check_same_rows(len(self.axes), len(gold), "vectors", "labels")
         present = np.unique(gold)

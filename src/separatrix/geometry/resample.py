@@ -41,9 +41,6 @@ def bootstrap_mean(values: ArrayLike, *, seed: int = 0, resamples: int = 1000) -
 
     Right or wrong answers (0 and 1, or booleans) are drawn as one binomial number, which is the same and costs nothing.
 
-    Raises:
-        DataError: no values, or one that is not finite.
-
     >>> bootstrap_mean([1.0, 1.0, 1.0])
     (1.0, 1.0)
     """
@@ -74,8 +71,6 @@ def certainty(per_row: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Ce
 
     Args:
         per_row: what each option scores on each row, (options, rows), higher is better.
-        seed: of the draws.
-        resamples: bootstrap samples.
 
     Raises:
         DataError: no options, no rows, or a number that is not finite.
@@ -108,9 +103,6 @@ def bootstrap_r2(
     """R2 = 1 - residual / total of numbers (rows,), and its 95 % percentile interval over drawn rows.
 
     The mean that R2 compares with is drawn anew with the rows. Constant targets give 0.
-
-    Raises:
-        DataError, ShapeError: as `score.regression`.
 
     >>> value, (low, high) = bootstrap_r2([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 5.0])
     >>> value, low <= value <= high
@@ -153,11 +145,8 @@ def compare_answers(
 
     Args:
         right_a, right_b: (rows,) bool, whether a and b are right.
-        seed: of the bootstrap.
-        resamples: bootstrap samples.
 
     Raises:
-        DataError: no rows.
         ShapeError: not as many rows on both sides, or numbers that are no bool.
 
     >>> pair = compare_answers([True] * 9 + [False], [True] * 4 + [False] * 6)
@@ -214,9 +203,6 @@ class MeanInterval(Plain):
 
 def mean_interval(values: ArrayLike) -> MeanInterval:
     """Mean and 95 % t interval (Student, 1908) of one number per run.
-
-    Raises:
-        DataError: no values, or one that is not finite.
 
     >>> interval = mean_interval([0.95, 0.96, 0.97])
     >>> round(interval.mean, 4), round(interval.low, 4), round(interval.high, 4), interval.runs

@@ -57,14 +57,6 @@ def class_means(x: NDArray[Any], y: NDArray[np.int64], classes: int) -> tuple[ND
 def scatter(x: ArrayLike, y: ArrayLike, classes: int) -> Scatter:
     """Within and between scatter of classes.
 
-    Args:
-        x: vectors (rows, width).
-        y: class numbers (rows,).
-        classes: number of classes.
-
-    Raises:
-        DataError, ShapeError: labels outside the classes, lengths that differ, a number that is not finite.
-
     >>> scatter([[0.0], [2.0], [8.0], [10.0]], [0, 0, 1, 1], 2)
     Scatter(within=1.0, between=16.0)
     """
@@ -80,9 +72,6 @@ def effective_rank(x: ArrayLike) -> float:
     """How many directions the centred vectors really use: exp of the entropy of their singular values, 1 to width.
 
     Roy and Vetterli, 2007, "The effective rank". 0 where all rows are equal.
-
-    Args:
-        x: vectors (rows, width).
 
     >>> round(effective_rank([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]), 6)
     2.0
@@ -162,15 +151,12 @@ def collapse(
     """NC1 to NC4 of vectors with labels.
 
     Args:
-        x: vectors (rows, width).
-        y: class numbers (rows,).
         classes: number of classes; those without rows are left out.
         weight: rows of a linear classifier on these very vectors, (classes, width); gives `nc3`.
         predicted: class numbers that a classifier gives to these rows, (rows,); gives `nc4`.
 
     Raises:
         DataError: fewer than two classes with rows, or two classes with one and the same mean for all.
-        ShapeError: lengths or widths differ.
 
     >>> x = [[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0], [-1.0, 0.0]]
     >>> shape = collapse(x, [0, 0, 1, 1], 2, weight=[[2.0, 0.0], [-2.0, 0.0]], predicted=[0, 0, 1, 1])

@@ -111,13 +111,9 @@ def classification(
     the rare case (macro-F1 of a few rows) that they would leave it outside.
 
     Args:
-        y_true: gold class numbers (rows,).
-        y_pred: predicted class numbers (rows,).
         names: one name per class, in the order of the numbers.
         probabilities: (rows, classes), each row summing to 1; adds log-loss, the Brier score summed over classes
             (0 to 2) and the expected calibration error of the given predictions in 15 equal bins (Guo et al., 2017).
-        seed: of the bootstrap.
-        resamples: bootstrap samples.
 
     Raises:
         DataError: no rows, labels outside the classes, fewer than two classes, impossible probabilities.
@@ -266,11 +262,8 @@ def regression(
         y_true: gold values (rows,) or (rows, 1).
         y_pred: answers (rows,) or (rows, 1).
         baseline: the mean of the training targets, always answered; without it, the mean of these gold values.
-        seed: of the bootstrap over rows.
-        resamples: bootstrap samples.
 
     Raises:
-        DataError: no rows, or a value that is not finite.
         ShapeError: lengths differ, or more than one column.
 
     >>> scores = regression([1.0, 2.0, 3.0], [1.0, 2.0, 4.0])

@@ -79,11 +79,7 @@ def out_of_fold(
 
     Args:
         classifier: one of `CLASSIFIERS`, or a function like them.
-        x: vectors (rows, width).
-        y: class numbers (rows,).
-        classes: number of classes.
         folds: parts of about equal size and class shares.
-        seed: of the parts.
 
     Raises:
         DataError: fewer rows than folds, labels outside the classes.
@@ -119,12 +115,8 @@ def silhouette(
     A row that is alone in its class counts 0. A sample keeps the class shares as chance will have them.
 
     Args:
-        x: vectors (rows, width).
         y: class (or cluster) numbers (rows,).
-        classes: number of classes.
-        metric: `cosine` or `euclidean`.
         rows: rows compared with each other at most.
-        seed: of the sample and of the bootstrap.
 
     Raises:
         DataError: one class only (in the sample), or as many classes as rows.

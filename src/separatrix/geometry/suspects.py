@@ -51,10 +51,6 @@ def confident_joint(chances: ArrayLike, labels: ArrayLike) -> ConfidentJoint:
 
     Args:
         chances: (rows, classes) probabilities from a model that was not trained on the row.
-        labels: (rows,) class numbers as given.
-
-    Raises:
-        DataError, ShapeError: not finite, labels outside the classes, lengths that differ.
 
     >>> joint = confident_joint([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.85, 0.15]], [0, 0, 1, 1])
     >>> joint.counts.tolist(), joint.flagged.tolist(), joint.noise
@@ -99,9 +95,7 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Ids, 
     """Nearest rows by cosine, and which rows hang together by pairs at or above `near`.
 
     Args:
-        x: (rows, width).
         near: cosine from which two rows are near duplicates; of each row its k nearest are looked at.
-        k: neighbors.
 
     Returns:
         index (rows, k), cosine (rows, k), group number (rows,).
@@ -124,11 +118,7 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: 
     The probe's penalty and temperature are chosen on the next fold, which it does not train on either.
 
     Args:
-        x: (rows, width).
-        labels: (rows,) class numbers.
         fold: (rows,) fold of each row, three or more.
-        classes: number of classes.
-        k: neighbors that vote.
 
     Raises:
         DataError: one class only, in all or in the rows of a training part; k above the rows of a training part.

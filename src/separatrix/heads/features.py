@@ -126,7 +126,6 @@ def extract_features(
     """Run the windows in batches of similar length; the order of the batches is always the same.
 
     Args:
-        backbone: from `load_for_maps`.
         windows: what to read.
         features: what to keep of each map.
 

@@ -221,8 +221,6 @@ def run_maps(backbone: Backbone, batch: WindowBatch, listen: Listener, *, whole:
     """Run a batch; `listen` gets each layer's maps (rows, heads, tokens, tokens), float32, zero at pads.
 
     Args:
-        backbone: from `load_for_maps`.
-        batch: the windows.
         listen: called at every layer.
         whole: run the model to its end, so that a layer too many is noticed. Without it the forward ends at the last
             layer's maps, which saves most of that layer.

@@ -48,8 +48,6 @@ def load_resnet(weights: str, device: torch.device, *, seed: int = 0) -> ResNet:
 
     Args:
         weights: a safetensors file (torchvision's or transformers' naming), the hub name of a ResNet-50, or `random`.
-        device: where it computes.
-        seed: of random weights.
 
     Raises:
         ModelError: not the weights of a ResNet-50.

@@ -34,7 +34,6 @@ def train_spans(
         sizes: tokens of each row.
         targets: first and last token of the answer of each row.
         recipe: of the loop.
-        progress: gets (stage, done, total, note).
         checkpoint: file of the state; a training that was stopped goes on from it.
         identity: what the state belongs to.
 

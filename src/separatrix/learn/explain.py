@@ -47,7 +47,6 @@ def nearest_words(model: PromptModel, count: int = 5, seed: int = 0) -> tuple[li
     Args:
         model: whose prompt.
         count: words of each vector.
-        seed: of the random vectors.
     """
     backbone, recipe = model.backbone, model.recipe
     table = backbone.embedding.detach().float()  # (vocabulary, embedding width)
@@ -82,7 +81,6 @@ def scores_without(
     Args:
         model: whose prompt.
         texts: (rows,).
-        progress: gets the number of rows done after each batch, of twice as many.
     """
     tokens = model.backbone.tokenize(texts, reserve=model.recipe.prompt.tokens)
     cache = TextCache(model.backbone, tokens, model.shape, CacheRecipe(cache_dtype=model.cache_dtype), "off")

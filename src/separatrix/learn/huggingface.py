@@ -114,7 +114,6 @@ class PromptForSequenceClassification(PreTrainedModel):
             options: single options of `TrainRecipe`, by name; those of the loop (`lr`, `epochs`) are the Trainer's.
 
         Raises:
-            OptionError: an unknown option.
             SeparatrixError: texts or a model that cannot be used.
         """
         whole = recipes.replace(recipe or TrainRecipe(), **options)
@@ -172,14 +171,11 @@ class PromptForSequenceClassification(PreTrainedModel):
             pretrained_model_name_or_path: the folder, or the name of a repository.
             config: labels of your own in place of those in the folder.
             base_model: another place of the transformer below.
-            device: where to compute.
-            trust_remote_code: run code that the transformer brings; what the folder says of it is ignored.
             options: revision, token, cache_dir and others of the hub.
 
         Raises:
             ModelError: no such model, or a transformer with other weights.
             StoreError: files that are damaged or written by a newer version.
-            OptionError: an unknown option.
         """
         for name in set(options) - set(FROM_AUTO):
             choose(name, ("config", "base_model", "device", "trust_remote_code", *HUB), "option of from_pretrained")

@@ -22,7 +22,6 @@ def batches(lengths: np.ndarray, size: int, seed: int, epoch: int) -> list[np.nd
         lengths: tokens of each row, (rows,).
         size: rows of a batch; the last of each pool may be smaller, but a row alone joins the batch before it, because
             pair losses need two.
-        seed: of the run.
         epoch: counted from 0; every epoch has its own order.
 
     >>> [batch.tolist() for batch in batches(np.array([3, 1, 2, 9]), 2, seed=0, epoch=0)]
@@ -70,10 +69,8 @@ def balanced(
     one's not in every epoch. A class with fewer rows gives all of them; where all classes fit, each gives its share.
 
     Args:
-        y: class numbers (rows,).
         size: rows of a batch.
         class_rows: rows of one class in a batch.
-        seed: of the run.
         epoch: counted from 0.
         group: group numbers (rows,), where the groups of a class take turns too, with `class_rows` rows each.
 

@@ -43,7 +43,6 @@ def train_twins(
         heads: (rows,) number of the head of each row; every head has as many rows.
         views: `crops` or `sentences`.
         epochs: passes over the rows.
-        seed: of the weights, the order and the views.
 
     Raises:
         DataError: too few rows.

@@ -135,7 +135,6 @@ def run_text(
     """Keys and values of right-padded texts, as `TextBatch` holds them, in the cache's format; their hidden states.
 
     Args:
-        backbone: the frozen model.
         ids: (rows, tokens).
         mask: (rows, tokens), 1 at real tokens.
         dtype: a name in `STORED`.
@@ -304,12 +303,8 @@ def build_cache(
     """Run every text once and keep its keys and values where the recipe and the budgets say.
 
     Args:
-        backbone: the frozen model.
-        tokens: the texts.
         first: layer that the prompt enters at; nothing is kept of those below.
         recipe: place, number format, budgets. `auto`: memory if it fits, else disk if it fits, else `off`.
-        folder: where a cache on disk goes.
-        progress: gets the number of rows done after each batch.
         beside: the caches that stand already: they share the budgets.
         shared: folder of caches that several trainings share; what is there is not built again.
 

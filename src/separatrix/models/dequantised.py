@@ -64,7 +64,6 @@ def dequantised(path: Path, digest: str) -> FloatCopy:
     """The copy of a GGUF file, made if there is none.
 
     Args:
-        path: of the file.
         digest: its SHA-256.
 
     Raises:

@@ -61,9 +61,7 @@ class Engine:
         """Run texts in batches of similar length whose padded size stays within the budget.
 
         Args:
-            tokens: the texts.
             read: what is wanted of a batch; called where the batch was run.
-            progress: gets the number of rows done after each batch.
 
         Yields:
             Numbers of the rows, and what was read of them.

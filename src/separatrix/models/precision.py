@@ -55,7 +55,6 @@ def number_format(device: str, texts: Sequence[str], read: Callable[[str, list[s
 
     Args:
         device: as in `ModelRecipe`.
-        texts: all that will be read.
         read: vectors of some texts in a number format, (texts or their tokens, width) each.
 
     Raises:

@@ -75,7 +75,6 @@ def resolve(recipe: ModelRecipe, *, verify: bool = True) -> Source:
     A GGUF file is read back as float, once; see `models.dequantised`.
 
     Args:
-        recipe: which model.
         verify: compare a model that was trained here with the hashes in the manifest of its folder or of its run.
 
     Raises:

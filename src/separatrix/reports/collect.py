@@ -89,7 +89,6 @@ def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> 
     Args:
         folders: what any of the verbs wrote.
         out: the .html file.
-        verify: compare the files with their hashes.
 
     Raises:
         StoreError: a folder holds no result, or the place cannot be written.

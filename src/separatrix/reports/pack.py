@@ -96,7 +96,6 @@ def data_uri(path: Path) -> str:
 
     Raises:
         OptionError: not a kind of picture that can be shown.
-        StoreError: the file cannot be read.
     """
     kind = choose(path.suffix.lower(), MEDIA, "kind of picture")
     try:

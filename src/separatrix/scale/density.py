@@ -33,11 +33,7 @@ def sampled_hdbscan(
     """Clusters of all rows, and sentences that say what of them is approximate.
 
     Args:
-        source: (rows, width).
-        prepare: what is done to the rows first.
-        job: who computes.
         min_cluster_size, min_samples, engine: of `geometry.cluster.hdbscan`, for the sample.
-        seed: of the sample.
 
     Raises:
         DataError: the sample has fewer rows than `min_samples`.

@@ -215,7 +215,6 @@ def run(
         tasks: arguments; they are taken as workers become free.
         executor: who computes (see above), or workers that are open.
         pending: folder of finished tasks.
-        progress: is called with (stage, done, total, note) after each task.
         stage: name of the work.
 
     Raises:
@@ -243,11 +242,7 @@ class _Entry:
 def in_order(
     workers: Workers, function: Function, tasks: Iterable[Task], pending: Path | None = None
 ) -> Iterator[kernels.Partial]:
-    """Results in the order of the tasks, which are taken as they are needed: a few for each worker are in memory.
-
-    Raises:
-        StoreError: as `run`.
-    """
+    """Results in the order of the tasks, which are taken as they are needed: a few for each worker are in memory."""
     waiting, line, failures = iter(tasks), deque[_Entry](), 0
     while True:
         for task in islice(waiting, _AHEAD * workers.count - len(line)):

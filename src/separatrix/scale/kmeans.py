@@ -98,12 +98,8 @@ def kmeans(
     """k-means for each k, read together.
 
     Args:
-        source: (rows, width).
         ks: numbers of clusters.
-        prepare: what is done to the rows first.
-        job: who computes.
         starts: of k-means on the sample; the best is gone on with.
-        seed: of the sample and the starts.
 
     Raises:
         OptionError: more clusters than rows.

@@ -67,8 +67,6 @@ def lloyd(
     NumPy (0.07), float64 sums of rows that moved 0.14 (`index_add_`; 0.07 in float32, 0.5 as a product).
 
     Args:
-        source: (rows, width).
-        prepare: what is done to the rows first.
         centroids: of each k, (k, width).
         moves: of each k, how far the centroids have moved since the bounds were measured, (k,).
         bounds: of each k.

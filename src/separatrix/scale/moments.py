@@ -50,10 +50,7 @@ def moments(source: BlockSource, job: BlockJob, *, full: bool = False, prepare: 
     """Moments of all rows.
 
     Args:
-        source: (rows, width).
-        job: who computes.
         full: products of all columns, not their squares alone.
-        prepare: what is done to the rows first.
 
     >>> moments(BlockSource.of(np.array([[0.0, 1.0], [4.0, 1.0]])), BlockJob()).variance.tolist()
     [4.0, 0.0]
@@ -85,11 +82,7 @@ def fit_plane(
     """The plane of largest variance of all rows, as `geometry.plane.fit_plane` gives it.
 
     Args:
-        source: (rows, width).
         dimensions: axes of the plane.
-        job: who computes.
-        prepare: what is done to the rows first.
-        seed: of the range finder, where the rows are very wide.
 
     >>> fit_plane(BlockSource.of(np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])), 2, BlockJob()).axes[0].tolist()
     [1.0, 0.0]

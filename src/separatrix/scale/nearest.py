@@ -29,8 +29,6 @@ def neighbors(
     Args:
         queries, rows: (rows, width).
         k: neighbors of a query.
-        job: who computes.
-        metric: `cosine` or `euclidean`.
         exclude_self: queries are the rows; none is a neighbor of itself.
 
     Raises:

@@ -24,7 +24,6 @@ def draw_examples(examples: NDArray[np.int64], shard_rows: Sequence[int], most: 
         examples: the number of each row's example, (rows,).
         shard_rows: rows of each shard.
         most: rows in all.
-        seed: of the draw.
 
     Raises:
         ShapeError: shards of other rows.

@@ -138,7 +138,6 @@ def new_folder(
         out: path of the artefact.
         kind: of it, a key of `KINDS`.
         recipe: the options that it is made with, a recipe or plain values.
-        overwrite: replace an artefact of the same kind.
         inputs: paths that the verb reads; they are never replaced.
 
     Raises:
@@ -195,7 +194,6 @@ def resume_artifact(
         out: path of the artefact.
         kind: of it, a key of `KINDS`.
         recipe: the options that it is made with, a recipe or plain values.
-        overwrite: replace an artefact of the same kind.
         resume: go on with what is there, or start where there is nothing; None: this cannot be gone on with.
         keep: whether an unfinished folder is worth keeping.
         inputs: paths that the verb reads; they are never replaced.

@@ -21,11 +21,7 @@ _BATCH = 8192
 
 
 def write_npy(path: Path, points: Points, dtype: str) -> None:
-    """The only block as NumPy's format, (rows, width).
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
+    """The only block as NumPy's format, (rows, width)."""
     stream = io.BytesIO()
     shape = (len(points), points.width)
     np.lib.format.write_array_header_1_0(stream, {"descr": KINDS[dtype][0], "fortran_order": False, "shape": shape})
@@ -33,11 +29,7 @@ def write_npy(path: Path, points: Points, dtype: str) -> None:
 
 
 def write_safetensors(path: Path, points: Points, dtype: str) -> None:
-    """The only block as one tensor of its name.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
+    """The only block as one tensor of its name."""
     size = len(points) * points.width * np.dtype(KINDS[dtype][0]).itemsize
     shape = [len(points), points.width]
     header = json.dumps({points.name: {"dtype": KINDS[dtype][1], "shape": shape, "data_offsets": [0, size]}}).encode()
@@ -52,11 +44,7 @@ def _with_rows(header: bytes, points: Points, dtype: str) -> Iterator[bytes]:
 
 
 def write_parquet(path: Path, points: Points, dtype: str) -> None:
-    """The row table, and each block as a column of lists of one size.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
+    """The row table, and each block as a column of lists of one size."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

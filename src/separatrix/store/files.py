@@ -105,7 +105,6 @@ def read_tensors(
     """The arrays of `write_tensors` and its note (empty if there was none).
 
     Args:
-        path: of the file.
         shapes: what the file must hold: name -> the length of each axis, as a number or by a name that stands for one
             length in the whole file. A name that ends in "?" may be absent. These arrays are finite, and others are
             not read.

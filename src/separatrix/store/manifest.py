@@ -159,7 +159,6 @@ def check_sizes(folder: Path, manifest: Manifest, sizes: Mapping[str, int] | Non
     """Raise a `StoreError` that names the first file that is missing or has another size.
 
     Args:
-        folder: of the store.
         manifest: of the store.
         sizes: bytes of each file by its path in the folder, where that is not on this machine.
     """

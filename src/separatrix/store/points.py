@@ -67,12 +67,9 @@ def open_block(folder: str | Path, name: str | None = None, *, verify: bool = Tr
     """One block of a store, without the row table.
 
     Args:
-        folder: of the store, or its address.
         name: of the block; not needed where there is one.
-        verify: compare the hash of a shard when its first row is read.
 
     Raises:
-        StoreError: as `open_points`.
         OptionError: no block of that name, or several and no name.
     """
     url = url_of(folder)
@@ -111,7 +108,6 @@ def write_points(
         folder: of the store; not there yet, or empty.
         points: what to write.
         dtype: float16, float32, or int8 (a scale for each row).
-        overwrite: replace a store that is there.
         shard_rows: rows of a shard.
         recipe: the options that they were made with, as plain data.
 

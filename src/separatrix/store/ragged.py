@@ -54,7 +54,6 @@ class RaggedRows:
             lengths: items of each row, (rows,).
             shape: of one item.
             dtype: of the numbers.
-            path: the file, if there is one.
             axis: where the length stands among the axes of a row. What is read together should lie together: with
                 axis 1 the first axis of the shape goes around the items.
 

@@ -220,7 +220,6 @@ def write_rows(path: Path, rows: RowTable) -> None:
 
     Raises:
         DataError: a column holds cells of several types.
-        StoreError: the file cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -40,7 +40,6 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
 
     Raises:
         DataError: a column holds cells of several types, which Parquet does not.
-        StoreError: the file cannot be written.
     """
     ending = check_ending(path)
     if ending == ".parquet":

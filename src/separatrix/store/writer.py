@@ -253,7 +253,6 @@ def open_writer(
     Work that is stopped before its first shard is whole leaves nothing.
 
     Args:
-        folder: of the store.
         key: digest of what the rows and numbers depend on, the choice of blocks left out. A store with another key
             is refused.
         window: rows of the source for each shard; a store that is there keeps its own.

@@ -202,7 +202,6 @@ def given_splits(data: Any, reading: Mapping[str, Any], options: Collection[str]
         data: `Splits`, or a source.
         reading: options of `load_splits`, by name.
         options: other options of the verb, for the message about one that splits have no use for.
-        seed: of the draw.
 
     Raises:
         OptionError: options of reading for splits that are read, or a share to hold out of data that come in parts.

@@ -268,7 +268,6 @@ def json_records(path: Path, names: Iterable[str]) -> Iterator[tuple[dict[str, A
     """The objects of a file, one a line (empty lines are none) or all in one array, each with its place in words.
 
     Args:
-        path: the file, packed or not.
         names: keys that may not stand twice in an object.
     """
     name, once = readable(str(path)), frozenset(names)
@@ -348,7 +347,6 @@ def parquet_batches(path: Path, choose: Choose) -> Iterator[dict[str, list[Any]]
     """Cells of some thousand rows at a time, by column.
 
     Args:
-        path: the file, packed or not.
         choose: the columns to read, of those that are there.
 
     Raises:

@@ -92,7 +92,6 @@ def hold_out_groups(
         groups: the group of each row.
         classes: the class of each row; every class keeps training rows. `None` = no classes to mind.
         share: share of the rows to come near to (groups are not cut, so it is met only roughly).
-        seed: seed of the order in which groups are drawn.
         source: the name used in errors.
 
     Raises:

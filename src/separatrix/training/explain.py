@@ -135,8 +135,6 @@ def explain_prompt(
         model: of a run of method prompt.
         texts: with labels of its classes, or numbers.
         nearest: words of each vector.
-        seed: of random vectors and intervals.
-        progress: is called with (stage, done, total, note).
 
     Raises:
         ModelError: no prompt was trained.

@@ -78,7 +78,6 @@ def write_recipe(folder: Path, recipe: Any, current: dict[str, Any]) -> None:
     """Write `recipe.json`: the options and where the texts came from.
 
     Args:
-        folder: of the run.
         recipe: that of the options in `current`, which says on which of them the result depends.
         current: what is written, as `describe_request` gives it.
 

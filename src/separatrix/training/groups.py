@@ -67,7 +67,6 @@ def gap_interval(seen: ScoredRows, unseen: ScoredRows, classes: int) -> list[flo
     Args:
         seen: scores and class numbers of rows of seen groups.
         unseen: of the others.
-        classes: number of classes.
     """
     generator = np.random.default_rng([0, 5])
     drawn = []
@@ -105,7 +104,6 @@ def probe_groups(vectors: np.ndarray, group: np.ndarray, *, label: np.ndarray | 
     """Accuracy of a linear probe for the group, with interval, on held-out rows; None where no two groups have rows.
 
     Args:
-        vectors: (rows, width).
         group: (rows,) names.
         label: class numbers (rows,), for `chance_by_class`.
     """
@@ -137,7 +135,6 @@ def probe_between(
     Args:
         known: vectors (rows, width) and group names (rows,) to learn from.
         tested: the same of other rows; those of groups that are not known are left out.
-        seed: of the choice of the probe's penalty.
         label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
             knows something of the group: `chance_by_class` is how often the largest group of each class is right.
     """

@@ -94,12 +94,8 @@ def carry_out(
 
     Args:
         request: what is trained.
-        overwrite: replace an earlier run in its folder.
         resume: go on with the run there, or start where there is none.
         pictures: draw the pictures and the report of the run.
-
-    Raises:
-        SeparatrixError: as `train`.
     """
     request = request.with_number_format()
     if request.folder is None:

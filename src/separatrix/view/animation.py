@@ -55,7 +55,6 @@ def pictures(frames: Frames, order: Iterable[int]) -> Iterator[np.ndarray]:
     """Draw pictures of the film, in any order: each is the same whatever was drawn before it.
 
     Args:
-        frames: the training.
         order: numbers of the frames; a negative one counts from the end.
 
     Yields:

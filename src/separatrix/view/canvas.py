@@ -101,7 +101,6 @@ def save(figure: Figure, path: str | Path) -> Path:
 
     Args:
         figure: what a function of this folder returned.
-        path: the file; it must end in .png.
 
     Raises:
         OptionError: another ending.

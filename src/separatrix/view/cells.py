@@ -112,7 +112,6 @@ def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
 
     Args:
         matrix: (classes, classes) counts, gold by predicted.
-        names: (classes,) class names.
 
     Raises:
         ShapeError: not square, a count below zero, or another number of names.

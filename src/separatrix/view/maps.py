@@ -135,7 +135,6 @@ def legend_entries(names: Sequence[str], labels: np.ndarray) -> tuple[list[Line2
     """Marks and texts of a legend; a long list is cut and says so.
 
     Args:
-        names: class names.
         labels: (rows,) class numbers, -1 where there is none.
     """
     counts = np.bincount(labels[labels >= 0], minlength=len(names))

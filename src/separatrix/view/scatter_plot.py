@@ -42,7 +42,6 @@ def sheet(frames: Frames, box: Box, *, dpi: int) -> Figure:
     """Draw what is the same in all pictures of a training: axes, legend, note.
 
     Args:
-        frames: the training.
         box: limits of the axes; the narrower side is widened, so that a unit is as long on both axes.
         dpi: pixels per inch; the sheet is 8 x 5.4 inches.
     """
@@ -64,8 +63,6 @@ def moment(figure: Figure, frames: Frames, frame: int, trail: int = 0) -> list[A
     """Put one frame on a sheet; what is put there depends on (frames, frame) and on nothing drawn before.
 
     Args:
-        figure: the sheet.
-        frames: the training.
         frame: number of the frame, from 0.
         trail: how many earlier positions of each centroid are drawn as a line.
 

@@ -44,9 +44,6 @@ def cluster_heads(
     Args:
         points: one block, with the columns `window`, `context`, `layer`, `head`; every window has all its heads.
         folders: of the artefacts.
-        recipe: how.
-        seed: of every random choice.
-        progress: is called with (stage, done, total, note).
 
     Raises:
         DataError: all rows are the same, or too few.

@@ -58,7 +58,6 @@ def controls(table: pd.DataFrame, values: NDArray[np.floating], *, method: str, 
         table: rows with clusters of k-means over all rows.
         values: (rows, components), what was clustered.
         method: whose clusters the atlas shows.
-        seed: of k-means, and of the halves of the contexts.
 
     Returns:
         Lines with the adjusted mutual information of cluster and (layer, head), and how many rows it stands on. They

@@ -33,7 +33,6 @@ def importance_figures(weighed: Importance, heads: pd.DataFrame, permutations: i
     Args:
         weighed: the scores.
         heads: one line a head: `layer`, `cluster`, and the columns of the scores.
-        permutations, seed: of the shuffles.
     """
     figures: dict[str, Any] = {"loss": weighed.loss, "base": weighed.base, "rows": weighed.rows}
     clusters, layers = (encode(heads[name])[0] for name in ("cluster", "layer"))

@@ -53,7 +53,6 @@ def calibrate(widths: Sequence[int] = WIDTHS, *, progress: Progress | None = Non
 
     Args:
         widths: numbers of a row.
-        progress: is called with (stage, done, total, note).
     """
     kernels: dict[str, dict[str, float]] = {}
     tables: dict[str, tuple[float, float]] = {}

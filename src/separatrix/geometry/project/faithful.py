@@ -62,7 +62,6 @@ def faithfulness(points: ArrayLike, flat: ArrayLike, *, k: int = 10, rows: int =
 
     Raises:
         DataError: fewer than four points.
-        ShapeError: lengths differ.
 
     >>> points = np.arange(20.0)[:, None] ** 2
     >>> faithfulness(points, np.hstack([points, points]), k=3)
@@ -110,7 +109,6 @@ def vote_accuracy(queries: MappedRows, voters: MappedRows | None = None, *, k: i
         queries: the rows that are scored.
         voters: the rows that vote; without them, all of `queries` but the row itself.
         k: neighbors; lowered to half the rows of an average class. The result says which k was used.
-        seed: of the bootstrap.
 
     Raises:
         DataError: fewer than two classes or rows.

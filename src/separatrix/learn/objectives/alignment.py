@@ -195,8 +195,6 @@ def shape_figures(vectors: Tensor, y: Tensor, scores: Tensor) -> dict[str, float
     """Alignment, uniformity, and NC1, NC2 and NC4 where two classes have rows and means of their own.
 
     Args:
-        vectors: unit vectors (rows, width).
-        y: class numbers (rows,).
         scores: what decides, (rows, classes).
 
     >>> sorted(shape_figures(torch.eye(2), torch.tensor([0, 1]), torch.eye(2)))
@@ -212,10 +210,6 @@ def shape_figures(vectors: Tensor, y: Tensor, scores: Tensor) -> dict[str, float
 
 def alignment(vectors: Tensor, y: Tensor) -> float:
     """Mean squared distance of pairs of one class, 0 to 4; 0 when each class is a point. No such pair gives 0.
-
-    Args:
-        vectors: unit vectors (rows, width).
-        y: class numbers (rows,).
 
     >>> alignment(torch.eye(2), torch.tensor([0, 0]))
     2.0

@@ -65,7 +65,6 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, c
         y: their classes (rows,); used with `rows` only.
         rows: their places in the training part, or None for other rows.
         bank: rows of the bank, in order; one that was never written is in no mean.
-        classes: number of classes.
 
     >>> bank = RowVectors(torch.eye(2), torch.tensor([0, 1]), torch.tensor([0, 1]))
     >>> class_cosines(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), None, bank, 2)
@@ -127,7 +126,6 @@ def neighbor_scores(
     Args:
         z: outputs (rows, width).
         stored: the rows that vote.
-        classes: number of classes.
         temperature: of the votes.
         rows: places of z in the training part, if they are training rows: no row votes for itself.
 

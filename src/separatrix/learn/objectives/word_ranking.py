@@ -86,7 +86,6 @@ def rank_words(
         logits: `(rows, vocabulary)`, torch or NumPy, or blocks of it in the order of `labels`; one is held at a time,
             and few of its rows in float64.
         labels: `(rows,)` class numbers.
-        classes: number of classes.
         allowed: `(vocabulary,)` mask of the words that may be chosen (say, those that start with a space).
 
     Raises:

@@ -167,7 +167,6 @@ def choose_vote(
         nearest: neighbors of the validation rows, as many as the largest k.
         labels: class numbers of the stored rows.
         gold: class numbers of the validation rows.
-        classes: number of classes.
         options: what to choose from.
         score: figures of log shares (rows, classes) and gold; its `accuracy` chooses, as it chooses the epoch.
     """

@@ -211,7 +211,6 @@ def read_notes(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     """What a saved model says of itself; of its kind and format only is it known that they are there.
 
     Args:
-        folder: of the model.
         verify: compare all files of the model with the hashes in the folder's manifest, where there is one.
 
     Raises:

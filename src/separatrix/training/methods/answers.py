@@ -146,12 +146,9 @@ def answer_run(
         data: questions with contexts.
         out: folder of the trained model, which `heads --model` opens.
         model: where to start from.
-        recipe: how.
         test: questions to score on; by default, a share of the contexts of `data` is held out.
         test_share: that share.
-        overwrite: replace what is in `out`.
         resume: go on with the training in `out`, or start where there is none.
-        progress: gets (stage, done, total, note).
 
     Raises:
         DataError: nothing to train on, or contexts in both parts.
@@ -207,8 +204,6 @@ def train_answers(
         train, test: questions with contexts; no context should be in both.
         folder: of the trained model (safetensors and tokenizer), which opens as any other, and of the state of the
             training, which goes on from it.
-        recipe: how.
-        progress: gets (stage, done, total, note).
 
     Raises:
         ModelError: the family has no span head.
