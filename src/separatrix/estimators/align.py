@@ -11,18 +11,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.estimators import training
-from separatrix.estimators.base import TextClassifier, TrainedEstimator
-from separatrix.estimators.inputs import labelled, on_texts
+from separatrix.estimators.base import NeighborsClassifier, TrainedEstimator
+from separatrix.estimators.inputs import labelled
 from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import LoopRecipe, ModelRecipe
 from separatrix.recipe.align import AimRecipe, AlignRecipe, DecisionRecipe, PairRecipe
-from separatrix.recipe.arguments import checks_arguments
 
 DEFAULTS: LoopRecipe = AlignRecipe.loop
 
 
-class AlignClassifier(TextClassifier, TrainedEstimator):
+class AlignClassifier(NeighborsClassifier, TrainedEstimator):
     """A classifier of texts: the transformer itself is trained; training and prediction measure by the same cosine.
 
     The defaults of all arguments stand in `separatrix.recipe.align`; every other option (pooling, frozen layers, head,
@@ -83,8 +82,7 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
         """Train the encoder.
 
         Args:
-            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
-            y: (rows,) labels: names, integers or booleans.
+            X, y: texts and labels, as for `PromptClassifier.fit`.
             validation: (X, y) or (X, y, group) to choose the best epoch, k and the temperature by; without it, a
                 seeded tenth of the rows is held out: whole groups where there are five or more, else stratified by
                 class (`notes_` says which).
@@ -109,29 +107,9 @@ class AlignClassifier(TextClassifier, TrainedEstimator):
     def _n_features_out(self) -> int:
         return self.model_.backbone.width
 
-    @on_texts
-    @checks_arguments
-    def kneighbors(
-        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
-    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-        """The nearest stored rows of each text, nearest first, as scikit-learn's `kneighbors` gives them.
-
-        Args:
-            X: texts.
-            n_neighbors: how many; as many as vote if absent.
-            return_distance: give the distances (1 - cosine) too.
-
-        Returns:
-            Distances (rows, k) and ids (rows, k), the numbers of the rows in the X of `fit` (or the ids given to
-            `add`); or these alone.
-
-        Raises:
-            DataError: more neighbors than stored rows.
-        """
-        k = self.model_.vote.k if n_neighbors is None else n_neighbors
-        neighbors = self.model_.neighbors(self._vectors(X), k)
-        ids = self.model_.index.ids[neighbors.index]
-        return (neighbors.distance, ids) if return_distance else ids
+    def _neighbors(self, vectors: np.ndarray, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+        neighbors = self.model_.neighbors(vectors, self.model_.vote.k if count is None else count)
+        return neighbors.distance, self.model_.index.ids[neighbors.index]
 
     def add(self, X: Any, y: Any, ids: Any = None) -> Self:
         """Store more labelled rows; nothing is trained. Their ids go on from the largest one unless given.

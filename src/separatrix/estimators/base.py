@@ -189,6 +189,37 @@ class TextClassifier(ClassifierMixin, TextEstimator):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
 
+class NeighborsClassifier(TextClassifier):
+    """A classifier that keeps the vectors of its training rows."""
+
+    @abstractmethod
+    def _neighbors(self, vectors: np.ndarray, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Distances and ids of the nearest stored rows, each (rows, count)."""
+
+    @on_texts
+    @checks_arguments
+    def kneighbors(
+        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
+    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
+        """The nearest stored rows of each text, nearest first, as scikit-learn's `kneighbors` gives them.
+
+        Args:
+            X: texts.
+            n_neighbors: how many; as many as vote if absent.
+            return_distance: give the distances too (of cosine: 1 - cosine).
+
+        Returns:
+            Distances (rows, k) and ids (rows, k), the numbers of the rows in the X of `fit` (or the ids given to
+            `add`); or these alone.
+
+        Raises:
+            OptionError: the head keeps no vectors, or the number is out of range.
+            DataError: more neighbors than stored rows.
+        """
+        distances, ids = self._neighbors(self._vectors(X), n_neighbors)
+        return (distances, ids) if return_distance else ids
+
+
 class TrainedEstimator(TextEstimator):
     """The shared half of the estimators that `separatrix.training` trains.
 

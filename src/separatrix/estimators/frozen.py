@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
-from separatrix.estimators.base import TextClassifier
-from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled, on_texts
+from separatrix.estimators.base import NeighborsClassifier
+from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled
 from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
@@ -26,12 +26,11 @@ from separatrix.models.frozen_blocks import plan_options
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
 from separatrix.recipe import ModelRecipe
-from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
 
 
-class FrozenClassifier(TextClassifier):
+class FrozenClassifier(NeighborsClassifier):
     """A classifier of texts on the vectors of a frozen transformer; nothing of the transformer is trained.
 
     Args:
@@ -80,8 +79,7 @@ class FrozenClassifier(TextClassifier):
         """Read the vectors of the texts and fit the head.
 
         Args:
-            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
-            y: (rows,) labels.
+            X, y: texts and labels, as for `PromptClassifier.fit`.
             validation: (X, y) to choose the probe's penalty by; without it a seeded tenth of the rows is held out.
 
         Raises:
@@ -134,29 +132,11 @@ class FrozenClassifier(TextClassifier):
         check_is_fitted(self, "model_")
         return self.model_.figures
 
-    @on_texts
-    @checks_arguments
-    def kneighbors(
-        self, X: Any, n_neighbors: int | None = None, return_distance: bool = True
-    ) -> tuple[np.ndarray, np.ndarray] | np.ndarray:
-        """The nearest training rows of each text, nearest first, as scikit-learn's `kneighbors` gives them.
-
-        Args:
-            X: texts.
-            n_neighbors: how many; as many as vote if absent.
-            return_distance: give the distances too.
-
-        Returns:
-            Distances (rows, k) and numbers of rows in the X of `fit` (rows, k); or these alone.
-
-        Raises:
-            OptionError: the head keeps no vectors, or the number is out of range.
-        """
-        vectors, head = self._vectors(X), self.model_.recipe.head
-        if head != "knn":
-            raise OptionError(f"the head {head!r} keeps no neighbors", hint='fit with head="knn"')
-        near = self.model_.neighbors(vectors, n_neighbors)
-        return (near.distance, near.index) if return_distance else near.index
+    def _neighbors(self, vectors: np.ndarray, count: int | None) -> tuple[np.ndarray, np.ndarray]:
+        if self.model_.recipe.head != "knn":
+            raise OptionError(f"the head {self.model_.recipe.head!r} keeps no neighbors", hint='fit with head="knn"')
+        near = self.model_.neighbors(vectors, count)
+        return near.distance, near.index
 
     @classmethod
     def _with(cls, model: FrozenModel, folder: Path, elsewhere: str | None) -> Self:  # noqa: ARG003 - as in the model

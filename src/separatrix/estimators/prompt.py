@@ -141,20 +141,11 @@ class PromptClassifier(TextClassifier, PromptEstimator):
 class PromptRegressor(RegressorMixin, PromptEstimator):
     """A regressor of texts: a few vectors and a linear head trained behind a frozen transformer (loss `mse`).
 
-    Args:
-        model: a local folder, a hub name, or the embedded default.
-        tokens: number of prompt tokens, 1 to 200.
-        epochs: passes over the training rows.
-        lr: learning rate of the prompt.
-        batch_size: rows a step.
-        seed: seed of every random choice.
-        recipe: every other option, as for `PromptClassifier`.
+    Arguments and attributes are those of `PromptClassifier`, without classes and a choice of loss.
 
     Attributes:
-        model_: the trained `PromptModel`.
         history_: a dictionary of metrics for each epoch (loss on the standardised y, RMSE in the unit of y).
         validation_scores_: RMSE with interval, R2 and the error of always answering the mean, in the unit of y.
-        warnings_, notes_: as for `PromptClassifier`.
 
     >>> from separatrix.texts import load_demo
     >>> train = load_demo().train.take(range(60))
