@@ -23,14 +23,7 @@ from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import Task, find_neighbors, rounded
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
-from separatrix.models.frozen_blocks import (
-    FrozenPass,
-    about_cls,
-    frozen_blocks,
-    plan_options,
-    same_weights,
-    told_apart,
-)
+from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, plan_options, same_weights, told_apart
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
 from separatrix.points import Points

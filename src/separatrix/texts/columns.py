@@ -17,13 +17,7 @@ import numpy as np
 from separatrix.errors import DataError, OptionError, public_name
 from separatrix.recipe.core import checked
 from separatrix.recipe.load import LoadRecipe
-from separatrix.texts.characters import (
-    has_invisible,
-    is_decomposed,
-    is_missing,
-    listed_characters,
-    plain_name,
-)
+from separatrix.texts.characters import has_invisible, is_decomposed, is_missing, listed_characters, plain_name
 
 UNLABELLED = -1  # public test parts (GLUE's, for one) carry -1 where the label is kept secret
 FILL_IN = "fill them in or remove these rows"

@@ -27,13 +27,7 @@ from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth, unit_rows
-from separatrix.learn.trained.saved import (
-    CLASSES,
-    Predictions,
-    PrintedModel,
-    SavedModel,
-    positive,
-)
+from separatrix.learn.trained.saved import CLASSES, Predictions, PrintedModel, SavedModel, positive
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.progress import Progress, rows_done

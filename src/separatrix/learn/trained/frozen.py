@@ -22,13 +22,7 @@ from separatrix.geometry.neighbors import Neighbors, neighbors, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
-from separatrix.learn.trained.saved import (
-    NOTES,
-    Predictions,
-    PrintedModel,
-    SavedModel,
-    all_of,
-)
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel, all_of
 from separatrix.models.backbone import Backbone
 from separatrix.models.extract import Vectors, extract
 from separatrix.progress import Progress, rows_done

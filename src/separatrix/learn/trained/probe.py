@@ -12,12 +12,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.probe import Probe
-from separatrix.learn.trained.saved import (
-    NOTES,
-    Predictions,
-    PrintedModel,
-    SavedModel,
-)
+from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates, named_pooling
 from separatrix.models.extract import extract_blocks, layer_count

@@ -20,12 +20,7 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
-from separatrix.learn.trained.saved import (
-    Predictions,
-    PrintedModel,
-    SavedModel,
-    positive,
-)
+from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel, positive
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import LAYER_MEAN, AttentionShape, TextBatch, TextCache, attention_shape, build_cache
