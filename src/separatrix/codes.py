@@ -47,11 +47,7 @@ def ranks_in_class(sizes: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def rows_of_mask(mask: ArrayLike, rows: int) -> NDArray[np.int64]:
-    """Numbers of the rows where a mask, (rows,) bool, is true.
-
-    Raises:
-        ShapeError: no mask of these rows.
-    """
+    """Numbers of the rows where a mask, (rows,) bool, is true. Raises `ShapeError`: no mask of these rows."""
     chosen = np.asarray(mask)
     if chosen.dtype != bool or chosen.shape != (rows,):
         raise ShapeError("where needs a mask", got=f"{chosen.dtype} {chosen.shape}", expected=f"bool ({rows},)")

@@ -77,11 +77,7 @@ def split_points(points: Points, recipe: ScoreRecipe) -> Split:
 
 
 def make_task(targets: np.ndarray, names: tuple[str, ...], seed: int, resamples: int) -> Task:
-    """The task, from the targets that are learnt from.
-
-    Raises:
-        DataError: one class only.
-    """
+    """The task, from the targets that are learnt from. Raises `DataError`: one class only."""
     if not names:
         return NumberTask(seed, resamples)
     counts = np.bincount(targets, minlength=len(names))

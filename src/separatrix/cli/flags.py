@@ -57,11 +57,7 @@ class ParsedOptions:
         return options
 
     def recipe(self, start: R) -> R:
-        """A recipe, changed by what was typed.
-
-        Raises:
-            OptionError: a value is outside its choices or limits.
-        """
+        """A recipe, changed by what was typed. Raises `OptionError`: a value is outside its choices or limits."""
         return replace(start, **self.of(option_names(start)))
 
     def of(self, names: Iterator[str] | Sequence[str]) -> dict[str, Any]:

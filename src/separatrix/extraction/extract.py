@@ -152,11 +152,7 @@ def extract(
 def vector_source(
     model: str | Backbone, recipe: ExtractRecipe, rows: Rows | ExampleRows, destination: Destination
 ) -> VectorSource:
-    """What reads a model as the recipe asks.
-
-    Raises:
-        ModelError: no such model.
-    """
+    """What reads a model as the recipe asks. Raises `ModelError`: no such model."""
     if recipe.vectors.what == "attention":
         from separatrix.extraction.attention import attention_source
 

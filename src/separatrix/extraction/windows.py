@@ -31,11 +31,7 @@ class Rows:
 
     @property
     def text(self) -> list[str]:
-        """The texts of all parts.
-
-        Raises:
-            OptionError: a stream, which is read once.
-        """
+        """The texts of all parts. Raises `OptionError`: a stream, which is read once."""
         if self.stream is not None:
             what = "--dtype auto needs texts that can be read twice"
             raise OptionError(what, got="a stream", hint="name float32 or bfloat16")

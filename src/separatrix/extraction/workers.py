@@ -158,11 +158,7 @@ _LOADING = Lock()
 
 
 def read_part(request: WorkerRequest, names: tuple[str, ...], tokens: Any) -> VectorBlocks:
-    """Blocks of a part of a window, on a worker.
-
-    Raises:
-        ModelError: the worker finds other weights, or none.
-    """
+    """Blocks of a part of a window, on a worker. Raises `ModelError`: the worker finds other weights, or none."""
     with _LOADING:
         if request not in _READERS:
             _READERS.clear()

@@ -48,11 +48,7 @@ def over_rows(labels: Labels, generator: np.random.Generator, count: int) -> Ite
 
 
 def within_groups(groups: ArrayLike) -> Draw:
-    """Labels inside the groups (rows,) only.
-
-    Raises:
-        DataError: every group has one row.
-    """
+    """Labels inside the groups (rows,) only. Raises `DataError`: every group has one row."""
     numbers = check_labels(groups, 2**62, "the groups to shuffle within")
     order = np.argsort(numbers, kind="stable")
     _, begin, size = np.unique(numbers[order], return_index=True, return_counts=True)

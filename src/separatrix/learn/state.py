@@ -60,11 +60,7 @@ class State:
         write_tensors(path, {name: tensor.detach().cpu().numpy() for name, tensor in arrays.items()}, note)
 
     def load(self, path: Path, recipe_hash: str) -> None:
-        """Go back to a saved state, in place.
-
-        Raises:
-            StoreError: the file belongs to another recipe or other data.
-        """
+        """Go back to a saved state, in place. Raises `StoreError`: the file belongs to another recipe or other data."""
         arrays, note = read_tensors(path)
         if note.get("recipe") != recipe_hash:
             raise StoreError(

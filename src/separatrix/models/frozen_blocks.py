@@ -68,11 +68,7 @@ def frozen_blocks(
 def plan_options(
     backbone: Backbone, pool: tuple[str, ...], layers: tuple[int | str, ...] | None
 ) -> tuple[Pooling, ...]:
-    """Each pooling of each layer.
-
-    Raises:
-        OptionError: an unknown pooling, a layer that the model does not have.
-    """
+    """Each pooling of each layer. Raises `OptionError`: an unknown pooling, a layer that the model does not have."""
     return plan_poolings(VectorsRecipe(pool=pool, layers=layers), layer_count(backbone.model.config))
 
 

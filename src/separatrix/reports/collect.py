@@ -101,11 +101,7 @@ def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> 
 
 
 def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
-    """What a folder holds: figures, one table, pictures, warnings.
-
-    Raises:
-        StoreError: the folder holds no result.
-    """
+    """What a folder holds: figures, one table, pictures, warnings. Raises `StoreError`: the folder holds no result."""
     name = public_name(folder)
     kind = open_artifact(folder, verify=verify and kind_of(folder) != "points").kind
     if kind == "points":  # of which the manifest alone is read

@@ -92,11 +92,7 @@ def hover_text(text: str, *, width: int = 46, limit: int = 300) -> str:
 
 
 def data_uri(path: Path) -> str:
-    """A picture file as text that stands in the page.
-
-    Raises:
-        OptionError: not a kind of picture that can be shown.
-    """
+    """A picture file as text that stands in the page. Raises `OptionError`: not a kind of picture that can be shown."""
     kind = choose(path.suffix.lower(), MEDIA, "kind of picture")
     try:
         return f"data:{MEDIA[kind]};base64," + base64.b64encode(path.read_bytes()).decode()

@@ -128,11 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def parse_manifest(folder: Path) -> Manifest:
-    """The manifest alone, whatever lies beside it.
-
-    Raises:
-        StoreError: as `read_manifest`, but for the files.
-    """
+    """The manifest alone, whatever lies beside it. Raises `StoreError`: as `read_manifest`, but for the files."""
     path = folder / MANIFEST
     if not path.is_file():
         what = f"{folder} holds no finished points"

@@ -32,11 +32,7 @@ def write_partial(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def read_partial(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of `write_partial`.
-
-    Raises:
-        StoreError: the file is missing or damaged.
-    """
+    """The arrays of `write_partial`. Raises `StoreError`: the file is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError as error:

@@ -258,11 +258,7 @@ RUN_RECIPE: Schema = {
 
 
 def read_result(folder: Path, schema: Schema = ANY_RESULT) -> dict[str, Any]:
-    """`result.json` of a folder.
-
-    Raises:
-        StoreError: it is not there, or holds something else.
-    """
+    """`result.json` of a folder. Raises `StoreError`: it is not there, or holds something else."""
     return read_json(folder / RESULT, schema)
 
 

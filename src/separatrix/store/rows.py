@@ -79,11 +79,7 @@ class ParquetTable(RowTable):
         return texts
 
     def series(self, name: str) -> pd.Series:
-        """One column; texts as categories, in the order of the texts.
-
-        Raises:
-            KeyError: no such column.
-        """
+        """One column; texts as categories, in the order of the texts. Raises `KeyError`: no such column."""
         import pandas as pd
 
         if not self._is_text(name):

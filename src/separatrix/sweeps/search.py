@@ -76,11 +76,7 @@ class Search:
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Search:
-        """Out of the table [search].
-
-        Raises:
-            OptionError: an unknown key, or a value out of range.
-        """
+        """Out of the table [search]. Raises `OptionError`: an unknown key, or a value out of range."""
         for key in plain:
             choose(key, [spec.name for spec in fields(cls)], "key of a search")
         lows = {"samples": 1, "seed": 0, "factor": 2, "least": 1}

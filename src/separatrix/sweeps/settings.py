@@ -59,11 +59,7 @@ class Setting:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe of the training.
-
-        Raises:
-            OptionError: an option without effect, or a value out of range.
-        """
+        """The recipe of the training. Raises `OptionError`: an option without effect, or a value out of range."""
         return build_recipe(self.method, {key: value for key, value in self.options.items() if key not in READING})
 
     @property

@@ -100,11 +100,7 @@ class SweepJob:
 
     @classmethod
     def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any) -> SweepJob:
-        """Read and check the grid.
-
-        Raises:
-            OptionError: with all that is wrong with it.
-        """
+        """Read and check the grid. Raises `OptionError`: with all that is wrong with it."""
         grid, mistakes = read_grid(given)
         settings = spell_out(grid, mistakes)
         planner = Planner(grid, mistakes)

@@ -41,11 +41,7 @@ def split_name(path: Path) -> FileName:
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of a file, unpacked.
-
-    Raises:
-        DataError: the packing is damaged, or a .zip holds more than one file.
-    """
+    """The bytes of a file, unpacked. Raises `DataError`: the packing is damaged, or a .zip holds more than one file."""
     packing = split_name(path).packing
     try:
         with PACKINGS[packing](path) if packing else path.open("rb") as file:

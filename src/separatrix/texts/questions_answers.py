@@ -206,11 +206,7 @@ def _table_rows(rows: Iterable[dict[str, Any]], source: str) -> Iterator[dict[st
 
 
 def _with_answers(row: dict[str, Any], source: str, index: int) -> dict[str, Any]:
-    """The row with its answers as texts and offsets.
-
-    Raises:
-        DataError: the answers are in no known writing.
-    """
+    """The row with its answers as texts and offsets. Raises `DataError`: the answers are in no known writing."""
     if ANSWERS not in row:
         return row
     try:

@@ -298,11 +298,7 @@ def _lines(start: bytes, file: IO[bytes]) -> Iterator[bytes]:
 
 
 def parse_json(text: str, where: str, once: frozenset[str] = frozenset()) -> Any:
-    """A JSON value.
-
-    Raises:
-        DataError: no JSON, nested too deeply, or an object with one of the keys `once` twice.
-    """
+    """A JSON value. Raises `DataError`: no JSON, nested too deeply, or an object with one of the keys `once` twice."""
 
     def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)

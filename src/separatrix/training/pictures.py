@@ -39,11 +39,7 @@ class RunFiles:
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read a finished run.
-
-    Raises:
-        StoreError: the directory holds no finished run.
-    """
+    """Read a finished run. Raises `StoreError`: the directory holds no finished run."""
     if not has_result(folder):
         hint = "go on with --resume" if (folder / RECIPE).is_file() else "give the folder that train wrote"
         raise StoreError(f"{folder} holds no finished run", expected=RESULT, hint=hint)
