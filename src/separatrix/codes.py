@@ -28,6 +28,15 @@ def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDA
     return codes.astype(np.int64, copy=False), np.asarray(names)
 
 
+def cross_counts(a: NDArray[np.integer], b: NDArray[np.integer], shape: tuple[int, int]) -> NDArray[np.int64]:
+    """Rows of each pair of numbers, of this shape.
+
+    >>> cross_counts(np.array([0, 1, 1]), np.array([1, 0, 0]), (2, 2)).tolist()
+    [[0, 1], [2, 0]]
+    """
+    return np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
+
+
 def majority_share(codes: NDArray[np.integer]) -> float:
     """The share of the most frequent number: what one answer for all rows reaches.
 

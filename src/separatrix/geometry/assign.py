@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linear_sum_assignment
 
-from separatrix.codes import encode, majority_share
+from separatrix.codes import cross_counts, encode, majority_share
 from separatrix.geometry.checks import check_count, check_labels, check_names, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.nulls import against, cross_tables, permutation_null
@@ -84,7 +84,7 @@ def assign(
     parts = int(groups.max(initial=-1)) + 1
     order = first_row_order(gold, len(listed))
     gold = np.argsort(order)[gold]  # numbered by their first rows: ties and shuffles depend on no name
-    table = _cross(groups + 1, gold, parts + 1, len(listed))  # noise is the first row
+    table = cross_counts(groups + 1, gold, (parts + 1, len(listed)))  # noise is the first row
     rng = np.random.default_rng(seed)
     shuffled = [drawn[1:] for drawn in cross_tables(table, rng, permutations)]
     table = table[1:]
@@ -207,16 +207,12 @@ def _held_out(
         ways.append(ClassAssignment(way.classes, float(right.mean()), low_high, null.mean, null.high, null.p_value))
     share = majority_share(gold)
     size = max(len(named.table), int(groups.max()) + 1)
-    table = _cross(groups + 1, gold, size + 1, len(named.names))[1:]  # without the first row, noise
+    table = cross_counts(groups + 1, gold, (size + 1, len(named.names)))[1:]  # without the first row, noise
     return Assignment(named.names, table, len(gold), share, float((groups >= 0).mean()), *ways)
 
 
 def _share_right(answers: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
     return float((answers == labels).mean())
-
-
-def _cross(groups: NDArray[np.int64], gold: NDArray[np.int64], parts: int, classes: int) -> NDArray[np.int64]:
-    return np.bincount(groups * classes + gold, minlength=parts * classes).reshape(parts, classes)
 
 
 def _majority(table: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control
 
-from separatrix.codes import encode
+from separatrix.codes import cross_counts, encode
 from separatrix.errors import DataError
 from separatrix.geometry.checks import check_count, check_labels, check_same_rows, check_values
 from separatrix.geometry.nulls import CELLS, Null, cross_tables, permutation_null, within_groups
@@ -117,7 +117,7 @@ def associate(
     check_count(permutations, "permutations")
     (a, rows), (b, columns) = _compact(first, "the first grouping"), _compact(second, "the second grouping")
     check_same_rows(len(a), len(b), "groupings", "values")
-    table = _table(a, b, (len(rows), len(columns)))
+    table = cross_counts(a, b, (len(rows), len(columns)))
     unit = None if units is None else _compact(units, "what is drawn")[0]
     if unit is not None:
         check_same_rows(len(unit), len(b), "units", "rows")
@@ -126,7 +126,7 @@ def associate(
     shape = (int(crossed.max()) + 1, len(columns))
 
     def statistic(values: NDArray[np.int64]) -> float:
-        return float(information(_table(crossed, values, shape)[None])[0])
+        return float(information(cross_counts(crossed, values, shape)[None])[0])
 
     options = {"permutations": permutations, "seed": seed}
     nulls: dict[str, Null] = {}
@@ -135,7 +135,7 @@ def associate(
     if unit is not None:
         nulls["units"] = _unit_null(crossed, b, unit, shape, **options)
     if not nulls:
-        crossing = _table(crossed, b, shape)
+        crossing = cross_counts(crossed, b, shape)
         block = max(2, CELLS // crossing.size)
         nulls["rows"] = permutation_null(information, crossing, draw=cross_tables, block=block, **options)
     null = nulls[list(nulls)[-1]]
@@ -166,11 +166,6 @@ def _unit_null(
         return float(information(cells.astype(np.int64).reshape(shape)[None])[0])
 
     return replace(permutation_null(statistic, values, permutations=permutations, seed=seed), rows=len(b))
-
-
-def _table(a: NDArray[np.int64], b: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Rows of each pair of groups, (first, second)."""
-    return np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape)
 
 
 def _adjusted(a: NDArray[np.int64], b: NDArray[np.int64]) -> float:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from separatrix.codes import cross_counts
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labelled, check_labels, check_matrix, check_same_rows
@@ -70,7 +71,7 @@ def confident_joint(chances: ArrayLike, labels: ArrayLike) -> ConfidentJoint:
     highest = order[p[:, order].argmax(axis=1)]
     suggested = np.where(several | ~sure.any(axis=1), highest, sure.argmax(axis=1))
     counted = sure.any(axis=1)
-    counts = np.bincount(gold[counted] * classes + suggested[counted], minlength=classes**2).reshape(classes, classes)
+    counts = cross_counts(gold[counted], suggested[counted], (classes, classes))
     others = p.copy()
     others[np.arange(len(p)), gold] = -np.inf
     return ConfidentJoint(

@@ -147,8 +147,7 @@ def show_maps(backbone: Backbone) -> None:
     texts = [some_ids(backbone, LONG), some_ids(backbone, SHORT)]
     batch = bare_batch(texts, backbone)
     rows = [(row, int(length)) for row, length in enumerate(batch.lengths)]
-    places = torch.arange(batch.ids.shape[1], device=batch.ids.device).expand_as(batch.ids)
-    plain = backbone.run(ids=batch.ids, positions=places, mask=batch.mask.long())[-1]
+    plain = backbone.run(ids=batch.ids, mask=batch.mask.long())[-1]
     wanted = [[plain[row, :length]] for row, length in rows]
     refusal = None
     for name in (NAME, attention.OWN):

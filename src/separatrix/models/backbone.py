@@ -35,6 +35,11 @@ LM_HEADS: dict[str, Callable[[Any, Tensor], Tensor]] = {
 }
 
 
+def token_positions(ids: Tensor) -> Tensor:
+    """0, 1, 2 ... of the tokens of each row, in the shape of the ids (rows, tokens)."""
+    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+
+
 @dataclass(frozen=True)
 class Backbone:
     """A frozen model with its tokenizer. Make one with `load_backbone`."""
@@ -151,12 +156,13 @@ class Backbone:
         return self.recipe.max_length if self.longest is None else min(self.recipe.max_length, self.longest - reserve)
 
     def run(
-        self, *, positions: Tensor, ids: Tensor | None = None, embeds: Tensor | None = None, mask: Tensor | None = None
-    ) -> tuple[Tensor, ...]:
+        self, *, ids: Tensor | None = None, embeds: Tensor | None = None, positions: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         """Hidden states of one batch, each (rows, tokens, width): the embeddings (for `ids` only), then every layer.
 
-        Positions, (rows, tokens), count from each row's first token. Prompts come as `embeds` and return the last
-        layer alone.
+        Positions, (rows, tokens), count from each row's first token, which is number 0 without them. Prompts come as
+        `embeds` and return the last layer alone.
 
         Raises:
             ModelError: attention of a kind that is not supported, states of another number or width than config.json
@@ -171,6 +177,8 @@ class Backbone:
             options |= {"attention_mask": mask}
             # A family that counts from its pad reads positions off the ids: a pad inside a text has none there.
             if ids is None or not self.first_position:
+                positions = token_positions(ids) if positions is None and ids is not None else positions
+                assert positions is not None  # a prompt's are given
                 options |= {"position_ids": positions + self.first_position}
         options |= {"inputs_embeds": embeds} if ids is None else {"input_ids": ids}
         output = self.body(output_hidden_states=ids is not None, **options)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.attention import Capture, Suffix, TextKeys, running
-from separatrix.models.backbone import DTYPES, Backbone, Tokens
+from separatrix.models.backbone import DTYPES, Backbone, Tokens, token_positions
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.candidates import candidates
 from separatrix.models.check import same_states, some_ids
@@ -86,7 +86,7 @@ def attention_shape(backbone: Backbone, first: int = 0) -> AttentionShape:
         open_layers(backbone, first)
     ids = torch.tensor([some_ids(backbone, PROBED)], device=backbone.device)
     with running(seen := Capture()):
-        states = backbone.run(ids=ids, positions=_places(ids), mask=torch.ones_like(ids))
+        states = backbone.run(ids=ids, mask=torch.ones_like(ids))
     if len(seen.layers) != layer_count(backbone.model.config):
         raise backbone.no_suffix()
     shapes = {tuple(tensor.shape) for pair in seen.layers for tensor in pair}
@@ -105,10 +105,6 @@ def attention_shape(backbone: Backbone, first: int = 0) -> AttentionShape:
     return AttentionShape(len(seen.layers) - first, seen.heads, key_heads, head_width, first)
 
 
-def _places(ids: Tensor) -> Tensor:
-    return torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-
-
 def _behind(backbone: Backbone, ids: Tensor, seen: Capture, entry: Tensor | None, first: int) -> Tensor:
     """The last states of a text's second half as a prompt behind its first half, (tokens, width).
 
@@ -125,7 +121,7 @@ def _behind(backbone: Backbone, ids: Tensor, seen: Capture, entry: Tensor | None
     embeds = backbone.model.get_input_embeddings()(ids[:, half:])
     state = Suffix(text, backbone.causal, first=first, entry=None if entry is None else entry[:, half:])
     with running(state):
-        return backbone.run(embeds=embeds, positions=_places(ids)[:, half:])[-1][0]
+        return backbone.run(embeds=embeds, positions=token_positions(ids)[:, half:])[-1][0]
 
 
 @torch.no_grad()
@@ -141,7 +137,7 @@ def run_text(
         first: layer below which nothing is kept.
     """
     with running(seen := Capture()):
-        states = backbone.run(ids=ids, positions=_places(ids), mask=mask)
+        states = backbone.run(ids=ids, mask=mask)
     pairs = [torch.stack(pair, dim=1) for pair in seen.layers[first:]]  # each (rows, 2, key heads, tokens, head width)
     return torch.stack(pairs, dim=1).to(DTYPES[dtype]), states
 

@@ -99,7 +99,7 @@ def some_ids(backbone: Backbone, count: int) -> tuple[int, ...]:
 def _run(backbone: Backbone, texts: Sequence[tuple[int, ...]]) -> list[States]:
     """The states of each text, without its pads."""
     ids, mask = pad_tokens(list(texts), backbone)
-    states = backbone.run(ids=ids, positions=torch.arange(ids.shape[1], device=ids.device).expand_as(ids), mask=mask)
+    states = backbone.run(ids=ids, mask=mask)
     return [[state[row, : len(text)] for state in states] for row, text in enumerate(texts)]
 
 

@@ -74,8 +74,7 @@ class Engine:
         @torch.inference_mode()
         def work(rows: np.ndarray) -> tuple[np.ndarray, A]:
             ids, mask = pad_tokens([tokens.ids[row] for row in rows], self.backbone)
-            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-            return rows, read(TokenStates(run(ids=ids, positions=positions, mask=mask), mask))
+            return rows, read(TokenStates(run(ids=ids, mask=mask), mask))
 
         # Another engine has threads of its own.
         for rows, values in each_core(batches, work, device) if self.run is None else map(work, batches):

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from separatrix.errors import MissingExtra, ModelError, OptionError
-from separatrix.models.backbone import Backbone
+from separatrix.models.backbone import Backbone, token_positions
 from separatrix.models.load import load_backbone
 
 INPUTS = ("ids", "mask", "positions")
@@ -46,9 +46,9 @@ class QuantisedModel:
 
     session: Any
 
-    def run(self, *, ids: Tensor, positions: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+    def run(self, *, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Hidden states of one batch, each (rows, tokens, width): the embeddings, then every layer."""
-        return _run(self.session, {"ids": ids, "mask": mask, "positions": positions})
+        return _run(self.session, {"ids": ids, "mask": mask, "positions": token_positions(ids)})
 
 
 def quantise(backbone: Backbone) -> QuantisedModel:
@@ -116,7 +116,7 @@ def _batch(backbone: Backbone, shape: tuple[int, int]) -> dict[str, Tensor]:
     ids = torch.randint(len(backbone.embedding), shape, generator=generator)
     mask = torch.ones_like(ids)
     mask[-1, (tokens + 1) // 2 :] = 0
-    return {"ids": ids, "mask": mask, "positions": torch.arange(tokens).expand_as(ids).contiguous()}
+    return {"ids": ids, "mask": mask, "positions": token_positions(ids).contiguous()}
 
 
 def _session(path: Path) -> Any:

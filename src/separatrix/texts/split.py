@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from separatrix.codes import encode, ranks_in_class
+from separatrix.codes import cross_counts, encode, ranks_in_class
 from separatrix.errors import DataError, OptionError
 
 KEPT = 2  # training rows of each class: one that is alone cannot be both learnt and checked
@@ -128,8 +128,7 @@ def _draw_groups(table: np.ndarray, order: np.ndarray, wanted: int, least: int) 
 
 def _group_table(codes: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
     kinds = np.zeros(len(codes), dtype=np.int64) if classes is None else encode(classes)[0]
-    width = int(kinds.max()) + 1
-    return np.bincount(codes * width + kinds, minlength=(int(codes.max()) + 1) * width).reshape(-1, width)
+    return cross_counts(codes, kinds, (int(codes.max()) + 1, int(kinds.max()) + 1))
 
 
 def _spares_classes(left: np.ndarray, group: np.ndarray, least: int) -> bool:

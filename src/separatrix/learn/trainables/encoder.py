@@ -43,9 +43,8 @@ class Encoder:
         number format: vectors that are kept or compared are float32 on every machine.
         """
         table, mask = pad_tokens(list(ids), self.backbone)
-        positions = torch.arange(table.shape[1], device=table.device).expand_as(table)
         with self._precision(training=seed is not None), _dropping(self.backbone.body, self.recipe.dropout, seed):
-            states = self.backbone.run(ids=table, positions=positions, mask=mask)
+            states = self.backbone.run(ids=table, mask=mask)
         return self.pooled(states, mask).float()
 
     def pooled(self, states: Sequence[Tensor], mask: Tensor) -> Tensor:
