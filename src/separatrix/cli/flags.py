@@ -138,14 +138,18 @@ class OptionHelp:
         return cls(data["text"], data["choices"], default, _limits(data["low"], data["high"]))
 
 
-def verb(*classes: type, **flags: Any) -> Callable[[Callable[..., Any]], Callable[..., None]]:
+def verb(
+    *classes: type, main: str = "", main_of: Mapping[str, str] | None = None, **flags: Any
+) -> Callable[[Callable[..., Any]], Callable[..., None]]:
     """Make a command of a function: it gets `ParsedOptions`, a `TerminalProgress` and the arguments.
 
     Args:
         classes: dataclasses of options beside those of the output, which all commands have.
+        main: names of the options that the short help shows, `main_of` of each method, with spaces between.
         flags: further fields of `Flags`.
     """
-    offered = Flags((*classes, Output), **flags)
+    shown = {method: tuple(names.split()) for method, names in (main_of or {}).items()}
+    offered = Flags((*classes, Output), main=tuple(main.split()), main_of=shown, **flags)
 
     def dress(function: Callable[..., Any]) -> Callable[..., None]:
         def call(*arguments: Any, **options: Any) -> None:

@@ -28,9 +28,9 @@ DataArgument = Annotated[
     opts.Steps,
     HeadsRecipe,
     opts.Extracting,
-    main=("out", "overwrite", "resume", "model", "text", "windows", "max_length", "features", "cluster_feature",
-          "method", "k", "importance", "device", "seed", "json"),
-)  # fmt: skip
+    main="out overwrite resume model text windows max_length features cluster_feature method k importance device seed "
+    "json",
+)
 def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """Every (window, layer, head) becomes a row of numbers that keeps its identity.
 
@@ -49,9 +49,8 @@ def heads(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
     opts.Questions,
     MapModelRecipe,
     AnswerRecipe,
-    main=("out", "overwrite", "resume", "test", "model", "train_windows", "max_length", "epochs", "batch_size", "lr",
-          "device", "seed", "json"),
-)  # fmt: skip
+    main="out overwrite resume test model train_windows max_length epochs batch_size lr device seed json",
+)
 def heads_qa(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """The defaults are the usual ones of SQuAD; `heads --model OUT` then shows the maps after the training.
 

@@ -70,7 +70,7 @@ def _planned(name: str, command: Any) -> Callable[..., None]:
 
     text = f"Nothing is done and nothing is written.\n\nFor example:\n    separatrix plan {name} {_EXAMPLES[name]}"
     planned.__doc__, planned.__name__ = text, name
-    shown = (*main, *size.__dataclass_fields__, "machine", "json")
+    shown = " ".join((*main, *size.__dataclass_fields__, "machine", "json"))
     return verb(opts.Planned, *own, size, opts.Rates, main=shown)(planned)
 
 

@@ -1,5 +1,6 @@
-"""The commands over vectors: `extract` reads them out of a model, `rank` compares models, the others ask what shape
-points are in. What loads torch or scikit-learn is imported inside, so that mistyped options are refused at once.
+"""The commands over vectors: `extract` reads them out of a model, `rank` compares models, `import`, `export` and
+`compress` bring points from and to files, the others ask what shape points are in. What loads torch or scikit-learn is
+imported inside, so that mistyped options are refused at once.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from separatrix.cli.runs import DataArgument, reading
 from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
+from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
-from separatrix.store.result import Result
+from separatrix.store.result import Printed, Result
 
 if TYPE_CHECKING:
     from separatrix.points import Points
@@ -32,6 +34,9 @@ ClustersArgument = Annotated[Path, Parameter(name="CLUSTERS", help="folder that 
 LabelledArgument = Annotated[
     str,
     Parameter(name="POINTS|RUN|DATA", help="folder of points, of a run that train wrote, or labelled texts"),
+]
+FileArgument = Annotated[
+    Path, Parameter(name="PATH", help=".npy, .safetensors, .parquet, .csv, or a folder of .csv files")
 ]
 SourcesArgument = Annotated[
     Path, Parameter(name="SOURCE", help="folders of runs, points or maps, each under the name that is typed")
@@ -46,9 +51,8 @@ SourcesArgument = Annotated[
     ExtractRecipe,
     opts.Extracting,
     opts.Verification,
-    main=("out", "overwrite", "resume", "text", "label", "group", "model", "what", "pool", "layers", "max_length",
-          "device", "store_dtype", "json", "run"),
-)  # fmt: skip
+    main="out overwrite resume text label group model what pool layers max_length device store_dtype json run",
+)
 def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
     """Every layer and pooling named is read in one pass. What --out holds already is not computed again: the same
     request loads, another layer or pooling is added.
@@ -98,9 +102,8 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     opts.DataColumns,
     LoadRecipe,
     opts.Splitting,
-    main=("out", "overwrite", "model", "pool", "layers", "criterion", "k", "text", "label", "test", "max_length",
-          "device", "seed", "json"),
-)  # fmt: skip
+    main="out overwrite model pool layers criterion k text label test max_length device seed json",
+)
 def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
     """Each model runs once; every pooling and layer is read from that pass. The test part is shown and never decides.
 
@@ -118,7 +121,7 @@ def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, 
     ScoreRecipe,
     opts.Scale,
     opts.Verification,
-    main=("out", "overwrite", "clusters", "label", "block", "k", "metric", "folds", "permutations", "seed", "json"),
+    main="out overwrite clusters label block k metric folds permutations seed json",
 )
 def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
     """Each figure stands beside its interval and its value by chance. Points with a column `split` are scored from the
@@ -142,9 +145,8 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
     ProjectRecipe,
     opts.Scale,
     opts.Verification,
-    main=("out", "overwrite", "method", "dimensions", "prepare", "label", "block", "page", "guided", "neighbours",
-          "perplexity", "k", "seed", "json"),
-)  # fmt: skip
+    main="out overwrite method dimensions prepare label block page guided neighbours perplexity k seed json",
+)
 def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
     """Neighbors that the picture tears apart or pushes together are counted: trustworthiness and k-NN overlap.
 
@@ -163,9 +165,8 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     opts.Within,
     opts.Scale,
     opts.Verification,
-    main=("out", "overwrite", "method", "k", "choose", "criterion", "eps", "min_samples", "min_cluster_size", "prepare",
-          "label", "block", "seed", "json"),
-)  # fmt: skip
+    main="out overwrite method k choose criterion eps min_samples min_cluster_size prepare label block seed json",
+)
 def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
     """Every row gets a cluster and keeps all columns of its row table; noise is -1.
 
@@ -184,10 +185,12 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
 
 
 @verb(
-    opts.OptionalFolder, opts.With, AssociateRecipe, opts.Verification,
-    main=("out", "overwrite", "with_", "permutations", "shuffle_within", "shuffle_units", "given", "bins", "noise",
-          "seed", "json"),
-)  # fmt: skip
+    opts.OptionalFolder,
+    opts.With,
+    AssociateRecipe,
+    opts.Verification,
+    main="out overwrite with_ permutations shuffle_within shuffle_units given bins noise seed json",
+)
 def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
     """Mutual information and Cramer's V, with a p-value from shuffling; several columns are corrected for.
 
@@ -206,7 +209,7 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
     opts.Folder,
     SuspectsRecipe,
     opts.Verification,
-    main=("out", "overwrite", "text", "label", "model", "pool", "folds", "k", "near", "run", "block", "seed", "json"),
+    main="out overwrite text label model pool folds k near run block seed json",
 )
 def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: LabelledArgument, /) -> Result:
     """The most suspect rows come first, each with the reason. Texts are turned into vectors by a frozen model first.
@@ -228,6 +231,62 @@ def compare(parsed: ParsedOptions, progress: TerminalProgress, /, *sources: Sour
         separatrix compare maps/pca maps/umap points/trec --method pca tsne --out compared
     """
     return run_verb("compare", parsed, progress, sources, verify=parsed.verify)
+
+
+@verb(opts.ResumableFolder, ImportRecipe)
+def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgument, /) -> Printout:
+    """The file streams by in bounded memory. A column that numbers the rows would decide every distance: it is refused
+    unless --drop-column leaves it out or --keep-column puts it into the row table. A killed import goes on with
+    --resume.
+
+    For example:
+        separatrix import vectors.npy --labels rows.csv --out points/mine
+        separatrix import shards --drop-column "Unnamed: 0" --store-dtype float16 --out points/shards
+        separatrix import embeddings.parquet --out points/embeddings
+    """
+    from separatrix.analysis.transfer import import_vectors
+
+    points = import_vectors(path, progress=progress, **parsed.keywords())
+    blocks = {name: int(block.shape[1]) for name, block in points.blocks.items()}
+    figures = {"rows": len(points), "blocks": blocks, "columns": points.columns, "out": str(parsed.options["out"])}
+    shown = {
+        **figures,
+        "blocks": ", ".join(f"{name} ({width})" for name, width in blocks.items()),
+        "columns": ", ".join(points.columns),
+    }
+    return Printout(figures, [list(shown.items())], points.origin["imported"].get("warnings", ()))
+
+
+@verb(opts.ExportDestination, ExportRecipe, opts.Verification)
+def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
+    """Parquet holds the row table too; beside .npy and .safetensors it is written as NAME.rows.parquet, which import
+    reads with --labels.
+
+    For example:
+        separatrix export points/trec --out trec.npy
+        separatrix export points/trec --to parquet --dtype float16 --out trec.parquet
+    """
+    from separatrix.analysis.transfer import export_vectors
+
+    return export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
+
+
+@verb(
+    opts.OptionalFolder,
+    CompressRecipe,
+    opts.Memory,
+    opts.Verification,
+    main="out overwrite components store_dtype k queries label block memory seed json",
+)
+def compress(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
+    """Each step down to what is written stands with its bytes and the share of nearest neighbors that it keeps of
+    those of the vectors as given; without --out they are only measured.
+
+    For example:
+        separatrix compress points/trec --components 64 --store-dtype int8 --out points/trec-small
+        separatrix compress points/trec --store-dtype float16
+    """
+    return run_verb("compress", parsed, progress, open_given(points, parsed))
 
 
 def run_verb(

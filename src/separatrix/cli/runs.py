@@ -20,6 +20,7 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
+from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.result import Lines, Listing, Printed
 from separatrix.training.methods import METHODS, build_recipe
 
@@ -40,10 +41,11 @@ DataArgument = Annotated[
     ),
 ]
 RunArgument = Annotated[Path, Parameter(name="RUN", help="folder that train wrote")]
+GridArgument = Annotated[str, Parameter(name="GRID.toml", help="the grid: data, options, axes, rows, seeds")]
 FoldersArgument = Annotated[Path, Parameter(name="FOLDER", help="folders that train or another command wrote")]
 
 HEAD = 5  # answers that `predict` shows
-MAIN = ("out", "overwrite", "resume", "text", "label", "method", "model", "epochs", "lr", "batch_size", "seed", "json")
+MAIN = "out overwrite resume text label method model epochs lr batch_size seed json"
 
 
 def reading(parsed: ParsedOptions) -> dict[str, Any]:
@@ -83,11 +85,11 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     DecisionRecipe,
     GroupRecipe,
     methods={name: method.recipe for name, method in METHODS.items() if method.run is None},
-    main=(*MAIN, "loss", "tokens", "readout"),
+    main=f"{MAIN} loss tokens readout",
     main_of={
-        "align": (*MAIN, "loss", "pool", "frozen_layers", "decision"),
-        "finetune": (*MAIN, "pool", "frozen_layers", "head_lr"),
-        "probe": (*MAIN, "pool", "max_length"),
+        "align": f"{MAIN} loss pool frozen_layers decision",
+        "finetune": f"{MAIN} pool frozen_layers head_lr",
+        "probe": f"{MAIN} pool max_length",
     },
 )
 def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
@@ -125,7 +127,7 @@ def _train(data: Any, parsed: ParsedOptions, progress: TerminalProgress, **keywo
     opts.Prediction,
     recipes.LoadRecipe,
     opts.Verification,
-    main=("out", "overwrite", "text", "label", "explain", "model", "device", "json"),
+    main="out overwrite text label explain model device json",
 )
 def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument, data: DataArgument, /) -> Printout:
     """An answer has a label, a probability and a distance to the centroid of each class.
@@ -228,3 +230,18 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
     from separatrix.folders import report as run
 
     return run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())
+
+
+@verb(opts.Folder, SweepRecipe, opts.Extracting)
+def sweep(parsed: ParsedOptions, progress: TerminalProgress, grid: GridArgument, /) -> Printed:
+    """The grid is checked whole before anything runs. Each run is a folder under the hash of its recipe; the same
+    command again skips what is done and goes on with what was stopped. Several processes may work on one study.
+
+    For example:
+        separatrix sweep grid.toml --out studies/lengths
+        separatrix sweep grid.toml --out studies/lengths --budget 30min
+        separatrix sweep grid.toml --out studies/lengths --executor processes:2 --reference probe
+    """
+    from separatrix.sweeps.verb import sweep as run
+
+    return run(grid, progress=progress, **parsed.keywords())
