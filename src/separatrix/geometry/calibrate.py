@@ -18,14 +18,11 @@ _REACH = float(np.log(1000.0))  # the temperature is sought within 1/1000 to 100
 
 
 def fit_temperature(scores: ArrayLike, y: ArrayLike) -> float:
-    """The temperature that gives the gold classes of validation rows the highest likelihood.
+    """The temperature of logits (rows, classes) that gives the gold classes of validation rows the highest likelihood.
 
     The likelihood has one maximum in the temperature. It has none when every row is right (0 would be best): then each
     target is smoothed towards the uniform one by K / (rows + K), as Platt (1999) does, so that a few right rows do not
     make every later answer look certain. Scaling the scores scales the temperature; equal scores give 1.0.
-
-    Args:
-        scores: logits (rows, classes).
 
     Raises:
         DataError: no rows, a score that is not finite, a label outside the classes.

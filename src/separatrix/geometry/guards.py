@@ -61,14 +61,13 @@ def check_predictions(
 ) -> tuple[Finding, ...]:
     """Signs that a classifier learnt nothing, the gravest first; an empty tuple if it looks healthy.
 
+    `history` has the predictions (rows,) of the earlier epochs for the same rows, oldest first, without `y_pred`.
+
     Codes: `constant` (one answer for every row), `class_share` (nearly one answer, and the accuracy is exactly the
     share of a class), `stuck` (the accuracy did not move from the epoch before and is not above the majority
     baseline), `frozen` (three epochs or more and not one answer changed since the first, though some are wrong),
     `no_better` (the 95 % interval of the accuracy does not lie above the majority baseline), `never_predicted` (a class
     that has rows is never the answer).
-
-    Args:
-        history: predictions (rows,) of the earlier epochs for the same rows, oldest first, without `y_pred`.
 
     >>> for finding in check_predictions([0, 1, 1, 0, 1], [1, 1, 1, 1, 1], ["negative", "positive"]):
     ...     print(finding.code, finding.level)

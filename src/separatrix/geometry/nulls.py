@@ -127,10 +127,9 @@ def against(observed: float, drawn: NDArray[np.float64], rows: int, *, low: bool
 def knn_null(index: NDArray[np.int64], y: ArrayLike, classes: int, *, permutations: int = 1000, seed: int = 0) -> Null:
     """Null of the leave-one-out k-NN accuracy: how often neighbors of shuffled labels share a class.
 
-    Of more than 10,000 rows a seeded sample asks; its neighbors are still sought among all rows.
+    `index` (rows, k) has the neighbors of each row without itself, nearest first.
 
-    Args:
-        index: neighbors of each row without itself, nearest first, (rows, k).
+    Of more than 10,000 rows a seeded sample asks; its neighbors are still sought among all rows.
 
     >>> index = np.array([[1], [0], [3], [2]] * 1)
     >>> knn_null(index, [0, 0, 1, 1], 2, permutations=200).observed
@@ -171,9 +170,6 @@ def between_null(x: ArrayLike, y: ArrayLike, classes: int, *, permutations: int 
     """Null of the share of the variance that lies between the classes (as `Scatter.between_share`).
 
     Of more than 10,000 rows a seeded sample is used, for the observed share too.
-
-    Args:
-        y, classes, permutations, seed: as `knn_null`.
 
     >>> found = between_null(np.arange(12.0)[:, None], [0] * 6 + [1] * 6, 2, permutations=99)
     >>> round(found.observed, 3), found.p_value < 0.05

@@ -37,9 +37,6 @@ def fit_plane(points: ArrayLike, *, dimensions: int = 2, seed: int = 0) -> Plane
     The largest entry of each axis is positive. Exact where rows or width are at most 4096, else a randomised
     decomposition, for which `seed` is used. Constant points give axes of zeros: every point is placed at the origin.
 
-    Args:
-        dimensions: axes of the plane; 3 makes it a space.
-
     >>> plane = fit_plane([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
     >>> plane.axes[0], plane.explained.round(3), plane.place([[4.0, 1.0]])
     (array([1., 0.]), array([1., 0.]), array([[2., 0.]]))

@@ -86,9 +86,6 @@ def fit_tuned_probe(
     The penalty with the lowest log-loss on rows held out in five folds, class by class, is kept (the stronger one on a
     tie); of more than 1,000 rows a seeded sample is folded. With fewer than 20 rows the penalty is 1.
 
-    Args:
-        validation: as `fit_probe`.
-
     Labels that have nothing to do with the vectors want the strongest penalty:
 
     >>> x = np.random.default_rng(0).normal(size=(60, 30))
@@ -117,10 +114,7 @@ def _folds(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
 
 
 def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None) -> Probe:
-    """Linear regression with a squared-norm penalty on standardised vectors; one output.
-
-    Args:
-        validation: (vectors, targets); the penalty with the lowest squared error there is kept. Without it, 1.
+    """Linear regression with a squared-norm penalty on standardised vectors; one output. Penalties as in `fit_probe`.
 
     >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [0.0, 2.0, 4.0], validation=([[3.0]], [6.0]))
     >>> probe.penalty, probe.scores([[3.0]]).round(1)

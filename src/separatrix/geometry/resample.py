@@ -69,8 +69,7 @@ class Certainty:
 def certainty(per_row: ArrayLike, *, seed: int = 0, resamples: int = 1000) -> Certainty:
     """Draw rows anew, the same ones for every option, and see which option has the highest mean.
 
-    Args:
-        per_row: what each option scores on each row, (options, rows), higher is better.
+    `per_row` (options, rows) is what each option scores on each row, higher is better.
 
     Raises:
         DataError: no options, no rows, or a number that is not finite.

@@ -94,9 +94,6 @@ def anisotropy(x: ArrayLike) -> float:
 
     Exact over all pairs, in one pass (Ethayarajh, 2019, samples them). Zero vectors have cosine 0.
 
-    Args:
-        x: vectors (rows, width), two rows or more.
-
     Raises:
         DataError: fewer than two rows.
 

@@ -48,10 +48,7 @@ class ConfidentJoint:
 
 
 def confident_joint(chances: ArrayLike, labels: ArrayLike) -> ConfidentJoint:
-    """Count confident rows by label and class.
-
-    Args:
-        chances: (rows, classes) probabilities from a model that was not trained on the row.
+    """Count confident rows by label and class; `chances` (rows, classes) are of a model not trained on the row.
 
     >>> joint = confident_joint([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.85, 0.15]], [0, 0, 1, 1])
     >>> joint.counts.tolist(), joint.flagged.tolist(), joint.noise

@@ -61,10 +61,7 @@ def cache_folder() -> Path:
 
 
 def dequantised(path: Path, digest: str) -> FloatCopy:
-    """The copy of a GGUF file, made if there is none.
-
-    Args:
-        digest: its SHA-256.
+    """The copy of a GGUF file with this SHA-256, made if there is none.
 
     Raises:
         MissingExtra: the packages that read such a file are not installed.

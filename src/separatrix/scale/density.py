@@ -30,10 +30,7 @@ def sampled_hdbscan(
     source: BlockSource, prepare: Preparation, job: BlockJob, *, min_cluster_size: int = 20, min_samples: int = 10,
     engine: str = "auto", seed: int = 0,
 ) -> tuple[Clustering, list[str]]:  # fmt: skip
-    """Clusters of all rows, and sentences that say what of them is approximate.
-
-    Args:
-        min_cluster_size, min_samples, engine: of `geometry.cluster.hdbscan`, for the sample.
+    """Clusters of all rows by HDBSCAN of a sample, and sentences that say what of them is approximate.
 
     Raises:
         DataError: the sample has fewer rows than `min_samples`.

@@ -47,10 +47,7 @@ class Moments:
 
 
 def moments(source: BlockSource, job: BlockJob, *, full: bool = False, prepare: Preparation | None = None) -> Moments:
-    """Moments of all rows.
-
-    Args:
-        full: products of all columns, not their squares alone.
+    """Moments of all rows: squares of each column, or with `full` the products of all columns.
 
     >>> moments(BlockSource.of(np.array([[0.0, 1.0], [4.0, 1.0]])), BlockJob()).variance.tolist()
     [4.0, 0.0]
@@ -80,9 +77,6 @@ def fit_plane(
     source: BlockSource, dimensions: int, job: BlockJob, *, prepare: Preparation | None = None, seed: int = 0
 ) -> Plane:
     """The plane of largest variance of all rows, as `geometry.plane.fit_plane` gives it.
-
-    Args:
-        dimensions: axes of the plane.
 
     >>> fit_plane(BlockSource.of(np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])), 2, BlockJob()).axes[0].tolist()
     [1.0, 0.0]

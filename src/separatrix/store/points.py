@@ -64,10 +64,7 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
 
 
 def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:
-    """One block of a store, without the row table.
-
-    Args:
-        name: of the block; not needed where there is one.
+    """One block of a store, without the row table; its name is not needed where there is one.
 
     Raises:
         OptionError: no block of that name, or several and no name.

@@ -340,10 +340,7 @@ def read_parquet(path: Path, columns: Columns) -> Cells:
 
 
 def parquet_batches(path: Path, choose: Choose) -> Iterator[dict[str, list[Any]]]:
-    """Cells of some thousand rows at a time, by column.
-
-    Args:
-        choose: the columns to read, of those that are there.
+    """Cells of some thousand rows at a time, by column: those that `choose` takes of the columns that are there.
 
     Raises:
         DataError: no Parquet file, or a damaged one.

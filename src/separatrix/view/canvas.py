@@ -97,10 +97,7 @@ def use_installed_fonts(figure: Figure) -> None:
 
 
 def save(figure: Figure, path: str | Path) -> Path:
-    """Write a figure as PNG, whole or not at all; the same figure gives the same bytes.
-
-    Args:
-        figure: what a function of this folder returned.
+    """Write a figure of this folder as PNG, whole or not at all; the same figure gives the same bytes.
 
     Raises:
         OptionError: another ending.

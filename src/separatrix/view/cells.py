@@ -88,10 +88,7 @@ def _frame(axes: Axes, row: int, column: int) -> None:
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Each row divided by its sum; a class without rows keeps zeros.
-
-    Args:
-        matrix: (classes, classes) counts, gold by predicted.
+    """Each row of counts (gold by predicted) divided by its sum; a class without rows keeps zeros.
 
     Raises:
         ShapeError: not square, or a count below zero.
@@ -108,10 +105,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
 
 
 def confusion(matrix: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draw a confusion matrix: counts, coloured by their share of the gold class.
-
-    Args:
-        matrix: (classes, classes) counts, gold by predicted.
+    """Draw a confusion matrix (classes, classes), gold by predicted: counts, coloured by their share of the gold class.
 
     Raises:
         ShapeError: not square, a count below zero, or another number of names.
@@ -205,8 +199,7 @@ def association_map(
 def density_grid(table: Sequence[Record]) -> Figure:
     """Draw the grid of DBSCAN: clusters and share of noise of each cell; cells that did not end say so.
 
-    Args:
-        table: a mapping per cell: eps, min_samples, status, clusters, noise_share, and `chosen` at the one taken.
+    A cell is a mapping with eps, min_samples, status, clusters, noise_share, and `chosen` at the one taken.
     """
     across, down = (sorted({row[name] for row in table}) for name in ("eps", "min_samples"))
     texts: CellTexts = {}

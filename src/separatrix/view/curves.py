@@ -68,10 +68,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str, bool], ...]], ...] = (
 
 
 def panels(metrics: Sequence[Record]) -> tuple[Panel, ...]:
-    """Collect the panels for which there are numbers.
-
-    Args:
-        metrics: rows of `metrics.jsonl`; any key may be missing.
+    """Collect the panels for which there are numbers in the rows of `metrics.jsonl`; any key may be missing.
 
     >>> [panel.title for panel in panels([{"epoch": 1, "loss": 0.9}, {"epoch": 2, "loss": 0.5}])]
     ['Loss']
@@ -153,8 +150,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
 def draw_variance(shares: Mapping[str, np.ndarray]) -> Figure:
     """Draw the summed share of the variance over the number of directions, a line for each set of points.
 
-    Args:
-        shares: name -> (directions,) share of the variance along each principal direction, largest first.
+    Shares are (directions,) along the principal directions, largest first.
     """
     figure = new_figure(5.4, 3.6)
     axes = figure.add_axes((0.12, 0.15, 0.83, 0.73))

@@ -28,8 +28,7 @@ class Box:
     def widened(self, ratio: float) -> Box:
         """Return the smallest box around this one whose width is `ratio` times its height, with the same centre.
 
-        Args:
-            ratio: width by height of the drawn axes; then a unit is as long on both axes.
+        With the ratio of the drawn axes, a unit is as long on both of them.
 
         >>> Box(0.0, 2.0, 0.0, 2.0).widened(2.0)
         Box(left=-1.0, right=3.0, bottom=0.0, top=2.0)
@@ -106,22 +105,14 @@ class Frames:
         return int(np.bincount(self.labels).max())
 
     def at(self, index: int) -> int:
-        """Return the number of a frame that may be counted from the end; `ShapeError` outside the frames.
-
-        Args:
-            index: 0 is the first frame, -1 the last.
-        """
+        """Return the number of a frame that may be counted from the end (-1 the last); `ShapeError` outside the frames."""
         count = len(self.titles)
         if not -count <= index < count:
             raise ShapeError("there is no such frame", got=index, expected=f"{-count} to {count - 1}")
         return index % count
 
     def score(self, index: int) -> str:
-        """Say in numbers what the picture of a frame shows, with its baseline.
-
-        Args:
-            index: number of the frame.
-        """
+        """Say in numbers what the picture of a frame shows, with its baseline."""
         rows = len(self.labels)
         return f"{self.right[index]} of {rows} rows right, largest class {self.largest}"
 

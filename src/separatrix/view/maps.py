@@ -60,11 +60,7 @@ class Drawing:
 
 
 def draw_map(drawing: Drawing) -> Figure:
-    """Draw one map in two or three dimensions, with its legend, and its note below.
-
-    Args:
-        drawing: the map.
-    """
+    """Draw one map in two or three dimensions, with its legend, and its note below."""
     count = len(drawing.points)
     cut = f"; {MOST_DRAWN} of {count} rows are drawn" if count > MOST_DRAWN else ""
     lines = textwrap.wrap(plain(drawing.note + cut, 600), 128)
@@ -132,11 +128,7 @@ def mark(*, markersize: float = 5.5, **style: Any) -> Line2D:
 
 
 def legend_entries(names: Sequence[str], labels: np.ndarray) -> tuple[list[Line2D], list[str]]:
-    """Marks and texts of a legend; a long list is cut and says so.
-
-    Args:
-        labels: (rows,) class numbers, -1 where there is none.
-    """
+    """Marks and texts of a legend of labels, -1 where there is none; a long list is cut and says so."""
     counts = np.bincount(labels[labels >= 0], minlength=len(names))
     shown = names if len(names) <= LEGEND else names[: LEGEND - 1]
     styles = [look(number) for number in range(len(shown))]
@@ -192,11 +184,7 @@ def draw_grid(panels: Panels) -> Figure:
 
 
 def grid_rows(panels: Panels) -> Iterator[dict[str, Any]]:
-    """The numbers of a grid, a line for each row of each panel, ready for `write_data`.
-
-    Args:
-        panels: as in `draw_grid`.
-    """
+    """The numbers of a grid, a line for each row of each panel, ready for `write_data`."""
     for line, row in enumerate(panels):
         for column, drawing in enumerate(row):
             for number, (point, label) in (

@@ -32,10 +32,7 @@ class ClassStyle:
 
 
 def look(class_id: int) -> ClassStyle:
-    """Colour and shape of a class.
-
-    Args:
-        class_id: number of the class, from 0.
+    """Colour and shape of a class, by its number.
 
     >>> look(0), look(11).colour == look(1).colour, look(11).symbol
     (ClassStyle(colour='#3f90da', marker='o', symbol='circle'), True, 'square')

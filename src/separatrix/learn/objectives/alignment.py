@@ -192,10 +192,7 @@ class AlignObjective(Objective):
 
 
 def shape_figures(vectors: Tensor, y: Tensor, scores: Tensor) -> dict[str, float]:
-    """Alignment, uniformity, and NC1, NC2 and NC4 where two classes have rows and means of their own.
-
-    Args:
-        scores: what decides, (rows, classes).
+    """Alignment, uniformity, and NC1, NC2 and NC4 (of `scores`) where two classes have rows and means of their own.
 
     >>> sorted(shape_figures(torch.eye(2), torch.tensor([0, 1]), torch.eye(2)))
     ['alignment', 'nc1', 'nc2_angle', 'nc2_norm', 'nc4', 'uniformity']
