@@ -86,11 +86,7 @@ REFUSALS = {
 
 
 def system_refusal(error: OSError, path: str | Path | None = None) -> StoreError:
-    """What the system refused, as one sentence with what to do.
-
-    Args:
-        error: of the system.
-        path: what was to be written; without it, the sentence names the file of the error.
+    """What the system refused, as one sentence with what to do; it names this path, or else the file of the error.
 
     >>> print(system_refusal(OSError(errno.EROFS, "Read-only file system"), "runs/x"))
     runs/x cannot be written (Read-only file system); the disk is read-only: choose another --out

@@ -73,14 +73,10 @@ def probabilities(scores: ArrayLike, temperature: float = 1.0) -> NDArray[np.flo
 
 
 def rescore_single_column(outputs: ArrayLike, threshold: float = 0.5) -> NDArray[np.int64]:
-    """Classes 0 and 1 of a one-column (regression) output: 1 above the threshold.
+    """Classes 0 and 1 of a one-column (regression) output, (rows,) or (rows, 1): 1 above the threshold between the two.
 
     This mends the evaluation of a model that was trained with one output by mistake (argmax over its one
     column scored 0.4908, this scores 763 / 872 = 0.875). Train with one output per class rather than rely on it.
-
-    Args:
-        outputs: one number per row, (rows,) or (rows, 1).
-        threshold: the border between the two classes; the middle of the two targets.
 
     Raises:
         ShapeError: more than one column.

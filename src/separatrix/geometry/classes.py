@@ -30,12 +30,10 @@ def first_row_order(y: Ids, classes: int) -> Ids:
 def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) -> Ids:
     """Fold of each row, (rows,): rows of one group stay together, each class is spread as evenly as it goes.
 
+    Groups are numbers (rows,); without them each row is a group of its own.
+
     The draw is that of scikit-learn's `StratifiedKFold` over the first row of each group, which does not depend on the
     names of classes; where every class has fewer rows than there are folds, that of `KFold`.
-
-    Args:
-        folds: how many.
-        groups: numbers (rows,); without them each row is a group of its own.
 
     Raises:
         DataError: fewer groups than folds.

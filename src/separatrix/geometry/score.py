@@ -75,11 +75,9 @@ class ClassificationScores(Plain):
 
 
 def decide(scores: ArrayLike, classes: int) -> NDArray[np.int64]:
-    """The class with the highest score in each row; the first one on a tie.
+    """The class with the highest score (rows, classes) in each row; the first one on a tie.
 
-    Args:
-        scores: finite numbers (rows, classes), higher is likelier.
-        classes: number of classes, given apart from the scores so that a head of the wrong width is refused.
+    The number of classes is given apart from the scores, so that a head of the wrong width is refused.
 
     Raises:
         ShapeError: the scores do not have one column per class.

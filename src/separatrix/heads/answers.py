@@ -74,11 +74,7 @@ class SquadScores:
 
 
 def squad_scores(examples: Sequence[Example], answers: Mapping[str, str]) -> SquadScores:
-    """Score answers by question id.
-
-    Args:
-        examples: questions with their right answers.
-        answers: id -> answer; empty for "there is none".
+    """Score answers by question id; an empty one says "there is none".
 
     Raises:
         DataError: a question without an answer in `answers`, or no question.

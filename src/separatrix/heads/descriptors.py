@@ -42,11 +42,7 @@ TINY = 1e-30  # under the logarithm
 
 
 def descriptors(maps: Tensor, batch: WindowBatch) -> Tensor:
-    """Fifteen numbers a map, in the order of `NAMES`.
-
-    Args:
-        maps: (rows, heads, tokens, tokens), zero at pads.
-        batch: the windows that the maps belong to.
+    """Fifteen numbers a map (rows, heads, tokens, tokens; zero at pads), in the order of `NAMES`.
 
     Returns:
         (rows, heads, 15).

@@ -125,10 +125,6 @@ def extract_features(
 ) -> Iterator[WindowFeatures]:
     """Run the windows in batches of similar length; the order of the batches is always the same.
 
-    Args:
-        windows: what to read.
-        features: what to keep of each map.
-
     Raises:
         ModelError: the model shows no maps, or their rows do not sum to 1.
     """

@@ -34,12 +34,9 @@ def area_weights(lengths: Tensor, tokens: int, cells: int) -> Tensor:
 
 
 def grid(maps: Tensor, batch: WindowBatch, cells: int) -> Tensor:
-    """The map as cells x cells means, times its length: 1 is even attention, whatever the length.
+    """The map (rows, heads, tokens, tokens; zero at pads) as cells x cells means, times its length.
 
-    Args:
-        maps: (rows, heads, tokens, tokens), zero at pads.
-        batch: the windows that the maps belong to.
-        cells: of each side.
+    1 is even attention, whatever the length.
 
     Returns:
         (rows, heads, cells * cells).

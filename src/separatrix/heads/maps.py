@@ -111,11 +111,9 @@ def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor 
 
 @contextmanager
 def listening(listen: Listener | None, gates: Tensor | None = None) -> Iterator[_Pass]:
-    """Let the forwards inside the block hand over their maps, and weigh their heads.
+    """Let the forwards inside the block hand over their maps, layer by layer, and weigh their heads.
 
-    Args:
-        listen: called at every layer.
-        gates: (layers, heads) or (rows, layers, heads), factors of the heads' outputs.
+    Gates, (layers, heads) or (rows, layers, heads), are factors of the heads' outputs.
     """
     state = _Pass(listen, gates)
     token = _PASS.set(state)

@@ -42,12 +42,7 @@ class WordNull(Plain):
 
 @torch.no_grad()
 def nearest_words(model: PromptModel, count: int = 5, seed: int = 0) -> tuple[list[NearestWords], WordNull]:
-    """The nearest words of each vector of a prompt at the input, beside random vectors.
-
-    Args:
-        model: whose prompt.
-        count: words of each vector.
-    """
+    """The nearest words of each vector of a prompt at the input, so many, beside random vectors."""
     backbone, recipe = model.backbone, model.recipe
     table = backbone.embedding.detach().float()  # (vocabulary, embedding width)
     generator = torch.Generator().manual_seed(seed)
@@ -77,10 +72,6 @@ def scores_without(
 
     No other vector sees the one that is left out, and where it is read stands its mean over these texts: so every
     readout loses what the vector says of a text, and nothing else. Texts are run twice, whatever the number of vectors.
-
-    Args:
-        model: whose prompt.
-        texts: (rows,).
     """
     tokens = model.backbone.tokenize(texts, reserve=model.recipe.prompt.tokens)
     cache = TextCache(model.backbone, tokens, model.shape, CacheRecipe(cache_dtype=model.cache_dtype), "off")

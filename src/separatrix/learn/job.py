@@ -108,10 +108,7 @@ def train_and_refit(
 ) -> TrainedModel[M]:
     """Train; with `refit` a second time, on the validation rows too, for the epochs that validation found best.
 
-    Args:
-        job: texts, recipe and folder.
-        train: one training.
-        chosen: attributes of the model that stay those that the first training chose on validation.
+    The attributes of the model in `chosen` stay those that the first training chose on validation.
     """
     first: TrainedModel[M] = train(job)
     if not job.recipe.loop.refit:

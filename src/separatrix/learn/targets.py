@@ -44,9 +44,7 @@ class Targets:
 def encode(parts: Mapping[str, Texts], task: str) -> Targets:
     """Targets of "train" and of every other part, by the classes (or the mean and deviation) of "train".
 
-    Args:
-        parts: the texts of each part.
-        task: "classify" or "regress".
+    The task is "classify" or "regress".
 
     Raises:
         DataError: labels missing, one class or one number only, a label never seen in training, names to regress on.

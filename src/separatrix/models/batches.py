@@ -34,10 +34,7 @@ def pad_tokens(ids: list[tuple[int, ...]], backbone: Backbone) -> tuple[Tensor, 
 def token_batches(lengths: np.ndarray, budget: int, most: int | None = None) -> Iterator[np.ndarray]:
     """Row numbers in batches of similar length whose padded size stays within the budget (at least one row each).
 
-    Args:
-        lengths: tokens of each row, (rows,).
-        budget: tokens of a batch, its padding counted.
-        most: rows of a batch, if they are limited as well.
+    With `most`, a batch has no more rows than that.
 
     >>> [batch.tolist() for batch in token_batches(np.array([5, 1, 4, 2]), budget=8)]
     [[1, 3], [2], [0]]

@@ -50,12 +50,7 @@ class Sheet:
 
 
 def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportFile:
-    """Write the page as one file that opens offline, whole or not at all.
-
-    Args:
-        path: the .html file; an older one is replaced in one step.
-        title: heading of the page.
-        sheets: in the order of the page.
+    """Write the page as one file that opens offline, whole or not at all; an older one is replaced in one step.
 
     Raises:
         StoreError: the place cannot be written, or a picture cannot be read.
@@ -84,11 +79,7 @@ def _table(sheet: Sheet) -> Listing | None:
 
 
 def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
-    """One page over several folders, in their order.
-
-    Args:
-        folders: what any of the verbs wrote.
-        out: the .html file.
+    """One page over several folders that verbs wrote, in their order.
 
     Raises:
         StoreError: a folder holds no result, or the place cannot be written.

@@ -21,12 +21,7 @@ MOST = 20_000  # rows that a page draws; of more, so many evenly spread ones
 
 
 def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
-    """Write the page, whole or not at all.
-
-    Args:
-        path: the .html file.
-        drawing: places, labels, names, axes, title and note.
-        texts: (rows,) shown on hover, escaped here.
+    """Write the page, whole or not at all; texts, one a row, are shown on hover.
 
     Raises:
         ShapeError: not one text a row.
@@ -36,12 +31,7 @@ def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
 
 
 def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
-    """The page as text.
-
-    Args:
-        drawing: places, labels, names, axes, title and note.
-        texts: (rows,) shown on hover, escaped here.
-    """
+    """The page as text; texts, one a row, are escaped here."""
     if len(texts) != len(drawing.points):
         raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
     rows = np.linspace(0, len(texts) - 1, min(MOST, len(texts))).astype(int)

@@ -26,12 +26,7 @@ MEDIA = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
 
 
 def pack_positions(positions: np.ndarray, box: Box) -> str:
-    """Positions as 16-bit little-endian steps of their box, in base64.
-
-    Args:
-        positions: (..., 2) inside the box.
-        box: the limits of the plane.
-    """
+    """Positions (..., 2) as 16-bit little-endian steps of their box, in base64."""
     low, high = np.array([box.left, box.bottom]), np.array([box.right, box.top])
     steps = np.rint((positions.astype(np.float64) - low) / (high - low) * STEPS)
     return base64.b64encode(steps.astype("<u2").tobytes()).decode()
@@ -75,12 +70,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def hover_text(text: str, *, width: int = 46, limit: int = 300) -> str:
-    """A foreign text for plotly's hover box, which reads tags and entities: wrapped, cut and escaped.
-
-    Args:
-        text: any text.
-        width: signs per line.
-        limit: signs kept.
+    """A foreign text for plotly's hover box, which reads tags and entities: wrapped, cut at `limit` signs, escaped.
 
     >>> hover_text("<b>bold</b> & <img src=x>")
     '&#60;b&#62;bold&#60;/b&#62; &#38; &#60;img src=x&#62;'

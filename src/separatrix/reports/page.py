@@ -113,11 +113,7 @@ SCRIPTS = ("core.js", "map.js", "curves.js", "confusion.js", "start.js")
 
 
 def write_report(path: str | Path, report: RunReport) -> ReportFile:
-    """Write a report as one file that opens offline, whole or not at all.
-
-    Args:
-        path: the .html file; an older one is replaced in one step.
-        report: what to show.
+    """Write a report as one file that opens offline, whole or not at all; an older one is replaced in one step.
 
     Raises:
         StoreError: the place cannot be written, or a picture cannot be read.
@@ -126,12 +122,7 @@ def write_report(path: str | Path, report: RunReport) -> ReportFile:
 
 
 def render(report: RunReport, sections: Sequence[Section] | None = None) -> str:
-    """The page as text.
-
-    Args:
-        report: what to show.
-        sections: the parts of the page, if they are not those that `SECTIONS` makes of the report.
-    """
+    """The page as text; its parts are those that `SECTIONS` makes of the report, or these."""
     if sections is None:
         sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
     drawn = any(section.draw for section in sections)

@@ -36,12 +36,7 @@ def _suspects_section(rows: Sequence[Record], result: Mapping[str, Any]) -> Sect
 
 
 def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str, Any]) -> ReportFile:
-    """Write suspects as one file that opens offline, whole or not at all.
-
-    Args:
-        path: the .html file.
-        rows: suspects, most suspect first.
-        result: what result.json holds.
+    """Write suspects, most suspect first, as one file that opens offline, whole or not at all.
 
     Raises:
         StoreError: the place cannot be written.

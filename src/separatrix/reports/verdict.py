@@ -35,11 +35,6 @@ class Verdict:
 def judge(scores: Sequence[Record], method: str = "prompt", interval: str = "interval") -> Verdict:
     """Judge the trained method by its own interval, the majority baseline and the other methods.
 
-    Args:
-        scores: rows of the score table.
-        method: the method that was trained.
-        interval: what the intervals are called.
-
     >>> rows = [{"method": "prompt", "split": "test", "accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.3},
     ...         {"method": "k-NN", "split": "test", "accuracy": 0.8}]
     >>> judge(rows).headline

@@ -13,11 +13,7 @@ _THIS = local()  # of each thread: the number of its worker
 
 
 def worker_device(device: str, worker_number: int) -> str:
-    """The device of one worker: GPU i modulo their count where any will do.
-
-    Args:
-        device: `auto`, `cpu`, `cuda` (any GPU), `cuda:N` (this one).
-        worker_number: from 0 on; see `worker_number`.
+    """The device of one worker, counted from 0: GPU i modulo their count where any will do (`auto`, `cuda`).
 
     Raises:
         ModelError: no such device on the machine of the worker.

@@ -24,12 +24,7 @@ def neighbors(
     metric: str = "cosine",
     exclude_self: bool = False,
 ) -> Neighbors:
-    """The k rows nearest to each query, as `geometry.neighbors` gives them, without holding the rows.
-
-    Args:
-        queries, rows: (rows, width).
-        k: neighbors of a query.
-        exclude_self: queries are the rows; none is a neighbor of itself.
+    """The k rows nearest to each query, as `geometry.neighbors` gives them, without holding the rows (rows, width).
 
     Raises:
         DataError: fewer than k rows to choose from.

@@ -58,11 +58,6 @@ def overlaps(splits: Splits) -> list[str]:
 def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[str, Any]) -> list[str]:
     """A warning where what was trained is worse than a linear probe of the frozen model, on test rows if there are any.
 
-    Args:
-        method: what was trained.
-        scores: its figures by part.
-        baselines: figures of each baseline by part.
-
     >>> below_baselines("prompt", {"test": {"accuracy": 0.5}}, {"linear probe": {"test": {"accuracy": 0.6}}})
     ['test: the accuracy of prompt, 0.5000, is below that of the linear probe on the frozen model, 0.6000']
     """

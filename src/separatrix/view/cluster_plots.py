@@ -29,13 +29,7 @@ K_PANELS = (
 
 
 def cluster_sizes(sizes: Sequence[int], noise: int = 0, title: str = "Cluster sizes") -> Figure:
-    """Draw a bar per cluster, in the order of their numbers, and one for the noise.
-
-    Args:
-        sizes: (clusters,) rows of each.
-        noise: rows in no cluster.
-        title: heading.
-    """
+    """Draw a bar per cluster (rows of each), in the order of their numbers, and one for the rows of noise."""
     total = sum(sizes) + noise
     shown = list(sizes[:SHOWN])
     bars = len(shown) + bool(noise)
@@ -62,10 +56,7 @@ def cluster_sizes(sizes: Sequence[int], noise: int = 0, title: str = "Cluster si
 def k_curves(table: Sequence[Record], chosen: float, criterion: str) -> Figure:
     """Draw the four figures of each number of clusters, with those of the null dashed and the choice marked.
 
-    Args:
-        table: a mapping per k, as `choose_k` makes them.
-        chosen: the k that was taken.
-        criterion: the sentence that says why.
+    The table is that of `choose_k`, the criterion the sentence that says why.
     """
     figure = new_figure(12.5, 3.3)
     for column, (title, name, null, error) in enumerate(K_PANELS):
@@ -91,13 +82,7 @@ def k_curves(table: Sequence[Record], chosen: float, criterion: str) -> Figure:
 
 
 def k_distances(curve: Sequence[Record], eps: float, criterion: str) -> Figure:
-    """Draw the k-distance curve: which share of the rows is a core at which eps.
-
-    Args:
-        curve: mappings of `share` and `distance`, rising.
-        eps: the radius that was taken.
-        criterion: the sentence that says why.
-    """
+    """Draw the k-distance curve (`share` and `distance`, rising): which share of the rows is a core at which eps."""
     figure = new_figure(6.0, 3.6)
     axes = figure.add_axes((0.12, 0.15, 0.84, 0.68))
     quiet(axes)

@@ -105,7 +105,7 @@ class Frames:
         return int(np.bincount(self.labels).max())
 
     def at(self, index: int) -> int:
-        """Return the number of a frame that may be counted from the end (-1 the last); `ShapeError` outside the frames."""
+        """Return the number of a frame that may be counted from the end (-1 the last); `ShapeError` outside them."""
         count = len(self.titles)
         if not -count <= index < count:
             raise ShapeError("there is no such frame", got=index, expected=f"{-count} to {count - 1}")
@@ -118,13 +118,9 @@ class Frames:
 
 
 def enclose(points: np.ndarray, centroids: np.ndarray | None) -> Box:
-    """Put a box around all positions, with a margin that is a share of the span: right also far from zero.
+    """Put a box around all positions (..., 2), with a margin that is a share of the span: right also far from zero.
 
     Limits multiplied by 1.1 would cut a positive minimum off.
-
-    Args:
-        points: (..., 2) positions.
-        centroids: (..., 2) positions, or None.
 
     >>> enclose(np.array([[10.0, 5.0], [20.0, 5.0]]), None)
     Box(left=9.5, right=20.5, bottom=4.75, top=5.25)

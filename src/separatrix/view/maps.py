@@ -88,13 +88,7 @@ def put_legend(figure: Figure, handles: Sequence[Line2D], texts: Sequence[str], 
 
 
 def draw_rows(axes: Axes, drawing: Drawing, *, size: float) -> None:
-    """Put the rows of a map on axes, in a mixed order, so that no class covers the others because it comes last.
-
-    Args:
-        axes: two- or three-dimensional axes.
-        drawing: the map.
-        size: area of a mark, in points.
-    """
+    """Put the rows of a map on axes, in a mixed order, so that no class covers the others because it comes last."""
     order = np.random.default_rng(0).permutation(len(drawing.points))[:MOST_DRAWN]
     pale = np.zeros(len(order), bool) if drawing.pale is None else drawing.pale[order]
     marks = [(MUTED, "o") if label < 0 else (look(label).colour, look(label).marker) for label in drawing.labels[order]]

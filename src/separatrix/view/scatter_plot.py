@@ -22,11 +22,7 @@ TRAIL = 5  # earlier frames whose centroids are still hinted at
 
 
 def scatter(frames: Frames, index: int = -1) -> Figure:
-    """Draw one frame, with axes that fit this frame.
-
-    Args:
-        frames: the training, seen in one fixed plane.
-        index: number of the frame; -1 is the last.
+    """Draw one frame of a training (-1 is the last), with axes that fit this frame.
 
     Raises:
         ShapeError: there is no such frame.
@@ -62,9 +58,7 @@ def sheet(frames: Frames, box: Box, *, dpi: int) -> Figure:
 def moment(figure: Figure, frames: Frames, frame: int, trail: int = 0) -> list[Artist]:
     """Put one frame on a sheet; what is put there depends on (frames, frame) and on nothing drawn before.
 
-    Args:
-        frame: number of the frame, from 0.
-        trail: how many earlier positions of each centroid are drawn as a line.
+    A trail of so many earlier positions of each centroid is drawn as a line.
 
     Returns:
         What was added, so that it can be taken off again.

@@ -127,12 +127,7 @@ def _where_any(mask: Tensor, condition: Tensor) -> Tensor:
 
 
 def check_pairs(pairs: Pairs, step: int, *, positives: bool = False) -> None:
-    """Stop at a step without a single pair: nothing would be learnt of it.
-
-    Args:
-        pairs: of the step.
-        step: its number.
-        positives: pairs of one class are needed too.
+    """Stop at a step without a single pair, or without one of one class where it is needed: nothing would be learnt.
 
     Raises:
         DataError: no pair at all, or none of one class although they are needed.

@@ -106,11 +106,7 @@ def start_encoder(backbone: Backbone, recipe: EncoderRecipe) -> Encoder:
 
 
 def check_trained(encoder: Encoder, *, head: bool) -> None:
-    """Refuse a training in which nothing moves.
-
-    Args:
-        encoder: as `start_encoder` left it.
-        head: a linear head is trained beside it.
+    """Refuse a training in which nothing moves: neither the encoder, as `start_encoder` left it, nor a head beside it.
 
     Raises:
         OptionError: everything is frozen.

@@ -18,14 +18,9 @@ from separatrix.models.batches import token_batches
 
 
 def chunked(lengths: np.ndarray, size: int, tokens: int) -> list[np.ndarray]:
-    """Places of rows in chunks of at most `size` rows and of so many tokens, a row at least.
+    """Places of rows of these lengths in chunks of at most `size` rows and so many padded tokens, a row at least.
 
     Several chunks are sorted by length, so that little is padded; what fits in one stays in its order.
-
-    Args:
-        lengths: tokens of each row, (rows,).
-        size: rows of a chunk.
-        tokens: of a chunk, its padding counted.
 
     >>> [chunk.tolist() for chunk in chunked(np.array([5, 1, 4]), 2, 100)]
     [[1, 2], [0]]

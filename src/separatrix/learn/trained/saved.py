@@ -182,10 +182,6 @@ class SavedModel:
     def backbone(self, recipe: ModelRecipe, *, logits: bool = False) -> Backbone:
         """The transformer that the model was trained on, from where the recipe says it is or from where it was typed.
 
-        Args:
-            recipe: which transformer.
-            logits: load the language model's head as well.
-
         Raises:
             ModelError: it is not found, or has other weights than the one that was trained on.
         """
