@@ -76,22 +76,15 @@ class ParsedOptions:
 
 @dataclass(frozen=True)
 class Flags:
-    """Which flags a command has.
+    """Which flags a command has."""
 
-    Attributes:
-        classes: dataclasses of options; of nested ones, each part becomes a panel of the help.
-        only: names of the recipe options to offer; all if empty.
-        main: the options that the short help shows; all if empty.
-        methods: recipes by the name of the method. Where an option has another text, other choices or another default
-            in them, the help of its flag says so. `main` is then of the default method.
-        main_of: the same of each method.
-    """
-
-    classes: tuple[type, ...]
-    only: tuple[str, ...] = ()
-    main: tuple[str, ...] = ()
+    classes: tuple[type, ...]  # dataclasses of options; of nested ones, each part becomes a panel of the help
+    only: tuple[str, ...] = ()  # names of the recipe options to offer; all if empty
+    main: tuple[str, ...] = ()  # the options that the short help shows; all if empty
+    # Recipes by the name of the method. Where an option has another text, other choices or another default in
+    # them, the help of its flag says so. `main` is then of the default method.
     methods: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    main_of: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    main_of: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)  # the same of each method
 
     def parameters(self, method: str | None = None) -> list[inspect.Parameter]:
         """The flags; of one method, those that it has, as it has them."""

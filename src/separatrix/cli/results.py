@@ -22,16 +22,11 @@ PIPE_WIDTH = 400  # columns where stdout is no terminal: nothing is cut there
 
 @dataclass(frozen=True)
 class Printout:
-    """What a command prints that is no `Printed`.
+    """What a command prints that is no `Printed`."""
 
-    Attributes:
-        values: the JSON object.
-        parts: what is printed without --json: tables, and names with values.
-        warnings: what goes to stderr, with `--quiet` to stdout, and into the JSON object where it does not stand yet.
-    """
-
-    values: Mapping[str, Any]
-    parts: Sequence[Listing | Lines]
+    values: Mapping[str, Any]  # the JSON object
+    parts: Sequence[Listing | Lines]  # what is printed without --json: tables, and names with values
+    # What goes to stderr, with `--quiet` to stdout, and into the JSON object where it does not stand yet.
     warnings: Sequence[str] = ()
 
 

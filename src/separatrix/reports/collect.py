@@ -26,27 +26,16 @@ MOST_ROWS = 40  # lines of a table that a sheet shows
 
 @dataclass(frozen=True)
 class Sheet:
-    """One result: what it is called, what kind of thing it is, and what there is to see.
+    """One result: what it is called, what kind of thing it is, and what there is to see."""
 
-    Args:
-        title: name of the folder that was read, so that no two can be mixed up.
-        kind: `run`, `points`, `map`, `clusters`, ...
-        figures: (label, value), the most important first.
-        rows: a table, one mapping a line, whose keys are the columns; or as it is shown.
-        strong: which lines of the table are the result's own, not a baseline's.
-        warnings: of the guards.
-        notes: what else is true.
-        pictures: files put into the page.
-    """
-
-    title: str
-    kind: str
-    figures: tuple[tuple[str, object], ...] = ()
-    rows: Sequence[Mapping[str, Any]] | Listing = ()
-    strong: tuple[bool, ...] = ()
-    warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    pictures: tuple[PictureFile, ...] = ()
+    title: str  # name of the folder that was read, so that no two can be mixed up
+    kind: str  # `run`, `points`, `map`, `clusters`, ...
+    figures: tuple[tuple[str, object], ...] = ()  # (label, value), the most important first
+    rows: Sequence[Mapping[str, Any]] | Listing = ()  # one mapping a line, whose keys are the columns; or as shown
+    strong: tuple[bool, ...] = ()  # which lines of the table are the result's own, not a baseline's
+    warnings: tuple[str, ...] = ()  # of the guards
+    notes: tuple[str, ...] = ()  # what else is true
+    pictures: tuple[PictureFile, ...] = ()  # files put into the page
 
 
 def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportFile:

@@ -15,22 +15,15 @@ from separatrix.texts.table import Texts
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Rows that repeat an earlier one or, of another part, one of training.
+    """Rows that repeat an earlier one or, of another part, one of training."""
 
-    Attributes:
-        total: rows looked at.
-        exact: rows whose text stands there as well.
-        normalised: the same up to case and white space (never fewer than `exact`).
-        conflicting: distinct normalised texts with more than one label; of another part, those of its rows whose label
-            training does not give to that text.
-        rows: (normalised,) int64, ascending.
-    """
-
-    total: int
-    exact: int
-    normalised: int
+    total: int  # rows looked at
+    exact: int  # rows whose text stands there as well
+    normalised: int  # the same up to case and white space (never fewer than `exact`)
+    # Distinct normalised texts with more than one label; of another part, those of its rows whose label training
+    # does not give to that text.
     conflicting: int
-    rows: np.ndarray
+    rows: np.ndarray  # (normalised,) int64, ascending
 
 
 def normalise(text: str) -> str:

@@ -42,17 +42,6 @@ class Box:
 class Frames:
     """Rows and centroids at every recorded moment of a training.
 
-    Args:
-        points: (frames, rows, 2) positions in the plane.
-        centroids: (frames, classes, 2) positions of the centroids in the same plane, or None.
-        labels: (rows,) class ids, gold.
-        predicted: (frames, rows) class ids as predicted at that moment.
-        names: (classes,) class names.
-        titles: (frames,) what the moment is called, such as "epoch 1.25".
-        texts: (rows,) shown on hover.
-        axes: names of the two axes, such as "PC 1 (41.2 % of variance)".
-        note: how faithful the plane is, such as "trustworthiness 0.93, k-NN overlap 0.41 (k = 10, 500 rows)".
-
     Raises:
         ShapeError: lengths that do not fit each other, class ids outside the names, or positions that are not finite.
 
@@ -62,15 +51,15 @@ class Frames:
     ([1], Box(left=0.9, right=3.1, bottom=0.95, top=2.05))
     """
 
-    points: np.ndarray
-    centroids: np.ndarray | None
-    labels: np.ndarray
-    predicted: np.ndarray
-    names: tuple[str, ...]
-    titles: tuple[str, ...]
-    texts: tuple[str, ...]
-    axes: tuple[str, str]
-    note: str
+    points: np.ndarray  # (frames, rows, 2) positions in the plane
+    centroids: np.ndarray | None  # (frames, classes, 2) positions of the centroids in the same plane, or None
+    labels: np.ndarray  # (rows,) class ids, gold
+    predicted: np.ndarray  # (frames, rows) class ids as predicted at that moment
+    names: tuple[str, ...]  # (classes,) class names
+    titles: tuple[str, ...]  # (frames,) what the moment is called, such as "epoch 1.25"
+    texts: tuple[str, ...]  # (rows,) shown on hover
+    axes: tuple[str, str]  # names of the two axes, such as "PC 1 (41.2 % of variance)"
+    note: str  # how faithful the plane is, such as "trustworthiness 0.93, k-NN overlap 0.41 (k = 10, 500 rows)"
 
     def __post_init__(self) -> None:
         points = _positions("points", self.points, None)

@@ -28,25 +28,17 @@ ENTRY, ENTRY_LINE = 1.4, 0.19  # inches: an entry of the legend, a line of it
 class Drawing:
     """What a picture of a map needs.
 
-    Args:
-        points: (rows, 2 or 3) places, finite.
-        labels: (rows,) class numbers; -1 is drawn grey.
-        names: class names.
-        axes: names of the axes.
-        title: what is shown: the model, or the file that was loaded.
-        note: how it was made and how faithful it is; stands below the picture.
-        pale: (rows,) bool, rows whose labels drew the map and which therefore prove nothing; None = no such rows.
-
     Raises:
         ShapeError: lengths or dimensions that do not fit each other.
     """
 
-    points: np.ndarray
-    labels: np.ndarray
-    names: tuple[str, ...]
-    axes: tuple[str, ...]
-    title: str
-    note: str
+    points: np.ndarray  # (rows, 2 or 3) places, finite
+    labels: np.ndarray  # (rows,) class numbers; -1 is drawn grey
+    names: tuple[str, ...]  # class names
+    axes: tuple[str, ...]  # names of the axes
+    title: str  # what is shown: the model, or the file that was loaded
+    note: str  # how it was made and how faithful it is; stands below the picture
+    # (rows,) bool, rows whose labels drew the map and which therefore prove nothing; None = no such rows.
     pale: np.ndarray | None = None
 
     def __post_init__(self) -> None:

@@ -19,18 +19,13 @@ SIDE = 4.6  # inches
 class Numbers:
     """Answers of a regression beside the truth, both in the unit of the labels.
 
-    Args:
-        truth: (rows,) what the labels say.
-        predicted: (rows,) what was answered.
-        note: what stands below the picture, such as the error.
-
     Raises:
         ShapeError: no rows, or as many answers as labels are missing.
     """
 
-    truth: np.ndarray
-    predicted: np.ndarray
-    note: str = ""
+    truth: np.ndarray  # (rows,) what the labels say
+    predicted: np.ndarray  # (rows,) what was answered
+    note: str = ""  # what stands below the picture, such as the error
 
     def __post_init__(self) -> None:
         if not len(self.truth) or self.truth.shape != self.predicted.shape:

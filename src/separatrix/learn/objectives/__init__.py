@@ -52,17 +52,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ObjectiveEntry:
-    """How an objective is made, and what must be known of it before.
+    """How an objective is made, and what must be known of it before."""
 
-    Attributes:
-        build: makes it from the options of a training and the number of classes (0 for numbers).
-        task: whether classes or numbers are predicted.
-        readout: what it reads at the prompt; "logits" needs a language-model head.
-    """
-
+    # Makes it from the options of a training and the number of classes (0 for numbers).
     build: Callable[[TrainRecipe, int], Objective]
-    task: Literal["classify", "regress"] = "classify"
-    readout: Literal["any", "logits"] = "any"
+    task: Literal["classify", "regress"] = "classify"  # whether classes or numbers are predicted
+    readout: Literal["any", "logits"] = "any"  # what it reads at the prompt; "logits" needs a language-model head
 
 
 def centroid_objective(loss: CentroidLoss, scores: CentroidScores = near_centroid) -> ObjectiveEntry:

@@ -37,18 +37,14 @@ NAMED = 10  # classes that a note names
 
 @dataclass(frozen=True)
 class WordRanking:
-    """How well each word separates each class, and the words chosen.
+    """How well each word separates each class, and the words chosen."""
 
-    Args:
-        words: `(classes,)` ids, one word per class, all different.
-        scores: `(classes, vocabulary)`: mean of the centred logit in the class less its mean in the rest, over the
-            standard deviation within both. Forbidden words have minus infinity.
-        levels: `(classes,)` the chosen words' usual centred logits (each class counts the same). Words differ in this
-            by far more than classes do; `-levels` as the bias of the words takes it out of the decision.
-    """
-
-    words: Tensor
+    words: Tensor  # `(classes,)` ids, one word per class, all different
+    # `(classes, vocabulary)`: mean of the centred logit in the class less its mean in the rest, over the standard
+    # deviation within both. Forbidden words have minus infinity.
     scores: Tensor
+    # `(classes,)` the chosen words' usual centred logits (each class counts the same). Words differ in this by
+    # far more than classes do; `-levels` as the bias of the words takes it out of the decision.
     levels: Tensor
 
     def top(self, k: int, n: int = 10) -> list[tuple[int, float]]:
