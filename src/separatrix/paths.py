@@ -31,8 +31,8 @@ def text_path(folder: Path) -> Iterator[Path]:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        with TemporaryDirectory() as place:
-            alias = Path(place) / "folder"
+        with TemporaryDirectory() as temporary:
+            alias = Path(temporary) / "folder"
             alias.symlink_to(folder.resolve(), target_is_directory=True)
             yield alias
     else:

@@ -231,8 +231,8 @@ def _check_tokenizer(path: Path, folder: Path, tokenizer: Any) -> None:
     from transformers import AutoTokenizer
 
     try:
-        with text_path(folder) as place:
-            saved = AutoTokenizer.from_pretrained(place)
+        with text_path(folder) as source:
+            saved = AutoTokenizer.from_pretrained(source)
         same = all(saved(text)["input_ids"] == tokenizer(text)["input_ids"] for text in SAMPLES)
     except Exception as error:  # damaged ones fail in any way
         raise unreadable(path, f"its tokenizer: {error}") from error
