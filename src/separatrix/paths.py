@@ -15,11 +15,7 @@ from typing import Any
 
 
 def arrow_file(path: str | Path, mode: str = "rb") -> Any:
-    """A file that PyArrow reads ("rb") or writes ("wb").
-
-    Raises:
-        OSError: it cannot be opened.
-    """
+    """A file that PyArrow reads ("rb") or writes ("wb"). Raises `OSError`: it cannot be opened."""
     import pyarrow as pa
 
     return pa.OSFile(os.fsencode(path), mode)

@@ -266,7 +266,6 @@ def write_file(
 
     Args:
         out: path of the file.
-        overwrite: replace a file that is there.
         own: whether a file is of the kind that the work writes; no other is replaced.
         inputs: paths that the verb reads; neither they nor files of theirs are replaced.
 

@@ -201,11 +201,7 @@ def write_lines(path: Path, values: Sequence[Mapping[str, Any]]) -> None:
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
-    """Add one JSON object to a file of lines, in one piece: several processes may do so at a time.
-
-    Raises:
-        StoreError: the file cannot be written.
-    """
+    """Add one JSON object to a file of lines, in one piece: several processes may do so at a time."""
     line = (as_json(value, sort_keys=True) + "\n").encode()
     try:
         with path.open("ab", buffering=0) as stream:
