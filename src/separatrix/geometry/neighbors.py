@@ -342,6 +342,12 @@ def _measure(
     return nearest_first(candidates, distance, k)
 
 
+def unit_rows(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Vectors (..., width) of length 1; a zero vector stays zero."""
+    length = np.linalg.norm(x, axis=-1, keepdims=True)
+    return x / np.where(length > 0, length, 1)
+
+
 def nearest_first(index: NDArray[np.int64], distance: Matrix, k: int) -> tuple[NDArray[np.int64], Matrix]:
     """The k nearest of those in each line, the lower row number first on a tie."""
     order = np.lexsort((index, distance), axis=1)[:, :k]

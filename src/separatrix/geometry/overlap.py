@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import ShapeError, choose
 from separatrix.geometry.checks import check_finite
-from separatrix.geometry.neighbors import METRICS, Neighbors
+from separatrix.geometry.neighbors import METRICS, Neighbors, unit_rows
 
 _TIE = 1e-9  # share by which distances of float64 may differ and be one
 
@@ -39,7 +39,7 @@ def kept_share(
             "neighbors do not fit the queries", got=got, expected="(queries, width), twice (queries, k, width)"
         )
     if metric == "cosine":
-        x, old, new = (_directions(one) for one in (x, old, new))
+        x, old, new = (unit_rows(one) for one in (x, old, new))
     limit = _squares(old, x).max(axis=1, keepdims=True)
     return (_squares(new, x) <= limit * (1 + _TIE) + _TIE**2).mean(axis=1)
 
@@ -55,8 +55,3 @@ def without_self(near: Neighbors, own: NDArray[np.int64]) -> Neighbors:
 def _squares(rows: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
     gap = rows - x[:, None]
     return np.einsum("qkw,qkw->qk", gap, gap)
-
-
-def _directions(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    length = np.linalg.norm(x, axis=-1, keepdims=True)
-    return x / np.where(length > 0, length, 1)

@@ -21,12 +21,12 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
-from separatrix.geometry.neighbors import WEIGHTS, Neighbors
+from separatrix.geometry.neighbors import WEIGHTS, Neighbors, unit_rows
 from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
-from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth, unit_rows
+from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
 from separatrix.learn.trained.saved import CLASSES, Predictions, PrintedModel, SavedModel, positive
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone

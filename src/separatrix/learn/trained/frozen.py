@@ -18,7 +18,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.classes import first_row_order
-from separatrix.geometry.neighbors import Neighbors, neighbors, vote
+from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
 from separatrix.learn.trained.probe import ARRAYS, probe_shapes
@@ -122,9 +122,7 @@ def _centroid_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: Froze
 def _directed(x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
     """Vectors in float64, for cosine of length 1."""
     wide = x.astype(np.float64)
-    if recipe.metric == "euclidean":
-        return wide
-    return wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return wide if recipe.metric == "euclidean" else unit_rows(wide)
 
 
 def _distances(x: np.ndarray, means: np.ndarray) -> np.ndarray:

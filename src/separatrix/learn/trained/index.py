@@ -14,18 +14,12 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
-from separatrix.geometry.neighbors import Neighbors, neighbors, vote
+from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 from separatrix.points import Points
 from separatrix.texts import Classes
 
 KS = (1, 3, 5, 10, 20, 50)
 LINKS = 32  # of a row in faiss's graph
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; a zero row stays zero."""
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
 
 
 @dataclass(frozen=True)
