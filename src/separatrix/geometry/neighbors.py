@@ -342,7 +342,7 @@ def _measure(
     return nearest_first(candidates, distance, k)
 
 
-def unit_rows(x: NDArray[np.floating]) -> NDArray[np.floating]:
+def unit_rows(x: NDArray[Any]) -> NDArray[Any]:
     """Vectors (..., width) of length 1; a zero vector stays zero."""
     length = np.linalg.norm(x, axis=-1, keepdims=True)
     return x / np.where(length > 0, length, 1)
