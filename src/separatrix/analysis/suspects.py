@@ -171,10 +171,11 @@ def suspects(
     progress = progress or silent
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
     given = (source.folder or source) if isinstance(source, Result) else source
+    inputs = given.folders if isinstance(given, Points) else [getattr(given, "source", given)]
     return Suspects.produce(
         lambda: _of_source(given, wanted, set(options), verify, progress),
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
-        inputs=(*(given.folders if isinstance(given, Points) else (getattr(given, "source", given),)), wanted.run),
+        inputs=[one for one in (*inputs, wanted.run) if isinstance(one, str | Path)],
     )  # fmt: skip
 
 
