@@ -331,8 +331,8 @@ def _by_name(table: RowTable, points: Points) -> np.ndarray:
     return numbers[places].astype(np.int64)
 
 
-def _named(rows: pd.DataFrame, place: int) -> str:
-    return ", ".join(f"{name} {rows[name].iloc[[place]].tolist()[0]!r}" for name in rows)
+def _named(rows: pd.DataFrame, index: int) -> str:
+    return ", ".join(f"{name} {rows[name].iloc[[index]].tolist()[0]!r}" for name in rows)
 
 
 def _findings(metrics: Mapping[str, Figure], nulls: Mapping[str, Null]) -> list[str]:

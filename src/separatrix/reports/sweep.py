@@ -7,7 +7,7 @@ from typing import Any
 
 from separatrix.store.result import Listing, cell
 
-Line = Mapping[str, Any]
+Record = Mapping[str, Any]
 ROW, MODEL = "row", "model"
 PARTS = ("validation", "test")
 FIGURES = (*PARTS, "difference")
@@ -17,7 +17,7 @@ COSTS = ("seconds", "parameters", "bytes")
 MIB = 2**20
 
 
-def setting_columns(lines: Sequence[Line]) -> list[str]:
+def setting_columns(lines: Sequence[Record]) -> list[str]:
     """Columns that say which setting a line is, the name of its row first."""
     known = PLAIN | {*FIGURES} | ENDS
     names = list(dict.fromkeys(name for line in lines for name in line if name not in known))
@@ -25,7 +25,11 @@ def setting_columns(lines: Sequence[Line]) -> list[str]:
 
 
 def sweep_listing(
-    lines: Sequence[Line], costs: Sequence[Line], reference: str | None, named: Sequence[str], tuned: Sequence[str] = ()
+    lines: Sequence[Record],
+    costs: Sequence[Record],
+    reference: str | None,
+    named: Sequence[str],
+    tuned: Sequence[str] = (),
 ) -> Listing:
     """Settings with their figures and what they cost.
 
@@ -56,7 +60,7 @@ def sweep_listing(
     return Listing(headings, rows, [bool(line.get("chosen")) for line, _ in pairs])
 
 
-def _folded(line: Line, named: Sequence[str], own: Collection[str]) -> Line:
+def _folded(line: Record, named: Sequence[str], own: Collection[str]) -> Record:
     """A baseline with what tells it from others of its name behind it, where rows have no such column."""
     if "baseline" not in line:
         return line
@@ -65,18 +69,18 @@ def _folded(line: Line, named: Sequence[str], own: Collection[str]) -> Line:
     return {**line, ROW: ", ".join([line["baseline"], *more])}
 
 
-def _untuned(line: Line, named: Sequence[str], tuned: Sequence[str]) -> tuple[Any, ...]:
+def _untuned(line: Record, named: Sequence[str], tuned: Sequence[str]) -> tuple[Any, ...]:
     return tuple(line.get(name) for name in named if name not in tuned)
 
 
-def _is_shown(line: Line, done: Collection[tuple[Any, ...]], setting: tuple[Any, ...]) -> bool:
+def _is_shown(line: Record, done: Collection[tuple[Any, ...]], setting: tuple[Any, ...]) -> bool:
     """Whether a line is what validation chose, a baseline, or all that there is of its setting."""
     return bool(line.get("chosen")) or "baseline" in line or setting not in done
 
 
-def _once_without_runs(pairs: Sequence[tuple[Line, Line]]) -> list[tuple[Line, Line]]:
+def _once_without_runs(pairs: Sequence[tuple[Record, Record]]) -> list[tuple[Record, Record]]:
     """A row of which there is no run stands once, not for every combination of the axes; a baseline does not stand."""
-    left, seen = list[tuple[Line, Line]](), set[tuple[Any, ...]]()
+    left, seen = list[tuple[Record, Record]](), set[tuple[Any, ...]]()
     for line, cost in pairs:
         kept = {name: line[name] for name in (ROW, MODEL) if name in line}
         if line["runs"] or (not kept and "baseline" not in line):
@@ -87,11 +91,11 @@ def _once_without_runs(pairs: Sequence[tuple[Line, Line]]) -> list[tuple[Line, L
     return left
 
 
-def _planned(line: Line) -> int:
+def _planned(line: Record) -> int:
     return int(line.get("planned", 1))
 
 
-def _runs(line: Line) -> str:
+def _runs(line: Record) -> str:
     """How many runs a line has, of how many.
 
     >>> _runs({"runs": 5, "planned": 5}), _runs({"runs": 1, "planned": 5}), _runs({"runs": 0, "planned": 0})
@@ -103,7 +107,7 @@ def _runs(line: Line) -> str:
     return str(done) if done >= planned else f"{done} of {planned}"
 
 
-def _with_interval(line: Line, name: str) -> str:
+def _with_interval(line: Record, name: str) -> str:
     if name not in line:
         return "-"
     sign = "+" if name == "difference" else ""
@@ -112,7 +116,7 @@ def _with_interval(line: Line, name: str) -> str:
     return f"{line[name]:{sign}.4f} ({line[f'{name}_low']:.4f} to {line[f'{name}_high']:.4f})"
 
 
-def _cost(cost: Line, name: str) -> str:
+def _cost(cost: Record, name: str) -> str:
     if name not in cost:
         return "-"
     return f"{cost[name] / MIB:.2f}" if name == "bytes" else str(cost[name])

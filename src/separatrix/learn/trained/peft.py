@@ -16,21 +16,14 @@ from separatrix import recipe as recipes
 from separatrix.errors import MissingExtra
 from separatrix.geometry.calibrate import probabilities
 from separatrix.learn.objectives.heads import HeadObjective, linear
-from separatrix.learn.trained.saved import (
-    Predictions,
-    PrintedModel,
-    SavedModel,
-    describe,
-    model_notes,
-    write_model,
-)
+from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel
 from separatrix.models.backbone import Backbone
 from separatrix.models.batches import pad_tokens, token_batches, token_budget
 from separatrix.models.pool import mean_of
 from separatrix.models.randomness import OwnRandomness
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe.peft import INSTALL, PeftRecipe, PrefixRecipe
-from separatrix.store.files import Shape
+from separatrix.store.files import TensorShape
 from separatrix.texts import Classes
 
 STARTS = {"vocabulary": "SAMPLE_VOCAB", "normal": "RANDOM"}  # by PEFT's names
@@ -120,12 +113,9 @@ class PeftModel(PrintedModel):
 
     def save(self, folder: Path) -> None:
         """Write the two files, each whole."""
-        notes = model_notes(
-            "peft", self.classes, self.temperature, base_model=describe(self.backbone), prompt_position="prefix",
-            recipe=recipes.to_dict(self.recipe),
-        )  # fmt: skip
+        notes = self.base_notes("peft", prompt_position="prefix", recipe=recipes.to_dict(self.recipe))
         tensors = {"tokens": self.prefixed.prompt} | self.objective.deciding()
-        write_model(folder, notes, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
+        self.write(folder, notes, {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()})
 
 
 def read_peft(saved: SavedModel) -> PeftModel:
@@ -135,7 +125,7 @@ def read_peft(saved: SavedModel) -> PeftModel:
         raise saved.damaged("it has no classes")
     backbone = saved.backbone(recipe.backbone)
     objective = HeadObjective(len(classes), linear)
-    shapes: dict[str, Shape] = {"tokens": (recipe.prompt.tokens, backbone.embedding.shape[1])}
+    shapes: dict[str, TensorShape] = {"tokens": (recipe.prompt.tokens, backbone.embedding.shape[1])}
     arrays = saved.tensors(shapes | objective.shapes(backbone.width))
     tensors = {name: torch.from_numpy(array).to(backbone.device) for name, array in arrays.items()}
     objective.load(tensors)
