@@ -350,10 +350,10 @@ def _assignment(table: RowTable, labels: NDArray[np.int64], recipe: ClusterRecip
     split = None
     if "split" in table and name != "split":
         split = table.series("split")[known]
-    found = assign_by_split(
+    assigned = assign_by_split(
         labels[known], codes[known], names, split, permutations=recipe.permutations, seed=recipe.seed
     )
     lost = None
     if (decided := read_decision(table, name, names)) is not None:
-        lost = accuracy_lost(found, labels[known], codes[known], decided[known], split, seed=recipe.seed)
-    return {"column": name} | found | ({} if lost is None else {"lost": lost})
+        lost = accuracy_lost(assigned, labels[known], codes[known], decided[known], split, seed=recipe.seed)
+    return {"column": name} | assigned | ({} if lost is None else {"lost": lost})

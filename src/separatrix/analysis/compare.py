@@ -248,10 +248,10 @@ def _clusters(source: ComparedFolder, recipe: CompareRecipe) -> list[dict[str, A
     if len(names) < 2 or read_decision(source.points.rows, recipe.label or LABEL, names) is None:
         return []
     options: dict[str, Any] = {"k": len(names), "prepare": recipe.prepare, "label": recipe.label, "seed": recipe.seed}
-    found = cluster(source.points, "kmeans", **options).assignment
+    assigned = cluster(source.points, "kmeans", **options).assignment
     head = {"source": source.name, "clusters": len(names)}
     return [head | {"part": part} | _lost(figures["matched"]) | {name: figures[name] for name in ("rows", "own")}
-            for part, figures in (found or {})["lost"].items()]  # fmt: skip
+            for part, figures in (assigned or {})["lost"].items()]  # fmt: skip
 
 
 def _lost(pair: Mapping[str, Any] | None) -> dict[str, Any]:

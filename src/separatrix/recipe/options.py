@@ -297,13 +297,19 @@ class CompressOptions(TypedDict, total=False):
     seed: int
 
 
-class HeadsOptions(ModelOptions, AttentionOptions, LoadOptions, total=False):
+class HeadsOptions(AttentionOptions, LoadOptions, total=False):
     """Of `HeadsRecipe`."""
 
     model: str
+    revision: str | None
+    dtype: str
+    device: str
+    trust_remote_code: bool
+    special_tokens: str
     text: str | None
     pair: str | None
     windows: int
+    max_length: int
     shards: int
     sampling: str
     seed: int
