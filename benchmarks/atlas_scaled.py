@@ -37,7 +37,7 @@ from separatrix.scale.blocks import BlockSource
 from separatrix.scale.costs import Shape, pca_stages
 from separatrix.scale.executors import open_workers
 from separatrix.scale.job import BlockJob
-from separatrix.scale.moments import fit_plane, place
+from separatrix.scale.moments import coordinates, fit_plane
 from separatrix.store.points import write_points
 from separatrix.threads import set_threads
 
@@ -81,7 +81,7 @@ def reduced(path: Path) -> tuple[dict[str, Any], Points]:
     begun = perf_counter()
     with open_workers("here") as workers:
         work = BlockJob(workers)
-        rows = place(source, fit_plane(source, DIMENSIONS, work), work)
+        rows = coordinates(source, fit_plane(source, DIMENSIONS, work), work)
     taken = perf_counter() - begun
     named = {stage.name: round(each, 3) for stage, each in zip(stages, seconds, strict=True)}
     return {
