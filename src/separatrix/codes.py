@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from separatrix.errors import ShapeError
+from separatrix.errors import DataError, ShapeError
 
 
 def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDArray[Any]]:
@@ -24,7 +25,10 @@ def encode(values: Any, *, by_row: bool = False) -> tuple[NDArray[np.int64], NDA
     import pandas as pd  # slow to load
 
     column = values if isinstance(values, pd.Series | np.ndarray) else np.asarray(values)
-    codes, names = pd.factorize(column, sort=not by_row)
+    try:
+        codes, names = pd.factorize(column, sort=not by_row)
+    except TypeError as error:  # lists, say
+        raise DataError("the values of a column cannot be told apart", got=shorten(str(error), 60)) from error
     return codes.astype(np.int64, copy=False), np.asarray(names)
 
 

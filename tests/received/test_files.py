@@ -23,7 +23,9 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file, save_file
 
+import separatrix as sx
 from received import QA, QUIET, READ, edit, hash_anew, read
+from separatrix.errors import SeparatrixError
 from separatrix.store.artifacts import unknown_files
 from separatrix.store.files import TEMPORARY
 from separatrix.store.kinds import KINDS as ARTEFACTS
@@ -201,6 +203,23 @@ def test_altered_shards_are_one_sentence(artefacts, tmp_path):
     (path,) = [path for path in files_of(root / "points") if path.suffix in SHARDS]
     for _ in range(12):
         check(root, "points", path, chance, tmp_path / "out")
+
+
+@pytest.mark.parametrize("column", ["id", "text_hash", "split", "label"])
+def test_rows_that_are_lists_are_one_sentence(artefacts, tmp_path, column):
+    """Regression, found by a long run: most columns were a traceback."""
+    root = shutil.copytree(artefacts / "points", tmp_path / "points")
+    table = pd.read_parquet(root / "table.parquet")
+    table.assign(**{column: [[1, 2]] * len(table)}).to_parquet(root / "table.parquet", index=False)
+    hash_anew(root)
+    ran = read(tmp_path, "points", ("score", "RUN", "--quiet"), tmp_path / "out")
+    assert (ran.code, ran.err.count(f"the column {column} holds lists")) == (2, 1), ran
+
+
+def test_other_lists_are_no_classes():
+    points = sx.Points.of(np.eye(4), {"label": [[1], [2], [1], [2]]})
+    with pytest.raises(SeparatrixError, match="the values of a column cannot be told apart"):
+        sx.cluster(points, "kmeans", k=2)
 
 
 def test_swapped_shards_are_noticed(artefacts, tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.points import Points
 from separatrix.recipe import digest
+from separatrix.store.files import damaged
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import (
     MANIFEST,
@@ -25,6 +26,7 @@ from separatrix.store.manifest import (
 from separatrix.store.remote import RemoteFile, fetch, list_sizes, url_of
 from separatrix.store.rows import ParquetTable
 from separatrix.store.shards import KINDS, ShardedBlock
+from separatrix.store.table import IDENTITY
 from separatrix.store.writer import open_writer
 
 SHARD_ROWS = 4096
@@ -60,7 +62,10 @@ def open_points(folder: str | Path, *, verify: bool = True, blocks: Sequence[str
         check_file(local / TABLE, manifest.table)
     names = list(manifest.blocks) if blocks is None else [choose(name, manifest.blocks, "--block") for name in blocks]
     opened = {name: _block(url or local, manifest, name, verify) for name in names}
-    return Points(opened, ParquetTable.open(local / TABLE), {**manifest.origin, FOLDER: url or str(folder)})
+    rows = ParquetTable.open(local / TABLE)
+    if listed := [name for name in rows.nested if name in IDENTITY]:
+        raise damaged(local / TABLE, f"the column {listed[0]} holds lists")
+    return Points(opened, rows, {**manifest.origin, FOLDER: url or str(folder)})
 
 
 def open_block(folder: str | Path, name: str | None = None, *, verify: bool = True) -> ShardedBlock:

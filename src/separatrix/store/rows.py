@@ -59,6 +59,13 @@ class ParquetTable(RowTable):
         """Names of the columns."""
         return list(self._schema.names)
 
+    @property
+    def nested(self) -> list[str]:
+        """Columns whose cells are lists, or tables of their own."""
+        import pyarrow as pa
+
+        return [spec.name for spec in self._schema if pa.types.is_nested(spec.type)]
+
     def __len__(self) -> int:
         return int(self._index.num_rows) if self.places is None else len(self.places)
 
