@@ -143,9 +143,9 @@ def test_intelex_is_used_where_it_is_installed_with_the_same_labels(monkeypatch)
     used = []
 
     class Fast(KMeans):
-        def fit(self, x):
+        def fit(self, x, y=None, sample_weight=None):
             used.append("KMeans")
-            return super().fit(x)
+            return super().fit(x, y, sample_weight)
 
     x, _ = blobs(300)
     before = kmeans(x, 4)
