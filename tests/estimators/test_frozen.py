@@ -212,5 +212,5 @@ def test_a_model_that_moved_and_an_unknown_kind_are_said(tiny, texts, tmp_path):
     notes = json.loads((tmp_path / "saved/model.json").read_text()) | {"kind": "oracle"}
     (tmp_path / "saved/model.json").write_text(json.dumps(notes))
     (tmp_path / "saved/manifest.json").unlink()
-    with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, frozen"):
+    with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, peft, frozen"):
         load_model(tmp_path / "saved")

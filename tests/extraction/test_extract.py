@@ -50,7 +50,7 @@ def calls(monkeypatch):
     seen, run = [], Backbone.run
 
     def counted(self, **named):
-        seen.append(len(named["positions"]))
+        seen.append(len(named["ids"]))
         return run(self, **named)
 
     monkeypatch.setattr(Backbone, "run", counted)
