@@ -128,7 +128,8 @@ def quality(task: str, folder: Path, found: np.ndarray) -> float:
     """Inertia over all rows of centroids, or the squares that axes leave, by one function for every side."""
     source = BlockSource.open(folder)
     if task == "k-means":
-        return float(blocks.clustering(source, Preparation(), found, BlockJob(), 0.0).inertia or 0.0)
+        k = len(found)
+        return float(blocks.clusterings(source, Preparation(), {k: found}, BlockJob(), 0.0)[k].inertia or 0.0)
     rows = source.take(np.arange(0, source.rows, max(1, source.rows // 100_000))).astype(np.float64)
     centred = rows - rows.mean(axis=0)
     return float((centred**2).sum() - ((centred @ found.T) ** 2).sum())
