@@ -12,12 +12,12 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,17 @@ from separatrix.geometry.resample import MeanInterval, mean_interval, paired_dif
 from separatrix.recipe.core import earlier_names
 from separatrix.texts import Splits, load_splits
 
+
+class Plan(Protocol):
+    """A run to be done."""
+
+    @property
+    def key(self) -> str:
+        """Hash of what makes two runs the same."""
+        ...
+
+
+P = TypeVar("P", bound=Plan)
 PACKAGES = ("separatrix", "torch", "transformers", "peft", "numpy", "scikit-learn")
 
 # name -> (folder, column of labels, training rows, or None for all)
@@ -156,6 +167,13 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue  # cut short by a kill; the run is done again
     return runs
+
+
+def missing(plans: Iterable[P], path: Path) -> Iterator[P]:
+    """The plans without a line of their key in a file of runs, which is read again before each."""
+    for plan in plans:
+        if plan.key not in {run["key"] for run in read_runs(path)}:
+            yield plan
 
 
 def read_changes(items: Iterable[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from studies.centroids.tables import write_tables
 from studies.common import (
     append_run,
     load_set,
+    missing,
     plain_recipe,
     read_runs,
     recipe_key,
@@ -149,9 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(options.threads)
-    for plan in plans(options):
-        if plan.key in {run["key"] for run in read_runs(lines)}:
-            continue
+    for plan in missing(plans(options), lines):
         run = do_run(plan, options.model, options.data)
         append_run(lines, run)
         shown = {name: run.get(name) for name in ("validation_accuracy", "test_accuracy", "seconds", "failed")}

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studies.common import (
     append_run,
     load_set,
+    missing,
     plain_recipe,
     read_runs,
     recipe_key,
@@ -217,9 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(options.threads)
-    for plan in plans(options):
-        if plan.key in {run["key"] for run in read_runs(lines)}:
-            continue
+    for plan in missing(plans(options), lines):
         run = do_run(plan, options.data, options.out / "maps")
         append_run(lines, run)
         shown = {name: run[name] for name in ("own_test", "own", "majority", "train_cpu_seconds", "cpu_seconds")}

@@ -24,6 +24,7 @@ from studies.common import (
     append_run,
     load_set,
     machine,
+    missing,
     plain_recipe,
     read_runs,
     recipe_key,
@@ -182,9 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     import torch
 
     torch.set_num_threads(options.threads)
-    for plan in plans(options):
-        if plan.key in {run["key"] for run in read_runs(lines)}:
-            continue
+    for plan in missing(plans(options), lines):
         run = do_run(plan, options.data)
         append_run(lines, run)
         shown = {name: run[name] for name in ("accuracy", "majority", "validation", "words", "cpu_seconds", "seconds")}

@@ -35,7 +35,7 @@ def untrained(monkeypatch):
             write_json(folder / "recipe.json", recipes.record(recipe))
             (folder / CHECKPOINT).write_bytes(b"a state")
             if tokens in trainings.stopped:
-                raise KeyboardInterrupt
+                raise KeyboardInterrupt("stopped here")
             (folder / CHECKPOINT).unlink()
             write_json(folder / "result.json", result)
 

@@ -44,7 +44,7 @@ def test_all_mistakes_are_named_at_once_with_their_lines(tmp_path):
         'data = "x.csv"\nsedes = [0]\n[train]\nepochs = 0\nseed = 3\n[grid]\ntokns = [1]\nlr = 0.1\n'
         '[[rows]]\nname = "a"\n[[rows]]\nname = "a"\nloss = "cosin"\ntrust_remote_code = true\n'
     )
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises(OptionError, match="has 8 mistakes") as caught:
         labels(path)
     text = str(caught.value)
     for part in (

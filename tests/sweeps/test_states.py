@@ -25,7 +25,7 @@ def test_states_are_kept_and_nothing_is_done_twice(small, tmp_path, untrained):
     with locked(out / "runs" / waiting):
         assert sx.sweep(grid, out=out).states == {"done": 1, "failed": 1, "running": 1}
     untrained.stopped = (3,)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="stopped here"):
         sx.sweep(grid, out=out)
     assert states(grid, out)[waiting] == "interrupted"
     untrained.stopped = ()
