@@ -32,10 +32,11 @@ def test_costs_are_named_where_there_are_few():
 
 def test_the_axes_decide_which_pictures_there_are(tmp_path, undrawn):
     costs = [{"label": line["label"], "seconds": 1.0} for line in LINES]
-    draw(LINES, costs, ["row", "tokens", "lr"], ["lr"], "accuracy", tmp_path)
+    runs = [line | {"seed": 0} for line in LINES]
+    draw(LINES, costs, runs, ["row", "tokens", "lr"], ["lr"], "accuracy", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "accuracy_by_tokens.png", "cost.png", "tokens_by_lr.png"
     ]  # fmt: skip
     (tmp_path / "one").mkdir()
-    draw(LINES[:1], costs[:1], ["tokens", "lr"], [], "accuracy", tmp_path / "one")
+    draw(LINES[:1], costs[:1], runs[:1], ["tokens", "lr"], [], "accuracy", tmp_path / "one")
     assert [*(tmp_path / "one").iterdir()] == []

@@ -11,7 +11,7 @@ import numpy as np
 from separatrix.sweeps.settings import MODEL, ROW
 from separatrix.view.canvas import save
 from separatrix.view.cells import heatmap
-from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
+from separatrix.view.sweep_plots import NAMED, MeanPoint, axis_curves, quality_by_cost
 
 Record = Mapping[str, Any]
 MOST_SERIES = 12  # lines of one picture
@@ -20,6 +20,7 @@ MOST_SERIES = 12  # lines of one picture
 def draw(
     lines: Sequence[Record],
     costs: Sequence[Record],
+    runs: Sequence[Record],
     columns: Sequence[str],
     tuned: Collection[str],
     metric: str,
@@ -29,6 +30,7 @@ def draw(
 
     Args:
         lines, costs: of a `SweepResult`.
+        runs: its figures by seed.
         columns: those that say which setting a line is.
         tuned: columns whose value is chosen.
         metric: accuracy or rmse.
@@ -42,14 +44,15 @@ def draw(
             _against(shown, column, rest, part, metric, folder)
     trained = [line for line in lines if "baseline" not in line]
     if (axes := _two_axes(trained, columns)) is not None:
-        _heat(trained, axes, metric, folder)
-    priced = {
-        line["label"]: (cost["seconds"], line[part])
-        for line, cost in zip(lines, costs, strict=True)
-        if part in line and "seconds" in cost
-    }
+        labels = {line["label"] for line in trained}
+        _heat([run for run in runs if run["label"] in labels and "validation" in run], axes, metric, folder)
+    pairs = zip(lines, costs, strict=True)
+    priced = [(line, cost["seconds"]) for line, cost in pairs if part in line and "seconds" in cost]
+    if len(priced) > NAMED:  # more dots than names: those that validation chose
+        priced = [(line, seconds) for line, seconds in priced if line in shown]
     if len(priced) > 1:
-        save(quality_by_cost(priced, f"{part} {metric}"), folder / "cost.png")
+        dots = {line["label"]: (seconds, line[part]) for line, seconds in priced}
+        save(quality_by_cost(dots, f"{part} {metric}"), folder / "cost.png")
 
 
 def _against(lines: Sequence[Record], column: str, rest: Sequence[str], part: str, metric: str, folder: Path) -> None:
@@ -66,24 +69,30 @@ def _against(lines: Sequence[Record], column: str, rest: Sequence[str], part: st
         save(axis_curves(ordered, levels, (column, f"{part} {metric}")), folder / f"{metric}_by_{column}.png")
 
 
-def _heat(lines: Sequence[Record], axes: tuple[str, str], metric: str, folder: Path) -> None:
-    """The mean on validation over whatever else differs; the best cell is framed."""
-    names = tuple(_values(lines, axis) for axis in axes)
+def _heat(runs: Sequence[Record], axes: tuple[str, str], metric: str, folder: Path) -> None:
+    """The mean on validation over the seeds of every cell and whatever else differs; the best cell is framed.
+
+    Where a value is chosen with fewer seeds than it is then run with, the others would compare unlike means.
+    """
+    seeds_of = dict[tuple[Any, ...], set[int]]()
+    for run in runs:
+        seeds_of.setdefault(tuple(run.get(axis) for axis in axes), set()).add(run["seed"])
+    if not (seeds := set.intersection(*seeds_of.values()) if seeds_of else set[int]()):
+        return
+    names = tuple(_values(runs, axis) for axis in axes)
     cells = np.full((len(names[0]), len(names[1])), np.nan)
     for row, column in np.ndindex(cells.shape):
         wanted = (names[0][row], names[1][column])
         values = [
-            line["validation"]
-            for line in lines
-            if "validation" in line and (line.get(axes[0]), line.get(axes[1])) == wanted
+            run["validation"]
+            for run in runs
+            if run["seed"] in seeds and tuple(run.get(axis) for axis in axes) == wanted
         ]
         cells[row, column] = np.mean(values) if values else np.nan
-    if not np.isfinite(cells).any():
-        return
     index = int(np.nanargmin(cells) if metric == "rmse" else np.nanargmax(cells))
     best = (index // cells.shape[1], index % cells.shape[1])
     labels = ([f"{axes[0]}={value}" for value in names[0]], [f"{axes[1]}={value}" for value in names[1]])
-    note = "mean over seeds and whatever else differs; framed: the best"
+    note = f"mean over seeds that every cell has ({len(seeds)}) and whatever else differs; framed: the best"
     save(
         heatmap(cells, labels, title=f"validation {metric}", note=note, best=best),
         folder / f"{axes[0]}_by_{axes[1]}.png",

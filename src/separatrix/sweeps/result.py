@@ -99,7 +99,7 @@ class SweepResult(Result):
         write_bytes(folder / MARKDOWN, self.markdown().encode())
         for path in folder.glob("*.png"):
             path.unlink()
-        draw(self.lines, self.costs, self._named, self.tune, self.metric, folder)
+        draw(self.lines, self.costs, self.by_seed, self._named, self.tune, self.metric, folder)
 
     def markdown(self) -> str:
         """Figures and what was chosen, without anything that another machine or a stop would change."""
