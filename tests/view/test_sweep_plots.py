@@ -1,5 +1,7 @@
 """Pictures of sweeps show each line, and chosen values where an axis is tuned."""
 
+import pytest
+
 from separatrix.sweeps.pictures import draw
 from separatrix.view.sweep_plots import MeanPoint, axis_curves, quality_by_cost
 
@@ -28,6 +30,17 @@ def test_costs_are_named_where_there_are_few():
     figure = quality_by_cost({"a": (1.0, 0.5), "b": (2.0, 0.6)}, "test accuracy")
     assert {text.get_text() for text in figure.axes[0].get_legend().get_texts()} == {"a", "b"}
     assert quality_by_cost({str(n): (1.0 + n, 0.5) for n in range(20)}, "x").axes[0].get_legend() is None
+
+
+@pytest.mark.parametrize("kind", ["curves", "costs"])
+def test_no_name_is_cut_off(kind):
+    name = "model=sentence-transformers/all-MiniLM-L6-v2, tokens=20, lr=0.03"
+    if kind == "curves":
+        figure = axis_curves({name: [MeanPoint(1, 0.5), MeanPoint(2, 0.6)]}, {}, ("tokens", "accuracy"))
+    else:
+        figure = quality_by_cost({name: (1.0, 0.5), f"w{name}": (2.0, 0.6)}, "test accuracy")
+    figure.draw_without_rendering()
+    assert figure.axes[0].get_legend().get_window_extent().x1 <= figure.bbox.x1
 
 
 def test_the_axes_decide_which_pictures_there_are(tmp_path, undrawn):

@@ -34,8 +34,8 @@ def axis_curves(
         levels: name -> a figure that has no such axis, a baseline; drawn dashed.
         names: of both axes.
     """
-    figure = new_figure(6.4, 3.9)
-    axes = figure.add_axes((0.11, 0.14, 0.6, 0.75))
+    figure = new_figure(7.6, 3.9)
+    axes = figure.add_axes((0.095, 0.14, 0.52, 0.75))
     quiet(axes)
     headline(axes, f"{names[1]} by {names[0]}")
     for number, (name, points) in enumerate(series.items()):
@@ -63,8 +63,8 @@ def axis_curves(
 
 def quality_by_cost(costs: Mapping[str, tuple[float, float]], quality: str) -> Figure:
     """Draw a figure against the seconds of a run, a dot for each setting: name -> (seconds, figure)."""
-    figure = new_figure(6.4, 3.9)
-    axes = figure.add_axes((0.11, 0.14, 0.58, 0.75))
+    figure = new_figure(7.6, 3.9)
+    axes = figure.add_axes((0.095, 0.14, 0.52, 0.75))
     quiet(axes)
     headline(axes, f"{quality} by seconds of a run")
     for number, (name, (seconds, value)) in enumerate(costs.items()):
