@@ -4,7 +4,8 @@ from sklearn.datasets import make_blobs
 from sklearn.neighbors import NearestNeighbors
 
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry.choose import _DECIDE, choose_eps, choose_k, choose_size, is_sound, k_distance, knee, stability
+from separatrix.geometry.choose import _DECIDE, choose_k, knee, stability
+from separatrix.geometry.choose_density import choose_eps, choose_size, is_sound, k_distance
 from separatrix.geometry.density import DensityGraph, dbscan
 
 

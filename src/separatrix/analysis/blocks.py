@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from separatrix.codes import draw_rows, encode
 from separatrix.errors import OptionError
-from separatrix.geometry.choose import KNEES, Choice, choose_k, choose_k_of_all, choose_size
+from separatrix.geometry.choose import KNEES, Choice, choose_k, choose_k_of_all
+from separatrix.geometry.choose_density import choose_size
 from separatrix.geometry.cluster import Clustering
 from separatrix.geometry.density import DensityGraph, Reading
 from separatrix.geometry.prepare import PreparedVectors

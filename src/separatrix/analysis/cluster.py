@@ -29,7 +29,8 @@ from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.assign import accuracy_lost, assign_by_split
-from separatrix.geometry.choose import Choice, choose_eps, choose_k, choose_size
+from separatrix.geometry.choose import Choice, choose_k
+from separatrix.geometry.choose_density import choose_eps, choose_size
 from separatrix.geometry.cluster import Clustering, dbscan_clusters, hdbscan, kmeans
 from separatrix.geometry.prepare import prepare
 from separatrix.points import Points

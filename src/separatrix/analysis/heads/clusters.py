@@ -19,7 +19,8 @@ from separatrix.analysis.cluster import CHOICE, CURVE, Clusters, cluster
 from separatrix.analysis.identity import CLUSTER
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
-from separatrix.geometry.choose import k_distance, knee
+from separatrix.geometry.choose import knee
+from separatrix.geometry.choose_density import k_distance
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.points import ID, Points
 from separatrix.progress import Progress
