@@ -26,11 +26,11 @@ from safetensors.numpy import load_file, save_file
 import separatrix as sx
 from received import QA, QUIET, READ, edit, hash_anew, read
 from separatrix.errors import SeparatrixError
-from separatrix.store.artifacts import unknown_files
 from separatrix.store.files import TEMPORARY
 from separatrix.store.kinds import KINDS as ARTEFACTS
 from separatrix.store.kinds import files_in, kind_of
 from separatrix.store.manifest import MANIFEST
+from separatrix.store.replaceable import unknown_files
 
 ROUNDS = int(os.environ.get("SEPARATRIX_FUZZ", "0"))
 SHARDS = (".f16", ".f32", ".i8")

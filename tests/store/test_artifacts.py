@@ -13,7 +13,8 @@ import pytest
 
 from separatrix.errors import DataError, StoreError
 from separatrix.store import artifacts, lock
-from separatrix.store.artifacts import open_artifact, resume_artifact, write_artifact, write_file
+from separatrix.store.artifacts import resume_artifact, write_artifact, write_file
+from separatrix.store.contents import open_artifact
 from separatrix.store.kinds import KINDS, kind_of
 
 STOPS = [KeyboardInterrupt("by hand"), RuntimeError("a bug"), SystemExit("ended"), DataError("one class")]

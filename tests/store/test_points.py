@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from separatrix.errors import DataError, OptionError, ShapeError, StoreError
 from separatrix.points import Points
-from separatrix.store.artifacts import open_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.points import open_points, write_points
 from separatrix.store.writer import open_writer
 

@@ -41,7 +41,7 @@ from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
 from separatrix.recipe.options import SuspectsOptions
 from separatrix.rowtable import ExtendedTable, FrameTable, RowTable
-from separatrix.store.artifacts import open_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of

@@ -18,7 +18,7 @@ from separatrix.errors import ModelError, OptionError, public_name, system_path
 from separatrix.models.dequantised import dequantised
 from separatrix.models.gguf_header import ENDING
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
-from separatrix.store.artifacts import check_unaltered
+from separatrix.store.contents import check_unaltered
 from separatrix.store.files import hash_file
 
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"

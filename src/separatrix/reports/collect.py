@@ -13,7 +13,7 @@ from separatrix.reports.page import ReportFile, fill, write_page
 from separatrix.reports.result import PictureFile
 from separatrix.reports.sweep import setting_columns, sweep_listing
 from separatrix.reports.tables import score_rows, tabulate
-from separatrix.store.artifacts import open_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import Manifest, read_manifest

@@ -17,108 +17,24 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from separatrix.errors import SeparatrixError, StoreError, UnverifiedWarning, system_path, system_refusal
+from separatrix.errors import SeparatrixError, StoreError, system_refusal
 from separatrix.recipe.core import record
-from separatrix.store.files import check_format, damaged, hash_file, part_path, parts_of, read_json, sweep, write_json
-from separatrix.store.folder import has_result
-from separatrix.store.kinds import KINDS, Kind, files_in, is_filled, kind_of
+from separatrix.store.contents import FORMAT, RESUMED, Artifact, earlier, is_finished
+from separatrix.store.files import hash_file, part_path, parts_of, sweep, write_json
+from separatrix.store.kinds import KINDS, files_in, is_filled, kind_of
 from separatrix.store.lock import lock_path, locked
-from separatrix.store.manifest import MANIFEST, File, check_file, files_of, read_manifest
+from separatrix.store.manifest import MANIFEST, File
 from separatrix.store.remote import check_local
+from separatrix.store.replaceable import check_free, check_no_input, unknown_files
 
-FORMAT = 2  # 1: folders without a manifest
-EVERYTHING = ("*",)
-SCHEMA = {
-    "kind": str,
-    "format": int,
-    "recipe": object,
-    "files": (None, {"*": {"bytes": int, "sha256": str}}),
-}
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # of whatever is written in an artefact
-
-
-@dataclass(frozen=True)
-class Artifact:
-    """What a folder's manifest says."""
-
-    folder: Path
-    kind: str
-    format: int
-    recipe: Any
-    files: Mapping[str, File] | None  # by path in the folder; None: an earlier version wrote no hashes
-
-
-_RESUMED: dict[Path, Artifact] = {}  # folders that this process goes on with, which may read them meanwhile
-
-
-def open_artifact(
-    folder: str | Path, kind: str | None = None, *, verify: bool = True, only: Collection[str] = EVERYTHING
-) -> Artifact:
-    """Read a manifest, and compare the folder with it.
-
-    Args:
-        folder: what a verb wrote.
-        kind: that it must be of; any if absent.
-        verify: compare the hashes of the files too; kind, format, presence and sizes are always checked.
-        only: patterns of the files to be compared; all if absent.
-
-    Raises:
-        StoreError: another kind, not finished, written by a newer version, or a file that is missing or was altered
-            (it is named).
-    """
-    folder = Path(folder)
-    known = kind_of(folder)
-    if known is None or kind not in (None, known):
-        got = "nothing that separatrix wrote" if known is None else known
-        raise StoreError(
-            f"{folder} holds no {f'finished {kind}' if kind else 'result'}",
-            got=got,
-            hint="give a folder that a command wrote",
-        )
-    if not (folder / MANIFEST).is_file():
-        if verify:
-            what = f"{folder} has no {MANIFEST} (early versions wrote none)"
-            warnings.warn(f"{what}: its files cannot be compared with their hashes", UnverifiedWarning, stacklevel=2)
-        return Artifact(folder, known, 1, None, None)
-    artifact = _read_manifest(folder)
-    if artifact.files is None:
-        artifact = _RESUMED.get(folder.resolve(), artifact)
-    if artifact.files is None:
-        raise StoreError(f"{folder} was not finished", hint="go on with --resume, or write it again with --overwrite")
-    for name, file in artifact.files.items():
-        if any(fnmatch(name, pattern) for pattern in only):
-            check_file(folder / name, file, verify=verify)
-    return artifact
-
-
-def _read_manifest(folder: Path) -> Artifact:
-    path = folder / MANIFEST
-    if read_json(path, {"kind": str})["kind"] == "points":  # which lists its files by shards
-        points = read_manifest(folder)
-        files = {each.relative_to(folder).as_posix(): file for each, file in files_of(folder, points).items()}
-        return Artifact(folder, "points", 1, points.recipe, files)
-    check_format(read_json(path, {"format": int})["format"], FORMAT, path)
-    plain = read_json(path, SCHEMA)
-    listed = None
-    if plain["files"] is not None:
-        listed = {_inside(folder, name): File(file["bytes"], file["sha256"]) for name, file in plain["files"].items()}
-    return Artifact(folder, plain["kind"], plain["format"], plain["recipe"], listed)
-
-
-def _inside(folder: Path, name: str) -> str:
-    """A path of a manifest, which may not lead out of the folder, by itself or by a link."""
-    inside = "\0" not in name and (folder / name).resolve().is_relative_to(folder.resolve())
-    if not inside or ".." in PurePosixPath(name).parts:
-        raise damaged(folder / MANIFEST, f"{name!r} lies outside the folder")
-    return name
 
 
 def write_artifact(
@@ -203,13 +119,13 @@ def resume_artifact(
     """
     with claimed(Path(out), keep) as target:
         check_free(target, out, kind, overwrite=overwrite, resume=resume, inputs=inputs)
-        before = _earlier(target) if (stood := is_filled(target)) and resume else None
+        before = earlier(target) if (stood := is_filled(target)) and resume else None
         recipe = before.recipe if recipe is None and before is not None else recipe
         begun = lock_path(target).stat().st_mtime_ns  # by the clock of the disk
         aside = aside_path(target)
         if stood and resume:
             whole = before if before is not None and before.files is not None else None
-            _RESUMED[target.resolve()] = whole or Artifact(target, kind, FORMAT, recipe, {})
+            RESUMED[target.resolve()] = whole or Artifact(target, kind, FORMAT, recipe, {})
         with _refusals(out):
             if stood and not resume:
                 target.rename(aside)
@@ -230,21 +146,8 @@ def resume_artifact(
                     aside.rename(target)
             raise
         finally:
-            _RESUMED.pop(target.resolve(), None)
+            RESUMED.pop(target.resolve(), None)
             shutil.rmtree(aside, ignore_errors=True)
-
-
-def check_unaltered(folder: Path, only: Collection[str] = EVERYTHING) -> None:
-    """Raise a `StoreError` if a file of a finished folder was altered; files that are gone, and no folder, are fine.
-
-    `only` are patterns of the files to be compared.
-    """
-    artifact = _earlier(folder)
-    if artifact is None or artifact.files is None:
-        return
-    for name, file in artifact.files.items():
-        if (folder / name).is_file() and any(fnmatch(name, pattern) for pattern in only):
-            check_file(folder / name, file)
 
 
 def _unmark(target: Path, before: Artifact | None, begun: int) -> None:
@@ -279,82 +182,11 @@ def write_file(
         if target.exists():
             if not overwrite:
                 raise StoreError(f"{path} exists", hint="type --overwrite to replace it, or choose another --out")
-            _check_no_input(target, path, inputs)
+            check_no_input(target, path, inputs)
             if not own(target):
                 what = f"{path} is not replaced: it holds something else than this command writes"
                 raise StoreError(what, hint="choose another --out")
         yield path
-
-
-def check_free(
-    target: Path, out: str | Path, kind: str, *, overwrite: bool, resume: bool | None, inputs: Collection[Any]
-) -> None:
-    """Raise a `StoreError` unless a folder may be written; `resume` is None where nothing can be gone on with."""
-    if target.exists() and not target.is_dir():
-        raise StoreError(f"{out} is a file", expected=f"a folder for the {kind}", hint="choose another --out")
-    if not is_filled(target):
-        return
-    if not (overwrite or resume):
-        ways = "--overwrite to replace it" + ("" if resume is None else ", --resume to go on")
-        raise StoreError(f"{out} exists", hint=f"type {ways}, or choose another --out")
-    if (known := kind_of(target)) != kind:
-        what = f"{out} is not empty and not replaced"
-        got = "nothing that separatrix wrote" if known is None else known
-        raise StoreError(what, got=got, expected=kind, hint="choose another --out")
-    if resume:
-        return
-    _check_no_input(target, out, inputs)
-    if unknown := unknown_files(target, kind):
-        more = f" and {len(unknown) - 1} more" if len(unknown) > 1 else ""
-        what = f"{out} is not replaced: it holds {unknown[0]}{more}, which this command did not write"
-        raise StoreError(what, hint="choose another --out")
-
-
-def unknown_files(folder: Path, kind: str) -> list[str]:
-    """Files of an artefact that neither its manifest nor the table of kinds knows."""
-    known = KINDS.get(kind, Kind(()))
-    artifact = None if kind == "points" else _earlier(folder)
-    listed: Collection[str] = () if artifact is None or artifact.files is None else artifact.files
-    patterns = known.files if artifact is None or artifact.files is None else ()
-    unknown = [
-        name for name in files_in(folder)
-        if name not in listed and not known.is_scratch(name) and not any(fnmatch(name, one) for one in patterns)
-    ]  # fmt: skip
-    return [*unknown, *_unknown_inside(folder, known)]
-
-
-def _unknown_inside(folder: Path, known: Kind) -> Iterator[str]:
-    """Files in folders with locks of their own that neither a run there nor the table of kinds knows."""
-    patterns = [pattern for pattern in known.files if pattern.partition("/")[0] in known.inner]
-    for path in (path for name in known.inner for path in sorted((folder / name).glob("*"))):
-        own = path.relative_to(folder).as_posix()
-        if not path.is_symlink() and kind_of(path) == "run":
-            yield from (f"{own}/{name}" for name in unknown_files(path, "run"))
-            continue
-        files = [f"{own}/{name}" for name in files_in(path)] if path.is_dir() and not path.is_symlink() else [own]
-        yield from (name for name in files if not any(fnmatch(name, pattern) for pattern in patterns))
-
-
-def aside_path(target: Path) -> Path:
-    """Where an artefact waits while its successor is written."""
-    return target.with_name(f".{target.name}.replaced")
-
-
-def _check_no_input(target: Path, out: str | Path, inputs: Collection[Any]) -> None:
-    for given in inputs:
-        named = "" if given is None else os.path.expanduser(system_path(given))
-        if not os.path.exists(named):  # a hub name, say
-            continue
-        path = Path(named).resolve()
-        inside = path in target.parents and target.is_file() and _is_part(path, target)
-        if os.path.samefile(path, target) or target in path.parents or inside:
-            raise StoreError(f"{out} is not replaced: the command reads it", hint="choose another --out")
-
-
-def _is_part(folder: Path, file: Path) -> bool:
-    """Whether a file belongs to a folder: one that its manifest lists, or any file of a folder without one."""
-    artifact = _earlier(folder)
-    return artifact is None or artifact.files is None or file.relative_to(folder).as_posix() in artifact.files
 
 
 @contextmanager
@@ -383,6 +215,11 @@ def claimed(out: Path, keep: Callable[[Path], bool] = lambda _folder: False) -> 
                 folder.rmdir()
 
 
+def aside_path(target: Path) -> Path:
+    """Where an artefact waits while its successor is written."""
+    return target.with_name(f".{target.name}.replaced")
+
+
 def _recover(target: Path, keep: Callable[[Path], bool]) -> None:
     """Under the lock, clear away what killed processes left; what one of them set aside takes its name back."""
     for part in parts_of(target):
@@ -397,22 +234,9 @@ def _recover(target: Path, keep: Callable[[Path], bool]) -> None:
     kind = kind_of(target)
     if kind is None or kind != kind_of(aside) or unknown_files(target, kind):
         return
-    shutil.rmtree(aside if keep(target) or _is_finished(target) else target, ignore_errors=True)
+    shutil.rmtree(aside if keep(target) or is_finished(target) else target, ignore_errors=True)
     if not target.exists():
         aside.rename(target)
-
-
-def _is_finished(folder: Path) -> bool:
-    artifact = _earlier(folder)
-    return has_result(folder) if artifact is None else artifact.files is not None
-
-
-def _earlier(folder: Path) -> Artifact | None:
-    """The manifest that stands in a folder; None without one that can be read."""
-    try:
-        return _read_manifest(folder)
-    except StoreError:
-        return None
 
 
 def _seal(folder: Path, kind: str, recipe: Any, before: Artifact | None = None, begun: int = 0) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from separatrix.progress import Progress, silent
 from separatrix.recipe.core import plain
-from separatrix.store.artifacts import EVERYTHING, open_artifact, write_artifact
+from separatrix.store.artifacts import write_artifact
+from separatrix.store.contents import EVERYTHING, open_artifact
 from separatrix.store.files import Schema, damaged, read_json, reading, write_json
 from separatrix.store.folder import RECIPE, RESULT
 

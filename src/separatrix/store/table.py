@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -16,6 +17,7 @@ from separatrix.errors import DataError, OptionError, StoreError, system_refusal
 from separatrix.paths import arrow_file
 from separatrix.points import ID
 from separatrix.recipe import canonical
+from separatrix.store.artifacts import write_file
 from separatrix.store.files import damaged, part_path, write_bytes
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
@@ -94,6 +96,22 @@ def is_answers(path: Path) -> bool:
     except (OSError, ValueError, TypeError, RecursionError):  # another file
         return False
     return not names or {ID, "text", "predicted"} <= {*names}
+
+
+@contextmanager
+def answers_file(
+    out: str | Path | None, *, overwrite: bool = False, inputs: Collection[Any] = ()
+) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Hold the file that answers go to, and give what writes them; without `out` that does nothing.
+
+    Errors are those of `check_ending` and `store.artifacts.write_file`.
+    """
+    if out is None:
+        yield lambda _answers: None
+        return
+    check_ending(Path(out))
+    with write_file(out, overwrite=overwrite, inputs=inputs, own=is_answers) as path:
+        yield lambda answers: write_table(path, answers)
 
 
 def text_hash(text: str) -> str:

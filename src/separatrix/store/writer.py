@@ -19,7 +19,7 @@ import numpy as np
 
 from separatrix.errors import DataError, ShapeError, StoreError, system_refusal
 from separatrix.points import ID
-from separatrix.store.artifacts import check_free, claimed, exchange
+from separatrix.store.artifacts import claimed, exchange
 from separatrix.store.files import check_format, hash_file, is_count, read_json, sweep, write_bytes, write_json
 from separatrix.store.kinds import is_filled
 from separatrix.store.manifest import (
@@ -40,6 +40,7 @@ from separatrix.store.manifest import (
     shard_path,
     write_manifest,
 )
+from separatrix.store.replaceable import check_free
 from separatrix.store.shards import encode, sha256
 from separatrix.store.table import identity_of, join_tables, write_table
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from separatrix.errors import OptionError
 from separatrix.geometry.resample import MeanInterval, holm, mean_interval, paired_difference, paired_p_value
-from separatrix.store.artifacts import open_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.files import tensor_sizes
 from separatrix.store.folder import RESULT
 from separatrix.store.result import RUN_RESULT, read_result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -17,8 +16,7 @@ from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.load import TEXT, LoadOptions
-from separatrix.store.artifacts import write_file
-from separatrix.store.table import check_ending, is_answers, write_table
+from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
 
 
@@ -50,17 +48,14 @@ def predict(
         StoreError: no run is in the folder, or the file is there.
         DataError: texts that cannot be read.
     """
-    if out is not None:
-        check_ending(Path(out))
     source = data.source if isinstance(data, Texts) else data
     inputs = [path for path in (model, source) if isinstance(path, str | Path)]
-    with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=inputs, own=is_answers):
+    with answers_file(out, overwrite=overwrite, inputs=inputs) as write:
         texts = (
             data if isinstance(data, Texts) else load_texts(data, text=text, label=label, keep_blank=True, **reading)
         )
         frame = predict_texts(load_model(model) if isinstance(model, str | Path) else model, texts, progress=progress)
-        if out is not None:
-            write_table(Path(out), frame)
+        write(frame)
     return frame
 
 

@@ -50,7 +50,8 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.heads import METHODS, STEPS, HeadsRecipe
 from separatrix.recipe.options import HeadsOptions
 from separatrix.scale.executors import parse_executor
-from separatrix.store.artifacts import check_unaltered, open_artifact, resume_artifact
+from separatrix.store.artifacts import resume_artifact
+from separatrix.store.contents import check_unaltered, open_artifact
 from separatrix.store.files import reading as reading_files
 from separatrix.store.files import write_json, write_tensors
 from separatrix.store.folder import RECIPE, has_result

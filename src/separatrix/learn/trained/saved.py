@@ -16,7 +16,7 @@ from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
 from separatrix.recipe import ModelRecipe
-from separatrix.store.artifacts import open_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.files import (
     Schema,
     TensorShape,
