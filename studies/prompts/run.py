@@ -56,6 +56,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "instance 8": {"instance": 8},
     "late third": {"layer": 1 / 3},
     "late two thirds": {"layer": 2 / 3},
+    "bfloat16": {"dtype": "bfloat16", "cache_dtype": "bfloat16"},  # text and steps; prompt and optimiser in float32
 }
 # Of a language model alone: label words chosen by the data, and by hand: those of the seeds.
 WORDS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from studies.common import gain, interval, markdown, spell, write_csv
 from separatrix.geometry.resample import holm, paired_p_value
 
 Run = dict[str, Any]
-PLAIN, CHOSEN = "plain", "words: chosen"
+PLAIN, CHOSEN, NONE = "plain", "words: chosen", "none: centroids"
 HEAD = """# Stronger prompts, screened: results
 
 Written by `python studies/prompts/run.py --table` from `runs.jsonl`; not by hand. What was asked and how to read this:
@@ -30,7 +30,8 @@ def write_tables(out: Path, runs: Sequence[Run]) -> None:
         others = [run for run in own if run not in words]
         if others:
             parts += [f"## {model}, {name}", markdown(rows_of(others, PLAIN)), verdict(others)]
-        if words:
+        if words:  # beside the plain prompt, which has centroids in the place of words
+            words += [run | {"variant": NONE} for run in own if run["variant"] == PLAIN]
             parts += [f"## {model}, {name}: label words", markdown(rows_of(words, CHOSEN))]
     parts += ["## Machine", machines(kept)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
@@ -52,8 +53,8 @@ def rows_of(runs: Sequence[Run], base: str) -> list[dict[str, str]]:
         if name != base and base in groups:
             row |= {"less " + base: spell(gain(own, groups[base], "accuracy")), "p": p_values.get(name, "-")}
         row |= {"majority": spell(interval(own, "majority")), "CPU seconds": spell(interval(own, "cpu_seconds"), 0)}
-        if any(run["words"] for run in own):
-            row["words"] = "; ".join(dict.fromkeys(" / ".join(run["words"]) for run in own))
+        if any(run["words"] for run in runs):
+            row["words"] = "; ".join(dict.fromkeys(" / ".join(run["words"]) or "-" for run in own))
         rows.append(row)
     return rows
 

@@ -1,5 +1,6 @@
 """`--dtype auto`: bfloat16 only where the processor has it and a sample of texts keeps its vectors and neighbors."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -11,11 +12,14 @@ from separatrix.errors import ModelError, OptionError
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.learn.trained.loading import load_model
 from separatrix.models import precision
+from separatrix.models.cache import attention_shape, build_cache
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import number_format, sample_texts, settled
-from separatrix.recipe import ModelRecipe
+from separatrix.models.suffix import run_prompt
+from separatrix.recipe import CacheRecipe, ModelRecipe
 from separatrix.texts import Splits, Texts
 from separatrix.training.verb import train
+from suffix_oracle import ROWS, some_prompt
 
 TEXTS = [f"text {'word ' * number}{number}" for number in range(80)]
 
@@ -104,6 +108,36 @@ def test_a_family_that_is_refused_in_bfloat16_is_read_in_float32_with_the_reason
 def test_a_named_format_stays_and_needs_no_note(bfloat16):
     for dtype in ("float32", "bfloat16"):
         assert settled(ModelRecipe(dtype=dtype), TEXTS) == (ModelRecipe(dtype=dtype), [])
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_a_step_in_bfloat16_has_nearly_the_gradients_of_float32(tiny, family):
+    """Text, cache and products are in 16 bits; the prompt, its gradients and so the optimiser are in float32."""
+    gradients = []
+    for dtype in ("float32", "bfloat16"):
+        backbone = load_backbone(ModelRecipe(str(tiny(family)), dtype=dtype, device="cpu"))
+        prompt = some_prompt(backbone, attention_shape(backbone), tokens=2, scale=0.1)
+        leaves = [tensor.requires_grad_() for tensor in prompt.named().values()]
+        with contextlib.closing(build_cache(backbone, ROWS, CacheRecipe(cache="memory", cache_dtype=dtype))) as cache:
+            hidden = run_prompt(prompt, cache.batch(np.arange(len(ROWS))), backbone)
+        weights = torch.randn(hidden.shape, generator=torch.Generator().manual_seed(4))
+        (hidden.float() * weights).sum().backward()
+        gradients.append([leaf.grad for leaf in leaves])
+    for exact, fast in zip(*gradients, strict=True):
+        assert fast.dtype == torch.float32
+        assert torch.cosine_similarity(exact.flatten(), fast.flatten(), dim=0) > 0.98
+
+
+def test_bfloat16_that_is_named_where_float32_is_faster_is_noted(monkeypatch, tiny, planted):
+    monkeypatch.setattr(precision, "computes_bfloat16", lambda _: False)
+    train_rows, rest = Texts.of(*planted).split(test=0.5, seed=0)
+    splits = Splits(train_rows, *rest.split(test=0.5, seed=0), ())
+    quick = {"epochs": 1, "tokens": 2, "snapshots": 0, "device": "cpu"}
+    result = train(splits, model=str(tiny("bert")), dtype="bfloat16", cache_dtype="bfloat16", **quick)
+    assert sum("no instructions for it, so that float32 is faster" in note for note in result.notes) == 1
+    assert settled(ModelRecipe(device="cpu"), TEXTS)[1] == []
+    tensors = result.model.tensors()
+    assert {tensor.dtype for tensor in tensors.values() if tensor.is_floating_point()} == {torch.float32}
 
 
 def test_the_sample_is_of_all_lengths_and_always_the_same():

@@ -22,15 +22,22 @@ def data(tmp_path, planted):
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # a tiny model knows no numbers
 def test_a_run_from_end_to_end(data, tmp_path, tiny):
     words = ["--data", str(data), "--out", str(tmp_path), "--lm", str(tiny("gpt2")), "--lm-only", "--sets", "sst2"]
-    words += ["--seeds", "1", "--rows", "48", "--judged", "40", "--epochs", "1", "--variants", "plain", "instance 8"]
+    words += ["--seeds", "1", "--rows", "48", "--judged", "40", "--epochs", "1", "--variants"]
+    variants = ["plain", "instance 8", "words: chosen", "words: good, bad"]
+    words += variants
     assert main(words) == 0
     runs = read_runs(tmp_path / "runs.jsonl")
-    assert [run["variant"] for run in runs] == ["plain", "instance 8"]
+    assert [run["variant"] for run in runs] == variants
+    assert runs[3]["words"] == ["bad", "good"]
+    assert len(runs[2]["words"]) == 2
     assert {(run["rows"], run["judged"]) for run in runs} == {(48, 40)}
     assert main(words) == 0
-    assert len(read_runs(tmp_path / "runs.jsonl")) == 2  # done already
+    assert len(read_runs(tmp_path / "runs.jsonl")) == 4  # done already
     assert main(["--table", "--out", str(tmp_path)]) == 0
-    assert "instance 8" in (tmp_path / "RESULTS.md").read_text()
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "instance 8" in text
+    table = text.split("label words\n")[1].split("\n##")[0]
+    assert all(f"| {name}" in table for name in ("words: chosen", "words: good, bad", "none: centroids"))
 
 
 def test_rows_that_train_choose_and_judge_are_disjoint(data):

@@ -25,6 +25,7 @@ from separatrix.recipe import ModelRecipe
 from separatrix.recipe.train import AUTO
 
 EXACT, FAST = "float32", "bfloat16"
+SLOW = "number format bfloat16: the processor has no instructions for it, so that float32 is faster (--dtype float32)"
 SAMPLE, SEED = 64, 0  # texts that are read in both formats
 LEAST_COSINE = 0.9995  # between the two vectors of each text, in every block
 NEAREST, LEAST_KEPT = 5, 0.95  # neighbors of each text, and the share of them that is the same in both, in every block
@@ -95,11 +96,14 @@ def settled(
 ) -> tuple[ModelRecipe, list[str]]:
     """The recipe with a number format in the place of `auto`, and a note that says why; a named format stays.
 
+    Of bfloat16 where the processor has no instructions for it, the note says that it is slower than float32 there.
+
     Raises:
         ModelError: the model cannot be used.
     """
     if recipe.dtype != AUTO:
-        return recipe, []
+        slow = recipe.dtype == FAST and not computes_bfloat16(pick_device(recipe.device))
+        return recipe, [SLOW] * slow
 
     def read(dtype: str, sample: list[str]) -> VectorsByName:
         backbone = load_backbone(replace(recipe, dtype=dtype))

@@ -55,12 +55,12 @@ class TrainingRequest:
         choose(self.method, METHOD_NAMES, "--method")
 
     def with_number_format(self) -> TrainingRequest:
-        """The request with a number format in the place of `auto`, chosen by the training texts; why is noted.
+        """The request with a number format in the place of `auto`, chosen by the training texts, and notes on it.
 
         Raises:
             ModelError: the model cannot be used.
         """
-        if self.recipe.backbone.dtype != AUTO:
+        if self.recipe.backbone.dtype not in (AUTO, "bfloat16"):
             return self
         from separatrix.models.precision import settled
 
