@@ -97,6 +97,39 @@ def test_the_figures_of_the_pages_are_those_of_the_committed_results(capsys, mon
     assert claims.prompt_quality().count("PEFT") == 4
 
 
+CLAIM = re.compile(r"^\| (?P<claim>[^|]+) \| \[(?P<figures>.+)\]\((?P<table>[^)]+)\) \| `(?P<command>[^`]+)` \|$", re.M)
+
+
+def links(page):
+    """The files that a page of the repository leads to in one click."""
+    found = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    return {(page.parent / one).resolve() for one in found}
+
+
+def test_every_claim_is_two_clicks_from_its_table_and_shows_its_command():
+    """README, then the page of claims, then the table; the command beside the claim can be typed as it stands."""
+    from studies import claims
+
+    page = ROOT / "docs" / "claims.md"
+    assert page in links(ROOT / "README.md")
+    found = list(CLAIM.finditer(page.read_text("utf-8")))
+    assert len(found) == len(claims.CLAIMS)
+    shared = [(ROOT / "studies" / name).read_text("utf-8") for name in ("common.py", "peft_side.py")]
+    for row in found:
+        table = (page.parent / row["table"]).resolve()
+        assert table in links(page)
+        assert table.is_file(), row["table"]
+        python, script, *words = shlex.split(row["command"])
+        assert python == "python"
+        source = (ROOT / script).read_text("utf-8")
+        flags = [word for word in words if word.startswith("--")]
+        assert all(any(f'"{flag}"' in text for text in (source, *shared)) for flag in flags), row["command"]
+        # Where the table stands, the command is written too: on its page, or on the one that explains the folder.
+        about = [table, *(folder / "README.md" for folder in (table.parent, table.parent.parent))]
+        told = [one.read_text("utf-8") for one in about if one.is_file() and one.suffix == ".md"]
+        assert any(Path(script).name in text for text in told), row["claim"]
+
+
 def test_every_page_stands_in_the_navigation_of_the_site():
     """A page that is written and not named in `zensical.toml` would be found by search alone."""
     places = re.findall(r'"([\w./-]+\.md)"', (ROOT / "zensical.toml").read_text("utf-8"))

@@ -8,14 +8,18 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
+from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
-from separatrix.store.artifacts import open_artifact, resume_artifact, write_file
+from separatrix.recipe.options import ReportOptions
+from separatrix.recipe.project import ReportRecipe
+from separatrix.store.artifacts import resume_artifact, write_file
+from separatrix.store.contents import open_artifact
 from separatrix.store.manifest import read_manifest
 from separatrix.store.result import Result
 
@@ -76,23 +80,31 @@ def report(
     folders: str | Path | Points | Result | Sequence[str | Path | Points | Result],
     *,
     verify: bool = True,
+    recipe: ReportRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
+    **options: Unpack[ReportOptions],
 ) -> ReportFile:
-    """Write one HTML file that opens offline: of a run, or over several results.
+    """Write one HTML file that opens offline: of a run, over several results, or of a study of several runs.
 
     Args:
         folders: what verbs gave, or the folders that they wrote; the page shows them in this order.
         verify: compare the files with their hashes.
+        recipe: all options at once.
         out: the .html file; of a single run, `report.html` in its folder if absent.
         overwrite: replace a file there.
         progress: is called with (stage, done, total, note) before and after the work.
+        options: single options of `ReportRecipe`, by name. With `study="outputs"` maps and clusters of the outputs of
+            finished runs are compared with their own decisions, and an `OutputStudy` is returned, a `ReportFile` with
+            `runs`, `verdict` and `table`.
 
     Raises:
-        OptionError: no folder, no file for a page over several, or one with another ending.
+        OptionError: no folder, no file for a page over several, or one with another ending; a study of other things
+            than runs with classes, validation and test rows.
         StoreError: a folder holds no result, or the file exists.
     """
+    wanted = recipes.replace(recipe or ReportRecipe(), **options)
     several = [folders] if isinstance(folders, str | Path | Points | Result) else list(folders)
     if not several:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
@@ -105,8 +117,11 @@ def report(
     with TemporaryDirectory() as kept:
         paths = [_on_disk(one, Path(kept) / str(number)) for number, one in enumerate(several, 1)]
         with nullcontext() if out is None else write_file(out, overwrite=overwrite, inputs=paths, own=_is_page):
+            target = None if out is None else Path(out)
+            if wanted.study is not None:
+                return _study(paths, target, wanted, verify, progress or silent)
             (progress or silent)("report", 0, len(paths), "")
-            written = _report(paths, None if out is None else Path(out), verify)
+            written = _report(paths, target, verify)
             (progress or silent)("report", len(paths), len(paths), "")
     return written
 
@@ -130,6 +145,16 @@ def _on_disk(given: Any, kept: Path) -> Path:
     folder = kept / (given.kind if isinstance(given, Result) else "points")
     given.save(folder)
     return folder
+
+
+def _study(
+    folders: Sequence[Path], out: Path | None, recipe: ReportRecipe, verify: bool, progress: Progress
+) -> ReportFile:
+    from separatrix.analysis.outputs import study_outputs
+
+    if out is None:
+        raise OptionError("a study needs a file", hint="add --out FILE.html")
+    return study_outputs(folders, out, recipe, verify=verify, progress=progress)
 
 
 def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportFile:

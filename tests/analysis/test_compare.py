@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from separatrix.analysis import compare as module
+from separatrix.analysis import compared as module
 from separatrix.analysis.compare import compare
 from separatrix.analysis.project import project
 from separatrix.errors import OptionError, StoreError
@@ -68,6 +68,17 @@ def test_the_table_holds_what_each_run_says(runs, tmp_path):
         "manifest.json", "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv",
         "variance.png", "variance.csv", "clusters.parquet",
     }  # fmt: skip
+
+
+def test_label_words_stand_beside_the_loss_and_say_who_chose_them(runs, tmp_path):
+    for folder, ranking in zip(runs, (None, [{"negative": ["dull"]}]), strict=True):
+        result = json.loads((folder / "result.json").read_text())
+        write_json(folder / "result.json", result | {"words": ["bad", "good"], "word_ranking": ranking})
+    plain = save_run(tmp_path / "centroids", "centroid_ce", 0.8, seed=5)
+    found = compare([*runs, plain])
+    assert [line["words"] for line in found.sources] == ["bad / good (by hand)", "bad / good (chosen)", None]
+    assert "label words" in str(found)
+    assert "label words" not in str(compare([plain, runs[0].parent / "centroids"]))
 
 
 def test_differences_are_counted_on_shared_rows(runs, tmp_path):

@@ -11,13 +11,14 @@ from separatrix.analysis import associate, cluster, compare, compress, project, 
 from separatrix.analysis.heads import head_atlas
 from separatrix.errors import OptionError
 from separatrix.extraction import extract
+from separatrix.folders import report
 from separatrix.points import Points
 from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import part_of
 from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.heads import HeadsRecipe
-from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe
+from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe, ReportRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.recipe.vectors import ExtractRecipe
@@ -41,6 +42,7 @@ VERBS = {
     "import_vectors": (transfer.import_vectors, options.ImportOptions, ImportRecipe, set()),
     "export_vectors": (transfer.export_vectors, options.ExportOptions, ExportRecipe, set()),
     "head_atlas": (head_atlas, options.HeadsOptions, HeadsRecipe, set()),
+    "report": (report, options.ReportOptions, ReportRecipe, set()),
     "sweep": (sweep, options.SweepOptions, SweepRecipe, set()),
 }
 
@@ -75,7 +77,7 @@ def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
 
 # Public functions that read or set something: no results of a work with options.
 NO_VERBS = {"load", "load_demo", "load_model", "load_splits", "load_texts", "plan", "predict_texts", "set_threads"}
-PLAIN = ("report", "predict")  # verbs without options of a recipe of their own
+PLAIN = ("predict",)  # verbs without options of a recipe of their own
 
 
 def test_every_public_function_that_is_no_reader_is_a_verb_with_options():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import numpy as np
 
 from separatrix import recipe as recipes
-from separatrix.analysis.compare import short_names
+from separatrix.analysis.compared import short_names
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.codes import majority_share
 from separatrix.errors import DataError, public_name

@@ -20,6 +20,7 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
+from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.result import Lines, Listing, Printed
 from separatrix.training.methods import METHODS, build_recipe
@@ -146,12 +147,10 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         raise OptionError("--explain needs labels", hint="name their column with --label")
     if options.classes and not options.explain:
         raise OptionError("--classes has no effect here", expected="--explain", hint="leave --classes away")
-    from separatrix.store.artifacts import write_file
-    from separatrix.store.table import check_ending, is_answers, write_table
+    from separatrix.store.table import answers_file
     from separatrix.texts import load_texts
 
-    check_ending(options.out)
-    with write_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model), own=is_answers):
+    with answers_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)) as write:
         texts = load_texts(data, **reading(parsed) | {"label": options.label, "keep_blank": True})
         from separatrix.training.predict import answer_table
 
@@ -161,7 +160,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
-        write_table(options.out, frame)
+        write(frame)
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
@@ -219,13 +218,16 @@ def _answers(frame: pd.DataFrame) -> Listing:
     return Listing(["predicted", "probability", "text"], rows)
 
 
-@verb(opts.Report, opts.Verification)
+@verb(opts.Report, ReportRecipe, opts.Verification)
 def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printed:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
+
+    With --study outputs: what PCA, t-SNE, UMAP, k-means and neighbors see of each run's own decision.
 
     For example:
         separatrix report runs/questions
         separatrix report runs/questions points/minilm maps/umap --out all.html
+        separatrix report runs/cosine runs/distance --study outputs --out outputs.html
     """
     from separatrix.folders import report as run
 

@@ -7,6 +7,7 @@ clusters score on shuffled labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -168,7 +169,7 @@ def accuracy_lost(
         right = own[rows] == gold[rows]
         ways = {
             way: compare_answers(
-                right, _answers(assignment[way]["classes"], groups[rows]) == gold[rows], seed=seed
+                right, cluster_answers(assignment[way]["classes"], groups[rows]) == gold[rows], seed=seed
             ).to_dict()
             for way in ("majority", "matched")
         }
@@ -176,8 +177,12 @@ def accuracy_lost(
     return lost
 
 
-def _answers(classes: Any, groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class of each row's cluster, (rows,); -1 of noise and of clusters that have got none."""
+def cluster_answers(classes: Sequence[int], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class of each row's cluster, (rows,), by the class of each cluster; -1 of noise and of clusters without one.
+
+    >>> cluster_answers((1, 0), np.array([0, 1, -1, 2]))
+    array([ 1,  0, -1, -1])
+    """
     unnamed = np.full(max(int(groups.max(initial=-1)) + 1 - len(classes), 0) + 1, -1)  # the last one is for noise, -1
     return np.concatenate([np.array(classes, np.int64), unnamed])[groups]
 
@@ -200,7 +205,7 @@ def _held_out(
     """The named clusters on other rows: the answers stay, the labels are shuffled for the null."""
     ways = []
     for way in (named.majority, named.matched):
-        answers = _answers(way.classes, groups)
+        answers = cluster_answers(way.classes, groups)
         right = answers == gold
         null = permutation_null(partial(_share_right, answers), gold, permutations=permutations, seed=seed)
         low_high = bootstrap_mean(right.astype(np.float64), seed=seed)

@@ -215,6 +215,15 @@ class CompareOptions(TypedDict, total=False):
     seed: int
 
 
+class ReportOptions(TypedDict, total=False):
+    """Of `ReportRecipe`."""
+
+    study: str | None
+    method: str | Sequence[str]
+    rows: int
+    seed: int
+
+
 class ClusterOptions(TypedDict, total=False):
     """Of `ClusterRecipe`."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from separatrix.errors import choose
+from separatrix.errors import OptionError, choose
 from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
 
 METHODS = Choices("pca", "tsne", "umap", "lda")
+UNGUIDED = ("pca", "tsne", "umap")  # maps that see no label
 PREPARES = ("none", "standardise", "whiten", "unit")
 
 
@@ -54,3 +55,21 @@ class CompareRecipe:
     def __post_init__(self) -> None:
         for name in self.method:
             choose(name, METHODS, "--method")
+
+
+@recipe_class
+class ReportRecipe:
+    """A study of several runs."""
+
+    study: str | None = option(
+        None, "outputs: what maps and clusters of the outputs lose of each run's own decision", choices=("outputs",)
+    )
+    method: tuple[str, ...] = option(UNGUIDED, "--study: maps of the outputs: pca, tsne, umap")
+    rows: int = option(1_000, "--study: at most so many validation rows, and test rows, of each run", low=20)
+    seed: int = option(0, "--study: seed of maps, clusters, samples and intervals", low=0)
+
+    def __post_init__(self) -> None:
+        for name in self.method:
+            choose(name, UNGUIDED, "--method")
+        if self.study is None and (self.method, self.rows, self.seed) != (UNGUIDED, 1_000, 0):
+            raise OptionError("--method, --rows and --seed have no effect here", hint="add --study outputs")

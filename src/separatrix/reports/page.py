@@ -22,7 +22,7 @@ from separatrix.reports.pack import data_json, show
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import SECTIONS, Section
 from separatrix.store.files import write_bytes
-from separatrix.store.result import Lines, Printed
+from separatrix.store.result import Lines, Listing, Printed
 
 ASSETS = Path(__file__).parent / "assets"
 POLICY = (
@@ -42,7 +42,7 @@ class ReportFile(Printed):
         """Plain values, ready for JSON."""
         return {"out": str(self.path), "bytes": self.bytes}
 
-    def parts(self) -> list[Lines]:
+    def parts(self) -> Sequence[Listing | Lines]:
         """The same, line by line."""
         return [list(self.to_dict().items())]
 
