@@ -14,14 +14,16 @@ from typing import Any, get_args
 from separatrix.cli.runs import train
 from separatrix.recipe import TrainRecipe, option_names
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
+from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.train import ProbeRecipe
 
 HEAD = """# Options of `separatrix train`
 
 Written by `python docs/options.py > docs/options.md`; not by hand. Where other methods have another default, it
 stands behind that of `prompt`. *For* names the methods that have an option; where it is empty, `prompt`, `align` and
-`finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed` and `--loss mse`, `--method peft` those of the
-model and the training, `--tokens` and `--init`. An option that
+`finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed`, `--refit` and `--loss mse`,
+`--method peft` those of the model and the training, `--tokens` and `--init`, `--method auto` those of the model,
+`--seed`, `--budget` and `--candidates`. An option that
 changes nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
 [align.md](align.md), [train.md](train.md).
 """
@@ -64,6 +66,8 @@ def _cells(parameter: inspect.Parameter) -> Iterator[str]:
 
 def _methods(name: str) -> str:
     """The methods that have an option; empty if all have it."""
+    if name in option_names(RaceRecipe()):
+        return "auto"
     prompt = name in option_names(TrainRecipe())
     encoder = name in option_names(AlignRecipe()) and name not in PROMPT_ONLY
     named = "" if prompt == encoder else "prompt" if prompt else "align, finetune"

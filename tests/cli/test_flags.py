@@ -264,5 +264,5 @@ def test_the_help_of_a_method_that_is_not_there(cli: Cli, last: str) -> None:
     """Regression: it showed another help, and was a success."""
     done = cli("train", "--method", "prompd", last)
     assert (done.code, done.out) == (2, "")
-    assert "unknown --method: got 'prompd', expected one of prompt, align" in done.err
+    assert "unknown --method: got 'prompd', expected one of auto, prompt, align" in done.err
     assert "did you mean 'prompt'?" in done.err

@@ -34,7 +34,8 @@ _BY = (
     "plainly (default: label; rows with --loss mse)"
 )
 _METHOD = (
-    "what is trained: a soft prompt, the encoder so that classes stand together (align) or with a linear head "
+    "what is trained: what wins a race of the methods on held-out rows (auto), a soft prompt, the encoder so that "
+    "classes stand together (align) or with a linear head "
     "(finetune), a linear probe, or PEFT's prompt before the text (peft)"
 )
 _CORES = "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)"

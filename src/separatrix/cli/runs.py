@@ -20,6 +20,7 @@ from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
 from separatrix.recipe import ModelRecipe, TrainRecipe
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
+from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.result import Lines, Listing, Printed
@@ -85,9 +86,11 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     PairRecipe,
     DecisionRecipe,
     GroupRecipe,
+    RaceRecipe,
     methods={name: method.recipe for name, method in METHODS.items() if method.run is None},
     main=f"{MAIN} loss tokens readout",
     main_of={
+        "auto": "out overwrite resume text label method model budget candidates seed json",
         "align": f"{MAIN} loss pool frozen_layers decision",
         "finetune": f"{MAIN} pool frozen_layers head_lr",
         "probe": f"{MAIN} pool max_length",
@@ -101,6 +104,7 @@ def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument,
 
     For example:
         separatrix train questions.csv --text question --label kind --out runs/questions
+        separatrix train questions.csv --text question --label kind --method auto --budget 5min --out runs/best
         separatrix train data/trec --label fine --method align --out runs/aligned
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars

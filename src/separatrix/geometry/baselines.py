@@ -41,6 +41,12 @@ class LabelledBlocks:
         return Part(self.vectors[pool], self.targets)
 
 
+def joined(a: LabelledBlocks, b: LabelledBlocks) -> LabelledBlocks:
+    """The rows of one split, then those of another."""
+    vectors = {pool: np.concatenate([block, b.vectors[pool]]) for pool, block in a.vectors.items()}
+    return LabelledBlocks(vectors, np.concatenate([a.targets, b.targets]))
+
+
 @dataclass(frozen=True, eq=False)
 class Nearest:
     """k-NN over the training vectors, by cosine: a vote, or for numbers (no classes) the mean."""
@@ -155,6 +161,13 @@ def fit_linear(train: LabelledBlocks, validation: LabelledBlocks, classes: int, 
         }
         pool = max(merits, key=lambda name: merits[name])
     return Baseline(_linear(train.part(pool), validation.part(pool), classes, seed), pool, len(train.vectors))
+
+
+def refit_linear(probe: Probe, rows: Part, classes: int, seed: int) -> Probe:
+    """A probe with the same penalty, fitted on these rows."""
+    if classes:
+        return fit_probe(rows.vectors, rows.targets, classes, seed=seed, penalty=probe.penalty)
+    return fit_ridge(rows.vectors, rows.targets, penalty=probe.penalty)
 
 
 def _compared(targets: np.ndarray, seed: int) -> np.ndarray:

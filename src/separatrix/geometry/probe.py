@@ -49,7 +49,13 @@ class Probe:
 
 
 def fit_probe(
-    x: ArrayLike, y: ArrayLike, classes: int, *, seed: int = 0, validation: Validation | None = None
+    x: ArrayLike,
+    y: ArrayLike,
+    classes: int,
+    *,
+    seed: int = 0,
+    validation: Validation | None = None,
+    penalty: float = 1.0,
 ) -> Probe:
     """Multinomial logistic regression on standardised vectors.
 
@@ -57,7 +63,8 @@ def fit_probe(
 
     Args:
         validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
-            tie). Without it the penalty is 1.
+            tie).
+        penalty: without validation rows.
 
     Raises:
         DataError: one class only, labels outside the classes, a number that is not finite.
@@ -71,7 +78,7 @@ def fit_probe(
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
     design = _Design.of(vectors)
     if validation is None:
-        return _logistic(design, gold, classes, 1.0, seed)
+        return _logistic(design, gold, classes, penalty, seed)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "labels")
     probes = [_logistic(design, gold, classes, penalty, seed) for penalty in PENALTIES]
@@ -113,7 +120,7 @@ def _folds(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.where(np.bincount(y)[y] == 1, -1, deal_folds(y, _FOLDS, seed=seed))
 
 
-def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None) -> Probe:
+def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None, penalty: float = 1.0) -> Probe:
     """Linear regression with a squared-norm penalty on standardised vectors; one output. Penalties as in `fit_probe`.
 
     >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [0.0, 2.0, 4.0], validation=([[3.0]], [6.0]))
@@ -123,7 +130,7 @@ def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = Non
     vectors, gold = check_matrix(x, "vectors"), check_values(y, "targets")
     check_same_rows(len(vectors), len(gold), "vectors", "targets")
     if validation is None:
-        return _ridge(vectors, gold, 1.0)
+        return _ridge(vectors, gold, penalty)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "targets")
     probes = [_ridge(vectors, gold, penalty) for penalty in PENALTIES]

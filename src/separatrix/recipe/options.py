@@ -124,6 +124,8 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     best: int
     max_answer: int
     null_threshold: float
+    budget: str
+    candidates: str | Sequence[str]
 
 
 class SweepOptions(TypedDict, total=False):

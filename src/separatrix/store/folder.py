@@ -6,6 +6,7 @@ from pathlib import Path
 
 RECIPE, METRICS, RESULT, REPORT = "recipe.json", "metrics.jsonl", "result.json", "report.html"
 CHECKPOINT = "checkpoint.safetensors"
+RACE = "race.jsonl"  # finished trials of `--method auto`
 REFIT = "refit"  # the second training, of `--refit`
 TRAJECTORY = "trajectory"
 FINISHED = "this run was finished before: nothing was trained"  # a note where such a run is asked for again
@@ -19,5 +20,5 @@ def has_result(folder: Path) -> bool:
 
 
 def can_resume(folder: Path) -> bool:
-    """Whether a state or the result of a training was saved."""
-    return (folder / CHECKPOINT).exists() or has_result(folder)
+    """Whether a state, a finished trial or the result of a training was saved."""
+    return any((folder / name).exists() for name in (CHECKPOINT, RACE)) or has_result(folder)

@@ -67,7 +67,7 @@ KINDS = {
         ("recipe.json",),
         ("recipe.json", "metrics.jsonl", RESULT, "report.html", "trajectory/*", "predictions/*", "pictures/*",
          *_TRAINED),
-        ("checkpoint.safetensors", "refit/*", "cache/*"),
+        ("checkpoint.safetensors", "refit/*", "cache/*", "race.jsonl"),
     ),
     "model": Kind(("model.json",), _TRAINED),
     "clusters": Kind(

@@ -15,7 +15,7 @@ from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
 from separatrix.training.folder import describe_texts, describe_training
-from separatrix.training.request import Recipe, TrainingRequest
+from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.verb import read_splits
 
 KEPT = 4  # data sets, each with its rows drawn by one seed, that are held at a time
@@ -83,7 +83,7 @@ _SPLITS = dict[str, Splits]()
 def read(source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
     """The texts of a run; those of the last few runs are held."""
     name = str(source) if isinstance(source, str | Path) else f"object {id(source)}"
-    key = recipes.canonical([name, dict(reading), recipe.loop.seed, recipe.objective.loss == "mse"])
+    key = recipes.canonical([name, dict(reading), recipe.loop.seed, predicts_numbers(recipe)])
     if key not in _SPLITS:
         while len(_SPLITS) >= KEPT:
             del _SPLITS[next(iter(_SPLITS))]
@@ -150,7 +150,7 @@ class Planner:
 
     def _texts(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
         reading, data = setting.reading, setting.data
-        key = recipes.canonical([data.name, reading, recipe.loop.seed, recipe.objective.loss == "mse"])
+        key = recipes.canonical([data.name, reading, recipe.loop.seed, predicts_numbers(recipe)])
         if key not in self.texts:
             self.texts[key] = None
             try:

@@ -21,6 +21,7 @@ from separatrix.store.result import RUN_RESULT, read_result
 from separatrix.sweeps.plan import SweepLine
 from separatrix.sweeps.settings import ROW, beside, written, written_all
 from separatrix.sweeps.study import Study
+from separatrix.training.request import predicts_numbers
 
 VALIDATION, TEST = "validation", "test"
 NEIGHBORS = "k-NN"  # as runs name the baseline
@@ -113,7 +114,7 @@ def read_lines(lines: Sequence[SweepLine], study: Study) -> list[LineFigures]:
 
 def metric_of(line: SweepLine) -> str:
     """Accuracy, or rmse where numbers are predicted."""
-    return "rmse" if line.setting.recipe.objective.loss == "mse" else "accuracy"
+    return "rmse" if predicts_numbers(line.setting.recipe) else "accuracy"
 
 
 def trained_size(folder: Path) -> tuple[int, int]:

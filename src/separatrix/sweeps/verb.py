@@ -14,6 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError, choose, public_name
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.budget import read_budget
 from separatrix.recipe.options import SweepOptions
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.reports.sweep import setting_columns
@@ -38,7 +39,7 @@ from separatrix.sweeps.table import (
     table_rows,
 )
 from separatrix.sweeps.table import read_lines as read_figures
-from separatrix.sweeps.work import Limits, read_budget, wait_for_others, work
+from separatrix.sweeps.work import Limits, wait_for_others, work
 
 ONLY = "--only"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from separatrix.errors import LockedError, OptionError, SeparatrixError
+from separatrix.errors import LockedError, SeparatrixError
 from separatrix.plugins import load_plugins, loaded
 from separatrix.progress import Progress, silent
 from separatrix.scale import executors
@@ -20,19 +19,6 @@ from separatrix.training.verb import carry_out
 
 HERE = "here"
 OPEN = ("waiting", "interrupted")
-_UNITS = {"s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
-
-
-def read_budget(text: str) -> float:
-    """Seconds of a budget as `30min`, `2h` or `90s`.
-
-    >>> read_budget("30min"), read_budget("1.5h")
-    (1800.0, 5400.0)
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|sec|min|h)", text.strip())
-    if match is None:
-        raise OptionError("--budget cannot be this", got=repr(text), expected="a time as 30min, 2h or 90s")
-    return float(match[1]) * _UNITS[match[2]]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from separatrix.errors import choose
 from separatrix.progress import Progress, silent
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.auto import AutoRecipe
 from separatrix.recipe.peft import PeftRecipe
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import AUTO
@@ -21,8 +22,14 @@ if TYPE_CHECKING:
     from separatrix.learn.loop import Score
     from separatrix.texts import Splits
 
-Recipe = TrainRecipe | AlignRecipe | ProbingRecipe | PeftRecipe
-METHOD_NAMES = Choices("prompt", "align", "finetune", "probe", "peft", "answers")
+MethodRecipe = TrainRecipe | AlignRecipe | ProbingRecipe | PeftRecipe
+Recipe = MethodRecipe | AutoRecipe
+METHOD_NAMES = Choices("auto", "prompt", "align", "finetune", "probe", "peft", "answers")
+
+
+def predicts_numbers(recipe: Recipe) -> bool:
+    """Whether numbers are predicted, not classes."""
+    return isinstance(recipe, TrainRecipe | ProbingRecipe) and recipe.objective.loss == "mse"
 
 
 @dataclass(frozen=True)

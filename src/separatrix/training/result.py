@@ -15,6 +15,7 @@ from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.reports.race import race_listing
 from separatrix.reports.tables import score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
@@ -67,6 +68,7 @@ class TrainingResult(Result):
     best_epoch: int | None = None  # None: fitted in one go
     seconds: float = 0.0
     groups: dict[str, Any] | None = optional()
+    race: dict[str, Any] | None = optional()  # of `--method auto`: how the method was chosen
     model: Predictor = apart()
     metrics: Sequence[dict[str, Any]] = apart(())  # one line an epoch
     predictions: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata=APART)  # part -> a row a text
@@ -221,10 +223,12 @@ class TrainingResult(Result):
     def parts(self) -> list[Listing | Lines]:
         """The score table, then the verdict, warnings and notes, and where the run is."""
         lines: list[tuple[str, object]] = [("verdict", self.verdict)]
+        lines += [("why", line) for line in (self.race or {}).get("why", ())]
         lines += [("warning", line.replace("\n", "\n" + " " * 9)) for line in self.warnings]
         lines += [("note", line) for line in self.notes]
         lines += [(name, path) for name, path in (("run", self.folder), ("report", self.report)) if path is not None]
-        return [_score_table(self.score_rows, self.method), lines]
+        raced = [] if self.race is None else [race_listing(self.race["candidates"])]
+        return [_score_table(self.score_rows, self.method), *raced, lines]
 
 
 def _score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:

@@ -13,6 +13,7 @@ from separatrix.learn.trained.saved import Predictions
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.source import resolve
 from separatrix.progress import under
+from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.training.diagnostics import (
@@ -30,6 +31,7 @@ from separatrix.training.folder import describe_request, drop_states, write_reci
 from separatrix.training.groups import group_notes, group_report
 from separatrix.training.methods import METHODS
 from separatrix.training.predict import answer_table
+from separatrix.training.race.run import choose_method
 from separatrix.training.request import TrainingRequest
 from separatrix.training.result import TrainingResult
 
@@ -43,7 +45,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         SeparatrixError: anything that the user can mend.
     """
     begun, task, splits, folder = monotonic(), task_of(request), request.splits, request.folder
-    method, recipe = METHODS[request.method], request.recipe
+    original, race, recipe = request, None, request.recipe
     warnings = list(check_labels(splits.train)) if task == "classify" else []
     targets = encode(splits.parts, task)
     if folder is not None:
@@ -51,6 +53,10 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         if has_result(folder):
             drop_states(folder)
             return TrainingResult.open(folder, device=recipe.backbone.device).with_note(FINISHED)
+    if isinstance(recipe, AutoRecipe):
+        request, race = choose_method(request)
+    method, recipe = METHODS[request.method], request.recipe
+    assert not isinstance(recipe, AutoRecipe)
     evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
     trained = method.train(request, targets, evaluator.quick)
     answers = _answers(request, trained)
@@ -64,7 +70,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         rows={part: len(texts) for part, texts in splits.parts.items()},
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
         metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables,
-        recipe=describe_request(request, source.weights), folder=folder,
+        recipe=describe_request(original, source.weights), folder=folder, race=race,
         seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip
     if folder is not None:
@@ -75,8 +81,9 @@ def run_training(request: TrainingRequest) -> TrainingResult:
 
 def task_of(request: TrainingRequest) -> str:
     """Whether classes ("classify") or numbers ("regress") are predicted."""
-    both = "regress" in METHODS[request.method].tasks
-    return OBJECTIVES[request.recipe.objective.loss].task if both else "classify"
+    if isinstance(request.recipe, AutoRecipe) or "regress" not in METHODS[request.method].tasks:
+        return "classify"
+    return OBJECTIVES[request.recipe.objective.loss].task
 
 
 def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, Predictions]:

@@ -21,11 +21,11 @@ from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import METHODS, build_recipe
 from separatrix.training.pictures import show_run
-from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest
+from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
-WITHOUT_EPOCHS = ("probe", "answers")  # or without the callbacks of others
+WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
 READING = SPLITTING | {"per_class"}
 
 
@@ -46,7 +46,8 @@ def train(
 
     Args:
         data: `Splits`, or anything that `load_splits` reads; questions with contexts for `answers`.
-        method: `prompt`, `align`, `finetune`, `probe` or `answers` (which gives an `AnswerResult`).
+        method: `prompt`, `align`, `finetune`, `probe`, `auto` (what wins a race of these on held-out rows within a
+            `budget`) or `answers` (which gives an `AnswerResult`).
         recipe: the options to start from; those of the method if absent.
         out: folder of the run; nothing is written without it.
         overwrite: replace an earlier run there.
@@ -132,7 +133,7 @@ def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits
         return given_splits(data, reading, option_names(recipe))
     reading = dict(reading)
     seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
-    by = reading.pop("by", None) or ("rows" if recipe.objective.loss == "mse" else "label")  # numbers are no classes
+    by = reading.pop("by", None) or ("rows" if predicts_numbers(recipe) else "label")  # numbers are no classes
     splits = given_splits(data, reading | {"by": by}, seed=seed)
     if by == "group":
         splits = splits.with_seen(reading.get("validation", VALIDATION), seed)

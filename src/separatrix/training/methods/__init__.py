@@ -15,7 +15,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe import flag, option_names, replace
 from separatrix.recipe.registry import Registry
 from separatrix.store.files import read_json
-from separatrix.training.methods import align, answers, finetune, peft, probe, prompt
+from separatrix.training.methods import align, answers, auto, finetune, peft, probe, prompt
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
 
@@ -24,6 +24,7 @@ __all__ = ["METHODS", "TrainingMethod", "build_recipe"]
 METHODS: Registry[TrainingMethod] = Registry(
     METHOD_NAMES,
     {
+        "auto": auto.METHOD,
         "prompt": prompt.METHOD,
         "align": align.METHOD,
         "finetune": finetune.METHOD,

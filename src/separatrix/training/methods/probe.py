@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from separatrix.progress import Counter
-from separatrix.recipe import ProbingRecipe, option_names
+from separatrix.recipe import ProbingRecipe, TrainRecipe, option_names
 from separatrix.recipe.train import BEST
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedModel[ProbeModel]:
-    """Fit a probe; its penalty and temperature, and without a given pooling that too, are chosen on validation."""
-    from separatrix.geometry.baselines import LabelledBlocks, fit_linear
+    """Fit a probe; its penalty and temperature, and without a given pooling that too, are chosen on validation.
+
+    With `refit` the same is fitted again on training and validation rows together.
+    """
+    from separatrix.geometry.baselines import LabelledBlocks, fit_linear, joined, refit_linear
     from separatrix.geometry.calibrate import fit_temperature
     from separatrix.geometry.probe import Probe
     from separatrix.learn.job import TrainedModel
@@ -30,6 +34,7 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
     from separatrix.models.load import load_backbone
 
     recipe, backbone = request.recipe, load_backbone(request.recipe.backbone)
+    assert isinstance(recipe, ProbingRecipe | TrainRecipe)
     chosen = chosen_candidates(backbone, recipe.probe.pool if isinstance(recipe, ProbingRecipe) else BEST)
     plans = {plan.name: plan for plan in (*chosen, *candidates(backbone))}
     frozen, parts = {}, {}
@@ -44,12 +49,21 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
     if targets.classes is not None:
         temperature = fit_temperature(fitted.scores(parts["validation"]), targets.values["validation"])
     model = ProbeModel(backbone, fitted.model, targets.classes, temperature, fitted.pool)
-    return TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted)
+    trained = TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted)
+    if not recipe.loop.refit:
+        return trained
+    rows = joined(parts["train"], parts["validation"])
+    again = refit_linear(fitted.model, rows.part(fitted.pool), len(targets.names), recipe.loop.seed)
+    note = (
+        f"fitted once more on all {len(rows.targets)} rows, with the pooling and penalty that validation chose; "
+        "figures of the validation rows are those of the fit without them"
+    )
+    return replace(trained, model=replace(model, probe=again), judged=model, notes=(note,))
 
 
 def idle(recipe: ProbingRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
     """A probe has no loop and no objective but the one: other options of these change nothing."""
-    used = {"seed", *option_names(recipe.backbone), *option_names(recipe.probe)}
+    used = {"seed", "refit", *option_names(recipe.backbone), *option_names(recipe.probe)}
     if recipe.objective.loss == "mse":
         used.add("loss")
     return [(name, "") for name in option_names(recipe) if name in set(given) - used]

@@ -1,0 +1,66 @@
+"""The methods that are raced, with their options, and what a trial of each costs beside one pass of the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from separatrix import recipe as recipes
+from separatrix.recipe.auto import CANDIDATES, AutoRecipe
+from separatrix.recipe.registry import Registry
+from separatrix.training.methods import METHODS
+from separatrix.training.request import MethodRecipe
+
+FEW_STEPS, BATCH = 200, 32  # a head that is trained in fewer steps learns little: more epochs for few rows
+MOST_EPOCHS = 20
+STEP_PASSES = 3.0  # passes forward that a training step of an encoder takes: forward, and twice that backward
+PROMPT_PASSES = 0.3  # the same of a prompt behind texts that are kept
+
+
+@dataclass(frozen=True)
+class RacedMethod:
+    """A method with options of its own.
+
+    Attributes:
+        method: a key of `METHODS`.
+        options: what it changes in the method's recipe.
+        passes: passes forward of a row in an epoch.
+        few: rows of each class (on average) up to which it is raced; None: always.
+        longer: with few rows it takes more epochs.
+    """
+
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    passes: float = STEP_PASSES
+    few: float | None = None
+    longer: bool = False
+
+    def recipe(self, auto: AutoRecipe, rows: int) -> MethodRecipe:
+        """The recipe of a training with so many rows."""
+        start: MethodRecipe = METHODS[self.method].recipe
+        options = {"seed": auto.loop.seed, **self.options}
+        if self.longer:
+            steps = max(1, rows // BATCH)
+            options["epochs"] = max(start.loop.epochs, min(MOST_EPOCHS, -(-FEW_STEPS // steps)))
+        trains = self.method in ("align", "finetune")  # an encoder is trained with float32 weights
+        backbone = replace(auto.backbone, dtype="float32") if trains else auto.backbone
+        return replace(recipes.replace(start, **options), backbone=backbone)
+
+    def cost(self, recipe: MethodRecipe) -> float:
+        """Passes forward of each row in a whole training."""
+        return 1.0 + self.passes * recipe.loop.epochs if self.passes else 1.0
+
+
+# In the order in which they run; of equal ones the first is chosen.
+ENTRIES: Registry[RacedMethod] = Registry(
+    CANDIDATES,
+    {
+        "probe": RacedMethod("probe", passes=0.0),
+        "align": RacedMethod("align"),
+        # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
+        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=64),
+        "finetune": RacedMethod("finetune", longer=True),
+        "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
+    },
+)

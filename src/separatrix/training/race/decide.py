@@ -1,0 +1,177 @@
+"""What the trials so far say: who is out and why, what the rest would take, which candidate leads.
+
+Everything here is a function of records that are kept on disk, seconds among them, so that a race that was killed and
+goes on decides as it did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import log2
+from typing import Any
+
+import numpy as np
+
+from separatrix.geometry.resample import PairedDifference, compare_answers
+from separatrix.training.race.rows import Rung
+
+GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each doubling of the rows
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate, trained once: on so many rows, judged by a fold."""
+
+    candidate: str
+    rows: int
+    fold: int
+    seconds: float
+    right: tuple[int, ...] = ()  # 1 for each judged row that is answered right
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """What makes two trials the same."""
+        return (self.candidate, self.rows, self.fold)
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What is measured before any trial."""
+
+    load: float  # seconds in which the model is loaded
+    forward: float  # seconds of a row in one pass of the model
+    tokens: float  # of a text, on average
+    seconds: float  # of the pilot
+
+
+@dataclass
+class Standing:
+    """The state of a race.
+
+    Attributes:
+        names: candidates in their order.
+        cost: passes forward of each row in a training of a candidate with so many rows.
+        pilot: what was measured beforehand.
+        budget: seconds, of the race and of the training after it.
+        rows: rows that the chosen candidate is trained on.
+        answered: rows that are read once more at the end, for figures and baselines.
+        seed: of intervals.
+        trials: so far.
+        out: candidate -> (state, why).
+    """
+
+    names: Sequence[str]
+    cost: Callable[[str, int], float]
+    pilot: Pilot
+    budget: float
+    rows: int
+    answered: int
+    seed: int = 0
+    trials: list[Trial] = field(default_factory=list)
+    out: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def alive(self) -> list[str]:
+        """Candidates that are not out."""
+        return [name for name in self.names if name not in self.out]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self.pilot.seconds + sum(trial.seconds for trial in self.trials)
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left of the budget."""
+        return self.budget - self.seconds
+
+    def answers(self, name: str, rows: int, folds: Iterable[int]) -> np.ndarray | None:
+        """Whether each judged row of these folds was answered right, (judged,) bool; None where a fold is missing."""
+        known = {trial.fold: trial.right for trial in self.trials if trial.candidate == name and trial.rows == rows}
+        folds = list(folds)
+        if not folds or any(not known.get(fold) for fold in folds):
+            return None
+        return np.concatenate([np.asarray(known[fold], dtype=bool) for fold in folds])
+
+    def training_seconds(self, name: str, rows: int) -> float:
+        """What a training with so many rows takes: by the candidate's last trial, else by the pass of the pilot."""
+        speed = self.pilot.forward
+        for trial in self.trials:
+            if trial.candidate == name and trial.error is None:
+                passes = trial.rows * self.cost(name, trial.rows)
+                speed = max(trial.seconds - self.pilot.load, 0.01 * trial.seconds) / passes
+        return self.pilot.load + speed * rows * self.cost(name, rows)
+
+    def final_seconds(self, name: str, *, refit: bool = False) -> float:
+        """What the training after the race takes: once, or with `refit` twice; and the answers at its end."""
+        return self.training_seconds(name, self.rows) * (1 + refit) + self.answered * self.pilot.forward
+
+    def rung_seconds(self, rung: Rung) -> float:
+        """What a rung takes of all candidates that are not out."""
+        return sum(self.training_seconds(name, rung.rows) * len(rung.folds) for name in self.alive)
+
+    def leave_out(self) -> None:
+        """Leave out what could not be trained on all rows in the time that is left; one candidate stays."""
+        for name in sorted(self.alive, key=self.final_seconds, reverse=True):
+            if len(self.alive) > 1 and (needs := self.final_seconds(name)) > self.left:
+                self.out[name] = (
+                    "left out",
+                    f"its training on all {self.rows} rows would take about {needs:.0f} s, {self.left:.0f} s are left",
+                )
+
+    def affords(self, rung: Rung, *, first: bool) -> bool:
+        """Whether a rung fits into the budget beside the training after it.
+
+        For the first rung the dearest candidates are left out until it does, or one is left.
+        """
+        self.leave_out()
+        while True:
+            reserve = max(map(self.final_seconds, self.alive))
+            needs = self.rung_seconds(rung) + reserve
+            if needs <= self.left:
+                return True
+            if not first or len(self.alive) == 1:
+                return False
+            dearest = max(self.alive, key=self.final_seconds)
+            self.out[dearest] = (
+                "left out",
+                f"its trials and training would take about "
+                f"{self.training_seconds(dearest, rung.rows) * len(rung.folds) + self.final_seconds(dearest):.0f} s, "
+                f"{self.left:.0f} s are left",
+            )
+
+    def stop(self, rows: int, folds: Sequence[int]) -> None:
+        """Stop what cannot win: the lower end of the leader's lead is above what more rows may win back."""
+        leader = self.leader(rows, folds)
+        best = self.answers(leader, rows, folds)
+        assert best is not None
+        allowed = GROWTH * max(0.0, log2(self.rows / rows))
+        for name in self.alive:
+            own = self.answers(name, rows, folds)
+            if name == leader or own is None:
+                continue
+            gap = self.difference(best, own)
+            if gap.interval[0] > allowed:
+                self.out[name] = ("stopped", f"below {leader} by {interval_text(gap)} with {rows} rows")
+
+    def leader(self, rows: int, folds: Sequence[int]) -> str:
+        """The candidate with most right answers, of equal ones the first."""
+        scores = {name: self.answers(name, rows, folds) for name in self.alive}
+        return max((name for name, own in scores.items() if own is not None), key=lambda name: scores[name].mean())  # type: ignore[union-attr]
+
+    def difference(self, a: np.ndarray, b: np.ndarray) -> PairedDifference:
+        """Accuracy of a less that of b on the same rows."""
+        return compare_answers(a, b, seed=self.seed)
+
+
+def interval_text(difference: PairedDifference) -> str:
+    """A paired difference with its interval."""
+    low, high = difference.interval
+    return f"{difference.difference:.3f} ({low:.3f} to {high:.3f})"
+
+
+def trial_of(plain: dict[str, Any]) -> Trial:
+    """A trial as its line says."""
+    return Trial(**plain | {"right": tuple(plain["right"])})

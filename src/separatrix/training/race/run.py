@@ -1,0 +1,258 @@
+"""Does the trials of a race, keeps each on disk, and chooses; an ordinary training of the winner follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import numpy as np
+
+from separatrix import recipe as recipes
+from separatrix.codes import draw_some
+from separatrix.errors import DataError, SeparatrixError, StoreError
+from separatrix.geometry.baselines import LabelledBlocks, fit_linear
+from separatrix.learn.targets import encode
+from separatrix.models.backbone import Backbone
+from separatrix.models.candidates import candidates
+from separatrix.models.extract import extract_blocks
+from separatrix.models.load import load_backbone
+from separatrix.progress import under
+from separatrix.recipe.auto import AutoRecipe
+from separatrix.recipe.budget import read_budget
+from separatrix.store.files import append_line, read_lines
+from separatrix.store.folder import RACE
+from separatrix.texts import Splits
+from separatrix.training.evaluate import Evaluator
+from separatrix.training.folder import describe_texts
+from separatrix.training.methods import METHODS
+from separatrix.training.race.candidates import ENTRIES
+from separatrix.training.race.decide import Pilot, Standing, Trial, trial_of
+from separatrix.training.race.rows import RaceRows, Rung
+from separatrix.training.race.story import race_figures
+from separatrix.training.request import TrainingRequest
+
+Clock = Callable[[], float]
+PILOT_ROWS, WARM_ROWS = 64, 4
+FIRST_SHARE = 0.25  # of the budget, for the first rung
+FIRST_ROWS = 1000  # of the first rung at most
+TRIAL = {"candidate": str, "rows": int, "fold": int, "seconds": float, "right": [int], "error": (str, None)}
+
+
+@dataclass
+class Journal:
+    """The finished trials of a race on disk, which a race that was killed goes on from."""
+
+    path: Path | None
+    identity: str
+    pilot: Pilot | None = None
+    trials: dict[tuple[str, int, int], Trial] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, folder: Path | None, identity: str) -> Journal:
+        """What is on disk, or an empty one. Raises `StoreError`: it belongs to another race."""
+        path = None if folder is None else folder / RACE
+        journal = cls(path, identity)
+        if path is None or not path.is_file():
+            return journal
+        first, *rest = read_lines(path)
+        if first.get("identity") != identity:
+            raise StoreError(f"{path} belongs to another race", hint="type --overwrite, or choose another --out")
+        journal.pilot = Pilot(**first["pilot"])
+        journal.trials = {trial.key: trial for trial in map(trial_of, rest)}
+        return journal
+
+    def begin(self, pilot: Pilot) -> Pilot:
+        """Keep what the pilot measured."""
+        self.pilot = pilot
+        self._write({"identity": self.identity, "pilot": asdict(pilot)})
+        return pilot
+
+    def add(self, trial: Trial) -> Trial:
+        """Keep a trial."""
+        self.trials[trial.key] = trial
+        self._write(asdict(trial))
+        return trial
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self.path is not None:
+            append_line(self.path, line)
+
+
+@dataclass
+class Race:
+    """A race under way.
+
+    Attributes:
+        request: with the recipe of the race.
+        rows: which are learnt from and which judge.
+        journal: of finished trials.
+        clock: seconds; another one than that of the system in tests.
+    """
+
+    request: TrainingRequest
+    rows: RaceRows
+    journal: Journal
+    clock: Clock = monotonic
+    backbone: Backbone | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)  # pooling -> (rows, width), of rows read so far
+    read: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # (rows,)
+
+    @property
+    def auto(self) -> AutoRecipe:
+        """The recipe of the race."""
+        assert isinstance(self.request.recipe, AutoRecipe)
+        return self.request.recipe
+
+    def cost(self, name: str, rows: int) -> float:
+        """Passes forward of each row in a training."""
+        return ENTRIES[name].cost(ENTRIES[name].recipe(self.auto, rows))
+
+    def start(self) -> Standing:
+        """The state before the first trial: the pilot is done."""
+        splits, per_class = self.request.splits, self.rows.most / self.rows.classes
+        names = [
+            name for name, entry in ENTRIES.items()
+            if name in self.auto.race.candidates and (entry.few is None or per_class <= entry.few)
+        ]  # fmt: skip
+        pilot = self.journal.pilot or self.journal.begin(self.measure())
+        every = sum(map(len, splits.parts.values()))
+        learnt = len(splits.train) + len(splits.validation)
+        answered = every * (1 + self.request.compare) - len(splits.train)
+        budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
+        return Standing(names or ["probe"], self.cost, pilot, budget, learnt, answered, seed)
+
+    def measure(self) -> Pilot:
+        """Load the model and run a few texts."""
+        begun = self.clock()
+        self.request.progress("race: measuring the model", 0, 0, "")
+        backbone = self.loaded()
+        again = self.clock()
+        load_backbone(self.auto.backbone)  # the first time holds what is imported for it, which no trial needs
+        load = self.clock()
+        some = self.rows.texts.take(draw_some(len(self.rows.texts), PILOT_ROWS, [self.rows.seed, 12]))
+        extract_blocks(backbone, some.text[:WARM_ROWS], candidates(backbone))
+        warm = self.clock()
+        _, tokens = extract_blocks(backbone, some.text, candidates(backbone))
+        end = self.clock()
+        length = float(np.mean([len(ids) for ids in tokens.ids]))
+        return Pilot(load - again, (end - warm) / len(some), length, end - begun)
+
+    def loaded(self) -> Backbone:
+        """The frozen model, loaded once."""
+        if self.backbone is None:
+            self.backbone = load_backbone(self.auto.backbone)
+        return self.backbone
+
+    def rungs(self, standing: Standing) -> list[Rung]:
+        """From as many rows as fit into a quarter of the budget for all candidates."""
+        rungs = self.rows.rungs(FIRST_ROWS)
+        while len(rungs) > 1 or not self.rows.crossed:
+            smaller = self.rows.rungs(rungs[0].rows // 2)
+            if standing.rung_seconds(rungs[0]) <= FIRST_SHARE * standing.budget or len(smaller) == len(rungs):
+                break
+            rungs = smaller
+        return rungs
+
+    def run(self) -> tuple[Standing, str]:
+        """Do the trials, rung by rung; gives the state at the end, and the name of the chosen candidate.
+
+        Raises:
+            SeparatrixError: what the last candidate failed with, where none could be trained.
+        """
+        standing = self.start()
+        rungs = self.rungs(standing)
+        folds: list[int] = []
+        chosen = standing.alive[0]
+        for number, rung in enumerate(rungs):
+            affordable = standing.affords(rung, first=number == 0)
+            if len(standing.alive) == 1 or (number and not affordable):
+                chosen = chosen if number else standing.alive[0]
+                break
+            folds = [*folds, *rung.folds] if self.rows.crossed else list(rung.folds)
+            for name in standing.alive:
+                self.climb(standing, name, rung)
+            if not standing.alive:
+                raise DataError("no method could be trained", got="; ".join(why for _, why in standing.out.values()))
+            standing.stop(rung.rows, folds)
+            chosen = standing.leader(rung.rows, folds)
+        return standing, chosen
+
+    def climb(self, standing: Standing, name: str, rung: Rung) -> None:
+        """The trials of a candidate in a rung; one that fails is out."""
+        for fold in rung.folds:
+            trial = self.trial(name, rung.rows, fold)
+            standing.trials.append(trial)
+            if trial.error is not None:
+                standing.out[name] = ("failed", trial.error)
+                return
+
+    def trial(self, name: str, rows: int, fold: int) -> Trial:
+        """Train a candidate once and judge it, or read what the journal says of it."""
+        if (known := self.journal.trials.get((name, rows, fold))) is not None:
+            return known
+        begun, right, error = self.clock(), np.empty(0, bool), None
+        try:
+            right = self.judge(name, rows, fold)
+        except SeparatrixError as caught:
+            error = str(caught)
+        seconds = self.clock() - begun
+        return self.journal.add(Trial(name, rows, fold, seconds, tuple(right.astype(int).tolist()), error))
+
+    def judge(self, name: str, rows: int, fold: int) -> np.ndarray:
+        """Whether a candidate that learnt from so many rows answers each judged row right, (judged,) bool."""
+        part, texts, entry = self.rows.trial(rows, fold), self.rows.texts, ENTRIES[name]
+        title = f"race: {name}, {rows} rows" + (f", fold {fold + 1}" if self.rows.crossed else "")
+        judged = texts.take(part.judged)
+        assert judged.label is not None
+        splits = Splits(texts.take(part.train), texts.take(part.inner), None, ())
+        self.request.progress(title, 0, 0, "")
+        targets = encode(splits.parts, "classify")
+        if entry.method == "probe":
+            parts = {"train": part.train, "validation": part.inner}
+            blocks = {key: LabelledBlocks(self.frozen(each), targets.values[key]) for key, each in parts.items()}
+            fitted = fit_linear(blocks["train"], blocks["validation"], len(targets.names), self.rows.seed)
+            scores = fitted.model.scores(self.frozen(part.judged)[fitted.pool])
+            assert targets.classes is not None
+            return np.asarray(targets.classes.decode(scores.argmax(axis=1)) == judged.label, dtype=bool)
+        recipe = entry.recipe(self.auto, rows)
+        progress = under(self.request.progress, title)
+        request = TrainingRequest(splits, recipe, entry.method, None, progress, compare=False)
+        score = Evaluator.of(targets.values["train"], targets.names, self.rows.seed).quick
+        trained = METHODS[entry.method].train(request, targets, score)
+        return np.asarray(trained.model.answer(judged.text).labels == judged.label, dtype=bool)
+
+    def frozen(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Frozen vectors of rows by pooling; each row is run once in a race."""
+        backbone = self.loaded()
+        if not len(self.read):
+            self.read = np.zeros(len(self.rows.texts), bool)
+        new = rows[~self.read[rows]]
+        if len(new):
+            blocks, _ = extract_blocks(backbone, self.rows.texts.take(new).text, candidates(backbone))
+            for name, block in blocks.items():
+                self.vectors.setdefault(name, np.empty((len(self.read), block.shape[1]), np.float32))[new] = block
+            self.read[new] = True
+        return {name: block[rows] for name, block in self.vectors.items()}
+
+
+def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[TrainingRequest, dict[str, Any]]:
+    """The training of the method that wins the race, and what the result says of the race.
+
+    Raises:
+        SeparatrixError: anything that the user can mend.
+    """
+    assert isinstance(request.recipe, AutoRecipe)
+    seed = request.recipe.loop.seed
+    rows = RaceRows.of(request.splits, seed)
+    identity = recipes.digest(recipes.decisive(request.recipe), describe_texts(request.splits))
+    race = Race(request, rows, Journal.open(request.folder, identity), clock)
+    standing, name = race.run()
+    refit = standing.final_seconds(name, refit=True) <= standing.left
+    entry = ENTRIES[name]
+    recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
+    record = {"method": entry.method, **recipes.record(recipe)}
+    figures = race_figures(standing, rows, name, {"refit": refit, "recipe": record})
+    return replace(request, method=entry.method, recipe=recipe), figures

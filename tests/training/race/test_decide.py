@@ -1,0 +1,87 @@
+"""What records of trials say: a function of them alone."""
+
+import numpy as np
+import pytest
+
+from separatrix.training.race.decide import Pilot, Standing, Trial
+from separatrix.training.race.rows import Rung
+
+PILOT = Pilot(load=1.0, forward=0.01, tokens=10.0, seconds=5.0)
+COSTS = {"probe": 1.0, "align": 20.0, "finetune": 60.0}
+
+
+def standing(budget=1000.0, rows=400, names=("probe", "align", "finetune")) -> Standing:
+    return Standing(list(names), lambda name, _rows: COSTS[name], PILOT, budget, rows, answered=100)
+
+
+def trial(name, right, seconds=10.0, rows=100, fold=0) -> Trial:
+    return Trial(name, rows, fold, seconds, tuple(right))
+
+
+def answers(right: int, rows: int = 200) -> list[int]:
+    return [1] * right + [0] * (rows - right)
+
+
+def test_seconds_are_those_of_the_pilot_until_a_trial_is_measured():
+    state = standing()
+    assert state.training_seconds("align", 100) == pytest.approx(1 + 0.01 * 100 * 20)
+    state.trials.append(trial("align", answers(100), seconds=41.0))
+    assert state.training_seconds("align", 100) == pytest.approx(41.0)
+    assert state.training_seconds("align", 200) == pytest.approx(81.0)
+    assert state.seconds == pytest.approx(46.0)
+    assert state.final_seconds("align", refit=True) - state.final_seconds("align") == pytest.approx(161.0)
+
+
+def test_what_cannot_be_trained_in_the_time_that_is_left_is_left_out_with_a_sentence():
+    state = standing(budget=130.0)
+    assert state.affords(Rung(100, (0,)), first=True)
+    assert state.alive == ["probe", "align"]
+    kind, why = state.out["finetune"]
+    assert kind == "left out"
+    assert "all 400 rows would take about 242 s, 125 s are left" in why
+
+
+def test_the_last_candidate_is_never_left_out():
+    state = standing(budget=5.5)
+    assert not state.affords(Rung(100, (0,)), first=True)
+    assert state.alive == ["probe"]
+
+
+def test_a_later_rung_is_refused_and_leaves_nobody_out_for_it():
+    state = standing(budget=350.0)
+    state.trials += [trial(name, answers(100), 20.0) for name in state.names]
+    assert not state.affords(Rung(400, (0,)), first=False)
+    assert state.alive == ["probe", "align", "finetune"]
+
+
+def test_what_cannot_win_is_stopped_and_what_may_is_not():
+    state = standing(rows=100)
+    state.trials += [trial("align", answers(170)), trial("probe", answers(110)), trial("finetune", answers(168))]
+    state.stop(100, [0])
+    assert state.alive == ["align", "finetune"]
+    assert state.out["probe"][0] == "stopped"
+    assert "below align by 0.300" in state.out["probe"][1]
+    assert state.leader(100, [0]) == "align"
+
+
+def test_a_small_lead_on_few_of_the_rows_stops_nothing():
+    """Each doubling that is left may win a point back."""
+    for rows, left in ((100, ["align"]), (6400, ["align", "probe"])):
+        state = standing(rows=rows, names=("align", "probe"))
+        state.trials += [trial("align", answers(190)), trial("probe", answers(180))]
+        state.stop(100, [0])
+        assert state.alive == left
+
+
+def test_of_equal_ones_the_first_leads():
+    state = standing()
+    state.trials += [trial("align", answers(150)), trial("probe", answers(150))]
+    assert state.leader(100, [0]) == "probe"
+
+
+def test_answers_are_those_of_all_folds_or_none():
+    state = standing()
+    state.trials += [trial("probe", [1, 0], fold=1), trial("probe", [1, 1], fold=0)]
+    np.testing.assert_array_equal(state.answers("probe", 100, [0, 1]), [True, True, True, False])
+    assert state.answers("probe", 100, [0, 2]) is None
+    assert state.answers("align", 100, [0]) is None

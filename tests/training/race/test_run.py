@@ -1,0 +1,211 @@
+"""A whole race: a run of the winner, a choice that can be told again, and one that goes on after a kill."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from separatrix import recipe as recipes
+from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.estimators import AlignClassifier
+from separatrix.learn.trained.loading import load_model
+from separatrix.recipe.auto import AutoRecipe
+from separatrix.store.folder import RACE
+from separatrix.texts import Splits
+from separatrix.training import verb
+from separatrix.training.race import run as module
+from separatrix.training.race.run import Race, choose_method
+from separatrix.training.request import TrainingRequest
+from separatrix.training.run import run_training
+from separatrix.training.verb import train
+
+
+class Ticks:
+    """A clock that moves by one second whenever it is read."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def few(splits) -> Splits:
+    """60 rows to learn from, 12 of them validation rows."""
+    return Splits(splits.train.take(range(48)), splits.validation.take(range(12)), splits.test, ())
+
+
+@pytest.fixture(scope="module")
+def model(tiny) -> str:
+    return str(tiny("bert"))
+
+
+@pytest.fixture
+def request_of(few, model):
+    """`request_of(folder, budget=...)`."""
+
+    def make(folder=None, data=few, **options) -> TrainingRequest:
+        recipe = recipes.replace(AutoRecipe(), model=model, device="cpu", **options)
+        return TrainingRequest(data, recipe, "auto", folder)
+
+    return make
+
+
+@pytest.fixture
+def judged(monkeypatch):
+    """Trials that train nothing: the share of right answers is that of the name. Gives the trials that were done."""
+    done, shares = [], {"probe": 0.5, "align": 0.9, "align_few": 0.8, "finetune": 0.1, "prompt": 0.5}
+
+    def judge(self, name, rows, fold):
+        done.append((name, rows, fold))
+        count = len(self.rows.trial(rows, fold).judged)
+        return np.arange(count) < round(shares[name] * count)
+
+    monkeypatch.setattr(Race, "judge", judge)
+    return done, shares
+
+
+def test_the_race_is_a_run_of_the_winner(few, model, tmp_path):
+    """Real trainings: what is written is read by everything that reads a run."""
+    out = tmp_path / "run"
+    result = train(few, method="auto", candidates=["probe", "align"], model=model, device="cpu", out=out)
+    race = result.race
+    assert [line["name"] for line in race["candidates"]] == ["probe", "align"]
+    assert result.method in ("probe", "align")
+    assert {line["name"]: line["state"] for line in race["candidates"]}[race["winner"]] == "chosen"
+    for line in race["candidates"]:
+        low, high = line["interval"]
+        assert 0 <= low <= line["accuracy"] <= high <= 1
+    assert race["held_out"] == {"rows": 60, "folds": 5}
+    plain = json.loads((out / "result.json").read_text())
+    assert plain["race"] == json.loads(json.dumps(race))
+    assert json.loads((out / "recipe.json").read_text())["method"] == "auto"
+    assert race["recipe"]["method"] == result.method
+    assert "trained once more on all 60 rows" in str(result.notes) or "fitted once more on all 60 rows" in str(
+        result.notes
+    )
+    assert not (out / RACE).exists()
+    answers = load_model(out, device="cpu").answer(few.test.text)
+    assert (answers.labels == result.predictions["test"]["predicted"]).all()
+    assert all(sentence in str(result) for sentence in race["why"])
+    again = train(few, method="auto", candidates=["probe", "align"], model=model, device="cpu", out=out, resume=True)
+    assert again.race == plain["race"]
+    with pytest.raises(StoreError, match="budget"):
+        train(few, method="auto", candidates=["probe", "align"], model=model, device="cpu", out=out, resume=True,
+              budget="1min")  # fmt: skip
+
+
+def test_the_best_is_chosen_and_its_training_learns_from_all_rows(request_of, judged):
+    request, race = choose_method(request_of(budget="10h"), Ticks())
+    assert (race["winner"], request.method, request.recipe.loop.refit) == ("align", "align", True)
+    states = {line["name"]: line["state"] for line in race["candidates"]}
+    assert states["align"] == "chosen"
+    assert states["finetune"] == "stopped"
+    assert race["second"] == "align_few"
+    assert "align was chosen of 5 methods by cross-validation over 60 rows" in race["why"][0]
+    assert len([trial for trial in judged[0] if trial[0] == "align"]) == 5
+    assert len([trial for trial in judged[0] if trial[0] == "finetune"]) == 2  # stopped after the first folds
+
+
+def test_the_same_records_give_the_same_choice_and_a_killed_race_goes_on(request_of, judged, tmp_path, monkeypatch):
+    """What was measured on the first try holds on the second, however fast the machine has become."""
+    done, _ = judged
+    _, whole = choose_method(request_of(tmp_path, budget="10h"), Ticks())
+    lines = (tmp_path / RACE).read_text().splitlines(keepends=True)
+    every = [*done]
+    done.clear()
+    (tmp_path / RACE).write_text("".join(lines[:4]))  # the pilot and three trials
+    monkeypatch.setattr(Race, "measure", lambda _self: pytest.fail("the pilot was measured before"))
+    clock = Ticks()
+    _, again = choose_method(request_of(tmp_path, budget="10h"), clock)
+    assert done == every[3:]
+    assert again == whole
+    assert (tmp_path / RACE).read_text() == "".join(lines)
+    clock.now = 1e9
+    assert choose_method(request_of(tmp_path, budget="10h"), clock)[1] == whole
+
+
+def test_a_race_of_other_rows_is_not_gone_on_with(request_of, judged, few, tmp_path):
+    choose_method(request_of(tmp_path, budget="10h"), Ticks())
+    other = replace(few, train=few.train.take(range(40)))
+    with pytest.raises(StoreError, match="belongs to another race"):
+        choose_method(request_of(tmp_path, other, budget="10h"), Ticks())
+
+
+def test_a_budget_that_is_too_short_for_training_leaves_the_dear_ones_out(request_of, judged):
+    request, race = choose_method(request_of(budget="40s"), Ticks())
+    out = {line["name"]: line["why"] for line in race["candidates"] if line["state"] == "left out"}
+    assert "finetune" in out
+    assert all("s are left" in why for why in out.values())
+    assert request.recipe.loop.refit == (race["recipe"]["loop"]["refit"])
+
+
+def test_one_candidate_is_trained_without_a_race(request_of, judged):
+    request, race = choose_method(request_of(candidates=("prompt",)), Ticks())
+    assert request.method == "prompt"
+    assert judged[0] == []
+    assert race["why"][0] == "prompt is trained without a race: it is the only method that is left."
+
+
+def test_what_fails_is_out_with_its_error(request_of, judged, monkeypatch):
+    usual = Race.judge
+
+    def judge(self, name, rows, fold):
+        if name == "align":
+            raise ModelError("it has no weights to train")
+        return usual(self, name, rows, fold)
+
+    monkeypatch.setattr(Race, "judge", judge)
+    _, race = choose_method(request_of(budget="10h"), Ticks())
+    failed = next(line for line in race["candidates"] if line["name"] == "align")
+    assert (failed["state"], failed["why"]) == ("failed", "it has no weights to train")
+    assert race["winner"] == "align_few"
+    monkeypatch.setattr(Race, "judge", lambda *_: (_ for _ in ()).throw(ModelError("none of it works")))
+    with pytest.raises(DataError, match="no method could be trained: got none of it works"):
+        choose_method(request_of(budget="10h"), Ticks())
+
+
+def test_the_test_part_decides_nothing(request_of, judged, few, monkeypatch):
+    """Another test part, the same race; and no trial reads it."""
+    seen, usual = [], module.extract_blocks
+    monkeypatch.setattr(module, "extract_blocks", lambda backbone, texts, plans: seen.extend(texts) or usual(
+        backbone, texts, plans))  # fmt: skip
+    _, one = choose_method(request_of(budget="10h"), Ticks())
+    _, other = choose_method(request_of(data=replace(few, test=few.test.take([0, 1])), budget="10h"), Ticks())
+    assert {line["name"]: line["accuracy"] for line in one["candidates"]} == {
+        line["name"]: line["accuracy"] for line in other["candidates"]
+    }
+    assert set(seen) <= {*few.train.text, *few.validation.text}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"budget": "soon"}, "--budget cannot be this: got 'soon', expected a time as 30min, 2h or 90s"),
+        ({"candidates": []}, "--candidates is empty"),
+        ({"candidates": ["prob"]}, "unknown --candidates"),
+        ({"tokens": 3}, "--tokens has no effect with --method auto"),
+        ({"callbacks": [object()]}, "this is no callback"),
+    ],
+)
+def test_refused(few, options, message):
+    with pytest.raises(OptionError, match=message):
+        train(few, method="auto", **options)
+
+
+def test_estimators_read_a_raced_run(request_of, judged, tmp_path, monkeypatch):
+    """The folder is an ordinary run of the winner's method."""
+    usual = module.ENTRIES["align"].recipe
+    monkeypatch.setattr(
+        type(module.ENTRIES["align"]), "recipe",
+        lambda self, auto, rows: recipes.replace(usual(auto, rows), epochs=1, snapshots=1),
+    )  # fmt: skip
+    request = request_of(tmp_path / "run", budget="10h", candidates=("align", "probe"))
+    with verb.run_artifact(request):
+        result = run_training(request)
+    assert result.method == "align"
+    clf = AlignClassifier.load(tmp_path / "run", device="cpu")
+    assert clf.predict(request.splits.test.text).tolist() == result.predictions["test"]["predicted"].tolist()
