@@ -17,12 +17,25 @@ from typing import Any
 
 
 def sweep_side(grid: dict[str, Any], out: Path, executor: str) -> dict[str, Any]:
-    """Seconds of a sweep, by the wall and of the processor, and what sharing the text cache saved."""
+    """Seconds of a sweep, by the wall and of the processor, of these in trainings, and what the shared cache saved."""
+    from separatrix.sweeps import work
     from separatrix.sweeps.verb import sweep
 
+    inside = 0.0  # processor seconds in the trainings themselves
+    train = work.carry_out
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        nonlocal inside
+        before = process_time()
+        try:
+            return train(*arguments, **options)
+        finally:
+            inside += process_time() - before
+
+    work.carry_out = timed
     begun, spent = perf_counter(), process_time()
     result = sweep(grid, out=out, executor=executor)
-    seconds = {"seconds": perf_counter() - begun, "cpu_seconds": process_time() - spent}
+    seconds = {"seconds": perf_counter() - begun, "cpu_seconds": process_time() - spent, "training_seconds": inside}
     return {**seconds, "done": result.done, "cache": dict(result.cache)}
 
 

@@ -33,6 +33,7 @@ from separatrix.texts import load_demo as load_demo
 from separatrix.texts import load_splits as load_splits
 from separatrix.texts import load_texts as load_texts
 from separatrix.threads import set_threads as set_threads
+from separatrix.training.export import export_classifier as export_classifier
 from separatrix.training.predict import predict as predict
 from separatrix.training.predict import predict_texts as predict_texts
 from separatrix.training.verb import train as train

@@ -31,6 +31,7 @@ READERS = {
     "points": ("store.points", "open_points"),
     "run": ("training.result", "TrainingResult.open"),
     "model": ("learn.trained.loading", "load_model"),
+    "onnx": ("learn.trained.exported", "OnnxClassifier.open"),
     "clusters": ("analysis.cluster", "Clusters.open"),
     "atlas": ("analysis.heads", "HeadAtlas.open"),
     "map": ("analysis.project", "Projection.open"),

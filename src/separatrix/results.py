@@ -10,6 +10,7 @@ from separatrix.analysis.project import Projection
 from separatrix.analysis.rank import Ranking
 from separatrix.analysis.score import Separation
 from separatrix.analysis.suspects import Suspects
+from separatrix.learn.trained.exported import OnnxClassifier
 from separatrix.sweeps.result import SweepResult
 from separatrix.training.methods.answers import AnswerResult
 from separatrix.training.result import TrainingResult
@@ -21,6 +22,7 @@ __all__ = [
     "Comparison",
     "Compression",
     "HeadAtlas",
+    "OnnxClassifier",
     "Plan",
     "Projection",
     "Ranking",

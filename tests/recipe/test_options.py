@@ -16,7 +16,7 @@ from separatrix.points import Points
 from separatrix.recipe import options
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import part_of
-from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
+from separatrix.recipe.files import ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.project import BlendRecipe, CompareRecipe, ProjectRecipe, ReportRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
@@ -24,6 +24,7 @@ from separatrix.recipe.sweep import SweepRecipe
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.sweeps.verb import sweep
 from separatrix.texts.load import SPLITTING
+from separatrix.training.export import export_classifier
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
 
@@ -41,6 +42,7 @@ VERBS = {
     "compress": (compress.compress, options.CompressOptions, CompressRecipe, set()),
     "import_vectors": (transfer.import_vectors, options.ImportOptions, ImportRecipe, set()),
     "export_vectors": (transfer.export_vectors, options.ExportOptions, ExportRecipe, set()),
+    "export_classifier": (export_classifier, options.ClassifierOptions, ClassifierRecipe, set()),
     "head_atlas": (head_atlas, options.HeadsOptions, HeadsRecipe, set()),
     "report": (report, options.ReportOptions, ReportRecipe, set()),
     "sweep": (sweep, options.SweepOptions, SweepRecipe, set()),

@@ -21,7 +21,7 @@ COMMANDS = {
     "suspects": ("points", "Rows whose label is likely wrong, and near-duplicates with different labels."),
     "compare": ("points", "Several runs, points or maps in one table and one figure."),
     "import": ("points", "Vectors of other programs as points: .npy, safetensors, Parquet, CSV shards."),
-    "export": ("points", "Points as .npy, safetensors or Parquet, for other programs."),
+    "export": ("points", "A run as ONNX, or points as .npy, safetensors or Parquet, for other programs."),
     "compress": ("points", "Points in fewer bytes, and the share of nearest neighbors that each step keeps."),
     "sweep": ("runs", "A grid of trainings x seeds, killed and resumed at will: one table with intervals."),
     "plan": ("plan", "What would a command cost? Rows, bytes, FLOP, minutes and memory, before it is begun."),
@@ -38,10 +38,11 @@ GROUPS = {
 RESUMABLE = ("train", "extract", "heads", "heads-qa", "import")  # those with --resume
 # Other spellings: the first words -> the command.
 SPELLINGS: dict[tuple[str, ...], str] = {("heads", "finetune-qa"): "heads-qa"}
-# Flags that options had once, which are still understood: command -> flag -> that of today.
+# Other flags that are understood, most of them of earlier versions: command -> flag -> that of today.
 EARLIER = {
     "train": {"--layers": "--prompt-layers", "--weights": "--vote", "--draw": "--pairs-per-row"},
     "extract": {"--weights": "--layer-weights"},
+    "export": {"--onnx": "--to=onnx"},
     "associate": {"--within": "--shuffle-within", "--units": "--shuffle-units"},
     "heads": {"--draw": "--sampling", "--feature": "--cluster-feature"},
 }

@@ -47,7 +47,11 @@ Demo = panel("Output folder", out=_option(Path, Path("runs/demo"), "folder of th
 Report = panel(
     "Output file", out=_option(Path | None, None, "the .html file (default: report.html in the run)"), overwrite=_FILE
 )
-ExportDestination = panel("Output file", out=_option(Path, MISSING, "file to write"), overwrite=_FILE)
+ExportDestination = panel(
+    "Output",
+    out=_option(Path, MISSING, "file to write; of a run, a folder"),
+    overwrite=_option(bool, False, "replace it"),
+)
 DataColumns = panel(
     "Columns of the data",
     text=_TEXT,

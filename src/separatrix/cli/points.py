@@ -20,16 +20,19 @@ from separatrix.cli.runs import DataArgument, reading
 from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
-from separatrix.recipe.files import CompressRecipe, ExportRecipe, ImportRecipe
+from separatrix.recipe.core import flag
+from separatrix.recipe.files import ONNX, ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
+from separatrix.store.kinds import kind_of
 from separatrix.store.result import Printed, Result
 
 if TYPE_CHECKING:
     from separatrix.points import Points
 
 PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder that extract or import wrote")]
+ExportedArgument = Annotated[Path, Parameter(name="RUN|POINTS", help="folder that train, extract or import wrote")]
 ClustersArgument = Annotated[Path, Parameter(name="CLUSTERS", help="folder that cluster wrote")]
 LabelledArgument = Annotated[
     str,
@@ -257,18 +260,33 @@ def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgumen
     return Printout(figures, [list(shown.items())], points.origin["imported"].get("warnings", ()))
 
 
-@verb(opts.ExportDestination, ExportRecipe, opts.Verification)
-def export(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Printed:
-    """Parquet holds the row table too; beside .npy and .safetensors it is written as NAME.rows.parquet, which import
-    reads with --labels.
+@verb(opts.ExportDestination, ExportRecipe, ClassifierRecipe, opts.Verification)
+def export(parsed: ParsedOptions, progress: TerminalProgress, folder: ExportedArgument, /) -> Printed:
+    """Of a run, the whole classifier - transformer, pooling, head or index - is written as ONNX into a folder, and
+    compared with the run. Of points, Parquet holds the row table too; beside .npy and .safetensors it is written as
+    NAME.rows.parquet, which import reads with --labels.
 
     For example:
+        separatrix export runs/questions --to onnx --int8 --out exported/questions
         separatrix export points/trec --out trec.npy
         separatrix export points/trec --to parquet --dtype float16 --out trec.parquet
     """
-    from separatrix.analysis.transfer import export_vectors
+    keywords = parsed.keywords()
+    if kind_of(folder) not in ("run", "model"):
+        if parsed.options.get("to") == ONNX or "int8" in parsed:
+            what = f"{folder} holds no run that could be written as ONNX"
+            raise OptionError(what, got=kind_of(folder) or "no folder of ours", expected="a run of train")
+        from separatrix.analysis.transfer import export_vectors
 
-    return export_vectors(open_given(points, parsed), progress=progress, **parsed.keywords())
+        return export_vectors(open_given(folder, parsed), progress=progress, **keywords)
+    if keywords.pop("to", ONNX) != ONNX:
+        raise OptionError(f"{folder} holds a run", got=f"--to {parsed.options['to']}", expected=f"--to {ONNX}")
+    for name in ("block", "dtype"):
+        if name in keywords:
+            raise OptionError(f"{flag(name)} has no effect with a run", hint=f"leave {flag(name)} away")
+    from separatrix.training.export import export_classifier
+
+    return export_classifier(folder, verify=parsed.verify, progress=progress, **keywords)
 
 
 @verb(

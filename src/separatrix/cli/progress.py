@@ -14,7 +14,7 @@ from rich.text import Text
 
 # What a stage counts, by the words before its colon; the others count rows.
 UNITS = {
-    "training": "steps", "clusters": "steps", "atlas": "steps", "suspect labels": "steps", "features": "features",
+    **dict.fromkeys(("training", "clusters", "atlas", "suspect labels", "ONNX"), "steps"), "features": "features",
     "scores": "poolings", "association tests": "columns", "comparison": "folders", "report": "folders", "sweep": "runs",
     "evaluation": "windows", "maps": "examples",
     **dict.fromkeys(("vectors", "extraction", "prediction", "texts (train)", "texts (validation)"), "texts"),

@@ -27,7 +27,7 @@ _CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinne
 _FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
 _CROWDED = 0.25  # squared length of the middle direction from which directions are said to crowd
 _PIECE = 4096  # rows made ready at a time
-_TIE = 1e-6  # share that a tie is decided by; also how near two shares must be to be one
+TIE = 1e-6  # share that a tie is decided by; also how near two shares must be to be one
 _MEASURED = 16_000_000  # numbers gathered at a time when candidates are measured again
 
 Matrix = NDArray[np.float32]
@@ -189,12 +189,12 @@ def count_votes(
     totals = np.bincount(cells.ravel(), weights=flat, minlength=count * classes).reshape(count, classes)
     whole = totals.sum(axis=1, keepdims=True)
     shares = np.divide(totals, whole, out=np.zeros(totals.shape), where=whole > 0)  # 0 where nobody votes
-    level = (shares >= shares.max(axis=1, keepdims=True) * (1 - _TIE)) & (whole > 0)
+    level = (shares >= shares.max(axis=1, keepdims=True) * (1 - TIE)) & (whole > 0)
     tied = np.flatnonzero(level.sum(axis=1) > 1)
     if len(tied):
         nearest = np.take_along_axis(level[tied], voters[tied], axis=1).argmax(axis=1)  # first voter of a tied class
-        shares[tied] *= 1 - _TIE
-        shares[tied, voters[tied, nearest]] += _TIE
+        shares[tied] *= 1 - TIE
+        shares[tied, voters[tied, nearest]] += TIE
     return shares
 
 

@@ -25,7 +25,7 @@ def cls_of(state: Tensor, _mask: Tensor) -> Tensor:
 
 def last_of(state: Tensor, mask: Tensor) -> Tensor:
     """The last real token."""
-    rows = torch.arange(len(mask), device=mask.device)
+    rows = torch.arange(mask.shape[0], device=mask.device)  # len() would be a constant of an exported graph
     return state[rows, mask.sum(dim=1).long() - 1]
 
 

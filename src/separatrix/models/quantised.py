@@ -8,10 +8,6 @@ the texts beside it.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,12 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from separatrix.errors import MissingExtra, ModelError, OptionError
+from separatrix.errors import ModelError, OptionError
 from separatrix.models.backbone import Backbone, token_positions
+from separatrix.models.graph import (
+    TRACED,
+    check_installed,
+    drawn_batch,
+    export_graph,
+    open_session,
+    quantise_graph,
+    run_session,
+)
 from separatrix.models.load import load_backbone
 
-INPUTS = ("ids", "mask", "positions")
-TRACED, CHECKED = (2, 5), (3, 9)  # rows and tokens of the batches that are exported and compared
+CHECKED = (3, 9)  # rows and tokens of the batch that is compared
 NEAR = 1e-3
 
 
@@ -48,7 +52,7 @@ class QuantisedModel:
 
     def run(self, *, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Hidden states of one batch, each (rows, tokens, width): the embeddings, then every layer."""
-        return _run(self.session, {"ids": ids, "mask": mask, "positions": token_positions(ids)})
+        return run_session(self.session, {"ids": ids, "mask": mask, "positions": token_positions(ids)})
 
 
 def quantise(backbone: Backbone) -> QuantisedModel:
@@ -62,87 +66,30 @@ def quantise(backbone: Backbone) -> QuantisedModel:
     if backbone.causal or backbone.device.type != "cpu":
         got = "a causal model" if backbone.causal else str(backbone.device)
         raise OptionError("--engine onnx-int8 runs encoders on a CPU", got=got, hint="leave --engine away")
-    try:
-        import onnx  # noqa: F401
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-    except ImportError as error:
-        hint = 'type: pip install "separatrix[onnx]"'
-        raise MissingExtra("--engine onnx-int8 needs onnx and onnxruntime", hint=hint) from error
-    with TemporaryDirectory() as folder, _quietly():
+    check_installed("--engine onnx-int8")
+    with TemporaryDirectory() as folder:
         whole, small = Path(folder) / "whole.onnx", Path(folder) / "small.onnx"
         _export(backbone, whole)
-        quantize_dynamic(whole, small, weight_type=QuantType.QInt8, per_channel=True)
-        return QuantisedModel(_session(small))
+        quantise_graph(whole, small)
+        return QuantisedModel(open_session(small))
 
 
 def _export(backbone: Backbone, path: Path) -> None:
     other = load_backbone(backbone.recipe)
-    other.model.set_attn_implementation("eager")  # written out, which every exporter understands
-    example = _batch(other, TRACED)
+    other.model.set_attn_implementation("eager")
+    example = drawn_batch(other, TRACED)
     states = [f"state{index}" for index in range(len(other.run(**example)))]
-    axes = {name: {0: "rows", 1: "tokens"} for name in (*INPUTS, *states)}
-    try:
-        torch.onnx.export(
-            _States(other).eval(),
-            tuple(example[name] for name in INPUTS),
-            str(path),
-            input_names=list(INPUTS),
-            output_names=states,
-            dynamic_axes=axes,
-            dynamo=False,
-            opset_version=17,
-        )
-    except (RuntimeError, TypeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise ModelError(f"model {backbone.source.name!r} cannot be exported ({str(error)[:100]})") from error
+    export_graph(_States(other), example, states, path, by_token=True)
     _check(backbone, path)
 
 
 def _check(backbone: Backbone, path: Path) -> None:
     """Compare with the model on a batch of another shape: an export may have a length or a mask cast into it."""
-    batch = _batch(backbone, CHECKED)
+    batch = drawn_batch(backbone, CHECKED)
     real = batch["mask"].bool()
     with torch.inference_mode():
-        wanted, exported = backbone.run(**batch), _run(_session(path), batch)
+        wanted, exported = backbone.run(**batch), run_session(open_session(path), batch)
     apart = max(float((one[real] - two[real]).abs().max()) for one, two in zip(wanted, exported, strict=True))
     if not apart <= NEAR * max(1.0, float(wanted[-1].abs().max())):
         what = f"the export of model {backbone.source.name!r} gives other states than the model"
         raise ModelError(what, got=f"{apart:.2g} apart", hint="leave --engine away")
-
-
-def _batch(backbone: Backbone, shape: tuple[int, int]) -> dict[str, Tensor]:
-    """Token ids drawn by a fixed seed, the last row half as long as the others."""
-    _, tokens = shape
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(len(backbone.embedding), shape, generator=generator)
-    mask = torch.ones_like(ids)
-    mask[-1, (tokens + 1) // 2 :] = 0
-    return {"ids": ids, "mask": mask, "positions": token_positions(ids).contiguous()}
-
-
-def _session(path: Path) -> Any:
-    from onnxruntime import InferenceSession, SessionOptions
-
-    options = SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads leave their core
-    return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _run(session: Any, batch: dict[str, Tensor]) -> tuple[Tensor, ...]:
-    # What the model does not read (positions, where it counts itself) is no input of the export.
-    names = {entry.name for entry in session.get_inputs()}
-    given = {name: tensor.contiguous().numpy() for name, tensor in batch.items() if name in names}
-    return tuple(torch.from_numpy(state) for state in session.run(None, given))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Tracing and quantising warn of what `_check` looks at."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -7,6 +7,7 @@ from separatrix.recipe.core import MOST_SHUFFLES, option, recipe_class
 from separatrix.recipe.vectors import STORE_DTYPES
 
 EXPORTS = ("npy", "safetensors", "parquet")
+ONNX = "onnx"  # what runs are exported as
 
 
 @recipe_class
@@ -26,9 +27,16 @@ class ImportRecipe:
 class ExportRecipe:
     """Points for other programs."""
 
-    to: str | None = option(None, "format (default: by the ending of --out)", choices=EXPORTS)
+    to: str | None = option(None, "format (default: by the ending of --out; of a run: onnx)", choices=(*EXPORTS, ONNX))
     block: str | None = option(None, "which block of the points, where there are several (parquet: default all)")
     dtype: str = option("float32", "number format", choices=("float32", "float16"))
+
+
+@recipe_class
+class ClassifierRecipe:
+    """A run as ONNX."""
+
+    int8: bool = option(False, "of a run: also a graph with weights in 8 bits, compared with the other one")
 
 
 @recipe_class

@@ -295,6 +295,12 @@ class ExportOptions(TypedDict, total=False):
     dtype: str
 
 
+class ClassifierOptions(TypedDict, total=False):
+    """Of `ClassifierRecipe`."""
+
+    int8: bool
+
+
 class CompressOptions(TypedDict, total=False):
     """Of `CompressRecipe`."""
 

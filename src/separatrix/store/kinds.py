@@ -70,6 +70,7 @@ KINDS = {
         ("checkpoint.safetensors", "refit/*", "cache/*", "race.jsonl"),
     ),
     "model": Kind(("model.json",), _TRAINED),
+    "onnx": Kind(("onnx/model.onnx",), (RESULT, "onnx/*", *_MODEL_FOLDER)),
     "clusters": Kind(
         ("clusters.parquet",),
         (RESULT, "clusters.parquet", "choice.parquet", "curve.parquet", "tree.parquet", "sizes.png", "choice.png",

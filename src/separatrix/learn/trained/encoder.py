@@ -108,9 +108,13 @@ class AlignModel(PrintedModel):
 
     def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
         """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""
+        return unit_rows(vectors) @ self.class_means().T
+
+    def class_means(self) -> np.ndarray:
+        """The mean direction of each class's training rows, (classes, width) of length 1."""
         sums = np.zeros((len(self.classes), self.index.vectors.shape[1]))
         np.add.at(sums, self.index.labels, self.index.vectors.astype(np.float64))
-        return unit_rows(vectors) @ unit_rows(sums).T
+        return unit_rows(sums)
 
     def add(self, texts: Sequence[str], labels: Sequence[Any], ids: Sequence[Any] | None = None) -> AlignModel:
         """The same encoder with more labelled rows in its index; nothing is trained.

@@ -1,0 +1,99 @@
+"""Runs as ONNX: the same answers without PyTorch, whatever decides; what has no graph is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+import separatrix as sx
+from separatrix.cli.app import main
+from separatrix.errors import ModelError, OptionError, StoreError
+
+pytest.importorskip("onnxruntime", reason='needs pip install "separatrix[onnx]"')
+ENCODER = {"device": "cpu", "epochs": 1, "batch_size": 16}
+CASES = {
+    "probe": {"method": "probe", "device": "cpu"},
+    "first token": {"method": "probe", "device": "cpu", "pool": "cls"},
+    "head": {"method": "finetune", **ENCODER},
+    "votes": {"method": "align", **ENCODER, "k": 5, "vote": "uniform"},
+    "votes by distance": {"method": "align", **ENCODER, "k": 5, "vote": "distance"},
+    "votes by similarity": {"method": "align", **ENCODER, "k": 5, "vote": "softmax"},
+    "class means": {"method": "align", **ENCODER, "decision": "mean", "pool": "layer_mix"},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_exported_classifier_answers_as_the_run(case, splits, tiny, tmp_path):
+    result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", **CASES[case])
+    exported = sx.export_classifier(result, out=tmp_path / "out")
+    texts = [*splits.test.text, " ", "a"]
+    answer = result.predict(texts)
+    wanted = answer[[name for name in answer if name.startswith("probability_")]].to_numpy()
+    np.testing.assert_allclose(exported.predict_proba(texts), wanted, atol=1e-4)
+    labels = exported.predict(texts).tolist()
+    assert labels.pop(-2) is None
+    assert labels == answer["predicted"].drop(len(texts) - 2).tolist()
+    assert exported.classes_.tolist() == result.classes
+    figures = exported.graphs["onnx/model.onnx"]
+    assert figures["same_answer"] == 1
+    assert figures["largest_difference"] < 1e-4
+    assert figures["accuracy"] == figures["accuracy_of_the_run"] == result.scores["test"]["accuracy"]
+
+
+@pytest.mark.parametrize("family", ["roberta", "gpt2"])
+def test_other_families(family, splits, tiny, tmp_path):
+    sx.train(splits, model=str(tiny(family)), out=tmp_path / "run", method="probe", device="cpu")
+    assert sx.export_classifier(tmp_path / "run", out=tmp_path / "out").table["same_answer"].tolist() == [1]
+
+
+def test_eight_bits_and_files_that_others_read(splits, tiny, tmp_path, capsys):
+    sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", device="cpu")
+    words = ["export", str(tmp_path / "run"), "--onnx", "--int8", "--out", str(tmp_path / "out"), "--json"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [*printed["graphs"]] == ["onnx/model.onnx", "onnx/model_quantized.onnx"]
+    again = sx.load(tmp_path / "out")
+    assert again.graphs == printed["graphs"]
+    texts = list(splits.test.text)
+    small = again.quantised().predict_proba(texts)
+    assert np.abs(small - again.predict_proba(texts)).max() > 0
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["id2label"] == {str(number): name for number, name in enumerate(again.classes_)}
+    assert config["architectures"] == ["BertForSequenceClassification"]
+    assert str(tmp_path) not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json"))
+    again.save(tmp_path / "copy")
+    assert sx.load(tmp_path / "copy").predict(texts).tolist() == again.predict(texts).tolist()
+
+
+def test_a_regression(tiny, tmp_path):
+    texts = sx.Texts.of([f"{'a ' * (1 + row % 5)}cat" for row in range(60)], [float(row % 5) for row in range(60)])
+    splits = sx.Splits(texts.take(range(40)), texts.take(range(40, 50)), texts.take(range(50, 60)), ())
+    result = sx.train(splits, model=str(tiny("bert")), out=tmp_path / "run", method="probe", loss="mse", device="cpu")
+    exported = sx.export_classifier(tmp_path / "run", out=tmp_path / "out")
+    np.testing.assert_allclose(exported.predict(["a cat"]), result.predict(["a cat"])["predicted"], atol=1e-3)
+    with pytest.raises(OptionError, match="numbers are predicted here, not classes; call predict"):
+        exported.predict_proba(["a cat"])
+    with pytest.raises(OptionError, match=r"there is no graph in 8 bits; export with int8=True"):
+        exported.quantised()
+
+
+def test_what_cannot_be_exported_is_refused(splits, tiny, tmp_path, capsys):
+    result = sx.train(splits, model=str(tiny("bert")), tokens=1, epochs=1, device="cpu")
+    with pytest.raises(OptionError, match=r"the run is in memory alone; save it first"):
+        sx.export_classifier(result, out=tmp_path / "out")
+    result.save(tmp_path / "run")
+    with pytest.raises(OptionError, match=r"an export is a folder: got no out"):
+        sx.export_classifier(tmp_path / "run")
+    with pytest.raises(ModelError, match=r"a PromptModel cannot be written as ONNX: a prompt is no part"):
+        sx.export_classifier(tmp_path / "run", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(StoreError, match=r"nowhere"):
+        sx.export_classifier(tmp_path / "nowhere", out=tmp_path / "out")
+    run, out = str(tmp_path / "run"), ["--out", str(tmp_path / "out")]
+    for words, said in (
+        (["export", run, "--to", "npy", *out], "holds a run: got --to npy, expected --to onnx"),
+        (["export", run, "--block", "a", *out], "--block has no effect with a run"),
+        (["export", str(tmp_path), "--int8", *out], "holds no run that could be written as ONNX"),
+    ):
+        assert main(words) == 2
+        assert said in capsys.readouterr().err
