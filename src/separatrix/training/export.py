@@ -16,7 +16,8 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.files import ClassifierRecipe
 from separatrix.recipe.options import ClassifierOptions
-from separatrix.store.artifacts import open_artifact, write_artifact
+from separatrix.store.artifacts import write_artifact
+from separatrix.store.contents import open_artifact
 from separatrix.store.table import read_table
 from separatrix.training.predict import answer_texts
 from separatrix.training.result import PREDICTIONS, TrainingResult

@@ -45,6 +45,9 @@ class ClassifierGraph(nn.Module):
 class LinearHead(nn.Module):
     """logits = ((x - mean) / scale @ weight.T + bias) / temperature."""
 
+    weight: Tensor  # (classes, width)
+    bias: Tensor  # (classes,)
+
     def __init__(
         self, weight: np.ndarray, bias: np.ndarray, temperature: float, mean: np.ndarray | float = 0.0,
         scale: np.ndarray | float = 1.0,
@@ -65,9 +68,11 @@ class LinearHead(nn.Module):
 class MeanHead(nn.Module):
     """Cosines with the mean direction of each class, over a temperature."""
 
+    means: Tensor  # (classes, width)
+
     def __init__(self, means: np.ndarray, temperature: float) -> None:
         super().__init__()
-        self.register_buffer("means", _tensor(means / temperature))  # (classes, width)
+        self.register_buffer("means", _tensor(means / temperature))
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Logits of vectors (rows, width)."""
@@ -77,9 +82,12 @@ class MeanHead(nn.Module):
 class NeighborHead(nn.Module):
     """The vote of the nearest training rows, as `AlignModel.scores` counts it."""
 
+    rows: Tensor  # (rows, width) of length 1
+    own: Tensor  # (rows, classes): 1 at the class of each
+
     def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, vote: Vote, temperature: float) -> None:
         super().__init__()
-        self.register_buffer("rows", _tensor(rows))  # (rows, width) of length 1
+        self.register_buffer("rows", _tensor(rows))
         self.register_buffer("own", nn.functional.one_hot(torch.from_numpy(labels.copy()), classes).float())
         self.vote, self.temperature = vote, temperature
 
