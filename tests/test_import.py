@@ -11,7 +11,7 @@ import pytest
 
 import separatrix
 
-HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "matplotlib", "plotly", "datasets", "pyarrow", "dask")
+HEAVY = ("torch", "transformers", "sklearn", "pandas", "scipy", "matplotlib", "datasets", "pyarrow", "dask")
 LIGHT = 60  # modules beside those that Python itself has loaded; seconds would depend on how busy the machine is
 HELP = 350  # likewise: the parser and its tables are loaded as well
 

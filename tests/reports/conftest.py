@@ -3,6 +3,7 @@ import pytest
 
 from separatrix.recipe import TrainRecipe, to_dict
 from separatrix.reports import RunReport
+from separatrix.reports.rows import PageRows, RowMap
 from separatrix.view import Frames
 
 EVIL = (
@@ -35,6 +36,15 @@ def make_frames():
     return make
 
 
+def rows_of(frames):
+    """The page's rows of frames, with probabilities that say how far a row is from each centroid."""
+    away = np.linalg.norm(frames.points[-1][:, None] - frames.centroids[-1], axis=-1)
+    shares = np.exp(-away) / np.exp(-away).sum(axis=1, keepdims=True)
+    rows = len(frames.texts)
+    ids, splits = [f"id-{row}" for row in range(rows)], ["validation"] * rows
+    return PageRows(frames.texts, frames.names, frames.labels, frames.predicted[-1], ids, splits, shares)
+
+
 @pytest.fixture(scope="session")
 def make_report(make_frames):
     def make(frames=None, **changes):
@@ -55,7 +65,9 @@ def make_report(make_frames):
             "confusion": counts,
             "names": frames.names,
             "metrics": [{"epoch": 1, "loss": 0.9, "validation": {"accuracy": 0.8, "majority": 0.34}}],
-            "frames": frames,
+            "confusion_part": "validation",
+            "rows": rows_of(frames),
+            "maps": [RowMap.of_frames("outputs", frames)],
             "recipe": to_dict(TrainRecipe()),
             "notes": ("3 texts were cut",),
         }

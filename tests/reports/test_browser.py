@@ -1,148 +1,319 @@
-"""The page in a real browser. Chromium prints the document after its scripts have run, and logs every request."""
+"""The page in a real browser, used as a reader would: one browser for all tests, its console and requests watched."""
 
-import html
-import json
-import re
+import csv
 import shutil
-import subprocess
 
+import numpy as np
 import pytest
 
+from chromium import FLAT, Chromium
 from separatrix.reports import write_report
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium in PATH to open the page with"),
 ]
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--disable-extensions",
-    "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--virtual-time-budget=4000",
-]  # fmt: skip
-
-
-class Visit:
-    """What the browser had on the page, said on its console, and asked for."""
-
-    def __init__(self, url, folder):
-        self.log = folder / "net.json"
-        place = [f"--user-data-dir={folder / 'profile'}", f"--log-net-log={self.log}", "--dump-dom", url]
-        self.browser = subprocess.Popen(
-            ["chromium", *FLAGS, *place], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def wait(self):
-        self.dom, said = self.browser.communicate()
-        assert self.browser.returncode == 0
-        self.console = [line for line in said.splitlines() if "CONSOLE" in line]
-        told = [event.get("params") or {} for event in json.loads(self.log.read_text())["events"]]
-        # A request of the browser itself (its clock, its updates) has no page as its initiator.
-        own = ("not an origin", None)
-        self.requests = [what["url"] for what in told if "url" in what and what.get("initiator") not in own]
-        return self
-
-    def attribute(self, name):
-        return re.search(rf'<section id="map"[^>]* data-{name}="([^"]*)"', self.dom)[1]
-
-    def points(self):
-        return len(re.findall(r'<path class="point', self.dom))
-
-    def box(self):
-        """What the hover box says, tags taken off."""
-        found = re.search(r'<g class="hovertext".*?</g>', self.dom, re.DOTALL)
-        return html.unescape(re.sub("<[^>]*>", "", found[0])) if found else ""
-
-
-# Appended to the page: a reader who plays the film, hides a class, and walks by keyboard to a wrong row.
-READER = """<script>
-const seen = [], say = (name, value) => { document.body.dataset[name] = value; };
-const map = document.getElementById("map"), button = (name) => map.querySelector("." + name);
-const count = () => map.querySelectorAll("path.point").length;
-const wait = async (ready) => { while (!ready()) await new Promise((done) => setTimeout(done, 20)); };
-const watch = new MutationObserver(() => seen.push(map.dataset.frame));
-wait(() => window.separatrixReady).then(async () => {
-  watch.observe(map, { attributeFilter: ["data-frame"] });
-  button("play").click();
-  say("playing", button("play").textContent);
-  await wait(() => button("play").textContent === "Play");
-  say("seen", [...new Set(seen)].join());
-  say("before", count());
-  map.querySelector(".legend button").click();
-  await wait(() => count() < Number(document.body.dataset.before));
-  say("after", count());
-  button("plane").focus();
-  button("plane").dispatchEvent(new KeyboardEvent("keydown", { key: "w" }));
-  await wait(() => map.dataset.row !== "-1");
-  say("facts", button("facts").textContent);
-});
-</script>"""
+NAMES = ("<i>tilted</i>", "b & c", "class 2")
 
 
 @pytest.fixture(scope="module")
-def visits(make_report, make_frames, evil, tmp_path_factory):
-    """All visits at once: a browser mostly waits."""
-    folder = tmp_path_factory.mktemp("browser")
-    names, texts = ("<i>tilted</i>", "b & c", "class 2"), (evil, *(f"text {row}" for row in range(1, 30)))
-    page = write_report(folder / "page.html", make_report(make_frames(names=names, texts=texts))).path
-    (folder / "reader.html").write_text(page.read_text(encoding="utf-8") + READER, encoding="utf-8")
-    (folder / "asking.html").write_text('<img src="http://example.invalid/pixel.png">')
-    urls = {
-        "plain": page.as_uri(),
-        "linked": page.as_uri() + "#frame=0&row=0",
-        "reader": (folder / "reader.html").as_uri(),
-        "asking": (folder / "asking.html").as_uri(),
+def page(make_report, make_frames, evil, tmp_path_factory):
+    texts = (evil, "\u4e2d\u6587\u6587\u672c", "\u05e9\u05dc\u05d5\u05dd", *(f"text {row}" for row in range(3, 30)))
+    report = make_report(make_frames(names=NAMES, texts=texts))
+    return report, write_report(tmp_path_factory.mktemp("page") / "page.html", report).path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def open_page(browser, page):
+    """The page, opened afresh at a place; its console was silent when the test ends."""
+
+    def go(place="", **size):
+        browser.events.clear()
+        browser.open(page[1].as_uri() + place, **size)
+        return browser
+
+    yield go
+    assert browser.console == []
+
+
+def map_data(browser, name):
+    return browser.run(f"document.getElementById('map').dataset.{name}")
+
+
+def selected(browser):
+    return browser.run("document.body.dataset.selected")
+
+
+def box_of(browser, selector):
+    """Left, top, width and height of an element that is scrolled into the window."""
+    return browser.run(
+        f"(() => {{ const one = document.querySelector('{selector}'); one.scrollIntoView({{ block: 'center', "
+        "behavior: 'instant' }); const box = one.getBoundingClientRect(); "
+        "return [box.left, box.top, box.width, box.height]; })()"
+    )
+
+
+def wrong_rows(report):
+    return np.flatnonzero(report.rows.predicted != report.rows.labels)
+
+
+def point_of(browser, row):
+    """Where a row lies in the window."""
+    left, top, *_ = box_of(browser, ".plane")
+    x, y = browser.run(f"separatrix.maps[0].place({row})")
+    return left + 1 + x, top + 1 + y
+
+
+# Pixels that are not empty, of a canvas of either kind
+PAINTED = """(() => {
+  const { points } = separatrix.maps[0], copy = document.createElement("canvas");
+  [copy.width, copy.height] = [points.width, points.height];
+  const pen = copy.getContext("2d");
+  pen.drawImage(points, 0, 0);
+  return pen.getImageData(0, 0, copy.width, copy.height).data.filter((value, at) => at % 4 === 3 && value).length;
+})()"""
+# Elements whose own text has too little contrast with the ground below it
+PALE = """(() => {
+  const rgb = (text) => text.match(/[0-9.]+/g).map(Number);
+  const part = (v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * part(r / 255) + 0.7152 * part(g / 255) + 0.0722 * part(b / 255);
+  const ground = (one) => {
+    for (let up = one; up; up = up.parentElement) {
+      const colour = rgb(getComputedStyle(up).backgroundColor);
+      if (colour.length === 3 || colour[3] > 0.9) return colour;
     }
-    started = {name: Visit(url, tmp_path_factory.mktemp(name)) for name, url in urls.items()}
-    try:
-        return {name: visit.wait() for name, visit in started.items()}
-    finally:
-        for visit in started.values():
-            visit.browser.kill()
+    return [255, 255, 255];
+  };
+  const written = (one) => [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+  const aside = "script, noscript, svg, .hidden", shown = (one) => one.checkVisibility() && !one.closest(aside);
+  const contrast = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  return [...document.querySelectorAll("main *, header *, .selection *")].filter((one) => written(one) && shown(one))
+    .filter((one) => contrast(light(rgb(getComputedStyle(one).color)), light(ground(one))) < 4.5)
+    .map((one) => one.tagName + "." + one.className + ": " + one.textContent.slice(0, 30));
+})()"""
+UNNAMED = """[...document.querySelectorAll('button, input, select, [role=button], [role=img], [role=grid], [tabindex]')]
+  .filter((one) => !(one.textContent.trim() || one.getAttribute("aria-label") || one.labels?.length || one.title))
+  .map((one) => one.outerHTML.slice(0, 80))"""
 
 
-def test_page_draws_itself_and_asks_for_nothing(visits, make_frames):
-    visit, frames = visits["plain"], make_frames()
-    assert 'data-separatrix-ready="true"' in visit.dom
-    assert visit.console == []
-    assert visit.requests == []
-    assert visit.attribute("frame") == "3"
-    assert int(visit.attribute("wrong")) == 30 - frames.right[-1]
-    # rows, a ring for each wrong one, the centroids, the points of the two curves
-    assert visit.points() >= 30 + (30 - frames.right[-1]) + 3 + 2
-    assert len(re.findall(r'<g class="trace scatter', visit.dom)) >= 8
-    assert "hm" in visit.dom
-    assert visit.box() == ""
+def test_the_page_draws_itself_on_webgl_at_its_last_moment(open_page, page):
+    browser = open_page()
+    assert map_data(browser, "frame") == "3"
+    assert int(map_data(browser, "wrong")) == len(wrong_rows(page[0])) > 0
+    assert browser.run("separatrix.maps[0].painter.constructor === separatrix.GlPainter")
+    assert browser.run(PAINTED) > 30 * 20
+    assert browser.run("separatrix.maps[0].shownLabels") >= 2
 
 
-def test_slider_shows_another_frame_and_hover_the_text_as_text(visits, make_frames):
-    visit, frames = visits["linked"], make_frames()
-    assert visit.attribute("frame") == "0"
-    assert visit.attribute("row") == "0"
-    assert int(visit.attribute("wrong")) == 30 - frames.right[0]
-    assert frames.right[0] < frames.right[-1]
-    said = visit.box().replace(" ", "")
-    assert '<imgsrc=xonerror="document.body.dataset.evil=1">' in said
-    assert "<script>document.body" in said
-    assert "<b>bold</b>&lt;&%{x}" in said
-    assert "<i>tilted</i>,predicted" in said
-    assert "data-evil" not in visit.dom
-    assert visit.console == []
-    assert visit.requests == []
+def test_without_webgl_the_map_is_drawn_flat_and_says_so(page, tmp_path):
+    with Chromium(tmp_path, *FLAT) as browser:
+        browser.open(page[1].as_uri())
+        assert browser.run("separatrix.maps[0].painter.constructor === separatrix.FlatPainter")
+        assert "has no WebGL2" in browser.run("document.querySelector('.flat').textContent")
+        assert browser.run(PAINTED) > 30 * 20
 
 
-def test_reader_plays_hides_a_class_and_walks_by_keyboard(visits, make_frames):
-    visit, frames = visits["reader"], make_frames()
-    said = dict(re.findall(r'data-(\w+)="([^"]*)"', re.search(r"<body[^>]*>", visit.dom)[0]))
-    assert said["playing"] == "Pause"
-    assert said["seen"] == "0,1,2,3"
-    wrong = frames.predicted[-1] != frames.labels
-    assert int(said["before"]) == 30 + wrong.sum() + 3
-    assert int(said["before"]) - int(said["after"]) == 10 + (wrong & (frames.labels == 0)).sum() + 1
-    first = int(wrong.argmax())
-    assert said["facts"].startswith(f"row {first} - label ")
-    assert said["facts"].endswith(", wrong")
+def test_a_link_opens_a_moment_and_a_row_and_foreign_text_is_text(open_page, page, evil):
+    browser = open_page("#frame=0&row=0")
+    browser.wait("document.querySelector('.detail .words')")
+    assert map_data(browser, "frame") == "0"
+    assert map_data(browser, "row") == "0"
+    frames = page[0].maps[0]
+    assert int(map_data(browser, "wrong")) == (frames.predicted[0] != page[0].rows.labels).sum()
+    shown = browser.run("document.querySelector('.detail').innerText")
+    assert '<img src=x onerror="document.body.dataset.evil=1">' in shown
+    assert "<b>bold</b> &lt; & %{x}" in shown
+    assert "<i>tilted</i>" in shown
+    assert browser.run("document.querySelectorAll('.answers li').length") == 3
+    assert browser.run("document.querySelectorAll('.near li').length") == 8
+    assert browser.run("document.body.dataset.evil") is None
+    assert browser.run("document.querySelectorAll('main i:not(.answers i), main img').length") == 0
 
 
-def test_the_net_log_would_show_a_request(visits):
-    """The control of the tests above: a page that does ask is caught."""
-    assert "http://example.invalid/pixel.png" in visits["asking"].requests
+def test_the_film_plays_through_every_moment(open_page):
+    browser = open_page()
+    browser.run("window.seen = []; new MutationObserver(() => seen.push(document.getElementById('map').dataset.frame))"
+                ".observe(document.getElementById('map'), { attributeFilter: ['data-frame'] });"
+                "document.querySelector('.play').click(); true")  # fmt: skip
+    assert browser.run("document.querySelector('.play').textContent") == "Pause"
+    browser.wait("document.querySelector('.play').textContent === 'Play'")
+    assert browser.run("[...new Set(seen)].join()") == "0,1,2,3"
+    browser.run(
+        "document.querySelector('.time').value = 1; document.querySelector('.time').dispatchEvent(new Event('input'))"
+    )
+    assert map_data(browser, "frame") == "1"
+    assert browser.run("document.querySelector('.moment').textContent") == "epoch 1"
+
+
+def test_pointing_shows_a_text_and_a_click_chooses_the_row(open_page, page):
+    browser = open_page()
+    row = 5
+    x, y = point_of(browser, row)
+    browser.mouse("mouseMoved", x, y)
+    browser.wait("!document.querySelector('.tip').hidden")
+    assert "text 5" in browser.run("document.querySelector('.tip').textContent")
+    browser.click(x, y)
+    browser.wait("document.querySelector('.detail .words')")
+    assert map_data(browser, "row") == "5"
+    browser.wait("document.querySelector('.line[aria-selected=true]')")
+    assert browser.run("document.querySelector('.line[aria-selected=true]').dataset.row") == "5"
+
+
+def test_a_lasso_selects_what_lies_in_it_and_escape_takes_it_back(open_page, page):
+    browser = open_page()
+    left, top, wide, high = box_of(browser, ".plane")
+    half = [
+        (left + 3, top + 3),
+        (left + wide / 2, top + 3),
+        (left + wide / 2, top + high - 3),
+        (left + 3, top + high - 3),
+    ]
+    browser.drag(half, modifiers=8)
+    left_of = "separatrix.maps[0].place(row)[0] < separatrix.maps[0].camera.width / 2 - 1"
+    inside = browser.run(f"[...Array(30).keys()].filter((row) => {left_of}).length")
+    assert 0 < inside < 30
+    assert abs(int(selected(browser)) - inside) <= 1
+    assert map_data(browser, "kept") == selected(browser)
+    assert browser.run("document.getElementById('rows').dataset.listed") == selected(browser)
+    assert browser.run("document.getElementById('certainty').dataset.rows") == selected(browser)
+    browser.key("Escape")
+    assert selected(browser) == "30"
+    assert browser.run("document.querySelector('.selection').hidden")
+
+
+def test_drag_moves_wheel_zooms_where_the_map_has_the_focus_and_0_shows_all(open_page):
+    browser = open_page()
+    camera = "[separatrix.maps[0].camera.x, separatrix.maps[0].camera.zoom]"
+    left, top, *_ = box_of(browser, ".plane")
+    browser.drag([(left + 90, top + 90), (left + 120, top + 90), (left + 150, top + 90)])
+    assert browser.run(camera)[0] < 0
+    browser.run("document.querySelector('.plane').focus({preventScroll: true})")
+    browser.mouse("mouseWheel", left + 90, top + 90, deltaX=0, deltaY=-200)
+    browser.wait(f"{camera}[1] > 1.1")
+    browser.key("0")
+    assert browser.run(camera) == [0, 1]
+    browser.run("document.querySelector('.plane').blur()")
+    browser.mouse("mouseWheel", left + 90, top + 90, deltaX=0, deltaY=-200)  # scrolls the page
+    assert browser.run(camera) == [0, 1]
+
+
+def test_search_by_words_and_by_pattern_selects_in_all_views(open_page):
+    browser = open_page()
+
+    def search(typed, pattern=False):
+        browser.run(
+            f"document.querySelector('.regex').checked = {str(pattern).lower()}; "
+            f"document.querySelector('.search').value = {typed!r}; "
+            "document.querySelector('.search').dispatchEvent(new Event('input'))"
+        )
+
+    search("TEXT 2")
+    browser.wait("document.body.dataset.selected === '11'")  # 12 and 20 to 29
+    assert map_data(browser, "kept") == "11"
+    search("^text 1[0-4]$", True)
+    browser.wait("document.body.dataset.selected === '5'")
+    search("\u6587")
+    browser.wait("document.body.dataset.selected === '1'")
+    search("(", True)
+    browser.wait("document.querySelector('.wrong-pattern').textContent.startsWith('This is no regular expression')")
+    browser.run("document.querySelector('.chips button').click()")
+    assert selected(browser) == "30"
+    assert browser.run("document.querySelector('.search').value") == ""
+
+
+def test_cell_pair_and_class_select_their_rows(open_page, page):
+    browser, report = open_page(), page[0]
+    gold, guess = np.argwhere(report.confusion - np.diag(np.diag(report.confusion)) > 0)[0]
+    cell = f'.cell[data-gold="{gold}"][data-guess="{guess}"]'
+    browser.run(f"document.querySelector('{cell}').dispatchEvent(new MouseEvent('click', {{ bubbles: true }}))")
+    assert int(selected(browser)) == report.confusion[gold, guess]
+    assert browser.run("document.querySelectorAll('.cell.on').length") == 1
+    browser.run(f'document.querySelector(\'.pairs [data-gold="{gold}"][data-guess="{guess}"]\').click()')
+    assert selected(browser) == "30"
+    browser.run("document.querySelectorAll('.pick')[1].click()")
+    assert selected(browser) == "10"
+    assert browser.run("document.querySelectorAll('.legend button')[1].getAttribute('aria-pressed')") == "true"
+    browser.run("document.querySelector('.only').click()")
+    both = ((report.rows.labels == 1) & (report.rows.predicted != 1)).sum()
+    assert int(selected(browser)) == both
+
+
+def test_bars_of_the_histogram_select_by_probability(open_page, page):
+    browser, report = open_page(), page[0]
+    left, top, wide, high = box_of(browser, ".histogram svg")
+    x = [left + (40 + share * 460) / 512 * wide for share in (0.5, 0.8, 1.0)]
+    browser.drag([(place, top + high / 2) for place in x])
+    top_share = report.rows.probabilities[np.arange(30), report.rows.predicted]
+    low = float(browser.run("document.querySelector('.from').value"))
+    assert abs(low - 0.5) < 0.02
+    count = int(selected(browser))
+    assert (top_share >= 0.52).sum() <= count <= (top_share >= 0.48).sum()
+
+
+def test_keys_walk_through_rows_and_wrong_ones(open_page, page):
+    browser = open_page()
+    browser.run("document.querySelector('.plane').focus()")
+    browser.key("w")
+    first = int(wrong_rows(page[0])[0])
+    browser.wait(f"document.getElementById('map').dataset.row === '{first}' && document.querySelector('.facts')")
+    facts = browser.run("document.querySelector('.facts').textContent")
+    assert facts.startswith(f"validation, row {first}, id id-{first} - ")
+    assert facts.endswith(", wrong")
+    browser.key("ArrowRight")
+    browser.wait(f"document.getElementById('map').dataset.row === '{first + 1}'")
+    browser.run("document.querySelector('.list').focus()")
+    browser.key("Home")
+    browser.wait("document.querySelector('.line[aria-selected=true]')?.getAttribute('aria-rowindex') === '1'")
+
+
+def test_a_heading_sorts_the_classes(open_page):
+    browser = open_page()
+    names = "[...document.querySelectorAll('#classes tbody th')].map((cell) => cell.textContent).join('|')"
+    before = browser.run(names)
+    browser.run("document.querySelector('#classes .sort').click()")
+    assert browser.run("document.querySelector('#classes thead th').getAttribute('aria-sort')") == "ascending"
+    browser.run("document.querySelector('#classes .sort').click()")
+    assert browser.run(names) == "|".join(reversed(before.split("|")))
+
+
+def test_the_selection_comes_out_as_csv(open_page, page, evil):
+    browser, report = open_page(), page[0]
+    browser.run("document.querySelectorAll('.pick')[0].click()")
+    text = browser.run("separatrix.table().then((table) => separatrix.csv(table))")
+    lines = list(csv.DictReader(text.splitlines(keepends=True)))
+    own = np.flatnonzero(report.rows.labels == 0)
+    assert [line["id"] for line in lines] == [f"id-{row}" for row in own]
+    assert lines[0]["label"] == "<i>tilted</i>"
+    assert lines[0]["text"] == report.rows.texts[0].replace("\ud800", "").replace("\u2028", "")
+    assert abs(float(lines[1]["probability"]) - report.rows.probabilities[own[1], report.rows.predicted[own[1]]]) < 1e-3
+    browser.run("document.querySelector('.out button').click()")  # a download that the policy lets through
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_control_has_a_name_and_every_text_its_contrast(open_page, scheme):
+    browser = open_page()
+    browser.media(prefers_color_scheme=scheme)
+    browser.run("document.querySelector('.pick').click()")
+    assert browser.run(UNNAMED) == []
+    assert browser.run(PALE) == []
+    browser.media(prefers_color_scheme="light")
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(open_page):
+    browser = open_page(width=400)
+    assert browser.run("document.documentElement.scrollWidth") == 400
+    assert browser.run("document.querySelector('.plane').clientWidth") > 330
+
+
+def test_nothing_was_requested(browser, page, tmp_path):
+    """Last: the browser's log of the network is complete when it has ended. A page that does ask is caught by it."""
+    (tmp_path / "asking.html").write_text('<img src="http://example.invalid/pixel.png">')
+    browser.open((tmp_path / "asking.html").as_uri(), "document.images[0].complete")
+    browser.close()
+    assert set(browser.requests) == {"http://example.invalid/pixel.png"}

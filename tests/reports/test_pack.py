@@ -1,5 +1,3 @@
-import base64
-import html
 import json
 import re
 
@@ -7,26 +5,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from separatrix.errors import OptionError, StoreError
-from separatrix.reports.pack import cut, data_json, data_uri, hover_text, pack_ids, pack_positions
+from separatrix.reports.pack import cut, data_json, data_uri
 from separatrix.reports.tables import ruler, tabulate
-from separatrix.view.frames import enclose
-
-
-@given(arrays(np.float32, (2, 5, 2), elements=st.floats(-1e5, 1e5, width=32)))
-def test_positions_come_back_within_half_a_step(points):
-    box = enclose(points, None)
-    raw = np.frombuffer(base64.b64decode(pack_positions(points, box)), "<u2").reshape(points.shape)
-    low, span = np.array([box.left, box.bottom]), np.array([box.right - box.left, box.top - box.bottom])
-    back = low + raw / 65535 * span
-    assert (np.abs(back - points) <= span / 65535 * 0.51 + 1e-9).all()
-
-
-def test_ids_come_back():
-    ids = np.array([[0, 300], [65535, 7]])
-    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(pack_ids(ids)), "<u2").reshape(2, 2), ids)
 
 
 @settings(max_examples=40)
@@ -40,20 +22,6 @@ def test_json_ends_no_script_and_comes_back(value):
 def test_json_keeps_four_digits_and_no_nan():
     value = {"a": [np.float32(0.123456), float("inf"), 123456.0], 1: None, "b": True, "n": np.int64(123456)}
     assert json.loads(data_json(value)) == {"a": [0.1235, None, 123500.0], "1": None, "b": True, "n": 123456}
-
-
-@given(st.text())
-def test_hover_text_holds_no_tag_but_line_ends(text):
-    shown = hover_text(text)
-    assert set(re.findall("<[^>]*>?", shown)) <= {"<br>"}
-    assert re.fullmatch(r"(?:[^&<>]|<br>|&#\d+;)*", shown)
-    assert all(len(html.unescape(line)) <= 46 for line in shown.split("<br>"))
-
-
-def test_hover_text_of_evil(evil):
-    shown = html.unescape(hover_text(evil).replace("<br>", ""))
-    assert "<script>document.body" in shown
-    assert len(html.unescape(hover_text("word " * 1000).replace("<br>", " "))) <= 300
 
 
 def test_cut_keeps_lines_and_drops_control_signs():

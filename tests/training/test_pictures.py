@@ -12,6 +12,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import StoreError
 from separatrix.learn.trajectory import read_frames, read_train_frames
 from separatrix.recipe.align import FINETUNE
+from separatrix.reports.columns import section_data, unpack
 from separatrix.store.table import read_table
 from separatrix.texts import Splits
 from separatrix.training.pictures import read_run, run_frames, score_rows, show_run
@@ -56,6 +57,26 @@ def test_report_needs_no_model_and_is_the_same_twice(run, tmp_path):
     assert b"linear probe" in first
 
 
+def test_all_evaluated_rows_are_on_the_page(run, tmp_path):
+    """Test rows as well as validation rows, each with its own id, answer and place on a map."""
+    page = show_run(run, tmp_path / "page.html").path.read_text()
+    said = section_data(page, "rows")
+    back = {name: unpack(header, page) for name, header in said["columns"].items()}
+    tables = [read_table(run / "predictions" / f"{part}.parquet") for part in ("test", "validation")]
+    assert said["splits"] == ["test", "validation"]
+    for column, stored in (("text", "text"), ("id", "id")):
+        assert back[column] == [str(value) for table in tables for value in table[stored]]
+    for column in ("label", "predicted"):
+        assert [CLASSES[k] for k in back[column]] == [value for table in tables for value in table[column]]
+    maps = section_data(page, "map")
+    assert [len(one["titles"]) > 1 for one in maps["maps"]] == [True, False]
+    number = {one["title"]: one for one in maps["maps"]}["class probabilities, all evaluated rows"]
+    assert unpack(maps["columns"][number["rows"]], page).tolist() == list(range(sum(map(len, tables))))
+    assert "PCA plane of the log probabilities; trustworthiness" in number["note"]
+    over = unpack(maps["columns"][maps["maps"][0]["rows"]], page)
+    assert {said["splits"][back["split"][row]] for row in over} == {"validation"}
+
+
 def test_frames_hold_the_stored_predictions(run):
     found = read_run(run)
     (frames, train), kept = run_frames(found), read_frames(run / "trajectory")
@@ -83,7 +104,8 @@ def test_an_encoder_shows_its_training_rows_in_the_same_plane(tiny, splits, tmp_
     assert [CLASSES[place] for place in train.labels] == table["label"].tolist()
     np.testing.assert_array_equal(train.predicted, np.stack([frame.predicted for frame in kept]))
     page = show_run(out).path.read_text()
-    assert 'id="train-map"' in page
+    assert "outputs over the training, training rows" in page
+    assert section_data(page, "rows")["splits"] == ["test", "validation", "train"]
     assert {"scatter-train.png", "scatter-train.csv"} <= {path.name for path in (out / "pictures").iterdir()}
 
 
@@ -140,7 +162,9 @@ def test_numbers_without_a_test_part_are_those_of_validation(make_order, figures
 
 def test_a_probe_run_is_shown(make_order, tmp_path):
     run_training(make_order(tmp_path / "run", method="probe"))
-    assert "logistic regression" in show_run(tmp_path / "run").path.read_text()
+    page = show_run(tmp_path / "run").path.read_text()
+    assert "logistic regression" in page
+    assert [one["title"] for one in section_data(page, "map")["maps"]] == ["class probabilities, all evaluated rows"]
     assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == {"confusion.png", "confusion.csv"}
 
 

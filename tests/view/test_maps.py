@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from separatrix.errors import ShapeError
+from separatrix.reports.columns import section_data, unpack
 from separatrix.reports.map_page import render_map_page
 from separatrix.view import save
 from separatrix.view.curves import draw_variance
@@ -94,7 +95,17 @@ def test_explained_variance_says_how_many_directions_it_takes():
     assert texts == ["points: 90% in 3, 80% in 2", "flat: 0% in 2", "none: 0% in 0"]
 
 
-def test_a_page_in_three_dimensions_may_make_shaders_and_a_flat_one_may_not():
-    deep, flat = (render_map_page(drawing(dimensions=n), ["</script>"] * 40) for n in (3, 2))
-    assert "&#39;unsafe-eval&#39;" in deep
-    assert "unsafe-eval" not in flat.partition("<style>")[0]
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_page_has_every_row_and_its_text_in_two_or_three_dimensions(dimensions):
+    shown = drawing(dimensions=dimensions, labels=np.arange(40) % 3 - 1, pale=np.arange(40) < 30)
+    page = render_map_page(shown, ["</script>"] * 39 + ["last"])
+    assert "unsafe" not in page.partition("<style>")[0]
+    said = section_data(page, "map")
+    assert said["maps"][0]["dims"] == dimensions
+    assert unpack(said["columns"]["positions-0"], page).shape == (1, 40, dimensions)
+    assert unpack(said["columns"]["pale-0"], page).sum() == 30
+    rows = section_data(page, "rows")
+    assert rows["names"] == ["no", "yes", "no label"]
+    assert unpack(rows["columns"]["label"], page).tolist()[:4] == [2, 0, 1, 2]
+    assert unpack(rows["columns"]["text"], page)[-2:] == ["</script>", "last"]
+    assert "trustworthiness 0.9" in page

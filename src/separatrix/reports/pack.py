@@ -1,8 +1,8 @@
 """Numbers and texts on their way into the page: small, exact enough, and harmless.
 
-Positions become 16-bit steps of their box (a picture has far fewer pixels), other numbers keep four significant digits.
-Foreign text reaches the page in three ways, each escaped for its reader: jinja2 escapes what stands in HTML,
-`data_json` what stands in a script element, `hover_text` what plotly reads as its own little HTML.
+Foreign text reaches the page in three ways, each harmless: jinja2 escapes what stands in HTML, `data_json` what stands
+in a script element (numbers keep four significant digits), and blocks of columns are base64. The scripts write all of
+it with `textContent`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import base64
 import json
 import math
 import re
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,8 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import StoreError, choose
-from separatrix.view.frames import Box
 
-STEPS = 65535  # of a 16-bit number
 MEDIA = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
-
-
-def pack_positions(positions: np.ndarray, box: Box) -> str:
-    """Positions (..., 2) as 16-bit little-endian steps of their box, in base64."""
-    low, high = np.array([box.left, box.bottom]), np.array([box.right, box.top])
-    steps = np.rint((positions.astype(np.float64) - low) / (high - low) * STEPS)
-    return base64.b64encode(steps.astype("<u2").tobytes()).decode()
-
-
-def pack_ids(ids: np.ndarray) -> str:
-    """Class ids as 16-bit little-endian numbers, in base64."""
-    return base64.b64encode(ids.astype("<u2").tobytes()).decode()
 
 
 def data_json(value: Any) -> str:
@@ -67,18 +52,6 @@ def cut(text: str, limit: int) -> str:
     """
     clean = "".join(sign for sign in text if sign == "\n" or (sign.isprintable() or sign == " "))
     return clean if len(clean) <= limit else clean[: limit - 3].rstrip() + "..."
-
-
-def hover_text(text: str, *, width: int = 46, limit: int = 300) -> str:
-    """A foreign text for plotly's hover box, which reads tags and entities: wrapped, cut at `limit` signs, escaped.
-
-    >>> hover_text("<b>bold</b> & <img src=x>")
-    '&#60;b&#62;bold&#60;/b&#62; &#38; &#60;img src=x&#62;'
-    """
-    lines = textwrap.wrap(cut(" ".join(text.split()), limit), width, break_long_words=True)
-    # Numbers, not names: plotly knows only a few named entities.
-    escaped = (re.sub("[&<>]", lambda sign: f"&#{ord(sign[0])};", line) for line in lines)
-    return "<br>".join(escaped)
 
 
 def data_uri(path: Path) -> str:

@@ -1,12 +1,14 @@
 """What every page is made with: templates that escape, styles and scripts of the package, a policy that loads nothing.
 
-A page is one file that loads nothing; the plotting library (plotly, about 4.6 MB) is copied from the installed package.
-It forbids every request, so that a text in the data cannot call home. The same content gives the same bytes: no date,
-no random name.
+A page is one file. Its policy forbids every request, and names the one style sheet and the one script that it may use
+by their hashes, so that a text in the data can neither run nor call home. The same content gives the same bytes: no
+date, no random name.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +18,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
+from separatrix.reports.columns import ColumnPacker
 from separatrix.reports.pack import data_json, show
 from separatrix.reports.result import RunReport
 from separatrix.reports.sections import SECTIONS, Section
@@ -25,10 +27,6 @@ from separatrix.store.files import write_bytes
 from separatrix.store.result import Lines, Listing, Printed
 
 ASSETS = Path(__file__).parent / "assets"
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'"
-)
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,31 +46,37 @@ class ReportFile(Printed):
 
 
 def fill(
-    template: str,
-    scripts: Sequence[str] = (),
-    *,
-    styles: Sequence[str] = ("page.css",),
-    plotly: bool = False,
-    policy: str = POLICY,
-    **parts: Any,
-) -> str:
+    template: str, scripts: Sequence[str] = (), *, styles: Sequence[str] = ("page.css",), **parts: Any
+) -> str:  # fmt: skip
     """A page as text: every text that is put in is escaped, and a name that nobody gave is an error.
 
     Args:
-        template: of the package's assets.
+        template: of the package's assets; it places `style`, `script` and `policy`.
         scripts: of the assets, one behind the other.
         styles: style sheets of the assets.
-        plotly: put the plotting library into the page.
-        policy: what the page may do.
         parts: what the template shows.
     """
+    style, script = Markup("\n".join(map(_asset, styles))), inline_script("\n".join(map(_asset, scripts)))
     assets = {
-        "policy": policy,
-        "style": Markup("\n".join(map(_asset, styles))),
-        "script": inline_script("\n".join(map(_asset, scripts))),
-        "plotly": inline_script(get_plotlyjs()) if plotly else "",
+        "policy": policy(style, script),
+        "style": Markup("<style>{}</style>").format(style),
+        "script": Markup("<script>{}</script>").format(script) if scripts else "",
     }
     return _templates().get_template(template).render(**assets, **parts)
+
+
+def policy(style: str, script: str) -> str:
+    """What a page may do: this style sheet, this script, pictures that stand in it, and nothing else.
+
+    >>> policy("", "")
+    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
+    """
+    named = {
+        kind: base64.b64encode(hashlib.sha256(source.encode(errors="replace")).digest()).decode()
+        for kind, source in (("style-src", style), ("script-src", script)) if source
+    }  # fmt: skip
+    allowed = "".join(f"; {kind} 'sha256-{digest}'" for kind, digest in named.items())
+    return f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'{allowed}"
 
 
 @cache
@@ -109,7 +113,10 @@ def _asset(name: str) -> str:
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-SCRIPTS = ("core.js", "map.js", "curves.js", "confusion.js", "start.js")
+SCRIPTS = (
+    "core.js", "columns.js", "selection.js", "table.js", "index.js", "camera.js", "painter.js", "flat.js",
+    "gestures.js", "labels.js", "scatter.js", "map.js", "rows.js", "links.js", "certainty.js", "start.js",
+)  # fmt: skip
 
 
 def write_report(path: str | Path, report: RunReport) -> ReportFile:
@@ -125,5 +132,11 @@ def render(report: RunReport, sections: Sequence[Section] | None = None) -> str:
     """The page as text; its parts are those that `SECTIONS` makes of the report, or these."""
     if sections is None:
         sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
+        sections.sort(key=lambda section: not (section.id == "warnings" and bool(report.warnings)))
+    packer = ColumnPacker()
+    data = [dict(section.data) | {"columns": packer.pack(section.columns)} for section in sections]
     drawn = any(section.draw for section in sections)
-    return fill("page.html", SCRIPTS if drawn else (), plotly=drawn, report=report, sections=sections)
+    blocks = {"numbers": packer.numbers, "texts": packer.texts}
+    return fill(
+        "page.html", SCRIPTS if drawn else (), report=report, sections=list(zip(sections, data, strict=True)), **blocks
+    )

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import ShapeError
-from separatrix.view import Frames, row_shares
+from separatrix.reports.rows import PageRows, RowMap
+from separatrix.view import row_shares
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class RunReport:
     confusion: np.ndarray | None = None  # (classes, classes) counts, gold by predicted, or None
     names: tuple[str, ...] = ()  # (classes,) class names
     metrics: Sequence[Mapping[str, Any]] = ()  # rows of `metrics.jsonl`
-    frames: Frames | None = None  # the training in one plane, or None
-    train_frames: Frames | None = None  # training rows in the same plane, or None
+    confusion_part: str = ""  # the split that the confusion matrix counts
+    rows: PageRows | None = None  # all rows that were evaluated, and others that a map shows
+    maps: Sequence[RowMap] = ()  # where the rows lie
     warnings: tuple[str, ...] = ()  # of the guards; shown first
     recipe: Mapping[str, Any] = field(default_factory=dict)  # all options, nested as in the recipe
     # What else is true of the run: how the data were split, texts that were cut, duplicates.

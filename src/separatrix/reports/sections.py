@@ -1,7 +1,7 @@
 """The parts of the page. A part = one function that returns a `Section` (or None: nothing to show) + one entry below.
 
 A section names a template in `assets`, gives it `view`, and may give a script `data`: the script of that name,
-registered in `assets/*.js`, draws into the section.
+registered in `assets/*.js`, draws into the section. `columns` are packed and read by the script when it needs them.
 """
 
 from __future__ import annotations
@@ -12,17 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.reports.pack import cut, data_uri, hover_text, pack_ids, pack_positions, setting
+from separatrix.reports import charts
+from separatrix.reports.columns import Column
+from separatrix.reports.pack import cut, data_uri, setting
 from separatrix.reports.result import PictureFile, RunReport
+from separatrix.reports.rows import PageRows, RowMap, class_looks
 from separatrix.reports.tables import ruler, tabulate
 from separatrix.reports.verdict import judge
-from separatrix.view import Frames, panels, row_shares
+from separatrix.view import panels
 from separatrix.view.data import flatten
-from separatrix.view.palette import look
 
-TEXT_LIMIT = 300  # signs of a text that the page keeps
+TEXT_LIMIT = 300  # signs of a text in a table that stands without a script
 AGAINST = "Predicted against true"  # the picture that stands in place of a confusion matrix where numbers are predicted
-WRONG_SHOWN = 200  # wrong predictions listed under the map
+WRONG_SHOWN = 40  # wrong predictions that stand there without a script
+PAIRS = 12  # most confused pairs that are listed
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Section:
     view: Mapping[str, Any]
     draw: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, Column] = field(default_factory=dict)  # packed; the script finds them under `columns`
 
 
 def verdict(report: RunReport) -> Section:
@@ -54,86 +58,95 @@ def scores(report: RunReport) -> Section | None:
         return None
     shown = [{key: value for key, value in row.items() if key != "classes"} for row in report.scores]  # one for all
     table = tabulate(shown, [row.get("method") == report.method for row in report.scores])
-    rulers = [ruler(row) for row in report.scores]
+    rulers = [line and charts.ruler(**vars(line)) for line in map(ruler, report.scores)]
     view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval}
     return Section("scores", "Scores", "scores.html", view)
 
 
-def held_out_map(report: RunReport) -> Section | None:
-    """The outputs in the plane, frame by frame."""
-    return None if report.frames is None else _map("map", "Map of the outputs", report.frames)
+def maps(report: RunReport) -> Section | None:
+    """The rows in the plane: one map or several, moment by moment."""
+    return map_section(report.maps, report.rows) if report.maps and report.rows is not None else None
 
 
-def train_map(report: RunReport) -> Section | None:
-    """The same of rows that were trained on."""
-    return None if report.train_frames is None else _map("train-map", "Map of training rows", report.train_frames)
+def map_section(drawings: Sequence[RowMap], rows: PageRows) -> Section:
+    """The section of the maps of a page's rows."""
+    columns: dict[str, Column] = {}
+    plain = []
+    for number, one in enumerate(drawings):
+        header, own = one.plain(number)
+        plain.append(header)
+        columns |= own
+    legend, looks = class_looks(rows.names)
+    longest = max(drawings, key=lambda one: len(one.titles))
+    view = {
+        "maps": drawings, "rows": rows, "last": len(longest.titles) - 1, "judged": rows.predicted is not None,
+        "centroids": any(one.centroids is not None for one in drawings),
+    }  # fmt: skip
+    return Section(
+        "map", "Map of the rows", "map.html", view, "map", {"maps": plain, "legend": legend, "looks": looks}, columns
+    )
 
 
-def _map(name: str, title: str, frames: Frames) -> Section:
-    wrong = [
-        {"row": row, "gold": frames.names[frames.labels[row]], "guess": frames.names[frames.predicted[-1, row]],
-         "text": cut(frames.texts[row], TEXT_LIMIT)}
-        for row in np.flatnonzero(frames.predicted[-1] != frames.labels).tolist()
+def rows(report: RunReport) -> Section | None:
+    """The list of all rows."""
+    return None if report.rows is None else row_section(report.rows)
+
+
+def row_section(rows: PageRows) -> Section:
+    """The list of a page's rows; the first wrong ones stand there without a script."""
+    wrong = [] if rows.predicted is None else np.flatnonzero(rows.predicted != rows.labels).tolist()
+    shown = [
+        {"row": row, "gold": rows.names[rows.labels[row]], "guess": rows.names[rows.predicted[row]],
+         "text": cut(rows.texts[row], TEXT_LIMIT)}
+        for row in wrong[:WRONG_SHOWN] if rows.predicted is not None
     ]  # fmt: skip
-    view = {"frames": frames, "last": len(frames.titles) - 1, "wrong": wrong[:WRONG_SHOWN], "wrong_count": len(wrong)}
-    return Section(name, title, "map.html", view | {"train": name != "map"}, "map", _map_data(frames))
-
-
-def _map_data(frames: Frames) -> dict[str, Any]:
-    box = frames.limits
-    return {
-        "box": [box.left, box.right, box.bottom, box.top],
-        "points": pack_positions(frames.points, box),
-        "centroids": None if frames.centroids is None else pack_positions(frames.centroids, box),
-        "labels": pack_ids(frames.labels),
-        "predicted": pack_ids(frames.predicted),
-        "names": frames.names,
-        "hoverNames": [hover_text(name, limit=60) for name in frames.names],
-        "looks": [[look(k).colour, look(k).symbol] for k in range(len(frames.names))],
-        "titles": frames.titles,
-        "scores": [frames.score(index) for index in range(len(frames.titles))],
-        "texts": [cut(text, TEXT_LIMIT) for text in frames.texts],
-        "hovers": [hover_text(text, limit=TEXT_LIMIT) for text in frames.texts],
-        "axes": [hover_text(name, width=90) for name in frames.axes],
+    data = {
+        "rows": len(rows),
+        "names": list(rows.names),
+        "looks": class_looks(rows.names)[1],
+        "splits": rows.split_names,
     }
+    view = {"wrong": shown, "wrong_count": len(wrong), "judged": rows.predicted is not None}
+    title = "Rows" if rows.predicted is None else f"Rows ({len(wrong)} of {len(rows)} wrong)"
+    return Section("rows", title, "rows.html", view, "rows", data, rows.columns())
+
+
+def certainty(report: RunReport) -> Section | None:
+    """How sure the answers are, and how often they are right."""
+    if report.rows is None or report.rows.probabilities is None:
+        return None
+    return Section("certainty", "How sure, and how right", "certainty.html", {}, "certainty")
 
 
 def curves(report: RunReport) -> Section | None:
     """Loss, score with its baseline, centroid distance."""
-    charts = panels(report.metrics)
-    if not charts:
-        return None
-    drawn = [
-        {"title": panel.title, "x": panel.x_label, "y": panel.y_label,
-         "lines": [{"name": line.name, "x": line.x, "y": line.y, "baseline": line.baseline} for line in panel.lines]}
-        for panel in charts
-    ]  # fmt: skip
-    return Section("curves", "Course of the training", "curves.html", {"panels": charts}, "curves", {"panels": drawn})
+    drawn = [{"panel": panel, "chart": charts.line_chart(panel)} for panel in panels(report.metrics)]
+    return Section("curves", "Course of the training", "curves.html", {"panels": drawn}) if drawn else None
 
 
 def confusion(report: RunReport) -> Section | None:
-    """The confusion matrix."""
+    """The confusion matrix, and the pairs that are confused most."""
     if report.confusion is None:
         return None
     counts = np.asarray(report.confusion)
-    off = [(int(counts[i, j]), i, j) for i, j in np.argwhere(counts > 0) if i != j]
-    worst = sorted(off, key=lambda entry: (-entry[0], entry[1], entry[2]))[:3]
-    view = {"worst": [(count, report.names[i], report.names[j]) for count, i, j in worst], "names": report.names}
-    shares = row_shares(counts)
-    data = {
-        "counts": counts.tolist(),
-        "shares": shares.tolist(),
-        "rows": counts.sum(axis=1).tolist(),
-        "names": [hover_text(name, limit=24) for name in report.names],
-    }
-    return Section("confusion", "Confusion", "confusion.html", view, "confusion", data)
+    off = [(int(counts[i, j]), int(i), int(j)) for i, j in np.argwhere(counts > 0) if i != j]
+    pairs = sorted(off, key=lambda entry: (-entry[0], entry[1], entry[2]))[:PAIRS]
+    view = {
+        "matrix": charts.matrix(counts, report.names), "names": report.names, "part": report.confusion_part,
+        "pairs": [(count, report.names[i], report.names[j], i, j, int(counts[i].sum())) for count, i, j in pairs],
+        "left": len(off) - len(pairs),
+    }  # fmt: skip
+    return Section("confusion", "Confusion", "confusion.html", view, "confusion", {"split": report.confusion_part})
 
 
 def classes(report: RunReport) -> Section | None:
     """The per-class table."""
     if not report.per_class:
         return None
-    return Section("classes", "Classes", "table.html", {"table": tabulate(report.per_class)})
+    names = [str(next(iter(line.values()))) for line in report.per_class]
+    linked = "classes" if report.rows is not None and set(names) <= set(report.rows.names) else ""
+    view = {"table": tabulate(report.per_class)}
+    return Section("classes", "Classes", "classes.html", view, linked, {"names": names} if linked else {})
 
 
 def recipe(report: RunReport) -> Section | None:
@@ -167,17 +180,18 @@ def notes(report: RunReport) -> Section | None:
     return Section("notes", "Notes", "notes.html", {"notes": report.notes}) if report.notes else None
 
 
-# In the order of the page.
+# In the order of the page; warnings, where there are any, stand before the verdict.
 SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "verdict": verdict,
     "warnings": warnings,
     "scores": scores,
-    "map": held_out_map,
-    "train map": train_map,
-    "curves": curves,
+    "map": maps,
+    "rows": rows,
     "confusion": confusion,
-    "numbers": numbers,
     "classes": classes,
+    "certainty": certainty,
+    "numbers": numbers,
+    "curves": curves,
     "pictures": pictures,
     "recipe": recipe,
     "notes": notes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from separatrix.errors import StoreError, public_name
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
 from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
+from separatrix.reports.rows import PageRows, RowMap
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
@@ -24,6 +26,7 @@ from separatrix.view import Frames, Numbers, against, animate, confusion, curves
 
 # Columns of the table of classes, in the order that they are read.
 METRICS_LINE = {"epoch?": int, "step?": int, "loss?": float, "validation?": dict}
+LEAST_SHARE = 1e-4  # below which probabilities count as equal on their map
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
@@ -110,6 +113,72 @@ def _centroids(frames: list[Frame], project: Any) -> np.ndarray | None:
     return np.stack([project(_wide(track)) for track in tracks if track is not None]).astype(np.float32)
 
 
+def page_rows(run: RunFiles, train: Frames | None) -> tuple[PageRows, dict[str, np.ndarray]] | None:
+    """All rows of a run that were evaluated, test rows first, then training rows that were recorded.
+
+    Also the numbers of the rows of each split; None where numbers are predicted.
+    """
+    names = tuple(run.result["classes"])
+    if not names:
+        return None
+    ids = {name: number for number, name in enumerate(names)}
+    tables = {"validation": run.validation}
+    if "test" in run.result["scores"]:
+        tables = {"test": read_table(run.folder / "predictions" / "test.parquet")} | tables
+    parts = [_answers(table, ids) for table in tables.values()]
+    if train is not None:
+        none = np.full((len(train.texts), len(names)), np.nan)
+        parts.append((train.texts, ["-"] * len(train.texts), train.labels, train.predicted[-1], none))
+    splits = [*tables, "train"][: len(parts)]
+    counts = [len(part[0]) for part in parts]
+    starts = np.cumsum([0, *counts])
+    numbers = {split: np.arange(starts[at], starts[at + 1]) for at, split in enumerate(splits)}
+    texts, own, labels, predicted, shares = zip(*parts, strict=True)
+    rows = PageRows(
+        [*chain(*texts)], names, np.concatenate(labels), np.concatenate(predicted), [*chain(*own)],
+        [split for split in splits for _ in numbers[split]], np.concatenate(shares),
+    )  # fmt: skip
+    return rows, numbers
+
+
+def _answers(table: pd.DataFrame, ids: dict[str, int]) -> tuple[Any, ...]:
+    """Texts, ids, labels, predicted classes and probabilities of one split."""
+    columns = [f"probability_{name}" for name in ids]
+    known = set(columns) <= set(table.columns)
+    shares = table[columns].to_numpy(np.float64) if known else np.full((len(table), len(ids)), np.nan)
+    labels, predicted = ([ids[str(value)] for value in table[name]] for name in ("label", "predicted"))
+    return table["text"].tolist(), table["id"].tolist(), np.array(labels), np.array(predicted), shares
+
+
+def _maps(
+    run: RunFiles, frames: Frames | None, train: Frames | None, rows: PageRows, at: dict[str, Any]
+) -> list[RowMap]:
+    """The training on the validation rows, all evaluated rows by their class probabilities, and the training rows."""
+    maps, seed = [], run.recipe["loop"]["seed"]
+    if frames is not None:
+        chosen = subsample(len(at["validation"]), len(frames.texts), seed)
+        maps.append(RowMap.of_frames("outputs over the training, validation rows", frames, at["validation"][chosen]))
+    judged = np.concatenate([at[split] for split in ("test", "validation") if split in at])
+    if rows.probabilities is not None and (flat := _probability_map(rows.probabilities[judged], judged, seed)):
+        maps.append(flat)
+    if train is not None:
+        maps.append(RowMap.of_frames("outputs over the training, training rows", train, at["train"]))
+    return maps
+
+
+def _probability_map(shares: np.ndarray, rows: np.ndarray, seed: int) -> RowMap | None:
+    """Rows by the logarithms of their class probabilities, in the plane of the largest variance."""
+    if len(rows) < 3 or not np.isfinite(shares).all():
+        return None
+    logs = np.log(np.maximum(shares, LEAST_SHARE))
+    logs -= logs.mean(axis=1, keepdims=True)
+    plane = fit_plane(logs.astype(np.float32))
+    flat = plane.place(logs.astype(np.float32))
+    axes = [f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)]
+    note = _note(logs, flat, seed).replace("PCA plane fixed over the run", "PCA plane of the log probabilities")
+    return RowMap("class probabilities, all evaluated rows", flat[None].astype(np.float32), axes, note, rows)
+
+
 def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:
     if len(outputs) < 25:
         return f"{len(outputs)} rows are too few to say how faithful the plane is"
@@ -139,7 +208,6 @@ def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Pi
         save(scatter(frames), folder / "scatter.png")
         write_data(frames, folder / "scatter.csv")
         animate(frames, folder / "training.gif")
-        pictures.append(PictureFile("Training, as it went by", folder / "training.gif"))
     if train is not None:
         save(scatter(train), folder / "scatter-train.png")
         write_data(train, folder / "scatter-train.csv")
@@ -165,14 +233,16 @@ def _report(
     result = run.result
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]
-    rows = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
+    counts = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
     model, backbone = result["model"], run.recipe["backbone"]
     summary = [
         ("model", f"{model['name']} ({model['origin']}, weights {model['weights'][:12]})"),
         ("method", f"{result['method']}, loss {result['loss']}"),
-        ("rows", rows),
+        ("rows", counts),
         ("seconds", result["seconds"]),
     ]
+    listed = page_rows(run, train)
+    rows, maps = (None, []) if listed is None else (listed[0], _maps(run, frames, train, *listed))
     if result.get("words"):
         summary.insert(2, ("label words", ", ".join(result["words"])))
     return RunReport(
@@ -184,8 +254,9 @@ def _report(
         confusion=np.array(main["confusion"]) if "confusion" in main else None,
         names=tuple(result["classes"]),
         metrics=run.metrics,
-        frames=frames,
-        train_frames=train,
+        confusion_part=part if "confusion" in main else "",
+        rows=rows,
+        maps=maps,
         warnings=tuple(result["warnings"]),
         recipe=run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}},
         notes=tuple(result["notes"]),

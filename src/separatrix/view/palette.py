@@ -1,7 +1,7 @@
 """Which colour and shape a class gets: ten colours that stay apart for colour-blind eyes, then the next shape.
 
 The colours are those of M. Petroff, "Accessible color sequences for data visualization" (2021), in his order. With
-more than ten classes the colours come again with another marker, so that 60 classes are all different.
+more than ten classes the colours come again with another marker, then darker, then paler: 180 are all different.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 COLOURS = (
     "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
 )  # fmt: skip
-# The same shape under its name in matplotlib and in plotly.
+# The same shape under its name in matplotlib and on the page.
 SHAPES = (
     ("o", "circle"), ("s", "square"), ("^", "triangle-up"), ("D", "diamond"), ("v", "triangle-down"), ("P", "cross"),
 )  # fmt: skip
@@ -20,6 +20,7 @@ INK = "#1f2430"
 MUTED = "#6b7280"
 HAIR = "#e3e5ea"
 ACCENT = "#0f6e72"
+TONES = ((INK, 0.0), (INK, 0.45), ("#ffffff", 0.45))  # what colours are mixed with, after all shapes
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ def look(class_id: int) -> ClassStyle:
     >>> look(0), look(11).colour == look(1).colour, look(11).symbol
     (ClassStyle(colour='#3f90da', marker='o', symbol='circle'), True, 'square')
     """
-    marker, symbol = SHAPES[class_id // len(COLOURS) % len(SHAPES)]
-    return ClassStyle(COLOURS[class_id % len(COLOURS)], marker, symbol)
+    round_, number = divmod(class_id, len(COLOURS))
+    marker, symbol = SHAPES[round_ % len(SHAPES)]
+    other, share = TONES[round_ // len(SHAPES) % len(TONES)]
+    return ClassStyle(mix(COLOURS[number], other, share), marker, symbol)
 
 
 def mix(colour: str, other: str, share: float) -> str:

@@ -1,6 +1,6 @@
 "use strict";
-// Sections register a function (section element, data) under the name in their data-draw attribute. It is called again
-// when the reader's colour scheme changes, so it must be able to draw twice.
+// One namespace. A section registers a function (section element, data) under the name in its data-draw attribute; it is
+// called once, and the page redraws itself through `separatrix.onTheme` when the colours change.
 const separatrix = { draw: {} };
 
 separatrix.theme = () => {
@@ -8,31 +8,40 @@ separatrix.theme = () => {
   const read = (name) => style.getPropertyValue("--" + name).trim();
   const font = getComputedStyle(document.body).fontFamily;
   return { surface: read("surface"), paper: read("paper"), ink: read("ink"), muted: read("muted"), hair: read("hair"),
-    accent: read("accent"), font, dark: matchMedia("(prefers-color-scheme: dark)").matches };
+    accent: read("accent"), alarm: read("alarm"), font, dark: matchMedia("(prefers-color-scheme: dark)").matches };
+};
+separatrix.onTheme = (redraw) => matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+separatrix.calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+separatrix.fill = (node, text, attributes) => {
+  if (text) node.textContent = text;
+  for (const [name, value] of Object.entries(attributes || {})) node.setAttribute(name, value);
+  return node;
+};
+separatrix.element = (tag, text, attributes) => separatrix.fill(document.createElement(tag), text, attributes);
+separatrix.svg = (tag, attributes, text) => separatrix.fill(document.createElementNS("http://www.w3.org/2000/svg", tag), text, attributes);
+
+// "#rrggbb" -> [red, green, blue], 0 .. 1
+separatrix.rgb = (colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+
+// Do something at most once per drawn frame.
+separatrix.once = (act) => {
+  let waits = false;
+  return () => {
+    if (waits) return;
+    waits = true;
+    requestAnimationFrame(() => { waits = false; act(); });
+  };
 };
 
-// base64 of little-endian 16-bit numbers -> Uint16Array
-separatrix.numbers = (text) => {
-  const raw = atob(text);
-  const view = new DataView(Uint8Array.from(raw, (sign) => sign.charCodeAt(0)).buffer);
-  return Uint16Array.from({ length: raw.length / 2 }, (_, place) => view.getUint16(2 * place, true));
-};
+// 0.1234 -> "0.123"; shares and probabilities
+separatrix.share = (value) => value.toFixed(3);
 
-separatrix.axis = (theme, title, more) => ({
-  title: { text: title, font: { size: 12, color: theme.muted }, standoff: 8 }, gridcolor: theme.hair, zeroline: false,
-  linecolor: theme.hair, tickfont: { size: 11, color: theme.muted }, automargin: true, ...more });
-
-separatrix.layout = (theme, more) => ({
-  paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, autosize: true,
-  font: { family: theme.font, color: theme.ink }, margin: { l: 48, r: 14, t: 14, b: 44 },
-  hoverlabel: { bgcolor: theme.surface, bordercolor: theme.muted, align: "left", font: { family: theme.font, size: 13, color: theme.ink } },
-  ...more });
-
-separatrix.config = { displayModeBar: false, displaylogo: false, responsive: true, scrollZoom: false };
-
-separatrix.element = (tag, text, attributes) => {
-  const made = document.createElement(tag);
-  if (text) made.textContent = text;
-  for (const [name, value] of Object.entries(attributes || {})) made.setAttribute(name, value);
-  return made;
+// Marks of the classes in a box of 12 x 12, by the name of the shape
+separatrix.SHAPES = { circle: "M6 1a5 5 0 1 0 .01 0z", square: "M1.5 1.5h9v9h-9z", "triangle-up": "M6 1 11 10.5H1z",
+  "triangle-down": "M6 11 1 1.5h10z", diamond: "M6 .5 11.5 6 6 11.5.5 6z", cross: "M4 1h4v3h3v4H8v3H4V8H1V4h3z" };
+separatrix.mark = ([colour, shape]) => {
+  const svg = separatrix.svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true", class: "mark" });
+  svg.append(separatrix.svg("path", { d: separatrix.SHAPES[shape], fill: colour }));
+  return svg;
 };

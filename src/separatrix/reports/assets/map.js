@@ -1,140 +1,205 @@
-// The training as a map. All state that a reader can change: frame, chosen row, hidden classes.
-separatrix.draw.map = (section, data) => {
-  const find = (name) => section.querySelector("." + name);
-  const plane = find("plane"), time = find("time");
-  const labels = separatrix.numbers(data.labels), predicted = separatrix.numbers(data.predicted);
-  const points = separatrix.numbers(data.points), centroids = data.centroids && separatrix.numbers(data.centroids);
-  const rows = labels.length, classes = data.names.length, last = data.titles.length - 1;
-  const [left, right, bottom, top] = data.box;
-  const x = (steps, place) => left + (steps[2 * place] / 65535) * (right - left);
-  const y = (steps, place) => bottom + (steps[2 * place + 1] / 65535) * (top - bottom);
-  const state = section.state || { frame: last, row: -1, hidden: new Set(), timer: 0, by: "label" };
-  const first = !section.state;
-  section.state = state;
-  const guess = (row) => predicted[state.frame * rows + row];
-  const painted = (row) => (state.by === "label" ? labels[row] : guess(row));
-  const groups = () => {
-    const lists = data.names.map(() => []);
-    for (let row = 0; row < rows; row += 1) lists[painted(row)].push(row);
-    return lists;
-  };
+// The section of the maps: which map, which moment, what is coloured how, the chosen row and its neighbors.
+separatrix.NEIGHBORS = 8;  // rows nearest on the map that are drawn and listed
+separatrix.draw.map = async (section, data) => {
+  const find = (name) => section.querySelector("." + name), on = (name, event, act) => find(name) && find(name).addEventListener(event, act);
+  const table = await separatrix.table(), columns = new separatrix.Columns(data.columns), { selection } = table, rows = table.rows;
+  const state = { map: 0, frame: 0, by: "label", timer: 0, rings: true };
+  let loaded = null, last = null;
 
-  // Traces: one per class, then rings, centroids, the chosen row. Foreign text is escaped by the maker of the data.
-  const hover = (row) => data.hovers[row] + "<br><br><b>" + data.hoverNames[labels[row]] + "</b>, " +
-    (guess(row) === labels[row] ? "predicted so" : "predicted " + data.hoverNames[guess(row)]);
-  const places = (list) => ({ x: list.map((row) => x(points, state.frame * rows + row)), y: list.map((row) => y(points, state.frame * rows + row)) });
-  const content = () => {
-    const shown = (k) => !state.hidden.has(k);
-    const traces = groups().map((list, k) => (shown(k) ? { ...places(list), customdata: list.map(hover) } : { x: [], y: [], customdata: [] }));
-    const wrong = [...labels.keys()].filter((row) => guess(row) !== labels[row] && shown(painted(row)));
-    traces.push({ ...places(wrong), customdata: [] });
-    const kept = centroids ? data.names.map((_, k) => k).filter(shown) : [];
-    const at = kept.map((k) => state.frame * classes + k);
-    traces.push({ x: at.map((place) => x(centroids, place)), y: at.map((place) => y(centroids, place)),
-      customdata: kept.map((k) => "centroid of <b>" + data.hoverNames[k] + "</b>") });
-    traces.push({ ...places(state.row >= 0 ? [state.row] : []), customdata: [] });
-    return traces;
-  };
+  const scatter = new separatrix.Scatter(find("plane"), { rows, names: data.legend, looks: data.looks,
+    describe: async (row) => [facts(row), (await table.text(row)).slice(0, 400)],
+    chosen: (row) => table.choose(row),
+    selected: (mask) => (mask.some((bit) => bit) ? selection.set("area", "area of the map", mask) : selection.clear("area")) });
 
-  const draw = () => {
-    const theme = separatrix.theme(), size = (rows > 400 ? 7 : 9) - (plane.clientWidth < 500 ? 2 : 0), many = classes > 20;
-    const ring = { color: theme.ink, width: 1.1 }, shown = data.looks.filter((_, k) => !state.hidden.has(k));
-    const looks = [
-      ...data.looks.map(([color, symbol]) => ({ color, symbol, size, opacity: 0.8, line: { width: theme.dark ? 0.6 : 0, color: "rgba(255,255,255,.55)" } })),
-      { color: ring.color, symbol: "circle-open", size: size + 6, line: ring },
-      { color: shown.map(([color]) => color), symbol: shown.map(([, symbol]) => symbol), size: many ? 13 : 20, opacity: 1, line: { color: theme.ink, width: 2 } },
-      { color: theme.accent, symbol: "circle-open", size: size + 13, line: { color: theme.accent, width: 3 } }];
-    const traces = content().map((part, place) => ({ ...part, type: "scatter", mode: "markers", marker: looks[place],
-      hovertemplate: "%{customdata}<extra></extra>", hoverinfo: part.customdata.length ? "text" : "skip" }));
-    const layout = separatrix.layout(theme, { hovermode: "closest", dragmode: "zoom", uirevision: "kept",
-      xaxis: separatrix.axis(theme, data.axes[0], { range: [left, right] }),
-      yaxis: separatrix.axis(theme, data.axes[1], { range: [bottom, top], scaleanchor: "x", scaleratio: 1 }) });
-    return Plotly.react(plane, traces, layout, separatrix.config);
+  // The columns of a map
+  const load = async (number) => {
+    const map = data.maps[number], get = (name) => (map[name] ? columns.numbers(map[name]) : null);
+    const [positions, index, predicted, marks, pale] = await Promise.all(["positions", "rows", "predicted", "marks", "pale"].map(get));
+    const present = new Int32Array(rows).fill(-1), own = index || Uint32Array.from({ length: rows }, (_, row) => row);
+    own.forEach((row, at) => { present[row] = at; });
+    return { ...map, positions, predicted, marks, pale, present, count: own.length, last: map.titles.length - 1 };
   };
-
-  const write = () => {
-    const wrong = [...labels.keys()].filter((row) => guess(row) !== labels[row]).length;
-    time.value = state.frame;
-    time.setAttribute("aria-valuetext", data.titles[state.frame]);
-    find("moment").textContent = data.titles[state.frame];
-    find("tally").textContent = data.scores[state.frame];
-    Object.assign(section.dataset, { frame: state.frame, rows, wrong, row: state.row });
-    if (state.row < 0) return;
-    const off = guess(state.row) !== labels[state.row];
-    find("detail").replaceChildren(
-      separatrix.element("p", data.texts[state.row], { class: "said" }),
-      separatrix.element("p", "row " + state.row + " - label " + data.names[labels[state.row]] + " - predicted " +
-        data.names[guess(state.row)] + (off ? ", wrong" : ""), { class: off ? "facts off" : "facts" }));
+  const guess = (row) => (loaded.predicted ? loaded.predicted[state.frame * loaded.count + loaded.present[row]] : table.predicted ? table.predicted[row] : -1);
+  const wrong = (row) => table.predicted !== null && table.label !== null && guess(row) !== table.label[row];
+  const facts = (row) => (table.predicted === null ? table.facts(row)
+    : table.names[table.label[row]] + (wrong(row) ? ", predicted " + table.names[guess(row)] : ", predicted so"));
+  // Places of all rows: rows that are not on the map stay where they were, hidden.
+  const places = () => {
+    const { positions, present, dims, count } = loaded, start = state.frame * count * dims;
+    if (count === rows && !data.maps[state.map].rows) return positions.subarray(start, start + rows * dims);
+    const all = last && last.dims === dims ? last.positions.slice() : new Uint16Array(rows * dims);
+    for (let row = 0; row < rows; row += 1) {
+      if (present[row] < 0) continue;
+      for (let axis = 0; axis < dims; axis += 1) {
+        const value = positions[start + present[row] * dims + axis];
+        if (last && last.dims === dims && last.present[row] < 0) last.positions[row * dims + axis] = value;
+        all[row * dims + axis] = value;
+      }
+    }
+    return all;
   };
-  const refresh = () => { write(); if (state.by !== "label") legend(); return draw(); };
-  const go = (frame) => { state.frame = Math.min(Math.max(frame, 0), last); return refresh(); };
-  const pick = async (row) => {
-    state.row = ((row % rows) + rows) % rows;
-    state.hidden.delete(painted(state.row));
+  const kinds = () => Uint16Array.from({ length: rows }, (_, row) => {
+    if (loaded.present[row] < 0) return 0;
+    if (state.by === "right") return data.legend.length - (wrong(row) ? 1 : 2);
+    const kind = state.by === "predicted" ? guess(row) : table.label === null ? 0 : table.label[row];
+    return loaded.pale && loaded.pale[loaded.present[row]] ? kind + table.names.length : kind;
+  });
+  const states = () => Uint8Array.from({ length: rows }, (_, row) => (loaded.present[row] < 0 ? 0
+    : (selection.kept[row] ? 2 : 1) + (state.rings && wrong(row) ? 4 : 0)));
+  const paint = () => {
+    const painted = states();
+    scatter.paint(kinds(), painted);
+    section.dataset.kept = painted.reduce((sum, bits) => sum + ((bits & 3) === 2), 0);
+    section.dataset.wrong = loaded.present.reduce((sum, at, row) => sum + (at >= 0 && wrong(row)), 0);
     legend();
-    await refresh();
-    const curve = painted(state.row);
-    Plotly.Fx.hover(plane, [{ curveNumber: curve, pointNumber: groups()[curve].indexOf(state.row) }]);
   };
-  const pickWrong = () => {
-    for (let step = 1; step <= rows; step += 1) {
-      const row = (Math.max(state.row, -1) + step) % rows;
-      if (guess(row) !== labels[row]) return pick(row);
+  const move = (glide = true) => {
+    const positions = places(), map = { positions, dims: loaded.dims, spans: loaded.spans, present: loaded.present };
+    last = map;
+    scatter.marks = loaded.marks && loaded.marks.subarray(2 * table.names.length * state.frame, 2 * table.names.length * (state.frame + 1));
+    scatter.show(map, glide);
+    paint();
+    write();
+    if (table.row >= 0) connect(table.row);
+  };
+  const write = () => {
+    const title = loaded.titles[state.frame];
+    if (find("time")) {
+      find("time").value = state.frame;
+      find("time").setAttribute("aria-valuetext", title);
+      find("moment").textContent = title;
+    }
+    find("tally").textContent = loaded.scores[state.frame] || "";
+    Object.assign(section.dataset, { frame: state.frame, map: state.map, rows: loaded.count });
+  };
+  const go = (frame) => { state.frame = Math.min(Math.max(frame, 0), loaded.last); move(); };
+  const turnTo = async (number, frame = Infinity) => {
+    play(false);
+    loaded = await load(number);
+    state.map = number;
+    state.frame = Math.min(frame, loaded.last);
+    if (find("which")) find("which").value = number;
+    if (find("time")) find("time").max = loaded.last;
+    if (find("time")) find("training").hidden = loaded.last === 0;
+    find("fidelity").textContent = loaded.note;
+    find("axes").textContent = loaded.axes.join(" \u00b7 ");
+    if (loaded.dims === 3 && scatter.mode === "move") scatter.mode = "turn";
+    move(last !== null);
+  };
+  const play = (going) => {
+    clearInterval(state.timer);
+    if (!find("play")) return;
+    state.timer = going ? setInterval(() => (state.frame >= loaded.last ? play(false) : go(state.frame + 1)), 300) : 0;
+    find("play").textContent = going ? "Pause" : "Play";
+    find("play").setAttribute("aria-pressed", String(going));
+    if (going && state.frame >= loaded.last) go(0);
+  };
+
+  // Buttons of the classes: press to see these alone.
+  const buttons = table.names.map((name, k) => {
+    const button = separatrix.element("button", "", { type: "button", "aria-pressed": "false" });
+    button.append(separatrix.mark(data.looks[k]), separatrix.element("span", name, { dir: "auto" }), separatrix.element("b"));
+    button.addEventListener("click", () => table.toggleClass(k));
+    return button;
+  });
+  find("legend").replaceChildren(...buttons);
+  const legend = () => {
+    const counts = new Uint32Array(table.names.length);
+    for (let row = 0; row < rows; row += 1) if (loaded.present[row] >= 0 && table.label !== null) counts[table.label[row]] += 1;
+    buttons.forEach((button, k) => {
+      button.lastChild.textContent = counts[k];
+      button.hidden = counts[k] === 0 && table.names.length > 30;
+      button.setAttribute("aria-pressed", String(table.classOn(k)));
+    });
+  };
+
+  // The chosen row: its text, its answer, and what lies beside it.
+  const connect = (row) => {
+    const here = loaded.present[row] >= 0, places = scatter.places();
+    const reach = 0.5, near = here ? scatter.nearby().nearest(places[2 * row], places[2 * row + 1], reach, separatrix.NEIGHBORS + 1).filter((one) => one !== row) : [];
+    scatter.choose(here ? row : -1, near);
+    return near;
+  };
+  const answers = async (row) => {
+    const list = separatrix.element("ol", "", { class: "answers" }), [best, steps] = await Promise.all([table.columns.numbers("best"), table.columns.numbers("best_p")]);
+    if (!best || table.top[row] === 65535) return list;
+    const width = best.length / rows;
+    for (let at = row * width; at < (row + 1) * width; at += 1) {
+      const item = separatrix.element("li", "", {}), bar = separatrix.element("i"), share = steps[at] / 65534;
+      bar.style.width = 100 * share + "%";
+      item.append(separatrix.element("span", table.names[best[at]], { dir: "auto" }), bar, separatrix.element("b", separatrix.share(share)));
+      list.append(item);
+    }
+    return list;
+  };
+  const detail = async (row) => {
+    const near = connect(row), off = wrong(row);
+    section.dataset.row = row;
+    const [text, id, list, ...others] = await Promise.all([table.text(row), table.id(row), answers(row), ...near.map((one) => table.text(one))]);
+    if (table.row !== row) return;
+    const neighbors = separatrix.element("ul", "", { class: "near", "aria-label": "Nearest rows on this map" });
+    others.forEach((other, at) => {
+      const button = separatrix.element("button", "", { type: "button" });
+      button.append(separatrix.mark(data.looks[table.label === null ? 0 : table.label[near[at]]]), separatrix.element("span", other.slice(0, 160), { dir: "auto" }));
+      button.addEventListener("click", () => table.choose(near[at]));
+      neighbors.append(separatrix.element("li"));
+      neighbors.lastChild.append(button);
+    });
+    const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id].filter((part) => part).join(", ");
+    find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
+      separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : ""), { class: off ? "facts off" : "facts" }), list, neighbors);
+  };
+  table.onChoose(detail);
+  const walk = (step, fits) => {
+    for (let tried = 0, row = table.row < 0 && step < 0 ? 0 : table.row; tried < rows; tried += 1) {
+      row = (row + step + rows) % rows;
+      if (selection.kept[row] && loaded.present[row] >= 0 && fits(row)) return table.choose(row);
     }
     return undefined;
   };
-  const play = (on) => {
-    clearInterval(state.timer);
-    state.timer = on ? setInterval(() => (state.frame >= last ? play(false) : go(state.frame + 1)), 180) : 0;
-    find("play").textContent = on ? "Pause" : "Play";
-    find("play").setAttribute("aria-pressed", String(on));
-    if (on && state.frame >= last) go(0);
-  };
+  const any = () => true;
 
-  const SHAPES = { circle: "M6 1a5 5 0 1 0 .01 0z", square: "M1.5 1.5h9v9h-9z", "triangle-up": "M6 1 11 10.5H1z",
-    "triangle-down": "M6 11 1 1.5h10z", diamond: "M6 .5 11.5 6 6 11.5.5 6z", cross: "M4 1h4v3h3v4H8v3H4V8H1V4h3z" };
-  const legend = () => {
-    const lists = groups();
-    find("legend").replaceChildren(...data.names.map((name, k) => {
-      const button = separatrix.element("button", "", { type: "button", "aria-pressed": String(!state.hidden.has(k)) });
-      button.innerHTML = '<svg viewBox="0 0 12 12" aria-hidden="true"><path/></svg>';
-      button.querySelector("path").setAttribute("d", SHAPES[data.looks[k][1]]);
-      button.querySelector("path").setAttribute("fill", data.looks[k][0]);
-      button.append(separatrix.element("span", name), separatrix.element("b", String(lists[k].length)));
-      button.addEventListener("click", () => {
-        if (!state.hidden.delete(k)) state.hidden.add(k);
-        button.setAttribute("aria-pressed", String(!state.hidden.has(k)));
-        refresh();
-      });
-      return button;
-    }));
-  };
-
-  // #frame=3&row=12 (and map=train-map for another map) opens a moment and a row, so that a place on the map can be linked to.
-  const follow = () => {
-    const wish = new URLSearchParams(location.hash.slice(1));
-    if ((wish.get("map") || "map") !== section.id) return refresh();
-    const frame = parseInt(wish.get("frame"), 10), row = parseInt(wish.get("row"), 10);
-    if (frame >= 0) state.frame = Math.min(frame, last);
-    if (frame >= 0 || row >= 0) section.scrollIntoView({ behavior: "instant" });
-    return row >= 0 ? pick(Math.min(row, rows - 1)) : refresh();
-  };
-
-  if (!first) return draw();
-  legend();
-  time.addEventListener("input", () => { play(false); go(Number(time.value)); });
-  find("play").addEventListener("click", () => play(!state.timer));
-  find("colour").addEventListener("change", (event) => { state.by = event.target.value; legend(); refresh(); });
-  find("back").addEventListener("click", () => pick(state.row - 1));
-  find("next").addEventListener("click", () => pick(state.row + 1));
-  find("wrong-next").addEventListener("click", pickWrong);
-  plane.addEventListener("keydown", (event) => {
-    const act = { ArrowRight: () => pick(state.row + 1), ArrowLeft: () => pick(state.row - 1), w: pickWrong, W: pickWrong }[event.key];
+  selection.subscribe(() => { paint(); scatter.near = -1; });
+  on("which", "change", (event) => turnTo(Number(event.target.value)));
+  on("time", "input", () => { play(false); go(Number(find("time").value)); });
+  on("play", "click", () => play(!state.timer));
+  on("colour", "change", (event) => { state.by = event.target.value; paint(); });
+  on("back", "click", () => walk(-1, any));
+  on("next", "click", () => walk(1, any));
+  on("wrong-next", "click", () => walk(1, wrong));
+  on("nearer", "click", () => scatter.zoom(1.6));
+  on("farther", "click", () => scatter.zoom(1 / 1.6));
+  on("whole", "click", () => scatter.reset());
+  for (const name of ["labels", "dense", "rings"]) {
+    on(name, "change", (event) => {
+      if (name === "rings") { state.rings = event.target.checked; paint(); } else { scatter[name] = event.target.checked; scatter.dirty(); }
+    });
+  }
+  for (const input of section.querySelectorAll(".modes input")) {
+    input.addEventListener("change", () => {
+      scatter.mode = input.value === "move" && loaded.dims === 3 ? "turn" : input.value;
+      find("plane").classList.toggle("draws", input.value !== "move");
+    });
+  }
+  find("plane").addEventListener("keydown", (event) => {
+    const { key } = event;
+    const act = { ArrowRight: () => walk(1, any), ArrowLeft: () => walk(-1, any), w: () => walk(1, wrong), W: () => walk(1, wrong),
+      "+": () => scatter.zoom(1.6), "=": () => scatter.zoom(1.6), "-": () => scatter.zoom(1 / 1.6), 0: () => scatter.reset(),
+      Escape: () => selection.clear("area") }[key];
     if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
   });
+
+  // #frame=3&row=12 (and view=1 for another map) opens a moment and a row, so that a place on the map can be linked to.
+  const follow = async () => {
+    const wish = new URLSearchParams(location.hash.slice(1)), number = (name) => parseInt(wish.get(name), 10);
+    const [frame, row, view] = [number("frame"), number("row"), number("view")];
+    if (view >= 0 && view < data.maps.length) await turnTo(view, frame >= 0 ? frame : Infinity);
+    else if (frame >= 0) go(frame);
+    if (frame >= 0 || row >= 0) section.scrollIntoView({ behavior: "instant" });
+    if (row >= 0) table.choose(Math.min(row, rows - 1));
+  };
+  separatrix.maps = (separatrix.maps || []).concat(scatter);
+  await turnTo(0);
   addEventListener("hashchange", follow);
-  return follow().then(() => plane.on("plotly_click", (event) => {
-    const chosen = event.points[0];
-    if (chosen.curveNumber < classes) pick(groups()[chosen.curveNumber][chosen.pointNumber]);
-  }));
+  return follow();
 };

@@ -1,11 +1,14 @@
-// Draw every section, then say so: tests and printers wait for the flag.
+// Draw every section, then say so: tests and printers wait for the flag. A section that fails says it and leaves the others alone.
 (() => {
-  const drawAll = () => Promise.all([...document.querySelectorAll("[data-draw]")].map((section) => {
-    const text = section.querySelector('script[type="application/json"]').textContent;
-    return separatrix.draw[section.dataset.draw](section, JSON.parse(text));
-  }));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  drawAll().then(() => {
+  const drawn = [...document.querySelectorAll("[data-draw]")].map(async (section) => {
+    try {
+      await separatrix.draw[section.dataset.draw](section, JSON.parse(section.querySelector('script[type="application/json"]').textContent));
+    } catch (error) {
+      console.error(error);
+      section.append(separatrix.element("p", "This part could not be drawn: " + error.message, { class: "alarm" }));
+    }
+  });
+  Promise.all(drawn).then(() => {
     window.separatrixReady = true;
     document.documentElement.dataset.separatrixReady = "true";
   });

@@ -1,0 +1,64 @@
+// Confusion matrix, its list of pairs and the table of classes: made by Python, linked here.
+separatrix.draw.confusion = async (section, data) => {
+  const table = await separatrix.table();
+  if (!table || table.predicted === null) return;
+  const cells = [...section.querySelectorAll("[data-gold]")];
+  const press = (cell) => table.toggleCell(Number(cell.dataset.gold), Number(cell.dataset.guess), data.split);
+  const mark = () => cells.forEach((cell) => cell.classList.toggle("on", table.selection.has("cell") && table.cell === [cell.dataset.gold, cell.dataset.guess, data.split].join()));
+  section.addEventListener("click", (event) => {
+    const cell = event.target.closest("[data-gold]");
+    if (cell) press(cell);
+  });
+  // Arrow keys go from cell to cell that has a number; one of them is in the order of the Tab key.
+  const inMatrix = cells.filter((cell) => cell.closest("svg"));
+  if (inMatrix.length) inMatrix[0].setAttribute("tabindex", "0");
+  section.addEventListener("keydown", (event) => {
+    const at = inMatrix.indexOf(event.target), step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (at < 0) return;
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); press(inMatrix[at]); }
+    if (!step || !inMatrix[at + step]) return;
+    event.preventDefault();
+    inMatrix[at].setAttribute("tabindex", "-1");
+    inMatrix[at + step].setAttribute("tabindex", "0");
+    inMatrix[at + step].focus();
+  });
+  table.selection.subscribe(mark);
+};
+
+separatrix.draw.classes = async (section, data) => {
+  separatrix.sortable(section.querySelector("table"));
+  const table = await separatrix.table();
+  if (!table) return;
+  const lines = [...section.querySelectorAll("tbody tr")].map((line, place) => {
+    const head = line.querySelector("th"), k = table.names.indexOf(data.names[place]), button = separatrix.element("button", "", { type: "button", class: "pick", "aria-pressed": "false" });
+    button.append(separatrix.mark(table.looks[k]), separatrix.element("span", head.textContent, { dir: "auto" }));
+    head.replaceChildren(button);
+    button.addEventListener("click", () => table.toggleClass(k));
+    return { line, button, k };
+  });
+  table.selection.subscribe(() => lines.forEach(({ line, button, k }) => {
+    line.classList.toggle("on", table.classOn(k));
+    button.setAttribute("aria-pressed", String(table.classOn(k)));
+  }));
+};
+
+// Headings that sort: once upwards, again downwards; "-" stands last.
+separatrix.sortable = (table) => {
+  const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+  heads.forEach((head, column) => {
+    const button = separatrix.element("button", head.textContent, { type: "button", class: "sort" });
+    head.replaceChildren(button);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === (head.classList.contains("number") ? "none" : "ascending") || !head.hasAttribute("aria-sort") && head.classList.contains("number") || head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const value = (line) => line.cells[column].textContent.trim(), sign = down ? -1 : 1;
+      const lines = [...body.rows].sort((one, other) => {
+        const [a, b] = [value(one), value(other)], [x, y] = [parseFloat(a), parseFloat(b)];
+        if (a === "-" || b === "-") return (a === "-") - (b === "-");
+        return sign * (head.classList.contains("number") ? x - y : a.localeCompare(b));
+      });
+      body.append(...lines);
+    });
+  });
+};

@@ -1,0 +1,69 @@
+// The rows of the page that all views share: their columns, which are selected, which one is chosen.
+separatrix.Table = class {
+  // data: { rows, names, looks, splits, columns } of the section "rows"
+  constructor(data) {
+    Object.assign(this, data, { columns: new separatrix.Columns(data.columns), selection: new separatrix.Selection(data.rows), row: -1, choosing: [] });
+  }
+
+  // The small columns; label, predicted (class numbers), split, top (probability of the predicted class in steps)
+  async load() {
+    for (const name of ["label", "predicted", "split", "top"]) this[name] = await this.columns.numbers(name);
+    return this;
+  }
+
+  wrong(row) { return this.predicted !== null && this.label !== null && this.label[row] !== this.predicted[row]; }
+
+  // 0 .. 1, or NaN where the row has no probability
+  sure(row) { return this.top === null || this.top[row] === 65535 ? NaN : this.top[row] / 65534; }
+
+  splitOf(row) { return this.split === null ? "" : this.splits[this.split[row]]; }
+
+  text(row) { return this.columns.text("text", row); }
+
+  id(row) { return this.columns.text("id", row); }
+
+  // "label cat, predicted dog"
+  facts(row) {
+    const label = this.label === null ? "" : this.names[this.label[row]];
+    if (this.predicted === null) return label;
+    return this.wrong(row) ? label + ", predicted " + this.names[this.predicted[row]] : label + ", predicted so";
+  }
+
+  // listener(row) is called when a row is chosen in any view
+  onChoose(listener) { this.choosing.push(listener); }
+
+  choose(row) {
+    this.row = row;
+    for (const listener of this.choosing) listener(row);
+  }
+
+  // Select rows of one class, of several, or of a cell of the confusion matrix (once more: take it back).
+  toggleCell(gold, guess, split) {
+    const key = [gold, guess, split].join();
+    if (this.cell === key && this.selection.has("cell")) { this.cell = ""; return this.selection.clear("cell"); }
+    this.cell = key;
+    const at = this.splits.indexOf(split);
+    return this.selection.set("cell", this.names[gold] + " taken for " + this.names[guess],
+      (row) => this.label[row] === gold && this.predicted[row] === guess && (at < 0 || this.split[row] === at));
+  }
+
+  toggleClass(k) {
+    this.classes = this.selection.has("class") ? this.classes : new Set();
+    if (!this.classes.delete(k)) this.classes.add(k);
+    if (!this.classes.size) return this.selection.clear("class");
+    const names = [...this.classes].map((one) => this.names[one]);
+    return this.selection.set("class", "class " + names.slice(0, 3).join(", ") + (names.length > 3 ? ", and " + (names.length - 3) + " more" : ""),
+      (row) => this.classes.has(this.label[row]));
+  }
+
+  classOn(k) { return this.selection.has("class") && this.classes.has(k); }
+};
+
+// Promise of the table of this page; null where it has no rows
+separatrix.table = () => {
+  const section = document.querySelector('[data-draw="rows"]');
+  if (!section) return Promise.resolve(null);
+  separatrix.rowTable = separatrix.rowTable || new separatrix.Table(separatrix.dataOf(section)).load();
+  return separatrix.rowTable;
+};
+separatrix.dataOf = (section) => JSON.parse(section.querySelector('script[type="application/json"]').textContent);

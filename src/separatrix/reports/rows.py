@@ -1,0 +1,129 @@
+"""Rows that a page lists and maps: every row that was evaluated, and where each map puts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import ShapeError
+from separatrix.reports.columns import Column, in_steps, share_steps
+from separatrix.reports.pack import cut
+from separatrix.view.frames import MARGIN, Frames
+from separatrix.view.palette import look, mix
+
+TEXT_LIMIT = 2000  # signs of a text that the page keeps
+ID_LIMIT = 100
+BEST = 5  # most probable classes of a row that the page keeps
+RIGHT, WRONG = ("#3f90da", "circle"), ("#bd1f01", "diamond")  # colours of "right or wrong"
+
+
+@dataclass(frozen=True, eq=False)
+class PageRows:
+    """Rows with what is known of them.
+
+    Raises:
+        ShapeError: lengths that do not fit each other.
+    """
+
+    texts: Sequence[str]
+    names: Sequence[str]  # (classes,) class names
+    labels: np.ndarray  # (rows,) class numbers
+    predicted: np.ndarray | None = None  # (rows,) class numbers, or None where nothing was predicted
+    ids: Sequence[str] | None = None  # the user's own; row numbers without them
+    splits: Sequence[str] = ()  # (rows,) or empty
+    probabilities: np.ndarray | None = None  # (rows, classes), NaN where a row has none
+
+    def __post_init__(self) -> None:
+        for name in ("labels", "predicted", "ids", "splits", "probabilities"):
+            values = getattr(self, name)
+            if values is not None and len(values) not in ({0, len(self)} if name == "splits" else {len(self)}):
+                raise ShapeError(f"{name} of the page's rows do not fit", got=len(values), expected=len(self))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def split_names(self) -> list[str]:
+        """Names of the splits in the order of their first row."""
+        return list(dict.fromkeys(self.splits))
+
+    def columns(self) -> dict[str, Column]:
+        """The columns of the page."""
+        columns: dict[str, Column] = {"label": self.labels.astype(np.uint16)}
+        if self.predicted is not None:
+            columns["predicted"] = self.predicted.astype(np.uint16)
+        if self.splits:
+            numbers = {name: number for number, name in enumerate(self.split_names)}
+            columns["split"] = np.array([numbers[name] for name in self.splits], np.uint8)
+        if self.probabilities is not None and self.predicted is not None:
+            columns |= self._certainty(self.probabilities, self.predicted)
+        columns["text"] = [cut(text, TEXT_LIMIT) for text in self.texts]
+        columns["id"] = [cut(str(row), ID_LIMIT) for row in (range(len(self)) if self.ids is None else self.ids)]
+        return columns
+
+    @staticmethod
+    def _certainty(probabilities: np.ndarray, predicted: np.ndarray) -> dict[str, Column]:
+        """Probability of the predicted class, and the most probable classes with theirs."""
+        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
+        top = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
+        shares = np.take_along_axis(probabilities, best, axis=1)
+        return {"top": share_steps(top), "best": best.astype(np.uint16), "best_p": share_steps(shares)}
+
+
+@dataclass(frozen=True, eq=False)
+class RowMap:
+    """Where rows lie, at one or more moments."""
+
+    title: str
+    positions: np.ndarray  # (moments, rows of the map, 2 or 3)
+    axes: Sequence[str]
+    note: str  # how it was made, and how faithful it is
+    rows: np.ndarray | None = None  # (rows of the map,) numbers of the page's rows; None: all of them, in order
+    titles: Sequence[str] = ("",)  # (moments,)
+    scores: Sequence[str] = ()  # (moments,) what a moment shows in numbers
+    predicted: np.ndarray | None = None  # (moments, rows of the map) class numbers; None: as in the page's rows
+    centroids: np.ndarray | None = None  # (moments, classes, 2)
+    pale: np.ndarray | None = None  # (rows of the map,) bool: whose labels drew the map
+
+    @classmethod
+    def of_frames(cls, title: str, frames: Frames, rows: np.ndarray | None = None) -> RowMap:
+        """A training in one plane; `rows` (rows of the frames,) are their numbers on the page."""
+        scores = [frames.score(index) for index in range(len(frames.titles))]
+        return cls(
+            title, frames.points, frames.axes, frames.note, rows, frames.titles, scores, frames.predicted,
+            frames.centroids,
+        )  # fmt: skip
+
+    def plain(self, number: int) -> tuple[dict[str, Any], dict[str, Column]]:
+        """What the script must know of the map, and its columns."""
+        parts = [self.positions] if self.centroids is None else [self.positions, self.centroids]
+        flat = np.concatenate([part.reshape(-1, self.positions.shape[2]) for part in parts]).astype(np.float64)
+        low, high = flat.min(axis=0), flat.max(axis=0)
+        span = np.where(high > low, high - low, np.where(low == 0, 1.0, np.abs(low)))
+        low, high = low - MARGIN * span, high + MARGIN * span
+        columns: dict[str, Column] = {"positions": in_steps(self.positions, low, high)}
+        if self.rows is not None:
+            columns["rows"] = self.rows.astype(np.uint32)
+        if self.predicted is not None:
+            columns["predicted"] = self.predicted.astype(np.uint16)
+        if self.centroids is not None:
+            columns["marks"] = in_steps(self.centroids, low, high)
+        if self.pale is not None:
+            columns["pale"] = self.pale.astype(np.uint8)
+        header = {
+            "title": self.title, "note": self.note, "axes": list(self.axes), "titles": list(self.titles),
+            "scores": list(self.scores), "dims": self.positions.shape[2], "spans": (high - low).tolist(),
+        }  # fmt: skip
+        return header | {name: f"{name}-{number}" for name in columns}, {
+            f"{key}-{number}": columns[key] for key in columns
+        }
+
+
+def class_looks(names: Sequence[str], paper: str = "#ffffff") -> tuple[list[str], list[tuple[str, str]]]:
+    """Names and looks by kind: the classes, the same pale, right and wrong."""
+    own = [(look(number).colour, look(number).symbol) for number in range(len(names))]
+    pale = [(mix(colour, paper, 0.65), symbol) for colour, symbol in own]
+    return [*names, *names, "right", "wrong"], [*own, *pale, RIGHT, WRONG]
