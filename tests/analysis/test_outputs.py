@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import separatrix as sx
+from separatrix.analysis import outputs as module
 from separatrix.analysis.outputs import judged, over_runs
 from separatrix.cli.app import main
 from separatrix.errors import OptionError, StoreError
@@ -84,6 +85,21 @@ def test_what_is_no_study_of_runs_is_refused(runs, study, make_order, figures, t
     with pytest.raises(OptionError, match="no outputs to study: got a run that predicts numbers, expected classes"):
         sx.report(tmp_path / "numbers", study="outputs", out=page)
     assert not page.exists()
+
+
+def test_outputs_that_are_all_the_same_have_no_map_and_do_not_stop_the_others(runs, tmp_path, monkeypatch):
+    whole = module._vectors
+
+    def vectors(folder, texts, *rest):
+        return np.ones((len(texts), 4)) if folder == runs[0] else whole(folder, texts, *rest)
+
+    monkeypatch.setattr(module, "_vectors", vectors)
+    study = sx.report([runs[0], runs[2]], study="outputs", method="pca", out=tmp_path / "page.html")
+    assert (
+        "pca is left out for prompt: every row is the same point, so there is no map: got 72 equal rows" in study.notes
+    )
+    assert study.runs[0]["answer"] == "cannot be told: there is no map by PCA"
+    assert {line["view"] for line in study.runs[1]["views"]} == {"all dimensions", "pca"}
 
 
 def told(difference, sample="rows", holds="no", interval=(-0.1, 0.1)):

@@ -120,6 +120,11 @@ def test_numbers_and_words(trained, figures, make_order):
     assert "squared error gained" in str(told)
     words = trained(loss="token").explain()
     assert words.scores["accuracy"] == trained(loss="token").scores["validation"]["accuracy"]
+    assert ([*words.label_words.values()], words.chosen) == (trained(loss="token").facts["words"], True)
+    by_hand = trained(loss="token", words=("bad", "good", "fine")).explain()
+    assert by_hand.label_words == {"bird": "bad", "cat": "good", "dog": "fine"}
+    assert "bad for bird, good for cat, fine for dog (by hand)" in str(by_hand)
+    assert "label words" not in str(numbers.explain())
 
 
 def test_what_cannot_be_explained(trained, make_order):

@@ -19,7 +19,7 @@ import pandas as pd
 from separatrix.analysis.compared import short_names
 from separatrix.analysis.inputs import FinishedRun
 from separatrix.codes import draw_rows
-from separatrix.errors import MissingExtra, OptionError, StoreError
+from separatrix.errors import DataError, MissingExtra, OptionError, StoreError
 from separatrix.extraction.readers import PromptReader
 from separatrix.geometry.project import make_map
 from separatrix.geometry.resample import PairedDifference, bootstrap_mean, compare_answers, holm, mean_interval
@@ -175,8 +175,9 @@ def _read(run: RunOutputs, recipe: ReportRecipe) -> ReadRun:
     for method in recipe.method:
         try:
             flat = make_map(x, ProjectRecipe(method=method, seed=recipe.seed))
-        except MissingExtra as error:
-            notes.append(f"{method} is left out: {error}")
+        except (MissingExtra, DataError) as error:  # outputs that are all the same have no map
+            where = "" if isinstance(error, MissingExtra) else f" for {run.name}"
+            notes.append(f"{method} is left out{where}: {error}")
             continue
         readings[method] = read_view(flat.coordinates, rows, recipe.seed)
         note = "; ".join(_panel_note(method, readings[method], rows))
@@ -217,7 +218,7 @@ def _figures(run: RunOutputs, readings: ViewReadings, prepared: str, seed: int) 
 def _missed(figures: Mapping[str, Any], readings: ViewReadings, seed: int) -> dict[str, Any]:
     """What PCA's plane loses more than the view that shows most, each read in the way that validation chose."""
     if PCA not in readings:
-        return {"missed": None, "answer": "PCA was not among the maps (--method)", "holds": OPEN}
+        return {"missed": None, "answer": f"{OPEN}: there is no map by PCA", "holds": OPEN}
     best = {view: max((one for one in ways.values() if one.chosen is not None), key=lambda one: one.chosen or 0.0)
             for view, ways in readings.items()}  # fmt: skip
     other = max((view for view in best if view != PCA), key=lambda view: best[view].chosen or 0.0)

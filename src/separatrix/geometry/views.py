@@ -91,7 +91,9 @@ def read_probe(x: NDArray[np.floating], rows: DecidedRows, seed: int = 0) -> Rea
 
 def read_clusters(x: NDArray[np.floating], rows: DecidedRows, seed: int = 0) -> ReaderAnswers:
     """k-means of all rows with a cluster for each class; the rows that choose match clusters with classes."""
-    clusters = kmeans(x, min(len(rows.names), len(x)), seed=seed).labels
+    clusters = np.zeros(len(x), np.int64)  # of rows that are all the same
+    if np.ptp(x, axis=0).any():
+        clusters = kmeans(x, min(len(rows.names), len(x)), seed=seed).labels
     named = assign(clusters[rows.choosing], rows.gold[rows.choosing], rows.names, permutations=1, seed=seed)
     answers = cluster_answers(named.matched.classes, clusters[~rows.choosing])
     return ReaderAnswers(answers == rows.gold[~rows.choosing], None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from separatrix.store.result import Lines, Listing, Printed
 from separatrix.texts import Texts
 from separatrix.training.evaluate import Evaluator
 
+NAMED = 6  # label words that are printed
 COST = {True: "accuracy lost", False: "squared error gained"}  # whether classes are predicted
 
 
@@ -33,6 +34,8 @@ class PromptExplanation(Printed):
         costs: of each vector: `cost` (accuracy, or squared error, without it against with it), `interval` (95 %, over
             rows), and for classes `p_drop` (McNemar) and `p_holm`, corrected for the number of vectors.
         rows: texts that this was measured on.
+        label_words: class -> the word whose logit decides for it; empty where no words decide.
+        chosen: whether the data chose these words.
     """
 
     scores: dict[str, Any]
@@ -40,6 +43,8 @@ class PromptExplanation(Printed):
     null: WordNull | None
     costs: list[dict[str, Any]]
     rows: int
+    label_words: dict[str, str] = field(default_factory=dict)
+    chosen: bool = False
 
     @property
     def table(self) -> pd.DataFrame:
@@ -57,6 +62,8 @@ class PromptExplanation(Printed):
             "vectors": self._rows(),
             "null": self.null and self.null.to_dict(),
             "rows": self.rows,
+            "label_words": self.label_words,
+            "chosen": self.chosen,
         }
 
     def parts(self) -> list[Listing | Lines]:
@@ -83,6 +90,10 @@ class PromptExplanation(Printed):
         ]
         if classes:
             lines.append(("majority", f"{self.scores['majority']:.3f}"))
+        if self.label_words:
+            words = ", ".join(f"{word} for {name}" for name, word in [*self.label_words.items()][:NAMED])
+            more = ", ..." * (len(self.label_words) > NAMED)
+            lines.append(("label words", f"{words}{more} ({'chosen by the data' if self.chosen else 'by hand'})"))
         if (null := self.null) is not None:
             random = f"cosine {null.mean:.3f} with their nearest word, 95 % below {null.highest:.3f}"
             lines.append(("random vectors", random))
@@ -161,7 +172,9 @@ def explain_prompt(
     evaluator = Evaluator(() if classes is None else classes.names, model.scaling.mean, seed)
     chance = None if classes is None else model.probabilities(whole)
     figures = evaluator.full(whole if classes else whole * model.scaling.scale + model.scaling.mean, gold, chance)
-    return PromptExplanation(figures, words, null, costs, len(texts))
+    named = {} if classes is None else dict(zip(classes.names, model.label_words or (), strict=False))
+    chosen = "bias" in model.objective.deciding()  # the usual level of chosen words is taken off
+    return PromptExplanation(figures, words, null, costs, len(texts), named, chosen)
 
 
 def _costs(

@@ -70,6 +70,13 @@ class PromptModel(PrintedModel):
         return self.objective.words if isinstance(self.objective, WordObjective) else None
 
     @property
+    def label_words(self) -> tuple[str, ...] | None:
+        """The label words as they read, in the order of the classes, where they decide."""
+        if self.words is None:
+            return None
+        return tuple(str(self.backbone.tokenizer.decode([int(word)])).strip() for word in self.words)
+
+    @property
     def output_width(self) -> int:
         """Numbers of an output."""
         if self.words is not None:

@@ -29,12 +29,11 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
 def _words(trained: TrainedModel[PromptModel]) -> dict[str, Any]:
     """The label words in the order of the classes, and, where they were chosen, the best ones for each class."""
     model, ranking = trained.model, trained.words
-    if model.words is None:
+    if model.label_words is None:
         return {}
-    tokenizer = model.backbone.tokenizer
-    words = [tokenizer.decode([int(word)]).strip() for word in model.words]
     names = () if model.classes is None else model.classes.names
-    return {"words": words, "word_ranking": None if ranking is None else ranking.named(names, tokenizer)}
+    ranked = None if ranking is None else ranking.named(names, model.backbone.tokenizer)
+    return {"words": list(model.label_words), "word_ranking": ranked}
 
 
 METHOD = TrainingMethod(TrainRecipe(), train, partial(idle, rules=RULES), tasks=("classify", "regress"))
