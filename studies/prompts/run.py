@@ -64,7 +64,7 @@ WORDS: dict[str, dict[str, Any]] = {
     "words: good, bad": {"loss": "token", "words": (" bad", " good")},
     "words: relevant, irr": {"loss": "token", "words": (" irr", " relevant")},
 }
-LAYERS = {"minilm": 6, "lm": 30}
+LAYERS = {"minilm": 6, "lm": 30, "small lm": 8}
 
 
 @dataclass(frozen=True)
@@ -143,9 +143,8 @@ def do_run(plan: PromptPlan, data: Path) -> dict[str, Any]:
 
 def plans(options: argparse.Namespace) -> list[PromptPlan]:
     """All prompts asked for, seed by seed, so that a stopped study has whole seeds."""
-    places: dict[str, str | None] = ({} if options.lm_only else {"minilm": None}) | (
-        {"lm": options.lm} if options.lm else {}
-    )
+    places: dict[str, str | None] = {} if options.lm_only else {"minilm": None}
+    places |= {name: place for name, place in (("lm", options.lm), ("small lm", options.small_lm)) if place}
     return [
         PromptPlan(name, model, place, variant, seed, options.rows, options.judged, options.epochs)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
@@ -162,6 +161,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="folder with sst2 and trec, each with train.parquet")
     add("--lm", help="a causal language model; without it its prompts are left out")
+    add("--small-lm", help="another, of 3M parameters: what bfloat16 costs is measured with it")
     add("--lm-only", action="store_true", help="leave the prompts of MiniLM out")
     add("--seeds", type=int, default=3, help="how many seeds (default 3)")
     add("--first-seed", type=int, default=0, help="the first of them (default 0)")
