@@ -103,6 +103,22 @@ def test_predict_repeats_the_answers_of_the_run(cli: Cli, tmp_path: Path, finish
     np.testing.assert_allclose(after.filter(like="prob"), before.filter(like="prob"), atol=1e-3)
 
 
+def test_predict_leaves_unsure_rows_unanswered_and_counts(
+    cli: Cli, tmp_path: Path, finished: Path, table: Path
+) -> None:
+    words = ["predict", finished, table, "--label", "label", "--coverage", "0.5"]
+    ran = cli(*words, "--out", tmp_path / "some.csv", "--json").json
+    assert ran["answered"] + ran["withheld"] == ran["rows"]
+    assert 0.5 <= ran["answered"] / ran["rows"] < 0.7
+    frame = pd.read_csv(tmp_path / "some.csv")
+    kept = frame[frame["answered"]]
+    assert frame["predicted"].isna().sum() == ran["withheld"]
+    assert ran["accuracy_answered"] == pytest.approx((kept["predicted"] == kept["label"]).mean())
+    shown = cli("predict", finished, table, "--min-probability", "1", "--out", tmp_path / "none.csv")
+    assert "withheld" in shown.out
+    assert pd.read_csv(tmp_path / "none.csv")["predicted"].isna().all()
+
+
 def test_predict_gives_blank_rows_no_answer_and_a_reason(cli: Cli, tmp_path: Path, finished: Path) -> None:
     new = tmp_path / "new.jsonl"
     new.write_text("".join(json.dumps({"text": text}) + "\n" for text in ("a cat", None, "\u200b", "a dog")))

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,7 +8,14 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import log_softmax
 
 from separatrix.errors import DataError, OptionError, ShapeError
-from separatrix.geometry.calibrate import fit_temperature, probabilities, rescore_single_column
+from separatrix.geometry.calibrate import (
+    ScoreCalibration,
+    fit_calibration,
+    fit_temperature,
+    hold_answers,
+    probabilities,
+    rescore_single_column,
+)
 from separatrix.geometry.score import classification
 
 # Stored outputs of the one-column model of seed 003: sst2 validation rows 0..4 and 867..871 with their labels.
@@ -124,3 +133,82 @@ def test_two_columns_are_no_single_column():
         rescore_single_column([[0.1, 0.9]])
     with pytest.raises(DataError, match="threshold: row 0 is not finite"):
         rescore_single_column([0.1], np.nan)
+
+
+def skewed(rows, seed=0, bias=(0.0, 0.0, 1.5)):
+    """Scores of which one class is too loud, with labels drawn before it was."""
+    logits, y = sampled(rows, classes=3, seed=seed)
+    return logits + np.array(bias), y
+
+
+def lifted(rows, seed=0):
+    """Scores of two classes whose right share rises from 0.5 to 0.7 only, in steps that no temperature has."""
+    rng = np.random.default_rng(seed)
+    gap = rng.uniform(0, 12, size=rows)
+    right = rng.random(rows) < np.where(gap < 8, 0.55, 0.97)
+    y = np.where(right, 0, 1)
+    return np.column_stack([gap, np.zeros(rows)]), y
+
+
+@pytest.mark.parametrize(("make", "method"), [(sampled, "temperature"), (skewed, "vector"), (lifted, "isotonic")])
+def test_the_calibration_that_suits_the_rows_is_chosen_and_lowers_the_loss_on_others(make, method):
+    fitted = fit_calibration(*make(1500))
+    assert fitted.method == method
+    scores, y = make(3000, seed=5)
+    here = np.arange(len(y))
+    plain = -np.log(probabilities(scores, fitted.temperature)[here, y]).mean()
+    assert -np.log(fitted.probabilities(scores)[here, y]).mean() <= plain + 1e-12 - 0.01 * (method != "temperature")
+
+
+def test_few_rows_and_rows_that_are_all_right_get_a_temperature():
+    assert fit_calibration(*skewed(150)).method == "temperature"
+    logits = sampled(400)[0]
+    assert fit_calibration(logits, logits.argmax(axis=1)).method == "temperature"
+
+
+@pytest.mark.parametrize("make", [skewed, lifted])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_no_calibration_changes_an_answer_or_makes_rows_level(make, seed):
+    fitted = fit_calibration(*make(800))
+    scores, _ = make(500, seed=seed)
+    wild = np.vstack([scores, 1e4 * scores, scores / 1e4])
+    chances = fitted.probabilities(wild)
+    assert (chances.argmax(axis=1) == wild.argmax(axis=1)).all()
+    np.testing.assert_allclose(chances.sum(axis=1), 1)
+    assert (chances >= 0).all()
+    assert len(np.unique(fitted.probabilities(scores).max(axis=1))) > 0.95 * len(scores)
+
+
+@pytest.mark.parametrize("make", [sampled, skewed, lifted])
+def test_a_calibration_is_read_as_it_was_written(make):
+    fitted = fit_calibration(*make(600))
+    plain = json.loads(json.dumps(fitted.to_dict()))
+    assert not plain or ScoreCalibration.is_plain(plain)
+    again = ScoreCalibration.of(fitted.temperature, plain)
+    scores = make(50, seed=3)[0]
+    np.testing.assert_array_equal(again.probabilities(scores), fitted.probabilities(scores))
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        7,
+        {"method": "magic"},
+        {"method": "vector", "weight": [1.0]},
+        {"method": "vector", "weight": [1.0, 1.0], "bias": [0.0]},
+        {"method": "vector", "weight": [1.0], "bias": ["x"]},
+        {"method": "isotonic", "knots": [[0.0, 1.0], [1.0, 1.0]]},
+        {"method": "isotonic", "knots": []},
+        {"method": "isotonic", "knots": [[0.0, 1.0], [1.0]]},
+        {"method": "isotonic", "knots": [[0.0, 1.0]], "more": 1},
+    ],
+)
+def test_what_is_no_calibration_is_known_as_such(plain):
+    assert not ScoreCalibration.is_plain(plain)
+
+
+def test_answers_that_do_not_come_first_are_put_first_alone():
+    scores = np.array([[0.0, 5.0, 1.0], [3.0, 3.0, 0.0], [9.0, 0.0, 0.0]])
+    held = hold_answers(scores, np.array([2, 1, 0]))
+    assert held.argmax(axis=1).tolist() == [2, 1, 0]
+    np.testing.assert_allclose(held, [[0, 5, 5], [3, 3, 0], [9, 0, 0]], atol=1e-5)

@@ -22,6 +22,7 @@ from separatrix.learn.trained.loading import load_model
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.align import AlignRecipe, EncoderRecipe
+from separatrix.store.files import read_json, write_json
 from separatrix.store.points import open_points
 from separatrix.texts import Texts
 from separatrix.texts.table import few
@@ -247,6 +248,37 @@ def test_other_weights_and_damaged_files_are_refused(trained, tiny, tmp_path):
     shard = next((tmp_path / INDEX).rglob("*.f*"))
     shard.write_bytes(shard.read_bytes()[:-4])
     with pytest.raises(StoreError, match="is truncated"):
+        load_model(tmp_path, device="cpu")
+
+
+def test_answers_are_the_votes_and_their_probabilities_are_fine(trained, few_animals):
+    model, texts = trained.model, few_animals[1].text
+    answer = model.answer(texts)
+    counted = replace(model, evidence=None).answer(texts)
+    assert answer.labels.tolist() == counted.labels.tolist()
+    assert (answer.probabilities.argmax(axis=1) == answer.scores.argmax(axis=1)).all()
+    distinct = [len(np.unique(one.probabilities.max(axis=1))) for one in (answer, counted)]
+    assert distinct[0] > 0.9 * len({*texts})
+    assert distinct[0] > distinct[1]
+
+
+def test_a_model_of_an_earlier_version_answers_as_it_did(trained, few_animals, tmp_path):
+    """Before there was evidence, probabilities were smoothed votes over a temperature."""
+    trained.model.save(tmp_path)
+    notes = read_json(tmp_path / "model.json")
+    write_json(tmp_path / "model.json", {key: notes[key] for key in notes if key not in ("evidence", "calibration")})
+    model, texts = load_model(tmp_path, device="cpu"), few_animals[1].text
+    assert model.evidence is None
+    vectors = model.encode(texts)
+    votes = shares(model.neighbors(vectors), model.index.labels, 3, model.vote)
+    np.testing.assert_allclose(model.answer(texts).scores, smooth(votes, model.vote.k))
+
+
+def test_evidence_that_the_index_cannot_give_is_damage(trained, tmp_path):
+    trained.model.save(tmp_path)
+    notes = read_json(tmp_path / "model.json")
+    write_json(tmp_path / "model.json", notes | {"evidence": notes["evidence"] | {"k": 5000}})
+    with pytest.raises(StoreError, match="asks for more neighbors than its index has"):
         load_model(tmp_path, device="cpu")
 
 

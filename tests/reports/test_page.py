@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from separatrix.errors import ShapeError, StoreError
+from separatrix.geometry.reliability import reliability
 from separatrix.reports import PictureFile, RunReport, render, sections, write_report
 from separatrix.reports.columns import section_data, unpack
 
@@ -117,6 +118,22 @@ def test_scores_stand_beside_baselines_with_their_rulers(make_report):
     assert re.search(r'class="majority" x1="34"', text)
     assert re.search(r'class="interval" x="85" y="4" width="9"', text)
     assert text.count('<tr class="strong">') == 1
+
+
+def test_probabilities_are_drawn_without_a_script(make_report):
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(3), size=300)
+    figures = reliability(p, rng.integers(3, size=300)).to_dict()
+    page = render(make_report(reliability=figures, reliability_part="test"))
+    section = page[page.index('id="reliability"') : page.index('id="recipe"')]
+    assert section.count('class="dot"') == len(figures["curve"])
+    assert f"error {figures['expected_calibration_error']:.3f}" in section
+    assert "300 test rows" in section
+    assert "<script" not in section
+    numbers = [float(one) for path in re.findall(r' d="([^"]+)"', section) for one in re.findall(r"-?[0-9.]+", path)]
+    assert min(numbers) >= 0
+    assert max(numbers) <= 260
+    assert 'id="reliability"' not in render(make_report())
 
 
 def test_wrong_predictions_stand_there_without_a_script(make_report, make_frames):

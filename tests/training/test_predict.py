@@ -9,9 +9,10 @@ from separatrix.errors import OptionError, StoreError
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.prompt import PromptModel
+from separatrix.learn.trained.saved import Predictions
 from separatrix.store.table import read_table
 from separatrix.texts import Splits, Texts
-from separatrix.training.predict import predict_texts
+from separatrix.training.predict import answered_figures, predict_texts, withhold
 from separatrix.training.run import run_training
 
 RUNS = {
@@ -48,6 +49,47 @@ def test_each_text_is_answered_by_itself(finished, splits):
     assert some["id"].tolist() == whole["id"].iloc[picked].tolist()
     for column in whole.columns[4:]:
         np.testing.assert_allclose(some[column], whole[column].iloc[picked], atol=2e-3)
+
+
+def test_unsure_rows_are_left_unanswered_by_probability_or_by_share(finished, splits):
+    model, texts = load_model(finished[0], device="cpu"), splits.test
+    whole = predict_texts(model, texts)
+    sure = whole.filter(like="probability_").max(axis=1)
+    least = float(sure.median())
+    some = predict_texts(model, texts, min_probability=least)
+    assert some["answered"].tolist() == (sure >= least).tolist()
+    assert some["predicted"].isna().tolist() == (sure < least).tolist()
+    kept = some[some["answered"]]
+    assert kept["predicted"].tolist() == whole["predicted"][kept.index].tolist()
+    pd.testing.assert_frame_equal(some.filter(like="probability_"), whole.filter(like="probability_"))
+    figures = answered_figures(some)
+    right = (kept["predicted"] == kept["label"]).mean()
+    assert figures == {"answered": len(kept), "withheld": len(some) - len(kept), "accuracy_answered": right}
+    share = predict_texts(model, texts, coverage=0.5)["answered"]
+    assert 0.5 <= share.mean() < 0.6
+    assert sure[share].min() > sure[~share].max()
+    assert "answered" not in whole
+    assert answered_figures(whole) == {}
+
+
+def test_blank_texts_count_neither_as_answered_nor_as_withheld(finished):
+    model = load_model(finished[0], device="cpu")
+    table = predict_texts(model, Texts.of(["a cat", " "], keep_blank=True), min_probability=0.0)
+    assert table["answered"].tolist() == [True, False]
+    assert answered_figures(table) == {"answered": 1, "withheld": 0}
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"min_probability": 0.5, "coverage": 0.5}, "say the same in two ways"),
+        ({"min_probability": 1.5}, "--min-probability is out of range"),
+        ({"coverage": -0.1}, "--coverage is out of range"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused_before_a_model_is_read(limits, said, tmp_path):
+    with pytest.raises(OptionError, match=said):
+        sx.predict(tmp_path / "no run", ["a"], **limits)
 
 
 def test_texts_without_labels(finished):
@@ -93,3 +135,10 @@ def test_a_result_a_model_and_a_folder_give_the_same_table(finished, splits, tmp
         sx.predict(folder, frame, text="body", out=tmp_path / "answers.csv")
     with pytest.raises(OptionError, match=r"answers\.txt"):
         sx.predict(folder, frame, out=tmp_path / "answers.txt")
+
+
+def test_numbers_have_no_probability_to_be_unsure_by():
+    numbers = Predictions(np.array([1.5]), np.array([[1.5]]), None, None, np.zeros((1, 2)), 0)
+    assert withhold(numbers, None) is numbers
+    with pytest.raises(OptionError, match="numbers have no probability"):
+        withhold(numbers, 0.5)

@@ -75,6 +75,12 @@ Prediction = panel(
     overwrite=_FILE,
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
+    min_probability=_option(
+        float | None, None, "leave rows unanswered whose answer has a lower probability", low=0, high=1
+    ),
+    coverage=_option(
+        float | None, None, "answer this share of the rows, those with the highest probability", low=0, high=1
+    ),
     explain=_option(
         bool, False, "of a prompt, on the rows of --label: words near its vectors, what leaving one out costs"
     ),

@@ -149,6 +149,9 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     options, begun = parsed.make(opts.Prediction), monotonic()
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
+    from separatrix.training.predict import answer_table, answered_figures, check_limits, withhold
+
+    check_limits(options.min_probability, options.coverage)
     if options.classes and not options.explain:
         raise OptionError("--classes has no effect here", expected="--explain", hint="leave --classes away")
     from separatrix.store.table import answers_file
@@ -156,21 +159,21 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
 
     with answers_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)) as write:
         texts = load_texts(data, **reading(parsed) | {"label": options.label, "keep_blank": True})
-        from separatrix.training.predict import answer_table
-
         model, answer, warnings = _predict(parsed, run, texts, progress)
-        frame = answer_table(texts, model.classes, answer)
+        kept = withhold(answer, options.min_probability, options.coverage)
+        frame = answer_table(texts, model.classes, kept)
         explanation = None
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
         write(frame)
-    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut}
+    counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
     if explanation is not None:
         values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
-    return Printout(values, [*parts, [("rows", len(frame)), ("out", options.out)]], warnings)
+    lines = [("rows", len(frame)), *answered_figures(frame).items(), ("out", options.out)]
+    return Printout(values, [*parts, lines], warnings)
 
 
 def _answered(
@@ -214,11 +217,11 @@ def _answers(frame: pd.DataFrame) -> Listing:
     chances = [name for name in frame.columns if name.startswith("probability_")]
     rows = []
     for _, row in frame.head(HEAD).iterrows():
-        if pd.isna(row["predicted"]):
+        if isinstance(row.get("reason"), str):
             rows.append(["-", "-", f"({row['reason']})"])
             continue
         chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
-        rows.append([str(row["predicted"]), chance, row["text"][:80]])
+        rows.append(["-" if pd.isna(row["predicted"]) else str(row["predicted"]), chance, row["text"][:80]])
     return Listing(["predicted", "probability", "text"], rows)
 
 

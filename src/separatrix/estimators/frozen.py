@@ -109,7 +109,7 @@ class FrozenClassifier(NeighborsClassifier):
         if fitted.judged is not None:
             scores = classification(*fitted.judged, classes.names, seed=recipe.seed)
             figures = scores.to_dict() | {"on": fitted.judged_on}
-        self.model_ = replace(blank, arrays=fitted.arrays, temperature=fitted.temperature, figures=figures)
+        self.model_ = replace(blank, arrays=fitted.arrays, calibration=fitted.calibration, figures=figures)
         return self
 
     def _model_recipe(self) -> ModelRecipe:

@@ -5,7 +5,8 @@ NumPy in, NumPy out: no module here sees a tensor, a file or a picture. Nothing 
 
     checks      checks of arguments: labels, finite numbers, shapes, output width (they raise)
     score       accuracy, macro-F1, errors of a regression; baseline and interval beside each figure
-    calibrate   scores to probabilities: one temperature, fitted on validation rows
+    calibrate   scores to probabilities, fitted on validation rows
+    reliability how far probabilities can be trusted; what leaving unsure rows unanswered gains
     classes     the order of classes that no name decides; folds
     neighbors  exact k nearest neighbors in bounded memory, and their vote: the only one there is
     rowspace    wide matrices in as many directions as they have rows

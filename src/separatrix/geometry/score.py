@@ -17,7 +17,6 @@ from scipy.sparse import csr_matrix
 from scipy.stats import spearmanr
 from sklearn.metrics import confusion_matrix, mean_absolute_error, precision_recall_fscore_support, r2_score
 
-from separatrix.errors import DataError
 from separatrix.geometry.checks import (
     check_count,
     check_finite,
@@ -28,6 +27,7 @@ from separatrix.geometry.checks import (
     check_same_rows,
     check_values,
 )
+from separatrix.geometry.reliability import check_distributions
 from separatrix.geometry.resample import Interval, draw_rows, percentile_interval
 from separatrix.recipe.core import Plain
 
@@ -210,13 +210,7 @@ def _calibration(
     p = check_matrix(probabilities, "probabilities").astype(np.float64)  # (rows, classes)
     check_output_width(p.shape[1], classes)
     check_same_rows(len(gold), len(p), "labels", "probabilities")
-    wrong = np.flatnonzero((np.abs(p.sum(axis=1) - 1) > 1e-3) | (p < 0).any(axis=1))
-    if len(wrong):
-        raise DataError(
-            f"probabilities: row {wrong[0]} is no distribution",
-            got=np.round(p[wrong[0]], 4).tolist(),
-            expected="numbers from 0 that sum to 1",
-        )
+    check_distributions(p)
     row = np.arange(len(gold))
     confidence, right = p[row, predicted], gold == predicted
     # A bin is [low, high); its share of rows times |accuracy - confidence| is |sum(right) - sum(confidence)| / rows.

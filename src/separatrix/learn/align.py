@@ -37,7 +37,7 @@ def train_encoder(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
         ModelError: a model that cannot be found or trained.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    return train_and_refit(job, _train, ("vote", "temperature", "note"))
+    return train_and_refit(job, _train, ("vote", "evidence", "calibration", "note"))
 
 
 def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.geometry.calibrate import fit_temperature
+from separatrix.geometry.calibrate import fit_calibration
 from separatrix.learn import schedule
 from separatrix.learn.guards import check_frozen
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
@@ -37,7 +37,7 @@ def train_peft(job: Job[PeftRecipe]) -> TrainedModel[PeftModel]:
         ModelError: a model that cannot be found, loaded or used; its weights changed.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    return train_and_refit(job, _train, ("temperature",))
+    return train_and_refit(job, _train, ("calibration",))
 
 
 @dataclass
@@ -82,7 +82,7 @@ def _train(job: Job[PeftRecipe]) -> TrainedModel[PeftModel]:
     assert targets.classes is not None
     model = PeftModel(trainable.prefixed, recipe, objective, targets.classes)
     scores = model.scores(evaluate(trainable, "validation"))
-    model = replace(model, temperature=fit_temperature(scores, targets.values["validation"]))
+    model = replace(model, calibration=fit_calibration(scores, targets.values["validation"], seed=loop.seed))
     cut = [f"{part}: {rows.cut} of {len(rows)} texts were cut" for part, rows in tokens.items() if rows.cut]
     unread = [f"{part}: {line}" for part, rows in tokens.items() for line in rows.unread.warnings]
     return TrainedModel(model, (*cut, *unread), fitted)

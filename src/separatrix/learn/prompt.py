@@ -21,7 +21,7 @@ from torch import Tensor
 from separatrix import recipe as recipes
 from separatrix.codes import draw_some
 from separatrix.errors import ModelError
-from separatrix.geometry.calibrate import fit_temperature
+from separatrix.geometry.calibrate import fit_calibration
 from separatrix.learn import schedule
 from separatrix.learn.guards import check_cache, check_frozen
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
@@ -61,7 +61,7 @@ def train_prompt(job: Job[TrainRecipe]) -> TrainedModel[PromptModel]:
         OptionError: label words or a start of the prompt that do not exist.
         StoreError: no room, or a checkpoint of another job in the folder.
     """
-    trained = train_and_refit(job, _train, ("temperature",))
+    trained = train_and_refit(job, _train, ("calibration",))
     return replace(trained, notes=(*trained.notes, *_word_notes(trained)))
 
 
@@ -227,7 +227,8 @@ def _finish(training: Training, targets: Targets, fitted: FitResult, recipe: Tra
         return model
     trainable.prompt, trainable.form = prompt, None
     scores = model.scores(evaluate(trainable, "validation").cpu().numpy())
-    return replace(model, temperature=fit_temperature(scores, targets.values["validation"]))
+    calibration = fit_calibration(scores, targets.values["validation"], seed=recipe.loop.seed)
+    return replace(model, calibration=calibration)
 
 
 def _word_notes(trained: TrainedModel[PromptModel]) -> tuple[str, ...]:

@@ -42,6 +42,8 @@ class RunReport:
     per_class: Sequence[Mapping[str, Any]] = ()  # one mapping per class; its keys are the columns
     confusion: np.ndarray | None = None  # (classes, classes) counts, gold by predicted, or None
     names: tuple[str, ...] = ()  # (classes,) class names
+    reliability: Mapping[str, Any] = field(default_factory=dict)  # of the part `reliability_part`; empty: not known
+    reliability_part: str = ""
     metrics: Sequence[Mapping[str, Any]] = ()  # rows of `metrics.jsonl`
     confusion_part: str = ""  # the split that the confusion matrix counts
     rows: PageRows | None = None  # all rows that were evaluated, and others that a map shows

@@ -17,7 +17,7 @@ from separatrix.reports.columns import Column
 from separatrix.reports.pack import cut, data_uri, setting
 from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.rows import PageRows, RowMap, class_looks
-from separatrix.reports.tables import ruler, tabulate
+from separatrix.reports.tables import answered_listing, ruler, tabulate
 from separatrix.reports.verdict import judge
 from separatrix.view import panels
 from separatrix.view.data import flatten
@@ -149,6 +149,21 @@ def classes(report: RunReport) -> Section | None:
     return Section("classes", "Classes", "classes.html", view, linked, {"names": names} if linked else {})
 
 
+def reliability(report: RunReport) -> Section | None:
+    """How far probabilities can be trusted, and what leaving unsure rows out gains."""
+    if not report.reliability:
+        return None
+    figures = report.reliability
+    lowest = min(one["accuracy"] for one in figures["coverage"])
+    view = {
+        "figures": figures,
+        "part": report.reliability_part,
+        "answered": answered_listing(figures["coverage"]),
+        "floor": max(0.0, np.floor(10 * lowest - 0.5) / 10),  # of the axis; a tenth, below every accuracy
+    }
+    return Section("reliability", "Probabilities", "reliability.html", view)
+
+
 def recipe(report: RunReport) -> Section | None:
     """All options of the run, by stage."""
     if not report.recipe:
@@ -193,6 +208,7 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "numbers": numbers,
     "curves": curves,
     "pictures": pictures,
+    "reliability": reliability,
     "recipe": recipe,
     "notes": notes,
 }

@@ -11,6 +11,8 @@ from separatrix.reports.pack import show
 from separatrix.store.result import Listing
 from separatrix.view.curves import number
 
+ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # shares of rows that the report lists
+SURE_SHARE = 0.8  # of the rows, whose accuracy is printed
 HEADINGS = {
     "macro_f1": "macro F1", "never_predicted": "never predicted", "pool": "pooling",
     "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
@@ -82,6 +84,34 @@ def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
             row |= {key: figures[key] for key in keys if key in figures}
             table.append(row | _never_predicted(figures.get("per_class", ())))
     return sorted(table, key=lambda row: row["split"] != "test")
+
+
+def answered_listing(coverage: Sequence[Mapping[str, Any]]) -> Listing:
+    """Accuracy of the rows that are answered, at some shares of them, as a table."""
+    shown = {share: next((one for one in coverage if one["coverage"] <= share + 1e-9), None) for share in ANSWERED}
+    lines = dict.fromkeys((one["coverage"], one["min_probability"], one["accuracy"]) for one in shown.values() if one)
+    rows = [[f"{share:.0%}", f"{least:.3f}", f"{right:.3f}"] for share, least, right in lines]
+    return Listing(["answered", "least probability", "accuracy"], rows, (False,) * len(rows), [True] * 3)
+
+
+def reliability_lines(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What is printed of the probabilities of the test part, or of validation where there is none.
+
+    Runs of earlier versions say nothing of them.
+    """
+    part = "test" if "test" in scores else "validation"
+    figures = scores.get(part, {}).get("reliability")
+    if not figures:
+        return []
+    low, high = figures["interval"]
+    line = (
+        f"{part}: calibration error {figures['expected_calibration_error']:.3f} ({low:.3f} to {high:.3f}; perfect "
+        f"probabilities of as many rows: {figures['error_if_perfect']:.3f})"
+    )
+    some = next((one for one in figures["coverage"] if one["coverage"] <= SURE_SHARE), None)
+    if some is not None:
+        line += f"; the surest {some['coverage']:.0%} are right in {some['accuracy']:.1%}"
+    return [("trust", line)]
 
 
 def _never_predicted(per_class: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -11,6 +11,7 @@ import numpy as np
 from separatrix.geometry.baselines import Baseline, LabelledBlocks, Nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
+from separatrix.geometry.reliability import reliability
 from separatrix.geometry.score import classification, decide, regression
 
 Scores = dict[str, Any]
@@ -46,6 +47,13 @@ class Evaluator:
             targets, decide(scores, len(self.names)), self.names, probabilities=chance, seed=self.seed
         )
         return result.to_dict()
+
+    def judged(self, scores: np.ndarray, targets: np.ndarray, chance: np.ndarray | None) -> Scores:
+        """`full`, and with probabilities how far these can be trusted."""
+        figures = self.full(scores, targets, chance)
+        if chance is not None and self.names:
+            figures["reliability"] = reliability(chance, targets, seed=self.seed).to_dict()
+        return figures
 
     def findings(self, scores: np.ndarray, targets: np.ndarray, history: Sequence[np.ndarray]) -> list[str]:
         """What the guards say of the predictions of a split, and of those of the epochs before."""

@@ -253,6 +253,8 @@ def _report(
         per_class=[{key: line[key] for key in PER_CLASS} for line in main.get("per_class", ())],
         confusion=np.array(main["confusion"]) if "confusion" in main else None,
         names=tuple(result["classes"]),
+        reliability=main.get("reliability", {}),
+        reliability_part=part,
         metrics=run.metrics,
         confusion_part=part if "confusion" in main else "",
         rows=rows,

@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import pandas as pd
 
+from separatrix.errors import OptionError
+from separatrix.geometry.reliability import threshold_of
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictions, Predictor, Trained
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.tokens import UnreadCounts
 from separatrix.progress import Progress
+from separatrix.recipe import checked
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.load import TEXT, LoadOptions
 from separatrix.store.table import answers_file
@@ -27,6 +31,8 @@ def predict(
     *,
     text: str = TEXT,
     label: str | None = None,
+    min_probability: float | None = None,
+    coverage: float | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -39,6 +45,8 @@ def predict(
         data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept.
         text: column of the texts.
         label: column of labels to be copied beside the answers.
+        min_probability: leave rows unanswered whose answer has a lower probability, see `withhold`.
+        coverage: answer this share of the rows, those with the highest probability.
         out: file of the answers, .parquet, .csv or .jsonl; nothing is written without it.
         overwrite: replace a file there.
         progress: is called with (stage, done, total, note).
@@ -47,20 +55,31 @@ def predict(
     Raises:
         StoreError: no run is in the folder, or the file is there.
         DataError: texts that cannot be read.
+        OptionError: both limits, one outside 0 to 1, or one for a model of numbers.
     """
+    limits = {"min_probability": min_probability, "coverage": coverage}
+    check_limits(**limits)
     source = data.source if isinstance(data, Texts) else data
     inputs = [path for path in (model, source) if isinstance(path, str | Path)]
     with answers_file(out, overwrite=overwrite, inputs=inputs) as write:
         texts = (
             data if isinstance(data, Texts) else load_texts(data, text=text, label=label, keep_blank=True, **reading)
         )
-        frame = predict_texts(load_model(model) if isinstance(model, str | Path) else model, texts, progress=progress)
+        trained = load_model(model) if isinstance(model, str | Path) else model
+        frame = predict_texts(trained, texts, **limits, progress=progress)
         write(frame)
     return frame
 
 
 @checks_arguments
-def predict_texts(model: Predictor | Trained, texts: Texts, *, progress: Progress | None = None) -> pd.DataFrame:
+def predict_texts(
+    model: Predictor | Trained,
+    texts: Texts,
+    *,
+    min_probability: float | None = None,
+    coverage: float | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
     """A row for each text: id, text, label (if known), predicted, probabilities, distances to the centroids.
 
     A text with nothing in it gets no answer and a `reason`.
@@ -68,12 +87,16 @@ def predict_texts(model: Predictor | Trained, texts: Texts, *, progress: Progres
     Args:
         model: what `load_model`, `train` or `load` gives.
         texts: (rows,) to be labelled.
+        min_probability: leave rows unanswered whose answer has a lower probability, see `withhold`.
+        coverage: answer this share of the rows, those with the highest probability.
         progress: is called with (stage, done, total, note).
     """
+    check_limits(min_probability, coverage)
     given: Any = model
     trained: Predictor = getattr(given, "model", given)  # of the result of a training
     answer = answer_texts(trained, texts.text, progress)
     answer.unread.warn()
+    answer = withhold(answer, min_probability, coverage)
     return answer_table(texts, trained.classes, answer)
 
 
@@ -85,16 +108,52 @@ def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | No
     return replace(answer, reasons=reasons)
 
 
+def check_limits(min_probability: float | None, coverage: float | None) -> None:
+    """Refuse two limits of what is answered, and one outside 0 to 1."""
+    for name, value in (("min_probability", min_probability), ("coverage", coverage)):
+        checked(name, value, float | None, low=0, high=1)
+    if min_probability is not None and coverage is not None:
+        raise OptionError("--min-probability and --coverage say the same in two ways", hint="leave one of them away")
+
+
+def withhold(answer: Predictions, min_probability: float | None, coverage: float | None = None) -> Predictions:
+    """The same answers without those whose probability is too low: their label is None, and `withheld` names the rows.
+
+    Args:
+        answer: of texts; its probabilities stay.
+        min_probability: lowest probability of an answer.
+        coverage: share of the rows that is answered, instead; rows of equal probability are answered together.
+
+    Raises:
+        OptionError: the model predicts numbers, which have no probability.
+    """
+    if min_probability is None and coverage is None:
+        return answer
+    if answer.probabilities is None:
+        what = "numbers have no probability, so none can be left unanswered for it"
+        raise OptionError(what, hint="leave --min-probability and --coverage away")
+    confidence = answer.probabilities.max(axis=1)  # NaN: no answer anyway
+    known = ~np.isnan(confidence)
+    if coverage is not None and known.any():
+        min_probability = threshold_of(confidence[known], coverage) if coverage > 0 else np.inf
+    unsure = np.flatnonzero(known & ~(confidence >= (min_probability or 0)))
+    labels = np.asarray(answer.labels).astype(object)
+    labels[unsure] = None
+    return replace(answer, labels=labels, withheld=frozenset(unsure.tolist()))
+
+
 def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> pd.DataFrame:
     """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
 
     Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first. Where
-    texts get no answer, `reason` says why.
+    texts get no answer, `reason` says why; where unsure answers are withheld, `answered` says which rows have one.
     """
     columns: dict[str, Any] = {"id": texts.id, "text": list(texts.text)}
     if texts.label is not None:
         columns["label"] = texts.label
     columns["predicted"] = answer.labels
+    if answer.withheld is not None:
+        columns["answered"] = [row not in answer.withheld and row not in answer.reasons for row in range(len(texts))]
     if answer.reasons:
         columns["reason"] = [answer.reasons.get(row) for row in range(len(texts))]
     for prefix, table in (("probability", answer.probabilities), ("distance", answer.distances)):
@@ -104,3 +163,16 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
         named = [" ".join(map(str, row)) for row in answer.neighbors.tolist()]
         columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
     return pd.DataFrame(columns)
+
+
+def answered_figures(frame: pd.DataFrame) -> dict[str, Any]:
+    """How many rows of a table of answers are answered, and how many of these rightly, where labels are known."""
+    if "answered" not in frame:
+        return {}
+    answered = frame[frame["answered"]]
+    unread = int(frame["reason"].notna().sum()) if "reason" in frame else 0
+    figures: dict[str, Any] = {"answered": len(answered), "withheld": len(frame) - len(answered) - unread}
+    if "label" in frame and len(answered):
+        right = answered["label"].astype(str) == answered["predicted"].astype(str)
+        figures["accuracy_answered"] = float(right.mean())
+    return figures

@@ -16,7 +16,7 @@ from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.reports.race import race_listing
-from separatrix.reports.tables import score_rows
+from separatrix.reports.tables import reliability_lines, score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import Schema, read_json, read_lines, write_json, write_lines
@@ -222,7 +222,7 @@ class TrainingResult(Result):
 
     def parts(self) -> list[Listing | Lines]:
         """The score table, then the verdict, warnings and notes, and where the run is."""
-        lines: list[tuple[str, object]] = [("verdict", self.verdict)]
+        lines: list[tuple[str, object]] = [("verdict", self.verdict), *reliability_lines(self.scores)]
         lines += [("why", line) for line in (self.race or {}).get("why", ())]
         lines += [("warning", line.replace("\n", "\n" + " " * 9)) for line in self.warnings]
         lines += [("note", line) for line in self.notes]

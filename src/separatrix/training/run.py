@@ -106,7 +106,7 @@ def _figures(
     """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups."""
     model, splits, values = trained.model, request.splits, targets.values
     scores = {
-        part: evaluator.full(in_unit(model, answer), values[part], answer.probabilities)
+        part: evaluator.judged(in_unit(model, answer), values[part], answer.probabilities)
         for part, answer in answers.items()
     }
     history = evaluator.history[: len(trained.fitted.metrics)]  # what --refit trains then is another course

@@ -10,6 +10,7 @@ import pytest
 from prompt_kinds import STRONGER
 from separatrix import recipe as recipes
 from separatrix.errors import ModelError, StoreError
+from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.geometry.probe import fit_probe, fit_ridge
 from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.loading import load_model
@@ -167,13 +168,32 @@ def test_an_unknown_option_in_the_notes_is_named(copy):
         load_prompt(copy)
 
 
+def test_a_calibration_is_saved_and_one_of_other_classes_refused(tiny, few, tmp_path):
+    backbone = load_backbone(ModelRecipe(model=str(tiny("bert")), device="cpu"))
+    x, classes = extract(backbone, few[0].text).values, Classes.of(few[0].label)
+    probe = fit_probe(x, classes.encode(few[0].label), len(classes))
+    vector = ScoreCalibration("vector", 1.5, tuple(np.linspace(0.5, 1.5, len(classes))), (0.1,) * len(classes))
+    model = ProbeModel(backbone, probe, classes, vector, pool="layer_mean")
+    model.save(tmp_path)
+    loaded = load_probe(tmp_path, device="cpu")
+    assert loaded.calibration == vector
+    np.testing.assert_array_equal(loaded.answer(few[1].text).probabilities, model.answer(few[1].text).probabilities)
+    notes = read_json(tmp_path / NOTES)
+    write_json(tmp_path / NOTES, notes | {"calibration": {"method": "vector", "weight": [1.0], "bias": [0.0]}})
+    with pytest.raises(StoreError, match="its calibration does not fit the classes"):
+        load_probe(tmp_path, device="cpu")
+    write_json(tmp_path / NOTES, notes | {"calibration": {"method": "oracle"}})
+    with pytest.raises(StoreError, match="calibration is an object"):
+        load_probe(tmp_path, device="cpu")
+
+
 @pytest.mark.parametrize("task", ["classes", "numbers"])
 def test_loaded_probe_says_the_same(tiny, few, tmp_path, task):
     backbone = load_backbone(ModelRecipe(model=str(tiny("bert")), device="cpu"))
     x = extract(backbone, few[0].text).values
     classes = Classes.of(few[0].label) if task == "classes" else None
     probe = fit_ridge(x, x[:, 0]) if classes is None else fit_probe(x, classes.encode(few[0].label), len(classes))
-    model = ProbeModel(backbone, probe, classes, temperature=1.7)
+    model = ProbeModel(backbone, probe, classes, calibration=ScoreCalibration(temperature=1.7))
     model.save(tmp_path)
     loaded = load_probe(tmp_path, device="cpu")
     ours, theirs = model.answer(NEW), loaded.answer(NEW)

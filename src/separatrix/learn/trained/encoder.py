@@ -10,7 +10,7 @@ The folder holds
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,23 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
-from separatrix.geometry.calibrate import fit_temperature, probabilities
+from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
+from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, fit_evidence
 from separatrix.geometry.neighbors import WEIGHTS, Neighbors, unit_rows
 from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
 from separatrix.learn.trainables.encoder import Encoder, start_encoder
 from separatrix.learn.trained import card
 from separatrix.learn.trained.index import KS, Index, Vote, choose_vote, shares, smooth
-from separatrix.learn.trained.saved import CLASSES, Predictions, PrintedModel, SavedModel, positive
+from separatrix.learn.trained.saved import (
+    CLASSES,
+    NOTES,
+    Predictions,
+    PrintedModel,
+    SavedModel,
+    not_negative,
+    positive,
+)
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.progress import Progress, rows_done
@@ -42,6 +51,7 @@ SCHEMA = {
     "classes": CLASSES,
     "vote": {"k": positive, "weights": lambda name: name in WEIGHTS, "temperature": positive},
     "encoder": {"weights": str},
+    "evidence?": {"k": positive, "temperature": positive, "votes": not_negative, "means": not_negative},
 }
 SHOWN = 5  # neighbors named beside an answer
 
@@ -56,7 +66,8 @@ class AlignModel(PrintedModel):
     index: Index
     vote: Vote
     base: dict[str, Any]  # identity of the model that training began with
-    temperature: float = 1.0
+    calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
+    evidence: VoteEvidence | None = None  # that says how sure votes are; None: their counts, as in earlier versions
     head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
     note: str = ""  # what predicts
 
@@ -88,7 +99,8 @@ class AlignModel(PrintedModel):
 
     def neighbors(self, vectors: np.ndarray, k: int | None = None) -> Neighbors:
         """The k training rows nearest to vectors (rows, width), by 1 - cosine; as many as vote without k."""
-        return self.index.nearest(vectors, min(max(self.vote.k, SHOWN), len(self.index)) if k is None else k)
+        most = max(self.vote.k, SHOWN, 0 if self.evidence is None else self.evidence.k)
+        return self.index.nearest(vectors, min(most, len(self.index)) if k is None else k)
 
     def scores(self, vectors: np.ndarray, neighbors: Neighbors | None = None) -> np.ndarray:
         """Scores of vectors (rows, width), one column a class; their argmax decides."""
@@ -100,11 +112,14 @@ class AlignModel(PrintedModel):
         if self.decision == "mean":
             return self.class_cosines(vectors) / self.recipe.objective.temperature
         neighbors = self.neighbors(vectors) if neighbors is None else neighbors
-        return smooth(shares(neighbors, self.index.labels, len(self.classes), self.vote), self.vote.k)
+        votes = shares(neighbors, self.index.labels, len(self.classes), self.vote)
+        if self.evidence is None:
+            return smooth(votes, self.vote.k)
+        return self.evidence.scores(neighbors, self.index.labels, self.class_cosines(vectors), votes.argmax(axis=1))
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of scores, (rows, classes)."""
-        return probabilities(scores, self.temperature) if len(scores) else scores
+        return self.calibration.probabilities(scores)
 
     def class_cosines(self, vectors: np.ndarray) -> np.ndarray:
         """Cosine of vectors (rows, width) with the mean direction of each class, (rows, classes)."""
@@ -139,6 +154,7 @@ class AlignModel(PrintedModel):
         notes = self.base_notes(
             "align", base_model=self.base,
             recipe=recipes.record(self.recipe), vote=asdict(self.vote),
+            **({} if self.evidence is None else {"evidence": asdict(self.evidence)}),
             encoder={"weights": hash_file(*sorted((folder / ENCODER).glob("*.safetensors")))},
         )  # fmt: skip
         self.write(folder, notes, tensors)
@@ -167,7 +183,7 @@ def finish_model(
     head: tuple[Tensor, Tensor] | None,
     score: Score,
 ) -> AlignModel:
-    """The model of a finished training; k, weights and temperature are chosen on validation.
+    """The model of a finished training; vote, evidence and calibration are chosen on validation.
 
     Args:
         encoder: with its best weights.
@@ -184,7 +200,7 @@ def finish_model(
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
     ways, temperature = [answers.vote] if answers.vote else list(WEIGHTS), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]
-    nearest = index.nearest(vectors["validation"], ks[-1])
+    nearest = index.nearest(vectors["validation"], min(max(ks[-1], NEIGHBORS), len(index)))
     vote = choose_vote(nearest, index.labels, gold, len(targets.classes), votes, score)
     note = _decider(answers.decision, vote, len(votes) > 1)
     if answers.approximate:
@@ -192,7 +208,10 @@ def finish_model(
     linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
     base = encoder.backbone.identity
     model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, note=note)
-    return replace(model, temperature=fit_temperature(model.scores(vectors["validation"]), gold))
+    if answers.decision == "knn":
+        cosines = model.class_cosines(vectors["validation"])
+        model = replace(model, evidence=fit_evidence(nearest, index.labels, cosines, gold))
+    return replace(model, calibration=fit_calibration(model.scores(vectors["validation"]), gold, seed=recipe.loop.seed))
 
 
 def read_align(saved: SavedModel) -> AlignModel:
@@ -217,7 +236,10 @@ def read_align(saved: SavedModel) -> AlignModel:
     index = Index.read(points, classes, approximate=recipe.answers.approximate)
     if index.vectors.shape[1] != backbone.width:
         raise saved.damaged(f"its vectors have {index.vectors.shape[1]} numbers", backbone.width, file=INDEX)
-    return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], notes["temperature"], head)
+    evidence = VoteEvidence(**notes["evidence"]) if "evidence" in notes else None
+    if evidence is not None and evidence.k > len(index):
+        raise saved.damaged("it asks for more neighbors than its index has", len(index), file=NOTES)
+    return AlignModel(encoder, recipe, classes, index, vote, notes["base_model"], saved.calibration, evidence, head)
 
 
 def _decider(decision: str, vote: Vote, chosen: bool) -> str:

@@ -7,7 +7,7 @@ was not fitted to: k-NN and class means by leave-one-out, the probe on held-out 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError
-from separatrix.geometry.calibrate import fit_temperature, probabilities
+from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 from separatrix.geometry.probe import Probe, fit_probe
@@ -38,7 +38,7 @@ class FittedHead:
     """A head: arrays that can be written, and what it gave on rows that it was not fitted to."""
 
     arrays: dict[str, np.ndarray]
-    temperature: float
+    calibration: ScoreCalibration
     judged: tuple[np.ndarray, np.ndarray] | None  # gold and answered class numbers, each (rows,)
     judged_on: str  # which rows these are
 
@@ -65,11 +65,10 @@ def _fit_probe(sample: HeadData) -> FittedHead:
     probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation)
     arrays = {name: np.asarray(getattr(probe, name)) for name in ARRAYS} | {"penalty": np.array([probe.penalty])}
     if validation is None:
-        return FittedHead(arrays, 1.0, None, "")
+        return FittedHead(arrays, ScoreCalibration(), None, "")
     scores = probe.scores(validation[0])
-    return FittedHead(
-        arrays, fit_temperature(scores, validation[1]), (validation[1], scores.argmax(axis=1)), "held-out rows"
-    )
+    calibration = fit_calibration(scores, validation[1], seed=sample.recipe.seed)
+    return FittedHead(arrays, calibration, (validation[1], scores.argmax(axis=1)), "held-out rows")
 
 
 def _probe_scores(arrays: dict[str, np.ndarray], x: np.ndarray, _recipe: FrozenRecipe) -> np.ndarray:
@@ -84,10 +83,10 @@ def _fit_knn(sample: HeadData) -> FittedHead:
         raise DataError("fewer rows than neighbors", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
     arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
     if recipe.k == rows:
-        return FittedHead(arrays, 1.0, None, "")
+        return FittedHead(arrays, ScoreCalibration(), None, "")
     nearest = neighbors(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
     answers = vote(nearest, sample.y, sample.classes, recipe.k).argmax(axis=1)
-    return FittedHead(arrays, 1.0, (sample.y, answers), "leave-one-out")
+    return FittedHead(arrays, ScoreCalibration(), (sample.y, answers), "leave-one-out")
 
 
 def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
@@ -105,8 +104,8 @@ def _fit_centroid(sample: HeadData) -> FittedHead:
     distance[own] = np.where(counts[sample.y] > 1, distance[own] * share, distance.max() + 1)
     order = first_row_order(sample.y, sample.classes)
     answers = order[distance[:, order].argmin(axis=1)]
-    temperature = fit_temperature(-distance, sample.y)
-    return FittedHead({"means": means, "order": order}, temperature, (sample.y, answers), "leave-one-out")
+    calibration = fit_calibration(-distance, sample.y, seed=sample.recipe.seed)
+    return FittedHead({"means": means, "order": order}, calibration, (sample.y, answers), "leave-one-out")
 
 
 def _centroid_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
@@ -172,7 +171,7 @@ class FrozenModel(PrintedModel):
     arrays: dict[str, np.ndarray]  # what the head has learnt
     classes: Classes
     labels: tuple[Any, ...]  # the classes as the user's labels spell them
-    temperature: float = 1.0
+    calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     figures: dict[str, Any] | None = None  # on rows that the head was not fitted to
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
@@ -186,7 +185,7 @@ class FrozenModel(PrintedModel):
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Shares of the votes, or calibrated scores, (rows, classes)."""
-        return scores if self.recipe.head == "knn" else probabilities(scores, self.temperature)
+        return scores if self.recipe.head == "knn" else self.calibration.probabilities(scores)
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
@@ -229,7 +228,7 @@ def read_frozen(saved: SavedModel) -> FrozenModel:
         raise saved.damaged("targets are no class numbers")
     if "order" in arrays and not np.array_equal(np.sort(arrays["order"]), np.arange(len(classes))):
         raise saved.damaged("order does not name each class once")
-    return FrozenModel(backbone, recipe, arrays, classes, tuple(labels), float(notes["temperature"]), notes["scores"])
+    return FrozenModel(backbone, recipe, arrays, classes, tuple(labels), saved.calibration, notes["scores"])
 
 
 def plain_labels(labels: Sequence[Any]) -> tuple[Any, ...]:

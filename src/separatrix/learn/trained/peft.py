@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.errors import MissingExtra
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.learn.objectives.heads import HeadObjective, linear
 from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel
 from separatrix.models.backbone import Backbone
@@ -91,7 +91,7 @@ class PeftModel(PrintedModel):
     recipe: PeftRecipe
     objective: HeadObjective
     classes: Classes
-    temperature: float = 1.0
+    calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
 
     @property
     def backbone(self) -> Backbone:
@@ -108,7 +108,7 @@ class PeftModel(PrintedModel):
         tokens = self.backbone.tokenize(texts, reserve=self.prefixed.tokens)
         vectors = self.prefixed.encode(tokens.ids, rows_done(progress, len(texts)))
         scores = self.scores(torch.from_numpy(vectors).to(self.backbone.device))
-        labels, chance = self.classes.decode(scores.argmax(axis=1)), probabilities(scores, self.temperature)
+        labels, chance = self.classes.decode(scores.argmax(axis=1)), self.calibration.probabilities(scores)
         return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread)
 
     def save(self, folder: Path) -> None:
@@ -132,4 +132,4 @@ def read_peft(saved: SavedModel) -> PeftModel:
     prefixed = PrefixedModel.start(backbone, recipe.prompt, 0)
     with torch.no_grad():
         prefixed.prompt.copy_(tensors["tokens"])
-    return PeftModel(prefixed, recipe, objective, classes, saved.notes["temperature"])
+    return PeftModel(prefixed, recipe, objective, classes, saved.calibration)

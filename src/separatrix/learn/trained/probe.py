@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.geometry.probe import Probe
 from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel
 from separatrix.models.backbone import Backbone
@@ -32,7 +32,7 @@ class ProbeModel(PrintedModel):
     backbone: Backbone
     probe: Probe
     classes: Classes | None  # None: numbers are predicted
-    temperature: float = 1.0
+    calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     pool: str = "layer_mean"
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
@@ -46,7 +46,7 @@ class ProbeModel(PrintedModel):
             return Predictions(
                 scores[:, 0], scores, None, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks
             )
-        labels, chance = self.classes.decode(scores.argmax(axis=1)), probabilities(scores, self.temperature)
+        labels, chance = self.classes.decode(scores.argmax(axis=1)), self.calibration.probabilities(scores)
         return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
 
     def save(self, folder: Path) -> None:
@@ -76,4 +76,4 @@ def read_probe(saved: SavedModel) -> ProbeModel:
         named_pooling(notes["pool"], layer_count(backbone.model.config))
     except OptionError as error:
         raise saved.damaged(f"no pooling is called {notes['pool']!r}", file=NOTES) from error
-    return ProbeModel(backbone, probe, saved.classes, notes["temperature"], notes["pool"])
+    return ProbeModel(backbone, probe, saved.classes, saved.calibration, notes["pool"])

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
@@ -61,7 +61,7 @@ class PromptModel(PrintedModel):
     objective: Objective  # it was trained with it, and decides by it
     classes: Classes | None  # None: numbers are predicted
     scaling: Scaling = field(default_factory=Scaling)
-    temperature: float = 1.0
+    calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     shared_texts: Path | None = None  # folder of text caches, as long as there are trainings that share it
 
     @property
@@ -156,7 +156,7 @@ class PromptModel(PrintedModel):
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of scores, (rows, classes)."""
-        return probabilities(scores, self.temperature)
+        return self.calibration.probabilities(scores)
 
     def labels(self, scores: np.ndarray) -> np.ndarray:
         """The labels, or numbers, that the scores decide for, (rows,)."""
@@ -205,7 +205,7 @@ def read_prompt(saved: SavedModel) -> PromptModel:
     prompt = SoftPrompt(own["tokens"], None, layer=recipe.prompt.layer).having(own)
     recipe = replace(recipe, backbone=recipe.backbone.at(saved.model, saved.device))
     scaling = Scaling(**saved.notes["scaling"])
-    return PromptModel(backbone, shape, recipe, prompt, objective, saved.classes, scaling, saved.notes["temperature"])
+    return PromptModel(backbone, shape, recipe, prompt, objective, saved.classes, scaling, saved.calibration)
 
 
 def _shapes(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from separatrix.errors import ModelError, StoreError, system_path
+from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
 from separatrix.models.tokens import UnreadCounts
@@ -51,12 +52,18 @@ def positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
+def not_negative(value: Any) -> bool:
+    """Whether a plain value is 0 or a number above it."""
+    return value == 0 or positive(value)
+
+
 # What every saved model says of itself; each kind adds its own.
 SAVED: dict[str, Schema] = {
     "format": int,
     "kind": str,
     "classes": (CLASSES, None),
     "temperature": positive,
+    "calibration?": ScoreCalibration.is_plain,
     "base_model": {"name": str, "weights": str, "revision?": (str, None), "origin?": str},
 }
 
@@ -74,6 +81,7 @@ class Predictions:
     neighbors: np.ndarray | None = None  # (rows, k) ids of the nearest training rows, nearest first
     unread: UnreadCounts = UnreadCounts()
     reasons: Mapping[int, str] = field(default_factory=dict)  # row without an answer -> why
+    withheld: frozenset[int] | None = None  # rows whose answer was too unsure; None: every answer counts
     blocks: Mapping[str, np.ndarray] = field(default_factory=dict)  # frozen vectors by pooling, (rows, width) each
 
 
@@ -112,7 +120,7 @@ class PrintedModel(Printed):
     """How a trained model is shown. It is no result: its figures are those of the `TrainingResult` that holds it."""
 
     classes: Classes | None
-    temperature: float
+    calibration: ScoreCalibration
 
     if TYPE_CHECKING:  # a field or a property of the subclass
 
@@ -120,10 +128,17 @@ class PrintedModel(Printed):
         def backbone(self) -> Backbone:
             """The transformer."""
 
+    @property
+    def temperature(self) -> float:
+        """That the scores are divided by before anything else."""
+        return self.calibration.temperature
+
     def base_notes(self, kind: str, **notes: Any) -> dict[str, Any]:
         """What a trained model says of itself; `notes` are what its kind says beside `SAVED`."""
         classes = None if self.classes is None else self.classes.to_dict()
         own = {"format": FORMAT, "kind": kind, "temperature": self.temperature, "classes": classes}
+        if more := self.calibration.to_dict():
+            own["calibration"] = more
         return own | {"base_model": self.backbone.identity} | notes
 
     @staticmethod
@@ -165,6 +180,18 @@ class SavedModel:
     def class_count(self) -> int:
         """How many; 0 where numbers are predicted."""
         return 0 if self.classes is None else len(self.classes)
+
+    @property
+    def calibration(self) -> ScoreCalibration:
+        """How scores become probabilities.
+
+        Raises:
+            StoreError: it is one of other classes.
+        """
+        calibration = ScoreCalibration.of(self.notes["temperature"], self.notes.get("calibration"))
+        if calibration.method == "vector" and len(calibration.weight) != self.class_count:
+            raise self.damaged("its calibration does not fit the classes", self.class_count, file=self.file)
+        return calibration
 
     def recipe(self, cls: type[R], name: str = "recipe") -> R:
         """A recipe that stands in the notes; what it says of remote code is ignored."""

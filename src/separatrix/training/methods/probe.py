@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedModel[ProbeModel]:
-    """Fit a probe; its penalty and temperature, and without a given pooling that too, are chosen on validation.
+    """Fit a probe; its penalty and calibration, and without a given pooling that too, are chosen on validation.
 
     With `refit` the same is fitted again on training and validation rows together.
     """
     from separatrix.geometry.baselines import LabelledBlocks, fit_linear, joined, refit_linear
-    from separatrix.geometry.calibrate import fit_temperature
+    from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
     from separatrix.geometry.probe import Probe
     from separatrix.learn.job import TrainedModel
     from separatrix.learn.trained.probe import ProbeModel
@@ -45,10 +45,11 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
         parts[part] = LabelledBlocks({plan.name: frozen[part][plan.name] for plan in chosen}, targets.values[part])
     fitted = fit_linear(parts["train"], parts["validation"], len(targets.names), recipe.loop.seed)
     assert isinstance(fitted.model, Probe)
-    temperature = 1.0
+    calibration = ScoreCalibration()
     if targets.classes is not None:
-        temperature = fit_temperature(fitted.scores(parts["validation"]), targets.values["validation"])
-    model = ProbeModel(backbone, fitted.model, targets.classes, temperature, fitted.pool)
+        scores = fitted.scores(parts["validation"])
+        calibration = fit_calibration(scores, targets.values["validation"], seed=recipe.loop.seed)
+    model = ProbeModel(backbone, fitted.model, targets.classes, calibration, fitted.pool)
     trained = TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted)
     if not recipe.loop.refit:
         return trained
