@@ -83,8 +83,10 @@ class ScoreCalibration:
     @classmethod
     def of(cls, temperature: float, more: Mapping[str, Any] | None = None) -> Self:
         """What `to_dict` gave, beside a temperature."""
-        parts = {name: value if name == "method" else tuple(value) for name, value in (more or {}).items()}
-        return cls(temperature=float(temperature), **parts)
+        plain = dict(more or {})
+        method = plain.pop("method", cls.method)
+        parts: dict[str, Any] = {name: tuple(value) for name, value in plain.items()}
+        return cls(method, float(temperature), **parts)
 
     @staticmethod
     def is_plain(value: Any) -> bool:
