@@ -25,8 +25,8 @@ _REACH = float(np.log(1000.0))  # the temperature is sought within 1/1000 to 100
 
 FEWEST = 200  # validation rows from which more than a temperature is tried
 _FOLDS = 5
-_STEP = 1e-6  # by which an answer is above the class that would have come first
-_OVERTAKE = 1e-9  # the same between probabilities
+STEP = 1e-6  # by which an answer is above the class that would have come first
+OVERTAKE = 1e-9  # the same between probabilities
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ScoreCalibration:
         rest[here, top] = 0
         share = rest / np.maximum(rest.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
         second = share.max(axis=1)
-        own = np.maximum(own, second / (1 + second) + _OVERTAKE * (1 + expit(odds)))  # as unsure, but in order
+        own = np.maximum(own, second / (1 + second) + OVERTAKE * (1 + expit(odds)))  # as unsure, but in order
         moved = share * (1 - own)[:, None]
         moved[here, top] = own
         return moved
@@ -117,7 +117,7 @@ def hold_answers(scores: NDArray[np.float64], answers: NDArray[np.int64]) -> NDA
     held, here, top = scores.copy(), np.arange(len(scores)), scores.max(axis=1)
     level = (scores >= top[:, None]).sum(axis=1) > 1
     behind = (scores[here, answers] < top) | level
-    held[here[behind], answers[behind]] = top[behind] + _STEP
+    held[here[behind], answers[behind]] = top[behind] + STEP
     return held
 
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from separatrix.errors import ModelError
+from separatrix.geometry.calibrate import OVERTAKE, STEP, ScoreCalibration
+from separatrix.geometry.evidence import VoteEvidence
 from separatrix.geometry.neighbors import TIE
 from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.index import Vote
@@ -24,6 +26,8 @@ from separatrix.models.config import layer_count
 from separatrix.models.pool import pooled
 
 INPUTS, OUTPUT = ("input_ids", "attention_mask"), "logits"  # as models of transformers call them
+
+_TINY = float(np.finfo(np.float64).tiny)
 
 Pool = Callable[[Sequence[Tensor], Tensor], Tensor]
 
@@ -43,25 +47,22 @@ class ClassifierGraph(nn.Module):
 
 
 class LinearHead(nn.Module):
-    """logits = ((x - mean) / scale @ weight.T + bias) / temperature."""
+    """scores = (x - mean) / scale @ weight.T + bias."""
 
-    weight: Tensor  # (classes, width)
-    bias: Tensor  # (classes,)
+    weight: Tensor  # (outputs, width)
+    bias: Tensor  # (outputs,)
 
     def __init__(
-        self, weight: np.ndarray, bias: np.ndarray, temperature: float, mean: np.ndarray | float = 0.0,
-        scale: np.ndarray | float = 1.0,
-    ) -> None:  # fmt: skip
+        self, weight: np.ndarray, bias: np.ndarray, mean: np.ndarray | float = 0.0, scale: np.ndarray | float = 1.0
+    ) -> None:
         super().__init__()
-        factors = np.asarray(weight, np.float64) / scale / temperature  # (outputs, width)
-        shift = (
-            np.asarray(bias, np.float64) - (np.asarray(weight, np.float64) / scale) @ _row(mean, weight)
-        ) / temperature
+        factors = np.asarray(weight, np.float64) / scale
+        shift = np.broadcast_to(np.asarray(mean, np.float64), factors.shape[1:])
         self.register_buffer("weight", _tensor(factors))
-        self.register_buffer("bias", _tensor(shift))
+        self.register_buffer("bias", _tensor(np.asarray(bias, np.float64) - factors @ shift))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Logits of vectors (rows, width)."""
+        """Scores of vectors (rows, width)."""
         return nn.functional.linear(vectors, self.weight, self.bias)
 
 
@@ -70,34 +71,41 @@ class MeanHead(nn.Module):
 
     means: Tensor  # (classes, width)
 
-    def __init__(self, means: np.ndarray, temperature: float) -> None:
+    def __init__(self, means: np.ndarray, temperature: float = 1.0) -> None:
         super().__init__()
         self.register_buffer("means", _tensor(means / temperature))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Logits of vectors (rows, width)."""
+        """Scores of vectors (rows, width)."""
         return nn.functional.normalize(vectors, dim=1) @ self.means.T
 
 
 class NeighborHead(nn.Module):
-    """The vote of the nearest training rows, as `AlignModel.scores` counts it."""
+    """The vote of the nearest training rows, and how sure it is, as `AlignModel.scores` has them."""
 
     rows: Tensor  # (rows, width) of length 1
     own: Tensor  # (rows, classes): 1 at the class of each
 
-    def __init__(self, rows: np.ndarray, labels: np.ndarray, classes: int, vote: Vote, temperature: float) -> None:
+    def __init__(
+        self, rows: np.ndarray, labels: np.ndarray, means: np.ndarray, vote: Vote, evidence: VoteEvidence | None
+    ) -> None:
         super().__init__()
         self.register_buffer("rows", _tensor(rows))
-        self.register_buffer("own", nn.functional.one_hot(torch.from_numpy(labels.copy()), classes).float())
-        self.vote, self.temperature = vote, temperature
+        self.register_buffer("own", nn.functional.one_hot(torch.from_numpy(labels.copy()), len(means)).double())
+        self.means = MeanHead(means)
+        self.vote, self.evidence = vote, evidence
+        self.most = min(max(vote.k, 0 if evidence is None else evidence.k), len(rows))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Logits of vectors (rows, width)."""
-        near, index = (nn.functional.normalize(vectors, dim=1) @ self.rows.T).topk(self.vote.k, dim=1)
-        voters = self.own[index]  # (rows, k, classes)
-        shares = self._shares(voters, self._weights(1 - near))
+        """Scores of vectors (rows, width)."""
+        near, index = (nn.functional.normalize(vectors, dim=1) @ self.rows.T).topk(self.most, dim=1)
+        voters, distance = self.own[index], 1 - near.double()  # (rows, most, classes), (rows, most)
         k, classes = self.vote.k, self.own.shape[1]
-        return torch.log((k * shares + 1 / classes) / (k + 1)) / self.temperature
+        shares = self._shares(voters[:, :k], self._weights(distance[:, :k]))
+        if self.evidence is None:
+            return torch.log((k * shares + 1 / classes) / (k + 1))
+        sure = self.evidence.votes * self._soft_votes(voters, distance, self.evidence)
+        return hold(sure + self.evidence.means * self.means(vectors).double(), shares)
 
     def _weights(self, distance: Tensor) -> Tensor:
         """Weight of each vote (rows, k), as `geometry.neighbors.vote` weighs it."""
@@ -107,18 +115,71 @@ class NeighborHead(nn.Module):
             return torch.exp((distance[:, :1] - distance) / self.vote.temperature)
         same = distance <= 0
         alone = same.any(dim=1, keepdim=True)
-        return torch.where(alone, same.float(), 1 / torch.where(same, torch.ones_like(distance), distance))
+        return torch.where(alone, same.double(), 1 / torch.where(same, torch.ones_like(distance), distance))
 
     @staticmethod
     def _shares(voters: Tensor, weights: Tensor) -> Tensor:
         """Vote shares (rows, classes); on a tie the nearest voter of the tied classes decides by a millionth."""
         totals = (voters * weights[..., None]).sum(dim=1)
         shares = totals / totals.sum(dim=1, keepdim=True)
-        level = (shares >= shares.amax(dim=1, keepdim=True) * (1 - TIE)).float()  # (rows, classes)
+        level = (shares >= shares.amax(dim=1, keepdim=True) * (1 - TIE)).double()  # (rows, classes)
         first = (voters * level[:, None]).sum(dim=2).argmax(dim=1)  # the nearest voter of a level class
         chosen = voters.gather(1, first[:, None, None].expand(-1, 1, voters.shape[2]))[:, 0]
-        tied = (level.sum(dim=1, keepdim=True) > 1).float()
+        tied = (level.sum(dim=1, keepdim=True) > 1).double()
         return shares * (1 - TIE * tied) + TIE * tied * chosen
+
+    @staticmethod
+    def _soft_votes(voters: Tensor, distance: Tensor, evidence: VoteEvidence) -> Tensor:
+        """Logarithm of the weight of each class's neighbors, (rows, classes), as `VoteEvidence` counts it."""
+        k = evidence.k
+        weight = (distance[:, :1] - distance[:, :k]) / evidence.temperature
+        sums = (voters[:, :k] * weight.exp()[..., None]).sum(dim=1)
+        return torch.log(sums + weight[:, -1:].exp() / voters.shape[2])  # the last stands for what lies beyond
+
+
+class Calibrated(nn.Module):
+    """Scores to logits whose softmax are the probabilities of a `ScoreCalibration`."""
+
+    def __init__(self, head: nn.Module, calibration: ScoreCalibration) -> None:
+        super().__init__()
+        self.head, self.calibration = head, calibration
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Logits (rows, classes) of vectors (rows, width), the largest 0."""
+        scores, how = self.head(vectors).double(), self.calibration
+        if how.method == "vector":
+            centred = scores - scores.mean(dim=1, keepdim=True)
+            weight, bias = (torch.tensor(part, dtype=torch.float64) for part in (how.weight, how.bias))
+            logits = hold(centred / how.temperature * weight + bias, scores)
+        else:
+            logits = scores / how.temperature
+            logits = logits if how.method == "temperature" else self._isotonic(logits)
+        return (logits - logits.amax(dim=1, keepdim=True)).float()  # equal answers stay apart in float32
+
+    def _isotonic(self, logits: Tensor) -> Tensor:
+        """The likeliest class moved along the curve (straight on beyond its ends), the others in proportion."""
+        before, after = (torch.tensor(part, dtype=torch.float64) for part in zip(*self.calibration.knots, strict=True))
+        chances = logits.softmax(dim=1)
+        first = nn.functional.one_hot(logits.argmax(dim=1), logits.shape[1]).bool()
+        rest = chances.masked_fill(first, 0.0)
+        odds = (logits.amax(dim=1) - logits.masked_fill(first, -torch.inf).logsumexp(dim=1))[:, None]  # (rows, 1)
+        within = torch.minimum(torch.maximum(odds, before[0]), before[-1])
+        steps = torch.minimum(torch.relu(within - before[:-1]), before.diff())  # (rows, knots - 1)
+        own = torch.sigmoid(
+            after[0] + (steps * (after.diff() / before.diff())).sum(dim=1, keepdim=True) + odds - within
+        )
+        share = rest / rest.sum(dim=1, keepdim=True).clamp(min=_TINY)
+        second = share.amax(dim=1, keepdim=True)
+        own = torch.maximum(own, second / (1 + second) + OVERTAKE * (1 + torch.sigmoid(odds)))
+        return torch.where(first, own, share * (1 - own)).clamp(min=_TINY).log()
+
+
+def hold(scores: Tensor, answers: Tensor) -> Tensor:
+    """Scores (rows, classes) in which the class with the highest of the answers (rows, classes) comes first."""
+    top = scores.amax(dim=1, keepdim=True)
+    answer = nn.functional.one_hot(answers.argmax(dim=1), scores.shape[1]).bool()
+    level = (scores >= top).sum(dim=1, keepdim=True) > 1
+    return torch.where(answer & ((scores < top) | level), top + STEP, scores)
 
 
 def classifier_graph(model: Predictor) -> ClassifierGraph:
@@ -129,10 +190,11 @@ def classifier_graph(model: Predictor) -> ClassifierGraph:
     """
     if isinstance(model, ProbeModel):
         plan, probe = named_pooling(model.pool, layer_count(model.backbone.model.config)), model.probe
-        head: nn.Module = LinearHead(probe.weight, probe.bias, model.temperature, probe.mean, probe.scale)
+        head: nn.Module = LinearHead(probe.weight, probe.bias, probe.mean, probe.scale)
+        head = head if model.classes is None else Calibrated(head, model.calibration)
         pool: Pool = lambda states, mask: pooled((plan,), states, mask)[plan.name]  # noqa: E731
     elif isinstance(model, AlignModel):
-        head, pool = _decider(model), model.encoder.pooled
+        head, pool = Calibrated(_decider(model), model.calibration), model.encoder.pooled
     else:
         what = "a prompt is no part of the text that a graph reads" if hasattr(model, "prompt") else "it has no graph"
         raise ModelError(
@@ -147,15 +209,11 @@ def _decider(model: AlignModel) -> nn.Module:
     """What decides: the linear head, the class means, or the votes of the training rows."""
     if model.decision == "head":
         assert model.head is not None
-        return LinearHead(*model.head, model.temperature)
+        return LinearHead(*model.head)
     if model.decision == "mean":
-        return MeanHead(model.class_means(), model.recipe.objective.temperature * model.temperature)
+        return MeanHead(model.class_means(), model.recipe.objective.temperature)
     index = model.index
-    return NeighborHead(index.vectors, index.labels, len(model.classes), model.vote, model.temperature)
-
-
-def _row(value: np.ndarray | float, weight: np.ndarray) -> np.ndarray:
-    return np.broadcast_to(np.asarray(value, np.float64), (weight.shape[1],))
+    return NeighborHead(index.vectors, index.labels, model.class_means(), model.vote, model.evidence)
 
 
 def _tensor(values: np.ndarray) -> Tensor:
