@@ -16,7 +16,7 @@ from separatrix.heads.features import FEATURES, FeatureSetup, extract_features, 
 from separatrix.heads.frames import FRAMES, SCALINGS, grid
 from separatrix.heads.maps import WindowBatch, collate, maps_of, run_maps
 
-MODULES = ["descriptors", "frames", "resnet", "windows", "importance"]
+MODULES = ["descriptors", "frames", "resnet", "windows", "importance", "sentences"]
 
 
 def made(length, tokens=None, causal=False, special=(0,), punctuation=(), segments=None):

@@ -10,7 +10,7 @@ import pytest
 
 from chromium import Chromium
 from separatrix.errors import ShapeError
-from separatrix.reports.atlas import AtlasPage, WindowMaps, atlas_data, render_atlas, write_atlas
+from separatrix.reports.atlas import AtlasPage, WindowDeciles, WindowMaps, atlas_data, render_atlas, write_atlas
 from separatrix.view.palette import contrast
 
 LAYERS, HEADS, TOKENS = 2, 3, 5
@@ -26,13 +26,22 @@ def page_of(**changes):
     heads = pd.DataFrame({
         "layer": np.arange(cells) // HEADS, "head": np.arange(cells) % HEADS, "cluster": [0, 0, 1, 1, -1, 11],
         "entropy": np.linspace(0, 1, cells), "previous": np.linspace(1, 0, cells),
+        "sentence": [f"sentence {head} {EVIL}" for head in range(cells)],
     })  # fmt: skip
+    places = (
+        np.arange(cells)[:, None, None] + np.arange(2)[:, None] + np.arange(3)
+    ) % 4  # (heads, descriptors, places)
+    deciles = WindowDeciles(("lowest", "decile 1", "highest"), ("entropy", "previous"), places, places / 8 + 0.25, 4)
     values = {
         "title": f"Heads of {EVIL}",
         "summary": (("maps", 60),),
         "heads": heads,
         "distances": distances,
-        "windows": [WindowMaps(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels),
+        "clusters": [{"cluster": number, "sentence": f"{words}; 2 heads", "heads": 2}
+                     for number, words in ((0, EVIL), (1, "looks away"), (11, "looks on"), (-1, "no clear pattern"))],
+        "deciles": deciles,
+        "beginnings": {number: f"begins {number} {EVIL}" for number in range(4)},
+        "windows": [WindowMaps(EVIL, (" [CLS]", " one", " two", "s", f" {EVIL}"), levels, 2),
                     WindowMaps("second", (" a", " b", " c", " d", " e"), levels[::-1])],
         "cluster_maps": {0: np.ones((2, 3, 3)), 1: np.eye(3)[None]},
         "association": [{"with": "layer", "p_value": 0.01, "verdict": "more than chance"}],
@@ -53,6 +62,27 @@ def test_data_hold_what_the_page_shows():
     assert (raw == page.windows[0].levels).all()
     # Eight bits of the root keep a row's sum to about a hundredth.
     np.testing.assert_allclose(((raw / 255) ** 2).sum(-1), 1, atol=0.02)
+
+
+def test_deciles_are_packed_to_a_step_of_their_descriptor():
+    page = page_of()
+    packed = atlas_data(page)["deciles"]
+    shape = page.deciles.windows.shape
+    windows, steps = (
+        np.frombuffer(base64.b64decode(packed[name]), "<u2").reshape(shape) for name in ("windows", "values")
+    )
+    assert (np.array(packed["numbers"])[windows] == page.deciles.windows).all()
+    low, high = (np.array(packed[name])[:, None] for name in ("low", "high"))
+    np.testing.assert_allclose(low + steps / 65535 * (high - low), page.deciles.values, atol=1e-4)
+    assert packed["texts"][0].startswith("begins 0")
+    assert atlas_data(page_of(deciles=None))["deciles"] is None
+
+
+def test_parts_without_data_are_left_out():
+    text = render_atlas(page_of(deciles=None, clusters=()))
+    assert 'class="deciles"' not in text
+    assert 'class="clusters"' not in text
+    assert 'class="thumbnails"' in text
 
 
 def test_numbers_of_clusters_can_be_read_on_their_colours():
@@ -107,7 +137,7 @@ def test_maps_that_do_not_fit_are_refused():
 
 
 # A reader who clicks a head, reads a word, zooms in, and changes the text.
-READER = """(() => {
+READER = """(async () => {
 const atlas = document.getElementById("atlas"), say = (name, value) => { document.body.dataset[name] = value; };
 const ink = () => atlas.querySelector(".map").getContext("2d").getImageData(300, 300, 1, 1).data[0];
   say("first", atlas.dataset.head + "/" + atlas.dataset.cluster);
@@ -130,6 +160,32 @@ const ink = () => atlas.querySelector(".map").getContext("2d").getImageData(300,
   text.value = "1";
   text.dispatchEvent(new Event("change"));
   say("words", atlas.querySelector(".words").textContent.trim());
+  say("text", text.options[0].textContent);
+  const clusters = [...atlas.querySelectorAll(".clusters button")];
+  say("clusters", clusters.map((button) => button.textContent).join("|"));
+  clusters[1].click();
+  const every = [...atlas.querySelectorAll(".heads button")];
+  say("outlined", every.map((button) => Number(button.classList.contains("marked"))).join(""));
+  clusters[1].click();
+  say("cleared", atlas.querySelectorAll(".marked").length);
+  say("stops", every.filter((button) => button.tabIndex === 0).length);
+  const kind = atlas.querySelector(".deciles select");
+  kind.value = "1";
+  kind.dispatchEvent(new Event("change"));
+  const rows = [...atlas.querySelectorAll(".deciles tbody tr")], three = (row) => [...row.cells].slice(0, 3);
+  say("deciles", rows.map((row) => three(row).map((cell) => cell.textContent).join(" ")).join("|"));
+  atlas.querySelector(".deciles tbody button").click();
+  say("opened", atlas.dataset.window + " " + text.value);
+  const pictures = atlas.querySelector(".thumbnails");
+  pictures.scrollIntoView();
+  while (atlas.dataset.thumbnails !== "2") await new Promise((done) => setTimeout(done, 20));
+  const box = pictures.getBoundingClientRect(), cell = (box.width - 22) / 3;
+  const middle = { clientX: box.left + 22 + 1.5 * cell, clientY: box.top + 22 + 1.5 * cell };
+  pictures.dispatchEvent(new MouseEvent("click", middle));
+  say("thumbnail", atlas.dataset.head + " " + atlas.dataset.thumbnails);
+  pictures.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp" }));
+  say("above", atlas.dataset.head + " " + atlas.querySelector(".does").textContent);
+  say("inner", atlas.querySelectorAll("script[src], .does *, .clusters b").length);
   return { ...document.body.dataset };
 })()"""
 
@@ -159,4 +215,19 @@ def test_a_click_shows_the_head_and_nothing_is_requested(tmp_path):
     assert said["near"] == "4"
     assert said["key"].startswith("entropy: 0")
     assert said["words"] == "a b c d e"
+    assert said["text"].startswith("one twos </script>")
+    assert said["text"].endswith("(5 tokens)")
+    assert said["clusters"].split("|")[1:] == [
+        "1looks away; 2 heads",
+        "11looks on; 2 heads",
+        "-no clear pattern; 2 heads",
+    ]
+    assert said["outlined"] == "001100"
+    assert (said["cleared"], said["stops"]) == ("0", "1")
+    # Head 4, second descriptor: windows (4 + 1 + place) mod 4, whose values are window / 8 + 1 / 4.
+    assert said["deciles"] == "lowest 0.375 1|decile 1 0.500 2|highest 0.625 3"
+    assert said["opened"] == "0 0"
+    assert said["thumbnail"] == "4 2"
+    assert said["above"] == f"1 sentence 1 {EVIL}"
+    assert said["inner"] == "0"
     assert "evil" not in said

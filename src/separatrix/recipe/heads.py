@@ -90,9 +90,17 @@ class PageRecipe:
     """Page."""
 
     sentences: int = option(6, "windows whose maps the page holds", low=1, high=50)
+    sentence: tuple[str, ...] = option((), "texts of your own, whose maps the page holds as well")
     page_tokens: int = option(96, "most tokens of such a window; longer ones are passed over where possible", low=8)
     importance: str = option("auto", "loss for the importance of heads (none leaves it out)", choices=LOSSES)
     importance_windows: int = option(32, "windows for the importance of heads", low=2)
+    repeats: int = option(
+        8, "draws of repeated random tokens behind the induction and duplicate-token scores (0: no scores)", low=0
+    )
+
+    def __post_init__(self) -> None:
+        if not all(text.strip() for text in self.sentence):
+            raise OptionError("--sentence is empty", hint='type the text, as --sentence "the cat sat on the mat"')
 
 
 @recipe_class

@@ -344,6 +344,8 @@ class HeadsOptions(AttentionOptions, LoadOptions, total=False):
     density_rows: int
     permutations: int
     sentences: int
+    sentence: str | Sequence[str]
     page_tokens: int
     importance: str
     importance_windows: int
+    repeats: int

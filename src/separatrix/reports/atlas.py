@@ -26,8 +26,8 @@ from separatrix.view.head_sheet import cluster_colour
 from separatrix.view.palette import ink_on
 
 NEAREST = 6  # heads listed beside the chosen one
-STYLES, SCRIPTS = ("page.css", "atlas.css"), ("core.js", "atlas.js", "start.js")
-NOT_MEASURED = ("layer", "head", "cluster")
+STYLES, SCRIPTS = ("page.css", "atlas.css"), ("core.js", "atlas.js", "atlas_parts.js", "start.js")
+NOT_MEASURED = ("layer", "head", "cluster", "sentence")
 # Key -> heading, in the order of reading: JSON sorts its keys, and a verdict must not stand outside the window.
 ASSOCIATION = {
     "with": "clusters with", "verdict": "verdict", "adjusted_mutual_information": "AMI",
@@ -53,6 +53,7 @@ class WindowMaps:
     title: str
     words: tuple[str, ...]
     levels: NDArray[np.uint8]  # (heads, tokens, tokens): 255 times the root of the weight
+    number: int | None = None  # of the window in the atlas; none of a text of the reader's own
 
     def __post_init__(self) -> None:
         expected = (len(self.levels), len(self.words), len(self.words))
@@ -61,15 +62,29 @@ class WindowMaps:
 
 
 @dataclass(frozen=True, eq=False)
+class WindowDeciles:
+    """Windows of each head, from the lowest to the highest value of each descriptor."""
+
+    labels: tuple[str, ...]  # of the places in this order
+    names: tuple[str, ...]  # of the descriptors
+    windows: NDArray[np.integer]  # (heads, descriptors, places)
+    values: NDArray[np.floating]  # (heads, descriptors, places)
+    ranked: int  # windows that were ranked
+
+
+@dataclass(frozen=True, eq=False)
 class AtlasPage:
     """What the page shows."""
 
     title: str
     summary: tuple[tuple[str, Any], ...]
-    heads: pd.DataFrame  # one line a head: layer, head, cluster, and measures
+    heads: pd.DataFrame  # one line a head: layer, head, cluster, measures, perhaps `sentence`
     distances: NDArray[np.floating]  # (heads, heads)
     windows: Sequence[WindowMaps]
     cluster_maps: Mapping[int, NDArray[np.floating]]  # cluster -> (maps, cells, cells)
+    clusters: Sequence[Mapping[str, Any]] = ()  # a line for each: cluster, sentence, heads
+    deciles: WindowDeciles | None = None
+    beginnings: Mapping[int, str] = field(default_factory=dict)  # of the windows in `deciles`
     association: Sequence[Mapping[str, Any]] = ()
     controls: Sequence[Mapping[str, Any]] = ()
     importance: Mapping[str, Any] = field(default_factory=dict)  # as `study.heads.importance` makes it; may be empty
@@ -96,12 +111,13 @@ def render_atlas(page: AtlasPage) -> str:
         ("association", "Do clusters have to do with layer, head, length, context?", page.association, ASSOCIATION),
         ("controls", "The same with length and context held", page.controls, CONTROLS),
     ]
+    data = atlas_data(page)
     return fill(
         "atlas.html",
         SCRIPTS,
         styles=STYLES,
         page=page,
-        data=atlas_data(page),
+        data=data,
         tables=[(name, title, tabulate(list(rows), columns=keys)) for name, title, rows, keys in tables if rows],
         weighed=_weighed(page.importance),
         pictures=[(title, data_uri(file)) for title, file in page.pictures.items()],
@@ -138,13 +154,42 @@ def atlas_data(page: AtlasPage) -> dict[str, Any]:
         "windows": [
             {
                 "title": cut(window.title, 80),
+                "number": window.number,
                 "words": [cut(word, 40) for word in window.words],
                 "maps": base64.b64encode(np.ascontiguousarray(window.levels).tobytes()).decode(),
             }
             for window in page.windows
         ],
         "means": {str(cluster): _small(maps[0]) for cluster, maps in page.cluster_maps.items()},
+        "sentences": heads["sentence"].tolist() if "sentence" in heads.columns else None,
+        "lines": [
+            {"cluster": int(line["cluster"]), "sentence": line["sentence"], "heads": int(line["heads"])}
+            for line in page.clusters
+        ],
+        "deciles": None if page.deciles is None else _packed_deciles(page.deciles, page.beginnings),
     }
+
+
+def _packed_deciles(deciles: WindowDeciles, beginnings: Mapping[int, str]) -> dict[str, Any]:
+    """Windows as 16-bit numbers of their beginnings, values as 16-bit steps between the ends of their descriptor."""
+    numbers, places = np.unique(deciles.windows, return_inverse=True)
+    low, high = deciles.values.min(axis=(0, 2)), deciles.values.max(axis=(0, 2))  # (descriptors,)
+    shares = (deciles.values - low[:, None]) / np.maximum(high - low, 1e-12)[:, None]
+    return {
+        "labels": deciles.labels,
+        "names": deciles.names,
+        "ranked": deciles.ranked,
+        "numbers": numbers.tolist(),
+        "texts": [cut(beginnings[int(number)], 90) for number in numbers],
+        "windows": _pack16(places.reshape(deciles.windows.shape)),
+        "values": _pack16(np.rint(shares * 65535)),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
+
+
+def _pack16(numbers: NDArray[Any]) -> str:
+    return base64.b64encode(numbers.astype("<u2").tobytes()).decode()
 
 
 def _small(grid: NDArray[np.floating]) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def feature_chart(findings: Findings) -> Picture:
     return Picture("features", "Features compared", figure, frame.drop(columns="ami_interval"))
 
 
-NOT_DESCRIBED = ("layer", "head", "cluster")
+NOT_DESCRIBED = ("layer", "head", "cluster", "sentence")
 MOST_NUMBERS = 40  # columns of a table of shares from which its cells have no numbers
 PLACES = "layers down (0 on top), heads across (0 at the left)"
 SHARES = PowerNorm(0.5, 0, 1)  # the root of a share: small ones keep their differences

@@ -10,72 +10,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from head_atlases import CELLS, reading_of, recipe_of
 from separatrix.analysis.heads import HeadAtlas, head_atlas
 from separatrix.analysis.heads import importance as heads_importance
-from separatrix.analysis.heads.page import AtlasSource, pick_windows, shown_windows, window_lines
+from separatrix.analysis.heads.page import window_lines
 from separatrix.cli import app
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
 from separatrix.extraction import extract as extraction
 from separatrix.folders import load
 from separatrix.heads import features as batches_of_maps
 from separatrix.heads.descriptors import NAMES
-from separatrix.heads.maps import load_for_maps, maps_of
-from separatrix.heads.windows import WindowRule, draw
-from separatrix.recipe import replace
-from separatrix.recipe.heads import HeadsRecipe
 from separatrix.store.files import read_tensors
 from separatrix.store.result import Result
-from separatrix.texts.questions_answers import read_material
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*joblib will operate in serial mode"),
     pytest.mark.usefixtures("undrawn"),
 ]
-CELLS = 12  # heads of the tiny models
 IDENTITY = ("id", "example", "window", "position", "context", "layer", "head", "length", "special")
-
-
-def squad(paragraphs=8, questions=3):
-    generator = np.random.default_rng(0)
-    words = "the a cat dog bird fish tree house river red blue green old new big small is was".split()  # noqa: SIM905
-    made = []
-    for number in range(paragraphs):
-        context = " ".join(generator.choice(words, size=int(generator.integers(8, 60))))
-        asked = [{"id": f"q{number}.{place}", "question": f"where is the {words[place]} ?", "answers": []}
-                 for place in range(questions)]  # fmt: skip
-        made.append({"context": context, "qas": asked})
-    return {"data": [{"title": "animals", "paragraphs": made}]}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "dev.json"
-    path.write_text(json.dumps(squad()))
-    return path
-
-
-def recipe_of(model, **changes):
-    small = {
-        "model": str(model), "device": "cpu", "windows": 24, "max_length": 40, "stride": 16, "max_query_length": 6,
-        "shards": 4, "cells": 6, "k": 4, "min_cluster_size": 8, "min_samples": 4, "permutations": 19, "sentences": 2,
-        "page_tokens": 30, "importance_windows": 4, "components": 5,
-    }  # fmt: skip
-    return replace(HeadsRecipe(), **small | changes)
-
-
-def reading_of(data, recipe):
-    """What the atlas of this recipe reads, and its windows one after the other."""
-    backbone, rule = load_for_maps(recipe.model), WindowRule(40, 16, 6)
-    sample = draw(backbone, read_material(data).examples, rule, windows=24, shards=4, how="consecutive", seed=0)
-    return AtlasSource(backbone, sample, rule)
-
-
-@pytest.fixture(scope="module")
-def made(data, tiny, tmp_path_factory):
-    """A finished atlas; tests read it and leave it as it is."""
-    out = tmp_path_factory.mktemp("atlas") / "atlas"
-    features = ("descriptors", "grid", "singular", "twins")
-    return head_atlas(data, recipe=recipe_of(tiny("bert"), features=features, values=4, twins_epochs=1), out=out)
 
 
 def test_result_has_the_contract(made):
@@ -294,28 +246,6 @@ def test_a_shorter_order_on_a_finished_atlas_leaves_the_page(made, data, tiny, t
     assert found.association == HeadAtlas.open(made.folder).association
     assert found.folders == made.folders
     assert found.steps == made.steps
-
-
-def test_no_map_on_the_page_is_larger_than_asked_for():
-    lengths, page = np.array([60, 80, *[1024] * 8]), replace(HeadsRecipe(), page_tokens=96).page
-    assert pick_windows(lengths, range(10), page) == [1, 0, 5]  # of median length: shown in part
-    assert pick_windows(lengths, range(10), replace(page, sentences=1)) == [1]
-    assert pick_windows(lengths, [0] * 10, replace(page, sentences=2)) == [1, 5]
-    assert pick_windows(lengths[2:], range(8), page) == [0, 4]
-
-
-def test_long_windows_are_shown_in_part(made, data, tiny):
-    reading, lines = reading_of(data, recipe_of(tiny("bert"))), window_lines(load(made.part("points")))
-    shown = shown_windows(reading, lines, recipe_of(tiny("bert"), page_tokens=12).page)
-    assert all(len(window.words) <= 12 for window in shown)
-    assert "first 12 of" in shown[0].title
-    whole = shown_windows(reading, lines, recipe_of(tiny("bert"), page_tokens=40).page)
-    assert max(len(window.words) for window in whole) > 12
-    # The weights are those of the whole window, not of one that was cut before it was read.
-    windows = (reading.window(*line) for line in zip(lines["number"], lines["position"], strict=True))
-    window = next(window for window in windows if window.words[:12] == shown[0].words)
-    maps = maps_of(reading.backbone, window).flatten(0, 1).numpy()
-    np.testing.assert_allclose((shown[0].levels / 255) ** 2, maps[:, :12, :12], atol=5e-3)
 
 
 def test_fewer_windows_than_asked_for_are_said(data, tiny, tmp_path):

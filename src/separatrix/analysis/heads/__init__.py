@@ -4,7 +4,8 @@ story        the verb: five steps that restart, each an artefact of its own
 features     what of a map is compared and clustered
 clusters     three methods, and the largest cluster clustered again
 controls     whether clusters and heads still agree where length and context are held
-page         heads, exemplars, distances, pictures, the page; `importance` beside them
+page         heads, exemplars, distances, pictures, the page; `importance` and `deciles` beside them
+reading      the model, and the windows that it reads
 result       what comes back
 qa           fine-tune for question answering, so that maps before and after can be compared
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,21 @@ from numpy.typing import NDArray
 
 from separatrix.analysis.heads.clusters import LEFT_OUT, NOISE
 from separatrix.analysis.heads.controls import head_numbers
+from separatrix.analysis.heads.deciles import beginnings, window_deciles
+from separatrix.analysis.heads.reading import AtlasSource
 from separatrix.analysis.heads.result import DISTANCES, HEADS, PAGE, PICTURES, HeadAtlas
 from separatrix.errors import public_name
 from separatrix.heads.descriptors import NAMES, head_distances
 from separatrix.heads.maps import maps_of
-from separatrix.heads.windows import ExampleSample, Window, WindowRule, cut_windows
+from separatrix.heads.sentences import cluster_lines, head_sentences
+from separatrix.heads.windows import Window, cut_windows
 from separatrix.models.backbone import Backbone
 from separatrix.points import Block, Points
 from separatrix.recipe.heads import HeadsRecipe, PageRecipe
 from separatrix.reports.atlas import AtlasPage, WindowMaps, write_atlas
 from separatrix.store.files import read_tensors, write_tensors
 from separatrix.store.table import read_table, write_table
+from separatrix.texts.questions_answers import Example
 from separatrix.view.canvas import save
 from separatrix.view.head_plots import pictures
 from separatrix.view.head_sheet import Findings
@@ -34,23 +37,20 @@ MEAN_ROWS = 2000  # rows of a cluster behind its mean map
 PIECE = 65536  # rows summed at a time
 
 
-@dataclass(frozen=True, eq=False)
-class AtlasSource:
-    """The model and what it reads; windows are cut again where their maps are shown."""
+def write_heads(
+    out: Path, reading: AtlasSource, points: Points, table: pd.DataFrame, more: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The table of heads with columns `more` and a sentence for each, and the distances between heads.
 
-    backbone: Backbone
-    sample: ExampleSample
-    rule: WindowRule
-
-    def window(self, example: int, position: int) -> Window:
-        """A window of an example of the sample."""
-        return cut_windows(self.backbone, [self.sample.examples[example]], self.rule)[0][position]
-
-
-def write_heads(out: Path, reading: AtlasSource, points: Points, table: pd.DataFrame, more: Mapping[str, Any]) -> None:
-    """The table of heads with columns `more`, and the distances between heads."""
-    write_table(out / HEADS, head_table(table, points).assign(**more))
+    Returns:
+        A line for each cluster, with its sentence.
+    """
+    heads = head_table(table, points).assign(**more)
+    columns = {name: heads[name].to_numpy() for name in heads.columns}
+    write_table(out / HEADS, heads.assign(sentence=head_sentences(columns)))
     write_tensors(out / DISTANCES, {"distances": mean_distances(reading, window_lines(points))})
+    labels = table["cluster"].to_numpy()
+    return cluster_lines(columns, labels[labels > LEFT_OUT])
 
 
 def draw_atlas(
@@ -68,12 +68,16 @@ def draw_atlas(
     for picture in pictures(findings):
         drawn[picture.title] = save(picture.figure, out / PICTURES / f"{picture.name}.png")
         write_table(out / PICTURES / f"{picture.name}.csv", picture.data)
+    lines, deciles = window_lines(points), window_deciles(points, len(heads))
     page = AtlasPage(
         title=f"Attention heads of {public_name(reading.backbone.source.name)}",
         summary=summary(atlas, recipe),
         heads=heads,
         distances=distances,
-        windows=shown_windows(reading, window_lines(points), recipe.page),
+        windows=shown_windows(reading, lines, recipe.page),
+        clusters=atlas.cluster_sentences or (),
+        deciles=deciles,
+        beginnings={} if deciles is None else beginnings(reading, lines, np.unique(deciles.windows).tolist()),
         cluster_maps=maps,
         association=atlas.association or (),
         controls=atlas.controls or (),
@@ -159,22 +163,33 @@ def cluster_maps(
 
 
 def shown_windows(reading: AtlasSource, windows: pd.DataFrame, recipe: PageRecipe) -> list[WindowMaps]:
-    """The windows whose maps the page holds: short ones of different contexts, and one of median length.
+    """The windows whose maps the page holds: own texts, short ones of different contexts, and one of median length.
 
     No map is larger than `page_tokens`: of a longer window its first tokens are shown, with the weights as they are.
     """
-    most, shown = recipe.page_tokens, []
+    own = cut_windows(reading.backbone, [Example("", text, "", 0) for text in recipe.sentence], reading.rule)
+    shown = [
+        _window_maps(reading.backbone, window, f"your text {number}, window {window.position}", recipe)
+        for number, cut in enumerate(own, 1)
+        for window in cut
+    ]
     lengths, contexts = windows["length"].to_numpy(), windows["context"].tolist()
     for number in pick_windows(lengths, contexts, recipe):
         example, position = int(windows["number"][number]), int(windows["position"][number])
-        window = reading.window(example, position)
-        maps = maps_of(reading.backbone, window).flatten(0, 1)[:, :most, :most]
-        # Eight bits of the square root: small weights keep their differences.
-        levels = (maps.clamp(0, 1).sqrt() * 255).round().byte().cpu().numpy()
-        part = f", first {most} of {len(window)} tokens" if len(window) > most else ""
-        title = f"{reading.sample.examples[example].id}, window {position}{part}"
-        shown.append(WindowMaps(title, window.words[:most], levels))
+        title = f"{reading.sample.examples[example].id}, window {position}"
+        shown.append(_window_maps(reading.backbone, reading.window(example, position), title, recipe, number))
     return shown
+
+
+def _window_maps(
+    backbone: Backbone, window: Window, title: str, recipe: PageRecipe, number: int | None = None
+) -> WindowMaps:
+    most = recipe.page_tokens
+    maps = maps_of(backbone, window).flatten(0, 1)[:, :most, :most]
+    # Eight bits of the square root: small weights keep their differences.
+    levels = (maps.clamp(0, 1).sqrt() * 255).round().byte().cpu().numpy()
+    part = f", first {most} of {len(window)} tokens" if len(window) > most else ""
+    return WindowMaps(title + part, window.words[:most], levels, number)
 
 
 def pick_windows(lengths: NDArray[np.integer], contexts: Sequence[int], recipe: PageRecipe) -> list[int]:

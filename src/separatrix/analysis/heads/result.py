@@ -24,6 +24,7 @@ PAGE, HEADS, TABLE, PICTURES, DISTANCES = (
 Record = Mapping[str, Any]
 # What is printed as a table: field -> (key of a line, heading); a column that no line has is left out.
 LISTINGS = {
+    "cluster_sentences": (("cluster", "cluster"), ("sentence", "what its heads do")),
     "features": (("feature", "feature"), ("width", "columns"), ("ami_head", "AMI with head"),
                  ("ami_layer", "with layer"), ("ami_shuffled", "shuffled")),
     "association": (("with", "cluster with"), ("adjusted_mutual_information", "adjusted MI"),
@@ -60,6 +61,7 @@ class HeadAtlas(Result):
     features: Sequence[Record] | None = optional()  # a line for each: heads told apart, seconds a map
     variance: Mapping[str, Sequence[float]] | None = optional()  # feature -> share of each component
     clusters: Record | None = optional()  # method, count, noise; figures of kmeans, dbscan, hdbscan, again
+    cluster_sentences: Sequence[Record] | None = optional()  # a line for each: sentence, layers, heads, share of rows
     noise_by_layer: Mapping[str, Sequence[Record]] | None = optional()
     association: Sequence[Record] | None = optional()  # a line for each column
     controls: Sequence[Record] | None = optional()
@@ -84,7 +86,7 @@ class HeadAtlas(Result):
 
     @property
     def head_table(self) -> pd.DataFrame:
-        """One line a head: layer, head, mean descriptors, cluster, noise, importance."""
+        """One line a head: layer, head, mean descriptors, cluster, noise, importance, sentence."""
         return read_table(self._inside(HEADS))
 
     def part(self, name: str) -> Path:

@@ -33,7 +33,8 @@ from separatrix.analysis.heads.clusters import (
 from separatrix.analysis.heads.controls import association_lines, columns_to_test, controls
 from separatrix.analysis.heads.features import reduce_features
 from separatrix.analysis.heads.importance import importance_figures, weigh_heads
-from separatrix.analysis.heads.page import AtlasSource, draw_atlas, write_heads
+from separatrix.analysis.heads.page import draw_atlas, write_heads
+from separatrix.analysis.heads.reading import AtlasSource
 from separatrix.analysis.heads.result import DISTANCES, HEADS, PAGE, PICTURES, TABLE, HeadAtlas
 from separatrix.errors import OptionError, choose, public_name
 from separatrix.extraction.attention import ExampleRows, attention_source
@@ -42,6 +43,7 @@ from separatrix.extraction.readers import VectorSource
 from separatrix.extraction.workers import HERE
 from separatrix.heads.importance import usual_loss
 from separatrix.heads.maps import load_for_maps, maps_of, shape_of
+from separatrix.heads.repeats import measure_repeats
 from separatrix.heads.windows import WindowRule, cut_windows, draw, unread_in
 from separatrix.points import Points
 from separatrix.progress import Progress, silent, under
@@ -67,7 +69,8 @@ ARTIFACTS = {"extract": ("points",), "features": ("features",), "cluster": (*MET
 FIGURES = ("maps", "windows", "examples", "contexts", "layers", "heads", "tokens", "maps_per_second", "seconds_per_map",
            "model", "weights", "causal")  # fmt: skip
 FIELDS = {"extract": FIGURES, "features": ("features", "variance"), "cluster": ("clusters", "noise_by_layer"),
-          "associate": ("association",), "atlas": ("controls", "importance", "page_bytes")}  # fmt: skip
+          "associate": ("association",),
+          "atlas": ("cluster_sentences", "controls", "importance", "page_bytes")}  # fmt: skip
 USED = ("window", "context", "example", "length", "layer", "head", *METHODS, CHILD, "cluster")  # columns of the table
 OUTPUTS = {"cluster": (TABLE,), "atlas": (PAGE, HEADS, DISTANCES, PICTURES)}
 
@@ -285,7 +288,10 @@ class _Story:
         self.progress("atlas", 1, 4, "heads")
         weighed = weigh_heads(self.reading.backbone, self.reading.sample.examples, recipe.page)
         columns = {} if weighed is None else weighed.columns
-        write_heads(self.folder, self.reading, self.points, self.table, columns)
+        columns |= measure_repeats(self.reading.backbone, draws=recipe.page.repeats, most=recipe.reading.max_length,
+                                   seed=seed)  # fmt: skip
+        lines = write_heads(self.folder, self.reading, self.points, self.table, columns)
+        atlas = atlas.written(cluster_sentences=lines)
         if weighed is not None:
             heads = read_table(self.folder / HEADS)
             atlas = atlas.written(importance=importance_figures(weighed, heads, shuffles, seed))

@@ -25,10 +25,9 @@ separatrix.picture = (levels, side, start) => {
 
 separatrix.draw.atlas = (section, data) => {
   const find = (name) => section.querySelector("." + name);
-  if (section.state) return undefined;  // the colours do not depend on the reader's scheme
   const names = Object.keys(data.measures), count = data.layers * data.heads;
   const maps = data.windows.map(() => null);
-  const state = { head: 0, window: 0, measure: "cluster", query: -1, key: -1, pinned: false, left: 0, top: 0, seen: 0 };
+  const state = { head: 0, window: 0, measure: "cluster", query: -1, key: -1, pinned: false, left: 0, top: 0, seen: 0, marked: null };
   section.state = state;
   const words = () => data.windows[state.window].words;
   const quoted = (place) => "\u201c" + words()[place].trim() + "\u201d";
@@ -40,6 +39,14 @@ separatrix.draw.atlas = (section, data) => {
   const place = (head) => "layer " + Math.floor(head / data.heads) + ", head " + (head % data.heads);
   const short = (value) => (value === null ? "-" : Math.abs(value) >= 100 || value === 0 ? String(Math.round(value)) : value.toPrecision(3));
 
+  const special = (word) => /^ ?(\[.*\]|<.*>)$/.test(word);
+  const beginning = (window) => {
+    const text = window.words.filter((word) => !special(word)).join("").trim();
+    return text.length > 60 ? text.slice(0, 57) + "..." : text;
+  };
+  const parts = [];
+  const tell = (what) => parts.forEach((part) => { if (part[what]) part[what](); });
+
   // The grid of heads.
   const grid = find("heads"), buttons = [];
   grid.style.gridTemplateColumns = "1.6rem repeat(" + data.heads + ", 1fr)";
@@ -47,7 +54,7 @@ separatrix.draw.atlas = (section, data) => {
   for (let head = 0; head < data.heads; head += 1) grid.append(separatrix.element("span", String(head), { class: "tick" }));
   for (let head = 0; head < count; head += 1) {
     if (head % data.heads === 0) grid.append(separatrix.element("span", String(head / data.heads), { class: "tick" }));
-    const button = separatrix.element("button", "", { type: "button", role: "gridcell", "aria-label": place(head) });
+    const button = separatrix.element("button", "", { type: "button", "aria-label": place(head) });
     button.addEventListener("click", () => choose(head));
     buttons.push(button);
     grid.append(button);
@@ -149,7 +156,7 @@ separatrix.draw.atlas = (section, data) => {
   };
   const writeWords = () => {
     find("words").replaceChildren(...words().map((word, query) => {
-      const mark = separatrix.element("span", word, /^ ?(\[.*\]|<.*>)$/.test(word) ? { class: "special" } : {});
+      const mark = separatrix.element("span", word, special(word) ? { class: "special" } : {});
       mark.addEventListener("click", () => { state.pinned = true; look(query, -1); });
       return mark;
     }));
@@ -160,7 +167,11 @@ separatrix.draw.atlas = (section, data) => {
     const cluster = data.clusters[state.head];
     find("name").textContent = place(state.head)[0].toUpperCase() + place(state.head).slice(1) + " - " +
       (cluster < 0 ? "noise" : "cluster " + cluster);
-    buttons.forEach((button, head) => button.setAttribute("aria-selected", String(head === state.head)));
+    find("does").textContent = data.sentences ? data.sentences[state.head] : "";
+    buttons.forEach((button, head) => {
+      button.setAttribute("aria-pressed", String(head === state.head));
+      button.tabIndex = head === state.head ? 0 : -1;
+    });
     find("near").replaceChildren(...data.nearest[state.head].map(([head, distance]) => {
       const item = separatrix.element("li"), button = separatrix.element("button", place(head), { type: "button" });
       button.addEventListener("click", () => choose(head));
@@ -185,6 +196,7 @@ separatrix.draw.atlas = (section, data) => {
     writeHead();
     drawMap();
     shade();
+    tell("head");
   };
   const read = (window) => {
     Object.assign(state, { window, query: -1, key: -1, pinned: false, left: 0, top: 0 });
@@ -192,10 +204,21 @@ separatrix.draw.atlas = (section, data) => {
     writeWords();
     zoom(1);
     writeHead();
+    find("origin").textContent = data.windows[window].title;
+    tell("window");
+  };
+  const open = (window) => {
+    find("window").value = window;
+    read(window);
+    find("one").scrollIntoView({ block: "nearest" });
+  };
+  const mark = () => {
+    buttons.forEach((button, head) => button.classList.toggle("marked", data.clusters[head] === state.marked));
+    tell("mark");
   };
 
   find("measure").append(...["cluster", ...names].map((name) => separatrix.element("option", name.replaceAll("_", " "), { value: name })));
-  find("window").append(...data.windows.map((window, at) => separatrix.element("option", window.words.length + " tokens: " + window.title, { value: at })));
+  find("window").append(...data.windows.map((window, at) => separatrix.element("option", beginning(window) + " (" + window.words.length + " tokens)", { value: at })));
   find("measure").addEventListener("change", (event) => { state.measure = event.target.value; paint(); });
   find("window").addEventListener("change", (event) => read(Number(event.target.value)));
   find("nearer").addEventListener("click", () => zoom(0.6));
@@ -225,10 +248,12 @@ separatrix.draw.atlas = (section, data) => {
   // #layer=3&head=5&window=1 opens a head.
   const follow = () => {
     const wish = new URLSearchParams(location.hash.slice(1)), number = (name) => parseInt(wish.get(name), 10);
-    if (number("window") < data.windows.length && number("window") >= 0) { find("window").value = number("window"); read(number("window")); }
+    if (number("window") < data.windows.length && number("window") >= 0) open(number("window"));
     if (number("layer") < data.layers && number("head") < data.heads) choose(number("layer") * data.heads + number("head"));
   };
   addEventListener("hashchange", follow);
+  const atlas = { state, choose, open, mark, place, short, levels, side };
+  parts.push(...Object.values(separatrix.atlasParts).map((part) => part(section, data, atlas)));
   paint();
   read(0);
   choose(0);
