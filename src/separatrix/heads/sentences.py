@@ -46,10 +46,10 @@ TRAITS = (
 )
 DESCRIPTORS = ("entropy", "confidence")  # without them nothing was measured but the repeats, if those
 
-Columns = Mapping[str, NDArray[Any]]  # of all heads: name -> (heads,)
+HeadColumns = Mapping[str, NDArray[Any]]  # of all heads: name -> (heads,)
 
 
-def describe(means: Mapping[str, float], columns: Columns) -> str:
+def describe(means: Mapping[str, float], columns: HeadColumns) -> str:
     """One or two leading traits of a head, or of the mean of some, against all heads of the model.
 
     >>> every = {"entropy": np.array([0.9, 0.5, 0.2]), "confidence": np.zeros(3), "previous": np.array([0, 0.1, 0.8])}
@@ -87,7 +87,7 @@ def _distinct(traits: list[Trait], means: Mapping[str, float]) -> list[Trait]:
     return [trait for trait in traits if trait.column not in without]
 
 
-def head_sentences(columns: Columns) -> list[str]:
+def head_sentences(columns: HeadColumns) -> list[str]:
     """The sentence of each head."""
     numbers = [trait.column for trait in TRAITS if trait.column in columns]
     return [
@@ -96,7 +96,7 @@ def head_sentences(columns: Columns) -> list[str]:
     ]
 
 
-def cluster_lines(columns: Columns, labels: NDArray[np.integer]) -> list[dict[str, Any]]:
+def cluster_lines(columns: HeadColumns, labels: NDArray[np.integer]) -> list[dict[str, Any]]:
     """A line for each cluster: number (-1 noise), sentence, layers, heads, share of rows; the largest share first.
 
     Args:
