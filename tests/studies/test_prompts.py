@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
+import torch
 from studies.common import read_runs
 from studies.prompts import tables
-from studies.prompts.run import VARIANTS, load_rows, main, plans, read_options
+from studies.prompts.run import VARIANTS, fast_products, load_rows, main, plans, read_options
 
 
 @pytest.fixture
@@ -55,6 +56,26 @@ def test_every_variant_is_a_recipe():
     assert {plan.variant for plan in chosen} >= set(VARIANTS)
     assert len({plan.key for plan in chosen}) == len(chosen)
     assert {plan.recipe.prompt.layer for plan in chosen if plan.model == "lm"} == {0, 10, 20}
+
+
+def test_widened_products_are_those_of_bfloat16():
+    generator = torch.Generator().manual_seed(0)
+    rows, weight, bias = (torch.randn(*shape, generator=generator).bfloat16() for shape in ((6, 8), (4, 8), (4,)))
+
+    def products():
+        leaf = weight.clone().requires_grad_()
+        out = torch.nn.functional.linear(rows, leaf, bias)
+        out.float().square().mean().backward()
+        heads = rows.view(1, 2, 3, 8)
+        attended = torch.nn.functional.scaled_dot_product_attention(heads, heads, heads)
+        return out.detach(), leaf.grad, rows @ weight.T, heads @ heads.mT, attended
+
+    plain = products()
+    with fast_products():
+        wide = products()
+    for exact, other in zip(plain, wide, strict=True):
+        assert other.dtype == torch.bfloat16
+        torch.testing.assert_close(other.float(), exact.float(), rtol=2**-7, atol=2**-7)
 
 
 def line(variant, seed, accuracy):

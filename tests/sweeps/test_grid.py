@@ -30,6 +30,18 @@ def test_rows_and_axes_are_multiplied_and_baselines_stand_once():
     assert labels(grid) == [*own, *(f"{row}, per_class={rows}" for row in ("probe", "finetune") for rows in (8, 16))]
 
 
+def test_label_words_of_a_row_are_one_value_and_no_axis():
+    rows = [
+        {"name": "chosen", "loss": "token"},
+        {"name": "by hand", "loss": "token", "words": ["bad", "good"]},
+        {"name": "none"},
+    ]
+    read, mistakes = read_grid({"data": "x.csv", "train": {"model": "gpt2"}, "rows": rows, "reference": "chosen"})
+    settings = spell_out(read, mistakes)
+    mistakes.check()
+    assert [one.options.get("words") for one in settings] == [None, ["bad", "good"], None]
+
+
 def test_several_data_sets_are_an_axis_unless_a_row_names_one():
     data = {"one": {"path": "1.csv", "label": "kind"}, "two": "2.csv"}
     assert labels({"data": data, "grid": {"tokens": [1]}}) == ["data=one, tokens=1", "data=two, tokens=1"]
