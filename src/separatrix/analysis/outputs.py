@@ -336,9 +336,7 @@ COLUMNS = ("view", "reader", "accuracy", "lost", "lost_low", "lost_high", "p_val
 
 
 def _run_sheet(run: Mapping[str, Any]) -> Sheet:
-    figures = (
-        ("PCA misses what is there", run["answer"]),
-        *((key.replace("_", " "), run[key]) for key in SHOWN_FIGURES),
-    )
+    own = [(key.replace("_", " "), run[key]) for key in SHOWN_FIGURES]
+    figures = (("PCA misses what is there", run["holds"]), *own)
     lines = [{key: line[key] for key in COLUMNS} | {"reader": READERS[line["reader"]]} for line in run["views"]]
     return Sheet(str(run["run"]), "run", figures, lines, notes=(run["answer"],))
