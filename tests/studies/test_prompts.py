@@ -1,10 +1,11 @@
 """The study of stronger prompts: one toy run from end to end, and tables that say what the lines hold."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from studies.common import read_runs
-from studies.prompts import tables
+from studies.prompts import ensembles, tables
 from studies.prompts.run import VARIANTS, fast_products, load_rows, main, plans, read_options
 
 
@@ -56,6 +57,31 @@ def test_every_variant_is_a_recipe():
     assert {plan.variant for plan in chosen} >= set(VARIANTS)
     assert len({plan.key for plan in chosen}) == len(chosen)
     assert {plan.recipe.prompt.layer for plan in chosen if plan.model == "lm"} == {0, 10, 20}
+
+
+def test_ways_are_chosen_on_one_part_and_judged_on_the_other():
+    rng, gold = np.random.default_rng(0), np.arange(200) % 2
+    good, noise = (6 * np.eye(2)[gold] - 3, rng.normal(size=(200, 2)))
+    late = np.where(
+        np.arange(200)[:, None] < 100, noise, good
+    )
+    ways, weight = ensembles.ways_of(np.stack([good, late]), noise, gold, chosen=100)
+    assert (ways["best epoch"], ways["last epoch"], ways["best epoch and probe"], weight) == (1, 1, 1, 0)
+    assert 0.3 < ways["probe"] < 0.7
+    assert ensembles.ways_of(np.stack([noise]), good, gold, chosen=100)[0]["best epoch and probe"] == 1
+
+
+def test_an_ensemble_from_end_to_end(data, tmp_path, monkeypatch, tiny):
+    from separatrix.recipe import DEFAULT_MODEL
+    from stand_in import stand_in
+
+    stand_in(monkeypatch, {DEFAULT_MODEL: tiny("bert")})
+    words = ["--data", str(data), "--out", str(tmp_path), "--sets", "sst2", "--seeds", "1", "--rows", "48"]
+    assert ensembles.main([*words, "--judged", "40", "--epochs", "2"]) == 0
+    (run,) = read_runs(tmp_path / "ensembles.jsonl")
+    assert [*run["ways"]] == ["best epoch", "last epoch", "mean of the last 2", "probe", "best epoch and probe"]
+    assert ensembles.main(["--table", "--out", str(tmp_path)]) == 0
+    assert "| mean of the last 2" in (tmp_path / "ENSEMBLES.md").read_text()
 
 
 def test_widened_products_are_those_of_bfloat16():
