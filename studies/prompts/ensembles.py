@@ -31,7 +31,8 @@ HERE = Path(__file__).resolve().parent
 LAST = (2, 3)  # epochs whose probabilities are averaged
 WEIGHTS = np.linspace(0, 1, 21)  # of the probe in a blend
 POOL = "layer_mean"
-PLAIN = "best epoch"
+PLAIN, PROBE, BLEND = "best epoch", "probe", "best epoch and probe"
+WAYS = (PLAIN, "last epoch", *(f"mean of the last {count}" for count in LAST), PROBE, BLEND)  # as the table lists them
 HEAD = """# Several answers for one, screened: results
 
 Written by `python studies/prompts/ensembles.py --table` from `ensembles.jsonl`; not by hand. Rows and reading are those
@@ -78,10 +79,10 @@ def ways_of(epochs: np.ndarray, probe: np.ndarray, gold: np.ndarray, chosen: int
     ways |= {
         f"mean of the last {count}": np.exp(epochs[-count:]).mean(axis=0) for count in LAST if count <= len(epochs)
     }
-    ways["probe"] = probe
+    ways[PROBE] = probe
     blends = [(1 - weight) * best + weight * probe for weight in WEIGHTS]
     taken = int(np.argmax([right(one, choosing) for one in blends]))
-    ways["best epoch and probe"] = blends[taken]
+    ways[BLEND] = blends[taken]
     return {name: right(scores, ~choosing) for name, scores in ways.items()}, float(WEIGHTS[taken])
 
 
@@ -97,12 +98,12 @@ def do_run(plan: PromptPlan, data: Path) -> dict[str, Any]:
 def rows_of(runs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     """A line for each way, beside its difference to the best epoch."""
     rows = []
-    for name in runs[0]["ways"]:
+    for name in (way for way in WAYS if way in runs[0]["ways"]):
         own = [run["ways"][name] for run in runs]
         row = {"way": name, "seeds": str(len(runs)), "accuracy": spell(mean_interval(own))}
         gap = "-" if name == PLAIN else spell(paired_difference(own, [run["ways"][PLAIN] for run in runs]))
         weights = ", ".join(f"{run['weight']:.2f}" for run in runs)
-        rows.append(row | {f"less {PLAIN}": gap, "w": weights if name.endswith("and probe") else "-"})
+        rows.append(row | {f"less {PLAIN}": gap, "w": weights if name == BLEND else "-"})
     return rows
 
 
