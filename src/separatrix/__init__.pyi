@@ -19,6 +19,7 @@ from separatrix.analysis.transfer import import_vectors as import_vectors
 from separatrix.estimators import PromptClassifier as PromptClassifier
 from separatrix.estimators import PromptRegressor as PromptRegressor
 from separatrix.estimators.align import AlignClassifier as AlignClassifier
+from separatrix.estimators.auto import AutoClassifier as AutoClassifier
 from separatrix.estimators.frozen import FrozenClassifier as FrozenClassifier
 from separatrix.extraction.extract import extract as extract
 from separatrix.folders import load as load

@@ -183,3 +183,21 @@ def test_of_equal_options_the_more_probable_one_is_named():
     assert [row["model"] for row in rows[:2]] == ["b", "a"]
     assert best["model"] == "b"
     assert rows[0]["probability_best"] > rows[1]["probability_best"]
+
+
+def test_the_curve_of_each_model_is_a_probe_on_halves_of_the_rows(tiny, splits):
+    """The last point is the probe on all rows; the gain is that of the same validation rows."""
+    models = (str(tiny("bert")), str(tiny("gpt2")))
+    found = rank(splits, model=models, pool=("mean", "max"), curve=True, criterion="probe_validation", resamples=100)
+    assert [line["model"] for line in found.curve] == ["bert", "gpt2"]
+    for line in found.curve:
+        assert [point["rows"] for point in line["points"]] == [45, 90]
+        row = next(row for row in found.options if (row["model"], row["pool"]) == (line["model"], line["pool"]))
+        assert line["points"][-1]["value"] == row["probe_validation"]
+        low, high = line["gain"]["interval"]
+        assert low <= line["gain"]["difference"] <= high
+        gained = line["points"][1]["value"] - line["points"][0]["value"]
+        assert line["gain"]["difference"] == pytest.approx(gained)
+    assert "gained by the last doubling" in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["curve"] == found.to_dict()["curve"]
+    assert rank(splits, model=models[0], pool="mean", resamples=100).curve is None

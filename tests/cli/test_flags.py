@@ -92,7 +92,7 @@ def test_the_flag_that_an_option_once_had_is_understood(cli: Cli, command: str, 
     assert "--prompt-layers" in cli("train", "d", "--out", "r", "--layers", "inputs").err
 
 
-@pytest.mark.parametrize("method", [None, "prompt", "align", "finetune", "probe", "peft"])
+@pytest.mark.parametrize("method", [None, "auto", "prompt", "align", "finetune", "probe", "peft"])
 def test_the_short_help_of_a_training_shows_what_matters_for_the_method(cli: Cli, method: str | None) -> None:
     words = ["train", "--help", *([] if method is None else ["--method", method])]
     out = cli(*words).out
@@ -100,6 +100,7 @@ def test_the_short_help_of_a_training_shows_what_matters_for_the_method(cli: Cli
     assert 10 <= len(shown - {"--help-all", "--method"}) <= 15
     assert {"--out", "--label", "--method", "--model", "--seed"} <= shown
     assert ("--tokens" in shown) == (method in (None, "prompt", "peft"))
+    assert ("--budget" in shown) == (method in (None, "auto"))
     assert ("--decision" in shown) == (method == "align")
     assert "--help-all" in out
     if method is not None:

@@ -8,7 +8,7 @@ import pytest
 import separatrix as sx
 from separatrix.errors import OptionError, StoreError
 from separatrix.recipe import ProbingRecipe
-from separatrix.training.methods import METHODS, TrainingMethod, build_recipe, probe
+from separatrix.training.methods import METHODS, TrainingMethod, build_recipe, method_of, probe
 from separatrix.training.request import METHOD_NAMES
 from separatrix.training.result import TrainingResult
 
@@ -90,6 +90,41 @@ def test_train_reads_a_file_with_its_columns(splits, tiny, tmp_path):
 def test_options_that_do_nothing_are_refused(splits, options, message):
     with pytest.raises(OptionError, match=message):
         sx.train(splits, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ((), "auto"),
+        (("model", "seed", "device", "max_length", "budget", "label", "text", "out"), "auto"),
+        (("tokens",), "prompt"),
+        (("loss", "lr", "epochs"), "prompt"),
+        (("seed", "refit"), "prompt"),
+        (("pairs",), "align"),
+        (("frozen_layers", "epochs"), "align"),
+        (("pool",), "align"),
+        (("tokens", "pairs"), "prompt"),  # no method has both: the refusal names the one that is idle
+    ],
+)
+def test_the_options_say_which_method_it_is_where_none_is_named(options, method):
+    assert method_of(options) == method
+
+
+def test_a_recipe_says_which_method_it_is_of():
+    for name in ("auto", "prompt", "align", "probe", "peft"):
+        assert method_of(["model"], METHODS[name].recipe) == name
+
+
+def test_scripts_of_before_still_train_a_prompt_and_a_note_says_so(splits, tiny):
+    options = {"model": str(tiny("gpt2")), "device": "cpu", "tokens": 1, "epochs": 1, "snapshots": 0}
+    result = sx.train(splits, **options)
+    assert result.method == "prompt"
+    note = "method prompt, which has the options that were given; without them the methods are raced (auto)"
+    assert result.notes.count(note) == 1
+    assert note not in sx.train(splits, method="prompt", **options).notes
+    raced = sx.train(splits, model=str(tiny("gpt2")), device="cpu", candidates="probe")
+    assert (raced.race["winner"], raced.method) == ("probe", "probe")
+    assert note not in raced.notes
 
 
 def test_an_entry_is_a_method_at_once(splits, tiny):

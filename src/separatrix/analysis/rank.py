@@ -16,6 +16,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.compared import short_names
+from separatrix.analysis.curve import probe_curve
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.codes import majority_share
 from separatrix.errors import DataError, public_name
@@ -33,7 +34,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import RankOptions
 from separatrix.recipe.score import RankRecipe
 from separatrix.store.files import Schema
-from separatrix.store.result import NUMBER, Lines, Listing, Result, out_line
+from separatrix.store.result import NUMBER, Lines, Listing, Result, optional, out_line
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.texts.load import SPLITTING, given_splits
@@ -80,6 +81,7 @@ class Ranking(Result):
     notes: Sequence[str] = ()
     seconds: float = 0.0
     grid: RankRecipe = field(default_factory=RankRecipe)
+    curve: Sequence[Mapping[str, Any]] | None = optional()  # of each model's best pooling: figure against rows
 
     @classmethod
     def stored(cls, _folder: Path, plain: dict[str, Any]) -> dict[str, Any]:
@@ -110,7 +112,8 @@ class Ranking(Result):
             rows.append([Path(row["model"]).name, row["pool"], layer, *cells, *ends])
         headings = ["model", "pool", "layer", *(COLUMNS[name] for name in shown), "rank", "best", "rows/s"]
         lines = [*(("note", note) for note in self.notes), *self._recommended(), *out_line(self.folder)]
-        return [Listing(headings, rows, [row == 0 for row in range(len(rows))]), lines]
+        curves = [] if self.curve is None else [_curve_listing(self.curve, self.unit)]
+        return [Listing(headings, rows, [row == 0 for row in range(len(rows))]), *curves, lines]
 
     def _recommended(self) -> list[tuple[str, object]]:
         best = self.best
@@ -147,6 +150,21 @@ class Ranking(Result):
             best=(list(cells.index).index(row), list(cells.columns).index(column)),
         )
         save(figure, folder / PICTURE)
+
+
+def _curve_listing(curve: Sequence[Mapping[str, Any]], unit: str) -> Listing:
+    """A line for each model and number of rows; at the last one, what doubling the rows gained."""
+    rows = []
+    for line in curve:
+        for point in line["points"]:
+            low, high = point["interval"]
+            gain = "-"
+            if line["gain"] is not None and point["rows"] == line["gain"]["to"]:
+                ends = line["gain"]["interval"]
+                gain = f"{line['gain']['difference']:.3f} ({ends[0]:.3f} to {ends[1]:.3f})"
+            score = f"{point['value']:.3f} ({low:.3f} to {high:.3f})"
+            rows.append([Path(line["model"]).name, line["pool"], str(point["rows"]), score, gain])
+    return Listing(["model", "pool", "rows", f"{unit} of a probe, validation", "gained by the last doubling"], rows)
 
 
 def cells_of(ranking: Ranking) -> pd.DataFrame:
@@ -227,6 +245,7 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     task = make_task(targets["train"], names, wanted.seed, wanted.resamples)
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[Candidate] = []
+    curve: list[dict[str, Any]] = []
     warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
@@ -238,17 +257,34 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
         cut = [f"{passed.cut} of {len(texts)} texts were cut to {wanted.max_length} tokens"] if passed.cut else []
         warnings += [f"{name}: {line}" for line in (*cut, *told_apart(passed.points))]
         warnings += passed.unread.warn(name)
+        own: list[Candidate] = []
         for number, plan in enumerate(passed.plans, 1):
             parts = _parts(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
-            options.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
+            own.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
             progress(f"scores: {name}", number, len(passed.plans), plan.name)
+        options += own
+        if wanted.curve:
+            curve.append(_curve(passed, own, targets, task, wanted))
     table, best = _order(options, shown)
     last = list(targets)[-1]
     majority = majority_share(targets[last]) if names else None
     counts = {part: len(values) for part, values in targets.items()}
     done = (tuple(warnings), tuple(notes), round(monotonic() - begun, 2))
-    return Ranking(tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown)
+    return Ranking(
+        tuple(table), best, wanted.criterion, task.unit, counts, majority, *done, shown,
+        curve if wanted.curve else None,
+    )  # fmt: skip
+
+
+def _curve(
+    passed: FrozenPass, own: Sequence[Candidate], targets: Mapping[str, np.ndarray], task: Task, wanted: RankRecipe
+) -> dict[str, Any]:
+    """The learning curve of the pooling that is best by the criterion."""
+    number = max(range(len(own)), key=lambda option: own[option].row[wanted.criterion])
+    parts = _parts(passed.points.pick(passed.plans[number].name), targets)
+    head = {key: own[number].row[key] for key in ("model", "pool", "layer")}
+    return head | probe_curve(parts["train"], parts["validation"], task, wanted.seed)
 
 
 def _cost(passed: FrozenPass, name: str) -> dict[str, Any]:

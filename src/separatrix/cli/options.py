@@ -35,8 +35,8 @@ _BY = (
 )
 _METHOD = (
     "what is trained: what wins a race of the methods on held-out rows (auto), a soft prompt, the encoder so that "
-    "classes stand together (align) or with a linear head "
-    "(finetune), a linear probe, or PEFT's prompt before the text (peft)"
+    "classes stand together (align) or with a linear head (finetune), a linear probe, or PEFT's prompt before the text "
+    "(peft); default: auto, or the method that has the options given"
 )
 _CORES = "threads, at most the cores given to this process (default: OMP_NUM_THREADS, else those cores)"
 
@@ -66,7 +66,7 @@ Splitting = panel(
 )
 TrainingMethodOptions = panel(
     "Method",
-    method=_option(str, "prompt", _METHOD, choices=METHOD_NAMES),
+    method=_option(str | None, None, _METHOD, choices=METHOD_NAMES),
     per_class=_option(int | None, None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1),
 )
 Prediction = panel(

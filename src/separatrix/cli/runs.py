@@ -24,7 +24,7 @@ from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.result import Lines, Listing, Printed
-from separatrix.training.methods import METHODS, build_recipe
+from separatrix.training.methods import METHODS, build_recipe, method_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     again = is_run_of(out, splits)
     if not again and out.is_dir() and any(out.iterdir()):
         raise StoreError(f"{out} exists and holds no earlier demo", hint="choose another --out")
-    return _train(splits, parsed, progress, out=out, overwrite=again)
+    return _train(splits, parsed, progress, out=out, overwrite=again, method="prompt")
 
 
 @verb(
@@ -88,28 +88,32 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     GroupRecipe,
     RaceRecipe,
     methods={name: method.recipe for name, method in METHODS.items() if method.run is None},
-    main=f"{MAIN} loss tokens readout",
+    main=f"{MAIN} budget loss tokens",
     main_of={
         "auto": "out overwrite resume text label method model budget candidates seed json",
+        "prompt": f"{MAIN} loss tokens readout",
         "align": f"{MAIN} loss pool frozen_layers decision",
         "finetune": f"{MAIN} pool frozen_layers head_lr",
         "probe": f"{MAIN} pool max_length",
     },
 )
 def train(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Printout:
-    """What learns is a soft prompt behind the text (or a linear probe, with --method probe), and the transformer stays
-    as it is; with --method align and finetune the transformer itself learns.
+    """Without --method, the methods are raced on held-out rows and the one that wins is trained on all of them.
+
+    --method prompt trains a soft prompt behind the text, probe a linear probe: the transformer stays as it is; with
+    align and finetune the transformer itself learns. An option that only some methods have chooses the first of them,
+    prompt before the others.
 
     Options and defaults of one method: separatrix train --method align --help
 
     For example:
         separatrix train questions.csv --text question --label kind --out runs/questions
-        separatrix train questions.csv --text question --label kind --method auto --budget 5min --out runs/best
+        separatrix train questions.csv --text question --label kind --budget 5min --out runs/best
         separatrix train data/trec --label fine --method align --out runs/aligned
         separatrix train data/trec --label coarse --method probe --out runs/probe
         separatrix train reviews.jsonl --label stars --loss mse --out runs/stars
     """
-    method = parsed.options.get("method", "prompt")
+    method = parsed.options.get("method") or method_of(parsed.options)
     of_labels = [name for name, entry in METHODS.items() if entry.run is None]
     if method in METHODS and method not in of_labels:
         raise OptionError(f"--method {method} reads questions with contexts", hint="type separatrix heads-qa")

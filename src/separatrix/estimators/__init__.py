@@ -6,10 +6,12 @@ base      what the estimators share: transform, save, load, pickle
 prompt    `PromptClassifier` and `PromptRegressor`
 align     `AlignClassifier`
 frozen    `FrozenClassifier`
+auto      `AutoClassifier`
 """
 
 from separatrix.estimators.align import AlignClassifier
+from separatrix.estimators.auto import AutoClassifier
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.estimators.prompt import PromptClassifier, PromptRegressor
 
-__all__ = ["AlignClassifier", "FrozenClassifier", "PromptClassifier", "PromptRegressor"]
+__all__ = ["AlignClassifier", "AutoClassifier", "FrozenClassifier", "PromptClassifier", "PromptRegressor"]

@@ -37,11 +37,12 @@ SCHEMA = {
         "history": [dict],
         "validation_scores": dict,
         "groups?": (dict, None),
+        "race?": (dict, None),
         "warnings": [str],
         "notes": [str],
     },
 }
-LEARNT_OF_RUN = {"scores?": {"*": dict}, "groups?": dict, "warnings?": [str], "notes?": [str]}
+LEARNT_OF_RUN = {"race?": dict, "scores?": {"*": dict}, "groups?": dict, "warnings?": [str], "notes?": [str]}
 LEARNT = ("history", "validation_scores", "groups", "warnings", "notes")  # attributes, without their underscores
 
 
@@ -88,9 +89,14 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             StoreError: the folder is not empty (with `overwrite`: and holds something else than a saved estimator).
         """
         check_is_fitted(self, "model_")
-        with new_folder(folder, "model", self.model_.recipe, overwrite=overwrite) as path:
+        with new_folder(folder, "model", self._written_recipe, overwrite=overwrite) as path:
             self.model_.save(path)
             self._write(path)
+
+    @property
+    def _written_recipe(self) -> Any:
+        """The options that the manifest names."""
+        return self.model_.recipe
 
     def _write(self, folder: Path) -> None:
         """Write what the model's files do not hold."""
@@ -235,6 +241,7 @@ class TrainedEstimator(TextEstimator):
     _task: ClassVar[str] = "classify"
     _kind: ClassVar[type]  # of recipe
     _file: ClassVar[str]  # of arguments and figures
+    _learnt: ClassVar[tuple[str, ...]] = LEARNT
 
     history_: list[dict[str, Any]]
     validation_scores_: dict[str, Any]
@@ -250,7 +257,7 @@ class TrainedEstimator(TextEstimator):
         params = {name: plain(value) for name, value in self._named().items()}
         params |= {"recipe": None if self.recipe is None else recipes.to_dict(self.recipe)}
         classes = getattr(self, "classes_", None)
-        learnt = {name: getattr(self, f"{name}_") for name in LEARNT}
+        learnt = {name: getattr(self, f"{name}_") for name in self._learnt}
         learnt |= {"classes": None if classes is None else classes.tolist()}
         write_json(folder / self._file, {"format": FORMAT, "params": params, "learnt": learnt})
 
@@ -264,7 +271,7 @@ class TrainedEstimator(TextEstimator):
             if params["recipe"] is not None:
                 params["recipe"] = read_recipe(cls._kind, params["recipe"], path)
         else:
-            params, learnt = flat(model.recipe) | {"recipe": model.recipe}, learnt_of_run(folder, model.classes)
+            params, learnt = cls._params_of_run(model, folder), learnt_of_run(folder, model.classes)
         if elsewhere is not None:
             rest = params["recipe"]
             params |= {
@@ -276,11 +283,16 @@ class TrainedEstimator(TextEstimator):
             raise damaged(path, wrong)
         self = cls(**{name: params[name] for name in names})
         self.model_ = model
-        for name in LEARNT:
+        for name in cls._learnt:
             setattr(self, f"{name}_", tuple(learnt[name]) if name in ("warnings", "notes") else learnt[name])
         if learnt["classes"] is not None:
             self.classes_ = np.array(learnt["classes"])
         return self
+
+    @classmethod
+    def _params_of_run(cls, model: Any, _folder: Path) -> dict[str, Any]:
+        """The arguments of an estimator that is read from a run, and their recipe."""
+        return flat(model.recipe) | {"recipe": model.recipe}
 
 
 def learnt_of_run(folder: Path, classes: Any) -> dict[str, Any]:
@@ -291,6 +303,7 @@ def learnt_of_run(folder: Path, classes: Any) -> dict[str, Any]:
         "history": read_lines(folder / METRICS) if (folder / METRICS).is_file() else [],
         "validation_scores": result.get("scores", {}).get("validation", {}),
         "groups": result.get("groups", {}).get("validation"),
+        "race": result.get("race"),
         "warnings": result.get("warnings", []),
         "notes": result.get("notes", []),
     }

@@ -161,6 +161,8 @@ def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, inputs: FitInputs) -> An
     result = run_training(request.with_number_format())
     estimator.model_, estimator.history_ = result.model, result.metrics
     estimator.validation_scores_ = result.scores["validation"]
+    if result.race is not None:
+        estimator.race_ = result.race
     estimator.groups_ = None if result.groups is None else result.groups.get("validation")
     estimator.warnings_ = tuple(dict.fromkeys((*known, *result.warnings, *ignored(method, recipe))))
     estimator.notes_ = (*result.notes, *gave_way(estimator._named(), recipe))

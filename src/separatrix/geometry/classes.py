@@ -7,13 +7,16 @@ taken in this order, so that renaming them changes nothing. It does depend on th
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import ranks_in_class
 from separatrix.errors import DataError
 
 Ids = NDArray[np.int64]
+KEPT = 2  # rows of each class in every prefix of `spread_order`
 
 
 def first_row_order(y: Ids, classes: int) -> Ids:
@@ -54,3 +57,18 @@ def deal_folds(y: Ids, folds: int, *, groups: Ids | None = None, seed: int = 0) 
         for number, (_, part) in enumerate(draw(folds, shuffle=True, random_state=seed).split(labels, labels)):
             fold[part] = number
     return fold[member]
+
+
+def spread_order(y: Ids, seed: Sequence[int]) -> Ids:
+    """An order of rows, (rows,), whose every prefix has two rows of each class and then the shares of the classes.
+
+    >>> order = spread_order(np.array([0] * 8 + [1] * 4), [0])
+    >>> np.bincount(np.array([0] * 8 + [1] * 4)[order[:6]]).tolist()
+    [4, 2]
+    """
+    drawn = np.random.default_rng(seed).permutation(len(y))
+    by_class = drawn[np.argsort(y[drawn], kind="stable")]
+    sizes = np.bincount(y)
+    rank = ranks_in_class(sizes)
+    share = (rank + 0.5) / np.repeat(sizes, sizes)
+    return by_class[np.lexsort((np.arange(len(share)), np.where(rank < KEPT, -1.0, share)))]

@@ -175,6 +175,7 @@ class RankOptions(SharedModelOptions, SplitOptions, total=False):
     pool: str | Sequence[str]
     layers: int | str | Sequence[int | str] | None
     criterion: str
+    curve: bool
     k: int
     metric: str
     resamples: int

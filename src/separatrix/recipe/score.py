@@ -46,6 +46,9 @@ class RankRecipe:
         None, "layers to pool, 0 = embeddings, -1 = the last, or all (default: the last; layer_mean reads all)"
     )
     criterion: str = option("knn_loo", "what decides; the test part never does", choices=CRITERIA)
+    curve: bool = option(
+        False, "also fit a probe on half, a quarter, ... of the rows, for the best pooling of each model"
+    )
     k: int = option(ScoreRecipe.k, "nearest neighbors that vote", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of the neighbors", choices=METRICS)
     resamples: int = option(

@@ -53,6 +53,7 @@ class RunReport:
     # What else is true of the run: how the data were split, texts that were cut, duplicates.
     notes: tuple[str, ...] = ()
     pictures: tuple[PictureFile, ...] = ()  # files shown at the end
+    race: Mapping[str, Any] | None = None  # of `--method auto`, as `result.json` has it
 
     def __post_init__(self) -> None:
         if self.confusion is None:

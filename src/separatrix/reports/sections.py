@@ -15,6 +15,7 @@ import numpy as np
 from separatrix.reports import charts
 from separatrix.reports.columns import Column
 from separatrix.reports.pack import cut, data_uri, setting
+from separatrix.reports.race import race_curve, race_listing
 from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.rows import PageRows, RowMap, class_looks
 from separatrix.reports.tables import answered_listing, ruler, tabulate
@@ -61,6 +62,15 @@ def scores(report: RunReport) -> Section | None:
     rulers = [line and charts.ruler(**vars(line)) for line in map(ruler, report.scores)]
     view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval}
     return Section("scores", "Scores", "scores.html", view)
+
+
+def race(report: RunReport) -> Section | None:
+    """How the method was chosen: what was tried, and accuracy against rows."""
+    if report.race is None:
+        return None
+    table, curve = race_listing(report.race["candidates"]), race_curve(report.race["curve"])
+    view = {"why": report.race["why"], "table": table, "curve": curve}
+    return Section("race", "Why this method", "race.html", view)
 
 
 def maps(report: RunReport) -> Section | None:
@@ -200,6 +210,7 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "verdict": verdict,
     "warnings": warnings,
     "scores": scores,
+    "race": race,
     "map": maps,
     "rows": rows,
     "confusion": confusion,

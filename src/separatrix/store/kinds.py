@@ -38,7 +38,15 @@ class Kind:
         return name.partition("/")[0] in self.inner or any(fnmatch(name, pattern) for pattern in self.scratch)
 
 
-_TRAINED = ("model.json", "model.safetensors", "encoder/*", "index/*", "estimator.json", "align_estimator.json")
+_TRAINED = (
+    "model.json",
+    "model.safetensors",
+    "encoder/*",
+    "index/*",
+    "estimator.json",
+    "align_estimator.json",
+    "auto_estimator.json",
+)
 # fmt: off
 _MODEL_FOLDER = (
     "config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json",

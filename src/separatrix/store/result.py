@@ -13,7 +13,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe.core import plain
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.contents import EVERYTHING, open_artifact
-from separatrix.store.files import Schema, damaged, read_json, reading, write_json
+from separatrix.store.files import Schema, damaged, is_count, read_json, reading, write_json
 from separatrix.store.folder import RECIPE, RESULT
 
 if TYPE_CHECKING:
@@ -235,6 +235,18 @@ FIGURES: Schema = {
     "mae?": float, "r2?": NUMBER, "baseline_rmse?": float, "rows?": int, "confusion?": [[int]],
     "per_class?": [{"name": str, "rows": int, "precision": NUMBER, "recall": NUMBER, "f1": NUMBER, "predicted": int}],
 }  # fmt: skip
+RACE: Schema = {
+    "winner": str,
+    "why": [str],
+    "recipe": dict,
+    "candidates": [
+        {
+            "name": str, "state": str, "why": str, "seconds": float, "rows": (int, None), "accuracy": NUMBER,
+            "interval": (is_interval, None), "difference": ({"difference": float, "interval": is_interval}, None),
+        }
+    ],
+    "curve": [{"name": str, "points": [{"rows": is_count, "accuracy": float, "interval": is_interval}]}],
+}  # fmt: skip
 RUN_RESULT: Schema = {
     "method": str,
     "loss": str,
@@ -248,6 +260,7 @@ RUN_RESULT: Schema = {
     "notes?": [str],
     "seconds?": float,
     "words?": ([str], None),
+    "race?": RACE,
 }
 RUN_RECIPE: Schema = {
     "method?": str,

@@ -260,7 +260,13 @@ def _report(
         rows=rows,
         maps=maps,
         warnings=tuple(result["warnings"]),
-        recipe=run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}},
+        recipe=run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}} | _winner(result),
         notes=tuple(result["notes"]),
         pictures=tuple(pictures),
+        race=result.get("race"),
     )
+
+
+def _winner(result: dict[str, Any]) -> dict[str, Any]:
+    """The options of the method that a race chose."""
+    return {"winner": result["race"]["recipe"]} if "race" in result else {}

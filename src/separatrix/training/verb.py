@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose, warn
 from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
-from separatrix.recipe import checked, option_names
+from separatrix.recipe import TrainRecipe, checked, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.recipe.load import VALIDATION
@@ -19,7 +19,7 @@ from separatrix.texts import Splits
 from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
-from separatrix.training.methods import METHODS, build_recipe
+from separatrix.training.methods import METHODS, build_recipe, method_of
 from separatrix.training.pictures import show_run
 from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.result import TrainingResult
@@ -33,7 +33,7 @@ READING = SPLITTING | {"per_class"}
 def train(
     data: Any,
     *,
-    method: str = "prompt",
+    method: str | None = None,
     recipe: Recipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -46,8 +46,9 @@ def train(
 
     Args:
         data: `Splits`, or anything that `load_splits` reads; questions with contexts for `answers`.
-        method: `prompt`, `align`, `finetune`, `probe`, `auto` (what wins a race of these on held-out rows within a
-            `budget`) or `answers` (which gives an `AnswerResult`).
+        method: `auto` (what wins a race of the methods on held-out rows within a `budget`), `prompt`, `align`,
+            `finetune`, `probe`, `peft` or `answers` (which gives an `AnswerResult`). Without one it is `auto`, unless
+            options are given that a race has not: then `prompt` if it has them, else the first method that has.
         recipe: the options to start from; those of the method if absent.
         out: folder of the run; nothing is written without it.
         overwrite: replace an earlier run there.
@@ -69,11 +70,14 @@ def train(
     >>> result.table[["method", "split"]].iloc[0].tolist()
     ['probe', 'validation']
     """
+    named = method
+    if method is None:
+        method = "prompt" if callbacks else method_of(options, recipe)
     choose(method, METHOD_NAMES, "method")
     reading = {name: options.pop(name) for name in sorted(READING & set(options))}  # type: ignore[misc]
     whole = build_recipe(method, options, recipe)
     for name in options:
-        choose(name, (*option_names(whole), *sorted(READING)), "option")
+        choose(name, (*option_names(whole), *option_names(TrainRecipe()), *sorted(READING)), "option")
     _check_callbacks(method, callbacks)
     if (run := METHODS[method].run) is not None:
         held_out = {"test": reading.pop("test")} if "test" in reading else {}
@@ -83,6 +87,9 @@ def train(
             raise OptionError(f"method {method} writes a whole model", got="no out", hint='give out="runs/qa"')
         return run(data, out, whole, overwrite=overwrite, resume=resume, progress=progress or silent, **held_out)
     splits = read_splits(data, whole, reading)
+    if named is None and method != "auto":
+        note = f"method {method}, which has the options that were given; without them the methods are raced (auto)"
+        splits = replace(splits, notes=(*splits.notes, note))
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     request = replace(request, callbacks=callbacks)
     return carry_out(request, overwrite=overwrite, resume=resume)

@@ -1,6 +1,5 @@
 """Which rows a race learns from and is judged by."""
 
-import doctest
 from itertools import pairwise
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from separatrix.texts import Splits, Texts
 from separatrix.training.race import rows as module
-from separatrix.training.race.rows import FIRST_FOLDS, FOLDS, RaceRows, spread_order
+from separatrix.training.race.rows import FIRST_FOLDS, FOLDS, RaceRows
 
 
 def labelled(rows: int, classes: int = 3, start: int = 0) -> Texts:
@@ -17,10 +16,6 @@ def labelled(rows: int, classes: int = 3, start: int = 0) -> Texts:
 
 def parts(train: int, validation: int, classes: int = 3) -> Splits:
     return Splits(labelled(train, classes), labelled(validation, classes, train), labelled(30, classes, 10_000), ())
-
-
-def test_the_examples():
-    assert doctest.testmod(module).failed == 0
 
 
 def test_few_rows_are_judged_by_cross_validation_over_training_and_validation_rows():
@@ -37,6 +32,14 @@ def test_few_rows_are_judged_by_cross_validation_over_training_and_validation_ro
         assert len(trial.train) + len(trial.inner) == pytest.approx(80, abs=1)
         seen += trial.judged.tolist()
     assert sorted(seen) == list(range(100))
+
+
+def test_folds_begin_with_fewer_rows_where_time_is_short():
+    rows = RaceRows.of(parts(700, 100), seed=0)
+    assert [(rung.rows, rung.folds) for rung in rows.rungs(1000)] == [(640, (0, 1)), (640, (2, 3, 4))]
+    assert [(rung.rows, rung.folds) for rung in rows.rungs(200)] == [
+        (160, (0, 1)), (320, (0, 1)), (640, (0, 1)), (640, (2, 3, 4))
+    ]  # fmt: skip
 
 
 def test_a_text_that_is_repeated_stands_on_one_side():
@@ -74,12 +77,3 @@ def test_of_a_very_large_validation_part_a_sample_judges_and_no_test_row_is_in_a
     rows = RaceRows.of(splits, seed=0)
     assert rows.judged == module.MOST_JUDGED
     assert not set(rows.texts.text) & set(splits.test.text)
-
-
-def test_every_prefix_has_two_rows_of_a_rare_class():
-    classes = np.array([0] * 500 + [1] * 500 + [2] * 2)
-    order = spread_order(classes, [0])
-    assert sorted(order.tolist()) == list(range(len(classes)))
-    counts = np.bincount(classes[order[:100]], minlength=3)
-    assert counts[2] == 2
-    assert abs(int(counts[0]) - int(counts[1])) <= 1

@@ -106,8 +106,14 @@ def test_the_best_is_chosen_and_its_training_learns_from_all_rows(request_of, ju
     assert states["finetune"] == "stopped"
     assert race["second"] == "align_few"
     assert "align was chosen of 5 methods by cross-validation over 60 rows" in race["why"][0]
-    assert len([trial for trial in judged[0] if trial[0] == "align"]) == 5
-    assert len([trial for trial in judged[0] if trial[0] == "finetune"]) == 2  # stopped after the first folds
+    assert judged[0].count(("align", 48, 4)) == 1
+    assert ("finetune", 48, 2) not in judged[0]  # stopped after the first folds
+    for name, folds in (("align", 5), ("probe", 2), ("finetune", 2)):  # what the last doubling of the rows brought
+        assert len([trial for trial in judged[0] if trial[:2] == (name, 24)]) == folds
+    gains = {line["name"]: line["gain"] for line in race["curve"]}
+    assert (gains["align"]["from"], gains["align"]["to"], gains["prompt"]) == (24, 48, None)
+    assert race["why"][1].startswith("From 24 to 48 rows it gained 0.000")
+    assert race["why"][1].endswith("fine-tuning stayed below it from 24 to 48 rows.")
 
 
 def test_the_same_records_give_the_same_choice_and_a_killed_race_goes_on(request_of, judged, tmp_path, monkeypatch):

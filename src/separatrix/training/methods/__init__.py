@@ -7,7 +7,7 @@ A new method is a file with a `TrainingMethod` and an entry here, or in a module
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from separatrix.training.methods import align, answers, auto, finetune, peft, pr
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import METHOD_NAMES, Recipe
 
-__all__ = ["METHODS", "TrainingMethod", "build_recipe"]
+__all__ = ["METHODS", "TrainingMethod", "build_recipe", "method_of"]
 
 METHODS: Registry[TrainingMethod] = Registry(
     METHOD_NAMES,
@@ -33,6 +33,24 @@ METHODS: Registry[TrainingMethod] = Registry(
         "answers": answers.METHOD,
     },
 )
+
+BY_OPTIONS = ("auto", "prompt", "align", "probe", "peft")  # where no method is named: the first that has the options
+
+
+def method_of(given: Iterable[str], start: Recipe | None = None) -> str:
+    """The method of a training that names none.
+
+    It is `auto`, unless options are given that a race has not: then `prompt` if it has them all, else the first method
+    that has. With a whole recipe it is the method that the recipe is one of.
+
+    >>> method_of(["model", "seed"]), method_of(["tokens"]), method_of(["pairs"]), method_of(["loss", "refit"])
+    ('auto', 'prompt', 'align', 'prompt')
+    """
+    if start is not None:
+        return next(name for name in BY_OPTIONS if type(METHODS[name].recipe) is type(start))
+    every = {name for method in BY_OPTIONS for name in option_names(METHODS[method].recipe)}
+    named = set(given) & every
+    return next((name for name in BY_OPTIONS if named <= set(option_names(METHODS[name].recipe))), "prompt")
 
 
 def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = None) -> Recipe:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from separatrix.codes import encode, ranks_in_class
-from separatrix.geometry.classes import deal_folds
+from separatrix.codes import encode
+from separatrix.geometry.classes import KEPT, deal_folds, spread_order
 from separatrix.texts import Splits, Texts
 
 FEW_ROWS = 1000  # training and validation rows; fewer are judged by cross-validation
@@ -20,7 +20,6 @@ FOLDS = 5
 FIRST_FOLDS = 2  # that all candidates are trained for
 MOST_JUDGED = 2000  # rows of the validation part that judge, drawn by the seed
 INNER = 0.1  # share of a trial's rows by which it chooses its epoch; they judge nothing
-KEPT = 2  # rows of each class in every prefix
 
 
 @dataclass(frozen=True)
@@ -60,11 +59,9 @@ class RaceRows:
     def of(cls, splits: Splits, seed: int) -> RaceRows:
         """The rows of a training: in folds where they are few, else a sample of the validation rows judges."""
         train, validation = splits.train, splits.validation
-        rows = len(train) + len(validation)
-        if rows < FEW_ROWS:
-            texts = train.join(validation)
-            groups = encode(list(texts.text) if texts.group is None else texts.group)[0]  # a text stands on one side
-            folds = min(FOLDS, int(groups.max()) + 1)
+        texts = train.join(validation)
+        groups = encode(list(texts.text) if texts.group is None else texts.group)[0]  # a text stands on one side
+        if len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
             return cls(texts, deal_folds(encode(texts.label)[0], folds, groups=groups, seed=seed), folds, seed)
         judged = validation
         if len(validation) > MOST_JUDGED:
@@ -98,19 +95,16 @@ class RaceRows:
         return self.texts.label
 
     def rungs(self, first: int) -> list[Rung]:
-        """The rungs: folds where rows are few, else doublings up to all rows, from about `first` rows on.
+        """The rungs: from at most `first` rows on, if there are enough, each with twice the rows of the one before.
 
-        Half, a quarter, ... of all rows, so that each rung has twice the rows of the one before.
+        In cross-validation the first folds come first, and at the end the rest of them.
         """
-        most = self.most
-        if self.crossed:
-            first_folds = tuple(range(min(FIRST_FOLDS, self.folds)))
-            rest = tuple(range(len(first_folds), self.folds))
-            return [Rung(most, first_folds), *([Rung(most, rest)] if rest else [])]
-        sizes = [most]
+        first_folds = tuple(range(min(FIRST_FOLDS, self.folds)))
+        rest = tuple(range(len(first_folds), self.folds))
+        sizes = [self.most]
         while sizes[0] > first and sizes[0] // 2 >= self.fewest:
             sizes.insert(0, sizes[0] // 2)
-        return [Rung(size, (0,)) for size in sizes]
+        return [*(Rung(size, first_folds) for size in sizes), *([Rung(self.most, rest)] if rest else [])]
 
     @property
     def fewest(self) -> int:
@@ -126,18 +120,3 @@ class RaceRows:
         marked = Texts(some.text, some.label, None, np.arange(len(some)), some.source)
         train, inner = marked.split(INNER, self.seed)
         return TrialRows(chosen[train.id], chosen[inner.id], judged)
-
-
-def spread_order(classes: np.ndarray, seed: list[int]) -> np.ndarray:
-    """An order of rows, (rows,), whose every prefix has two rows of each class and then the shares of the classes.
-
-    >>> order = spread_order(np.array([0] * 8 + [1] * 4), [0])
-    >>> np.bincount(np.array([0] * 8 + [1] * 4)[order[:6]]).tolist()
-    [4, 2]
-    """
-    drawn = np.random.default_rng(seed).permutation(len(classes))
-    by_class = drawn[np.argsort(classes[drawn], kind="stable")]
-    sizes = np.bincount(classes)
-    rank = ranks_in_class(sizes)
-    share = (rank + 0.5) / np.repeat(sizes, sizes)
-    return by_class[np.lexsort((np.arange(len(share)), np.where(rank < KEPT, -1.0, share)))]

@@ -14,6 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.codes import draw_some
 from separatrix.errors import DataError, SeparatrixError, StoreError
 from separatrix.geometry.baselines import LabelledBlocks, fit_linear
+from separatrix.geometry.classes import KEPT
 from separatrix.learn.targets import encode
 from separatrix.models.backbone import Backbone
 from separatrix.models.candidates import candidates
@@ -149,12 +150,11 @@ class Race:
     def rungs(self, standing: Standing) -> list[Rung]:
         """From as many rows as fit into a quarter of the budget for all candidates."""
         rungs = self.rows.rungs(FIRST_ROWS)
-        while len(rungs) > 1 or not self.rows.crossed:
+        while True:
             smaller = self.rows.rungs(rungs[0].rows // 2)
             if standing.rung_seconds(rungs[0]) <= FIRST_SHARE * standing.budget or len(smaller) == len(rungs):
-                break
+                return rungs
             rungs = smaller
-        return rungs
 
     def run(self) -> tuple[Standing, str]:
         """Do the trials, rung by rung; gives the state at the end, and the name of the chosen candidate.
@@ -164,14 +164,15 @@ class Race:
         """
         standing = self.start()
         rungs = self.rungs(standing)
-        folds: list[int] = []
+        done: dict[int, list[int]] = {}  # rows -> folds
         chosen = standing.alive[0]
         for number, rung in enumerate(rungs):
             affordable = standing.affords(rung, first=number == 0)
             if len(standing.alive) == 1 or (number and not affordable):
                 chosen = chosen if number else standing.alive[0]
                 break
-            folds = [*folds, *rung.folds] if self.rows.crossed else list(rung.folds)
+            folds = done.setdefault(rung.rows, [])
+            folds += rung.folds
             for name in standing.alive:
                 self.climb(standing, name, rung)
             if not standing.alive:
@@ -179,6 +180,21 @@ class Race:
             standing.stop(rung.rows, folds)
             chosen = standing.leader(rung.rows, folds)
         return standing, chosen
+
+    def extend_curve(self, standing: Standing, chosen: str) -> None:
+        """Trials with half the rows, of the chosen method, of the probe and of fine-tuning, as far as time is left.
+
+        They say what the last doubling of the rows brought; the choice has been made.
+        """
+        for name in dict.fromkeys((chosen, "probe", "finetune")):
+            own = [trial for trial in standing.trials if trial.candidate == name and trial.error is None]
+            sizes = {trial.rows for trial in own}
+            if len(sizes) != 1 or (half := max(sizes) // 2) < 2 * KEPT * self.rows.classes:
+                continue
+            rung = Rung(half, tuple(trial.fold for trial in own))
+            needs = standing.training_seconds(name, half) * len(rung.folds)
+            if needs + standing.final_seconds(chosen, refit=True) <= standing.left:
+                self.climb(standing, name, rung)
 
     def climb(self, standing: Standing, name: str, rung: Rung) -> None:
         """The trials of a candidate in a rung; one that fails is out."""
@@ -250,6 +266,7 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     identity = recipes.digest(recipes.decisive(request.recipe), describe_texts(request.splits))
     race = Race(request, rows, Journal.open(request.folder, identity), clock)
     standing, name = race.run()
+    race.extend_curve(standing, name)
     refit = standing.final_seconds(name, refit=True) <= standing.left
     entry = ENTRIES[name]
     recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
