@@ -126,6 +126,7 @@ def run_logistic(plan: AutoPlan, splits: Splits) -> tuple[np.ndarray, dict[str, 
     assert learnt.label is not None
     folds = min(5, int(np.unique(learnt.label, return_counts=True)[1].min()))
     model = LogisticRegressionCV(
+        scoring="accuracy",
         Cs=INVERSE_PENALTIES,
         cv=folds,
         max_iter=2000,

@@ -124,11 +124,12 @@ class Standing:
     def affords(self, rung: Rung, *, first: bool) -> bool:
         """Whether a rung fits into the budget beside the training after it.
 
-        For the first rung the dearest candidates are left out until it does, or one is left.
+        For the first rung the dearest candidates are left out until it does, or one is left. A later rung is done only
+        if there is time for both trainings of `refit`: few rows are better learnt from than judged by.
         """
         self.leave_out()
         while True:
-            reserve = max(map(self.final_seconds, self.alive))
+            reserve = max(self.final_seconds(name, refit=not first) for name in self.alive)
             needs = self.rung_seconds(rung) + reserve
             if needs <= self.left:
                 return True
