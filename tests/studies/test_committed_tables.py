@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("prompt_quality.run", ("RESULTS.md", "results.csv")),
         ("prompts.run", ("RESULTS.md", "results.csv")),
         ("prompts.ensembles", ("ENSEMBLES.md",)),
+        ("auto.run", ("RESULTS.md",)),
         ("alignment.run", ("RESULTS.md", "results.csv")),
         ("alignment.groups", ("GROUPS.md",)),
         ("alignment.planted", ("PLANTED.md",)),
