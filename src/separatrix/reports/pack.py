@@ -50,8 +50,9 @@ def cut(text: str, limit: int) -> str:
     >>> cut("one two three", 10)
     'one two...'
     """
-    clean = "".join(sign for sign in text if sign == "\n" or (sign.isprintable() or sign == " "))
-    return clean if len(clean) <= limit else clean[: limit - 3].rstrip() + "..."
+    if not text.isprintable():
+        text = "".join(sign for sign in text if sign == "\n" or sign.isprintable())
+    return text if len(text) <= limit else text[: limit - 3].rstrip() + "..."
 
 
 def data_uri(path: Path) -> str:

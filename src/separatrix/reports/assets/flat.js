@@ -2,7 +2,7 @@
 separatrix.FlatPainter = class {
   constructor(canvas) {
     this.canvas = canvas;
-    this.context = canvas.getContext("2d");
+    this.context = canvas.getContext("2d", { willReadFrequently: true });  // drawn by the processor: there is no other
     this.arrays = new Map();
     this.stamps = new Map();
   }
@@ -37,6 +37,8 @@ separatrix.FlatPainter = class {
     }
     return this.stamps.get(key);
   }
+
+  wait() {}
 
   draw(view) {
     const { canvas, context } = this, { camera, moment } = view, ratio = canvas.width / camera.width, size = view.size * ratio;

@@ -19,7 +19,7 @@ separatrix.draw.map = async (section, data) => {
     own.forEach((row, at) => { present[row] = at; });
     return { ...map, positions, predicted, marks, pale, present, count: own.length, last: map.titles.length - 1 };
   };
-  const guess = (row) => (loaded.predicted ? loaded.predicted[state.frame * loaded.count + loaded.present[row]] : table.predicted ? table.predicted[row] : -1);
+  const guess = (row) => (loaded.predicted && loaded.present[row] >= 0 ? loaded.predicted[state.frame * loaded.count + loaded.present[row]] : table.predicted ? table.predicted[row] : -1);
   const wrong = (row) => table.predicted !== null && table.label !== null && guess(row) !== table.label[row];
   const facts = (row) => (table.predicted === null ? table.facts(row)
     : table.names[table.label[row]] + (wrong(row) ? ", predicted " + table.names[guess(row)] : ", predicted so"));
@@ -145,7 +145,7 @@ separatrix.draw.map = async (section, data) => {
       neighbors.append(separatrix.element("li"));
       neighbors.lastChild.append(button);
     });
-    const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id].filter((part) => part).join(", ");
+    const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id, loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
       separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : ""), { class: off ? "facts off" : "facts" }), list, neighbors);
   };

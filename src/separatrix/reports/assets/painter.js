@@ -99,6 +99,9 @@ separatrix.GlPainter = class {
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
   }
 
+  // Wait until what was drawn is there: reading is what a browser does not put off.
+  wait() { this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4)); }
+
   // view: camera, dims of from and to, moment of the glide, spans, size (pixels), opacity, colours, layers; every step-th row is drawn.
   draw(view) {
     const { gl, canvas, at } = this, { camera } = view, ratio = canvas.width / camera.width;

@@ -1,6 +1,7 @@
 // A map of rows: canvas of points, canvas of what lies above them (names, centroids, lasso, the chosen row), box of the hover.
 separatrix.GLIDE = 260;  // milliseconds from one set of places to the next
-separatrix.SMOOTH = 45;  // milliseconds that a frame may take while the map moves; else it shows every n-th row until it rests
+separatrix.SMOOTH = 45;  // milliseconds that a frame may take while the map moves; else it shows every n-th row until it rests,
+separatrix.LEAST = 20000;  // but so many rows at least
 
 separatrix.Scatter = class {
   // options: names and looks of the classes, rows, describe(row) -> Promise of [title, text], and what is called:
@@ -110,15 +111,16 @@ separatrix.Scatter = class {
     const opacity = this.dense ? 0.12 : this.options.rows > 100000 ? 0.55 : this.options.rows > 5000 ? 0.7 : 0.85;
     this.painter.draw({ camera, fromDims: from.dims, toDims: to.dims, fromSpans: from.spans, toSpans: to.spans, moment: this.moment, step,
       size: this.size() * (this.dense ? 2 : 1), opacity, ink: separatrix.rgb(this.theme.ink), context: separatrix.rgb(this.theme.muted), layers: this.layers || [2] });
-    if (this.painter.gl && this.moving) this.painter.gl.finish();
+    if (this.moving) this.painter.wait();
     const took = performance.now() - begun;
-    if (this.moving) this.step = Math.min(Math.max(took > separatrix.SMOOTH ? step * 2 : took < separatrix.SMOOTH / 5 ? Math.floor(step / 2) : step, 1), 32);
+    const most = Math.min(Math.max(Math.ceil(this.options.rows / separatrix.LEAST), 1), 32);
+    if (this.moving) this.step = Math.min(Math.max(took > separatrix.SMOOTH ? step * 2 : took < separatrix.SMOOTH / 5 ? Math.floor(step / 2) : step, 1), most);
     this.frames = (this.frames || 0) + 1;
     this.overlay();
   }
 
   overlay() {
-    const pen = this.over.getContext("2d"), ratio = this.over.width / this.camera.width, { theme, camera } = this;
+    const pen = this.over.getContext("2d", { willReadFrequently: true }), ratio = this.over.width / this.camera.width, { theme, camera } = this;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, camera.width, camera.height);
     const ring = (row, radius, width) => {
