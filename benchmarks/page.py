@@ -77,7 +77,8 @@ def plotly(_: Path, places: np.ndarray, labels: np.ndarray, texts: list[str]) ->
 DATA = """<!doctype html><meta charset="utf-8"><style>body{margin:0}canvas{width:%(w)dpx;height:%(h)dpx}</style>
 <canvas id="c" width="%(w)d" height="%(h)d"></canvas><script>
 const bytes = (text) => Uint8Array.from(atob(text), (sign) => sign.charCodeAt(0));
-const xy = new Float32Array(bytes("%(places)s").buffer), kinds = bytes("%(labels)s"), texts = %(texts)s, rows = kinds.length;
+const xy = new Float32Array(bytes("%(places)s").buffer), kinds = bytes("%(labels)s"), texts = %(texts)s;
+const rows = kinds.length;
 const canvas = document.getElementById("c");
 const colour = (k) => "hsl(" + k * 18 + " 60%% 45%%)";
 window.moves = 0;
@@ -157,7 +158,8 @@ plot.draw({ x: column(0), y: column(1), valueA: kinds }).then(() => { window.dra
     )
 
 
-WAYS = {"plotly scattergl": plotly, "regl-scatterplot": regl, "plain canvas": canvas, "ours": ours}
+WEBGL = "ours, WebGL2"  # what a graphics card would get
+WAYS = {"plotly scattergl": plotly, "regl-scatterplot": regl, "plain canvas": canvas, WEBGL: ours, "ours": ours}
 # When the first picture stands, and how many pictures of another view there were since
 READY = (
     "window.drawnOnce === true || (typeof separatrix === 'object' && separatrix.maps && separatrix.maps[0].frames > 0)"
@@ -192,7 +194,7 @@ def measure(way: str, count: int, folder: Path) -> dict[str, Any]:
     with Chromium(Path(tempfile.mkdtemp(dir=folder))) as browser:
         browser.size(1200)
         browser.send("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
-        browser.send("Page.navigate", url=page.as_uri())
+        browser.send("Page.navigate", url=page.as_uri() + ("?draw=webgl2" if way == WEBGL else ""))
         try:
             browser.wait("window.firstPicture > 0", PATIENCE)
         except TimeoutError as error:

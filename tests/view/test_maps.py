@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from separatrix.errors import ShapeError
+from separatrix.reports import map_page
 from separatrix.reports.columns import section_data, unpack
 from separatrix.reports.map_page import render_map_page
 from separatrix.view import save
@@ -109,3 +110,13 @@ def test_a_page_has_every_row_and_its_text_in_two_or_three_dimensions(dimensions
     assert unpack(rows["columns"]["label"], page).tolist()[:4] == [2, 0, 1, 2]
     assert unpack(rows["columns"]["text"], page)[-2:] == ["</script>", "last"]
     assert "trustworthiness 0.9" in page
+
+
+def test_a_page_of_too_many_rows_shows_evenly_spread_ones_and_says_so(monkeypatch):
+    monkeypatch.setattr(map_page, "MOST", 4)
+    page = render_map_page(drawing(), [f"text {row}" for row in range(40)])
+    rows = section_data(page, "rows")
+    assert rows["rows"] == 4
+    assert unpack(rows["columns"]["text"], page) == ["text 0", "text 13", "text 26", "text 39"]
+    assert unpack(rows["columns"]["id"], page) == ["0", "13", "26", "39"]
+    assert "4 of 40 rows are on the page" in page

@@ -14,6 +14,8 @@ from separatrix.reports.rows import PageRows, RowMap
 from separatrix.reports.sections import map_section, row_section
 from separatrix.view.maps import Drawing
 
+MOST = 1_000_000  # rows of a page; of more, so many evenly spread ones
+
 
 def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
     """Write the page, whole or not at all; texts, one a row, are shown on hover.
@@ -29,9 +31,12 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
     """The page as text; texts, one a row, are escaped here."""
     if len(texts) != len(drawing.points):
         raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
-    names, labels = list(drawing.names), drawing.labels
+    kept = np.linspace(0, len(texts) - 1, min(MOST, len(texts))).astype(int)
+    note = drawing.note + (f"; {len(kept)} of {len(texts)} rows are on the page" if len(kept) < len(texts) else "")
+    names, labels = list(drawing.names), drawing.labels[kept]
     if not len(names) or (labels < 0).any():
         names, labels = [*names, "no label"], np.where(labels < 0, len(names), labels)
-    shown = RowMap(drawing.title, drawing.points[None], drawing.axes, drawing.note, pale=drawing.pale)
-    rows = PageRows(texts, names, labels)
+    pale = None if drawing.pale is None else drawing.pale[kept]
+    shown = RowMap(drawing.title, drawing.points[None, kept], drawing.axes, note, pale=pale)
+    rows = PageRows([texts[row] for row in kept], names, labels, ids=kept.tolist())
     return render(RunReport(drawing.title), [map_section([shown], rows), row_section(rows)])

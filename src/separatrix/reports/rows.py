@@ -32,7 +32,7 @@ class PageRows:
     names: Sequence[str]  # (classes,) class names
     labels: np.ndarray  # (rows,) class numbers
     predicted: np.ndarray | None = None  # (rows,) class numbers, or None where nothing was predicted
-    ids: Sequence[str] | None = None  # the user's own; row numbers without them
+    ids: Sequence[object] | None = None  # the user's own; row numbers without them
     splits: Sequence[str] = ()  # (rows,) or empty
     probabilities: np.ndarray | None = None  # (rows, classes), NaN where a row has none
 

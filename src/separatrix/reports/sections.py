@@ -26,6 +26,7 @@ from separatrix.view.data import flatten
 TEXT_LIMIT = 300  # signs of a text in a table that stands without a script
 AGAINST = "Predicted against true"  # the picture that stands in place of a confusion matrix where numbers are predicted
 WRONG_SHOWN = 40  # wrong predictions that stand there without a script
+FEW = 12  # classes up to which their table has their own order
 PAIRS = 12  # most confused pairs that are listed
 
 
@@ -150,12 +151,15 @@ def confusion(report: RunReport) -> Section | None:
 
 
 def classes(report: RunReport) -> Section | None:
-    """The per-class table."""
+    """The per-class table; of many classes those that are found worst stand first."""
     if not report.per_class:
         return None
-    names = [str(next(iter(line.values()))) for line in report.per_class]
+    lines = list(report.per_class)
+    if len(lines) > FEW and all("f1" in line for line in lines):
+        lines.sort(key=lambda line: line["f1"])
+    names = [str(next(iter(line.values()))) for line in lines]
     linked = "classes" if report.rows is not None and set(names) <= set(report.rows.names) else ""
-    view = {"table": tabulate(report.per_class)}
+    view = {"table": tabulate(lines)}
     return Section("classes", "Classes", "classes.html", view, linked, {"names": names} if linked else {})
 
 

@@ -32,7 +32,7 @@ def _suspects_section(rows: Sequence[Record], result: Mapping[str, Any]) -> Sect
     ]
     left = f", the first {SHOWN} shown" if len(rows) > SHOWN else ""
     title = f"Suspect labels ({len(rows)} of {result['rows']} rows{left})"
-    return Section("suspects", title, "table.html", {"table": tabulate(shown)})
+    return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table")
 
 
 def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str, Any]) -> ReportFile:

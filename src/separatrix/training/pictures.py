@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -166,6 +167,11 @@ def _maps(
     return maps
 
 
+def _software() -> dict[str, str]:
+    """Versions of what wrote the report."""
+    return {name: version(name) for name in ("separatrix", "torch", "transformers", "numpy", "scikit-learn")}
+
+
 def _probability_map(shares: np.ndarray, rows: np.ndarray, seed: int) -> RowMap | None:
     """Rows by the logarithms of their class probabilities, in the plane of the largest variance."""
     if len(rows) < 3 or not np.isfinite(shares).all():
@@ -260,7 +266,10 @@ def _report(
         rows=rows,
         maps=maps,
         warnings=tuple(result["warnings"]),
-        recipe=run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}} | _winner(result),
+        recipe=run.recipe
+        | {"backbone": backbone | {"model": public_name(backbone["model"])}}
+        | _winner(result)
+        | {"software": _software()},
         notes=tuple(result["notes"]),
         pictures=tuple(pictures),
         race=result.get("race"),

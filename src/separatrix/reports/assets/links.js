@@ -1,4 +1,4 @@
-// Confusion matrix, its list of pairs and the table of classes: made by Python, linked here.
+// Confusion matrix, its list of pairs and tables: made by Python, linked here.
 separatrix.draw.confusion = async (section, data) => {
   const table = await separatrix.table();
   if (!table || table.predicted === null) return;
@@ -42,21 +42,38 @@ separatrix.draw.classes = async (section, data) => {
   }));
 };
 
-// Headings that sort: once upwards, again downwards; "-" stands last.
+// A table with texts: headings that sort, and a box that leaves the lines with all its words.
+separatrix.draw.table = async (section) => {
+  const table = section.querySelector("table"), box = section.querySelector(".search"), lines = [...table.tBodies[0].rows];
+  separatrix.sortable(table);
+  box.addEventListener("input", () => {
+    const words = box.value.toLocaleLowerCase().split(/\s+/u).filter((word) => word);
+    let left = 0;
+    for (const line of lines) {
+      const text = line.textContent.toLocaleLowerCase();
+      line.hidden = !words.every((word) => text.includes(word));
+      left += !line.hidden;
+    }
+    section.querySelector(".count").textContent = words.length ? left + " of " + lines.length + " rows" : "";
+    section.dataset.shown = left;
+  });
+};
+
+// Headings that sort: names from A, numbers from the largest, and the other way when pressed again; "-" stands last.
 separatrix.sortable = (table) => {
   const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
   heads.forEach((head, column) => {
     const button = separatrix.element("button", head.textContent, { type: "button", class: "sort" });
     head.replaceChildren(button);
     button.addEventListener("click", () => {
-      const down = head.getAttribute("aria-sort") === (head.classList.contains("number") ? "none" : "ascending") || !head.hasAttribute("aria-sort") && head.classList.contains("number") || head.getAttribute("aria-sort") === "ascending";
+      const numeric = head.classList.contains("number"), before = head.getAttribute("aria-sort"), down = before ? before === "ascending" : numeric;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (line) => line.cells[column].textContent.trim(), sign = down ? -1 : 1;
       const lines = [...body.rows].sort((one, other) => {
         const [a, b] = [value(one), value(other)], [x, y] = [parseFloat(a), parseFloat(b)];
         if (a === "-" || b === "-") return (a === "-") - (b === "-");
-        return sign * (head.classList.contains("number") ? x - y : a.localeCompare(b));
+        return sign * (numeric ? x - y : a.localeCompare(b));
       });
       body.append(...lines);
     });

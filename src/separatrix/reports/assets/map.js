@@ -38,19 +38,24 @@ separatrix.draw.map = async (section, data) => {
     }
     return all;
   };
-  const kinds = () => Uint16Array.from({ length: rows }, (_, row) => {
-    if (loaded.present[row] < 0) return 0;
+  const kindOf = (row) => {
     if (state.by === "right") return data.legend.length - (wrong(row) ? 1 : 2);
     const kind = state.by === "predicted" ? guess(row) : table.label === null ? 0 : table.label[row];
     return loaded.pale && loaded.pale[loaded.present[row]] ? kind + table.names.length : kind;
-  });
-  const states = () => Uint8Array.from({ length: rows }, (_, row) => (loaded.present[row] < 0 ? 0
-    : (selection.kept[row] ? 2 : 1) + (state.rings && wrong(row) ? 4 : 0)));
+  };
   const paint = () => {
-    const painted = states();
-    scatter.paint(kinds(), painted);
-    section.dataset.kept = painted.reduce((sum, bits) => sum + ((bits & 3) === 2), 0);
-    section.dataset.wrong = loaded.present.reduce((sum, at, row) => sum + (at >= 0 && wrong(row)), 0);
+    const kinds = new Uint16Array(rows), states = new Uint8Array(rows), judged = table.predicted !== null;
+    let kept = 0, off = 0;
+    for (let row = 0; row < rows; row += 1) {
+      if (loaded.present[row] < 0) continue;
+      const ring = judged && wrong(row);
+      kinds[row] = kindOf(row);
+      states[row] = (selection.kept[row] ? 2 : 1) + (ring && state.rings ? 4 : 0);
+      kept += selection.kept[row];
+      off += ring;
+    }
+    scatter.paint(kinds, states);
+    Object.assign(section.dataset, { kept, wrong: off });
     legend();
   };
   const move = (glide = true) => {

@@ -33,7 +33,7 @@ void main() {
     else if (shape == 4) d = max(-p.y - 0.7, a.x * 0.87 + p.y * 0.5 - 0.5);
     else if (shape == 5) d = min(max(a.x, a.y * 2.6), max(a.x * 2.6, a.y)) - 0.95;
   }
-  float cover = clamp(0.5 - d * size * 0.5, 0.0, 1.0) * (layer == 1 ? opacity * 0.5 : opacity);
+  float cover = clamp(0.5 - d * size * 0.5, 0.0, 1.0) * (layer == 1 ? opacity * 0.3 : opacity);
   vec3 own = layer == 1 ? context : colour;
   if (grow > 1.0) {
     float ring = clamp(1.2 - abs(length(p) - 1.6) * size * 0.5, 0.0, 1.0);
@@ -46,7 +46,7 @@ void main() {
 separatrix.GlPainter = class {
   constructor(canvas, lost) {
     this.canvas = canvas;
-    this.gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: true });
+    this.gl = canvas.getContext("webgl2", { antialias: false, alpha: true, premultipliedAlpha: true, preserveDrawingBuffer: false });
     if (!this.gl) throw new Error("no WebGL2");
     this.arrays = new Map();
     canvas.addEventListener("webglcontextlost", (event) => event.preventDefault());
@@ -97,6 +97,12 @@ separatrix.GlPainter = class {
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 1024, high, 0, gl.RGBA, gl.UNSIGNED_BYTE, pixels);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.NEAREST);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, gl.NEAREST);
+  }
+
+  // Whether WebGL runs on the processor
+  software() {
+    const names = this.gl.getExtension("WEBGL_debug_renderer_info");
+    return /swiftshader|llvmpipe|softpipe|software|basic render/i.test(this.gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : this.gl.RENDERER));
   }
 
   // Wait until what was drawn is there: reading is what a browser does not put off.

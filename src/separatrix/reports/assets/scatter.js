@@ -30,17 +30,20 @@ separatrix.Scatter = class {
     this.resize();
   }
 
-  // The painter that this browser can use
+  // The painter that is fastest here: measured, WebGL on a graphics card, and the processor where there is none.
+  // ?draw=webgl2 or ?draw=flat behind the address takes the other one.
   start() {
+    const wish = new URLSearchParams(location.search).get("draw");
     try {
-      if (!separatrix.flat) return new separatrix.GlPainter(this.points, () => this.dirty());
+      const painter = wish === "flat" ? null : new separatrix.GlPainter(this.points, () => this.dirty());
+      if (painter && (wish === "webgl2" || !painter.software())) return painter;
     } catch (error) {
       if (error.message !== "no WebGL2") console.warn(error);
-      const fresh = separatrix.element("canvas", "", { class: "points", "aria-hidden": "true" });
-      this.points.replaceWith(fresh);
-      this.points = fresh;
     }
-    this.plane.after(separatrix.element("p", "This browser has no WebGL2: the map is drawn without it, which takes longer.", { class: "quiet flat" }));
+    const fresh = separatrix.element("canvas", "", { class: "points", "aria-hidden": "true" });
+    this.points.replaceWith(fresh);
+    this.points = fresh;
+    this.plane.after(separatrix.element("p", "No graphics card is in use here: the processor draws the map.", { class: "quiet flat" }));
     return new separatrix.FlatPainter(this.points);
   }
 
@@ -110,13 +113,15 @@ separatrix.Scatter = class {
     const { camera, from, to } = this, begun = performance.now(), step = this.moving ? this.step : 1;
     const opacity = this.dense ? 0.12 : this.options.rows > 100000 ? 0.55 : this.options.rows > 5000 ? 0.7 : 0.85;
     this.painter.draw({ camera, fromDims: from.dims, toDims: to.dims, fromSpans: from.spans, toSpans: to.spans, moment: this.moment, step,
-      size: this.size() * (this.dense ? 2 : 1), opacity, ink: separatrix.rgb(this.theme.ink), context: separatrix.rgb(this.theme.muted), layers: this.layers || [2] });
+      size: this.size() * (this.dense ? 2 : 1), opacity, ink: separatrix.rgb(this.theme.ink), ground: separatrix.rgb(this.theme.surface), context: separatrix.rgb(this.theme.muted), layers: this.layers || [2] });
     if (this.moving) this.painter.wait();
     const took = performance.now() - begun;
+    this.slow = this.moving && (this.slow || took > separatrix.SMOOTH / 2);
     const most = Math.min(Math.max(Math.ceil(this.options.rows / separatrix.LEAST), 1), 32);
     if (this.moving) this.step = Math.min(Math.max(took > separatrix.SMOOTH ? step * 2 : took < separatrix.SMOOTH / 5 ? Math.floor(step / 2) : step, 1), most);
     this.frames = (this.frames || 0) + 1;
-    this.overlay();
+    if (!this.slow || !this.bare) this.overlay();
+    this.bare = this.slow && this.row < 0 && !this.marks;  // nothing lies above the points until the map rests
   }
 
   overlay() {
@@ -131,7 +136,7 @@ separatrix.Scatter = class {
     };
     if (this.moment === 1) {
       if (this.marks) this.drawMarks(pen);
-      if (this.labels && !(this.moving && this.options.rows > 50000)) {
+      if (this.labels && !(this.moving && this.slow)) {
         this.middles = this.middles || separatrix.middles(this.places(), this.kinds, (row) => (this.states[row] & 3) === 2, this.options.names.length);
         this.shownLabels = separatrix.drawLabels(pen, camera, this.middles, this.options.names, theme);
       }
