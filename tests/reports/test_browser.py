@@ -179,8 +179,8 @@ def test_pointing_shows_a_text_and_a_click_chooses_the_row(open_page, page):
     browser.click(x, y)
     browser.wait("document.querySelector('.detail .words')")
     assert map_data(browser, "row") == "5"
-    browser.wait("document.querySelector('.line[aria-selected=true]')")
-    assert browser.run("document.querySelector('.line[aria-selected=true]').dataset.row") == "5"
+    browser.wait("document.querySelector('.entry[aria-selected=true]')")
+    assert browser.run("document.querySelector('.entry[aria-selected=true]').dataset.row") == "5"
 
 
 def test_a_lasso_selects_what_lies_in_it_and_escape_takes_it_back(open_page, page):
@@ -287,7 +287,7 @@ def test_keys_walk_through_rows_and_wrong_ones(open_page, page):
     browser.wait(f"document.getElementById('map').dataset.row === '{first + 1}'")
     browser.run("document.querySelector('.list').focus()")
     browser.key("Home")
-    browser.wait("document.querySelector('.line[aria-selected=true]')?.getAttribute('aria-rowindex') === '1'")
+    browser.wait("document.querySelector('.entry[aria-selected=true]')?.getAttribute('aria-rowindex') === '1'")
 
 
 def test_a_heading_sorts_the_classes(open_page):

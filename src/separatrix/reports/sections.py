@@ -220,10 +220,10 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "confusion": confusion,
     "classes": classes,
     "certainty": certainty,
+    "reliability": reliability,
     "numbers": numbers,
     "curves": curves,
     "pictures": pictures,
-    "reliability": reliability,
     "recipe": recipe,
     "notes": notes,
 }

@@ -35,7 +35,7 @@ separatrix.draw.rows = async (section) => {
     return fill();
   };
   const line = (row, at, text) => {
-    const item = separatrix.element("div", "", { role: "row", class: table.wrong(row) ? "line off" : "line", "aria-rowindex": at + 1, "data-row": row });
+    const item = separatrix.element("div", "", { role: "row", class: table.wrong(row) ? "entry off" : "entry", "aria-rowindex": at + 1, "data-row": row });
     const cell = (content, kind) => item.append(separatrix.element("span", content, { role: "gridcell", class: kind, dir: "auto" }));
     cell(table.splitOf(row), "part");
     cell(table.label === null ? "" : table.names[table.label[row]], "label");
