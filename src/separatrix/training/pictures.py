@@ -167,11 +167,6 @@ def _maps(
     return maps
 
 
-def _software() -> dict[str, str]:
-    """Versions of what wrote the report."""
-    return {name: version(name) for name in ("separatrix", "torch", "transformers", "numpy", "scikit-learn")}
-
-
 def _probability_map(shares: np.ndarray, rows: np.ndarray, seed: int) -> RowMap | None:
     """Rows by the logarithms of their class probabilities, in the plane of the largest variance."""
     if len(rows) < 3 or not np.isfinite(shares).all():
@@ -240,7 +235,7 @@ def _report(
     part = "test" if "test" in result["scores"] else "validation"
     main = result["scores"][part]
     counts = ", ".join(f"{count} {name}" for name, count in result["rows"].items())
-    model, backbone = result["model"], run.recipe["backbone"]
+    model = result["model"]
     summary = [
         ("model", f"{model['name']} ({model['origin']}, weights {model['weights'][:12]})"),
         ("method", f"{result['method']}, loss {result['loss']}"),
@@ -266,16 +261,16 @@ def _report(
         rows=rows,
         maps=maps,
         warnings=tuple(result["warnings"]),
-        recipe=run.recipe
-        | {"backbone": backbone | {"model": public_name(backbone["model"])}}
-        | _winner(result)
-        | {"software": _software()},
+        recipe=_recipe(run),
         notes=tuple(result["notes"]),
         pictures=tuple(pictures),
         race=result.get("race"),
     )
 
 
-def _winner(result: dict[str, Any]) -> dict[str, Any]:
-    """The options of the method that a race chose."""
-    return {"winner": result["race"]["recipe"]} if "race" in result else {}
+def _recipe(run: RunFiles) -> dict[str, Any]:
+    """The options, those of the method that a race chose, and the versions of what wrote the report."""
+    backbone, names = run.recipe["backbone"], ("separatrix", "torch", "transformers", "numpy", "scikit-learn")
+    recipe = run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}}
+    recipe |= {"winner": run.result["race"]["recipe"]} if "race" in run.result else {}
+    return recipe | {"software": {name: version(name) for name in names}}
