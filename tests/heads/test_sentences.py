@@ -63,7 +63,14 @@ def test_the_first_token_is_not_said_twice():
     every = columns(first=[0.9, *[0.0] * 11], special=[0.95, *[0.0] * 11], confidence=[0.9, *[0.0] * 11])
     means = {name: float(values[0]) for name, values in every.items()}
     assert describe(means, every) == "looks at the first token"
-    assert describe(means | {"first": 0.45}, every) == "looks at special tokens"
+    assert describe(means | {"first": 0.35}, every) == "looks at special tokens"
+
+
+def test_a_named_neighbor_is_said_instead_of_nearby_tokens():
+    every = columns(previous=[0.5, *[0.0] * 11], diagonal=[0.9, 0.9, *[0.0] * 10])
+    means = {name: float(values[0]) for name, values in every.items()}
+    assert describe(means, every) == "looks at the previous token"
+    assert describe(means | {"previous": 0.0}, every) == "looks at tokens nearby"
 
 
 def test_without_descriptors_nothing_is_claimed():

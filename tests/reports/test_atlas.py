@@ -150,12 +150,12 @@ const ink = () => atlas.querySelector(".map").getContext("2d").getImageData(300,
   say("ink", ink());
   atlas.querySelector(".nearer").click();
   say("seen", atlas.dataset.seen);
-  atlas.querySelector(".near button").click();
+  atlas.querySelector(".nearest button").click();
   say("near", atlas.dataset.head);
   const select = atlas.querySelector(".measure");
   select.value = "entropy";
   select.dispatchEvent(new Event("change"));
-  say("key", atlas.querySelector(".key").textContent);
+  say("key", atlas.querySelector(".scale").textContent);
   const text = atlas.querySelector(".window");
   text.value = "1";
   text.dispatchEvent(new Event("change"));

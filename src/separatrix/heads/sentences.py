@@ -34,15 +34,16 @@ TRAITS = (
     Trait("previous", 0.3, "looks at the previous token"),
     Trait("next", 0.3, "looks at the next token"),
     Trait("self", 0.3, "looks at the token itself"),
-    Trait("first", 0.4, "looks at the first token"),
-    Trait("special", 0.5, "looks at special tokens"),
+    Trait("diagonal", 0.4, "looks at tokens nearby"),
+    Trait("first", 0.3, "looks at the first token"),
+    Trait("special", 0.4, "looks at special tokens"),
     Trait("punctuation", 0.25, "looks at punctuation"),
     Trait("block", 0.2, "stays in its own segment"),
     Trait("induction", 0.3, "looks at what followed the same token before (induction)"),
     Trait("duplicate", 0.3, "looks at the same token before (duplicate token)"),
-    Trait("entropy", 0.9, "spreads its attention evenly", shape=True),
+    Trait("entropy", 0.8, "spreads its attention evenly", shape=True),
     Trait("confidence", 0.7, "is sharp on one token", shape=True),
-    Trait("distance", 0.45, "looks far away", shape=True),
+    Trait("distance", 0.4, "looks far away", shape=True),
 )
 DESCRIPTORS = ("entropy", "confidence")  # without them nothing was measured but the repeats, if those
 
@@ -80,6 +81,8 @@ def _strength(trait: Trait, means: Mapping[str, float]) -> float:
 def _distinct(traits: list[Trait], means: Mapping[str, float]) -> list[Trait]:
     """Without what another trait says already: the first token is a special one in many models."""
     columns, without = {trait.column for trait in traits}, set[str]()
+    if {"previous", "next", "self"} & columns:
+        without.add("diagonal")
     if {"first", "special"} <= columns:
         without.add("special" if means["first"] >= SAME * means["special"] else "first")
     if any(not trait.shape for trait in traits):

@@ -21,6 +21,7 @@ from separatrix.store.result import Listing, read_result, read_run_files
 
 ORIGIN = ("model", "revision", "what", "max_length", "cut")  # what a sheet of points says of where they come from
 HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
+ATLAS_PICTURES = ("clusters", "descriptors", "cluster_maps")
 MOST_ROWS = 40  # lines of a table that a sheet shows
 
 
@@ -90,6 +91,8 @@ def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
         return _sweep_sheet(name, folder, read_result(folder))
     if kind == "run":
         return _run_sheet(name, folder, read_run_files(folder)[1])
+    if kind == "atlas":
+        return _atlas_sheet(name, folder, read_result(folder))
     return _sheet(name, folder, read_result(folder))
 
 
@@ -119,6 +122,21 @@ def _sweep_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     )
     warnings = (*result.get("warnings", ()), *(f"failed: {line}" for line in result.get("failures", ())))
     return Sheet(name, "sweep", tuple(figures), table, (), warnings, tuple(notes), tuple(pictures))
+
+
+def _atlas_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
+    """The model and its heads; a line for each cluster, in words; the grids of heads."""
+    figures = [(key, result[key]) for key in ("model", "windows", "examples") if result.get(key) is not None]
+    if clusters := result.get("clusters"):
+        figures.append(("layers x heads", f"{result['layers']} x {result['heads']}"))
+        figures.append(("clusters", f"{clusters['count']} by {clusters['method']}"))
+    rows = [
+        {"cluster": "noise" if line["cluster"] < 0 else line["cluster"], "what its heads do": line["sentence"]}
+        for line in result.get("cluster_sentences") or ()
+    ]
+    drawn = {picture.path.stem: picture for picture in _pictures(folder / "pictures")}
+    pictures = tuple(drawn[stem] for stem in ATLAS_PICTURES if stem in drawn)
+    return Sheet(name, "atlas", tuple(figures), rows, notes=tuple(result.get("notes", ())), pictures=pictures)
 
 
 def _points_sheet(name: str, points: Manifest) -> Sheet:

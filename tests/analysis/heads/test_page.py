@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from head_atlases import CELLS, reading_of, recipe_of
+from separatrix.analysis.heads import head_atlas
 from separatrix.analysis.heads.deciles import window_deciles
 from separatrix.analysis.heads.page import pick_windows, shown_windows, window_lines
 from separatrix.errors import OptionError
@@ -15,6 +16,7 @@ from separatrix.heads.maps import maps_of
 from separatrix.heads.windows import cut_windows
 from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
+from separatrix.reports.collect import read_sheet, show_folders
 from separatrix.texts.questions_answers import Example
 
 pytestmark = [
@@ -71,6 +73,25 @@ def test_windows_lie_at_their_deciles(made):
     below = (values[..., None] < found.values[None]).mean(axis=0)  # share of windows below each place
     assert (below[..., 1:11] <= (np.arange(10) + 0.5) / 10 + 1e-9).all()
     assert window_deciles(points.pick("grid"), CELLS) is None
+
+
+def test_atlases_stand_on_one_page_with_their_clusters_in_words(made, tmp_path):
+    made.save(tmp_path / "other")
+    show_folders([made.folder, tmp_path / "other"], tmp_path / "page.html")
+    text = unescape((tmp_path / "page.html").read_text())
+    for line in made.cluster_sentences:
+        assert text.count(f"{line['sentence']}<") == 2
+    assert text.count(f"<dd>{made.layers} x {made.heads}</dd>") == 2
+    assert text.count('alt="clusters"') == 2
+    assert f">{made.folder.name}<" in text
+    assert ">other<" in text
+
+
+def test_an_unfinished_atlas_stands_on_a_page_without_clusters(data, tiny, tmp_path):
+    first = head_atlas(data, recipe=recipe_of(tiny("bert"), windows=4), out=tmp_path / "first", steps=("extract",))
+    sheet = read_sheet(first.folder)
+    assert (sheet.kind, list(sheet.rows), sheet.pictures) == ("atlas", [], ())
+    assert dict(sheet.figures)["windows"] == first.windows
 
 
 def test_no_map_on_the_page_is_larger_than_asked_for():

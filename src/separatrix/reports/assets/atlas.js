@@ -74,7 +74,7 @@ separatrix.draw.atlas = (section, data) => {
       }
       button.title = place(head) + (values ? ": " + short(values[head]) : ": cluster " + data.clusters[head]);
     });
-    find("key").textContent = values ? state.measure.replaceAll("_", " ") + ": " + short(low) + " (white) to " + short(high)
+    find("scale").textContent = values ? state.measure.replaceAll("_", " ") + ": " + short(low) + " (white) to " + short(high)
       : "the number and colour of the cluster that the head is mostly in";
   };
 
@@ -172,7 +172,7 @@ separatrix.draw.atlas = (section, data) => {
       button.setAttribute("aria-pressed", String(head === state.head));
       button.tabIndex = head === state.head ? 0 : -1;
     });
-    find("near").replaceChildren(...data.nearest[state.head].map(([head, distance]) => {
+    find("nearest").replaceChildren(...data.nearest[state.head].map(([head, distance]) => {
       const item = separatrix.element("li"), button = separatrix.element("button", place(head), { type: "button" });
       button.addEventListener("click", () => choose(head));
       item.append(button, " " + distance.toFixed(3));
