@@ -54,6 +54,23 @@ def test_a_later_rung_is_refused_and_leaves_nobody_out_for_it():
     assert state.alive == ["probe", "align", "finetune"]
 
 
+def test_the_leader_is_never_left_out():
+    """Regression: after a slow first rung it was, and was trained all the same."""
+    state = standing(budget=130.0)
+    state.trials += [trial("probe", answers(90), 2.0), trial("align", answers(180), 60.0)]
+    assert not state.affords(Rung(400, (0,)), first=False, leader="align")
+    assert state.alive == ["probe", "align"]
+
+
+def test_what_is_not_tried_yet_is_left_out_where_it_would_take_the_time_of_the_best():
+    state = standing(budget=300.0)
+    state.trials += [trial("probe", answers(90), 2.0), trial("align", answers(180), 30.0)]
+    assert state.training_seconds("finetune", 100) == pytest.approx(1 + 3 * 29)  # as slow a pass as align's
+    assert state.too_dear("finetune", Rung(100, (0,)))
+    assert state.out["finetune"][0] == "left out"
+    assert not state.too_dear("align", Rung(100, (0,)))
+
+
 def test_what_cannot_win_is_stopped_and_what_may_is_not():
     state = standing(rows=100)
     state.trials += [trial("align", answers(170)), trial("probe", answers(110)), trial("finetune", answers(168))]

@@ -60,7 +60,7 @@ ENTRIES: Registry[RacedMethod] = Registry(
         "align": RacedMethod("align"),
         # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
         "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=64),
-        "finetune": RacedMethod("finetune", longer=True),
         "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
+        "finetune": RacedMethod("finetune", longer=True),  # the dearest, for which time may be short
     },
 )

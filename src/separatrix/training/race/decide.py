@@ -96,12 +96,16 @@ class Standing:
         return np.concatenate([np.asarray(known[fold], dtype=bool) for fold in folds])
 
     def training_seconds(self, name: str, rows: int) -> float:
-        """What a training with so many rows takes: by the candidate's last trial, else by the pass of the pilot."""
-        speed = self.pilot.forward
+        """What a training with so many rows takes: by the candidate's last trial, else by the slowest of the others."""
+        speed, own = self.pilot.forward, None
         for trial in self.trials:
+            cost = self.cost(trial.candidate, trial.rows)
+            measured = max(trial.seconds - self.pilot.load, 0.01 * trial.seconds) / (trial.rows * cost)
             if trial.candidate == name and trial.error is None:
-                passes = trial.rows * self.cost(name, trial.rows)
-                speed = max(trial.seconds - self.pilot.load, 0.01 * trial.seconds) / passes
+                own = measured
+            elif cost > 1:  # another one that is trained: steps take more than passes alone
+                speed = max(speed, measured)
+        speed = speed if own is None else own
         return self.pilot.load + speed * rows * self.cost(name, rows)
 
     def final_seconds(self, name: str, *, refit: bool = False) -> float:
@@ -112,22 +116,22 @@ class Standing:
         """What a rung takes of all candidates that are not out."""
         return sum(self.training_seconds(name, rung.rows) * len(rung.folds) for name in self.alive)
 
-    def leave_out(self) -> None:
-        """Leave out what could not be trained on all rows in the time that is left; one candidate stays."""
+    def leave_out(self, leader: str | None = None) -> None:
+        """Leave out what could not be trained on all rows in the time that is left; the leader, or one, stays."""
         for name in sorted(self.alive, key=self.final_seconds, reverse=True):
-            if len(self.alive) > 1 and (needs := self.final_seconds(name)) > self.left:
+            if name != leader and len(self.alive) > 1 and (needs := self.final_seconds(name)) > self.left:
                 self.out[name] = (
                     "left out",
                     f"its training on all {self.rows} rows would take about {needs:.0f} s, {self.left:.0f} s are left",
                 )
 
-    def affords(self, rung: Rung, *, first: bool) -> bool:
+    def affords(self, rung: Rung, *, first: bool, leader: str | None = None) -> bool:
         """Whether a rung fits into the budget beside the training after it.
 
         For the first rung the dearest candidates are left out until it does, or one is left. A later rung is done only
         if there is time for both trainings of `refit`: few rows are better learnt from than judged by.
         """
-        self.leave_out()
+        self.leave_out(leader)
         while True:
             reserve = max(self.final_seconds(name, refit=not first) for name in self.alive)
             needs = self.rung_seconds(rung) + reserve
@@ -142,6 +146,19 @@ class Standing:
                 f"{self.training_seconds(dearest, rung.rows) * len(rung.folds) + self.final_seconds(dearest):.0f} s, "
                 f"{self.left:.0f} s are left",
             )
+
+    def too_dear(self, name: str, rung: Rung) -> bool:
+        """Leave a candidate out before its first trials where they would take the time for the training of the best."""
+        tried = {trial.candidate for trial in self.trials if trial.error is None} - {*self.out}
+        if not tried or name in tried:
+            return False
+        reserve = max(self.final_seconds(each, refit=True) for each in tried)
+        needs = self.training_seconds(name, rung.rows) * len(rung.folds)
+        if needs + reserve <= self.left:
+            return False
+        why = f"its trials would take about {needs:.0f} s and the training after the race {reserve:.0f} s"
+        self.out[name] = ("left out", f"{why}, {self.left:.0f} s are left")
+        return True
 
     def stop(self, rows: int, folds: Sequence[int]) -> None:
         """Stop what cannot win: the lower end of the leader's lead is above what more rows may win back."""

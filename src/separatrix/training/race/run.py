@@ -39,6 +39,7 @@ Clock = Callable[[], float]
 PILOT_ROWS, WARM_ROWS = 64, 4
 FIRST_SHARE = 0.25  # of the budget, for the first rung
 FIRST_ROWS = 1000  # of the first rung at most
+ALL_LEARNT = 200  # rows that are all learnt from in the end, which takes seconds, whatever is left of the budget
 TRIAL = {"candidate": str, "rows": int, "fold": int, "seconds": float, "right": [int], "error": (str, None)}
 
 
@@ -167,14 +168,15 @@ class Race:
         done: dict[int, list[int]] = {}  # rows -> folds
         chosen = standing.alive[0]
         for number, rung in enumerate(rungs):
-            affordable = standing.affords(rung, first=number == 0)
+            affordable = standing.affords(rung, first=number == 0, leader=chosen if number else None)
             if len(standing.alive) == 1 or (number and not affordable):
                 chosen = chosen if number else standing.alive[0]
                 break
             folds = done.setdefault(rung.rows, [])
             folds += rung.folds
             for name in standing.alive:
-                self.climb(standing, name, rung)
+                if number or not standing.too_dear(name, rung):
+                    self.climb(standing, name, rung)
             if not standing.alive:
                 raise DataError("no method could be trained", got="; ".join(why for _, why in standing.out.values()))
             standing.stop(rung.rows, folds)
@@ -267,7 +269,7 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     race = Race(request, rows, Journal.open(request.folder, identity), clock)
     standing, name = race.run()
     race.extend_curve(standing, name)
-    refit = standing.final_seconds(name, refit=True) <= standing.left
+    refit = len(rows.texts) <= ALL_LEARNT or standing.final_seconds(name, refit=True) <= standing.left
     entry = ENTRIES[name]
     recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
     record = {"method": entry.method, **recipes.record(recipe)}
