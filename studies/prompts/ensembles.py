@@ -20,12 +20,23 @@ from scipy.special import log_softmax
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, machine, markdown, missing, read_runs, rounded, run_study, spell, study_options
+from studies.common import (
+    append_run,
+    interval,
+    machine,
+    markdown,
+    missing,
+    read_runs,
+    rounded,
+    run_study,
+    spell,
+    study_options,
+)
 from studies.prompts.run import PromptPlan, load_rows
 from studies.prompts.tables import machines
 
 from separatrix.geometry.probe import fit_probe
-from separatrix.geometry.resample import mean_interval, paired_difference
+from separatrix.geometry.resample import paired_difference
 
 HERE = Path(__file__).resolve().parent
 LAST = (2, 3)  # epochs whose probabilities are averaged
@@ -100,7 +111,11 @@ def rows_of(runs: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
     rows = []
     for name in (way for way in WAYS if way in runs[0]["ways"]):
         own = [run["ways"][name] for run in runs]
-        row = {"way": name, "seeds": str(len(runs)), "accuracy": spell(mean_interval(own))}
+        row = {
+            "way": name,
+            "seeds": str(len(runs)),
+            "accuracy": spell(interval([{"accuracy": one} for one in own], "accuracy")),
+        }
         gap = "-" if name == PLAIN else spell(paired_difference(own, [run["ways"][PLAIN] for run in runs]))
         weights = ", ".join(f"{run['weight']:.2f}" for run in runs)
         rows.append(row | {f"less {PLAIN}": gap, "w": weights if name == BLEND else "-"})
