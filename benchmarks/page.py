@@ -134,7 +134,7 @@ draw();
 def regl(folder: Path, places: np.ndarray, labels: np.ndarray, texts: list[str]) -> str:
     """regl-scatterplot as its own page describes it; its files stand in the page."""
     parts = []
-    for name, file in zip(NPM, ("dist/regl-scatterplot.min.js", "dist/regl.min.js", "dist/index.js"), strict=True):
+    for name, file in zip(NPM, ("dist/regl-scatterplot.js", "dist/regl.min.js", "dist/index.js"), strict=True):
         bare, _, version = name.rpartition("@")
         with tarfile.open(folder / f"{bare}-{version}.tgz") as archive:
             parts.append((archive.extractfile(f"package/{file}") or sys.exit(file)).read().decode())  # type: ignore[union-attr]

@@ -324,7 +324,7 @@ def test_rows_glide_to_another_map_and_those_without_a_place_are_hidden(open_pag
     browser.wait("document.getElementById('map').dataset.map === '1' && separatrix.maps[0].moment === 1")
     assert map_data(browser, "kept") == map_data(browser, "rows") == "15"
     assert browser.run("document.querySelector('.fidelity').textContent") == "a note"
-    assert browser.run("document.querySelector('.training').hidden")
+    assert not browser.run("document.querySelector('.training').checkVisibility()")
     browser.run("separatrix.table().then((table) => table.choose(1))")
     browser.wait("document.querySelector('.facts')?.textContent.includes('not on this map')")
 
