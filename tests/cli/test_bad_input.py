@@ -50,7 +50,7 @@ BAD_DATA: dict[str, tuple[Make, list[str], list[str]]] = {
     "unlabelled part": (parts_of(GOOD, [("a cat", -1)]), [], ["test.csv", "leave a test part out with --test 0"]),
     "a class with one row": (
         table_of([("a cat", "cat"), ("a dog", "dog")] * 20 + [("a fish", "fish")]),
-        [],
+        ["--rare", "refuse"],
         ["one row to learn from: got 'fish'", "remove it"],
     ),
     "one class only": (table_of([("a cat", "cat")] * 20), [], ["two classes", "only 'cat'"]),

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
@@ -20,13 +19,16 @@ from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
 from separatrix.analysis.inputs import FinishedRun
+from separatrix.analysis.judged_rows import JudgedRows, near_columns, quality, reasons, text_columns
+from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
-from separatrix.geometry.classes import deal_folds
-from separatrix.geometry.score import classification
+from separatrix.geometry.classes import deal_folds, first_row_order
+from separatrix.geometry.noise import fit_noise
 from separatrix.geometry.suspects import (
     ConfidentJoint,
     Dynamics,
+    among_copies,
     confident_joint,
     dynamics,
     near_groups,
@@ -34,8 +36,7 @@ from separatrix.geometry.suspects import (
     scored_dynamics,
 )
 from separatrix.points import Points
-from separatrix.progress import Counter, Progress, silent
-from separatrix.recipe import ModelRecipe
+from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
@@ -46,35 +47,25 @@ from separatrix.store.files import Schema, read_json, reading
 from separatrix.store.folder import RESULT, SHOWN, TRAJECTORY
 from separatrix.store.kinds import kind_of
 from separatrix.store.points import open_points
-from separatrix.store.result import Lines, Listing, Result, apart, out_line
+from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.store.rows import ParquetTable, write_rows
 from separatrix.store.table import read_table, write_table
-from separatrix.texts import Texts, load_texts
-from separatrix.texts.audit import normalise
+from separatrix.texts import Texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUSPECTS, ALL_ROWS, PAGE = "suspects.parquet", "rows.parquet", "suspects.html"
+SUSPECTS, ALL_ROWS, ISSUES, PAGE = "suspects.parquet", "rows.parquet", "label_issues.csv", "suspects.html"
 MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
 _OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near")
+_NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
-_UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
-
-
-@dataclass(frozen=True, eq=False)
-class JudgedRows:
-    """Rows with their labels, and what the models say of them."""
-
-    rows: RowTable
-    labels: NDArray[np.int64]  # (rows,)
-    names: tuple[str, ...]
-    chances: dict[str, NDArray[np.float64]]  # model -> (rows, classes)
-    seed: int
-    warnings: list[str] = field(default_factory=list)
+_TINY = 1e-12  # probability below which a judge says no more
+_LIKELY = 0.5  # probability from which a label is taken for wrong
+_FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,6 +79,9 @@ class Suspects(Result):
     row_table: RowTable = apart()  # every row with its figures, in the order given
     judged: str = ""  # which rows
     estimated_noise: float = 0.0  # share of wrong labels
+    estimated_errors: int = 0  # rows of it
+    expected_precision: Mapping[str, float] = field(default_factory=dict)  # first so many rows -> share of true errors
+    accuracy: float | None = None  # of the judges together, against the labels given
     estimated_noise_by_model: Mapping[str, float] = field(default_factory=dict)
     flagged: Mapping[str, int] = field(default_factory=dict)  # by model
     flagged_by_all: int = 0
@@ -95,6 +89,8 @@ class Suspects(Result):
     classes: Sequence[str] = ()
     joint: Sequence[Sequence[float]] = ()  # (label, true class) estimated shares
     recipe: SuspectsRecipe | Mapping[str, Any] = field(default_factory=SuspectsRecipe)
+    dropped: Mapping[str, Any] | None = optional()  # file without the suspects, and how many rows are left
+    issues: pd.DataFrame | None = apart(None)  # of texts: rows with all columns of their file, and four more
     warnings: Sequence[str] = ()  # reasons to doubt the suspects
 
     @classmethod
@@ -120,9 +116,16 @@ class Suspects(Result):
             for row in self.table.head(MOST_LINES).to_dict("records")
         ]
         plain = self.figures()
-        keys = ("suspects", "rows", "estimated_noise", "judged")
-        lines = [*((key, plain[key]) for key in keys), *out_line(self.folder)]
+        keys = ("suspects", "rows", "estimated_noise", "estimated_errors", "judged", "accuracy")
+        lines: Lines = [*((key, plain[key]) for key in keys), *self._expected(), *out_line(self.folder)]
+        if self.dropped is not None:
+            lines += [("left", f"{self.dropped['left']} rows in {self.dropped['file']}")]
+        lines += [("warning", line) for line in self.warnings]
         return [*([Listing(["id", "label", "suggested", "score", "text"], cells)] * bool(cells)), lines]
+
+    def _expected(self) -> Lines:
+        shares = ", ".join(f"{share:.0%} of the first {rows}" for rows, share in self.expected_precision.items())
+        return [("expected to be wrong", shares)] if shares else []
 
     def write_files(self, folder: Path) -> None:
         """Write tables and the page."""
@@ -130,6 +133,8 @@ class Suspects(Result):
 
         write_table(folder / SUSPECTS, self.table)
         write_table(folder / "suspects.csv", self.table)
+        if self.issues is not None:
+            write_table(folder / ISSUES, self.issues)
         write_rows(folder / ALL_ROWS, self.row_table)
         write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.figures())
 
@@ -140,6 +145,7 @@ def suspects(
     *,
     recipe: SuspectsRecipe | None = None,
     out: str | Path | None = None,
+    drop: str | Path | None = None,
     overwrite: bool = False,
     verify: bool = True,
     progress: Progress | None = None,
@@ -153,7 +159,8 @@ def suspects(
             judged.
         recipe: all options at once.
         out: folder to write; nothing is written without it.
-        overwrite: replace earlier suspects there.
+        drop: file to write: the rows of a file of texts but for the suspects, in its own format.
+        overwrite: replace earlier suspects there, and the file of `drop`.
         verify: compare the files of a run with their hashes.
         progress: is called with (stage, done, total, note).
         options: single options of `SuspectsRecipe`, by name.
@@ -172,8 +179,17 @@ def suspects(
     wanted = recipes.replace(recipe or SuspectsRecipe(), **options)
     given = (source.folder or source) if isinstance(source, Result) else source
     inputs = given.folders if isinstance(given, Points) else [getattr(given, "source", given)]
+    if drop is not None:
+        check_drop(given, Path(drop), overwrite=overwrite)
+
+    def judge() -> Suspects:
+        result = _of_source(given, wanted, set(options), verify, progress)
+        if drop is None:
+            return result
+        return replace(result, dropped=write_cleaned(Path(given), result.table["id"].tolist(), Path(drop)))
+
     return Suspects.produce(
-        lambda: _of_source(given, wanted, set(options), verify, progress),
+        judge,
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
         inputs=[one for one in (*inputs, wanted.run) if isinstance(one, str | Path)],
     )  # fmt: skip
@@ -190,8 +206,8 @@ def _of_source(
     kind = kind_of(Path(source)) if isinstance(source, str | Path) and Path(source).is_dir() else None
     kind = source.kind if isinstance(source, Result) else kind
     if not isinstance(source, Points | Result) and kind is None:
-        of_texts = _of_points(*_read_texts(source, recipe, progress), recipe, verify)
-        return replace(of_texts, judged="out-of-fold rows of the texts")
+        of_texts = _of_points(*read_texts(source, recipe, progress), recipe, verify)
+        return replace(of_texts, judged="out-of-fold rows of the texts", issues=label_issues(of_texts.rows, source))
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
         for name in names:
             if name in given or getattr(recipe, name) != getattr(SuspectsRecipe, name):
@@ -214,21 +230,22 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     vectors = labelled.values
     warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
-    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=recipe.k)
+    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD)
     crowd = np.bincount(heaps).max() / len(heaps)
     if crowd > _CROWD:
         warnings.append(
             f"{crowd:.0%} of the rows hang together by a cosine of {recipe.near} or more: these vectors lie close "
             "together, and near duplicates say little; raise --near"
         )
-        heaps = near_groups(vectors, near=_EQUAL, k=recipe.k)[2]
     thin = [name for name, rows in zip(names, np.bincount(labels), strict=True) if rows < recipe.folds]
     if thin:
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
-    fold = deal_folds(labels, recipe.folds, groups=heaps, seed=recipe.seed)
+    # Equal rows share a fold: a copy with the same wrong label would vouch for it. Nearly equal ones judge each other.
+    equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD)[2]
+    fold = deal_folds(labels, recipe.folds, groups=equal, seed=recipe.seed)
     chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
     case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
-    columns = _near_columns(case, index, cosine, recipe.near) | _text_columns(case)
+    columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
     return _judge(case, columns, recipe, "out-of-fold rows of the points")
@@ -268,78 +285,76 @@ def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
     chances = table[[f"probability_{name}" for name in names]].to_numpy(dtype=np.float64)
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
     case = JudgedRows(FrameTable(shown), labels, names, {"run": chances}, recipe.seed)
-    columns = _text_columns(case) | _epoch_columns(case, run.trajectory)
+    columns = text_columns(case) | _epoch_columns(case, run.trajectory)
     return _judge(case, columns, recipe, "validation rows of the run")
 
 
 def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
+    noise = fit_noise({name: np.log(np.maximum(one, _TINY)) for name, one in case.chances.items()}, case.labels)
+    error = noise.error if case.copies is None else among_copies(noise.error, case.copies, case.labels)
     joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
-    mean = confident_joint(np.mean(list(case.chances.values()), axis=0), case.labels)
+    mean = confident_joint(noise.chances, case.labels)
     names, given = np.array(case.names, dtype=object), case.rows
-    added: dict[str, NDArray[Any]] = {}
-    if recipe.label in given and recipe.label != "label":
-        added["label"] = given.column(recipe.label)  # whatever the column is called: what was judged
-    added |= {"suggested": names[mean.suggested], "score": mean.margin, "self_confidence": mean.self_confidence}
-    for name, joint in joints.items():
-        added[f"{name}_suggested"] = names[joint.suggested]
-        added[f"{name}_self_confidence"], added[f"{name}_flagged"] = joint.self_confidence, joint.flagged
-    reasons = np.array(_reasons(case, joints, columns), dtype=object)
-    rows = ExtendedTable(given, added | columns | {"reason": reasons})
-    suspect = np.flatnonzero(reasons != "")
-    suspect = suspect[np.argsort(mean.margin[suspect], kind="stable")]
-    quality = {name: _quality(case, chances) for name, chances in case.chances.items()}
-    warnings = case.warnings + [
-        f"the {name} is not above the majority baseline, so what it doubts means nothing"
-        for name, figures in quality.items()
-        if figures["interval"][0] <= figures["majority"]
-    ]
+    first = first_row_order(case.labels, len(names))  # of equal probabilities the class that comes first
+    guess = first[noise.chances[:, first].argmax(axis=1)]
+    issue = (error > _LIKELY) & (guess != case.labels)
+    if case.copies is not None:
+        issue |= error > np.maximum(noise.error, _LIKELY)  # of two copies the one that is likelier to be wrong
+    added = _label_columns(case, recipe.label, joints)
+    added |= {"suggested": names[guess], "score": 1 - error, "is_label_issue": issue}
+    added["self_confidence"] = mean.self_confidence
+    why = np.array(reasons(case, joints, columns), dtype=object)
+    why[issue & (why == "")] = "the judges together"
+    why[~issue] = ""
+    rows = ExtendedTable(given, added | columns | {"reason": why})
+    order = np.argsort(-error, kind="stable")
+    suspect = order[issue[order]]
+    judges = {name: quality(case, chances) for name, chances in case.chances.items()}
+    expected = {str(count): float(error[order[:count]].mean()) for count in _FIRST if count <= len(order)}
     return Suspects(
         table=rows.take(suspect).to_pandas(),
         row_table=rows,
         judged=which,
-        estimated_noise=mean.noise,
+        estimated_noise=noise.noise,
+        estimated_errors=round(float(error.sum())),
+        expected_precision=expected,
+        accuracy=float((guess == case.labels).mean()),
         estimated_noise_by_model={name: joint.noise for name, joint in joints.items()},
         flagged={name: int(joint.flagged.sum()) for name, joint in joints.items()},
         flagged_by_all=int(np.logical_and.reduce([joint.flagged for joint in joints.values()]).sum()),
-        models=quality,
+        models=judges,
         classes=case.names,
         joint=mean.joint.tolist(),
         recipe=recipe,
-        warnings=warnings,
+        warnings=case.warnings + _doubts(judges, expected, len(suspect)),
     )
 
 
-def _quality(case: JudgedRows, chances: NDArray[np.float64]) -> dict[str, Any]:
-    """How good a judge is: its accuracy against the labels given, with baseline and interval."""
-    scores = classification(case.labels, chances.argmax(axis=1), case.names, seed=case.seed)
-    return {"accuracy": scores.accuracy, "interval": list(scores.interval), "majority": scores.majority}
+def _label_columns(case: JudgedRows, name: str, joints: Mapping[str, ConfidentJoint]) -> dict[str, NDArray[Any]]:
+    """The labels that were judged, whatever their column is called, and what each judge says."""
+    names = np.array(case.names, dtype=object)
+    added = {"label": case.rows.column(name)} if name in case.rows and name != "label" else {}
+    for judge, joint in joints.items():
+        added[f"{judge}_suggested"] = names[joint.suggested]
+        added[f"{judge}_self_confidence"], added[f"{judge}_flagged"] = joint.self_confidence, joint.flagged
+    return added
 
 
-def _near_columns(case: JudgedRows, index: NDArray[np.int64], cosine: NDArray[Any], near: float) -> dict[str, Any]:
-    """The nearest near duplicate with another label: its id (or None) and its cosine."""
-    clash = (cosine >= near) & (case.labels[index] != case.labels[:, None])
-    any_clash, column = clash.any(axis=1), clash.argmax(axis=1)
-    row, ids = np.arange(len(index)), np.full(len(index), None, dtype=object)
-    ids[any_clash] = [str(one) for one in case.rows.take(index[row, column][any_clash]).column("id")]
-    return {"near_id": ids, "near_cosine": np.where(any_clash, cosine[row, column], np.nan)}
-
-
-def _text_columns(case: JudgedRows) -> dict[str, Any]:
-    """Labels that the very same text carries elsewhere (up to case and white space)."""
-    if "text" not in case.rows:
-        return {}
-    batches = case.rows.batches(columns=("text",))  # a text can be long: a hash of it is kept
-    forms = [
-        blake2b(normalise(str(text)).encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        for one in batches
-        for text in one["text"]
+def _doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int) -> list[str]:
+    """Warnings about judges that are no better than the majority, or too weak for what they doubt."""
+    lines = [
+        f"the {name} is not above the majority baseline, so what it doubts means nothing"
+        for name, figures in judges.items()
+        if figures["interval"][0] <= figures["majority"]
     ]
-    given: dict[bytes, set[int]] = {}
-    for form, label in zip(forms, case.labels.tolist(), strict=True):
-        given.setdefault(form, set()).add(label)
-    others = [sorted(given[form] - {label}) for form, label in zip(forms, case.labels.tolist(), strict=True)]
-    words = [", ".join(case.names[k] for k in labels) or None for labels in others]
-    return {"same_text_labels": np.array(words, dtype=object)}
+    first = next(iter(expected), None)
+    if suspects and first is not None and expected[first] < _LIKELY:
+        best = max(figures["accuracy"] for figures in judges.values())
+        lines.append(
+            f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
+            "expected to be wrong; hard rows stand among them"
+        )
+    return lines
 
 
 def _dynamics_columns(case: JudgedRows, run: Path, column: str, verify: bool) -> dict[str, Any]:
@@ -390,46 +405,3 @@ def _run_file(run: Path, name: str, verify: bool) -> dict[str, Any]:
     if kind_of(run) == "run":
         open_artifact(run, only=SHOWN, verify=verify)
     return read_json(run / name)
-
-
-def _reasons(case: JudgedRows, joints: dict[str, ConfidentJoint], columns: dict[str, Any]) -> list[str]:
-    """Why a row is suspect, in words; empty for those that are not."""
-    words: list[list[str]] = [[] for _ in case.labels]
-    flagged = np.array([joint.flagged for joint in joints.values()])  # (models, rows)
-    for row in np.flatnonzero(flagged.any(axis=0)).tolist():
-        votes: dict[str, list[str]] = {}
-        for name, joint in joints.items():
-            if joint.flagged[row]:
-                votes.setdefault(case.names[joint.suggested[row]], []).append(name)
-        words[row] += [f"{' and '.join(models)}: {name}" for name, models in votes.items()]
-    for row, other in enumerate(columns.get("near_id", ())):
-        if other is not None:
-            words[row].append(
-                f"near duplicate of {other} (cosine {columns['near_cosine'][row]:.3f}), labelled otherwise"
-            )
-    for row, names in enumerate(columns.get("same_text_labels", ())):
-        if names is not None:
-            words[row].append(f"same text labelled {names}")
-    for row, chance in enumerate(columns.get("confidence", ())):
-        if words[row] and chance < _UNLIKE:
-            words[row].append(f"training confidence {chance:.2f}")
-    return ["; ".join(parts) for parts in words]
-
-
-def _read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
-    """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
-
-    Raises:
-        DataError: the source cannot be read.
-        ModelError: no such model.
-    """
-    texts = load_texts(source, text=recipe.text, label=recipe.label)
-    from separatrix.models.extract import extract  # after the texts: torch is slow to load
-    from separatrix.models.load import load_backbone
-
-    backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
-    vectors = extract(backbone, texts.text, pool=recipe.pool, progress=Counter(progress, "vectors", len(texts)))
-    table = texts.to_frame().rename(columns={"label": recipe.label})
-    warnings = [*texts.warnings, *backbone.source.warnings, *vectors.unread.warn()]
-    warnings += [f"{vectors.cut} of {len(texts)} texts were cut"] if vectors.cut else []
-    return Points.of({recipe.pool: vectors.values}, table), warnings

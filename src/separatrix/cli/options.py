@@ -8,7 +8,7 @@ from typing import Any
 
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
-from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION
+from separatrix.recipe.load import BY, LABEL, RARE, TEST, TEXT, VALIDATION
 from separatrix.recipe.train import as_in_model
 from separatrix.training.request import METHOD_NAMES
 
@@ -43,6 +43,12 @@ _CORES = "threads, at most the cores given to this process (default: OMP_NUM_THR
 Folder = panel("Output folder", out=_OUT, overwrite=_OVERWRITE)
 OptionalFolder = panel("Output folder", out=_OPTIONAL, overwrite=_OVERWRITE)
 ResumableFolder = panel("Output folder", out=_OUT, overwrite=_OVERWRITE, resume=_RESUME)
+SuspectsOut = panel(
+    "Output folder",
+    out=_OUT,
+    overwrite=_OVERWRITE,
+    drop=_option(Path | None, None, "of a file of texts: also write it without the suspects, in its own format"),
+)
 Demo = panel("Output folder", out=_option(Path, Path("runs/demo"), "folder of the run; it replaces an earlier demo"))
 Report = panel(
     "Output file", out=_option(Path | None, None, "the .html file (default: report.html in the run)"), overwrite=_FILE
@@ -67,6 +73,13 @@ Splitting = panel(
 TrainingMethodOptions = panel(
     "Method",
     method=_option(str | None, None, _METHOD, choices=METHOD_NAMES),
+    rare=_option(
+        str,
+        RARE[0],
+        "classes with one training row: kept out of all parts and counted, put together as one class named other, or "
+        "refused",
+        choices=RARE,
+    ),
     per_class=_option(int | None, None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1),
 )
 Prediction = panel(

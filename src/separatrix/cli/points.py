@@ -209,16 +209,17 @@ def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: Clust
 
 
 @verb(
-    opts.Folder,
+    opts.SuspectsOut,
     SuspectsRecipe,
     opts.Verification,
-    main="out overwrite text label model pool folds k near run block seed json",
+    main="out overwrite drop text label model pool folds k near run block seed json",
 )
 def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: LabelledArgument, /) -> Result:
     """The most suspect rows come first, each with the reason. Texts are turned into vectors by a frozen model first.
 
     For example:
         separatrix suspects questions.csv --text question --label kind --out suspects/questions
+        separatrix suspects questions.csv --text question --label kind --drop clean.csv --out suspects/questions
         separatrix suspects points/trec --run runs/trec --out suspects/trec
         separatrix suspects runs/trec --out suspects/validation
     """

@@ -42,7 +42,7 @@ class VoteEvidence:
             cosines: with the class means, (rows, classes).
             answers: class numbers that the vote gave, (rows,).
         """
-        votes = _soft_votes(near, labels, cosines.shape[1], self.k, self.temperature)
+        votes = soft_votes(near, labels, cosines.shape[1], self.k, self.temperature)
         return hold_answers(self.votes * votes + self.means * cosines, answers)
 
 
@@ -62,7 +62,7 @@ def fit_evidence(
     target = (1 - smoothing) * np.eye(classes)[gold] + smoothing / classes
     tried = []
     for temperature in _TEMPERATURES:
-        kinds = np.stack([_soft_votes(near, labels, classes, k, temperature), cosines])  # (2, rows, classes)
+        kinds = np.stack([soft_votes(near, labels, classes, k, temperature), cosines])  # (2, rows, classes)
 
         def loss(weights: NDArray[np.float64], kinds: NDArray[np.float64] = kinds) -> tuple[float, NDArray[np.float64]]:
             logs = log_softmax(np.tensordot(weights, kinds, axes=1), axis=1)
@@ -74,7 +74,7 @@ def fit_evidence(
     return min(tried, key=lambda one: one[0])[1]
 
 
-def _soft_votes(
+def soft_votes(
     near: Neighbors, labels: NDArray[np.int64], classes: int, k: int, temperature: float
 ) -> NDArray[np.float64]:
     """Logarithm of the weight of each class's neighbors, (rows, classes), less that of the nearest neighbor.

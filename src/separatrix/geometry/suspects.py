@@ -21,9 +21,12 @@ from separatrix.errors import DataError
 from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labelled, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import first_row_order
-from separatrix.geometry.neighbors import knn_predict, neighbors
-from separatrix.geometry.probe import fit_probe
+from separatrix.geometry.evidence import soft_votes
+from separatrix.geometry.neighbors import neighbors, unit_rows
+from separatrix.geometry.probe import fit_probe, log_loss
 
+_PENALTIES = (300.0, 100.0, 10.0, 1.0)  # of a probe, one of which is chosen
+_FALL = 1 / 3  # share of the spread of k distances over which a vote falls to 1 / e
 _SLACK = 1e-6  # below the threshold that still counts: the mean of equal numbers is off by rounding
 
 Ids = NDArray[np.int64]
@@ -110,42 +113,73 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Ids, 
     return around.index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 10) -> dict[str, NDArray]:
-    """Probabilities (rows, classes) of a k-NN and of a linear probe that never saw the row.
+def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 50) -> dict[str, NDArray]:
+    """Probabilities (rows, classes) of a k-NN and of two linear probes that never saw the row.
 
-    The probe's penalty and temperature are chosen on the next fold, which it does not train on either.
+    The penalty of the probes is chosen on one fold, one temperature for each judge on all; one probe sees directions
+    alone.
 
     Args:
         fold: (rows,) fold of each row, three or more.
 
     Raises:
-        DataError: one class only, in all or in the rows of a training part; k above the rows of a training part.
+        DataError: one class only, in all or in the rows of a training part.
     """
     vectors, gold = check_labelled(x, labels, classes)
-    count = int(fold.max()) + 1
-    chances = {name: np.empty((len(gold), classes)) for name in MODELS}
-    for number in range(count):
-        out, tuned = fold == number, fold == (number + 1) % count
+    scores = {name: np.empty((len(gold), classes)) for name in MODELS}
+    penalty = _choose_penalty(vectors, gold, fold == 0, classes)
+    for number in range(int(fold.max()) + 1):
+        out = fold == number
         for name, model in MODELS.items():
-            chances[name][out] = model(vectors, gold, (out, tuned), classes, k)
-    return chances
+            scores[name][out] = model(vectors[~out], gold[~out], vectors[out], classes, (k, penalty))
+    return {name: probabilities(one, fit_temperature(one, gold)) for name, one in scores.items()}
 
 
-def _knn(x: NDArray, y: Ids, parts: tuple[NDArray, NDArray], classes: int, k: int) -> NDArray[np.float64]:
-    """Vote shares of the k nearest by cosine, nearer ones counting more, with one vote for the class shares."""
-    out, known = parts[0], y[~parts[0]]
-    votes = knn_predict(x[out], x[~out], known, k, classes=classes, weights="distance")
-    return (k * votes + np.bincount(known, minlength=classes) / len(known)) / (k + 1)
+def _choose_penalty(x: NDArray, y: Ids, out: NDArray, classes: int) -> float:
+    """The penalty of the probes with the lowest log-loss, at its best temperature, on the rows of one fold."""
+    losses = {}
+    for penalty in _PENALTIES:
+        scores = fit_probe(x[~out], y[~out], classes, penalty=penalty).scores(x[out])
+        losses[penalty] = log_loss(scores / fit_temperature(scores, y[out]), y[out])
+    return min(losses, key=lambda one: losses[one])
 
 
-def _probe(x: NDArray, y: Ids, parts: tuple[NDArray, NDArray], classes: int, _k: int) -> NDArray[np.float64]:
-    out, tuned = parts
-    train = ~(out | tuned)
-    probe = fit_probe(x[train], y[train], classes, validation=(x[tuned], y[tuned]))
-    return probabilities(probe.scores(x[out]), fit_temperature(probe.scores(x[tuned]), y[tuned]))
+def _knn(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
+    """Weights of the k nearest by cosine, which fall with the distance as fast as the distances of these spread."""
+    k = min(how[0], len(x))
+    near = neighbors(rows, x, k)
+    spread = float((near.distance[:, -1] - near.distance[:, 0]).mean())
+    return soft_votes(near, y, classes, k, max(spread * _FALL, _SLACK))
 
 
-MODELS: dict[str, Callable[..., NDArray[np.float64]]] = {"knn": _knn, "probe": _probe}
+def _probe(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
+    return fit_probe(x, y, classes, penalty=how[1]).scores(rows)
+
+
+def _directions(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
+    """A probe of vectors of length 1."""
+    return fit_probe(unit_rows(x), y, classes, penalty=3 * how[1]).scores(unit_rows(rows))
+
+
+MODELS: dict[str, Callable[..., NDArray[np.float64]]] = {"knn": _knn, "probe": _probe, "directions": _directions}
+
+
+def among_copies(error: NDArray[np.float64], copies: Ids, labels: Ids) -> NDArray[np.float64]:
+    """Probabilities (rows,) that labels are wrong, when of copies with several labels one at least is wrong.
+
+    Args:
+        error: of each row by itself.
+        copies: number of the text of each row; equal texts have the same.
+        labels: class numbers, (rows,).
+
+    >>> among_copies(np.array([0.3, 0.1, 0.1]), np.array([0, 0, 1]), np.array([0, 1, 0])).round(2).tolist()
+    [0.81, 0.27, 0.1]
+    """
+    text = np.unique(copies, return_inverse=True)[1].reshape(-1)
+    pairs = np.unique(np.column_stack([text, labels]), axis=0)  # each text with each of its labels
+    disputed = (np.bincount(pairs[:, 0]) > 1)[text]
+    all_right = np.exp(np.bincount(text, np.log1p(-np.minimum(error, 1 - _SLACK))))[text]
+    return np.where(disputed, np.minimum(error / np.maximum(1 - all_right, error), 1.0), error)
 
 
 @dataclass(frozen=True, eq=False)

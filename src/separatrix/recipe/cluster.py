@@ -6,8 +6,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
 from separatrix.recipe.project import PREPARES
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import DEFAULT_MODEL, DEVICES
-from separatrix.recipe.vectors import POOLS
+from separatrix.recipe.train import BEST, DEFAULT_MODEL, DEVICES, ProbeRecipe
 
 METHODS = Choices("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
@@ -99,11 +98,15 @@ class SuspectsRecipe:
     label: str = option("label", "column of the labels")
     block: str | None = option(None, "which block of the points, where there are several")
     folds: int = option(5, "parts of the cross-validation", low=3, high=50)
-    k: int = option(10, "neighbors that vote", low=1)
+    k: int = option(50, "neighbors that vote, nearer ones with more weight", low=1)
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     seed: int = option(0, "seed of the folds", low=0)
     text: str = option("text", "texts: their column")
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
-    pool: str = option("layer_mean", "texts: pooling of the model's hidden states", choices=POOLS)
+    pool: str = option(
+        BEST,
+        "texts: pooling of the model's hidden states; best: by a probe on held-out rows; own: as modules.json says",
+        choices=ProbeRecipe.__dataclass_fields__["pool"].metadata["choices"],
+    )
     device: str = option("auto", "texts: where to compute", choices=DEVICES)

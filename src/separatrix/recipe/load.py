@@ -9,6 +9,7 @@ from separatrix.recipe.core import option, recipe_class
 
 # Columns, shares and ways to split that `load_splits` and the command line have by default.
 TEXT, LABEL, VALIDATION, TEST, BY = "text", "label", 0.1, 0.2, ("label", "group", "rows")
+RARE = ("drop", "merge", "refuse")  # what becomes of classes with one training row
 QUOTING = ("double", "none")
 TABS = ("tab", "\\t")  # other spellings of the tab, which no shell passes on easily
 

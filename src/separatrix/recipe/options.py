@@ -57,6 +57,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     """Of the recipes of all methods, and of `load_splits`."""
 
     per_class: int | None
+    rare: str
     model: str
     cache: str
     cache_dtype: str

@@ -59,8 +59,7 @@ def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str
 
 
 _NOTES = (
-    "A suspect is a reason to look, not a correction. Rows stand by the score: probability of the label minus that of "
-    "the likeliest other class, mean over the judges; -1 is the most suspect.",
-    "The estimated noise is what lies off the diagonal of the confident joint (Northcutt et al., 2021). Rows that are "
-    "merely hard count too.",
+    "A suspect is a reason to look, not a correction. Rows stand by the score: the probability that the label is "
+    "right; 0 is the most suspect.",
+    "The estimated noise is fitted together with the weights of the judges. Rows that all of them misread count too.",
 )

@@ -13,10 +13,11 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe, checked, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
-from separatrix.recipe.load import VALIDATION
+from separatrix.recipe.load import RARE, VALIDATION
 from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits
 from separatrix.texts.load import SPLITTING, given_splits
+from separatrix.texts.rare import settle_rare
 from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import METHODS, build_recipe, method_of
@@ -26,7 +27,7 @@ from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
 WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
-READING = SPLITTING | {"per_class"}
+READING = SPLITTING | {"per_class", "rare"}
 
 
 @checks_arguments
@@ -55,8 +56,9 @@ def train(
         resume: go on with the run there, or start where there is none.
         progress: gets (stage, done, total, note) as the training goes on.
         callbacks: `separatrix.learn.callbacks.Callback`s that look on; of a resumed run they see the rest.
-        options: single options of the recipe or of `load_splits`, by name; `per_class` keeps so many training rows of
-            each class; `by="group"` also holds out rows of the groups that are trained on, to compare; `test` of
+        options: single options of the recipe or of `load_splits`, by name; `rare` says what becomes of classes with one
+            training row (`drop`, `merge`, `refuse`); `per_class` keeps so many training rows of each class;
+            `by="group"` also holds out rows of the groups that are trained on, to compare; `test` of
             `answers` is the share of contexts that is held out, or a file of other questions.
 
     Raises:
@@ -140,8 +142,11 @@ def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits
         return given_splits(data, reading, option_names(recipe))
     reading = dict(reading)
     seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
-    by = reading.pop("by", None) or ("rows" if predicts_numbers(recipe) else "label")  # numbers are no classes
+    rare = checked("rare", reading.pop("rare", RARE[0]), str, choices=RARE)
+    numbers = predicts_numbers(recipe)  # which are no classes
+    by = reading.pop("by", None) or ("rows" if numbers else "label")
     splits = given_splits(data, reading | {"by": by}, seed=seed)
+    splits = splits if numbers else settle_rare(splits, rare)
     if by == "group":
         splits = splits.with_seen(reading.get("validation", VALIDATION), seed)
     if per_class is None:

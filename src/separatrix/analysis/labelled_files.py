@@ -1,0 +1,97 @@
+"""A labelled file before and after its labels are judged: its vectors, its rows with what is said of them, the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from separatrix.codes import draw_rows, encode
+from separatrix.errors import OptionError, StoreError
+from separatrix.geometry.classes import deal_folds
+from separatrix.points import Points
+from separatrix.progress import Counter, Progress
+from separatrix.recipe import ModelRecipe
+from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.store.files import write_bytes
+from separatrix.texts import Texts, load_texts
+from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_POOL_ROWS, _POOL_FOLDS, _FEWEST = 3000, 4, 20  # of the choice of a pooling
+
+
+def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
+    """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
+
+    Raises:
+        DataError: the source cannot be read.
+        ModelError: no such model.
+    """
+    texts = load_texts(source, text=recipe.text, label=recipe.label)
+    from separatrix.models.candidates import chosen_candidates
+    from separatrix.models.extract import extract_blocks  # after the texts: torch is slow to load
+    from separatrix.models.load import load_backbone
+
+    backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
+    plans = chosen_candidates(backbone, recipe.pool)
+    blocks, tokens = extract_blocks(backbone, texts.text, plans, Counter(progress, "vectors", len(texts)))
+    pool = best_pool(blocks, texts, recipe.seed) if len(blocks) > 1 else next(iter(blocks))
+    table = texts.to_frame().rename(columns={"label": recipe.label})
+    warnings = [*texts.warnings, *backbone.source.warnings, *tokens.unread.warn()]
+    warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
+    return Points.of({pool: blocks[pool]}, table), warnings
+
+
+def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> str:
+    """The pooling whose linear probe is best on held-out rows; of many rows a sample is looked at."""
+    from separatrix.geometry.baselines import LabelledBlocks, fit_linear
+
+    labels, names = encode(texts.label, by_row=True)
+    if len(names) < 2 or len(labels) < _FEWEST:
+        return next(iter(blocks))
+    rows = draw_rows(len(labels), _POOL_ROWS, seed)
+    held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
+    if len(np.unique(labels[rows[~held]])) < 2:
+        return next(iter(blocks))
+    parts = [
+        LabelledBlocks({name: block[some] for name, block in blocks.items()}, labels[some])
+        for some in (rows[~held], rows[held])
+    ]
+    return fit_linear(*parts, len(names), seed).pool
+
+
+def check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:
+    """Refuse a file of rows without the suspects that cannot be written."""
+    if not isinstance(source, str | Path) or not Path(source).is_file():
+        raise OptionError("--drop needs one file of texts", got=type(source).__name__, hint="leave --drop away")
+    check_same_format(Path(source), drop)
+    if drop.resolve() == Path(source).resolve():
+        raise OptionError("--drop names the file that is read", got=str(drop), hint="name another file")
+    if drop.exists() and not overwrite:
+        raise StoreError(f"{drop} is there already", hint="name another file, or add --overwrite")
+
+
+def write_cleaned(source: Path, suspects: Sequence[int], drop: Path) -> dict[str, Any]:
+    """Write a file of texts without its suspects; how many rows these are, and how many are left."""
+    data, left = without_rows(source, suspects)
+    write_bytes(drop, data)
+    return {"file": drop.name, "dropped": len(suspects), "left": left}
+
+
+def label_issues(rows: pd.DataFrame, source: Any) -> pd.DataFrame:
+    """The rows of a source in its order, with all columns of a file, and four columns under the names of cleanlab."""
+    import pandas as pd
+
+    renamed = {"is_label_issue": "is_label_issue", "score": "label_quality", "label": "given_label"}
+    issues = rows[[*renamed, "suggested"]].rename(columns=renamed | {"suggested": "predicted_label"})
+    if isinstance(source, str | Path) and Path(source).is_file():
+        given = read_columns(Path(source)).iloc[rows["id"].to_numpy()].reset_index(drop=True)
+    else:
+        given = rows[[name for name in ("id", "text", "group") if name in rows]]
+    return pd.concat([given.drop(columns=[name for name in issues if name in given]), issues], axis=1)

@@ -1,0 +1,120 @@
+"""A file of texts written again: all its columns as a frame, or the file itself without some of its rows.
+
+Rows are counted from 0 on, as the ids of `Texts` are. What is kept of csv, tsv and JSON lines is kept byte by byte;
+of Parquet with its types.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from separatrix.errors import DataError, OptionError, readable
+from separatrix.recipe.load import LoadRecipe
+from separatrix.texts.opened import open_bytes, split_name
+from separatrix.texts.read import READERS, SEPARATORS, json_records, opening, separated_cells
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LINES = (".jsonl", ".ndjson", ".json")
+
+
+def read_columns(path: Path, reading: LoadRecipe | None = None) -> pd.DataFrame:
+    """All columns of a file that `read_file` reads, a row for each of its rows; cells of csv and tsv are texts.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    import pandas as pd
+
+    kind = split_name(path).kind
+    with opening(path):
+        if kind in SEPARATORS:
+            return pd.DataFrame(separated_cells(path, reading or LoadRecipe(), lambda names: names).columns)
+        if kind in LINES:
+            return pd.DataFrame([record for record, _ in json_records(path, ())])
+        with open_bytes(path) as file:
+            return pd.read_parquet(io.BytesIO(file.read()))
+
+
+def without_rows(path: Path, rows: Collection[int], reading: LoadRecipe | None = None) -> tuple[bytes, int]:
+    """A file of texts without these rows, in its own format and not packed, and how many rows are left.
+
+    Args:
+        path: csv, tsv, jsonl, json or parquet, packed or not.
+        rows: numbers of the rows to leave out.
+        reading: separator and quotes of csv and tsv.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    kind, gone = split_name(path).kind, frozenset(rows)
+    with opening(path):
+        if kind == ".parquet":
+            return _parquet(path, gone)
+        records = _json_lines(path) if kind in LINES else _separated_records(path, reading or LoadRecipe())
+        kept = [record for number, record in enumerate(records, -1) if number not in gone]
+    return b"".join(kept), len(kept) - 1
+
+
+def check_same_format(path: Path, out: Path) -> str:
+    """The ending that both files have, or an `OptionError`.
+
+    >>> check_same_format(Path("a.csv.gz"), Path("b.csv"))
+    '.csv'
+    """
+    kind = split_name(path).kind
+    if kind not in READERS:
+        raise DataError(f"{readable(str(path))} is no file of rows", expected=", ".join(READERS))
+    if out.suffix.lower() != kind:
+        raise OptionError(f"{out} has another format than {path.name}", got=out.suffix or "no ending", expected=kind)
+    return kind
+
+
+def _separated_records(path: Path, reading: LoadRecipe) -> Iterator[bytes]:
+    """What stands before the first row, then each row, with the lines that it takes."""
+    quoting: Any = csv.QUOTE_NONE if reading.quoting == "none" else csv.QUOTE_MINIMAL
+    lines: list[str] = []
+    with open_bytes(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+
+        def noted() -> Iterator[str]:
+            for number, line in enumerate(text):
+                lines.append(line)
+                yield line.removeprefix("\ufeff") if number == 0 else line
+
+        separator = reading.sep or SEPARATORS[split_name(path).kind]
+        for row in csv.reader(noted(), delimiter=separator, quoting=quoting, strict=True):
+            if row:  # an empty line is no row, and stays with the one behind it
+                yield "".join(lines).encode()
+                lines.clear()
+
+
+def _json_lines(path: Path) -> Iterator[bytes]:
+    """Nothing, then a line for each record; records of one array become lines."""
+    yield b""
+    with open_bytes(path) as file:
+        data = file.read().removeprefix(b"\xef\xbb\xbf")
+    if data.lstrip().startswith(b"["):
+        for record, _ in json_records(path, ()):
+            yield json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        return
+    yield from (line for line in data.splitlines(keepends=True) if line.strip())
+
+
+def _parquet(path: Path, gone: frozenset[int]) -> tuple[bytes, int]:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with open_bytes(path) as file:
+        table = pq.read_table(pa.BufferReader(file.read()))
+    kept = table.filter(pa.array(~np.isin(np.arange(len(table)), list(gone))))
+    sink = io.BytesIO()
+    pq.write_table(kept, sink)
+    return sink.getvalue(), len(kept)
