@@ -59,11 +59,11 @@ def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> st
     held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
     if len(np.unique(labels[rows[~held]])) < 2:
         return next(iter(blocks))
-    parts = [
+    known, judged = (
         LabelledBlocks({name: block[some] for name, block in blocks.items()}, labels[some])
         for some in (rows[~held], rows[held])
-    ]
-    return fit_linear(*parts, len(names), seed).pool
+    )
+    return fit_linear(known, judged, len(names), seed).pool
 
 
 def check_drop(source: Any, drop: Path, *, overwrite: bool) -> None:

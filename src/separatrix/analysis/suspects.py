@@ -186,7 +186,7 @@ def suspects(
         result = _of_source(given, wanted, set(options), verify, progress)
         if drop is None:
             return result
-        return replace(result, dropped=write_cleaned(Path(given), result.table["id"].tolist(), Path(drop)))
+        return replace(result, dropped=write_cleaned(Path(str(given)), result.table["id"].tolist(), Path(drop)))
 
     return Suspects.produce(
         judge,
@@ -333,7 +333,9 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
 def _label_columns(case: JudgedRows, name: str, joints: Mapping[str, ConfidentJoint]) -> dict[str, NDArray[Any]]:
     """The labels that were judged, whatever their column is called, and what each judge says."""
     names = np.array(case.names, dtype=object)
-    added = {"label": case.rows.column(name)} if name in case.rows and name != "label" else {}
+    added: dict[str, NDArray[Any]] = {}
+    if name in case.rows and name != "label":
+        added["label"] = case.rows.column(name)
     for judge, joint in joints.items():
         added[f"{judge}_suggested"] = names[joint.suggested]
         added[f"{judge}_self_confidence"], added[f"{judge}_flagged"] = joint.self_confidence, joint.flagged
