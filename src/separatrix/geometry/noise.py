@@ -21,6 +21,8 @@ from separatrix.errors import DataError
 from separatrix.geometry.checks import check_labels, check_matrix, check_same_rows
 
 _STARTS = (0.01, 0.1)  # noise that the search begins with
+_SUMS = (2.0, 20.0)  # sums of the weights
+_EQUAL = 0.5  # log-likelihood of all rows that two explanations may differ by to be equal
 _LEAST, _HALF = 1e-4, 0.5
 _MOST = 50.0  # weight of scores whose spread is 1
 
@@ -72,9 +74,11 @@ def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike) -> LabelNoise:
         return -float(np.log(given).mean()), -np.append(slopes, slope_noise.sum())
 
     bounds = [(0.0, _MOST)] * len(kinds) + [(_logit(_LEAST), _logit(_HALF * (classes - 1) / classes))]
-    starts = [np.append(np.full(len(kinds), 2.0 / len(kinds)), _logit(noise)) for noise in _STARTS]
+    starts = [np.append(np.full(len(kinds), total / len(kinds)), _logit(noise)) for total in _SUMS for noise in _STARTS]
     fits = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
-    best = min(fits, key=lambda one: one.fun).x
+    # Where margins are all alike, soft weights explain a wrong label as well as noise does: then it is noise.
+    least = min(one.fun for one in fits) + _EQUAL / len(gold)
+    best = max((one.x for one in fits if one.fun <= least), key=lambda parts: parts[:-1].sum())
     weights, noise = best[:-1], float(expit(best[-1]))
     chances = softmax(np.tensordot(weights, kinds, axes=1), axis=1)
     own = chances[here, gold]

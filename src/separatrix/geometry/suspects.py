@@ -179,7 +179,7 @@ def among_copies(error: NDArray[np.float64], copies: Ids, labels: Ids) -> NDArra
     pairs = np.unique(np.column_stack([text, labels]), axis=0)  # each text with each of its labels
     disputed = (np.bincount(pairs[:, 0]) > 1)[text]
     all_right = np.exp(np.bincount(text, np.log1p(-np.minimum(error, 1 - _SLACK))))[text]
-    return np.where(disputed, np.minimum(error / np.maximum(1 - all_right, error), 1.0), error)
+    return np.where(disputed, np.minimum(error / np.maximum(1 - all_right, np.maximum(error, _SLACK)), 1.0), error)
 
 
 @dataclass(frozen=True, eq=False)
