@@ -52,7 +52,7 @@ def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike) -> LabelNoise:
     >>> given[:4] = 1
     >>> found = fit_noise({"probe": clear}, given)
     >>> round(found.noise, 2), np.flatnonzero(found.error > 0.5).tolist()
-    (0.03, [0, 1, 2, 3])
+    (0.04, [0, 1, 2, 3])
     """
     if not scores:
         raise DataError("no judge of the labels", got="no scores", expected="one or more")
