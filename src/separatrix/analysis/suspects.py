@@ -117,7 +117,11 @@ class Suspects(Result):
         ]
         plain = self.figures()
         keys = ("suspects", "rows", "estimated_noise", "estimated_errors", "judged", "accuracy")
-        lines: Lines = [*((key, plain[key]) for key in keys), *self._expected(), *out_line(self.folder)]
+        lines: list[tuple[str, object]] = [
+            *((key, plain[key]) for key in keys),
+            *self._expected(),
+            *out_line(self.folder),
+        ]
         if self.dropped is not None:
             lines += [("left", f"{self.dropped['left']} rows in {self.dropped['file']}")]
         lines += [("warning", line) for line in self.warnings]

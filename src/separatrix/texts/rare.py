@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -55,7 +56,8 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
         name: _merged(part, few) if rare == "merge" else _dropped(part, few) for name, part in splits.parts.items()
     }
     parts["train"] = replace(parts["train"], warnings=(*train.warnings, line))
-    return replace(splits, **parts)
+    changed: dict[str, Any] = dict(parts)
+    return replace(splits, **changed)
 
 
 def _among(part: Texts, few: list[object]) -> np.ndarray:
