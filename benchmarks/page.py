@@ -230,7 +230,7 @@ def shown(line: dict[str, Any]) -> dict[str, str]:
     head = {"points": f"{line['rows']:,}", "way": line["way"], "megabytes": f"{line.get('bytes', 0) / 1e6:.1f}"}
     if "first_picture" not in line:
         return head | {"first picture, s": "-", "frames/s": line.get("failed", "-").split(";")[0]}
-    frames = f"{line['frames']:.1f}" + (f" (every {line['every']}th point while it moves)" if line["every"] > 1 else "")
+    frames = f"{line['frames']:.1f}" + (f" (one point in {line['every']} while it moves)" if line["every"] > 1 else "")
     return head | {"first picture, s": f"{line['first_picture']:.2f}", "frames/s": frames}
 
 

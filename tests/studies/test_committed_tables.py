@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("alignment.carryover", ("CARRYOVER.md",)),
         ("centroids.run", ("RESULTS.md", "results.csv")),
         ("prompt_lengths.run", ("RESULTS.md",)),
+        ("suspects.run", ("RESULTS.md",)),
         ("frozen_encoders.run", ("RESULTS.md", "results.csv")),
         ("frozen_encoders.concat", ("CONCAT.md",)),
         ("head_atlas.run", ("RESULTS.md",)),

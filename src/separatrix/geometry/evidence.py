@@ -41,6 +41,11 @@ class VoteEvidence:
             labels: class numbers of the rows that were searched.
             cosines: with the class means, (rows, classes).
             answers: class numbers that the vote gave, (rows,).
+
+        >>> near = Neighbors(np.array([[0, 1]]), np.array([[0.1, 0.3]], np.float32))
+        >>> evidence = VoteEvidence(k=2, temperature=0.1, votes=1.0, means=2.0)
+        >>> evidence.scores(near, np.array([0, 1]), np.array([[0.9, 0.7]]), np.array([0])).round(2)
+        array([[ 1.87, -0.19]])
         """
         votes = soft_votes(near, labels, cosines.shape[1], self.k, self.temperature)
         return hold_answers(self.votes * votes + self.means * cosines, answers)
