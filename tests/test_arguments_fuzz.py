@@ -126,6 +126,7 @@ def calls(tiny: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory)
         Call(sx.sweep, {"grid": grid, "out": "study", "max_runs": 1, "overwrite": True}, 2, ("max_runs",)),
         Call(explained.explain, {}, 2),
         Call(sx.load, {"folder": folder / "points"}),
+        Call(sx.select, {"data": points, "selection": [0]}),
         Call(sx.report, {"folders": folder / "points", "out": "page.html", "overwrite": True}, 3),
         Call(sx.load_model, {"folder": folder / "frozen"}, 4),
         Call(sx.predict, {"model": frozen.model_, "data": rows}, 4),

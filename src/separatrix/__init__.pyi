@@ -13,6 +13,7 @@ from separatrix.analysis.project import blend as blend
 from separatrix.analysis.project import project as project
 from separatrix.analysis.rank import rank as rank
 from separatrix.analysis.score import score as score
+from separatrix.analysis.selection import select as select
 from separatrix.analysis.suspects import suspects as suspects
 from separatrix.analysis.transfer import export_vectors as export_vectors
 from separatrix.analysis.transfer import import_vectors as import_vectors

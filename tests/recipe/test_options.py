@@ -78,7 +78,17 @@ def test_options_of_a_training_are_those_of_all_methods_and_of_the_texts():
 
 
 # Public functions that read or set something: no results of a work with options.
-NO_VERBS = {"load", "load_demo", "load_model", "load_splits", "load_texts", "plan", "predict_texts", "set_threads"}
+NO_VERBS = {
+    "load",
+    "load_demo",
+    "load_model",
+    "load_splits",
+    "load_texts",
+    "plan",
+    "predict_texts",
+    "select",
+    "set_threads",
+}
 PLAIN = ("predict",)  # verbs without options of a recipe of their own
 
 

@@ -1,0 +1,85 @@
+"""Rows that were selected on a page, as Python objects again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from separatrix.errors import DataError, OptionError
+from separatrix.points import ID, Points
+from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import shown
+from separatrix.recipe.load import LoadRecipe
+from separatrix.texts import Texts
+from separatrix.texts.read import opening, separated_cells
+
+SPLIT = "split"
+D = TypeVar("D", Points, Texts)
+
+
+@checks_arguments
+def select(data: D, selection: str | Path | Sequence[Any]) -> D:
+    """The rows of points or texts that were selected on a page, in the order of the selection.
+
+    Args:
+        data: points, or texts (one part of `Splits`); what is on disk stays there.
+        selection: the file that a page saved, or ids as they were copied. Ids are compared as texts. A file may hold
+            rows of several parts: of points with a column `split`, that column tells them apart.
+
+    Raises:
+        DataError: an id that the data do not have, or have twice; rows of several parts, where only one is given; a
+            file that is not there, or no selection.
+        OptionError: other data, or a file of another ending.
+
+    >>> points = Points.of([[1.0], [2.0], [3.0]], {"id": ["a", "b", "c"]})
+    >>> select(points, ["c", "a"]).column("id").tolist()
+    ['c', 'a']
+    """
+    if not isinstance(data, Points | Texts):
+        raise OptionError("rows cannot be selected from this", got=shown(data), expected="points or texts")
+    if isinstance(selection, str | Path):
+        wanted = _saved(Path(selection))
+    else:
+        wanted = pd.DataFrame({ID: list(map(str, selection))})
+    names = [ID]
+    if SPLIT in wanted and isinstance(data, Points) and SPLIT in data.columns:
+        names.append(SPLIT)
+    elif SPLIT in wanted and wanted[SPLIT].nunique() > 1:
+        hint = "save them part by part, or give points with a column split"
+        raise DataError("the selection holds rows of several parts", got=", ".join(wanted[SPLIT].unique()), hint=hint)
+    own = pd.DataFrame({name: _texts(data, name) for name in names})
+    places = pd.Series(np.arange(len(own)), pd.MultiIndex.from_frame(own))
+    keys = pd.MultiIndex.from_frame(wanted[names])
+    if len(absent := keys.difference(places.index)):
+        raise DataError("rows of the selection are not in the data", got=_named(absent[0]), hint="give the same data")
+    if len(twice := places.index[places.index.duplicated()].intersection(keys)):
+        raise DataError("an id of the selection stands twice in the data", got=_named(twice[0]))
+    return data.take(places.loc[keys].to_numpy())
+
+
+def _saved(path: Path) -> pd.DataFrame:
+    """Ids and parts in a file that a page saved, as text."""
+
+    def choose(present: list[str]) -> Sequence[str]:
+        if ID not in present:
+            raise DataError(f"{path} is no selection of a page", got=", ".join(present), expected=f"a column {ID}")
+        return [name for name in (ID, SPLIT) if name in present]
+
+    if path.suffix.lower() != ".csv":
+        raise OptionError(f"{path} cannot be read as a selection", got=path.suffix or "no ending", expected=".csv")
+    with opening(path):
+        return pd.DataFrame(separated_cells(path, LoadRecipe(), choose).columns, dtype=object)
+
+
+def _texts(data: Points | Texts, name: str) -> NDArray[Any]:
+    column = data.column(name) if isinstance(data, Points) else np.asarray(data.id)
+    return np.array([str(value) for value in column], dtype=object)
+
+
+def _named(key: tuple[str, ...]) -> str:
+    return " of ".join(key)

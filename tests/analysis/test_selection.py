@@ -1,0 +1,50 @@
+"""What a page saved as CSV, or its copied ids, as points and texts again."""
+
+import numpy as np
+import pytest
+
+import separatrix as sx
+from separatrix.errors import DataError, OptionError
+from separatrix.points import Points
+from separatrix.texts import Texts
+
+POINTS = Points.of(np.eye(4), {"id": [0, 1, 2, 3], "split": ["test", "test", "validation", "validation"]})
+
+
+def saved(folder, lines):
+    path = folder / "selection.csv"
+    path.write_text("\r\n".join(["id,split,label,predicted,probability,text", *lines, ""]), encoding="utf-8")
+    return path
+
+
+def test_rows_come_back_in_the_order_of_the_page(tmp_path):
+    path = saved(tmp_path, ["3,validation,a,b,0.5,x", '0,test,a,b,0.5,"a, ""b"""'])
+    assert sx.select(POINTS, path).column("id").tolist() == [3, 0]
+    texts = Texts.of(["x", "y", "z"], ["a", "b", "a"])
+    chosen = sx.select(texts, str(saved(tmp_path, ["1,test,,,,y", "0,test,,,,x"])))
+    assert (list(chosen.text), chosen.id.tolist()) == (["y", "x"], [1, 0])
+    assert list(sx.select(texts, ["2"]).text) == ["z"]  # ids that were copied are texts
+    assert len(sx.select(texts, saved(tmp_path, []))) == 0
+
+
+def test_what_is_not_there_or_of_another_part_is_refused(tmp_path):
+    texts = Texts.of(["x"])
+    with pytest.raises(DataError, match=r"rows of the selection are not in the data: got 9; give the same data"):
+        sx.select(texts, ["9"])
+    with pytest.raises(DataError, match=r"not in the data: got 3 of test"):
+        sx.select(POINTS, saved(tmp_path, ["3,test,a,b,0.5,x"]))
+    with pytest.raises(DataError, match=r"holds rows of several parts: got test, validation; save them part by part"):
+        sx.select(texts, saved(tmp_path, ["0,test,,,,x", "0,validation,,,,y"]))
+    with pytest.raises(DataError, match=r"none\.csv"):
+        sx.select(texts, tmp_path / "none.csv")
+    with pytest.raises(OptionError, match=r"cannot be read as a selection: got \.txt, expected \.csv"):
+        sx.select(texts, tmp_path / "none.txt")
+    (tmp_path / "other.csv").write_text("name\nx\n")
+    with pytest.raises(DataError, match=r"is no selection of a page: got name, expected a column id"):
+        sx.select(texts, tmp_path / "other.csv")
+
+
+def test_ids_that_several_rows_have_are_refused():
+    heads = Points.of(np.eye(2), {"id": ["a", "a"], "layer": [0, 1], "head": [0, 0]})
+    with pytest.raises(DataError, match=r"an id of the selection stands twice in the data: got a"):
+        sx.select(heads, ["a"])
