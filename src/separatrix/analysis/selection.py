@@ -55,9 +55,9 @@ def select(data: D, selection: str | Path | Sequence[Any]) -> D:
     own = pd.DataFrame({name: _texts(data, name) for name in names})
     places = pd.Series(np.arange(len(own)), pd.MultiIndex.from_frame(own))
     keys = pd.MultiIndex.from_frame(wanted[names])
-    if len(absent := keys.difference(places.index)):
+    if len(absent := keys[~keys.isin(places.index)]):
         raise DataError("rows of the selection are not in the data", got=_named(absent[0]), hint="give the same data")
-    if len(twice := places.index[places.index.duplicated()].intersection(keys)):
+    if len(twice := keys[keys.isin(places.index[places.index.duplicated()])]):
         raise DataError("an id of the selection stands twice in the data", got=_named(twice[0]))
     return data.take(places.loc[keys].to_numpy())
 
@@ -81,5 +81,5 @@ def _texts(data: Points | Texts, name: str) -> NDArray[Any]:
     return np.array([str(value) for value in column], dtype=object)
 
 
-def _named(key: tuple[str, ...]) -> str:
-    return " of ".join(key)
+def _named(key: Any) -> str:
+    return " of ".join(map(str, key))
