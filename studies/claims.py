@@ -28,9 +28,9 @@ def result(name: str) -> dict[str, Any]:
     return dict(json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def table(study: str) -> list[dict[str, str]]:
+def table(study: str, name: str = "results.csv") -> list[dict[str, str]]:
     """The rows of a study's committed table."""
-    with (ROOT / "studies" / study / "results.csv").open(newline="", encoding="utf-8") as stream:
+    with (ROOT / "studies" / study / name).open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
@@ -194,6 +194,29 @@ def _mean(runs: list[dict[str, Any]], name: str) -> float:
     return float(sum(run[name] for run in runs) / len(runs))
 
 
+def language_model() -> str:
+    """A prompt behind a language model of 135M parameters."""
+    row = next(row for row in table("language_model", "quality_table.csv") if row["label"] == "centroids")
+    low, mean, high = (float(row[name]) for name in ("test_low", "test", "test_high"))
+    return f"{mean:.3f} [{low:.3f}, {high:.3f}] ({row['runs']} seeds)"
+
+
+def wrong_labels() -> str:
+    """Planted wrong labels beside cleanlab."""
+    lines = (ROOT / "studies" / "suspects" / "runs.jsonl").read_text(encoding="utf-8").splitlines()
+    runs = [json.loads(line) for line in lines]
+    parts = []
+    for name in dict.fromkeys(run["data"] for run in runs):
+        own = [run for run in runs if run["data"] == name]
+        ours, theirs = (
+            [_mean([run[side] for run in own], figure) for figure in ("average_precision", "flagged")]
+            for side in ("ours", "cleanlab")
+        )
+        theirs_too = f"cleanlab {theirs[0]:.3f}, {theirs[1]:.0f}"
+        parts.append(f"{name} {ours[0]:.3f}, {ours[1]:.0f} flagged of {own[0]['planted']} planted ({theirs_too})")
+    return f"{'; '.join(parts)} ({len(own)} plantings each)"
+
+
 def head_features() -> str:
     """Head features against the plain way and against a ResNet-50."""
     found = result("heads_vs_plain")
@@ -213,6 +236,10 @@ CLAIMS = (
      "benchmarks/results/memory_disk_cache.json", "python benchmarks/memory_disk_cache.py"),
     (f"test accuracy with {ENCODER} frozen", prompt_quality,
      "studies/prompt_quality/RESULTS.md", "python studies/prompt_quality/run.py --data FOLDER"),
+    ("test accuracy on sst2 of a prompt behind SmolLM2-135M (4 bit, frozen), no label words", language_model,
+     "studies/language_model/RESULTS.md", "python studies/language_model/run.py --study quality"),
+    ("5 % wrong labels, planted: average precision of `suspects`, and how many rows it flags", wrong_labels,
+     "studies/suspects/RESULTS.md", "python studies/suspects/run.py --data FOLDER"),
     ("which objectives and centroid rules work: the 19 experiments of a published notebook repeated", centroids,
      "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model FOLDER"),
     ("does PCA miss what t-SNE, UMAP and the prompt itself see?", outputs,
