@@ -23,10 +23,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from studies.common import SETS as COMMON
-from studies.common import append_run, missing, read_runs, recipe_key, run_study, study_options, versions
+from studies.common import (
+    append_run,
+    interval,
+    missing,
+    read_runs,
+    recipe_key,
+    run_study,
+    spell,
+    study_options,
+    versions,
+)
 
 from separatrix import recipe as recipes
-from separatrix.geometry.resample import mean_interval, paired_difference
+from separatrix.geometry.resample import paired_difference
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.texts import Splits, Texts, load_demo, load_splits
 from separatrix.texts.table import few
@@ -215,7 +225,6 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
 
 def _line(row: str, own: dict[int, dict[str, Any]], auto: dict[int, dict[str, Any]]) -> str:
     seeds = sorted(set(own) & set(auto)) if row != "auto" else []
-    scores = [own[seed]["accuracy"] for seed in sorted(own)]
     less = (
         _interval(paired_difference([auto[s]["accuracy"] for s in seeds], [own[s]["accuracy"] for s in seeds]), "+")
         if seeds
@@ -224,7 +233,8 @@ def _line(row: str, own: dict[int, dict[str, Any]], auto: dict[int, dict[str, An
     winners = [own[seed]["chosen"].get("winner") for seed in sorted(own)] if row == "auto" else []
     chosen = ", ".join(f"{name} {winners.count(name)}x" for name in dict.fromkeys(winners)) or "-"
     seconds = [f"{np.mean([run[key] for run in own.values()]):.0f}" for key in ("seconds", "cpu_seconds")]
-    return f"| {row} | {len(own)} | {_interval(mean_interval(scores))} | {less} | {' | '.join(seconds)} | {chosen} |"
+    accuracy = spell(interval([*own.values()], "accuracy"))
+    return f"| {row} | {len(own)} | {accuracy} | {less} | {' | '.join(seconds)} | {chosen} |"
 
 
 def _interval(mean: Any, sign: str = "") -> str:
