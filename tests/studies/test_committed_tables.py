@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("centroids.run", ("RESULTS.md", "results.csv")),
         ("prompt_lengths.run", ("RESULTS.md",)),
         ("suspects.run", ("RESULTS.md",)),
+        ("calibration.run", ("RESULTS.md",)),
         ("language_model.run", ("RESULTS.md",)),
         ("frozen_encoders.run", ("RESULTS.md", "results.csv")),
         ("frozen_encoders.concat", ("CONCAT.md",)),
