@@ -121,7 +121,7 @@ def test_the_page_draws_itself_on_webgl_at_its_last_moment(open_page, page):
 
 
 def test_where_webgl_runs_on_the_processor_the_map_is_drawn_without_it(open_page, page):
-    """Measured: it is several times as fast (docs/report.md). Both pictures show the same."""
+    """It draws every point of 100,000 while the map moves (docs/report.md). Both pictures show the same."""
     browser = open_page()
     assert browser.run("separatrix.maps[0].painter.constructor === separatrix.FlatPainter")
     flat = browser.run(PAINTED)
