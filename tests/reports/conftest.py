@@ -42,7 +42,12 @@ def rows_of(frames):
     shares = np.exp(-away) / np.exp(-away).sum(axis=1, keepdims=True)
     rows = len(frames.texts)
     ids, splits = [f"id-{row}" for row in range(rows)], ["validation"] * rows
-    return PageRows(frames.texts, frames.names, frames.labels, frames.predicted[-1], ids, splits, shares)
+    wrong = frames.predicted[-1] != frames.labels
+    suspect = np.where(wrong, 0.6 + 0.3 * np.arange(rows) / rows, np.nan)
+    unknown = (np.arange(rows) % 5 == 0) * 2
+    return PageRows(
+        frames.texts, frames.names, frames.labels, frames.predicted[-1], ids, splits, shares, suspect, unknown
+    )
 
 
 @pytest.fixture(scope="session")

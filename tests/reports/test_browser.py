@@ -2,14 +2,16 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from chromium import FLAT, Chromium
+from separatrix.geometry.reliability import reliability
 from separatrix.reports import write_report
 from separatrix.reports.map_page import write_map_page
-from separatrix.reports.rows import RowMap
+from separatrix.reports.rows import ClassOrder, RowMap, group_titles
 from separatrix.reports.suspects import write_suspects
 from separatrix.texts import load_texts
 from separatrix.view.maps import Drawing
@@ -282,7 +284,7 @@ def test_keys_walk_through_rows_and_wrong_ones(open_page, page):
     browser.wait(f"document.getElementById('map').dataset.row === '{first}' && document.querySelector('.facts')")
     facts = browser.run("document.querySelector('.facts').textContent")
     assert facts.startswith(f"validation, row {first}, id id-{first} - ")
-    assert facts.endswith(", wrong")
+    assert facts.partition("; ")[0].endswith(", wrong")
     browser.key("ArrowRight")
     browser.wait(f"document.getElementById('map').dataset.row === '{first + 1}'")
     browser.run("document.querySelector('.list').focus()")
@@ -315,6 +317,69 @@ def test_the_selection_comes_out_as_csv_and_back_into_python(open_page, page, tm
     assert len(back) == len(own)
     assert [str(label) for label in back.label] == [line["label"] for line in lines]
     browser.run("document.querySelector('.out button').click()")  # a download that the policy lets through
+
+
+def test_suspects_and_rows_with_unknown_words_are_selected_in_all_views(open_page, page):
+    browser, rows = open_page(), page[0].rows
+    doubted = np.flatnonzero(np.isfinite(rows.suspect))
+    assert len(doubted) > 1
+    browser.run("document.querySelector('[data-only=suspect]').click()")
+    assert int(selected(browser)) == len(doubted)
+    assert (
+        map_data(browser, "kept") == browser.run("document.getElementById('rows').dataset.listed") == str(len(doubted))
+    )
+    browser.run("document.querySelector('[data-only=unknown]').click()")
+    both = [row for row in doubted if row % 5 == 0]
+    assert int(selected(browser)) == len(both)
+    assert browser.run("document.getElementById('suspects').dataset.shown") == str(len(both))
+    browser.run("document.querySelectorAll('.chips button')[0].click()")  # takes "suspect labels" back
+    assert selected(browser) == "6"
+    assert not browser.run("document.querySelector('[data-only=suspect]').checked")
+
+
+def test_a_press_on_a_suspect_shows_it_on_the_map_and_a_row_of_the_map_in_the_table(open_page, page):
+    browser, rows = open_page(), page[0].rows
+    likeliest = int(np.nanargmax(rows.suspect))
+    browser.run("document.querySelector('#suspects tbody tr').click()")
+    browser.wait("document.querySelector('.facts')?.textContent.includes('label likely wrong')")
+    assert map_data(browser, "row") == str(likeliest)
+    assert browser.run("document.querySelector('#suspects tr.on').rowIndex") == 1
+    other = int(np.flatnonzero(np.isfinite(rows.suspect))[0])
+    browser.run(f"separatrix.table().then((table) => table.choose({other}))")
+    browser.wait(f"document.querySelector('#suspects tr.on').textContent.includes('text {other}')")
+
+
+def test_the_curve_of_reliability_is_one_and_the_selected_rows_stand_on_it(browser, make_report, tmp_path):
+    chance = np.random.default_rng(0).dirichlet([4, 2, 1], size=200)
+    figures = reliability(chance, np.random.default_rng(1).integers(3, size=200)).to_dict()
+    page = write_report(tmp_path / "page.html", make_report(reliability=figures, reliability_part="test"))
+    browser.events.clear()
+    browser.open(page.path.as_uri())
+    assert browser.run("document.querySelectorAll('#certainty svg .ideal').length") == 1
+    assert browser.run("document.querySelectorAll('.ring').length") == 0
+    browser.run("document.querySelectorAll('.legend button')[0].click()")
+    assert browser.run("document.querySelectorAll('.ring').length") > 0
+    assert browser.run("document.querySelector('.gap').textContent").startswith("rows selected: expected calibration")
+    browser.run("document.querySelectorAll('.legend button')[0].click()")
+    assert browser.run("document.querySelectorAll('.ring').length") == 0
+    assert browser.console == []
+
+
+def test_many_classes_are_named_by_their_groups_until_one_looks_closer(browser, make_report, make_frames, tmp_path):
+    names = tuple(f"{'card' if k < 15 else 'loan'} {k}" for k in range(30))
+    frames = make_frames(classes=30, rows=300, names=names)
+    group = [int(k >= 15) for k in range(30)]
+    alike = ClassOrder(list(range(29, -1, -1)), group, group_titles(names, group, [0, 15]))
+    browser.events.clear()
+    report = make_report(frames)
+    page = write_report(tmp_path / "page.html", replace(report, rows=replace(report.rows, groups=alike)))
+    browser.open(page.path.as_uri())
+    assert browser.run("separatrix.maps[0].far") is True
+    assert browser.run("separatrix.maps[0].shownLabels") <= 2
+    assert browser.run("document.querySelector('.legend button span').textContent") == "loan 29"  # alike ones together
+    browser.run("document.querySelector('.nearer').click(); document.querySelector('.nearer').click()")
+    browser.wait("separatrix.maps[0].far === false && separatrix.maps[0].shownLabels > 2")
+    assert browser.console == []
 
 
 def test_rows_glide_to_another_map_and_those_without_a_place_are_hidden(open_page):

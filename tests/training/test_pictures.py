@@ -13,9 +13,9 @@ from separatrix.errors import StoreError
 from separatrix.learn.trajectory import read_frames, read_train_frames
 from separatrix.recipe.align import FINETUNE
 from separatrix.reports.columns import section_data, unpack
-from separatrix.store.table import read_table
+from separatrix.store.table import read_table, write_table
 from separatrix.texts import Splits
-from separatrix.training.pictures import read_run, run_frames, score_rows, show_run
+from separatrix.training.pictures import class_order, doubted, read_run, run_frames, score_rows, show_run
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 
@@ -69,7 +69,10 @@ def test_all_evaluated_rows_are_on_the_page(run, tmp_path):
     for column in ("label", "predicted"):
         assert [CLASSES[k] for k in back[column]] == [value for table in tables for value in table[column]]
     maps = section_data(page, "map")
-    assert [len(one["titles"]) > 1 for one in maps["maps"]] == [True, False]
+    assert [len(one["titles"]) > 1 for one in maps["maps"]] == [True, False, False]
+    outputs = {one["title"]: one for one in maps["maps"]}["outputs, all evaluated rows"]
+    assert unpack(maps["columns"][outputs["rows"]], page).tolist() == list(range(sum(map(len, tables))))
+    assert outputs["note"].startswith(f"PCA plane fitted on {len(tables[1])} validation rows, all others placed by it;")
     number = {one["title"]: one for one in maps["maps"]}["class probabilities, all evaluated rows"]
     assert unpack(maps["columns"][number["rows"]], page).tolist() == list(range(sum(map(len, tables))))
     assert "PCA plane of the log probabilities; trustworthiness" in number["note"]
@@ -164,7 +167,11 @@ def test_a_probe_run_is_shown(make_order, tmp_path):
     run_training(make_order(tmp_path / "run", method="probe"))
     page = show_run(tmp_path / "run").path.read_text()
     assert "logistic regression" in page
-    assert [one["title"] for one in section_data(page, "map")["maps"]] == ["class probabilities, all evaluated rows"]
+    maps = section_data(page, "map")["maps"]
+    assert [one["title"] for one in maps] == [
+        "vectors that the probe reads, all evaluated rows", "class probabilities, all evaluated rows",
+    ]  # fmt: skip
+    assert "training rows, all others placed by it" in maps[0]["note"]
     assert {path.name for path in (tmp_path / "run" / "pictures").iterdir()} == {"confusion.png", "confusion.csv"}
 
 
@@ -181,3 +188,36 @@ def test_few_rows_say_that_nothing_can_be_said(make_order, splits, tmp_path):
     run_training(make_order(tmp_path / "run", few, epochs=1))
     frames, _ = run_frames(read_run(tmp_path / "run"))
     assert frames.note == "12 rows are too few to say how faithful the plane is"
+
+
+def test_labels_that_the_run_is_sure_to_be_wrong_are_doubted():
+    labels = np.repeat([0, 1], 50)
+    labels[:3] = 1
+    shares = np.where(np.repeat([0, 1], 50)[:, None] == np.arange(2), 0.99, 0.01)
+    doubt = doubted(labels, shares.argmax(axis=1), shares)
+    assert np.flatnonzero(np.isfinite(doubt)).tolist() == [0, 1, 2]
+    assert (doubt[:3] > 0.5).all()
+    assert np.isnan(doubted(labels[:10], labels[:10], shares[:10])).all()  # too few rows to fit a noise
+
+
+def test_many_classes_are_ordered_and_few_are_not():
+    rng = np.random.default_rng(0)
+    shares = rng.dirichlet(np.ones(20), 200)
+    labels, names = np.arange(200) % 20, tuple(f"class {k}" for k in range(20))
+    groups = class_order(names, labels, shares)
+    assert sorted(groups.order) == list(range(20))
+    assert len(groups.titles) == len(set(groups.group)) <= 10
+    looks = groups.looks()
+    assert len({(one.colour, one.symbol) for one in looks}) == 20
+    assert class_order(names[:3], labels % 3, shares[:, :3]) is None
+
+
+def test_unknown_words_stand_with_the_answers(run, tmp_path):
+    table = read_table(run / "predictions" / "validation.parquet")
+    write_table(run / "predictions" / "validation.parquet", table.assign(unknown_tokens=[2] + [0] * (len(table) - 1)))
+    page = show_run(run, tmp_path / "page.html").path.read_text()
+    said = section_data(page, "rows")
+    counts = unpack(said["columns"]["unknown"], page)
+    splits = np.array(said["splits"])[unpack(said["columns"]["split"], page)]
+    assert counts[splits == "validation"].tolist() == [2] + [0] * (len(table) - 1)
+    assert not counts[splits == "test"].any()

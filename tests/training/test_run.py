@@ -87,7 +87,9 @@ def test_the_folder_holds_what_the_docstring_says(done):
         "predictions",
         "result.json",
     }
-    assert sorted(path.name for path in (folder / "predictions").iterdir()) == ["test.parquet", "validation.parquet"]
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == [
+        "plane.safetensors", "test.parquet", "validation.parquet",
+    ]  # fmt: skip
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
     for line in lines:

@@ -109,11 +109,20 @@ class Recorder:
         self.keep_own()
 
     def _narrow(self, values: np.ndarray) -> np.ndarray:
-        width = values.shape[1]
-        if width > WIDEST:
-            matrix = np.random.default_rng([self.seed, width]).standard_normal((width, NARROWED), dtype=np.float32)
-            values = values @ (matrix / np.sqrt(NARROWED))
-        return values.clip(-HALF_MAX, HALF_MAX).astype(np.float16)
+        return narrowed(values, self.seed)
+
+
+def narrowed(values: np.ndarray, seed: int) -> np.ndarray:
+    """Outputs (rows, width) as float16; more than `WIDEST` columns go through a fixed random projection.
+
+    >>> narrowed(np.array([[1.0, 1e6]]), 0).tolist()
+    [[1.0, 65504.0]]
+    """
+    width = values.shape[1]
+    if width > WIDEST:
+        matrix = np.random.default_rng([seed, width]).standard_normal((width, NARROWED), dtype=np.float32)
+        values = values @ (matrix / np.sqrt(NARROWED))
+    return values.clip(-HALF_MAX, HALF_MAX).astype(np.float16)
 
 
 def _read(

@@ -132,10 +132,7 @@ def count_unread(
         encoded: token ids of each text.
         added: control tokens among them that are not of the text; as many as the tokenizer adds if absent.
     """
-    named = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
-    # GPT-2 has one token for all of these: it knows every byte, so that its "unknown" one stands for nothing.
-    unknown = None if tokenizer.unk_token_id in named else tokenizer.unk_token_id
-    counts = [0] * len(encoded) if unknown is None else [list(ids).count(unknown) for ids in encoded]
+    counts, unknown = count_unknown(tokenizer, encoded), _unknown_id(tokenizer)
     return UnreadCounts(
         len(texts),
         sum(map(len, encoded)),
@@ -144,6 +141,19 @@ def count_unread(
         _count_equal(texts, encoded),
         _count_control(tokenizer, texts, encoded, unknown, added),
     )
+
+
+def count_unknown(tokenizer: Any, encoded: Sequence[Sequence[int]]) -> list[int]:
+    """Tokens of each text, (texts,), that stand for what the tokenizer does not know."""
+    unknown = _unknown_id(tokenizer)
+    return [0] * len(encoded) if unknown is None else [list(ids).count(unknown) for ids in encoded]
+
+
+def _unknown_id(tokenizer: Any) -> int | None:
+    """The id that stands for an unknown word, and for nothing else."""
+    named = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id}
+    # GPT-2 has one token for all of these: it knows every byte, so that its "unknown" one stands for nothing.
+    return None if tokenizer.unk_token_id in named else tokenizer.unk_token_id
 
 
 def _count_equal(texts: Sequence[str], encoded: Sequence[Sequence[int]]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +14,49 @@ from separatrix.errors import ShapeError
 from separatrix.reports.columns import Column, in_steps, share_steps
 from separatrix.reports.pack import cut
 from separatrix.view.frames import MARGIN, Frames
-from separatrix.view.palette import look, mix
+from separatrix.view.palette import ClassStyle, group_look, look, mix
 
 TEXT_LIMIT = 2000  # signs of a text that the page keeps
 ID_LIMIT = 100
 BEST = 5  # most probable classes of a row that the page keeps
 RIGHT, WRONG = ("#3f90da", "circle"), ("#bd1f01", "diamond")  # colours of "right or wrong"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassOrder:
+    """Many classes in an order in which neighbors are alike, and in groups."""
+
+    order: Sequence[int]  # (classes,) class numbers
+    group: Sequence[int]  # (classes,) number of the group
+    titles: Sequence[str]  # (groups,)
+
+    def looks(self) -> list[ClassStyle]:
+        """How each class is drawn: one colour a group."""
+        members = {one: [k for k in self.order if self.group[k] == one] for one in set(self.group)}
+        return [group_look(one, members[one].index(number), len(members[one])) for number, one in enumerate(self.group)]
+
+    def plain(self) -> dict[str, Any]:
+        """What the scripts read."""
+        return {"order": list(self.order), "group": list(self.group), "groups": list(self.titles)}
+
+
+def group_titles(names: Sequence[str], group: Sequence[int], middle: Sequence[int]) -> list[str]:
+    """Groups of classes by a word that most of their names share, else by the class in their middle.
+
+    >>> group_titles(["card_lost", "card_stolen", "pin", "top-up"], [0, 0, 1, 1], [0, 2])
+    ['card (2 classes)', 'pin and 1 more']
+    """
+    words = [{word for word in re.split(r"[\W_]+", name.casefold()) if len(word) > 2} for name in names]
+    everywhere = Counter(word for one in words for word in one)
+    titles = []
+    for number, core in enumerate(middle):
+        own = [k for k, one in enumerate(group) if one == number]
+        counts = Counter(word for k in own for word in words[k])
+        shared = [word for word, count in counts.items() if 2 * count >= len(own) > 1 and count > 1]
+        word = max(shared, key=lambda one: (counts[one] ** 2 / everywhere[one], one), default=None)
+        rest = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        titles.append(f"{names[core]}{rest}" if word is None else f"{word} ({len(own)} classes)")
+    return titles
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +74,12 @@ class PageRows:
     ids: Sequence[object] | None = None  # the user's own; row numbers without them
     splits: Sequence[str] = ()  # (rows,) or empty
     probabilities: np.ndarray | None = None  # (rows, classes), NaN where a row has none
+    suspect: np.ndarray | None = None  # (rows,) probability that the label is wrong; NaN: no reason to doubt it
+    unknown: np.ndarray | None = None  # (rows,) tokens that the tokenizer does not know
+    groups: ClassOrder | None = None  # which classes are alike, where they are many
 
     def __post_init__(self) -> None:
-        for name in ("labels", "predicted", "ids", "splits", "probabilities"):
+        for name in ("labels", "predicted", "ids", "splits", "probabilities", "suspect", "unknown"):
             values = getattr(self, name)
             if values is not None and len(values) not in ({0, len(self)} if name == "splits" else {len(self)}):
                 raise ShapeError(f"{name} of the page's rows do not fit", got=len(values), expected=len(self))
@@ -60,6 +102,10 @@ class PageRows:
             columns["split"] = np.array([numbers[name] for name in self.splits], np.uint8)
         if self.probabilities is not None and self.predicted is not None:
             columns |= self._certainty(self.probabilities, self.predicted)
+        if self.suspect is not None and np.isfinite(self.suspect).any():
+            columns["suspect"] = share_steps(self.suspect)
+        if self.unknown is not None and self.unknown.any():
+            columns["unknown"] = np.minimum(self.unknown, 255).astype(np.uint8)
         columns["text"] = [cut(text, TEXT_LIMIT) for text in self.texts]
         columns["id"] = [cut(str(row), ID_LIMIT) for row in (range(len(self)) if self.ids is None else self.ids)]
         return columns
@@ -122,8 +168,11 @@ class RowMap:
         }
 
 
-def class_looks(names: Sequence[str], paper: str = "#ffffff") -> tuple[list[str], list[tuple[str, str]]]:
-    """Names and looks by kind: the classes, the same pale, right and wrong."""
-    own = [(look(number).colour, look(number).symbol) for number in range(len(names))]
+def class_looks(
+    names: Sequence[str], groups: ClassOrder | None = None, paper: str = "#ffffff"
+) -> tuple[list[str], list[tuple[str, str]]]:
+    """Names and looks by kind: the classes, the same pale, right and wrong. Classes that are alike look alike."""
+    styles = [look(number) for number in range(len(names))] if groups is None else groups.looks()
+    own = [(style.colour, style.symbol) for style in styles]
     pale = [(mix(colour, paper, 0.65), symbol) for colour, symbol in own]
     return [*names, *names, "right", "wrong"], [*own, *pale, RIGHT, WRONG]

@@ -27,6 +27,7 @@ TEXT_LIMIT = 300  # signs of a text in a table that stands without a script
 AGAINST = "Predicted against true"  # the picture that stands in place of a confusion matrix where numbers are predicted
 WRONG_SHOWN = 40  # wrong predictions that stand there without a script
 FEW = 12  # classes up to which their table has their own order
+SUSPECTS_SHOWN = 300  # suspects in their table; the list of rows has all
 PAIRS = 12  # most confused pairs that are listed
 
 
@@ -87,15 +88,14 @@ def map_section(drawings: Sequence[RowMap], rows: PageRows) -> Section:
         header, own = one.plain(number)
         plain.append(header)
         columns |= own
-    legend, looks = class_looks(rows.names)
+    legend, looks = class_looks(rows.names, rows.groups)
     longest = max(drawings, key=lambda one: len(one.titles))
     view = {
         "maps": drawings, "rows": rows, "last": len(longest.titles) - 1, "judged": rows.predicted is not None,
         "centroids": any(one.centroids is not None for one in drawings),
     }  # fmt: skip
-    return Section(
-        "map", "Map of the rows", "map.html", view, "map", {"maps": plain, "legend": legend, "looks": looks}, columns
-    )
+    data = {"maps": plain, "legend": legend, "looks": looks} | (rows.groups.plain() if rows.groups else {})
+    return Section("map", "Map of the rows", "map.html", view, "map", data, columns)
 
 
 def rows(report: RunReport) -> Section | None:
@@ -114,7 +114,7 @@ def row_section(rows: PageRows) -> Section:
     data = {
         "rows": len(rows),
         "names": list(rows.names),
-        "looks": class_looks(rows.names)[1],
+        "looks": class_looks(rows.names, rows.groups)[1],
         "splits": rows.split_names,
     }
     view = {"wrong": shown, "wrong_count": len(wrong), "judged": rows.predicted is not None}
@@ -122,11 +122,38 @@ def row_section(rows: PageRows) -> Section:
     return Section("rows", title, "rows.html", view, "rows", data, rows.columns())
 
 
-def certainty(report: RunReport) -> Section | None:
-    """How sure the answers are, and how often they are right."""
-    if report.rows is None or report.rows.probabilities is None:
+def suspects(report: RunReport) -> Section | None:
+    """Rows whose label is likely wrong, the likeliest first."""
+    rows = report.rows
+    if rows is None or rows.suspect is None or not np.isfinite(rows.suspect).any():
         return None
-    return Section("certainty", "How sure, and how right", "certainty.html", {}, "certainty")
+    order = np.argsort(np.where(np.isfinite(rows.suspect), -rows.suspect, np.inf), kind="stable")
+    listed = order[: int(np.isfinite(rows.suspect).sum())]
+    shown = [
+        {"label": rows.names[rows.labels[row]], "suggested": rows.names[rows.predicted[row]],
+         "label is right": 1 - rows.suspect[row], "split": rows.splits[row] if rows.splits else "",
+         "text": cut(rows.texts[row], TEXT_LIMIT)}
+        for row in listed[:SUSPECTS_SHOWN].tolist() if rows.predicted is not None
+    ]  # fmt: skip
+    left = f", the first {SUSPECTS_SHOWN} shown" if len(listed) > SUSPECTS_SHOWN else ""
+    title = f"Suspect labels ({len(listed)} of {len(rows)} rows{left})"
+    return Section(
+        "suspects", title, "suspects.html", {"table": tabulate(shown)}, "table", {"rows": listed[: len(shown)].tolist()}
+    )
+
+
+def certainty(report: RunReport) -> Section | None:
+    """How sure the answers are, how often they are right, and what leaving unsure rows out gains."""
+    alive = report.rows is not None and report.rows.probabilities is not None
+    figures = report.reliability
+    if not alive and not figures:
+        return None
+    view: dict[str, Any] = {"alive": alive, "figures": figures, "part": report.reliability_part}
+    if figures:
+        lowest = min(one["accuracy"] for one in figures["coverage"])
+        view["answered"] = answered_listing(figures["coverage"])
+        view["floor"] = max(0.0, np.floor(10 * lowest - 0.5) / 10)  # of the axis; a tenth, below every accuracy
+    return Section("certainty", "How sure, and how right", "certainty.html", view, "certainty" if alive else "")
 
 
 def curves(report: RunReport) -> Section | None:
@@ -161,21 +188,6 @@ def classes(report: RunReport) -> Section | None:
     linked = "classes" if report.rows is not None and set(names) <= set(report.rows.names) else ""
     view = {"table": tabulate(lines)}
     return Section("classes", "Classes", "classes.html", view, linked, {"names": names} if linked else {})
-
-
-def reliability(report: RunReport) -> Section | None:
-    """How far probabilities can be trusted, and what leaving unsure rows out gains."""
-    if not report.reliability:
-        return None
-    figures = report.reliability
-    lowest = min(one["accuracy"] for one in figures["coverage"])
-    view = {
-        "figures": figures,
-        "part": report.reliability_part,
-        "answered": answered_listing(figures["coverage"]),
-        "floor": max(0.0, np.floor(10 * lowest - 0.5) / 10),  # of the axis; a tenth, below every accuracy
-    }
-    return Section("reliability", "Probabilities", "reliability.html", view)
 
 
 def recipe(report: RunReport) -> Section | None:
@@ -219,8 +231,8 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "rows": rows,
     "confusion": confusion,
     "classes": classes,
+    "suspects": suspects,
     "certainty": certainty,
-    "reliability": reliability,
     "numbers": numbers,
     "curves": curves,
     "pictures": pictures,

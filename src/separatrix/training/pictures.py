@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 
 from separatrix.errors import StoreError, public_name
+from separatrix.geometry.noise import fit_noise
+from separatrix.geometry.order import class_groups
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
 from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
-from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.rows import ClassOrder, PageRows, RowMap, group_titles
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
@@ -23,11 +25,16 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS,
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
+from separatrix.training.plane import OutputPlane
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
 METRICS_LINE = {"epoch?": int, "step?": int, "loss?": float, "validation?": dict}
 LEAST_SHARE = 1e-4  # below which probabilities count as equal on their map
+LEAST_CHANCE = 1e-12  # below which a run says no more of a label, as in the verb `suspects`
+LIKELY = 0.5  # probability from which on a label is doubted, as there
+FEWEST = 20  # rows from which on labels are doubted
+MANY = 12  # classes up to which their colours follow their order
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
@@ -129,26 +136,52 @@ def page_rows(run: RunFiles, train: Frames | None) -> tuple[PageRows, dict[str, 
     parts = [_answers(table, ids) for table in tables.values()]
     if train is not None:
         none = np.full((len(train.texts), len(names)), np.nan)
-        parts.append((train.texts, ["-"] * len(train.texts), train.labels, train.predicted[-1], none))
+        unread = np.zeros(len(train.texts), int)
+        parts.append((train.texts, ["-"] * len(train.texts), train.labels, train.predicted[-1], none, unread))
     splits = [*tables, "train"][: len(parts)]
     counts = [len(part[0]) for part in parts]
     starts = np.cumsum([0, *counts])
     numbers = {split: np.arange(starts[at], starts[at + 1]) for at, split in enumerate(splits)}
-    texts, own, labels, predicted, shares = zip(*parts, strict=True)
+    texts, own, labels, predicted, shares, unknown = zip(*parts, strict=True)
+    truth, chances = np.concatenate(labels), np.concatenate(shares)
     rows = PageRows(
-        [*chain(*texts)], names, np.concatenate(labels), np.concatenate(predicted), [*chain(*own)],
-        [split for split in splits for _ in numbers[split]], np.concatenate(shares),
+        [*chain(*texts)], names, truth, np.concatenate(predicted), [*chain(*own)],
+        [split for split in splits for _ in numbers[split]], chances,
+        suspect=np.concatenate([doubted(part[2], part[3], part[4]) for part in parts]), unknown=np.concatenate(unknown),
+        groups=class_order(names, truth, chances),
     )  # fmt: skip
     return rows, numbers
 
 
 def _answers(table: pd.DataFrame, ids: dict[str, int]) -> tuple[Any, ...]:
-    """Texts, ids, labels, predicted classes and probabilities of one split."""
+    """Texts, ids, labels, predicted classes, probabilities and counts of unknown tokens of one split."""
     columns = [f"probability_{name}" for name in ids]
     known = set(columns) <= set(table.columns)
     shares = table[columns].to_numpy(np.float64) if known else np.full((len(table), len(ids)), np.nan)
     labels, predicted = ([ids[str(value)] for value in table[name]] for name in ("label", "predicted"))
-    return table["text"].tolist(), table["id"].tolist(), np.array(labels), np.array(predicted), shares
+    unknown = table.get("unknown_tokens", pd.Series(0, table.index)).to_numpy(int)  # written where there are any
+    return table["text"].tolist(), table["id"].tolist(), np.array(labels), np.array(predicted), shares, unknown
+
+
+def doubted(labels: np.ndarray, predicted: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Probability that the label of a row is wrong, (rows,), by the run's own probabilities; NaN where it is below 1/2.
+
+    Rows that the run was trained on have no probabilities, and none is doubted.
+    """
+    if len(labels) < FEWEST or not np.isfinite(shares).all():
+        return np.full(len(labels), np.nan)
+    error = fit_noise({"run": np.log(np.maximum(shares, LEAST_CHANCE))}, labels).error
+    return np.where((error > LIKELY) & (predicted != labels), error, np.nan)
+
+
+def class_order(names: tuple[str, ...], labels: np.ndarray, shares: np.ndarray) -> ClassOrder | None:
+    """Many classes by closeness of the mean log probabilities of their rows; None of few, or without probabilities."""
+    known = np.isfinite(shares).all(axis=1)
+    if len(names) <= MANY or known.sum() < len(names):
+        return None
+    alike = class_groups(_logs(shares[known]), labels[known], len(names))
+    group = alike.group.tolist()
+    return ClassOrder(alike.order.tolist(), group, group_titles(names, group, alike.middle.tolist()))
 
 
 def _maps(
@@ -160,8 +193,13 @@ def _maps(
         chosen = subsample(len(at["validation"]), len(frames.texts), seed)
         maps.append(RowMap.of_frames("outputs over the training, validation rows", frames, at["validation"][chosen]))
     judged = np.concatenate([at[split] for split in ("test", "validation") if split in at])
-    if rows.probabilities is not None and (flat := _probability_map(rows.probabilities[judged], judged, seed)):
-        maps.append(flat)
+    plane = OutputPlane.read(run.folder / "predictions")
+    if plane is not None and {*plane.coordinates} == {*at} - {"train"}:
+        flat = np.concatenate([plane.coordinates[split] for split in ("test", "validation") if split in at])
+        what = "vectors that the probe reads" if run.result["method"] == "probe" else "outputs"
+        maps.append(RowMap(f"{what}, all evaluated rows", flat[None], plane.axes, plane.note, judged))
+    if rows.probabilities is not None and (by := _probability_map(rows.probabilities[judged], judged, seed)):
+        maps.append(by)
     if train is not None:
         maps.append(RowMap.of_frames("outputs over the training, training rows", train, at["train"]))
     return maps
@@ -171,13 +209,18 @@ def _probability_map(shares: np.ndarray, rows: np.ndarray, seed: int) -> RowMap 
     """Rows by the logarithms of their class probabilities, in the plane of the largest variance."""
     if len(rows) < 3 or not np.isfinite(shares).all():
         return None
-    logs = np.log(np.maximum(shares, LEAST_SHARE))
-    logs -= logs.mean(axis=1, keepdims=True)
-    plane = fit_plane(logs.astype(np.float32))
-    flat = plane.place(logs.astype(np.float32))
+    logs = _logs(shares)
+    plane = fit_plane(logs)
+    flat = plane.place(logs)
     axes = [f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)]
     note = _note(logs, flat, seed).replace("PCA plane fixed over the run", "PCA plane of the log probabilities")
     return RowMap("class probabilities, all evaluated rows", flat[None].astype(np.float32), axes, note, rows)
+
+
+def _logs(shares: np.ndarray) -> np.ndarray:
+    """Logarithms of class probabilities (rows, classes) around 0 in each row."""
+    logs = np.log(np.maximum(shares, LEAST_SHARE))
+    return (logs - logs.mean(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _note(outputs: np.ndarray, flat: np.ndarray, seed: int) -> str:

@@ -15,7 +15,8 @@ from separatrix.geometry.reliability import threshold_of
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictions, Predictor, Trained
 from separatrix.learn.unanswered import run_answerable
-from separatrix.models.tokens import UnreadCounts
+from separatrix.models.backbone import Backbone
+from separatrix.models.tokens import UnreadCounts, count_unknown
 from separatrix.progress import Progress
 from separatrix.recipe import checked
 from separatrix.recipe.arguments import checks_arguments
@@ -163,6 +164,13 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
         named = [" ".join(map(str, row)) for row in answer.neighbors.tolist()]
         columns["neighbours"] = [None if row in answer.reasons else ids for row, ids in enumerate(named)]
     return pd.DataFrame(columns)
+
+
+def with_unknown(frame: pd.DataFrame, backbone: Backbone) -> pd.DataFrame:
+    """A table of answers with `unknown_tokens`, how many of a text the tokenizer does not know, where there are any."""
+    tokens = backbone.tokenize(frame["text"].tolist())
+    counts = count_unknown(backbone.tokenizer, tokens.ids)
+    return frame.assign(unknown_tokens=counts) if any(counts) else frame
 
 
 def answered_figures(frame: pd.DataFrame) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, SHOWN, TRAJECTORY
 from separatrix.store.result import APART, Lines, Listing, Result, apart, optional
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
+from separatrix.training.plane import OutputPlane
 from separatrix.training.predict import predict_texts
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class TrainingResult(Result):
     model: Predictor = apart()
     metrics: Sequence[dict[str, Any]] = apart(())  # one line an epoch
     predictions: Mapping[str, pd.DataFrame] = field(default_factory=dict, metadata=APART)  # part -> a row a text
+    plane: OutputPlane | None = apart()  # evaluated rows in the plane of the outputs
     recipe: Mapping[str, Any] = field(default_factory=dict, metadata=APART)  # method, options, texts
 
     @classmethod
@@ -83,6 +85,7 @@ class TrainingResult(Result):
             "facts": {name: value for name, value in plain.items() if name not in known},
             "metrics": read_lines(folder / METRICS) if (folder / METRICS).is_file() else (),
             "predictions": {path.stem: read_table(path) for path in sorted((folder / PREDICTIONS).glob("*.parquet"))},
+            "plane": OutputPlane.read(folder / PREDICTIONS),
             "recipe": read_json(folder / RECIPE, dict),
             "model": None,
         }
@@ -128,6 +131,8 @@ class TrainingResult(Result):
         write_lines(folder / METRICS, self.metrics)
         for part, frame in self.predictions.items():
             write_table(folder / PREDICTIONS / f"{part}.parquet", frame)
+        if self.plane is not None:
+            self.plane.write(folder / PREDICTIONS)
 
     def figures(self) -> dict[str, Any]:
         """What `result.json` holds."""

@@ -30,7 +30,8 @@ from separatrix.training.evaluate import Evaluator, score_baselines
 from separatrix.training.folder import describe_request, drop_states, write_recipe
 from separatrix.training.groups import group_notes, group_report
 from separatrix.training.methods import METHODS
-from separatrix.training.predict import answer_table
+from separatrix.training.plane import place_outputs
+from separatrix.training.predict import answer_table, with_unknown
 from separatrix.training.race.run import choose_method
 from separatrix.training.request import TrainingRequest
 from separatrix.training.result import TrainingResult
@@ -63,13 +64,18 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     figures = _figures(request, trained, answers, targets, evaluator)
     source = trained.model.backbone.source
     figures["warnings"] = [*splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
-    tables = {part: answer_table(splits.parts[part], targets.classes, answer) for part, answer in answers.items()}
+    backbone, seed = trained.model.backbone, recipe.loop.seed
+    tables = {
+        part: with_unknown(answer_table(splits.parts[part], targets.classes, answer), backbone)
+        for part, answer in answers.items()
+    }
+    plane = place_outputs(trained, answers, seed) if targets.names else None
     result = TrainingResult(
         model=trained.model, method=request.method, transformer=trained.model.backbone.identity,
         loss=method.losses.get(task, recipe.objective.loss), classes=list(targets.names),
         rows={part: len(texts) for part, texts in splits.parts.items()},
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
-        metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables,
+        metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables, plane=plane,
         recipe=describe_request(original, source.weights), folder=folder, race=race,
         seconds=round(monotonic() - begun, 2), **figures,
     )  # fmt: skip

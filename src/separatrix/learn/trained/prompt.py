@@ -21,6 +21,7 @@ from separatrix.learn.objectives import OBJECTIVES, Objective
 from separatrix.learn.objectives.words import WordObjective
 from separatrix.learn.targets import Scaling
 from separatrix.learn.trained.saved import Predictions, PrintedModel, SavedModel, positive
+from separatrix.learn.trajectory import narrowed
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import token_batches, token_budget
 from separatrix.models.cache import LAYER_MEAN, AttentionShape, TextBatch, TextCache, attention_shape, build_cache
@@ -138,8 +139,11 @@ class PromptModel(PrintedModel):
         scores = self.scores(run.outputs)
         chance = None if self.classes is None else self.probabilities(scores)
         far = self.distances(run.outputs)
-        vectors, unread = run.blocks[LAYER_MEAN], run.unread
-        return Predictions(self.labels(scores), scores, chance, far, vectors, run.cut, unread=unread, blocks=run.blocks)
+        vectors, read = run.blocks[LAYER_MEAN], narrowed(run.outputs, self.recipe.loop.seed)
+        return Predictions(
+            self.labels(scores), scores, chance, far, vectors, run.cut, unread=run.unread, blocks=run.blocks,
+            outputs=read,
+        )  # fmt: skip
 
     @property
     def cache_dtype(self) -> str:

@@ -83,6 +83,7 @@ class Predictions:
     reasons: Mapping[int, str] = field(default_factory=dict)  # row without an answer -> why
     withheld: frozenset[int] | None = None  # rows whose answer was too unsure; None: every answer counts
     blocks: Mapping[str, np.ndarray] = field(default_factory=dict)  # frozen vectors by pooling, (rows, width) each
+    outputs: np.ndarray | None = None  # (rows, width) that decide, very wide ones narrowed; None: `vectors` decide
 
 
 class Predictor(Protocol):

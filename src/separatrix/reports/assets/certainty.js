@@ -33,28 +33,37 @@ separatrix.draw.certainty = async (section) => {
     });
     return chart;
   };
+  // Of rows of similar probability, the share that is right. Where the page brings a curve with intervals, the rows that
+  // are selected stand on it as circles.
+  const still = find("reliability").querySelector("svg"), live = separatrix.svg("g", { class: "live" });
+  if (still) still.append(live);
   const reliability = (rows) => {
     const counts = new Float64Array(BINS), right = new Float64Array(BINS), sums = new Float64Array(BINS);
     for (const row of rows) { counts[bin(row, BINS)] += 1; right[bin(row, BINS)] += !table.wrong(row); sums[bin(row, BINS)] += table.sure(row); }
     const gap = rows.length ? counts.reduce((sum, count, at) => sum + (count ? Math.abs(right[at] - sums[at]) : 0), 0) / rows.length : NaN;
+    const at = [...counts.keys()].filter((k) => counts[k]), [across, down] = still ? [(share) => 40 + 210 * share, (share) => 220 - 210 * share] : [x, y];
+    const dots = at.map((k) => {
+      const dot = separatrix.svg("circle", { class: still ? "ring" : "dot", cx: across(sums[k] / counts[k]), cy: down(right[k] / counts[k]), r: 3 + 7 * Math.sqrt(counts[k] / rows.length) });
+      dot.append(separatrix.svg("title", {}, counts[k] + " answers of probability " + (sums[k] / counts[k]).toFixed(2) + ": " + (right[k] / counts[k]).toFixed(2) + " are right"));
+      return dot;
+    });
+    find("gap").textContent = rows.length ? (still ? "rows selected: " : "") + "expected calibration error " + gap.toFixed(3) + ", " + rows.length + " rows" : "no rows";
+    if (still) {
+      const all = selection.count === table.rows;
+      if (all) find("gap").textContent = "";
+      return live.replaceChildren(...(all ? [] : dots));
+    }
     const chart = frame("How often answers of a probability are right; expected calibration error " + gap.toFixed(3));
     axes(chart, 0);
-    chart.append(separatrix.svg("line", { class: "even", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }));
-    const at = [...counts.keys()].filter((k) => counts[k]);
-    chart.append(separatrix.svg("polyline", { class: "curve", points: at.map((k) => x(sums[k] / counts[k]) + "," + y(right[k] / counts[k])).join(" ") }));
-    for (const k of at) {
-      const dot = separatrix.svg("circle", { class: "dot", cx: x(sums[k] / counts[k]), cy: y(right[k] / counts[k]), r: 3 + 7 * Math.sqrt(counts[k] / rows.length) });
-      dot.append(separatrix.svg("title", {}, counts[k] + " answers of probability " + (sums[k] / counts[k]).toFixed(2) + ": " + (right[k] / counts[k]).toFixed(2) + " are right"));
-      chart.append(dot);
-    }
-    find("gap").textContent = rows.length ? "expected calibration error " + gap.toFixed(3) + ", " + rows.length + " rows" : "no rows";
-    return chart;
+    chart.append(separatrix.svg("line", { class: "even", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }),
+      separatrix.svg("polyline", { class: "curve", points: at.map((k) => x(sums[k] / counts[k]) + "," + y(right[k] / counts[k])).join(" ") }), ...dots);
+    return find("reliability").replaceChildren(chart);
   };
 
   const draw = () => {
     const rows = known();
     find("histogram").replaceChildren(histogram(rows));
-    find("reliability").replaceChildren(reliability(rows));
+    reliability(rows);
     section.dataset.rows = rows.length;
   };
   // Drag over the bars selects a range of probabilities; so do the two numbers below.

@@ -42,21 +42,37 @@ separatrix.draw.classes = async (section, data) => {
   }));
 };
 
-// A table with texts: headings that sort, and a box that leaves the lines with all its words.
-separatrix.draw.table = async (section) => {
+// A table with texts: headings that sort, and a box that leaves the lines with all its words. Where its lines are rows of
+// the page (data.rows, their numbers), a press chooses the row, and lines of rows that are not selected step back.
+separatrix.draw.table = async (section, data) => {
   const table = section.querySelector("table"), box = section.querySelector(".search"), lines = [...table.tBodies[0].rows];
+  const rows = data.rows ? await separatrix.table() : null;
+  let words = [];
   separatrix.sortable(table);
-  box.addEventListener("input", () => {
-    const words = box.value.toLocaleLowerCase().split(/\s+/u).filter((word) => word);
+  const show = () => {
     let left = 0;
-    for (const line of lines) {
+    lines.forEach((line, at) => {
       const text = line.textContent.toLocaleLowerCase();
-      line.hidden = !words.every((word) => text.includes(word));
+      line.hidden = !words.every((word) => text.includes(word)) || (rows !== null && !rows.selection.kept[data.rows[at]]);
       left += !line.hidden;
-    }
-    section.querySelector(".count").textContent = words.length ? left + " of " + lines.length + " rows" : "";
+    });
+    section.querySelector(".count").textContent = left < lines.length ? left + " of " + lines.length + " rows" : "";
     section.dataset.shown = left;
+  };
+  box.addEventListener("input", () => {
+    words = box.value.toLocaleLowerCase().split(/\s+/u).filter((word) => word);
+    show();
   });
+  if (rows === null) return;
+  lines.forEach((line, at) => {
+    line.tabIndex = 0;
+    line.classList.add("pressed");
+    const press = () => rows.choose(data.rows[at]);
+    line.addEventListener("click", press);
+    line.addEventListener("keydown", (event) => { if (event.key === "Enter") press(); });
+  });
+  rows.onChoose((row) => lines.forEach((line, at) => line.classList.toggle("on", data.rows[at] === row)));
+  rows.selection.subscribe(show);
 };
 
 // Headings that sort: names from A, numbers from the largest, and the other way when pressed again; "-" stands last.

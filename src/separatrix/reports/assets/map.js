@@ -6,7 +6,7 @@ separatrix.draw.map = async (section, data) => {
   const state = { map: 0, frame: 0, by: "label", timer: 0, rings: true };
   let loaded = null, last = null;
 
-  const scatter = new separatrix.Scatter(find("plane"), { rows, names: data.legend, looks: data.looks,
+  const scatter = new separatrix.Scatter(find("plane"), { rows, names: data.legend, looks: data.looks, group: data.group, groups: data.groups,
     describe: async (row) => [facts(row), (await table.text(row)).slice(0, 400)],
     chosen: (row) => table.choose(row),
     selected: (mask) => (mask.some((bit) => bit) ? selection.set("area", "area of the map", mask) : selection.clear("area")) });
@@ -107,7 +107,7 @@ separatrix.draw.map = async (section, data) => {
     button.addEventListener("click", () => table.toggleClass(k));
     return button;
   });
-  find("legend").replaceChildren(...buttons);
+  find("legend").replaceChildren(...(data.order || [...buttons.keys()]).map((k) => buttons[k]));
   const legend = () => {
     const counts = new Uint32Array(table.names.length);
     for (let row = 0; row < rows; row += 1) if (loaded.present[row] >= 0 && table.label !== null) counts[table.label[row]] += 1;
@@ -151,8 +151,10 @@ separatrix.draw.map = async (section, data) => {
       neighbors.lastChild.append(button);
     });
     const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id, loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
+    const odd = [Number.isNaN(table.suspected(row)) ? "" : "label likely wrong (" + separatrix.share(table.suspected(row)) + ")",
+      table.unknown !== null && table.unknown[row] ? table.unknown[row] + " tokens that the tokenizer does not know" : ""].filter((part) => part);
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
-      separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : ""), { class: off ? "facts off" : "facts" }), list, neighbors);
+      separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : "") + odd.map((part) => "; " + part).join(""), { class: off ? "facts off" : "facts" }), list, neighbors);
   };
   table.onChoose(detail);
   const walk = (step, fits) => {

@@ -3,9 +3,16 @@ separatrix.LINE = 40;  // pixels of a row
 separatrix.LISTED = 500000;  // rows that a browser can scroll over
 separatrix.ORDERS = {
   wrong: ["wrong ones first, surest first", (table) => (row) => (table.wrong(row) ? -1 - (table.sure(row) || 0) : table.sure(row) || 0)],
+  suspect: ["suspects first", (table) => (row) => -(table.suspected(row) || 0)],
   doubt: ["least sure first", (table) => (row) => (Number.isNaN(table.sure(row)) ? 2 : table.sure(row))],
   label: ["by class", (table) => (row) => (table.label === null ? 0 : table.label[row])],
   given: ["as in the data", () => (row) => row],
+};
+// Conditions of one press: what they are called, whether the page can say it of any row, which rows meet them
+separatrix.ONLY = {
+  wrong: ["wrong ones", (table) => table.predicted !== null, (table, row) => table.wrong(row)],
+  suspect: ["suspect labels", (table) => table.suspect !== null, (table, row) => !Number.isNaN(table.suspected(row))],
+  unknown: ["unknown words", (table) => table.unknown !== null, (table, row) => table.unknown[row] > 0],
 };
 
 separatrix.draw.rows = async (section) => {
@@ -14,12 +21,14 @@ separatrix.draw.rows = async (section) => {
   let order = new Uint32Array(0), by = table.predicted === null ? "given" : "wrong", shown = "";
 
   for (const [value, [title]] of Object.entries(separatrix.ORDERS)) {
-    if (table.predicted !== null || value === "given" || value === "label") find("order").append(separatrix.element("option", title, { value }));
+    const known = value === "given" || value === "label" || (value === "suspect" ? table.suspect : table.predicted) !== null;
+    if (known) find("order").append(separatrix.element("option", title, { value }));
   }
   find("order").value = by;
   table.splits.forEach((split) => find("split").append(separatrix.element("option", split, { value: split })));
   if (table.splits.length < 2) find("split").parentElement.hidden = true;
-  if (table.predicted === null) find("only").parentElement.hidden = true;
+  const boxes = [...section.querySelectorAll(".only")];
+  for (const box of boxes) box.parentElement.hidden = !separatrix.ONLY[box.dataset.only][1](table);
   list.replaceChildren(body);
 
   const arrange = () => {
@@ -92,10 +101,13 @@ separatrix.draw.rows = async (section) => {
     const at = table.splits.indexOf(event.target.value);
     return at < 0 ? selection.clear("split") : selection.set("split", event.target.value + " rows", (row) => table.split[row] === at);
   });
-  find("only").addEventListener("change", (event) => (event.target.checked ? selection.set("wrong", "wrong ones", (row) => table.wrong(row)) : selection.clear("wrong")));
+  for (const box of boxes) {
+    const name = box.dataset.only, [label, , fits] = separatrix.ONLY[name];
+    box.addEventListener("change", () => (box.checked ? selection.set(name, label, (row) => fits(table, row)) : selection.clear(name)));
+  }
   selection.subscribe(() => {
     if (!selection.has("search") && find("search").value && asked) { find("search").value = ""; asked += 1; }
-    if (!selection.has("wrong")) find("only").checked = false;
+    for (const box of boxes) if (!selection.has(box.dataset.only)) box.checked = false;
     if (!selection.has("split")) find("split").value = "";
     list.scrollTop = 0;
     arrange();

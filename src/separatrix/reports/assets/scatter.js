@@ -2,6 +2,7 @@
 separatrix.GLIDE = 260;  // milliseconds from one set of places to the next
 separatrix.SMOOTH = 45;  // milliseconds that a frame may take while the map moves; else it shows every n-th row until it rests,
 separatrix.LEAST = 20000;  // but so many rows at least
+separatrix.CLOSE = 1.8;  // zoom from which on classes, not their groups, are named
 
 separatrix.Scatter = class {
   // options: names and looks of the classes, rows, describe(row) -> Promise of [title, text], and what is called:
@@ -137,8 +138,12 @@ separatrix.Scatter = class {
     if (this.moment === 1) {
       if (this.marks) this.drawMarks(pen);
       if (this.labels && !(this.moving && this.slow)) {
-        this.middles = this.middles || separatrix.middles(this.places(), this.kinds, (row) => (this.states[row] & 3) === 2, this.options.names.length);
-        this.shownLabels = separatrix.drawLabels(pen, camera, this.middles, this.options.names, theme);
+        // Many classes carry the names of their groups until one looks closer.
+        const { names, group, groups } = this.options, far = Boolean(group) && camera.zoom < separatrix.CLOSE && this.kinds.every((kind) => kind < group.length);
+        if (far !== this.far) { this.far = far; this.middles = null; }
+        const kinds = far ? this.kinds.map((kind) => group[kind]) : this.kinds, titles = far ? groups : names;
+        this.middles = this.middles || separatrix.middles(this.places(), kinds, (row) => (this.states[row] & 3) === 2, titles.length);
+        this.shownLabels = separatrix.drawLabels(pen, camera, this.middles, titles, theme);
       }
       pen.strokeStyle = theme.accent;
       pen.globalAlpha = 0.6;

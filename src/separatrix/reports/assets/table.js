@@ -5,9 +5,10 @@ separatrix.Table = class {
     Object.assign(this, data, { columns: new separatrix.Columns(data.columns), selection: new separatrix.Selection(data.rows), row: -1, choosing: [] });
   }
 
-  // The small columns; label, predicted (class numbers), split, top (probability of the predicted class in steps)
+  // The small columns; label, predicted (class numbers), split, top (probability of the predicted class in steps),
+  // suspect (that the label is wrong, in steps), unknown (tokens)
   async load() {
-    for (const name of ["label", "predicted", "split", "top"]) this[name] = await this.columns.numbers(name);
+    for (const name of ["label", "predicted", "split", "top", "suspect", "unknown"]) this[name] = await this.columns.numbers(name);
     return this;
   }
 
@@ -15,6 +16,9 @@ separatrix.Table = class {
 
   // 0 .. 1, or NaN where the row has no probability
   sure(row) { return this.top === null || this.top[row] === 65535 ? NaN : this.top[row] / 65534; }
+
+  // Probability that the label is wrong, or NaN where there is no reason to doubt it
+  suspected(row) { return this.suspect === null || this.suspect[row] === 65535 ? NaN : this.suspect[row] / 65534; }
 
   splitOf(row) { return this.split === null ? "" : this.splits[this.split[row]]; }
 
