@@ -164,7 +164,11 @@ def fit_of(kind: type) -> Callable[..., Any]:
     """Constructor and `fit` as one function."""
 
     def call(**arguments: Any) -> Any:
-        own = {name: arguments.pop(name) for name in ("X", "y", "validation", "group") if name in arguments}
+        own = {
+            name: arguments.pop(name)
+            for name in ("X", "y", "sample_weight", "validation", "group")
+            if name in arguments
+        }
         return kind(**arguments).fit(**own)
 
     own, made = inspect.signature(kind.fit).parameters, inspect.signature(kind).parameters

@@ -214,3 +214,15 @@ def test_a_model_that_moved_and_an_unknown_kind_are_said(tiny, texts, tmp_path):
     (tmp_path / "saved/manifest.json").unlink()
     with pytest.raises(StoreError, match="unknown kind: got 'oracle', expected prompt, align, probe, peft, frozen"):
         load_model(tmp_path / "saved")
+
+
+def test_weights_belong_to_the_probe(tiny, planted):
+    texts, labels = planted
+    one = FrozenClassifier(str(tiny("bert")), head="knn", k=3)
+    with pytest.raises(OptionError, match="the head 'knn' counts every row alike: sample_weight has no effect"):
+        one.fit(texts, labels, sample_weight=[1] * len(texts))
+    plain, other = (
+        FrozenClassifier(str(tiny("bert"))).fit(texts, labels, sample_weight=weight).predict_proba(texts[:5])
+        for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))])
+    )
+    assert not np.allclose(plain, other)

@@ -154,3 +154,28 @@ def test_with_validation_or_few_rows_nothing_is_held_out():
     assert fit_tuned_probe(rng.normal(size=(31, 4)), alone, 2).penalty in (100.0, 10.0, 1.0, 0.1, 0.01)
     with pytest.raises(ShapeError, match="labels"):
         fit_tuned_probe(x, y[:39], 2)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_probe_of_weighted_rows_is_that_of_repeated_rows(wide):
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(30, 60 if wide else 4)), np.arange(30) % 3
+    weight = generator.integers(1, 4, 30)
+    again = np.repeat(np.arange(30), weight)
+    weighted, repeated = fit_probe(x, y, 3, weight=weight), fit_probe(x[again], y[again], 3)
+    assert np.allclose(weighted.mean, repeated.mean)
+    assert np.allclose(weighted.scale, repeated.scale)
+    assert np.abs(weighted.scores(x) - repeated.scores(x)).max() < 1e-2  # where the solver stops
+
+
+def test_a_ridge_of_weighted_rows_is_that_of_repeated_rows():
+    generator = np.random.default_rng(0)
+    x, weight = generator.normal(size=(30, 4)), generator.integers(1, 4, 30)
+    y, again = generator.normal(size=30), np.repeat(np.arange(30), weight)
+    assert np.allclose(fit_ridge(x, y, weight=weight).scores(x), fit_ridge(x[again], y[again]).scores(x))
+
+
+@pytest.mark.parametrize("weight", [[1, -1, 1, 1], [0, 0, 0, 0]])
+def test_weights_that_cannot_be_used_are_refused(weight):
+    with pytest.raises(DataError, match="weights of rows cannot be used"):
+        fit_probe([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1], 2, weight=weight)

@@ -80,6 +80,7 @@ TrainingMethodOptions = panel(
         "refused",
         choices=RARE,
     ),
+    weight=_option(str | None, None, "column of the weights of rows in training (finite, 0 or more)"),
     per_class=_option(int | None, None, "training rows of each class to keep, drawn by --seed (all if absent)", low=1),
 )
 Prediction = panel(

@@ -78,11 +78,20 @@ class AlignClassifier(NeighborsClassifier, TrainedEstimator):
     ) -> None:
         self._keep(locals())
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, ...] | None = None, group: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        validation: tuple[Any, ...] | None = None,
+        group: Any = None,
+    ) -> Self:
         """Train the encoder.
 
         Args:
             X, y: texts and labels, as for `PromptClassifier.fit`.
+            sample_weight: (rows,) as for `PromptClassifier.fit`; not with group invariance. Votes count rows.
             validation: (X, y) or (X, y, group) to choose the best epoch, k and the temperature by; without it, a
                 seeded tenth of the rows is held out: whole groups where there are five or more, else stratified by
                 class (`notes_` says which).
@@ -94,9 +103,8 @@ class AlignClassifier(NeighborsClassifier, TrainedEstimator):
             ModelError: the model cannot be found, loaded or used.
         """
         recipe, warnings = _recipe(self._named(), self.recipe)
-        return training.fit(
-            self, recipe, X, y, training.FitInputs(validation, group, with_groups=True, warnings=warnings)
-        )
+        inputs = training.FitInputs(validation, group, with_groups=True, warnings=warnings, weight=sample_weight)
+        return training.fit(self, recipe, X, y, inputs)
 
     def _vectors(self, X: Any) -> np.ndarray:
         tokens = self.model_.backbone.tokenize(X)

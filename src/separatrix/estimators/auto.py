@@ -66,11 +66,12 @@ class AutoClassifier(TextClassifier, TrainedEstimator):
     ) -> None:
         self._keep(locals())
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, validation: tuple[Any, Any] | None = None) -> Self:
         """Race the methods, and train the one that wins.
 
         Args:
             X, y: texts and labels, as for `PromptClassifier.fit`.
+            sample_weight: (rows,) as for `PromptClassifier.fit`; every method that is raced learns with them.
             validation: (X, y); without it, a seeded tenth of the rows is held out, stratified by class.
 
         Raises:
@@ -79,7 +80,7 @@ class AutoClassifier(TextClassifier, TrainedEstimator):
             ModelError: the model cannot be found, loaded or used.
         """
         recipe, warnings = training.whole_recipe(self._named(), self.recipe, AutoRecipe)
-        return training.fit(self, recipe, X, y, training.FitInputs(validation, warnings=warnings))
+        return training.fit(self, recipe, X, y, training.FitInputs(validation, warnings=warnings, weight=sample_weight))
 
     @property
     def _written_recipe(self) -> Any:

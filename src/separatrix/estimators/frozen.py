@@ -75,21 +75,25 @@ class FrozenClassifier(NeighborsClassifier):
     ) -> None:
         self._keep(locals())
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, validation: tuple[Any, Any] | None = None) -> Self:
         """Read the vectors of the texts and fit the head.
 
         Args:
             X, y: texts and labels, as for `PromptClassifier.fit`.
+            sample_weight: (rows,) as for `PromptClassifier.fit`, of the probe alone.
             validation: (X, y) to choose the probe's penalty by; without it a seeded tenth of the rows is held out.
 
         Raises:
             DataError: texts or labels that cannot be used, one class only, fewer rows than neighbors.
-            OptionError: an option is unknown or out of range.
+            OptionError: an option is unknown or out of range, or weights for a head that has no use for them.
             ModelError: the model cannot be found, loaded or used.
         """
         names = recipes.option_names(FrozenRecipe())
         recipe, shared = FrozenRecipe(**{name: getattr(self, name) for name in names}), self._model_recipe()
-        data = labelled(X, y, TRAINING)
+        if sample_weight is not None and recipe.head != "probe":
+            what = f"the head {recipe.head!r} counts every row alike: sample_weight has no effect"
+            raise OptionError(what, hint='leave it away, or fit with head="probe"')
+        data = labelled(X, y, TRAINING, weight=sample_weight)
         held_out = None if validation is None else validation_part(validation, labelled).texts
         classes = Classes.of(data.labels, source=TRAINING)
         targets = classes.encode(data.labels, source=TRAINING)
@@ -104,7 +108,9 @@ class FrozenClassifier(NeighborsClassifier):
             other = blank.encode(held_out.text)
             other.unread.warn(VALIDATION)
             pair = other.values, classes.encode(held_out.label, source=VALIDATION)
-        fitted = FITTERS[recipe.head].fit(HeadData(vectors.values, targets, len(classes), pair, recipe))
+        fitted = FITTERS[recipe.head].fit(
+            HeadData(vectors.values, targets, len(classes), pair, recipe, data.texts.weight)
+        )
         figures = None
         if fitted.judged is not None:
             scores = classification(*fitted.judged, classes.names, seed=recipe.seed)

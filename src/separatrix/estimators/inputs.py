@@ -96,8 +96,8 @@ class LabelledTexts:
         return np.empty(0) if self.texts.label is None else self.texts.label
 
 
-def labelled(X: Any, y: Any, source: str, group: Any = None) -> LabelledTexts:
-    """Texts with the labels of a classifier, and perhaps groups.
+def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None) -> LabelledTexts:
+    """Texts with the labels of a classifier, and perhaps groups and weights.
 
     Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers.
 
@@ -106,14 +106,14 @@ def labelled(X: Any, y: Any, source: str, group: Any = None) -> LabelledTexts:
     """
     given = _given(y, source)
     groups = None if group is None else column(group, source, "group")
-    table = Texts.of(_strings(X, source), _whole(given, source), groups, source=source)
+    table = Texts.of(_strings(X, source), _whole(given, source), groups, source=source, weight=_weights(weight, source))
     if groups is not None:
         table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))
     return LabelledTexts(table, np.array(sorted({plain_name(label) for label in given})))
 
 
-def measured(X: Any, y: Any, source: str) -> LabelledTexts:
-    """Texts with numbers to predict.
+def measured(X: Any, y: Any, source: str, *, weight: Any = None) -> LabelledTexts:
+    """Texts with numbers to predict, and perhaps weights.
 
     Raises:
         DataError: lengths differ; a text or number is missing; a target is no number.
@@ -125,7 +125,8 @@ def measured(X: Any, y: Any, source: str) -> LabelledTexts:
         hint = "use PromptClassifier for classes"
         raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
     numbers = np.array([np.nan if value is None else float(value) for value in given])
-    return LabelledTexts(Texts.of(_strings(X, source), numbers, source=source), None)
+    texts = Texts.of(_strings(X, source), numbers, source=source, weight=_weights(weight, source))
+    return LabelledTexts(texts, None)
 
 
 READERS: dict[str, Callable[..., LabelledTexts]] = {"classify": labelled, "regress": measured}
@@ -135,6 +136,10 @@ def _given(y: Any, source: str) -> list[Any]:
     if y is None:
         raise DataError(f"{source}: fit requires y to be passed, but the target y is None")
     return column(y, source, "label")
+
+
+def _weights(weight: Any, source: str) -> list[Any] | None:
+    return None if weight is None else column(weight, source, "weight")
 
 
 def _is_number(value: Any) -> bool:

@@ -29,12 +29,14 @@ class PromptEstimator(TrainedEstimator):
 
     model_: PromptModel
 
-    def fit(self, X: Any, y: Any, *, validation: tuple[Any, Any] | None = None) -> Self:
+    def fit(self, X: Any, y: Any, *, sample_weight: Any = None, validation: tuple[Any, Any] | None = None) -> Self:
         """Train a prompt behind the frozen model.
 
         Args:
             X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
             y: (rows,) labels (names, integers or booleans), or numbers for a regressor.
+            sample_weight: (rows,) what each row counts in the loss, finite and 0 or more; a row of weight 2 counts as
+                the row twice. Figures and the choice of the epoch count validation rows alike.
             validation: (X, y) to choose the best epoch and to calibrate by; without it, a seeded tenth of the rows is
                 held out, stratified by class.
 
@@ -49,7 +51,7 @@ class PromptEstimator(TrainedEstimator):
         # A regressor has one loss, so it is no argument; it is what the task says.
         recipe, warnings = training.whole_recipe({"loss": "mse"} | self._named(), self.recipe, TrainRecipe)
         training.check_task(recipe, self._task)
-        return training.fit(self, recipe, X, y, training.FitInputs(validation, warnings=warnings))
+        return training.fit(self, recipe, X, y, training.FitInputs(validation, warnings=warnings, weight=sample_weight))
 
     def _vectors(self, X: Any) -> np.ndarray:
         """The outputs at the prompt."""

@@ -130,12 +130,13 @@ def validation_part(validation: Any, read: Callable[..., LabelledTexts], *, with
 
 @dataclass(frozen=True)
 class FitInputs:
-    """What `fit` gets beside texts and labels: validation rows, groups, and warnings that are known already."""
+    """What `fit` gets beside texts and labels: validation rows, groups, weights, and warnings known already."""
 
     validation: Any = None
     group: Any = None
     with_groups: bool = False
     warnings: tuple[str, ...] = ()
+    weight: Any = None
 
 
 def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, inputs: FitInputs) -> Any:
@@ -145,7 +146,7 @@ def fit(estimator: Any, recipe: Recipe, X: Any, y: Any, inputs: FitInputs) -> An
         SeparatrixError: anything that the user can mend.
     """
     method, read, groups = estimator._method, READERS[estimator._task], [inputs.group] * inputs.with_groups
-    data = read(X, y, TRAINING, *groups)
+    data = read(X, y, TRAINING, *groups, weight=inputs.weight)
     train, seed, notes = data.texts, recipe.loop.seed, tuple[str, ...]()
     known = (*inputs.warnings, *train.warnings, *check_labels(train))
     if inputs.validation is not None:

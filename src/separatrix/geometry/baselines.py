@@ -27,6 +27,12 @@ class Part:
 
     vectors: np.ndarray  # (rows, width)
     targets: np.ndarray  # (rows,) class ids or numbers
+    weight: np.ndarray | None = None  # (rows,) of rows that are learnt from; None: all alike
+
+    def take(self, rows: np.ndarray) -> Part:
+        """Some of the rows."""
+        weight = None if self.weight is None else self.weight[rows]
+        return Part(self.vectors[rows], self.targets[rows], weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,16 +41,20 @@ class LabelledBlocks:
 
     vectors: Mapping[str, np.ndarray]  # each (rows, width)
     targets: np.ndarray  # (rows,) class ids or numbers
+    weight: np.ndarray | None = None  # (rows,) in a linear probe; votes count rows. None: all alike
 
     def part(self, pool: str) -> Part:
         """The vectors of one pooling."""
-        return Part(self.vectors[pool], self.targets)
+        return Part(self.vectors[pool], self.targets, self.weight)
 
 
 def joined(a: LabelledBlocks, b: LabelledBlocks) -> LabelledBlocks:
     """The rows of one split, then those of another."""
     vectors = {pool: np.concatenate([block, b.vectors[pool]]) for pool, block in a.vectors.items()}
-    return LabelledBlocks(vectors, np.concatenate([a.targets, b.targets]))
+    weight = None
+    if a.weight is not None or b.weight is not None:
+        weight = np.concatenate([np.ones(len(one.targets)) if one.weight is None else one.weight for one in (a, b)])
+    return LabelledBlocks(vectors, np.concatenate([a.targets, b.targets]), weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,12 +162,12 @@ def fit_linear(train: LabelledBlocks, validation: LabelledBlocks, classes: int, 
         rows = _compared(train.targets, seed)
         merits = {
             name: _merit(
-                _linear(Part(vectors[rows], train.targets[rows]), None, classes, seed).scores(validation.vectors[name]),
+                _linear(train.part(name).take(rows), None, classes, seed).scores(validation.vectors[name]),
                 validation.targets,
                 classes,
                 logits=True,
             )
-            for name, vectors in train.vectors.items()
+            for name in train.vectors
         }
         pool = max(merits, key=lambda name: merits[name])
     return Baseline(_linear(train.part(pool), validation.part(pool), classes, seed), pool, len(train.vectors))
@@ -166,8 +176,8 @@ def fit_linear(train: LabelledBlocks, validation: LabelledBlocks, classes: int, 
 def refit_linear(probe: Probe, rows: Part, classes: int, seed: int) -> Probe:
     """A probe with the same penalty, fitted on these rows."""
     if classes:
-        return fit_probe(rows.vectors, rows.targets, classes, seed=seed, penalty=probe.penalty)
-    return fit_ridge(rows.vectors, rows.targets, penalty=probe.penalty)
+        return fit_probe(rows.vectors, rows.targets, classes, seed=seed, penalty=probe.penalty, weight=rows.weight)
+    return fit_ridge(rows.vectors, rows.targets, penalty=probe.penalty, weight=rows.weight)
 
 
 def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
@@ -179,8 +189,8 @@ def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
 def _linear(train: Part, tuned: Part | None, classes: int, seed: int) -> Probe:
     validation = None if tuned is None else (tuned.vectors, tuned.targets)
     if classes:
-        return fit_probe(train.vectors, train.targets, classes, seed=seed, validation=validation)
-    return fit_ridge(train.vectors, train.targets, validation=validation)
+        return fit_probe(train.vectors, train.targets, classes, seed=seed, validation=validation, weight=train.weight)
+    return fit_ridge(train.vectors, train.targets, validation=validation, weight=train.weight)
 
 
 def _merit(scores: np.ndarray, targets: np.ndarray, classes: int, *, logits: bool = False) -> tuple[float, float]:

@@ -135,6 +135,24 @@ def check_values(y: ArrayLike, what: str) -> NDArray[np.float64]:
     return check_finite(array, what).astype(np.float64)
 
 
+def check_weight(weight: ArrayLike | None, rows: int) -> NDArray[np.float64] | None:
+    """Weights of rows, (rows,) float64: finite, 0 or more, not all 0; None stays.
+
+    >>> check_weight([1, 2], 2)
+    array([1., 2.])
+    """
+    if weight is None:
+        return None
+    values = check_values(weight, "weights")
+    check_same_rows(rows, len(values), "rows", "weights")
+    if values.min() < 0 or not values.any():
+        expected = "numbers of 0 or more, some above 0"
+        raise DataError(
+            "weights of rows cannot be used", got=f"{values.min():g} to {values.max():g}", expected=expected
+        )
+    return values
+
+
 def check_same_rows(rows: int, other: int, what: str, other_what: str) -> None:
     """Raise a ShapeError unless both arrays have as many rows.
 

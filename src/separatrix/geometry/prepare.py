@@ -33,15 +33,17 @@ def keep(_x: Matrix) -> Change:
     return lambda points: np.asarray(points, np.float32)
 
 
-def standard_scaler(x: Matrix) -> StandardScaler:
+def standard_scaler(x: Matrix, weight: NDArray[np.float64] | None = None) -> StandardScaler:
     """scikit-learn's scaler, fitted in float64; a deviation that rounding leaves of a constant column counts as 0.
+
+    A row of weight 2, of `weight` (rows,), counts twice.
 
     >>> standard_scaler(np.full((3, 1), 0.1, np.float32)).scale_.tolist()
     [1.0]
     """
     from sklearn.preprocessing import StandardScaler
 
-    scaler = StandardScaler().fit(x.astype(np.float64))
+    scaler = StandardScaler().fit(x.astype(np.float64), sample_weight=weight)
     scaler.scale_[scaler.scale_ <= _ROUNDING * np.abs(scaler.mean_)] = 1.0
     return scaler
 

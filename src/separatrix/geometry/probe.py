@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from separatrix.errors import DataError
-from separatrix.geometry.checks import check_labelled, check_labels, check_matrix, check_same_rows, check_values
+from separatrix.geometry.checks import (
+    check_labelled,
+    check_labels,
+    check_matrix,
+    check_same_rows,
+    check_values,
+    check_weight,
+)
 from separatrix.geometry.classes import deal_folds, first_row_order
 from separatrix.geometry.prepare import standard_scaler
 from separatrix.geometry.rowspace import RowSpace
@@ -56,6 +63,7 @@ def fit_probe(
     seed: int = 0,
     validation: Validation | None = None,
     penalty: float = 1.0,
+    weight: ArrayLike | None = None,
 ) -> Probe:
     """Multinomial logistic regression on standardised vectors.
 
@@ -65,6 +73,7 @@ def fit_probe(
         validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
             tie).
         penalty: without validation rows.
+        weight: (rows,) finite and 0 or more; a row of weight 2 is fitted as the row twice is.
 
     Raises:
         DataError: one class only, labels outside the classes, a number that is not finite.
@@ -76,7 +85,7 @@ def fit_probe(
     vectors, gold = check_labelled(x, y, classes)
     if gold.min() == gold.max():
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
-    design = _Design.of(vectors)
+    design = _Design.of(vectors, check_weight(weight, len(gold)))
     if validation is None:
         return _logistic(design, gold, classes, penalty, seed)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_labels(validation[1], classes)
@@ -86,7 +95,13 @@ def fit_probe(
 
 
 def fit_tuned_probe(
-    x: ArrayLike, y: ArrayLike, classes: int, *, seed: int = 0, validation: Validation | None = None
+    x: ArrayLike,
+    y: ArrayLike,
+    classes: int,
+    *,
+    seed: int = 0,
+    validation: Validation | None = None,
+    weight: ArrayLike | None = None,
 ) -> Probe:
     """As `fit_probe`; without validation rows the penalty is chosen by cross-validation, then all rows are used.
 
@@ -100,19 +115,21 @@ def fit_tuned_probe(
     100.0
     """
     vectors, gold = check_labelled(x, y, classes)
+    weights = check_weight(weight, len(gold))
     if validation is not None or len(gold) < _FEWEST:
-        return fit_probe(vectors, gold, classes, seed=seed, validation=validation)
+        return fit_probe(vectors, gold, classes, seed=seed, validation=validation, weight=weights)
     rows = np.random.default_rng([seed, 8]).permutation(len(gold))[:_FOLDED_ROWS]
     some, labels, losses = vectors[rows], gold[rows], np.zeros(len(PENALTIES))
+    own = None if weights is None else weights[rows]
     fold = _folds(labels, seed)
     for number in range(_FOLDS):
         out = fold == number
         if out.any() and len(np.unique(labels[~out])) > 1:
-            design = _Design.of(some[~out])
+            design = _Design.of(some[~out], None if own is None else own[~out])
             probes = (_logistic(design, labels[~out], classes, penalty, seed) for penalty in PENALTIES)
             losses += [out.sum() * log_loss(probe.scores(some[out]), labels[out]) for probe in probes]
     penalty = PENALTIES[int(losses.argmin())] if losses.any() else 1.0
-    return _logistic(_Design.of(vectors), gold, classes, penalty, seed)
+    return _logistic(_Design.of(vectors, weights), gold, classes, penalty, seed)
 
 
 def _folds(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -120,8 +137,17 @@ def _folds(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.where(np.bincount(y)[y] == 1, -1, deal_folds(y, _FOLDS, seed=seed))
 
 
-def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = None, penalty: float = 1.0) -> Probe:
-    """Linear regression with a squared-norm penalty on standardised vectors; one output. Penalties as in `fit_probe`.
+def fit_ridge(
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    validation: Validation | None = None,
+    penalty: float = 1.0,
+    weight: ArrayLike | None = None,
+) -> Probe:
+    """Linear regression with a squared-norm penalty on standardised vectors; one output.
+
+    Penalties and weights are those of `fit_probe`.
 
     >>> probe = fit_ridge([[0.0], [1.0], [2.0]], [0.0, 2.0, 4.0], validation=([[3.0]], [6.0]))
     >>> probe.penalty, probe.scores([[3.0]]).round(1)
@@ -129,11 +155,12 @@ def fit_ridge(x: ArrayLike, y: ArrayLike, *, validation: Validation | None = Non
     """
     vectors, gold = check_matrix(x, "vectors"), check_values(y, "targets")
     check_same_rows(len(vectors), len(gold), "vectors", "targets")
+    weights = check_weight(weight, len(gold))
     if validation is None:
-        return _ridge(vectors, gold, penalty)
+        return _ridge(vectors, gold, penalty, weights)
     judged, judged_gold = check_matrix(validation[0], "validation vectors"), check_values(validation[1], "targets")
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "targets")
-    probes = [_ridge(vectors, gold, penalty) for penalty in PENALTIES]
+    probes = [_ridge(vectors, gold, penalty, weights) for penalty in PENALTIES]
     return min(probes, key=lambda probe: float(((probe.scores(judged)[:, 0] - judged_gold) ** 2).mean()))
 
 
@@ -144,11 +171,12 @@ class _Design:
     space: RowSpace
     mean: NDArray[np.float64]  # (width,)
     scale: NDArray[np.float64]  # (width,)
+    weight: NDArray[np.float64] | None = None  # (rows,)
 
     @classmethod
-    def of(cls, x: NDArray[np.floating]) -> _Design:
-        scaler = standard_scaler(x)
-        return cls(RowSpace.of(scaler.transform(x.astype(np.float64))), scaler.mean_, scaler.scale_)
+    def of(cls, x: NDArray[np.floating], weight: NDArray[np.float64] | None = None) -> _Design:
+        scaler = standard_scaler(x, weight)
+        return cls(RowSpace.of(scaler.transform(x.astype(np.float64))), scaler.mean_, scaler.scale_, weight)
 
 
 def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
@@ -159,7 +187,7 @@ def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: floa
     order = first_row_order(y, classes)  # names of classes must not change how the solver rounds
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `converged` says it instead
-        model.fit(design.space.coordinates, np.argsort(order)[y])
+        model.fit(design.space.coordinates, np.argsort(order)[y], sample_weight=design.weight)
     own = order[model.classes_]
     weight, bias = np.zeros((classes, len(design.mean))), np.full(classes, _NEVER)
     wide = design.space.widen(model.coef_)
@@ -172,11 +200,13 @@ def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: floa
     return Probe(weight, bias, design.mean, design.scale, penalty, converged)
 
 
-def _ridge(x: NDArray[np.floating], y: NDArray[np.float64], penalty: float) -> Probe:
+def _ridge(
+    x: NDArray[np.floating], y: NDArray[np.float64], penalty: float, weight: NDArray[np.float64] | None
+) -> Probe:
     from sklearn.linear_model import Ridge
 
-    scaler = standard_scaler(x)
-    model = Ridge(alpha=penalty).fit(scaler.transform(x.astype(np.float64)), y)
+    scaler = standard_scaler(x, weight)
+    model = Ridge(alpha=penalty).fit(scaler.transform(x.astype(np.float64)), y, sample_weight=weight)
     return Probe(model.coef_[None], np.array([model.intercept_]), scaler.mean_, scaler.scale_, penalty, converged=True)
 
 

@@ -64,7 +64,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
             trainable.encoder.mix.copy_(best["pooling.mix"])
     vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
     head = (best["weight"], best["bias"]) if recipe.has_head else None
-    model = finish_model(trainable.encoder, recipe, targets, vectors, job.train.id, head, job.score)
+    model = finish_model(trainable.encoder, recipe, targets, vectors, job.train, head, job.score)
     return TrainedModel(model, (*notes, *more, *_alone(fitted), model.note), fitted)
 
 
@@ -90,8 +90,10 @@ def start_training(job: Job[AlignRecipe], trainable: EncoderTrainable, targets: 
     objective = AlignObjective(recipe, len(targets.names), group)
     order = partial(_batches, recipe, labels, trainable.lengths("train"), group)
     steps = recipe.loop.epochs * len(order(0))
-    objective.start(training_rows(trainable, seen["train"], np.arange(len(labels)), steps))
-    training = Training(trainable, objective, seen, recipe.loop, order, len(targets.names), job.score, job.keep)
+    weight = job.weight(device)
+    objective.start(training_rows(trainable, seen["train"], np.arange(len(labels)), steps, weight))
+    classes = len(targets.names)
+    training = Training(trainable, objective, seen, recipe.loop, order, classes, job.score, job.keep, weight)
     return training, notes
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from separatrix import recipe as recipes
@@ -25,6 +26,7 @@ from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.peft import PeftRecipe
 from separatrix.store.folder import CHECKPOINT, REFIT, TRAJECTORY
 from separatrix.texts import Texts
+from separatrix.texts.weights import weighing
 
 IN_ONE_GO = FitResult({}, [], 0, stopped_early=False)  # of a model that has no epochs
 
@@ -32,9 +34,11 @@ R = TypeVar("R", TrainRecipe, AlignRecipe, PeftRecipe)
 M = TypeVar("M", bound=Predictor)
 
 
-def training_rows(trainable: Trainable, labels: Tensor, start: np.ndarray, steps: int) -> TrainingRows:
+def training_rows(
+    trainable: Trainable, labels: Tensor, start: np.ndarray, steps: int, weight: Tensor | None = None
+) -> TrainingRows:
     """The training part as objectives see it when they start."""
-    return TrainingRows(lambda rows: evaluate(trainable, "train", rows), labels, start, steps)
+    return TrainingRows(lambda rows: evaluate(trainable, "train", rows), labels, start, steps, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +79,18 @@ class Job(Generic[R]):
             [list(texts.text), [] if texts.label is None else list(map(str, texts.label))]
             for texts in (self.train, self.validation)
         ]
+        content += [[texts.weight.tolist()] for texts in (self.train, self.validation) if texts.weight is not None]
         return recipes.digest(recipes.decisive(self.recipe), weights, *content)
+
+    def weight(self, device: torch.device) -> Tensor | None:
+        """The weights of the training rows, (rows,), where they have any."""
+        weight = self.train.weight
+        return None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device)
 
     def again(self, epochs: int) -> Job[R]:
         """The same training on training and validation rows together, for as long as validation found best."""
         folder = None if self.folder is None else self.folder / REFIT
-        return replace(self, train=self.train.join(self.validation), folder=folder, keep=epochs)
+        return replace(self, train=weighing(self.train.join(self.validation)), folder=folder, keep=epochs)
 
 
 @dataclass(frozen=True, eq=False)

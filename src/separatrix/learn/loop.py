@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from separatrix.errors import OptionError
 from separatrix.learn import schedule
 from separatrix.learn.callbacks import Callback
 from separatrix.learn.guards import check_gradients, check_loss
@@ -51,6 +52,12 @@ class Training:
     classes: int = 0  # 0: numbers are predicted
     score: Score = lambda _scores, _targets: {}  # of validation rows; without any, the last epoch is the best
     keep: int | None = None  # stop after so many epochs and keep what stands there; None: validation chooses
+    weight: Tensor | None = None  # (training rows,) above 0; None: all alike
+
+    def __post_init__(self) -> None:
+        if self.weight is not None and not self.objective.takes_weights:
+            what, expected = "this objective has no weights of rows", "a loss with an argument `weight`"
+            raise OptionError(what, expected=expected, hint="leave --weight and --class-weight away")
 
 
 @dataclass(frozen=True)
@@ -145,7 +152,8 @@ class Loop:
     def _batch(self, rows: np.ndarray, size: int, step: int | None = None) -> LossBatch:
         targets = self.training.targets["train"]
         index = torch.from_numpy(rows).to(targets.device)
-        return LossBatch(targets[index], index, self.state.progress.step if step is None else step, size)
+        weight = None if self.training.weight is None else self.training.weight[index]
+        return LossBatch(targets[index], index, self.state.progress.step if step is None else step, size, weight)
 
     def _count(self, rows: int, loss: float, parts: dict[str, float], norms: dict[str, float]) -> None:
         progress = self.state.progress

@@ -70,8 +70,9 @@ def _train(job: Job[PeftRecipe]) -> TrainedModel[PeftModel]:
     objective: Any = OBJECTIVES["linear"].build(recipe, classes)  # type: ignore[arg-type]
     seen = {part: torch.from_numpy(values).to(backbone.device) for part, values in targets.trained.items()}
     order = partial(schedule.batches, trainable.lengths("train"), loop.batch_size, loop.seed)
-    objective.start(training_rows(trainable, seen["train"], np.arange(1), loop.epochs * len(order(0))))
-    training = Training(trainable, objective, seen, loop, order, classes, job.score, job.keep)
+    weight = job.weight(backbone.device)
+    objective.start(training_rows(trainable, seen["train"], np.arange(1), loop.epochs * len(order(0)), weight))
+    training = Training(trainable, objective, seen, loop, order, classes, job.score, job.keep, weight)
     fitted = job.loop(training, backbone.source.weights).run()
     check_frozen(backbone, before)
     best = {name: tensor.detach() for name, tensor in fitted.tensors.items()}

@@ -195,9 +195,9 @@ def _start(job: Job[TrainRecipe], trainable: PromptTrainable, objective: Objecti
             _choose_words(objective, trainable, seen["train"], rows)
         trainable.columns = objective.words
     else:
-        objective.start(training_rows(trainable, seen["train"], rows, loop.epochs * len(order(0))))
+        objective.start(training_rows(trainable, seen["train"], rows, loop.epochs * len(order(0)), job.weight(device)))
     score = _in_unit(job.score, targets)
-    return Training(trainable, objective, seen, loop, order, len(targets.names), score, job.keep)
+    return Training(trainable, objective, seen, loop, order, len(targets.names), score, job.keep, job.weight(device))
 
 
 @torch.no_grad()

@@ -30,9 +30,10 @@ class RaceRecipe:
 
 @recipe_class
 class SeedRecipe:
-    """Seed."""
+    """Seed and weights."""
 
     seed: int = as_in_model("seed", LoopRecipe)
+    class_weight: tuple[str, ...] | None = as_in_model("class_weight", LoopRecipe)
 
 
 @recipe_class

@@ -58,6 +58,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
 
     per_class: int | None
     rare: str
+    weight: str | None
     model: str
     cache: str
     cache_dtype: str
@@ -93,6 +94,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     centroid_lr: float | None
     head_lr: float | None
     weight_decay: float
+    class_weight: str | Sequence[str] | None
     warmup: float
     clip: float
     patience: int

@@ -150,6 +150,11 @@ class LoopRecipe:
     centroid_lr: float | None = option(None, "learning rate of the centroids (default: that of the prompt)", low=0)
     head_lr: float | None = option(None, "learning rate of the head (default: --lr)", low=0)
     weight_decay: float = option(0.0, "decay of what is trained", low=0)
+    class_weight: tuple[str, ...] | None = option(
+        None,
+        "weight of each class in the loss: balanced (all classes weigh alike), class=weight for some (1 for the "
+        "others), or a JSON file of them",
+    )
     warmup: float = option(0.1, "share of all steps in which the rate rises", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 switches clipping off", low=0)
     patience: int = option(0, "epochs without a better validation score before stopping; 0 never stops", low=0)

@@ -343,7 +343,7 @@ class _GridReader:
             return None
         reading = {key: value for key, value in given.items() if key != "path"}
         for key in reading:
-            self._chosen(table, key, key, ("path", *sorted(SPLITTING)), "option of the data")
+            self._chosen(table, key, key, ("path", *sorted(SPLITTING | {"weight"})), "option of the data")
         return DataSource(name, given["path"], reading)
 
 

@@ -25,7 +25,7 @@ FILL_IN = "fill them in or remove these rows"
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are the text, the label and the group (`None` = not wanted), and how they are read.
+    """Which columns of a table are text, label, group and weight (`None` = not wanted), and how they are read.
 
     >>> Columns("question", "kind").names
     ('question', 'kind')
@@ -36,21 +36,24 @@ class Columns:
     group: str | None = None
     reading: LoadRecipe = LoadRecipe()
     keep_blank: bool = False  # texts with nothing in them are kept, as ""
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         checked("text", self.text, str)
         checked("label", self.label, str | None)
         checked("group", self.group, str | None)
+        checked("weight", self.weight, str | None)
         if self.reading.drop_unlabelled and self.label is None:
             raise OptionError("--drop-unlabelled has no effect without labels", hint="name their column with --label")
-        if self.text in (self.label, self.group):
-            role = "--label" if self.text == self.label else "--group"
+        roles = {"--label": self.label, "--group": self.group, "--weight": self.weight}
+        if role := next((role for role, name in roles.items() if name == self.text), None):
             raise DataError(f"--text and {role} name the same column", got=repr(self.text), expected="two columns")
 
     @property
     def names(self) -> tuple[str, ...]:
         """The wanted columns, each once."""
-        return tuple(dict.fromkeys(name for name in (self.text, self.label, self.group) if name is not None))
+        wanted = (self.text, self.label, self.group, self.weight)
+        return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
     def check(self, present: Sequence[str], source: str) -> None:
         """Raise a `DataError` unless each wanted column stands exactly once among those found.
@@ -60,7 +63,8 @@ class Columns:
             ...
         separatrix.errors.DataError: a.csv has no column 'txt': got columns text, kind; did you mean --text text?
         """
-        for flag, name in (("--text", self.text), ("--label", self.label), ("--group", self.group)):
+        roles = {"--text": self.text, "--label": self.label, "--group": self.group, "--weight": self.weight}
+        for flag, name in roles.items():
             if name is None:
                 continue
             if name not in present:
@@ -159,6 +163,31 @@ def group_column(values: Sequence[object], source: str) -> np.ndarray:
     groups = [str(value) for value in values]
     _refuse_broken(groups, source, "group")
     return _names(groups)
+
+
+def weight_column(values: Sequence[object], source: str) -> np.ndarray:
+    """The weights of the rows: (rows,) float64, each finite and not below 0.
+
+    Raises:
+        DataError: a weight is missing, no number, infinite or negative.
+
+    >>> weight_column([2, 0.5], "a.csv")
+    array([2. , 0.5])
+    """
+    _refuse_missing(values, source, "weight")
+    weights = np.array([_weight(value) for value in values])
+    for row in np.flatnonzero(~((weights >= 0) & (weights < np.inf))).tolist():
+        head = f"{source}: the weight in row {row} (counted from 0) cannot be used"
+        raise DataError(head, got=repr(values[row]), expected="a finite number, 0 or more")
+    return weights
+
+
+def _weight(value: object) -> float:
+    """A weight, as a number or as the text of one, which csv has; NaN of anything else."""
+    try:
+        return float("nan") if isinstance(value, bool) else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:

@@ -36,7 +36,7 @@ from separatrix.texts.hub import (
 )
 from separatrix.texts.opened import split_name
 from separatrix.texts.read import READERS, check_named, check_reading, read_file
-from separatrix.texts.table import Texts, read_frame
+from separatrix.texts.table import Texts, joined_weights, read_frame
 
 Read = Callable[[Columns], Texts]
 WHOLE = "whole"
@@ -107,6 +107,7 @@ def load_texts(
     text: str = TEXT,
     label: str | None = LABEL,
     group: str | None = None,
+    weight: str | None = None,
     revision: str | None = None,
     keep_blank: bool = False,
     **reading: Unpack[LoadOptions],
@@ -121,6 +122,7 @@ def load_texts(
         text: name of the column of texts.
         label: name of the column of labels; `None` = no labels wanted (to predict them).
         group: name of the column of groups; `None` = no groups.
+        weight: name of the column of weights, what each row counts in training; `None` = all alike.
         revision: branch, tag or commit on the hub.
         keep_blank: keep rows without a text, as "", and take a source without rows; `predict` gives them no answer.
         reading: options of `LoadRecipe` by name: `sep`, `quoting`, `drop_unlabelled`.
@@ -138,7 +140,7 @@ def load_texts(
     ['human']
     """
     opened = _open(source, revision)
-    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), keep_blank)
+    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), keep_blank, weight)
     return _warned(_join(list(_read(opened, columns).values()), opened.name))
 
 
@@ -149,6 +151,7 @@ def load_splits(
     text: str = TEXT,
     label: str | None = LABEL,
     group: str | None = None,
+    weight: str | None = None,
     validation: float = VALIDATION,
     test: float = TEST,
     seed: int = 0,
@@ -166,6 +169,7 @@ def load_splits(
         text: name of the column of texts.
         label: name of the column of labels, or `None`.
         group: name of the column of groups, or `None`.
+        weight: name of the column of weights, which a test part need not have, or `None`.
         validation: share of the training rows to hold out, between 0 and 1.
         test: share of a single table to hold out; 0 = no test part: one that the source has is not even read (its
             labels may be secret).
@@ -184,14 +188,15 @@ def load_splits(
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
         raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
     opened = opened if test else opened.drop_test()
-    parts = _read(opened, Columns(text, label, group, recipes.replace(LoadRecipe(), **reading)))
+    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), weight=weight)
+    parts = _read(opened, columns)
     if WHOLE in parts:
         return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
     return _warned(_complete(opened, parts, validation, seed, by))
 
 
 SPLITTING = frozenset(
-    {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())} - {"source", "reading", "seed"}
+    {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())} - {"source", "reading", "seed", "weight"}
 )
 
 
@@ -291,7 +296,8 @@ def _shared_groups(train: Texts, other: Texts, part: str) -> list[str]:
 
 
 def _read(opened: _Source, columns: Columns) -> dict[str, Texts]:
-    parts = {part: read(columns) for part, read in opened.parts.items()}
+    unweighted = replace(columns, weight=None)  # a figure counts rows
+    parts = {part: read(unweighted if part == "test" else columns) for part, read in opened.parts.items()}
     labels = {part: table.label for part, table in parts.items() if table.label is not None}
     labels = same_kind(labels)
     return {part: replace(table, label=labels.get(part)) for part, table in parts.items()}
@@ -309,6 +315,7 @@ def _join(tables: list[Texts], source: str) -> Texts:
         id=np.arange(sum(map(len, tables)), dtype=np.int64),
         source=source,
         warnings=tuple(dict.fromkeys(line for table in tables for line in table.warnings)),
+        weight=joined_weights(tables),
     )
 
 

@@ -24,6 +24,7 @@ from separatrix.texts.columns import (
     plain_cells,
     text_column,
     text_warnings,
+    weight_column,
 )
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
 
@@ -45,6 +46,7 @@ class Texts:
         source: where the rows come from (a file, a folder, a hub name, "memory").
         warnings: about the source, one sentence each: lines that a stray quote swallowed, characters
             that nobody sees, labels whose spelling was changed, rows that were left out.
+        weight: (rows,) float64, what each row counts in training; `None` = all alike.
 
     >>> texts = Texts.of(["How far?", "Who?"], ["number", "human"])
     >>> len(texts), texts.kind, texts.take([1]).text, texts.take([1]).id.tolist()
@@ -57,9 +59,10 @@ class Texts:
     id: np.ndarray
     source: str
     warnings: tuple[str, ...] = ()
+    weight: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("label", "group", "id"):
+        for name in ("label", "group", "id", "weight"):
             column = getattr(self, name)
             if column is not None and column.shape != (len(self.text),):
                 got, rows = column.shape, len(self.text)
@@ -84,6 +87,7 @@ class Texts:
         drop_unlabelled: bool = False,
         keep_blank: bool = False,
         warnings: Sequence[str] = (),
+        weight: Any = None,
     ) -> Texts:
         """Check and type plain columns (lists, arrays); rows are numbered from 0.
 
@@ -95,29 +99,32 @@ class Texts:
             drop_unlabelled: leave out rows without a label; the others keep their numbers.
             keep_blank: keep rows whose text is missing, with the text "".
             warnings: about the source, from reading it.
+            weight: (rows,) what each row counts in training: finite numbers, 0 or more; or None.
 
         Raises:
-            DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ.
+            DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ, weights
+                that are no numbers.
 
         >>> Texts.of(["a", "b"], [1, 2.5]).label
         array([1. , 2.5])
         """
         if isinstance(text, str):
             raise DataError(f"{source}: one string where a list of texts belongs", hint="write it as [text]")
-        for name, column in (("label", label), ("group", group)):
+        for name, column in (("label", label), ("group", group), ("weight", weight)):
             if column is not None and not is_column(column):
                 raise DataError(f"{source}: {name} is no column", got=shown(column), expected=f"a list of {name}s")
             if column is not None and len(column) != len(text):
                 raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
-        cells = {"text": list(text), "label": label, "group": group}
+        cells = {"text": list(text), "label": label, "group": group, "weight": weight}
         cells = {name: plain_cells(column) for name, column in cells.items() if column is not None}
         labelled = _labelled(cells, source) if drop_unlabelled and label is not None else None
         texts = text_column(cells["text"], source, keep_blank=keep_blank)
         labels = label_column(cells["label"], source) if "label" in cells else None
         groups = group_column(cells["group"], source) if "group" in cells else None
+        weights = weight_column(cells["weight"], source) if "weight" in cells else None
         lines = [*warnings, *text_warnings(texts, source)]
         lines += [line for name in ("label", "group") for line in name_warnings(cells.get(name, ()), source, name)]
-        table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(lines))
+        table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(lines), weights)
         return table if labelled is None or labelled.all() else _without_unlabelled(table, labelled)
 
     @classmethod
@@ -133,6 +140,7 @@ class Texts:
             drop_unlabelled=columns.reading.drop_unlabelled,
             keep_blank=columns.keep_blank,
             warnings=warnings,
+            weight=None if columns.weight is None else cells[columns.weight],
         )
 
     @classmethod
@@ -188,11 +196,12 @@ class Texts:
         text = tuple(self.text[row] for row in index.tolist())
         label = None if self.label is None else self.label[index]
         group = None if self.group is None else self.group[index]
-        return replace(self, text=text, label=label, group=group, id=self.id[index])
+        weight = None if self.weight is None else self.weight[index]
+        return replace(self, text=text, label=label, group=group, id=self.id[index], weight=weight)
 
     @checks_arguments
     def join(self, other: Texts) -> Texts:
-        """These rows and those of another table below them; a group that one of them lacks is dropped.
+        """These rows and those of another table below them; a group that one of them lacks is dropped, a weight is 1.
 
         Rows keep their ids; where both tables use the same ones, those of `other` are shifted above the largest here.
 
@@ -204,7 +213,10 @@ class Texts:
         shift = int(self.id.max(initial=-1)) + 1 if np.intersect1d(self.id, other.id).size else 0
         ids = np.concatenate([self.id, other.id + shift])
         lines = tuple(dict.fromkeys(self.warnings + other.warnings))
-        return replace(self, text=self.text + other.text, label=label, group=group, id=ids, warnings=lines)
+        weight = joined_weights((self, other))
+        return replace(
+            self, text=self.text + other.text, label=label, group=group, id=ids, warnings=lines, weight=weight
+        )
 
     def where(self, mask: Sequence[bool] | np.ndarray) -> Texts:
         """The rows where the mask, (rows,) bool, is true."""
@@ -240,13 +252,21 @@ class Texts:
         return self.where(~mask), self.where(mask)
 
     def to_frame(self) -> pd.DataFrame:
-        """A pandas frame with the columns text, label, group (those that are there) and id."""
+        """A pandas frame with the columns text, label, group, weight (those that are there) and id."""
         import pandas as pd
 
         columns: dict[str, Any] = {"text": list(self.text)}
         columns |= {} if self.label is None else {"label": self.label}
         columns |= {} if self.group is None else {"group": self.group}
+        columns |= {} if self.weight is None else {"weight": self.weight}
         return pd.DataFrame(columns | {"id": self.id})
+
+
+def joined_weights(tables: Sequence[Texts]) -> np.ndarray | None:
+    """The weights of tables, one below the other: 1 where one has none, `None` where none has any."""
+    if all(table.weight is None for table in tables):
+        return None
+    return np.concatenate([np.ones(len(one)) if one.weight is None else one.weight for one in tables])
 
 
 def is_column(value: Any) -> bool:
@@ -272,12 +292,9 @@ def _labelled(cells: dict[str, list[Any]], source: str) -> np.ndarray:
     if not labelled.any():
         hint = "leave --drop-unlabelled away"
         raise DataError(f"{source}: no row has a label", got=f"{len(labelled)} rows", hint=hint)
-    label = plain_name(cells["label"][int(labelled.argmax())])
+    fill = {"label": plain_name(cells["label"][int(labelled.argmax())]), "weight": 1.0}
     for name, column in cells.items():
-        column[:] = [
-            cell if has else label if name == "label" else "-"
-            for cell, has in zip(column, labelled.tolist(), strict=True)
-        ]
+        column[:] = [cell if has else fill.get(name, "-") for cell, has in zip(column, labelled.tolist(), strict=True)]
     return labelled
 
 

@@ -53,7 +53,11 @@ def describe_texts(splits: Splits) -> dict[str, Any]:
         part: {
             "source": texts.name,
             "rows": len(texts),
-            "digest": recipes.digest(list(texts.text), [] if texts.label is None else texts.label.tolist()),
+            "digest": recipes.digest(
+                list(texts.text),
+                [] if texts.label is None else texts.label.tolist(),
+                *([] if texts.weight is None else [texts.weight.tolist()]),
+            ),
         }
         for part, texts in splits.parts.items()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import Any
 
@@ -16,6 +17,7 @@ from separatrix.progress import under
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
+from separatrix.texts.weights import weigh
 from separatrix.training.diagnostics import (
     below_baselines,
     cut_texts,
@@ -47,10 +49,12 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     """
     begun, task, splits, folder = monotonic(), task_of(request), request.splits, request.folder
     original, race, recipe = request, None, request.recipe
+    splits = weigh(splits, recipe.loop.class_weight)
+    request = replace(request, splits=splits)
     warnings = list(check_labels(splits.train)) if task == "classify" else []
     targets = encode(splits.parts, task)
     if folder is not None:
-        write_recipe(folder, recipe, describe_request(request, resolve(recipe.backbone).weights))
+        write_recipe(folder, recipe, describe_request(original, resolve(recipe.backbone).weights))
         if has_result(folder):
             drop_states(folder)
             return TrainingResult.open(folder, device=recipe.backbone.device).with_note(FINISHED)

@@ -27,7 +27,7 @@ from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
 WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
-READING = SPLITTING | {"per_class", "rare"}
+READING = SPLITTING | {"per_class", "rare", "weight"}
 
 
 @checks_arguments
@@ -57,9 +57,10 @@ def train(
         progress: gets (stage, done, total, note) as the training goes on.
         callbacks: `separatrix.learn.callbacks.Callback`s that look on; of a resumed run they see the rest.
         options: single options of the recipe or of `load_splits`, by name; `rare` says what becomes of classes with one
-            training row (`drop`, `merge`, `refuse`); `per_class` keeps so many training rows of each class;
-            `by="group"` also holds out rows of the groups that are trained on, to compare; `test` of
-            `answers` is the share of contexts that is held out, or a file of other questions.
+            training row (`drop`, `merge`, `refuse`); `per_class` keeps so many training rows of each class; `weight`
+            names a column of weights of training rows, and `class_weight` weighs classes; `by="group"` also holds out
+            rows of the groups that are trained on, to compare; `test` of `answers` is the share of contexts that is
+            held out, or a file of other questions.
 
     Raises:
         OptionError: an unknown option, or one without effect.

@@ -8,7 +8,7 @@ they are wanted. Stored vectors, head and group head are its own tensors. With a
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,12 +19,20 @@ from separatrix.errors import DataError
 from separatrix.geometry.scatter import collapse
 from separatrix.learn.objectives import pairs
 from separatrix.learn.objectives.bank import Bank, ClassMemory, class_cosines, neighbor_scores
-from separatrix.learn.objectives.base import LossBatch, LossValue, Objective, TrainingRows, linear_scores, random_head
+from separatrix.learn.objectives.base import (
+    LossBatch,
+    LossValue,
+    Objective,
+    TrainingRows,
+    cross_entropy,
+    linear_scores,
+    random_head,
+)
 from separatrix.learn.objectives.contrast import ALIGNED, unit
 from separatrix.learn.objectives.groups import NUISANCES, Adversary, ramp, ridge
 from separatrix.learn.objectives.pairs import RowVectors
 from separatrix.learn.trajectory import subsample
-from separatrix.recipe.align import AlignRecipe
+from separatrix.recipe.align import ALIGN_LOSSES, AlignRecipe
 
 EPOCH_ROWS = 1000  # validation rows whose shape is measured
 CONTRASTS = ("nca", "supcon")  # losses to which a row without a partner of its own class says nothing
@@ -43,6 +51,7 @@ class AlignObjective(Objective):
     adversary: Adversary | None = None
     weight: Tensor | None = None  # (classes, width) of the head
     bias: Tensor | None = None
+    _weight: Tensor | None = field(default=None, init=False)  # (train rows,) of rows in the loss
 
     @property
     def live(self) -> bool:  # type: ignore[override]
@@ -51,7 +60,7 @@ class AlignObjective(Objective):
 
     def start(self, rows: TrainingRows) -> None:
         """Empty memories, a random head; the bank is filled where the loss reads it from the first step."""
-        recipe, self._y, self._steps = self.recipe, rows.labels, rows.steps
+        recipe, self._y, self._steps, self._weight = self.recipe, rows.labels, rows.steps, rows.weight
         z = rows.outputs(rows.start[:1])
         device, width, count = z.device, z.shape[1], len(rows.labels)
         loss, scheme = recipe.objective.loss, recipe.pairing.pairs
@@ -67,6 +76,11 @@ class AlignObjective(Objective):
             self.adversary = Adversary.start(int(self.group.max()) + 1, width, device)
         if recipe.has_head:
             self.weight, self.bias = random_head(self.classes, width, recipe.loop.seed, device)
+
+    @property
+    def takes_weights(self) -> bool:
+        """Where its terms count rows by weight: those against groups take every row alike, a user's loss might."""
+        return self.recipe.grouping.invariance == "none" and self.recipe.objective.loss in ALIGN_LOSSES.built_in
 
     def parameters(self) -> dict[str, dict[str, Tensor]]:
         """The group head and the linear head."""
@@ -95,9 +109,8 @@ class AlignObjective(Objective):
             return LossValue.of({"decision": functional.cross_entropy(self.scores(outputs), batch.labels)})
         ran = self._row_vectors(batch.rows, outputs)
         size = len(outputs) if batch.size is None else batch.size
-        own = RowVectors(
-            ran.vectors[:size], ran.y[:size], ran.rows[:size], None if ran.group is None else ran.group[:size]
-        )
+        group, weight = (None if each is None else each[:size] for each in (ran.group, ran.weight))
+        own = RowVectors(ran.vectors[:size], ran.y[:size], ran.rows[:size], group, weight)
         options, parts = self.recipe.objective, dict[str, Tensor]()
         terms: list[Tensor] = []
         if options.loss != "linear":
@@ -106,7 +119,7 @@ class AlignObjective(Objective):
         if self.bank is not None:
             parts["staleness"] = self.bank.staleness(own.rows, outputs[:size])
         if self.recipe.has_head:
-            head = functional.cross_entropy(linear_scores(outputs[:size], self.weight, self.bias), own.y)
+            head = cross_entropy(linear_scores(outputs[:size], self.weight, self.bias), own.y, own.weight).total
             terms.append(head if options.loss == "linear" else self.recipe.answers.head_weight * head)
             parts["head"] = head.detach()
         if (nuisance := self._group_term(own, batch.step)) is not None:
@@ -122,7 +135,7 @@ class AlignObjective(Objective):
         bank = self._voters
         if bank is None:
             return linear_scores(outputs, self.weight, self.bias)
-        stored, temperature = bank.stored_rows(self._y), self.recipe.objective.temperature
+        stored, temperature = bank.stored_rows(self._y, None, self._weight), self.recipe.objective.temperature
         own = None if rows is None else torch.from_numpy(rows).to(outputs.device)
         if self.recipe.answers.decision == "knn":
             return neighbor_scores(outputs, stored, self.classes, temperature, own)
@@ -152,33 +165,38 @@ class AlignObjective(Objective):
         options = self.recipe.objective
         if options.loss == "centroid_ce":
             assert self.bank is not None
-            near = class_cosines(batch.vectors, batch.y, batch.rows, self.bank.stored_rows(self._y), self.classes)
-            return LossValue.of({"centroid_ce": functional.cross_entropy(near / options.temperature, batch.y)})
+            stored = self.bank.stored_rows(self._y, None, self._weight)
+            near = class_cosines(batch.vectors, batch.y, batch.rows, stored, self.classes) / options.temperature
+            return LossValue.of({"centroid_ce": cross_entropy(near, batch.y, batch.weight).total})
         compared = pairs.SCHEMES[self.recipe.pairing.pairs](batch, self._stored(ran))
         if self.recipe.grouping.invariance == "pairs":
             compared = pairs.across_groups(compared, batch)
         if self.recipe.pairing.pairs_per_row == "one":
             generator = torch.Generator().manual_seed(self.recipe.loop.seed * 1_000_003 + step)
-            compared = pairs.PairBatch(compared.others, pairs.draw_one(compared.pairs, generator))
+            drawn = pairs.draw_one(compared.pairs, generator, compared.others.weight)
+            compared = pairs.PairBatch(replace(compared.others, weight=None), drawn)  # it was the chance
         contrast = options.loss in CONTRASTS
         # Later steps may have what the first one lacks, and a head learns of every row: there it is counted instead.
         pairs.check_pairs(compared.pairs, step, positives=contrast and step == 0 and not self.recipe.has_head)
-        value = ALIGNED[options.loss](batch.vectors @ compared.others.vectors.T, compared.pairs, options.temperature)
+        others = compared.others
+        weighed = replace(compared.pairs, row_weight=batch.weight, other_weight=others.weight)
+        value = ALIGNED[options.loss](batch.vectors @ others.vectors.T, weighed, options.temperature)
         alone = {ALONE: (~compared.pairs.positive.any()).float()} if contrast else {}
         return LossValue(value.total, value.parts | alone)
 
     def _stored(self, ran: RowVectors) -> RowVectors:
         """What the scheme remembers: nothing, the bank, the class memory, or its rows as they are now."""
         if self.memory is None:
-            return ran if self.bank is None else self.bank.stored_rows(self._y, self.group)
-        stored = self.memory.stored_rows(self.group)
+            return ran if self.bank is None else self.bank.stored_rows(self._y, self.group, self._weight)
+        stored = self.memory.stored_rows(self.group, self._weight)
         if self.recipe.pairing.pairs != "datapoint":
             return stored
         here = (ran.rows[None, :] == stored.rows[:, None]).long().argmax(dim=1)  # (stored,) places in what was run
-        return RowVectors(ran.vectors[here], stored.y, stored.rows, stored.group)
+        return replace(stored, vectors=ran.vectors[here])
 
     def _row_vectors(self, rows: Tensor, z: Tensor) -> RowVectors:
-        return RowVectors(unit(z), self._y[rows], rows, None if self.group is None else self.group[rows])
+        group, weight = (None if each is None else each[rows] for each in (self.group, self._weight))
+        return RowVectors(unit(z), self._y[rows], rows, group, weight)
 
     def _group_term(self, batch: RowVectors, step: int) -> Tensor | None:
         invariance = self.recipe.grouping.invariance

@@ -47,18 +47,20 @@ class Bank:
         gap = 1 - (self.vectors[rows] * unit(z.detach())).sum(dim=1)  # (rows,)
         return (gap * known).sum() / known.sum().clamp(min=1)
 
-    def stored_rows(self, y: Tensor, group: Tensor | None = None) -> RowVectors:
-        """All rows written so far."""
+    def stored_rows(self, y: Tensor, group: Tensor | None = None, weight: Tensor | None = None) -> RowVectors:
+        """All rows written so far, with groups and weights where all rows have them."""
         rows = torch.nonzero(self.written != NEVER)[:, 0]
         whole = len(rows) == len(y)
         vectors = self.vectors if whole else self.vectors[rows]
-        return RowVectors(vectors, y[rows], rows, None if group is None else group[rows])
+        group, weight = (None if each is None else each[rows] for each in (group, weight))
+        return RowVectors(vectors, y[rows], rows, group, weight)
 
 
 def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, classes: int) -> Tensor:
     """Cosines of z with the mean direction of each class over a bank, (rows, classes).
 
-    Training rows are left out of their own class's mean; a class of one row then has no direction and cosine 0.
+    Training rows are left out of their own class's mean; a class of one row then has no direction and cosine 0. Rows of
+    the bank that have weights count by them.
 
     Args:
         z: outputs (rows, width).
@@ -70,13 +72,14 @@ def class_cosines(z: Tensor, y: Tensor, rows: Tensor | None, bank: RowVectors, c
     >>> class_cosines(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), None, bank, 2)
     tensor([[1., 0.]])
     """
-    sums = torch.zeros(classes, bank.vectors.shape[1], device=z.device).index_add_(0, bank.y, bank.vectors)
+    vectors = bank.vectors if bank.weight is None else bank.vectors * bank.weight[:, None]
+    sums = torch.zeros(classes, bank.vectors.shape[1], device=z.device).index_add_(0, bank.y, vectors)
     near = unit(z)
     cosines = near @ unit(sums).T
     if rows is None:
         return cosines
     index = torch.searchsorted(bank.rows, rows).clamp(max=len(bank) - 1)  # (rows,) where the bank has them, if it does
-    own = bank.vectors[index] * (bank.rows[index] == rows)[:, None]
+    own = vectors[index] * (bank.rows[index] == rows)[:, None]
     others = unit(sums[y] - own)  # (rows, width)
     return cosines.scatter(1, y[:, None], (near * others).sum(dim=1, keepdim=True))
 
@@ -107,11 +110,12 @@ class ClassMemory:
         self.rows[present] = batch.rows[last[present]]
         self.vectors[present] = batch.vectors[last[present]].detach().to(self.vectors.dtype)
 
-    def stored_rows(self, group: Tensor | None = None) -> RowVectors:
-        """The stored rows with their stale vectors; `group` (training rows,) are the groups of all rows."""
+    def stored_rows(self, group: Tensor | None = None, weight: Tensor | None = None) -> RowVectors:
+        """The stored rows with their stale vectors; `group` and `weight` (training rows,) are those of all rows."""
         y = torch.nonzero(self.rows != NEVER)[:, 0]
         rows = self.rows[y]
-        return RowVectors(self.vectors[y], y, rows, None if group is None else group[rows])
+        group, weight = (None if each is None else each[rows] for each in (group, weight))
+        return RowVectors(self.vectors[y], y, rows, group, weight)
 
 
 VOTERS = 20  # neighbors that decide within training; how many decide afterwards is chosen

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import signature
 from typing import ClassVar
 
 import numpy as np
@@ -51,6 +52,7 @@ class LossBatch:
     rows: Tensor | None = None  # (rows,) places in the training part; None: rows that are not trained on
     step: int = 0
     size: int | None = None  # rows of the batch itself; those behind them are its `companions`
+    weight: Tensor | None = None  # (rows,) above 0; None: all alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,7 @@ class TrainingRows:
     labels: Tensor  # (rows,)
     start: np.ndarray  # rows whose outputs are enough to start from; every class is among them
     steps: int = 0  # of the whole training
+    weight: Tensor | None = None  # (rows,) above 0; None: all alike
 
 
 class Objective:
@@ -101,6 +104,11 @@ class Objective:
         for name in self.decides:
             setattr(self, name, tensors.get(name, getattr(self, name)))
 
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss counts rows by their weight."""
+        return False
+
     def companions(self, _rows: np.ndarray) -> np.ndarray:
         """Further training rows that are run together with these rows of a batch."""
         return np.empty(0, dtype=np.int64)
@@ -133,9 +141,32 @@ class Objective:
         return {}
 
 
-def cross_entropy(scores: Tensor, y: Tensor) -> LossValue:
-    """Cross-entropy of scores `(rows, classes)` with labels `(rows,)`."""
-    return LossValue.of({"cross_entropy": functional.cross_entropy(scores, check_labels(scores, y, scores.shape[1]))})
+def cross_entropy(scores: Tensor, y: Tensor, weight: Tensor | None = None) -> LossValue:
+    """Cross-entropy of scores `(rows, classes)` with labels `(rows,)`, a mean of the rows by their weight."""
+    labels = check_labels(scores, y, scores.shape[1])
+    if weight is None:
+        return LossValue.of({"cross_entropy": functional.cross_entropy(scores, labels)})
+    rows = functional.cross_entropy(scores, labels, reduction="none")
+    return LossValue.of({"cross_entropy": weighted_mean(rows, weight)})
+
+
+def weighted_mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    """The mean of values `(rows,)`, each counting as much as its weight says.
+
+    >>> weighted_mean(torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1.0]))
+    tensor(2.)
+    """
+    return values.mean() if weight is None else (values * weight).sum() / weight.sum()
+
+
+def of_weights(batch: LossBatch) -> dict[str, Tensor]:
+    """The keyword that a loss function gets of a batch whose rows have weights; none of others."""
+    return {} if batch.weight is None else {"weight": batch.weight}
+
+
+def is_weighted(loss: Callable[..., object]) -> bool:
+    """Whether a loss function has an argument `weight`; one of the user's own need not."""
+    return "weight" in signature(loss).parameters
 
 
 def check_rows(z: Tensor, y: Tensor) -> None:

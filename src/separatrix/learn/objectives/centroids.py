@@ -23,17 +23,22 @@ from separatrix.learn.objectives.base import (
     TrainingRows,
     check_centroids,
     check_labels,
+    cross_entropy,
+    is_weighted,
+    of_weights,
+    weighted_mean,
 )
 from separatrix.learn.objectives.metric import distances, pair_mask, reciprocal
 from separatrix.recipe import CentroidRecipe, LossRecipe
 
 # (outputs (rows, width), labels (rows,), centroids (classes, width), options) -> terms
-CentroidLoss = Callable[[Tensor, Tensor, Tensor, LossRecipe], LossValue | Terms]
+# `weight` (rows,) comes by name, where rows have weights
+CentroidLoss = Callable[..., LossValue | Terms]
 # (outputs, centroids, options) -> scores (rows, classes)
 CentroidScores = Callable[[Tensor, Tensor, LossRecipe], Tensor]
 
 
-def centroid(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Terms:
+def centroid(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe, weight: Tensor | None = None) -> Terms:
     """Attraction to the own centroid, and 1/distance between centroids.
 
     attraction * mean d(z, c_y) + repulsion * mean over unordered pairs of classes of 1/d(c_j, c_k)
@@ -48,10 +53,11 @@ def centroid(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Te
     labels = check_labels(z, y, len(centroids))
     own = distances(z, centroids).gather(1, labels[:, None])  # (rows, 1)
     between = distances(centroids, centroids)[pair_mask(len(centroids), centroids.device)]  # (pairs of classes,)
-    return {"attraction": options.attraction * own.mean(), "repulsion": options.repulsion * reciprocal(between).mean()}
+    near = weighted_mean(own[:, 0], weight)
+    return {"attraction": options.attraction * near, "repulsion": options.repulsion * reciprocal(between).mean()}
 
 
-def attract_repel(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Terms:
+def attract_repel(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe, weight: Tensor | None = None) -> Terms:
     """Attraction to the own centroid, and 1/distance to every other one.
 
     attraction * mean d(z, c_y) + mean over rows and over the other classes of repulsion / d(z, c_other)
@@ -64,21 +70,21 @@ def attract_repel(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) 
     labels = check_labels(z, y, len(centroids))
     far = distances(z, centroids)  # (rows, classes)
     own = functional.one_hot(labels, len(centroids)).bool()  # (rows, classes)
+    each = None if weight is None else weight.repeat_interleave(len(centroids) - 1)
     return {
-        "attraction": options.attraction * far[own].mean(),
-        "repulsion": options.repulsion * reciprocal(far[~own]).mean(),
+        "attraction": options.attraction * weighted_mean(far[own], weight),
+        "repulsion": options.repulsion * weighted_mean(reciprocal(far[~own]), each),
     }
 
 
-def centroid_ce(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe) -> Terms:
+def centroid_ce(z: Tensor, y: Tensor, centroids: Tensor, options: LossRecipe, weight: Tensor | None = None) -> Terms:
     """Cross-entropy over -d(z, c_k) / temperature: the default.
 
     >>> centroids = torch.tensor([[0.0, 0.0], [4.0, 0.0]])
     >>> centroid_ce(torch.tensor([[2.0, 5.0]]), torch.tensor([1]), centroids, LossRecipe())["cross_entropy"].exp()
     tensor(2.)
     """
-    scores = near_centroid_scaled(z, centroids, options)
-    return {"cross_entropy": functional.cross_entropy(scores, check_labels(scores, y, scores.shape[1]))}
+    return {"cross_entropy": cross_entropy(near_centroid_scaled(z, centroids, options), y, weight).total}
 
 
 def near_centroid(z: Tensor, centroids: Tensor, _options: LossRecipe) -> Tensor:
@@ -106,8 +112,7 @@ class CentroidObjective(Objective):
 
     def start(self, rows: TrainingRows) -> None:
         """Centroids from outputs of some training rows."""
-        z, y = rows.outputs(rows.start), rows.labels[torch.from_numpy(rows.start).to(rows.labels.device)]
-        self.begin(movement.start(self.rule.start, z, y, self.classes, self.seed).contiguous(), rows)
+        self.begin(movement.start_centroids(self.rule.start, rows, self.classes, self.seed), rows)
 
     def begin(self, centroids: Tensor, rows: TrainingRows | None = None) -> None:
         """Stand at these centroids, at rest."""
@@ -137,7 +142,12 @@ class CentroidObjective(Objective):
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs and the centroids as they stand."""
         centroids = check_centroids(outputs, self.centroids, self.classes)
-        return LossValue.of(self.loss_function(outputs, batch.labels, centroids, self.options))
+        return LossValue.of(self.loss_function(outputs, batch.labels, centroids, self.options, **of_weights(batch)))
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss function has an argument for them."""
+        return is_weighted(self.loss_function)
 
     def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
         """Nearness to the centroids `(rows, classes)`."""
@@ -147,12 +157,12 @@ class CentroidObjective(Objective):
     def after_step(self, outputs: Tensor, batch: LossBatch) -> None:
         """Move the centroids by their rule, and note how far they went."""
         assert self.centroids is not None
-        moves, labels = int(self._moves), batch.labels
+        moves, labels, weight = int(self._moves), batch.labels, batch.weight
         if self.rule.mover == "mean" and (moves + 1) % self.rule.every == 0:
             assert self._rows is not None
-            outputs, labels = self._rows.outputs(None), self._rows.labels
+            outputs, labels, weight = self._rows.outputs(None), self._rows.labels, self._rows.weight
         state = movement.CentroidState(self.centroids.detach(), self._velocity, moves)
-        moved = movement.move(state, outputs, labels, self.rule)
+        moved = movement.move(state, outputs, labels, self.rule, weight)
         self.centroids.copy_(moved.centroids)
         self._velocity.copy_(moved.velocity)
         self._moves += 1

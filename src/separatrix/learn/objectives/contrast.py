@@ -29,6 +29,8 @@ class Pairs:
 
     positive: Tensor  # (rows, others) bool
     negative: Tensor  # (rows, others) bool
+    row_weight: Tensor | None = None  # (rows,) above 0; None: all alike
+    other_weight: Tensor | None = None  # (others,)
 
     def counts(self) -> dict[str, Tensor]:
         """Pairs of each kind, and rows that have a positive one."""
@@ -52,7 +54,11 @@ def cosine_mse(similar: Tensor, pairs: Pairs, _temperature: float = 1.0) -> Loss
     similar = _fitting(similar, pairs)
     square = torch.where(pairs.positive, (1 - similar).square(), similar.square())  # (rows, others)
     taken = pairs.positive | pairs.negative
-    total = (square * taken).sum() / taken.sum().clamp(min=1)
+    if pairs.row_weight is None and pairs.other_weight is None:
+        total = (square * taken).sum() / taken.sum().clamp(min=1)
+    else:
+        each = taken * _ones_or(pairs.row_weight)[:, None] * _ones_or(pairs.other_weight)[None, :]
+        total = (square * each).sum() / torch.where(taken.any(), each.sum(), 1)
     return LossValue(total, {"cosine_mse": total.detach()} | pairs.counts())
 
 
@@ -68,7 +74,9 @@ def supcon(similar: Tensor, pairs: Pairs, temperature: float) -> LossValue:
     tensor(2.)
     """
     logits, everyone = _logits(similar, pairs, temperature)
-    own = ((logits - everyone) * pairs.positive).sum(dim=1) / pairs.positive.sum(dim=1).clamp(min=1)  # (rows,)
+    positive = pairs.positive if pairs.other_weight is None else pairs.positive * pairs.other_weight
+    counts = torch.where(pairs.positive.any(dim=1), positive.sum(dim=1), 1)
+    own = ((logits - everyone) * positive).sum(dim=1) / counts  # (rows,)
     return _over_rows("supcon", -own, pairs)
 
 
@@ -82,7 +90,7 @@ def nca(similar: Tensor, pairs: Pairs, temperature: float) -> LossValue:
     tensor(0.6667)
     """
     logits, everyone = _logits(similar, pairs, temperature)
-    own = logits.masked_fill(~pairs.positive, LOWEST).logsumexp(dim=1)  # (rows,)
+    own = _counted(logits, pairs).masked_fill(~pairs.positive, LOWEST).logsumexp(dim=1)  # (rows,)
     return _over_rows("nca", everyone[:, 0] - own, pairs)
 
 
@@ -111,12 +119,26 @@ def _logits(similar: Tensor, pairs: Pairs, temperature: float) -> tuple[Tensor, 
     """Logits of all partners (rows, others), and the log of the sum over them (rows, 1)."""
     partners = pairs.positive | pairs.negative
     logits = (_fitting(similar, pairs) / temperature).masked_fill(~partners, LOWEST)
-    return logits, logits.logsumexp(dim=1, keepdim=True)
+    return logits, _counted(logits, pairs).logsumexp(dim=1, keepdim=True)
+
+
+def _counted(logits: Tensor, pairs: Pairs) -> Tensor:
+    """Logits of others that count by their weight: one of weight 2 adds to a sum what two of weight 1 would."""
+    return logits if pairs.other_weight is None else logits + pairs.other_weight.log()
+
+
+def _ones_or(weight: Tensor | None) -> Tensor:
+    return torch.ones(1) if weight is None else weight
 
 
 def _over_rows(name: str, values: Tensor, pairs: Pairs) -> LossValue:
     """The mean of values (rows,) over the rows that have a positive pair."""
     counts = pairs.counts()
     counted = pairs.positive.any(dim=1)
-    total = torch.where(counted, values, torch.zeros_like(values)).sum() / counts["rows_with_positive"].clamp(min=1)
+    kept = torch.where(counted, values, torch.zeros_like(values))
+    if pairs.row_weight is None:
+        total = kept.sum() / counts["rows_with_positive"].clamp(min=1)
+    else:
+        each = pairs.row_weight * counted
+        total = (kept * each).sum() / torch.where(counted.any(), each.sum(), 1)
     return LossValue(total, {name: total.detach()} | counts)

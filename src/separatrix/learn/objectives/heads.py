@@ -19,21 +19,24 @@ from separatrix.learn.objectives.base import (
     check_classes,
     check_rows,
     cross_entropy,
+    is_weighted,
     linear_scores,
+    of_weights,
     random_head,
+    weighted_mean,
 )
 from separatrix.recipe import LossRecipe
 
-# (scores (rows, columns), targets (rows,), options) -> terms
-ScoreLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
+# (scores (rows, columns), targets (rows,), options) -> terms; `weight` (rows,) comes by name, where rows have weights
+ScoreLoss = Callable[..., LossValue | Terms]
 
 
-def linear(scores: Tensor, y: Tensor, _options: LossRecipe) -> LossValue:
+def linear(scores: Tensor, y: Tensor, _options: LossRecipe, weight: Tensor | None = None) -> LossValue:
     """Cross-entropy of the head's columns, one for each class."""
-    return cross_entropy(scores, y)
+    return cross_entropy(scores, y, weight)
 
 
-def mse(scores: Tensor, y: Tensor, _options: LossRecipe) -> Terms:
+def mse(scores: Tensor, y: Tensor, _options: LossRecipe, weight: Tensor | None = None) -> Terms:
     """Mean squared error of the head's one column against y (standardised by the caller).
 
     >>> from torch import tensor
@@ -41,7 +44,10 @@ def mse(scores: Tensor, y: Tensor, _options: LossRecipe) -> Terms:
     {'squared_error': tensor(4.5000)}
     """
     check_rows(scores, y)
-    return {"squared_error": functional.mse_loss(scores[:, 0], y.to(scores.dtype))}
+    numbers = y.to(scores.dtype)
+    if weight is not None:
+        return {"squared_error": weighted_mean((scores[:, 0] - numbers).square(), weight)}
+    return {"squared_error": functional.mse_loss(scores[:, 0], numbers)}
 
 
 @dataclass(eq=False)
@@ -73,7 +79,12 @@ class HeadObjective(Objective):
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the head's columns."""
-        return LossValue.of(self.loss_function(self.scores(outputs), batch.labels, self.options))
+        return LossValue.of(self.loss_function(self.scores(outputs), batch.labels, self.options, **of_weights(batch)))
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss function has an argument for them."""
+        return is_weighted(self.loss_function)
 
     def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
         """The head's columns, (rows, classes) or (rows, 1).

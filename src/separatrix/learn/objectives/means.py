@@ -23,17 +23,20 @@ from separatrix.learn.objectives.base import (
     TrainingRows,
     check_centroids,
     check_rows,
+    is_weighted,
+    of_weights,
 )
 from separatrix.learn.objectives.metric import cosines, distances, pair_mask, reciprocal
 from separatrix.recipe import LossRecipe
 
 # (outputs (rows, width), labels (rows,), options) -> terms
-BatchLoss = Callable[[Tensor, Tensor, LossRecipe], LossValue | Terms]
+# `weight` (rows,) comes by name, where rows have weights
+BatchLoss = Callable[..., LossValue | Terms]
 # (outputs, class means (classes, width)) -> scores (rows, classes)
 MeanScores = Callable[[Tensor, Tensor], Tensor]
 
 
-def distance(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
+def distance(z: Tensor, y: Tensor, options: LossRecipe, weight: Tensor | None = None) -> LossValue:
     """Pull two rows of one class together by d, push two rows of different classes apart by 1/d.
 
     attraction * mean over same-class pairs of d + repulsion * mean over other pairs of 1/d
@@ -51,10 +54,10 @@ def distance(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
     """
     same, different = _pairs(z, y)
     between = distances(z, z)  # (rows, rows)
-    return _pair_loss(between, reciprocal(between), same, different, options)
+    return _pair_loss(between, reciprocal(between), (same, different), options, weight)
 
 
-def cosine(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
+def cosine(z: Tensor, y: Tensor, options: LossRecipe, weight: Tensor | None = None) -> LossValue:
     """Ask rows of one class for cosine 1, rows of different classes for cosine 0 or less.
 
     attraction * mean over same-class pairs of 1 - cos + repulsion * mean over other pairs of max(0, cos)
@@ -67,7 +70,7 @@ def cosine(z: Tensor, y: Tensor, options: LossRecipe) -> LossValue:
     """
     same, different = _pairs(z, y)
     similar = cosines(z, z)  # (rows, rows)
-    return _pair_loss(1 - similar, similar.clamp(min=0), same, different, options)
+    return _pair_loss(1 - similar, similar.clamp(min=0), (same, different), options, weight)
 
 
 def near_mean(z: Tensor, means: Tensor) -> Tensor:
@@ -105,15 +108,24 @@ def _pairs(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     return same_class(y)
 
 
-def _pair_loss(near: Tensor, far: Tensor, same: Tensor, different: Tensor, options: LossRecipe) -> LossValue:
-    """Means of `near` over the same-class pairs and of `far` over the others; a kind without pairs adds 0."""
+def _pair_loss(
+    near: Tensor, far: Tensor, masks: tuple[Tensor, Tensor], options: LossRecipe, weight: Tensor | None
+) -> LossValue:
+    """Means of `near` over the same-class pairs and of `far` over the others; a kind without pairs adds 0.
+
+    A pair weighs the product of its rows' weights: a row twice gives each of its pairs twice (but none with itself).
+    """
+    same, different = masks
     counts = {"same_pairs": same.sum(), "different_pairs": different.sum()}
-    value = LossValue.of(
-        {
-            "same": options.attraction * near[same].sum() / counts["same_pairs"].clamp(min=1),
-            "different": options.repulsion * far[different].sum() / counts["different_pairs"].clamp(min=1),
-        }
-    )
+
+    def mean(values: Tensor, mask: Tensor) -> Tensor:
+        if weight is None:
+            return values[mask].sum() / mask.sum().clamp(min=1)
+        each = (weight[:, None] * weight[None, :])[mask]  # (pairs,)
+        return (values[mask] * each).sum() / (each.sum() if len(each) else 1)
+
+    terms = {"same": options.attraction * mean(near, same), "different": options.repulsion * mean(far, different)}
+    value = LossValue.of(terms)
     return LossValue(value.total, value.parts | counts)
 
 
@@ -133,8 +145,7 @@ class MeansObjective(Objective):
     def start(self, rows: TrainingRows) -> None:
         """Class means of some training rows."""
         self._rows = rows
-        z, y = rows.outputs(rows.start), rows.labels[torch.from_numpy(rows.start).to(rows.labels.device)]
-        self.centroids = movement.start("mean", z, y, self.classes, self.seed).contiguous()
+        self.centroids = movement.start_centroids("mean", rows, self.classes, self.seed)
 
     def buffers(self) -> dict[str, Tensor]:
         """The class means."""
@@ -146,7 +157,12 @@ class MeansObjective(Objective):
 
     def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
         """The loss function of the outputs."""
-        return LossValue.of(self.loss_function(outputs, batch.labels, self.options))
+        return LossValue.of(self.loss_function(outputs, batch.labels, self.options, **of_weights(batch)))
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss function has an argument for them."""
+        return is_weighted(self.loss_function)
 
     def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
         """Nearness to the class means `(rows, classes)`."""
@@ -156,7 +172,8 @@ class MeansObjective(Objective):
     def after_epoch(self) -> None:
         """Take the class means of all training rows."""
         assert self.centroids is not None
-        means, _ = movement.class_means(self._rows.outputs(None), self._rows.labels, self.classes)
+        rows = self._rows
+        means, _ = movement.class_means(rows.outputs(None), rows.labels, self.classes, rows.weight)
         self.centroids.copy_(means)
 
     def summary(self) -> dict[str, dict[str, float]]:

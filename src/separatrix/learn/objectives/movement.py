@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from separatrix.errors import DataError, ShapeError, choose
-from separatrix.learn.objectives.base import check_labels
+from separatrix.learn.objectives.base import TrainingRows, check_labels
 from separatrix.learn.objectives.metric import distances, pair_mask, wide
 from separatrix.recipe import CentroidRecipe, train
 from separatrix.recipe.registry import Registry
@@ -43,8 +43,10 @@ class CentroidState:
         return cls(centroids, torch.zeros_like(centroids))
 
 
-def class_means(outputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+def class_means(outputs: Tensor, labels: Tensor, classes: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Means `(classes, width)` and row counts `(classes,)` per class; a class without rows has mean 0 and count 0.
+
+    With a weight `(rows,)` the means are weighted.
 
     >>> means, counts = class_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3)
     >>> means.tolist(), counts.tolist()
@@ -55,6 +57,9 @@ def class_means(outputs: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, 
     # A matrix product, not index_add: its sum has the same order each time, on a GPU too.
     member = functional.one_hot(labels.long(), classes).T  # (classes, rows)
     counts = member.sum(1)
+    if weight is not None:
+        shares = member.to(rows.dtype) * weight.to(rows.dtype)
+        return shares @ rows / torch.where(counts > 0, shares.sum(1), 1)[:, None], counts
     return member.to(rows.dtype) @ rows / counts.clamp(min=1)[:, None], counts
 
 
@@ -74,6 +79,17 @@ def start(name: str, outputs: Tensor, labels: Tensor, classes: int, seed: int) -
     """
     check_labels(outputs, labels, classes)
     return STARTS[choose(name, STARTS, "start")](outputs, labels, classes, seed)
+
+
+def start_centroids(name: str, rows: TrainingRows, classes: int, seed: int) -> Tensor:
+    """First centroids `(classes, width)` from the outputs of some training rows, by their weights if there are any."""
+    some = torch.from_numpy(rows.start).to(rows.labels.device)
+    z, y = rows.outputs(rows.start), rows.labels[some]
+    if name == "mean" and rows.weight is not None:
+        means, counts = class_means(z, y, classes, rows.weight[some])
+        _check_present(counts)
+        return means.contiguous()
+    return start(name, z, y, classes, seed).contiguous()
 
 
 def start_random(outputs: Tensor, _labels: Tensor, classes: int, seed: int) -> Tensor:
@@ -96,7 +112,9 @@ def start_mean(outputs: Tensor, labels: Tensor, classes: int, _seed: int) -> Ten
     return means
 
 
-def move(state: CentroidState, outputs: Tensor, labels: Tensor, recipe: CentroidRecipe) -> CentroidState:
+def move(
+    state: CentroidState, outputs: Tensor, labels: Tensor, recipe: CentroidRecipe, weight: Tensor | None = None
+) -> CentroidState:
     """Take one step; each `recipe.every`-th step moves the centroids by `recipe.mover` and then pushes them apart.
 
     `fixed` never moves, and is never pushed. `gradient` is moved by the optimiser, here it is pushed only. `ema`:
@@ -110,6 +128,7 @@ def move(state: CentroidState, outputs: Tensor, labels: Tensor, recipe: Centroid
         outputs: `(rows, width)` of this step's batch, or of all training rows for `mean`.
         labels: `(rows,)` class numbers.
         recipe: mover, rate, friction, every, push and its rule.
+        weight: `(rows,)` of the class means.
 
     >>> state = CentroidState.at(torch.tensor([[0.0], [10.0]]))
     >>> moved = move(state, torch.tensor([[1.0], [3.0]]), torch.tensor([0, 0]), CentroidRecipe(mover="ema", rate=0.5))
@@ -120,7 +139,7 @@ def move(state: CentroidState, outputs: Tensor, labels: Tensor, recipe: Centroid
     if recipe.mover == "fixed" or (recipe.mover == "gradient" and not recipe.push) or state.step % recipe.every:
         return state
     centroids, velocity = state.centroids.detach(), state.velocity
-    means, counts = class_means(outputs, labels, len(centroids))
+    means, counts = class_means(outputs, labels, len(centroids), weight)
     gap = torch.where(counts[:, None] > 0, means - centroids, torch.zeros_like(centroids))  # (classes, width)
     centroids, velocity = MOVERS[choose(recipe.mover, MOVERS, "mover")](centroids, velocity, gap, recipe)
     if recipe.push > 0:

@@ -32,6 +32,7 @@ class RowVectors:
     y: Tensor  # (rows,) class numbers
     rows: Tensor  # (rows,) places in the training part
     group: Tensor | None = None  # (rows,) group numbers
+    weight: Tensor | None = None  # (rows,) above 0; None: all alike
 
     def __len__(self) -> int:
         return len(self.y)
@@ -39,11 +40,13 @@ class RowVectors:
     def join(self, other: RowVectors) -> RowVectors:
         """These rows, then the others."""
         group = None if self.group is None or other.group is None else torch.cat([self.group, other.group])
+        weight = None if self.weight is None or other.weight is None else torch.cat([self.weight, other.weight])
         return RowVectors(
             torch.cat([self.vectors, other.vectors.to(self.vectors.dtype)]),
             torch.cat([self.y, other.y]),
             torch.cat([self.rows, other.rows]),
             group,
+            weight,
         )
 
 
@@ -96,13 +99,15 @@ def _prefer(batch: RowVectors, first: RowVectors, second: RowVectors) -> PairBat
     )
 
 
-def draw_one(pairs: Pairs, generator: torch.Generator) -> Pairs:
-    """One random pair of each kind for each row that has any."""
+def draw_one(pairs: Pairs, generator: torch.Generator, weight: Tensor | None = None) -> Pairs:
+    """One random pair of each kind for each row that has any; the weight of the others, (others,), is its chance."""
 
     def drawn(mask: Tensor) -> Tensor:
         if not mask.shape[1]:
             return mask
-        luck = torch.rand(mask.shape, generator=generator).to(mask.device).masked_fill(~mask, -1.0)
+        luck = torch.rand(mask.shape, generator=generator).to(mask.device)
+        # The largest u^(1/w) falls on each in proportion to its w (Efraimidis and Spirakis, 2006).
+        luck = (luck if weight is None else luck.log() / weight).masked_fill(~mask, -torch.inf)
         one = torch.zeros_like(mask).scatter_(1, luck.argmax(dim=1, keepdim=True), True)
         return one & mask
 

@@ -60,7 +60,12 @@ class WordObjective(Objective):
         >>> objective.loss(torch.tensor([[1.0, 9.0, 1.0]]), LossBatch(torch.tensor([0]))).total.exp()
         tensor(2.)
         """
-        return cross_entropy(self.scores(outputs), batch.labels)
+        return cross_entropy(self.scores(outputs), batch.labels, batch.weight)
+
+    @property
+    def takes_weights(self) -> bool:
+        """The cross-entropy counts rows by weight; the choice of words does not."""
+        return True
 
     def scores(self, outputs: Tensor, _rows: object = None) -> Tensor:
         """Logits of the label words `(rows, classes)`, plus their bias where they were chosen."""

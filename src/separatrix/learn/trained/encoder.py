@@ -43,7 +43,7 @@ from separatrix.progress import Progress, rows_done
 from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import TensorShape, hash_file
 from separatrix.store.points import open_points, write_points
-from separatrix.texts import Classes
+from separatrix.texts import Classes, Texts
 
 ENCODER, INDEX = "encoder", "index"
 SCHEMA = {
@@ -128,7 +128,8 @@ class AlignModel(PrintedModel):
     def class_means(self) -> np.ndarray:
         """The mean direction of each class's training rows, (classes, width) of length 1."""
         sums = np.zeros((len(self.classes), self.index.vectors.shape[1]))
-        np.add.at(sums, self.index.labels, self.index.vectors.astype(np.float64))
+        vectors, weight = self.index.vectors.astype(np.float64), self.index.weight
+        np.add.at(sums, self.index.labels, vectors if weight is None else vectors * weight[:, None])
         return unit_rows(sums)
 
     def add(self, texts: Sequence[str], labels: Sequence[Any], ids: Sequence[Any] | None = None) -> AlignModel:
@@ -179,7 +180,7 @@ def finish_model(
     recipe: AlignRecipe,
     targets: Targets,
     vectors: dict[str, np.ndarray],
-    ids: np.ndarray,
+    rows: Texts,
     head: tuple[Tensor, Tensor] | None,
     score: Score,
 ) -> AlignModel:
@@ -190,13 +191,15 @@ def finish_model(
         recipe: of the training.
         targets: of "train" and "validation".
         vectors: of "train" and "validation", (rows, width) each.
-        ids: of the training rows.
+        rows: the training rows, for their ids and weights.
         head: weight and bias of the linear head, where one was trained.
         score: figures of validation rows; the one that chose the epoch chooses the vote.
     """
     assert targets.classes is not None
     answers, gold = recipe.answers, targets.values["validation"]
-    index = Index.of(vectors["train"], targets.values["train"], ids, approximate=answers.approximate)
+    index = Index.of(
+        vectors["train"], targets.values["train"], rows.id, approximate=answers.approximate, weight=rows.weight
+    )
     ks = [answers.k] if answers.k is not None else [k for k in KS if k <= len(index)]
     ways, temperature = [answers.vote] if answers.vote else list(WEIGHTS), recipe.objective.temperature
     votes = [Vote(k, weights, temperature) for k in ks for weights in ways]

@@ -52,17 +52,19 @@ class HeadData:
     classes: int
     validation: tuple[np.ndarray, np.ndarray] | None
     recipe: FrozenRecipe
+    weight: np.ndarray | None = None  # (rows,) of the probe
 
 
 def _fit_probe(sample: HeadData) -> FittedHead:
     """The penalty is chosen on held-out rows: those given, else a tenth."""
-    x, y, validation = sample.x, sample.y, sample.validation
+    x, y, validation, weight = sample.x, sample.y, sample.validation, sample.weight
     if validation is None and len(y) >= FEWEST_ROWS:
         order = np.random.default_rng(sample.recipe.seed).permutation(len(y))
         chosen, rest = np.split(order, [max(1, round(HELD_OUT * len(y)))])
         if len(np.unique(y[rest])) == len(np.unique(y)):  # a class that would be lost is worth more than the choice
             x, y, validation = x[rest], y[rest], (sample.x[chosen], sample.y[chosen])
-    probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation)
+            weight = None if weight is None else weight[rest]
+    probe = fit_probe(x, y, sample.classes, seed=sample.recipe.seed, validation=validation, weight=weight)
     arrays = {name: np.asarray(getattr(probe, name)) for name in ARRAYS} | {"penalty": np.array([probe.penalty])}
     if validation is None:
         return FittedHead(arrays, ScoreCalibration(), None, "")

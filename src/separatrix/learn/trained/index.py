@@ -39,9 +39,18 @@ class Index:
     labels: np.ndarray  # (rows,) class numbers
     ids: np.ndarray  # (rows,) which row of the user's data
     approximate: bool = False
+    weight: np.ndarray | None = None  # (rows,) in the class means; votes count rows. None: all alike
 
     @classmethod
-    def of(cls, vectors: np.ndarray, labels: np.ndarray, ids: np.ndarray, *, approximate: bool = False) -> Index:
+    def of(
+        cls,
+        vectors: np.ndarray,
+        labels: np.ndarray,
+        ids: np.ndarray,
+        *,
+        approximate: bool = False,
+        weight: np.ndarray | None = None,
+    ) -> Index:
         """An index of vectors of any length.
 
         >>> Index.of(np.array([[3.0, 4.0]]), np.array([0]), np.array([7])).vectors.tolist()
@@ -51,7 +60,7 @@ class Index:
             got = f"{len(vectors)} vectors, {len(labels)} labels, {len(ids)} ids"
             raise ShapeError("the rows of an index do not fit together", got=got, expected="as many of each")
         return cls(
-            unit_rows(vectors).astype(np.float32), np.asarray(labels, dtype=np.int64), np.asarray(ids), approximate
+            unit_rows(vectors).astype(np.float32), np.asarray(labels, np.int64), np.asarray(ids), approximate, weight
         )
 
     def __len__(self) -> int:
@@ -82,17 +91,20 @@ class Index:
             vectors=np.concatenate([self.vectors, new.vectors]),
             labels=np.concatenate([self.labels, new.labels]),
             ids=np.concatenate([self.ids, new.ids.astype(np.int64)]),
+            weight=None if self.weight is None else np.concatenate([self.weight, np.ones(len(new))]),
         )
 
     def points(self, classes: Classes) -> Points:
         """The stored rows as points: vectors, ids and labels."""
-        return Points.of(self.vectors, {"id": self.ids, "label": classes.decode(self.labels)})
+        rows = {"id": self.ids, "label": classes.decode(self.labels)}
+        return Points.of(self.vectors, rows if self.weight is None else rows | {"weight": self.weight})
 
     @classmethod
     def read(cls, points: Points, classes: Classes, *, approximate: bool = False) -> Index:
         """What `points` gave."""
         labels = classes.encode(points.column("label"), source="the index")
-        return cls(points.values, labels, np.asarray(points.column("id")), approximate)
+        weight = np.asarray(points.column("weight")) if "weight" in points.columns else None
+        return cls(points.values, labels, np.asarray(points.column("id")), approximate, weight)
 
     def nearest(self, queries: np.ndarray, k: int, *, exact: bool = False) -> Neighbors:
         """The k nearest stored rows of each query (queries, width); distances are 1 - cosine.

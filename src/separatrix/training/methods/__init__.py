@@ -64,7 +64,8 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
     Raises:
         OptionError: a value out of range, or an option without effect.
     """
-    given = with_descriptions(given)
+    given = with_classes_named(given, "descriptions", str)
+    given = with_classes_named(given, "class_weight", float)
     entry = METHODS[method]
     start = entry.recipe if start is None else start
     own = set(option_names(start))
@@ -82,19 +83,24 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
     return recipe
 
 
-def with_descriptions(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options with the sentences of `descriptions` themselves, where these are a mapping or the path of a JSON file.
+def with_classes_named(given: Mapping[str, Any], name: str, kind: type) -> Mapping[str, Any]:
+    """Options with what an option says of each class itself, where it is a mapping or the path of a JSON file.
+
+    Args:
+        given: options by name.
+        name: of the option.
+        kind: what there is of each class in a file: a sentence (str) or a number (float).
 
     Raises:
-        StoreError: the file cannot be read, or holds something else than a sentence for each class.
+        StoreError: the file cannot be read, or holds something else.
 
-    >>> with_descriptions({"descriptions": {"cat": "it purrs"}})
+    >>> with_classes_named({"descriptions": {"cat": "it purrs"}}, "descriptions", str)
     {'descriptions': ('cat=it purrs',)}
     """
-    sentences = given.get("descriptions")
-    one = sentences[0] if isinstance(sentences, list | tuple) and len(sentences) == 1 else sentences
+    value = given.get(name)
+    one = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
     if isinstance(one, str | Path) and str(one).endswith(".json"):
-        one = read_json(Path(one), {"*": str})
+        one = read_json(Path(one), {"*": kind})
     if not isinstance(one, Mapping):
         return given
-    return {**given, "descriptions": tuple(f"{name}={sentence}" for name, sentence in one.items())}
+    return {**given, name: tuple(f"{label}={entry}" for label, entry in one.items())}

@@ -42,7 +42,8 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
         texts = request.splits.parts[part]
         progress = Counter(request.progress, f"texts ({part})", len(texts))
         frozen[part], _ = extract_blocks(backbone, texts.text, tuple(plans.values()), progress)
-        parts[part] = LabelledBlocks({plan.name: frozen[part][plan.name] for plan in chosen}, targets.values[part])
+        vectors = {plan.name: frozen[part][plan.name] for plan in chosen}
+        parts[part] = LabelledBlocks(vectors, targets.values[part], texts.weight)
     fitted = fit_linear(parts["train"], parts["validation"], len(targets.names), recipe.loop.seed)
     assert isinstance(fitted.model, Probe)
     calibration = ScoreCalibration()
@@ -65,8 +66,7 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
 def idle(recipe: ProbingRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
     """A probe has no loop and no objective but the one: other options of these change nothing."""
     used = {"seed", "refit", *option_names(recipe.backbone), *option_names(recipe.probe)}
-    if recipe.objective.loss == "mse":
-        used.add("loss")
+    used.add("loss" if recipe.objective.loss == "mse" else "class_weight")
     return [(name, "") for name in option_names(recipe) if name in set(given) - used]
 
 

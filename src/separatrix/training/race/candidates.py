@@ -39,7 +39,7 @@ class RacedMethod:
     def recipe(self, auto: AutoRecipe, rows: int) -> MethodRecipe:
         """The recipe of a training with so many rows."""
         start: MethodRecipe = METHODS[self.method].recipe
-        options = {"seed": auto.loop.seed, **self.options}
+        options = {"seed": auto.loop.seed, "class_weight": auto.loop.class_weight, **self.options}
         if self.longer:
             steps = max(1, rows // BATCH)
             options["epochs"] = max(start.loop.epochs, min(MOST_EPOCHS, -(-FEW_STEPS // steps)))

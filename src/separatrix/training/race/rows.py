@@ -114,7 +114,8 @@ class RaceRows:
     def trial(self, rows: int, fold: int) -> TrialRows:
         """The rows of a trial: so many of those that do not judge this fold, a tenth of them apart for the epoch."""
         judged = np.flatnonzero(self.fold == fold)
-        rest = np.flatnonzero(self.fold != fold)
+        weight = self.texts.weight  # a row without any is not learnt from
+        rest = np.flatnonzero((self.fold != fold) & (weight is None or weight > 0))
         chosen = rest[spread_order(encode(self._labels[rest])[0], [self.seed, 11])[:rows]]
         some = self.texts.take(chosen)
         marked = Texts(some.text, some.label, None, np.arange(len(some)), some.source)

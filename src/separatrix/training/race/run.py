@@ -230,7 +230,10 @@ class Race:
         targets = encode(splits.parts, "classify")
         if entry.method == "probe":
             parts = {"train": part.train, "validation": part.inner}
-            blocks = {key: LabelledBlocks(self.frozen(each), targets.values[key]) for key, each in parts.items()}
+            blocks = {
+                key: LabelledBlocks(self.frozen(each), targets.values[key], splits.parts[key].weight)
+                for key, each in parts.items()
+            }
             fitted = fit_linear(blocks["train"], blocks["validation"], len(targets.names), self.rows.seed)
             scores = fitted.model.scores(self.frozen(part.judged)[fitted.pool])
             assert targets.classes is not None

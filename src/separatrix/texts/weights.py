@@ -1,0 +1,137 @@
+"""What each row counts in training: a column of weights, weights of classes, or both multiplied.
+
+A loss is then a weighted mean, and a row of weight 2 counts as the row twice would. Rows of weight 0 are not learnt
+from. Figures, baselines and votes of neighbors count rows, whatever these weigh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from separatrix.errors import DataError, OptionError
+from separatrix.texts.columns import listing
+from separatrix.texts.load import Splits
+from separatrix.texts.table import Texts
+
+BALANCED = "balanced"
+
+
+def weigh(splits: Splits, class_weight: Sequence[str] | None) -> Splits:
+    """The splits with a weight for each training and validation row; as they are where none is given.
+
+    Validation rows have one because a second training (`refit`) learns from them too. Training rows of weight 0 are
+    left out, and a note counts them.
+
+    Args:
+        splits: whose texts may have weights of their own.
+        class_weight: `balanced`, or `class=weight` for some classes; the others have weight 1.
+
+    Raises:
+        DataError: all rows of a class have weight 0; a class that is not there.
+        OptionError: a weight of a class that is no number above 0.
+
+    >>> texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "x", "y"])
+    >>> weigh(Splits(texts, texts, None, ()), ("balanced",)).train.weight.round(3).tolist()
+    [0.667, 0.667, 0.667, 2.0]
+    """
+    train, validation = splits.train, splits.validation
+    if class_weight is None and train.weight is None:
+        return splits
+    own = np.ones(len(train)) if train.weight is None else train.weight
+    _refuse_without_weight(train, own)
+    notes = list(splits.notes)
+    if class_weight is not None:
+        by_class = class_weights(train, own, class_weight)
+        train, validation = _times(train, by_class), _times(validation, by_class)
+        shown = [f"{label} {value:.3g}" for label, value in by_class.items()]
+        notes.append(f"weights of the classes in training: {listing(shown)}")
+    if splits.train.weight is not None:
+        span = f"{own.min():.3g} to {own.max():.3g}"
+        kept = train.where(own > 0)
+        left = f"; {len(train) - len(kept)} rows of weight 0 are not learnt from" if len(kept) < len(train) else ""
+        notes.append(f"weights of the training rows: {span}{left}")
+        train = kept
+    notes.append("scores, baselines and votes of neighbors count every row alike")
+    return replace(splits, train=train, validation=validation, notes=tuple(notes))
+
+
+def weighing(texts: Texts) -> Texts:
+    """The rows that weigh something.
+
+    >>> weighing(Texts.of(["a", "b"], weight=[0, 2])).text
+    ('b',)
+    """
+    return texts if texts.weight is None or texts.weight.all() else texts.where(texts.weight > 0)
+
+
+def class_weights(texts: Texts, own: np.ndarray, wanted: Sequence[str]) -> dict[Any, float]:
+    """The weight of each class, in sorted order.
+
+    Args:
+        texts: rows with class labels.
+        own: (rows,) weights that the rows have already; `balanced` makes the classes weigh alike with them.
+        wanted: `balanced`, or `class=weight` for some classes.
+
+    >>> class_weights(Texts.of(["a", "b", "c"], [0, 0, 1]), np.ones(3), ["1=4"])
+    {0: 1.0, 1: 4.0}
+    """
+    if texts.label is None or texts.kind == "floats":
+        raise DataError(f"{texts.source}: class weights need classes", hint="leave --class-weight away")
+    labels = texts.label
+    classes = sorted(set(labels.tolist()))
+    if tuple(wanted) == (BALANCED,):
+        totals = {label: float(own[labels == label].sum()) for label in classes}
+        return {label: sum(totals.values()) / (len(classes) * total) for label, total in totals.items()}
+    named = {str(label): label for label in classes}
+    weights = dict.fromkeys(classes, 1.0)
+    for entry in wanted:
+        name, equals, number = entry.rpartition("=")
+        if not equals:
+            expected = f"{BALANCED}, class=weight for some classes, or a .json file"
+            raise OptionError("--class-weight cannot be this", got=repr(entry), expected=expected)
+        if name not in named:
+            near = get_close_matches(name, named, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else None
+            what = f"{texts.source}: --class-weight names a class that is not there"
+            raise DataError(what, got=repr(name), expected=f"one of {listing(list(named))}", hint=hint)
+        weights[named[name]] = _number(name, number)
+    return weights
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not isfinite(value) or value <= 0:
+        raise OptionError(f"--class-weight of {name!r} is out of range", got=repr(text), expected="a number above 0")
+    return value
+
+
+def _times(texts: Texts, by_class: Mapping[Any, float]) -> Texts:
+    if texts.label is None:
+        return texts
+    factors = np.array([by_class.get(label, 1.0) for label in texts.label.tolist()])
+    return replace(texts, weight=factors if texts.weight is None else factors * texts.weight)
+
+
+def _refuse_without_weight(texts: Texts, own: np.ndarray) -> None:
+    """Refuse a class, or all rows, that nothing could be learnt of."""
+    if not own.any():
+        raise DataError(f"{texts.source}: all training rows have weight 0")
+    if texts.label is None or texts.kind == "floats":
+        return
+    weighing = set(texts.label[own > 0].tolist())
+    if gone := sorted(set(texts.label.tolist()) - weighing):
+        row = int(np.flatnonzero(texts.label == gone[0])[0])
+        raise DataError(
+            f"{texts.source}: all training rows of the class {gone[0]!r} have weight 0",
+            got=f"row {texts.id[row]} (counted from 0) and the others of it",
+            hint="give one of its rows a weight, or remove the class",
+        )

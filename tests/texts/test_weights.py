@@ -1,0 +1,112 @@
+"""Weights of rows and classes: what is read, what is refused, what they become."""
+
+import numpy as np
+import pytest
+
+from separatrix.errors import DataError, OptionError, SeparatrixWarning
+from separatrix.texts import Splits, Texts, load_splits, load_texts
+from separatrix.texts.weights import class_weights, weigh, weighing
+
+
+def write(folder, *lines, name="a.csv"):
+    path = folder / name
+    path.write_text("\n".join(("text,label,w", *lines)) + "\n", encoding="utf-8")
+    return path
+
+
+def test_a_column_of_weights_stays_with_its_rows(tmp_path):
+    path = write(tmp_path, "one,a,2", "two,b,0.5", "three,a,0")
+    texts = load_texts(path, weight="w")
+    assert texts.weight.tolist() == [2, 0.5, 0]
+    assert texts.take([2, 0]).weight.tolist() == [0, 2]
+    assert texts.join(Texts.of(["four"], ["b"])).weight.tolist() == [2, 0.5, 0, 1]
+    assert weighing(texts).text == ("one", "two")
+    assert texts.to_frame()["weight"].tolist() == [2, 0.5, 0]
+
+
+@pytest.mark.parametrize("cell", ["-1", "inf", "x", "1e999"])
+def test_a_weight_that_cannot_be_used_is_named_with_file_and_row(tmp_path, cell):
+    path = write(tmp_path, "one,a,1", f"two,b,{cell}")
+    with pytest.raises(DataError, match=rf"a\.csv: the weight in row 1 .*cannot be used: got '{cell}'"):
+        load_texts(path, weight="w")
+
+
+def test_a_weight_that_is_missing_and_a_column_that_is_not_there(tmp_path):
+    path = write(tmp_path, "one,a,1", "two,b,")
+    with pytest.raises(DataError, match=r"1 of 2 rows have no weight: got row 1"):
+        load_texts(path, weight="w")
+    with pytest.raises(DataError, match=r"no column 'W'.*did you mean --weight w\?"):
+        load_texts(path, weight="W")
+    with pytest.raises(DataError, match="--text and --weight name the same column"):
+        load_texts(path, text="w", weight="w")
+
+
+def test_unlabelled_rows_need_no_weight(tmp_path):
+    path = write(tmp_path, "one,a,3", "two,,", "three,b,1")
+    with pytest.warns(SeparatrixWarning, match="1 of 3 row without a label is left out"):
+        assert load_texts(path, weight="w", drop_unlabelled=True).weight.tolist() == [3, 1]
+
+
+def test_a_test_part_needs_no_weights(tmp_path):
+    for part in ("train", "validation"):
+        write(tmp_path, "one,a,2", "two,b,1", name=f"{part}.csv")
+    (tmp_path / "test.csv").write_text("text,label\nthree,a\n", encoding="utf-8")
+    splits = load_splits(tmp_path, weight="w")
+    assert splits.validation.weight.tolist() == [2, 1]
+    assert splits.test.weight is None
+
+
+def test_balanced_classes_weigh_alike_with_the_weights_of_their_rows():
+    texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "x", "y"], weight=[1, 2, 3, 2])
+    by_class = class_weights(texts, texts.weight, ("balanced",))
+    totals = {label: by_class[label] * texts.weight[texts.label == label].sum() for label in ("x", "y")}
+    assert totals["x"] == pytest.approx(totals["y"]) == pytest.approx(4)
+
+
+def test_balanced_is_that_of_scikit_learn():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.array(["a"] * 5 + ["b"] * 2 + ["c"], dtype=object)
+    texts = Texts.of([f"t{row}" for row in range(8)], labels)
+    theirs = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=labels)
+    assert list(class_weights(texts, np.ones(8), ("balanced",)).values()) == pytest.approx(list(theirs))
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ("x", "cannot be this: got 'x', expected balanced, class=weight"),
+        ("cat=0", "of 'cat' is out of range: got '0'"),
+        ("cat=nan", "of 'cat' is out of range"),
+        ("cats=2", "names a class that is not there: got 'cats', expected one of cat, dog; did you mean 'cat'"),
+    ],
+)
+def test_a_wrong_class_weight_is_refused(entry, match):
+    texts = Texts.of(["a", "b"], ["cat", "dog"])
+    with pytest.raises((DataError, OptionError), match=match):
+        class_weights(texts, np.ones(2), (entry,))
+
+
+def test_rows_of_weight_0_are_left_out_of_training_alone():
+    texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "y", "y"], weight=[0, 1, 2, 1])
+    splits = weigh(Splits(texts, texts, texts, ()), ("x=3",))
+    assert splits.train.text == ("b", "c", "d")
+    assert splits.train.weight.tolist() == [3, 2, 1]
+    assert splits.validation.weight.tolist() == [0, 3, 2, 1]
+    assert splits.test is texts
+    assert any("1 rows of weight 0 are not learnt from" in note for note in splits.notes)
+
+
+def test_a_class_without_any_weight_is_refused():
+    texts = Texts.of(["a", "b", "c", "d"], ["x", "x", "y", "y"], weight=[0, 0, 2, 1], source="q.csv")
+    with pytest.raises(DataError, match=r"q\.csv: all training rows of the class 'x' have weight 0: got row 0"):
+        weigh(Splits(texts, texts, None, ()), None)
+    none = Texts.of(["a", "b"], [1.5, 2.5], weight=[0, 0])
+    with pytest.raises(DataError, match="all training rows have weight 0"):
+        weigh(Splits(none, none, None, ()), None)
+
+
+def test_without_weights_nothing_changes():
+    texts = Texts.of(["a", "b"], ["x", "y"])
+    splits = Splits(texts, texts, None, ())
+    assert weigh(splits, None) is splits
