@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("prompts.ensembles", ("ENSEMBLES.md",)),
         ("auto.run", ("RESULTS.md",)),
         ("alignment.run", ("RESULTS.md", "results.csv")),
+        ("many_classes.run", ("RESULTS.md",)),
         ("alignment.groups", ("GROUPS.md",)),
         ("alignment.planted", ("PLANTED.md",)),
         ("alignment.carryover", ("CARRYOVER.md",)),
