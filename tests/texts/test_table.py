@@ -86,7 +86,7 @@ def test_kinds_of_labels(labels, kind, dtype):
         ([0, -1, 1], r"1 of 3 rows are unlabelled \(-1\): got row 1 .*write -1.0"),
         ([-1, -1, -1], r"3 of 3 rows are unlabelled \(-1\)"),
         (["a", 1, "b"], "labels are not of one kind: got a name in row 0, a number in row 1"),
-        ([["a"], "b", "c"], "labels are not of one kind: got list in row 0"),
+        ([["a"], "b", "c"], r"row 1 \(counted from 0\) has one name where the other rows have lists"),
         ([2**70, 1, 2], r"does not fit 64 bits: got row 0"),
         ([10**400, 1.5, 2], "too large for a number"),
         ([1.0, float("inf"), 2.0], "1 labels are infinite: got row 1"),

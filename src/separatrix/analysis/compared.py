@@ -14,7 +14,7 @@ import pandas as pd
 from separatrix.analysis.inputs import FinishedRun, opened
 from separatrix.analysis.project import Projection, find_classes
 from separatrix.codes import draw_rows
-from separatrix.errors import StoreError
+from separatrix.errors import DataError, StoreError
 from separatrix.points import Points
 from separatrix.recipe.project import CompareRecipe
 from separatrix.store.contents import open_artifact
@@ -88,6 +88,8 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
         recipe, result = read_run_files(path)
     part = next(part for part in PARTS if part in result["scores"])
     scores = result["scores"][part]
+    if "per_label" in scores:
+        raise DataError(f"{run.name} gives several labels a row", expected="runs with one label a row, or with numbers")
     figures = _figures(name, "run", result["method"]) | {
         "model": result["model"]["name"], "loss": result["loss"], "split": part, "seconds": result.get("seconds"),
         "words": _label_words(result),

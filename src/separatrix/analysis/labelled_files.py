@@ -19,6 +19,7 @@ from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
+from separatrix.texts.set_checks import one_label_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,7 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
         DataError: the source cannot be read.
         ModelError: no such model.
     """
-    texts = load_texts(source, text=recipe.text, label=recipe.label)
+    texts = one_label_each(load_texts(source, text=recipe.text, label=recipe.label), "suspects")
     from separatrix.models.candidates import chosen_candidates
     from separatrix.models.extract import extract_blocks  # after the texts: torch is slow to load
     from separatrix.models.load import load_backbone

@@ -143,6 +143,8 @@ def _outputs(folder: Path, name: str, recipe: ReportRecipe, verify: bool, progre
     open_artifact(folder, "run", verify=verify, only=SHOWN)
     result = read_run_files(folder)[1]
     names = tuple(map(str, result.get("classes") or ()))
+    if "per_label" in result["scores"].get("validation", {}):
+        raise OptionError(f"{folder} has no outputs to study", got="several labels a row", expected="one class a row")
     if not names or {*PARTS} - {*result["scores"]}:
         got = f"scores of {', '.join(result['scores'])}" if names else "a run that predicts numbers"
         raise OptionError(f"{folder} has no outputs to study", got=got, expected="classes, validation and test rows")

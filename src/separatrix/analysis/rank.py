@@ -38,6 +38,7 @@ from separatrix.store.result import NUMBER, Lines, Listing, Result, optional, ou
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.texts.load import SPLITTING, given_splits
+from separatrix.texts.set_checks import one_label_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,6 +231,7 @@ def rank(
     reading = {name: options.pop(name) for name in sorted(SPLITTING & {*options})}  # type: ignore[misc]
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
+    one_label_each(splits.train, "rank")
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
         inputs=(*(part.source for part in splits.parts.values()), *wanted.model),

@@ -283,6 +283,8 @@ def _of_run(run: FinishedRun, recipe: SuspectsRecipe, verify: bool) -> Suspects:
 def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
     names = tuple(run.figures({"classes": [str]})["classes"])
     table = run.answers("validation", ("id", "label"))
+    if "per_label" in run.figures({"scores": dict})["scores"].get("validation", {}):
+        raise DataError(f"{run.name} gives several labels a row", expected="a run with one class a row")
     if not names:
         raise DataError(f"{run.name} predicts numbers", expected="a run with classes")
     labels = np.array([names.index(str(label)) for label in table["label"]])

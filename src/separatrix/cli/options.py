@@ -73,6 +73,9 @@ Splitting = panel(
 TrainingMethodOptions = panel(
     "Method",
     method=_option(str | None, None, _METHOD, choices=METHOD_NAMES),
+    label_separator=_option(
+        str | None, None, "what joins several labels in one cell, such as , (a column of lists needs none)"
+    ),
     rare=_option(
         str,
         RARE[0],
@@ -89,6 +92,9 @@ Prediction = panel(
     overwrite=_FILE,
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
+    label_separator=_option(
+        str | None, None, "what joins several labels in a cell of --label, and in a .csv of answers (default there: ,)"
+    ),
     min_probability=_option(
         float | None, None, "leave rows unanswered whose answer has a lower probability", low=0, high=1
     ),

@@ -153,7 +153,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     options, begun = parsed.make(opts.Prediction), monotonic()
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
-    from separatrix.training.predict import answer_table, answered_figures, check_limits, withhold
+    from separatrix.training.predict import answer_table, answered_figures, check_limits, withhold, written_answers
 
     check_limits(options.min_probability, options.coverage)
     if options.classes and not options.explain:
@@ -162,7 +162,9 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     from separatrix.texts import load_texts
 
     with answers_file(options.out, overwrite=options.overwrite, inputs=(run, data, options.model)) as write:
-        texts = load_texts(data, **reading(parsed) | {"label": options.label, "keep_blank": True})
+        separator = None if options.label is None else options.label_separator
+        columns = {"label": options.label, "label_separator": separator, "keep_blank": True}
+        texts = load_texts(data, **reading(parsed) | columns)
         model, answer, warnings = _predict(parsed, run, texts, progress)
         kept = withhold(answer, options.min_probability, options.coverage)
         frame = answer_table(texts, model.classes, kept)
@@ -170,7 +172,7 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         if options.explain:
             shown, left = _answered(model, texts, answer, options.classes)
             explanation, warnings = _explain(model, shown, progress), [*warnings, *left]
-        write(frame)
+        write(written_answers(frame, options.out, options.label_separator))
     counts = {"rows": len(frame), "unanswered": len(answer.reasons), "cut": answer.cut} | answered_figures(frame)
     values = {**counts, "out": str(options.out), "warnings": warnings, "seconds": round(monotonic() - begun, 2)}
     parts: list[Listing | Lines] = [_answers(frame)]
@@ -225,7 +227,9 @@ def _answers(frame: pd.DataFrame) -> Listing:
             rows.append(["-", "-", f"({row['reason']})"])
             continue
         chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
-        rows.append(["-" if pd.isna(row["predicted"]) else str(row["predicted"]), chance, row["text"][:80]])
+        label = row["predicted"]
+        label = ", ".join(label) or "(none)" if isinstance(label, tuple) else "-" if pd.isna(label) else str(label)
+        rows.append([label, chance, row["text"][:80]])
     return Listing(["predicted", "probability", "text"], rows)
 
 

@@ -17,9 +17,12 @@ from separatrix.store.table import text_hash
 from separatrix.texts import Splits, Texts, load_texts
 from separatrix.texts.columns import same_kind
 from separatrix.texts.folder import find_parts
+from separatrix.texts.set_checks import one_label_each
 
 if TYPE_CHECKING:
     import pandas as pd
+
+VERB = "extract"
 
 
 @dataclass(frozen=True)
@@ -102,18 +105,21 @@ def read_rows(
         DataError: texts that cannot be used.
     """
     if isinstance(data, Texts):
-        return Rows(((None, data),))
+        return Rows(((None, one_label_each(data, VERB)),))
     if isinstance(data, Splits):
-        return Rows(tuple(data.parts.items()))
+        return Rows(tuple((name, one_label_each(part, VERB)) for name, part in data.parts.items()))
     if isinstance(data, list | tuple):
         return Rows(((None, Texts.of(data)),))
     if isinstance(data, Iterator):
         return Rows(stream=data)
     if isinstance(data, str | Path) and Path(data).is_dir() and (files := find_parts(Path(data))):
         parts = {name: load_texts(path, text=text, label=label, group=group, **reading) for name, path in files.items()}
+        for part in parts.values():
+            one_label_each(part, VERB)
         labels = same_kind({name: texts.label for name, texts in parts.items() if texts.label is not None})
         return Rows(tuple((name, replace(texts, label=labels.get(name))) for name, texts in parts.items()))
-    return Rows(((None, load_texts(data, text=text, label=label, group=group, **reading)),))
+    texts = load_texts(data, text=text, label=label, group=group, **reading)
+    return Rows(((None, one_label_each(texts, VERB)),))
 
 
 def token_rows(frame: pd.DataFrame, ids: tuple[tuple[int, ...], ...], tokenizer: Any) -> pd.DataFrame:

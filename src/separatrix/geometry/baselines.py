@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.codes import draw_some
+from separatrix.geometry.label_sets import label_losses, set_merit, share_scores
 from separatrix.geometry.neighbors import neighbors, vote
 from separatrix.geometry.probe import PENALTIES, Probe, fit_probe, fit_ridge, log_loss
 
@@ -67,12 +68,14 @@ class Nearest:
     classes: int
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        """Shares of the votes, (rows, classes), or means of the neighbors' numbers, (rows, 1)."""
+        """Shares of the votes, (rows, classes), or means of numbers, (rows, 1); of labels, their log-odds."""
         return self._scores(x, (self.k,))[0]
 
     def _scores(self, x: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
         """The scores for several numbers of neighbors, which are sought once."""
         near = neighbors(x, self.vectors, max(ks))
+        if self.targets.ndim == 2:
+            return [share_scores(self.targets[near.index[:, :k]].mean(axis=1), k) for k in ks]
         if self.classes:
             return [vote(near, self.targets, self.classes, k) for k in ks]
         return [self.targets[near.index[:, :k]].mean(axis=1)[:, None] for k in ks]
@@ -182,7 +185,7 @@ def refit_linear(probe: Probe, rows: Part, classes: int, seed: int) -> Probe:
 
 def _compared(targets: np.ndarray, seed: int) -> np.ndarray:
     """At most `COMPARED_ROWS` rows, sorted: a seeded sample, and the first row of each class or number in it."""
-    first = np.unique(targets, return_index=True)[1][:COMPARED_ROWS]
+    first = np.unique(targets, axis=0, return_index=True)[1][:COMPARED_ROWS]
     return draw_some(len(targets), COMPARED_ROWS, [seed, 9], also=first)
 
 
@@ -194,7 +197,12 @@ def _linear(train: Part, tuned: Part | None, classes: int, seed: int) -> Probe:
 
 
 def _merit(scores: np.ndarray, targets: np.ndarray, classes: int, *, logits: bool = False) -> tuple[float, float]:
-    """Higher is better: accuracy, then minus the log-loss of logits; of numbers, minus the squared error."""
+    """Higher is better: accuracy, then minus the log-loss of logits; of numbers, minus the squared error.
+
+    Of several labels a row: macro-F1 at the thresholds that suit these rows best, then minus the binary cross-entropy.
+    """
+    if targets.ndim == 2:
+        return set_merit(scores, targets), -float(label_losses(scores, targets).mean())
     if not classes:
         return -float(((scores[:, 0] - targets) ** 2).mean()), 0.0
     right = float((scores.argmax(axis=1) == targets).mean())

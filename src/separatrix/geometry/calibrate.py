@@ -20,6 +20,7 @@ from scipy.special import expit, log_softmax, logit, logsumexp, softmax
 from separatrix.errors import OptionError
 from separatrix.geometry.checks import check_finite, check_labels, check_matrix, check_same_rows, check_values
 from separatrix.geometry.classes import deal_folds
+from separatrix.geometry.label_sets import choose_thresholds, fit_label_temperature
 
 _REACH = float(np.log(1000.0))  # the temperature is sought within 1/1000 to 1000 times the spread of the scores
 
@@ -34,7 +35,8 @@ class ScoreCalibration:
     """How scores (rows, classes) become probabilities; the class with the highest score keeps the highest probability.
 
     `weight` and `bias`, one for each class, belong to `vector`: they change the scores over the temperature. `knots`
-    belong to `isotonic`: log-odds of the likeliest class before and after, both rising.
+    belong to `isotonic`: log-odds of the likeliest class before and after, both rising. `thresholds` belong to
+    `labels`, where rows have several: each has a probability of its own, and is given where that reaches its threshold.
     """
 
     method: str = "temperature"
@@ -42,6 +44,20 @@ class ScoreCalibration:
     weight: tuple[float, ...] = ()
     bias: tuple[float, ...] = ()
     knots: tuple[tuple[float, float], ...] = ()
+    thresholds: tuple[float, ...] = ()
+
+    @property
+    def sets(self) -> bool:
+        """Whether rows have several labels."""
+        return self.method == "labels"
+
+    def decide(self, scores: ArrayLike) -> NDArray[np.int64]:
+        """Which labels rows get by their scores (rows, labels): 0 and 1.
+
+        >>> ScoreCalibration("labels", thresholds=(0.5, 0.2)).decide([[-1.0, -1.0]])
+        array([[0, 1]])
+        """
+        return (self.probabilities(scores) >= np.array(self.thresholds)).astype(np.int64)
 
     def probabilities(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of scores, (rows, classes).
@@ -51,6 +67,8 @@ class ScoreCalibration:
         """
         if not len(np.asarray(scores)):
             return np.asarray(scores, dtype=np.float64)
+        if self.sets:
+            return np.asarray(expit(check_matrix(scores, "scores").astype(np.float64) / self.temperature))
         if self.method == "vector":
             logits = check_matrix(scores, "scores").astype(np.float64)
             moved = _centred(logits) / self.temperature * np.array(self.weight) + np.array(self.bias)
@@ -91,9 +109,10 @@ class ScoreCalibration:
     @staticmethod
     def is_plain(value: Any) -> bool:
         """Whether a plain value is what `to_dict` gave: finite numbers, as many of each kind, knots that rise."""
-        if not isinstance(value, Mapping) or value.get("method") not in ("vector", "isotonic"):
+        kinds = {"vector": ("weight", "bias"), "isotonic": ("knots",), "labels": ("thresholds",)}
+        if not isinstance(value, Mapping) or value.get("method") not in kinds:
             return False
-        names = {"vector": ("weight", "bias"), "isotonic": ("knots",)}[value["method"]]
+        names = kinds[value["method"]]
         if {*value} != {"method", *names}:
             return False
         try:
@@ -104,6 +123,8 @@ class ScoreCalibration:
             return False
         if value["method"] == "vector":
             return all(part.ndim == 1 for part in parts) and len(parts[0]) == len(parts[1])
+        if value["method"] == "labels":
+            return parts[0].ndim == 1
         knots = parts[0]
         return knots.ndim == 2 and knots.shape[1] == 2 and bool((np.diff(knots, axis=0) > 0).all())
 
@@ -124,6 +145,8 @@ def hold_answers(scores: NDArray[np.float64], answers: NDArray[np.int64]) -> NDA
 def fit_calibration(scores: ArrayLike, y: ArrayLike, *, seed: int = 0) -> ScoreCalibration:
     """The calibration of scores (rows, classes) that suits validation rows with these class numbers best.
 
+    Of several labels a row, y is (rows, labels) of 0 and 1: one temperature, and a threshold for each label.
+
     Errors are those of `fit_temperature`.
 
     >>> scores = [[4.0, 0.0], [0.0, 4.0], [4.0, 0.0], [4.0, 0.0]]
@@ -131,6 +154,10 @@ def fit_calibration(scores: ArrayLike, y: ArrayLike, *, seed: int = 0) -> ScoreC
     'temperature'
     """
     logits = check_matrix(scores, "scores").astype(np.float64)
+    if np.ndim(y) == 2:
+        temperature = fit_label_temperature(logits, y)
+        cuts = choose_thresholds(expit(logits / temperature), y)
+        return ScoreCalibration("labels", temperature, thresholds=tuple(cuts.tolist()))
     gold = check_labels(y, logits.shape[1])
     check_same_rows(len(logits), len(gold), "scores", "labels")
     if len(gold) < FEWEST or (logits.argmax(axis=1) == gold).all():

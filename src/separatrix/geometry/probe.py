@@ -21,6 +21,7 @@ from separatrix.geometry.checks import (
     check_weight,
 )
 from separatrix.geometry.classes import deal_folds, first_row_order
+from separatrix.geometry.label_sets import check_indicator, fit_one_vs_rest, label_losses
 from separatrix.geometry.prepare import standard_scaler
 from separatrix.geometry.rowspace import RowSpace
 
@@ -67,7 +68,8 @@ def fit_probe(
 ) -> Probe:
     """Multinomial logistic regression on standardised vectors.
 
-    The softmax of its scores are its probabilities. A class without training rows is never answered.
+    The softmax of its scores are its probabilities. A class without training rows is never answered. Where y is
+    (rows, labels) of 0 and 1, it is one binary regression for each label, and each score a log-odds.
 
     Args:
         validation: (vectors, class numbers); the penalty with the lowest log-loss there is kept (the stronger one on a
@@ -82,6 +84,8 @@ def fit_probe(
     >>> probe.scores([[0.0], [3.0]]).argmax(axis=1), probe.converged
     (array([0, 1]), True)
     """
+    if np.ndim(y) == 2:
+        return _one_vs_rest(x, y, classes, validation, penalty, seed)
     vectors, gold = check_labelled(x, y, classes)
     if gold.min() == gold.max():
         raise DataError("one class only in the training labels", got=gold[0], expected="two or more classes")
@@ -92,6 +96,23 @@ def fit_probe(
     check_same_rows(len(judged), len(judged_gold), "validation vectors", "labels")
     probes = [_logistic(design, gold, classes, penalty, seed) for penalty in PENALTIES]
     return min(probes, key=lambda probe: log_loss(probe.scores(judged), judged_gold))
+
+
+def _one_vs_rest(
+    x: ArrayLike, y: ArrayLike, labels: int, validation: Validation | None, penalty: float, seed: int
+) -> Probe:
+    """A logistic regression for each label; validation rows choose one penalty for all, by binary cross-entropy."""
+    vectors, marks = check_matrix(x, "vectors"), check_indicator(y, labels)
+    check_same_rows(len(vectors), len(marks), "vectors", "labels")
+    design = _Design.of(vectors)
+    probes = []
+    for each in (penalty,) if validation is None else PENALTIES:
+        weight, bias, converged = fit_one_vs_rest(design.space.coordinates, marks, each, seed)
+        probes.append(Probe(design.space.widen(weight), bias, design.mean, design.scale, each, converged))
+    if validation is None:
+        return probes[0]
+    judged, gold = check_matrix(validation[0], "validation vectors"), check_indicator(validation[1], labels)
+    return min(probes, key=lambda probe: float(label_losses(probe.scores(judged), gold).mean()))
 
 
 def fit_tuned_probe(

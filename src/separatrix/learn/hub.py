@@ -12,6 +12,7 @@ from separatrix.learn.huggingface import PromptForSequenceClassification
 from separatrix.learn.trained.card import encoder_card, render_card, text_limit, write_encoder
 from separatrix.learn.trained.encoder import AlignModel
 from separatrix.learn.trained.prompt import PromptModel
+from separatrix.learn.trained.saved import one_label_each
 from separatrix.models.source import Source
 from separatrix.store.files import write_bytes
 
@@ -51,6 +52,7 @@ def push_to_hub(
 
 def write_repository(folder: Path, model: Any, run: dict[str, Any], address: str) -> None:
     """Write what `push_to_hub` sends."""
+    one_label_each(model, "a repository of the hub")
     source = model.backbone.source
     if isinstance(model, PromptModel):
         run = run | _base(source)

@@ -30,7 +30,7 @@ from separatrix.learn.objectives.centroids import CentroidObjective
 from separatrix.learn.prompt import start_prompt_model
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import SCHEMA, PromptModel, read_prompt
-from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, Trained, check_notes
+from separatrix.learn.trained.saved import FORMAT, TENSORS, SavedModel, Trained, check_notes, one_label_each
 from separatrix.models.cache import LAYER_MEAN, TextBatch, run_text
 from separatrix.models.candidates import named_pooling
 from separatrix.models.pool import pooled
@@ -150,6 +150,7 @@ class PromptForSequenceClassification(PreTrainedModel):
             model: Any = load_model(run, kind="prompt", **options)
         else:
             model = getattr(run, "model", run)
+        one_label_each(model, "a prompt as a model of transformers")
         if not isinstance(model, PromptModel):
             raise ModelError("no prompt was trained", got=type(model).__name__, hint="train with --method prompt")
         return cls(PromptConfig.of(model.notes()), model).eval()

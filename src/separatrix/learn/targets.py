@@ -9,6 +9,7 @@ import numpy as np
 
 from separatrix.errors import DataError
 from separatrix.texts import Classes, Texts
+from separatrix.texts.label_sets import indicator, set_names
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,15 @@ class Scaling:
 class Targets:
     """The targets of each part; `classes` is None where numbers are predicted."""
 
-    values: dict[str, np.ndarray]  # part -> (rows,) int64 class numbers, or float64 numbers in their own unit
+    # part -> (rows,) int64 class numbers, or float64 numbers in their own unit; (rows, labels) 0 and 1 of several a row
+    values: dict[str, np.ndarray]
     classes: Classes | None
     scaling: Scaling = field(default_factory=Scaling)
+
+    @property
+    def sets(self) -> bool:
+        """Whether rows have several labels."""
+        return self.values["train"].ndim == 2
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,12 +62,16 @@ def encode(parts: Mapping[str, Texts], task: str) -> Targets:
     for texts in parts.values():
         if texts.label is None:
             raise DataError(f"{texts.source} has no labels", hint="name their column with --label")
-        if task == "regress" and texts.kind == "names":
+        if task == "regress" and texts.kind in ("names", "sets"):
             raise DataError(
                 f"{texts.source}: the loss mse needs numbers as labels", got="names", hint="use another --loss"
             )
     labels = {part: texts.label for part, texts in parts.items() if texts.label is not None}
     train = parts["train"]
+    if train.kind == "sets":
+        classes = Classes(set_names(labels["train"], train.source))
+        matrices = {part: indicator(sets, classes.names, source=parts[part].source) for part, sets in labels.items()}
+        return Targets(matrices, classes)
     if task == "classify":
         classes = Classes.of(labels["train"], source=train.source)
         ids = {part: classes.encode(column, source=parts[part].source) for part, column in labels.items()}

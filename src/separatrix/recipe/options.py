@@ -56,6 +56,7 @@ class SplitOptions(LoadOptions, total=False):
 class TrainOptions(ModelOptions, SplitOptions, total=False):
     """Of the recipes of all methods, and of `load_splits`."""
 
+    label_separator: str | None
     per_class: int | None
     rare: str
     weight: str | None

@@ -14,7 +14,8 @@ from separatrix.view.curves import number
 ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # shares of rows that the report lists
 SURE_SHARE = 0.8  # of the rows, whose accuracy is printed
 HEADINGS = {
-    "macro_f1": "macro F1", "never_predicted": "never predicted", "pool": "pooling",
+    "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "whole set right",
+    "never_predicted": "never predicted", "pool": "pooling",
     "f1": "F1", "rmse": "RMSE", "baseline_rmse": "RMSE of the mean", "mae": "MAE", "r2": "R2",
 }  # fmt: skip
 
@@ -61,7 +62,7 @@ def ruler(row: Mapping[str, Any]) -> ScoreRange | None:
     >>> ruler({"accuracy": 0.9, "interval": (0.85, 0.94), "majority": 0.25})
     ScoreRange(score=90.0, low=85.0, high=94.0, majority=25.0)
     """
-    score = number(row, "accuracy")
+    score = number(row, "accuracy" if "accuracy" in row else "micro_f1")
     if not 0 <= score <= 1:
         return None
     ends = row.get("interval") or (math.nan, math.nan)
@@ -75,14 +76,17 @@ def _percent(value: float) -> float | None:
 
 def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
     """The score table: the trained method and its baselines, a row for each split."""
-    keys = ("accuracy", "interval", "macro_f1", "majority", "rmse", "mae", "r2", "baseline_rmse", "rows")
+    keys = (
+        "accuracy", "micro_f1", "interval", "macro_f1", "subset_accuracy", "majority", "rmse", "mae", "r2",
+        "baseline_rmse", "rows",
+    )  # fmt: skip
     table = []
     for method, splits in {result["method"]: result["scores"], **result["baselines"]}.items():
         pool = result.get("chosen", {}).get(method, {}).get("pool")  # runs of earlier versions do not say it
         for split, figures in splits.items():
             row = {"method": method, "split": split} | ({} if pool is None else {"pool": pool})
             row |= {key: figures[key] for key in keys if key in figures}
-            table.append(row | _never_predicted(figures.get("per_class", ())))
+            table.append(row | _never_predicted(figures.get("per_class", figures.get("per_label", ()))))
     return sorted(table, key=lambda row: row["split"] != "test")
 
 

@@ -50,6 +50,8 @@ def judge(scores: Sequence[Record], method: str = "prompt", interval: str = "int
     others = [other for other in rivals if other.get("split") == row.get("split")]
     if math.isfinite(number(row, "accuracy")):
         return _classes(row, others, _best(others, rivals, "accuracy", 1), interval)
+    if math.isfinite(number(row, "micro_f1")):
+        return _sets(row, _best(others, rivals, "macro_f1", 1), interval)
     if math.isfinite(number(row, "rmse")):
         return _values(row, others, _best(others, rivals, "rmse", -1), interval)
     return Verdict("mixed", "No score was recorded.", "There is nothing to judge by.")
@@ -115,6 +117,36 @@ def _in_part(row: Record, missed: int, headline: str) -> str:
         headline.removeprefix("The classes separate, but ") if headline.startswith("The classes separate, but") else ""
     )
     return "The classes separate only in part: " + ", ".join(reasons) + (f"; {better}" if better else ".")
+
+
+def _sets(row: Record, best: Record | None, interval: str) -> Verdict:
+    """Several labels a row: micro-F1 against always answering one set, macro-F1 against the best baseline."""
+    micro, macro = number(row, "micro_f1"), number(row, "macro_f1")
+    low, high = _ends(row, micro)
+    missed, labels = row.get("never_predicted") or 0, row.get("classes")
+    tone, headline = "yes", "Yes - the labels are recognised; no other method was scored."
+    if low <= number(row, "majority"):
+        tone, headline = "no", "No - this is not better than always answering the most frequent set of labels."
+    elif missed or macro < ENOUGH:
+        tone, headline = "mixed", f"The labels are recognised only in part: macro-F1 is {macro:.3f}"
+        headline += f", {missed} of {labels} labels are never given." if missed else "."
+    elif best is not None:
+        own, rival, name = (low, high), _score(best, "micro_f1", -1), best.get("method")
+        if own[0] > rival:
+            headline = f"Yes - the labels are recognised, better than with {name}."
+        elif rival > own[1]:
+            tone, headline = "mixed", f"The labels are recognised, but {name} does better."
+        else:
+            inside = f"{name} with micro-F1 {rival:.3f} lies within the interval {low:.3f} to {high:.3f}"
+            headline = f"Yes - the labels are recognised; {inside}, so these rows do not tell which is better."
+    figures = [("micro-F1", show(micro)), (interval, show((low, high)) if row.get("interval") else "not given")]
+    figures += [("always the most frequent set", show(number(row, "majority"))), ("macro-F1", show(macro))]
+    figures.append(("whole set right", show(number(row, "subset_accuracy"))))
+    if labels:
+        figures.append(("labels never given", f"{missed} of {labels}"))
+    if best is not None:
+        figures.append((f"best baseline: {best.get('method')}", show(best.get("micro_f1"))))
+    return Verdict(tone, headline, _where(row), tuple(figures))
 
 
 def _values(row: Record, others: Sequence[Record], best: Record | None, interval: str) -> Verdict:

@@ -14,6 +14,7 @@ from separatrix.progress import Progress
 from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
+from separatrix.texts.set_checks import one_label_each
 from separatrix.training.folder import describe_texts, describe_training
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.verb import read_splits
@@ -87,7 +88,9 @@ def read(source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
     if key not in _SPLITS:
         while len(_SPLITS) >= KEPT:
             del _SPLITS[next(iter(_SPLITS))]
-        _SPLITS[key] = read_splits(source, recipe, reading)
+        splits = read_splits(source, recipe, reading)
+        one_label_each(splits.train, "a sweep")
+        _SPLITS[key] = splits
     return _SPLITS[key]
 
 

@@ -37,12 +37,18 @@ class Columns:
     reading: LoadRecipe = LoadRecipe()
     keep_blank: bool = False  # texts with nothing in them are kept, as ""
     weight: str | None = None
+    label_separator: str | None = None  # splits a cell into several labels
 
     def __post_init__(self) -> None:
         checked("text", self.text, str)
         checked("label", self.label, str | None)
         checked("group", self.group, str | None)
         checked("weight", self.weight, str | None)
+        if self.label_separator is not None and (self.label is None or not self.label_separator.strip()):
+            what = (
+                "--label-separator has no effect without labels" if self.label is None else "--label-separator is blank"
+            )
+            raise OptionError(what, hint="name the column of labels with --label, and what joins them")
         if self.reading.drop_unlabelled and self.label is None:
             raise OptionError("--drop-unlabelled has no effect without labels", hint="name their column with --label")
         roles = {"--label": self.label, "--group": self.group, "--weight": self.weight}
@@ -213,6 +219,9 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
         return _integers(labels, source)
     if kinds <= {int, float}:
         return _floats(labels, source)
+    if tuple in kinds:
+        hint = "give a column with one label a row; several are for train, predict and the estimators"
+        raise DataError(f"{source}: rows have sets of labels", expected="one label a row", hint=hint)
     raise _mixed(labels, source)
 
 

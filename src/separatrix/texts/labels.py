@@ -13,6 +13,7 @@ import numpy as np
 from separatrix.errors import DataError
 from separatrix.texts.characters import likeness, plain_name
 from separatrix.texts.columns import label_column, listing
+from separatrix.texts.set_checks import check_sets
 from separatrix.texts.table import Texts
 
 
@@ -138,6 +139,8 @@ def check_labels(texts: Texts) -> tuple[str, ...]:
     """
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
+    if texts.kind == "sets":
+        return check_sets(texts)
     if texts.kind == "floats":
         if len(set(texts.label.tolist())) < 2:
             raise DataError(f"{texts.source}: all labels are the same number", got=texts.label[:1].tolist())

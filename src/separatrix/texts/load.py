@@ -108,6 +108,7 @@ def load_texts(
     label: str | None = LABEL,
     group: str | None = None,
     weight: str | None = None,
+    label_separator: str | None = None,
     revision: str | None = None,
     keep_blank: bool = False,
     **reading: Unpack[LoadOptions],
@@ -120,9 +121,11 @@ def load_texts(
             `Texts`; a `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`,
             unless a folder `owner` is here. Several parts are put one after the other: train, validation, test.
         text: name of the column of texts.
-        label: name of the column of labels; `None` = no labels wanted (to predict them).
+        label: name of the column of labels; `None` = no labels wanted (to predict them). A column of lists, or
+            `label_separator`, gives several labels a row.
         group: name of the column of groups; `None` = no groups.
         weight: name of the column of weights, what each row counts in training; `None` = all alike.
+        label_separator: what joins several labels in one cell, such as ",".
         revision: branch, tag or commit on the hub.
         keep_blank: keep rows without a text, as "", and take a source without rows; `predict` gives them no answer.
         reading: options of `LoadRecipe` by name: `sep`, `quoting`, `drop_unlabelled`.
@@ -140,7 +143,8 @@ def load_texts(
     ['human']
     """
     opened = _open(source, revision)
-    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), keep_blank, weight)
+    read = recipes.replace(LoadRecipe(), **reading)
+    columns = Columns(text, label, group, read, keep_blank, weight=weight, label_separator=label_separator)
     return _warned(_join(list(_read(opened, columns).values()), opened.name))
 
 
@@ -152,6 +156,7 @@ def load_splits(
     label: str | None = LABEL,
     group: str | None = None,
     weight: str | None = None,
+    label_separator: str | None = None,
     validation: float = VALIDATION,
     test: float = TEST,
     seed: int = 0,
@@ -170,6 +175,7 @@ def load_splits(
         label: name of the column of labels, or `None`.
         group: name of the column of groups, or `None`.
         weight: name of the column of weights, which a test part need not have, or `None`.
+        label_separator: what joins several labels in one cell, such as ",".
         validation: share of the training rows to hold out, between 0 and 1.
         test: share of a single table to hold out; 0 = no test part: one that the source has is not even read (its
             labels may be secret).
@@ -188,15 +194,16 @@ def load_splits(
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
         raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
     opened = opened if test else opened.drop_test()
-    columns = Columns(text, label, group, recipes.replace(LoadRecipe(), **reading), weight=weight)
-    parts = _read(opened, columns)
+    read = recipes.replace(LoadRecipe(), **reading)
+    parts = _read(opened, Columns(text, label, group, read, weight=weight, label_separator=label_separator))
     if WHOLE in parts:
         return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
     return _warned(_complete(opened, parts, validation, seed, by))
 
 
 SPLITTING = frozenset(
-    {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())} - {"source", "reading", "seed", "weight"}
+    {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())}
+    - {"source", "reading", "seed", "weight", "label_separator"}  # which few verbs have
 )
 
 
@@ -284,6 +291,8 @@ def _complete(opened: _Source, parts: dict[str, Texts], validation: float, seed:
 def _how(table: Texts, seed: int, by: str) -> str:
     if by == "group":
         return f"(whole groups, seed {seed})"
+    if by == "label" and table.kind == "sets":
+        return f"(with the share of each label, seed {seed})"
     stratified = by == "label" and table.kind in ("names", "integers")
     return f"(stratified by label, seed {seed})" if stratified else f"(drawn plainly, seed {seed})"
 
@@ -299,7 +308,15 @@ def _read(opened: _Source, columns: Columns) -> dict[str, Texts]:
     unweighted = replace(columns, weight=None)  # a figure counts rows
     parts = {part: read(unweighted if part == "test" else columns) for part, read in opened.parts.items()}
     labels = {part: table.label for part, table in parts.items() if table.label is not None}
-    labels = same_kind(labels)
+    if not any(table.kind == "sets" for table in parts.values()):
+        labels = same_kind(labels)
+    elif any(table.kind != "sets" for table in parts.values() if table.label is not None):
+        got = ", ".join(
+            f"{'sets' if table.kind == 'sets' else 'single labels'} in {part}" for part, table in parts.items()
+        )
+        raise DataError(
+            f"{opened.name}: some parts have several labels a row", got=got, expected="the same in all parts"
+        )
     return {part: replace(table, label=labels.get(part)) for part, table in parts.items()}
 
 

@@ -12,6 +12,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.load import RARE
 from separatrix.texts.columns import listing
 from separatrix.texts.load import Splits
+from separatrix.texts.set_checks import without_labels
 from separatrix.texts.table import Texts
 
 LEAST = 2  # training rows of a class that can be learnt
@@ -35,6 +36,8 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
     (4, ('q.csv: 1 class with fewer than 2 training rows is kept out (2 rows in all parts): c',))
     """
     train = splits.train
+    if train.kind == "sets":
+        return _settle_sets(splits, rare)
     if rare == "refuse" or train.label is None or train.kind == "floats":
         return splits
     counts = Counter(train.label.tolist())
@@ -58,6 +61,24 @@ def settle_rare(splits: Splits, rare: str = RARE[0]) -> Splits:
     parts["train"] = replace(parts["train"], warnings=(*train.warnings, line))
     changed: dict[str, Any] = dict(parts)
     return replace(splits, **changed)
+
+
+def _settle_sets(splits: Splits, rare: str) -> Splits:
+    """Labels with one training row are taken off their rows, which stay."""
+    train = splits.train
+    assert train.label is not None
+    if rare == "merge":
+        raise OptionError("--rare merge is for one label a row", hint="type --rare drop, or refuse")
+    counts = Counter(name for labels in train.label.tolist() for name in labels)
+    known = {name for part in splits.parts.values() if part.kind == "sets" for row in part.label for name in row}  # type: ignore[union-attr]
+    few = sorted(name for name in known if counts[name] < LEAST)
+    if rare == "refuse" or not few or len(known) - len(few) < 2:
+        return splits
+    verb = "label with fewer than 2 training rows is" if len(few) == 1 else "labels with fewer than 2 training rows are"
+    line = f"{train.name}: {len(few)} {verb} left out, their rows stay: {listing(few)}"
+    parts: dict[str, Any] = {name: without_labels(part, few) for name, part in splits.parts.items()}
+    parts["train"] = replace(parts["train"], warnings=(*train.warnings, line))
+    return replace(splits, **parts)
 
 
 def _among(part: Texts, few: list[object]) -> np.ndarray:

@@ -26,6 +26,15 @@ from separatrix.texts.columns import (
     text_warnings,
     weight_column,
 )
+from separatrix.texts.label_sets import (
+    hold_out_sets,
+    holds_lists,
+    indicator,
+    is_set_column,
+    separator_warnings,
+    set_column,
+    set_names,
+)
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
 
 if TYPE_CHECKING:
@@ -40,7 +49,8 @@ class Texts:
 
     Attributes:
         text: (rows,) the texts, none empty.
-        label: (rows,) object array of str, int64 or float64; `None` = no labels.
+        label: (rows,) object array of str, int64 or float64; of several labels a row, sorted tuples of str; `None` = no
+            labels.
         group: (rows,) object array of str; `None` = no groups.
         id: (rows,) int64, the row number in `source`, counted from 0 over the whole source.
         source: where the rows come from (a file, a folder, a hub name, "memory").
@@ -84,6 +94,7 @@ class Texts:
         group: Any = None,
         *,
         source: str = "memory",
+        label_separator: str | None = None,
         drop_unlabelled: bool = False,
         keep_blank: bool = False,
         warnings: Sequence[str] = (),
@@ -93,9 +104,11 @@ class Texts:
 
         Args:
             text: (rows,) the texts.
-            label: (rows,) names or numbers, or None. Names are composed (NFC) and lose characters that nobody sees.
+            label: (rows,) names or numbers, or None; or a list of names for each row. Names are composed (NFC) and lose
+                characters that nobody sees.
             group: (rows,) names, or None.
             source: the name used in errors.
+            label_separator: what joins several labels in one name.
             drop_unlabelled: leave out rows without a label; the others keep their numbers.
             keep_blank: keep rows whose text is missing, with the text "".
             warnings: about the source, from reading it.
@@ -119,10 +132,14 @@ class Texts:
         cells = {name: plain_cells(column) for name, column in cells.items() if column is not None}
         labelled = _labelled(cells, source) if drop_unlabelled and label is not None else None
         texts = text_column(cells["text"], source, keep_blank=keep_blank)
-        labels = label_column(cells["label"], source) if "label" in cells else None
+        sets = "label" in cells and (label_separator is not None or holds_lists(cells["label"]))
+        labels = None
+        if "label" in cells:
+            labels = (set_column if sets else label_column)(cells["label"], source, *[label_separator] * sets)
         groups = group_column(cells["group"], source) if "group" in cells else None
         weights = weight_column(cells["weight"], source) if "weight" in cells else None
         lines = [*warnings, *text_warnings(texts, source)]
+        lines += separator_warnings(labels, public_name(source), label_separator) if sets and labels is not None else []
         lines += [line for name in ("label", "group") for line in name_warnings(cells.get(name, ()), source, name)]
         table = cls(texts, labels, groups, np.arange(len(texts), dtype=np.int64), source, tuple(lines), weights)
         return table if labelled is None or labelled.all() else _without_unlabelled(table, labelled)
@@ -137,6 +154,7 @@ class Texts:
             None if columns.label is None else cells[columns.label],
             None if columns.group is None else cells[columns.group],
             source=source,
+            label_separator=columns.label_separator,
             drop_unlabelled=columns.reading.drop_unlabelled,
             keep_blank=columns.keep_blank,
             warnings=warnings,
@@ -164,7 +182,9 @@ class Texts:
 
     @property
     def kind(self) -> str | None:
-        """What the labels are: "names", "integers", "floats" or None."""
+        """What the labels are: "names", "integers", "floats", "sets" (several a row) or None."""
+        if is_set_column(self.label):
+            return "sets"
         return None if self.label is None else KINDS[self.label.dtype.kind]
 
     @property
@@ -228,8 +248,8 @@ class Texts:
         Args:
             test: share of the rows to hold out, between 0 and 1.
             seed: the same seed gives the same rows.
-            by: "label" keeps the class shares (a class with one row stays in training; floats and unlabelled rows
-                are drawn plainly); "group" holds out whole groups; "rows" draws plainly.
+            by: "label" keeps the class shares, or those of each label (one with one row stays in training; floats and
+                unlabelled rows are drawn plainly); "group" holds out whole groups; "rows" draws plainly.
 
         Returns:
             The training rows and the held-out rows.
@@ -245,6 +265,8 @@ class Texts:
             if self.group is None:
                 raise DataError(f"{self.source}: a split by group needs groups", hint="name their column with --group")
             mask = hold_out_groups(self.group, classes, test, seed, source=self.source)
+        elif by == "label" and self.label is not None and self.kind == "sets":
+            mask = hold_out_sets(indicator(self.label, set_names(self.label, self.source)), test, seed)
         elif by == "label" and classes is not None:
             mask = hold_out_stratified(classes, test, seed, source=self.source)
         else:
@@ -326,8 +348,10 @@ def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
     """
     if per_class < 1:
         raise OptionError("--per-class is out of range", got=per_class, expected="1 or more")
-    if texts.label is None or texts.kind == "floats":
-        raise DataError(f"{texts.source}: a few rows of each class need classes", hint="name their column with --label")
+    if texts.label is None or texts.kind in ("floats", "sets"):
+        raise DataError(
+            f"{texts.source}: a few rows of each class need one class a row", hint="name their column with --label"
+        )
     order = np.random.default_rng([seed, 4]).permutation(len(texts))
     codes = encode(texts.label)[0][order]
     by_class = np.argsort(codes, kind="stable")

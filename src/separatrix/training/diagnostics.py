@@ -15,6 +15,7 @@ from separatrix.learn.trained.saved import Predictions, Predictor
 from separatrix.models.tokens import is_unread
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.training.evaluate import Evaluator
+from separatrix.training.label_sets import LabelSetEvaluator
 
 CUT = re.compile(r"(\w+): (\d+) of (\d+) texts were cut")  # as trainings say it too
 FEW_STEPS = 50  # of the optimiser; fewer hardly move what is trained
@@ -30,7 +31,7 @@ def findings(
     model: Predictor,
     answers: Mapping[str, Predictions],
     targets: Mapping[str, np.ndarray],
-    evaluator: Evaluator,
+    evaluator: Evaluator | LabelSetEvaluator,
     history: Sequence[np.ndarray],
 ) -> list[str]:
     """Warnings of the guards for each split; `history` are the validation scores of every epoch."""
@@ -65,11 +66,13 @@ def below_baselines(method: str, scores: Mapping[str, Any], baselines: Mapping[s
     name = next((name for name in baselines if name in LINEAR.values()), None)
     if name is None:
         return []
-    figure = "accuracy" if "accuracy" in scores[part] else "rmse"
+    figure = next(name for name in ("accuracy", "rmse", "macro_f1") if name in scores[part])
     own, other = scores[part][figure], baselines[name][part][figure]
-    if own >= other if figure == "accuracy" else own <= other:
+    if own <= other if figure == "rmse" else own >= other:
         return []
-    side, noun = ("below", "accuracy") if figure == "accuracy" else ("above", "error")
+    side, noun = {"accuracy": ("below", "accuracy"), "macro_f1": ("below", "macro-F1"), "rmse": ("above", "error")}[
+        figure
+    ]
     return [f"{part}: the {noun} of {method}, {own:.4f}, is {side} that of the {name} on the frozen model, {other:.4f}"]
 
 
@@ -77,7 +80,8 @@ def missing_classes(targets: Targets) -> list[str]:
     """A warning for each part that lacks rows of a class: no figure of it says anything of that class."""
     warnings = []
     for part, values in targets.values.items() if targets.names else ():
-        absent = [name for number, name in enumerate(targets.names) if not (values == number).any()]
+        has: np.ndarray = np.any(values, axis=0) if targets.sets else np.isin(np.arange(len(targets.names)), values)
+        absent = [name for name, present in zip(targets.names, has.tolist(), strict=True) if not present]
         if absent:
             classes = f"{len(absent)} of {len(targets.names)} classes have no row"
             warnings.append(f"{part}: {classes}, so nothing is known of them: {listed(absent)}")

@@ -13,6 +13,7 @@ from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
 from separatrix.geometry.reliability import reliability
 from separatrix.geometry.score import classification, decide, regression
+from separatrix.training.label_sets import LabelSetEvaluator
 
 Scores = dict[str, Any]
 
@@ -27,8 +28,10 @@ class Evaluator:
     history: list[np.ndarray] = field(default_factory=list)  # validation scores of each epoch, (rows, classes)
 
     @classmethod
-    def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Evaluator:
-        """Take the mean from training targets, (rows,)."""
+    def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Evaluator | LabelSetEvaluator:
+        """Take the mean from training targets, (rows,); where rows have several labels, another evaluator."""
+        if targets.ndim == 2:
+            return LabelSetEvaluator(names, seed)
         return cls(names, mean=0.0 if names else float(targets.mean()), seed=seed)
 
     def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
@@ -69,9 +72,11 @@ class Evaluator:
 
 
 def score_baselines(
-    fitted: dict[str, Baseline], parts: dict[str, LabelledBlocks], evaluator: Evaluator
+    fitted: dict[str, Baseline], parts: dict[str, LabelledBlocks], evaluator: Evaluator | LabelSetEvaluator
 ) -> dict[str, Any]:
     """Scores of each baseline on each split but the training rows: {name: {split: figures}}."""
+    if isinstance(evaluator, LabelSetEvaluator):
+        return {name: evaluator.baseline_figures(baseline, parts) for name, baseline in fitted.items()}
     table: dict[str, Any] = {}
     for name, baseline in fitted.items():
         table[name] = {}

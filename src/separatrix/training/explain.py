@@ -13,6 +13,7 @@ from separatrix.errors import DataError, ModelError, OptionError, choose
 from separatrix.geometry.resample import bootstrap_mean, compare_answers, holm
 from separatrix.learn.explain import NearestWords, WordNull, nearest_words, scores_without
 from separatrix.learn.trained.prompt import PromptModel
+from separatrix.learn.trained.saved import one_label_each
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe.core import checked, plain
 from separatrix.store.result import Lines, Listing, Printed
@@ -153,6 +154,7 @@ def explain_prompt(
     """
     if not isinstance(model, PromptModel):
         raise ModelError("only a prompt can be explained", got=type(model).__name__, hint="train with --method prompt")
+    one_label_each(model, "an explanation")
     if texts.label is None:
         raise DataError(f"{texts.source} has no labels", hint="name their column with --label")
     if not len(texts):

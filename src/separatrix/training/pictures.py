@@ -35,6 +35,7 @@ LEAST_CHANCE = 1e-12  # below which a run says no more of a label, as in the ver
 LIKELY = 0.5  # probability from which on a label is doubted, as there
 FEWEST = 20  # rows from which on labels are doubted
 MANY = 12  # classes up to which their colours follow their order
+PER_LABEL = ("name", "rows", "threshold", "precision", "recall", "f1", "predicted")
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
@@ -58,6 +59,11 @@ def read_run(folder: Path) -> RunFiles:
     metrics = [line for line in lines if "loss" in line]  # a probe has no course to draw
     validation = read_table(folder / "predictions" / "validation.parquet", ("id", "text", "label", "predicted"))
     return RunFiles(folder, *read_run_files(folder), metrics, validation)
+
+
+def has_sets(run: RunFiles) -> bool:
+    """Whether rows have several labels: they have no confusion matrix, and no class to colour them by."""
+    return "per_label" in run.result["scores"]["validation"]
 
 
 def is_run(folder: Path) -> bool:
@@ -84,7 +90,7 @@ def run_frames(run: RunFiles) -> tuple[Frames | None, Frames | None]:
     None where none were recorded, or for numbers.
     """
     frames, seed = read_frames(run.folder / TRAJECTORY), run.recipe["loop"]["seed"]
-    if not frames or not run.result["classes"]:
+    if not frames or not run.result["classes"] or has_sets(run):
         return None, None
     plane = fit_plane(_wide(frames[-1].outputs))  # that of the last frame, held over the run: what moves has moved
     rows = subsample(len(run.validation), len(frames[0].outputs), seed)
@@ -127,7 +133,7 @@ def page_rows(run: RunFiles, train: Frames | None) -> tuple[PageRows, dict[str, 
     Also the numbers of the rows of each split; None where numbers are predicted.
     """
     names = tuple(run.result["classes"])
-    if not names:
+    if not names or has_sets(run):
         return None
     ids = {name: number for number, name in enumerate(names)}
     tables = {"validation": run.validation}
@@ -240,13 +246,13 @@ def _draw(run: RunFiles, frames: Frames | None, train: Frames | None) -> list[Pi
     if run.metrics:
         save(curves(run.metrics), folder / "curves.png")
         write_data(run.metrics, folder / "curves.csv")
-    if run.result["classes"]:
+    if run.result["classes"] and not has_sets(run):
         part = "test" if "test" in run.result["scores"] else "validation"
         matrix = np.array(run.result["scores"][part]["confusion"])
         names = tuple(run.result["classes"])
         save(confusion(matrix, names), folder / "confusion.png")
         write_data(matrix, folder / "confusion.csv", names)
-    else:
+    elif not run.result["classes"]:
         pictures.append(_draw_numbers(run, folder))
     if frames is not None:
         save(scatter(frames), folder / "scatter.png")
@@ -294,7 +300,8 @@ def _report(
         summary=tuple(summary),
         scores=score_rows(result),
         method=result["method"],
-        per_class=[{key: line[key] for key in PER_CLASS} for line in main.get("per_class", ())],
+        per_class=[{key: line[key] for key in PER_CLASS} for line in main.get("per_class", ())]
+        or [{key: line[key] for key in PER_LABEL} for line in main.get("per_label", ())],
         confusion=np.array(main["confusion"]) if "confusion" in main else None,
         names=tuple(result["classes"]),
         reliability=main.get("reliability", {}),

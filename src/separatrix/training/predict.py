@@ -23,6 +23,7 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.load import TEXT, LoadOptions
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
+from separatrix.texts.label_sets import joined
 
 
 @checks_arguments
@@ -32,6 +33,7 @@ def predict(
     *,
     text: str = TEXT,
     label: str | None = None,
+    label_separator: str | None = None,
     min_probability: float | None = None,
     coverage: float | None = None,
     out: str | Path | None = None,
@@ -46,6 +48,7 @@ def predict(
         data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept.
         text: column of the texts.
         label: column of labels to be copied beside the answers.
+        label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
         min_probability: leave rows unanswered whose answer has a lower probability, see `withhold`.
         coverage: answer this share of the rows, those with the highest probability.
         out: file of the answers, .parquet, .csv or .jsonl; nothing is written without it.
@@ -63,13 +66,33 @@ def predict(
     source = data.source if isinstance(data, Texts) else data
     inputs = [path for path in (model, source) if isinstance(path, str | Path)]
     with answers_file(out, overwrite=overwrite, inputs=inputs) as write:
-        texts = (
-            data if isinstance(data, Texts) else load_texts(data, text=text, label=label, keep_blank=True, **reading)
-        )
+        columns: dict[str, Any] = {"text": text, "label": label}
+        columns |= {} if label is None else {"label_separator": label_separator}
+        texts = data if isinstance(data, Texts) else load_texts(data, **columns, keep_blank=True, **reading)
         trained = load_model(model) if isinstance(model, str | Path) else model
         frame = predict_texts(trained, texts, **limits, progress=progress)
-        write(frame)
+        write(written_answers(frame, out, label_separator))
     return frame
+
+
+def written_answers(frame: pd.DataFrame, out: str | Path | None, separator: str | None = None) -> pd.DataFrame:
+    """A table of answers as it is written: in a .csv, several labels of a row are joined.
+
+    Raises:
+        DataError: a label holds the separator.
+
+    >>> written_answers(pd.DataFrame({"predicted": [("a", "b"), ()]}), "a.csv")["predicted"].tolist()
+    ['a,b', '']
+    """
+    if Path(str(out)).suffix != ".csv":
+        return frame
+    several = [name for name in ("label", "predicted") if name in frame and any(map(is_several, frame[name]))]
+    return frame.assign(**{name: joined(frame[name].tolist(), separator or ",") for name in several})
+
+
+def is_several(answer: Any) -> bool:
+    """Whether one answer holds any number of labels."""
+    return isinstance(answer, tuple)
 
 
 @checks_arguments
@@ -132,6 +155,9 @@ def withhold(answer: Predictions, min_probability: float | None, coverage: float
         return answer
     if answer.probabilities is None:
         what = "numbers have no probability, so none can be left unanswered for it"
+        raise OptionError(what, hint="leave --min-probability and --coverage away")
+    if any(map(is_several, answer.labels)):
+        what = "several labels a row are decided one by one, by thresholds that the training chose"
         raise OptionError(what, hint="leave --min-probability and --coverage away")
     confidence = answer.probabilities.max(axis=1)  # NaN: no answer anyway
     known = ~np.isnan(confidence)

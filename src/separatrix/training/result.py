@@ -35,7 +35,9 @@ PREDICTIONS = "predictions"
 # Heading, figure, and the figure whose interval stands behind it.
 FIGURES = {
     "accuracy": "accuracy (95 % interval)",
+    "micro_f1": "micro-F1 (95 % interval)",
     "macro_f1": "macro-F1",
+    "subset_accuracy": "whole set right",
     "never_predicted": "never predicted",
     "majority": "majority",
     "rmse": "RMSE (95 % interval)",
@@ -44,7 +46,7 @@ FIGURES = {
     "baseline_rmse": "RMSE of the mean",
     "rows": "rows",
 }
-WITH_INTERVAL = ("accuracy", "rmse")
+WITH_INTERVAL = ("accuracy", "rmse", "micro_f1")
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -31,6 +31,7 @@ from separatrix.training.diagnostics import (
 from separatrix.training.evaluate import Evaluator, score_baselines
 from separatrix.training.folder import describe_request, drop_states, write_recipe
 from separatrix.training.groups import group_notes, group_report
+from separatrix.training.label_sets import LabelSetEvaluator, check_method
 from separatrix.training.methods import METHODS
 from separatrix.training.plane import place_outputs
 from separatrix.training.predict import answer_table, with_unknown
@@ -49,6 +50,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     """
     begun, task, splits, folder = monotonic(), task_of(request), request.splits, request.folder
     original, race, recipe = request, None, request.recipe
+    check_method(splits, request.method, recipe.loop.class_weight)
     splits = weigh(splits, recipe.loop.class_weight)
     request = replace(request, splits=splits)
     warnings = list(check_labels(splits.train)) if task == "classify" else []
@@ -64,6 +66,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     assert not isinstance(recipe, AutoRecipe)
     evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
     trained = method.train(request, targets, evaluator.quick)
+    if isinstance(evaluator, LabelSetEvaluator):
+        evaluator = evaluator.deciding(trained.model.calibration)
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
     source = trained.model.backbone.source
@@ -73,7 +77,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         part: with_unknown(answer_table(splits.parts[part], targets.classes, answer), backbone)
         for part, answer in answers.items()
     }
-    plane = place_outputs(trained, answers, seed) if targets.names else None
+    plane = place_outputs(trained, answers, seed) if targets.names and not targets.sets else None
     result = TrainingResult(
         model=trained.model, method=request.method, transformer=trained.model.backbone.identity,
         loss=method.losses.get(task, recipe.objective.loss), classes=list(targets.names),
@@ -111,7 +115,7 @@ def _figures(
     trained: TrainedModel[Any],
     answers: dict[str, Predictions],
     targets: Targets,
-    evaluator: Evaluator,
+    evaluator: Evaluator | LabelSetEvaluator,
 ) -> dict[str, Any]:
     """Scores, baselines, what was chosen, warnings, notes, and what there is to say of groups."""
     model, splits, values = trained.model, request.splits, targets.values
@@ -147,7 +151,10 @@ def _figures(
 
 
 def _baselines(
-    trained: TrainedModel[Any], answers: dict[str, Predictions], targets: Targets, evaluator: Evaluator
+    trained: TrainedModel[Any],
+    answers: dict[str, Predictions],
+    targets: Targets,
+    evaluator: Evaluator | LabelSetEvaluator,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Baselines on frozen vectors, and their figures."""
     parts = {

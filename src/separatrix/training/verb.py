@@ -18,6 +18,7 @@ from separatrix.recipe.options import TrainOptions
 from separatrix.texts import Splits
 from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.rare import settle_rare
+from separatrix.texts.set_checks import joined_labels
 from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
 from separatrix.training.methods import METHODS, build_recipe, method_of
@@ -27,7 +28,7 @@ from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
 WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
-READING = SPLITTING | {"per_class", "rare", "weight"}
+READING = SPLITTING | {"label_separator", "per_class", "rare", "weight"}
 
 
 @checks_arguments
@@ -137,6 +138,12 @@ def _warned(result: TrainingResult) -> TrainingResult:
     return result
 
 
+def with_warning(splits: Splits) -> Splits:
+    """The same splits, with a warning where several labels a row seem to be written as one."""
+    train = splits.train
+    return replace(splits, train=replace(train, warnings=(*train.warnings, *joined_labels(train))))
+
+
 def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
     """The parts to train on and to evaluate, read if they are not yet; an option without effect is refused."""
     if isinstance(data, Splits):
@@ -147,7 +154,7 @@ def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits
     numbers = predicts_numbers(recipe)  # which are no classes
     by = reading.pop("by", None) or ("rows" if numbers else "label")
     splits = given_splits(data, reading | {"by": by}, seed=seed)
-    splits = splits if numbers else settle_rare(splits, rare)
+    splits = splits if numbers else settle_rare(with_warning(splits), rare)
     if by == "group":
         splits = splits.with_seen(reading.get("validation", VALIDATION), seed)
     if per_class is None:

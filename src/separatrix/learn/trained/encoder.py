@@ -93,7 +93,7 @@ class AlignModel(PrintedModel):
         scores = self.scores(vectors, neighbors)
         near = None if neighbors is None else self.index.ids[neighbors.index[:, :SHOWN]]
         chance = self.probabilities(scores)
-        labels = self.classes.decode(scores.argmax(axis=1))
+        labels = self.decided(scores)
         far = 1 - self.class_cosines(vectors)
         return Predictions(labels, scores, chance, far, vectors, tokens.cut, near, tokens.unread)
 

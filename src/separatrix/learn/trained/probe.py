@@ -46,7 +46,7 @@ class ProbeModel(PrintedModel):
             return Predictions(
                 scores[:, 0], scores, None, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks
             )
-        labels, chance = self.classes.decode(scores.argmax(axis=1)), self.calibration.probabilities(scores)
+        labels, chance = self.decided(scores), self.calibration.probabilities(scores)
         return Predictions(labels, scores, chance, None, vectors, tokens.cut, unread=tokens.unread, blocks=blocks)
 
     def save(self, folder: Path) -> None:

@@ -166,7 +166,7 @@ class PromptModel(PrintedModel):
         """The labels, or numbers, that the scores decide for, (rows,)."""
         if self.classes is None:
             return scores[:, 0] * self.scaling.scale + self.scaling.mean
-        return self.classes.decode(scores.argmax(axis=1))
+        return self.decided(scores)
 
     def distances(self, outputs: np.ndarray) -> np.ndarray | None:
         """Euclidean distance of outputs (rows, width) to each centroid, (rows, classes); None without centroids."""

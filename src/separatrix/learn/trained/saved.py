@@ -32,6 +32,7 @@ from separatrix.store.files import (
 )
 from separatrix.store.result import Lines, Printed
 from separatrix.texts import Classes
+from separatrix.texts.label_sets import sets_of
 
 R = TypeVar("R")
 
@@ -72,7 +73,7 @@ SAVED: dict[str, Schema] = {
 class Predictions:
     """What a trained model says of texts."""
 
-    labels: np.ndarray  # (rows,) class labels, or numbers
+    labels: np.ndarray  # (rows,) class labels, tuples of them where rows have several, or numbers
     scores: np.ndarray  # (rows, classes), or (rows, 1)
     probabilities: np.ndarray | None  # (rows, classes), calibrated on validation
     distances: np.ndarray | None  # (rows, classes) to each centroid
@@ -134,6 +135,13 @@ class PrintedModel(Printed):
         """That the scores are divided by before anything else."""
         return self.calibration.temperature
 
+    def decided(self, scores: np.ndarray) -> np.ndarray:
+        """The class with the highest score of each row, (rows,); of several labels, tuples of those that are given."""
+        assert self.classes is not None
+        if self.calibration.sets:
+            return sets_of(self.calibration.decide(scores) if len(scores) else scores, self.classes.names)
+        return self.classes.decode(scores.argmax(axis=1))
+
     def base_notes(self, kind: str, **notes: Any) -> dict[str, Any]:
         """What a trained model says of itself; `notes` are what its kind says beside `SAVED`."""
         classes = None if self.classes is None else self.classes.to_dict()
@@ -158,6 +166,14 @@ class PrintedModel(Printed):
         classes = ", ".join(self.classes.names) if self.classes else "none: numbers are predicted"
         name = self.backbone.identity["name"]
         return [[("kind", type(self).__name__), ("model", name), ("classes", classes)]]
+
+
+def one_label_each(model: Predictor, what: str) -> None:
+    """Raise a `ModelError` where a model gives several labels a row, which `what` does not take."""
+    calibration = getattr(model, "calibration", None)
+    if isinstance(calibration, ScoreCalibration) and calibration.sets:
+        hint = "use predict, or the estimators"
+        raise ModelError(f"{what} takes models with one label a row", got="several labels a row", hint=hint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +206,8 @@ class SavedModel:
             StoreError: it is one of other classes.
         """
         calibration = ScoreCalibration.of(self.notes["temperature"], self.notes.get("calibration"))
-        if calibration.method == "vector" and len(calibration.weight) != self.class_count:
+        parts = {"vector": calibration.weight, "labels": calibration.thresholds}.get(calibration.method)
+        if parts is not None and len(parts) != self.class_count:
             raise self.damaged("its calibration does not fit the classes", self.class_count, file=self.file)
         return calibration
 

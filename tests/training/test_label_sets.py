@@ -1,0 +1,122 @@
+"""Trainings whose rows have several labels, end to end: figures, files, answers, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import separatrix as sx
+from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.texts import Splits, Texts
+from separatrix.training.export import export_classifier
+
+COLOURS, BEASTS = ("red", "blue", "green"), ("cat", "dog")
+
+
+def _rows(count: int, seed: int) -> tuple[list[str], list[list[str]]]:
+    """The labels of a text are words in it."""
+    generator = np.random.default_rng(seed)
+    texts, labels = [], []
+    for row in range(count):
+        words = [*generator.choice(COLOURS, generator.integers(1, 3), replace=False), str(generator.choice(BEASTS))]
+        texts.append(f"the {' '.join(words)} {row % 9 + 1}")
+        labels.append([str(word) for word in words if word != "green"])
+    return texts, labels
+
+
+@pytest.fixture(scope="module")
+def several() -> Splits:
+    parts = [Texts.of(*_rows(count, seed)) for seed, count in enumerate((90, 40, 40))]
+    return Splits(parts[0], parts[1], parts[2], ())
+
+
+@pytest.fixture(scope="module")
+def probe_run(several: Splits, tiny: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sets") / "run"
+    sx.train(several, model=str(tiny("bert")), out=out, method="probe", device="cpu")
+    return out
+
+
+def test_a_probe_of_several_labels_learns_and_is_read_again(several: Splits, probe_run: Path) -> None:
+    result = sx.load(probe_run)
+    scores = result.scores["test"]
+    assert scores["majority"] + 0.1 < scores["micro_f1"]
+    assert scores["interval"][0] <= scores["micro_f1"] <= scores["interval"][1]
+    assert [line["name"] for line in scores["per_label"]] == ["blue", "cat", "dog", "red"] == result.classes
+    assert result.model.calibration.thresholds == tuple(line["threshold"] for line in scores["per_label"])
+    assert "recognised" in result.verdict
+    page = (probe_run / "report.html").read_text()
+    assert "threshold" in page
+    assert "Confusion" not in page
+    frame = result.predict(list(several.test.text))  # type: ignore[union-attr]
+    chance = frame[[f"probability_{name}" for name in result.classes]].to_numpy()
+    given = chance >= np.array(result.model.calibration.thresholds)
+    names = [tuple(name for name, one in zip(result.classes, row, strict=True) if one) for row in given]
+    assert frame["predicted"].tolist() == names
+    assert len(result.predict([])) == 0
+    blank = result.predict(["the red cat", ""])
+    assert blank["reason"].tolist()[1] == "no text"
+    assert blank["predicted"][1] is None
+
+
+def test_answers_are_written_as_lists_or_joined(probe_run: Path, tmp_path: Path) -> None:
+    data = tmp_path / "new.csv"
+    data.write_text('text,label\nthe red cat,"cat;red"\nthe blue dog,dog\n')
+    options = {"label": "label", "label_separator": ";"}
+    frames = {
+        kind: sx.predict(probe_run, data, out=tmp_path / f"a.{kind}", **options) for kind in ("csv", "jsonl", "parquet")
+    }
+    assert frames["csv"]["label"].tolist() == [("cat", "red"), ("dog",)]
+    written = pd.read_csv(tmp_path / "a.csv", keep_default_na=False)
+    assert written["label"].tolist() == ["cat;red", "dog"]
+    assert written["predicted"].tolist() == [";".join(labels) for labels in frames["csv"]["predicted"]]
+    lines = [json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines()]
+    assert [tuple(line["predicted"]) for line in lines] == frames["csv"]["predicted"].tolist()
+    stored = pd.read_parquet(tmp_path / "a.parquet")["predicted"]
+    assert [tuple(labels) for labels in stored] == frames["csv"]["predicted"].tolist()
+
+
+@pytest.mark.parametrize("limit", ["min_probability", "coverage"])
+def test_rows_with_several_labels_are_not_withheld(probe_run: Path, limit: str) -> None:
+    with pytest.raises(OptionError, match="decided one by one, by thresholds"):
+        sx.predict(probe_run, Texts.of(["the red cat"]), **{limit: 0.5})
+
+
+def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, tiny: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="an export to ONNX takes models with one label a row"):
+        export_classifier(probe_run, out=tmp_path / "onnx")
+    with pytest.raises(DataError, match="gives several labels a row"):
+        sx.suspects(probe_run)
+    with pytest.raises(DataError, match="gives several labels a row"):
+        sx.compare([probe_run, probe_run])
+    with pytest.raises(DataError, match="rank takes one label a row"):
+        sx.rank(several, model=str(tiny("bert")), device="cpu")
+    with pytest.raises(DataError, match="extract takes one label a row"):
+        sx.extract(several, model=str(tiny("bert")), device="cpu")
+    with pytest.raises(DataError, match="the loss mse needs numbers as labels"):
+        sx.train(several, model=str(tiny("bert")), method="probe", loss="mse", device="cpu")
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_groups_are_refused(tiny: Any) -> None:
+    texts, labels = _rows(40, 0)
+    with_groups = Texts.of(texts, labels, ["g", "h"] * 20)
+    with pytest.raises(DataError, match="groups are compared where rows have one label each"):
+        sx.train(Splits(with_groups, with_groups, None, ()), model=str(tiny("bert")), method="probe", device="cpu")
+
+
+def test_a_joined_column_is_recognised_in_a_training(tiny: Any, tmp_path: Path) -> None:
+    texts, labels = _rows(60, 0)
+    frame = pd.DataFrame({"text": texts, "label": [",".join(one) for one in labels]})
+    frame.to_csv(tmp_path / "q.csv", index=False)
+    options = {"model": str(tiny("bert")), "method": "probe", "device": "cpu"}
+    result = sx.train(tmp_path / "q.csv", **options)
+    assert any("type --label-separator , to learn several labels a row" in line for line in result.warnings)
+    result = sx.train(tmp_path / "q.csv", label_separator=",", **options)
+    assert not any("label-separator" in line for line in result.warnings)
+    assert "with the share of each label" in result.notes[0]
