@@ -112,7 +112,7 @@ def stop(count):
 flags.set_threads = stop
 for name in app.COMMANDS:
     data = {{"predict": ["run", "data"], "demo": [], "plan": []}}.get(name, ["data"])
-    words = [name, *data, "--out", "x.csv", "--threads", "1"]
+    words = [name, *data, *([] if name == "explore" else ["--out", "x.csv"]), "--threads", "1"]
     main(words)
 print(json.dumps(seen))
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,3 +219,32 @@ class SelectedBlock:
     def part(self, start: int, stop: int) -> SelectedBlock:
         """Rows start to stop, with nothing but their places."""
         return SelectedBlock(self.base, self.places[start:stop])
+
+
+@dataclass(frozen=True, eq=False)
+class ColumnTexts(Sequence[str]):
+    """A column of a table as texts, of which only those that are asked for are read; what is missing is empty.
+
+    >>> import pandas as pd
+    >>> texts = ColumnTexts(FrameTable(pd.DataFrame({"text": ["How far?", None, "Who?"]})), "text")
+    >>> texts[1:], texts[0]
+    (['', 'Who?'], 'How far?')
+    """
+
+    table: RowTable
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @overload
+    def __getitem__(self, rows: int) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice) -> list[str]: ...
+    def __getitem__(self, rows: int | slice) -> str | list[str]:
+        import pandas as pd
+
+        chosen = np.arange(len(self))[rows if isinstance(rows, slice) else [rows]]
+        values = pd.Series(self.table.take(chosen).column(self.name))
+        texts = values.astype(object).where(values.notna(), "").astype(str).tolist()
+        return texts if isinstance(rows, slice) else texts[0]

@@ -9,6 +9,7 @@ COMMANDS = {
     "train": ("runs", "Learn to label texts from labelled ones: a model, its scores on held-out rows, and a report."),
     "predict": ("runs", "Label new texts with a trained run."),
     "report": ("runs", "Write a run's report once more, or one page over several results; nothing is trained."),
+    "explore": ("explore", "Show a run (also one that is being trained), points or a map on a page of this machine."),
     "rank": ("points", "Which frozen encoder, layer and pooling suits these texts?"),
     "extract": (
         "points",
@@ -30,7 +31,7 @@ COMMANDS = {
 }
 # Panels of the list of commands.
 GROUPS = {
-    "Labelled texts": ("demo", "train", "predict", "sweep", "report", "rank", "suspects"),
+    "Labelled texts": ("demo", "train", "predict", "sweep", "report", "explore", "rank", "suspects"),
     "Vectors": ("extract", "score", "project", "cluster", "associate", "compare"),
     "Attention heads": ("heads", "heads-qa"),
     "Files and cost": ("import", "export", "compress", "plan"),

@@ -9,6 +9,7 @@ from typing import Any
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
 from separatrix.recipe.load import BY, LABEL, RARE, TEST, TEXT, VALIDATION
+from separatrix.recipe.project import METHODS
 from separatrix.recipe.train import as_in_model
 from separatrix.training.request import METHOD_NAMES
 
@@ -52,6 +53,14 @@ SuspectsOut = panel(
 Demo = panel("Output folder", out=_option(Path, Path("runs/demo"), "folder of the run; it replaces an earlier demo"))
 Report = panel(
     "Output file", out=_option(Path | None, None, "the .html file (default: report.html in the run)"), overwrite=_FILE
+)
+Exploring = panel(
+    "Page",
+    map_=_option(Path | None, None, "of points: a folder that project wrote of them (default: they are projected now)"),
+    method=_option(str | None, None, "of points without --map: how the map is made", choices=METHODS),
+    block=_option(str | None, None, "block of numbers, where the points hold several"),
+    port=_option(int, 0, "port of this machine to listen on (default: a free one)", low=0, high=65535),
+    no_browser=_option(bool, False, "print the address, and open no browser"),
 )
 ExportDestination = panel(
     "Output",

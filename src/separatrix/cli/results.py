@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class Printout:
     parts: Sequence[Listing | Lines]  # what is printed without --json: tables, and names with values
     # What goes to stderr, with `--quiet` to stdout, and into the JSON object where it does not stand yet.
     warnings: Sequence[str] = ()
+    after: Callable[[], None] | None = None  # what goes on once it is printed
 
 
 def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: bool) -> None:
@@ -40,6 +41,7 @@ def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: boo
     if as_json:
         more = {"warnings": [*result.warnings]} if result.warnings else {}
         print_json(more | {**result.values})
+        _go_on(result)
         return
     quiet: Lines = [("warning", line) for line in result.warnings] if progress.console.quiet else []
     for part in (*result.parts, quiet):
@@ -47,6 +49,13 @@ def show(result: Printed | Printout, progress: TerminalProgress, *, as_json: boo
             print_table(part)
         elif part:
             print_lines(part)
+    _go_on(result)
+
+
+def _go_on(printed: Printout) -> None:
+    if printed.after is not None:
+        sys.stdout.flush()
+        printed.after()
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -1,9 +1,10 @@
-"""What may look on while a training runs: the base of all callbacks, and the two that every training has."""
+"""What may look on while a training runs: the base of all callbacks, and those that every training has."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from separatrix.learn.objectives.base import Objective
 from separatrix.learn.trainables import Trainable, evaluate
 from separatrix.learn.trajectory import Recorder
 from separatrix.progress import Progress, silent
+from separatrix.store.files import read_lines, write_lines
 
 
 class Callback:
@@ -56,6 +58,18 @@ class ProgressCallback(Callback):
     def on_step(self, done: int, total: int, loss: float) -> None:
         """Report a step."""
         self.progress("training", done, total, f"loss {loss:.3f}")
+
+
+@dataclass(frozen=True)
+class MetricsWriter(Callback):
+    """Keeps `metrics.jsonl` as a training goes on, so that another process can look on."""
+
+    path: Path
+
+    def on_metrics(self, line: Mapping[str, Any]) -> None:
+        """Write the line behind those of earlier epochs; what came after the checkpoint of a killed process goes."""
+        before = read_lines(self.path) if self.path.is_file() and line["epoch"] > 1 else []
+        write_lines(self.path, [*(each for each in before if each.get("epoch", 0) < line["epoch"]), line])
 
 
 @dataclass(frozen=True)

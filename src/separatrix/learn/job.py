@@ -13,7 +13,14 @@ from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.geometry.baselines import Baseline
-from separatrix.learn.callbacks import ArrayCallback, BatchFunction, Callback, ProgressCallback, TrajectoryRecorder
+from separatrix.learn.callbacks import (
+    ArrayCallback,
+    BatchFunction,
+    Callback,
+    MetricsWriter,
+    ProgressCallback,
+    TrajectoryRecorder,
+)
 from separatrix.learn.loop import FitResult, Loop, Score, Training
 from separatrix.learn.objectives.base import TrainingRows
 from separatrix.learn.objectives.word_ranking import WordRanking
@@ -24,7 +31,7 @@ from separatrix.progress import Progress, silent
 from separatrix.recipe import TrainRecipe
 from separatrix.recipe.align import AlignRecipe
 from separatrix.recipe.peft import PeftRecipe
-from separatrix.store.folder import CHECKPOINT, REFIT, TRAJECTORY
+from separatrix.store.folder import CHECKPOINT, METRICS, REFIT, TRAJECTORY
 from separatrix.texts import Texts
 from separatrix.texts.weights import weighing
 
@@ -67,6 +74,7 @@ class Job(Generic[R]):
             rows, seed = (len(self.train), len(self.validation)), self.recipe.loop.seed
             recorder = Recorder(self.folder / TRAJECTORY, *rows, seed)
             callbacks.append(TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map))
+            callbacks.append(MetricsWriter(self.folder / METRICS))
         if self.keep is None:
             callbacks += [] if self.on_batch is None else [ArrayCallback(objective, self.on_batch)]
             callbacks += self.callbacks

@@ -30,6 +30,8 @@ Column = np.ndarray | Sequence[str]
 class ColumnPacker:
     """Takes the columns of all sections of a page, and numbers their blocks."""
 
+    source = ""  # where a page may ask for more than stands in it; "": nowhere
+
     def __init__(self) -> None:
         self.count = 0
         self.numbers: list[Markup] = []  # stand before the script: the first picture needs them

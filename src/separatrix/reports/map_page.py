@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from separatrix.errors import ShapeError
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
 from separatrix.reports.rows import PageRows, RowMap
-from separatrix.reports.sections import map_section, row_section
+from separatrix.reports.sections import Section, map_section, row_section
 from separatrix.view.maps import Drawing
 
 MOST = 1_000_000  # rows of a page; of more, so many evenly spread ones
@@ -32,11 +33,27 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
     if len(texts) != len(drawing.points):
         raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
     kept = np.linspace(0, len(texts) - 1, min(MOST, len(texts))).astype(int)
-    note = drawing.note + (f"; {len(kept)} of {len(texts)} rows are on the page" if len(kept) < len(texts) else "")
-    names, labels = list(drawing.names), drawing.labels[kept]
+    note = drawing.note
+    if len(kept) < len(texts):
+        note += f"; {len(kept)} of {len(texts)} rows are on the page: separatrix explore shows all"
+    pale = None if drawing.pale is None else drawing.pale[kept]
+    shown = replace(drawing, points=drawing.points[kept], labels=drawing.labels[kept], note=note, pale=pale)
+    return render(RunReport(drawing.title), map_sections(shown, [texts[row] for row in kept], kept.tolist()))
+
+
+def map_sections(
+    drawing: Drawing, texts: Sequence[str], ids: Sequence[object] | None = None, *, whole: bool = False
+) -> list[Section]:
+    """The map and the list of rows.
+
+    Args:
+        texts: one a row.
+        ids: the user's own; row numbers without them.
+        whole: no text is cut, since a server reads it when it is shown.
+    """
+    names, labels = list(drawing.names), drawing.labels
     if not len(names) or (labels < 0).any():
         names, labels = [*names, "no label"], np.where(labels < 0, len(names), labels)
-    pale = None if drawing.pale is None else drawing.pale[kept]
-    shown = RowMap(drawing.title, drawing.points[None, kept], drawing.axes, note, pale=pale)
-    rows = PageRows([texts[row] for row in kept], names, labels, ids=kept.tolist())
-    return render(RunReport(drawing.title), [map_section([shown], rows), row_section(rows)])
+    shown = RowMap(drawing.title, drawing.points[None], drawing.axes, drawing.note, pale=drawing.pale)
+    rows = PageRows(texts, names, labels, ids=ids, whole=whole)
+    return [map_section([shown], rows), row_section(rows)]

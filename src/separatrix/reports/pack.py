@@ -50,9 +50,13 @@ def cut(text: str, limit: int) -> str:
     >>> cut("one two three", 10)
     'one two...'
     """
-    if not text.isprintable():
-        text = "".join(sign for sign in text if sign == "\n" or sign.isprintable())
+    text = printable(text)
     return text if len(text) <= limit else text[: limit - 3].rstrip() + "..."
+
+
+def printable(text: str) -> str:
+    """A text without control signs; line ends stay."""
+    return text if text.isprintable() else "".join(sign for sign in text if sign == "\n" or sign.isprintable())
 
 
 def data_uri(path: Path) -> str:

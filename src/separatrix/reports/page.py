@@ -46,7 +46,7 @@ class ReportFile(Printed):
 
 
 def fill(
-    template: str, scripts: Sequence[str] = (), *, styles: Sequence[str] = ("page.css",), **parts: Any
+    template: str, scripts: Sequence[str] = (), *, styles: Sequence[str] = ("page.css",), source: str = "", **parts: Any
 ) -> str:  # fmt: skip
     """A page as text: every text that is put in is escaped, and a name that nobody gave is an error.
 
@@ -54,19 +54,25 @@ def fill(
         template: of the package's assets; it places `style`, `script` and `policy`.
         scripts: of the assets, one behind the other.
         styles: style sheets of the assets.
+        source: what the scripts may read beside the page: nothing, or 'self' of a page that a server shows.
         parts: what the template shows.
     """
     style, script = Markup("\n".join(map(_asset, styles))), inline_script("\n".join(map(_asset, scripts)))
     assets = {
-        "policy": policy(style, script),
+        "policy": policy(style, script, source),
         "style": Markup("<style>{}</style>").format(style),
         "script": Markup("<script>{}</script>").format(script) if scripts else "",
     }
     return _templates().get_template(template).render(**assets, **parts)
 
 
-def policy(style: str, script: str) -> str:
-    """What a page may do: this style sheet, this script, pictures that stand in it, and nothing else.
+def part(template: str, **parts: Any) -> str:
+    """A part of a page as text, escaped as `fill` does."""
+    return _templates().get_template(template).render(**parts)
+
+
+def policy(style: str, script: str, source: str = "") -> str:
+    """What a page may do: this style sheet, this script, pictures that stand in it, and to read from a source if named.
 
     >>> policy("", "")
     "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'"
@@ -76,6 +82,7 @@ def policy(style: str, script: str) -> str:
         for kind, source in (("style-src", style), ("script-src", script)) if source
     }  # fmt: skip
     allowed = "".join(f"; {kind} 'sha256-{digest}'" for kind, digest in named.items())
+    allowed += f"; connect-src {source}" if source else ""
     return f"default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'{allowed}"
 
 
@@ -128,15 +135,25 @@ def write_report(path: str | Path, report: RunReport) -> ReportFile:
     return write_page(path, render(report))
 
 
-def render(report: RunReport, sections: Sequence[Section] | None = None) -> str:
-    """The page as text; its parts are those that `SECTIONS` makes of the report, or these."""
-    if sections is None:
-        sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
-        sections.sort(key=lambda section: not (section.id == "warnings" and bool(report.warnings)))
-    packer = ColumnPacker()
+def sections_of(report: RunReport) -> list[Section]:
+    """The parts that `SECTIONS` makes of a report; warnings, if there are any, stand first."""
+    sections = [section for make in SECTIONS.values() if (section := make(report)) is not None]
+    return sorted(sections, key=lambda section: not (section.id == "warnings" and bool(report.warnings)))
+
+
+def render(
+    report: RunReport, sections: Sequence[Section] | None = None, packer: ColumnPacker | None = None
+) -> str:  # fmt: skip
+    """The page as text.
+
+    Args:
+        sections: its parts; those that `SECTIONS` makes of the report if absent.
+        packer: takes the columns; one that puts all of them into the page if absent.
+    """
+    sections, packer = sections_of(report) if sections is None else sections, packer or ColumnPacker()
     data = [dict(section.data) | {"columns": packer.pack(section.columns)} for section in sections]
     drawn = any(section.draw for section in sections)
-    blocks = {"numbers": packer.numbers, "texts": packer.texts}
     return fill(
-        "page.html", SCRIPTS if drawn else (), report=report, sections=list(zip(sections, data, strict=True)), **blocks
-    )
+        "page.html", SCRIPTS if drawn else (), source=packer.source, served=bool(packer.source), report=report,
+        sections=list(zip(sections, data, strict=True)), numbers=packer.numbers, texts=packer.texts,
+    )  # fmt: skip

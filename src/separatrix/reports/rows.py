@@ -12,7 +12,7 @@ import numpy as np
 
 from separatrix.errors import ShapeError
 from separatrix.reports.columns import Column, in_steps, share_steps
-from separatrix.reports.pack import cut
+from separatrix.reports.pack import cut, printable
 from separatrix.view.frames import MARGIN, Frames
 from separatrix.view.palette import ClassStyle, group_look, look, mix
 
@@ -77,6 +77,7 @@ class PageRows:
     suspect: np.ndarray | None = None  # (rows,) probability that the label is wrong; NaN: no reason to doubt it
     unknown: np.ndarray | None = None  # (rows,) tokens that the tokenizer does not know
     groups: ClassOrder | None = None  # which classes are alike, where they are many
+    whole: bool = False  # texts are read when they are shown, from a server: none is cut
 
     def __post_init__(self) -> None:
         for name in ("labels", "predicted", "ids", "splits", "probabilities", "suspect", "unknown"):
@@ -106,8 +107,15 @@ class PageRows:
             columns["suspect"] = share_steps(self.suspect)
         if self.unknown is not None and self.unknown.any():
             columns["unknown"] = np.minimum(self.unknown, 255).astype(np.uint8)
+        if self.whole:
+            names = [*map(str, range(len(self)))] if self.ids is None else self.ids
+            return columns | {"text": self.texts, "id": names}  # type: ignore[dict-item]
+        ids = range(len(self)) if self.ids is None else self.ids
         columns["text"] = [cut(text, TEXT_LIMIT) for text in self.texts]
-        columns["id"] = [cut(str(row), ID_LIMIT) for row in (range(len(self)) if self.ids is None else self.ids)]
+        lengths = np.array([len(printable(text)) if len(text) > TEXT_LIMIT else 0 for text in self.texts], np.uint32)
+        if (lengths > TEXT_LIMIT).any():
+            columns["signs"] = np.where(lengths > TEXT_LIMIT, lengths, 0).astype(np.uint32)  # of texts that are cut
+        columns["id"] = [cut(str(row), ID_LIMIT) for row in ids]
         return columns
 
     @staticmethod

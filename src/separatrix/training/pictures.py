@@ -36,6 +36,7 @@ LIKELY = 0.5  # probability from which on a label is doubted, as there
 FEWEST = 20  # rows from which on labels are doubted
 MANY = 12  # classes up to which their colours follow their order
 PER_LABEL = ("name", "rows", "threshold", "precision", "recall", "f1", "predicted")
+NUMBERS_PICTURE = "numbers.png"
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
@@ -82,6 +83,15 @@ def show_run(folder: Path, out: Path | None = None, *, title: str | None = None)
         pictures = _draw(run, held_out, train)
         page = _report(run, held_out, train, pictures, title or folder.resolve().name)
         return write_report(out or folder / REPORT, page)
+
+
+def run_report(folder: Path) -> RunReport:
+    """What the report of a finished run shows; nothing is written."""
+    run = read_run(folder)
+    with reading(folder):
+        numbers = folder / "pictures" / NUMBERS_PICTURE
+        pictures = [PictureFile(AGAINST, numbers)] if numbers.is_file() else []
+        return _report(run, *run_frames(run), pictures, folder.resolve().name)
 
 
 def run_frames(run: RunFiles) -> tuple[Frames | None, Frames | None]:
@@ -271,10 +281,10 @@ def _draw_numbers(run: RunFiles, folder: Path) -> PictureFile:
     error, mean = scores["rmse"], scores["baseline_rmse"]
     note = f"{len(table)} {part} rows; RMSE {error:.4g}, of always answering the mean {mean:.4g}"
     truth, predicted = (table[name].to_numpy(dtype=np.float64) for name in ("label", "predicted"))
-    save(against(Numbers(truth, predicted, note)), folder / "numbers.png")
+    save(against(Numbers(truth, predicted, note)), folder / NUMBERS_PICTURE)
     rows = zip(table["id"].tolist(), truth.tolist(), predicted.tolist(), strict=True)
     write_data([{"id": row, "true": gold, "predicted": guess} for row, gold, guess in rows], folder / "numbers.csv")
-    return PictureFile(AGAINST, folder / "numbers.png")
+    return PictureFile(AGAINST, folder / NUMBERS_PICTURE)
 
 
 def _report(

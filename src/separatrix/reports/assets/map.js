@@ -142,19 +142,39 @@ separatrix.draw.map = async (section, data) => {
     section.dataset.row = row;
     const [text, id, list, ...others] = await Promise.all([table.text(row), table.id(row), answers(row), ...near.map((one) => table.text(one))]);
     if (table.row !== row) return;
-    const neighbors = separatrix.element("ul", "", { class: "near", "aria-label": "Nearest rows on this map" });
-    others.forEach((other, at) => {
-      const button = separatrix.element("button", "", { type: "button" });
-      button.append(separatrix.mark(data.looks[table.label === null ? 0 : table.label[near[at]]]), separatrix.element("span", other.slice(0, 160), { dir: "auto" }));
-      button.addEventListener("click", () => table.choose(near[at]));
-      neighbors.append(separatrix.element("li"));
-      neighbors.lastChild.append(button);
-    });
+    const neighbors = listed(near, others, "Nearest rows on this map"), signs = table.cut(row);
     const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id, loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
     const odd = [Number.isNaN(table.suspected(row)) ? "" : "label likely wrong (" + separatrix.share(table.suspected(row)) + ")",
       table.unknown !== null && table.unknown[row] ? table.unknown[row] + " tokens that the tokenizer does not know" : ""].filter((part) => part);
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
+      ...(signs ? [separatrix.element("p", "Cut: the text has " + signs.toLocaleString("en") + " signs, this page holds the first " + text.length.toLocaleString("en") + ". separatrix explore shows the whole.", { class: "quiet cut" })] : []),
       separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : "") + odd.map((part) => "; " + part).join(""), { class: off ? "facts off" : "facts" }), list, neighbors);
+    if (table.vectors) await vectors(row, neighbors);
+  };
+  // Where a server has the vectors: their neighbors in place of those on the map.
+  const vectors = async (row, before) => {
+    try {
+      const { rows: near, distances, metric } = await table.neighbors(row, separatrix.NEIGHBORS), others = await Promise.all(near.map((one) => table.text(one)));
+      if (table.row !== row) return;
+      scatter.choose(loaded.present[row] >= 0 ? row : -1, near.filter((one) => loaded.present[one] >= 0));
+      before.replaceWith(listed(near, others, "Nearest rows by their vectors, " + metric + " distance", distances));
+      section.dataset.near = near.join();
+    } catch (error) {
+      before.before(separatrix.element("p", error.message, { class: "quiet" }));
+    }
+  };
+  // Buttons of rows, each with the beginning of its text
+  const listed = (near, texts, title, distances) => {
+    const list = separatrix.element("ul", "", { class: "near", "aria-label": title });
+    if (distances) list.append(separatrix.element("li", title, { class: "quiet" }));
+    texts.forEach((text, at) => {
+      const button = separatrix.element("button", "", { type: "button" }), item = separatrix.element("li");
+      button.append(separatrix.mark(data.looks[table.label === null ? 0 : table.label[near[at]]]), separatrix.element("span", (distances ? distances[at].toFixed(3) + "  " : "") + text.slice(0, 160), { dir: "auto" }));
+      button.addEventListener("click", () => table.choose(near[at]));
+      item.append(button);
+      list.append(item);
+    });
+    return list;
   };
   table.onChoose(detail);
   const walk = (step, fits) => {

@@ -76,21 +76,25 @@ separatrix.draw.rows = async (section) => {
     const typed = find("search").value, number = (asked += 1), note = find("wrong-pattern");
     note.textContent = "";
     if (!typed.trim()) return selection.clear("search");
-    let fits = null;
+    const mask = new Uint8Array(table.rows), going = () => number === asked;
     if (find("regex").checked) {
       try {
         const pattern = new RegExp(typed, "iu");
-        fits = (text) => pattern.test(text);
+        await table.columns.each("text", (text, row) => { mask[row] = pattern.test(text) ? 1 : 0; }, going);
       } catch (error) {
-        note.textContent = "This is no regular expression: " + error.message;
+        note.textContent = error instanceof SyntaxError ? "This is no regular expression: " + error.message : error.message;
         return undefined;
       }
     } else {
       const words = typed.toLocaleLowerCase().split(/\s+/u).filter((word) => word);
-      fits = (text) => { const low = text.toLocaleLowerCase(); return words.every((word) => low.includes(word)); };
+      try {
+        await table.columns.having("text", words, mask, going);
+      } catch (error) {
+        note.textContent = error.message;
+        return undefined;
+      }
     }
-    const mask = new Uint8Array(table.rows);
-    await table.columns.each("text", (text, row) => { mask[row] = fits(text) ? 1 : 0; });
+    if (table.signs !== null) note.textContent = "Some texts are cut on this page; the search reads what is here.";
     return number === asked ? selection.set("search", (find("regex").checked ? "matches " : "has ") + typed, mask) : undefined;
   };
   let typing = 0;

@@ -8,7 +8,7 @@ separatrix.Table = class {
   // The small columns; label, predicted (class numbers), split, top (probability of the predicted class in steps),
   // suspect (that the label is wrong, in steps), unknown (tokens)
   async load() {
-    for (const name of ["label", "predicted", "split", "top", "suspect", "unknown"]) this[name] = await this.columns.numbers(name);
+    for (const name of ["label", "predicted", "split", "top", "suspect", "unknown", "signs"]) this[name] = await this.columns.numbers(name);
     return this;
   }
 
@@ -23,6 +23,12 @@ separatrix.Table = class {
   splitOf(row) { return this.split === null ? "" : this.splits[this.split[row]]; }
 
   text(row) { return this.columns.text("text", row); }
+
+  // Signs of a text that is cut on the page, or 0
+  cut(row) { return this.signs === null ? 0 : this.signs[row]; }
+
+  // Promise of { rows, distances, metric }: the rows of nearest vectors, of a server that has them; else null
+  async neighbors(row, k) { return this.vectors ? (await separatrix.ask("neighbors", { row, k })).json() : null; }
 
   id(row) { return this.columns.text("id", row); }
 

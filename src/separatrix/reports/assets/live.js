@@ -1,0 +1,24 @@
+"use strict";
+// The page of a training that goes on: asks for what is new, shows it, and becomes the report when the training is finished.
+(() => {
+  const PAUSE = 1000;  // milliseconds between two questions
+  const live = document.querySelector(".live"), lost = document.querySelector(".lost"), now = () => live.firstElementChild.dataset;
+  const ask = async () => {
+    try {
+      const answer = await fetch("progress?" + new URLSearchParams({ seen: now().seen }));
+      if (!answer.ok) throw new Error(await answer.text());
+      if (answer.status === 200) {
+        // What Python rendered and escaped; a document that was parsed so runs no script.
+        live.replaceChildren(...new DOMParser().parseFromString(await answer.text(), "text/html").body.children);
+      }
+      lost.hidden = true;
+      if (now().state === "finished") return location.reload();
+    } catch (error) {
+      lost.hidden = false;
+    }
+    return setTimeout(ask, PAUSE);
+  };
+  if (now().state === "finished") location.reload();
+  else setTimeout(ask, PAUSE);
+  window.separatrixReady = true;
+})();

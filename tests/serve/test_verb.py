@@ -1,0 +1,117 @@
+import json
+import re
+
+import numpy as np
+import pytest
+
+from separatrix.analysis.project import project
+from separatrix.cli import main
+from separatrix.errors import DataError, OptionError, StoreError
+from separatrix.points import Points
+from separatrix.serve.verb import explore
+from separatrix.store.points import open_points
+
+
+@pytest.fixture(scope="module")
+def shown(points, running):
+    exploration = explore(points)
+    with running(exploration.server):
+        yield exploration
+
+
+def test_a_page_of_points_holds_places_and_no_text(shown, ask):
+    answer, content = ask(shown.server)
+    assert answer.status == 200
+    assert b"Text number" not in content
+    assert b"connect-src &#39;self&#39;" in content
+    assert len(content) < 120_000
+
+
+def test_texts_are_whole_and_come_by_rows(shown, ask, points):
+    texts = json.loads(ask(shown.server, "texts?column=0&start=5&rows=4")[1])
+    whole = open_points(points).column("text")
+    assert texts[0] == whole[5]
+    assert texts[3] == whole[8]  # 50,006 signs
+    assert texts[2] == "</script><script>document.body.dataset.evil=1</script>  \u4e2d\u6587"  # no sign that turns it
+    assert json.loads(ask(shown.server, "texts?column=1&start=299&rows=50")[1]) == ["id-299"]
+
+
+def test_words_are_searched_where_the_texts_are(shown, ask, points):
+    mask = np.frombuffer(ask(shown.server, "search?column=0&start=0&rows=300&words=CLASS+2")[1], np.uint8)
+    expected = ["class" in text.lower() and "2" in text for text in open_points(points).column("text")]
+    assert mask.tolist() == [int(one) for one in expected]
+    assert ask(shown.server, "search?column=0&start=8&rows=1&words=needle")[1] == b"\x01"
+
+
+def test_neighbors_are_those_of_the_vectors(shown, ask, points):
+    near = json.loads(ask(shown.server, "neighbors?row=17&k=4")[1])
+    x = open_points(points).values
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    away = 1 - x @ x[17]
+    away[17] = np.inf
+    assert near["rows"] == np.argsort(away)[:4].tolist()
+    assert np.allclose(near["distances"], np.sort(away)[:4], atol=1e-5)
+
+
+RANGES = ["texts?column=2&start=0&rows=1", "texts?column=0&start=300&rows=1", "texts?column=0&start=0&rows=0"]
+RANGES += ["texts?column=0&start=0&rows=9999999", "search?column=0", "neighbors?row=300&k=1", "neighbors?row=0&k=99"]
+
+
+@pytest.mark.parametrize("path", RANGES)
+def test_ranges_outside_are_refused(shown, ask, path):
+    assert ask(shown.server, path)[0].status == 400
+
+
+def test_a_map_that_was_made_before_is_shown_and_must_be_of_these_rows(points, tmp_path):
+    project(points, k=5, out=tmp_path / "map")
+    with_vectors = explore(points, map_=tmp_path / "map")
+    alone = explore(tmp_path / "map")
+    assert ("neighbors" in with_vectors.server.routes, "neighbors" in alone.server.routes) == (True, False)
+    other = Points.of(np.random.default_rng(1).normal(size=(300, 6)), {"text": ["x"] * 300})
+    with pytest.raises(DataError, match="the map is one of other rows: got 300, expected the 300 of the points"):
+        explore(other, map_=tmp_path / "map")
+    for one in (with_vectors, alone):
+        one.close()
+
+
+def test_options_without_effect_and_odd_folders_are_refused(points, tmp_path):
+    project(points, k=5, out=tmp_path / "map")
+    with pytest.raises(OptionError, match="--method has no effect here"):
+        explore(tmp_path / "map", method="pca")
+    with pytest.raises(OptionError, match="--method has no effect with --map"):
+        explore(points, map_=tmp_path / "map", method="pca")
+    with pytest.raises(StoreError, match="nowhere holds nothing that can be shown"):
+        explore(tmp_path / "nowhere")
+    with pytest.raises(OptionError, match="--port is out of range"):
+        explore(points, port=70_000)
+
+
+def test_other_results_are_shown_as_their_report(points, tmp_path, ask, running):
+    from separatrix.analysis.score import score
+
+    score(points, permutations=19, folds=3, out=tmp_path / "score")
+    exploration = explore(tmp_path / "score")
+    with running(exploration.server) as server:
+        assert b"silhouette" in ask(server)[1].lower()
+    assert exploration.shows == "score"
+
+
+def test_the_command_prints_the_address_and_ctrl_c_ends_it_well(points, capsys, monkeypatch):
+    served = []
+
+    def serve(self, poll_interval):
+        served.append(self.port)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("separatrix.serve.server.PageServer.serve_forever", serve)
+    monkeypatch.setattr("webbrowser.open", served.append)
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["explore", str(points), "--json", "--quiet"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert re.fullmatch(rf"http://127\.0\.0\.1:{served[0]}/[\w-]{{24}}/", printed["address"])
+    monkeypatch.setenv("DISPLAY", ":0")
+    assert main(["explore", str(points), "--quiet"]) == 0
+    assert main(["explore", str(points), "--quiet", "--no-browser"]) == 0
+    assert len(served) == 4
+    assert served[1].startswith("http://127.0.0.1:")
