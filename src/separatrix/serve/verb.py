@@ -25,7 +25,6 @@ from separatrix.store.kinds import kind_of
 from separatrix.store.remote import url_of
 from separatrix.store.result import Lines, Printed
 
-PAGE = "page.html"
 MOST_PORT = 65535
 
 
@@ -133,5 +132,7 @@ def _routes(
     if shows == "run":
         return RunView(path, verify).routes
     with TemporaryDirectory() as kept:
-        written = report(path, verify=verify, out=Path(kept) / PAGE, progress=progress).path.read_bytes()
+        written = report(
+            path, verify=verify, out=Path(kept) / f"{path.resolve().name}.html", progress=progress
+        ).path.read_bytes()
     return {"": lambda _query: Reply(written, HTML)}
