@@ -149,8 +149,11 @@ def regl(folder: Path, places: np.ndarray, labels: np.ndarray, texts: list[str])
         + f"<script>{libraries}"
         + """<script>
 const hex = (k) => "#" + (0x3f6090 + k * 0x0a1507).toString(16).padStart(6, "0").slice(-6);
+// From 1,000,000 points on it builds its index in a worker, whose source lacks a helper of the bundle (_createClass):
+// no picture ever comes. Told not to, it builds the index in the page, as below that number.
 const plot = (createScatterplot.default || createScatterplot)({ canvas, width: canvas.width, height: canvas.height,
-  pointSize: 2, colorBy: "valueA", pointColor: Array.from({ length: 20 }, (_, k) => hex(k)) });
+  spatialIndexUseWorker: false, pointSize: 2, colorBy: "valueA",
+  pointColor: Array.from({ length: 20 }, (_, k) => hex(k)) });
 const column = (at) => Float32Array.from({ length: rows }, (_, row) => xy[2 * row + at]);
 plot.subscribe("draw", () => { window.moves += 1; });
 plot.draw({ x: column(0), y: column(1), valueA: kinds }).then(() => { window.drawnOnce = true; });

@@ -21,6 +21,10 @@ FLAGS = [
 SOFTWARE = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader"]  # WebGL without a graphics card
 FLAT = ["--disable-gpu", "--disable-3d-apis"]  # no WebGL at all
 
+# Numbers of keys that a browser itself acts on: the focus goes on, a slider moves.
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, " ": 32, "PageUp": 33, "PageDown": 34, "End": 35, "Home": 36,
+        "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}  # fmt: skip
+
 
 class Chromium:
     """One page in a browser of its own; a context manager.
@@ -158,11 +162,19 @@ class Chromium:
         self.mouse("mouseReleased", *path[-1], clickCount=1, **held)
 
     def key(self, key: str, modifiers: int = 0) -> None:
-        """Press a key."""
+        """Press a key; modifiers: 1 Alt, 2 Ctrl, 8 Shift."""
+        number = KEYS.get(key) or (ord(key.upper()) if key.isalnum() and len(key) == 1 else 0)
         text = {"text": key} if len(key) == 1 else {"text": "\r"} if key == "Enter" else {}
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=modifiers, **text)
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, modifiers=modifiers,
+                      windowsVirtualKeyCode=number, **text)  # fmt: skip
             text = {}
+
+    def pdf(self, path: Path) -> Path:
+        """The page as it prints, as a PDF file."""
+        printed = self.send("Page.printToPDF", printBackground=True)
+        path.write_bytes(base64.b64decode(printed["data"]))
+        return path
 
     def shot(self, path: Path, *, whole: bool = False) -> Path:
         """A picture of the window or of the whole page as a PNG file."""

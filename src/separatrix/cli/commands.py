@@ -22,7 +22,10 @@ COMMANDS = {
     "suspects": ("points", "Rows whose label is likely wrong, and near-duplicates with different labels."),
     "compare": ("points", "Several runs, points or maps in one table and one figure."),
     "import": ("points", "Vectors of other programs as points: .npy, safetensors, Parquet, CSV shards."),
-    "export": ("points", "A run as ONNX, or points as .npy, safetensors or Parquet, for other programs."),
+    "export": (
+        "points",
+        "For other programs: a run as ONNX, points as .npy, safetensors or Parquet, an atlas for HeadVis.",
+    ),
     "compress": ("points", "Points in fewer bytes, and the share of nearest neighbors that each step keeps."),
     "sweep": ("runs", "A grid of trainings x seeds, killed and resumed at will: one table with intervals."),
     "plan": ("plan", "What would a command cost? Rows, bytes, FLOP, minutes and memory, before it is begun."),

@@ -64,7 +64,7 @@ Exploring = panel(
 )
 ExportDestination = panel(
     "Output",
-    out=_option(Path, MISSING, "file to write; of a run, a folder"),
+    out=_option(Path, MISSING, "file to write; of a run or an atlas, a folder"),
     overwrite=_option(bool, False, "replace it"),
 )
 DataColumns = panel(

@@ -21,7 +21,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.cluster import AssociateRecipe, ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import flag
-from separatrix.recipe.files import ONNX, ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
+from separatrix.recipe.files import HEADVIS, ONNX, ClassifierRecipe, CompressRecipe, ExportRecipe, ImportRecipe
 from separatrix.recipe.project import CompareRecipe, ProjectRecipe
 from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.vectors import ExtractRecipe
@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from separatrix.points import Points
 
 PointsArgument = Annotated[Path, Parameter(name="POINTS", help="folder that extract or import wrote")]
-ExportedArgument = Annotated[Path, Parameter(name="RUN|POINTS", help="folder that train, extract or import wrote")]
+ExportedArgument = Annotated[
+    Path, Parameter(name="RUN|POINTS|ATLAS", help="folder that train, extract, import or heads wrote")
+]
 ClustersArgument = Annotated[Path, Parameter(name="CLUSTERS", help="folder that cluster wrote")]
 LabelledArgument = Annotated[
     str,
@@ -265,15 +267,22 @@ def import_(parsed: ParsedOptions, progress: TerminalProgress, path: FileArgumen
 def export(parsed: ParsedOptions, progress: TerminalProgress, folder: ExportedArgument, /) -> Printed:
     """Of a run, the whole classifier - transformer, pooling, head or index - is written as ONNX into a folder, and
     compared with the run. Of points, Parquet holds the row table too; beside .npy and .safetensors it is written as
-    NAME.rows.parquet, which import reads with --labels.
+    NAME.rows.parquet, which import reads with --labels. Of a head atlas that kept its maps (heads --raw), the data
+    folder of the viewer HeadVis is written.
 
     For example:
         separatrix export runs/questions --to onnx --int8 --out exported/questions
         separatrix export points/trec --out trec.npy
         separatrix export points/trec --to parquet --dtype float16 --out trec.parquet
+        separatrix export runs/heads --to headvis --out headvis/data
     """
     keywords = parsed.keywords()
+    if kind_of(folder) == "atlas":
+        return _export_atlas(parsed, progress, folder)
     if kind_of(folder) not in ("run", "model"):
+        if parsed.options.get("to") == HEADVIS:
+            what = f"{folder} holds no head atlas, which HeadVis shows"
+            raise OptionError(what, got=kind_of(folder) or "no folder of ours", expected="a folder that heads wrote")
         if parsed.options.get("to") == ONNX or "int8" in parsed:
             what = f"{folder} holds no run that could be written as ONNX"
             raise OptionError(what, got=kind_of(folder) or "no folder of ours", expected="a run of train")
@@ -288,6 +297,19 @@ def export(parsed: ParsedOptions, progress: TerminalProgress, folder: ExportedAr
     from separatrix.training.export import export_classifier
 
     return export_classifier(folder, verify=parsed.verify, progress=progress, **keywords)
+
+
+def _export_atlas(parsed: ParsedOptions, progress: TerminalProgress, folder: Path) -> Printed:
+    """An atlas as the data folder of HeadVis."""
+    if (to := parsed.options.get("to", HEADVIS)) != HEADVIS:
+        raise OptionError(f"{folder} holds a head atlas", got=f"--to {to}", expected=f"--to {HEADVIS}")
+    for name in ("block", "dtype", "int8"):
+        if name in parsed:
+            raise OptionError(f"{flag(name)} has no effect with a head atlas", hint=f"leave {flag(name)} away")
+    from separatrix.analysis.heads.headvis import export_atlas
+
+    options = {name: parsed.options[name] for name in ("out", "overwrite") if name in parsed}
+    return export_atlas(folder, verify=parsed.verify, progress=progress, **options)
 
 
 @verb(

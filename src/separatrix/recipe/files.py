@@ -8,6 +8,7 @@ from separatrix.recipe.vectors import STORE_DTYPES
 
 EXPORTS = ("npy", "safetensors", "parquet")
 ONNX = "onnx"  # what runs are exported as
+HEADVIS = "headvis"  # what head atlases are exported as
 
 
 @recipe_class
@@ -27,7 +28,11 @@ class ImportRecipe:
 class ExportRecipe:
     """Points for other programs."""
 
-    to: str | None = option(None, "format (default: by the ending of --out; of a run: onnx)", choices=(*EXPORTS, ONNX))
+    to: str | None = option(
+        None,
+        "format (default: by the ending of --out; of a run: onnx; of an atlas: headvis)",
+        choices=(*EXPORTS, ONNX, HEADVIS),
+    )
     block: str | None = option(None, "which block of the points, where there are several (parquet: default all)")
     dtype: str = option("float32", "number format", choices=("float32", "float16"))
 

@@ -79,6 +79,10 @@ KINDS = {
     ),
     "model": Kind(("model.json",), _TRAINED),
     "onnx": Kind(("onnx/model.onnx",), (RESULT, "onnx/*", *_MODEL_FOLDER)),
+    "headvis": Kind(
+        ("scatter_data.json", "heads/L*.json"),
+        ("config.json", "scatter_data.json", "server_config.json", "heads/*.json", "attributions/manifest.json"),
+    ),
     "clusters": Kind(
         ("clusters.parquet",),
         (RESULT, "clusters.parquet", "choice.parquet", "curve.parquet", "tree.parquet", "sizes.png", "choice.png",

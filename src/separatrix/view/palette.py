@@ -20,6 +20,7 @@ INK = "#1f2430"
 MUTED = "#6b7280"
 HAIR = "#e3e5ea"
 ACCENT = "#0f6e72"
+LEGIBLE = 4.5  # contrast that small writing needs
 TONES = ((INK, 0.0), (INK, 0.45), ("#ffffff", 0.45))  # what colours are mixed with, after all shapes
 
 
@@ -100,9 +101,10 @@ def contrast(colour: str, other: str) -> float:
 
 
 def ink_on(ground: str) -> str:
-    """The colour of writing that is easier to read on a ground: ink or white.
+    """The colour of writing that is easier to read on a ground: ink or white, black where ink is too pale (WCAG 2.1).
 
-    >>> ink_on("#ffa90e"), ink_on("#832db6")
-    ('#1f2430', '#ffffff')
+    >>> ink_on("#ffa90e"), ink_on("#832db6"), ink_on("#a86ccc")
+    ('#1f2430', '#ffffff', '#000000')
     """
-    return max((INK, "#ffffff"), key=lambda ink: contrast(ink, ground))
+    best = max((INK, "#ffffff"), key=lambda ink: contrast(ink, ground))
+    return best if contrast(best, ground) >= LEGIBLE else "#000000"

@@ -54,7 +54,7 @@ separatrix.draw.atlas = (section, data) => {
   for (let head = 0; head < data.heads; head += 1) grid.append(separatrix.element("span", String(head), { class: "tick" }));
   for (let head = 0; head < count; head += 1) {
     if (head % data.heads === 0) grid.append(separatrix.element("span", String(head / data.heads), { class: "tick" }));
-    const button = separatrix.element("button", "", { type: "button", "aria-label": place(head) });
+    const button = separatrix.element("button", "", { type: "button" });
     button.addEventListener("click", () => choose(head));
     buttons.push(button);
     grid.append(button);
@@ -72,7 +72,8 @@ separatrix.draw.atlas = (section, data) => {
         button.style.background = "rgb(" + separatrix.ramp[Math.round(share * 170)].join() + ")";
         button.textContent = "";
       }
-      button.title = place(head) + (values ? ": " + short(values[head]) : ": cluster " + data.clusters[head]);
+      button.title = place(head) + (values ? ": " + short(values[head]) : data.clusters[head] < 0 ? ": noise" : ": cluster " + data.clusters[head]);
+      button.setAttribute("aria-label", button.title);
     });
     find("scale").textContent = values ? state.measure.replaceAll("_", " ") + ": " + short(low) + " (white) to " + short(high)
       : "the number and colour of the cluster that the head is mostly in";
@@ -136,8 +137,9 @@ separatrix.draw.atlas = (section, data) => {
   const shade = () => {
     const marks = find("words").children, row = Array.from({ length: side() }, (_, key) => (state.query < 0 ? 0 : weight(state.query, key)));
     const most = Math.max(...row, 1e-9);
+    find("words").classList.toggle("shaded", state.query >= 0);
     row.forEach((value, key) => {
-      marks[key].style.background = state.query < 0 ? "" : "rgba(31, 156, 160, " + (0.85 * value / most).toFixed(3) + ")";
+      marks[key].style.setProperty("--share", state.query < 0 ? 0 : (0.85 * value / most).toFixed(3));
       marks[key].classList.toggle("query", key === state.query);
       marks[key].title = state.query < 0 ? "" : percent(value);
     });
@@ -240,6 +242,18 @@ separatrix.draw.atlas = (section, data) => {
       state.top = bound(drag.top + (drag.y - at.y) * state.seen);
       drawMap();
     } else if (!state.pinned && at.x >= 0 && at.y >= 0 && at.key < side() && at.query < side()) look(at.query, at.key);
+  });
+  // Arrow keys go from weight to weight; what leaves the part in view takes it along.
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];
+    const act = { "+": () => zoom(0.6), "=": () => zoom(0.6), "-": () => zoom(1 / 0.6), 0: () => zoom(1e9) }[event.key];
+    if ((!step && !act) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (act) { act(); return; }
+    const bound = (value) => Math.min(Math.max(value, 0), side() - 1), follow = (start, at) => Math.min(Math.max(start, at + 1 - state.seen), at);
+    const [query, key] = state.query < 0 ? [0, 0] : [bound(state.query + step[0]), bound(Math.max(state.key, 0) + step[1])];
+    Object.assign(state, { left: follow(state.left, key), top: follow(state.top, query), pinned: true });
+    look(query, key);
   });
   grid.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: data.heads, ArrowUp: -data.heads }[event.key];

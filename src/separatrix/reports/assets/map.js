@@ -149,6 +149,8 @@ separatrix.draw.map = async (section, data) => {
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
       ...(signs ? [separatrix.element("p", "Cut: the text has " + signs.toLocaleString("en") + " signs, this page holds the first " + text.length.toLocaleString("en") + ". separatrix explore shows the whole.", { class: "quiet cut" })] : []),
       separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : "") + odd.map((part) => "; " + part).join(""), { class: off ? "facts off" : "facts" }), list, neighbors);
+    const words = find("words");  // keys scroll a long text
+    if (words.scrollHeight > words.clientHeight) separatrix.fill(words, "", { tabindex: "0", role: "region", "aria-label": "Text of the row" });
     if (table.vectors) await vectors(row, neighbors);
   };
   // Where a server has the vectors: their neighbors in place of those on the map.

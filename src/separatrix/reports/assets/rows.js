@@ -51,6 +51,7 @@ separatrix.draw.rows = async (section) => {
     if (table.predicted !== null) cell((table.wrong(row) ? "\u2192 " : "") + table.names[table.predicted[row]], "guess");
     if (table.top !== null) cell(Number.isNaN(table.sure(row)) ? "-" : separatrix.share(table.sure(row)), "number");
     cell(text.slice(0, 400), "text");
+    item.id = "row-" + row;
     item.setAttribute("aria-selected", String(row === table.row));
     item.style.transform = "translateY(" + at * separatrix.LINE + "px)";
     return item;
@@ -62,7 +63,10 @@ separatrix.draw.rows = async (section) => {
     if (key === shown) return;
     shown = key;
     const rows = [...order.subarray(from, to)], texts = await Promise.all(rows.map((row) => table.text(row)));
-    if (shown === key) body.replaceChildren(...rows.map((row, k) => line(row, from + k, texts[k])));
+    if (shown !== key) return;
+    body.replaceChildren(...rows.map((row, k) => line(row, from + k, texts[k])));
+    if (rows.includes(table.row)) list.setAttribute("aria-activedescendant", "row-" + table.row);
+    else list.removeAttribute("aria-activedescendant");
   };
   const reveal = (row) => {
     const at = order.indexOf(row), top = at * separatrix.LINE;
@@ -151,6 +155,10 @@ separatrix.selectionBar = (table) => {
   out.append(button("Save as CSV", async () => separatrix.save(await separatrix.csv(table), "selection.csv")), copy, button("Clear", () => selection.clear()));
   bar.append(says, chips, out);
   document.body.append(bar);
+  // Escape takes the selection back, wherever nothing is being typed.
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && !event.defaultPrevented && !event.target.closest?.("input[type=search], input[type=number]")) selection.clear();
+  });
   selection.subscribe(() => {
     bar.hidden = !selection.parts.size;
     let right = 0, judged = 0;
