@@ -7,6 +7,10 @@ from pathlib import Path
 from chromium import Chromium
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
+# When a page of any kind has drawn itself
+READY = (
+    "document.readyState === 'complete' && (!document.querySelector('[data-draw]') || window.separatrixReady === true)"
+)
 # Rules of every level, practices that axe only recommends with them; a line a finding: impact, rule, element, why
 FINDINGS = """(async () => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"] });

@@ -47,10 +47,14 @@ class Firefox:
         )  # fmt: skip
         self.events: list[dict[str, Any]] = []
         self.count = 0
-        self.socket = self._connect(profile / "WebDriverBiDiServer.json")
-        self.send("session.new", capabilities={})
-        self.context = self.send("browsingContext.getTree")["contexts"][0]["context"]
-        self.send("session.subscribe", events=["log.entryAdded", "network.beforeRequestSent"])
+        try:
+            self.socket = self._connect(profile / "WebDriverBiDiServer.json")
+            self.send("session.new", capabilities={})
+            self.context = self.send("browsingContext.getTree")["contexts"][0]["context"]
+            self.send("session.subscribe", events=["log.entryAdded", "network.beforeRequestSent"])
+        except BaseException:
+            self.process.kill()
+            raise
 
     def _connect(self, told: Path) -> socket.socket:
         """The WebSocket, whose port Firefox writes into its profile."""
@@ -95,7 +99,9 @@ class Firefox:
             size = bytes([0x80 | length])
         else:
             size = struct.pack("!BH", 0xFE, length) if length < 1 << 16 else struct.pack("!BQ", 0xFF, length)
-        self.socket.sendall(b"\x81" + size + bytes(4) + data)  # one frame of text, masked with zeros
+        mask = os.urandom(4)
+        masked = bytes(sign ^ mask[place % 4] for place, sign in enumerate(data))
+        self.socket.sendall(b"\x81" + size + mask + masked)  # one frame of text
         while True:
             message = json.loads(self._message())
             if message.get("id") == self.count:

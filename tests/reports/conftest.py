@@ -1,15 +1,30 @@
 import numpy as np
 import pytest
+from matplotlib import image
 
+from atlas_pages import page_of
 from separatrix.recipe import TrainRecipe, to_dict
-from separatrix.reports import RunReport
+from separatrix.reports import PictureFile, RunReport, write_report
+from separatrix.reports.atlas import write_atlas
+from separatrix.reports.collect import Sheet, write_collection
+from separatrix.reports.map_page import write_map_page
 from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.suspects import write_suspects
+from separatrix.reports.sweep import sweep_listing
 from separatrix.view import Frames
+from separatrix.view.maps import Drawing
 
 EVIL = (
     '<img src=x onerror="document.body.dataset.evil=1"> </script><script>document.body.dataset.evil=1</script>'
     " <b>bold</b> &lt; & %{x} \u2028 $x$ \ud800"
 )
+
+ARABIC, CHINESE, HEBREW = (
+    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0643\u0645",
+    "\u4e2d\u6587\u6587\u672c",
+    "\u05e9\u05dc\u05d5\u05dd 12",
+)
+LONG = "endless" * 15_000  # 105 kB without a place to break
 
 
 @pytest.fixture(scope="session")
@@ -79,3 +94,44 @@ def make_report(make_frames):
         return RunReport(**{**values, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def texts(evil):
+    return (evil, CHINESE, HEBREW, ARABIC, LONG, *(f"text {row}" for row in range(5, 30)))
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory, make_report, make_frames, texts):
+    """One page of each kind, by its name."""
+    folder = tmp_path_factory.mktemp("pages")
+    frames = make_frames(names=(CHINESE, ARABIC, "third"), texts=texts)
+    report = make_report(frames, maps=[RowMap.of_frames("outputs", frames)], warnings=(f"of {ARABIC}",))
+    places = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
+    drawing = Drawing(places, np.arange(30) % 2, ("no", HEBREW), ("a", "b"), "rows", "drawn at random")
+    rows = [
+        {"id": k, "label": CHINESE, "suggested": "b", "score": -k / 9, "reason": "far", "text": text}
+        for k, text in enumerate(texts)
+    ]
+    counts = {
+        "models": {"probe": {"accuracy": 0.9}},
+        "rows": 99,
+        "suspects": 30,
+        "estimated_noise": 0.1,
+        "judged": "all",
+    }
+    image.imsave(folder / "picture.png", np.zeros((4, 900, 3)))
+    pictures = (PictureFile("map", folder / "picture.png"),)
+    line = {"tokens": 1, "runs": 2, "planned": 2, "chosen": True, "validation": 0.9, "test": 0.8}
+    listing = sweep_listing([line, line | {"tokens": 2, "chosen": False}], [], None, ["tokens"])
+    sweep = Sheet("studies/s", "sweep", (("metric", "accuracy"),), listing, warnings=("loud",), pictures=pictures)
+    table = [{"method": name, "accuracy": 0.95, "interval": [0.9, 0.97]} for name in ("prompt", ARABIC)]
+    sheets = [Sheet("runs/a", "run", (("model", CHINESE),), table, (True, False)), sweep]
+    return {
+        "run": write_report(folder / "run.html", report).path,
+        "points": write_map_page(folder / "points.html", drawing, texts),
+        "atlas": write_atlas(folder / "atlas.html", page_of()).path,
+        "sweep": write_collection(folder / "sweep.html", "sweep", [sweep]).path,
+        "comparison": write_collection(folder / "comparison.html", "both", sheets).path,
+        "suspects": write_suspects(folder / "suspects.html", rows, counts | {"warnings": []}).path,
+    }

@@ -2,91 +2,28 @@
 
 import json
 import shutil
+import subprocess
 
-import numpy as np
 import pytest
-from matplotlib import image
 
-from accessibility import FOCUSED, axe_findings
-from atlas_pages import page_of
+from accessibility import FOCUSED, READY, axe_findings
 from chromium import Chromium
-from separatrix.reports import PictureFile, write_report
-from separatrix.reports.atlas import write_atlas
-from separatrix.reports.collect import Sheet, write_collection
-from separatrix.reports.map_page import write_map_page
 from separatrix.reports.pack import cut
-from separatrix.reports.rows import TEXT_LIMIT, RowMap
-from separatrix.reports.suspects import write_suspects
-from separatrix.reports.sweep import sweep_listing
-from separatrix.view.maps import Drawing
+from separatrix.reports.rows import TEXT_LIMIT
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium in PATH to open the page with"),
 ]
-ARABIC, CHINESE, HEBREW = (
-    "\u0645\u0631\u062d\u0628\u0627 \u0628\u0643\u0645",
-    "\u4e2d\u6587\u6587\u672c",
-    "\u05e9\u05dc\u05d5\u05dd 12",
-)
-LONG = "endless" * 15_000  # 105 kB without a place to break
 KINDS = ("run", "points", "atlas", "sweep", "comparison", "suspects")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("access")
-
-
-@pytest.fixture(scope="module")
-def browser(folder):
-    with Chromium(folder) as browser:
+def browser(tmp_path_factory):
+    with Chromium(tmp_path_factory.mktemp("access")) as browser:
         yield browser
 
 
-@pytest.fixture(scope="module")
-def texts(evil):
-    return (evil, CHINESE, HEBREW, ARABIC, LONG, *(f"text {row}" for row in range(5, 30)))
-
-
-@pytest.fixture(scope="module")
-def pages(folder, make_report, make_frames, texts):
-    """One page of each kind, by its name."""
-    frames = make_frames(names=(CHINESE, ARABIC, "third"), texts=texts)
-    report = make_report(frames, maps=[RowMap.of_frames("outputs", frames)], warnings=(f"of {ARABIC}",))
-    places = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
-    drawing = Drawing(places, np.arange(30) % 2, ("no", HEBREW), ("a", "b"), "rows", "drawn at random")
-    rows = [
-        {"id": k, "label": CHINESE, "suggested": "b", "score": -k / 9, "reason": "far", "text": text}
-        for k, text in enumerate(texts)
-    ]
-    counts = {
-        "models": {"probe": {"accuracy": 0.9}},
-        "rows": 99,
-        "suspects": 30,
-        "estimated_noise": 0.1,
-        "judged": "all",
-    }
-    image.imsave(folder / "picture.png", np.zeros((4, 900, 3)))
-    pictures = (PictureFile("map", folder / "picture.png"),)
-    line = {"tokens": 1, "runs": 2, "planned": 2, "chosen": True, "validation": 0.9, "test": 0.8}
-    listing = sweep_listing([line, line | {"tokens": 2, "chosen": False}], [], None, ["tokens"])
-    sweep = Sheet("studies/s", "sweep", (("metric", "accuracy"),), listing, warnings=("loud",), pictures=pictures)
-    table = [{"method": name, "accuracy": 0.95, "interval": [0.9, 0.97]} for name in ("prompt", ARABIC)]
-    sheets = [Sheet("runs/a", "run", (("model", CHINESE),), table, (True, False)), sweep]
-    return {
-        "run": write_report(folder / "run.html", report).path,
-        "points": write_map_page(folder / "points.html", drawing, texts),
-        "atlas": write_atlas(folder / "atlas.html", page_of()).path,
-        "sweep": write_collection(folder / "sweep.html", "sweep", [sweep]).path,
-        "comparison": write_collection(folder / "comparison.html", "both", sheets).path,
-        "suspects": write_suspects(folder / "suspects.html", rows, counts | {"warnings": []}).path,
-    }
-
-
-READY = (
-    "document.readyState === 'complete' && (!document.querySelector('[data-draw]') || window.separatrixReady === true)"
-)
 # What a reader has done when the page is judged again: a class selected, a row chosen, a head with its query
 USED = """(async () => {
   document.querySelector(".legend button")?.click();
@@ -211,3 +148,24 @@ def test_texts_of_all_kinds_stand_in_every_view(browser, pages, texts):
     assert browser.run("document.querySelector('.legend button:nth-child(2) span').matches(':dir(rtl)')")
     assert "evil" not in browser.run("Object.keys(document.body.dataset)")
     assert browser.console == []
+
+
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="no pdftotext (poppler-utils) in PATH")
+def test_pages_print_on_light_paper_and_nothing_is_cut(browser, pages, tmp_path):
+    """Even for a reader whose screen is dark; tables whole, the verdict there, the map drawn for paper."""
+    browser.media(prefers_color_scheme="dark")
+    browser.open(pages["run"].as_uri(), READY, width=1200)
+    browser.run("addEventListener('beforeprint', () => { window.paper = separatrix.theme().surface; })")
+    text = printed_text(browser.pdf(tmp_path / "run.pdf"))
+    assert "Yes - the classes separate" in text
+    assert "of 30 rows right" in text
+    assert "Skip to" not in text
+    assert browser.run("[window.paper, separatrix.theme().surface]") == ["#ffffff", "#171c21"]
+    browser.open(pages["suspects"].as_uri(), READY, width=1200)
+    text = printed_text(browser.pdf(tmp_path / "suspects.pdf"))
+    assert all(f"text {row}" in text for row in range(5, 30))
+    browser.media()
+
+
+def printed_text(path):
+    return subprocess.run(["pdftotext", "-layout", str(path), "-"], capture_output=True, check=True).stdout.decode()

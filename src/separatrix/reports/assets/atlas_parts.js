@@ -54,7 +54,7 @@ separatrix.atlasParts.thumbnails = (section, data, atlas) => {
     if (atlas.state.marked === data.clusters[head]) frame(head, "#c2410c", 2);
     if (head === atlas.state.head) frame(head, separatrix.theme().accent, 3);
   };
-  const drawAll = () => {
+  const drawAll = (whole) => {
     const wide = canvas.parentElement.clientWidth, mine = run += 1;
     if (!seen || !wide) return;
     cell = Math.max(12, Math.min(72, Math.floor((wide - margin) / data.heads)));
@@ -77,7 +77,7 @@ separatrix.atlasParts.thumbnails = (section, data, atlas) => {
       for (let head = 0; head < data.heads; head += 1) drawHead(layer * data.heads + head);
       layer += 1;
       section.dataset.thumbnails = layer;
-      if (layer < data.layers) requestAnimationFrame(next);
+      if (layer < data.layers) { if (whole === true) next(); else requestAnimationFrame(next); }
     };
     next();
   };
@@ -108,6 +108,7 @@ separatrix.atlasParts.thumbnails = (section, data, atlas) => {
     if (wide !== known) { known = wide; drawAll(); }
   }).observe(canvas.parentElement);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+  addEventListener("beforeprint", () => { seen = true; drawAll(true); });  // paper does not wait
   const head = () => {
     if (cell && picture && focus !== null && focus < count) drawHead(focus);
     if (cell && picture) drawHead(atlas.state.head);

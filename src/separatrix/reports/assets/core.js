@@ -8,9 +8,15 @@ separatrix.theme = () => {
   const read = (name) => style.getPropertyValue("--" + name).trim();
   const font = getComputedStyle(document.body).fontFamily;
   return { surface: read("surface"), paper: read("paper"), ink: read("ink"), muted: read("muted"), hair: read("hair"),
-    accent: read("accent"), alarm: read("alarm"), font, dark: matchMedia("(prefers-color-scheme: dark)").matches };
+    accent: read("accent"), alarm: read("alarm"), font };
 };
-separatrix.onTheme = (redraw) => matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+// Paper is light, and what is drawn on a canvas is drawn again for it.
+addEventListener("beforeprint", () => document.documentElement.classList.add("printing"));
+addEventListener("afterprint", () => document.documentElement.classList.remove("printing"));
+separatrix.onTheme = (redraw) => {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  for (const moment of ["beforeprint", "afterprint"]) addEventListener(moment, redraw);
+};
 separatrix.calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 separatrix.fill = (node, text, attributes) => {

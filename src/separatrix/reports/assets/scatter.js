@@ -20,7 +20,7 @@ separatrix.Scatter = class {
     this.states = new Uint8Array(options.rows).fill(2);
     this.dirty = separatrix.once(() => this.draw());
     this.theme = separatrix.theme();
-    separatrix.onTheme(() => { this.theme = separatrix.theme(); this.dirty(); });
+    separatrix.onTheme(() => { this.theme = separatrix.theme(); this.draw(); });
     new ResizeObserver(() => this.resize()).observe(plane);
     separatrix.gestures(plane, this.camera, {
       mode: () => this.mode, hover: (at) => this.hover(at), press: (at) => this.press(at),
