@@ -160,7 +160,7 @@ def _study(
 
 def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportFile:
     """One run with its pictures, which are drawn into its folder; or a page over several folders."""
-    from separatrix.reports.collect import show_folders
+    from separatrix.analysis.together import show_together
     from separatrix.store.folder import SHOWN
     from separatrix.training.pictures import is_run, show_run
 
@@ -168,7 +168,7 @@ def _report(folders: Sequence[Path], out: Path | None, verify: bool) -> ReportFi
     if len(folders) > 1 or not is_run(run):
         if out is None:
             raise OptionError("a report of other things than one run needs a file", hint="add --out FILE.html")
-        return show_folders(folders, out, verify=verify)
+        return show_together(folders, out, verify=verify)
     open_artifact(run, "run", verify=verify, only=SHOWN)
     with resume_artifact(run, "run", resume=True):
         return show_run(run, out)

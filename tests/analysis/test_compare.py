@@ -64,7 +64,7 @@ def test_the_table_holds_what_each_run_says(runs, tmp_path):
     assert table["accuracy"].tolist() == [0.6, 0.95]
     written = json.loads((tmp_path / "out" / "result.json").read_text())
     assert written["table"] == result.sources
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"compared.html", 
         "manifest.json", "table.parquet", "pairs.parquet", "maps.parquet", "result.json", "maps.png", "maps.csv",
         "variance.png", "variance.csv", "clusters.parquet",
     }  # fmt: skip

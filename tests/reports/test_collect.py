@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib import image
 
+from separatrix.analysis.together import show_together
 from separatrix.errors import StoreError
 from separatrix.points import Points
-from separatrix.reports.collect import read_sheet, show_folders
+from separatrix.reports.collect import read_sheet
 from separatrix.store.files import write_json
 from separatrix.store.points import write_points
 
@@ -16,7 +17,7 @@ def clusters(tmp_path):
     folder = tmp_path / "clusters"
     folder.mkdir()
     table = [{"cluster": 0, "rows": 7}, {"cluster": 1, "rows": 5}]
-    found = {"kind": "clusters", "silhouette": 0.4, "interval": [0.3, 0.5], "sizes": table, "out": "elsewhere"}
+    found = {"kind": "score", "silhouette": 0.4, "interval": [0.3, 0.5], "sizes": table, "out": "elsewhere"}
     write_json(folder / "result.json", {**found, "warnings": ["a constant column"], "recipe": {"k": 2}})
     image.imsave(folder / "elbow_curve.png", np.zeros((4, 4, 3)))
     return folder
@@ -24,7 +25,7 @@ def clusters(tmp_path):
 
 def test_a_folder_becomes_figures_table_and_pictures(clusters):
     sheet = read_sheet(clusters)
-    assert sheet.kind == "clusters"
+    assert sheet.kind == "score"
     assert dict(sheet.figures) == {"silhouette": 0.4, "interval": [0.3, 0.5]}
     assert [row["rows"] for row in sheet.rows] == [7, 5]
     assert sheet.warnings == ("a constant column",)
@@ -48,7 +49,7 @@ def test_points_are_shown_by_their_blocks(tmp_path):
 def test_a_page_over_several_folders_names_each(clusters, tmp_path):
     points = tmp_path / "points"
     write_points(points, Points.of(np.eye(3), {"label": ["a", "b", "a"]}))
-    written = show_folders([clusters, points], tmp_path / "all.html")
+    written = show_together([clusters, points], tmp_path / "all.html")
     text = written.path.read_text()
     assert clusters.name in text
     assert points.name in text
@@ -59,5 +60,5 @@ def test_a_page_over_several_folders_names_each(clusters, tmp_path):
 def test_a_folder_without_a_result_is_refused_and_nothing_is_written(clusters, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match=r"empty holds no result: got nothing that separatrix wrote"):
-        show_folders([clusters, tmp_path / "empty"], tmp_path / "all.html")
+        show_together([clusters, tmp_path / "empty"], tmp_path / "all.html")
     assert not (tmp_path / "all.html").exists()

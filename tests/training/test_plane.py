@@ -6,9 +6,10 @@ import pytest
 from separatrix.errors import StoreError
 from separatrix.geometry.project import fit_plane
 from separatrix.learn.job import TrainedModel
+from separatrix.learn.plane import FILE, OutputPlane
 from separatrix.learn.trained.probe import ProbeModel
 from separatrix.learn.trained.saved import Predictions
-from separatrix.training.plane import FILE, OutputPlane, place_outputs
+from separatrix.training.plane import place_outputs
 
 
 def answered(rows, seed, outputs=True):

@@ -11,14 +11,14 @@ The folder of a comparison holds
     result.json                   all of it
     clusters.parquet              what k-means loses of the decision of sources that have one
     maps.png, maps.csv            a grid: methods down, sources across; maps.parquet has the figures of each panel
+    compared.html                 all of it alive on one offline page
     variance.png, variance.csv    explained variance of the sources that have vectors
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
@@ -29,29 +29,24 @@ from separatrix import recipe as recipes
 from separatrix.analysis.cluster import cluster
 from separatrix.analysis.compared import READERS, ComparedFolder, find_kind, short_names
 from separatrix.analysis.identity import read_decision
-from separatrix.analysis.project import LABEL, TEXT, Projection, describe, find_classes, project, write_variance
+from separatrix.analysis.project import LABEL, describe, find_classes, write_variance
+from separatrix.analysis.side_by_side import draw_panels, find_mixed_up, find_pairs, paired_columns
+from separatrix.analysis.together import page_sections
 from separatrix.errors import OptionError
 from separatrix.geometry.project import variance_shares
-from separatrix.geometry.resample import compare_answers, holm
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
-from separatrix.recipe import LOSSES
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.options import CompareOptions
 from separatrix.recipe.project import CompareRecipe
+from separatrix.reports.page import render, write_page
+from separatrix.reports.result import RunReport
 from separatrix.store.files import Schema, reading
 from separatrix.store.result import Lines, Listing, Result, apart, out_line
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
-from separatrix.view.maps import Drawing, Panels, draw_grid, grid_rows
-
-# Figures of a map that stand in the result.
-MAP_FIGURES = (
-    "method", "guided", "rows", "trustworthiness", "knn_overlap", "knn_before", "knn_after", "majority", "own",
-    "seconds",
-)  # fmt: skip
-
+from separatrix.view.maps import Panels, draw_grid, grid_rows
 
 # Columns that are printed, with their headings; all of them stand in the files.
 RUN_COLUMNS = {
@@ -117,6 +112,11 @@ class Comparison(Result):
     def _tables(self) -> dict[str, Sequence[Mapping[str, Any]]]:
         return {"table": self.sources, "pairs": self.pairs, "maps": self.maps, "clusters": self.clusters}
 
+    def page(self) -> str:
+        """The sources on one page: verdict, table, maps and rows."""
+        sections = page_sections(self.read, self.panels, self.pairs, self.warnings)
+        return render(RunReport(" and ".join(source.name for source in self.read)), sections)
+
     def write_files(self, folder: Path) -> None:
         """Write tables, and (of sources that were read now) the pictures."""
         for name, lines in self._tables().items():
@@ -125,9 +125,14 @@ class Comparison(Result):
         if self.panels:
             save(draw_grid(self.panels), folder / "maps.png")
             write_data(list(grid_rows(self.panels)), folder / "maps.csv")
+        if self.read:
+            write_page(folder / PAGE, self.page())
         with_vectors = [(source.title, source.points) for source in self.read if source.points is not None]
         if with_vectors:
             write_variance(folder, {title: variance_shares(np.asarray(one.values)) for title, one in with_vectors})
+
+
+PAGE = "compared.html"
 
 
 def _columns(lines: Sequence[Mapping[str, Any]], columns: dict[str, str]) -> list[Listing]:
@@ -204,10 +209,10 @@ def _compare(given: Sequence[Any], paths: Sequence[Path], recipe: CompareRecipe,
         with reading(path):
             kind = find_kind(Path(one)) if isinstance(one, str | Path) else getattr(one, "kind", "points")
             sources.append(READERS[kind](path, name, one, recipe, verify))
-    pairs, left_out = _find_pairs(sources, recipe.seed)
-    panels, maps = _draw_panels(sources, recipe)
+    pairs, left_out = find_pairs(sources, recipe.seed)
+    panels, maps = draw_panels(sources, recipe)
     lines, lost = [source.figures for source in sources], [line for one in sources for line in _clusters(one, recipe)]
-    return Comparison(lines, pairs, maps, _find_mixed_up(sources) + left_out, lost, tuple(sources), panels)
+    return Comparison(lines, pairs, maps, find_mixed_up(sources) + left_out, lost, tuple(sources), panels)
 
 
 def _clusters(source: ComparedFolder, recipe: CompareRecipe) -> list[dict[str, Any]]:
@@ -220,97 +225,6 @@ def _clusters(source: ComparedFolder, recipe: CompareRecipe) -> list[dict[str, A
     options: dict[str, Any] = {"k": len(names), "prepare": recipe.prepare, "label": recipe.label, "seed": recipe.seed}
     assigned = cluster(source.points, "kmeans", **options).assignment
     head = {"source": source.name, "clusters": len(names)}
-    return [head | {"part": part} | _lost(figures["matched"]) | {name: figures[name] for name in ("rows", "own")}
+    shown = ("rows", "own")
+    return [head | {"part": part} | paired_columns(figures["matched"]) | {name: figures[name] for name in shown}
             for part, figures in (assigned or {})["lost"].items()]  # fmt: skip
-
-
-def _lost(pair: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A paired difference as columns of a table."""
-    if pair is None:
-        return dict.fromkeys(("lost", "lost_low", "lost_high", "p_value"))
-    low, high = pair["interval"]
-    return {"lost": pair["difference"], "lost_low": low, "lost_high": high, "p_value": pair["p_value"]}
-
-
-def _find_pairs(sources: Sequence[ComparedFolder], seed: int) -> tuple[list[dict[str, Any]], list[str]]:
-    """Differences of each two runs on the rows that both answered, and what could not be compared."""
-    pairs, left_out = [], []
-    runs = [source for source in sources if source.answers is not None and source.figures["accuracy"] is not None]
-    for one, other in combinations(runs, 2):
-        right = _shared_answers(one, other)
-        if isinstance(right, str):
-            left_out.append(f"{one.path} and {other.path} are not compared: {right}")
-            continue
-        pairs.append({"a": one.name, "b": other.name, **compare_answers(*right, seed=seed).to_dict()})
-    corrected = holm([pair["p_value"] for pair in pairs])
-    return [{**pair, "p_holm": float(p)} for pair, p in zip(pairs, corrected, strict=True)], left_out
-
-
-def _draw_panels(sources: Sequence[ComparedFolder], recipe: CompareRecipe) -> tuple[Panels, list[dict[str, Any]]]:
-    """Drawings, a line for each method and a column for each source (or None), and the figures of each drawing."""
-    wanted = [*recipe.method] if any(source.points is not None for source in sources) else []
-    own = dict.fromkeys(source.map.method for source in sources if source.map is not None)
-    # Finished maps alone stand in one line, whatever their methods.
-    lines = [*dict.fromkeys([*wanted, *own])] if wanted else [None] * bool(own)
-    panels: list[list[Drawing | None]] = []
-    figures: list[dict[str, Any]] = []
-    for method in lines:
-        maps = [_map(source, method, method in wanted, recipe) for source in sources]
-        pairs = list(zip(sources, maps, strict=True))
-        panels.append([
-            None if flat is None else replace(flat.drawing(), title=source.title, note=flat.short_caption)
-            for source, flat in pairs
-        ])  # fmt: skip
-        for source, flat in pairs:
-            if flat is not None:
-                head = {"source": source.name, "title": source.title}
-                figures.append(head | {name: getattr(flat, name) for name in MAP_FIGURES} | _lost(flat.lost))
-    return panels, figures
-
-
-def _map(source: ComparedFolder, method: str | None, wanted: bool, recipe: CompareRecipe) -> Projection | None:
-    """The finished map of a source, or one drawn of its points."""
-    if source.map is not None:
-        return source.map if method in (None, source.map.method) else None
-    if source.points is None or method is None or not wanted:
-        return None
-    return project(source.points, method, label=recipe.label, prepare=recipe.prepare, seed=recipe.seed)
-
-
-def _find_mixed_up(sources: Sequence[ComparedFolder]) -> list[str]:
-    """What looks as if files were mixed up: the same folder or numbers twice, a name that is another loss."""
-    warnings = []
-    for one, other in combinations(sources, 2):
-        if one.path.resolve() == other.path.resolve():
-            warnings.append(f"{one.path} and {other.path} are the same folder")
-        elif one.digest == other.digest:
-            warnings.append(
-                f"{one.path} and {other.path} hold the same numbers: is one of them a copy under another name?"
-            )
-    for source in sources:
-        words = source.path.name.lower().replace("-", " ").replace(".", " ").split()
-        loss = source.figures["loss"]
-        named = [other for other in LOSSES if other in words and other != loss]
-        if loss is not None and named:
-            warnings.append(f"{source.path} is named {named[0]!r} but was trained with the loss {loss!r}")
-    return warnings
-
-
-def _shared_answers(one: ComparedFolder, other: ComparedFolder) -> tuple[np.ndarray, np.ndarray] | str:
-    """Whether each is right, (rows,) bool, on the rows that both answered; or why that is not known."""
-    if one.answers is None or other.answers is None:
-        return "no predictions on both sides"
-    columns = [name for name in ("id", TEXT, "label", "predicted") if name in one.answers and name in other.answers]
-    if "label" not in columns:
-        return "no labels on both sides"
-    # Ids may be numbers in one file and texts in another.
-    mine, its = (answers[columns].astype({"id": str}) for answers in (one.answers, other.answers))
-    both = mine.merge(its, on="id", suffixes=("_a", "_b"))
-    if not len(both):
-        return "they share no row"
-    for name in {TEXT, "label"} & set(columns):
-        if (both[f"{name}_a"].astype(str) != both[f"{name}_b"].astype(str)).any():
-            return f"the same ids have another {name}: they were not scored on the same rows"
-    gold = both["label_a"].astype(str)
-    right = [(both[f"predicted_{side}"].astype(str) == gold).to_numpy(bool) for side in "ab"]
-    return right[0], right[1]

@@ -15,6 +15,7 @@ from separatrix.analysis.inputs import FinishedRun, opened
 from separatrix.analysis.project import Projection, find_classes
 from separatrix.codes import draw_rows
 from separatrix.errors import DataError, StoreError
+from separatrix.learn.plane import OutputPlane
 from separatrix.points import Points
 from separatrix.recipe.project import CompareRecipe
 from separatrix.store.contents import open_artifact
@@ -41,6 +42,11 @@ class ComparedFolder:
     points: Points | None = None
     map: Projection | None = None
     answers: pd.DataFrame | None = None
+    run: FinishedRun | None = None
+    recipe: Mapping[str, Any] | None = None  # of a run
+    parts: tuple[str, ...] = ()  # of a run that has predictions
+    classes: tuple[str, ...] = ()
+    plane: OutputPlane | None = None  # where a run kept its rows
 
     @property
     def title(self) -> str:
@@ -95,6 +101,8 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
         "words": _label_words(result),
     }  # fmt: skip
     figures |= {key: scores.get(key) for key in ("rows", "accuracy", "majority", "rmse")}
+    if part != "validation":
+        figures["validation"] = result["scores"].get("validation", {}).get("accuracy")
     if "accuracy" in scores:
         figures["low"], figures["high"] = scores["interval"]
     answers = run.answers(part, ("id", "label", "predicted"))
@@ -105,7 +113,11 @@ def _read_run_source(path: Path, name: str, given: Any, _recipe: CompareRecipe, 
         rows = subsample(len(table), len(frames[-1].outputs), recipe["loop"]["seed"])
         points = Points.of(frames[-1].outputs.astype(np.float32), table.iloc[rows])
         numbers = points.values
-    return ComparedFolder(path, name, figures, _digest(numbers), points, answers=answers)
+    plane = OutputPlane.read(run.folder / "predictions") if run.folder is not None else given.plane
+    return ComparedFolder(
+        path, name, figures, _digest(numbers), points, answers=answers, run=run, recipe=recipe,
+        parts=tuple({*result["scores"], "validation"}), classes=tuple(result.get("classes", ())), plane=plane,
+    )  # fmt: skip
 
 
 def _label_words(result: Mapping[str, Any]) -> str | None:
@@ -148,7 +160,7 @@ READERS: dict[str, Callable[[Path, str, Any, CompareRecipe, bool], ComparedFolde
 
 def _figures(name: str, kind: str, method: str | None) -> dict[str, Any]:
     keys = (
-        "model", "loss", "words", "block", "split", "rows", "accuracy", "low", "high", "majority", "rmse",
+        "model", "loss", "words", "block", "split", "rows", "accuracy", "low", "high", "validation", "majority", "rmse",
         "trustworthiness", "knn_overlap", "knn_before", "knn_after", "seconds",
     )  # fmt: skip
     return {"source": name, "kind": kind, "method": method} | dict.fromkeys(keys)

@@ -9,12 +9,11 @@ from typing import Any
 
 from separatrix.errors import public_name
 from separatrix.reports.pack import data_uri
-from separatrix.reports.page import ReportFile, fill, write_page
-from separatrix.reports.result import PictureFile
-from separatrix.reports.sweep import setting_columns, sweep_listing
+from separatrix.reports.page import ReportFile, render, write_page
+from separatrix.reports.result import PictureFile, RunReport
+from separatrix.reports.sections import Section
 from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.contents import open_artifact
-from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import Manifest, read_manifest
 from separatrix.store.result import Listing, read_result, read_run_files
@@ -50,35 +49,20 @@ def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> R
 
 def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
     """The page as text."""
-    views = [
-        {
-            "id": f"part-{number}",
-            "sheet": sheet,
-            "table": _table(sheet),
-            "pictures": [(picture.title, data_uri(picture.path)) for picture in sheet.pictures],
-        }
-        for number, sheet in enumerate(sheets, start=1)
-    ]
-    return fill("collection.html", title=title, views=views)
+    return render(RunReport(title), [sheet_section(sheet, number) for number, sheet in enumerate(sheets, start=1)])
+
+
+def sheet_section(sheet: Sheet, number: int) -> Section:
+    """The part of a page for one result."""
+    pictures = [(picture.title, data_uri(picture.path)) for picture in sheet.pictures]
+    view = {"sheet": sheet, "table": _table(sheet), "pictures": pictures}
+    return Section(f"part-{number}", sheet.title, "sheet.html", view)
 
 
 def _table(sheet: Sheet) -> Listing | None:
     if isinstance(sheet.rows, Listing):
         return sheet.rows
     return tabulate(sheet.rows, list(sheet.strong)) if sheet.rows else None
-
-
-def show_folders(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
-    """One page over several folders that verbs wrote, in their order.
-
-    Raises:
-        StoreError: a folder holds no result, or the place cannot be written.
-    """
-    sheets = []
-    for folder in folders:
-        with reading(folder):
-            sheets.append(read_sheet(folder, verify=verify))
-    return write_collection(out, out.stem, sheets)
 
 
 def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
@@ -88,7 +72,7 @@ def read_sheet(folder: Path, *, verify: bool = True) -> Sheet:
     if kind == "points":  # of which the manifest alone is read
         return _points_sheet(name, read_manifest(folder))
     if kind == "sweep":
-        return _sweep_sheet(name, folder, read_result(folder))
+        return Sheet(name, "sweep")  # shown by `sweep_page`
     if kind == "run":
         return _run_sheet(name, folder, read_run_files(folder)[1])
     if kind == "atlas":
@@ -102,26 +86,6 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     strong = tuple(row["method"] == result["method"] for row in rows)
     rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
     return Sheet(name, "run", figures, rows, strong, *rest)
-
-
-def _sweep_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
-    """What validation chose, with its cost; the curve against each axis, the heat map, quality beside cost."""
-    figures = [("metric", result["metric"])]
-    figures += [("runs", ", ".join(f"{count} {state}" for state, count in result.get("states", {}).items()))]
-    figures += [("best", line) for line in result.get("best", ())]
-    if cache := result.get("cache"):
-        figures += [("texts run", f"{cache['built']} times for {cache['used']} uses, {cache['saved']:.0f} s saved")]
-    lines, tuned = result["table"], result.get("tune", ())
-    named = result.get("columns") or setting_columns(lines)
-    table = sweep_listing(lines, result["costs"], result.get("reference"), named, tuned)
-    left, notes = len(lines) - len(table.rows), list(result.get("notes", ()))
-    if left:
-        notes.append(f"{left} more settings, which validation did not choose or of which no run is done: table.csv")
-    pictures = sorted(
-        _pictures(folder), key=lambda one: ("_by_" not in one.path.stem, result["metric"] not in one.title)
-    )
-    warnings = (*result.get("warnings", ()), *(f"failed: {line}" for line in result.get("failures", ())))
-    return Sheet(name, "sweep", tuple(figures), table, (), warnings, tuple(notes), tuple(pictures))
 
 
 def _atlas_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:

@@ -122,7 +122,8 @@ def _asset(name: str) -> str:
 
 SCRIPTS = (
     "core.js", "columns.js", "selection.js", "table.js", "index.js", "camera.js", "painter.js", "flat.js",
-    "gestures.js", "labels.js", "scatter.js", "map.js", "rows.js", "links.js", "certainty.js", "start.js",
+    "gestures.js", "labels.js", "scatter.js", "map.js", "rows.js", "links.js", "certainty.js", "sweep.js",
+    "start.js",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from separatrix.errors import ShapeError
-from separatrix.reports.columns import Column, in_steps, share_steps
+from separatrix.reports.columns import MISSING, Column, in_steps, share_steps
 from separatrix.reports.pack import cut, printable
 from separatrix.view.frames import MARGIN, Frames
 from separatrix.view.palette import ClassStyle, group_look, look, mix
@@ -78,6 +78,8 @@ class PageRows:
     unknown: np.ndarray | None = None  # (rows,) tokens that the tokenizer does not know
     groups: ClassOrder | None = None  # which classes are alike, where they are many
     whole: bool = False  # texts are read when they are shown, from a server: none is cut
+    answers: Sequence[RunAnswers] = ()  # of several runs, the first of which `predicted` and `probabilities` are
+    clusterings: Sequence[RowClusters] = ()
 
     def __post_init__(self) -> None:
         for name in ("labels", "predicted", "ids", "splits", "probabilities", "suspect", "unknown"):
@@ -96,13 +98,17 @@ class PageRows:
     def columns(self) -> dict[str, Column]:
         """The columns of the page."""
         columns: dict[str, Column] = {"label": self.labels.astype(np.uint16)}
-        if self.predicted is not None:
-            columns["predicted"] = self.predicted.astype(np.uint16)
+        if self.predicted is not None and not self.answers:
+            columns |= answer_columns(self.predicted, self.probabilities)
+        for number, one in enumerate(self.answers):
+            columns |= answer_columns(one.predicted, one.probabilities, f"-{number}")
+        if len(self.answers) > 1:
+            columns["differ"] = differ([one.predicted for one in self.answers]).astype(np.uint8)
+        for number, clusters in enumerate(self.clusterings):
+            columns[f"cluster-{number}"] = clusters.numbers.astype(np.uint16)
         if self.splits:
             numbers = {name: number for number, name in enumerate(self.split_names)}
             columns["split"] = np.array([numbers[name] for name in self.splits], np.uint8)
-        if self.probabilities is not None and self.predicted is not None:
-            columns |= self._certainty(self.probabilities, self.predicted)
         if self.suspect is not None and np.isfinite(self.suspect).any():
             columns["suspect"] = share_steps(self.suspect)
         if self.unknown is not None and self.unknown.any():
@@ -118,13 +124,46 @@ class PageRows:
         columns["id"] = [cut(str(row), ID_LIMIT) for row in ids]
         return columns
 
-    @staticmethod
-    def _certainty(probabilities: np.ndarray, predicted: np.ndarray) -> dict[str, Column]:
-        """Probability of the predicted class, and the most probable classes with theirs."""
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
-        top = np.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
-        shares = np.take_along_axis(probabilities, best, axis=1)
-        return {"top": share_steps(top), "best": best.astype(np.uint16), "best_p": share_steps(shares)}
+
+@dataclass(frozen=True, eq=False)
+class RunAnswers:
+    """What one of several runs answered."""
+
+    title: str
+    predicted: np.ndarray  # (rows,) class numbers, -1 where it was not asked
+    probabilities: np.ndarray | None = None  # (rows, classes), NaN where it was not asked
+
+
+@dataclass(frozen=True, eq=False)
+class RowClusters:
+    """Clusters of the rows, to colour and to select them by."""
+
+    title: str
+    numbers: np.ndarray  # (rows,), `len(names)` where a row is in none of them
+    names: Sequence[str]
+
+
+def answer_columns(predicted: np.ndarray, probabilities: np.ndarray | None, end: str = "") -> dict[str, Column]:
+    """Predicted classes (65535: none), their probability, and the most probable classes with theirs."""
+    columns: dict[str, Column] = {f"predicted{end}": np.where(predicted < 0, MISSING, predicted).astype(np.uint16)}
+    if probabilities is None:
+        return columns
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]
+    top = np.take_along_axis(probabilities, np.maximum(predicted, 0)[:, None], axis=1)[:, 0]
+    shares = np.take_along_axis(probabilities, best, axis=1)
+    more = {"top": share_steps(top), "best": best.astype(np.uint16), "best_p": share_steps(shares)}
+    return columns | {f"{name}{end}": column for name, column in more.items()}
+
+
+def differ(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """(rows,) bool, whether two that were asked answered differently.
+
+    >>> differ([np.array([0, 1, -1]), np.array([0, 2, 1])]).tolist()
+    [False, True, False]
+    """
+    all_of = np.stack(answers)
+    highest = all_of.max(axis=0)
+    return ((all_of >= 0) & (all_of != highest)).any(axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +180,7 @@ class RowMap:
     predicted: np.ndarray | None = None  # (moments, rows of the map) class numbers; None: as in the page's rows
     centroids: np.ndarray | None = None  # (moments, classes, 2)
     pale: np.ndarray | None = None  # (rows of the map,) bool: whose labels drew the map
+    answers: int | None = None  # of several runs, whose answers the page then shows
 
     @classmethod
     def of_frames(cls, title: str, frames: Frames, rows: np.ndarray | None = None) -> RowMap:
@@ -170,6 +210,7 @@ class RowMap:
         header = {
             "title": self.title, "note": self.note, "axes": list(self.axes), "titles": list(self.titles),
             "scores": list(self.scores), "dims": self.positions.shape[2], "spans": (high - low).tolist(),
+            "answers": self.answers,
         }  # fmt: skip
         return header | {name: f"{name}-{number}" for name in columns}, {
             f"{key}-{number}": columns[key] for key in columns

@@ -26,6 +26,7 @@ from separatrix.view.data import flatten
 TEXT_LIMIT = 300  # signs of a text in a table that stands without a script
 AGAINST = "Predicted against true"  # the picture that stands in place of a confusion matrix where numbers are predicted
 WRONG_SHOWN = 40  # wrong predictions that stand there without a script
+NONE = ("#c4c8cf", "circle")  # look of a row in no cluster
 FEW = 12  # classes up to which their table has their own order
 SUSPECTS_SHOWN = 300  # suspects in their table; the list of rows has all
 PAIRS = 12  # most confused pairs that are listed
@@ -94,6 +95,9 @@ def map_section(drawings: Sequence[RowMap], rows: PageRows) -> Section:
         "maps": drawings, "rows": rows, "last": len(longest.titles) - 1, "judged": rows.predicted is not None,
         "centroids": any(one.centroids is not None for one in drawings),
     }  # fmt: skip
+    for clusters in rows.clusterings:  # kinds behind the others; what is in no cluster has the look of the last
+        legend = [*legend, *clusters.names, "no cluster"]
+        looks = [*looks, *class_looks(clusters.names)[1][: len(clusters.names)], NONE]
     data = {"maps": plain, "legend": legend, "looks": looks} | (rows.groups.plain() if rows.groups else {})
     return Section("map", "Map of the rows", "map.html", view, "map", data, columns)
 
@@ -105,7 +109,11 @@ def rows(report: RunReport) -> Section | None:
 
 def row_section(rows: PageRows) -> Section:
     """The list of a page's rows; the first wrong ones stand there without a script."""
-    wrong = [] if rows.predicted is None else np.flatnonzero(rows.predicted != rows.labels).tolist()
+    wrong = (
+        []
+        if rows.predicted is None
+        else np.flatnonzero((rows.predicted != rows.labels) & (rows.predicted >= 0)).tolist()
+    )
     shown = [
         {"row": row, "gold": rows.names[rows.labels[row]], "guess": rows.names[rows.predicted[row]],
          "text": cut(rows.texts[row], TEXT_LIMIT)}
@@ -116,9 +124,11 @@ def row_section(rows: PageRows) -> Section:
         "names": list(rows.names),
         "looks": class_looks(rows.names, rows.groups)[1],
         "splits": rows.split_names,
+        "answers": [one.title for one in rows.answers],
+        "clusterings": [{"title": one.title, "names": list(one.names)} for one in rows.clusterings],
     }
     view = {"wrong": shown, "wrong_count": len(wrong), "judged": rows.predicted is not None}
-    title = "Rows" if rows.predicted is None else f"Rows ({len(wrong)} of {len(rows)} wrong)"
+    title = "Rows" if rows.predicted is None or rows.answers else f"Rows ({len(wrong)} of {len(rows)} wrong)"
     return Section("rows", title, "rows.html", view, "rows", data, rows.columns())
 
 

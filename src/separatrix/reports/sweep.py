@@ -17,6 +17,11 @@ COSTS = ("seconds", "parameters", "bytes")
 MIB = 2**20
 
 
+def sweep_lines(lines: Sequence[Record], costs: Sequence[Record]) -> list[tuple[Record, Record]]:
+    """Lines with their costs, in the order of `sweep_listing`: what no run was done of stands once, or not at all."""
+    return _once_without_runs(list(zip(lines, costs or [{}] * len(lines), strict=True)))
+
+
 def setting_columns(lines: Sequence[Record]) -> list[str]:
     """Columns that say which setting a line is, the name of its row first."""
     known = PLAIN | {*FIGURES} | ENDS

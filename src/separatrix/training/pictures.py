@@ -15,6 +15,7 @@ from separatrix.errors import StoreError, public_name
 from separatrix.geometry.noise import fit_noise
 from separatrix.geometry.order import class_groups
 from separatrix.geometry.project import Plane, faithfulness, fit_plane
+from separatrix.learn.plane import OutputPlane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
 from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
 from separatrix.reports.rows import ClassOrder, PageRows, RowMap, group_titles
@@ -25,7 +26,6 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS,
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
-from separatrix.training.plane import OutputPlane
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.

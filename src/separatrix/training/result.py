@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import pandas as pd
 
 from separatrix.errors import warn
+from separatrix.learn.plane import OutputPlane
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
@@ -24,7 +25,6 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, SHOWN, TRAJECTORY
 from separatrix.store.result import APART, Lines, Listing, Result, apart, optional
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
-from separatrix.training.plane import OutputPlane
 from separatrix.training.predict import predict_texts
 
 if TYPE_CHECKING:

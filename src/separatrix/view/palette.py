@@ -45,19 +45,19 @@ def look(class_id: int) -> ClassStyle:
     return ClassStyle(mix(COLOURS[number], other, share), marker, symbol)
 
 
-def group_look(group: int, place: int, size: int) -> ClassStyle:
+def group_look(group: int, position: int, size: int) -> ClassStyle:
     """Look of a class among classes that are alike: the colour of its group, shade and shape of its own.
 
     Args:
         group: its number.
-        place: of the class in the group, alike ones side by side.
+        position: of the class in the group, alike ones side by side.
         size: classes of the group.
 
-    >>> [group_look(0, place, 3).colour for place in range(3)], len({group_look(0, k, 60) for k in range(60)})
+    >>> [group_look(0, position, 3).colour for position in range(3)], len({group_look(0, k, 60) for k in range(60)})
     (['#326596', '#3f90da', '#8cbce9'], 60)
     """
     steps = -(-size // len(SHAPES)) if size > 3 * len(SHAPES) else min(size, 3)
-    shade, number = place * steps // size, place - -(-(place * steps // size) * size // steps)
+    shade, number = position * steps // size, position - -(-(position * steps // size) * size // steps)
     share = 0.4 * (2 * shade / (steps - 1) - 1) if steps > 1 else 0.0
     marker, symbol = SHAPES[number % len(SHAPES)]
     base = look(group)

@@ -9,6 +9,7 @@ from head_atlases import CELLS, reading_of, recipe_of
 from separatrix.analysis.heads import head_atlas
 from separatrix.analysis.heads.deciles import window_deciles
 from separatrix.analysis.heads.page import pick_windows, shown_windows, window_lines
+from separatrix.analysis.together import show_together
 from separatrix.errors import OptionError
 from separatrix.folders import load
 from separatrix.heads.descriptors import NAMES
@@ -16,7 +17,7 @@ from separatrix.heads.maps import maps_of
 from separatrix.heads.windows import cut_windows
 from separatrix.recipe import replace
 from separatrix.recipe.heads import HeadsRecipe
-from separatrix.reports.collect import read_sheet, show_folders
+from separatrix.reports.collect import read_sheet
 from separatrix.texts.questions_answers import Example
 
 pytestmark = [
@@ -77,7 +78,7 @@ def test_windows_lie_at_their_deciles(made):
 
 def test_atlases_stand_on_one_page_with_their_clusters_in_words(made, tmp_path):
     made.save(tmp_path / "other")
-    show_folders([made.folder, tmp_path / "other"], tmp_path / "page.html")
+    show_together([made.folder, tmp_path / "other"], tmp_path / "page.html")
     text = unescape((tmp_path / "page.html").read_text())
     for line in made.cluster_sentences:
         assert text.count(f"{line['sentence']}<") == 2

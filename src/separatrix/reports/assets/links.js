@@ -95,3 +95,6 @@ separatrix.sortable = (table) => {
     });
   });
 };
+
+// A table that only sorts
+separatrix.draw.sorted = async (section) => separatrix.sortable(section.querySelector("table"));

@@ -20,9 +20,12 @@ separatrix.draw.map = async (section, data) => {
     return { ...map, positions, predicted, marks, pale, present, count: own.length, last: map.titles.length - 1 };
   };
   const guess = (row) => (loaded.predicted && loaded.present[row] >= 0 ? loaded.predicted[state.frame * loaded.count + loaded.present[row]] : table.predicted ? table.predicted[row] : -1);
-  const wrong = (row) => table.predicted !== null && table.label !== null && guess(row) !== table.label[row];
-  const facts = (row) => (table.predicted === null ? table.facts(row)
+  const wrong = (row) => table.answered(row) && table.label !== null && guess(row) !== table.label[row];
+  const facts = (row) => (!table.answered(row) ? table.facts(row)
     : table.names[table.label[row]] + (wrong(row) ? ", predicted " + table.names[guess(row)] : ", predicted so"));
+  // Where the kinds of each clustering begin among the looks
+  const starts = [];
+  (table.clusterings || []).reduce((start, one) => { starts.push(start); return start + one.names.length + 1; }, 2 * table.names.length + 2);
   // Places of all rows: rows that are not on the map stay where they were, hidden.
   const places = () => {
     const { positions, present, dims, count } = loaded, start = state.frame * count * dims;
@@ -39,8 +42,9 @@ separatrix.draw.map = async (section, data) => {
     return all;
   };
   const kindOf = (row) => {
-    if (state.by === "right") return data.legend.length - (wrong(row) ? 1 : 2);
-    const kind = state.by === "predicted" ? guess(row) : table.label === null ? 0 : table.label[row];
+    if (state.by === "right") return 2 * table.names.length + (wrong(row) ? 1 : 0);
+    if (state.by.startsWith("cluster-")) { const which = Number(state.by.slice(8)); return starts[which] + table.clusters[which][row]; }
+    const kind = state.by === "predicted" && table.answered(row) ? guess(row) : table.label === null ? 0 : table.label[row];
     return loaded.pale && loaded.pale[loaded.present[row]] ? kind + table.names.length : kind;
   };
   const paint = () => {
@@ -81,6 +85,7 @@ separatrix.draw.map = async (section, data) => {
   const turnTo = async (number, frame = Infinity) => {
     play(false);
     loaded = await load(number);
+    if (loaded.answers !== null) await table.answerBy(loaded.answers);
     state.map = number;
     state.frame = Math.min(frame, loaded.last);
     if (find("which")) find("which").value = number;
@@ -126,7 +131,7 @@ separatrix.draw.map = async (section, data) => {
     return near;
   };
   const answers = async (row) => {
-    const list = separatrix.element("ol", "", { class: "answers" }), [best, steps] = await Promise.all([table.columns.numbers("best"), table.columns.numbers("best_p")]);
+    const list = separatrix.element("ol", "", { class: "answers" }), [best, steps] = await Promise.all(["best", "best_p"].map((name) => table.columns.numbers(name + table.end)));
     if (!best || table.top[row] === 65535) return list;
     const width = best.length / rows;
     for (let at = row * width; at < (row + 1) * width; at += 1) {

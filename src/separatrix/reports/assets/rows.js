@@ -12,6 +12,7 @@ separatrix.ORDERS = {
 separatrix.ONLY = {
   wrong: ["wrong ones", (table) => table.predicted !== null, (table, row) => table.wrong(row)],
   suspect: ["suspect labels", (table) => table.suspect !== null, (table, row) => !Number.isNaN(table.suspected(row))],
+  differ: ["answers differ", (table) => table.differ !== null, (table, row) => table.differ[row] === 1],
   unknown: ["unknown words", (table) => table.unknown !== null, (table, row) => table.unknown[row] > 0],
 };
 
@@ -29,6 +30,16 @@ separatrix.draw.rows = async (section) => {
   if (table.splits.length < 2) find("split").parentElement.hidden = true;
   const boxes = [...section.querySelectorAll(".only")];
   for (const box of boxes) box.parentElement.hidden = !separatrix.ONLY[box.dataset.only][1](table);
+  (table.answers || []).forEach((title, number) => find("answers").append(separatrix.element("option", title, { value: number })));
+  find("answers").parentElement.hidden = !table.answers || table.answers.length < 2;
+  find("answers").addEventListener("change", (event) => table.answerBy(Number(event.target.value)));
+  (table.clusterings || []).forEach((one, which) => one.names.forEach((name, number) =>
+    find("cluster").append(separatrix.element("option", one.title + ": " + name, { value: which + "/" + number }))));
+  find("cluster").parentElement.hidden = !table.clusterings || !table.clusterings.length;
+  find("cluster").addEventListener("change", (event) => {
+    const [which, number] = event.target.value.split("/").map(Number);
+    return event.target.value ? selection.set("cluster", event.target.selectedOptions[0].textContent, (row) => table.clusters[which][row] === number) : selection.clear("cluster");
+  });
   list.replaceChildren(body);
 
   const arrange = () => {
@@ -48,7 +59,7 @@ separatrix.draw.rows = async (section) => {
     const cell = (content, kind) => item.append(separatrix.element("span", content, { role: "gridcell", class: kind, dir: "auto" }));
     cell(table.splitOf(row), "part");
     cell(table.label === null ? "" : table.names[table.label[row]], "label");
-    if (table.predicted !== null) cell((table.wrong(row) ? "\u2192 " : "") + table.names[table.predicted[row]], "guess");
+    if (table.predicted !== null) cell(table.answered(row) ? (table.wrong(row) ? "\u2192 " : "") + table.names[table.predicted[row]] : "-", "guess");
     if (table.top !== null) cell(Number.isNaN(table.sure(row)) ? "-" : separatrix.share(table.sure(row)), "number");
     cell(text.slice(0, 400), "text");
     item.id = "row-" + row;
@@ -117,6 +128,8 @@ separatrix.draw.rows = async (section) => {
     if (!selection.has("search") && find("search").value && asked) { find("search").value = ""; asked += 1; }
     for (const box of boxes) if (!selection.has(box.dataset.only)) box.checked = false;
     if (!selection.has("split")) find("split").value = "";
+    if (!selection.has("cluster")) find("cluster").value = "";
+    if (table.by !== undefined) find("answers").value = table.by;
     list.scrollTop = 0;
     arrange();
   });
@@ -162,7 +175,7 @@ separatrix.selectionBar = (table) => {
   selection.subscribe(() => {
     bar.hidden = !selection.parts.size;
     let right = 0, judged = 0;
-    for (const row of selection.numbers()) { judged += table.predicted !== null; right += table.predicted !== null && !table.wrong(row); }
+    for (const row of selection.numbers()) { judged += table.answered(row); right += table.answered(row) && !table.wrong(row); }
     says.textContent = selection.count + " of " + table.rows + " rows selected" + (judged ? ", accuracy " + separatrix.share(right / judged) : "");
     chips.replaceChildren(...[...selection.parts].map(([name, { label }]) => {
       const chip = button("", () => selection.clear(name));
@@ -178,7 +191,7 @@ separatrix.csv = async (table) => {
   const quote = (value) => (/[",\r\n]/.test(value) ? '"' + value.replaceAll('"', '""') + '"' : value), lines = ["id,split,label,predicted,probability,text"];
   for (const row of table.selection.numbers()) {
     const sure = table.sure(row), [id, text] = await Promise.all([table.id(row), table.text(row)]);
-    lines.push([id, table.splitOf(row), table.label === null ? "" : table.names[table.label[row]], table.predicted === null ? "" : table.names[table.predicted[row]],
+    lines.push([id, table.splitOf(row), table.label === null ? "" : table.names[table.label[row]], table.answered(row) ? table.names[table.predicted[row]] : "",
       Number.isNaN(sure) ? "" : sure.toFixed(4), text].map((value) => quote(String(value))).join(","));
   }
   return lines.join("\r\n") + "\r\n";

@@ -14,7 +14,13 @@ separatrix.Selection = class {
   // test: (row) -> whether it meets the condition, or a mask (rows,) of 0 and 1; label: the condition in words
   set(name, label, test) {
     const mask = typeof test === "function" ? Uint8Array.from({ length: this.rows }, (_, row) => (test(row) ? 1 : 0)) : test;
-    this.parts.set(name, { label, mask });
+    this.parts.set(name, { label, mask, test });
+    this.update();
+  }
+
+  // Ask every condition once more: what it asks of the rows has changed.
+  renew() {
+    for (const part of this.parts.values()) if (typeof part.test === "function") for (let row = 0; row < this.rows; row += 1) part.mask[row] = part.test(row) ? 1 : 0;
     this.update();
   }
 

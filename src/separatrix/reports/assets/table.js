@@ -8,11 +8,25 @@ separatrix.Table = class {
   // The small columns; label, predicted (class numbers), split, top (probability of the predicted class in steps),
   // suspect (that the label is wrong, in steps), unknown (tokens)
   async load() {
-    for (const name of ["label", "predicted", "split", "top", "suspect", "unknown", "signs"]) this[name] = await this.columns.numbers(name);
+    for (const name of ["label", "predicted", "split", "top", "suspect", "unknown", "signs", "differ"]) this[name] = await this.columns.numbers(name);
+    this.clusters = await Promise.all((this.clusterings || []).map((_, number) => this.columns.numbers("cluster-" + number)));
+    this.end = "";
+    if (this.answers && this.answers.length) await this.answerBy(0);
     return this;
   }
 
-  wrong(row) { return this.predicted !== null && this.label !== null && this.label[row] !== this.predicted[row]; }
+  // Of several runs, the one whose answers all views show.
+  async answerBy(number) {
+    if (this.by === number) return;
+    this.by = number;
+    this.end = "-" + number;
+    [this.predicted, this.top] = await Promise.all(["predicted", "top"].map((name) => this.columns.numbers(name + this.end)));
+    this.selection.renew();
+  }
+
+  answered(row) { return this.predicted !== null && this.predicted[row] !== 65535; }
+
+  wrong(row) { return this.answered(row) && this.label !== null && this.label[row] !== this.predicted[row]; }
 
   // 0 .. 1, or NaN where the row has no probability
   sure(row) { return this.top === null || this.top[row] === 65535 ? NaN : this.top[row] / 65534; }
@@ -35,7 +49,7 @@ separatrix.Table = class {
   // "label cat, predicted dog"
   facts(row) {
     const label = this.label === null ? "" : this.names[this.label[row]];
-    if (this.predicted === null) return label;
+    if (!this.answered(row)) return label;
     return this.wrong(row) ? label + ", predicted " + this.names[this.predicted[row]] : label + ", predicted so";
   }
 
