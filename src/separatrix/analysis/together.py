@@ -26,7 +26,7 @@ from separatrix.reports.sweep_page import sweep_section
 from separatrix.reports.together import Comparisons, comparison_sections
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
-from separatrix.store.result import read_result
+from separatrix.store.result import RUN_RESULT, read_result
 from separatrix.view.maps import Drawing
 
 
@@ -40,18 +40,25 @@ def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) ->
     for number, (folder, name) in enumerate(zip(folders, names, strict=True), start=1):
         with reading(folder):
             parts.append(_part(folder, name, number, out.absolute().parent, verify))
-    recipe, sources, more = CompareRecipe(), list[ComparedFolder](), list[SourceRows]()
+    recipe, sources, more, apart = CompareRecipe(), list[ComparedFolder](), list[SourceRows](), list[str]()
     if sum(kind_of(folder) in {*READERS, *SELECTING} for folder in folders) > 1:
         for folder, name in zip(folders, names, strict=True):
             with reading(folder):
-                if (kind := str(kind_of(folder))) in READERS:
+                if (kind := str(kind_of(folder))) == "run" and _has_label_sets(folder):
+                    apart.append(f"{name} gives several labels a row and is not compared with the others")
+                elif kind in READERS:
                     sources.append(READERS[kind](folder, name, folder, recipe, verify))
                 elif kind in SELECTING:
                     more.append(SELECTING[kind](folder, name, verify))
     pairs, left_out = find_pairs(sources, recipe.seed)
-    warnings = [*find_mixed_up(sources), *left_out]
+    warnings = [*find_mixed_up(sources), *left_out, *apart]
     sections = page_sections(sources, draw_panels(sources, recipe)[0], pairs, warnings, more)
     return write_page(out, render(RunReport(out.stem), [*sections, *parts]))
+
+
+def _has_label_sets(folder: Path) -> bool:
+    """Whether a run gives several labels a row."""
+    return any("per_label" in figures for figures in read_result(folder, RUN_RESULT)["scores"].values())
 
 
 def _part(folder: Path, name: str, number: int, beside: Path, verify: bool) -> Section:
