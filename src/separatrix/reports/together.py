@@ -124,11 +124,11 @@ def _phrase(name: str, pair: Record) -> str:
 
 
 COLUMNS = {
-    "source": "result", "kind": "kind", "method": "method", "loss": "loss", "model": "model", "split": "rows of",
-    "rows": "rows", "accuracy": "accuracy", "interval": "95 % interval", "less": "less the leader",
-    "span": "paired interval", "p_holm": "p (Holm)", "validation": "on validation", "majority": "majority",
-    "rmse": "RMSE", "trustworthiness": "trust", "knn_overlap": "k-NN overlap", "knn_after": "k-NN in the map",
-    "seconds": "seconds",
+    "source": "result", "method": "method", "accuracy": "accuracy", "interval": "95 % interval",
+    "less": "less the leader", "span": "paired interval", "p_holm": "p (Holm)", "validation": "on validation",
+    "majority": "majority", "rmse": "RMSE", "trustworthiness": "trust", "knn_overlap": "k-NN overlap",
+    "knn_after": "k-NN in the map", "rows": "rows", "split": "rows of", "kind": "kind", "loss": "loss",
+    "model": "model", "seconds": "seconds",
 }  # fmt: skip
 RECIPE_COLUMNS = {
     "recipe": "recipe of",
