@@ -93,9 +93,9 @@ def export_atlas(
         scores, words, largest = _read_all(files, len(heads), progress)
         drawn = [_by_decile(largest[:, head], seed) for head in range(len(heads))]
         kept = _sparse_maps(files, drawn, progress)
-        lines = []
+        lines = list[dict[str, Any]]()
         for head, line in enumerate(heads.to_dict("records")):
-            place = {"layer": int(line["layer"]), "head": int(line["head"])}
+            place: dict[str, Any] = {"layer": int(line["layer"]), "head": int(line["head"])}
             own = {name: line[name] for name in OWN if name in line}
             payload = _payload(drawn[head], words, kept[head], largest[:, head])
             _write(part / "heads" / f"L{place['layer']}H{place['head']}.json", payload)
@@ -246,8 +246,11 @@ def _config(atlas: HeadAtlas, lines: Sequence[Mapping[str, Any]]) -> dict[str, A
     }  # fmt: skip
 
 
-def _rounded(value: Any) -> float:
-    return round(float(value), 4)
+def _rounded(value: Any) -> float | None:
+    """Four decimals; None where there is no finite number, which JSON has no word for."""
+    if isinstance(value, int):
+        return value
+    return round(float(value), 4) if np.isfinite(value) else None
 
 
 def _write(path: Path, values: Any) -> None:

@@ -41,6 +41,7 @@ separatrix.draw.rows = async (section) => {
     return event.target.value ? selection.set("cluster", event.target.selectedOptions[0].textContent, (row) => table.clusters[which][row] === number) : selection.clear("cluster");
   });
   list.replaceChildren(body);
+  list.classList.toggle("plain", table.predicted === null);
 
   const arrange = () => {
     const key = separatrix.ORDERS[by][1](table), kept = selection.numbers(), keys = new Float64Array(table.rows);
