@@ -6,11 +6,15 @@ from atlas_pages import page_of
 from separatrix.recipe import TrainRecipe, to_dict
 from separatrix.reports import PictureFile, RunReport, write_report
 from separatrix.reports.atlas import write_atlas
-from separatrix.reports.collect import Sheet, write_collection
+from separatrix.reports.collect import Sheet, sheet_section
+from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.map_page import write_map_page
+from separatrix.reports.page import render, write_page
 from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.sections import certainty, map_section, row_section
 from separatrix.reports.suspects import write_suspects
-from separatrix.reports.sweep import sweep_listing
+from separatrix.reports.sweep_page import sweep_section
+from separatrix.reports.together import Comparisons, comparison_sections
 from separatrix.view import Frames
 from separatrix.view.maps import Drawing
 
@@ -101,6 +105,38 @@ def texts(evil):
     return (evil, CHINESE, HEBREW, ARABIC, LONG, *(f"text {row}" for row in range(5, 30)))
 
 
+SWEEP = {
+    "table": [
+        {"label": f"tokens={k}, lr={lr}", "tokens": k, "lr": lr, "runs": 1, "planned": 1, "chosen": k == 1,
+         "validation": 0.9 - 0.1 * k, "validation_low": 0.6, "validation_high": 0.95, "test": 0.8}
+        for k in (1, 2) for lr in (0.01, 0.03)
+    ],
+    "costs": [{"seconds": 1.5}] * 4, "metric": "accuracy", "columns": ["tokens", "lr"], "warnings": ["loud"],
+    "states": {"done": 4}, "best": [f"tokens=1: {ARABIC}"], "failures": ["none, really"], "notes": ["a note"],
+    "by_seed": [{"label": "tokens=1, lr=0.01", "seed": 0, "run": "r", "validation": 0.8, "test": 0.8}],
+}  # fmt: skip
+
+
+def compared(texts):
+    """The parts of a page over two runs on the same rows."""
+    names, rng = (CHINESE, ARABIC), np.random.default_rng(0)
+    gold = [names[k % 2] for k in range(len(texts))]
+    sources = []
+    for title, right in (("<i>a</i>", 25), (HEBREW, 15)):
+        predicted = [one if k < right else names[1 - names.index(one)] for k, one in enumerate(gold)]
+        shares = np.where(np.array(predicted)[:, None] == np.array(names), 0.8, 0.2)
+        places = rng.normal(size=(1, len(texts), 2)).astype(np.float32)
+        flat = RowMap("outputs", places, ("x", "y"), f"plane of {title}")
+        ids, split = [str(k) for k in range(len(texts))], ["test"] * len(texts)
+        sources.append(SourceRows(title, ids, list(texts), gold, split, predicted, shares, names, [flat]))
+    rows, maps = join_rows(sources)
+    lines = [{"source": one.title, "kind": "run", "accuracy": 0.7, "low": 0.6, "high": 0.8, "majority": 0.5,
+              "validation": 0.7, "rows": 30} for one in sources]  # fmt: skip
+    pair = {"a": "<i>a</i>", "b": HEBREW, "difference": 0.25, "interval": (0.1, 0.4), "p_holm": 0.002, "rows": 30}
+    sure = certainty(RunReport("", rows=rows))
+    return [*comparison_sections(Comparisons(lines, [pair])), map_section(maps, rows), row_section(rows), sure]
+
+
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory, make_report, make_frames, texts):
     """One page of each kind, by its name."""
@@ -122,16 +158,17 @@ def pages(tmp_path_factory, make_report, make_frames, texts):
     }
     image.imsave(folder / "picture.png", np.zeros((4, 900, 3)))
     pictures = (PictureFile("map", folder / "picture.png"),)
-    line = {"tokens": 1, "runs": 2, "planned": 2, "chosen": True, "validation": 0.9, "test": 0.8}
-    listing = sweep_listing([line, line | {"tokens": 2, "chosen": False}], [], None, ["tokens"])
-    sweep = Sheet("studies/s", "sweep", (("metric", "accuracy"),), listing, warnings=("loud",), pictures=pictures)
     table = [{"method": name, "accuracy": 0.95, "interval": [0.9, 0.97]} for name in ("prompt", ARABIC)]
-    sheets = [Sheet("runs/a", "run", (("model", CHINESE),), table, (True, False)), sweep]
+    sheet = sheet_section(
+        Sheet("maps/m", "map", (("model", CHINESE),), table, (True, False), ("loud",), pictures=pictures), 3
+    )
     return {
         "run": write_report(folder / "run.html", report).path,
         "points": write_map_page(folder / "points.html", drawing, texts),
         "atlas": write_atlas(folder / "atlas.html", page_of()).path,
-        "sweep": write_collection(folder / "sweep.html", "sweep", [sweep]).path,
-        "comparison": write_collection(folder / "comparison.html", "both", sheets).path,
+        "sweep": write_page(
+            folder / "sweep.html", render(RunReport("sweep"), [sweep_section("s", 1, folder, SWEEP, folder)])
+        ).path,
+        "comparison": write_page(folder / "both.html", render(RunReport("both"), [*compared(texts), sheet])).path,
         "suspects": write_suspects(folder / "suspects.html", rows, counts | {"warnings": []}).path,
     }

@@ -73,6 +73,8 @@ CONTROLS = {
     " search regex only order list from to cell pairs sort pick",
     "atlas": "measure heads clusters window nearer farther whole map nearest thumbnails deciles plain",
     "suspects": "search sort scroll",
+    "sweep": "axis down across dot cell pressed tall",
+    "comparison": "which colour answers search order",
 }
 
 
@@ -120,6 +122,11 @@ def test_every_view_is_used_by_keys_alone(browser, pages):
     focus(".from")
     browser.key("ArrowUp")
     browser.wait("document.querySelector('.from').value === '0.05'")
+    browser.open(pages["sweep"].as_uri(), READY, width=1200)
+    focus(".curve-plot .dot")
+    browser.key("Enter")
+    assert browser.run("document.getElementById('part-1').dataset.marked") != ""
+    assert browser.run("document.activeElement.getAttribute('aria-pressed')") == "true"
     browser.open(pages["atlas"].as_uri(), READY, width=1200)
     focus(".map")
     for key in ("ArrowDown", "ArrowDown", "ArrowRight"):

@@ -34,7 +34,9 @@ separatrix.draw.sweep = (section, data) => {
     state.marked = new Set(same ? [] : wanted);
     section.dataset.marked = [...state.marked].join();
     list([...state.marked]);
+    const held = section.contains(document.activeElement) && document.activeElement.closest("svg .dot, svg .cell");
     draw();
+    if (held) section.querySelector("[role=button][aria-label=" + CSS.escape(held.getAttribute("aria-label")) + "]")?.focus();  // keys stay where they are
   };
   const point = (node, at, text) => {
     const tip = find("tip");
