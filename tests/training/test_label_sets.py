@@ -120,3 +120,51 @@ def test_a_joined_column_is_recognised_in_a_training(tiny: Any, tmp_path: Path) 
     result = sx.train(tmp_path / "q.csv", label_separator=",", **options)
     assert not any("label-separator" in line for line in result.warnings)
     assert "with the share of each label" in result.notes[0]
+
+
+QUICK = {"epochs": 2, "device": "cpu"}
+
+
+@pytest.mark.parametrize("method", ["prompt", "align", "finetune"])
+def test_trainings_in_epochs_learn_several_labels(several: Splits, tiny: Any, tmp_path: Path, method: str) -> None:
+    options = QUICK | ({"tokens": 2} if method == "prompt" else {})
+    out = tmp_path / "run"
+    result = sx.train(several, model=str(tiny("bert")), method=method, out=out, **options)
+    scores = result.scores["test"]
+    assert scores["micro_f1"] > 0.5
+    assert all("macro_f1" in line["validation"] for line in result.metrics)
+    loaded = sx.load(out)
+    assert loaded.figures() == result.figures()
+    texts = list(several.test.text[:9])  # type: ignore[union-attr]
+    assert loaded.predict(texts)["predicted"].tolist() == result.predict(texts)["predicted"].tolist()
+    again = sx.train(several, model=str(tiny("bert")), method=method, refit=True, **options)
+    assert again.model.calibration == result.model.calibration
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("prompt", {"loss": "centroid_ce"}, "--loss centroid_ce takes one label a row"),
+        ("prompt", {"loss": "linear"}, "--loss linear takes one label a row.*type --loss binary_ce"),
+        ("align", {"loss": "supcon"}, "--loss supcon takes one label a row"),
+        ("align", {"decision": "mean"}, "--decision mean takes one label a row"),
+        ("align", {"sampler": "balanced"}, "--sampler balanced takes one label a row.*--sampler shuffled"),
+        ("peft", {}, "--method peft takes one label a row"),
+    ],
+)
+def test_options_for_one_label_a_row_are_refused(
+    several: Splits, tiny: Any, tmp_path: Path, method: str, options: dict[str, str], message: str
+) -> None:
+    with pytest.raises(OptionError, match=message):
+        sx.train(several, model=str(tiny("bert")), method=method, out=tmp_path / "run", device="cpu", **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_binary_ce_is_for_several_labels(splits: Splits, tiny: Any) -> None:
+    with pytest.raises(OptionError, match="--loss binary_ce is for rows with several labels"):
+        sx.train(splits, model=str(tiny("bert")), method="prompt", loss="binary_ce", device="cpu")
+
+
+def test_weights_are_refused(several: Splits, tiny: Any) -> None:
+    with pytest.raises(DataError, match="weights count where rows have one label each; leave --class-weight away"):
+        sx.train(several, model=str(tiny("bert")), method="probe", class_weight="balanced", device="cpu")

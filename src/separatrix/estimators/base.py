@@ -172,9 +172,20 @@ class TextEstimator(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 class TextClassifier(ClassifierMixin, TextEstimator):
     """A classifier of texts, with scores as scikit-learn has them."""
 
+    def __sklearn_tags__(self) -> Any:
+        """Texts may have several labels, where they are learnt by `separatrix.training`."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = isinstance(self, TrainedEstimator)
+        return tags
+
     @on_texts
     def predict(self, X: Any) -> np.ndarray:
-        """The class of each text, (rows,), in the type that y had."""
+        """The class of each text, (rows,), in the type that y had; of several labels a row, the indicator matrix.
+
+        Its columns follow `classes_`; a text that cannot be answered has -1 in all of them.
+        """
+        if self._gives_sets:
+            return np.asarray(self.model_.calibration.decide(self._scores(X)))
         return self.classes_[self._scores(X).argmax(axis=1)]
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -192,7 +203,12 @@ class TextClassifier(ClassifierMixin, TextEstimator):
     def decision_function(self, X: Any) -> np.ndarray:
         """Scores before calibration: (rows, classes); for two classes (rows,), positive for the second."""
         scores = self._scores(X)
-        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 and not self._gives_sets else scores
+
+    @property
+    def _gives_sets(self) -> bool:
+        """Whether texts get several labels."""
+        return bool(self.model_.calibration.sets)
 
 
 class NeighborsClassifier(TextClassifier):

@@ -28,6 +28,7 @@ from separatrix.models.precision import settled
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
+from separatrix.texts.set_checks import one_label_each
 
 
 class FrozenClassifier(NeighborsClassifier):
@@ -94,6 +95,7 @@ class FrozenClassifier(NeighborsClassifier):
             what = f"the head {recipe.head!r} counts every row alike: sample_weight has no effect"
             raise OptionError(what, hint='leave it away, or fit with head="probe"')
         data = labelled(X, y, TRAINING, weight=sample_weight)
+        one_label_each(data.texts, "FrozenClassifier")
         held_out = None if validation is None else validation_part(validation, labelled).texts
         classes = Classes.of(data.labels, source=TRAINING)
         targets = classes.encode(data.labels, source=TRAINING)

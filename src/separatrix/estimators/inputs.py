@@ -16,6 +16,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from separatrix.errors import DataError, warn
+from separatrix.estimators.label_sets import read_sets
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
@@ -99,13 +100,18 @@ class LabelledTexts:
 def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None) -> LabelledTexts:
     """Texts with the labels of a classifier, and perhaps groups and weights.
 
+    An indicator matrix, or lists of labels, give several labels a row, see `read_sets`.
+
     Booleans and whole floats (0.0, 1.0) are classes too; the table holds them as names and as integers.
 
     Raises:
         DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
     """
-    given = _given(y, source)
     groups = None if group is None else column(group, source, "group")
+    if (sets := None if y is None else read_sets(y, source)) is not None:
+        texts, rows = _strings(X, source), _weights(weight, source)
+        return LabelledTexts(Texts.of(texts, sets.cells, groups, source=source, weight=rows), sets.classes)
+    given = _given(y, source)
     table = Texts.of(_strings(X, source), _whole(given, source), groups, source=source, weight=_weights(weight, source))
     if groups is not None:
         table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))

@@ -175,6 +175,32 @@ def vote(
     return count_votes(labels[index], classes, _WEIGHING[weights](distance, temperature))
 
 
+def vote_for_labels(
+    near: Neighbors,
+    marks: NDArray[np.int64],
+    k: int,
+    *,
+    weights: str = "uniform",
+    temperature: float = 0.07,
+) -> NDArray[np.float64]:
+    """Share of the votes of the first k neighbors that have each label, (queries, labels), each from 0 to 1.
+
+    Args:
+        near: neighbors, at least k of them.
+        marks: labels of the rows that were searched, (rows, labels) of 0 and 1.
+        k, weights, temperature: as in `vote`.
+
+    >>> near = Neighbors(np.array([[1, 0]]), np.array([[0.1, 0.3]], np.float32))
+    >>> vote_for_labels(near, np.array([[0, 1], [1, 1]]), 2, weights="distance").round(2)
+    array([[0.75, 1.  ]])
+    """
+    index, distance = near.index[:, :k], near.distance[:, :k].astype(np.float64)
+    weight = _WEIGHING[weights](distance, temperature)
+    counts = np.ones(distance.shape) if weight is None else weight.astype(np.float64)
+    totals = np.einsum("qk,qkl->ql", counts, marks[index].astype(np.float64))
+    return np.asarray(totals / counts.sum(axis=1, keepdims=True))
+
+
 def count_votes(
     voters: NDArray[np.int64], classes: int, weight: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:

@@ -17,7 +17,9 @@ from separatrix.learn import schedule
 from separatrix.learn.job import Job, TrainedModel, train_and_refit, training_rows
 from separatrix.learn.loop import FitResult, Training
 from separatrix.learn.objectives.alignment import ALONE, AlignObjective
+from separatrix.learn.objectives.base import Objective
 from separatrix.learn.objectives.groups import group_numbers
+from separatrix.learn.objectives.label_sets import LabelSetObjective
 from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trainables.encoder import EncoderTrainable, check_trained, start_encoder
 from separatrix.learn.trained.encoder import AlignModel, check_index, finish_model
@@ -45,9 +47,11 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     check_index(recipe.answers, len(job.train))
     parts = {"train": job.train, "validation": job.validation}
     targets = encode(parts, "classify")
-    notes = schedule.check_classes(
-        targets.values["train"], targets.names, recipe.loop.batch_size, alone=recipe.pairing.pairs == "batch"
-    )
+    notes = list[str]()
+    if not targets.sets:
+        notes = schedule.check_classes(
+            targets.values["train"], targets.names, recipe.loop.batch_size, alone=recipe.pairing.pairs == "batch"
+        )
     backbone = load_backbone(recipe.backbone)
     tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
     notes += [f"{part}: {rows.cut} of {len(rows)} texts were cut" for part, rows in tokens.items() if rows.cut]
@@ -87,7 +91,9 @@ def start_training(job: Job[AlignRecipe], trainable: EncoderTrainable, targets: 
         numbers, notes = group_numbers(job.train.group, labels, job.train.source)
         group = torch.from_numpy(numbers).to(device)
     seen = {part: torch.from_numpy(values).to(device) for part, values in targets.trained.items()}
-    objective = AlignObjective(recipe, len(targets.names), group)
+    objective: Objective = AlignObjective(recipe, len(targets.names), group)
+    if targets.sets:
+        objective = LabelSetObjective(recipe, len(targets.names))
     order = partial(_batches, recipe, labels, trainable.lengths("train"), group)
     steps = recipe.loop.epochs * len(order(0))
     weight = job.weight(device)

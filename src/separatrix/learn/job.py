@@ -70,7 +70,8 @@ class Job(Generic[R]):
         """
         callbacks: list[Callback] = [ProgressCallback(self.progress)]
         trainable, objective = training.trainable, training.objective
-        if self.folder is not None and self.keep is None:
+        sets = training.targets["train"].ndim == 2  # rows with several labels have no colour on a map
+        if self.folder is not None and self.keep is None and not sets:
             rows, seed = (len(self.train), len(self.validation)), self.recipe.loop.seed
             recorder = Recorder(self.folder / TRAJECTORY, *rows, seed)
             callbacks.append(TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map))

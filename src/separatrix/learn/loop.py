@@ -191,7 +191,8 @@ class Loop:
         check_loss(loss, progress.step, self.recipe.lr)
         scores = self.objective.scores(z)
         figures = self.training.score(scores.cpu().numpy(), y.cpu().numpy())
-        worth = figures["accuracy"] if self.training.classes else -figures["rmse"]
+        classes = "accuracy" if "accuracy" in figures else "macro_f1"  # where rows have several labels
+        worth = figures[classes] if self.training.classes else -figures["rmse"]
         if (worth, -loss) > progress.best or self.training.keep is not None:
             progress.best, progress.best_epoch = (worth, -loss), progress.epoch
             self.state.remember()

@@ -212,7 +212,7 @@ def _choose_words(objective: WordObjective, trainable: PromptTrainable, labels: 
 
 def start_rows(labels: np.ndarray, classes: int, seed: int) -> np.ndarray:
     """At most `START_ROWS` rows, sorted: the first row of each class and a seeded sample of the others."""
-    first = np.unique(labels, return_index=True)[1] if classes else ()
+    first = np.unique(labels, axis=0, return_index=True)[1] if classes else ()
     return draw_some(len(labels), START_ROWS, [seed, 1], also=first)
 
 

@@ -10,7 +10,7 @@ from separatrix.recipe.train import LOSSES
 
 CENTROID_LOSSES = ("centroid_ce", "centroid", "attract_repel")
 WEIGHED_LOSSES = ("centroid", "attract_repel", "cosine", "distance")
-HEAD_LOSSES = ("linear", "mse")
+HEAD_LOSSES = ("linear", "mse", "binary_ce")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,9 @@ from separatrix.recipe.registry import Choices, DeviceNames
 
 AUTO = "auto"  # number format: what the machine and the texts allow
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-LOSSES = Choices("centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse")
+LOSSES = Choices(
+    "centroid_ce", "centroid", "attract_repel", "cosine", "distance", "token", "linear", "mse", "binary_ce"
+)
 DEVICES = DeviceNames("auto", "cpu", "cuda", "cuda:0")
 STARTS, PUSHES = Choices("random", "first", "mean"), Choices("away", "origin")
 MOVERS = Choices("fixed", "gradient", "ema", "momentum", "mean")

@@ -8,14 +8,21 @@ from typing import Any
 
 import numpy as np
 
+from separatrix import recipe as recipes
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.baselines import Baseline, LabelledBlocks
 from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
 from separatrix.geometry.guards import listed
 from separatrix.geometry.label_sets import choose_thresholds, label_scores
-from separatrix.texts import Splits
+from separatrix.recipe import LossRecipe, TrainRecipe
+from separatrix.recipe.align import AlignRecipe, PairRecipe
+from separatrix.recipe.auto import AutoRecipe
+from separatrix.texts import Texts
+from separatrix.training.request import TrainingRequest
 
-METHODS = ("probe",)  # that learn several labels a row
+METHODS = ("auto", "probe", "prompt", "align", "finetune")  # that learn several labels a row
+PROMPT_LOSS = "binary_ce"
+ALIGN_LOSSES = ("nca", "linear")  # of an encoder: votes of the stored rows, a linear head
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,21 +81,56 @@ class LabelSetEvaluator:
         }
 
 
-def check_method(splits: Splits, method: str, class_weight: Sequence[str] | None = None) -> None:
-    """Refuse what several labels a row cannot be trained with.
+def for_labels(request: TrainingRequest) -> TrainingRequest:
+    """The request as it is trained: where rows have several labels, a prompt's default loss gives way to `binary_ce`.
 
     Raises:
-        OptionError: a method that takes one label a row.
-        DataError: groups, or weights.
+        OptionError: a method or an option that takes one label a row, or `binary_ce` where rows have one.
+        DataError: groups or weights.
     """
-    if splits.train.kind != "sets":
-        return
-    if method not in METHODS:
-        hint = f"type --method {METHODS[0]}"
-        raise OptionError(f"--method {method} takes one label a row, and these rows have several", hint=hint)
-    if splits.train.group is not None:
+    recipe, train = request.recipe, request.splits.train
+    loss = None if isinstance(recipe, AutoRecipe) else recipe.objective.loss
+    if train.kind != "sets":
+        if loss == PROMPT_LOSS:
+            hint = "use another --loss, or name what joins the labels with --label-separator"
+            raise OptionError(f"--loss {loss} is for rows with several labels, and these have one", hint=hint)
+        return request
+    if request.method not in METHODS:
+        hint = f"type --method {'|'.join(METHODS)}"
+        raise OptionError(f"--method {request.method} takes one label a row, and these rows have several", hint=hint)
+    _check_rows(train, recipe.loop.class_weight)
+    if isinstance(recipe, TrainRecipe):
+        if loss == LossRecipe.loss:
+            note = f"--loss {PROMPT_LOSS}, one label against the rest, since rows have several"
+            splits = replace(request.splits, notes=(*request.splits.notes, note))
+            return replace(request, recipe=recipes.replace(recipe, loss=PROMPT_LOSS), splits=splits)
+        if loss != PROMPT_LOSS:
+            raise _one_label(f"--loss {loss}", f"--loss {PROMPT_LOSS}")
+    if isinstance(recipe, AlignRecipe):
+        _check_encoder(recipe)
+    return request
+
+
+def _check_rows(train: Texts, class_weight: Sequence[str] | None) -> None:
+    """Groups and weights are for rows with one label."""
+    if train.group is not None:
         hint = "leave --group away"
-        raise DataError(f"{splits.train.source}: groups are compared where rows have one label each", hint=hint)
-    if splits.train.weight is not None or class_weight is not None:
+        raise DataError(f"{train.source}: groups are compared where rows have one label each", hint=hint)
+    if train.weight is not None or class_weight is not None:
         hint = f"leave {'--weight' if class_weight is None else '--class-weight'} away"
-        raise DataError(f"{splits.train.source}: weights count where rows have one label each", hint=hint)
+        raise DataError(f"{train.source}: weights count where rows have one label each", hint=hint)
+
+
+def _check_encoder(recipe: AlignRecipe) -> None:
+    if recipe.objective.loss not in ALIGN_LOSSES:
+        raise _one_label(f"--loss {recipe.objective.loss}", f"--loss {'|'.join(ALIGN_LOSSES)}")
+    if recipe.answers.decision == "mean":
+        raise _one_label("--decision mean", "--decision knn|head")
+    default = PairRecipe()
+    for name in ("pairs", "pairs_per_row", "sampler"):
+        if (value := getattr(recipe.pairing, name)) != getattr(default, name):
+            raise _one_label(f"{recipes.flag(name)} {value}", f"{recipes.flag(name)} {getattr(default, name)}")
+
+
+def _one_label(given: str, instead: str) -> OptionError:
+    return OptionError(f"{given} takes one label a row, and these rows have several", hint=f"type {instead}")

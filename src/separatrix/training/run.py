@@ -31,7 +31,7 @@ from separatrix.training.diagnostics import (
 from separatrix.training.evaluate import Evaluator, score_baselines
 from separatrix.training.folder import describe_request, drop_states, write_recipe
 from separatrix.training.groups import group_notes, group_report
-from separatrix.training.label_sets import LabelSetEvaluator, check_method
+from separatrix.training.label_sets import LabelSetEvaluator, for_labels
 from separatrix.training.methods import METHODS
 from separatrix.training.plane import place_outputs
 from separatrix.training.predict import answer_table, with_unknown
@@ -48,9 +48,9 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    begun, task, splits, folder = monotonic(), task_of(request), request.splits, request.folder
+    begun, request = monotonic(), for_labels(request)
+    task, splits, folder = task_of(request), request.splits, request.folder
     original, race, recipe = request, None, request.recipe
-    check_method(splits, request.method, recipe.loop.class_weight)
     splits = weigh(splits, recipe.loop.class_weight)
     request = replace(request, splits=splits)
     warnings = list(check_labels(splits.train)) if task == "classify" else []

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose, warn
 from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
-from separatrix.recipe import TrainRecipe, checked, option_names
+from separatrix.recipe import LossRecipe, TrainRecipe, checked, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.recipe.load import RARE, VALIDATION
@@ -21,6 +21,7 @@ from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
 from separatrix.texts.table import few
 from separatrix.training.folder import run_artifact
+from separatrix.training.label_sets import for_labels
 from separatrix.training.methods import METHODS, build_recipe, method_of
 from separatrix.training.pictures import show_run
 from separatrix.training.request import METHOD_NAMES, Recipe, TrainingRequest, predicts_numbers
@@ -96,6 +97,9 @@ def train(
         splits = replace(splits, notes=(*splits.notes, note))
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
     request = replace(request, callbacks=callbacks)
+    if splits.train.kind == "sets" and options.get("loss") == LossRecipe.loss and isinstance(whole, TrainRecipe):
+        what = f"--loss {LossRecipe.loss} takes one label a row, and these rows have several"
+        raise OptionError(what, hint="leave --loss away")
     return carry_out(request, overwrite=overwrite, resume=resume)
 
 
@@ -109,7 +113,7 @@ def carry_out(
         resume: go on with the run there, or start where there is none.
         pictures: draw the pictures and the report of the run.
     """
-    request = request.with_number_format()
+    request = for_labels(request).with_number_format()
     if request.folder is None:
         return _warned(run_training(request))
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:

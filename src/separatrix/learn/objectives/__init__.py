@@ -31,6 +31,7 @@ from separatrix.learn.objectives.centroids import (
     near_centroid_scaled,
 )
 from separatrix.learn.objectives.heads import HeadObjective, ScoreLoss, linear, mse
+from separatrix.learn.objectives.label_sets import binary_ce
 from separatrix.learn.objectives.means import BatchLoss, MeanScores, MeansObjective, cosine, distance, near_mean
 from separatrix.learn.objectives.metric import cosines
 from separatrix.learn.objectives.words import WordObjective
@@ -88,5 +89,6 @@ OBJECTIVES: Registry[ObjectiveEntry] = Registry(
         "token": ObjectiveEntry(lambda _recipe, classes: WordObjective(classes), readout="logits"),
         "linear": head_objective(linear),
         "mse": head_objective(mse, "regress"),
+        "binary_ce": head_objective(binary_ce),
     },
 )

@@ -22,6 +22,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
 from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, fit_evidence
+from separatrix.geometry.label_sets import share_scores
 from separatrix.geometry.neighbors import WEIGHTS, Neighbors, unit_rows
 from separatrix.learn.loop import Score
 from separatrix.learn.targets import Targets
@@ -44,6 +45,7 @@ from separatrix.recipe.align import AlignRecipe, DecisionRecipe
 from separatrix.store.files import TensorShape, hash_file
 from separatrix.store.points import open_points, write_points
 from separatrix.texts import Classes, Texts
+from separatrix.texts.label_sets import indicator, set_column
 
 ENCODER, INDEX = "encoder", "index"
 SCHEMA = {
@@ -113,6 +115,8 @@ class AlignModel(PrintedModel):
             return self.class_cosines(vectors) / self.recipe.objective.temperature
         neighbors = self.neighbors(vectors) if neighbors is None else neighbors
         votes = shares(neighbors, self.index.labels, len(self.classes), self.vote)
+        if self.index.labels.ndim == 2:
+            return share_scores(votes, self.vote.k)
         if self.evidence is None:
             return smooth(votes, self.vote.k)
         return self.evidence.scores(neighbors, self.index.labels, self.class_cosines(vectors), votes.argmax(axis=1))
@@ -129,6 +133,8 @@ class AlignModel(PrintedModel):
         """The mean direction of each class's training rows, (classes, width) of length 1."""
         sums = np.zeros((len(self.classes), self.index.vectors.shape[1]))
         vectors, weight = self.index.vectors.astype(np.float64), self.index.weight
+        if self.index.labels.ndim == 2:
+            return unit_rows(self.index.labels.T @ vectors)
         np.add.at(sums, self.index.labels, vectors if weight is None else vectors * weight[:, None])
         return unit_rows(sums)
 
@@ -141,7 +147,10 @@ class AlignModel(PrintedModel):
         """
         if self.decision == "head":
             raise DataError("the head decides, so new rows would change nothing", hint="train with --decision knn")
-        numbers = self.classes.encode(np.asarray(labels, dtype=object), source="new rows")
+        if self.calibration.sets:
+            numbers = indicator(set_column(list(labels), "new rows"), self.classes.names, source="new rows")
+        else:
+            numbers = self.classes.encode(np.asarray(labels, dtype=object), source="new rows")
         own = np.arange(len(texts)) + int(self.index.ids.max(initial=-1)) + 1 if ids is None else np.asarray(ids)
         return replace(self, index=self.index.add(self.encode(texts), numbers, own))
 
@@ -211,7 +220,7 @@ def finish_model(
     linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
     base = encoder.backbone.identity
     model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, note=note)
-    if answers.decision == "knn":
+    if answers.decision == "knn" and not targets.sets:
         cosines = model.class_cosines(vectors["validation"])
         model = replace(model, evidence=fit_evidence(nearest, index.labels, cosines, gold))
     return replace(model, calibration=fit_calibration(model.scores(vectors["validation"]), gold, seed=recipe.loop.seed))
@@ -236,7 +245,8 @@ def read_align(saved: SavedModel) -> AlignModel:
     backbone.model.requires_grad_(False)
     head = (own["weight"], own["bias"]) if "weight" in shapes else None
     points = open_points(folder / INDEX, verify=saved.verify)
-    index = Index.read(points, classes, approximate=recipe.answers.approximate)
+    sets = saved.calibration.sets
+    index = Index.read(points, classes, approximate=recipe.answers.approximate, sets=sets)
     if index.vectors.shape[1] != backbone.width:
         raise saved.damaged(f"its vectors have {index.vectors.shape[1]} numbers", backbone.width, file=INDEX)
     evidence = VoteEvidence(**notes["evidence"]) if "evidence" in notes else None

@@ -6,17 +6,21 @@ the user's own data a neighbor is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
 
 from separatrix.errors import DataError, MissingExtra, ShapeError
-from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
+from separatrix.geometry.label_sets import label_losses, share_scores
+from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote, vote_for_labels
 from separatrix.points import Points
 from separatrix.texts import Classes
+from separatrix.texts.label_sets import indicator, set_column, sets_of
 
 KS = (1, 3, 5, 10, 20, 50)
 LINKS = 32  # of a row in faiss's graph
@@ -36,7 +40,7 @@ class Index:
     """Stored rows. `add` gives a larger one; nothing is trained for it."""
 
     vectors: np.ndarray  # (rows, width) float32, of length 1
-    labels: np.ndarray  # (rows,) class numbers
+    labels: np.ndarray  # (rows,) class numbers; (rows, labels) of 0 and 1 where rows have several
     ids: np.ndarray  # (rows,) which row of the user's data
     approximate: bool = False
     weight: np.ndarray | None = None  # (rows,) in the class means; votes count rows. None: all alike
@@ -96,13 +100,15 @@ class Index:
 
     def points(self, classes: Classes) -> Points:
         """The stored rows as points: vectors, ids and labels."""
-        rows = {"id": self.ids, "label": classes.decode(self.labels)}
+        labels = classes.decode(self.labels) if self.labels.ndim == 1 else _written(self.labels, classes)
+        rows = {"id": self.ids, "label": labels}
         return Points.of(self.vectors, rows if self.weight is None else rows | {"weight": self.weight})
 
     @classmethod
-    def read(cls, points: Points, classes: Classes, *, approximate: bool = False) -> Index:
-        """What `points` gave."""
-        labels = classes.encode(points.column("label"), source="the index")
+    def read(cls, points: Points, classes: Classes, *, approximate: bool = False, sets: bool = False) -> Index:
+        """What `points` gave; `sets`: of rows with several labels."""
+        column = points.column("label")
+        labels = _marks(column, classes) if sets else classes.encode(column, source="the index")
         weight = np.asarray(points.column("weight")) if "weight" in points.columns else None
         return cls(points.values, labels, np.asarray(points.column("id")), approximate, weight)
 
@@ -140,13 +146,32 @@ class Index:
         return graph
 
 
+def _written(marks: np.ndarray, classes: Classes) -> np.ndarray:
+    """Sets of labels as a column of JSON lists."""
+    return np.array([json.dumps(labels, ensure_ascii=False) for labels in sets_of(marks, classes.names)], dtype=object)
+
+
+def _marks(column: Any, classes: Classes) -> np.ndarray:
+    """What `_written` gave, as (rows, labels) of 0 and 1."""
+    try:
+        lists = [json.loads(str(cell)) for cell in column]
+    except ValueError as error:
+        raise DataError("the index: a cell of labels is no list", got=shorten(str(error), 60)) from error
+    return indicator(set_column(lists, "the index"), classes.names, source="the index")
+
+
 def shares(nearest: Neighbors, labels: np.ndarray, classes: int, decision: Vote) -> np.ndarray:
     """Vote shares of the first `decision.k` neighbors, (queries, classes), as `geometry.neighbors.vote`.
+
+    Of several labels a row they are shares of the votes that have each label.
 
     >>> nearest = Neighbors(np.array([[0, 1]]), np.array([[0.1, 0.3]], dtype=np.float32))
     >>> shares(nearest, np.array([1, 0]), 2, Vote(2, "distance")).round(2).tolist()
     [[0.25, 0.75]]
     """
+    if labels.ndim == 2:
+        ways = {"weights": decision.weights, "temperature": decision.temperature}
+        return vote_for_labels(nearest, labels, decision.k, **ways)  # type: ignore[arg-type]
     return vote(nearest, labels, classes, decision.k, weights=decision.weights, temperature=decision.temperature)
 
 
@@ -178,6 +203,9 @@ def choose_vote(
     """
 
     def worth(option: Vote) -> tuple[float, float]:
+        if labels.ndim == 2:
+            odds = share_scores(shares(nearest, labels, classes, option), option.k)
+            return score(odds, gold)["macro_f1"], -float(label_losses(odds, gold).mean())
         logs = smooth(shares(nearest, labels, classes, option), option.k)  # (rows, classes)
         return score(logs, gold)["accuracy"], float(logs[np.arange(len(gold)), gold].mean())
 

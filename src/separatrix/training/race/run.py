@@ -14,6 +14,7 @@ from separatrix import recipe as recipes
 from separatrix.codes import draw_some
 from separatrix.errors import DataError, SeparatrixError, StoreError
 from separatrix.geometry.baselines import LabelledBlocks, fit_linear
+from separatrix.geometry.calibrate import fit_calibration
 from separatrix.geometry.classes import KEPT
 from separatrix.learn.targets import encode
 from separatrix.models.backbone import Backbone
@@ -26,8 +27,10 @@ from separatrix.recipe.budget import read_budget
 from separatrix.store.files import append_line, read_lines
 from separatrix.store.folder import RACE
 from separatrix.texts import Splits
+from separatrix.texts.label_sets import sets_of
 from separatrix.training.evaluate import Evaluator
 from separatrix.training.folder import describe_texts
+from separatrix.training.label_sets import for_labels
 from separatrix.training.methods import METHODS
 from separatrix.training.race.candidates import ENTRIES
 from separatrix.training.race.decide import Pilot, Standing, Trial, trial_of
@@ -118,6 +121,7 @@ class Race:
         names = [
             name for name, entry in ENTRIES.items()
             if name in self.auto.race.candidates and (entry.few is None or per_class <= entry.few)
+            and not (self.rows.texts.kind == "sets" and entry.options.get("decision") == "mean")
         ]  # fmt: skip
         pilot = self.journal.pilot or self.journal.begin(self.measure())
         every = sum(map(len, splits.parts.values()))
@@ -237,10 +241,13 @@ class Race:
             fitted = fit_linear(blocks["train"], blocks["validation"], len(targets.names), self.rows.seed)
             scores = fitted.model.scores(self.frozen(part.judged)[fitted.pool])
             assert targets.classes is not None
+            if targets.sets:
+                chosen = fit_calibration(fitted.scores(blocks["validation"]), targets.values["validation"])
+                return np.asarray(sets_of(chosen.decide(scores), targets.classes.names) == judged.label, dtype=bool)
             return np.asarray(targets.classes.decode(scores.argmax(axis=1)) == judged.label, dtype=bool)
         recipe = entry.recipe(self.auto, rows)
         progress = under(self.request.progress, title)
-        request = TrainingRequest(splits, recipe, entry.method, None, progress, compare=False)
+        request = for_labels(TrainingRequest(splits, recipe, entry.method, None, progress, compare=False))
         score = Evaluator.of(targets.values["train"], targets.names, self.rows.seed).quick
         trained = METHODS[entry.method].train(request, targets, score)
         return np.asarray(trained.model.answer(judged.text).labels == judged.label, dtype=bool)
@@ -275,6 +282,9 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     refit = len(rows.texts) <= ALL_LEARNT or standing.final_seconds(name, refit=True) <= standing.left
     entry = ENTRIES[name]
     recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
-    record = {"method": entry.method, **recipes.record(recipe)}
-    figures = race_figures(standing, rows, name, {"refit": refit, "recipe": record})
-    return replace(request, method=entry.method, recipe=recipe), figures
+    if request.splits.train.kind == "sets":
+        note = "in the race a row counts as right where its whole set of labels is"
+        request = replace(request, splits=replace(request.splits, notes=(*request.splits.notes, note)))
+    winner = for_labels(replace(request, method=entry.method, recipe=recipe))
+    record = {"method": entry.method, **recipes.record(winner.recipe)}
+    return winner, race_figures(standing, rows, name, {"refit": refit, "recipe": record})
