@@ -11,7 +11,7 @@ from chromium import FLAT, Chromium
 from separatrix.geometry.reliability import reliability
 from separatrix.reports import write_report
 from separatrix.reports.map_page import write_map_page
-from separatrix.reports.rows import ClassOrder, RowMap, group_titles
+from separatrix.reports.rows import ClassOrder, PageRows, RowMap, group_titles
 from separatrix.reports.suspects import write_suspects
 from separatrix.texts import load_texts
 from separatrix.view.maps import Drawing
@@ -430,6 +430,33 @@ def test_suspects_are_searched_and_sorted(browser, tmp_path):
     box = "document.querySelector('#suspects .search')"
     browser.run(f"{box}.value = 'TEXT 11'; {box}.dispatchEvent(new Event('input'))")
     assert browser.run("document.getElementById('suspects').dataset.shown") == "1"
+    assert browser.console == []
+
+
+def test_suspects_of_points_are_shown_among_their_neighbors(browser, tmp_path):
+    """By id: the table has its own order, and its rows are some of those on the map."""
+    ids = [f"id {k}" for k in range(40)]
+    doubt = np.where(np.arange(40) % 10 == 3, 0.6 + np.arange(40) / 100, np.nan)
+    predicted = np.where(np.isfinite(doubt), 1, 0)
+    rows = PageRows([f"text {k}" for k in range(40)], ("a", "b"), np.zeros(40, int), predicted, ids, suspect=doubt)
+    flat = RowMap("vectors", np.random.default_rng(0).normal(size=(1, 40, 2)), ("x", "y"), "a note")
+    table = [
+        {"id": ids[k], "label": "a", "suggested": "b", "score": 1 - doubt[k], "text": f"text {k}"}
+        for k in (33, 23, 13, 3)
+    ]
+    result = {"models": {}, "rows": 40, "suspects": 4, "estimated_noise": 0.1, "judged": "all", "warnings": []}
+    browser.events.clear()
+    browser.open(write_suspects(tmp_path / "suspects.html", table, result, rows, flat).path.as_uri())
+    browser.run("document.querySelectorAll('#suspects tbody tr')[1].click()")
+    browser.wait("document.querySelector('.facts')?.textContent.includes('label likely wrong (0.830)')")
+    assert map_data(browser, "row") == "23"
+    browser.run("document.querySelector('[data-only=suspect]').click()")
+    assert map_data(browser, "kept") == "4"
+    browser.run("document.querySelector('#rows .search').value = 'text 13'")
+    browser.run("document.querySelector('#rows .search').dispatchEvent(new Event('input'))")
+    browser.wait("document.getElementById('suspects').dataset.shown === '1'")
+    wide = browser.run("document.querySelector('.entry .text').getBoundingClientRect().width")
+    assert wide > 300  # no empty column for a probability that is not known
     assert browser.console == []
 
 

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix import recipe as recipes
+from separatrix.analysis.flat import flat_map
 from separatrix.analysis.inputs import FinishedRun
 from separatrix.analysis.judged_rows import JudgedRows, near_columns, quality, reasons, text_columns
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
+from separatrix.analysis.project import LABEL
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.geometry.classes import deal_folds, first_row_order
@@ -35,12 +37,15 @@ from separatrix.geometry.suspects import (
     out_of_fold,
     scored_dynamics,
 )
+from separatrix.learn.plane import OutputPlane
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.core import flag
 from separatrix.recipe.options import SuspectsOptions
+from separatrix.reports.map_page import MOST
+from separatrix.reports.rows import PageRows, RowMap
 from separatrix.rowtable import ExtendedTable, FrameTable, RowTable
 from separatrix.store.contents import open_artifact
 from separatrix.store.files import Schema, read_json, reading
@@ -92,6 +97,7 @@ class Suspects(Result):
     dropped: Mapping[str, Any] | None = optional()  # file without the suspects, and how many rows are left
     issues: pd.DataFrame | None = apart(None)  # of texts: rows with all columns of their file, and four more
     warnings: Sequence[str] = ()  # reasons to doubt the suspects
+    flat: RowMap | None = apart()  # where all rows lie on the page
 
     @classmethod
     def stored(cls, folder: Path, _plain: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +146,22 @@ class Suspects(Result):
         if self.issues is not None:
             write_table(folder / ISSUES, self.issues)
         write_rows(folder / ALL_ROWS, self.row_table)
-        write_suspects(folder / PAGE, [dict(row) for _, row in self.table.iterrows()], self.figures())
+        shown = None if self.flat is None or len(self.row_table) > MOST else self._page_rows()
+        suspects = [dict(row) for _, row in self.table.iterrows()]
+        write_suspects(folder / PAGE, suspects, self.figures(), shown, self.flat)
+
+    def _page_rows(self) -> PageRows:
+        """All rows as a page shows them: the judges' answers against the labels."""
+        named = self.recipe.label if isinstance(self.recipe, SuspectsRecipe) else self.recipe.get("label", LABEL)
+        columns = [named if named in self.row_table else LABEL, "suggested", "id", "score", "is_label_issue"]
+        frame = self.row_table.frame([*columns, *(["text"] if "text" in self.row_table else [])])
+        given = [frame[name].astype(str).tolist() for name in columns[:2]]
+        names = list(dict.fromkeys([*self.classes, *given[0], *given[1]]))
+        numbers = {name: number for number, name in enumerate(names)}
+        codes = [np.array([numbers[one] for one in column]) for column in given]
+        texts = frame["text"].astype(str).tolist() if "text" in frame else [""] * len(frame)
+        doubt = np.where(frame["is_label_issue"], 1 - frame["score"], np.nan)
+        return PageRows(texts, names, codes[0], codes[1], frame["id"].tolist(), suspect=doubt)
 
 
 @checks_arguments
@@ -252,7 +273,8 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
-    return _judge(case, columns, recipe, "out-of-fold rows of the points")
+    judged = _judge(case, columns, recipe, "out-of-fold rows of the points")
+    return replace(judged, flat=flat_map(vectors, recipe.seed))
 
 
 def _classes(table: RowTable, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -292,7 +314,11 @@ def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
     shown = table[[name for name in ("id", "text", "label", "group") if name in table.columns]]
     case = JudgedRows(FrameTable(shown), labels, names, {"run": chances}, recipe.seed)
     columns = text_columns(case) | _epoch_columns(case, run.trajectory)
-    return _judge(case, columns, recipe, "validation rows of the run")
+    judged = _judge(case, columns, recipe, "validation rows of the run")
+    plane = getattr(run.result, "plane", None) if run.folder is None else OutputPlane.read(run.folder / "predictions")
+    if plane is None or "validation" not in plane.coordinates:
+        return judged
+    return replace(judged, flat=RowMap("outputs", plane.coordinates["validation"][None], plane.axes, plane.note))
 
 
 def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:

@@ -104,7 +104,7 @@ def matrix(counts: np.ndarray, names: Sequence[str]) -> Markup:
     longest = max(map(len, shown))
     cell = 46 if classes <= 8 else 34 if classes <= 14 else 24 if classes <= NUMBERED else 13
     font = 12.5 if cell >= 24 else 9.5
-    left, low = round(font * (0.58 * longest + 3.6)), round(font * 0.45 * longest + 34)
+    left, low = round(font * (0.62 * longest + 4.4)), round(font * 0.45 * longest + 34)
     parts = [element("rect", class_="plate", x=left, y=4, width=cell * classes, height=cell * classes)]
     for gold, guess in np.argwhere(counts > 0).tolist():
         parts.append(_cell(counts, shares, totals, shown, (gold, guess), (left, cell)))

@@ -9,7 +9,8 @@ from typing import Any
 from separatrix.reports.pack import cut
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
-from separatrix.reports.sections import TEXT_LIMIT, Section
+from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.sections import TEXT_LIMIT, Section, map_section, row_section
 from separatrix.reports.tables import tabulate
 
 SHOWN = 300  # suspects on the page; the table on disk has all
@@ -18,8 +19,10 @@ COLUMNS = ("id", "label", "suggested", "score", "reason", "text")  # lines do no
 Record = Mapping[str, Any]
 
 
-def _suspects_section(rows: Sequence[Record], result: Mapping[str, Any]) -> Section | None:
-    """The most suspect rows, or None where there are none."""
+def _suspects_section(
+    rows: Sequence[Record], result: Mapping[str, Any], listed: PageRows | None = None
+) -> Section | None:
+    """The most suspect rows, or None where there are none; linked with the rows that the page lists."""
     if not rows:
         return None
     shown = [
@@ -32,11 +35,24 @@ def _suspects_section(rows: Sequence[Record], result: Mapping[str, Any]) -> Sect
     ]
     left = f", the first {SHOWN} shown" if len(rows) > SHOWN else ""
     title = f"Suspect labels ({len(rows)} of {result['rows']} rows{left})"
-    return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table")
+    if listed is None:
+        return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table")
+    numbers = {row: number for number, row in enumerate(listed.ids or ())}
+    data = {"rows": [numbers[row["id"]] for row in rows[: len(shown)]]}
+    return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table", data)
 
 
-def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str, Any]) -> ReportFile:
+def write_suspects(
+    path: str | Path, rows: Sequence[Record], result: Mapping[str, Any], listed: PageRows | None = None,
+    flat: RowMap | None = None,
+) -> ReportFile:  # fmt: skip
     """Write suspects, most suspect first, as one file that opens offline, whole or not at all.
+
+    Args:
+        path: the file.
+        rows: the suspects.
+        result: figures.
+        listed: all rows that were judged; with their map, `flat`, a suspect is shown among its neighbors.
 
     Raises:
         StoreError: the place cannot be written.
@@ -53,13 +69,16 @@ def write_suspects(path: str | Path, rows: Sequence[Record], result: Mapping[str
         Section("judges", "The judges, against the labels given", "table.html", {"table": tabulate(judges)}),
         Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
     ]
-    listed = _suspects_section(rows, result)
-    parts = [sections[0], listed, *sections[1:]] if listed else sections
+    table = _suspects_section(rows, result, listed)
+    parts = [sections[0], *([] if table is None else [table]), *sections[1:]]
+    if listed is not None and flat is not None:
+        parts[-2:-2] = [map_section([flat], listed), row_section(listed)]
     return write_page(path, render(RunReport(title="Suspect labels", summary=summary), parts))
 
 
 _NOTES = (
     "A suspect is a reason to look, not a correction. Rows stand by the score: the probability that the label is "
     "right; 0 is the most suspect.",
+    "On the map a ring marks a row that the judges together take for another class; not every one is a suspect.",
     "The estimated noise is fitted together with the weights of the judges. Rows that all of them misread count too.",
 )

@@ -40,6 +40,7 @@ separatrix.draw.rows = async (section) => {
     const [which, number] = event.target.value.split("/").map(Number);
     return event.target.value ? selection.set("cluster", event.target.selectedOptions[0].textContent, (row) => table.clusters[which][row] === number) : selection.clear("cluster");
   });
+  list.classList.toggle("unsure", table.predicted !== null && table.top === null);
   list.replaceChildren(body);
   list.classList.toggle("plain", table.predicted === null);
 
