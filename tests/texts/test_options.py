@@ -15,7 +15,7 @@ FRAME = pd.DataFrame({"text": [f"text {row}" for row in range(20)], "label": ["a
 WRONG: list[tuple[str, Any]] = [
     *(("seed", value) for value in (-1, 10**20, 1.5, "x", None, True, np.nan)),
     *((name, value) for name in ("validation", "test") for value in ("x", np.nan, np.inf, None, 2, -1, [0.1])),
-    *(("text", value) for value in (["a"], 5, None, b"text", "a\0")),
+    *(("text", value) for value in (["a", "a"], [], [3], 5, None, b"text", "a\0")),
     *((name, value) for name in ("label", "group") for value in (5, ["label"], 0.5)),
     *(("by", value) for value in (5, None, "rwos", ["rows"])),
 ]

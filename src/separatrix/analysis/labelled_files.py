@@ -18,6 +18,7 @@ from separatrix.recipe import ModelRecipe
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
+from separatrix.texts.pairs import SECOND, shown
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
 from separatrix.texts.set_checks import one_label_each
 
@@ -43,7 +44,8 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
     plans = chosen_candidates(backbone, recipe.pool)
     blocks, tokens = extract_blocks(backbone, texts.text, plans, Counter(progress, "vectors", len(texts)))
     pool = best_pool(blocks, texts, recipe.seed) if len(blocks) > 1 else next(iter(blocks))
-    table = texts.to_frame().rename(columns={"label": recipe.label})
+    table = texts.to_frame().drop(columns=SECOND, errors="ignore").rename(columns={"label": recipe.label})
+    table["text"] = list(map(shown, texts.text))
     warnings = [*texts.warnings, *backbone.source.warnings, *tokens.unread.warn()]
     warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
     return Points.of({pool: blocks[pool]}, table), warnings

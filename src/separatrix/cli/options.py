@@ -29,7 +29,9 @@ _OPTIONAL = _option(Path | None, None, "folder to write (without it, the result 
 _OVERWRITE = _option(bool, False, "replace what this command wrote there before")
 _RESUME = _option(bool, False, "go on with what is in --out, or start where there is nothing")
 _FILE = _option(bool, False, "replace the file in --out")
-_TEXT = _option(str, TEXT, "column of the texts")
+_TEXT = _option(
+    tuple[str, ...], (TEXT,), "column of the texts, or two columns whose texts make pairs (a premise and a hypothesis)"
+)
 _BY = (
     "keep the class shares, keep groups whole (and hold out rows of groups that are trained on, to compare), or draw "
     "plainly (default: label; rows with --loss mse)"

@@ -24,6 +24,7 @@ from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.result import Lines, Listing, Printed
+from separatrix.texts.pairs import SECOND
 from separatrix.training.methods import METHODS, build_recipe, method_of
 
 if TYPE_CHECKING:
@@ -229,7 +230,8 @@ def _answers(frame: pd.DataFrame) -> Listing:
         chance = f"{max(row[name] for name in chances):.3f}" if chances else "-"
         label = row["predicted"]
         label = ", ".join(label) or "(none)" if isinstance(label, tuple) else "-" if pd.isna(label) else str(label)
-        rows.append([label, chance, row["text"][:80]])
+        text = row["text"] if SECOND not in frame else " ‖ ".join((row["text"], row[SECOND]))
+        rows.append([label, chance, text[:80]])
     return Listing(["predicted", "probability", "text"], rows)
 
 

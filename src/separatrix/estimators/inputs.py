@@ -1,7 +1,8 @@
 """X and y as scikit-learn's users have them, in; checked `Texts` out.
 
-X is one column of strings: a list, an array, a pandas Series, or a frame or array with one column. y is a column of
-labels. What cannot be used is refused here with a `DataError`, which is a `ValueError`.
+X is one column of strings: a list, an array, a pandas Series, or a frame or array with one column; for pairs of texts a
+list of tuples, or a frame or array with two columns. y is a column of labels. What cannot be used is refused here with
+a `DataError`, which is a `ValueError`.
 """
 
 from __future__ import annotations
@@ -55,6 +56,14 @@ def _objects(values: Any) -> np.ndarray:
         return np.empty((0, 0), dtype=object)
 
 
+def _sides(X: Any, source: str) -> tuple[list[Any], list[Any] | None]:
+    """The column of texts, and of pairs (two columns, or a tuple a row) the second one."""
+    cells = _objects(X) if not isinstance(X, str) else None
+    if cells is None or cells.ndim != 2 or cells.shape[1] != 2:
+        return _strings(X, source), None
+    return _strings(cells[:, 0], source), _strings(cells[:, 1], source)
+
+
 def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method on new texts, which then takes any column of texts: blank ones among them, or none at all.
 
@@ -65,9 +74,9 @@ def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Any, X: Any, *rest: Any, **options: Any) -> Any:
         check_is_fitted(self)
-        texts = _strings(X, NEW)
+        texts, pair = _sides(X, NEW)
         if texts:
-            texts = list(Texts.of(texts, source=NEW, keep_blank=True).text)
+            texts = list(Texts.of(texts, source=NEW, keep_blank=True, pair=pair).text)
         answers, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
         warn(f"{NEW}: {line}" for line in unanswered(reasons, len(texts)))
         return answers
@@ -108,11 +117,13 @@ def labelled(X: Any, y: Any, source: str, group: Any = None, weight: Any = None)
         DataError: lengths differ; a text or label is missing or of a wrong kind; labels are numbers to predict.
     """
     groups = None if group is None else column(group, source, "group")
+    texts, pair = _sides(X, source)
+    rows = _weights(weight, source)
     if (sets := None if y is None else read_sets(y, source)) is not None:
-        texts, rows = _strings(X, source), _weights(weight, source)
-        return LabelledTexts(Texts.of(texts, sets.cells, groups, source=source, weight=rows), sets.classes)
+        table = Texts.of(texts, sets.cells, groups, source=source, weight=rows, pair=pair)
+        return LabelledTexts(table, sets.classes)
     given = _given(y, source)
-    table = Texts.of(_strings(X, source), _whole(given, source), groups, source=source, weight=_weights(weight, source))
+    table = Texts.of(texts, _whole(given, source), groups, source=source, weight=rows, pair=pair)
     if groups is not None:
         table = replace(table, warnings=(*table.warnings, *name_warnings(groups, source, "group")))
     return LabelledTexts(table, np.array(sorted({plain_name(label) for label in given})))
@@ -131,7 +142,8 @@ def measured(X: Any, y: Any, source: str, *, weight: Any = None) -> LabelledText
         hint = "use PromptClassifier for classes"
         raise DataError(f"{source}: the targets are not numbers", got=got, expected="numbers", hint=hint)
     numbers = np.array([np.nan if value is None else float(value) for value in given])
-    texts = Texts.of(_strings(X, source), numbers, source=source, weight=_weights(weight, source))
+    first, pair = _sides(X, source)
+    texts = Texts.of(first, numbers, source=source, weight=_weights(weight, source), pair=pair)
     return LabelledTexts(texts, None)
 
 

@@ -33,7 +33,8 @@ class PromptEstimator(TrainedEstimator):
         """Train a prompt behind the frozen model.
 
         Args:
-            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column.
+            X: (rows,) texts: a list, an array, a pandas Series, or a frame or array with one column;
+                pairs of texts as tuples or as two columns.
             y: (rows,) labels (names, integers or booleans), or numbers for a regressor.
             sample_weight: (rows,) what each row counts in the loss, finite and 0 or more; a row of weight 2 counts as
                 the row twice. Figures and the choice of the epoch count validation rows alike.

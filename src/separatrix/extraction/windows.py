@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from separatrix.errors import DataError, OptionError
+from separatrix.models.tokens import plain_ids
 from separatrix.points import ID
 from separatrix.recipe.load import LoadOptions
 from separatrix.store.table import text_hash
@@ -86,7 +87,7 @@ def _stream(texts: Iterable[str], size: int) -> Iterator[pd.DataFrame]:
 def read_rows(
     data: Any,
     *,
-    text: str = "text",
+    text: str | Sequence[str] = "text",
     label: str | None = "label",
     group: str | None = None,
     **reading: Unpack[LoadOptions],
@@ -96,7 +97,7 @@ def read_rows(
     Args:
         data: `Texts`, `Splits`, a list of texts, an iterator of texts (read window by window), or anything that
             `load_texts` reads. The parts of `Splits` and of a folder of splits become the column `split`.
-        text: column of the texts, where a file is read.
+        text: column of the texts, or the two of pairs, where a file is read.
         label: column of the labels, or `None`.
         group: column of the groups, or `None`.
         reading: as for `load_texts`.
@@ -133,5 +134,5 @@ def token_rows(frame: pd.DataFrame, ids: tuple[tuple[int, ...], ...], tokenizer:
     counts = [len(row) for row in ids]
     rows = frame.drop(columns="text").loc[np.repeat(np.arange(len(frame)), counts)].reset_index(drop=True)
     rows.insert(1, "index", np.concatenate([np.arange(count) for count in counts]))
-    rows.insert(2, "token", tokenizer.convert_ids_to_tokens([token for row in ids for token in row]))
+    rows.insert(2, "token", tokenizer.convert_ids_to_tokens(plain_ids(token for row in ids for token in row)))
     return rows

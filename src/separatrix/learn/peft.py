@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from separatrix.errors import OptionError
 from separatrix.geometry.calibrate import fit_calibration
 from separatrix.learn import schedule
 from separatrix.learn.guards import check_frozen
@@ -26,6 +27,7 @@ from separatrix.learn.trained.peft import PeftModel, PrefixedModel
 from separatrix.models.backbone import Tokens
 from separatrix.models.load import load_backbone
 from separatrix.recipe.peft import PeftRecipe
+from separatrix.texts.pairs import is_pair
 
 
 def train_peft(job: Job[PeftRecipe]) -> TrainedModel[PeftModel]:
@@ -63,6 +65,8 @@ class PrefixTrainable(Trainable):
 def _train(job: Job[PeftRecipe]) -> TrainedModel[PeftModel]:
     recipe, parts = job.recipe, {"train": job.train, "validation": job.validation}
     targets, loop = encode(parts, "classify"), recipe.loop
+    if any(map(is_pair, job.train.text)):
+        raise OptionError("--method peft reads one text a row", got="pairs of texts", hint="type another --method")
     backbone = load_backbone(recipe.backbone)
     before, classes = backbone.fingerprint(), len(targets.names)
     tokens = {part: backbone.tokenize(texts.text, reserve=recipe.prompt.tokens) for part, texts in parts.items()}

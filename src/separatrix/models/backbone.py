@@ -19,8 +19,10 @@ from torch import Tensor
 from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.models.config import layer_count, text_config
 from separatrix.models.source import Source
+from separatrix.models.token_pairs import tokenize_pairs
 from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread, tokenizing
 from separatrix.recipe import ModelRecipe
+from separatrix.texts.pairs import is_pair
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -107,6 +109,13 @@ class Backbone:
         # XLNet and its kin write -1 for no limit.
         return None if limit is None or int(limit) <= 0 else int(limit) - self.first_position
 
+    @property
+    def has_types(self) -> bool:
+        """Whether tokens of a first and a second text have a type of their own, which tokenizer and model know."""
+        named = "token_type_ids" in getattr(self.tokenizer, "model_input_names", ())
+        types = getattr(text_config(self.model.config), "type_vocab_size", 0) or 0
+        return named and types > 1 and takes(self.body, "token_type_ids")
+
     def tokenize(self, texts: Sequence[str], *, reserve: int = 0) -> Tokens:
         """Token ids of each text, cut to `max_length` and to what the model can hold beside `reserve` prompt tokens.
 
@@ -118,11 +127,21 @@ class Backbone:
         if not len(texts):
             return Tokens((), 0)
         room = self.room(reserve)
+        if pairs := [row for row, text in enumerate(texts) if is_pair(text)]:
+            return self._tokenize_pairs(texts, pairs, room)
         encoded, cut = self._encode(texts, room)
         if empty := [row for row, ids in enumerate(encoded) if not ids]:
             raise NoTokens(empty, texts)
         unread = count_unread(self.tokenizer, texts, encoded)
         return Tokens(tuple(tuple(ids) for ids in encoded), cut, unread)
+
+    def _tokenize_pairs(self, texts: Sequence[str], rows: list[int], room: int) -> Tokens:
+        """Token ids of texts of which some are pairs, in the order of the texts."""
+        others = [row for row in range(len(texts)) if not is_pair(texts[row])]
+        rest = self.tokenize([texts[row] for row in others]) if others else Tokens((), 0)
+        some = tokenize_pairs(self, [texts[row] for row in rows], room)
+        ids = dict(zip([*others, *rows], [*rest.ids, *some.ids], strict=True))
+        return Tokens(tuple(ids[row] for row in range(len(texts))), rest.cut + some.cut, rest.unread + some.unread)
 
     def _encode(self, texts: Sequence[str], room: int) -> tuple[list[list[int]], int]:
         """Token ids of each text, at most `room`, and how many texts had more."""
@@ -180,6 +199,9 @@ class Backbone:
                 positions = token_positions(ids) if positions is None and ids is not None else positions
                 assert positions is not None  # a prompt's are given
                 options |= {"position_ids": positions + self.first_position}
+        if ids is not None and self.has_types and bool((second := ids < 0).any()):
+            options |= {"token_type_ids": second.long()}
+            ids = torch.where(second, -1 - ids, ids)
         options |= {"inputs_embeds": embeds} if ids is None else {"input_ids": ids}
         output = self.body(output_hidden_states=ids is not None, **options)
         states = (output.last_hidden_state,)

@@ -52,6 +52,8 @@ class QuantisedModel:
 
     def run(self, *, ids: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
         """Hidden states of one batch, each (rows, tokens, width): the embeddings, then every layer."""
+        if bool((ids < 0).any()):
+            raise ModelError("--engine onnx-int8 reads no pairs of texts", hint="leave --engine away")
         return run_session(self.session, {"ids": ids, "mask": mask, "positions": token_positions(ids)})
 
 

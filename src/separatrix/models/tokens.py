@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from separatrix.errors import DataError, ModelError, warn
 from separatrix.texts.audit import normalise
+from separatrix.texts.pairs import shown
 
 MUCH = 0.01  # share of texts with an unknown token from which on there is a warning
 ESCAPE = "escape"  # --special-tokens: control tokens in a text are read as text
@@ -27,7 +28,7 @@ class NoTokens(DataError):
 
     def __init__(self, rows: Sequence[int], texts: Sequence[str]) -> None:
         more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
-        what = f"row {rows[0]}{more}: the tokenizer finds no token in {texts[rows[0]]!r}"
+        what = f"row {rows[0]}{more}: the tokenizer finds no token in {shown(texts[rows[0]])!r}"
         super().__init__(what, hint="remove the row" + "s" * (len(rows) > 1))
         self.rows = tuple(rows)
 
@@ -96,9 +97,22 @@ def is_unread(line: str) -> bool:
     return any(f" texts {words}" in line for words in (UNKNOWN, EQUAL, CONTROL))
 
 
+def plain_ids(ids: Iterable[int]) -> list[int]:
+    """Token ids as the vocabulary numbers them: those of a second text (see `Tokens`) are turned back.
+
+    >>> plain_ids([101, -1, -8])
+    [101, 0, 7]
+    """
+    return [number if number >= 0 else -1 - number for number in ids]
+
+
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of texts, without padding, and what became of the texts."""
+    """Token ids of texts, without padding, and what became of the texts.
+
+    Of pairs, in models that tell first and second texts apart by a type of token, an id of the second is -1 - id:
+    `Backbone.run` reads type and id off it.
+    """
 
     ids: tuple[tuple[int, ...], ...]
     cut: int  # how many texts were longer than max_length
@@ -146,7 +160,7 @@ def count_unread(
 def count_unknown(tokenizer: Any, encoded: Sequence[Sequence[int]]) -> list[int]:
     """Tokens of each text, (texts,), that stand for what the tokenizer does not know."""
     unknown = _unknown_id(tokenizer)
-    return [0] * len(encoded) if unknown is None else [list(ids).count(unknown) for ids in encoded]
+    return [0] * len(encoded) if unknown is None else [plain_ids(ids).count(unknown) for ids in encoded]
 
 
 def _unknown_id(tokenizer: Any) -> int | None:

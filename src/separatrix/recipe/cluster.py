@@ -102,7 +102,7 @@ class SuspectsRecipe:
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     seed: int = option(0, "seed of the folds", low=0)
-    text: str = option("text", "texts: their column")
+    text: tuple[str, ...] = option(("text",), "texts: their column, or the two columns of pairs")
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
     pool: str = option(
         BEST,

@@ -45,7 +45,7 @@ class AttentionOptions(TypedDict, total=False):
 class SplitOptions(LoadOptions, total=False):
     """Of `load_splits`."""
 
-    text: str
+    text: str | Sequence[str]
     label: str | None
     group: str | None
     validation: float
@@ -276,7 +276,7 @@ class SuspectsOptions(TypedDict, total=False):
     near: float
     run: str | None
     seed: int
-    text: str
+    text: str | Sequence[str]
     model: str
     pool: str
     device: str

@@ -31,7 +31,7 @@ class Columns:
     ('question', 'kind')
     """
 
-    text: str = "text"
+    text: str | tuple[str, ...] = "text"  # two columns: pairs
     label: str | None = "label"
     group: str | None = None
     reading: LoadRecipe = LoadRecipe()
@@ -40,7 +40,11 @@ class Columns:
     label_separator: str | None = None  # splits a cell into several labels
 
     def __post_init__(self) -> None:
-        checked("text", self.text, str)
+        names = checked("text", self.text, tuple[str, ...])
+        if len(names) not in (1, 2) or len(set(names)) < len(names):
+            expected = "a column, or the two columns of pairs of texts"
+            raise OptionError("--text cannot be this", got=" ".join(map(repr, names)) or "nothing", expected=expected)
+        object.__setattr__(self, "text", names[0] if len(names) == 1 else names)
         checked("label", self.label, str | None)
         checked("group", self.group, str | None)
         checked("weight", self.weight, str | None)
@@ -52,13 +56,19 @@ class Columns:
         if self.reading.drop_unlabelled and self.label is None:
             raise OptionError("--drop-unlabelled has no effect without labels", hint="name their column with --label")
         roles = {"--label": self.label, "--group": self.group, "--weight": self.weight}
-        if role := next((role for role, name in roles.items() if name == self.text), None):
-            raise DataError(f"--text and {role} name the same column", got=repr(self.text), expected="two columns")
+        for role, name in roles.items():
+            if name in self.texts:
+                raise DataError(f"--text and {role} name the same column", got=repr(name), expected="two columns")
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The column of texts, or the two of pairs."""
+        return (self.text,) if isinstance(self.text, str) else self.text
 
     @property
     def names(self) -> tuple[str, ...]:
         """The wanted columns, each once."""
-        wanted = (self.text, self.label, self.group, self.weight)
+        wanted = (*self.texts, self.label, self.group, self.weight)
         return tuple(dict.fromkeys(name for name in wanted if name is not None))
 
     def check(self, present: Sequence[str], source: str) -> None:
@@ -69,8 +79,8 @@ class Columns:
             ...
         separatrix.errors.DataError: a.csv has no column 'txt': got columns text, kind; did you mean --text text?
         """
-        roles = {"--text": self.text, "--label": self.label, "--group": self.group, "--weight": self.weight}
-        for flag, name in roles.items():
+        others = (("--label", self.label), ("--group", self.group), ("--weight", self.weight))
+        for flag, name in (*(("--text", name) for name in self.texts), *others):
             if name is None:
                 continue
             if name not in present:
@@ -82,6 +92,11 @@ class Columns:
                 raise DataError(
                     f"{source} has {times} columns named {name!r}", expected="one", hint="rename the others"
                 )
+
+
+def as_columns(text: str | Sequence[str]) -> str | tuple[str, ...]:
+    """The columns of texts as they are typed, plain."""
+    return tuple(text) if isinstance(text, list | tuple) else text  # type: ignore[return-value]
 
 
 def _column_hint(flag: str, name: str, wanted: Sequence[str], present: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -23,7 +23,7 @@ from separatrix.errors import DataError, OptionError, choose, public_name, reada
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked, flag, option_names
 from separatrix.recipe.load import BY, LABEL, TEST, TEXT, VALIDATION, LoadOptions, LoadRecipe
-from separatrix.texts.columns import Columns, same_kind
+from separatrix.texts.columns import Columns, as_columns, same_kind
 from separatrix.texts.folder import PARTS, class_folders, find_parts, nothing_usable, read_class_folders
 from separatrix.texts.hub import (
     dataset_parts,
@@ -104,7 +104,7 @@ class Splits:
 def load_texts(
     source: Any,
     *,
-    text: str = TEXT,
+    text: str | Sequence[str] = TEXT,
     label: str | None = LABEL,
     group: str | None = None,
     weight: str | None = None,
@@ -120,7 +120,7 @@ def load_texts(
             .zip) or not; a folder of splits, of class folders, or written by `datasets.save_to_disk`; a pandas frame;
             `Texts`; a `datasets.Dataset` or `DatasetDict`; or a hub name `owner/name[:configuration][@revision]`,
             unless a folder `owner` is here. Several parts are put one after the other: train, validation, test.
-        text: name of the column of texts.
+        text: name of the column of texts; two names for pairs of texts (a premise and a hypothesis).
         label: name of the column of labels; `None` = no labels wanted (to predict them). A column of lists, or
             `label_separator`, gives several labels a row.
         group: name of the column of groups; `None` = no groups.
@@ -143,8 +143,8 @@ def load_texts(
     ['human']
     """
     opened = _open(source, revision)
-    read = recipes.replace(LoadRecipe(), **reading)
-    columns = Columns(text, label, group, read, keep_blank, weight=weight, label_separator=label_separator)
+    read, names = recipes.replace(LoadRecipe(), **reading), as_columns(text)
+    columns = Columns(names, label, group, read, keep_blank, weight=weight, label_separator=label_separator)
     return _warned(_join(list(_read(opened, columns).values()), opened.name))
 
 
@@ -152,7 +152,7 @@ def load_texts(
 def load_splits(
     source: Any,
     *,
-    text: str = TEXT,
+    text: str | Sequence[str] = TEXT,
     label: str | None = LABEL,
     group: str | None = None,
     weight: str | None = None,
@@ -171,7 +171,7 @@ def load_splits(
 
     Args:
         source: as for `load_texts`.
-        text: name of the column of texts.
+        text: name of the column of texts, or two names for pairs.
         label: name of the column of labels, or `None`.
         group: name of the column of groups, or `None`.
         weight: name of the column of weights, which a test part need not have, or `None`.
@@ -194,8 +194,8 @@ def load_splits(
         got, hint = ", ".join(opened.parts), "to split one part, give its file"
         raise DataError(f"{opened.name} has no train part", got=got, hint=hint)
     opened = opened if test else opened.drop_test()
-    read = recipes.replace(LoadRecipe(), **reading)
-    parts = _read(opened, Columns(text, label, group, read, weight=weight, label_separator=label_separator))
+    read, names = recipes.replace(LoadRecipe(), **reading), as_columns(text)
+    parts = _read(opened, Columns(names, label, group, read, weight=weight, label_separator=label_separator))
     if WHOLE in parts:
         return _warned(_split_table(parts[WHOLE], validation, test, seed, by))
     return _warned(_complete(opened, parts, validation, seed, by))

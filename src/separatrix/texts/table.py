@@ -16,6 +16,7 @@ from separatrix.recipe.load import BY
 from separatrix.texts.characters import plain_name
 from separatrix.texts.columns import (
     Columns,
+    as_columns,
     group_column,
     is_unlabelled,
     label_column,
@@ -35,6 +36,7 @@ from separatrix.texts.label_sets import (
     set_column,
     set_names,
 )
+from separatrix.texts.pairs import columns_of, join_pairs
 from separatrix.texts.split import hold_out_groups, hold_out_rows, hold_out_stratified
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Texts:
     """A labelled table of texts. Make one with `load_texts`, `Texts.of` or `Texts.from_frame`.
 
     Attributes:
-        text: (rows,) the texts, none empty.
+        text: (rows,) the texts, none empty; of pairs as `separatrix.texts.pairs` says.
         label: (rows,) object array of str, int64 or float64; of several labels a row, sorted tuples of str; `None` = no
             labels.
         group: (rows,) object array of str; `None` = no groups.
@@ -99,6 +101,7 @@ class Texts:
         keep_blank: bool = False,
         warnings: Sequence[str] = (),
         weight: Any = None,
+        pair: Any = None,
     ) -> Texts:
         """Check and type plain columns (lists, arrays); rows are numbered from 0.
 
@@ -113,6 +116,7 @@ class Texts:
             keep_blank: keep rows whose text is missing, with the text "".
             warnings: about the source, from reading it.
             weight: (rows,) what each row counts in training: finite numbers, 0 or more; or None.
+            pair: (rows,) second texts, which make pairs of them, see `separatrix.texts.pairs`; or None.
 
         Raises:
             DataError: empty or broken texts, missing or mixed labels, missing groups, lengths that differ, weights
@@ -123,15 +127,17 @@ class Texts:
         """
         if isinstance(text, str):
             raise DataError(f"{source}: one string where a list of texts belongs", hint="write it as [text]")
-        for name, column in (("label", label), ("group", group), ("weight", weight)):
+        for name, column in (("label", label), ("group", group), ("weight", weight), ("pair", pair)):
             if column is not None and not is_column(column):
                 raise DataError(f"{source}: {name} is no column", got=shown(column), expected=f"a list of {name}s")
             if column is not None and len(column) != len(text):
                 raise DataError(f"{source}: as many {name}s as texts are needed", got=len(column), expected=len(text))
-        cells = {"text": list(text), "label": label, "group": group, "weight": weight}
+        cells = {"text": list(text), "label": label, "group": group, "weight": weight, "pair": pair}
         cells = {name: plain_cells(column) for name, column in cells.items() if column is not None}
         labelled = _labelled(cells, source) if drop_unlabelled and label is not None else None
         texts = text_column(cells["text"], source, keep_blank=keep_blank)
+        if "pair" in cells:
+            texts = join_pairs(texts, text_column(cells["pair"], source, keep_blank=keep_blank))
         sets = "label" in cells and (label_separator is not None or holds_lists(cells["label"]))
         labels = None
         if "label" in cells:
@@ -150,7 +156,7 @@ class Texts:
     ) -> Texts:
         """The table of raw cells, by the names of their columns."""
         return cls.of(
-            cells[columns.text],
+            cells[columns.texts[0]],
             None if columns.label is None else cells[columns.label],
             None if columns.group is None else cells[columns.group],
             source=source,
@@ -159,6 +165,7 @@ class Texts:
             keep_blank=columns.keep_blank,
             warnings=warnings,
             weight=None if columns.weight is None else cells[columns.weight],
+            pair=cells[columns.texts[1]] if len(columns.texts) > 1 else None,
         )
 
     @classmethod
@@ -167,18 +174,20 @@ class Texts:
         cls,
         frame: pd.DataFrame,
         *,
-        text: str = "text",
+        text: str | Sequence[str] = "text",
         label: str | None = "label",
         group: str | None = None,
         source: str = "the data frame",
     ) -> Texts:
         """Take the named columns of a pandas frame; its index is ignored, rows are numbered from 0.
 
+        Two columns of texts make pairs.
+
         >>> import pandas as pd
         >>> Texts.from_frame(pd.DataFrame({"q": ["Who?"], "n": [3]}), text="q", label="n").label
         array([3])
         """
-        return read_frame(frame, Columns(text, label, group), source)
+        return read_frame(frame, Columns(as_columns(text), label, group), source)
 
     @property
     def kind(self) -> str | None:
@@ -277,7 +286,7 @@ class Texts:
         """A pandas frame with the columns text, label, group, weight (those that are there) and id."""
         import pandas as pd
 
-        columns: dict[str, Any] = {"text": list(self.text)}
+        columns: dict[str, Any] = dict(columns_of(self.text))
         columns |= {} if self.label is None else {"label": self.label}
         columns |= {} if self.group is None else {"group": self.group}
         columns |= {} if self.weight is None else {"weight": self.weight}

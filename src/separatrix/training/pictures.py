@@ -26,6 +26,7 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS,
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
+from separatrix.texts.pairs import shown, texts_of
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
@@ -120,7 +121,7 @@ def _in_plane(run: RunFiles, frames: list[Frame], table: pd.DataFrame, plane: Pl
         predicted=np.stack([frame.predicted for frame in frames]),
         names=names,
         titles=tuple(frame.title for frame in frames),
-        texts=tuple(table["text"]),
+        texts=tuple(map(shown, texts_of(table))),
         axes=tuple(f"PC {n} ({share:.1%} of variance)" for n, share in enumerate(plane.explained, 1)),  # type: ignore[arg-type]
         note=_note(_wide(frames[-1].outputs), points[-1], run.recipe["loop"]["seed"]),
     )
@@ -176,7 +177,8 @@ def _answers(table: pd.DataFrame, ids: dict[str, int]) -> tuple[Any, ...]:
     shares = table[columns].to_numpy(np.float64) if known else np.full((len(table), len(ids)), np.nan)
     labels, predicted = ([ids[str(value)] for value in table[name]] for name in ("label", "predicted"))
     unknown = table.get("unknown_tokens", pd.Series(0, table.index)).to_numpy(int)  # written where there are any
-    return table["text"].tolist(), table["id"].tolist(), np.array(labels), np.array(predicted), shares, unknown
+    texts = list(map(shown, texts_of(table)))
+    return texts, table["id"].tolist(), np.array(labels), np.array(predicted), shares, unknown
 
 
 def doubted(labels: np.ndarray, predicted: np.ndarray, shares: np.ndarray) -> np.ndarray:

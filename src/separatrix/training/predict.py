@@ -24,6 +24,7 @@ from separatrix.recipe.load import TEXT, LoadOptions
 from separatrix.store.table import answers_file
 from separatrix.texts import Classes, Texts, load_texts
 from separatrix.texts.label_sets import joined
+from separatrix.texts.pairs import columns_of, texts_of
 
 
 @checks_arguments
@@ -31,7 +32,7 @@ def predict(
     model: Predictor | Trained | str | Path,
     data: Any,
     *,
-    text: str = TEXT,
+    text: str | Sequence[str] = TEXT,
     label: str | None = None,
     label_separator: str | None = None,
     min_probability: float | None = None,
@@ -46,7 +47,7 @@ def predict(
     Args:
         model: what `train`, `load` or `load_model` gives, or the folder of a run.
         data: `Texts`, or anything that `load_texts` reads; texts with nothing in them are kept.
-        text: column of the texts.
+        text: column of the texts, or the two of pairs.
         label: column of labels to be copied beside the answers.
         label_separator: what joins several labels in a cell of that column, and in a .csv of answers (there: a comma).
         min_probability: leave rows unanswered whose answer has a lower probability, see `withhold`.
@@ -172,10 +173,12 @@ def withhold(answer: Predictions, min_probability: float | None, coverage: float
 def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> pd.DataFrame:
     """A table of answers: id, text, label (if known), predicted, a probability and a distance for each class.
 
+    Of pairs, `text_pair` holds the second texts.
+
     Where training rows decide by their nearness, `neighbours` holds the ids of the nearest ones, nearest first. Where
     texts get no answer, `reason` says why; where unsure answers are withheld, `answered` says which rows have one.
     """
-    columns: dict[str, Any] = {"id": texts.id, "text": list(texts.text)}
+    columns: dict[str, Any] = {"id": texts.id, **columns_of(texts.text)}
     if texts.label is not None:
         columns["label"] = texts.label
     columns["predicted"] = answer.labels
@@ -194,7 +197,7 @@ def answer_table(texts: Texts, classes: Classes | None, answer: Predictions) -> 
 
 def with_unknown(frame: pd.DataFrame, backbone: Backbone) -> pd.DataFrame:
     """A table of answers with `unknown_tokens`, how many of a text the tokenizer does not know, where there are any."""
-    tokens = backbone.tokenize(frame["text"].tolist())
+    tokens = backbone.tokenize(texts_of(frame))
     counts = count_unknown(backbone.tokenizer, tokens.ids)
     return frame.assign(unknown_tokens=counts) if any(counts) else frame
 

@@ -25,6 +25,7 @@ from separatrix.store.folder import METRICS, RECIPE, REPORT, SHOWN, TRAJECTORY
 from separatrix.store.result import APART, Lines, Listing, Result, apart, optional
 from separatrix.store.table import read_table, write_table
 from separatrix.texts import Texts
+from separatrix.texts.pairs import SECOND
 from separatrix.training.predict import predict_texts
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ class TrainingResult(Result):
             warn(texts.warnings[earlier:])
         if texts is None:
             rows = self.predictions["validation"]
-            texts = Texts.of(rows["text"].tolist(), rows["label"].tolist(), source="validation")
+            second = rows[SECOND].tolist() if SECOND in rows else None
+            texts = Texts.of(rows["text"].tolist(), rows["label"].tolist(), source="validation", pair=second)
         return explain_prompt(self.model, texts, nearest=nearest, seed=seed, progress=progress)
 
     @checks_arguments

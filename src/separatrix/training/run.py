@@ -13,10 +13,12 @@ from separatrix.learn.targets import Targets, encode
 from separatrix.learn.trained.saved import Predictions
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.source import resolve
+from separatrix.models.token_pairs import pair_rule
 from separatrix.progress import under
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
+from separatrix.texts.pairs import is_pair
 from separatrix.texts.weights import weigh
 from separatrix.training.diagnostics import (
     below_baselines,
@@ -68,6 +70,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     trained = method.train(request, targets, evaluator.quick)
     if isinstance(evaluator, LabelSetEvaluator):
         evaluator = evaluator.deciding(trained.model.calibration)
+    if is_pair(splits.train.text[0]):
+        trained = replace(trained, notes=(*trained.notes, pair_rule(trained.model.backbone)))
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
     source = trained.model.backbone.source

@@ -10,6 +10,7 @@ from separatrix.progress import Counter
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
 from separatrix.recipe.effect import idle
 from separatrix.store.folder import TRAIN_ROWS
+from separatrix.texts.pairs import columns_of
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
@@ -50,13 +51,13 @@ def frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]
 
 
 def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
-    """The training rows of which the trajectory keeps outputs: id, text, label."""
+    """The training rows of which the trajectory keeps outputs: id, text (of pairs both), label."""
     import pandas as pd
 
     from separatrix.learn.trajectory import FRAME_ROWS, subsample
 
     some = train.take(subsample(len(train), FRAME_ROWS, seed))
-    return pd.DataFrame({"id": some.id, "text": list(some.text), "label": some.label})
+    return pd.DataFrame({"id": some.id, **columns_of(some.text), "label": some.label})
 
 
 METHOD = TrainingMethod(AlignRecipe(), train, partial(idle, rules=ALIGN_RULES))

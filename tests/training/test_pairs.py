@@ -1,0 +1,94 @@
+"""Pairs of texts through training, answers, vectors, ranking, suspects and estimators."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import separatrix as sx
+from separatrix import recipe as recipes
+from separatrix.errors import OptionError
+from separatrix.estimators.frozen import FrozenClassifier
+from separatrix.learn.trained.loading import load_model
+from separatrix.recipe import ModelRecipe
+from separatrix.texts import Texts
+from separatrix.texts.pairs import split_pair
+
+PREMISES = ["the cat is red", "a dog is big", "who is in the house", "this bird is blue", "the fish is old"]
+QUICK = {"epochs": 1, "batch_size": 16, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    """Whether the second text says the same as the first one."""
+    first, second, label = [], [], []
+    for row in range(60):
+        one = PREMISES[row % 5] + f" {row % 9 + 1}"
+        same = row % 2 == 0
+        first.append(one)
+        second.append(one if same else f"not {PREMISES[(row + 1) % 5]} {row % 7 + 1}")
+        label.append("same" if same else "other")
+    return pd.DataFrame({"a": first, "b": second, "kind": label})
+
+
+@pytest.fixture(scope="module")
+def data(rows, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pairs") / "pairs.csv"
+    rows.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("method", "family"), [("probe", "bert"), ("prompt", "bert"), ("prompt", "gpt2"), ("align", "bert")]
+)
+def test_a_run_of_pairs_answers_as_it_did(tiny, data, tmp_path, method, family):
+    more = {"device": "cpu"} if method == "probe" else QUICK
+    out = tmp_path / "run"
+    result = sx.train(data, method=method, model=str(tiny(family)), text=["a", "b"], label="kind", out=out, **more)
+    assert any(note.startswith("pairs of texts: ") for note in result.notes)
+    written = pd.read_parquet(out / "predictions" / "test.parquet")
+    assert {"text", "text_pair"} <= {*written}
+    assert "\0" not in "".join(written["text"])
+    frame = sx.predict(load_model(out), data, text=("a", "b"), label="kind")
+    both = frame.merge(written, on="id", suffixes=("", "_then"))
+    chances = [name for name in written if name.startswith("probability_")]
+    assert np.allclose(both[chances], both[[f"{name}_then" for name in chances]], atol=1e-4)
+    assert " ‖ " in (out / "report.html").read_text(encoding="utf-8")
+    if method == "probe":
+        with pytest.raises(OptionError, match="a run of text pairs cannot be exported"):
+            sx.export_classifier(out, out=tmp_path / "onnx")
+
+
+def test_vectors_ranks_and_suspects_of_pairs(tiny, data, rows, tmp_path):
+    model = str(tiny("bert"))
+    pairs, firsts = (sx.load_texts(data, text=text, label="kind") for text in (("a", "b"), "a"))
+    points, alone = (sx.extract(texts, model=model, pool="mean", device="cpu") for texts in (pairs, firsts))
+    assert not np.allclose(points.values, alone.values, atol=1e-4)
+    table = sx.rank(data, model=model, text=("a", "b"), label="kind", pool="mean", resamples=5, device="cpu").table
+    assert len(table) == 1
+    result = sx.suspects(data, model=model, text=("a", "b"), label="kind", pool="mean", device="cpu")
+    assert result.table["text"].str.contains(" ‖ ").all() or not len(result.table)
+
+
+def test_estimators_take_tuples_and_frames_of_two_columns(tiny, rows):
+    tuples = list(zip(rows["a"], rows["b"], strict=True))
+    made = [
+        FrozenClassifier(str(tiny("bert")), recipe=recipes.replace(ModelRecipe(), device="cpu")).fit(X, rows["kind"])
+        for X in (tuples, rows[["a", "b"]])
+    ]
+    answers = [one.predict_proba(X) for one, X in zip(made, (rows[["a", "b"]].to_numpy(), tuples), strict=True)]
+    assert np.array_equal(*answers)
+    assert not np.allclose(made[0].transform(tuples), made[0].transform(rows["a"]), atol=1e-4)
+
+
+def test_a_pair_with_a_blank_side_gets_no_answer(tiny, rows):
+    model = FrozenClassifier(str(tiny("bert"))).fit(rows[["a", "b"]], rows["kind"]).model_
+    texts = Texts.of(["the cat", "a dog"], pair=["is red", ""], keep_blank=True)
+    frame = sx.predict_texts(model, texts)
+    assert frame["reason"].isna().tolist() == [True, False]
+    assert [split_pair(text) for text in texts.text] == [("the cat", "is red"), ("", "")]
+
+
+def test_peft_refuses_pairs(tiny, data):
+    pytest.importorskip("peft")
+    with pytest.raises(OptionError, match="--method peft reads one text a row: got pairs of texts"):
+        sx.train(data, method="peft", model=str(tiny("bert")), text=["a", "b"], label="kind", **QUICK)
