@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from separatrix.errors import OptionError
 from separatrix.models.tokens import ESCAPE, NoTokens, Tokens, count_unread, plain_ids, tokenizing
 from separatrix.texts.pairs import split_pair
 
-if TYPE_CHECKING:
-    from separatrix.models.backbone import Backbone
-
 JOINT = "\n"  # between the texts of a pair where the tokenizer puts nothing there, as that of GPT-2
 
 
-def tokenize_pairs(backbone: Backbone, pairs: Sequence[str], room: int) -> Tokens:
+def tokenize_pairs(backbone: Any, pairs: Sequence[str], room: int) -> Tokens:
     """Token ids of pairs, each cut to `room` tokens from the end of the longer text first.
 
     Raises:
@@ -52,13 +49,13 @@ def tokenize_pairs(backbone: Backbone, pairs: Sequence[str], room: int) -> Token
     return Tokens(tuple(encoded), sum(len(ids) > room for ids in whole), unread)
 
 
-def puts_nothing_between(backbone: Backbone) -> bool:
+def puts_nothing_between(backbone: Any) -> bool:
     """Whether the tokenizer's form of two texts is the one text behind the other."""
     tokenizer = backbone.tokenizer
     return bool(tokenizer.num_special_tokens_to_add(pair=True) <= tokenizer.num_special_tokens_to_add())
 
 
-def pair_rule(backbone: Backbone) -> str:
+def pair_rule(backbone: Any) -> str:
     """How the model reads pairs, in one sentence."""
     how = "a line break between them" if puts_nothing_between(backbone) else "the tokenizer's form for two texts"
     types = ", token types 0 and 1" if backbone.has_types else ""
