@@ -53,6 +53,7 @@ def test_a_probe_of_several_labels_learns_and_is_read_again(several: Splits, pro
     page = (probe_run / "report.html").read_text()
     assert "threshold" in page
     assert "Confusion" not in page
+    assert "A label is given where its probability reaches its threshold" in page
     frame = result.predict(list(several.test.text))  # type: ignore[union-attr]
     chance = frame[[f"probability_{name}" for name in result.classes]].to_numpy()
     given = chance >= np.array(result.model.calibration.thresholds)

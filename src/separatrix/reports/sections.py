@@ -63,7 +63,8 @@ def scores(report: RunReport) -> Section | None:
     shown = [{key: value for key, value in row.items() if key != "classes"} for row in report.scores]  # one for all
     table = tabulate(shown, [row.get("method") == report.method for row in report.scores])
     rulers = [line and charts.ruler(**vars(line)) for line in map(ruler, report.scores)]
-    view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval}
+    several = any("micro_f1" in row for row in report.scores)  # labels a row
+    view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval, "sets": several}
     return Section("scores", "Scores", "scores.html", view)
 
 
@@ -196,8 +197,11 @@ def classes(report: RunReport) -> Section | None:
         lines.sort(key=lambda line: line["f1"])
     names = [str(next(iter(line.values()))) for line in lines]
     linked = "classes" if report.rows is not None and set(names) <= set(report.rows.names) else ""
-    view = {"table": tabulate(lines)}
-    return Section("classes", "Classes", "classes.html", view, linked, {"names": names} if linked else {})
+    several = "threshold" in lines[0]  # labels a row
+    view = {"table": tabulate(lines), "linked": bool(linked), "sets": several}
+    return Section(
+        "classes", "Labels" if several else "Classes", "classes.html", view, linked, {"names": names} if linked else {}
+    )
 
 
 def recipe(report: RunReport) -> Section | None:

@@ -44,7 +44,7 @@ class LabelSetEvaluator:
         chance = ScoreCalibration("labels", thresholds=(0.5,) * len(self.names)).probabilities(scores)
         answers = chance >= choose_thresholds(chance, targets)
         result = label_scores(targets, answers.astype(np.int64), self.names, resamples=1)
-        return {"macro_f1": result.macro_f1, "micro_f1": result.micro_f1, "majority": result.majority}
+        return {"macro_f1": result.macro_f1, "micro_f1": result.micro_f1, "majority": result.majority_macro_f1}
 
     def full(self, scores: np.ndarray, targets: np.ndarray, _chance: np.ndarray | None = None) -> dict[str, Any]:
         """All figures of a split as plain data."""
