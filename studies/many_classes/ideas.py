@@ -204,6 +204,8 @@ def fit(idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.
     loop = recipe.loop
 
     def order(epoch: int) -> list[np.ndarray]:
+        if recipe.pairing.sampler == "balanced":
+            return schedule.balanced(labels, loop.batch_size, recipe.pairing.class_rows, loop.seed, epoch)
         return schedule.batches(trainable.lengths("train"), loop.batch_size, loop.seed, epoch)
 
     objective.start(training_rows(trainable, y, np.arange(len(y)), loop.epochs * len(order(0))))

@@ -64,8 +64,8 @@ class ManyPlan:
     @property
     def key(self) -> str:
         """Hash of what makes two runs the same."""
-        recipe = {} if self.row == LOGISTIC else recipes.to_dict(self.recipe)
-        return recipe_key(asdict(self), recipe)
+        changes = {} if self.row == LOGISTIC else IDEAS[self.row].changes
+        return recipe_key(asdict(self), SHARED | (FEW_STEPS if self.per_class else {}) | dict(changes))
 
 
 def load(data: Path, plan: ManyPlan) -> Splits:
