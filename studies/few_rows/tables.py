@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from studies.common import markdown, spell
+from studies.common import interval, markdown, spell
 
-from separatrix.geometry.resample import mean_interval, paired_difference
+from separatrix.geometry.resample import paired_difference
 
 BASE = ("setfit", "logistic")
 HEAD = """# Few rows of each class: results
@@ -83,7 +83,7 @@ def _line(row: Row, own: Mapping[int, tuple[float, float]], base: Mapping[int, t
         "row": row[0],
         "decided by": row[1],
         "splits": str(len(own)),
-        "accuracy": spell(mean_interval(np.array([value for value, _ in own.values()]))),
+        "accuracy": spell(interval([{"accuracy": value} for value, _ in own.values()], "accuracy")),
         "against SetFit": "-" if less is None or row == BASE else ("+" if less.mean >= 0 else "") + spell(less),
         "seconds": f"{np.mean([seconds for _, seconds in own.values()]):.1f}",
         "of its seconds": "-" if share is None else f"{share:.2f}",

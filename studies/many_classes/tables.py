@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from studies.common import markdown, spell
+from studies.common import interval, markdown, spell
 
-from separatrix.geometry.resample import mean_interval, paired_difference
+from separatrix.geometry.resample import MeanInterval, paired_difference
 
 BASE = "finetune"
 WAYS = ("head", "head balanced", "knn", "knn balanced", "mean", "head and votes", "head and means")
@@ -86,11 +86,15 @@ def _line(row: str, own: Mapping[Any, Run], base: Mapping[Any, Run], ideas: Mapp
         "what": ideas[row].what if row in ideas else "on the untrained encoder's vectors",
         "runs": str(len(runs)),
         "validation, chosen": f"{np.mean([_chosen(run)[1] for run in runs]):.4f}",
-        **{way: spell(mean_interval(np.array(values)), 4) if values else "-" for way, values in each.items()},
-        "chosen": spell(mean_interval(np.array([*chosen.values()]))) + f" ({', '.join(dict.fromkeys(names))})",
+        **{way: spell(_interval(values)) if values else "-" for way, values in each.items()},
+        "chosen": spell(_interval([*chosen.values()])) + f" ({', '.join(dict.fromkeys(names))})",
         "against": "-" if against is None else ("+" if against.mean >= 0 else "") + spell(against),
         "CPU seconds": f"{np.mean([run['cpu_seconds'] for run in runs]):.0f}",
     }
+
+
+def _interval(values: Sequence[float]) -> MeanInterval | None:
+    return interval([{"accuracy": value} for value in values], "accuracy")
 
 
 def _head(run: Run) -> float:

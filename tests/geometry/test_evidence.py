@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from separatrix.geometry.calibrate import fit_calibration, fit_temperature, probabilities
-from separatrix.geometry.evidence import VoteEvidence, fit_evidence
-from separatrix.geometry.neighbors import neighbors, unit_rows, vote
+from separatrix.geometry.evidence import VoteEvidence, beside, fit_beside, fit_evidence
+from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 
 
 def heaps(rows, seed, spread=0.55):
@@ -60,3 +60,13 @@ def test_rows_that_are_all_right_leave_the_weights_finite():
     got = fit_evidence(neighbors(x, x, 10, exclude_self=True), y, x @ means.T, y)
     assert np.isfinite([got.votes, got.means]).all()
     assert got.votes + got.means > 0
+
+
+def test_votes_beside_a_head_get_the_smallest_weight_that_is_right_most_often():
+    near = Neighbors(np.tile(np.arange(2), (4, 1)), np.tile(np.float32([0.1, 0.3]), (4, 1)))
+    labels, gold = np.array([0, 1]), np.array([0, 0, 1, 1])
+    sure = np.log([[0.9, 0.1], [0.45, 0.55], [0.2, 0.8], [0.1, 0.9]])
+    got = fit_beside(sure, near, labels, gold)
+    assert (got.votes, got.means, got.k) == (0.25, 0.0, 2)
+    assert beside(sure, near, labels, got).argmax(1).tolist() == gold.tolist()
+    assert fit_beside(sure, near, labels, np.array([0, 1, 1, 1])).votes == 0  # the head alone is right everywhere

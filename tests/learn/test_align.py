@@ -45,6 +45,7 @@ CASES = {
     "cosine_mse": {"loss": "cosine_mse", "pairs": "mixed", "pairs_per_row": "one", "epochs": 5},
     "datapoint": {"loss": "cosine_mse", "pairs": "datapoint"},
     "finetune": {"loss": "linear", "decision": "head"},
+    "head and votes": {"head_weight": 1.0, "decision": "both"},
     "mixture": {
         "loss": "supcon",
         "pairs": "memory",
@@ -301,6 +302,24 @@ def test_head_that_decides_takes_no_new_rows(trained):
         head.add(["a"], ["cat"])
 
 
+def test_head_and_votes_decide_together_and_come_back_from_disk(order, few_animals, tmp_path):
+    model = train_encoder(order(loss="linear", decision="both", epochs=1)).model
+    assert "the linear head and" in model.note
+    model = replace(model, evidence=replace(model.evidence, votes=2.0, temperature=0.1))
+    vectors = model.encode(few_animals[1].text)
+    near, logits = model.neighbors(vectors), vectors @ model.head[0].T + model.head[1]
+    for row, scores in enumerate(model.scores(vectors)):
+        far = near.distance[row, : model.evidence.k].astype(float)
+        for label, score in enumerate(scores):
+            own = model.index.labels[near.index[row, : len(far)]] == label
+            votes = np.log(np.exp((far[0] - far[own]) / 0.1).sum() + np.exp((far[0] - far[-1]) / 0.1) / len(scores))
+            sure = logits[row, label] - np.log(np.exp(logits[row]).sum())
+            assert score == pytest.approx(sure + 2 * votes, abs=1e-4)
+    model.save(tmp_path / "both")
+    again = load_model(tmp_path / "both", device="cpu")
+    np.testing.assert_allclose(again.scores(vectors), model.scores(vectors), atol=1e-6)
+
+
 def test_class_with_one_row_is_told_and_learnt(order, few_animals):
     train, validation = few_animals
     odd = Texts.of([*train.text, "a fish tree"], [*train.label, "fish"])
@@ -315,13 +334,14 @@ def test_few_rows_of_each_class(few_animals):
     assert some.text != few(few_animals[0], 5, seed=2).text
     with pytest.raises(OptionError, match="--per-class is out of range"):
         few(some, 0)
-    with pytest.raises(DataError, match="need classes"):
+    with pytest.raises(DataError, match="need one class a row"):
         few(Texts.of(["a", "b"], [0.5, 1.5]), 1)
 
 
 def test_recipe_refuses_what_cannot_be():
-    with pytest.raises(OptionError, match="--decision head needs a head"):
-        recipes.replace(AlignRecipe(), decision="head")
+    for decision in ("head", "both"):
+        with pytest.raises(OptionError, match=f"--decision {decision} needs a head"):
+            recipes.replace(AlignRecipe(), decision=decision)
     with pytest.raises(OptionError, match="trained with float32 weights"):
         recipes.replace(AlignRecipe(), dtype="bfloat16")
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("auto.run", ("RESULTS.md",)),
         ("alignment.run", ("RESULTS.md", "results.csv")),
         ("many_classes.run", ("RESULTS.md",)),
+        ("few_rows.run", ("RESULTS.md",)),
         ("alignment.groups", ("GROUPS.md",)),
         ("alignment.planted", ("PLANTED.md",)),
         ("alignment.carryover", ("CARRYOVER.md",)),

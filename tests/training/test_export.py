@@ -18,6 +18,7 @@ CASES = {
     "votes": {"method": "align", **ENCODER, "k": 5, "vote": "uniform"},
     "votes by distance": {"method": "align", **ENCODER, "k": 5, "vote": "distance"},
     "votes by similarity": {"method": "align", **ENCODER, "k": 5, "vote": "softmax"},
+    "head and votes": {"method": "align", **ENCODER, "decision": "both", "head_weight": 0.5},
     "class means": {"method": "align", **ENCODER, "decision": "mean", "pool": "layer_mix"},
 }
 

@@ -149,6 +149,7 @@ def test_trainings_in_epochs_learn_several_labels(several: Splits, tiny: Any, tm
         ("prompt", {"loss": "linear"}, "--loss linear takes one label a row.*type --loss binary_ce"),
         ("align", {"loss": "supcon"}, "--loss supcon takes one label a row"),
         ("align", {"decision": "mean"}, "--decision mean takes one label a row"),
+        ("align", {"decision": "both", "head_weight": 1.0}, "--decision both takes one label a row"),
         ("align", {"sampler": "balanced"}, "--sampler balanced takes one label a row.*--sampler shuffled"),
         ("peft", {}, "--method peft takes one label a row"),
     ],

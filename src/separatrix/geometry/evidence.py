@@ -19,6 +19,7 @@ from separatrix.geometry.neighbors import Neighbors
 
 NEIGHBORS = 50  # that are looked at
 _TEMPERATURES = (0.02, 0.05, 0.1, 0.2)
+_BESIDE = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)  # weights of votes beside a head
 _START, _MOST = (1.0, 10.0), (20.0, 200.0)  # weights of votes and of means
 
 
@@ -77,6 +78,47 @@ def fit_evidence(
         best = minimize(loss, _START, jac=True, method="L-BFGS-B", bounds=[(0, most) for most in _MOST])
         tried.append((float(best.fun), VoteEvidence(k, temperature, *map(float, best.x))))
     return min(tried, key=lambda one: one[0])[1]
+
+
+def fit_beside(
+    head: NDArray[np.float64], near: Neighbors, labels: NDArray[np.int64], gold: NDArray[np.int64]
+) -> VoteEvidence:
+    """How much the votes count beside a head, and their temperature, so that most validation rows are right.
+
+    Of equally good choices the smallest weight stands: votes that add nothing have weight 0.
+
+    Args:
+        head: log probabilities that the head gives the validation rows, (rows, classes).
+        near: neighbors of these rows.
+        labels: class numbers of the rows that were searched.
+        gold: class numbers of the validation rows.
+    """
+    k = min(NEIGHBORS, near.index.shape[1])
+    tried = [
+        (float(np.mean(beside(head, near, labels, one).argmax(axis=1) == gold)), one)
+        for weight in _BESIDE
+        for one in (VoteEvidence(k, temperature, weight, 0.0) for temperature in _TEMPERATURES)
+    ]
+    return max(tried, key=lambda one: one[0])[1]
+
+
+def beside(
+    head: NDArray[np.float64], near: Neighbors, labels: NDArray[np.int64], evidence: VoteEvidence
+) -> NDArray[np.float64]:
+    """Log scores of a head and of votes beside it, (rows, classes), not calibrated.
+
+    Args:
+        head: log probabilities that the head gives the rows, (rows, classes).
+        near: neighbors of the rows; those beyond `evidence.k` are passed over.
+        labels: class numbers of the rows that were searched.
+        evidence: the weight of the votes; its means do not count.
+
+    >>> near = Neighbors(np.array([[0, 1]]), np.array([[0.1, 0.3]], np.float32))
+    >>> evidence = VoteEvidence(k=2, temperature=0.1, votes=0.5, means=0.0)
+    >>> beside(np.log([[0.4, 0.6]]), near, np.array([1, 0]), evidence).argmax()
+    1
+    """
+    return head + evidence.votes * soft_votes(near, labels, head.shape[1], evidence.k, evidence.temperature)
 
 
 def soft_votes(

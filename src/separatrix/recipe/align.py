@@ -10,7 +10,7 @@ from separatrix.recipe.train import LoopRecipe, ModelRecipe
 
 ALIGN_LOSSES = Choices("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = Choices("batch", "memory", "mixed", "datapoint", "bank")
-DECISIONS = ("knn", "mean", "head")
+DECISIONS = ("knn", "mean", "head", "both")
 INVARIANCES = Choices("none", "ridge", "flipped", "inverse", "reversal", "pairs")
 LAYER_MIX = "layer_mix"  # of --pool; `weighted` of an extraction takes its weights from the user
 WEIGHTS = ("uniform", "distance", "softmax")
@@ -86,7 +86,11 @@ class PairRecipe:
 class DecisionRecipe:
     """Prediction of new texts."""
 
-    decision: str = option("knn", "nearest training rows, nearest class mean, or the linear head", choices=DECISIONS)
+    decision: str = option(
+        "knn",
+        "nearest training rows, nearest class mean, the linear head, or both head and votes, weighed on validation",
+        choices=DECISIONS,
+    )
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
     k: int | None = option(None, "neighbors that vote (chosen on validation if absent)", low=1)
     vote: str | None = option(
@@ -125,8 +129,10 @@ class AlignRecipe:
     loop: LoopRecipe = LoopRecipe(epochs=6, lr=2e-4, head_lr=2e-3, checkpoint_seconds=300.0)
 
     def __post_init__(self) -> None:
-        if self.answers.decision == "head" and not self.has_head:
-            raise OptionError("--decision head needs a head", hint="add --head-weight 1, or --loss linear")
+        if self.head_decides and not self.has_head:
+            raise OptionError(
+                f"--decision {self.answers.decision} needs a head", hint="add --head-weight 1, or --loss linear"
+            )
         if self.backbone.dtype != "float32":
             hint = "leave --dtype away; --precision bfloat16 runs training steps in 16 bits"
             raise OptionError("an encoder is trained with float32 weights", got=self.backbone.dtype, hint=hint)
@@ -135,6 +141,11 @@ class AlignRecipe:
     def needs_groups(self) -> bool:
         """Whether training asks for the group of a row."""
         return self.grouping.invariance != "none" or self.pairing.sampler == "cells"
+
+    @property
+    def head_decides(self) -> bool:
+        """Whether the linear head decides, alone or (once training is over) beside the votes."""
+        return self.answers.decision in ("head", "both")
 
     @property
     def has_head(self) -> bool:
@@ -149,8 +160,8 @@ ALIGN_RULES = (
     Rule(("pairs", "pairs_per_row"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
     Rule(
         ("temperature",),
-        lambda r: r.objective.loss not in ("linear", "cosine_mse") or r.answers.decision != "head",
-        "an objective with cosines, or another --decision than head",
+        lambda r: r.objective.loss not in ("linear", "cosine_mse") or not r.head_decides,
+        "an objective with cosines, or --decision knn|mean",
     ),
     Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == LAYER_MIX, f"a head, or --pool {LAYER_MIX}"),

@@ -124,8 +124,8 @@ def _check_rows(train: Texts, class_weight: Sequence[str] | None) -> None:
 def _check_encoder(recipe: AlignRecipe) -> None:
     if recipe.objective.loss not in ALIGN_LOSSES:
         raise _one_label(f"--loss {recipe.objective.loss}", f"--loss {'|'.join(ALIGN_LOSSES)}")
-    if recipe.answers.decision == "mean":
-        raise _one_label("--decision mean", "--decision knn|head")
+    if (decision := recipe.answers.decision) not in ("knn", "head"):
+        raise _one_label(f"--decision {decision}", "--decision knn|head")
     default = PairRecipe()
     for name in ("pairs", "pairs_per_row", "sampler"):
         if (value := getattr(recipe.pairing, name)) != getattr(default, name):

@@ -66,7 +66,7 @@ class AlignObjective(Objective):
         loss, scheme = recipe.objective.loss, recipe.pairing.pairs
         reads_bank = loss == "centroid_ce" or (loss in ALIGNED and scheme == "bank")
         reads_bank = reads_bank or recipe.grouping.invariance == "ridge"
-        if reads_bank or recipe.answers.decision != "head":
+        if reads_bank or not recipe.head_decides:
             self.bank = Bank.empty(count, width, device)
         if reads_bank and self.bank is not None:
             self.bank.write(torch.arange(count, device=device), rows.outputs(None), 0)
@@ -159,7 +159,7 @@ class AlignObjective(Objective):
     @property
     def _voters(self) -> Bank | None:
         """The stored rows, where they decide within training."""
-        return None if self.recipe.answers.decision == "head" else self.bank
+        return None if self.recipe.head_decides else self.bank
 
     def _pair_loss(self, batch: RowVectors, ran: RowVectors, step: int) -> LossValue:
         options = self.recipe.objective

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import log_softmax
 from torch import Tensor
 
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError
 from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
-from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, fit_evidence
+from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, beside, fit_beside, fit_evidence
 from separatrix.geometry.label_sets import share_scores
 from separatrix.geometry.neighbors import WEIGHTS, Neighbors, unit_rows
 from separatrix.learn.loop import Score
@@ -69,7 +70,7 @@ class AlignModel(PrintedModel):
     vote: Vote
     base: dict[str, Any]  # identity of the model that training began with
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
-    evidence: VoteEvidence | None = None  # that says how sure votes are; None: their counts, as in earlier versions
+    evidence: VoteEvidence | None = None  # how sure votes are, or their weight beside the head; None: their counts
     head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
     note: str = ""  # what predicts
 
@@ -80,7 +81,7 @@ class AlignModel(PrintedModel):
 
     @property
     def decision(self) -> str:
-        """What predicts: "knn", "mean" or "head"."""
+        """What predicts: "knn", "mean", "head" or "both"."""
         return self.recipe.answers.decision
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> np.ndarray:
@@ -109,17 +110,24 @@ class AlignModel(PrintedModel):
         if not len(vectors):
             return np.empty((0, len(self.classes)))
         if self.decision == "head":
-            assert self.head is not None
-            return vectors @ self.head[0].T + self.head[1]
+            return self.head_scores(vectors)
         if self.decision == "mean":
             return self.class_cosines(vectors) / self.recipe.objective.temperature
         neighbors = self.neighbors(vectors) if neighbors is None else neighbors
+        if self.decision == "both":
+            assert self.evidence is not None
+            return beside(log_softmax(self.head_scores(vectors), axis=1), neighbors, self.index.labels, self.evidence)
         votes = shares(neighbors, self.index.labels, len(self.classes), self.vote)
         if self.index.labels.ndim == 2:
             return share_scores(votes, self.vote.k)
         if self.evidence is None:
             return smooth(votes, self.vote.k)
         return self.evidence.scores(neighbors, self.index.labels, self.class_cosines(vectors), votes.argmax(axis=1))
+
+    def head_scores(self, vectors: np.ndarray) -> np.ndarray:
+        """What the linear head says of vectors (rows, width), (rows, classes)."""
+        assert self.head is not None
+        return vectors @ self.head[0].T + self.head[1]
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Calibrated probabilities of scores, (rows, classes)."""
@@ -220,10 +228,22 @@ def finish_model(
     linear = None if head is None else (head[0].detach().cpu().numpy(), head[1].detach().cpu().numpy())
     base = encoder.backbone.identity
     model = AlignModel(encoder, recipe, targets.classes, index, vote, base, head=linear, note=note)
-    if answers.decision == "knn" and not targets.sets:
-        cosines = model.class_cosines(vectors["validation"])
-        model = replace(model, evidence=fit_evidence(nearest, index.labels, cosines, gold))
+    model = _with_evidence(model, nearest, vectors["validation"], gold)
     return replace(model, calibration=fit_calibration(model.scores(vectors["validation"]), gold, seed=recipe.loop.seed))
+
+
+def _with_evidence(model: AlignModel, nearest: Neighbors, vectors: np.ndarray, gold: np.ndarray) -> AlignModel:
+    """The model with what validation rows (rows, width) say of its votes, where these have a part in the answer."""
+    labels = model.index.labels
+    if labels.ndim == 2:  # several labels a row
+        return model
+    if model.decision == "knn":
+        return replace(model, evidence=fit_evidence(nearest, labels, model.class_cosines(vectors), gold))
+    if model.decision != "both":
+        return model
+    evidence = fit_beside(log_softmax(model.head_scores(vectors), axis=1), nearest, labels, gold)
+    note = f"the linear head and {evidence.k} neighbors decide; votes weigh {evidence.votes:g}, chosen on validation"
+    return replace(model, evidence=evidence, note=note)
 
 
 def read_align(saved: SavedModel) -> AlignModel:

@@ -98,14 +98,23 @@ class NeighborHead(nn.Module):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Scores of vectors (rows, width)."""
-        near, index = (nn.functional.normalize(vectors, dim=1) @ self.rows.T).topk(self.most, dim=1)
-        voters, distance = self.own[index], 1 - near.double()  # (rows, most, classes), (rows, most)
+        voters, distance = self._nearest(vectors)
         k, classes = self.vote.k, self.own.shape[1]
         shares = self._shares(voters[:, :k], self._weights(distance[:, :k]))
         if self.evidence is None:
             return torch.log((k * shares + 1 / classes) / (k + 1))
         sure = self.evidence.votes * self._soft_votes(voters, distance, self.evidence)
         return hold(sure + self.evidence.means * self.means(vectors).double(), shares)
+
+    def soft_votes(self, vectors: Tensor) -> Tensor:
+        """Weighted votes (rows, classes) of vectors (rows, width) beside a head."""
+        assert self.evidence is not None
+        return self.evidence.votes * self._soft_votes(*self._nearest(vectors), self.evidence)
+
+    def _nearest(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Classes of the nearest rows, (rows, most, classes), and how far they are, (rows, most)."""
+        near, index = (nn.functional.normalize(vectors, dim=1) @ self.rows.T).topk(self.most, dim=1)
+        return self.own[index], 1 - near.double()
 
     def _weights(self, distance: Tensor) -> Tensor:
         """Weight of each vote (rows, k), as `geometry.neighbors.vote` weighs it."""
@@ -135,6 +144,18 @@ class NeighborHead(nn.Module):
         weight = (distance[:, :1] - distance[:, :k]) / evidence.temperature
         sums = (voters[:, :k] * weight.exp()[..., None]).sum(dim=1)
         return torch.log(sums + weight[:, -1:].exp() / voters.shape[2])  # the last stands for what lies beyond
+
+
+class VotedHead(nn.Module):
+    """A linear head with the votes of the training rows beside it."""
+
+    def __init__(self, head: LinearHead, voters: NeighborHead) -> None:
+        super().__init__()
+        self.head, self.voters = head, voters
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Scores of vectors (rows, width)."""
+        return self.head(vectors).double().log_softmax(dim=1) + self.voters.soft_votes(vectors)
 
 
 class Calibrated(nn.Module):
@@ -206,14 +227,18 @@ def classifier_graph(model: Predictor) -> ClassifierGraph:
 
 
 def _decider(model: AlignModel) -> nn.Module:
-    """What decides: the linear head, the class means, or the votes of the training rows."""
+    """What decides: the linear head, the class means, the votes of the training rows, or head and votes."""
     if model.decision == "head":
         assert model.head is not None
         return LinearHead(*model.head)
     if model.decision == "mean":
         return MeanHead(model.class_means(), model.recipe.objective.temperature)
     index = model.index
-    return NeighborHead(index.vectors, index.labels, model.class_means(), model.vote, model.evidence)
+    voters = NeighborHead(index.vectors, index.labels, model.class_means(), model.vote, model.evidence)
+    if model.decision == "knn":
+        return voters
+    assert model.head is not None
+    return VotedHead(LinearHead(*model.head), voters)
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -1,0 +1,44 @@
+"""The study of few rows: the heads on aligned vectors, which runs there are, what its table says."""
+
+import json
+
+import numpy as np
+from studies.few_rows import run as study
+from studies.few_rows import tables
+from studies.many_classes.ideas import TrainedParts
+
+
+def test_heads_decide_by_vectors_of_length_one():
+    generator = np.random.default_rng(0)
+    y = np.repeat(np.arange(3), 8)
+    train = (np.eye(5)[y] + 0.2 * generator.normal(size=(24, 5))) * generator.uniform(1, 9, size=(24, 1))
+    test = np.eye(5)[:3] * 7
+    weight = np.eye(3, 5)[[1, 2, 0]]
+    got = study.heads(TrainedParts({"train": train, "test": test}, (weight, np.zeros(3)), []), y)
+    assert {way: values.tolist() for way, values in got.items()} == {
+        "head": [2, 0, 1], "mean": [0, 1, 2], "logistic": [0, 1, 2], "shrunk LDA": [0, 1, 2]
+    }  # fmt: skip
+
+
+def test_every_run_has_a_key_and_a_recipe():
+    options = [study.FewPlan(row, "sst2", 8, split) for row in (*study.ROWS, study.SETFIT) for split in range(2)]
+    assert len({plan.key for plan in options}) == len(options)
+
+
+def test_the_table_pairs_splits_and_takes_the_mean_of_sets_over_those_that_all_have(tmp_path):
+    def line(name, row, way, split, accuracy, seconds):
+        plan = {"set": name, "row": row, "split": split, "per_class": 8, "key": f"{name}{row}{split}"}
+        return plan | {"accuracy": {way: accuracy}, "seconds": seconds, "rows": {"train": 16, "test": 500}}
+
+    runs = [
+        line(name, *one)
+        for name in ("sst2", "trec6")
+        for one in (("nca", "mean", 0, 0.75, 5.0), ("nca", "mean", 1, 0.25, 5.0), ("setfit", "logistic", 0, 0.5, 20.0))
+    ]
+    (tmp_path / "runs.jsonl").write_text("".join(json.dumps(run) + "\n" for run in runs[:-1]))
+    tables.write_tables(tmp_path, runs)
+    text = (tmp_path / "RESULTS.md").read_text()
+    mean = text.partition("## Mean of sst2, trec6, 8 rows of each class")[2]
+    cells = [cell.strip() for cell in next(row for row in mean.splitlines() if row.startswith("| nca")).split("|")]
+    assert cells[3] == "2"
+    assert cells[5:8] == ["+0.2500", "5.0", "0.25"]
