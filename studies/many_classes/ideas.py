@@ -28,10 +28,8 @@ from separatrix.texts import Texts
 
 LAST = 3  # epochs whose weights are averaged
 LAYER_DECAY = 0.8  # each layer below learns so much slower than the one above it
-MOMENTUM = 0.99  # of the second encoder that fills the bank
 RDROP = 1.0  # weight of the divergence between two passes
 FOCUS = 1.0  # exponent of (1 - probability) by which hard rows count more
-COARSE = 0.3  # weight of the coarse labels' cross-entropy
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,6 @@ class Idea:
     averaged: bool = False
     layer_decay: float = 1.0
     fresh_layers: int = 0  # layers at the top that start anew
-    coarse: bool = False  # only where labels have a part before a colon
 
 
 def name_rows(train: Texts) -> Texts:
