@@ -114,7 +114,8 @@ class Comparison(Result):
 
     def page(self) -> str:
         """The sources on one page: verdict, table, maps and rows."""
-        sections = page_sections(self.read, self.panels, self.pairs, self.warnings)
+        drawn = [[one for line in self.panels if (one := line[at]) is not None] for at in range(len(self.read))]
+        sections = page_sections(self.read, drawn, self.pairs, self.warnings)
         return render(RunReport(" and ".join(source.name for source in self.read)), sections)
 
     def write_files(self, folder: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.codes import draw_rows
+from separatrix.geometry.order import class_groups
 from separatrix.geometry.project import faithfulness, fit_plane
-from separatrix.reports.rows import RowMap
+from separatrix.reports.rows import MANY, ClassOrder, RowMap
 
 LEAST = 25  # rows of a map
 FITTED = 20_000  # rows that fit its plane, at most
@@ -30,3 +33,16 @@ def flat_map(vectors: NDArray[np.float32], seed: int) -> RowMap | None:
     axes = [f"PC {number} ({share:.1%} of variance)" for number, share in enumerate(plane.explained, 1)]
     note = f"{fitted}; {faithful} (k = {figures.k}, {figures.rows} rows, seed {seed})"
     return RowMap("vectors", flat[None].astype(np.float32), axes, note)
+
+
+def class_order(names: Sequence[str], labels: NDArray[np.int64], points: NDArray[np.floating]) -> ClassOrder | None:
+    """Many classes by closeness of the means of their rows in vectors or on a map; None of few.
+
+    >>> class_order(["a", "b"], np.array([0, 1]), np.eye(2)) is None
+    True
+    """
+    known = labels >= 0
+    if len(names) <= MANY or not known.any():
+        return None
+    alike = class_groups(points[known], labels[known], len(names))
+    return ClassOrder.of(names, alike.order, alike.group, alike.middle)

@@ -21,6 +21,7 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import ScaleOptions, pca_in_blocks
+from separatrix.analysis.flat import class_order
 from separatrix.analysis.identity import read_decision
 from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
@@ -191,7 +192,8 @@ class Projection(Result):
             write_variance(folder, {self.points: self.shares})
         if self.page:
             texts = self.row_table.column(TEXT if TEXT in self.row_table else "id")
-            write_map_page(folder / PAGE, drawing, [str(text) for text in texts])
+            groups = class_order(drawing.names, drawing.labels, drawing.points)
+            write_map_page(folder / PAGE, drawing, [str(text) for text in texts], groups)
 
 
 @checks_arguments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.compared import PARTS, READERS, ComparedFolder, short_names
+from separatrix.analysis.flat import LEAST, class_order
 from separatrix.analysis.project import LABEL, SPLIT, TEXT
 from separatrix.analysis.seeds import SeedRun, over_seeds
 from separatrix.analysis.side_by_side import draw_panels, find_mixed_up, find_pairs
@@ -52,8 +54,15 @@ def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) ->
                     more.append(SELECTING[kind](folder, name, verify))
     pairs, left_out = find_pairs(sources, recipe.seed)
     warnings = [*find_mixed_up(sources), *left_out, *apart]
-    sections = page_sections(sources, draw_panels(sources, recipe)[0], pairs, warnings, more)
+    sections = page_sections(sources, [_drawn(source, recipe) for source in sources], pairs, warnings, more)
     return write_page(out, render(RunReport(out.stem), [*sections, *parts]))
+
+
+def _drawn(source: ComparedFolder, recipe: CompareRecipe) -> list[Drawing]:
+    """Maps of one source; none of a run that kept the plane of its outputs, and of rows too few for a map."""
+    if source.plane is not None or (source.points is not None and len(source.points) < LEAST):
+        return []
+    return [line[0] for line in draw_panels([source], recipe)[0] if line[0] is not None]
 
 
 def _has_label_sets(folder: Path) -> bool:
@@ -70,23 +79,34 @@ def _part(folder: Path, name: str, number: int, beside: Path, verify: bool) -> S
 
 
 def page_sections(
-    sources: Sequence[ComparedFolder], panels: Sequence[Sequence[Drawing | None]], pairs: Sequence[Mapping[str, Any]],
+    sources: Sequence[ComparedFolder], drawn: Sequence[Sequence[Drawing]], pairs: Sequence[Mapping[str, Any]],
     warnings: Sequence[str], more: Sequence[SourceRows] = (),
 ) -> list[Section]:  # fmt: skip
-    """Verdict and table of the sources, their maps on joined rows, and the list of these rows."""
+    """Verdict and table of the sources, their maps (some for each) on joined rows, and the list of these rows."""
     if len(sources) + len(more) < 2:
         return []
+    named = [_by_name(line, sources) for line in warnings]
     recipes, recipe_pairs = over_seeds(_seed_runs(sources))
     lines = [source.figures for source in sources]
-    sections = comparison_sections(Comparisons(lines, pairs, recipes, recipe_pairs, tuple(warnings)))
-    drawn = [[line[at] for line in panels if line[at] is not None] for at in range(len(sources))]
-    given = [_source_rows(source, maps) for source, maps in zip(sources, drawn, strict=True)]  # type: ignore[arg-type]
+    sections = comparison_sections(Comparisons(lines, pairs, recipes, recipe_pairs, tuple(named)))
+    given = [_source_rows(source, maps) for source, maps in zip(sources, drawn, strict=True)]
     rows, maps = join_rows([one for one in (*given, *more) if len(one)])
     if not len(rows):
         return sections
+    if maps and rows.labels is not None:  # by the first map: its rows have labels, as a rule
+        first = maps[0]
+        at = np.arange(len(rows)) if first.rows is None else first.rows
+        rows = replace(rows, groups=class_order(rows.names, rows.labels[at], first.positions[-1]))
     shown = [map_section(maps, rows)] if maps else []
     sure = certainty(RunReport("", rows=rows)) if rows.predicted is not None else None
     return [*sections, *shown, row_section(rows), *([] if sure is None else [sure])]
+
+
+def _by_name(line: str, sources: Sequence[ComparedFolder]) -> str:
+    """A warning with the names of its folders: a page says nothing of the machine that it was made on."""
+    for source in sorted(sources, key=lambda one: -len(str(one.path))):
+        line = line.replace(str(source.path), source.name)
+    return line
 
 
 def _seed_runs(sources: Sequence[ComparedFolder]) -> list[SeedRun]:

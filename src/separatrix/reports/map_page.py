@@ -11,25 +11,25 @@ import numpy as np
 from separatrix.errors import ShapeError
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
-from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.rows import ClassOrder, PageRows, RowMap
 from separatrix.reports.sections import Section, map_section, row_section
 from separatrix.view.maps import Drawing
 
 MOST = 1_000_000  # rows of a page; of more, so many evenly spread ones
 
 
-def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str]) -> Path:
+def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None) -> Path:
     """Write the page, whole or not at all; texts, one a row, are shown on hover.
 
     Raises:
         ShapeError: not one text a row.
         StoreError: the place cannot be written.
     """
-    return write_page(path, render_map_page(drawing, texts)).path
+    return write_page(path, render_map_page(drawing, texts, groups)).path
 
 
-def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
-    """The page as text; texts, one a row, are escaped here."""
+def render_map_page(drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None) -> str:
+    """The page as text; texts, one a row, are escaped here. Classes of one of the groups look alike."""
     if len(texts) != len(drawing.points):
         raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
     kept = np.linspace(0, len(texts) - 1, min(MOST, len(texts))).astype(int)
@@ -38,22 +38,26 @@ def render_map_page(drawing: Drawing, texts: Sequence[str]) -> str:
         note += f"; {len(kept)} of {len(texts)} rows are on the page: separatrix explore shows all"
     pale = None if drawing.pale is None else drawing.pale[kept]
     shown = replace(drawing, points=drawing.points[kept], labels=drawing.labels[kept], note=note, pale=pale)
-    return render(RunReport(drawing.title), map_sections(shown, [texts[row] for row in kept], kept.tolist()))
+    sections = map_sections(shown, [texts[row] for row in kept], kept.tolist(), groups=groups)
+    return render(RunReport(drawing.title), sections)
 
 
 def map_sections(
-    drawing: Drawing, texts: Sequence[str], ids: Sequence[object] | None = None, *, whole: bool = False
-) -> list[Section]:
+    drawing: Drawing, texts: Sequence[str], ids: Sequence[object] | None = None, *, whole: bool = False,
+    groups: ClassOrder | None = None,
+) -> list[Section]:  # fmt: skip
     """The map and the list of rows.
 
     Args:
         texts: one a row.
         ids: the user's own; row numbers without them.
         whole: no text is cut, since a server reads it when it is shown.
+        groups: of classes that are alike.
     """
     names, labels = list(drawing.names), drawing.labels
     if not len(names) or (labels < 0).any():
         names, labels = [*names, "no label"], np.where(labels < 0, len(names), labels)
+        groups = groups and groups.with_class("no label")
     shown = RowMap(drawing.title, drawing.points[None], drawing.axes, drawing.note, pale=drawing.pale)
-    rows = PageRows(texts, names, labels, ids=ids, whole=whole)
+    rows = PageRows(texts, names, labels, ids=ids, whole=whole, groups=groups)
     return [map_section([shown], rows), row_section(rows)]

@@ -18,6 +18,7 @@ from separatrix.view.palette import ClassStyle, group_look, look, mix
 
 TEXT_LIMIT = 2000  # signs of a text that the page keeps
 ID_LIMIT = 100
+MANY = 12  # classes up to which their colours follow their order
 BEST = 5  # most probable classes of a row that the page keeps
 RIGHT, WRONG = ("#3f90da", "circle"), ("#bd1f01", "diamond")  # colours of "right or wrong"
 
@@ -29,6 +30,15 @@ class ClassOrder:
     order: Sequence[int]  # (classes,) class numbers
     group: Sequence[int]  # (classes,) number of the group
     titles: Sequence[str]  # (groups,)
+
+    @classmethod
+    def of(cls, names: Sequence[str], order: np.ndarray, group: np.ndarray, middle: np.ndarray) -> ClassOrder:
+        """The order of `geometry.order.class_groups`, with names of the groups."""
+        return cls(order.tolist(), group.tolist(), group_titles(names, group.tolist(), middle.tolist()))
+
+    def with_class(self, title: str) -> ClassOrder:
+        """One class more, in a group of its own."""
+        return ClassOrder([*self.order, len(self.order)], [*self.group, len(self.titles)], [*self.titles, title])
 
     def looks(self) -> list[ClassStyle]:
         """How each class is drawn: one colour a group."""

@@ -18,7 +18,7 @@ from separatrix.geometry.project import Plane, faithfulness, fit_plane
 from separatrix.learn.plane import OutputPlane
 from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, subsample
 from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
-from separatrix.reports.rows import ClassOrder, PageRows, RowMap, group_titles
+from separatrix.reports.rows import MANY, ClassOrder, PageRows, RowMap
 from separatrix.reports.sections import AGAINST
 from separatrix.reports.tables import score_rows
 from separatrix.store.files import read_lines, reading
@@ -35,7 +35,6 @@ LEAST_SHARE = 1e-4  # below which probabilities count as equal on their map
 LEAST_CHANCE = 1e-12  # below which a run says no more of a label, as in the verb `suspects`
 LIKELY = 0.5  # probability from which on a label is doubted, as there
 FEWEST = 20  # rows from which on labels are doubted
-MANY = 12  # classes up to which their colours follow their order
 PER_LABEL = ("name", "rows", "threshold", "precision", "recall", "f1", "predicted")
 NUMBERS_PICTURE = "numbers.png"
 PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
@@ -198,8 +197,7 @@ def class_order(names: tuple[str, ...], labels: np.ndarray, shares: np.ndarray) 
     if len(names) <= MANY or known.sum() < len(names):
         return None
     alike = class_groups(_logs(shares[known]), labels[known], len(names))
-    group = alike.group.tolist()
-    return ClassOrder(alike.order.tolist(), group, group_titles(names, group, alike.middle.tolist()))
+    return ClassOrder.of(names, alike.order, alike.group, alike.middle)
 
 
 def _maps(
