@@ -52,14 +52,19 @@ EARLIER = {
 }
 
 
+STDIN = "/dev/stdin"
+
+
 def spelled(words: list[str]) -> list[str]:
-    """The words with the names of today, of the command and of its flags.
+    """The words with the names of today, of the command and of its flags; `predict RUN -` with a name of its input.
 
     >>> spelled(["heads", "finetune-qa", "train.json"]), spelled(["train", "q.csv", "--layers=input"])
     (['heads-qa', 'train.json'], ['train', 'q.csv', '--prompt-layers=input'])
     """
     if (name := SPELLINGS.get(tuple(words[:2]))) is not None:
         words = [name, *words[2:]]
+    if words[:1] == ["predict"]:
+        words = [STDIN if word == "-" else word for word in words]  # to the parser a - alone is an unknown option
     flags = EARLIER.get("".join(words[:1]), {})
     typed = (word.partition("=") for word in words)
     return [flags.get(flag, flag) + sign + value for flag, sign, value in typed]

@@ -99,8 +99,10 @@ TrainingMethodOptions = panel(
 )
 Prediction = panel(
     "Input and output",
-    out=_option(Path, MISSING, "file of the answers: .parquet, .csv or .jsonl"),
+    out=_option(Path | None, None, "file of the answers: .parquet, .csv or .jsonl (needed unless DATA is -)"),
     overwrite=_FILE,
+    jsonl=_option(bool, False, "with DATA -: a JSON object a line from standard input, its answer to standard output"),
+    skip_bad=_option(bool, False, "with DATA -: pass over lines that cannot be read, and count them"),
     text=_TEXT,
     label=_option(str | None, None, "column of labels to be copied beside the answers"),
     label_separator=_option(

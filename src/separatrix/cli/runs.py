@@ -5,6 +5,7 @@ What loads torch is imported inside them, so that `--help` and mistyped options 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
@@ -14,11 +15,12 @@ from cyclopts import Parameter
 
 from separatrix import recipe as recipes
 from separatrix.cli import options as opts
+from separatrix.cli.commands import STDIN
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.errors import OptionError, StoreError, choose
-from separatrix.recipe import ModelRecipe, TrainRecipe
+from separatrix.recipe import ModelRecipe, TrainRecipe, flag
 from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, PairRecipe
 from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
@@ -145,13 +147,24 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
     Of an aligned or fine-tuned encoder, the distance is 1 - cosine to the class mean, and the nearest training rows
     are named as well.
 
+    With DATA - and --jsonl, each line of standard input is answered on a line of standard output, in order.
+
     For example:
         separatrix predict runs/questions new.csv --out answers.csv
+        tail -f log.jsonl | separatrix predict runs/questions - --jsonl --text body
         separatrix predict runs/questions new.jsonl --text body --out answers.parquet
         separatrix predict runs/films new.csv --label stars --explain --out a.csv
         separatrix predict runs/films books.csv --label mood --explain --classes glad=positive sad=negative --out b.csv
     """
     options, begun = parsed.make(opts.Prediction), monotonic()
+    if data == STDIN:
+        return _stream(parsed, progress, run)
+    for name in ("jsonl", "skip_bad"):
+        if name in parsed:
+            hint = "give - in the place of DATA, or leave it away"
+            raise OptionError(f"{flag(name)} has no effect: it belongs to standard input", hint=hint)
+    if options.out is None:
+        raise OptionError("predict writes a file", got="no --out", hint="add --out answers.csv, or read lines from -")
     if options.explain and options.label is None:
         raise OptionError("--explain needs labels", hint="name their column with --label")
     from separatrix.training.predict import answer_table, answered_figures, check_limits, withhold, written_answers
@@ -181,6 +194,34 @@ def predict(parsed: ParsedOptions, progress: TerminalProgress, run: RunArgument,
         values, parts = {**values, "explanation": explanation.to_dict()}, [*parts, *explanation.parts()]
     lines = [("rows", len(frame)), *answered_figures(frame).items(), ("out", options.out)]
     return Printout(values, [*parts, lines], warnings)
+
+
+LINE_OPTIONS = {"jsonl", "skip_bad", "text", "min_probability", "model", "device", "trust_remote_code", "quiet"}
+
+
+def _stream(parsed: ParsedOptions, progress: TerminalProgress, run: Path) -> Printout:
+    """Answers to lines of standard input, each on a line of standard output as soon as it is known."""
+    options = parsed.make(opts.Prediction)
+    if not options.jsonl:
+        raise OptionError("standard input is read as JSON lines", hint="type --jsonl behind -")
+    for name in parsed.options:
+        if name not in LINE_OPTIONS | {"threads", "no_verify"}:
+            raise OptionError(f"{flag(name)} has no effect on lines of standard input", hint="leave it away")
+    from separatrix.learn.trained.loading import load_model
+    from separatrix.texts.columns import Columns
+    from separatrix.training.stream import LineStream
+
+    columns = Columns(options.text, None)
+    model = load_model(run, **parsed.of(("model", "device", "trust_remote_code")), verify=parsed.verify)
+    stream, begun = LineStream(sys.stdin.buffer, columns, options.skip_bad, options.min_probability), monotonic()
+    done = 0
+    for rows, lines in stream.answers(model):
+        sys.stdout.write(lines)
+        sys.stdout.flush()
+        done += rows
+        progress("lines", done, 0, "")
+    progress(f"{done} rows, {done / max(monotonic() - begun, 1e-9):,.0f} rows/s", 0, 0, "")
+    return Printout({}, [], [*model.backbone.source.warnings, *stream.warnings])
 
 
 def _answered(

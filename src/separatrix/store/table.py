@@ -53,11 +53,12 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     elif ending == ".csv":
         data = frame.to_csv(index=False).encode()
     else:
-        data = _json_lines(frame).encode()
+        data = json_lines(frame).encode()
     write_bytes(path, data)
 
 
-def _json_lines(frame: pd.DataFrame) -> str:
+def json_lines(frame: pd.DataFrame) -> str:
+    """The rows of a frame as JSON objects, one a line."""
     # pandas' own writer keeps ten decimals: a small probability would become 0.
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)

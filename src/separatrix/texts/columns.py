@@ -141,13 +141,14 @@ def _refuse_missing(values: Sequence[object], source: str, what: str, hint: str 
 
 
 def _refuse_broken(values: Sequence[str], source: str, what: str) -> None:
-    rows = [row for row, value in enumerate(values) if _is_broken(value)]
+    rows = [row for row, value in enumerate(values) if is_broken(value)]
     if rows:
         head = f"{source}: {len(rows)} of {len(values)} rows hold a NUL or half a surrogate pair in the {what}"
         raise DataError(head, got=name_rows(rows), hint="write the source again as valid UTF-8")
 
 
-def _is_broken(value: str) -> bool:
+def is_broken(value: str) -> bool:
+    """Whether a text holds a NUL or half a surrogate pair."""
     if "\0" in value:
         return True
     try:

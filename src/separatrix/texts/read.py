@@ -318,6 +318,15 @@ def parse_json(text: str, where: str, once: frozenset[str] = frozenset()) -> Any
         raise DataError(f"{where} is not valid JSON", got=reason, hint=ONE_LINE) from error
 
 
+def json_record(line: str, where: str, names: Iterable[str]) -> dict[str, Any]:
+    """The object of one line, in which none of these keys stands twice; errors are those of `json_records`.
+
+    >>> json_record('{"text": "Who?"}', "line 1", ("text",))
+    {'text': 'Who?'}
+    """
+    return _record(parse_json(line, where, frozenset(names)), where)
+
+
 def _record(record: Any, where: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError(f"{where} is not a JSON object", got=type(record).__name__, hint=ONE_LINE)
