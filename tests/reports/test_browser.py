@@ -374,7 +374,7 @@ def test_many_classes_are_named_by_their_groups_until_one_looks_closer(browser, 
     report = make_report(frames)
     page = write_report(tmp_path / "page.html", replace(report, rows=replace(report.rows, groups=alike)))
     browser.open(page.path.as_uri())
-    assert browser.run("separatrix.maps[0].far") is True
+    browser.wait("separatrix.maps[0].far === true && separatrix.maps[0].shownLabels > 0")
     assert browser.run("separatrix.maps[0].shownLabels") <= 2
     assert browser.run("document.querySelector('.legend button span').textContent") == "loan 29"  # alike ones together
     browser.run("document.querySelector('.nearer').click(); document.querySelector('.nearer').click()")

@@ -51,7 +51,7 @@ class ClassOrder:
 
 
 def group_titles(names: Sequence[str], group: Sequence[int], middle: Sequence[int]) -> list[str]:
-    """Groups of classes by a word that most of their names share, else by the class in their middle.
+    """Groups of classes by a word that half of their names share and not all do, else by the class in their middle.
 
     >>> group_titles(["card_lost", "card_stolen", "pin", "top-up"], [0, 0, 1, 1], [0, 2])
     ['card (2 classes)', 'pin and 1 more']
@@ -62,7 +62,10 @@ def group_titles(names: Sequence[str], group: Sequence[int], middle: Sequence[in
     for number, core in enumerate(middle):
         own = [k for k, one in enumerate(group) if one == number]
         counts = Counter(word for k in own for word in words[k])
-        shared = [word for word, count in counts.items() if 2 * count >= len(own) > 1 and count > 1]
+        shared = [
+            word for word, count in counts.items()
+            if 2 * count >= len(own) > 1 and count > 1 and 2 * everywhere[word] <= len(names)
+        ]  # fmt: skip
         word = max(shared, key=lambda one: (counts[one] ** 2 / everywhere[one], one), default=None)
         rest = f" and {len(own) - 1} more" if len(own) > 1 else ""
         titles.append(f"{names[core]}{rest}" if word is None else f"{word} ({len(own)} classes)")
