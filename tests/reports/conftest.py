@@ -146,7 +146,7 @@ def pages(tmp_path_factory, make_report, make_frames, texts):
     places = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
     drawing = Drawing(places, np.arange(30) % 2, ("no", HEBREW), ("a", "b"), "rows", "drawn at random")
     rows = [
-        {"id": k, "label": CHINESE, "suggested": "b", "score": -k / 9, "reason": "far", "text": text}
+        {"id": str(k), "label": CHINESE, "suggested": "b", "score": -k / 9, "reason": "far", "text": text}
         for k, text in enumerate(texts)
     ]
     counts = {
@@ -156,6 +156,8 @@ def pages(tmp_path_factory, make_report, make_frames, texts):
         "estimated_noise": 0.1,
         "judged": "all",
     }
+    ids, zeros = [str(k) for k in range(len(texts))], np.zeros(len(texts), int)
+    judged = PageRows(texts, (CHINESE, "b"), zeros, zeros + 1, ids, suspect=np.linspace(0.5, 1, len(texts)))
     image.imsave(folder / "picture.png", np.zeros((4, 900, 3)))
     pictures = (PictureFile("map", folder / "picture.png"),)
     table = [{"method": name, "accuracy": 0.95, "interval": [0.9, 0.97]} for name in ("prompt", ARABIC)]
@@ -170,5 +172,7 @@ def pages(tmp_path_factory, make_report, make_frames, texts):
             folder / "sweep.html", render(RunReport("sweep"), [sweep_section("s", 1, folder, SWEEP, folder)])
         ).path,
         "comparison": write_page(folder / "both.html", render(RunReport("both"), [*compared(texts), sheet])).path,
-        "suspects": write_suspects(folder / "suspects.html", rows, counts | {"warnings": []}).path,
+        "suspects": write_suspects(
+            folder / "suspects.html", rows, counts | {"warnings": []}, judged, RowMap("v", places[None], ("x", "y"), "")
+        ).path,
     }
