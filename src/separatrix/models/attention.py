@@ -15,7 +15,7 @@ attention weights are kept between the two. No gradient towards the text is ever
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ class Suffix:
 
     text: TextLayers
     causal: bool
-    steer: Tensor | None = None  # (layers, 2, tokens, heads * head width): added to queries and to outputs
+    steer: Sequence[Tensor] | None = None  # of each layer (2, tokens, heads * head width): for queries and outputs
     first: int = 0  # layer that the prompt enters at; `text` and `steer` begin there
     entry: Tensor | None = None  # (rows, tokens, width): its states there, where that is not the first one
     calls: int = 0
@@ -163,12 +163,13 @@ def _attend_suffix(state: Suffix, query: Tensor, key: Tensor, value: Tensor, sca
     layer, state.calls = state.calls, state.calls + 1
     if state.mask is None:
         state.mask = suffix_mask(state.text.mask, query.shape[2], state.causal)
-    if state.steer is not None:
-        query = query + _by_head(state.steer[layer, 0], query)
+    steer = None if state.steer is None else state.steer[layer].unbind()
+    if steer is not None:
+        query = query + _by_head(steer[0], query)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     out = attend_behind(query, key, value, state.text.layer(layer), state.mask, scale)
-    if state.steer is not None:
-        out = out + _by_head(state.steer[layer, 1], out)
+    if steer is not None:
+        out = out + _by_head(steer[1], out)
     return out.transpose(1, 2).contiguous()  # (rows, prompt, heads, head width); some families take a view of it
 
 
@@ -212,30 +213,28 @@ class _PromptAttention(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scale: float
     ) -> Tensor:
-        folded = _fold(query, key.shape[1])  # (rows, key heads, groups * tokens, head width)
-        scores = torch.cat([folded @ _widen(keys, query).mT, folded @ key.mT], dim=-1).float().mul_(scale)
+        folded = _fold(query, key.shape[1]) * scale  # (rows, key heads, groups * tokens, head width)
+        scores = folded @ _behind(keys, key).mT
         groups = query.shape[1] // key.shape[1]
-        scores.masked_fill_(~mask.repeat(1, 1, groups, 1), -torch.inf)
-        weights = scores.softmax(-1).to(query.dtype)  # (rows, key heads, groups * tokens, text + tokens)
-        length = keys.shape[2]
-        out = weights[..., :length] @ _widen(values, query) + weights[..., length:] @ value
-        ctx.save_for_backward(query, key, value, keys, values, weights)
+        scores += _bias(mask, scores.dtype).repeat(1, 1, groups, 1)
+        # Sums of the softmax are in float32 in every format.
+        weights = scores.softmax(-1)  # (rows, key heads, groups * tokens, text + tokens)
+        out = weights @ _behind(values, value)
+        ctx.save_for_backward(folded, key, value, keys, values, weights)
         ctx.scale = scale
         return out.view(query.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, keys, values, weights = ctx.saved_tensors
-        folded, grad = _fold(query, key.shape[1]), _fold(grad, key.shape[1])
-        length = keys.shape[2]
-        through = torch.cat([grad @ _widen(values, query).mT, grad @ value.mT], dim=-1)
-        # Derivative of the softmax: p * (g - sum of p * g).
-        slope = torch.addcmul(through.mul_(weights), weights, through.sum(-1, keepdim=True), value=-1).mul_(ctx.scale)
-        to_query = slope[..., :length] @ _widen(keys, query) + slope[..., length:] @ key
+        folded, key, value, keys, values, weights = ctx.saved_tensors
+        shape, grad, length = grad.shape, _fold(grad, key.shape[1]), keys.shape[2]
+        through = grad @ _behind(values, value).mT
+        slope = torch._softmax_backward_data(through, weights, -1, weights.dtype)
+        to_query = (slope @ _behind(keys, key)).mul_(ctx.scale)
         to_key = slope[..., length:].mT @ folded
         to_value = weights[..., length:].mT @ grad
-        return to_query.view(query.shape), to_key, to_value, None, None, None, None
+        return to_query.view(shape), to_key, to_value, None, None, None, None
 
 
 def _fold(heads: Tensor, key_heads: int) -> Tensor:
@@ -244,6 +243,15 @@ def _fold(heads: Tensor, key_heads: int) -> Tensor:
     return heads.reshape(rows, key_heads, -1, width)
 
 
-def _widen(stored: Tensor, like: Tensor) -> Tensor:
-    """Stored numbers as the model computes, laid out for one matrix product after the other."""
-    return torch.empty(stored.shape, dtype=like.dtype, device=like.device).copy_(stored)
+def _behind(stored: Tensor, own: Tensor) -> Tensor:
+    """A text's stored numbers and those of the tokens behind it in one piece, as the model computes."""
+    rows, heads, length, width = stored.shape
+    joined = own.new_empty(rows, heads, length + own.shape[2], width)
+    joined[:, :, :length].copy_(stored)
+    joined[:, :, length:].copy_(own)
+    return joined
+
+
+def _bias(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where a token may look, minus infinity elsewhere."""
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, -torch.inf)

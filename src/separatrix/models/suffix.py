@@ -121,7 +121,8 @@ def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone, without:
     rows, count = len(text.lengths), len(prompt.tokens)
     embeds = prompt.of(text).to(backbone.dtype)
     positions = text.lengths[:, None] + torch.arange(count, device=text.lengths.device)[None, :]  # (rows, tokens)
-    state = Suffix(text, backbone.causal, prompt.steer)
+    # Taken apart once: a slice at each layer would have a gradient as large as the whole.
+    state = Suffix(text, backbone.causal, None if prompt.steer is None else prompt.steer.unbind())
     if prompt.layer:
         open_layers(backbone, prompt.layer)
         state.first, state.entry = prompt.layer, embeds
