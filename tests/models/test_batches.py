@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from separatrix.models import batches
 from separatrix.models.backbone import Backbone
-from separatrix.models.batches import ahead, each_core, token_batches
+from separatrix.models.batches import ahead, each_core, on_cores, token_batches
 from separatrix.models.extract import extract
 
 CPU = torch.device("cpu")
@@ -100,3 +101,28 @@ def test_vectors_do_not_depend_on_the_number_of_threads(loaded, monkeypatch, cor
     several = extract(backbone, TEXTS).values
     torch.set_num_threads(1)
     assert np.array_equal(several, extract(backbone, TEXTS).values)
+
+
+def test_rows_copied_on_every_core_lie_in_their_order(cores, monkeypatch):
+    monkeypatch.setattr(batches, "ALONE_BYTES", 0)
+    threads, table = set(), np.arange(60.0).reshape(20, 3)
+    rows, out = np.array([7, 3, 3, 19, 0]), np.full((5, 3), np.nan)
+
+    def copy(part, numbers):
+        threads.add(threading.get_ident())
+        part[...] = table[numbers]
+
+    on_cores(copy, out, rows)
+    assert np.array_equal(out, table[rows])
+    assert threading.get_ident() not in threads
+
+
+def test_an_error_of_one_core_is_not_lost(cores, monkeypatch):
+    monkeypatch.setattr(batches, "ALONE_BYTES", 0)
+
+    def copy(_part, numbers):
+        if 2 in numbers:
+            raise ValueError("row 2")
+
+    with pytest.raises(ValueError, match="row 2"):
+        on_cores(copy, np.zeros((3, 1)), np.arange(3))

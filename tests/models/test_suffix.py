@@ -69,6 +69,13 @@ def test_the_vocabulary_is_multiplied_with_one_position_only(loaded, family):
     assert [shape[:-1] for shape in shapes] == [(3,)]
 
 
+def test_a_few_columns_are_those_of_the_whole_vocabulary(loaded, family):
+    backbone, recipe = loaded(family, logits=True), PromptRecipe(readout="logits")
+    hidden, columns = torch.randn(3, 2, backbone.width), torch.tensor([4, 1])
+    wanted = read(hidden, recipe, backbone)[:, columns]
+    torch.testing.assert_close(read(hidden, recipe, backbone, columns), wanted, rtol=1e-5, atol=1e-5)
+
+
 def test_hidden_readouts_by_hand(loaded):
     hidden = torch.tensor([[[1.0, 2.0], [3.0, 6.0]]])
     backbone = loaded("bert")

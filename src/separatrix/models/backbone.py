@@ -14,7 +14,7 @@ from inspect import signature
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.models.config import layer_count, text_config
@@ -228,8 +228,8 @@ class Backbone:
         what = f"the attention of {self.kind} models cannot be given a suffix"
         return ModelError(what, hint="type --method probe, or choose another model")
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary).
+    def logits(self, hidden: Tensor, columns: Tensor | None = None) -> Tensor:
+        """Vocabulary logits of hidden states, (..., width) -> (..., vocabulary), or of the tokens in `columns` alone.
 
         Raises:
             ModelError: the model has no trained language-model head.
@@ -237,9 +237,15 @@ class Backbone:
         if self.model is self.body:
             raise ModelError(f"model {self.source.name!r} has no language-model head", hint="use --readout hidden")
         if head := LM_HEADS.get(self.kind):
-            return head(self.model, hidden)
+            logits = head(self.model, hidden)
+            return logits if columns is None else logits[..., columns]
         # Where this is wrong (logits scaled or capped, layers in between), `load_backbone` notices and refuses.
-        return getattr(self.model, "lm_head", self.model.get_output_embeddings())(hidden)
+        last = getattr(self.model, "lm_head", self.model.get_output_embeddings())
+        if columns is None:
+            return last(hidden)
+        if type(last) is not nn.Linear:
+            return last(hidden)[..., columns]
+        return nn.functional.linear(hidden, last.weight[columns], None if last.bias is None else last.bias[columns])
 
     def fingerprint(self) -> str:
         """SHA-256 over every weight as it stands in memory: equal before and after, or the model was not frozen.

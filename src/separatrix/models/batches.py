@@ -18,6 +18,7 @@ from separatrix.models.backbone import Backbone
 # and sorted texts leave hardly a pad in small batches either; CUDA wants large ones.
 CPU_TOKENS, CUDA_TOKENS = 1024, 32768
 GROUP = 16  # batches: seconds of a core with a small model, and most of a window on CUDA
+ALONE_BYTES = 4 << 20  # that one core copies sooner than threads are begun
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -89,6 +90,22 @@ def each_core(items: Iterable[A], work: Callable[[A], B], device: torch.device) 
             yield from _in_order(pool, items, alone, cores)
     finally:
         torch.set_num_threads(cores)
+
+
+def on_cores(copy: Callable[[np.ndarray, np.ndarray], None], out: np.ndarray, rows: np.ndarray) -> None:
+    """`copy(out, rows)`, a share of the rows (first axis of both) on each core where there is much to copy.
+
+    One core cannot fill the memory's bandwidth.
+
+    >>> on_cores(lambda out, rows: np.copyto(out, rows), out := np.zeros(3, int), np.arange(3)); out.tolist()
+    [0, 1, 2]
+    """
+    cores = min(torch.get_num_threads(), len(rows))
+    if cores < 2 or out.nbytes < ALONE_BYTES:
+        copy(out, rows)
+        return
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(copy, np.array_split(out, cores), np.array_split(rows, cores)))
 
 
 def ahead(items: Iterable[A], work: Callable[[A], B]) -> Iterator[B]:

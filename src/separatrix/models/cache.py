@@ -24,7 +24,7 @@ from torch import Tensor
 from separatrix.errors import ModelError, StoreError
 from separatrix.models.attention import Capture, Suffix, TextKeys, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens, token_positions
-from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
+from separatrix.models.batches import each_core, on_cores, pad_tokens, token_batches, token_budget
 from separatrix.models.candidates import candidates
 from separatrix.models.check import same_states, some_ids
 from separatrix.models.config import layer_count
@@ -213,7 +213,7 @@ class TextCache:
         self.room[:0].zero_()
         block = self.room[:size].view(len(rows), *self.rows.sized(longest))
         bits = block.view(torch.int16) if self.recipe.cache_dtype == "bfloat16" else block
-        self.rows.pad_into(bits.numpy().view(self.rows.dtype), rows)
+        on_cores(self.rows.pad_into, bits.numpy().view(self.rows.dtype), rows)
         return block
 
     def _run(self, rows: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:

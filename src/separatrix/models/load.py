@@ -14,6 +14,7 @@ from separatrix.models.backbone import DTYPES, Backbone, table_rows
 from separatrix.models.check import checked, some_ids
 from separatrix.models.config import is_causal, not_loaded, read_config
 from separatrix.models.device import pick_device
+from separatrix.models.norms import fuse_norms
 from separatrix.models.quiet import quietly
 from separatrix.models.randomness import OwnRandomness
 from separatrix.models.source import Source, resolve
@@ -64,6 +65,7 @@ def load_backbone(recipe: ModelRecipe, *, logits: bool = False, verify: bool = T
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     model = model.to(device).eval().requires_grad_(False)
+    fuse_norms(model)
     backbone = Backbone(model, tokenizer, recipe, source, is_causal(config), device, part=model is not whole)
     backbone = checked(replace(backbone, first_position=_first_position(model)))
     if logits:

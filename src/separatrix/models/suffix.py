@@ -134,14 +134,15 @@ def run_prompt(prompt: SoftPrompt, text: TextBatch, backbone: Backbone, without:
         return backbone.run(embeds=embeds, positions=positions)[-1]
 
 
-def read(hidden: Tensor, recipe: PromptRecipe, backbone: Backbone) -> Tensor:
-    """What is read of the prompt: (rows, tokens, width) -> (rows, output width), float32.
+def read(hidden: Tensor, recipe: PromptRecipe, backbone: Backbone, columns: Tensor | None = None) -> Tensor:
+    """What is read of the prompt: (rows, tokens, width) -> (rows, output width), float32; of it the columns named.
 
     The vocabulary is only ever multiplied with one position.
     """
     if recipe.readout == "logits":
-        return backbone.logits(hidden[:, -1]).float()
-    return READS[recipe.positions](hidden).float()
+        return backbone.logits(hidden[:, -1], columns).float()
+    z = READS[recipe.positions](hidden).float()
+    return z if columns is None else z[:, columns]
 
 
 # hidden states at the prompt (rows, tokens, width) -> outputs (rows, output width)

@@ -52,8 +52,7 @@ class PromptTrainable(Trainable):
         if step is not None and share:
             text.hide(share, np.random.default_rng([self.recipe.loop.seed, step]))
         hidden = run_prompt(self.current(), text, self.backbone)
-        z = read(hidden, self.recipe.prompt, self.backbone)
-        return z if self.columns is None else z[:, self.columns]
+        return read(hidden, self.recipe.prompt, self.backbone, self.columns)
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""
