@@ -3,9 +3,10 @@
     python benchmarks/prompt_vs_peft.py [--json]              steps, share of a plain matrix product, whole training
     python benchmarks/prompt_vs_peft.py --quality --data DIR  time to quality on trec coarse
     python benchmarks/prompt_vs_peft.py --model NAME          steps of a real causal model; also of late prompts
+                                                              (--dtype bfloat16: both sides in it)
 
-Random weights, batch 32, float32, no dropout, no padding, all cores. PEFT's side is sequence classification (the body,
-then a head of two columns on the last position): the least work that PEFT can do for a label; the vocabulary is never
+Random weights, batch 32, float32 unless --dtype says other, no dropout, no padding, all cores. PEFT's side is sequence
+classification (the body, then a head of two columns on the last position): the least work that PEFT can do for a label; the vocabulary is never
 multiplied. Its whole text goes forward and backward; ours was run once.
 """
 
@@ -36,7 +37,7 @@ from separatrix.errors import public_name
 from separatrix.learn.objectives.centroids import centroid_ce
 from separatrix.learn.objectives.movement import class_means
 from separatrix.learn.trainables.prompt import PromptTrainable
-from separatrix.models.backbone import Backbone
+from separatrix.models.backbone import DTYPES, Backbone
 from separatrix.models.cache import build_cache
 from separatrix.models.load import load_backbone
 from separatrix.models.suffix import start_prompt
@@ -70,7 +71,9 @@ class Shape:
 def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int, layer: int = 0) -> Step:
     """Gather from the cache, prompt forward, `centroid_ce`, backward, AdamW on prompt and centroids."""
     recipe = recipes.replace(TrainRecipe(), tokens=shape.prompt, layer=layer)
-    cache = build_cache(backbone, random_tokens(rows, shape.text, size), CacheRecipe(cache="memory"), first=layer)
+    held = "bfloat16" if backbone.recipe.dtype == "bfloat16" else "float16"
+    kept = CacheRecipe(cache="memory", cache_dtype=held)
+    cache = build_cache(backbone, random_tokens(rows, shape.text, size), kept, first=layer)
     prompt = start_prompt(recipe.prompt, backbone, cache.shape)
     learner = PromptTrainable(backbone, recipe, prompt, {"train": cache})
     labels = torch.from_numpy(random_labels(rows))
@@ -89,13 +92,16 @@ def suffix_step(backbone: Backbone, shape: Shape, size: Size, rows: int, layer: 
     return step
 
 
-def peft_step(folder: Path, shape: Shape, size: Size, rows: int) -> Step:
-    """Prompt and text forward, cross-entropy of the head on the last position, backward, AdamW on prompt and head."""
+def peft_step(folder: Path, shape: Shape, size: Size, rows: int, dtype: str = "float32") -> Step:
+    """Prompt and text forward, cross-entropy of the head on the last position, backward, AdamW on prompt and head.
+
+    In 16 bits its prompt and head are as well, which is the quickest way; ours stay in float32.
+    """
     from peft import PromptTuningConfig
     from transformers import AutoModelForSequenceClassification
 
     config = PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=shape.prompt, prompt_tuning_init="SAMPLE_VOCAB")
-    model = load_quietly(AutoModelForSequenceClassification, folder, config, num_labels=2).eval()
+    model = load_quietly(AutoModelForSequenceClassification, folder, config, num_labels=2).eval().to(DTYPES[dtype])
     inner = model.get_base_model().config
     inner.pad_token_id = size.vocabulary - 1 if inner.pad_token_id is None else inner.pad_token_id
     for name, tensor in model.named_parameters():
@@ -107,7 +113,7 @@ def peft_step(folder: Path, shape: Shape, size: Size, rows: int) -> Step:
 
     def step(batch: np.ndarray) -> None:
         picked = torch.from_numpy(batch)
-        logits = model(input_ids=ids[picked], attention_mask=torch.ones_like(ids[picked])).logits
+        logits = model(input_ids=ids[picked], attention_mask=torch.ones_like(ids[picked])).logits.float()
         value = torch.nn.functional.cross_entropy(logits, labels[picked])
         optimiser.zero_grad(set_to_none=True)
         value.backward()
@@ -166,15 +172,15 @@ def compare_steps(folder: Path, backbone: Backbone, size: Size, repeats: int) ->
     return found
 
 
-def compare_late_steps(name: str, layers: list[int], repeats: int) -> list[dict[str, Any]]:
+def compare_late_steps(name: str, layers: list[int], repeats: int, dtype: str) -> list[dict[str, Any]]:
     """A step of each entry layer against one of PEFT's, medians, measured in turn after a step to warm up."""
-    backbone = load_backbone(ModelRecipe(model=name, device="cpu"))
+    backbone = load_backbone(ModelRecipe(model=name, device="cpu", dtype=dtype))
     config, shape = backbone.model.config, Shape(*REAL)
     size = Size(config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.vocab_size)
     sides: dict[str, Step] = {
         f"layer {layer}": suffix_step(backbone, shape, size, 2 * BATCH, layer) for layer in layers
     }
-    sides["peft"] = peft_step(backbone.source.folder, shape, size, 2 * BATCH)
+    sides["peft"] = peft_step(backbone.source.folder, shape, size, 2 * BATCH, dtype)
     times: dict[str, list[float]] = {side: [] for side in sides}
     for place in range(repeats + 1):
         print(f"{name}: round {place} of {repeats}", file=sys.stderr, flush=True)
@@ -185,6 +191,7 @@ def compare_late_steps(name: str, layers: list[int], repeats: int) -> list[dict[
     for layer, own in zip(layers, times.values(), strict=True):
         ours = median(own[1:])
         case = f"step {shape} of {public_name(backbone.source.name)}" + (f", prompt at layer {layer}" if layer else "")
+        case += "" if dtype == "float32" else f", {dtype}"
         target = LATE_TARGET if layer else REAL_TARGET
         lines.append({"case": case, "peft": theirs, "ours": ours, "ratio": theirs / ours, "target": target})
     return lines
@@ -220,7 +227,7 @@ def compare_whole(
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Steps, shares and the whole training; with `--model`, its steps alone."""
     if options.model:
-        lines = compare_late_steps(options.model, options.layers, options.repeats)
+        lines = compare_late_steps(options.model, options.layers, options.repeats, options.dtype)
         ratios, targets = ({line["case"]: line[name] for line in lines} for name in ("ratio", "target"))
         return {"ratios": ratios, "targets": targets, "measured": lines}
     size = TINY if options.tiny else Size()
@@ -300,6 +307,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--layers", type=int, nargs="+", default=[0, 10, 20], help="of --model: where the prompt enters"
     )
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32", help="of --model: both sides")
     parser.add_argument("--quality", action="store_true", help="only the time to quality on trec coarse")
     parser.add_argument("--data", type=Path, help="for --quality: folder with trec/train.parquet and trec/test.parquet")
     parser.add_argument("--lines", type=Path, default=HERE / "results" / "time_to_quality.jsonl", help="its runs")
