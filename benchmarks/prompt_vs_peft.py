@@ -6,8 +6,8 @@
                                                               (--dtype bfloat16: both sides in it)
 
 Random weights, batch 32, float32 unless --dtype says other, no dropout, no padding, all cores. PEFT's side is sequence
-classification (the body, then a head of two columns on the last position): the least work that PEFT can do for a label; the vocabulary is never
-multiplied. Its whole text goes forward and backward; ours was run once.
+classification (the body, then a head of two columns on the last position): the least work that PEFT can do for a
+label; the vocabulary is never multiplied. Its whole text goes forward and backward; ours was run once.
 """
 
 from __future__ import annotations
