@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from studies.centroids import rates
+from studies.language_model import late
 from studies.prompt_lengths import run as lengths
 
 import separatrix as sx
@@ -23,7 +24,12 @@ pytestmark = [
 
 @pytest.mark.parametrize(
     ("grid", "rows", "settings"),
-    [("prompt_lengths/GRID", 11, 11 * 18), ("prompt_lengths/REGRESSION", 3, 18), ("centroids/GRID", 12, 12 * 15)],
+    [
+        ("prompt_lengths/GRID", 11, 11 * 18),
+        ("prompt_lengths/REGRESSION", 3, 18),
+        ("centroids/GRID", 12, 12 * 15),
+        ("language_model/LATE", 5, 5),
+    ],
 )
 def test_a_grid_is_whole(grid, rows, settings):
     read, mistakes = read_grid(STUDIES / f"{grid}.toml")
@@ -102,3 +108,17 @@ def test_rates_in_short_form(tiny, planted, tmp_path, untrained):
     assert "## not/here\n\nNot run here" in text
     assert re.search(r"\| 9 calculated, repulsion +\| 0\.03 +\| 3 ", text)
     assert text.count("cannot be told") == len([other for _, _, _, others in rates.CLAIMS for other in others]) + 1
+
+
+def test_a_late_prompt_is_compared_over_the_seeds_that_both_rows_have(tmp_path):
+    study, runs = tmp_path / "study", {"layer 0": (0.80, 0.82), "layer 15": (0.79, 0.80), "layer 15, float32": (0.80,)}
+    study.mkdir()
+    lines = [f'"{name}",{seed},{test},{test}' for name, tests in runs.items() for seed, test in enumerate(tests)]
+    (study / "runs.csv").write_text("\n".join(["label,seed,test,validation", *lines]) + "\n")
+    table = [f'"{name}","{name}",{len(tests)},5' for name, tests in runs.items()]
+    (study / "table.csv").write_text("\n".join(["row,label,runs,planned", *table]) + "\n")
+    late.main(["--study", str(study), "--out", str(tmp_path)])
+    text = (tmp_path / "LATE.md").read_text()
+    assert re.search(r"\| layer 15 less layer 0 +\| 2 +\| -0\.0150 \[", text)
+    assert re.search(r"\| layer 15 less layer 15, float32 +\| 1 +\| -0\.0100 ", text)
+    assert re.search(r"\| layer 20 less layer 0 +\| 0 +\| - ", text)
