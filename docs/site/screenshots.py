@@ -3,7 +3,7 @@
     separatrix demo --out runs/demo
     separatrix heads questions.csv --text question --windows 60 --max-length 64 --out runs/atlas
     separatrix train data/banking77 --method probe --per-class 30 --out runs/many
-    separatrix report runs/sweep --out sweep.html && separatrix report runs/demo runs/probe runs/sweep --out several.html
+    separatrix report runs/sweep --out sweep.html && separatrix report runs/demo runs/probe --out several.html
     python docs/site/screenshots.py run=runs/demo/report.html many=runs/many/report.html atlas=runs/atlas/atlas.html \
         sweep=sweep.html several=several.html
 
