@@ -168,12 +168,14 @@ def _bootstrap(gold: NDArray[np.int64], answers: NDArray[np.int64], seed: int, r
     """Micro- and macro-F1 (2, resamples) of drawn rows; rows that are alike are drawn as one cell."""
     labels = gold.shape[1]
     cells, counts = np.unique(np.hstack([gold, answers]), axis=0, return_counts=True)
-    own, other = cells[:, :labels], cells[:, labels:]
+    own, other = cells[:, :labels].astype(np.float64), cells[:, labels:].astype(np.float64)
+    both = own * other
     rng, step = np.random.default_rng(seed), max(1, _BLOCK_CELLS // len(cells))
     drawn = []
     for start in range(0, resamples, step):
         rows = rng.multinomial(len(gold), counts / len(gold), size=min(step, resamples - start))  # (draws, cells)
-        drawn.append(_figures(rows @ (own & other), rows @ own, rows @ other))
+        counted = rows.astype(np.float64)  # whole numbers, which are exact, and products of floats are fast
+        drawn.append(_figures(counted @ both, counted @ own, counted @ other))
     return np.concatenate(drawn, axis=1)
 
 
