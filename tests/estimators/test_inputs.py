@@ -111,7 +111,10 @@ BAD = {
     "empty": (lambda X, y: (nth(X, 3, "  "), y), "1 of 180 rows have no text: got row 3"),
     "missing": (lambda X, y: (pd.Series(nth(X, 3, None)), y), "1 of 180 rows have no text: got row 3"),
     "one string": (lambda X, y: ("who is it", y), "one string where a list of texts belongs"),
-    "two columns": (lambda X, y: (pd.DataFrame({"a": X, "b": X}), y), r"one column of texts is needed: got shape"),
+    "three columns": (
+        lambda X, y: (pd.DataFrame({"a": X, "b": X, "c": X}), y),
+        r"one column of texts is needed: got shape",
+    ),
     "ragged": (lambda X, y: ([["a"], ["b", "c"]], [0, 1]), "a text is not a string: got list in row 0"),
     "no rows": (lambda X, y: ([], []), "holds no rows"),
     "lengths": (lambda X, y: (X, y[:-1]), "as many labels as texts are needed: got 179, expected 180"),
