@@ -244,7 +244,8 @@ def test_options_of_the_data_have_the_defaults_of_load_splits() -> None:
     for cls in (opts.DataColumns, opts.Splitting):
         for spec in dataclasses.fields(cls):
             assert spec.name in own
-            assert spec.name == "by" or spec.default == own[spec.name].default
+            one = spec.default[0] if isinstance(spec.default, tuple) else spec.default  # of options that take several
+            assert spec.name == "by" or one == own[spec.name].default
 
 
 def test_methods_are_those_that_can_be_trained() -> None:
