@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("prompt_lengths.run", ("RESULTS.md",)),
         ("suspects.run", ("RESULTS.md",)),
         ("calibration.run", ("RESULTS.md",)),
+        ("multilabel.run", ("RESULTS.md",)),
         ("language_model.run", ("RESULTS.md",)),
         ("frozen_encoders.run", ("RESULTS.md", "results.csv")),
         ("frozen_encoders.concat", ("CONCAT.md",)),
