@@ -239,7 +239,8 @@ def _parameter(
     if own.choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
         every = dict.fromkeys((*own.choices, *(name for other in also.values() for name in other.choices or ())))
-        kind, settings["converter"] = Literal[tuple(every)], _raw
+        one = Literal[tuple(every)]
+        kind, settings["converter"] = (tuple[one, ...], _raw_list) if _is_list(kind) else (one, _raw)  # type: ignore[valid-type]
     annotation = Annotated[kind, Parameter(**settings)]
     default = inspect.Parameter.empty if required else own.default
     return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
@@ -276,6 +277,10 @@ def _shown(default: Any) -> str:
 
 def _raw(_kind: Any, tokens: Sequence[Token]) -> str:
     return tokens[0].value
+
+
+def _raw_list(_kind: Any, tokens: Sequence[Token]) -> tuple[str, ...]:
+    return tuple(token.value for token in tokens)
 
 
 def _is_list(kind: Any) -> bool:

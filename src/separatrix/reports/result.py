@@ -50,6 +50,8 @@ class RunReport:
     maps: Sequence[RowMap] = ()  # where the rows lie
     warnings: tuple[str, ...] = ()  # of the guards; shown first
     recipe: Mapping[str, Any] = field(default_factory=dict)  # all options, nested as in the recipe
+    command: str = ""  # that makes it again, without paths
+    origin: Sequence[tuple[str, str]] = ()  # seed, versions, hashes
     # What else is true of the run: how the data were split, texts that were cut, duplicates.
     notes: tuple[str, ...] = ()
     pictures: tuple[PictureFile, ...] = ()  # files shown at the end

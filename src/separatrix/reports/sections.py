@@ -205,14 +205,15 @@ def classes(report: RunReport) -> Section | None:
 
 
 def recipe(report: RunReport) -> Section | None:
-    """All options of the run, by stage."""
+    """The command that makes the run again, its seed, versions and hashes, and all options by stage."""
     if not report.recipe:
         return None
     groups: dict[str, list[tuple[str, str]]] = {}
     for key, value in flatten(report.recipe):
         stage, _, name = key.rpartition(".")
         groups.setdefault(stage.replace("_", " ") or "run", []).append((name.replace("_", " "), setting(value)))
-    return Section("recipe", "Recipe", "recipe.html", {"groups": groups})
+    view = {"groups": groups, "command": report.command, "origin": report.origin}
+    return Section("recipe", "Recipe", "recipe.html", view)
 
 
 def numbers(report: RunReport) -> Section | None:

@@ -261,6 +261,8 @@ RUN_RESULT: Schema = {
     "seconds?": float,
     "words?": ([str], None),
     "race?": RACE,
+    "command?": str,
+    "software?": {"*": str},
 }
 RUN_RECIPE: Schema = {
     "method?": str,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from separatrix.store.kinds import kind_of
 from separatrix.store.result import read_run_files
 from separatrix.store.table import read_table
 from separatrix.texts.pairs import shown, texts_of
+from separatrix.training.command import origin_lines
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
 # Columns of the table of classes, in the order that they are read.
@@ -322,6 +322,8 @@ def _report(
         maps=maps,
         warnings=tuple(result["warnings"]),
         recipe=_recipe(run),
+        command=result.get("command") or "",
+        origin=origin_lines(result, run.recipe),
         notes=tuple(result["notes"]),
         pictures=tuple(pictures),
         race=result.get("race"),
@@ -329,8 +331,7 @@ def _report(
 
 
 def _recipe(run: RunFiles) -> dict[str, Any]:
-    """The options, those of the method that a race chose, and the versions of what wrote the report."""
-    backbone, names = run.recipe["backbone"], ("separatrix", "torch", "transformers", "numpy", "scikit-learn")
+    """The options, and those of the method that a race chose."""
+    backbone = run.recipe["backbone"]
     recipe = run.recipe | {"backbone": backbone | {"model": public_name(backbone["model"])}}
-    recipe |= {"winner": run.result["race"]["recipe"]} if "race" in run.result else {}
-    return recipe | {"software": {name: version(name) for name in names}}
+    return recipe | ({"winner": run.result["race"]["recipe"]} if "race" in run.result else {})

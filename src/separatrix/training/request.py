@@ -46,6 +46,7 @@ class TrainingRequest:
         on_batch: gets the outputs of every training batch and the centroids, as arrays.
         shared_texts: folder of text caches that several trainings share; None: each builds its own.
         callbacks: that look on while a method trains in epochs.
+        command: that makes the run again, where one does.
     """
 
     splits: Splits
@@ -57,6 +58,7 @@ class TrainingRequest:
     on_batch: BatchFunction | None = None
     shared_texts: Path | None = None
     callbacks: Sequence[Callback] = ()
+    command: str | None = None
 
     def __post_init__(self) -> None:
         choose(self.method, METHOD_NAMES, "--method")

@@ -72,6 +72,8 @@ class TrainingResult(Result):
     best_epoch: int | None = None  # None: fitted in one go
     seconds: float = 0.0
     groups: dict[str, Any] | None = optional()
+    command: str | None = optional()  # that makes it again; paths are reduced to their names
+    software: dict[str, str] | None = optional()  # versions that made it
     race: dict[str, Any] | None = optional()  # of `--method auto`: how the method was chosen
     model: Predictor = apart()
     metrics: Sequence[dict[str, Any]] = apart(())  # one line an epoch

@@ -20,6 +20,7 @@ from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.texts.pairs import is_pair
 from separatrix.texts.weights import weigh
+from separatrix.training.command import versions
 from separatrix.training.diagnostics import (
     below_baselines,
     cut_texts,
@@ -151,6 +152,8 @@ def _figures(
         "warnings": [*warnings, *cut, *overlaps(splits)],
         "notes": notes,
         "groups": groups,
+        "command": request.command,
+        "software": versions(),
     }
 
 

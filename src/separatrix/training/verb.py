@@ -20,6 +20,7 @@ from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
 from separatrix.texts.table import few
+from separatrix.training.command import typed_command
 from separatrix.training.folder import run_artifact
 from separatrix.training.label_sets import for_labels
 from separatrix.training.methods import METHODS, build_recipe, method_of
@@ -96,7 +97,8 @@ def train(
         note = f"method {method}, which has the options that were given; without them the methods are raced (auto)"
         splits = replace(splits, notes=(*splits.notes, note))
     request = TrainingRequest(splits, whole, method, None if out is None else Path(out), progress or silent)
-    request = replace(request, callbacks=callbacks)
+    command = None if callbacks else typed_command(data, method, whole, reading, out)
+    request = replace(request, callbacks=callbacks, command=command)
     if splits.train.kind == "sets" and options.get("loss") == LossRecipe.loss and isinstance(whole, TrainRecipe):
         what = f"--loss {LossRecipe.loss} takes one label a row, and these rows have several"
         raise OptionError(what, hint="leave --loss away")
