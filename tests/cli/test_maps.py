@@ -102,3 +102,18 @@ def test_mistakes_are_one_sentence_and_nothing_is_written(cli, folders, tmp_path
     check_mistake(cli("project", points, "--out", out, "--quiet"), "exists; type --overwrite")
     check_mistake(cli("compare", points, out, "--out", out), "exists; type --overwrite")
     assert files_of(out) == before
+
+
+def test_pictures_come_as_svg_too(cli, tmp_path):
+    points = Points.of(np.random.default_rng(0).normal(size=(30, 4)), {"label": ["a", "b", "c"] * 10})
+    points.save(tmp_path / "points")
+    ran = cli("project", tmp_path / "points", "--k", 5, "--figures", "svg", "--out", tmp_path / "map", "--quiet")
+    assert ran.code == 0, ran.err
+    assert {"map.png", "map.svg", "variance.svg"} <= {path.name for path in (tmp_path / "map").iterdir()}
+    assert cli("project", tmp_path / "points", "--k", 5, "--out", tmp_path / "map", "--overwrite", "--quiet").code == 0
+    assert not (tmp_path / "map" / "map.svg").exists()
+    assert "did you mean 'svg'" in cli("project", tmp_path / "points", "--figures", "sgv", "--out", "x").err
+    ran = cli("report", tmp_path / "map", "--figures", "svg", "--out", tmp_path / "page.html")
+    assert (ran.code, "--figures has no effect" in ran.err) == (2, True)
+    ran = cli("rank", tmp_path / "points", "--figures", "svg")
+    assert (ran.code, "--figures has no effect without --out" in ran.err) == (2, True)

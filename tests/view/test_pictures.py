@@ -1,13 +1,16 @@
 import io
 import math
+import re
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from separatrix.errors import OptionError, ShapeError, StoreError
+from separatrix.figures import figures
 from separatrix.view import Numbers, against, confusion, curves, panels, row_shares, save, scatter
 from separatrix.view.palette import look
 
@@ -190,3 +193,28 @@ def test_numbers_without_partners_are_refused():
     for truth, predicted in ((np.zeros(2), np.zeros(3)), (np.zeros(0), np.zeros(0))):
         with pytest.raises(ShapeError, match=r"every true number needs an answer: got .*, expected two equal lengths"):
             Numbers(truth, predicted)
+
+
+def test_a_figure_is_written_as_svg_where_it_is_asked_for(tmp_path):
+    with figures("svg"):
+        save(curves([ROW, {**ROW, "epoch": 2}]), tmp_path / "a.png")
+        save(curves([ROW, {**ROW, "epoch": 2}]), tmp_path / "b.png")
+    save(curves([ROW]), tmp_path / "c.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg", "b.png", "b.svg", "c.png"]
+    text = (tmp_path / "a.svg").read_text()
+    assert text == (tmp_path / "b.svg").read_text()
+    assert ElementTree.fromstring(text).tag.endswith("svg")
+    assert not re.search(r"matplotlib|<dc:date|20\d\d-|" + re.escape(str(tmp_path)), text)
+
+
+def test_many_marks_are_pixels_in_an_svg(tmp_path):
+    from separatrix.view.canvas import MOST_SHAPES, new_figure
+
+    sizes = []
+    for rows in (MOST_SHAPES, MOST_SHAPES + 1):
+        figure = new_figure(4, 3)
+        figure.add_subplot().scatter(*np.random.default_rng(0).normal(size=(2, rows)), s=1)
+        with figures("svg"):
+            save(figure, tmp_path / "x.png")
+        sizes.append((tmp_path / "x.svg").stat().st_size)
+    assert sizes[1] < 200_000 < sizes[0]

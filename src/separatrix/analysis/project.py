@@ -2,7 +2,8 @@
 
 The folder of a map holds
 
-    map.parquet       every column of the row table, then x, y (and z) and `fitted`
+    map.parquet       every column of the row table, then x, y (and z) and `fitted`; if asked for, `neighbors`, a struct
+                      of ids (row numbers from 0) and distances, as Embedding Atlas reads it
     result.json       the figures, as `Projection.to_dict` gives them
     map.png           the picture, with its figures printed below it
     variance.png, variance.csv    of PCA: the explained variance
@@ -25,16 +26,19 @@ from separatrix.analysis.flat import class_order
 from separatrix.analysis.identity import read_decision
 from separatrix.analysis.inputs import opened
 from separatrix.codes import encode
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
 from separatrix.geometry.blend import fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
+from separatrix.recipe.core import checked
 from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
 from separatrix.rowtable import ExtendedTable, RowTable
+from separatrix.scale.blocks import BlockSource
+from separatrix.scale.nearest import neighbors
 from separatrix.store.files import Schema
 from separatrix.store.points import write_points
 from separatrix.store.result import NUMBER, Lines, Listing, Result, apart, is_interval, optional, out_line
@@ -49,7 +53,8 @@ if TYPE_CHECKING:
 
 MAP, PICTURE, PAGE = "map.parquet", "map.png", "map.html"
 AXES = ("x", "y", "z")
-FITTED = "fitted"
+FITTED, NEIGHBORS = "fitted", "neighbors"
+MOST_NEAREST = 100  # rows that are listed of each row
 LABEL, SPLIT, TEXT = "label", "split", "text"
 _MOST_CLASSES = 500  # more different values are no classes
 _VARIANCE_ROWS = 4096  # rows that the curve of explained variance is computed on
@@ -203,6 +208,7 @@ def project(
     *,
     label: str | None = None,
     page: bool = False,
+    nearest: int = 0,
     recipe: ProjectRecipe | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -219,6 +225,8 @@ def project(
         method: `pca`, `tsne`, `umap` or `lda`.
         label: column of the labels; without it, `label` where there is one.
         page: also write `map.html`.
+        nearest: also list so many rows nearest to each row by their vectors (cosine) in the column `neighbors`, which
+            Embedding Atlas reads: `embedding-atlas map.parquet --text text --x x --y y --neighbors neighbors`.
         recipe: all options at once.
         out: folder to write map, figures and picture to; nothing is written without it.
         overwrite: replace an earlier map there.
@@ -239,14 +247,30 @@ def project(
     progress = progress or silent
     wanted = recipes.replace(recipe or ProjectRecipe(), **({"method": method} if method else {}), **options)
     points, scale = opened(points, Points), ScaleOptions.of(executor, memory, out, progress, device)
+    checked("nearest", nearest, int, low=0, high=MOST_NEAREST)
+    if nearest >= len(points):
+        raise OptionError("--nearest is too large", got=nearest, expected=f"at most {len(points) - 1}, the other rows")
     with scale.until_written():
         return Projection.produce(
-            lambda: replace(_project(points, wanted, label, scale), page=page), wanted, out, overwrite=overwrite,
-            inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
+            lambda: replace(_project(points, wanted, label, scale, nearest), page=page), wanted, out,
+            overwrite=overwrite, inputs=points.folders, progress=progress, stage=(wanted.method, len(points)),
         )  # fmt: skip
 
 
-def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: ScaleOptions) -> Projection:
+def _nearest(points: Points, k: int, scale: ScaleOptions) -> np.ndarray:
+    """The k rows nearest to each row by their vectors, (rows,) of mappings."""
+    source = BlockSource.of_points(points)
+    with scale.job(source) as job:
+        near = neighbors(source, source, k, job, exclude_self=True)
+    listed = np.empty(len(points), dtype=object)
+    for row, (index, distance) in enumerate(zip(near.index.tolist(), near.distance.tolist(), strict=True)):
+        listed[row] = {"ids": index, "distances": distance}
+    return listed
+
+
+def _project(
+    points: Points, recipe: ProjectRecipe, label: str | None, scale: ScaleOptions, nearest: int
+) -> Projection:  # fmt: skip
     names, labels = find_classes(points, label)
     block = points.blocks[points.name]
     train = find_train(points) if is_guided(recipe) else None
@@ -254,6 +278,7 @@ def _project(points: Points, recipe: ProjectRecipe, label: str | None, scale: Sc
     decided = read_decision(points.rows, label or LABEL, names) if names else None
     flat = make_map(block, recipe, labels=labels if names else None, train=train, whole=whole, decided=decided)
     columns = dict(zip(AXES, flat.coordinates.T, strict=False)) | {FITTED: flat.fitted}
+    columns |= {NEIGHBORS: _nearest(points, nearest, scale)} if nearest else {}
     taken = [name for name in columns if name in points.columns]
     if taken:
         raise DataError(f"the row table has a column {taken[0]!r}, which the map needs", hint="give it another name")

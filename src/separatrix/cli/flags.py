@@ -17,10 +17,11 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from cyclopts import Group, Parameter, Token
 
 from separatrix.cli.mistakes import mendable
-from separatrix.cli.options import Output, Verification
+from separatrix.cli.options import Figures, Output, Verification
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout, show
-from separatrix.errors import choose
+from separatrix.errors import OptionError, choose
+from separatrix.figures import FORMATS, figures
 from separatrix.recipe import check, flag, option_names, part_of, replace
 from separatrix.threads import set_threads
 
@@ -28,7 +29,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _TINY = 1e-5  # limits below stand for "not 0"
-PERIPHERAL = {spec.name for cls in (Output, Verification) for spec in dataclasses.fields(cls)}  # no verb has these
+PERIPHERAL = {
+    spec.name for cls in (Output, Verification, Figures) for spec in dataclasses.fields(cls)
+}  # no verb has these
 
 
 @dataclass(frozen=True)
@@ -152,7 +155,10 @@ def verb(
             for cls in () if offered.methods or offered.only else classes:
                 if cls.__name__.endswith("Recipe"):
                     parsed.recipe(cls())  # refuses what is wrong before any work
-            with TerminalProgress(quiet=output.quiet) as progress, mendable():
+            if "figures" in options and options.get("out") is None and function.__name__ != "report":
+                raise OptionError("--figures has no effect without --out", hint="add --out FOLDER")
+            drawn = figures(choose(options.get("figures", FORMATS[0]), FORMATS, "--figures"))
+            with TerminalProgress(quiet=output.quiet) as progress, mendable(), drawn:
                 result: Printout | Any = function(parsed, progress, *arguments)
             show(result, progress, as_json=output.json)
 

@@ -28,6 +28,7 @@ DataArgument = Annotated[
     opts.Steps,
     HeadsRecipe,
     opts.Extracting,
+    opts.Figures,
     main="out overwrite resume model text windows max_length features cluster_feature method k importance device seed "
     "json",
 )

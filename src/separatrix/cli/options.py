@@ -6,6 +6,7 @@ from dataclasses import MISSING, make_dataclass
 from pathlib import Path
 from typing import Any
 
+from separatrix.figures import FORMATS
 from separatrix.recipe import option
 from separatrix.recipe.heads import STEPS
 from separatrix.recipe.load import BY, LABEL, RARE, TEST, TEXT, VALIDATION
@@ -132,6 +133,9 @@ MapInput = panel(
     label=_option(str | None, None, "column of the labels (default: label, where there is one)"),
     block=_option(str | None, None, "block of numbers, where the points hold several"),
     page=_option(bool, False, "also write map.html, which shows each text"),
+    nearest=_option(
+        int, 0, "also list so many nearest rows of each in map.parquet, as Embedding Atlas reads them", low=0, high=100
+    ),
 )
 Within = panel(
     "A cluster of clusters",
@@ -188,6 +192,10 @@ Calibration = panel(
     calibrate=_option(bool, False, "measure them, which takes a minute or two"),
     out=_option(Path | None, None, "JSON file to write"),
     overwrite=_FILE,
+)
+Figures = panel(
+    "Pictures",
+    figures=_option(str, FORMATS[0], "svg: write each picture as an SVG file too, beside the PNG", choices=FORMATS),
 )
 Verification = panel(
     "Verification",

@@ -107,6 +107,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     opts.DataColumns,
     LoadRecipe,
     opts.Splitting,
+    opts.Figures,
     main="out overwrite model pool layers criterion k text label test max_length device seed json",
 )
 def rank(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgument, /) -> Result:
@@ -150,6 +151,7 @@ def score(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgum
     ProjectRecipe,
     opts.Scale,
     opts.Verification,
+    opts.Figures,
     main="out overwrite method dimensions prepare label block page guided neighbours perplexity k seed json",
 )
 def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
@@ -170,6 +172,7 @@ def project(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     opts.Within,
     opts.Scale,
     opts.Verification,
+    opts.Figures,
     main="out overwrite method k choose criterion eps min_samples min_cluster_size prepare label block seed json",
 )
 def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArgument, /) -> Result:
@@ -194,6 +197,7 @@ def cluster(parsed: ParsedOptions, progress: TerminalProgress, points: PointsArg
     opts.With,
     AssociateRecipe,
     opts.Verification,
+    opts.Figures,
     main="out overwrite with_ permutations shuffle_within shuffle_units given bins noise seed json",
 )
 def associate(parsed: ParsedOptions, progress: TerminalProgress, clusters: ClustersArgument, /) -> Result:
@@ -228,7 +232,7 @@ def suspects(parsed: ParsedOptions, progress: TerminalProgress, source: Labelled
     return run_verb("suspects", parsed, progress, source, verify=parsed.verify)
 
 
-@verb(opts.Folder, CompareRecipe, opts.Verification)
+@verb(opts.Folder, CompareRecipe, opts.Figures, opts.Verification)
 def compare(parsed: ParsedOptions, progress: TerminalProgress, /, *sources: SourcesArgument) -> Result:
     """Every panel and line carries the name of the folder that was read for it.
 

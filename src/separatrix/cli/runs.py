@@ -25,6 +25,7 @@ from separatrix.recipe.align import DecisionRecipe, EncoderRecipe, GroupRecipe, 
 from separatrix.recipe.auto import RaceRecipe
 from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
+from separatrix.store.kinds import kind_of
 from separatrix.store.result import Lines, Listing, Printed
 from separatrix.texts.pairs import SECOND
 from separatrix.training.methods import METHODS, build_recipe, method_of
@@ -90,6 +91,7 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     DecisionRecipe,
     GroupRecipe,
     RaceRecipe,
+    opts.Figures,
     methods={name: method.recipe for name, method in METHODS.items() if method.run is None},
     main=f"{MAIN} budget loss tokens",
     main_of={
@@ -276,7 +278,7 @@ def _answers(frame: pd.DataFrame) -> Listing:
     return Listing(["predicted", "probability", "text"], rows)
 
 
-@verb(opts.Report, ReportRecipe, opts.Verification)
+@verb(opts.Report, ReportRecipe, opts.Figures, opts.Verification)
 def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: FoldersArgument) -> Printed:
     """A report is one HTML file that opens offline: of one run, or of several runs, points, maps, clusters, scores.
 
@@ -287,12 +289,15 @@ def report(parsed: ParsedOptions, progress: TerminalProgress, /, *folders: Folde
         separatrix report runs/questions points/minilm maps/umap --out all.html
         separatrix report runs/cosine runs/distance --study outputs --out outputs.html
     """
+    if "figures" in parsed and (len(folders) != 1 or kind_of(folders[0]) != "run"):
+        what = "--figures has no effect: pictures are drawn of one run alone"
+        raise OptionError(what, hint="type --figures with the command that wrote each folder")
     from separatrix.folders import report as run
 
     return run(folders, verify=parsed.verify, progress=progress, **parsed.keywords())
 
 
-@verb(opts.Folder, SweepRecipe, opts.Extracting)
+@verb(opts.Folder, SweepRecipe, opts.Extracting, opts.Figures)
 def sweep(parsed: ParsedOptions, progress: TerminalProgress, grid: GridArgument, /) -> Printed:
     """The grid is checked whole before anything runs. Each run is a folder under the hash of its recipe; the same
     command again skips what is done and goes on with what was stopped. Several processes may work on one study.

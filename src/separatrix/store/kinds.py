@@ -64,7 +64,7 @@ KINDS = {
     ),
     "sweep": Kind(
         ("grid.json",),
-        ("grid.json", RESULT, "table.md", "table.csv", "runs.csv", "costs.csv", "*.png",
+        ("grid.json", RESULT, "table.md", "table.csv", "runs.csv", "costs.csv", "*.png", "*.svg",
          "runs/.*.lock", "failed/*.json", "cache/*"),
         inner=("runs", "failed", "cache"),
     ),

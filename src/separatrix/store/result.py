@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from separatrix.progress import Progress, silent
 from separatrix.recipe.core import plain
+from separatrix.store import notebook
 from separatrix.store.artifacts import write_artifact
 from separatrix.store.contents import EVERYTHING, open_artifact
 from separatrix.store.files import Schema, damaged, is_count, read_json, reading, write_json
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 
 APART = {"apart": True}
+# The picture that a notebook shows, the first that a folder has.
+PICTURES = (
+    "pictures/confusion.png", "pictures/numbers.png", "pictures/clusters.png", "map.png", "sizes.png", "maps.png",
+    "heatmap.png", "association_1.png", "cost.png",
+)  # fmt: skip
 
 
 def apart(default: Any = None) -> Any:
@@ -70,7 +76,23 @@ class Printed(ABC):
         return as_text(self.parts())
 
     def _repr_html_(self) -> str:
-        return "\n".join(_as_html(part) for part in self.parts() if part)
+        """The verdict if there is one, tables of a few lines, and a picture of the folder: below 20 kB."""
+        verdict, drawn, lines = getattr(self, "verdict", None), self._picture(), notebook.LINES
+        stated = isinstance(verdict, str)
+        parts = [part for part in (_unstated(part) if stated else part for part in self.parts()) if part]
+        while len(html := "\n".join(_as_html(part, lines) for part in parts)) > notebook.BYTES and lines > 1:
+            lines //= 2
+        html = html if len(html) <= notebook.BYTES else f"<p>{escape(type(self).__name__)}</p>"
+        sentence = f"<p><strong>{escape(notebook.short(str(verdict), 300))}</strong></p>\n" if stated else ""
+        return sentence + html + (notebook.picture(drawn) if drawn is not None else "")
+
+    def _picture(self) -> Path | None:
+        """A picture file that shows it, where one was written."""
+        folder = getattr(self, "folder", None)
+        if not isinstance(folder, Path):
+            return None
+        paths = (folder / name for name in PICTURES)
+        return next((path for path in paths if path.is_file()), None)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,13 +236,15 @@ def _as_text(part: Listing | Lines) -> str:
     )
 
 
-def _as_html(part: Listing | Lines) -> str:
+def _unstated(part: Listing | Lines) -> Listing | Lines:
+    """A part without the line of the verdict, which stands above."""
+    return part if isinstance(part, Listing) else [line for line in part if line[0] != "verdict"]
+
+
+def _as_html(part: Listing | Lines, lines: int) -> str:
     if not isinstance(part, Listing):
         part = Listing(("", ""), [(name, line_text(value)) for name, value in part])
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in part.headings)
-    rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in part.rows]
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return notebook.table(part.headings, part.rows, lines)
 
 
 def is_interval(value: Any) -> bool:

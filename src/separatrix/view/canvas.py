@@ -13,17 +13,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from matplotlib import font_manager
+from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from separatrix.errors import PictureWarning, choose
+from separatrix.figures import writes_svg
 from separatrix.store.files import write_bytes
 from separatrix.view.palette import HAIR, INK, MUTED
 
 DPI = 150
+MOST_SHAPES = 20_000
 MISSING = re.compile(r"Glyph (\d+) ")
 # Fonts with the signs of Chinese, Japanese, Korean and others, in the order in which they are tried.
 FALLBACKS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans", "WenQuanYi Zen Hei",
@@ -99,6 +101,9 @@ def use_installed_fonts(figure: Figure) -> None:
 def save(figure: Figure, path: str | Path) -> Path:
     """Write a figure of this folder as PNG, whole or not at all; the same figure gives the same bytes.
 
+    Inside `separatrix.figures.figures("svg")` an SVG file is written beside it. Layers of more than `MOST_SHAPES` marks
+    are pixels there, since no program opens so many shapes.
+
     Raises:
         OptionError: another ending.
         StoreError: the place cannot be written.
@@ -110,4 +115,18 @@ def save(figure: Figure, path: str | Path) -> Path:
         # matplotlib would write its own version into the file.
         figure.savefig(buffer, format="png", metadata={"Software": None})
     write_bytes(Path(path), buffer.getvalue())
+    if writes_svg():
+        write_bytes(Path(path).with_suffix(".svg"), _as_svg(figure))
     return Path(path)
+
+
+def _as_svg(figure: Figure) -> bytes:
+    """A figure as SVG without date, version or random names; letters are outlines, the same on every machine."""
+    for axes in figure.axes:
+        for marks in axes.collections:
+            if len(marks.get_offsets()) > MOST_SHAPES:
+                marks.set_rasterized(True)
+    buffer = io.BytesIO()
+    with missing_glyphs_allowed(), rc_context({"svg.hashsalt": "separatrix", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
