@@ -95,7 +95,6 @@ def test_a_run_keeps_its_command_and_the_page_shows_it(planted, tiny, tmp_path, 
     assert f"<code>{result.command}</code>" in page
     assert str(tmp_path) not in page
     recipe = json.loads((tmp_path / "run" / "recipe.json").read_text())
-    print(recipe, result.recipe)
     lines = dict(origin_lines(stored, recipe))
     assert lines["seed"] == "4"
     assert f"train rows {result.recipe['data']['train']['digest']}" in lines["hashes"]

@@ -204,7 +204,7 @@ def test_a_figure_is_written_as_svg_where_it_is_asked_for(tmp_path):
     text = (tmp_path / "a.svg").read_text()
     assert text == (tmp_path / "b.svg").read_text()
     assert ElementTree.fromstring(text).tag.endswith("svg")
-    assert not re.search(r"matplotlib|<dc:date|20\d\d-|" + re.escape(str(tmp_path)), text)
+    assert not re.search("<dc:|matplotlib.org|" + re.escape(str(tmp_path)), text)
 
 
 def test_many_marks_are_pixels_in_an_svg(tmp_path):
