@@ -26,9 +26,7 @@ def made(cls, monkeypatch, parts, **attributes):
 def test_every_result_is_small_and_escaped(name, monkeypatch, tmp_path):
     cls = getattr(separatrix.results, name)
     assert issubclass(cls, Printed)
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)).save(
-        tmp_path / "map.png"
-    )
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (240, 320, 3), dtype=np.uint8)).save(tmp_path / "map.png")
     parts = [
         Listing([EVIL, "n"], [[EVIL * 50, "1"]] * 4000),
         [("verdict", EVIL), (EVIL, EVIL * 1000), ("a number", 0.123456789)],

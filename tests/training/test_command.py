@@ -40,7 +40,14 @@ CASES = [
 @pytest.mark.parametrize(("method", "options"), CASES)
 def test_a_command_gives_the_same_recipe(method, options):
     recipe = build_recipe(method, options)
-    reading = {"text": "the text", "label": "kind", "sep": ";", "validation": 0.2, "drop_unlabelled": True, "by": None}
+    reading = {
+        "text": ("the text", "other"),
+        "label": "kind",
+        "sep": ";",
+        "validation": 0.2,
+        "drop_unlabelled": True,
+        "by": None,
+    }
     command = typed_command("/home/somebody/data/my questions.csv", method, recipe, reading, "/tmp/runs/a run")
     assert "somebody" not in command
     assert "/tmp" not in command

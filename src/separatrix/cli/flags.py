@@ -245,8 +245,8 @@ def _parameter(
     if own.choices is not None:
         # Shown as choices, but checked by the recipe, which names the nearest one.
         every = dict.fromkeys((*own.choices, *(name for other in also.values() for name in other.choices or ())))
-        one = Literal[tuple(every)]
-        kind, settings["converter"] = (tuple[one, ...], _raw_list) if _is_list(kind) else (one, _raw)  # type: ignore[valid-type]
+        one: Any = Literal[tuple(every)]
+        kind, settings["converter"] = (tuple[one, ...], _raw_list) if _is_list(kind) else (one, _raw)
     annotation = Annotated[kind, Parameter(**settings)]
     default = inspect.Parameter.empty if required else own.default
     return inspect.Parameter(spec.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

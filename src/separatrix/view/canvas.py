@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from matplotlib import font_manager, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -124,7 +125,7 @@ def _as_svg(figure: Figure) -> bytes:
     """A figure as SVG without date, version or random names; letters are outlines, the same on every machine."""
     for axes in figure.axes:
         for marks in axes.collections:
-            if len(marks.get_offsets()) > MOST_SHAPES:
+            if len(np.asarray(marks.get_offsets())) > MOST_SHAPES:
                 marks.set_rasterized(True)
     buffer = io.BytesIO()
     with missing_glyphs_allowed(), rc_context({"svg.hashsalt": "separatrix", "svg.fonttype": "path"}):
