@@ -359,7 +359,7 @@ def few(texts: Texts, per_class: int, seed: int = 0) -> Texts:
         raise OptionError("--per-class is out of range", got=per_class, expected="1 or more")
     if texts.label is None or texts.kind in ("floats", "sets"):
         hint = "leave --per-class away" if texts.kind == "sets" else "name their column with --label"
-        raise DataError(f"{texts.source}: a few rows of each class need classes, one a row", hint=hint)
+        raise DataError(f"{texts.source}: a few rows of each class need one class a row", hint=hint)
     order = np.random.default_rng([seed, 4]).permutation(len(texts))
     codes = encode(texts.label)[0][order]
     by_class = np.argsort(codes, kind="stable")
