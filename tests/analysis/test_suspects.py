@@ -105,7 +105,7 @@ def make_run(folder, points, epochs=4):
     (folder / "trajectory").mkdir(parents=True)
     digest = recipes.digest(table["text"].tolist(), labels)
     write_json(folder / "recipe.json", {"data": {"train": {"digest": digest, "rows": len(table)}}})
-    write_json(folder / "result.json", {"classes": list(NAMES)})
+    write_json(folder / "result.json", {"classes": list(NAMES), "scores": {"validation": {"accuracy": 0.9}}})
     for epoch in range(epochs):
         scores = (points.values[:, :3] + 0.1 * rng.normal(size=(len(table), 3))).astype(np.float32)
         p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)

@@ -27,7 +27,6 @@ from separatrix.recipe.project import ReportRecipe
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import Lines, Listing, Printed
-from separatrix.texts.pairs import SECOND
 from separatrix.training.methods import METHODS, build_recipe, method_of
 
 if TYPE_CHECKING:
@@ -263,6 +262,8 @@ def _predict(
 def _answers(frame: pd.DataFrame) -> Listing:
     """The first answers."""
     import pandas as pd
+
+    from separatrix.texts.pairs import SECOND
 
     chances = [name for name in frame.columns if name.startswith("probability_")]
     rows = []

@@ -95,11 +95,11 @@ def export_atlas(
         kept = _sparse_maps(files, drawn, progress)
         lines = list[dict[str, Any]]()
         for head, line in enumerate(heads.to_dict("records")):
-            place: dict[str, Any] = {"layer": int(line["layer"]), "head": int(line["head"])}
+            indices: dict[str, Any] = {"layer": int(line["layer"]), "head": int(line["head"])}
             own = {name: line[name] for name in OWN if name in line}
             payload = _payload(drawn[head], words, kept[head], largest[:, head])
-            _write(part / "heads" / f"L{place['layer']}H{place['head']}.json", payload)
-            lines.append(place | {name: _rounded(value) for name, value in (scores.metrics(head) | own).items()})
+            _write(part / "heads" / f"L{indices['layer']}H{indices['head']}.json", payload)
+            lines.append(indices | {name: _rounded(value) for name, value in (scores.metrics(head) | own).items()})
         _write(part / "scatter_data.json", lines)
         _write(part / "config.json", _config(atlas, lines))
         _write(part / "server_config.json", {})  # no server: the viewer asks for files alone
