@@ -10,7 +10,6 @@ from separatrix.progress import Counter
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
 from separatrix.recipe.effect import idle
 from separatrix.store.folder import TRAIN_ROWS
-from separatrix.texts.pairs import columns_of
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
@@ -55,6 +54,7 @@ def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
     import pandas as pd
 
     from separatrix.learn.trajectory import FRAME_ROWS, subsample
+    from separatrix.texts.pairs import columns_of
 
     some = train.take(subsample(len(train), FRAME_ROWS, seed))
     return pd.DataFrame({"id": some.id, **columns_of(some.text), "label": some.label})
