@@ -1,5 +1,7 @@
 """Folders of several kinds on one page: which can be compared, what each brings, and odd ones."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,6 +90,13 @@ def test_runs_that_answer_sets_and_few_rows_are_shown_and_not_compared(points, t
     assert "sets gives several labels a row and is not compared with the others" in page
     assert [one["title"] for one in section_data(page, "map")["maps"]] == ["points: map"]
     assert page.count('<section id="part-') == 4
+
+
+def test_parts_of_folders_with_one_name_are_told_apart(tmp_path):
+    for folder in ("maps/trec", "points/trec"):
+        Points.of(np.eye(3), {"label": ["x", "y", "x"]}).save(tmp_path / folder)
+    page = show_together([tmp_path / "maps/trec", tmp_path / "points/trec"], tmp_path / "page.html").path.read_text()
+    assert re.findall(r'<h2 id="part-\d-title">(.*?)<', page) == ["maps/trec", "points/trec"]
 
 
 def test_compare_writes_the_same_page(tmp_path):

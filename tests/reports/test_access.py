@@ -174,5 +174,19 @@ def test_pages_print_on_light_paper_and_nothing_is_cut(browser, pages, tmp_path)
     browser.media()
 
 
+def test_small_maps_are_printed_on_light_paper_and_dark_again_afterwards(browser, pages, tmp_path):
+    browser.media(prefers_color_scheme="dark")
+    browser.open(pages["atlas"].as_uri(), READY, width=1200)
+    browser.run("document.querySelector('.thumbnails').scrollIntoView()")
+    drawn, layers = "document.querySelector('.thumbnails').toDataURL()", "document.querySelector('[data-thumbnails]')"
+    browser.wait(f"Number({layers}?.dataset.thumbnails) > 0")
+    screen = browser.run(f"new Promise((done) => setTimeout(() => done({drawn}), 300))")
+    browser.run(f"addEventListener('beforeprint', () => {{ window.paper = {drawn}; }})")
+    browser.pdf(tmp_path / "atlas.pdf")
+    assert browser.run("window.paper") not in (None, screen)
+    browser.wait(f"{drawn} === {json.dumps(screen)}", 20)
+    browser.media()
+
+
 def printed_text(path):
     return subprocess.run(["pdftotext", "-layout", str(path), "-"], capture_output=True, check=True).stdout.decode()

@@ -11,7 +11,10 @@ from chromium import FLAT, Chromium
 from separatrix.geometry.reliability import reliability
 from separatrix.reports import write_report
 from separatrix.reports.map_page import write_map_page
-from separatrix.reports.rows import ClassOrder, PageRows, RowMap, group_titles
+from separatrix.reports.page import render
+from separatrix.reports.result import RunReport
+from separatrix.reports.rows import TEXT_LIMIT, ClassOrder, PageRows, RowMap, group_titles
+from separatrix.reports.sections import map_section, row_section
 from separatrix.reports.suspects import write_suspects
 from separatrix.texts import load_texts
 from separatrix.view.maps import Drawing
@@ -310,13 +313,38 @@ def test_the_selection_comes_out_as_csv_and_back_into_python(open_page, page, tm
     own = np.flatnonzero(report.rows.labels == 0)
     assert [line["id"] for line in lines] == [f"id-{row}" for row in own]
     assert lines[0]["label"] == "<i>tilted</i>"
-    assert lines[0]["text"] == report.rows.texts[0].replace("\ud800", "").replace("\u2028", "")
+    assert lines[0]["text"] == report.rows.texts[0].replace("\ud800", "").replace("\u2028", " ")
     assert abs(float(lines[1]["probability"]) - report.rows.probabilities[own[1], report.rows.predicted[own[1]]]) < 1e-3
     (tmp_path / "selection.csv").write_text(text, encoding="utf-8", newline="")
     back = load_texts(tmp_path / "selection.csv")
     assert len(back) == len(own)
     assert [str(label) for label in back.label] == [line["label"] for line in lines]
     browser.run("document.querySelector('.out button').click()")  # a download that the policy lets through
+
+
+def test_a_text_that_is_cut_says_so_where_it_is_read_searched_and_saved(browser, tmp_path):
+    texts = ["short", "word " * 500 + "end", "x" * TEXT_LIMIT]
+    rows = PageRows(texts, ("a",), np.zeros(3, int))
+    flat = RowMap("rows", np.random.default_rng(0).normal(size=(1, 3, 2)), ("x", "y"), "")
+    (tmp_path / "cut.html").write_text(render(RunReport("cut"), [map_section([flat], rows), row_section(rows)]))
+    browser.events.clear()
+    browser.open((tmp_path / "cut.html").as_uri())
+    notice = "document.querySelector('.detail .cut')?.textContent"
+    browser.run("separatrix.table().then((table) => table.choose(1))")
+    browser.wait(f"{notice}?.startsWith('Cut: the text has 2,503 signs, this page holds the first 2,000.')")
+    browser.run("separatrix.table().then((table) => table.choose(2))")
+    browser.wait(f"document.querySelector('.detail .words').textContent.startsWith('xx') && {notice} === undefined")
+    box = "document.querySelector('#rows .search')"
+    for typed, said, columns in (("o", "; 1 text is cut here and in the CSV", ["", "2503"]), ("short", "", [None])):
+        browser.run(f"{box}.value = {typed!r}; {box}.dispatchEvent(new Event('input'))")
+        browser.wait(f"document.body.dataset.selected === '{len(columns)}'")
+        note = browser.run("document.querySelector('.wrong-pattern').textContent")
+        assert note == "Some texts are cut on this page; the search reads what is here."
+        assert browser.run("document.querySelector('.selection p').textContent").endswith("rows selected" + said)
+        text = browser.run("separatrix.table().then((table) => separatrix.csv(table))")
+        lines = list(csv.DictReader(text.splitlines(keepends=True)))
+        assert [line.get("cut_from_signs") for line in lines] == columns
+    assert browser.console == []
 
 
 def test_suspects_and_rows_with_unknown_words_are_selected_in_all_views(open_page, page):
@@ -434,8 +462,8 @@ def test_suspects_are_searched_and_sorted(browser, tmp_path):
 
 
 def test_suspects_of_points_are_shown_among_their_neighbors(browser, tmp_path):
-    """By id: the table has its own order, and its rows are some of those on the map."""
-    ids = [f"id {k}" for k in range(40)]
+    """The table has its own order, its rows are some of those on the map, and ids may occur twice."""
+    ids = [f"id {k % 30}" for k in range(40)]  # some rows share one
     doubt = np.where(np.arange(40) % 10 == 3, 0.6 + np.arange(40) / 100, np.nan)
     predicted = np.where(np.isfinite(doubt), 1, 0)
     rows = PageRows([f"text {k}" for k in range(40)], ("a", "b"), np.zeros(40, int), predicted, ids, suspect=doubt)
@@ -450,6 +478,9 @@ def test_suspects_of_points_are_shown_among_their_neighbors(browser, tmp_path):
     browser.run("document.querySelectorAll('#suspects tbody tr')[1].click()")
     browser.wait("document.querySelector('.facts')?.textContent.includes('label likely wrong (0.830)')")
     assert map_data(browser, "row") == "23"
+    for line, row in ((0, "33"), (3, "3")):  # both of id 3
+        browser.run(f"document.querySelectorAll('#suspects tbody tr')[{line}].click()")
+        assert map_data(browser, "row") == row
     browser.run("document.querySelector('[data-only=suspect]').click()")
     assert map_data(browser, "kept") == "4"
     browser.run("document.querySelector('#rows .search').value = 'text 13'")

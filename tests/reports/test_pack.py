@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from separatrix.errors import OptionError, StoreError
-from separatrix.reports.pack import cut, data_json, data_uri
+from separatrix.reports.pack import cut, data_json, data_uri, printable
 from separatrix.reports.tables import ruler, tabulate
 
 
@@ -25,8 +25,15 @@ def test_json_keeps_four_digits_and_no_nan():
 
 
 def test_cut_keeps_lines_and_drops_control_signs():
-    assert cut("a\nb\tc\x00\x1b[31m\ud800", 99) == "a\nbc[31m"
+    assert cut("a\nb\tc\x00\x1b[31m\ud800", 99) == "a\nb c[31m"
     assert cut("x" * 400, 300) == "x" * 297 + "..."
+
+
+def test_words_do_not_grow_together_and_joined_signs_stay_joined():
+    """White space of every kind stands between words; Persian and emoji need their joiners."""
+    assert printable("a\u3000b\u00a0c\u2028d\re\r\nf\u202eg") == "a b c d e\nfg"
+    joined = "\u0645\u06cc\u200c\u062e \U0001f469\u200d\U0001f52c"
+    assert printable(joined) == joined
 
 
 def test_pictures_are_put_inside(tmp_path):

@@ -8,6 +8,7 @@ from separatrix.analysis.project import project
 from separatrix.cli import main
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
+from separatrix.reports.columns import section_data
 from separatrix.serve.verb import explore
 from separatrix.store.points import open_points
 
@@ -32,7 +33,7 @@ def test_texts_are_whole_and_come_by_rows(shown, ask, points):
     whole = open_points(points).column("text")
     assert texts[0] == whole[5]
     assert texts[3] == whole[8]  # 50,006 signs
-    assert texts[2] == "</script><script>document.body.dataset.evil=1</script>  \u4e2d\u6587"  # no sign that turns it
+    assert texts[2] == "</script><script>document.body.dataset.evil=1</script>   \u4e2d\u6587"  # no sign that turns it
     assert json.loads(ask(shown.server, "texts?column=1&start=299&rows=50")[1]) == ["id-299"]
 
 
@@ -51,6 +52,19 @@ def test_neighbors_are_those_of_the_vectors(shown, ask, points):
     away[17] = np.inf
     assert near["rows"] == np.argsort(away)[:4].tolist()
     assert np.allclose(near["distances"], np.sort(away)[:4], atol=1e-5)
+
+
+def test_many_classes_are_shown_by_groups_as_in_files(ask, running, tmp_path):
+    kind = np.arange(200) % 20
+    rows = np.random.default_rng(0).normal(size=(200, 4)) / 9 + np.eye(4)[kind // 5]
+    points = Points.of(rows, {"label": [f"class {k:02}" for k in kind]})
+    project(points, page=True, out=tmp_path / "map")
+    own = section_data((tmp_path / "map" / "map.html").read_text(), "map")
+    with running(explore(points).server) as server:
+        data = section_data(ask(server)[1].decode(), "map")
+    for name in ("group", "groups", "order", "looks"):
+        assert data[name] == own[name]
+    assert 1 < len(data["groups"]) < 20
 
 
 RANGES = ["texts?column=2&start=0&rows=1", "texts?column=0&start=300&rows=1", "texts?column=0&start=0&rows=0"]

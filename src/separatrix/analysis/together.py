@@ -71,11 +71,11 @@ def _has_label_sets(folder: Path) -> bool:
 
 
 def _part(folder: Path, name: str, number: int, beside: Path, verify: bool) -> Section:
-    """What a folder says of itself; a sweep is alive."""
+    """What a folder says of itself, under its name among the others; a sweep is alive."""
     sheet = read_sheet(folder, verify=verify)
     if sheet.kind == "sweep":
         return sweep_section(name, number, folder.absolute(), read_result(folder), beside)
-    return sheet_section(sheet, number)
+    return sheet_section(replace(sheet, title=name), number)
 
 
 def page_sections(

@@ -19,6 +19,7 @@ import numpy as np
 
 from separatrix.errors import StoreError, choose
 
+JOINERS = "\u200c\u200d"  # how Persian, the scripts of India and emoji join their signs
 MEDIA = {".png": "image/png", ".gif": "image/gif", ".jpg": "image/jpeg"}
 
 
@@ -55,8 +56,20 @@ def cut(text: str, limit: int) -> str:
 
 
 def printable(text: str) -> str:
-    """A text without control signs; line ends stay."""
-    return text if text.isprintable() else "".join(sign for sign in text if sign == "\n" or sign.isprintable())
+    r"""A text without control signs; line ends stay, and other white space is a space, so that no words grow together.
+
+    >>> printable("one\ttwo\r\n1\u00a0000\x00")
+    'one two\n1 000'
+    """
+    if text.isprintable():
+        return text
+    return "".join(map(_printable, text.replace("\r\n", "\n")))
+
+
+def _printable(sign: str) -> str:
+    if sign == "\n" or sign in JOINERS or sign.isprintable():
+        return sign
+    return " " if sign.isspace() else ""
 
 
 def data_uri(path: Path) -> str:

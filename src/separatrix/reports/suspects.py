@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from separatrix.reports.pack import cut
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
@@ -37,9 +39,16 @@ def _suspects_section(
     title = f"Suspect labels ({len(rows)} of {result['rows']} rows{left})"
     if listed is None:
         return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table")
-    numbers = {row: number for number, row in enumerate(listed.ids or ())}
-    data = {"rows": [numbers[row["id"]] for row in rows[: len(shown)]]}
+    data = {"rows": _most_suspect(listed)[: len(shown)].tolist()}
     return Section("suspects", title, "search_table.html", {"table": tabulate(shown)}, "table", data)
+
+
+def _most_suspect(listed: PageRows) -> np.ndarray:
+    """Numbers of the suspect rows in the order of the table: ids would not do, several rows may have the same."""
+    assert listed.suspect is not None
+    doubted = np.flatnonzero(np.isfinite(listed.suspect))
+    ordered: np.ndarray = doubted[np.argsort(-listed.suspect[doubted], kind="stable")]
+    return ordered
 
 
 def write_suspects(

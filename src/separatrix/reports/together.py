@@ -113,7 +113,7 @@ def _pair(pairs: Sequence[Record], name: str, other: str) -> dict[str, Any] | No
         if (pair["a"], pair["b"]) == (name, other):
             return dict(pair)
         if (pair["b"], pair["a"]) == (name, other):
-            return {**pair, "difference": -pair["difference"], "interval": (-high, -low)}
+            return {**pair, "difference": 0.0 - pair["difference"], "interval": (0.0 - high, 0.0 - low)}  # no -0.000
     return None
 
 

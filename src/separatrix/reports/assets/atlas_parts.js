@@ -107,8 +107,8 @@ separatrix.atlasParts.thumbnails = (section, data, atlas) => {
     const wide = canvas.parentElement.clientWidth;
     if (wide !== known) { known = wide; drawAll(); }
   }).observe(canvas.parentElement);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { seen = true; drawAll(true); });  // paper does not wait
+  addEventListener("beforeprint", () => { seen = true; });
+  separatrix.onTheme(() => drawAll(document.documentElement.classList.contains("printing")));  // paper does not wait
   const head = () => {
     if (cell && picture && focus !== null && focus < count) drawHead(focus);
     if (cell && picture) drawHead(atlas.state.head);

@@ -43,6 +43,7 @@ separatrix.draw.rows = async (section) => {
   list.classList.toggle("unsure", table.predicted !== null && table.top === null);
   list.replaceChildren(body);
   list.classList.toggle("plain", table.predicted === null);
+  list.classList.toggle("whole", table.split === null);
 
   const arrange = () => {
     const key = separatrix.ORDERS[by][1](table), kept = selection.numbers(), keys = new Float64Array(table.rows);
@@ -177,8 +178,10 @@ separatrix.selectionBar = (table) => {
   selection.subscribe(() => {
     bar.hidden = !selection.parts.size;
     let right = 0, judged = 0;
-    for (const row of selection.numbers()) { judged += table.answered(row); right += table.answered(row) && !table.wrong(row); }
-    says.textContent = selection.count + " of " + table.rows + " rows selected" + (judged ? ", accuracy " + separatrix.share(right / judged) : "");
+    const rows = selection.numbers(), short = separatrix.cutOf(table, rows);
+    for (const row of rows) { judged += table.answered(row); right += table.answered(row) && !table.wrong(row); }
+    says.textContent = selection.count + " of " + table.rows + " rows selected" + (judged ? ", accuracy " + separatrix.share(right / judged) : "")
+      + (short ? "; " + short + (short === 1 ? " text is" : " texts are") + " cut here and in the CSV" : "");
     chips.replaceChildren(...[...selection.parts].map(([name, { label }]) => {
       const chip = button("", () => selection.clear(name));
       chip.append(separatrix.element("span", label.length > 40 ? label.slice(0, 39) + "\u2026" : label, { dir: "auto" }), separatrix.element("b", "\u00d7", { "aria-label": "take back" }));
@@ -188,13 +191,17 @@ separatrix.selectionBar = (table) => {
   });
 };
 
-// The selected rows as CSV, in the order of the data
+// How many of some rows have a text that is cut on this page
+separatrix.cutOf = (table, rows) => rows.reduce((sum, row) => sum + (table.cut(row) > 0), 0);
+
+// The selected rows as CSV, in the order of the data; where texts are cut, a column says how many signs they have.
 separatrix.csv = async (table) => {
-  const quote = (value) => (/[",\r\n]/.test(value) ? '"' + value.replaceAll('"', '""') + '"' : value), lines = ["id,split,label,predicted,probability,text"];
-  for (const row of table.selection.numbers()) {
+  const quote = (value) => (/[",\r\n]/.test(value) ? '"' + value.replaceAll('"', '""') + '"' : value), kept = table.selection.numbers();
+  const some = separatrix.cutOf(table, kept) > 0, lines = ["id,split,label,predicted,probability,text" + (some ? ",cut_from_signs" : "")];
+  for (const row of kept) {
     const sure = table.sure(row), [id, text] = await Promise.all([table.id(row), table.text(row)]);
     lines.push([id, table.splitOf(row), table.label === null ? "" : table.names[table.label[row]], table.answered(row) ? table.names[table.predicted[row]] : "",
-      Number.isNaN(sure) ? "" : sure.toFixed(4), text].map((value) => quote(String(value))).join(","));
+      Number.isNaN(sure) ? "" : sure.toFixed(4), text, ...(some ? [table.cut(row) || ""] : [])].map((value) => quote(String(value))).join(","));
   }
   return lines.join("\r\n") + "\r\n";
 };
