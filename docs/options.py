@@ -23,7 +23,7 @@ Written by `python docs/options.py > docs/options.md`; not by hand. Where other 
 stands behind that of `prompt`. *For* names the methods that have an option; where it is empty, `prompt`, `align` and
 `finetune` have it. `--method probe` has the options of the model, `--pool`, `--seed`, `--refit` and `--loss mse`,
 `--method peft` those of the model and the training, `--tokens` and `--init`, `--method auto` those of the model,
-`--seed`, `--budget` and `--candidates`. An option that
+`--seed`, `--budget` and `--candidates`; all of them have `--class-weight` and `--order`. An option that
 changes nothing beside the others is refused. What the options mean together: [objectives.md](objectives.md),
 [align.md](align.md), [train.md](train.md).
 """

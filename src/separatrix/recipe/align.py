@@ -6,7 +6,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.effect import Rule
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import LoopRecipe, ModelRecipe
+from separatrix.recipe.train import EvaluationRecipe, LoopRecipe, ModelRecipe
 
 ALIGN_LOSSES = Choices("nca", "centroid_ce", "supcon", "cosine_mse", "linear")
 PAIRS = Choices("batch", "memory", "mixed", "datapoint", "bank")
@@ -127,6 +127,7 @@ class AlignRecipe:
     answers: DecisionRecipe = DecisionRecipe()
     grouping: GroupRecipe = GroupRecipe()
     loop: LoopRecipe = LoopRecipe(epochs=6, lr=2e-4, head_lr=2e-3, checkpoint_seconds=300.0)
+    evaluation: EvaluationRecipe = EvaluationRecipe()
 
     def __post_init__(self) -> None:
         if self.head_decides and not self.has_head:

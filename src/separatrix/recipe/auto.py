@@ -6,7 +6,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.budget import read_budget
 from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import LoopRecipe, ModelRecipe, as_in_model
+from separatrix.recipe.train import EvaluationRecipe, LoopRecipe, ModelRecipe, as_in_model
 
 CANDIDATES = Choices("probe", "align", "align_few", "finetune", "prompt")
 
@@ -43,3 +43,4 @@ class AutoRecipe:
     backbone: ModelRecipe = ModelRecipe()
     race: RaceRecipe = RaceRecipe()
     loop: SeedRecipe = SeedRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()

@@ -31,7 +31,7 @@ RULES = (
     Rule(("temperature",), _with("centroid_ce"), "--loss centroid_ce"),
     Rule(("attraction", "repulsion"), _with(*WEIGHED_LOSSES), f"--loss {'|'.join(WEIGHED_LOSSES)}"),
     Rule(("words",), lambda r: r.objective.loss == "token", "--loss token"),
-    Rule(("class_weight",), lambda r: r.objective.loss != "mse", "classes, not numbers"),
+    Rule(("class_weight", "order"), lambda r: r.objective.loss != "mse", "classes, not numbers"),
     Rule(
         ("readout",), lambda r: r.objective.loss != "token" or r.prompt.readout == "logits", "another loss than token"
     ),

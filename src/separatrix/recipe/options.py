@@ -96,6 +96,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     head_lr: float | None
     weight_decay: float
     class_weight: str | Sequence[str] | None
+    order: str | Sequence[str] | None
     warmup: float
     clip: float
     patience: int

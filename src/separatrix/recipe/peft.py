@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from separatrix.recipe.core import option, recipe_class
-from separatrix.recipe.train import LoopRecipe, ModelRecipe, PromptRecipe, as_in_model
+from separatrix.recipe.train import EvaluationRecipe, LoopRecipe, ModelRecipe, PromptRecipe, as_in_model
 
 INSTALL = 'type: pip install "separatrix[peft]"'
 
@@ -31,3 +31,4 @@ class PeftRecipe:
     prompt: PrefixRecipe = PrefixRecipe()
     objective: HeadLossRecipe = HeadLossRecipe()
     loop: LoopRecipe = LoopRecipe(lr=1e-2)
+    evaluation: EvaluationRecipe = EvaluationRecipe()

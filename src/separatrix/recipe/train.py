@@ -170,6 +170,17 @@ class LoopRecipe:
     )
 
 
+@recipe_class
+class EvaluationRecipe:
+    """Evaluation."""
+
+    order: tuple[str, ...] | None = option(
+        None,
+        "all classes from low to high, where they have an order: errors are then counted in classes too; training and "
+        "answers stay as they are",
+    )
+
+
 BEST, OWN = "best", "own"
 
 
@@ -192,6 +203,7 @@ class ProbingRecipe:
     probe: ProbeRecipe = ProbeRecipe()
     objective: LossRecipe = LossRecipe()
     loop: LoopRecipe = LoopRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()
 
 
 @recipe_class
@@ -204,3 +216,4 @@ class TrainRecipe:
     objective: LossRecipe = LossRecipe()
     centroids: CentroidRecipe = CentroidRecipe()
     loop: LoopRecipe = LoopRecipe()
+    evaluation: EvaluationRecipe = EvaluationRecipe()

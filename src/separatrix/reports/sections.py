@@ -18,7 +18,7 @@ from separatrix.reports.pack import cut, data_uri, setting
 from separatrix.reports.race import race_curve, race_listing
 from separatrix.reports.result import PictureFile, RunReport
 from separatrix.reports.rows import PageRows, RowMap, class_looks
-from separatrix.reports.tables import answered_listing, ruler, tabulate
+from separatrix.reports.tables import ORDINAL, answered_listing, ordinal_listing, ruler, tabulate
 from separatrix.reports.verdict import judge
 from separatrix.view import panels
 from separatrix.view.data import flatten
@@ -60,12 +60,22 @@ def scores(report: RunReport) -> Section | None:
     """The trained method next to its baselines."""
     if not report.scores:
         return None
-    shown = [{key: value for key, value in row.items() if key != "classes"} for row in report.scores]  # one for all
+    apart = {"classes", *ORDINAL.values()}  # one for all; in a table of their own
+    shown = [{key: value for key, value in row.items() if key not in apart} for row in report.scores]
     table = tabulate(shown, [row.get("method") == report.method for row in report.scores])
     rulers = [line and charts.ruler(**vars(line)) for line in map(ruler, report.scores)]
     several = any("micro_f1" in row for row in report.scores)  # labels a row
     view = {"table": table, "rulers": rulers if any(rulers) else [], "interval": report.interval, "sets": several}
     return Section("scores", "Scores", "scores.html", view)
+
+
+def ordered(report: RunReport) -> Section | None:
+    """Errors in classes, where these have an order."""
+    table = ordinal_listing(report.scores, report.method)
+    if table is None:
+        return None
+    order = report.recipe.get("evaluation", {}).get("order")
+    return Section("ordered", "Errors in classes", "ordinal.html", {"table": table, "order": order})
 
 
 def race(report: RunReport) -> Section | None:
@@ -241,6 +251,7 @@ SECTIONS: dict[str, Callable[[RunReport], Section | None]] = {
     "verdict": verdict,
     "warnings": warnings,
     "scores": scores,
+    "ordered": ordered,
     "race": race,
     "map": maps,
     "rows": rows,

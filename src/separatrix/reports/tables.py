@@ -13,6 +13,12 @@ from separatrix.view.curves import number
 
 ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # shares of rows that the report lists
 SURE_SHARE = 0.8  # of the rows, whose accuracy is printed
+# Figures of classes that have an order, as `result.json` has them under `ordinal`, and as the score table names them.
+ORDINAL = {
+    "mean_absolute_error": "class_error", "interval": "class_error_interval", "quadratic_kappa": "kappa",
+    "kappa_interval": "kappa_interval", "spearman": "spearman", "majority_error": "majority_error",
+    "median_error": "median_error",
+}  # fmt: skip
 HEADINGS = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "whole set right",
     "never_predicted": "never predicted", "pool": "pooling",
@@ -86,8 +92,31 @@ def score_rows(result: dict[str, Any]) -> list[dict[str, Any]]:
         for split, figures in splits.items():
             row = {"method": method, "split": split} | ({} if pool is None else {"pool": pool})
             row |= {key: figures[key] for key in keys if key in figures}
+            row |= {name: figures["ordinal"][key] for key, name in ORDINAL.items() if "ordinal" in figures}
             table.append(row | _never_predicted(figures.get("per_class", figures.get("per_label", ()))))
     return sorted(table, key=lambda row: row["split"] != "test")
+
+
+def ordinal_listing(rows: Sequence[Mapping[str, Any]], method: str) -> Listing | None:
+    """What there is of classes that have an order, a line for each of `score_rows`; None where they have none."""
+    shown = [row for row in rows if row.get("class_error") is not None]
+    headings = ["ordered classes", "split", "error in classes (95 % interval)", "majority", "median",
+                "quadratic kappa (95 % interval)", "Spearman"]  # fmt: skip
+    cells = [
+        [str(row["method"]), str(row["split"]), _ranged(row, "class_error"), _short(row["majority_error"]),
+         _short(row["median_error"]), _ranged(row, "kappa"), _short(row["spearman"])]
+        for row in shown
+    ]  # fmt: skip
+    return Listing(headings, cells, [row["method"] == method for row in shown]) if shown else None
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _ranged(row: Mapping[str, Any], key: str) -> str:
+    ends = row[f"{key}_interval"]
+    return _short(row[key]) + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
 
 def answered_listing(coverage: Sequence[Mapping[str, Any]]) -> Listing:

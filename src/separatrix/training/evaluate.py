@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from separatrix.geometry.baselines import Baseline, LabelledBlocks, Nearest
 from separatrix.geometry.calibrate import probabilities
 from separatrix.geometry.guards import check_predictions
+from separatrix.geometry.ordinal import ordinal
 from separatrix.geometry.reliability import reliability
 from separatrix.geometry.score import classification, decide, regression
 from separatrix.training.label_sets import LabelSetEvaluator
@@ -26,6 +27,7 @@ class Evaluator:
     mean: float = 0.0
     seed: int = 0
     history: list[np.ndarray] = field(default_factory=list)  # validation scores of each epoch, (rows, classes)
+    ranks: np.ndarray | None = None  # (classes,) of classes that have an order, 0 for the lowest
 
     @classmethod
     def of(cls, targets: np.ndarray, names: tuple[str, ...], seed: int) -> Evaluator | LabelSetEvaluator:
@@ -33,6 +35,10 @@ class Evaluator:
         if targets.ndim == 2:
             return LabelSetEvaluator(names, seed)
         return cls(names, mean=0.0 if names else float(targets.mean()), seed=seed)
+
+    def ordered(self, ranks: Sequence[int]) -> Evaluator:
+        """The same for classes that have an order: the rank of each, 0 for the lowest."""
+        return replace(self, ranks=np.array(ranks))
 
     def quick(self, scores: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         """Figures of an epoch, without intervals: scores (rows, classes) or (rows, 1), which are kept in `history`."""
@@ -46,10 +52,12 @@ class Evaluator:
         """All figures of a split as plain data."""
         if not self.names:
             return regression(targets, scores[:, 0], baseline=self.mean, seed=self.seed).to_dict()
-        result = classification(
-            targets, decide(scores, len(self.names)), self.names, probabilities=chance, seed=self.seed
-        )
-        return result.to_dict()
+        answers = decide(scores, len(self.names))
+        figures = classification(targets, answers, self.names, probabilities=chance, seed=self.seed).to_dict()
+        if self.ranks is not None:
+            distances = ordinal(self.ranks[targets], self.ranks[answers], len(self.names), seed=self.seed)
+            figures["ordinal"] = distances.to_dict()
+        return figures
 
     def judged(self, scores: np.ndarray, targets: np.ndarray, chance: np.ndarray | None) -> Scores:
         """`full`, and with probabilities how far these can be trusted."""

@@ -99,6 +99,9 @@ def for_labels(request: TrainingRequest) -> TrainingRequest:
         hint = f"type --method {'|'.join(METHODS)}"
         raise OptionError(f"--method {request.method} takes one label a row, and these rows have several", hint=hint)
     _check_rows(train, recipe.loop.class_weight)
+    if recipe.evaluation.order is not None:
+        what = "--order ranks single labels, and these rows have several"
+        raise OptionError(what, hint="leave --order away")
     if isinstance(recipe, TrainRecipe):
         if loss == LossRecipe.loss:
             note = f"--loss {PROMPT_LOSS}, one label against the rest, since rows have several"

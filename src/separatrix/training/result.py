@@ -17,7 +17,7 @@ from separatrix.learn.trained.saved import Predictor
 from separatrix.progress import Progress
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.reports.race import race_listing
-from separatrix.reports.tables import reliability_lines, score_rows
+from separatrix.reports.tables import ordinal_listing, reliability_lines, score_rows
 from separatrix.reports.verdict import judge
 from separatrix.store.artifacts import new_folder
 from separatrix.store.files import Schema, read_json, read_lines, write_json, write_lines
@@ -239,7 +239,8 @@ class TrainingResult(Result):
         lines += [("note", line) for line in self.notes]
         lines += [(name, path) for name, path in (("run", self.folder), ("report", self.report)) if path is not None]
         raced = [] if self.race is None else [race_listing(self.race["candidates"])]
-        return [_score_table(self.score_rows, self.method), *raced, lines]
+        ordered = ordinal_listing(self.score_rows, self.method)
+        return [_score_table(self.score_rows, self.method), *([ordered] if ordered else []), *raced, lines]
 
 
 def _score_table(rows: Sequence[Mapping[str, Any]], method: str) -> Listing:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Any
 
+from separatrix.errors import OptionError
 from separatrix.geometry.baselines import LabelledBlocks, fit_baselines
 from separatrix.learn.job import TrainedModel
 from separatrix.learn.objectives import OBJECTIVES
@@ -18,6 +19,7 @@ from separatrix.progress import under
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
+from separatrix.texts.ordered import class_ranks
 from separatrix.texts.pairs import is_pair
 from separatrix.texts.weights import weigh
 from separatrix.training.command import versions
@@ -39,7 +41,7 @@ from separatrix.training.methods import METHODS
 from separatrix.training.plane import place_outputs
 from separatrix.training.predict import answer_table, with_unknown
 from separatrix.training.race.run import choose_method
-from separatrix.training.request import TrainingRequest
+from separatrix.training.request import Recipe, TrainingRequest
 from separatrix.training.result import TrainingResult
 
 
@@ -58,6 +60,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     request = replace(request, splits=splits)
     warnings = list(check_labels(splits.train)) if task == "classify" else []
     targets = encode(splits.parts, task)
+    ranks = _ranks(recipe, targets, splits.train.source)
     if folder is not None:
         write_recipe(folder, recipe, describe_request(original, resolve(recipe.backbone).weights))
         if has_result(folder):
@@ -71,6 +74,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     trained = method.train(request, targets, evaluator.quick)
     if isinstance(evaluator, LabelSetEvaluator):
         evaluator = evaluator.deciding(trained.model.calibration)
+    elif ranks is not None:
+        evaluator = evaluator.ordered(ranks)
     if is_pair(splits.train.text[0]):
         trained = replace(trained, notes=(*trained.notes, pair_rule(trained.model.backbone)))
     answers = _answers(request, trained)
@@ -103,6 +108,16 @@ def task_of(request: TrainingRequest) -> str:
     if isinstance(request.recipe, AutoRecipe) or "regress" not in METHODS[request.method].tasks:
         return "classify"
     return OBJECTIVES[request.recipe.objective.loss].task
+
+
+def _ranks(recipe: Recipe, targets: Targets, source: str) -> tuple[int, ...] | None:
+    """Of each class, where they have an order."""
+    order = recipe.evaluation.order
+    if order is None:
+        return None
+    if targets.classes is None:
+        raise OptionError("--order has no effect here", expected="classes, not numbers", hint="leave --order away")
+    return class_ranks(targets.names, order, source)
 
 
 def _answers(request: TrainingRequest, trained: TrainedModel[Any]) -> dict[str, Predictions]:

@@ -66,6 +66,8 @@ def build_recipe(method: str, given: Mapping[str, Any], start: Recipe | None = N
     """
     given = with_classes_named(given, "descriptions", str)
     given = with_classes_named(given, "class_weight", float)
+    if isinstance(order := given.get("order"), list | tuple):  # of classes that are numbers too
+        given = {**given, "order": tuple(str(one) if isinstance(one, int) else one for one in order)}
     entry = METHODS[method]
     start = entry.recipe if start is None else start
     own = set(option_names(start))

@@ -66,7 +66,7 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
 def idle(recipe: ProbingRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
     """A probe has no loop and no objective but the one: other options of these change nothing."""
     used = {"seed", "refit", *option_names(recipe.backbone), *option_names(recipe.probe)}
-    used.add("loss" if recipe.objective.loss == "mse" else "class_weight")
+    used |= {"loss"} if recipe.objective.loss == "mse" else {"class_weight", "order"}
     return [(name, "") for name in option_names(recipe) if name in set(given) - used]
 
 
