@@ -75,7 +75,7 @@ def test_balanced_is_that_of_scikit_learn():
 @pytest.mark.parametrize(
     ("entry", "match"),
     [
-        ("x", "cannot be this: got 'x', expected balanced, class=weight"),
+        ("x", "cannot be this: got 'x', expected balanced alone, class=weight"),
         ("cat=0", "of 'cat' is out of range: got '0'"),
         ("cat=nan", "of 'cat' is out of range"),
         ("cats=2", "names a class that is not there: got 'cats', expected one of cat, dog; did you mean 'cat'"),
@@ -110,3 +110,11 @@ def test_without_weights_nothing_changes():
     texts = Texts.of(["a", "b"], ["x", "y"])
     splits = Splits(texts, texts, None, ())
     assert weigh(splits, None) is splits
+
+
+def test_a_class_has_one_weight_and_balanced_stands_alone():
+    texts = Texts.of(["a", "b"], ["x", "y"])
+    with pytest.raises(OptionError, match="--class-weight names a class twice: got 'x'"):
+        class_weights(texts, np.ones(2), ["x=2", "x=3"])
+    with pytest.raises(OptionError, match="got 'balanced', expected balanced alone"):
+        class_weights(texts, np.ones(2), ["balanced", "x=3"])

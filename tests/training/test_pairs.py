@@ -1,16 +1,18 @@
 """Pairs of texts through training, answers, vectors, ranking, suspects and estimators."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import separatrix as sx
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError
+from separatrix.errors import DataError, OptionError
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.learn.trained.loading import load_model
 from separatrix.recipe import ModelRecipe
-from separatrix.texts import Texts
+from separatrix.texts import Splits, Texts
 from separatrix.texts.pairs import split_pair
 
 PREMISES = ["the cat is red", "a dog is big", "who is in the house", "this bird is blue", "the fish is old"]
@@ -50,6 +52,8 @@ def test_a_run_of_pairs_answers_as_it_did(tiny, data, tmp_path, method, family):
     assert "\0" not in "".join(written["text"])
     frame = sx.predict(load_model(out), data, text=("a", "b"), label="kind")
     both = frame.merge(written, on="id", suffixes=("", "_then"))
+    with pytest.raises(OptionError, match="trained on pairs of texts: got single texts; name both columns"):
+        sx.predict(out, data, text="a")
     chances = [name for name in written if name.startswith("probability_")]
     assert np.allclose(both[chances], both[[f"{name}_then" for name in chances]], atol=1e-4)
     assert " ‖ " in (out / "report.html").read_text(encoding="utf-8")
@@ -77,7 +81,24 @@ def test_estimators_take_tuples_and_frames_of_two_columns(tiny, rows):
     ]
     answers = [one.predict_proba(X) for one, X in zip(made, (rows[["a", "b"]].to_numpy(), tuples), strict=True)]
     assert np.array_equal(*answers)
-    assert not np.allclose(made[0].transform(tuples), made[0].transform(rows["a"]), atol=1e-4)
+    with pytest.raises(OptionError, match="trained on pairs of texts: got single texts"):
+        made[0].predict(rows["a"])
+    again = pickle.loads(pickle.dumps(made[0]))
+    with pytest.raises(OptionError, match="trained on pairs of texts: got single texts"):
+        again.transform(rows["a"])
+
+
+def test_a_model_of_single_texts_takes_no_pairs_and_validation_rows_are_as_training_rows(tiny, rows):
+    model = str(tiny("bert"))
+    fitted = FrozenClassifier(model).fit(rows["a"], rows["kind"])
+    for pairs in (rows[["a", "b"]], [("the cat", "is red")]):
+        with pytest.raises(OptionError, match="trained on single texts: got pairs of texts; name one column"):
+            fitted.predict(pairs)
+    with pytest.raises(OptionError, match="trained on pairs of texts: got single texts"):
+        FrozenClassifier(model).fit(rows[["a", "b"]], rows["kind"], validation=(rows["a"], rows["kind"]))
+    both, single = Texts.of(rows["a"], rows["kind"], pair=rows["b"]), Texts.of(rows["a"], rows["kind"])
+    with pytest.raises(DataError, match="pairs of texts in train, single texts in validation: expected the same"):
+        sx.train(Splits(both, single, None, ()), method="probe", model=model, pool="mean")
 
 
 def test_a_pair_with_a_blank_side_gets_no_answer(tiny, rows):

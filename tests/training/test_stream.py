@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from separatrix.errors import DataError
+from separatrix.errors import DataError, OptionError
 from separatrix.estimators.frozen import FrozenClassifier
 from separatrix.texts import Texts
 from separatrix.texts.columns import Columns
@@ -74,9 +74,18 @@ def test_a_bad_line_ends_the_stream_behind_the_answers_before_it_or_is_skipped(m
     assert passed.warnings[0] == "1 of 4 lines could not be read and were skipped: line 3 (counted from 1)"
 
 
-def test_pairs_have_two_keys(model):
+def test_pairs_have_two_keys(planted, tiny):
+    pairs = list(zip(planted[0], reversed(planted[0]), strict=True))
+    model = FrozenClassifier(str(tiny("bert"))).fit(pairs, planted[1]).model_
     one = LineStream(source({"a": "the cat", "b": "is red"}), Columns(("a", "b"), None))
     assert answered(one, model)[0]["text_pair"] == "is red"
+
+
+def test_pairs_for_a_model_of_single_texts_are_refused_before_a_line_is_read(model):
+    waiting = source({"a": "the cat", "b": "is red"})
+    with pytest.raises(OptionError, match="trained on single texts: got pairs of texts"):
+        answered(LineStream(waiting, Columns(("a", "b"), None)), model)
+    assert waiting.tell() == 0
 
 
 def test_lines_come_in_batches_and_a_line_without_end_is_refused(monkeypatch):

@@ -37,6 +37,7 @@ from separatrix.store.contents import open_artifact
 from separatrix.store.folder import SHOWN, has_result
 from separatrix.store.kinds import kind_of
 from separatrix.store.result import Lines, Listing, read_run_files
+from separatrix.texts.pairs import texts_of
 from separatrix.view import save
 from separatrix.view.maps import Drawing, draw_grid
 
@@ -153,7 +154,7 @@ def _outputs(folder: Path, name: str, recipe: ReportRecipe, verify: bool, progre
     both = pd.concat(drawn, ignore_index=True)
     numbers = {name: number for number, name in enumerate(names)}
     gold, own = (np.array([numbers.get(str(value), -1) for value in both[key]]) for key in ("label", "predicted"))
-    x = _vectors(folder, both["text"].tolist(), verify, progress)
+    x = _vectors(folder, texts_of(both), verify, progress)
     choosing = np.arange(len(both)) < len(drawn[0])
     known = gold >= 0
     rows = DecidedRows(x[known], gold[known], own[known], choosing[known], names)

@@ -6,6 +6,7 @@ import codecs
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -86,6 +87,8 @@ def _usage(text: str, argv: list[str]) -> str:
     'unknown option: --los; did you mean --loss?'
     >>> _usage("Parameter --lr specified multiple times.", ["train"])
     'parameter --lr specified multiple times; see separatrix train --help'
+    >>> _usage('Command "train" parameter DATA requires an argument.', ["train", "--text", "a", "b", "q.csv"])
+    'command "train" parameter DATA requires an argument: --text took a b q.csv; write DATA before the options'
     """
     message, near, guess = text.strip().partition(" Did you mean ")
     message, _, known = message.partition(" Available commands: ")
@@ -94,8 +97,24 @@ def _usage(text: str, argv: list[str]) -> str:
         return f"{message}; did you mean {guess.partition('?')[0]}?"
     if known:
         return f"{message}, expected one of {known.rstrip('.')}"
+    absent = re.search(r" parameter ([A-Z][A-Z.a-z]*) requires an argument$", message)
+    if absent and (taken := _taken(argv)):
+        return f"{message}: {taken}; write {absent.group(1)} before the options"
     command = f" {argv[0]}" if argv and not argv[0].startswith("-") else ""
     return f"{message}; see separatrix{command} --help"
+
+
+def _taken(argv: list[str]) -> str:
+    """Which option took several words, and so perhaps what stands for itself; empty if none did.
+
+    >>> _taken(["train", "--text", "a", "q.csv", "--seed", "1"]), _taken(["train", "--seed", "1"])
+    ('--text took a q.csv', '')
+    """
+    flags = [at for at, word in enumerate(argv) if word.startswith("--")]
+    for flag, end in zip(flags, [*flags[1:], len(argv)], strict=True):
+        if end - flag > 2:
+            return f"{argv[flag]} took {' '.join(argv[flag + 1 : end])}"
+    return ""
 
 
 def show_all() -> None:

@@ -22,12 +22,14 @@ from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
 from separatrix.learn.trained.loading import load_model
+from separatrix.learn.trained.saved import check_pairs
 from separatrix.models.frozen_blocks import plan_options
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
+from separatrix.texts.pairs import is_pair
 from separatrix.texts.set_checks import one_label_each
 
 
@@ -103,10 +105,13 @@ class FrozenClassifier(NeighborsClassifier):
         chosen, _ = settled(shared, data.texts.text, lambda one: plan_options(one, (recipe.pool,), layers))
         backbone = load_backbone(chosen)
         self.classes_ = np.asarray(data.classes)
-        blank = FrozenModel(backbone, recipe, {}, classes, tuple(self.classes_.tolist()))
+        blank = FrozenModel(
+            backbone, recipe, {}, classes, tuple(self.classes_.tolist()), pairs=is_pair(data.texts.text[0])
+        )
         vectors, pair = blank.encode(data.texts.text), None
         vectors.unread.warn(TRAINING)
         if held_out is not None and held_out.label is not None:
+            check_pairs(blank, held_out.text)
             other = blank.encode(held_out.text)
             other.unread.warn(VALIDATION)
             pair = other.values, classes.encode(held_out.label, source=VALIDATION)

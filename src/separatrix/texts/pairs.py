@@ -6,8 +6,10 @@ counts or caches texts takes pairs as well. The tokenizer takes it apart; tables
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from separatrix.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +32,20 @@ def join_pairs(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
 def is_pair(text: str) -> bool:
     """Whether a text is a pair of two."""
     return BETWEEN in text
+
+
+def check_sides(parts: Mapping[str, Sequence[str]]) -> None:
+    """Refuse pairs in one part of a data set and single texts in another.
+
+    >>> check_sides({"train": join_pairs(["a"], ["b"]), "validation": ["c"]})
+    Traceback (most recent call last):
+    separatrix.errors.DataError: pairs of texts in train, single texts in validation: expected the same in all parts
+    """
+    pairs = [name for name, texts in parts.items() if any(map(is_pair, texts))]
+    single = [name for name in parts if name not in pairs]
+    if pairs and single:
+        what = f"pairs of texts in {', '.join(pairs)}, single texts in {', '.join(single)}"
+        raise DataError(what, expected="the same in all parts")
 
 
 def split_pair(text: str) -> tuple[str, str]:

@@ -89,19 +89,21 @@ def class_weights(texts: Texts, own: np.ndarray, wanted: Sequence[str]) -> dict[
         totals = {label: float(own[labels == label].sum()) for label in classes}
         return {label: sum(totals.values()) / (len(classes) * total) for label, total in totals.items()}
     named = {str(label): label for label in classes}
-    weights = dict.fromkeys(classes, 1.0)
+    given: dict[Any, float] = {}
     for entry in wanted:
         name, equals, number = entry.rpartition("=")
         if not equals:
-            expected = f"{BALANCED}, class=weight for some classes, or a .json file"
-            raise OptionError("--class-weight cannot be this", got=repr(entry), expected=expected)
+            got, expected = repr(entry), f"{BALANCED} alone, class=weight for some classes, or a .json file"
+            raise OptionError("--class-weight cannot be this", got=got, expected=expected)
         if name not in named:
             near = get_close_matches(name, named, n=1)
             hint = f"did you mean {near[0]!r}?" if near else None
             what = f"{texts.source}: --class-weight names a class that is not there"
             raise DataError(what, got=repr(name), expected=f"one of {listing(list(named))}", hint=hint)
-        weights[named[name]] = _number(name, number)
-    return weights
+        if named[name] in given:
+            raise OptionError("--class-weight names a class twice", got=repr(name), hint="give it one weight")
+        given[named[name]] = _number(name, number)
+    return dict.fromkeys(classes, 1.0) | given
 
 
 def _number(name: str, text: str) -> float:

@@ -11,7 +11,7 @@ from separatrix.geometry.baselines import LabelledBlocks, fit_baselines
 from separatrix.learn.job import TrainedModel
 from separatrix.learn.objectives import OBJECTIVES
 from separatrix.learn.targets import Targets, encode
-from separatrix.learn.trained.saved import Predictions
+from separatrix.learn.trained.saved import Predictions, of_pairs
 from separatrix.learn.trajectory import read_epoch_scores
 from separatrix.models.source import resolve
 from separatrix.models.token_pairs import pair_rule
@@ -20,7 +20,7 @@ from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import FINISHED, TRAJECTORY, has_result
 from separatrix.texts import check_labels
 from separatrix.texts.ordered import class_ranks
-from separatrix.texts.pairs import is_pair
+from separatrix.texts.pairs import check_sides, is_pair
 from separatrix.texts.weights import weigh
 from separatrix.training.command import versions
 from separatrix.training.diagnostics import (
@@ -58,6 +58,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     original, race, recipe = request, None, request.recipe
     splits = weigh(splits, recipe.loop.class_weight)
     request = replace(request, splits=splits)
+    check_sides({part: texts.text for part, texts in splits.parts.items()})
     warnings = list(check_labels(splits.train)) if task == "classify" else []
     targets = encode(splits.parts, task)
     ranks = _ranks(recipe, targets, splits.train.source)
@@ -77,7 +78,8 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     elif ranks is not None:
         evaluator = evaluator.ordered(ranks)
     if is_pair(splits.train.text[0]):
-        trained = replace(trained, notes=(*trained.notes, pair_rule(trained.model.backbone)))
+        notes = (*trained.notes, pair_rule(trained.model.backbone))
+        trained = replace(trained, notes=notes, model=of_pairs(trained.model, pairs=True))
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
     source = trained.model.backbone.source

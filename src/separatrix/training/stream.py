@@ -13,11 +13,12 @@ from typing import BinaryIO
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.learn.trained.saved import Predictor
+from separatrix.learn.trained.saved import Predictor, check_pairs
 from separatrix.models.tokens import UnreadCounts
 from separatrix.store.table import json_lines
 from separatrix.texts import Texts
 from separatrix.texts.columns import Columns, is_broken, name_rows
+from separatrix.texts.pairs import BETWEEN
 from separatrix.texts.read import json_record
 from separatrix.training.predict import answer_table, answer_texts, withhold
 
@@ -54,6 +55,7 @@ class LineStream:
         Raises:
             DataError: a line that cannot be read, after the answers of those before it.
         """
+        check_pairs(model, [BETWEEN.join(self.columns.texts)])  # before the first line
         for batch in batches(self.source):
             texts, wrong = self._read(batch)
             if len(texts):

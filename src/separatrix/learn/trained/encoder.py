@@ -73,6 +73,7 @@ class AlignModel(PrintedModel):
     evidence: VoteEvidence | None = None  # how sure votes are, or their weight beside the head; None: their counts
     head: tuple[np.ndarray, np.ndarray] | None = None  # (classes, width) and (classes,)
     note: str = ""  # what predicts
+    pairs: bool = False
 
     @property
     def backbone(self) -> Backbone:

@@ -175,6 +175,7 @@ class FrozenModel(PrintedModel):
     labels: tuple[Any, ...]  # the classes as the user's labels spell them
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     figures: dict[str, Any] | None = None  # on rows that the head was not fitted to
+    pairs: bool = False
 
     def encode(self, texts: Sequence[str], progress: Callable[[int], None] | None = None) -> Vectors:
         """The vectors of texts."""

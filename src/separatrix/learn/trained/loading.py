@@ -7,7 +7,7 @@ from pathlib import Path
 
 from separatrix.errors import StoreError
 from separatrix.learn.trained import encoder, frozen, peft, probe, prompt
-from separatrix.learn.trained.saved import NOTES, Predictor, SavedModel, check_notes, read_notes
+from separatrix.learn.trained.saved import NOTES, Predictor, SavedModel, check_notes, of_pairs, read_notes
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.store.files import Schema
 
@@ -55,4 +55,5 @@ def load_model(
         raise StoreError(f"{folder} holds a model of another kind", got=notes["kind"], expected=kind)
     schema, read = KINDS[notes["kind"]]
     check_notes(folder / NOTES, notes, schema)
-    return read(SavedModel(folder, notes, elsewhere, device, trust_remote_code, verify))
+    trained = read(SavedModel(folder, notes, elsewhere, device, trust_remote_code, verify))
+    return of_pairs(trained, notes.get("pairs", False))

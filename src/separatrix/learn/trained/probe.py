@@ -34,6 +34,7 @@ class ProbeModel(PrintedModel):
     classes: Classes | None  # None: numbers are predicted
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     pool: str = "layer_mean"
+    pairs: bool = False
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""

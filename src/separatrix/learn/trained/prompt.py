@@ -64,6 +64,7 @@ class PromptModel(PrintedModel):
     scaling: Scaling = field(default_factory=Scaling)
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     shared_texts: Path | None = None  # folder of text caches, as long as there are trainings that share it
+    pairs: bool = False
 
     @property
     def words(self) -> Tensor | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from separatrix.errors import ModelError, StoreError, system_path
+from separatrix.errors import ModelError, OptionError, StoreError, system_path
 from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.models.backbone import Backbone
 from separatrix.models.load import load_backbone
@@ -32,8 +32,11 @@ from separatrix.store.files import (
 )
 from separatrix.store.result import Lines, Printed
 from separatrix.texts import Classes
+from separatrix.texts.characters import is_missing
 from separatrix.texts.label_sets import sets_of
+from separatrix.texts.pairs import is_pair
 
+M = TypeVar("M")
 R = TypeVar("R")
 
 FORMAT = 1
@@ -65,6 +68,7 @@ SAVED: dict[str, Schema] = {
     "classes": (CLASSES, None),
     "temperature": positive,
     "calibration?": ScoreCalibration.is_plain,
+    "pairs?": bool,
     "base_model": {"name": str, "weights": str, "revision?": (str, None), "origin?": str},
 }
 
@@ -123,6 +127,7 @@ class PrintedModel(Printed):
 
     classes: Classes | None
     calibration: ScoreCalibration
+    pairs: bool = False  # whether it learnt from pairs of texts, and so takes them alone
 
     if TYPE_CHECKING:  # a field or a property of the subclass
 
@@ -148,6 +153,8 @@ class PrintedModel(Printed):
         own = {"format": FORMAT, "kind": kind, "temperature": self.temperature, "classes": classes}
         if more := self.calibration.to_dict():
             own["calibration"] = more
+        if self.pairs:
+            own["pairs"] = True
         return own | {"base_model": self.backbone.identity} | notes
 
     @staticmethod
@@ -174,6 +181,28 @@ def one_label_each(model: Predictor, what: str) -> None:
     if isinstance(calibration, ScoreCalibration) and calibration.sets:
         hint = "use predict, or the estimators"
         raise ModelError(f"{what} takes models with one label a row", got="several labels a row", hint=hint)
+
+
+def of_pairs(model: M, pairs: bool) -> M:
+    """The model as one that learnt from pairs of texts, where it did."""
+    given: Any = model
+    return replace(given, pairs=True) if pairs else model
+
+
+def check_pairs(model: Predictor, texts: Sequence[str]) -> None:
+    """Refuse single texts for a model of pairs, and pairs for one of single texts; blank ones are neither.
+
+    Raises:
+        OptionError: some are of the other kind.
+    """
+    wanted = getattr(model, "pairs", False)
+    if all(is_pair(text) == wanted for text in texts if not is_missing(text)):
+        return
+    if wanted:
+        hint = "name both columns, as in training: --text FIRST SECOND; in Python, two texts a row"
+        raise OptionError("the model was trained on pairs of texts", got="single texts", hint=hint)
+    hint = "name one column, as in training: --text COLUMN; in Python, one text a row"
+    raise OptionError("the model was trained on single texts", got="pairs of texts", hint=hint)
 
 
 @dataclass(frozen=True, eq=False)
