@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from matplotlib import image
 
 from accessibility import FOCUSED, READY, axe_findings
 from chromium import Chromium
@@ -186,6 +187,24 @@ def test_small_maps_are_printed_on_light_paper_and_dark_again_afterwards(browser
     assert browser.run("window.paper") not in (None, screen)
     browser.wait(f"{drawn} === {json.dumps(screen)}", 20)
     browser.media()
+
+
+@pytest.mark.skipif(shutil.which("pdftoppm") is None, reason="no pdftoppm (poppler-utils) in PATH")
+def test_the_points_of_a_map_are_on_paper_beneath_its_names(browser, pages, tmp_path):
+    browser.open(pages["run"].as_uri(), READY, width=1200)
+    browser.run("document.body.replaceChildren(document.querySelector('.plane'))")
+    names = coloured(browser.pdf(tmp_path / "whole.pdf"))
+    browser.run("document.querySelector('.over').remove()")
+    points = coloured(browser.pdf(tmp_path / "points.pdf"))
+    assert points.sum() > 100
+    assert (names & points).sum() > 0.6 * points.sum()  # some lie below a name or a centroid
+
+
+def coloured(path):
+    """Where the first page of a PDF file has a colour that is no grey."""
+    subprocess.run(["pdftoppm", "-r", "60", "-png", "-singlefile", str(path), str(path.with_suffix(""))], check=True)
+    picture = image.imread(path.with_suffix(".png"))[..., :3]
+    return picture.max(axis=2) - picture.min(axis=2) > 0.2
 
 
 def printed_text(path):

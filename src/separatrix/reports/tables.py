@@ -124,7 +124,7 @@ def answered_listing(coverage: Sequence[Mapping[str, Any]]) -> Listing:
     shown = {share: next((one for one in coverage if one["coverage"] <= share + 1e-9), None) for share in ANSWERED}
     lines = dict.fromkeys((one["coverage"], one["min_probability"], one["accuracy"]) for one in shown.values() if one)
     rows = [[f"{share:.0%}", f"{least:.3f}", f"{right:.3f}"] for share, least, right in lines]
-    return Listing(["answered", "least probability", "accuracy"], rows, (False,) * len(rows), [True] * 3)
+    return Listing(["answered", "least probability", "accuracy"], rows, (False,) * len(rows), [False, True, True])
 
 
 def reliability_lines(scores: Mapping[str, Any]) -> list[tuple[str, str]]:

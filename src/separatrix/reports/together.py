@@ -44,7 +44,7 @@ def judge_several(given: Comparisons) -> Verdict | None:
     ...           "majority": 0.3, "rows": 500, "split": "test"} for name, one in (("a", 0.9), ("b", 0.8))]
     >>> pair = {"a": "a", "b": "b", "difference": 0.1, "interval": (0.05, 0.15), "p_holm": 0.001, "rows": 500}
     >>> judge_several(Comparisons(lines, [pair])).headline
-    'a is ahead of all others.'
+    'a is ahead of b.'
     """
     runs = given.runs
     if len(runs) < 2:
