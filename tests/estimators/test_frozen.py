@@ -4,6 +4,7 @@ import functools
 import json
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -70,7 +71,10 @@ def test_neighbors_are_those_of_the_vectors(tiny, texts):
     clf = FrozenClassifier(str(tiny("gpt2")), head="knn", k=3, metric="euclidean").fit(train, labels)
     names, targets = np.unique(labels, return_inverse=True)
     votes = knn_predict(clf.transform(test), clf.transform(train), targets, 3, classes=len(names), metric="euclidean")
-    np.testing.assert_array_equal(clf.predict_proba(test), votes)
+    np.testing.assert_array_equal(clf.predict(test), names[votes.argmax(axis=1)])
+    written = {name: clf.model_.arrays[name] for name in ("vectors", "targets", "classes")}  # by earlier versions
+    earlier = replace(clf.model_, arrays=written)
+    np.testing.assert_array_equal(earlier.probabilities(earlier.scores(clf.transform(test))), votes)
     distance, index = clf.kneighbors(test, n_neighbors=2)
     assert distance.shape == index.shape == (len(test), 2)
     assert (distance[:, 0] <= distance[:, 1]).all()
@@ -78,6 +82,35 @@ def test_neighbors_are_those_of_the_vectors(tiny, texts):
     assert clf.kneighbors(train[:5])[1][:, 0].tolist() == [0, 1, 2, 3, 4]
     with pytest.raises(OptionError, match="keeps no neighbors"):
         FrozenClassifier(str(tiny("gpt2")), head="centroid").fit(train, labels).kneighbors(test)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_votes_are_as_sure_as_their_rows_are_near(metric):
+    """Probabilities are finer than counts and fit new rows better; the answers are those of the vote."""
+    rng = np.random.default_rng(0)
+    y, gold = np.arange(200) % 4, np.arange(400) % 4
+    centres = rng.normal(size=(4, 5))
+    x, new = (centres[own] + rng.normal(size=(len(own), 5)) for own in (y, gold))
+    recipe, head = FrozenRecipe(head="knn", k=5, metric=metric), FITTERS["knn"]
+    fitted = head.fit(HeadData(x, y, 4, None, recipe))
+    votes = knn_predict(new, x, y, 5, classes=4, metric=metric)
+    chance = fitted.calibration.probabilities(head.scores(fitted.arrays, new, recipe))
+    np.testing.assert_array_equal(chance.argmax(axis=1), votes.argmax(axis=1))
+    assert len(np.unique(votes.max(axis=1).round(3))) < 10
+    assert len(np.unique(chance.max(axis=1).round(9))) > 0.9 * len(new)
+    shares = (votes + 1 / 4) / (votes + 1 / 4).sum(axis=1, keepdims=True)
+    here = np.arange(len(new))
+    assert -np.log(chance[here, gold]).mean() < -np.log(shares[here, gold]).mean()
+    far = fitted.calibration.probabilities(head.scores(fitted.arrays, 3.0 * new, recipe))
+    assert np.allclose(far, chance) == (metric == "cosine")  # a cosine has no size
+
+
+def test_a_vote_of_all_rows_has_no_evidence():
+    x, y = np.eye(3), np.array([0, 1, 1])
+    recipe = FrozenRecipe(head="knn", k=3)
+    fitted = FITTERS["knn"].fit(HeadData(x, y, 2, None, recipe))
+    assert set(fitted.arrays) == {"vectors", "targets", "classes"}
+    np.testing.assert_array_equal(FITTERS["knn"].scores(fitted.arrays, x, recipe), knn_predict(x, x, y, 3, classes=2))
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])

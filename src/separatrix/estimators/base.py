@@ -195,7 +195,7 @@ class TextClassifier(ClassifierMixin, TextEstimator):
 
     @on_texts
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probabilities, (rows, classes) in the order of `classes_`: calibrated, or shares of votes."""
+        """Probabilities, (rows, classes) in the order of `classes_`: calibrated."""
         probabilities: np.ndarray = self.model_.probabilities(self._scores(X))
         return probabilities
 

@@ -7,7 +7,7 @@ was not fitted to: k-NN and class means by leave-one-out, the probe on held-out 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import DataError
 from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
 from separatrix.geometry.classes import first_row_order
+from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, fit_evidence
 from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows, vote
 from separatrix.geometry.probe import Probe, fit_probe
 from separatrix.geometry.scatter import class_means
@@ -79,21 +80,60 @@ def _probe_scores(arrays: dict[str, np.ndarray], x: np.ndarray, _recipe: FrozenR
 
 
 def _fit_knn(sample: HeadData) -> FittedHead:
-    """The vectors themselves; judged by leave-one-out."""
+    """The vectors themselves; judged, and how sure its votes are fitted, by leave-one-out."""
     recipe, rows = sample.recipe, len(sample.y)
     if recipe.k > rows:
         raise DataError("fewer rows than neighbors", got=f"{rows} rows, k = {recipe.k}", expected="k below the rows")
     arrays = {"vectors": sample.x, "targets": sample.y, "classes": np.array([sample.classes])}
     if recipe.k == rows:
         return FittedHead(arrays, ScoreCalibration(), None, "")
-    nearest = neighbors(sample.x, sample.x, recipe.k, metric=recipe.metric, exclude_self=True)
+    most = min(max(recipe.k, NEIGHBORS), rows - 1)
+    nearest = neighbors(sample.x, sample.x, most, metric=recipe.metric, exclude_self=True)
     answers = vote(nearest, sample.y, sample.classes, recipe.k).argmax(axis=1)
-    return FittedHead(arrays, ScoreCalibration(), (sample.y, answers), "leave-one-out")
+    wide = _directed(sample.x, recipe)
+    means, counts = class_means(wide, sample.y, sample.classes)
+    scale = 1.0 if recipe.metric == "cosine" else max(float(wide.var(axis=0).sum()), float(np.finfo(np.float32).tiny))
+    close, n = _closeness(wide, means, recipe, scale), counts[sample.y][:, None]
+    without = (means[sample.y] * n - wide) / np.maximum(n - 1, 1)  # the mean of the row's class without the row
+    own = (wide * unit_rows(without)).sum(axis=1)
+    if recipe.metric == "euclidean":
+        own = 1 - ((wide - without) ** 2).sum(axis=1) / (2 * scale)
+    close[np.arange(rows), sample.y] = np.where(n[:, 0] > 1, own, close.min())
+    nearest = _as_cosines(nearest, recipe, scale)
+    evidence = fit_evidence(nearest, sample.y, close, sample.y)
+    scores = evidence.scores(nearest, sample.y, close, answers)
+    arrays |= {"means": means, "evidence": np.array([*astuple(evidence), scale])}
+    calibration = fit_calibration(scores, sample.y, seed=recipe.seed)
+    return FittedHead(arrays, calibration, (sample.y, answers), "leave-one-out")
 
 
 def _knn_scores(arrays: dict[str, np.ndarray], x: np.ndarray, recipe: FrozenRecipe) -> np.ndarray:
-    nearest = neighbors(x, arrays["vectors"], recipe.k, metric=recipe.metric)
-    return vote(nearest, arrays["targets"], int(arrays["classes"][0]), recipe.k)
+    """Evidence in which the class with the most votes comes first; without one, shares of the votes."""
+    k, temperature, by_votes, by_means, scale = arrays.get("evidence", np.zeros(5)).tolist()
+    evidence = VoteEvidence(int(k), temperature, by_votes, by_means)
+    nearest = neighbors(x, arrays["vectors"], max(recipe.k, evidence.k), metric=recipe.metric)
+    votes = vote(nearest, arrays["targets"], int(arrays["classes"][0]), recipe.k)
+    if "evidence" not in arrays:
+        return votes
+    close = _closeness(_directed(x, recipe), arrays["means"], recipe, scale)
+    return evidence.scores(_as_cosines(nearest, recipe, scale), arrays["targets"], close, votes.argmax(axis=1))
+
+
+def _closeness(x: np.ndarray, means: np.ndarray, recipe: FrozenRecipe, scale: float) -> np.ndarray:
+    """Cosines with class means, (rows, classes); of Euclidean distances what a cosine is of unit vectors.
+
+    `scale` is the variance of the training rows, summed over the numbers of a row: of unit vectors it would be 1.
+    """
+    if recipe.metric == "cosine":
+        return np.asarray(x @ unit_rows(means).T)
+    return 1 - _distances(x, means) ** 2 / (2 * scale)
+
+
+def _as_cosines(near: Neighbors, recipe: FrozenRecipe, scale: float) -> Neighbors:
+    """Distances on the scale of 1 - cosine, that of the temperatures of `fit_evidence`."""
+    if recipe.metric == "cosine":
+        return near
+    return Neighbors(near.index, (near.distance.astype(np.float64) ** 2 / (2 * scale)).astype(np.float32))
 
 
 def _fit_centroid(sample: HeadData) -> FittedHead:
@@ -145,7 +185,15 @@ class Head:
 FITTERS: dict[str, Head] = {
     "probe": Head(_fit_probe, _probe_scores, probe_shapes),
     "knn": Head(
-        _fit_knn, _knn_scores, lambda _, width: {"vectors": ("rows", width), "targets": ("rows",), "classes": (1,)}
+        _fit_knn,
+        _knn_scores,
+        lambda classes, width: {
+            "vectors": ("rows", width),
+            "targets": ("rows",),
+            "classes": (1,),
+            "means?": (classes, width),
+            "evidence?": (5,),  # earlier versions gave shares of the votes
+        },
     ),
     "centroid": Head(  # files of earlier versions hold no order
         _fit_centroid, _centroid_scores, lambda classes, width: {"means": (classes, width), "order?": (classes,)}
@@ -187,8 +235,9 @@ class FrozenModel(PrintedModel):
         return FITTERS[self.recipe.head].scores(self.arrays, vectors, self.recipe)
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Shares of the votes, or calibrated scores, (rows, classes)."""
-        return scores if self.recipe.head == "knn" else self.calibration.probabilities(scores)
+        """Calibrated scores, (rows, classes); shares of the votes where as many rows vote as there are."""
+        shares = self.recipe.head == "knn" and "evidence" not in self.arrays
+        return scores if shares else self.calibration.probabilities(scores)
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts; the nearest training rows (knn) or distances to the means (centroid)."""
@@ -229,9 +278,19 @@ def read_frozen(saved: SavedModel) -> FrozenModel:
     arrays = saved.tensors(FITTERS[recipe.head].shapes(len(classes), backbone.width))
     if "targets" in arrays and not np.isin(arrays["targets"], np.arange(len(classes))).all():
         raise saved.damaged("targets are no class numbers")
+    _check_evidence(saved, arrays)
     if "order" in arrays and not np.array_equal(np.sort(arrays["order"]), np.arange(len(classes))):
         raise saved.damaged("order does not name each class once")
     return FrozenModel(backbone, recipe, arrays, classes, tuple(labels), saved.calibration, notes["scores"])
+
+
+def _check_evidence(saved: SavedModel, arrays: dict[str, np.ndarray]) -> None:
+    """Refuse numbers that no votes can be weighed by."""
+    evidence = arrays.get("evidence")
+    if evidence is None:
+        return
+    if "means" not in arrays or not 1 <= evidence[0] <= len(arrays["targets"]) or not (evidence[[1, 4]] > 0).all():
+        raise saved.damaged("its evidence does not fit its rows")
 
 
 def plain_labels(labels: Sequence[Any]) -> tuple[Any, ...]:
