@@ -33,6 +33,24 @@ def test_numbers_and_gradients_are_those_of_the_formula():
     torch.testing.assert_close(other.grad.double(), one.grad, rtol=1e-5, atol=1e-5)
 
 
+class Gated(Written):
+    """A norm that some families give a gate."""
+
+    def forward(self, hidden_states, gate=None):
+        return super().forward(hidden_states if gate is None else hidden_states * torch.sigmoid(gate))
+
+
+def test_a_norm_with_a_gate_keeps_its_own_forward_where_it_has_one():
+    """Regression: the forward that took its place had no room for the gate, and the family was refused."""
+    module, own = Gated(8), Gated(8)
+    assert fuse_norms(nn.ModuleList([module])) == 1
+    states, gate = (torch.randn(2, 8, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    states.requires_grad_()
+    torch.testing.assert_close(module(states, gate), own(states, gate))
+    torch.testing.assert_close(module(states, gate=gate), own(states, gate))
+    torch.testing.assert_close(module(states), own(states))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_norm_is_taken_over_and_one_that_adds_to_its_weight_is_not(dtype):
     model = nn.ModuleList([Written(16), Written(16, shift=1.0), nn.LayerNorm(16)]).to(dtype)

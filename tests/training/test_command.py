@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from command_line import write_csv
+from separatrix import plugins
 from separatrix import recipe as recipes
 from separatrix.cli.app import build
 from separatrix.recipe import TrainRecipe, replace
@@ -78,7 +79,8 @@ def load_splits_of(planted):
     return load_splits(Texts.of(*planted))
 
 
-def test_the_demo_has_a_command_of_its_own():
+def test_the_demo_has_a_command_of_its_own(monkeypatch):
+    monkeypatch.setattr(plugins, "_LOADED", [])  # of other tests
     demo = load_demo()
     command = typed_command(demo, "prompt", replace(TrainRecipe(), epochs=3), {}, "runs/demo")
     assert command == "separatrix demo --seed 0 --epochs 3 --out demo"

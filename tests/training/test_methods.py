@@ -39,8 +39,8 @@ def test_train_writes_a_run_that_is_read_again(splits, tiny, tmp_path):
     assert set(result.table["method"]) == {"probe", *result.baselines}
     assert result.verdict in str(result)
     page = result._repr_html_()
-    assert page.startswith("<table>")
-    assert all(f"<td>{escape(line)}</td>" in page for line in (result.verdict, *result.warnings, *result.notes))
+    assert page.startswith(f"<p><strong>{escape(result.verdict)}</strong></p>\n<table>")
+    assert all(f"<td>{escape(line)}</td>" in page for line in (*result.warnings, *result.notes))
     assert str(loaded.model).splitlines()[0] == "kind     ProbeModel"
     assert loaded.model.to_dict()["classes"] == result.classes
 

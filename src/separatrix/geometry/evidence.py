@@ -115,7 +115,7 @@ def beside(
 
     >>> near = Neighbors(np.array([[0, 1]]), np.array([[0.1, 0.3]], np.float32))
     >>> evidence = VoteEvidence(k=2, temperature=0.1, votes=0.5, means=0.0)
-    >>> beside(np.log([[0.4, 0.6]]), near, np.array([1, 0]), evidence).argmax()
+    >>> int(beside(np.log([[0.4, 0.6]]), near, np.array([1, 0]), evidence).argmax())
     1
     """
     return head + evidence.votes * soft_votes(near, labels, head.shape[1], evidence.k, evidence.temperature)

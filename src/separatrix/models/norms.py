@@ -52,14 +52,16 @@ class NormForward:
     """The forward of a norm whose weight is frozen."""
 
     def __init__(self, module: nn.Module, eps: float) -> None:
-        self.module, self.own, self.eps = module, module.forward, eps
+        self.module, self.eps = module, eps
+        self.own: Callable[..., Tensor] = module.forward
 
-    def __call__(self, hidden_states: Tensor) -> Tensor:
-        """The normed states, (..., width)."""
+    def __call__(self, hidden_states: Tensor, *more: Any, **named: Any) -> Tensor:
+        """The normed states, (..., width); by the module itself where it is given more than states, as a gate."""
         weight = self.module.weight
         assert isinstance(weight, Tensor)
-        if weight.requires_grad or not (torch.is_grad_enabled() and hidden_states.requires_grad):
-            return self.own(hidden_states)
+        learns = torch.is_grad_enabled() and hidden_states.requires_grad
+        if more or named or weight.requires_grad or not learns:
+            return self.own(hidden_states, *more, **named)
         return root_mean_square(hidden_states, weight, self.eps)
 
 

@@ -26,7 +26,14 @@ from separatrix.training.request import predicts_numbers
 VALIDATION, TEST = "validation", "test"
 NEIGHBORS = "k-NN"  # as runs name the baseline
 LOWER = ("rmse",)  # figures of which less is better
-UNTRAINED = ("recipe", "trajectory", "index", "cache", "refit")  # folders of a run that hold no trained tensors
+UNTRAINED = (
+    "recipe",
+    "trajectory",
+    "index",
+    "cache",
+    "refit",
+    "predictions",
+)  # folders of a run that hold no trained tensors
 
 
 @dataclass(frozen=True, eq=False)
