@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.points import Points
 from separatrix.reports.columns import section_data
 from separatrix.serve.verb import explore
+from separatrix.store.files import write_json
 from separatrix.store.points import open_points
 
 
@@ -98,6 +100,18 @@ def test_options_without_effect_and_odd_folders_are_refused(points, tmp_path):
         explore(tmp_path / "nowhere")
     with pytest.raises(OptionError, match="--port is out of range"):
         explore(points, port=70_000)
+
+
+def test_a_run_whose_folder_is_gone_is_not_one_that_was_stopped(tmp_path, ask, running):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / "manifest.json", {"kind": "run", "format": 2, "recipe": None, "files": None})
+    with running(explore(folder).server) as server:
+        assert b"The training was stopped" in ask(server)[1]
+        shutil.rmtree(folder)
+        for path in ("", "progress?seen=x"):
+            answer, content = ask(server, path)
+            assert (answer.status, content) == (409, b"run is not there any more")
 
 
 def test_other_results_are_shown_as_their_report(points, tmp_path, ask, running):

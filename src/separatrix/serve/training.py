@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from separatrix.errors import public_name
+from separatrix.errors import StoreError, public_name
 from separatrix.reports.live import FINISHED, STOPPED, TRAINING, LiveTraining, live_page, live_part
 from separatrix.reports.page import render
 from separatrix.serve.columns import ServedColumns
@@ -68,7 +68,13 @@ class RunView:
 
 
 def read_training(folder: Path) -> LiveTraining:
-    """How far the training of a run is; another process may be writing every file."""
+    """How far the training of a run is; another process may be writing every file.
+
+    Raises:
+        StoreError: the folder is gone.
+    """
+    if not folder.is_dir():
+        raise StoreError(f"{folder.name} is not there any more")
     state = FINISHED if is_finished(folder) else TRAINING if is_held(folder) else STOPPED
     recipe: dict[str, Any] = {}
     with suppress(Exception):  # not there yet
