@@ -100,6 +100,16 @@ def test_a_training_is_followed_to_its_end(browser, running, tmp_path, make_run_
             assert browser.console == []
 
 
+def test_a_run_whose_folder_is_gone_says_so_on_its_page(browser, running, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    write_json(folder / "manifest.json", {"kind": "run", "format": 2, "recipe": None, "files": None})
+    with running(explore(folder).server) as server:
+        browser.open(server.address)
+        shutil.rmtree(folder)
+        browser.wait("document.querySelector('.lost:not([hidden])')?.textContent === 'run is not there any more'")
+
+
 def says(browser):
     return browser.run("document.querySelector('.live .lead').textContent")
 

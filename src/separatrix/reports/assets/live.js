@@ -2,7 +2,7 @@
 // The page of a training that goes on: asks for what is new, shows it, and becomes the report when the training is finished.
 (() => {
   const PAUSE = 1000;  // milliseconds between two questions
-  const live = document.querySelector(".live"), lost = document.querySelector(".lost"), now = () => live.firstElementChild.dataset;
+  const live = document.querySelector(".live"), lost = document.querySelector(".lost"), ended = lost.textContent, now = () => live.firstElementChild.dataset;
   const ask = async () => {
     try {
       const answer = await fetch("progress?" + new URLSearchParams({ seen: now().seen }));
@@ -14,6 +14,7 @@
       lost.hidden = true;
       if (now().state === "finished") return location.reload();
     } catch (error) {
+      lost.textContent = error instanceof TypeError ? ended : error.message;  // nothing answered, or a server refused
       lost.hidden = false;
     }
     return setTimeout(ask, PAUSE);
