@@ -115,7 +115,7 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
 # Options that came after the first runs of a study, with the value that all runs before them had.
 LATER: dict[str, Any] = {
     "special_tokens": "keep", "depth": None, "descriptions": None, "residual": 0, "instance": 0, "layer": 0,
-    "class_weight": None,
+    "class_weight": None, "evaluation": {"order": None},
 }  # fmt: skip
 # Choices that have another name since, with the one that they had then.
 RENAMED = {("pool", "layer_mix"): "weighted"}

@@ -1,6 +1,7 @@
 """Every usual form of X and y is read alike; what cannot be used, options too, is refused before any work."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ FORMS = {
 
 class Given(BaseEstimator):
     """A fitted estimator whose method gives back the texts that it gets."""
+
+    model_ = SimpleNamespace(pairs=False)
 
     def fit(self, X, y=None):
         return self
