@@ -22,7 +22,7 @@ from separatrix.estimators.training import check_kind, same, validation_part
 from separatrix.geometry.score import classification
 from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
 from separatrix.learn.trained.loading import load_model
-from separatrix.learn.trained.saved import check_sides
+from separatrix.learn.trained.saved import check_input_kind
 from separatrix.models.frozen_blocks import plan_options
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
@@ -111,7 +111,7 @@ class FrozenClassifier(NeighborsClassifier):
         vectors, pair = blank.encode(data.texts.text), None
         vectors.unread.warn(TRAINING)
         if held_out is not None and held_out.label is not None:
-            check_sides(blank, held_out.text)
+            check_input_kind(blank, held_out.text)
             other = blank.encode(held_out.text)
             other.unread.warn(VALIDATION)
             pair = other.values, classes.encode(held_out.label, source=VALIDATION)

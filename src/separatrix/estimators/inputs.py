@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from separatrix.errors import DataError, warn
 from separatrix.estimators.label_sets import read_sets
-from separatrix.learn.trained.saved import check_sides
+from separatrix.learn.trained.saved import check_input_kind
 from separatrix.learn.unanswered import run_answerable, unanswered
 from separatrix.texts import Texts
 from separatrix.texts.characters import plain_name
@@ -78,7 +78,7 @@ def on_texts(method: Callable[..., Any]) -> Callable[..., Any]:
         texts, pair = _sides(X, NEW)
         if texts:
             texts = list(Texts.of(texts, source=NEW, keep_blank=True, pair=pair).text)
-        check_sides(self.model_, texts)
+        check_input_kind(self.model_, texts)
         answers, reasons = run_answerable(lambda some: method(self, some, *rest, **options), texts)
         warn(f"{NEW}: {line}" for line in unanswered(reasons, len(texts)))
         return answers

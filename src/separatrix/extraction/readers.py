@@ -16,7 +16,7 @@ from separatrix.errors import ModelError, OptionError, public_name
 from separatrix.extraction.windows import token_rows
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.prompt import PromptModel
-from separatrix.learn.trained.saved import check_sides
+from separatrix.learn.trained.saved import check_input_kind
 from separatrix.models import extract
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import groups, token_batches, token_budget
@@ -184,7 +184,7 @@ class PromptReader:
         Raises:
             OptionError: single texts for a prompt of pairs, or pairs for another.
         """
-        check_sides(self.model, texts)
+        check_input_kind(self.model, texts)
         return self.model.backbone.tokenize(texts, reserve=self.model.recipe.prompt.tokens)
 
     def read(self, tokens: Tokens, names: Sequence[str], progress: RowsDone | None = None) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 from separatrix.errors import OptionError
 from separatrix.geometry.reliability import threshold_of
 from separatrix.learn.trained.loading import load_model
-from separatrix.learn.trained.saved import Predictions, Predictor, Trained, check_sides
+from separatrix.learn.trained.saved import Predictions, Predictor, Trained, check_input_kind
 from separatrix.learn.unanswered import run_answerable
 from separatrix.models.backbone import Backbone
 from separatrix.models.tokens import UnreadCounts, count_unknown
@@ -127,7 +127,7 @@ def predict_texts(
 
 def answer_texts(model: Predictor, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
     """The answer of a model, with empty rows for texts that get none (`reasons` says why); texts may be none."""
-    check_sides(model, texts)
+    check_input_kind(model, texts)
     answer, reasons = run_answerable(lambda some: model.answer(some, progress), texts)
     if len(reasons) == len(texts):  # what was run for the shapes alone is not spoken of
         answer = replace(answer, cut=0, unread=UnreadCounts())

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from separatrix.errors import DataError
-from separatrix.learn.trained.saved import Predictor, check_sides
+from separatrix.learn.trained.saved import Predictor, check_input_kind
 from separatrix.models.tokens import UnreadCounts
 from separatrix.store.table import json_lines
 from separatrix.texts import Texts
@@ -55,7 +55,7 @@ class LineStream:
         Raises:
             DataError: a line that cannot be read, after the answers of those before it.
         """
-        check_sides(model, [BETWEEN.join(self.columns.texts)])  # before the first line
+        check_input_kind(model, [BETWEEN.join(self.columns.texts)])  # before the first line
         for batch in batches(self.source):
             texts, wrong = self._read(batch)
             if len(texts):

@@ -189,7 +189,7 @@ def of_pairs(model: M, pairs: bool) -> M:
     return replace(given, pairs=True) if pairs else model
 
 
-def check_sides(model: Predictor, texts: Sequence[str]) -> None:
+def check_input_kind(model: Predictor, texts: Sequence[str]) -> None:
     """Refuse single texts for a model of pairs, and pairs for one of single texts; blank ones are neither.
 
     Raises:
