@@ -56,6 +56,19 @@ def test_neighbors_are_those_of_the_vectors(shown, ask, points):
     assert np.allclose(near["distances"], np.sort(away)[:4], atol=1e-5)
 
 
+def test_neighbors_of_points_that_were_replaced_are_refused(ask, running, tmp_path):
+    """Regression: texts were refused, neighbors came from the new vectors."""
+    folder, rng = tmp_path / "points", np.random.default_rng(0)
+    for seed in range(2):
+        rows = {"id": [f"{seed}-{row}" for row in range(30)], "text": [f"text {row}" for row in range(30)]}
+        Points.of(rng.normal(size=(30, 4)), rows).save(folder, overwrite=seed > 0)
+        if seed == 0:
+            exploration = explore(folder)
+    with running(exploration.server):
+        answer, content = ask(exploration.server, "neighbors?row=3&k=4")
+    assert (answer.status, b"was replaced since it was opened" in content) == (409, True)
+
+
 def test_many_classes_are_shown_by_groups_as_in_files(ask, running, tmp_path):
     kind = np.arange(200) % 20
     rows = np.random.default_rng(0).normal(size=(200, 4)) / 9 + np.eye(4)[kind // 5]

@@ -66,6 +66,9 @@ class VectorView:
         """The rows of nearest vectors, the row itself left out, with their distances."""
         assert self.points is not None
         row, k = query.number("row", 0, len(self.points) - 1), query.number("k", 1, MOST_NEIGHBORS)
+        self.points.rows.take(np.array([row])).column(
+            ID
+        )  # refused where the folder was replaced, and its vectors with it
         rows = BlockSource.of_points(self.points)
         with self.lock:
             near = nearest_rows(rows.part(row, row + 1), rows, min(k, len(self.points) - 1), METRIC, row)
