@@ -13,7 +13,7 @@ PARTS = ("validation", "test")
 FIGURES = (*PARTS, "difference")
 PLAIN = {"label", "baseline", "runs", "planned", "chosen", "tries", "against", "p_value", "p_holm"}
 ENDS = {f"{name}_{end}" for name in FIGURES for end in ("low", "high")}
-COSTS = ("seconds", "parameters", "bytes")
+COSTS = ("seconds", "cpu_seconds", "parameters", "bytes")
 MIB = 2**20
 
 
@@ -55,7 +55,7 @@ def sweep_listing(
     figures = [name for name in FIGURES if any(name in line for line in lines)]
     more = [name for name in ("p_holm", "tries") if any(name in line for line in lines)]
     of_cost = [name for name in COSTS if any(name in cost for cost in costs)]
-    heads = {"difference": f"less {reference}", "p_holm": "p (Holm)", "bytes": "MiB"}
+    heads = {"difference": f"less {reference}", "p_holm": "p (Holm)", "bytes": "MiB", "cpu_seconds": "CPU seconds"}
     headings = [*named, "runs", *(heads.get(name, name) for name in (*figures, *more, *of_cost))]
     rows = []
     for line, cost in pairs:

@@ -34,7 +34,7 @@ class SweepResult(Result):
     verified: ClassVar[Sequence[str]] = (TABLE, COSTS, RUNS, MARKDOWN, "result.json")
 
     lines: Sequence[Mapping[str, Any]]  # label, columns of the setting, runs, validation, test, difference, ...
-    costs: Sequence[Mapping[str, Any]]  # label, seconds, parameters, bytes
+    costs: Sequence[Mapping[str, Any]]  # label, seconds, cpu_seconds, parameters, bytes
     metric: str  # accuracy or rmse
     runs: int  # all of them, each counted once
     done: int

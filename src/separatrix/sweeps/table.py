@@ -94,13 +94,19 @@ class LineFigures:
         return [np.array(one["confusion"]) for one in scores if one.get("confusion")]
 
     def costs(self) -> dict[str, Any]:
-        """Mean seconds of a run, trained numbers and their bytes."""
+        """Mean seconds of a run by the wall and of the processor, trained numbers and their bytes."""
         if self.line.setting.baseline in ("majority", "knn") or not self.results:
             return {}
         sizes = [trained_size(folder) for folder in self.folders.values()]
-        seconds = [float(result.get("seconds", 0.0)) for result in self.results.values()]
         parameters, size = np.array(sizes).max(axis=0).tolist()
-        return {"seconds": round(float(np.mean(seconds)), 2), "parameters": parameters, "bytes": size}
+        means = {name: self._mean(name) for name in ("seconds", "cpu_seconds")}
+        known = {name: mean for name, mean in means.items() if mean is not None}
+        return {**known, "parameters": parameters, "bytes": size}
+
+    def _mean(self, name: str) -> float | None:
+        """Over all runs; None where one was written by a version that did not count it."""
+        values = [float(result[name]) for result in self.results.values() if name in result]
+        return round(float(np.mean(values)), 2) if len(values) == len(self.results) else None
 
 
 def read_lines(lines: Sequence[SweepLine], study: Study) -> list[LineFigures]:

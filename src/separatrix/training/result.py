@@ -70,7 +70,8 @@ class TrainingResult(Result):
     chosen: dict[str, Any] = field(default_factory=dict)  # name -> what was chosen on validation
     facts: dict[str, Any] = field(default_factory=dict)  # what the method adds: label words and their ranking
     best_epoch: int | None = None  # None: fitted in one go
-    seconds: float = 0.0
+    seconds: float = 0.0  # by the wall
+    cpu_seconds: float | None = optional()  # of all cores; what else the machine did takes nothing of them
     groups: dict[str, Any] | None = optional()
     command: str | None = optional()  # that makes it again; paths are reduced to their names
     software: dict[str, str] | None = optional()  # versions that made it

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, process_time
 from typing import Any
 
 from separatrix.errors import OptionError
@@ -53,7 +53,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    begun, request = monotonic(), for_labels(request)
+    begun, processor, request = monotonic(), process_time(), for_labels(request)
     task, splits, folder = task_of(request), request.splits, request.folder
     original, race, recipe = request, None, request.recipe
     splits = weigh(splits, recipe.loop.class_weight)
@@ -97,7 +97,7 @@ def run_training(request: TrainingRequest) -> TrainingResult:
         facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
         metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables, plane=plane,
         recipe=describe_request(original, source.weights), folder=folder, race=race,
-        seconds=round(monotonic() - begun, 2), **figures,
+        seconds=round(monotonic() - begun, 2), cpu_seconds=round(process_time() - processor, 2), **figures,
     )  # fmt: skip
     if folder is not None:
         result.write(folder)
