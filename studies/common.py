@@ -112,36 +112,27 @@ def load_set(data: Path, name: str, seed: int, rows: int | None = None) -> Split
     return Splits(drawn, splits.validation, splits.test, splits.notes)
 
 
-# Options that came after the first runs of a study, with the value that all runs before them had.
-LATER: dict[str, Any] = {
-    "special_tokens": "keep", "depth": None, "descriptions": None, "residual": 0, "instance": 0, "layer": 0,
-    "class_weight": None, "evaluation": {"order": None},
-}  # fmt: skip
-# Choices that have another name since, with the one that they had then.
+# Recipes that runs of studies are made of.
+RECIPES = (recipes.TrainRecipe, recipes.AlignRecipe, recipes.HeadsRecipe)
+# Options that have another name since -> the one that they had then; the same of choices, by their option.
+EARLIER = {name: earlier for recipe in RECIPES for earlier, name in earlier_names(recipe).items()}
 RENAMED = {("pool", "layer_mix"): "weighted"}
-# Options that have another name since -> the one that they had then.
-EARLIER = {
-    name: earlier
-    for recipe in (recipes.TrainRecipe, recipes.AlignRecipe, recipes.HeadsRecipe)
-    for earlier, name in earlier_names(recipe).items()
-}
 
 
 def recipe_key(*values: Any) -> str:
-    """A hash of what makes two runs the same; options of `LATER` at their old values and new names do not change it.
+    """A hash of what makes two runs the same; options that came later, at their default, and new names do not count.
 
     >>> recipe_key({"max_length": 64}) == recipe_key({"max_length": 64, "special_tokens": "keep"})
     True
     """
-    return recipes.digest(*map(_as_at_first, values))
+    return recipes.digest(*(_as_at_first(recipes.without_later(value, *RECIPES)) for value in values))
 
 
 def _as_at_first(value: Any) -> Any:
     if isinstance(value, Mapping):
-        kept = [pair for pair in value.items() if pair not in LATER.items()]
         return {
             EARLIER.get(name, name): RENAMED[name, part] if (name, part) in [*RENAMED] else _as_at_first(part)
-            for name, part in kept
+            for name, part in value.items()
         }
     return [_as_at_first(part) for part in value] if isinstance(value, (list, tuple)) else value
 

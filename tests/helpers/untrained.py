@@ -2,10 +2,10 @@
 
 import pytest
 
-from separatrix import recipe as recipes
+from separatrix.models.source import resolve
 from separatrix.store.files import write_json
 from separatrix.store.folder import CHECKPOINT
-from separatrix.training.folder import run_artifact
+from separatrix.training.folder import describe_request, run_artifact
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def untrained(monkeypatch):
         }
         result = {"kind": "run", "method": "prompt", "loss": "linear", "model": {"name": "tiny"}, "scores": scores}
         with run_artifact(request, resume=True) as folder:
-            write_json(folder / "recipe.json", recipes.record(recipe))
+            write_json(folder / "recipe.json", describe_request(request, resolve(recipe.backbone).weights))
             (folder / CHECKPOINT).write_bytes(b"a state")
             if tokens in trainings.stopped:
                 raise KeyboardInterrupt("stopped here")

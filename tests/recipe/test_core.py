@@ -15,6 +15,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import LARGEST, checked
 from separatrix.recipe.heads import AnswerRecipe
 from separatrix.recipe.score import FrozenRecipe, RankRecipe
+from separatrix.training.methods import METHODS
 
 WHOLE = [getattr(recipes, name) for name in recipes.__all__ if name.endswith("Recipe")]
 
@@ -129,3 +130,40 @@ def test_an_earlier_name_of_a_choice_is_read_as_the_one_of_today() -> None:
     today = recipes.replace(recipes.AlignRecipe(), pool="layer_mix")
     assert recipes.from_dict(recipes.AlignRecipe, stored) == today
     assert recipes.replace(recipes.ExtractRecipe(), pool="weighted").vectors.pool == ("weighted",)
+
+
+def test_an_option_that_came_later_does_not_count_at_its_default() -> None:
+    """A run of a version without it is the run of today; at another value it is not."""
+    before = {"method": "prompt", "backbone": {"model": "m"}, "loop": {"lr": 0.1}}
+    since = {
+        "method": "prompt",
+        "backbone": {"model": "m", "depth": None},
+        "loop": {"lr": 0.1, "class_weight": None},
+        "evaluation": {"order": None},
+    }
+    recipe = recipes.TrainRecipe()
+    assert recipes.decisive(recipe, before) == recipes.decisive(recipe, since) == before
+    assert recipes.decisive(recipes.replace(recipe, depth=3)) != recipes.decisive(recipe)
+    assert recipes.decisive(recipe, {"backbone": {"depth": 3}}) == {"backbone": {"depth": 3}}
+
+
+def test_a_choice_that_had_another_name_is_the_same() -> None:
+    earlier = {"encoder": {"pool": "weighted"}, "answers": {"weights": "distance"}}
+    today = {"encoder": {"pool": "layer_mix"}, "answers": {"vote": "distance"}}
+    assert recipes.decisive(recipes.AlignRecipe(), earlier) == recipes.decisive(recipes.AlignRecipe(), today) == today
+
+
+@pytest.mark.parametrize(
+    ("recipe", "hash_of_today"),
+    [
+        ("prompt", "7acfb831a2578802"),
+        ("align", "50c8c021b679f7a5"),
+        ("finetune", "cc98e5e49af0a7e0"),
+        ("probe", "47ac78977962b205"),
+        ("peft", "b05e45c7d41e9101"),
+        ("auto", "9787c8673a5e7130"),
+    ],
+)
+def test_hashes_of_recipes_stay(recipe: str, hash_of_today: str) -> None:
+    """Runs on disk are found by them. A new option whose default keeps what was done before is declared `later`."""
+    assert recipes.digest(recipes.decisive(METHODS[recipe].recipe)) == hash_of_today

@@ -3,13 +3,17 @@
 Nothing is trained here; `test_study` trains.
 """
 
+import json
+
 import pytest
 
 import separatrix as sx
+from separatrix import recipe as recipes
 from separatrix.errors import OptionError, StoreError
 from separatrix.store.lock import locked
 from separatrix.sweeps.study import Study
 from separatrix.sweeps.verb import SweepJob
+from separatrix.training.folder import describe_training
 
 pytestmark = pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
 
@@ -114,3 +118,25 @@ def test_models_that_are_not_here_are_named_in_the_table(small, tmp_path, untrai
     assert (tmp_path / "s" / "table.md").read_text().count("| not run here |") == 1
     with pytest.raises(OptionError, match="skip_absent: true or false: got 'yes'"):
         sx.sweep(grid | {"skip_absent": "yes"}, out=tmp_path / "t")
+
+
+def test_a_study_of_an_earlier_version_keeps_its_runs(small, tmp_path, untrained, monkeypatch):
+    """Regression: an option that came later, at its default, gave other hashes; what was done was trained again."""
+    out, grid = tmp_path / "s", small(grid={"tokens": [1, 2]}, seeds=[0])
+    with monkeypatch.context() as earlier:
+        earlier.setattr("separatrix.sweeps.plan.describe_training", without_what_came_later)
+        earlier.setattr("separatrix.sweeps.plan.run_key", lambda identity: recipes.digest("earlier", identity))
+        assert sx.sweep(grid, out=out, max_runs=1).states == {"done": 1, "waiting": 1}
+    before = {*json.loads((out / "grid.json").read_text())["runs"]}
+    assert sx.sweep(grid, out=out, max_runs=1).states == {"done": 2}
+    assert {path.name for path in (out / "runs").iterdir()} == before
+    assert [tokens for tokens, _, _ in untrained] == [1, 2]
+    assert sx.sweep(grid | {"grid": {"tokens": [2, 3]}}, out=out, extend=True).states == {"done": 2}
+    assert sx.sweep(grid, out=out, extend=True).states == {"done": 2}  # found among the runs; the grid had lost it
+    assert [tokens for tokens, _, _ in untrained] == [1, 2, 3]
+    with pytest.raises(StoreError, match="got depth 1 instead of None"):
+        sx.sweep(grid | {"train": grid["train"] | {"depth": 1}}, out=out)
+
+
+def without_what_came_later(*parts):
+    return recipes.without_later(describe_training(*parts), recipes.TrainRecipe)

@@ -23,11 +23,12 @@ from separatrix.models.candidates import candidates
 from separatrix.models.extract import extract, extract_blocks
 from separatrix.recipe import ProbingRecipe
 from separatrix.recipe.align import FINETUNE
-from separatrix.store.files import read_json
+from separatrix.store.files import read_json, write_json
 from separatrix.store.table import read_table
 from separatrix.texts import Splits
 from separatrix.training import diagnostics, run
 from separatrix.training.evaluate import Evaluator
+from separatrix.training.folder import describe_request, write_recipe
 from separatrix.training.request import TrainingRequest
 from separatrix.training.run import run_training
 
@@ -357,6 +358,16 @@ def test_mistakes_leave_nothing_behind(make_order, splits, tmp_path):
     with pytest.raises(OptionError, match=r"unknown --method: got 'prompts', .*did you mean 'prompt'"):
         make_order(tmp_path / "run", method="prompts")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_of_an_earlier_version_lacks_options_that_came_since(make_order, tmp_path):
+    request = make_order(tmp_path)
+    current = describe_request(request, "weights")
+    write_json(tmp_path / "recipe.json", recipes.without_later(current, request.recipe))
+    write_recipe(tmp_path, request.recipe, current)
+    deeper = recipes.replace(request.recipe, depth=1)
+    with pytest.raises(StoreError, match=r"begun with other options or other texts: got depth 1 instead of no such"):
+        write_recipe(tmp_path, deeper, describe_request(make_order(tmp_path, depth=1), "weights"))
 
 
 def test_another_order_does_not_touch_a_run(done, make_order, splits):

@@ -28,6 +28,7 @@ from separatrix.recipe.core import (
     record,
     replace,
     to_dict,
+    without_later,
 )
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.load import LoadRecipe
@@ -85,4 +86,5 @@ __all__ = [
     "record",
     "replace",
     "to_dict",
+    "without_later",
 ]

@@ -32,12 +32,15 @@ def option(
     names_path: bool = False,
     earlier: Mapping[str, str] | None = None,
     earlier_name: str | None = None,
+    later: bool = False,
 ) -> Any:
     """A recipe field with its help text, its limits (both ends included), and whether the result depends on it.
 
     `names_path`: its texts may be paths of this machine, which `record` leaves out.
     `earlier` maps names that choices once had to those of today, and `earlier_name` is one that the option once had:
     recipes that were written then are still read.
+    `later`: it came when there were results already, and its default keeps what was done without it. At the default it
+    is not part of what `decisive` gives, so that results of before are those of the same recipe today.
     """
     limits = {"choices": choices, "low": low, "high": high}
     more = {
@@ -45,6 +48,7 @@ def option(
         "names_path": names_path,
         "earlier": earlier or {},
         "earlier_name": earlier_name,
+        "later": later,
     }
     return field(default=default, metadata={"text": text, **limits, **more})
 
@@ -254,7 +258,10 @@ class Plain:
 
 
 def decisive(recipe: Any, values: Any = None) -> Any:
-    """The options on which the result depends, as plain nested dictionaries.
+    """The options on which the result depends, as plain nested dictionaries: what hashes and comparisons are made of.
+
+    Options that came later are left out at their default (see `option`), and names are those of today: a recipe of an
+    earlier version gives the same as today's of the same training.
 
     Args:
         recipe: whose fields say which these are.
@@ -264,15 +271,42 @@ def decisive(recipe: Any, values: Any = None) -> Any:
     >>> decisive(LoopRecipe(checkpoint_seconds=5)) == decisive(LoopRecipe(checkpoint_seconds=90))
     True
     """
-    left_out = {spec.name for spec in _fields(recipe) if not spec.metadata["affects_result"]}
+    specs = {spec.name: spec for spec in _fields(recipe)}
+    left_out = {name for name, spec in specs.items() if not spec.metadata["affects_result"]}
     today = earlier_names(recipe)
 
+    def strip(name: str, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            named = {today.get(inner, inner): part for inner, part in value.items() if inner not in left_out}
+            return {inner: strip(inner, part) for inner, part in named.items()}
+        earlier = specs[name].metadata["earlier"] if name in specs else {}
+        return earlier.get(value, value) if isinstance(value, str) else value
+
+    return without_later(strip("", to_dict(recipe) if values is None else values), recipe)
+
+
+def without_later(values: Any, *recipes: Any) -> Any:
+    """Plain data without the options that came later and stand at their default: as an earlier version wrote them.
+
+    Args:
+        values: plain data that hold recipes, or parts of them, at any depth.
+        recipes: whose fields say which options came later, and what their defaults are.
+
+    >>> from separatrix.recipe import TrainRecipe
+    >>> without_later({"max_length": 64, "depth": None, "evaluation": {"order": None}}, TrainRecipe)
+    {'max_length': 64}
+    """
+    later = {spec.name: spec.default for recipe in recipes for spec in _fields(recipe) if spec.metadata.get("later")}
+
     def strip(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [strip(part) for part in value]
         if not isinstance(value, Mapping):
             return value
-        return {today.get(name, name): strip(inner) for name, inner in value.items() if name not in left_out}
+        parts = {name: (part, strip(part)) for name, part in value.items() if name not in later or part != later[name]}
+        return {name: stripped for name, (part, stripped) in parts.items() if stripped != {} or part == {}}
 
-    return strip(to_dict(recipe) if values is None else values)
+    return strip(values)
 
 
 def from_dict(cls: type[R], values: Mapping[str, Any], *, trust_remote_code: bool = False) -> R:

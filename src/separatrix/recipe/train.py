@@ -30,7 +30,10 @@ class ModelRecipe:
     )
     revision: str | None = option(None, "hub revision (branch, tag or commit)")
     depth: int | None = option(
-        None, "first layers of the model that are used, its last norm behind them (default: all layers)", low=1
+        None,
+        "first layers of the model that are used, its last norm behind them (default: all layers)",
+        low=1,
+        later=True,
     )
     max_length: int = option(256, "tokens kept of each text; longer texts are cut and counted", low=1, high=131072)
     dtype: str = option(
@@ -45,6 +48,7 @@ class ModelRecipe:
         "keep",
         "control tokens that a text holds, such as [SEP]: they act as such, or are read as text",
         choices=("keep", "escape"),
+        later=True,
     )
 
     def at(self, model: str | None, device: str) -> ModelRecipe:
@@ -81,17 +85,19 @@ class PromptRecipe:
     init: str = option("vocabulary", "start of the prompt", choices=INITS)
     init_text: str | None = option(None, "the text whose tokens start the prompt (with --init text)")
     descriptions: tuple[str, ...] | None = option(
-        None, "a sentence for each class, class=sentence, or a JSON file of them (with --init descriptions)"
+        None, "a sentence for each class, class=sentence, or a JSON file of them (with --init descriptions)", later=True
     )
     residual: int = option(
         0, "hidden width of a residual network through which the vectors are trained; 0: they are trained themselves",
-        low=0, high=4096,
+        low=0, high=4096, later=True,
     )  # fmt: skip
     instance: int = option(
         0, "rank of a learnt map from the text's own mean vector to its prompt; 0: one prompt for all texts",
-        low=0, high=256,
+        low=0, high=256, later=True,
     )  # fmt: skip
-    layer: int = option(0, "layer that the prompt enters at; above 0 the cache holds the layers from there on", low=0)
+    layer: int = option(
+        0, "layer that the prompt enters at; above 0 the cache holds the layers from there on", low=0, later=True
+    )
     prompt_layers: str = option(
         "all", "learnt vectors at the input only or at every layer", choices=("input", "all"), earlier_name="layers"
     )
@@ -156,6 +162,7 @@ class LoopRecipe:
         None,
         "weight of each class in the loss: balanced (all classes weigh alike), class=weight for some (1 for the "
         "others), or a JSON file of them",
+        later=True,
     )
     warmup: float = option(0.1, "share of all steps in which the rate rises", low=0, high=1)
     clip: float = option(1.0, "largest gradient norm; 0 switches clipping off", low=0)
@@ -178,6 +185,7 @@ class EvaluationRecipe:
         None,
         "all classes from low to high, where they have an order: errors are then counted in classes too; training and "
         "answers stay as they are",
+        later=True,
     )
 
 

@@ -16,6 +16,7 @@ from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
 from separatrix.texts.set_checks import one_label_each
 from separatrix.training.folder import describe_texts, describe_training
+from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.verb import read_splits
 
@@ -27,7 +28,8 @@ class Run:
     """One training. Its `id` names its folder.
 
     Attributes:
-        id: hash of the recipe, the texts and the weights of the model.
+        id: hash of the recipe, the texts and the weights of the model; of a run that an earlier version began, the
+            hash that it had there.
         label: the first setting that asks for it, for messages.
         method, recipe: what is trained; the recipe holds the seed.
         source, reading: the texts, as `read_splits` takes them.
@@ -78,6 +80,11 @@ class SweepPlan:
         return sources | {run.recipe.backbone.model for run in self.runs.values()}
 
 
+def run_key(identity: Mapping[str, Any]) -> str:
+    """The hash of what makes two runs the same; `identity` as `describe_training` gives it, or gave it earlier."""
+    return recipes.digest(recipes.decisive(METHODS[identity["method"]].recipe, identity))
+
+
 _SPLITS = dict[str, Splits]()
 
 
@@ -100,6 +107,7 @@ class Planner:
 
     grid: Grid
     mistakes: Mistakes
+    begun: Mapping[str, str] = field(default_factory=dict)  # key -> id of runs that the study has already
     texts: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str | None] = field(default_factory=dict)
 
@@ -123,7 +131,8 @@ class Planner:
                 identity = self._identity(setting, recipe)
                 if identity is None:
                     continue
-                key = recipes.digest(recipes.decisive(recipe, identity))
+                key = run_key(identity)
+                key = self.begun.get(key, key)
                 compare = setting.method == "probe"  # which is the baseline of all others
                 one = Run(key, setting.label, setting.method, recipe, setting.data.source, setting.reading, compare)
                 runs.setdefault(key, one)

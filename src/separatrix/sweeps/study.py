@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,10 +22,12 @@ from separatrix.recipe import canonical
 from separatrix.recipe.core import plain
 from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import Schema, read_json, write_json
+from separatrix.store.folder import RECIPE
 from separatrix.store.lock import is_held
 from separatrix.store.manifest import MANIFEST
-from separatrix.sweeps.plan import SweepPlan
+from separatrix.sweeps.plan import SweepPlan, run_key
 from separatrix.training.folder import difference
+from separatrix.training.methods import METHODS
 
 GRID, RUNS, FAILED, CACHE = "grid.json", "runs", "failed", "cache"
 STATES = ("done", "failed", "interrupted", "running", "waiting")
@@ -78,6 +80,27 @@ class Study:
                     hint = "type --extend to go on with the grid as it is now, or choose another --out"
                     raise StoreError(f"{self.folder} is the study of another grid", got=changes, hint=hint)
             write_json(folder / GRID, current)
+
+    def begun(self) -> dict[str, str]:
+        """Runs of the grid and runs on disk: key -> id, which is another where an earlier version hashed otherwise.
+
+        Of two runs with one key, the finished one counts.
+        """
+        ids = dict[str, str]()
+        for run, identity in self._identities():
+            if identity.get("method") not in METHODS:
+                continue  # of a plug-in that is not loaded
+            key = run_key(identity)
+            if key not in ids or _is_finished(self.run_folder(run)):
+                ids[key] = run
+        return ids
+
+    def _identities(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        if (path := self.folder / GRID).is_file():
+            yield from read_json(path, GRID_SCHEMA)["runs"].items()
+        for path in sorted((self.folder / RUNS).glob(f"*/{RECIPE}")):
+            with suppress(StoreError):  # that of a damaged run is said when it is trained
+                yield path.parent.name, read_json(path, dict)
 
     def run_folder(self, run: str) -> Path:
         """The folder of a run."""

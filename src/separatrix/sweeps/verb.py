@@ -81,7 +81,8 @@ def sweep(
     parse_executor(executor)
     limits = Limits(None if own.budget is None else time.time() + read_budget(own.budget), own.max_runs)
     (progress or silent)("checking the grid", 0, 0, "")
-    job = SweepJob.of(grid, Study(Path(out)), own, executor, limits, progress or silent)
+    how = (executor, limits, progress or silent)
+    job = SweepJob.of(grid, Study(Path(out)), own, *how, replaced=overwrite)
     return job.run(overwrite=overwrite)
 
 
@@ -100,11 +101,22 @@ class SweepJob:
     progress: Progress
 
     @classmethod
-    def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any) -> SweepJob:
-        """Read and check the grid. Raises `OptionError`: with all that is wrong with it."""
+    def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any, replaced: bool = False) -> SweepJob:
+        """Read and check the grid.
+
+        Args:
+            given: the grid.
+            study: its folder.
+            recipe: options of the sweep.
+            how: executor, limits, progress.
+            replaced: what stands in the folder does not count.
+
+        Raises:
+            OptionError: with all that is wrong with the grid.
+        """
         grid, mistakes = read_grid(given)
         settings = spell_out(grid, mistakes)
-        planner = Planner(grid, mistakes)
+        planner = Planner(grid, mistakes, {} if replaced else study.begun())
         _check_halving(grid, mistakes)
         first = _at_round(grid, settings, 0) if not mistakes.sentences else settings
         plan = planner.plan(first, _round_seeds(grid, 0))
