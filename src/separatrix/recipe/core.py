@@ -277,7 +277,7 @@ def decisive(recipe: Any, values: Any = None) -> Any:
 
     def strip(name: str, value: Any) -> Any:
         if isinstance(value, Mapping):
-            named = {today.get(inner, inner): part for inner, part in value.items() if inner not in left_out}
+            named = {str(today.get(inner, inner)): part for inner, part in value.items() if inner not in left_out}
             return {inner: strip(inner, part) for inner, part in named.items()}
         earlier = specs[name].metadata["earlier"] if name in specs else {}
         return earlier.get(value, value) if isinstance(value, str) else value
