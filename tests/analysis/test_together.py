@@ -70,6 +70,20 @@ def test_runs_points_clusters_and_suspects_share_their_rows(points, tmp_path):
     assert "a is ahead of b." in page
 
 
+def test_the_page_opens_on_the_leader_and_has_the_classes_of_each_run(tmp_path):
+    classes = [
+        dict.fromkeys(("rows", "precision", "recall", "f1", "predicted"), 1) | {"name": one} for one in ("no", "yes")
+    ]
+    more = {"confusion": [[20, 10], [1, 29]], "per_class": classes}
+    a, b = save_run(tmp_path / "a", 0.6, **more), save_run(tmp_path / "b", 0.9, seed=1, **more)
+    page = show_together([a, b], tmp_path / "page.html").path.read_text()
+    assert section_data(page, "rows")["first"] == 1
+    for section in ("confusion", "classes"):
+        assert section_data(page, section)["draw"] == section
+        assert [part["names"] for part in section_data(page, section)["parts"]] == [["no", "yes"]] * 2
+    assert [part["split"] for part in section_data(page, "confusion")["parts"]] == ["test"] * 2
+
+
 def test_seeds_of_one_recipe_are_one_line(tmp_path):
     rights = {0.1: (0.9, 0.85), 0.2: (0.7, 0.6)}
     folders = [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chromium import Chromium
+from separatrix.reports.by_run import by_run
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
@@ -39,6 +40,18 @@ def run_rows(title, right, seed):
     return SourceRows(title, ids, [f"text {k}" for k in ids], gold, ["test"] * 40, predicted, shares, CLASSES, [flat])
 
 
+def views_of(source, rows):
+    """What a run says of its classes."""
+    counts = np.zeros((2, 2), int)
+    np.add.at(
+        counts, ([CLASSES.index(one) for one in source.labels], [CLASSES.index(one) for one in source.predicted]), 1
+    )
+    lines = [{"name": name, "rows": int(counts[k].sum()), "f1": 0.5} for k, name in enumerate(CLASSES)]
+    return RunReport(
+        source.title, (), confusion=counts, names=CLASSES, confusion_part="test", per_class=lines, rows=rows
+    )
+
+
 @pytest.fixture
 def several(browser, tmp_path):
     """Two runs and clusters of their first ten rows."""
@@ -51,12 +64,9 @@ def several(browser, tmp_path):
     ]  # fmt: skip
     pair = {"a": "<i>a</i>", "b": "b", "difference": 0.25, "interval": (0.1, 0.4), "p_holm": 0.002, "rows": 40}
     sure = certainty(RunReport("", rows=rows))
-    sections = [
-        *comparison_sections(Comparisons(lines, [pair])),
-        map_section(maps, rows),
-        row_section(rows),
-        sure,
-    ]
+    views = by_run([views_of(one, rows) for one in (a, b)])
+    head = comparison_sections(Comparisons(lines, [pair]))
+    sections = [*head, map_section(maps, rows), row_section(rows), *views, sure]
     browser.events.clear()
     browser.open(write_page(tmp_path / "several.html", render(RunReport("both"), sections)).path.as_uri())
     yield browser
@@ -94,6 +104,22 @@ def test_rows_on_which_runs_differ_are_selected(several):
     assert "accuracy 1.000" in several.run("document.querySelector('.selection p').textContent")
     change(several, ".answers", 1)
     several.wait("document.querySelector('.selection p').textContent.includes('accuracy 0.000')")
+
+
+def test_matrix_and_classes_are_those_of_the_run_whose_answers_are_shown(several):
+    """A press on them selects as on the page of a run, and a cell that is selected stays one when the run changes."""
+    shown = "[...document.querySelectorAll('#confusion .of-run')].filter((one) => !one.hidden)"
+    assert several.run(f"{shown}.map((one) => one.dataset.run).join()") == "0"
+    cell = f'{shown}[0].querySelector(\'.cell[data-gold="1"][data-guess="0"]\')'
+    several.run(f"{cell}.dispatchEvent(new MouseEvent('click', {{ bubbles: true }}))")
+    assert several.run("document.body.dataset.selected") == "5"
+    change(several, "#confusion .answers", 1)
+    several.wait(f"{shown}[0].dataset.run === '1' && document.body.dataset.selected === '10'")
+    assert several.run(f"{cell}.classList.contains('on')")
+    assert several.run("document.querySelector('#rows .answers').value") == "1"
+    several.run("document.querySelector('.chips button').click()")
+    several.run("document.querySelector('#classes .of-run:not([hidden]) .pick').click()")
+    assert several.run("document.body.dataset.selected") == "20"
 
 
 def test_clusters_colour_the_map_and_select_rows(several):

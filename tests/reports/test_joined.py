@@ -1,5 +1,7 @@
 """Rows of several results on one page: which are one, whose answers they carry, where maps put them."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +30,21 @@ def test_a_row_that_two_runs_answered_stands_once_with_both_answers():
     assert maps[0].answers == 1
     assert rows.columns()["differ"].tolist() == [0, 0, 1, 0]
     assert rows.columns()["predicted-1"].tolist()[:2] == [65535, 65535]
+
+
+def test_the_leader_is_shown_first_and_a_run_keeps_its_own_split():
+    """A row that is a test row of one run may be a validation row of another."""
+    a = run("a", ["0", "1"], ["no", "yes"], ["no", "no"])
+    b = replace(run("b", ["1", "2"], ["yes", "no"], ["yes", "no"]), splits=["validation", "test"])
+    rows, _ = join_rows([a, b], "b")
+    assert rows.first == 1
+    assert [None if k < 0 else rows.names[k] for k in rows.predicted] == [None, "yes", "no"]
+    assert rows.answers[0].splits == []
+    assert rows.answers[1].splits == ["test", "validation", "test"]
+    columns = rows.columns()
+    assert "split-0" not in columns
+    assert [rows.split_names[k] for k in columns["split-1"]] == rows.answers[1].splits
+    assert [rows.split_names[k] for k in columns["split"]] == ["test"] * 3
 
 
 def test_equal_ids_of_other_texts_or_labels_are_other_rows():

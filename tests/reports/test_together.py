@@ -20,7 +20,7 @@ def test_the_one_that_validation_prefers_is_held_against_the_others():
     lines = [line("a", 0.90, 0.7), line("b", 0.85, 0.8), line("c", 0.86, 0.75)]
     verdict = judge_several(Comparisons(lines, [pair("a", "b", 0.05, 0.01), pair("b", "c", -0.01, 0.6)]))
     assert verdict.headline == "b, which validation prefers, is behind on test rows."
-    assert "Behind a (-0.050, -0.070 to -0.030, p = 0.01 on 500 rows)" in verdict.detail
+    assert "Behind a (-0.050, -0.070 to -0.030, p = 0.010 on 500 rows)" in verdict.detail
     assert "Not to be told from c (-0.010" in verdict.detail
 
 
@@ -47,5 +47,13 @@ def test_the_table_has_the_difference_to_the_leader_and_foreign_names_are_text()
     lines = [line("<b>a</b>", 0.9, 0.8), line("b", 0.8, 0.7)]
     page = render(RunReport("both"), comparison_sections(Comparisons(lines, [pair("<b>a</b>", "b", 0.1, 0.001)])))
     assert "<b>a" not in page
+    assert "p < 0.001 on 500 rows" in judge_several(Comparisons(lines, [pair("<b>a</b>", "b", 0.1, 4e-6)])).detail
     assert "-0.100" in page  # b less the leader
     assert "-0.120 to -0.080" in page
+
+
+def test_a_small_p_value_is_no_zero():
+    lines = [line("a", 0.9, 0.8), line("b", 0.8, 0.7)]
+    page = render(RunReport("both"), comparison_sections(Comparisons(lines, [pair("a", "b", 0.1, 4e-6)])))
+    assert '<td class="number">&lt; 0.001</td>' in page
+    assert ">0.000<" not in page

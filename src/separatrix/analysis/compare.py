@@ -42,7 +42,7 @@ from separatrix.recipe.project import CompareRecipe
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
 from separatrix.store.files import Schema, reading
-from separatrix.store.result import Lines, Listing, Result, apart, out_line
+from separatrix.store.result import Lines, Listing, Result, apart, out_line, p_cell, p_words
 from separatrix.store.table import write_table
 from separatrix.view import save
 from separatrix.view.data import write_data
@@ -105,7 +105,7 @@ class Comparison(Result):
             low, high = pair["interval"]
             span = f"{pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
             parts.append(
-                [(f"{pair['a']} less {pair['b']}", f"{span}, p = {pair['p_holm']:.3g} on {pair['rows']} rows")]
+                [(f"{pair['a']} less {pair['b']}", f"{span}, {p_words(pair['p_holm'])} on {pair['rows']} rows")]
             )
         return [*parts, out_line(self.folder)]
 
@@ -151,6 +151,8 @@ def _cell(line: Mapping[str, Any], name: str) -> str:
         return f"{value:.3f} ({line['low']:.3f} to {line['high']:.3f})"
     if name == "lost":
         return f"{value:.3f} ({line['lost_low']:.3f} to {line['lost_high']:.3f})"
+    if name == "p_value":
+        return p_cell(value)
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

@@ -18,13 +18,15 @@ from separatrix.analysis.seeds import SeedRun, over_seeds
 from separatrix.analysis.side_by_side import draw_panels, find_mixed_up, find_pairs
 from separatrix.analysis.suspects import Suspects
 from separatrix.recipe.project import CompareRecipe
+from separatrix.reports.by_run import by_run
 from separatrix.reports.collect import read_sheet, sheet_section
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
-from separatrix.reports.rows import RowMap
-from separatrix.reports.sections import Section, certainty, map_section, row_section
+from separatrix.reports.rows import PageRows, RowMap
+from separatrix.reports.sections import Section, certainty, first_map, map_section, row_section
 from separatrix.reports.sweep_page import sweep_section
+from separatrix.reports.tables import PER_CLASS
 from separatrix.reports.together import Comparisons, comparison_sections
 from separatrix.store.files import reading
 from separatrix.store.kinds import kind_of
@@ -88,18 +90,33 @@ def page_sections(
     named = [_by_name(line, sources) for line in warnings]
     recipes, recipe_pairs = over_seeds(_seed_runs(sources))
     lines = [source.figures for source in sources]
-    sections = comparison_sections(Comparisons(lines, pairs, recipes, recipe_pairs, tuple(named)))
+    comparisons = Comparisons(lines, pairs, recipes, recipe_pairs, tuple(named))
+    sections = comparison_sections(comparisons)
     given = [_source_rows(source, maps) for source, maps in zip(sources, drawn, strict=True)]
-    rows, maps = join_rows([one for one in (*given, *more) if len(one)])
+    leader = comparisons.leader and str(comparisons.leader["source"])
+    rows, maps = join_rows([one for one in (*given, *more) if len(one)], leader)
     if not len(rows):
         return sections
-    if maps and rows.labels is not None:  # by the first map: its rows have labels, as a rule
-        first = maps[0]
+    if maps and rows.labels is not None:  # by the map that stands first: its rows have labels, as a rule
+        first = maps[first_map(maps, rows)]
         at = np.arange(len(rows)) if first.rows is None else first.rows
         rows = replace(rows, groups=class_order(rows.names, rows.labels[at], first.positions[-1]))
     shown = [map_section(maps, rows)] if maps else []
     sure = certainty(RunReport("", rows=rows)) if rows.predicted is not None else None
-    return [*sections, *shown, row_section(rows), *([] if sure is None else [sure])]
+    views = by_run([_run_views(one, rows) for one in sources if one.name in {each.title for each in rows.answers}])
+    return [*sections, *shown, row_section(rows), *views, *([] if sure is None else [sure])]
+
+
+def _run_views(source: ComparedFolder, rows: PageRows) -> RunReport:
+    """What a run says of its classes, beside the rows of the page."""
+    assert source.run is not None
+    part = str(source.figures["split"])
+    figures = source.run.figures()["scores"][part]
+    matrix = np.array(figures["confusion"]) if "confusion" in figures else None
+    lines = [{key: line[key] for key in PER_CLASS} for line in figures.get("per_class", ())]
+    return RunReport(
+        source.name, confusion=matrix, names=source.classes, confusion_part=part, per_class=lines, rows=rows
+    )
 
 
 def _by_name(line: str, sources: Sequence[ComparedFolder]) -> str:

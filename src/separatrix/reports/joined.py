@@ -33,10 +33,11 @@ class SourceRows:
         return len(self.ids)
 
 
-def join_rows(sources: Sequence[SourceRows]) -> tuple[PageRows, list[RowMap]]:
+def join_rows(sources: Sequence[SourceRows], leader: str | None = None) -> tuple[PageRows, list[RowMap]]:
     """All rows in the order of their first source, and every map with the numbers that its rows have there.
 
-    Rows with equal id and text are one, unless their labels differ. The answers of the first run are shown first.
+    Rows with equal id and text are one, unless their labels differ. The answers of the run `leader`, by its title, are
+    shown first; those of the first run without one.
     """
     numbers, firsts = _match(sources)
     rows = len(firsts)
@@ -45,19 +46,22 @@ def join_rows(sources: Sequence[SourceRows]) -> tuple[PageRows, list[RowMap]]:
     known = dict.fromkeys([*labels, *predicted, *(name for one in sources for name in one.classes)])
     names = [name for name in known if name is not None] + [NO_LABEL] * (None in known)
     code = {name: number for number, name in enumerate(names)} | {None: len(names) - 1}
-    answers = [_answers(one, at, code, rows) for one, at in zip(sources, numbers, strict=True) if one.predicted]
+    splits = [sources[which].splits[row] if sources[which].splits else "-" for which, row in firsts]
+    answers = [_answers(one, at, code, splits) for one, at in zip(sources, numbers, strict=True) if one.predicted]
     clusterings = [
         _clusters(one, at, rows) for one, at in zip(sources, numbers, strict=True) if one.clusters is not None
     ]
     page = PageRows(
         [sources[which].texts[row] for which, row in firsts], names, np.array([code[one] for one in labels], int),
         ids=[sources[which].ids[row] for which, row in firsts],
-        splits=[sources[which].splits[row] if sources[which].splits else "-" for which, row in firsts],
+        splits=splits,
         suspect=_spread(sources, numbers, "suspect", np.nan, rows),
         unknown=_spread(sources, numbers, "unknown", 0, rows), answers=answers, clusterings=clusterings,
     )  # fmt: skip
     if answers:
-        page = replace(page, predicted=answers[0].predicted, probabilities=answers[0].probabilities)
+        first = next((number for number, one in enumerate(answers) if one.title == leader), 0)
+        shown = answers[first]
+        page = replace(page, predicted=shown.predicted, probabilities=shown.probabilities, first=first)
     return page, _maps(sources, numbers)
 
 
@@ -89,15 +93,18 @@ def _by_row(sources: Sequence[SourceRows], numbers: Sequence[np.ndarray], rows: 
     return given
 
 
-def _answers(source: SourceRows, at: np.ndarray, code: dict[str | None, int], rows: int) -> RunAnswers:
-    predicted = np.full(rows, -1)
+def _answers(source: SourceRows, at: np.ndarray, code: dict[str | None, int], splits: Sequence[str]) -> RunAnswers:
+    predicted, own = np.full(len(splits), -1), [*splits]
     predicted[at] = [-1 if one is None else code[one] for one in source.predicted or ()]
+    for number, split in zip(at.tolist(), source.splits, strict=False):
+        own[number] = split
+    own = own if own != [*splits] else []
     if source.probabilities is None:
-        return RunAnswers(source.title, predicted)
-    shares = np.full((rows, len(code) - (None in code)), np.nan)
+        return RunAnswers(source.title, predicted, None, own)
+    shares = np.full((len(splits), len(code) - (None in code)), np.nan)
     shares[at] = np.where(np.isnan(source.probabilities).any(axis=1), np.nan, 0.0)[:, None]
     shares[np.ix_(at, np.array([code[name] for name in source.classes], int))] = source.probabilities
-    return RunAnswers(source.title, predicted, shares)
+    return RunAnswers(source.title, predicted, shares, own)
 
 
 def _clusters(source: SourceRows, at: np.ndarray, rows: int) -> RowClusters:

@@ -91,7 +91,8 @@ class PageRows:
     unknown: np.ndarray | None = None  # (rows,) tokens that the tokenizer does not know
     groups: ClassOrder | None = None  # which classes are alike, where they are many
     whole: bool = False  # texts are read when they are shown, from a server: none is cut
-    answers: Sequence[RunAnswers] = ()  # of several runs, the first of which `predicted` and `probabilities` are
+    answers: Sequence[RunAnswers] = ()  # of several runs
+    first: int = 0  # number of the answers that are shown first, which `predicted` and `probabilities` are
     clusterings: Sequence[RowClusters] = ()
 
     def __post_init__(self) -> None:
@@ -106,7 +107,7 @@ class PageRows:
     @property
     def split_names(self) -> list[str]:
         """Names of the splits in the order of their first row."""
-        return list(dict.fromkeys(self.splits))
+        return list(dict.fromkeys([*self.splits, *(split for one in self.answers for split in one.splits)]))
 
     def columns(self) -> dict[str, Column]:
         """The columns of the page."""
@@ -120,8 +121,7 @@ class PageRows:
         for number, clusters in enumerate(self.clusterings):
             columns[f"cluster-{number}"] = clusters.numbers.astype(np.uint16)
         if self.splits:
-            numbers = {name: number for number, name in enumerate(self.split_names)}
-            columns["split"] = np.array([numbers[name] for name in self.splits], np.uint8)
+            columns |= self._split_columns()
         if self.suspect is not None and np.isfinite(self.suspect).any():
             columns["suspect"] = share_steps(self.suspect)
         if self.unknown is not None and self.unknown.any():
@@ -137,6 +137,14 @@ class PageRows:
         columns["id"] = [cut(str(row), ID_LIMIT) for row in ids]
         return columns
 
+    def _split_columns(self) -> dict[str, Column]:
+        """Of the rows, and of each run that splits them otherwise."""
+        numbers = {name: number for number, name in enumerate(self.split_names)}
+        given = {"split": self.splits} | {
+            f"split-{at}": one.splits for at, one in enumerate(self.answers) if one.splits
+        }
+        return {key: np.array([numbers[name] for name in splits], np.uint8) for key, splits in given.items()}
+
 
 @dataclass(frozen=True, eq=False)
 class RunAnswers:
@@ -145,6 +153,7 @@ class RunAnswers:
     title: str
     predicted: np.ndarray  # (rows,) class numbers, -1 where it was not asked
     probabilities: np.ndarray | None = None  # (rows, classes), NaN where it was not asked
+    splits: Sequence[str] = ()  # (rows,) the run's own, where they are not those of the page's rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,8 +109,14 @@ def map_section(drawings: Sequence[RowMap], rows: PageRows) -> Section:
     for clusters in rows.clusterings:  # kinds behind the others; what is in no cluster has the look of the last
         legend = [*legend, *clusters.names, "no cluster"]
         looks = [*looks, *class_looks(clusters.names)[1][: len(clusters.names)], NONE]
-    data = {"maps": plain, "legend": legend, "looks": looks} | (rows.groups.plain() if rows.groups else {})
+    data = {"maps": plain, "legend": legend, "looks": looks, "first": first_map(drawings, rows)}
+    data |= rows.groups.plain() if rows.groups else {}
     return Section("map", "Map of the rows", "map.html", view, "map", data, columns)
+
+
+def first_map(drawings: Sequence[RowMap], rows: PageRows) -> int:
+    """Number of the map that the page opens on: of several runs the first one of the run that is shown first."""
+    return next((number for number, one in enumerate(drawings) if rows.answers and one.answers == rows.first), 0)
 
 
 def rows(report: RunReport) -> Section | None:
@@ -136,6 +142,7 @@ def row_section(rows: PageRows) -> Section:
         "looks": class_looks(rows.names, rows.groups)[1],
         "splits": rows.split_names,
         "answers": [one.title for one in rows.answers],
+        "first": rows.first,
         "clusterings": [{"title": one.title, "names": list(one.names)} for one in rows.clusterings],
     }
     view = {"wrong": shown, "wrong_count": len(wrong), "judged": rows.predicted is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from separatrix.store.result import Listing, cell
+from separatrix.store.result import Listing, cell, p_cell
 
 Record = Mapping[str, Any]
 ROW, MODEL = "row", "model"
@@ -60,7 +60,8 @@ def sweep_listing(
     rows = []
     for line, cost in pairs:
         cells = [str(line.get(name, "-")) for name in named] + [_runs(line)]
-        cells += [_with_interval(line, name) for name in figures] + [cell(line.get(name)) for name in more]
+        cells += [_with_interval(line, name) for name in figures]
+        cells += [(p_cell if name == "p_holm" else cell)(line.get(name)) for name in more]
         rows.append(cells + [_cost(cost, name) for name in of_cost])
     return Listing(headings, rows, [bool(line.get("chosen")) for line, _ in pairs])
 

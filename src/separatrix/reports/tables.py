@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from separatrix.reports.pack import show
-from separatrix.store.result import Listing
+from separatrix.store.result import Listing, p_cell
 from separatrix.view.curves import number
 
 ANSWERED = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)  # shares of rows that the report lists
+# Columns of the table of classes, and of labels, in the order that they are read.
+PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
+PER_LABEL = ("name", "rows", "threshold", "precision", "recall", "f1", "predicted")
 SURE_SHARE = 0.8  # of the rows, whose accuracy is printed
 # Figures of classes that have an order, as `result.json` has them under `ordinal`, and as the score table names them.
 ORDINAL = {
@@ -19,6 +22,7 @@ ORDINAL = {
     "kappa_interval": "kappa_interval", "spearman": "spearman", "majority_error": "majority_error",
     "median_error": "median_error",
 }  # fmt: skip
+P_VALUES = ("p", "p_value", "p_holm", "p_heads")  # keys of figures that are never shown as 0
 HEADINGS = {
     "macro_f1": "macro F1", "micro_f1": "micro F1", "subset_accuracy": "whole set right",
     "never_predicted": "never predicted", "pool": "pooling",
@@ -58,7 +62,7 @@ def tabulate(
         keys = [key for key in columns if key in keys]
     numeric = [not any(isinstance(row.get(key), (str, bool)) for row in rows) for key in keys]
     headings = [named.get(key, str(key).replace("_", " ")) for key in keys]
-    cells = [[show(row.get(key)) for key in keys] for row in rows]
+    cells = [[(p_cell if key in P_VALUES else show)(row.get(key)) for key in keys] for row in rows]
     return Listing(headings, cells, tuple(strong) or (False,) * len(cells), numeric)
 
 

@@ -10,6 +10,7 @@ from separatrix.reports.pack import show
 from separatrix.reports.sections import Section
 from separatrix.reports.tables import tabulate
 from separatrix.reports.verdict import Verdict
+from separatrix.store.result import p_words
 
 Record = Mapping[str, Any]
 SURE = 0.05  # corrected p-value from which on a difference is no chance
@@ -34,6 +35,17 @@ class Comparisons:
         """Sources with an accuracy."""
         return [line for line in self.sources if line.get("accuracy") is not None]
 
+    @property
+    def chosen(self) -> bool:
+        """Whether validation figures say which run is held against the others."""
+        return bool(self.runs) and all(line.get("validation") is not None for line in self.runs)
+
+    @property
+    def leader(self) -> Record | None:
+        """The run that is highest on validation rows, or, where some have none, on their own rows; None of no run."""
+        figure = "validation" if self.chosen else "accuracy"
+        return max(self.runs, key=lambda line: line[figure], default=None)
+
 
 def judge_several(given: Comparisons) -> Verdict | None:
     """Which run is ahead, whether the rows can tell, and whether all of them beat the largest class; None of no run.
@@ -46,12 +58,9 @@ def judge_several(given: Comparisons) -> Verdict | None:
     >>> judge_several(Comparisons(lines, [pair])).headline
     'a is ahead of b.'
     """
-    runs = given.runs
-    if len(runs) < 2:
+    runs, chosen, leader = given.runs, given.chosen, given.leader
+    if leader is None or len(runs) < 2:
         return None
-    chosen = all(line.get("validation") is not None for line in runs)
-    figure = "validation" if chosen else "accuracy"
-    leader = max(runs, key=lambda line: line[figure])
     name, others = str(leader["source"]), [line for line in runs if line is not leader]
     ahead, level, behind, apart = list[str](), list[str](), list[str](), list[str]()
     for other in others:
@@ -97,7 +106,7 @@ def _recipes(given: Comparisons) -> str:
     for pair in given.recipe_pairs:
         sign = f"{pair['difference']:+.3f}"
         span = "" if pair["low"] is None else f" ({pair['low']:+.3f} to {pair['high']:+.3f})"
-        p = "" if pair.get("p_holm") is None else f", p = {pair['p_holm']:.2g}"
+        p = "" if pair.get("p_holm") is None else f", {p_words(pair['p_holm'])}"
         parts.append(f"{pair['a']} less {pair['b']} {sign}{span} over {pair['seeds']} shared seeds{p}")
     return f"Over seeds: {'; '.join(parts)}."
 
@@ -120,7 +129,7 @@ def _pair(pairs: Sequence[Record], name: str, other: str) -> dict[str, Any] | No
 def _phrase(name: str, pair: Record) -> str:
     low, high = pair["interval"]
     difference = f"{pair['difference']:+.3f}, {low:+.3f} to {high:+.3f}"
-    return f"{name} ({difference}, p = {pair['p_holm']:.2g} on {pair['rows']} rows)"
+    return f"{name} ({difference}, {p_words(pair['p_holm'])} on {pair['rows']} rows)"
 
 
 COLUMNS = {
@@ -162,10 +171,7 @@ def _span(line: Record) -> Any:
 
 
 def _table(given: Comparisons) -> Any:
-    runs = given.runs
-    chosen = bool(runs) and all(line.get("validation") is not None for line in runs)
-    leader = max(runs, key=lambda line: line["validation" if chosen else "accuracy"], default=None)
-    lines = []
+    leader, lines = given.leader, []
     for line in given.sources:
         pair = None if leader is None else _pair(given.pairs, str(line["source"]), str(leader["source"]))
         more = {} if pair is None else {"less": pair["difference"], "span": pair["interval"], "p_holm": pair["p_holm"]}

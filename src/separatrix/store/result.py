@@ -51,7 +51,8 @@ class Listing:
     def __post_init__(self) -> None:
         if not self.numeric:
             columns = ([row[column] for row in self.rows] for column in range(len(self.headings)))
-            numeric = [all(cell[:1].isdigit() or cell[:1] in "-" for cell in cells) for cells in columns]
+            first = ([cell.removeprefix("< ")[:1] for cell in cells] for cells in columns)
+            numeric = [all(sign.isdigit() or sign in "-" for sign in signs) for signs in first]
             object.__setattr__(self, "numeric", numeric)
 
 
@@ -212,6 +213,24 @@ def as_text(parts: Sequence[Listing | Lines]) -> str:
 def cell(value: Any) -> str:
     """A figure of a table."""
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def p_cell(value: float | None) -> str:
+    """A p-value in a table: three digits, and never 0.
+
+    >>> p_cell(0.0312), p_cell(4e-9), p_cell(None)
+    ('0.031', '< 0.001', '-')
+    """
+    return "< 0.001" if value is not None and value < 0.001 else cell(value)
+
+
+def p_words(value: float) -> str:
+    """A p-value in a sentence.
+
+    >>> p_words(0.0312), p_words(4e-9)
+    ('p = 0.031', 'p < 0.001')
+    """
+    return f"p {'' if value < 0.001 else '= '}{p_cell(value)}"
 
 
 def line_text(value: Any) -> str:

@@ -16,7 +16,7 @@ from separatrix.learn.trained.prompt import PromptModel
 from separatrix.learn.trained.saved import one_label_each
 from separatrix.progress import Counter, Progress, silent
 from separatrix.recipe.core import checked, plain
-from separatrix.store.result import Lines, Listing, Printed
+from separatrix.store.result import Lines, Listing, Printed, p_cell
 from separatrix.texts import Texts
 from separatrix.training.evaluate import Evaluator
 
@@ -79,7 +79,7 @@ class PromptExplanation(Printed):
                 cells += [
                     " ".join(row["words"]),
                     f"{row['cosines'][0]:.3f}",
-                    f"{row['p_value']:.3f}",
+                    p_cell(row["p_value"]),
                     f"{row['start']:.3f}",
                 ]
             rows.append([*cells, f"{row['cost']:.3f} ({low:.3f} to {high:.3f})"])

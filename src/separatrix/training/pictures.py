@@ -19,7 +19,7 @@ from separatrix.learn.trajectory import Frame, read_frames, read_train_frames, s
 from separatrix.reports import PictureFile, ReportFile, RunReport, write_report
 from separatrix.reports.rows import MANY, ClassOrder, PageRows, RowMap
 from separatrix.reports.sections import AGAINST
-from separatrix.reports.tables import score_rows
+from separatrix.reports.tables import PER_CLASS, PER_LABEL, score_rows
 from separatrix.store.files import read_lines, reading
 from separatrix.store.folder import METRICS, RECIPE, REPORT, RESULT, TRAIN_ROWS, TRAJECTORY, has_result
 from separatrix.store.kinds import kind_of
@@ -29,15 +29,12 @@ from separatrix.texts.pairs import shown, texts_of
 from separatrix.training.command import origin_lines
 from separatrix.view import Frames, Numbers, against, animate, confusion, curves, save, scatter, write_data
 
-# Columns of the table of classes, in the order that they are read.
 METRICS_LINE = {"epoch?": int, "step?": int, "loss?": float, "validation?": dict}
 LEAST_SHARE = 1e-4  # below which probabilities count as equal on their map
 LEAST_CHANCE = 1e-12  # below which a run says no more of a label, as in the verb `suspects`
 LIKELY = 0.5  # probability from which on a label is doubted, as there
 FEWEST = 20  # rows from which on labels are doubted
-PER_LABEL = ("name", "rows", "threshold", "precision", "recall", "f1", "predicted")
 NUMBERS_PICTURE = "numbers.png"
-PER_CLASS = ("name", "rows", "precision", "recall", "f1", "predicted")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,9 @@ separatrix.draw.confusion = async (section, data) => {
   const table = await separatrix.table();
   if (!table || table.predicted === null) return;
   const cells = [...section.querySelectorAll("[data-gold]")];
-  const press = (cell) => table.toggleCell(Number(cell.dataset.gold), Number(cell.dataset.guess), data.split);
-  const mark = () => cells.forEach((cell) => cell.classList.toggle("on", table.selection.has("cell") && table.cell === [cell.dataset.gold, cell.dataset.guess, data.split].join()));
+  const k = (at) => (data.names ? table.names.indexOf(data.names[at]) : Number(at));  // of several runs, each has its own classes
+  const press = (cell) => table.toggleCell(k(cell.dataset.gold), k(cell.dataset.guess), data.split);
+  const mark = () => cells.forEach((cell) => cell.classList.toggle("on", table.selection.has("cell") && table.cell === [k(cell.dataset.gold), k(cell.dataset.guess), data.split].join()));
   section.addEventListener("click", (event) => {
     const cell = event.target.closest("[data-gold]");
     if (cell) press(cell);
@@ -40,6 +41,21 @@ separatrix.draw.classes = async (section, data) => {
     line.classList.toggle("on", table.classOn(k));
     button.setAttribute("aria-pressed", String(table.classOn(k)));
   }));
+};
+
+// The same views of several runs: those of the run whose answers the page shows.
+separatrix.draw.by_run = async (section, data) => {
+  const table = await separatrix.table(), parts = [...section.querySelectorAll(".of-run")];
+  if (!table) return;
+  separatrix.offerAnswers(table, section.querySelector(".answers"));
+  await Promise.all(parts.map((part, at) => data.draw && separatrix.draw[data.draw](part, data.parts[at])));
+  const show = () => {
+    parts.forEach((part) => { part.hidden = Number(part.dataset.run) !== table.by; });
+    section.querySelector(".none").hidden = parts.some((part) => !part.hidden);
+    section.dataset.run = table.by;
+  };
+  table.selection.subscribe(show);
+  show();
 };
 
 // A table with texts: headings that sort, and a box that leaves the lines with all its words. Where its lines are rows of
@@ -87,7 +103,7 @@ separatrix.sortable = (table) => {
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const value = (line) => line.cells[column].textContent.trim(), sign = down ? -1 : 1;
       const lines = [...body.rows].sort((one, other) => {
-        const [a, b] = [value(one), value(other)], [x, y] = [parseFloat(a), parseFloat(b)];
+        const [a, b] = [value(one), value(other)], [x, y] = [a, b].map((text) => (text.startsWith("< ") ? 0 : parseFloat(text)));
         if (a === "-" || b === "-") return (a === "-") - (b === "-");
         return sign * (numeric ? x - y : a.localeCompare(b));
       });

@@ -233,7 +233,7 @@ separatrix.draw.map = async (section, data) => {
     if (row >= 0) table.choose(Math.min(row, rows - 1));
   };
   separatrix.maps = (separatrix.maps || []).concat(scatter);
-  await turnTo(0);
+  await turnTo(data.first || 0);
   addEventListener("hashchange", follow);
   return follow();
 };

@@ -30,9 +30,7 @@ separatrix.draw.rows = async (section) => {
   if (table.splits.length < 2) find("split").parentElement.hidden = true;
   const boxes = [...section.querySelectorAll(".only")];
   for (const box of boxes) box.parentElement.hidden = !separatrix.ONLY[box.dataset.only][1](table);
-  (table.answers || []).forEach((title, number) => find("answers").append(separatrix.element("option", title, { value: number })));
-  find("answers").parentElement.hidden = !table.answers || table.answers.length < 2;
-  find("answers").addEventListener("change", (event) => table.answerBy(Number(event.target.value)));
+  separatrix.offerAnswers(table, find("answers"));
   (table.clusterings || []).forEach((one, which) => one.names.forEach((name, number) =>
     find("cluster").append(separatrix.element("option", one.title + ": " + name, { value: which + "/" + number }))));
   find("cluster").parentElement.hidden = !table.clusterings || !table.clusterings.length;
@@ -132,7 +130,6 @@ separatrix.draw.rows = async (section) => {
     for (const box of boxes) if (!selection.has(box.dataset.only)) box.checked = false;
     if (!selection.has("split")) find("split").value = "";
     if (!selection.has("cluster")) find("cluster").value = "";
-    if (table.by !== undefined) find("answers").value = table.by;
     list.scrollTop = 0;
     arrange();
   });

@@ -1,6 +1,6 @@
 // The rows of the page that all views share: their columns, which are selected, which one is chosen.
 separatrix.Table = class {
-  // data: { rows, names, looks, splits, columns } of the section "rows"
+  // data: { rows, names, looks, splits, answers, first, columns } of the section "rows"
   constructor(data) {
     Object.assign(this, data, { columns: new separatrix.Columns(data.columns), selection: new separatrix.Selection(data.rows), row: -1, choosing: [] });
   }
@@ -11,7 +11,7 @@ separatrix.Table = class {
     for (const name of ["label", "predicted", "split", "top", "suspect", "unknown", "signs", "differ"]) this[name] = await this.columns.numbers(name);
     this.clusters = await Promise.all((this.clusterings || []).map((_, number) => this.columns.numbers("cluster-" + number)));
     this.end = "";
-    if (this.answers && this.answers.length) await this.answerBy(0);
+    if (this.answers && this.answers.length) await this.answerBy(this.first);
     return this;
   }
 
@@ -21,6 +21,7 @@ separatrix.Table = class {
     this.by = number;
     this.end = "-" + number;
     [this.predicted, this.top] = await Promise.all(["predicted", "top"].map((name) => this.columns.numbers(name + this.end)));
+    this.split = await this.columns.numbers(this.columns.has("split" + this.end) ? "split" + this.end : "split");
     this.selection.renew();
   }
 
@@ -81,6 +82,16 @@ separatrix.Table = class {
   }
 
   classOn(k) { return this.selection.has("class") && this.classes.has(k); }
+};
+
+// A choice of the run whose answers the page shows; hidden where there is one run at most.
+separatrix.offerAnswers = (table, select) => {
+  (table.answers || []).forEach((title, number) => select.append(separatrix.element("option", title, { value: number })));
+  select.parentElement.hidden = !table.answers || table.answers.length < 2;
+  select.addEventListener("change", () => table.answerBy(Number(select.value)));
+  const follow = () => { if (table.by !== undefined) select.value = table.by; };
+  table.selection.subscribe(follow);
+  follow();
 };
 
 // Promise of the table of this page; null where it has no rows
