@@ -89,6 +89,15 @@ def test_a_training_is_followed_to_its_end(browser, running, tmp_path, make_run_
             write_lines(folder / "metrics.jsonl", [{"epoch": 1, **LINE}])
             browser.wait("document.querySelector('.live svg')")
             assert says(browser) == "Epoch 1 of 3 is done; accuracy 0.750 on validation rows (majority 0.250)."
+            pace = "training: 20 of 45 steps, 5.0 steps/s, 0:00:05 left, loss 0.412"
+            write_json(folder / "progress.json", {"done": 20, "line": pace, "total": 45})
+            browser.wait("document.querySelector('.pace')")
+            assert browser.run("document.querySelector('.pace').textContent") == pace
+            assert browser.run("document.querySelector('.live progress').value") == 20
+            browser.run("window.table = document.querySelector('.live table'); true")
+            write_json(folder / "progress.json", {"done": 25, "line": pace.replace("20", "25"), "total": 45})
+            browser.wait("document.querySelector('.live progress').value === 25")
+            assert browser.run("document.contains(window.table)")  # which is read undisturbed
             append_line(folder / "metrics.jsonl", {"epoch": 2, **LINE})
             with (folder / "metrics.jsonl").open("a") as half:
                 half.write('{"epoch": 3, "lo')

@@ -49,6 +49,14 @@ def test_it_is_read_again_and_shown(study, tmp_path):
     assert sx.load(run).scores
 
 
+def test_a_run_says_the_command_that_trains_it_alone(study):
+    commands = {run.name: sx.load(run).command for run in (study.folder / "runs").glob("[!.]*")}
+    for run, command in commands.items():
+        assert command.startswith("separatrix train planted.csv --method p")  # prompt or probe
+        assert f"--out {run}" in command
+    assert sorted(command.count("--tokens 1 ") for command in commands.values()) == [0, 0, 0, 0, 1, 1]
+
+
 def test_the_same_again_trains_nothing_and_another_grid_is_refused(study, small, monkeypatch):
     monkeypatch.setattr("separatrix.sweeps.work.carry_out", None)  # a run would fail
     same = small(baselines=["majority", "probe", "knn"], reference="tokens=1")

@@ -88,6 +88,16 @@ def test_the_demo_has_a_command_of_its_own(monkeypatch):
     assert typed_command(demo, "probe", METHODS["probe"].recipe, {}, "runs/demo") is None
 
 
+def test_each_plugin_stands_behind_a_flag_of_its_own(monkeypatch):
+    """And all of them do, whatever was loaded first: an option may come from any."""
+    monkeypatch.setattr(plugins, "_LOADED", ["package.losses", "/home/somebody/own poolings.py"])
+    command = typed_command("q.csv", "prompt", TrainRecipe(), {}, "run")
+    assert "somebody" not in command
+    names, words = plugins.plugin_words(shlex.split(command))
+    assert names == ["package.losses", "own poolings.py"]
+    assert typed_again(shlex.join(words))[2] == TrainRecipe()
+
+
 def test_a_run_keeps_its_command_and_the_page_shows_it(planted, tiny, tmp_path, undrawn):
     table = write_csv(tmp_path / "planted.csv", list(zip(*planted, strict=True))[:90])
     options = {"model": str(tiny("bert")), "method": "probe", "pool": "mean", "seed": 4}

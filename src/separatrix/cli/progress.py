@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 from time import monotonic
 from types import TracebackType
 
@@ -12,38 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-# What a stage counts, by the words before its colon; the others count rows.
-UNITS = {
-    **dict.fromkeys(("training", "clusters", "atlas", "suspect labels", "ONNX"), "steps"), "features": "features",
-    "scores": "poolings", "association tests": "columns", "comparison": "folders", "report": "folders", "sweep": "runs",
-    "evaluation": "windows", "maps": "examples",
-    **dict.fromkeys(("vectors", "extraction", "prediction", "texts (train)", "texts (validation)"), "texts"),
-}  # fmt: skip
+from separatrix.progress import Pace, unit
+
 PAUSE = 30.0  # seconds between two lines of a stage where there is no terminal
-
-
-def unit(stage: str) -> str:
-    """What a stage counts."""
-    return UNITS.get(stage.partition(":")[0], "rows")
-
-
-@dataclass
-class Pace:
-    """Where a stage was at first, where it is, and when a line was last printed."""
-
-    first: int
-    began: float
-    last: int
-    printed: float
-
-    def line(self, stage: str, done: int, total: int, note: str, now: float) -> str:
-        """How far, how fast, how long still: "training: 300 of 1000 steps, 5.0 steps/s, 0:02:20 left, loss 0.412"."""
-        rate = (done - self.first) / (now - self.began)
-        parts = [f"{stage}: {done} of {total} {unit(stage)}" if total else f"{stage}: {done} {unit(stage)}"]
-        if rate > 0:
-            parts += [f"{rate:,.1f} {unit(stage)}/s" if rate >= 0.1 else f"{1 / rate:,.0f} s each"]
-            parts += [f"{timedelta(seconds=round((total - done) / rate))} left"] * bool(total)
-        return ", ".join(parts + [note] * bool(note))
 
 
 class RateColumn(ProgressColumn):

@@ -27,7 +27,9 @@ def differing(recipe: Any, start: Any) -> dict[str, Any]:
     return changed
 
 
-def command_line(words: Sequence[str], options: Mapping[str, Any], recipe: Any) -> str | None:
+def command_line(
+    words: Sequence[str], options: Mapping[str, Any], recipe: Any, plugins: Sequence[str] = ()
+) -> str | None:
     """A command of `separatrix` as it is typed in a shell, or None where an option cannot be typed.
 
     Args:
@@ -35,6 +37,7 @@ def command_line(words: Sequence[str], options: Mapping[str, Any], recipe: Any) 
         options: by name, in this order. True is a flag alone; None, False and an empty list are defaults, which
             are not typed.
         recipe: says which options name paths, of which the names are shown: a path tells whose machine it was.
+        plugins: modules that add to the options, each behind a flag of its own.
 
     >>> from separatrix.recipe import ModelRecipe
     >>> options = {"model": "/home/somebody/bert", "words": ("yes", "no thanks"), "lr": 1e-5, "refit": True}
@@ -52,4 +55,4 @@ def command_line(words: Sequence[str], options: Mapping[str, Any], recipe: Any) 
             typed += [f"{flag(name)}={one}" for one in values]
         else:
             typed += [flag(name), *map(str, values)]
-    return shlex.join(typed)
+    return shlex.join([*typed, *(word for module in plugins for word in ("--plugin", module))])

@@ -29,11 +29,13 @@ class LiveTraining:
     summary: tuple[tuple[str, object], ...] = ()
     metrics: Sequence[Mapping[str, Any]] = ()  # rows of `metrics.jsonl` so far
     trials: Sequence[Mapping[str, Any]] = field(default_factory=tuple)  # of a race so far
+    line: str = ""  # what goes on now: stage, steps done of all, rate, time left, loss
+    steps: tuple[int, int] = (0, 0)  # done of all, of that stage; 0: not known
 
     @property
     def seen(self) -> str:
         """Differs when there is something new to show."""
-        return f"{self.state}-{len(self.metrics)}-{len(self.trials)}"
+        return f"{self.state}-{len(self.metrics)}-{len(self.trials)}-{self.line}"
 
     @property
     def sentence(self) -> str:

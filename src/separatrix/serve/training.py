@@ -18,7 +18,8 @@ from separatrix.serve.columns import ServedColumns
 from separatrix.serve.server import HTML, Query, Reply, Route
 from separatrix.store.contents import is_finished, open_artifact
 from separatrix.store.files import read_json
-from separatrix.store.folder import METRICS, RACE, RECIPE, RESULT, SHOWN
+from separatrix.store.folder import METRICS, PROGRESS, RACE, RECIPE, RESULT, SHOWN
+from separatrix.store.following import read_progress
 from separatrix.store.lock import is_held
 from separatrix.training.pictures import run_report
 
@@ -87,7 +88,10 @@ def read_training(folder: Path) -> LiveTraining:
     epochs = recipe.get("loop", {}).get("epochs", 0) if "race" not in recipe else 0
     metrics = [line for line in _lines(folder / METRICS) if "loss" in line]
     method = str(recipe.get("method", ""))
-    return LiveTraining(folder.resolve().name, state, method, epochs, tuple(summary), metrics, trials)
+    line, *steps = read_progress(folder / PROGRESS) if state == TRAINING else ("", 0, 0)
+    return LiveTraining(
+        folder.resolve().name, state, method, epochs, tuple(summary), metrics, trials, line, (steps[0], steps[1])
+    )
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 RECIPE, METRICS, RESULT, REPORT = "recipe.json", "metrics.jsonl", "result.json", "report.html"
 CHECKPOINT = "checkpoint.safetensors"
 RACE = "race.jsonl"  # finished trials of `--method auto`
+PROGRESS = "progress.json"  # how far the training is
 REFIT = "refit"  # the second training, of `--refit`
 TRAJECTORY = "trajectory"
 FINISHED = "this run was finished before: nothing was trained"  # a note where such a run is asked for again

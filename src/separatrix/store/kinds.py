@@ -75,7 +75,7 @@ KINDS = {
         ("recipe.json",),
         ("recipe.json", "metrics.jsonl", RESULT, "report.html", "trajectory/*", "predictions/*", "pictures/*",
          *_TRAINED),
-        ("checkpoint.safetensors", "refit/*", "cache/*", "race.jsonl"),
+        ("checkpoint.safetensors", "refit/*", "cache/*", "race.jsonl", "progress.json"),
     ),
     "model": Kind(("model.json",), _TRAINED),
     "onnx": Kind(("onnx/model.onnx",), (RESULT, "onnx/*", *_MODEL_FOLDER)),

@@ -15,6 +15,7 @@ from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
 from separatrix.texts.set_checks import one_label_each
+from separatrix.training.command import typed_command
 from separatrix.training.folder import describe_texts, describe_training
 from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
@@ -50,10 +51,21 @@ class Run:
         return self.recipe.loop.seed
 
     def request(self, folder: Path, progress: Progress, texts: Path | None = None) -> TrainingRequest:
-        """The training in its folder; `texts` is where the text caches are that it shares with others."""
+        """The training in its folder; `texts` is where the text caches are that it shares with others.
+
+        Its command trains this run alone.
+        """
         splits = read(self.source, self.recipe, self.reading)
+        command = typed_command(self.source, self.method, self.recipe, self.reading, folder)
         return TrainingRequest(
-            splits, self.recipe, self.method, folder, progress, compare=self.compare, shared_texts=texts
+            splits,
+            self.recipe,
+            self.method,
+            folder,
+            progress,
+            compare=self.compare,
+            shared_texts=texts,
+            command=command,
         )
 
 

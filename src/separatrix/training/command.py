@@ -44,13 +44,14 @@ def typed_command(
     except OptionError:  # an option of the recipe that has no effect, which Python lets stand
         return None
     paths = {} if out is None else {"out": Path(out).resolve().name}
-    if plugins := loaded():
-        paths["plugin"] = public_name(plugins[0])
+    plugins = [public_name(module) for module in loaded()]
     if isinstance(data, str | Path):
         given = {name: value for name, value in reading.items() if value is not None}
-        return command_line(["train", public_name(data)], {"method": method, **given, **options, **paths}, recipe)
+        return command_line(
+            ["train", public_name(data)], {"method": method, **given, **options, **paths}, recipe, plugins
+        )
     if is_demo(data) and method == "prompt" and {*options} <= {*DEMO_OPTIONS} and not reading:
-        return command_line(["demo"], options | paths, recipe)
+        return command_line(["demo"], options | paths, recipe, plugins)
     return None
 
 

@@ -5,6 +5,7 @@ metrics.jsonl                      one line an epoch
 model.safetensors, model.json      what was trained, and the identity of the model it belongs to
 checkpoint.safetensors, refit/     states of trainings that are not finished
 race.jsonl                         finished trials of a race that is not
+progress.json                      how far a training is that goes on
 trajectory/                        outputs and centroids as training went by
 predictions/{validation,test}.parquet
 result.json                        scores, baselines, warnings, notes, seconds
@@ -24,7 +25,7 @@ from separatrix import recipe as recipes
 from separatrix.errors import StoreError
 from separatrix.store.artifacts import resume_artifact
 from separatrix.store.files import read_json, write_json
-from separatrix.store.folder import CHECKPOINT, RACE, RECIPE, REFIT, can_resume
+from separatrix.store.folder import CHECKPOINT, PROGRESS, RACE, RECIPE, REFIT, can_resume
 
 if TYPE_CHECKING:
     from separatrix.texts import Splits
@@ -114,6 +115,6 @@ def difference(begun: Any, current: Any, name: str = "") -> str:
 
 def drop_states(folder: Path) -> None:
     """Delete the states of finished trainings: nothing goes on from them, and each is thrice the size of its model."""
-    for name in (CHECKPOINT, RACE):
+    for name in (CHECKPOINT, RACE, PROGRESS):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / REFIT, ignore_errors=True)

@@ -15,6 +15,8 @@ from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.recipe.load import RARE, VALIDATION
 from separatrix.recipe.options import TrainOptions
+from separatrix.store.folder import PROGRESS
+from separatrix.store.following import FollowedProgress
 from separatrix.texts import Splits
 from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.rare import settle_rare
@@ -120,7 +122,7 @@ def carry_out(
         return _warned(run_training(request))
     with run_artifact(request, overwrite=overwrite, resume=resume) as folder:
         request.progress(f"model: {request.recipe.backbone.model}", 0, 0, "")
-        result = run_training(request)
+        result = run_training(replace(request, progress=FollowedProgress(folder / PROGRESS, request.progress)))
         if pictures:
             request.progress("pictures and report", 0, 0, "")
             show_run(folder)
