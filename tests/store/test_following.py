@@ -22,7 +22,7 @@ def test_a_stage_is_written_at_once_and_then_once_a_second(tmp_path):
         "training: 10 of 100 steps, loss 0.9",
         "training: 15 of 100 steps, 4.0 steps/s, 0:00:21 left, loss 0.7",
         "training: 15 of 100 steps, 4.0 steps/s, 0:00:21 left, loss 0.7",
-        "evaluation (test): 0 of 8 windows",
+        "evaluation (test): 0 of 8 rows",
         "model: tiny",
     ]
     assert [one.name for one in tmp_path.iterdir()] == ["progress.json"]
