@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 KEY = ("id", "layer", "head", "token")  # columns that name a row, where they are there
 ID = KEY[0]  # the column that every table has; what names a row to its user
+NO_SPLIT = "-"  # how pages name the split of a row that has none
 LARGEST = 1e15  # of a number in a block: squares and their sums over a row must fit into float32
 
 

@@ -1,11 +1,14 @@
 """What a page saved as CSV, or its copied ids, as points and texts again."""
 
+import csv
+
 import numpy as np
 import pytest
 
 import separatrix as sx
 from separatrix.errors import DataError, OptionError
 from separatrix.points import Points
+from separatrix.reports.columns import section_data, unpack
 from separatrix.texts import Texts
 
 POINTS = Points.of(np.eye(4), {"id": [0, 1, 2, 3], "split": ["test", "test", "validation", "validation"]})
@@ -48,3 +51,33 @@ def test_ids_that_several_rows_have_are_refused():
     heads = Points.of(np.eye(2), {"id": ["a", "a"], "layer": [0, 1], "head": [0, 0]})
     with pytest.raises(DataError, match=r"an id of the selection stands twice in the data: got a"):
         sx.select(heads, ["a"])
+
+
+ODD = [
+    "a" * 250 + "1",
+    "a" * 250 + "2",
+    "1\u00a0000",
+    " spaced ",
+    "tab\there",
+    "x,y",
+    'say "no"',
+    "two\r\nlines",
+    "\u202eleft",
+    "NaN",
+]
+
+
+def test_ids_come_back_as_they_are_from_a_page_of_a_map(tmp_path):
+    """Regression: they were cut at 100 signs, lost control signs, and a map had row numbers in their place."""
+    split = ["train", "test", None, "test", "train", "test", "test", "test", "test", "test"]
+    points = Points.of(np.random.default_rng(0).normal(size=(10, 3)), {"id": ODD, "split": split})
+    sx.project(points, page=True, out=tmp_path / "map")
+    page = (tmp_path / "map" / "map.html").read_text()
+    columns = section_data(page, "rows")["columns"]
+    assert unpack(columns["id"], page) == ODD
+    splits = [section_data(page, "rows")["splits"][k] for k in unpack(columns["split"], page)]
+    assert splits == ["-" if one is None else one for one in split]
+    with (tmp_path / "selection.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["id", "split"], *zip(ODD[::-1], splits[::-1], strict=True)])
+    assert sx.select(points, tmp_path / "selection.csv").column("id").tolist() == ODD[::-1]
+    assert sx.select(points, saved(tmp_path, ["NaN,,,,,x"])).column("id").tolist() == ["NaN"]  # a page without splits

@@ -68,6 +68,18 @@ def test_frames_are_bounded_whatever_the_length_of_the_training(make_job, few, t
     assert read_frames(tmp_path / "none" / "trajectory") == []
 
 
+def test_more_rows_are_recorded_where_more_are_wanted_and_a_training_keeps_to_its_number(tmp_path):
+    """A training that is gone on with has one film, whatever is typed then."""
+    recorder = Recorder(tmp_path, train_rows=900, validation_rows=800, seed=1, most=500)
+    assert (len(recorder.frame_rows), len(recorder.map_rows)) == (500, 500)
+    recorder.keep_own()
+    again = Recorder(tmp_path, train_rows=900, validation_rows=800, seed=1)
+    np.testing.assert_array_equal(again.frame_rows, recorder.frame_rows)
+    np.testing.assert_array_equal(again.map_rows, recorder.map_rows)
+    assert trajectory.begun_with(tmp_path, 50) == 500
+    assert trajectory.begun_with(tmp_path / "none", 50) == 50
+
+
 def test_many_rows_are_sampled_and_wide_outputs_are_narrowed(tmp_path, monkeypatch):
     """The room of a frame is rows x width; both are limited, and distances survive the projection."""
     monkeypatch.setattr(trajectory, "WIDEST", 1000)

@@ -37,6 +37,7 @@ def test_losses_with_centroids_and_heads_are_those_of_the_objectives():
         ({"loss": "token", "readout": "hidden"}, "--readout has no effect here"),
         ({"readout": "logits", "positions": "mean"}, "--positions has no effect here"),
         ({"cache": "memory", "memory_gib": 1.0}, "--memory-gib has no effect here: expected --cache auto"),
+        ({"snapshots": 0, "frame_rows": 500}, "--frame-rows has no effect here: expected --snapshots above 0"),
         ({"mover": "fixed", "push": 0.1}, "--push has no effect here: expected centroids that move"),
     ],
 )

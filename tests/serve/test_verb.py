@@ -69,6 +69,17 @@ def test_neighbors_of_points_that_were_replaced_are_refused(ask, running, tmp_pa
     assert (answer.status, b"was replaced since it was opened" in content) == (409, True)
 
 
+def test_points_that_are_gone_are_said_to_be_gone(ask, running, tmp_path):
+    """Regression: they were said to be damaged."""
+    folder = tmp_path / "points"
+    Points.of(np.eye(30), {"text": [f"text {row}" for row in range(30)]}).save(folder)
+    with running(explore(folder).server) as server:
+        shutil.rmtree(folder)
+        for path in ("texts?column=0&start=0&rows=1", "neighbors?row=3&k=4"):
+            answer, content = ask(server, path)
+            assert (answer.status, b"table.parquet is not there any more" in content) == (409, True)
+
+
 def test_many_classes_are_shown_by_groups_as_in_files(ask, running, tmp_path):
     kind = np.arange(200) % 20
     rows = np.random.default_rng(0).normal(size=(200, 4)) / 9 + np.eye(4)[kind // 5]

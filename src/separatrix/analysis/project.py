@@ -29,14 +29,14 @@ from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.blend import fit_blend
 from separatrix.geometry.project import Map, is_guided, make_map, variance_shares
-from separatrix.points import Points
+from separatrix.points import NO_SPLIT, Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import checked
 from separatrix.recipe.options import BlendOptions, ProjectOptions
 from separatrix.recipe.project import BlendRecipe, ProjectRecipe
 from separatrix.reports.map_page import write_map_page
-from separatrix.rowtable import ExtendedTable, RowTable
+from separatrix.rowtable import ColumnTexts, ExtendedTable, RowTable
 from separatrix.scale.blocks import BlockSource
 from separatrix.scale.nearest import neighbors
 from separatrix.store.files import Schema
@@ -58,6 +58,11 @@ MOST_NEAREST = 100  # rows that are listed of each row
 LABEL, SPLIT, TEXT = "label", "split", "text"
 _MOST_CLASSES = 500  # more different values are no classes
 _VARIANCE_ROWS = 4096  # rows that the curve of explained variance is computed on
+
+
+def split_names(table: RowTable) -> list[str]:
+    """The split of each row; NO_SPLIT where it has none, and an empty list where no row has."""
+    return [split or NO_SPLIT for split in ColumnTexts(table, SPLIT)[:]] if SPLIT in table else []
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -198,7 +203,8 @@ class Projection(Result):
         if self.page:
             texts = self.row_table.column(TEXT if TEXT in self.row_table else "id")
             groups = class_order(drawing.names, drawing.labels, drawing.points)
-            write_map_page(folder / PAGE, drawing, [str(text) for text in texts], groups)
+            own = {"ids": self.row_table.column("id").tolist(), "splits": split_names(self.row_table)}
+            write_map_page(folder / PAGE, drawing, [str(text) for text in texts], groups, **own)
 
 
 @checks_arguments

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from separatrix.errors import DataError, OptionError
-from separatrix.points import ID, Points
+from separatrix.points import ID, NO_SPLIT, Points
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
 from separatrix.recipe.load import LoadRecipe
@@ -46,6 +46,8 @@ def select(data: D, selection: str | Path | Sequence[Any]) -> D:
         wanted = _saved(Path(selection))
     else:
         wanted = pd.DataFrame({ID: list(map(str, selection))})
+    if SPLIT in wanted and not wanted[SPLIT].any():  # a page that knew of no parts
+        wanted = wanted.drop(columns=SPLIT)
     names = [ID]
     if SPLIT in wanted and isinstance(data, Points) and SPLIT in data.columns:
         names.append(SPLIT)
@@ -78,7 +80,8 @@ def _saved(path: Path) -> pd.DataFrame:
 
 def _texts(data: Points | Texts, name: str) -> NDArray[Any]:
     column = data.column(name) if isinstance(data, Points) else np.asarray(data.id)
-    return np.array([str(value) for value in column], dtype=object)
+    missing = pd.isna(column) if name == SPLIT else np.zeros(len(column), bool)
+    return np.array([NO_SPLIT if no else str(value) for value, no in zip(column, missing, strict=True)], dtype=object)
 
 
 def _named(key: Any) -> str:

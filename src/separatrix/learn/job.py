@@ -72,8 +72,8 @@ class Job(Generic[R]):
         trainable, objective = training.trainable, training.objective
         sets = training.targets["train"].ndim == 2  # rows with several labels have no colour on a map
         if self.folder is not None and self.keep is None and not sets:
-            rows, seed = (len(self.train), len(self.validation)), self.recipe.loop.seed
-            recorder = Recorder(self.folder / TRAJECTORY, *rows, seed)
+            rows, loop = (len(self.train), len(self.validation)), self.recipe.loop
+            recorder = Recorder(self.folder / TRAJECTORY, *rows, loop.seed, loop.frame_rows)
             callbacks.append(TrajectoryRecorder(trainable, objective, recorder, training.classes, train_map))
             callbacks.append(MetricsWriter(self.folder / METRICS))
         if self.keep is None:

@@ -26,7 +26,7 @@ from separatrix.codes import draw_some
 from separatrix.store.files import TensorShape, read_tensors, reading, write_tensors
 
 OWN = "own.safetensors"
-FRAME_ROWS = 300  # also of a map of training rows
+FRAME_ROWS = 300  # of a frame, and of a map of training rows, unless the recipe says otherwise
 EPOCH_ROWS = 2000
 WIDEST = 4096
 NARROWED = 256
@@ -36,6 +36,14 @@ HALF_MAX = float(np.finfo(np.float16).max)
 def subsample(rows: int, limit: int, seed: int) -> np.ndarray:
     """At most `limit` row numbers, sorted, the same for the same seed."""
     return draw_some(rows, limit, [seed, rows, limit])
+
+
+def begun_with(folder: Path, wanted: int) -> int:
+    """Rows of a frame: those that the training in a folder began with, else those that are wanted."""
+    if not (folder / OWN).is_file():
+        return wanted
+    note = read_tensors(folder / OWN, note={"frame_rows?": int})[1]
+    return int(note.get("frame_rows", FRAME_ROWS))  # early ones do not say it
 
 
 @dataclass(frozen=True)
@@ -57,11 +65,13 @@ class Recorder:
     train_rows: int
     validation_rows: int
     seed: int
+    most: int = FRAME_ROWS  # rows of a frame; a training that is gone on with keeps to those that it began with
 
     def __post_init__(self) -> None:
-        self.frame_rows = subsample(self.validation_rows, FRAME_ROWS, self.seed)
+        self.most = begun_with(self.folder, self.most)
+        self.frame_rows = subsample(self.validation_rows, self.most, self.seed)
         self.epoch_rows = subsample(self.validation_rows, EPOCH_ROWS, self.seed)
-        self.map_rows = subsample(self.train_rows, FRAME_ROWS, self.seed)
+        self.map_rows = subsample(self.train_rows, self.most, self.seed)
         self.own = np.full(self.train_rows, np.nan, dtype=np.float32)  # (train rows,)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / OWN
@@ -84,7 +94,7 @@ class Recorder:
 
     def keep_own(self) -> None:
         """Save the notes within an epoch, beside the loop's checkpoint."""
-        write_tensors(self.folder / OWN, {"own": self.own})
+        write_tensors(self.folder / OWN, {"own": self.own}, {"frame_rows": self.most})
 
     def epoch(
         self, epoch: int, outputs: np.ndarray, scores: np.ndarray, train: tuple[np.ndarray, np.ndarray] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import option, recipe_class
-from separatrix.recipe.effect import Rule
+from separatrix.recipe.effect import FILM, Rule
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import EvaluationRecipe, LoopRecipe, ModelRecipe
 
@@ -158,6 +158,7 @@ _PAIRED = ("nca", "supcon", "cosine_mse")
 _NUISANCES = ("ridge", "flipped", "inverse", "reversal")
 # Options that change nothing beside others, as `recipe.effect.RULES`.
 ALIGN_RULES = (
+    FILM,
     Rule(("pairs", "pairs_per_row"), lambda r: r.objective.loss in _PAIRED, f"--loss {'|'.join(_PAIRED)}"),
     Rule(
         ("temperature",),

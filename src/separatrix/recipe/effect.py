@@ -27,7 +27,9 @@ def _with(*losses: str) -> Callable[[Any], bool]:
     return lambda recipe: recipe.objective.loss in losses or recipe.objective.loss not in LOSSES.built_in
 
 
+FILM = Rule(("frame_rows",), lambda r: r.loop.snapshots > 0, "--snapshots above 0")
 RULES = (
+    FILM,
     Rule(("temperature",), _with("centroid_ce"), "--loss centroid_ce"),
     Rule(("attraction", "repulsion"), _with(*WEIGHED_LOSSES), f"--loss {'|'.join(WEIGHED_LOSSES)}"),
     Rule(("words",), lambda r: r.objective.loss == "token", "--loss token"),

@@ -103,6 +103,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     refit: bool
     seed: int
     snapshots: int
+    frame_rows: int
     checkpoint_seconds: float
     pool: str
     frozen_layers: int

@@ -18,17 +18,25 @@ from separatrix.view.maps import Drawing
 MOST = 1_000_000  # rows of a page; of more, so many evenly spread ones
 
 
-def write_map_page(path: Path, drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None) -> Path:
+def write_map_page(
+    path: Path, drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None, **columns: Sequence[object]
+) -> Path:
     """Write the page, whole or not at all; texts, one a row, are shown on hover.
+
+    Args:
+        columns: `ids` and `splits`, one a row, where there are any.
 
     Raises:
         ShapeError: not one text a row.
         StoreError: the place cannot be written.
     """
-    return write_page(path, render_map_page(drawing, texts, groups)).path
+    return write_page(path, render_map_page(drawing, texts, groups, **columns)).path
 
 
-def render_map_page(drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None) -> str:
+def render_map_page(
+    drawing: Drawing, texts: Sequence[str], groups: ClassOrder | None = None, *,
+    ids: Sequence[object] | None = None, splits: Sequence[object] = (),
+) -> str:  # fmt: skip
     """The page as text; texts, one a row, are escaped here. Classes of one of the groups look alike."""
     if len(texts) != len(drawing.points):
         raise ShapeError("a map page needs a text for each row", got=len(texts), expected=len(drawing.points))
@@ -38,13 +46,15 @@ def render_map_page(drawing: Drawing, texts: Sequence[str], groups: ClassOrder |
         note += f"; {len(kept)} of {len(texts)} rows are on the page: separatrix explore shows all"
     pale = None if drawing.pale is None else drawing.pale[kept]
     shown = replace(drawing, points=drawing.points[kept], labels=drawing.labels[kept], note=note, pale=pale)
-    sections = map_sections(shown, [texts[row] for row in kept], kept.tolist(), groups=groups)
+    own = kept.tolist() if ids is None else [ids[row] for row in kept]
+    parts = [str(splits[row]) for row in kept] if len(splits) else ()
+    sections = map_sections(shown, [texts[row] for row in kept], own, groups=groups, splits=parts)
     return render(RunReport(drawing.title), sections)
 
 
 def map_sections(
     drawing: Drawing, texts: Sequence[str], ids: Sequence[object] | None = None, *, whole: bool = False,
-    groups: ClassOrder | None = None,
+    groups: ClassOrder | None = None, splits: Sequence[str] = (),
 ) -> list[Section]:  # fmt: skip
     """The map and the list of rows.
 
@@ -53,11 +63,12 @@ def map_sections(
         ids: the user's own; row numbers without them.
         whole: no text is cut, since a server reads it when it is shown.
         groups: of classes that are alike.
+        splits: of each row, or none.
     """
     names, labels = list(drawing.names), drawing.labels
     if not len(names) or (labels < 0).any():
         names, labels = [*names, "no label"], np.where(labels < 0, len(names), labels)
         groups = groups and groups.with_class("no label")
     shown = RowMap(drawing.title, drawing.points[None], drawing.axes, drawing.note, pale=drawing.pale)
-    rows = PageRows(texts, names, labels, ids=ids, whole=whole, groups=groups)
+    rows = PageRows(texts, names, labels, ids=ids, splits=splits, whole=whole, groups=groups)
     return [map_section([shown], rows), row_section(rows)]

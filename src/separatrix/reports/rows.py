@@ -6,18 +6,18 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from separatrix.errors import ShapeError
 from separatrix.reports.columns import MISSING, Column, in_steps, share_steps
 from separatrix.reports.pack import cut, printable
+from separatrix.rowtable import ColumnTexts
 from separatrix.view.frames import MARGIN, Frames
 from separatrix.view.palette import ClassStyle, group_look, look, mix
 
 TEXT_LIMIT = 2000  # signs of a text that the page keeps
-ID_LIMIT = 100
 MANY = 12  # classes up to which their colours follow their order
 BEST = 5  # most probable classes of a row that the page keeps
 RIGHT, WRONG = ("#3f90da", "circle"), ("#bd1f01", "diamond")  # colours of "right or wrong"
@@ -126,15 +126,15 @@ class PageRows:
             columns["suspect"] = share_steps(self.suspect)
         if self.unknown is not None and self.unknown.any():
             columns["unknown"] = np.minimum(self.unknown, 255).astype(np.uint8)
-        if self.whole:
-            names = [*map(str, range(len(self)))] if self.ids is None else self.ids
-            return columns | {"text": self.texts, "id": names}  # type: ignore[dict-item]
         ids = range(len(self)) if self.ids is None else self.ids
+        if self.whole:
+            names = self.ids if isinstance(self.ids, ColumnTexts) else [*map(str, ids)]
+            return columns | {"text": PrintableTexts(self.texts), "id": names}
         columns["text"] = [cut(text, TEXT_LIMIT) for text in self.texts]
         lengths = np.array([len(printable(text)) if len(text) > TEXT_LIMIT else 0 for text in self.texts], np.uint32)
         if (lengths > TEXT_LIMIT).any():
             columns["signs"] = np.where(lengths > TEXT_LIMIT, lengths, 0).astype(np.uint32)  # of texts that are cut
-        columns["id"] = [cut(str(row), ID_LIMIT) for row in ids]
+        columns["id"] = [str(row) for row in ids]  # as they are: rows are found again by them
         return columns
 
     def _split_columns(self) -> dict[str, Column]:
@@ -144,6 +144,25 @@ class PageRows:
             f"split-{at}": one.splits for at, one in enumerate(self.answers) if one.splits
         }
         return {key: np.array([numbers[name] for name in splits], np.uint8) for key, splits in given.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class PrintableTexts(Sequence[str]):
+    """Texts without control signs, of which only those that are asked for are read."""
+
+    texts: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, rows: int) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice) -> list[str]: ...
+    def __getitem__(self, rows: int | slice) -> str | list[str]:
+        if isinstance(rows, slice):
+            return [printable(str(text)) for text in self.texts[rows]]
+        return printable(str(self.texts[rows]))
 
 
 @dataclass(frozen=True, eq=False)

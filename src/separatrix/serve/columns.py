@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from separatrix.reports.columns import ColumnPacker
-from separatrix.reports.pack import printable
 from separatrix.serve.server import BYTES, Query, Reply, Route
 
 STEP = 128  # texts that a page asks for together
@@ -33,7 +32,7 @@ class ServedColumns(ColumnPacker):
 
     def read(self, query: Query) -> Reply:
         """A range of rows as a list of texts."""
-        return Reply.json([printable(str(value)) for value in self._range(query)])
+        return Reply.json([str(value) for value in self._range(query)])
 
     def search(self, query: Query) -> Reply:
         """A byte for each row of a range: whether its text holds all words, whatever their case."""

@@ -10,7 +10,7 @@ from threading import Lock
 import numpy as np
 
 from separatrix.analysis.flat import class_order
-from separatrix.analysis.project import TEXT, Projection, project
+from separatrix.analysis.project import TEXT, Projection, project, split_names
 from separatrix.errors import DataError, OptionError
 from separatrix.points import ID, Points
 from separatrix.progress import Progress
@@ -81,7 +81,9 @@ class VectorView:
             raise OptionError("too many rows for a map", got=len(table), expected=f"{MOST_ROWS} at most")
         texts = ColumnTexts(table, TEXT if TEXT in table else ID)
         groups = class_order(drawing.names, drawing.labels, drawing.points)
-        sections = map_sections(drawing, texts, ColumnTexts(table, ID), whole=True, groups=groups)
+        sections = map_sections(
+            drawing, texts, ColumnTexts(table, ID), whole=True, groups=groups, splits=split_names(table)
+        )
         if self.points is not None:
             listed = next(number for number, section in enumerate(sections) if section.id == "rows")
             sections[listed] = replace(sections[listed], data={**sections[listed].data, "vectors": True})

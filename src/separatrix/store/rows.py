@@ -276,5 +276,7 @@ def _refusals(path: Path) -> Iterator[None]:
         yield
     except StoreError:
         raise
+    except FileNotFoundError as error:  # it was there when it was opened
+        raise StoreError(f"{path} is not there any more", hint="open what was written again") from error
     except Exception as error:
         raise damaged(path, shorten(str(error), 200)) from error

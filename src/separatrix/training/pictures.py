@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,8 @@ def _maps(
     maps, seed = [], run.recipe["loop"]["seed"]
     if frames is not None:
         chosen = subsample(len(at["validation"]), len(frames.texts), seed)
-        maps.append(RowMap.of_frames("outputs over the training, validation rows", frames, at["validation"][chosen]))
+        shown = RowMap.of_frames("outputs over the training, validation rows", frames, at["validation"][chosen])
+        maps.append(_recorded(shown, len(chosen), len(at["validation"]), "validation"))
     judged = np.concatenate([at[split] for split in ("test", "validation") if split in at])
     plane = OutputPlane.read(run.folder / "predictions")
     if plane is not None and {*plane.coordinates} == {*at} - {"train"}:
@@ -214,8 +215,16 @@ def _maps(
     if rows.probabilities is not None and (by := _probability_map(rows.probabilities[judged], judged, seed)):
         maps.append(by)
     if train is not None:
-        maps.append(RowMap.of_frames("outputs over the training, training rows", train, at["train"]))
+        shown = RowMap.of_frames("outputs over the training, training rows", train, at["train"])
+        maps.append(_recorded(shown, len(at["train"]), run.result["rows"]["train"], "training"))
     return maps
+
+
+def _recorded(flat: RowMap, rows: int, total: int, part: str) -> RowMap:
+    """A map of a training that says how many of the rows it shows, and which option shows more."""
+    if rows >= total:
+        return flat
+    return replace(flat, note=f"{flat.note}; {rows:,} of {total:,} {part} rows were recorded (train --frame-rows)")
 
 
 def _probability_map(shares: np.ndarray, rows: np.ndarray, seed: int) -> RowMap | None:

@@ -43,6 +43,12 @@ separatrix.once = (act) => {
 // 0.1234 -> "0.123"; shares and probabilities
 separatrix.share = (value) => value.toFixed(3);
 
+// An id as it is shown: without control signs, cut where it is long. What is saved and copied is the id itself.
+separatrix.short = (id) => {
+  const shown = id.replaceAll(/\p{C}/gu, "");
+  return shown.length > 80 ? shown.slice(0, 79) + "\u2026" : shown;
+};
+
 // Marks of the classes in a box of 12 x 12, by the name of the shape
 separatrix.SHAPES = { circle: "M6 1a5 5 0 1 0 .01 0z", square: "M1.5 1.5h9v9h-9z", "triangle-up": "M6 1 11 10.5H1z",
   "triangle-down": "M6 11 1 1.5h10z", diamond: "M6 .5 11.5 6 6 11.5.5 6z", cross: "M4 1h4v3h3v4H8v3H4V8H1V4h3z" };

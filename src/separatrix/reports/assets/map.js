@@ -148,7 +148,7 @@ separatrix.draw.map = async (section, data) => {
     const [text, id, list, ...others] = await Promise.all([table.text(row), table.id(row), answers(row), ...near.map((one) => table.text(one))]);
     if (table.row !== row) return;
     const neighbors = listed(near, others, "Nearest rows on this map"), signs = table.cut(row);
-    const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + id, loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
+    const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + separatrix.short(id), loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
     const odd = [Number.isNaN(table.suspected(row)) ? "" : "label likely wrong (" + separatrix.share(table.suspected(row)) + ")",
       table.unknown !== null && table.unknown[row] ? table.unknown[row] + " tokens that the tokenizer does not know" : ""].filter((part) => part);
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 from separatrix.progress import Counter
 from separatrix.recipe.align import ALIGN_RULES, AlignRecipe
 from separatrix.recipe.effect import idle
-from separatrix.store.folder import TRAIN_ROWS
+from separatrix.store.folder import TRAIN_ROWS, TRAJECTORY
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     import pandas as pd
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from separatrix.learn.loop import Score
     from separatrix.learn.targets import Targets
     from separatrix.learn.trained.encoder import AlignModel
+    from separatrix.recipe import LoopRecipe
     from separatrix.texts import Texts
 
 
@@ -32,7 +35,7 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
     frozen = frozen_vectors(request) if request.compare else {}
     trained = train_encoder(request.job(score))
     if request.folder is not None:
-        write_table(request.folder / TRAIN_ROWS, mapped_rows(request.splits.train, request.recipe.loop.seed))
+        write_table(request.folder / TRAIN_ROWS, mapped_rows(request.splits.train, request.recipe.loop, request.folder))
     return replace(trained, vectors=frozen)
 
 
@@ -49,14 +52,14 @@ def frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]
     return frozen
 
 
-def mapped_rows(train: Texts, seed: int) -> pd.DataFrame:
-    """The training rows of which the trajectory keeps outputs: id, text (of pairs both), label."""
+def mapped_rows(train: Texts, loop: LoopRecipe, folder: Path) -> pd.DataFrame:
+    """The training rows of which the trajectory in a run's folder keeps outputs: id, text (of pairs both), label."""
     import pandas as pd
 
-    from separatrix.learn.trajectory import FRAME_ROWS, subsample
+    from separatrix.learn.trajectory import begun_with, subsample
     from separatrix.texts.pairs import columns_of
 
-    some = train.take(subsample(len(train), FRAME_ROWS, seed))
+    some = train.take(subsample(len(train), begun_with(folder / TRAJECTORY, loop.frame_rows), loop.seed))
     return pd.DataFrame({"id": some.id, **columns_of(some.text), "label": some.label})
 
 

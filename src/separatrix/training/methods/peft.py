@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from separatrix.recipe import option_names
+from separatrix.recipe import effect, option_names
 from separatrix.recipe.peft import PeftRecipe
 from separatrix.training.methods.align import frozen_vectors
 from separatrix.training.methods.base import TrainingMethod
@@ -31,7 +31,8 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
 
 def idle(recipe: PeftRecipe, given: Iterable[str]) -> list[tuple[str, str]]:
     """There are no layers or centroids with a rate of their own."""
-    return [(name, "") for name in option_names(recipe) if name in {*IDLE} & {*given}]
+    unused = [(name, "") for name in option_names(recipe) if name in {*IDLE} & {*given}]
+    return unused + effect.idle(recipe, given, (effect.FILM,))
 
 
 METHOD = TrainingMethod(PeftRecipe(), train, idle, fixed={"loss": "linear"})
