@@ -44,7 +44,7 @@ SECONDS = {
     "tests/store/test_rows.py": 6,
     "tests/analysis/test_inputs.py": 6,
     "tests/geometry/project/test_maps.py": 6,
-    "tests/reports/test_browser.py": 5,
+    "tests/reports/test_browser_map.py": 5,
 }
 TOGETHER = ("tests/received",)  # files that share what takes seconds to make
 # Files whose processes begin as copies of one server, which takes seconds to start.

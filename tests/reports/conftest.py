@@ -3,6 +3,7 @@ import pytest
 from matplotlib import image
 
 from atlas_pages import page_of
+from chromium import Chromium
 from separatrix.recipe import TrainRecipe, to_dict
 from separatrix.reports import PictureFile, RunReport, write_report
 from separatrix.reports.atlas import write_atlas
@@ -176,3 +177,38 @@ def pages(tmp_path_factory, make_report, make_frames, texts):
             folder / "suspects.html", rows, counts | {"warnings": []}, judged, RowMap("v", places[None], ("x", "y"), "")
         ).path,
     }
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """One browser for the tests of a file; no page that they opened asked for anything."""
+    with Chromium(tmp_path_factory.mktemp("chromium")) as browser:
+        yield browser
+        browser.close()  # its log of the network is complete then
+    assert browser.requests == []
+
+
+PAGE_NAMES = ("<i>tilted</i>", "b & c", "class 2")
+
+
+@pytest.fixture(scope="session")
+def page(make_report, make_frames, evil, tmp_path_factory):
+    """The report of a run with foreign names and texts, and its page."""
+    texts = (evil, "\u4e2d\u6587\u6587\u672c", "\u05e9\u05dc\u05d5\u05dd", *(f"text {row}" for row in range(3, 30)))
+    frames = make_frames(names=PAGE_NAMES, texts=texts)
+    half = RowMap("every other row", frames.points[-1:, ::2][:, :, ::-1], ("a", "b"), "a note", np.arange(0, 30, 2))
+    report = make_report(frames, maps=[RowMap.of_frames("outputs", frames), half])
+    return report, write_report(tmp_path_factory.mktemp("page") / "page.html", report).path
+
+
+@pytest.fixture
+def open_page(browser, page):
+    """The page, opened afresh at a place; its console was silent when the test ends."""
+
+    def go(place="", **size):
+        browser.events.clear()
+        browser.open(page[1].as_uri() + place, **size)
+        return browser
+
+    yield go
+    assert browser.console == []

@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 
-from chromium import Chromium
 from separatrix.reports.by_run import by_run
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import render, write_page
@@ -20,12 +19,6 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium in PATH to open the page with"),
 ]
 CLASSES = ("no", "yes")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    with Chromium(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
 
 
 def run_rows(title, right, seed):

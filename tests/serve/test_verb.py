@@ -124,6 +124,8 @@ def test_options_without_effect_and_odd_folders_are_refused(points, tmp_path):
         explore(tmp_path / "nowhere")
     with pytest.raises(OptionError, match="--port is out of range"):
         explore(points, port=70_000)
+    with explore(tmp_path / "map").server as taken, pytest.raises(StoreError, match=f"port {taken.port} cannot be use"):
+        explore(points, port=taken.port, progress=lambda *_: pytest.fail("it worked before it knew that it cannot"))
 
 
 def test_a_run_whose_folder_is_gone_is_not_one_that_was_stopped(tmp_path, ask, running):

@@ -113,8 +113,13 @@ def explore(
             raise OptionError(f"--{name} has no effect here", got=f"{folder}: {shows}", expected="points")
     if map_ is not None and method is not None:
         raise OptionError("--method has no effect with --map", hint="leave one of them away")
-    routes = _routes(folder, shows, given, verify, progress or silent)
-    return Exploration(PageServer(routes, port), shows)
+    server = PageServer({}, port)  # before the work: a port that is taken is said at once
+    try:
+        server.routes = _routes(folder, shows, given, verify, progress or silent)
+    except BaseException:
+        server.server_close()
+        raise
+    return Exploration(server, shows)
 
 
 def _routes(
