@@ -93,7 +93,7 @@ def page_sections(
     comparisons = Comparisons(lines, pairs, recipes, recipe_pairs, tuple(named))
     sections = comparison_sections(comparisons)
     given = [_source_rows(source, maps) for source, maps in zip(sources, drawn, strict=True)]
-    leader = comparisons.leader and str(comparisons.leader["source"])
+    leader = None if comparisons.leader is None else str(comparisons.leader["source"])
     rows, maps = join_rows([one for one in (*given, *more) if len(one)], leader)
     if not len(rows):
         return sections

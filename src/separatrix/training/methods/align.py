@@ -35,6 +35,7 @@ def train(request: TrainingRequest, _targets: Targets, score: Score) -> TrainedM
     frozen = frozen_vectors(request) if request.compare else {}
     trained = train_encoder(request.job(score))
     if request.folder is not None:
+        assert isinstance(request.recipe, AlignRecipe)
         write_table(request.folder / TRAIN_ROWS, mapped_rows(request.splits.train, request.recipe.loop, request.folder))
     return replace(trained, vectors=frozen)
 
