@@ -7,6 +7,8 @@ from chromium import Chromium
 from separatrix.recipe import TrainRecipe, to_dict
 from separatrix.reports import PictureFile, RunReport, write_report
 from separatrix.reports.atlas import write_atlas
+from separatrix.reports.by_run import by_run
+from separatrix.reports.cluster_sizes import cluster_sizes
 from separatrix.reports.collect import Sheet, sheet_section
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.map_page import write_map_page
@@ -130,12 +132,29 @@ def compared(texts):
         flat = RowMap("outputs", places, ("x", "y"), f"plane of {title}")
         ids, split = [str(k) for k in range(len(texts))], ["test"] * len(texts)
         sources.append(SourceRows(title, ids, list(texts), gold, split, predicted, shares, names, [flat]))
-    rows, maps = join_rows(sources)
+    grouped = SourceRows("k", sources[0].ids, list(texts), gold, clusters=np.arange(len(texts)) % 4 - 1)
+    rows, maps = join_rows([*sources, grouped])
+    views = by_run([views_of(one, names, rows) for one in sources])
     lines = [{"source": one.title, "kind": "run", "accuracy": 0.7, "low": 0.6, "high": 0.8, "majority": 0.5,
               "validation": 0.7, "rows": 30} for one in sources]  # fmt: skip
     pair = {"a": "<i>a</i>", "b": HEBREW, "difference": 0.25, "interval": (0.1, 0.4), "p_holm": 0.002, "rows": 30}
     sure = certainty(RunReport("", rows=rows))
-    return [*comparison_sections(Comparisons(lines, [pair])), map_section(maps, rows), row_section(rows), sure]
+    listed = [map_section(maps, rows), row_section(rows), cluster_sizes(rows), *views, sure]
+    return [*comparison_sections(Comparisons(lines, [pair])), *listed]
+
+
+def views_of(source, names, rows):
+    """What a run on a page over several says of its classes."""
+    gold, predicted = ([names.index(one) for one in column] for column in (source.labels, source.predicted))
+    counts = np.zeros((len(names), len(names)), int)
+    np.add.at(counts, (gold, predicted), 1)
+    table = [{"name": name, "rows": int(counts[k].sum()), "f1": 0.5} for k, name in enumerate(names)]
+    return RunReport(source.title, confusion=counts, names=names, confusion_part="test", per_class=table, rows=rows)
+
+
+@pytest.fixture(scope="session")
+def run_views():
+    return views_of
 
 
 @pytest.fixture(scope="session")

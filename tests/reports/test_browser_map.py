@@ -45,6 +45,25 @@ def test_without_webgl_the_map_is_drawn_flat_and_says_so(page, tmp_path):
         assert browser.run(PAINTED) > 30 * 20
 
 
+@pytest.mark.parametrize("draw", ["webgl2", "flat"])
+def test_points_density_and_names_are_switched_apart(open_page, draw):
+    browser = open_page(f"?draw={draw}")
+
+    def painted(*switched):
+        for name in switched:
+            browser.run(f"document.querySelector('.tools .{name}').click()")
+        return browser.run(PAINTED)
+
+    points = painted()
+    dense = painted("dots", "dense")
+    both = painted("dots")
+    assert dense > points > 0
+    assert both >= dense
+    assert painted("dots", "dense") == 0
+    assert browser.run("separatrix.maps[0].shownLabels") >= 2
+    assert painted("dots") == points
+
+
 def test_a_lost_context_comes_back(open_page):
     browser = open_page("?draw=webgl2")
     browser.run("window.loss = separatrix.maps[0].painter.gl.getExtension('WEBGL_lose_context'); loss.loseContext()")

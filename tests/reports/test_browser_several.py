@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from separatrix.reports.by_run import by_run
+from separatrix.reports.cluster_sizes import cluster_sizes
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import render, write_page
 from separatrix.reports.result import RunReport
@@ -33,20 +34,8 @@ def run_rows(title, right, seed):
     return SourceRows(title, ids, [f"text {k}" for k in ids], gold, ["test"] * 40, predicted, shares, CLASSES, [flat])
 
 
-def views_of(source, rows):
-    """What a run says of its classes."""
-    counts = np.zeros((2, 2), int)
-    np.add.at(
-        counts, ([CLASSES.index(one) for one in source.labels], [CLASSES.index(one) for one in source.predicted]), 1
-    )
-    lines = [{"name": name, "rows": int(counts[k].sum()), "f1": 0.5} for k, name in enumerate(CLASSES)]
-    return RunReport(
-        source.title, (), confusion=counts, names=CLASSES, confusion_part="test", per_class=lines, rows=rows
-    )
-
-
 @pytest.fixture
-def several(browser, tmp_path):
+def several(browser, run_views, tmp_path):
     """Two runs and clusters of their first ten rows."""
     a, b = run_rows("<i>a</i>", 30, 0), run_rows("b", 20, 1)
     clusters = SourceRows("clusters", a.ids[:10], a.texts[:10], a.labels[:10], clusters=np.arange(10) % 3)
@@ -57,9 +46,9 @@ def several(browser, tmp_path):
     ]  # fmt: skip
     pair = {"a": "<i>a</i>", "b": "b", "difference": 0.25, "interval": (0.1, 0.4), "p_holm": 0.002, "rows": 40}
     sure = certainty(RunReport("", rows=rows))
-    views = by_run([views_of(one, rows) for one in (a, b)])
+    views = by_run([run_views(one, CLASSES, rows) for one in (a, b)])
     head = comparison_sections(Comparisons(lines, [pair]))
-    sections = [*head, map_section(maps, rows), row_section(rows), *views, sure]
+    sections = [*head, map_section(maps, rows), row_section(rows), cluster_sizes(rows), *views, sure]
     browser.events.clear()
     browser.open(write_page(tmp_path / "several.html", render(RunReport("both"), sections)).path.as_uri())
     yield browser
@@ -123,6 +112,23 @@ def test_clusters_colour_the_map_and_select_rows(several):
     assert several.run("document.body.dataset.selected") == "3"
     assert data(several, "map", "kept") == "3"
     several.run("document.querySelector('.chips button').click()")
+    assert several.run("document.querySelector('.cluster').value") == ""
+
+
+def test_a_cluster_is_selected_by_its_size_and_every_view_follows(several):
+    sizes = "[...document.querySelectorAll('#clusters tbody tr')]"
+    assert several.run(f"{sizes}.map((line) => line.cells[0].textContent + ' ' + line.cells[1].textContent)") == [
+        "cluster 0 4", "cluster 1 3", "cluster 2 3", "no cluster 30"
+    ]  # fmt: skip
+    several.run(f"{sizes}[1].querySelector('button').click()")
+    assert several.run("document.body.dataset.selected") == data(several, "map", "kept") == "3"
+    assert several.run("document.querySelector('.cluster').value") == "0/1"
+    assert several.run(f"{sizes}.map((line) => line.cells[2].textContent).join()") == "0,3,0,0"
+    assert several.run(f"{sizes}[1].classList.contains('on')")
+    several.run("document.querySelectorAll('.legend button')[0].click()")
+    kept = several.run("document.body.dataset.selected")
+    assert several.run(f"{sizes}[1].cells[2].textContent") == kept
+    several.run(f"{sizes}[1].querySelector('button').click()")
     assert several.run("document.querySelector('.cluster').value") == ""
 
 

@@ -208,7 +208,7 @@ def test_every_drawing_has_its_script(make_report):
     text = render(make_report())
     drawn = set(re.findall(r'data-draw="(\w+)"', text))
     assert drawn == {"map", "rows", "confusion", "classes", "certainty", "table"}
-    assert drawn | {"by_run", "sorted", "sweep"} == set(re.findall(r"separatrix\.draw\.(\w+) =", text))
+    assert drawn | {"by_run", "clusters", "sorted", "sweep"} == set(re.findall(r"separatrix\.draw\.(\w+) =", text))
 
 
 def test_confusion_needs_a_name_per_class():

@@ -19,6 +19,7 @@ from separatrix.analysis.side_by_side import draw_panels, find_mixed_up, find_pa
 from separatrix.analysis.suspects import Suspects
 from separatrix.recipe.project import CompareRecipe
 from separatrix.reports.by_run import by_run
+from separatrix.reports.cluster_sizes import cluster_sizes
 from separatrix.reports.collect import read_sheet, sheet_section
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import ReportFile, render, write_page
@@ -104,7 +105,15 @@ def page_sections(
     shown = [map_section(maps, rows)] if maps else []
     sure = certainty(RunReport("", rows=rows)) if rows.predicted is not None else None
     views = by_run([_run_views(one, rows) for one in sources if one.name in {each.title for each in rows.answers}])
-    return [*sections, *shown, row_section(rows), *views, *([] if sure is None else [sure])]
+    sizes = cluster_sizes(rows)
+    return [
+        *sections,
+        *shown,
+        row_section(rows),
+        *([] if sizes is None else [sizes]),
+        *views,
+        *([] if sure is None else [sure]),
+    ]
 
 
 def _run_views(source: ComparedFolder, rows: PageRows) -> RunReport:

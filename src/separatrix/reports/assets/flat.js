@@ -61,7 +61,7 @@ separatrix.FlatPainter = class {
     if (!this.image || this.image.width !== width || this.image.height !== height) this.image = context.createImageData(width, height);
     const to = this.world("to", view.toDims, view.toSpans, camera), from = moment < 1 ? this.world("from", view.fromDims, view.fromSpans, camera) : to;
     const state = this.arrays.get("state"), scale = camera.scale * ratio, middleX = width / 2 - camera.x * scale, middleY = height / 2 + camera.y * scale;
-    new Uint32Array(this.image.data.buffer).fill(this.packed(view.ground));
+    if (!view.over) new Uint32Array(this.image.data.buffer).fill(this.packed(view.ground));
     const size = Math.round(2 * view.size * ratio) / 2, mark = size <= separatrix.SMALL ? this.squares(view, Math.round(size)) : this.shapes(view, size);
     for (const layer of view.layers) {
       for (let row = 0; row < state.length; row += step) {

@@ -43,6 +43,35 @@ separatrix.draw.classes = async (section, data) => {
   }));
 };
 
+// Sizes of clusters: how many rows of each are selected, and a press that selects it.
+separatrix.draw.clusters = async (section) => {
+  const table = await separatrix.table();
+  if (!table) return;
+  const lines = [...section.querySelectorAll("[data-number]")].map((line) => {
+    const head = line.querySelector("th"), [which, number] = [Number(line.dataset.which), Number(line.dataset.number)];
+    const button = separatrix.element("button", head.textContent, { type: "button", class: "pick", "aria-pressed": "false" });
+    head.replaceChildren(button);
+    button.addEventListener("click", () => table.toggleCluster(which, number, button.textContent));
+    const bar = line.querySelector(".score"), rows = Number(line.cells[1].textContent);
+    return { line, button, which, number, bar, unit: Number(bar.getAttribute("width")) / rows, kept: line.querySelector(".kept") };
+  });
+  const show = () => {
+    const counts = table.clusters.map((numbers) => {
+      const own = new Uint32Array(1 + numbers.reduce((most, one) => Math.max(most, one), 0));
+      for (let row = 0; row < table.rows; row += 1) own[numbers[row]] += table.selection.kept[row];
+      return own;
+    });
+    for (const { line, button, which, number, bar, unit, kept } of lines) {
+      kept.textContent = counts[which][number];
+      bar.setAttribute("width", counts[which][number] * unit);
+      line.classList.toggle("on", table.clusterOn(which, number));
+      button.setAttribute("aria-pressed", String(table.clusterOn(which, number)));
+    }
+  };
+  table.selection.subscribe(show);
+  show();
+};
+
 // The same views of several runs: those of the run whose answers the page shows.
 separatrix.draw.by_run = async (section, data) => {
   const table = await separatrix.table(), parts = [...section.querySelectorAll(".of-run")];

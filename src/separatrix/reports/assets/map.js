@@ -204,7 +204,7 @@ separatrix.draw.map = async (section, data) => {
   on("nearer", "click", () => scatter.zoom(1.6));
   on("farther", "click", () => scatter.zoom(1 / 1.6));
   on("whole", "click", () => scatter.reset());
-  for (const name of ["labels", "dense", "rings"]) {
+  for (const name of ["dots", "labels", "dense", "rings"]) {
     on(name, "change", (event) => {
       if (name === "rings") { state.rings = event.target.checked; paint(); } else { scatter[name] = event.target.checked; scatter.dirty(); }
     });

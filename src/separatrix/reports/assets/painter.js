@@ -108,13 +108,14 @@ separatrix.GlPainter = class {
   // Wait until what was drawn is there: reading is what a browser does not put off.
   wait() { this.gl.readPixels(0, 0, 1, 1, this.gl.RGBA, this.gl.UNSIGNED_BYTE, new Uint8Array(4)); }
 
-  // view: camera, dims of from and to, moment of the glide, spans, size (pixels), opacity, colours, layers; every step-th row is drawn.
+  // view: camera, dims of from and to, moment of the glide, spans, size (pixels), opacity, colours, layers, over (whether what was drawn before stays);
+  // every step-th row is drawn.
   draw(view) {
     const { gl, canvas, at } = this, { camera } = view, ratio = canvas.width / camera.width;
     if (gl.isContextLost()) return;
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0);
-    gl.clear(gl.COLOR_BUFFER_BIT);
+    if (!view.over) gl.clear(gl.COLOR_BUFFER_BIT);
     const rows = this.arrays.get("state").length, step = Math.min(view.step || 1, 40);
     const attribute = (name, size, type, bytes, normal) => {
       gl.bindBuffer(gl.ARRAY_BUFFER, this.buffers[name]);

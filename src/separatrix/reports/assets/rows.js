@@ -36,7 +36,7 @@ separatrix.draw.rows = async (section) => {
   find("cluster").parentElement.hidden = !table.clusterings || !table.clusterings.length;
   find("cluster").addEventListener("change", (event) => {
     const [which, number] = event.target.value.split("/").map(Number);
-    return event.target.value ? selection.set("cluster", event.target.selectedOptions[0].textContent, (row) => table.clusters[which][row] === number) : selection.clear("cluster");
+    return event.target.value ? table.toggleCluster(which, number, table.clusterings[which].names[number]) : selection.clear("cluster");
   });
   list.classList.toggle("unsure", table.predicted !== null && table.top === null);
   list.replaceChildren(body);
@@ -129,7 +129,7 @@ separatrix.draw.rows = async (section) => {
     if (!selection.has("search") && find("search").value && asked) { find("search").value = ""; asked += 1; }
     for (const box of boxes) if (!selection.has(box.dataset.only)) box.checked = false;
     if (!selection.has("split")) find("split").value = "";
-    if (!selection.has("cluster")) find("cluster").value = "";
+    find("cluster").value = selection.has("cluster") ? table.cluster : "";
     list.scrollTop = 0;
     arrange();
   });

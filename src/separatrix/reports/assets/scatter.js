@@ -9,7 +9,7 @@ separatrix.Scatter = class {
   // chosen(row), selected(mask)
   constructor(plane, options) {
     Object.assign(this, { plane, options, camera: new separatrix.Camera(), mode: "move", middles: null, index: null, row: -1, near: -1,
-      lines: [], marks: null, outline: null, labels: true, dense: false, step: 1, moment: 1, from: null, to: null });
+      lines: [], marks: null, outline: null, dots: true, labels: true, dense: false, step: 1, moment: 1, from: null, to: null });
     this.points = separatrix.element("canvas", "", { class: "points", "aria-hidden": "true" });
     this.over = separatrix.element("canvas", "", { class: "over", "aria-hidden": "true" });
     this.tip = separatrix.element("div", "", { class: "tip", hidden: "" });
@@ -112,9 +112,12 @@ separatrix.Scatter = class {
   draw() {
     if (!this.to) return;
     const { camera, from, to } = this, begun = performance.now(), step = this.moving ? this.step : 1;
-    const opacity = this.dense ? 0.12 : this.options.rows > 100000 ? 0.55 : this.options.rows > 5000 ? 0.7 : 0.85;
-    this.painter.draw({ camera, fromDims: from.dims, toDims: to.dims, fromSpans: from.spans, toSpans: to.spans, moment: this.moment, step,
-      size: this.size() * (this.dense ? 2 : 1), opacity, ink: separatrix.rgb(this.theme.ink), ground: separatrix.rgb(this.theme.surface), context: separatrix.rgb(this.theme.muted), layers: this.layers || [2] });
+    const opacity = this.options.rows > 100000 ? 0.55 : this.options.rows > 5000 ? 0.7 : 0.85;
+    const view = { camera, fromDims: from.dims, toDims: to.dims, fromSpans: from.spans, toSpans: to.spans, moment: this.moment, step,
+      ink: separatrix.rgb(this.theme.ink), ground: separatrix.rgb(this.theme.surface), context: separatrix.rgb(this.theme.muted), layers: this.layers || [2] };
+    // Density: large faint marks that add up; the points stand on it, smaller.
+    if (this.dense) this.painter.draw({ ...view, size: this.size() * 2, opacity: 0.12 });
+    if (this.dots || !this.dense) this.painter.draw({ ...view, size: this.size() * (this.dense ? 0.6 : 1), opacity, over: this.dense, layers: this.dots ? view.layers : [] });
     if (this.moving) this.painter.wait();
     const took = performance.now() - begun;
     this.slow = this.moving && (this.slow || took > separatrix.SMOOTH / 2);

@@ -81,6 +81,15 @@ separatrix.Table = class {
       (row) => this.classes.has(this.label[row]));
   }
 
+  // Select the rows of a cluster (once more: take it back); which clustering, number of the cluster, its name
+  toggleCluster(which, number, name) {
+    if (this.clusterOn(which, number)) return this.selection.clear("cluster");
+    this.cluster = which + "/" + number;
+    return this.selection.set("cluster", this.clusterings[which].title + ": " + name, (row) => this.clusters[which][row] === number);
+  }
+
+  clusterOn(which, number) { return this.selection.has("cluster") && this.cluster === which + "/" + number; }
+
   classOn(k) { return this.selection.has("class") && this.classes.has(k); }
 };
 
