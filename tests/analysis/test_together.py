@@ -35,7 +35,7 @@ def save_run(folder, right, seed=0, lr=0.1, **figures):
         "rows": ROWS,
     } | figures
     result = {"method": "prompt", "model": {"name": "tiny"}, "loss": "linear", "classes": ["no", "yes"], "seconds": 1.0}
-    more = {"baselines": {}, "warnings": [], "notes": []}
+    more = {"baselines": {}, "warnings": [], "notes": [], "command": f"separatrix train q.csv --out {folder.name}"}
     write_json(folder / "result.json", result | more | {"scores": {"test": scores, "validation": scores}})
     write_json(
         folder / "recipe.json",
@@ -78,6 +78,8 @@ def test_the_page_opens_on_the_leader_and_has_the_classes_of_each_run(tmp_path):
     a, b = save_run(tmp_path / "a", 0.6, **more), save_run(tmp_path / "b", 0.9, seed=1, **more)
     page = show_together([a, b], tmp_path / "page.html").path.read_text()
     assert section_data(page, "rows")["first"] == 1
+    for name in "ab":
+        assert f"<code>separatrix train q.csv --out {name}</code>" in page
     for section in ("confusion", "classes"):
         assert section_data(page, section)["draw"] == section
         assert [part["names"] for part in section_data(page, section)["parts"]] == [["no", "yes"]] * 2

@@ -36,6 +36,7 @@ class Sheet:
     warnings: tuple[str, ...] = ()  # of the guards
     notes: tuple[str, ...] = ()  # what else is true
     pictures: tuple[PictureFile, ...] = ()  # files put into the page
+    command: str = ""  # that makes it again
 
 
 def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportFile:
@@ -85,7 +86,7 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     figures = (("model", result["model"]["name"]), *((key, result[key]) for key in ("method", "loss", "seconds")))
     strong = tuple(row["method"] == result["method"] for row in rows)
     rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
-    return Sheet(name, "run", figures, rows, strong, *rest)
+    return Sheet(name, "run", figures, rows, strong, *rest, command=result.get("command") or "")
 
 
 def _atlas_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
