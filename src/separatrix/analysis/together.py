@@ -122,7 +122,7 @@ def _run_views(source: ComparedFolder, rows: PageRows) -> RunReport:
     part = str(source.figures["split"])
     figures = source.run.figures()["scores"][part]
     matrix = np.array(figures["confusion"]) if "confusion" in figures else None
-    lines = [{key: line[key] for key in PER_CLASS} for line in figures.get("per_class", ())]
+    lines = [{key: line[key] for key in PER_CLASS if key in line} for line in figures.get("per_class", ())]
     return RunReport(
         source.name, confusion=matrix, names=source.classes, confusion_part=part, per_class=lines, rows=rows
     )
