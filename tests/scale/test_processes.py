@@ -8,8 +8,9 @@ import sys
 import numpy as np
 import pytest
 
+from separatrix.errors import OptionError
 from separatrix.scale import processes
-from separatrix.scale.executors import run
+from separatrix.scale.executors import load_ahead, run
 
 
 def look(name: str) -> dict[str, np.ndarray]:
@@ -43,3 +44,15 @@ def test_what_is_loaded_beforehand_starts_no_thread():
     assert processes.process_context().get_start_method() == "forkserver"
     server = processes.forkserver._forkserver._forkserver_pid
     assert len(os.listdir(f"/proc/{server}/task")) == 1
+
+
+@pytest.mark.skipif(processes.METHOD != "forkserver", reason="Linux alone has the server")
+def test_what_processes_will_need_is_loaded_ahead(monkeypatch):
+    preloaded = []
+    monkeypatch.setattr(processes.forkserver, "ensure_running", lambda: None)
+    monkeypatch.setattr(processes.forkserver, "set_forkserver_preload", preloaded.append)
+    load_ahead("here")
+    load_ahead("processes:2")
+    assert [{*processes.OF_MODELS} <= {*names} for names in preloaded] == [True]
+    with pytest.raises(OptionError, match="--executor cannot be this: got 'process:2'"):
+        load_ahead("process:2")

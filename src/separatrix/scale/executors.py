@@ -38,7 +38,7 @@ from separatrix.scale import dask_client, kernels
 from separatrix.scale.dask_client import DaskPool, connect, lost_errors
 from separatrix.scale.device import number_worker
 from separatrix.scale.pending import task_path, versions
-from separatrix.scale.processes import process_context
+from separatrix.scale.processes import OF_MODELS, process_context
 from separatrix.store.partials import read_partial, write_partial
 
 Function = Callable[..., kernels.Partial]  # of a module, so that another process finds it; pure
@@ -168,6 +168,16 @@ def parse_executor(name: str) -> tuple[str, int]:
         raise OptionError("--executor cannot be this", got=repr(name), expected=FORMS)
     kind = match[1] or match[2] or "dask"
     return kind.split(":")[0], int(match[3] or 0)
+
+
+def load_ahead(executor: str) -> None:
+    """Let processes load what transformers need, while the caller still prepares their tasks.
+
+    Raises:
+        OptionError: no such executor.
+    """
+    if parse_executor(executor)[0] == "processes":
+        process_context(OF_MODELS)
 
 
 def _begin_worker(counter: Any) -> None:

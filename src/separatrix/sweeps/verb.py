@@ -18,7 +18,7 @@ from separatrix.recipe.budget import read_budget
 from separatrix.recipe.options import SweepOptions
 from separatrix.recipe.sweep import SweepRecipe
 from separatrix.reports.sweep import setting_columns
-from separatrix.scale.executors import parse_executor
+from separatrix.scale.executors import load_ahead
 from separatrix.store.files import read_lines
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
 from separatrix.sweeps.plan import Planner, SweepLine, SweepPlan
@@ -78,7 +78,7 @@ def sweep(
     own: SweepRecipe = recipes.replace(recipe or SweepRecipe(), **options)
     if out is None:
         raise OptionError("a sweep is a folder, whose runs restart", got="no out", hint='give out="studies/lengths"')
-    parse_executor(executor)
+    load_ahead(executor)
     limits = Limits(None if own.budget is None else time.time() + read_budget(own.budget), own.max_runs)
     (progress or silent)("checking the grid", 0, 0, "")
     how = (executor, limits, progress or silent)
