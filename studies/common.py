@@ -53,7 +53,7 @@ def study_options(parser: argparse.ArgumentParser, out: Path, arguments: list[st
     """Add what every study's command line has - threads, table, folder - and read it.
 
     Args:
-        parser: with the study's own options; `--data` is one of them.
+        parser: with the study's own options; where `--data` is one of them, runs need it.
         out: folder of the study.
         arguments: the words; those of this process if absent.
     """
@@ -61,7 +61,7 @@ def study_options(parser: argparse.ArgumentParser, out: Path, arguments: list[st
     parser.add_argument("--table", action="store_true", help="write the tables from the lines, no runs")
     parser.add_argument("--out", type=Path, default=out, help="folder of runs.jsonl and the tables")
     options = parser.parse_args(arguments)
-    if options.data is None and not options.table:
+    if vars(options).get("data", out) is None and not options.table:
         parser.error("--data is needed for runs (or --table, to write the tables only)")
     return options
 
@@ -166,6 +166,27 @@ def missing(plans: Iterable[P], path: Path) -> Iterator[P]:
     for plan in plans:
         if plan.key not in {run["key"] for run in read_runs(path)}:
             yield plan
+
+
+def do_missing(
+    plans: Iterable[P], lines: Path, threads: int, do: Callable[[P], Mapping[str, Any]], say: Callable[[P, Any], str]
+) -> None:
+    """Do the runs without a line.
+
+    Args:
+        plans: all runs that are wanted.
+        lines: file of the runs.
+        threads: of torch.
+        do: gives the line of a run.
+        say: what is printed of a run and its line.
+    """
+    import torch
+
+    torch.set_num_threads(threads)
+    for plan in missing(plans, lines):
+        run = do(plan)
+        append_run(lines, run)
+        print(say(plan, run), flush=True)
 
 
 def read_changes(items: Iterable[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import shutil
 from collections.abc import Mapping, Sequence
@@ -74,6 +75,22 @@ class Figures:
         a, b = self.by_seed(row, figure), self.by_seed(other, figure)
         seeds = [seed for seed in a if seed in b]
         return paired_difference([a[seed] for seed in seeds], [b[seed] for seed in seeds]) if seeds else None
+
+
+def sweep_options(about: str | None, grid: str, out: Path, arguments: list[str] | None) -> argparse.Namespace:
+    """The command line of a study that is one sweep: `--study`, `--table`, `--out`.
+
+    Args:
+        about: the docstring of its module.
+        grid: name of the grid file.
+        out: folder of the page and the tables.
+        arguments: the words; those of this process if absent.
+    """
+    parser = argparse.ArgumentParser(description=(about or "").partition("\n\n")[0])
+    parser.add_argument("--study", type=Path, help=f"folder of the sweep of {grid}")
+    parser.add_argument("--table", action="store_true", help="from the tables that are there")
+    parser.add_argument("--out", type=Path, default=out, help="folder of the page and the tables")
+    return parser.parse_args(arguments)
 
 
 def verdict(difference: MeanInterval | None) -> str:

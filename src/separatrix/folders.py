@@ -8,7 +8,7 @@ from importlib import import_module
 from operator import attrgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError
@@ -16,7 +16,7 @@ from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
-from separatrix.recipe.options import ReportOptions
+from separatrix.recipe.options import ReportOptions, StudyOptions
 from separatrix.recipe.project import ReportRecipe
 from separatrix.store.artifacts import resume_artifact, write_file
 from separatrix.store.contents import open_artifact
@@ -24,7 +24,10 @@ from separatrix.store.manifest import read_manifest
 from separatrix.store.result import Result
 
 if TYPE_CHECKING:
+    from separatrix.analysis.outputs import OutputStudy
     from separatrix.reports import ReportFile
+
+Shown = str | Path | Points | Result  # what a page can show, or its folder
 
 # Kind of an artefact -> module and function that read it.
 READERS = {
@@ -76,9 +79,21 @@ def load(folder: str | Path, *, verify: bool = True) -> Any:
     return attrgetter(name)(import_module(f"separatrix.{module}"))(Path(folder), verify=verify)
 
 
+@overload
+def report(
+    folders: Shown | Sequence[Shown], *, study: str, verify: bool = ..., recipe: ReportRecipe | None = ...,
+    out: str | Path | None = ..., overwrite: bool = ..., progress: Progress | None = ...,
+    **options: Unpack[StudyOptions],
+) -> OutputStudy: ...  # fmt: skip
+@overload
+def report(
+    folders: Shown | Sequence[Shown], *, study: None = ..., verify: bool = ..., recipe: ReportRecipe | None = ...,
+    out: str | Path | None = ..., overwrite: bool = ..., progress: Progress | None = ...,
+    **options: Unpack[StudyOptions],
+) -> ReportFile: ...  # fmt: skip
 @checks_arguments
 def report(
-    folders: str | Path | Points | Result | Sequence[str | Path | Points | Result],
+    folders: Shown | Sequence[Shown],
     *,
     verify: bool = True,
     recipe: ReportRecipe | None = None,
@@ -106,11 +121,11 @@ def report(
         StoreError: a folder holds no result, or the file exists.
     """
     wanted = recipes.replace(recipe or ReportRecipe(), **options)
-    several = [folders] if isinstance(folders, str | Path | Points | Result) else list(folders)
+    several = [folders] if isinstance(folders, Shown) else list(folders)
     if not several:
         raise OptionError("report needs a folder", hint="give one that train or another command wrote")
     for one in several:
-        if not isinstance(one, str | Path | Points | Result):
+        if not isinstance(one, Shown):
             raise OptionError("this cannot be shown", got=shown(one), expected="a folder, points or a result of a verb")
     ending = ".html" if out is None else Path(out).suffix.lower()
     if ending not in (".html", ".htm"):  # what is replaced is a page at least

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,9 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from studies.common import SETS as COMMON
 from studies.common import (
-    append_run,
+    do_missing,
     interval,
-    missing,
     read_runs,
     recipe_key,
     run_study,
@@ -257,17 +256,12 @@ def main(arguments: list[str] | None = None) -> int:
         (options.out / "RESULTS.md").write_text(table(read_runs(lines)), encoding="utf-8")
         print(f"wrote {options.out / 'RESULTS.md'}")
         return 0
-    import torch
-
-    torch.set_num_threads(options.threads)
-    for plan in missing(plans(options), lines):
-        run = do_run(plan, options.data)
-        append_run(lines, run)
-        print(
-            f"{plan.row} {plan.set} {plan.per_class} seed {plan.seed}: {run['accuracy']:.4f} {run['seconds']} s",
-            flush=True,
-        )
+    do_missing(plans(options), lines, options.threads, lambda plan: do_run(plan, options.data), _note)
     return 0
+
+
+def _note(plan: AutoPlan, run: Mapping[str, Any]) -> str:
+    return f"{plan.row} {plan.set} {plan.per_class} seed {plan.seed}: {run['accuracy']:.4f} {run['seconds']} s"
 
 
 if __name__ == "__main__":

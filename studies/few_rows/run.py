@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression
-from studies.common import append_run, machine, missing, read_runs, recipe_key, run_study, study_options
+from studies.common import do_missing, machine, read_runs, recipe_key, run_study, study_options
 from studies.few_rows.tables import write_tables
 from studies.many_classes.ideas import HEAD, Idea, TrainedParts, fit
 
@@ -162,14 +162,12 @@ def main(arguments: list[str] | None = None) -> int:
         write_tables(options.out, read_runs(lines))
         print(f"wrote {options.out / 'RESULTS.md'}")
         return 0
-    import torch
-
-    torch.set_num_threads(options.threads)
-    for plan in missing(plans(options), lines):
-        run = do_run(plan, options.data)
-        append_run(lines, run)
-        print(plan.row, plan.set, plan.per_class, f"split {plan.split}", run["accuracy"], run["seconds"], flush=True)
+    do_missing(plans(options), lines, options.threads, lambda plan: do_run(plan, options.data), _line)
     return 0
+
+
+def _line(plan: FewPlan, run: Mapping[str, Any]) -> str:
+    return f"{plan.row} {plan.set} {plan.per_class} split {plan.split} {run['accuracy']} {run['seconds']}"
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ python studies/language_model/late.py --table          the same from the committ
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from studies.common import markdown, run_study, spell
-from studies.sweep_tables import Figures, Row, bring, runs_of
+from studies.sweep_tables import Figures, Row, bring, runs_of, sweep_options
 
 HERE = Path(__file__).resolve().parent
 NAME = "late"
@@ -53,11 +52,7 @@ def differences(figures: Figures) -> list[dict[str, str]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Bring the sweep's tables and write LATE.md."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--study", type=Path, help="folder of the sweep of LATE.toml")
-    parser.add_argument("--table", action="store_true", help="from the tables that are there")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of LATE.md and the tables")
-    options = parser.parse_args(arguments)
+    options = sweep_options(__doc__, "LATE.toml", HERE, arguments)
     if options.study:
         bring(options.study, options.out, NAME)
     figures = Figures.read(options.out, NAME)

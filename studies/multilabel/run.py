@@ -21,11 +21,10 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from studies.common import append_run, markdown, missing, read_runs, recipe_key, run_study
+from studies.common import do_missing, markdown, read_runs, recipe_key, run_study, study_options
 
 from separatrix import recipe as recipes
 from separatrix.geometry.label_sets import label_scores
@@ -170,19 +169,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--methods", nargs="+", choices=(*SKLEARN, *OURS), default=[*SKLEARN, *OURS])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1: the same figures again)")
-    parser.add_argument("--table", action="store_true", help="write the tables from the lines, no runs")
-    parser.add_argument("--out", type=Path, default=HERE, help="folder of runs.jsonl and the tables")
-    options = parser.parse_args(arguments)
+    options = study_options(parser, HERE, arguments)
     if not options.table:
-        torch.set_num_threads(options.threads)
         plans = [MultilabelRun(name, seed) for seed, name in itertools.product(range(options.seeds), options.methods)]
-        for plan in missing(plans, options.out / "runs.jsonl"):
-            line = plan.do()
-            append_run(options.out / "runs.jsonl", line)
-            print(plan.name, plan.seed, line["macro_f1"], line["micro_f1"], flush=True)
+        do_missing(plans, options.out / "runs.jsonl", options.threads, MultilabelRun.do, _line)
     write_table(options.out)
     return 0
+
+
+def _line(plan: MultilabelRun, run: Mapping[str, Any]) -> str:
+    return f"{plan.name} {plan.seed} {run['macro_f1']} {run['micro_f1']}"
 
 
 if __name__ == "__main__":

@@ -224,13 +224,18 @@ class CompareOptions(TypedDict, total=False):
     seed: int
 
 
-class ReportOptions(TypedDict, total=False):
-    """Of `ReportRecipe`."""
+class StudyOptions(TypedDict, total=False):
+    """Of `ReportRecipe`, where it is a study."""
 
-    study: str | None
     method: str | Sequence[str]
     rows: int
     seed: int
+
+
+class ReportOptions(StudyOptions, total=False):
+    """Of `ReportRecipe`."""
+
+    study: str | None
 
 
 class ClusterOptions(TypedDict, total=False):
