@@ -53,56 +53,83 @@ def run_training(request: TrainingRequest) -> TrainingResult:
     Raises:
         SeparatrixError: anything that the user can mend.
     """
-    begun, processor, request = monotonic(), process_time(), for_labels(request)
-    task, splits, folder = task_of(request), request.splits, request.folder
-    original, race, recipe = request, None, request.recipe
-    splits = weigh(splits, recipe.loop.class_weight)
-    request = replace(request, splits=splits)
-    check_sides({part: texts.text for part, texts in splits.parts.items()})
-    warnings = list(check_labels(splits.train)) if task == "classify" else []
-    targets = encode(splits.parts, task)
-    ranks = _ranks(recipe, targets, splits.train.source)
+    wall, processor = monotonic(), process_time()
+    original = for_labels(request)
+    folder, recipe = original.folder, original.recipe
+    request, targets, warnings = _checked(original)
+    ranks = _ranks(recipe, targets, request.splits.train.source)
     if folder is not None:
         write_recipe(folder, recipe, describe_request(original, resolve(recipe.backbone).weights))
         if has_result(folder):
             drop_states(folder)
             return TrainingResult.open(folder, device=recipe.backbone.device).with_note(FINISHED)
+    race = None
     if isinstance(recipe, AutoRecipe):
         request, race = choose_method(request)
-    method, recipe = METHODS[request.method], request.recipe
-    assert not isinstance(recipe, AutoRecipe)
-    evaluator = Evaluator.of(targets.values["train"], targets.names, recipe.loop.seed)
-    trained = method.train(request, targets, evaluator.quick)
-    if isinstance(evaluator, LabelSetEvaluator):
-        evaluator = evaluator.deciding(trained.model.calibration)
-    elif ranks is not None:
-        evaluator = evaluator.ordered(ranks)
-    if is_pair(splits.train.text[0]):
-        notes = (*trained.notes, pair_rule(trained.model.backbone))
-        trained = replace(trained, notes=notes, model=of_pairs(trained.model, pairs=True))
+    trained, evaluator = _train(request, targets, ranks)
     answers = _answers(request, trained)
     figures = _figures(request, trained, answers, targets, evaluator)
     source = trained.model.backbone.source
-    figures["warnings"] = [*splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
-    backbone, seed = trained.model.backbone, recipe.loop.seed
-    tables = {
-        part: with_unknown(answer_table(splits.parts[part], targets.classes, answer), backbone)
-        for part, answer in answers.items()
-    }
-    plane = place_outputs(trained, answers, seed) if targets.names and not targets.sets else None
+    figures["warnings"] = [*request.splits.warnings, *source.warnings, *warnings, *figures["warnings"]]
     result = TrainingResult(
-        model=trained.model, method=request.method, transformer=trained.model.backbone.identity,
-        loss=method.losses.get(task, recipe.objective.loss), classes=list(targets.names),
-        rows={part: len(texts) for part, texts in splits.parts.items()},
-        facts={"words": None, "word_ranking": None, **trained.facts}, best_epoch=trained.fitted.best_epoch or None,
-        metrics=trained.fitted.metrics or [_only_line(figures["scores"])], predictions=tables, plane=plane,
-        recipe=describe_request(original, source.weights), folder=folder, race=race,
-        seconds=round(monotonic() - begun, 2), cpu_seconds=round(process_time() - processor, 2), **figures,
+        **_of_model(request, trained, answers, targets), **figures, race=race, folder=folder,
+        recipe=describe_request(original, source.weights),
+        metrics=trained.fitted.metrics or [_only_line(figures["scores"])],
+        seconds=round(monotonic() - wall, 2), cpu_seconds=round(process_time() - processor, 2),
     )  # fmt: skip
     if folder is not None:
         result.write(folder)
         drop_states(folder)
     return result
+
+
+def _checked(request: TrainingRequest) -> tuple[TrainingRequest, Targets, list[str]]:
+    """The request with weighted rows, what its labels are to the objective, and warnings of them."""
+    task, splits = task_of(request), weigh(request.splits, request.recipe.loop.class_weight)
+    check_sides({part: texts.text for part, texts in splits.parts.items()})
+    warnings = list(check_labels(splits.train)) if task == "classify" else []
+    return replace(request, splits=splits), encode(splits.parts, task), warnings
+
+
+def _train(
+    request: TrainingRequest, targets: Targets, ranks: tuple[int, ...] | None
+) -> tuple[TrainedModel[Any], Evaluator | LabelSetEvaluator]:
+    """The trained model, and what judges its answers."""
+    evaluator = Evaluator.of(targets.values["train"], targets.names, request.recipe.loop.seed)
+    trained = METHODS[request.method].train(request, targets, evaluator.quick)
+    if isinstance(evaluator, LabelSetEvaluator):
+        evaluator = evaluator.deciding(trained.model.calibration)
+    elif ranks is not None:
+        evaluator = evaluator.ordered(ranks)
+    if is_pair(request.splits.train.text[0]):
+        notes = (*trained.notes, pair_rule(trained.model.backbone))
+        trained = replace(trained, notes=notes, model=of_pairs(trained.model, pairs=True))
+    return trained, evaluator
+
+
+def _of_model(
+    request: TrainingRequest, trained: TrainedModel[Any], answers: dict[str, Predictions], targets: Targets
+) -> dict[str, Any]:
+    """Fields of the result that say what was trained and what it answers."""
+    parts, recipe, backbone = request.splits.parts, request.recipe, trained.model.backbone
+    assert not isinstance(recipe, AutoRecipe)
+    tables = {
+        part: with_unknown(answer_table(parts[part], targets.classes, answer), backbone)
+        for part, answer in answers.items()
+    }
+    drawn = targets.names and not targets.sets
+    return {
+        "model": trained.model,
+        "method": request.method,
+        "transformer": backbone.identity,
+        "loss": METHODS[request.method].losses.get(task_of(request), recipe.objective.loss),
+        "classes": list(targets.names),
+        "rows": {part: len(texts) for part, texts in parts.items()},
+        "facts": {"words": None, "word_ranking": None, **trained.facts},
+        "best_epoch": trained.fitted.best_epoch or None,
+        "predictions": tables,
+        "plane": place_outputs(trained, answers, recipe.loop.seed) if drawn else None,
+    }
 
 
 def task_of(request: TrainingRequest) -> str:
