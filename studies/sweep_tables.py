@@ -1,14 +1,13 @@
 """What studies share that are made by `separatrix sweep`: their figures in the study's folder, differences, verdicts.
 
-`bring` copies the tables of a sweep beside RESULTS.md, so that RESULTS.md can be made again without the runs.
+`bring` takes the tables of a sweep over, so that RESULTS.md can be made again without the runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +15,15 @@ from separatrix.errors import StoreError
 from separatrix.geometry.resample import MeanInterval, mean_interval, paired_difference
 
 TABLES = ("table.csv", "runs.csv")
+COSTS = "costs.csv"
 Row = Mapping[str, str]
 
 
 def bring(study: Path, out: Path, name: str) -> None:
-    """Copy the tables of a sweep, `table.csv` and `runs.csv`, under names of the study's own.
+    """Take over the tables of a sweep, `table.csv`, `runs.csv` and `costs.csv`, under names of the study's own.
+
+    Settings that this sweep has not run stay as an earlier one left them: a study may be done piece by piece, on
+    several machines.
 
     Raises:
         StoreError: the folder holds no sweep.
@@ -28,7 +31,33 @@ def bring(study: Path, out: Path, name: str) -> None:
     for table in TABLES:
         if not (study / table).is_file():
             raise StoreError(f"{study} holds no sweep", expected=table, hint="type separatrix sweep first")
-        shutil.copyfile(study / table, out / f"{name}_{table}")
+    brought = {row["label"] for row in read_csv(study / "table.csv") if int(row["runs"])}
+    for table in (*TABLES, COSTS):
+        path = out / f"{name}_{table}"
+        _write(path, joined(read_csv(path), read_csv(study / table), brought))
+
+
+def joined(earlier: Sequence[Row], later: Sequence[Row], brought: Collection[str]) -> list[Row]:
+    """Lines of two tables, in the order of the later one: its own of the settings that it brings, else the earlier.
+
+    >>> joined([{"label": "a", "runs": "3"}], [{"label": "a", "runs": "0"}, {"label": "b", "runs": "1"}], {"b"})
+    [{'label': 'a', 'runs': '3'}, {'label': 'b', 'runs': '1'}]
+    """
+    kept = [row for row in earlier if row["label"] not in brought]
+    have = {row["label"] for row in kept}
+    order = list(dict.fromkeys(row["label"] for row in (*later, *kept)))
+    lines = [*kept, *(row for row in later if row["label"] not in have)]
+    return sorted(lines, key=lambda row: order.index(row["label"]))
+
+
+def _write(path: Path, lines: Sequence[Row]) -> None:
+    if not lines:
+        return
+    columns = list(dict.fromkeys(name for line in lines for name in line))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def read_csv(path: Path) -> list[Row]:
@@ -45,11 +74,12 @@ class Figures:
 
     table: Sequence[Row]
     runs: Sequence[Row]
+    costs: Sequence[Row] = ()
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Figures:
         """What `bring` left."""
-        return cls(*(read_csv(folder / f"{name}_{table}") for table in TABLES))
+        return cls(*(read_csv(folder / f"{name}_{table}") for table in (*TABLES, COSTS)))
 
     def chosen(self, **columns: str) -> Row | None:
         """The setting with these columns that validation chose, whether all of its runs are done or not yet."""
@@ -69,6 +99,11 @@ class Figures:
         """Mean over seeds with its interval."""
         values = [*self.by_seed(row, figure).values()]
         return mean_interval(values) if values else None
+
+    def cost(self, row: Row, name: str = "cpu_seconds") -> str:
+        """What a run of a setting costs on average, where all of its runs counted it."""
+        costs = (cost.get(name) for cost in self.costs if cost["label"] == row["label"])
+        return next((f"{float(value):.0f}" for value in costs if value), "-")
 
     def difference(self, row: Row | None, other: Row | None, figure: str = "test") -> MeanInterval | None:
         """One setting less another, over the seeds that both have."""

@@ -8,7 +8,6 @@ python studies/prompt_lengths/run.py --table                                 the
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,8 @@ from studies.common import markdown, run_study, spell, write_csv
 from studies.sweep_tables import Figures, Row, bring, read_csv, runs_of, verdict
 
 from separatrix.geometry.resample import MeanInterval, mean_interval
+from separatrix.view.canvas import save
+from separatrix.view.sweep_plots import MeanPoint, axis_curves
 
 HERE = Path(__file__).resolve().parent
 LENGTHS, REGRESSION, READ = "lengths", "regression", "read.csv"
@@ -149,6 +150,23 @@ def seed_table(lengths: Figures) -> list[dict[str, str]]:
     return lines
 
 
+def draw_curve(lengths: Figures, path: Path) -> None:
+    """The seed's picture: test accuracy against the number of tokens, a line for each model, levels of baselines."""
+    series, levels = dict[str, list[MeanPoint]](), dict[str, float]()
+    for row in lengths.table:
+        mean = lengths.mean(row)
+        if mean is None or row.get("chosen") == "False":
+            continue
+        if row.get("baseline"):
+            levels[row["label"]] = mean.mean
+        else:
+            point = MeanPoint(float(row["tokens"]), mean.mean, mean.low, mean.high)
+            series.setdefault(row["row"], []).append(point)
+    ordered = {name: sorted(points, key=lambda point: point.x) for name, points in series.items()}
+    if ordered:
+        save(axis_curves(ordered, levels, ("tokens", "test accuracy")), path)
+
+
 def write_tables(out: Path) -> None:
     """RESULTS.md from the tables in a folder."""
     lengths, regression, read = Figures.read(out, LENGTHS), Figures.read(out, REGRESSION), read_csv(out / READ)
@@ -189,8 +207,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.study:
         bring(options.study, options.out, LENGTHS)
-        if (options.study / CURVE).is_file():
-            shutil.copyfile(options.study / CURVE, options.out / CURVE)
+        draw_curve(Figures.read(options.out, LENGTHS), options.out / CURVE)
     if options.regression:
         bring(options.regression, options.out, REGRESSION)
         write_csv(options.out / READ, read_runs(options.regression))

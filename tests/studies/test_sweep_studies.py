@@ -9,6 +9,7 @@ import pytest
 from studies.centroids import rates
 from studies.language_model import late
 from studies.prompt_lengths import run as lengths
+from studies.sweep_tables import Figures, bring
 
 import separatrix as sx
 from command_line import write_csv
@@ -28,6 +29,9 @@ pytestmark = [
         ("prompt_lengths/GRID", 11, 11 * 18),
         ("prompt_lengths/REGRESSION", 3, 18),
         ("centroids/GRID", 12, 12 * 15),
+        ("language_model/GRID", 2, 2),
+        ("language_model/FLOAT32", 1, 1),
+        ("language_model/SECONDS", 2, 2),
         ("language_model/LATE", 5, 5),
     ],
 )
@@ -108,6 +112,26 @@ def test_rates_in_short_form(tiny, planted, tmp_path, untrained):
     assert "## not/here\n\nNot run here" in text
     assert re.search(r"\| 9 calculated, repulsion +\| 0\.03 +\| 3 ", text)
     assert text.count("cannot be told") == len([other for _, _, _, others in rates.CLAIMS for other in others]) + 1
+
+
+def test_a_study_that_is_done_piece_by_piece_keeps_what_it_had(tmp_path):
+    study, out = tmp_path / "study", tmp_path / "out"
+    out.mkdir()
+    study.mkdir()
+    table = "label,row,runs,planned\n{}\n"
+    runs = "label,seed,run,test{}\n{}\n"
+    (study / "table.csv").write_text(table.format("a,a,2,2\nb,b,0,2"))
+    (study / "runs.csv").write_text(runs.format("", "a,0,x,0.5\na,1,y,0.7"))
+    bring(study, out, "own")
+    (study / "table.csv").write_text(table.format("a,a,0,2\nb,b,1,2"))
+    (study / "runs.csv").write_text(runs.format(",tokens", "b,0,z,0.9,5"))
+    bring(study, out, "own")
+    figures = Figures.read(out, "own")
+    assert [(row["label"], row["runs"]) for row in figures.table] == [("a", "2"), ("b", "1")]
+    assert [(run["label"], run["test"], run["tokens"]) for run in figures.runs] == [
+        ("b", "0.9", "5"), ("a", "0.5", ""), ("a", "0.7", ""),
+    ]  # fmt: skip
+    assert figures.mean(figures.table[0]).mean == pytest.approx(0.6)
 
 
 def test_a_late_prompt_is_compared_over_the_seeds_that_both_rows_have(tmp_path):
