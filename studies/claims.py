@@ -196,7 +196,7 @@ def _mean(runs: list[dict[str, Any]], name: str) -> float:
 
 def language_model() -> str:
     """A prompt behind a language model of 135M parameters."""
-    row = next(row for row in table("language_model", "quality_table.csv") if row["label"] == "centroids")
+    row = next(row for row in table("language_model", "float32_table.csv") if row["label"] == "centroids")
     low, mean, high = (float(row[name]) for name in ("test_low", "test", "test_high"))
     return f"{mean:.3f} [{low:.3f}, {high:.3f}] ({row['runs']} seeds)"
 

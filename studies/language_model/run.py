@@ -1,8 +1,8 @@
-"""Prompts behind a real language model: RESULTS.md of the sweep of GRID.toml.
+"""Prompts behind a real language model: RESULTS.md of the sweeps of GRID.toml, FLOAT32.toml and SECONDS.toml.
 
-separatrix sweep studies/language_model/GRID.toml --out quality
-python studies/language_model/run.py --study quality     RESULTS.md of it
-python studies/language_model/run.py --table             the same from the committed tables
+separatrix sweep studies/language_model/GRID.toml --out quality       and the two others: --out float32, --out seconds
+python studies/language_model/run.py --study quality [--float32 float32] [--seconds seconds]     RESULTS.md of them
+python studies/language_model/run.py --table                          the same from the committed tables
 """
 
 from __future__ import annotations
@@ -17,32 +17,43 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from studies.common import markdown, run_study, spell
 from studies.sweep_tables import Figures, Row, bring, runs_of, verdict
 
-from separatrix.geometry.resample import MeanInterval
+from separatrix.geometry.resample import MeanInterval, paired_difference
 
 HERE = Path(__file__).resolve().parent
-NAME = "quality"
+GRIDS = {  # name of the tables -> what its command line calls the sweep
+    "quality": "folder of the sweep of GRID.toml",
+    "float32": "folder of the sweep of FLOAT32.toml",
+    "seconds": "folder of the sweep of SECONDS.toml",
+}
 CENTROIDS, WORDS, PROBE = "centroids", "label words of the data", "probe"
+TUNED, PEFT = "fine-tuning", "PEFT's prompt"
 TARGET, POINT = 0.90, 0.01
 SEED = {"GPT-2 small, 20 tokens": 0.8704, "GPT-2 medium, 5 tokens": 0.8933}  # seed 003, on its validation rows
 HEAD = """# Prompts behind SmolLM2-135M on sst2: results
 
 Written by `python studies/language_model/run.py --table` from the tables beside it; not by hand. What was asked and how
 to read this: `README.md`. All 6,920 training sentences, the epoch chosen on the 872 validation rows; accuracy on the
-1,821 test rows, in brackets the 95 % t interval of the mean over seeds; a single run has none.
+1,821 test rows, in brackets the 95 % t interval of the mean over seeds; a single run has none. Differences are paired:
+the seeds that both sides have.
 """
 
 
-def rows_table(figures: Figures) -> list[dict[str, str]]:
+def rows_table(every: dict[str, Figures]) -> list[dict[str, str]]:
     """A line for each setting and baseline."""
-    return [
-        {"method": row["label"], "runs": runs_of(row), "test": spell(figures.mean(row)),
-         "validation": spell(figures.mean(row, "validation"))}
-        for row in figures.table
-    ]  # fmt: skip
+    lines = []
+    for name, figures in every.items():
+        for row in figures.table:
+            method = f"{row['label']}, float32" if name == "float32" else row["label"]
+            lines.append({"method": method, "epochs": "1" if name == "seconds" else "-" if row.get("baseline") else "4",
+                          "runs": runs_of(row), "test": spell(figures.mean(row)),
+                          "validation": spell(figures.mean(row, "validation")),
+                          "CPU seconds": figures.cost(row)})  # fmt: skip
+    return lines
 
 
-def claims(figures: Figures) -> list[dict[str, str]]:
+def claims(every: dict[str, Figures]) -> list[dict[str, str]]:
     """What was asked, the figure that answers it, and the verdict."""
+    figures = every["quality"]
     own, words, probe = (_row(figures, name) for name in (CENTROIDS, WORDS, PROBE))
     mean = figures.mean(own)
     lines = [_above(f"above the seed's {name} ({value:.4f})", mean, value) for name, value in SEED.items()]
@@ -51,7 +62,22 @@ def claims(figures: Figures) -> list[dict[str, str]]:
     gap = figures.difference(own, words)
     near = None if gap is None else _shifted(gap, POINT)
     lines.append(_claim("centroids are no more than a point behind label words", "less label words, plus 0.01", near))
+    for name in (TUNED, PEFT):
+        other = _between(figures, own, every["seconds"], name)
+        lines.append(
+            _claim(f"above {name.replace('prompt', 'prompt,')} stopped after one epoch", f"less {name}", other)
+        )
+    cost = _between(figures, own, every["float32"], CENTROIDS)
+    kept = None if cost is None else _shifted(cost, POINT)
+    lines.append(_claim("16 bits cost less than a point", "less float32, plus 0.01", kept))
     return lines
+
+
+def _between(figures: Figures, row: Row | None, others: Figures, name: str) -> MeanInterval | None:
+    """A row of one sweep less a row of another, over the seeds that both have."""
+    own, their = figures.by_seed(row), others.by_seed(_row(others, name))
+    seeds = [seed for seed in own if seed in their]
+    return paired_difference([own[seed] for seed in seeds], [their[seed] for seed in seeds]) if seeds else None
 
 
 def _row(figures: Figures, name: str) -> Row | None:
@@ -59,7 +85,7 @@ def _row(figures: Figures, name: str) -> Row | None:
 
 
 def _above(claim: str, mean: MeanInterval | None, value: float) -> dict[str, str]:
-    return _claim(claim, f"centroids, test, less {value}", None if mean is None else _shifted(mean, -value))
+    return _claim(claim, f"centroids less {value}", None if mean is None else _shifted(mean, -value))
 
 
 def _claim(claim: str, figure: str, difference: MeanInterval | None) -> dict[str, str]:
@@ -73,20 +99,23 @@ def _shifted(mean: MeanInterval, by: float) -> MeanInterval:
 
 def write_tables(out: Path) -> None:
     """RESULTS.md from the tables in a folder."""
-    figures = Figures.read(out, NAME)
-    parts = [HEAD, "## Answers", markdown(claims(figures)), "## Accuracy", markdown(rows_table(figures))]
+    every = {name: Figures.read(out, name) for name in GRIDS}
+    parts = [HEAD, "## Answers", markdown(claims(every)), "## Accuracy", markdown(rows_table(every))]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Bring the sweep's tables and write RESULTS.md."""
+    """Bring the sweeps' tables and write RESULTS.md."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--study", type=Path, help="folder of the sweep of GRID.toml")
+    parser.add_argument("--study", dest="quality", type=Path, help=GRIDS["quality"])
+    parser.add_argument("--float32", type=Path, help=GRIDS["float32"])
+    parser.add_argument("--seconds", type=Path, help=GRIDS["seconds"])
     parser.add_argument("--table", action="store_true", help="from the tables that are there")
     parser.add_argument("--out", type=Path, default=HERE, help="folder of RESULTS.md and the tables")
     options = parser.parse_args(arguments)
-    if options.study:
-        bring(options.study, options.out, NAME)
+    for name in GRIDS:
+        if study := getattr(options, name):
+            bring(study, options.out, name)
     write_tables(options.out)
     print(f"wrote {options.out / 'RESULTS.md'}")
     return 0
