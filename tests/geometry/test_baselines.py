@@ -4,6 +4,7 @@ import doctest
 
 import numpy as np
 import pytest
+from scipy.special import log_softmax
 
 from separatrix.geometry import baselines
 from separatrix.geometry.baselines import LINEAR, LabelledBlocks, fit_baselines, fit_linear
@@ -74,6 +75,42 @@ def test_a_probe_is_no_baseline_of_itself():
     assert "linear probe" not in names["signal"]  # asked for, and the same
     assert "linear probe" in names["noise"]  # asked for, and another one is better
     assert all(any(name.startswith("k-NN") for name in found) for found in names.values())
+
+
+def noisy_blocks(rows, seed):
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % 3
+    x = rng.normal(size=(rows, 6))
+    x[np.arange(rows), y] += 1.5
+    return LabelledBlocks({"own": x}, y)
+
+
+def test_probabilities_of_baselines_are_calibrated_and_fine_and_change_no_answer():
+    """Shares of 20 votes knew 21 values, and said 0 of right classes."""
+    train, held, new = noisy_blocks(300, 0), noisy_blocks(100, 1), noisy_blocks(600, 2)
+    here = np.arange(600), new.targets
+    for name, fitted in fit_baselines(train, held, 3, seed=0).items():
+        scores = fitted.scores(new)
+        chance = fitted.calibration.probabilities(scores)
+        if name.startswith("k-NN"):
+            near = neighbors(new.vectors["own"], train.vectors["own"], fitted.model.k)
+            plain = vote(near, train.targets, 3, fitted.model.k)
+            before = -np.log(np.maximum(plain[here], 1e-9)).mean()
+            np.testing.assert_array_equal(scores.argmax(1), plain.argmax(1))
+        else:
+            before = -log_softmax(scores, axis=1)[here].mean()
+        np.testing.assert_array_equal(chance.argmax(1), scores.argmax(1))
+        np.testing.assert_allclose(chance.sum(axis=1), 1)
+        assert -np.log(chance[here]).mean() < before - (0.05 if name.startswith("k-NN") else -0.01), name
+        assert len(np.unique(chance.max(axis=1))) > 0.9 * len(chance), name
+
+
+def test_numbers_and_sets_of_labels_have_no_such_probabilities():
+    train, held = noisy_blocks(60, 0), noisy_blocks(30, 1)
+    numbers = [LabelledBlocks(part.vectors, part.targets.astype(float)) for part in (train, held)]
+    sets = [LabelledBlocks(part.vectors, np.eye(3, dtype=np.int64)[part.targets]) for part in (train, held)]
+    for parts, classes in (numbers, 0), (sets, 3):
+        assert all(one.calibration is None for one in fit_baselines(*parts, classes, seed=0).values())
 
 
 def test_numbers_choose_by_their_error():

@@ -6,15 +6,19 @@ Every choice - pooling, penalty, number of neighbors - is made on validation row
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from separatrix.codes import draw_some
+from separatrix.geometry.calibrate import ScoreCalibration, fit_calibration
+from separatrix.geometry.evidence import NEIGHBORS, VoteEvidence, fit_evidence
 from separatrix.geometry.label_sets import label_losses, set_merit, share_scores
-from separatrix.geometry.neighbors import neighbors, vote
+from separatrix.geometry.neighbors import neighbors, unit_rows, vote
 from separatrix.geometry.probe import PENALTIES, Probe, fit_probe, fit_ridge, log_loss
+from separatrix.geometry.scatter import class_means
 
 NEIGHBOURS = (1, 3, 5, 10, 20)
 # Training rows that poolings are compared on: the choice of one of a few needs no more, and its time stays bounded.
@@ -66,10 +70,34 @@ class Nearest:
     targets: np.ndarray
     k: int
     classes: int
+    evidence: VoteEvidence | None = None  # how sure a vote of classes is
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        """Shares of the votes, (rows, classes), or means of numbers, (rows, 1); of labels, their log-odds."""
-        return self._scores(x, (self.k,))[0]
+        """Scores of classes, (rows, classes), or means of numbers, (rows, 1); of labels, their log-odds.
+
+        With evidence the scores are finer than the shares of the votes; the answers are those of the vote.
+        """
+        if self.evidence is None:
+            return self._scores(x, (self.k,))[0]
+        near = neighbors(x, self.vectors, max(self.k, self.evidence.k))
+        answers = vote(near, self.targets, self.classes, self.k).argmax(axis=1)
+        return self.evidence.scores(near, self.targets, self._mean_cosines(x), answers)
+
+    def with_evidence(self, validation: Part) -> Nearest:
+        """The same with what validation rows say of its votes."""
+        near = neighbors(validation.vectors, self.vectors, min(NEIGHBORS, len(self.targets)))
+        evidence = fit_evidence(near, self.targets, self._mean_cosines(validation.vectors), validation.targets)
+        return replace(self, evidence=evidence)
+
+    def _mean_cosines(self, x: np.ndarray) -> np.ndarray:
+        """Cosines with the class means, (rows, classes)."""
+        return np.asarray(unit_rows(x.astype(np.float64)) @ self._directions.T)
+
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """Class means of the unit vectors, of length 1, (classes, width)."""
+        means = class_means(unit_rows(self.vectors.astype(np.float64)), self.targets, self.classes)[0]
+        return np.asarray(unit_rows(means))
 
     def _scores(self, x: np.ndarray, ks: tuple[int, ...]) -> list[np.ndarray]:
         """The scores for several numbers of neighbors, which are sought once."""
@@ -88,10 +116,17 @@ class Baseline:
     model: Probe | Nearest
     pool: str
     pools: int  # poolings that were compared
+    calibration: ScoreCalibration | None = None  # of classes, on validation rows
 
     def scores(self, blocks: LabelledBlocks) -> np.ndarray:
         """Scores of the rows of a split, (rows, classes), or (rows, 1)."""
         return self.model.scores(blocks.vectors[self.pool])
+
+    def calibrated(self, validation: LabelledBlocks, seed: int) -> Baseline:
+        """The same with probabilities that suit validation rows with one class each."""
+        model, rows = self.model, validation.part(self.pool)
+        judged = replace(self, model=model.with_evidence(rows) if isinstance(model, Nearest) else model)
+        return replace(judged, calibration=fit_calibration(judged.scores(validation), rows.targets, seed=seed))
 
     def to_dict(self) -> dict[str, Any]:
         """What was chosen, as plain data: pooling, penalty or k, and the number of candidates of each."""
@@ -143,7 +178,18 @@ def fit_baselines(
         validation: rows to choose pooling, penalty and k by; the first pooling on a tie.
         classes: number of classes; 0 = numbers.
         own: the probe that was trained, which is no baseline of itself: the best one is left out where it is that one.
+
+    Where rows have one class each, probabilities are calibrated on the validation rows.
     """
+    fitted = _choose_baselines(train, validation, classes, seed, own)
+    if not classes or train.targets.ndim == 2:
+        return fitted
+    return {name: one.calibrated(validation, seed) for name, one in fitted.items()}
+
+
+def _choose_baselines(
+    train: LabelledBlocks, validation: LabelledBlocks, classes: int, seed: int, own: Baseline | None
+) -> dict[str, Baseline]:
     fitted = {pool: _nearest(train.part(pool), validation.part(pool), classes) for pool in train.vectors}
     pool = max(fitted, key=lambda name: fitted[name][1])
     nearest = Baseline(fitted[pool][0], pool, len(fitted))

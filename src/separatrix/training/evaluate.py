@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from separatrix.geometry.baselines import Baseline, LabelledBlocks, Nearest
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.baselines import Baseline, LabelledBlocks
 from separatrix.geometry.guards import check_predictions
 from separatrix.geometry.ordinal import ordinal
 from separatrix.geometry.reliability import reliability
@@ -91,7 +90,6 @@ def score_baselines(
         for split, blocks in parts.items():
             if split != "train":
                 scores = baseline.scores(blocks)
-                shares = isinstance(baseline.model, Nearest)
-                chance = None if not evaluator.names else scores if shares else probabilities(scores)
+                chance = None if baseline.calibration is None else baseline.calibration.probabilities(scores)
                 table[name][split] = evaluator.full(scores, blocks.targets, chance)
     return table
