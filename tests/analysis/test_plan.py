@@ -14,6 +14,7 @@ from separatrix.scale import kernels
 from separatrix.scale.machine import Machine
 from separatrix.scale.memory import in_memory
 from separatrix.scale.starts import sample_rows
+from separatrix.texts import Texts
 
 RATES = Machine(
     "a slide rule",
@@ -208,3 +209,52 @@ def test_maps_are_planned_on_paper(tiny):
     resnet = next(stage for stage in plan.stages if stage["kernel"] == "resnet")
     assert resnet["flop"] == pytest.approx(plan.rows * 8.2e9 * (384 / 224) ** 2)
     assert "associations" in plan.assumptions[-1]
+
+
+@pytest.mark.parametrize("verb", ["rank", "suspects"])
+def test_verbs_of_labelled_texts_are_planned(verb, tiny, planted):
+    """As many rows as the verb reads; each stage has its seconds; nothing of the verb is done."""
+    texts = Texts.of(planted[0][:90], planted[1][:90])
+    options = {"model": str(tiny("bert")), "device": "cpu"} | ({"most_rows": 40} if verb == "rank" else {})
+    plan = sx.plan(verb, texts, machine=RATES, **options)
+    width = plan.stages[0]["width"]
+    pairs = 40 * plan.rows * 3 if verb == "rank" else 90**2  # three poolings
+    near = next(stage for stage in plan.stages if stage["name"] == "neighbors")
+    assert near["flop"] == 2 * pairs * width
+    assert plan.rows == (40 + 7 + 18 if verb == "rank" else 90)
+    if verb == "rank":
+        assert any("40 of 65 rows" in line for line in plan.assumptions), plan.assumptions
+
+
+def test_suspects_of_many_texts_read_a_sample_first(tiny):
+    few, many = (
+        sx.plan("suspects", texts=rows, tokens_per_text=9, model=str(tiny("bert")), device="cpu", machine=RATES)
+        for rows in (3_000, 30_000)
+    )
+    flop = [plan.stages[1]["flop"] for plan in (few, many)]
+    assert flop[1] == pytest.approx(11 * flop[0])  # a tenth more: the sample
+    assert any("the pooling is chosen on 3000 rows" in line for line in many.assumptions)
+    assert not any("the pooling is chosen" in line for line in few.assumptions)
+
+
+def test_a_plan_of_labelled_texts_measures_its_rates(tiny, monkeypatch):
+    monkeypatch.setattr("separatrix.analysis.plan.labelled._SIZES", (30, 60))
+    monkeypatch.setattr("separatrix.analysis.plan.labelled._NEAR_ROWS", 100)
+    monkeypatch.setattr("separatrix.analysis.plan.models._SECONDS", 0.01)
+    for verb in ("rank", "suspects"):
+        plan = sx.plan(verb, texts=200, tokens_per_text=9, model=str(tiny("bert")), device="cpu")
+        assert plan.measured
+        assert plan.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "message"),
+    [
+        ("rank", {"model": ("a", "b")}, "a plan of rank is of one model: got 2 models"),
+        ("suspects", {"memory": "1GiB"}, "--memory has no effect: suspects has no such option"),
+        ("suspects", {"texts": None}, "a plan needs data, or texts and tokens_per_text"),
+    ],
+)
+def test_what_cannot_be_planned_of_labelled_texts_is_refused(verb, options, message):
+    with pytest.raises(OptionError, match=message):
+        sx.plan(verb, machine=RATES, **{"texts": 100, "tokens_per_text": 9} | options)

@@ -201,3 +201,19 @@ def test_the_curve_of_each_model_is_a_probe_on_halves_of_the_rows(tiny, splits):
     assert "gained by the last doubling" in str(found)
     assert json.loads(json.dumps(found.to_dict()))["curve"] == found.to_dict()["curve"]
     assert rank(splits, model=models[0], pool="mean", resamples=100).curve is None
+
+
+def test_large_parts_are_sampled_by_a_stated_rule(tiny, splits, planted):
+    """Two rows of each class, then its share; no figure depends on what the classes are called."""
+    few = rank(splits, model=str(tiny("bert")), pool="mean", most_rows=30, resamples=20)
+    assert few.rows == {"train": 30, "validation": 30, "test": 30}
+    assert few.notes[:2] == (
+        "train: 30 of 90 rows, two of each class, then its share (--most-rows 0 reads all)",
+        "validation: 30 of 40 rows, two of each class, then its share (--most-rows 0 reads all)",
+    )
+    numbered = {name: f"{9 - number}" for number, name in enumerate(sorted(set(planted[1])))}
+    other = Splits(*(Texts.of(part.text, [numbered[one] for one in part.label]) for part in splits.parts.values()), ())
+    again = rank(other, model=str(tiny("bert")), pool="mean", most_rows=30, resamples=20)
+    assert again.options[0]["knn_loo"] == few.options[0]["knn_loo"]
+    whole = rank(splits, model=str(tiny("bert")), pool="mean", most_rows=0, resamples=20)
+    assert whole.rows["train"] == 90

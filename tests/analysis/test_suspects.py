@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 
 from separatrix import recipe as recipes
+from separatrix.analysis import labelled_files
+from separatrix.analysis.project import project
 from separatrix.analysis.suspects import suspects
 from separatrix.errors import DataError, OptionError, StoreError
 from separatrix.extraction.extract import extract
@@ -10,7 +12,7 @@ from separatrix.points import Points
 from separatrix.store.files import write_json, write_tensors
 from separatrix.store.points import write_points
 from separatrix.store.table import read_table, write_table
-from separatrix.texts import load_texts
+from separatrix.texts import Texts, load_texts
 
 NAMES = np.array(["cat", "dog", "owl"])
 
@@ -241,3 +243,76 @@ def test_a_broken_vector_is_named():
     x[11, 1] = np.inf
     with pytest.raises(DataError, match="vectors: row 11 is not finite"):
         suspects(Points.of(x, {"label": ["a", "b"] * 15}))
+
+
+def test_neighbors_that_a_map_lists_are_taken_and_give_the_same(planted, found, tmp_path):
+    points = planted[0]
+    project(points, "pca", nearest=90, out=tmp_path / "map")
+    again = suspects(points, near=0.9999, neighbors=str(tmp_path / "map"))
+    pd.testing.assert_frame_equal(again.rows, found[0].rows, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("nearest", "change", "message"),
+    [
+        (0, None, "lists no neighbors"),
+        (4, None, "lists too few neighbors: got 4, expected 10"),
+        (20, "rows", "is a map of other rows: got 360 rows"),
+        (20, "vectors", "lists neighbors of other vectors"),
+    ],
+)
+def test_a_map_of_something_else_is_refused(nearest, change, message, planted, tmp_path):
+    points = planted[0]
+    project(points, "pca", nearest=nearest, out=tmp_path / "map")
+    if change == "rows":
+        points = points.take(np.arange(300))
+    if change == "vectors":
+        points = Points.of(np.random.default_rng(1).normal(size=(360, 6)), points.table)
+    with pytest.raises((DataError, StoreError), match=message):
+        suspects(points, neighbors=str(tmp_path / "map"))
+
+
+def test_what_holds_no_map_is_refused(planted, tmp_path):
+    write_points(tmp_path / "points", planted[0])
+    with pytest.raises(StoreError, match="holds no map"):
+        suspects(planted[0], neighbors=str(tmp_path / "points"))
+
+
+def test_few_misread_rows_are_no_sign_of_weak_judges():
+    """One wrong label of 90 rows: of the first 20 rows 19 are right, and the judges are right as well."""
+    rng = np.random.default_rng(0)
+    heaps = np.repeat(6 * np.eye(3), 30, axis=0) + rng.normal(size=(90, 3))
+    labels = np.repeat(NAMES, 30)
+    labels[0] = "owl"
+    result = suspects(Points.of(heaps, {"label": labels}), near=1.0)
+    assert result.table["id"].tolist() == [0]
+    assert not [line for line in result.warnings if "weak" in line]
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # words that a tiny model does not know
+def test_of_many_texts_the_pooling_is_chosen_on_a_sample(tiny, monkeypatch):
+    """All poolings of a sample, one of all rows: memory holds one block."""
+    texts = [f"{word} {row}" for row in range(30) for word in ("red", "blue")]
+    table = Texts.of(texts, ["x", "y"] * 30)
+    from separatrix.models import extract as reading
+
+    read, blocks = reading.extract_blocks, list[tuple[int, int]]()
+
+    def counted(backbone, some, plans, progress):
+        blocks.append((len(some), len(plans)))
+        return read(backbone, some, plans, progress)
+
+    monkeypatch.setattr(reading, "extract_blocks", counted)
+    whole = suspects(table, model=str(tiny("bert")), device="cpu")
+    monkeypatch.setattr(labelled_files, "POOL_ROWS", 40)
+    sampled = suspects(table, model=str(tiny("bert")), device="cpu")
+    assert [rows for rows, _ in blocks] == [60, 40, 60]
+    assert [pools > 1 for _, pools in blocks] == [True, True, False]
+    assert len(sampled.rows) == len(whole.rows)
+
+
+@pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")
+def test_labels_that_look_joined_are_told_of(tiny):
+    table = Texts.of([f"text {n}" for n in range(40)], ["a", "b", "a,b", "b,a"] * 10)
+    lines = suspects(table, model=str(tiny("bert")), device="cpu", pool="mean").warnings
+    assert any("joined by ','" in line and "suspects judges one label a row" in line for line in lines), lines

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from separatrix.cli import main
@@ -176,6 +178,9 @@ def test_it_works_in_a_grid_search(tiny, texts):
     assert found.best_params_ == {"layer": 0, "pool": "mean"}  # the first token of every text is the same
 
 
+REFUSING = EXPECTED | {"check_class_weight_classifiers": "class means count every row alike, and refuse class weights"}
+
+
 @spelling
 class SpelledFrozen(FrozenClassifier):
     """Reads a matrix as texts."""
@@ -190,7 +195,7 @@ class SpelledFrozen(FrozenClassifier):
 
 
 @pytest.mark.filterwarnings("ignore")
-@parametrize_with_checks([SpelledFrozen(head="centroid")], expected_failed_checks=lambda _: EXPECTED, xfail_strict=True)
+@parametrize_with_checks([SpelledFrozen(head="centroid")], expected_failed_checks=lambda _: REFUSING, xfail_strict=True)
 def test_scikit_learn_checks(estimator, check, tiny, monkeypatch):
     monkeypatch.setattr(frozen, "load_backbone", functools.cache(frozen.load_backbone))
     to_rounding(check, monkeypatch)
@@ -259,3 +264,61 @@ def test_weights_belong_to_the_probe(tiny, planted):
         for weight in (None, [1 + 9 * (row % 2) for row in range(len(texts))])
     )
     assert not np.allclose(plain, other)
+
+
+def test_class_weights_are_those_of_scikit_learn(tiny, planted, tmp_path):
+    """By name or balanced, multiplied with the weights of rows, kept in files and clones."""
+    texts, labels = planted[0][:60], np.array(planted[1][:60]) == planted[1][0]  # booleans
+
+    def chances(class_weight=None, sample_weight=None):
+        one = FrozenClassifier(str(tiny("bert")), class_weight=class_weight)
+        return one.fit(texts, labels, sample_weight=sample_weight)
+
+    new = planted[0][60:80]
+    plain, heavy = chances().predict_proba(new), chances({True: 5}).predict_proba(new)
+    assert heavy[:, 1].mean() > plain[:, 1].mean() + 0.02
+    by_rows = chances(sample_weight=np.where(labels, 5.0, 1.0)).predict_proba(new)
+    np.testing.assert_allclose(heavy, by_rows)
+    rows = np.linspace(1, 2, len(labels))
+    both = chances({True: 5}, rows).predict_proba(new)
+    np.testing.assert_allclose(both, chances(sample_weight=np.where(labels, 5.0, 1.0) * rows).predict_proba(new))
+    share = labels.mean()
+    balanced = chances(sample_weight=np.where(labels, 0.5 / share, 0.5 / (1 - share))).predict_proba(new)
+    np.testing.assert_allclose(chances("balanced").predict_proba(new), balanced)
+    saved = chances({True: 5})
+    saved.save(tmp_path / "model")
+    again = FrozenClassifier.load(tmp_path / "model")
+    assert again.class_weight == ("True=5",)
+    np.testing.assert_allclose(clone(again).fit(texts, labels).predict_proba(new), heavy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"head": "knn", "class_weight": "balanced"}, "counts every row alike: class_weight has no effect"),
+        ({"class_weight": {"nobody": 2}}, "names a class that is not there: got 'nobody'"),
+        ({"class_weight": "even"}, "cannot be this: got 'even'"),
+        ({"class_weight": {"red": 0}}, "is out of range|names a class that is not there"),
+    ],
+)
+def test_class_weights_that_mean_nothing_are_refused(options, message, tiny, planted):
+    with pytest.raises((OptionError, DataError), match=message):
+        FrozenClassifier(str(tiny("bert")), **options).fit(planted[0][:40], planted[1][:40])
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_weights_of_rows_go_through_a_pipeline_and_a_search(routing, tiny, planted):
+    """By the step's name, or by metadata routing; both fit what a plain fit with these weights fits."""
+    texts, labels = np.array(planted[0][:60], dtype=object), np.array(planted[1][:60])
+    weight = np.where(labels == labels[0], 9.0, 1.0)
+    direct = FrozenClassifier(str(tiny("bert"))).fit(texts, labels, sample_weight=weight).predict_proba(texts[:9])
+    with config_context(enable_metadata_routing=routing):
+        one = FrozenClassifier(str(tiny("bert")))
+        one = one.set_fit_request(sample_weight=True).set_score_request(sample_weight=True) if routing else one
+        named = {"sample_weight": weight} if routing else {"classify__sample_weight": weight}
+        piped = Pipeline([("classify", one)]).fit(texts, labels, **named)
+        np.testing.assert_allclose(piped.predict_proba(texts[:9]), direct)
+        search = GridSearchCV(one, {"pool": ["mean"]}, cv=2, error_score="raise")
+        search.fit(texts, labels, sample_weight=weight)
+        other = FrozenClassifier(str(tiny("bert")), pool="mean").fit(texts, labels, sample_weight=weight)
+        np.testing.assert_allclose(search.predict_proba(texts[:9]), other.predict_proba(texts[:9]))

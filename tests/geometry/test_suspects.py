@@ -5,10 +5,13 @@ from hypothesis import strategies as st
 
 from separatrix.errors import DataError
 from separatrix.geometry.classes import deal_folds
+from separatrix.geometry.neighbors import neighbors
 from separatrix.geometry.suspects import (
     confident_joint,
     dynamics,
+    graph_size,
     near_groups,
+    of_other_folds,
     out_of_fold,
     scored_dynamics,
 )
@@ -143,3 +146,27 @@ def test_dynamics_are_mean_spread_and_share_of_right():
     assert (dynamics(own).correctness <= found.correctness).all()  # a lower bound
     with pytest.raises(DataError, match="no training dynamics"):
         dynamics(np.empty((0, 3)))
+
+
+@pytest.mark.parametrize("listed", [3, 14, 40])
+def test_votes_of_other_folds_are_those_that_are_sought_anew(listed):
+    """From a long list, a short one, and one that is too short for any row."""
+    rng = np.random.default_rng(0)
+    x, fold = rng.normal(size=(90, 5)), np.arange(90) % 5
+    around = neighbors(x, x, listed, exclude_self=True)
+    near = of_other_folds(x, fold, 10, around)
+    for number in range(5):
+        others = np.flatnonzero(fold != number)
+        slow = neighbors(x[fold == number], x[others], 10)
+        np.testing.assert_array_equal(near.index[fold == number], others[slow.index])
+        np.testing.assert_allclose(near.distance[fold == number], slow.distance, atol=1e-6)
+    judged = out_of_fold(x, np.arange(90) % 3, fold, classes=3, k=10, around=around)
+    for name, chance in out_of_fold(x, np.arange(90) % 3, fold, classes=3, k=10).items():
+        np.testing.assert_allclose(judged[name], chance, atol=1e-6)
+
+
+def test_known_neighbors_give_the_same_near_duplicates():
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    around = neighbors(x, x, graph_size(50, 20, 5), exclude_self=True)
+    for own, known in zip(near_groups(x), near_groups(x, around=around), strict=True):
+        np.testing.assert_allclose(own, known, atol=1e-6)

@@ -20,12 +20,13 @@ from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
 from separatrix.texts.pairs import SECOND, shown
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
-from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.set_checks import joined_labels, one_label_each
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_POOL_ROWS, _POOL_FOLDS, _FEWEST = 3000, 4, 20  # of the choice of a pooling
+POOL_ROWS = 3000  # at most, that a pooling is chosen on
+_POOL_FOLDS, _FEWEST = 4, 20
 
 
 def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
@@ -42,11 +43,17 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
 
     backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
     plans = chosen_candidates(backbone, recipe.pool)
+    if len(plans) > 1 and len(texts) > POOL_ROWS:  # of many texts, one block is held, not one of each pooling
+        some = texts.take(draw_rows(len(texts), POOL_ROWS, recipe.seed))
+        tried, _ = extract_blocks(backbone, some.text, plans, Counter(progress, "vectors of a sample", len(some)))
+        pool = best_pool(tried, some, recipe.seed)
+        plans = tuple(plan for plan in plans if plan.name == pool)
     blocks, tokens = extract_blocks(backbone, texts.text, plans, Counter(progress, "vectors", len(texts)))
     pool = best_pool(blocks, texts, recipe.seed) if len(blocks) > 1 else next(iter(blocks))
     table = texts.to_frame().drop(columns=SECOND, errors="ignore").rename(columns={"label": recipe.label})
     table["text"] = list(map(shown, texts.text))
-    warnings = [*texts.warnings, *backbone.source.warnings, *tokens.unread.warn()]
+    alone = "suspects judges one label a row; of joined ones, give it a column for each label"
+    warnings = [*texts.warnings, *joined_labels(texts, alone), *backbone.source.warnings, *tokens.unread.warn()]
     warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
     return Points.of({pool: blocks[pool]}, table), warnings
 
@@ -58,7 +65,7 @@ def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> st
     labels, names = encode(texts.label, by_row=True)
     if len(names) < 2 or len(labels) < _FEWEST:
         return next(iter(blocks))
-    rows = draw_rows(len(labels), _POOL_ROWS, seed)
+    rows = draw_rows(len(labels), POOL_ROWS, seed)
     held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
     if len(np.unique(labels[rows[~held]])) < 2:
         return next(iter(blocks))

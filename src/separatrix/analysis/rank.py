@@ -18,9 +18,10 @@ from separatrix import recipe as recipes
 from separatrix.analysis.compared import short_names
 from separatrix.analysis.curve import probe_curve
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
-from separatrix.codes import majority_share
+from separatrix.codes import encode, majority_share
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
+from separatrix.geometry.classes import spread_order
 from separatrix.geometry.measures import Task, find_neighbors, rounded
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
@@ -38,7 +39,7 @@ from separatrix.store.result import NUMBER, Lines, Listing, Result, optional, ou
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.texts.load import SPLITTING, given_splits
-from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.set_checks import joined_labels, one_label_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,10 +233,36 @@ def rank(
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
     one_label_each(splits.train, "rank")
+    splits = sampled_parts(splits, wanted)
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
         inputs=(*(part.source for part in splits.parts.values()), *wanted.model),
     )  # fmt: skip
+
+
+def sampled_parts(splits: Splits, wanted: RankRecipe) -> Splits:
+    """The splits with at most `most_rows` rows in each part, drawn with the seed, and a note for each that is larger.
+
+    Each class gives two rows, then its share.
+
+    >>> from separatrix.texts import Texts
+    >>> texts = Texts.of([str(row) for row in range(9)], ["a"] * 7 + ["b"] * 2)
+    >>> few = sampled_parts(Splits(texts, texts, None, ()), RankRecipe(most_rows=4))
+    >>> few.train.label.tolist(), few.notes[0]
+    (['a', 'a', 'b', 'b'], 'train: 4 of 9 rows, two of each class, then its share (--most-rows 0 reads all)')
+    """
+    notes, parts = list(splits.notes), dict(splits.parts)
+    for name, texts in parts.items():
+        if not 0 < wanted.most_rows < len(texts) or texts.label is None:
+            continue
+        order = spread_order(encode(texts.label, by_row=True)[0], [wanted.seed, 13])
+        if texts.kind == "floats":
+            order = np.random.default_rng([wanted.seed, 13]).permutation(len(texts))
+        parts[name] = texts.take(np.sort(order[: wanted.most_rows]))
+        share = "drawn" if texts.kind == "floats" else "two of each class, then its share"
+        notes.append(f"{name}: {wanted.most_rows} of {len(texts)} rows, {share} (--most-rows 0 reads all)")
+    changed: dict[str, Any] = {**parts, "notes": tuple(notes)}
+    return replace(splits, **changed)
 
 
 def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
@@ -249,6 +276,9 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     options: list[Candidate] = []
     curve: list[dict[str, Any]] = []
     warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
+    warnings += joined_labels(
+        splits.train, "rank takes one label a row; of joined ones, give it a column for each label"
+    )
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
         chosen, why = settled(wanted.backbone(model), texts, lambda one: plan_options(one, wanted.pool, wanted.layers))
@@ -338,6 +368,12 @@ def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict
         row["h_score"] = HScore.of(train.vectors).of_classes(train.targets, int(train.targets.max()) + 1)
     part, given = answers[grid.criterion]
     return Candidate(row, task.per_row(part.targets, given))
+
+
+def figures_of(parts: Mapping[str, Part], classes: int, grid: RankRecipe) -> None:
+    """The work of one option on rows of so many classes, for whom its seconds matter alone."""
+    names = tuple(f"class {number}" for number in range(classes))
+    _measure(parts, make_task(parts["train"].targets, names, grid.seed, grid.resamples), grid, {})
 
 
 def _order(options: Sequence[Candidate], grid: RankRecipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:

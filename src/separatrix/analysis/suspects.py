@@ -22,6 +22,7 @@ from separatrix.analysis.flat import flat_map
 from separatrix.analysis.inputs import FinishedRun
 from separatrix.analysis.judged_rows import JudgedRows, near_columns, quality, reasons, text_columns
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
+from separatrix.analysis.neighbor_graph import neighbor_graph
 from separatrix.analysis.project import LABEL
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
@@ -33,6 +34,7 @@ from separatrix.geometry.suspects import (
     among_copies,
     confident_joint,
     dynamics,
+    graph_size,
     near_groups,
     out_of_fold,
     scored_dynamics,
@@ -65,7 +67,7 @@ MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
-_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near")
+_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near", "neighbors")
 _NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
 _TINY = 1e-12  # probability below which a judge says no more
@@ -216,7 +218,7 @@ def suspects(
     return Suspects.produce(
         judge,
         wanted, out, overwrite=overwrite, progress=progress, stage=("suspect labels", 1),
-        inputs=[one for one in (*inputs, wanted.run) if isinstance(one, str | Path)],
+        inputs=[one for one in (*inputs, wanted.run, wanted.neighbors) if isinstance(one, str | Path)],
     )  # fmt: skip
 
 
@@ -255,7 +257,9 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     vectors = labelled.values
     warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
-    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD)
+    size = graph_size(len(labels), recipe.k, recipe.folds)
+    around = neighbor_graph(labelled, max(size, _NEIGHBORHOOD), recipe.neighbors, _NEIGHBORHOOD, verify=verify)
+    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD, around=around)
     crowd = np.bincount(heaps).max() / len(heaps)
     if crowd > _CROWD:
         warnings.append(
@@ -266,9 +270,9 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     if thin:
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
     # Equal rows share a fold: a copy with the same wrong label would vouch for it. Nearly equal ones judge each other.
-    equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD)[2]
+    equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD, around=around)[2]
     fold = deal_folds(labels, recipe.folds, groups=equal, seed=recipe.seed)
-    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k)
+    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=around)
     case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
     columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
@@ -358,7 +362,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         classes=case.names,
         joint=mean.joint.tolist(),
         recipe=recipe,
-        warnings=case.warnings + _doubts(judges, expected, len(suspect)),
+        warnings=case.warnings + _doubts(judges, expected, len(suspect), len(order)),
     )
 
 
@@ -374,16 +378,16 @@ def _label_columns(case: JudgedRows, name: str, joints: Mapping[str, ConfidentJo
     return added
 
 
-def _doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int) -> list[str]:
+def _doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int, rows: int) -> list[str]:
     """Warnings about judges that are no better than the majority, or too weak for what they doubt."""
     lines = [
         f"the {name} is not above the majority baseline, so what it doubts means nothing"
         for name, figures in judges.items()
         if figures["interval"][0] <= figures["majority"]
     ]
-    first = next(iter(expected), None)
-    if suspects and first is not None and expected[first] < _LIKELY:
-        best = max(figures["accuracy"] for figures in judges.values())
+    first, best = next(iter(expected), None), max(figures["accuracy"] for figures in judges.values())
+    misread = round((1 - best) * rows)  # of fewer than the first rows, most of those are not in doubt
+    if suspects and first is not None and expected[first] < _LIKELY and misread >= int(first):
         lines.append(
             f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
             "expected to be wrong; hard rows stand among them"

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from separatrix.cli import options as opts
 from separatrix.cli.flags import ParsedOptions, verb
 from separatrix.cli.heads import heads
-from separatrix.cli.points import cluster, extract, open_given, project, score
+from separatrix.cli.points import cluster, extract, open_given, project, rank, score, suspects
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
 from separatrix.errors import OptionError
@@ -24,7 +24,7 @@ from separatrix.store.result import Result
 DataArgument = Annotated[
     str | None, Parameter(name="DATA", help="what the verb would read; without it, its size is typed")
 ]
-_TEXTS = ("extract", "heads")
+_TEXTS = ("extract", "heads", "rank", "suspects")
 
 
 @verb(opts.Calibration)
@@ -35,6 +35,7 @@ def plan(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     For example:
         separatrix plan cluster points/large --k 35 --memory 2GiB
         separatrix plan extract data/trec --model gpt2
+        separatrix plan suspects reviews.csv --text body --label stars
         separatrix plan cluster --rows 18720000 --width 2048 --k 35 --machine rates.json
         separatrix plan --calibrate --out rates.json
     """
@@ -80,11 +81,14 @@ _EXAMPLES = {
     "project": "points/trec --method pca --memory 1GiB",
     "heads": "data/squad_v2 --windows 300",
     "score": "points/trec --memory 4GiB",
+    "rank": "reviews.csv --text body --label stars",
+    "suspects": "reviews.csv --text body --label stars",
 }
 PLANS = {
     name: _planned(name, command)
     for name, command in (
-        ("extract", extract), ("cluster", cluster), ("project", project), ("heads", heads), ("score", score)
+        ("extract", extract), ("cluster", cluster), ("project", project), ("heads", heads), ("score", score),
+        ("rank", rank), ("suspects", suspects),
     )
 }  # fmt: skip
 plan.parts = PLANS  # type: ignore[attr-defined]

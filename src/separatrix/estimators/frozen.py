@@ -6,6 +6,7 @@ found when it is loaded must have the same weights.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,9 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.estimators.base import NeighborsClassifier
 from separatrix.estimators.inputs import TRAINING, VALIDATION, labelled
-from separatrix.estimators.training import check_kind, same, validation_part
+from separatrix.estimators.training import check_kind, plain, same, validation_part
 from separatrix.geometry.score import classification
-from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData
+from separatrix.learn.trained.frozen import FITTERS, FrozenModel, HeadData, plain_labels
 from separatrix.learn.trained.loading import load_model
 from separatrix.learn.trained.saved import check_input_kind
 from separatrix.models.frozen_blocks import plan_options
@@ -31,6 +32,8 @@ from separatrix.recipe.score import FrozenRecipe
 from separatrix.texts import Classes
 from separatrix.texts.pairs import is_pair
 from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.weights import weights_of
+from separatrix.training.methods import with_classes_named
 
 
 class FrozenClassifier(NeighborsClassifier):
@@ -44,6 +47,8 @@ class FrozenClassifier(NeighborsClassifier):
         k: neighbors that vote (knn).
         metric: `cosine` or `euclidean` (knn and centroid).
         seed: of the held-out rows and of intervals.
+        class_weight: of the probe alone: "balanced", or what rows of a class count, {class: weight}, 1 for the others;
+            multiplied with `sample_weight`, as scikit-learn does.
         recipe: longest text, number format, device; its `model` gives way to the argument, unless that is the default.
 
     Attributes:
@@ -75,6 +80,7 @@ class FrozenClassifier(NeighborsClassifier):
         metric: str = FrozenRecipe.metric,
         seed: int = FrozenRecipe.seed,
         recipe: ModelRecipe | None = None,
+        class_weight: Mapping[Any, float] | Sequence[str] | str | None = None,
     ) -> None:
         self._keep(locals())
 
@@ -91,11 +97,11 @@ class FrozenClassifier(NeighborsClassifier):
             OptionError: an option is unknown or out of range, or weights for a head that has no use for them.
             ModelError: the model cannot be found, loaded or used.
         """
-        names = recipes.option_names(FrozenRecipe())
-        recipe, shared = FrozenRecipe(**{name: getattr(self, name) for name in names}), self._model_recipe()
-        if sample_weight is not None and recipe.head != "probe":
-            what = f"the head {recipe.head!r} counts every row alike: sample_weight has no effect"
-            raise OptionError(what, hint='leave it away, or fit with head="probe"')
+        recipe, shared = self._frozen_recipe(), self._model_recipe()
+        for name, value in (("sample_weight", sample_weight), ("class_weight", recipe.class_weight)):
+            if value is not None and recipe.head != "probe":
+                what = f"the head {recipe.head!r} counts every row alike: {name} has no effect"
+                raise OptionError(what, hint='leave it away, or fit with head="probe"')
         data = labelled(X, y, TRAINING, weight=sample_weight)
         one_label_each(data.texts, "FrozenClassifier")
         held_out = None if validation is None else validation_part(validation, labelled).texts
@@ -116,7 +122,7 @@ class FrozenClassifier(NeighborsClassifier):
             other.unread.warn(VALIDATION)
             pair = other.values, classes.encode(held_out.label, source=VALIDATION)
         fitted = FITTERS[recipe.head].fit(
-            HeadData(vectors.values, targets, len(classes), pair, recipe, data.texts.weight)
+            HeadData(vectors.values, targets, len(classes), pair, recipe, weights_of(data.texts, recipe.class_weight))
         )
         figures = None
         if fitted.judged is not None:
@@ -124,6 +130,12 @@ class FrozenClassifier(NeighborsClassifier):
             figures = scores.to_dict() | {"on": fitted.judged_on}
         self.model_ = replace(blank, arrays=fitted.arrays, calibration=fitted.calibration, figures=figures)
         return self
+
+    def _frozen_recipe(self) -> FrozenRecipe:
+        options = {name: getattr(self, name) for name in recipes.option_names(FrozenRecipe())}
+        if isinstance(given := options["class_weight"], Mapping):  # labels as `Texts` hold them
+            options["class_weight"] = dict(zip(plain_labels(list(map(plain, given))), given.values(), strict=True))
+        return FrozenRecipe(**with_classes_named(options, "class_weight", float))
 
     def _model_recipe(self) -> ModelRecipe:
         check_kind(self.recipe, ModelRecipe)

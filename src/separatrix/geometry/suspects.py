@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,11 +23,12 @@ from separatrix.geometry.calibrate import fit_temperature, probabilities
 from separatrix.geometry.checks import check_finite, check_labelled, check_labels, check_matrix, check_same_rows
 from separatrix.geometry.classes import first_row_order
 from separatrix.geometry.evidence import soft_votes
-from separatrix.geometry.neighbors import neighbors, unit_rows
+from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows
 from separatrix.geometry.probe import fit_probe, log_loss
 
 _PENALTIES = (300.0, 100.0, 10.0, 1.0)  # of a probe, one of which is chosen
 _FALL = 1 / 3  # share of the spread of k distances over which a vote falls to 1 / e
+_SPARE = 20  # neighbors beyond those that are expected to be needed
 _SLACK = 1e-6  # below the threshold that still counts: the mean of equal numbers is off by rounding
 
 Ids = NDArray[np.int64]
@@ -92,11 +94,23 @@ def _calibrated(counts: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[
     return filled / filled.sum(axis=1, keepdims=True) * (sizes / sizes.sum())[:, None]
 
 
-def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Ids, NDArray[np.float32], Ids]:
+def graph_size(rows: int, k: int, folds: int) -> int:
+    """Neighbors of each row among which k of other folds stand nearly always.
+
+    >>> graph_size(1000, 50, 5), graph_size(30, 50, 5)
+    (83, 29)
+    """
+    return min(rows - 1, ceil(k * folds / (folds - 1)) + _SPARE)
+
+
+def near_groups(
+    x: ArrayLike, *, near: float = 0.95, k: int = 10, around: Neighbors | None = None
+) -> tuple[Ids, NDArray[np.float32], Ids]:
     """Nearest rows by cosine, and which rows hang together by pairs at or above `near`.
 
     Args:
         near: cosine from which two rows are near duplicates; of each row its k nearest are looked at.
+        around: neighbors of the rows among themselves, where they are known: k or more.
 
     Returns:
         index (rows, k), cosine (rows, k), group number (rows,).
@@ -105,15 +119,40 @@ def near_groups(x: ArrayLike, *, near: float = 0.95, k: int = 10) -> tuple[Ids, 
     [0, 1, 0]
     """
     vectors = check_matrix(x, "vectors")
-    around = neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
-    cosine = 1 - around.distance
+    if around is None:
+        around = neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
+    index, cosine = around.index[:, :k], 1 - around.distance[:, :k]
     first, column = np.nonzero(cosine >= near - _SLACK)
-    pairs = (first, around.index[first, column])
+    pairs = (first, index[first, column])
     graph = coo_matrix((np.ones(len(first), bool), pairs), shape=(len(vectors), len(vectors)))
-    return around.index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
+    return index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 50) -> dict[str, NDArray]:
+def of_other_folds(x: NDArray, fold: Ids, k: int, around: Neighbors) -> Neighbors:
+    """The k rows nearest to each row among those of other folds: taken from its neighbors, sought where these are few.
+
+    >>> x = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.3], [0.0, 1.0]])
+    >>> of_other_folds(x, np.array([0, 0, 1, 1]), 1, neighbors(x, x, 2, exclude_self=True)).index.tolist()
+    [[2], [2], [1], [1]]
+    """
+    index, distance = np.empty((len(fold), k), np.int64), np.empty((len(fold), k), np.float32)
+    for number in np.unique(fold).tolist():
+        own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        within = fold[around.index[own]] == number  # (rows, neighbors)
+        enough = (~within).sum(axis=1) >= k
+        if enough.any():
+            first = np.argsort(within[enough], axis=1, kind="stable")[:, :k]  # of other folds, nearest first
+            index[own[enough]] = np.take_along_axis(around.index[own[enough]], first, axis=1)
+            distance[own[enough]] = np.take_along_axis(around.distance[own[enough]], first, axis=1)
+        if not enough.all():
+            near = neighbors(x[own[~enough]], x[others], k)
+            index[own[~enough]], distance[own[~enough]] = others[near.index], near.distance
+    return Neighbors(index, distance)
+
+
+def out_of_fold(
+    x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 50, around: Neighbors | None = None
+) -> dict[str, NDArray]:
     """Probabilities (rows, classes) of a k-NN and of two linear probes that never saw the row.
 
     The penalty of the probes is chosen on one fold, one temperature for each judge on all; one probe sees directions
@@ -121,17 +160,22 @@ def out_of_fold(x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: 
 
     Args:
         fold: (rows,) fold of each row, three or more.
+        around: neighbors of the rows among themselves, where they are known: those of other folds among them vote.
 
     Raises:
         DataError: one class only, in all or in the rows of a training part.
     """
     vectors, gold = check_labelled(x, labels, classes)
     scores = {name: np.empty((len(gold), classes)) for name in MODELS}
-    penalty = _choose_penalty(vectors, gold, fold == 0, classes)
+    k = min(k, len(gold) - int(np.bincount(fold).max()))
+    if around is None:
+        around = neighbors(vectors, vectors, graph_size(len(gold), k, int(fold.max()) + 1), exclude_self=True)
+    near, penalty = of_other_folds(vectors, fold, k, around), _choose_penalty(vectors, gold, fold == 0, classes)
     for number in range(int(fold.max()) + 1):
         out = fold == number
-        for name, model in MODELS.items():
-            scores[name][out] = model(vectors[~out], gold[~out], vectors[out], classes, (k, penalty))
+        scores["knn"][out] = _votes(Neighbors(near.index[out], near.distance[out]), gold, classes)
+        for name, model in PROBES.items():
+            scores[name][out] = model(vectors[~out], gold[~out], vectors[out], classes, penalty)
     return {name: probabilities(one, fit_temperature(one, gold)) for name, one in scores.items()}
 
 
@@ -144,24 +188,23 @@ def _choose_penalty(x: NDArray, y: Ids, out: NDArray, classes: int) -> float:
     return min(losses, key=lambda one: losses[one])
 
 
-def _knn(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
-    """Weights of the k nearest by cosine, which fall with the distance as fast as the distances of these spread."""
-    k = min(how[0], len(x))
-    near = neighbors(rows, x, k)
+def _votes(near: Neighbors, y: Ids, classes: int) -> NDArray[np.float64]:
+    """Weights of the nearest by cosine, which fall with the distance as fast as the distances of these spread."""
     spread = float((near.distance[:, -1] - near.distance[:, 0]).mean())
-    return soft_votes(near, y, classes, k, max(spread * _FALL, _SLACK))
+    return soft_votes(near, y, classes, near.index.shape[1], max(spread * _FALL, _SLACK))
 
 
-def _probe(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
-    return fit_probe(x, y, classes, penalty=how[1]).scores(rows)
+def _probe(x: NDArray, y: Ids, rows: NDArray, classes: int, penalty: float) -> NDArray[np.float64]:
+    return fit_probe(x, y, classes, penalty=penalty).scores(rows)
 
 
-def _directions(x: NDArray, y: Ids, rows: NDArray, classes: int, how: tuple[int, float]) -> NDArray[np.float64]:
+def _directions(x: NDArray, y: Ids, rows: NDArray, classes: int, penalty: float) -> NDArray[np.float64]:
     """A probe of vectors of length 1."""
-    return fit_probe(unit_rows(x), y, classes, penalty=3 * how[1]).scores(unit_rows(rows))
+    return fit_probe(unit_rows(x), y, classes, penalty=3 * penalty).scores(unit_rows(rows))
 
 
-MODELS: dict[str, Callable[..., NDArray[np.float64]]] = {"knn": _knn, "probe": _probe, "directions": _directions}
+PROBES: dict[str, Callable[..., NDArray[np.float64]]] = {"probe": _probe, "directions": _directions}
+MODELS = ("knn", *PROBES)
 
 
 def among_copies(error: NDArray[np.float64], copies: Ids, labels: Ids) -> NDArray[np.float64]:

@@ -101,6 +101,9 @@ class SuspectsRecipe:
     k: int = option(50, "neighbors that vote, nearer ones with more weight", low=1)
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
+    neighbors: str | None = option(
+        None, "folder of a map of these rows by project --nearest 100: its neighbors are taken, not sought anew"
+    )
     seed: int = option(0, "seed of the folds", low=0)
     text: tuple[str, ...] = option(("text",), "texts: their column, or the two columns of pairs")
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")

@@ -182,6 +182,7 @@ class RankOptions(SharedModelOptions, SplitOptions, total=False):
     layers: int | str | Sequence[int | str] | None
     criterion: str
     curve: bool
+    most_rows: int
     k: int
     metric: str
     resamples: int
@@ -282,6 +283,7 @@ class SuspectsOptions(TypedDict, total=False):
     k: int
     near: float
     run: str | None
+    neighbors: str | None
     seed: int
     text: str | Sequence[str]
     model: str

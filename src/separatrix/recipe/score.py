@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
-from separatrix.recipe.train import DEFAULT_MODEL, ModelRecipe, as_in_model
+from separatrix.recipe.train import DEFAULT_MODEL, LoopRecipe, ModelRecipe, as_in_model
 from separatrix.recipe.vectors import POOLS, VectorsRecipe
 
 METRICS = ("cosine", "euclidean")
@@ -49,6 +49,11 @@ class RankRecipe:
     curve: bool = option(
         False, "also fit a probe on half, a quarter, ... of the rows, for the best pooling of each model"
     )
+    most_rows: int = option(
+        20_000,
+        "rows of a part that are read at most: two of each class, then its share, drawn by --seed (0: all)",
+        low=0,
+    )
     k: int = option(ScoreRecipe.k, "nearest neighbors that vote", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of the neighbors", choices=METRICS)
     resamples: int = option(
@@ -87,3 +92,4 @@ class FrozenRecipe:
     k: int = option(ScoreRecipe.k, "nearest neighbors that vote (knn)", low=1)
     metric: str = option(ScoreRecipe.metric, "distance of knn and centroid", choices=METRICS)
     seed: int = option(0, "seed of every random choice", low=0)
+    class_weight: tuple[str, ...] | None = as_in_model("class_weight", LoopRecipe)

@@ -48,14 +48,21 @@ def one_label_each(texts: Texts, what: str) -> Texts:
     """The texts themselves, or a `DataError` where rows have several labels, which `what` does not take."""
     if texts.kind != "sets":
         return texts
-    hint = "give a column with one label a row, or none; several labels are for train, predict and the estimators"
+    hint = "give a column with one label a row; several labels are for train, predict and the estimators"
+    hint += ' (extract reads such texts without labels: --label "")' if what == "extract" else ""
     raise DataError(f"{texts.source}: {what} takes one label a row", got="sets of labels", hint=hint)
 
 
-def joined_labels(texts: Texts) -> tuple[str, ...]:
+def joined_labels(
+    texts: Texts, hint: str = "type --label-separator {sign} to learn several labels a row"
+) -> tuple[str, ...]:
     """A warning where many labels are others, joined by a sign: they may be meant as several labels a row.
 
     Half of the values with the sign, and two at least, must consist of parts that occur elsewhere too.
+
+    Args:
+        texts: whose labels are looked at.
+        hint: what to do about it; `{sign}` stands for the sign as it is typed.
 
     >>> texts = Texts.of(["t", "u", "v", "w"], ["joy", "anger", "anger,joy", "fear,joy"], source="q.csv")
     >>> joined_labels(texts)
@@ -77,7 +84,5 @@ type --label-separator , to learn several labels a row",)
         if len(whole) >= FEWEST_JOINED and 2 * len(whole) >= len(split):
             typed = sign if sign in ",+/" else f'"{sign}"'
             what = f"{len(whole)} labels are others joined by {sign!r} (such as {whole[0]!r}), and each is taken as a "
-            return (
-                f"{texts.name}: {what}class of its own: type --label-separator {typed} to learn several labels a row",
-            )
+            return (f"{texts.name}: {what}class of its own: {hint.format(sign=typed)}",)
     return ()

@@ -61,6 +61,23 @@ def weigh(splits: Splits, class_weight: Sequence[str] | None) -> Splits:
     return replace(splits, train=train, validation=validation, notes=tuple(notes))
 
 
+def weights_of(texts: Texts, class_weight: Sequence[str] | None) -> np.ndarray | None:
+    """What each row counts, (rows,): its own weight times that of its class; None: all alike.
+
+    Args:
+        texts: rows with class labels.
+        class_weight: as in `weigh`, whose errors these are.
+
+    >>> weights_of(Texts.of(["a", "b", "c"], ["x", "x", "y"], weight=[1, 2, 1]), ("y=4",)).tolist()
+    [1.0, 2.0, 4.0]
+    """
+    if class_weight is None:
+        return texts.weight
+    own = np.ones(len(texts)) if texts.weight is None else texts.weight
+    _refuse_without_weight(texts, own)
+    return _times(texts, class_weights(texts, own, class_weight)).weight
+
+
 def weighing(texts: Texts) -> Texts:
     """The rows that weigh something.
 

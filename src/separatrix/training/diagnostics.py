@@ -83,7 +83,7 @@ def missing_classes(targets: Targets) -> list[str]:
         has: np.ndarray = np.any(values, axis=0) if targets.sets else np.isin(np.arange(len(targets.names)), values)
         absent = [name for name, present in zip(targets.names, has.tolist(), strict=True) if not present]
         if absent:
-            classes = f"{len(absent)} of {len(targets.names)} classes have no row"
+            classes = f"{len(absent)} of {len(targets.names)} {'labels' if targets.sets else 'classes'} have no row"
             warnings.append(f"{part}: {classes}, so nothing is known of them: {listed(absent)}")
     return warnings
 

@@ -13,6 +13,7 @@ from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import members
 from separatrix.analysis.inputs import opened
 from separatrix.analysis.plan.job import Outline, PlannedJob
+from separatrix.analysis.plan.labelled import READING, LabelledSize, labelled_size, plan_labelled
 from separatrix.analysis.plan.models import NUMBER_BYTES, PlannedReading, plan_heads, plan_reading, read_texts
 from separatrix.analysis.plan.points import plan_cluster, plan_project, plan_score
 from separatrix.analysis.plan.rates import measured
@@ -20,12 +21,12 @@ from separatrix.errors import OptionError, choose
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
-from separatrix.recipe.cluster import ClusterRecipe
+from separatrix.recipe.cluster import ClusterRecipe, SuspectsRecipe
 from separatrix.recipe.core import checked
 from separatrix.recipe.heads import HeadsRecipe
 from separatrix.recipe.load import LoadRecipe
 from separatrix.recipe.project import ProjectRecipe
-from separatrix.recipe.score import ScoreRecipe
+from separatrix.recipe.score import RankRecipe, ScoreRecipe
 from separatrix.recipe.train import AUTO, DEVICES
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale.costs import Shape
@@ -41,13 +42,14 @@ STAGES = "stages.parquet"
 POINTS = {"cluster": (plan_cluster, ClusterRecipe), "project": (plan_project, ProjectRecipe),
           "score": (plan_score, ScoreRecipe)}  # fmt: skip
 TEXTS = {"extract": ExtractRecipe, "heads": HeadsRecipe}
-VERBS = ("extract", "cluster", "project", "heads", "score")
+LABELLED = {"rank": RankRecipe, "suspects": SuspectsRecipe}
+VERBS = ("extract", "cluster", "project", "heads", "score", "rank", "suspects")
 # Options of the verbs that no recipe has.
 _WRITING = ("out", "overwrite", "resume")
 _READING = (*recipes.option_names(LoadRecipe()), "text", "label", "group")
 _MORE = {
     "cluster": ("within", "of"), "project": ("label", "page", "block"), "score": ("clusters",),
-    "extract": (*_READING, "run"), "heads": ("steps",),
+    "extract": (*_READING, "run"), "heads": ("steps",), **READING,
 }  # fmt: skip
 
 
@@ -136,7 +138,7 @@ def plan(
     A few seconds of the verb's own work are measured here on a sample, or on made-up rows of the same width.
 
     Args:
-        verb: `extract`, `cluster`, `project`, `heads` or `score`.
+        verb: `extract`, `cluster`, `project`, `heads`, `score`, or of labelled texts `rank` or `suspects`.
         data: points or their folder; texts, as the verb takes them. None: `rows` and `width`, or `texts` and
             `tokens_per_text`, say how large the data would be.
         rows, width: of points that are not there.
@@ -170,6 +172,11 @@ def plan(
         scale.progress("plan", 0, 1, "calibration")
         outline, shape = POINTS[verb][0](job), job.shape
         speeds = rates or measured(outline, job)
+    elif verb in LABELLED:
+        size = _labelled(verb, wanted, more, (data, texts, tokens_per_text, executor, memory))
+        scale.progress("plan", 0, 1, "calibration")
+        outline, shape = plan_labelled(verb, wanted, size, rates)
+        speeds = rates or measured(outline)
     else:
         reading = replace(_reading(verb, wanted, more, (data, texts, tokens_per_text, rates)), executor=executor)
         scale.progress("plan", 0, 1, "calibration")
@@ -181,7 +188,7 @@ def plan(
 
 def _options(verb: str, recipe: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The recipe of the verb, and options that it has beside it."""
-    cls: Any = POINTS[verb][1] if verb in POINTS else TEXTS[verb]
+    cls: Any = POINTS[verb][1] if verb in POINTS else {**TEXTS, **LABELLED}[verb]
     if recipe is not None and not isinstance(recipe, cls):
         raise OptionError("the recipe is of another verb", got=type(recipe).__name__, expected=cls.__name__)
     start, names = recipe or cls(), (*_MORE[verb], *_WRITING)
@@ -215,11 +222,25 @@ def _points_job(
     return PlannedJob(recipe, shape, scale, machine, points, more)
 
 
-def _reading(verb: str, recipe: Any, more: dict[str, Any], size: tuple[Any, ...]) -> PlannedReading:
-    data, texts, tokens, machine = size
+def _labelled(verb: str, recipe: Any, more: Mapping[str, Any], size: tuple[Any, ...]) -> LabelledSize:
+    data, texts, tokens, executor, memory = size
+    for name, value, default in (("executor", executor, "here"), ("memory", memory, None)):
+        if value != default:
+            raise OptionError(f"--{name} has no effect: {verb} has no such option", hint=f"leave --{name} away")
+    _check_texts(data, texts, tokens)
+    return labelled_size(verb, data, recipe, more, (texts, tokens))
+
+
+def _check_texts(data: Any, texts: int | None, tokens: int | None) -> None:
+    """Refuse neither data nor their size, or both."""
     if (data is None) == (texts is None or tokens is None):
         hint = "pass --texts and --tokens-per-text in place of data"
         raise OptionError("a plan needs data, or texts and tokens_per_text", hint=hint)
+
+
+def _reading(verb: str, recipe: Any, more: dict[str, Any], size: tuple[Any, ...]) -> PlannedReading:
+    data, texts, tokens, machine = size
+    _check_texts(data, texts, tokens)
     wanted = recipe.extraction if verb == "heads" else recipe
     on_disk, run = verb == "heads" or more.get("out") is not None, more.get("run")
     common = {"machine": machine, "on_disk": on_disk, "run": None if run is None else Path(run)}
