@@ -105,8 +105,12 @@ class Points:
         return f"Points: {len(self)} rows, {widths}\n    {', '.join(map(str, self.columns))}"
 
     def _repr_html_(self) -> str:
-        head = self.rows.take(np.arange(min(5, len(self)))).to_pandas()
-        return f"<p>{escape(repr(self).splitlines()[0])}</p>\n{head.to_html(index=False)}"
+        notebook = import_module("separatrix.store.notebook")  # by name: `store` is built on this module
+        head = self.rows.take(np.arange(min(5, len(self)))).to_pandas().iloc[:, : notebook.LINES]
+        rows = [[str(value) for value in row] for row in head.itertuples(index=False)]
+        more = len(self.columns) - len(head.columns)
+        columns = f"<p>and {more} more columns</p>" if more else ""
+        return f"<p>{escape(repr(self).splitlines()[0])}</p>\n{notebook.table(list(head.columns), rows)}{columns}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON: what the points are, without their numbers."""

@@ -181,3 +181,14 @@ def test_a_map_in_three_dimensions_turns(browser, tmp_path):
     after = browser.run("separatrix.maps[0].place(0)")
     assert np.abs(np.subtract(before, after)).max() > 5
     assert browser.console == []
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+def test_a_long_name_of_a_class_is_cut_and_its_number_is_seen(browser, tmp_path, width):
+    """Regression: the button of a class was as wide as its name, and the count stood outside of the window."""
+    drawing = Drawing(np.zeros((4, 2), np.float32), np.arange(4) % 2, ("y" * 200, "b"), ("a", "b"), "rows", "drawn")
+    browser.open(write_map_page(tmp_path / "map.html", drawing, list("abcd")).as_uri(), width=width)
+    ends = "[...document.querySelectorAll('.legend b')].map((one) => one.getBoundingClientRect().right)"
+    assert max(browser.run(ends)) < width
+    assert browser.run("document.querySelector('.legend').scrollWidth <= document.querySelector('.legend').clientWidth")
+    assert browser.run("document.querySelector('.legend button').title") == "y" * 200

@@ -227,6 +227,11 @@ def test_choice_and_test_figures_are_kept_apart_and_the_guards_stand_on_top(swee
     assert sweep.run("document.querySelector('tbody tr').cells[1].textContent") == "16"
 
 
+def test_a_page_of_one_part_has_no_list_of_parts(sweep):
+    assert sweep.run("document.querySelector('nav')") is None
+    assert sweep.run("document.querySelector('thead th').className") == ""  # as its column, which begins on the left
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_nothing_is_wider_than_the_window(sweep, width):
     sweep.size(width)

@@ -7,7 +7,7 @@ import pytest
 
 from browser_page import box_of, map_data, selected
 from separatrix.geometry.reliability import reliability
-from separatrix.reports import write_report
+from separatrix.reports import charts, write_report
 from separatrix.reports.rows import PageRows, RowMap
 from separatrix.reports.suspects import write_suspects
 
@@ -146,3 +146,12 @@ def test_suspects_of_points_are_shown_among_their_neighbors(browser, tmp_path):
     wide = browser.run("document.querySelector('.entry .text').getBoundingClientRect().width")
     assert wide > 300  # no empty column for a probability that is not known
     assert browser.console == []
+
+
+def test_ticks_are_round(open_page):
+    """Regression: the axis of the counts read 38, 76, 113, 151."""
+    browser = open_page()
+    for low, high in ((0, 1), (0, 151), (0.4792, 0.6562), (0, 3)):
+        assert browser.run(f"separatrix.ticks({low}, {high})") == charts.ticks(low, high)
+    ticks = browser.run("[...document.querySelectorAll('#certainty .histogram .tick')].map((one) => one.textContent)")
+    assert all(float(one) == round(float(one), 3) for one in ticks)

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 import separatrix.results
+from separatrix.points import Points
 from separatrix.store.notebook import BYTES, picture, short, table
 from separatrix.store.result import Listing, Printed
 
@@ -57,6 +58,34 @@ def test_a_picture_that_can_be_read_is_shown_small(tmp_path):
     assert len(html) < BYTES + 100
     (tmp_path / "b.png").write_bytes(b"no picture")
     assert picture(tmp_path / "b.png") == picture(tmp_path / "nothing.png") == ""
+
+
+def test_a_warning_is_not_cut_as_a_cell_is(monkeypatch):
+    """Regression: a notebook showed the first 80 signs of what a guard says."""
+    warning = "validation: 2 of 545 rows stand in the training rows as well " + "(letter by letter) " * 6
+    parts = [[("warning", warning)], Listing(["text"], [[warning]])]
+    html = made(separatrix.results.TrainingResult, monkeypatch, parts, verdict="Yes.", folder=None)._repr_html_()
+    assert html.count(warning) == 1
+
+
+def test_points_of_long_texts_and_many_columns_are_small():
+    """Regression: five texts of 100 kB were 500 kB in a notebook."""
+    columns = {f"column {number}": ["x"] * 3 for number in range(40)}
+    html = Points.of(np.eye(3), {"text": [EVIL + "x" * 100_000] * 3} | columns)._repr_html_()
+    assert len(html) < 5_000
+    assert "<p>and 30 more columns</p>" in html
+    assert not re.search("<(img src=x|/?script)", html)
+
+
+def test_a_sweep_shows_its_curve(monkeypatch, tmp_path):
+    """Regression: it showed the test figures beside the seconds of a run."""
+    for name, shade in (("cost.png", 0), ("accuracy_by_lr.png", 255)):
+        Image.new("L", (40, 30), shade).save(tmp_path / name)
+    sweep = made(
+        separatrix.results.SweepResult, monkeypatch, [[("best", "x")]],
+        folder=tmp_path, metric="accuracy", columns=("tokens", "lr"),
+    )  # fmt: skip
+    assert 'alt="accuracy by lr"' in sweep._repr_html_()
 
 
 def test_a_short_table_is_whole():

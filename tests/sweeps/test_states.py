@@ -93,6 +93,7 @@ def test_halving_goes_on_with_the_best_on_validation(small, tmp_path, untrained)
     assert result.runs == 4
     assert [(line["tokens"], line["epochs"]) for line in result.lines] == [("1", "1"), ("2", "1"), ("3", "3")]
     assert result.best[0].startswith("tokens=3, epochs=3: the best of 3 rows on validation")
+    assert result.best[0].endswith("on test; one seed")
 
 
 def test_a_rate_is_chosen_with_one_seed_and_trained_with_all(small, tmp_path, untrained):

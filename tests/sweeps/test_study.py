@@ -29,6 +29,7 @@ def test_a_line_for_each_row_with_its_interval_and_difference(study):
     assert (study.runs, study.done, study.failed) == (6, 6, 0)
     assert study.costs[1]["parameters"] > study.costs[0]["parameters"]
     assert "the best of 2 rows on validation" in study.best[0]
+    assert study.best[0].count(" to ") == 2  # an interval is not left out of the sentence
 
 
 def test_the_texts_of_a_split_run_once_for_all_rows(study):

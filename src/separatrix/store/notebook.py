@@ -9,19 +9,20 @@ from html import escape
 from pathlib import Path
 
 LINES, SIGNS = 12, 80  # of a table, and of a cell
+SENTENCE = 300  # signs of a verdict, a warning, a note
 BYTES = 10_000  # of all tables, and of the picture
 WIDTHS = (360, 280, 200)  # pixels of a picture; the first that is small enough
 COLOURS = 24
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], lines: int = LINES) -> str:
-    """A table of which the first lines are shown, every cell escaped.
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], lines: int = LINES, signs: int = SIGNS) -> str:
+    """A table of which the first lines are shown, every cell escaped and of at most so many signs.
 
     >>> table(["name"], [["a < b"], ["c"]], 1)
     '<table><thead><tr><th>name</th></tr></thead><tbody><tr><td>a &lt; b</td></tr></tbody></table><p>and 1 more</p>'
     """
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(short(cell))}</td>' for cell in row)}</tr>" for row in rows[:lines])
+    body = "".join(f"<tr>{''.join(f'<td>{escape(short(cell, signs))}</td>' for cell in row)}</tr>" for row in rows[:lines])
     more = f"<p>and {len(rows) - lines} more</p>" if len(rows) > lines else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

@@ -84,7 +84,7 @@ class Printed(ABC):
         while len(html := "\n".join(_as_html(part, lines) for part in parts)) > notebook.BYTES and lines > 1:
             lines //= 2
         html = html if len(html) <= notebook.BYTES else f"<p>{escape(type(self).__name__)}</p>"
-        sentence = f"<p><strong>{escape(notebook.short(str(verdict), 300))}</strong></p>\n" if stated else ""
+        sentence = f"<p><strong>{escape(notebook.short(str(verdict), notebook.SENTENCE))}</strong></p>\n" if stated else ""
         return sentence + html + (notebook.picture(drawn) if drawn is not None else "")
 
     def _picture(self) -> Path | None:
@@ -261,9 +261,9 @@ def _unstated(part: Listing | Lines) -> Listing | Lines:
 
 
 def _as_html(part: Listing | Lines, lines: int) -> str:
-    if not isinstance(part, Listing):
-        part = Listing(("", ""), [(name, line_text(value)) for name, value in part])
-    return notebook.table(part.headings, part.rows, lines)
+    if isinstance(part, Listing):
+        return notebook.table(part.headings, part.rows, lines)
+    return notebook.table(("", ""), [(name, line_text(value)) for name, value in part], lines, notebook.SENTENCE)
 
 
 def is_interval(value: Any) -> bool:

@@ -87,6 +87,11 @@ class SweepResult(Result):
     def _listing(self, *, costs: bool) -> Listing:
         return sweep_listing(self.lines, self.costs if costs else (), self.reference, self._named)
 
+    def _picture(self) -> Path | None:
+        """The figure against the first axis that was drawn, before what is of every folder."""
+        drawn = (self.folder / f"{self.metric}_by_{name}.png" for name in self.columns) if self.folder else ()
+        return next((path for path in drawn if path.is_file()), None) or super()._picture()
+
     def write_files(self, folder: Path) -> None:
         """Write the table as Markdown and CSV, costs apart from figures, and the pictures."""
         import pandas as pd

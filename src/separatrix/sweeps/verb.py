@@ -12,6 +12,7 @@ from typing import Any, Unpack
 
 from separatrix import recipe as recipes
 from separatrix.errors import OptionError, choose, public_name
+from separatrix.geometry.resample import MeanInterval
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.budget import read_budget
@@ -307,11 +308,17 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
             continue
         validation, test = winner.mean("validation"), winner.mean(TEST)
         assert validation is not None
-        of_test = "" if test is None else f", {test.mean:.4f} on test"
+        of_test = "" if test is None else f", {_figure(test)} on test"
+        seeds = "one seed" if validation.runs == 1 else f"{validation.runs} seeds"
         sentences.append(
-            f"{winner.line.setting.label}: the best of {tries} rows on validation, {validation.mean:.4f}{of_test}"
+            f"{winner.line.setting.label}: the best of {tries} rows on validation, {_figure(validation)}{of_test}; {seeds}"
         )
     return sentences
+
+
+def _figure(mean: MeanInterval) -> str:
+    """A mean as the sentences have it, with its interval where there are several runs."""
+    return f"{mean.mean:.4f}" + ("" if mean.low is None else f" ({mean.low:.4f} to {mean.high:.4f})")
 
 
 def _notes(figures: Sequence[LineFigures], lines: Sequence[SweepLine]) -> list[str]:

@@ -5,11 +5,11 @@ separatrix.draw.certainty = async (section) => {
   const frame = (title) => separatrix.svg("svg", { viewBox: "0 0 " + (LEFT + WIDTH + 12) + " " + (HIGH + LOW + 12), role: "img", "aria-label": title });
   const x = (share) => LEFT + share * WIDTH, y = (share) => 8 + (1 - share) * HIGH;
   const axes = (chart, most) => {
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      chart.append(separatrix.svg("line", { class: "grid", x1: x(0), x2: x(1), y1: y(share), y2: y(share) }),
-        separatrix.svg("text", { class: "tick", x: LEFT - 6, y: y(share) + 4, "text-anchor": "end" }, most ? String(Math.round(share * most)) : String(share)),
-        separatrix.svg("text", { class: "tick", x: x(share), y: HIGH + LOW, "text-anchor": "middle" }, String(share)));
+    for (const tick of separatrix.ticks(0, most).filter((one) => most === 1 || Number.isInteger(one))) {
+      chart.append(separatrix.svg("line", { class: "grid", x1: x(0), x2: x(1), y1: y(tick / most), y2: y(tick / most) }),
+        separatrix.svg("text", { class: "tick", x: LEFT - 6, y: y(tick / most) + 4, "text-anchor": "end" }, String(tick)));
     }
+    for (const share of separatrix.ticks(0, 1)) chart.append(separatrix.svg("text", { class: "tick", x: x(share), y: HIGH + LOW, "text-anchor": "middle" }, String(share)));
   };
   const bin = (row, bins) => Math.min(Math.floor(table.sure(row) * bins), bins - 1);
   const known = () => [...selection.numbers()].filter((row) => !Number.isNaN(table.sure(row)));
@@ -54,7 +54,7 @@ separatrix.draw.certainty = async (section) => {
       return live.replaceChildren(...(all ? [] : dots));
     }
     const chart = frame("How often answers of a probability are right; expected calibration error " + gap.toFixed(3));
-    axes(chart, 0);
+    axes(chart, 1);
     chart.append(separatrix.svg("line", { class: "even", x1: x(0), y1: y(0), x2: x(1), y2: y(1) }),
       separatrix.svg("polyline", { class: "curve", points: at.map((k) => x(sums[k] / counts[k]) + "," + y(right[k] / counts[k])).join(" ") }), ...dots);
     return find("reliability").replaceChildren(chart);

@@ -40,6 +40,14 @@ separatrix.once = (act) => {
   };
 };
 
+// Round numbers between two ends, five at most besides the first, as `ticks` of charts.py has them
+separatrix.ticks = (low, high) => {
+  const span = Math.max(high - low, 1e-12), size = 10 ** Math.floor(Math.log10(span / 5));
+  const step = size * [1, 2, 2.5, 5, 10].find((factor) => span / (size * factor) <= 5), first = Math.ceil(low / step - 1e-9);
+  const count = Math.floor(high / step + 1e-9) - first + 1;
+  return Array.from({ length: count }, (_, at) => Number(((first + at) * step).toPrecision(12)));
+};
+
 // 0.1234 -> "0.123"; shares and probabilities
 separatrix.share = (value) => value.toFixed(3);
 

@@ -107,7 +107,7 @@ separatrix.draw.map = async (section, data) => {
 
   // Buttons of the classes: press to see these alone.
   const buttons = table.names.map((name, k) => {
-    const button = separatrix.element("button", "", { type: "button", "aria-pressed": "false" });
+    const button = separatrix.element("button", "", { type: "button", "aria-pressed": "false", title: name });
     button.append(separatrix.mark(data.looks[k]), separatrix.element("span", name, { dir: "auto" }), separatrix.element("b"));
     button.addEventListener("click", () => table.toggleClass(k));
     return button;

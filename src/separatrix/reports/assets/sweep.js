@@ -27,7 +27,7 @@ separatrix.draw.sweep = (section, data) => {
       block.append(all);
       return block;
     });
-    find("runs").replaceChildren(...(parts.length ? parts : [separatrix.element("p", "Point at a mark to see its runs.", { class: "quiet" })]));
+    find("runs").replaceChildren(...(parts.length ? parts : [separatrix.element("p", "Press a mark or a line to see its runs.", { class: "quiet" })]));
   };
   const mark = (wanted) => {
     const same = wanted.length === state.marked.size && wanted.every((at) => state.marked.has(at));
@@ -61,8 +61,7 @@ separatrix.draw.sweep = (section, data) => {
     const places = axis.values.map(Number), least = Math.min(...places), most = Math.max(...places), log = axis.numeric && least > 0 && most / least >= 8;
     const scale = (value) => (log ? Math.log(value) : value);
     const x = (value) => LEFT + 14 + (WIDTH - 28) * (axis.numeric ? (scale(Number(value)) - scale(least)) / (scale(most) - scale(least)) : axis.values.indexOf(value) / (axis.values.length - 1));
-    for (let tick = 0; tick <= 4; tick += 1) {
-      const value = low + (tick / 4) * (high - low);
+    for (const value of separatrix.ticks(low, high)) {
       svg.append(separatrix.svg("line", { class: "grid", x1: LEFT, x2: LEFT + WIDTH, y1: y(value), y2: y(value) }));
       write(svg, LEFT - 5, y(value) + 4, number(value), "end");
     }
