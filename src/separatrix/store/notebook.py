@@ -22,7 +22,9 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], lines: int = L
     '<table><thead><tr><th>name</th></tr></thead><tbody><tr><td>a &lt; b</td></tr></tbody></table><p>and 1 more</p>'
     """
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(short(cell, signs))}</td>' for cell in row)}</tr>" for row in rows[:lines])
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(short(cell, signs))}</td>' for cell in row)}</tr>" for row in rows[:lines]
+    )
     more = f"<p>and {len(rows) - lines} more</p>" if len(rows) > lines else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

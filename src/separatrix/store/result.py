@@ -84,7 +84,9 @@ class Printed(ABC):
         while len(html := "\n".join(_as_html(part, lines) for part in parts)) > notebook.BYTES and lines > 1:
             lines //= 2
         html = html if len(html) <= notebook.BYTES else f"<p>{escape(type(self).__name__)}</p>"
-        sentence = f"<p><strong>{escape(notebook.short(str(verdict), notebook.SENTENCE))}</strong></p>\n" if stated else ""
+        sentence = (
+            f"<p><strong>{escape(notebook.short(str(verdict), notebook.SENTENCE))}</strong></p>\n" if stated else ""
+        )
         return sentence + html + (notebook.picture(drawn) if drawn is not None else "")
 
     def _picture(self) -> Path | None:
