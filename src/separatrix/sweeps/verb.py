@@ -310,9 +310,8 @@ def _best_lines(figures: Sequence[LineFigures]) -> list[str]:
         assert validation is not None
         of_test = "" if test is None else f", {_figure(test)} on test"
         seeds = "one seed" if validation.runs == 1 else f"{validation.runs} seeds"
-        sentences.append(
-            f"{winner.line.setting.label}: the best of {tries} rows on validation, {_figure(validation)}{of_test}; {seeds}"
-        )
+        chosen = f"{winner.line.setting.label}: the best of {tries} rows on validation, {_figure(validation)}"
+        sentences.append(f"{chosen}{of_test}; {seeds}")
     return sentences
 
 
