@@ -141,3 +141,22 @@ def test_a_study_of_an_earlier_version_keeps_its_runs(small, tmp_path, untrained
 
 def without_what_came_later(*parts):
     return recipes.without_later(describe_training(*parts), recipes.TrainRecipe)
+
+
+def test_layers_that_a_model_does_not_have_are_refused_before_anything_runs(small, tmp_path):
+    grid = small(grid={"layer": [0, 1, 99], "depth": [2, 77]})
+    with pytest.raises(OptionError, match=r"depth is out of range: got 77, .*layer names a layer .* got 99") as refused:
+        sx.sweep(grid, out=tmp_path / "s")
+    assert "[grid] layer" in str(refused.value)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_failure_names_no_path_of_this_machine(small, tmp_path, untrained, monkeypatch):
+    grid = small(grid={"tokens": [1]}, seeds=[0])
+
+    def fail(request, **_):
+        raise RuntimeError(f"{request.recipe.backbone.model} and {grid['data']} are gone")
+
+    monkeypatch.setattr("separatrix.sweeps.work.carry_out", fail)
+    result = sx.sweep(grid, out=tmp_path / "s")
+    assert result.failures == ["tokens=1, seed 0: RuntimeError: bert and planted.csv are gone"]

@@ -45,6 +45,7 @@ ALL, PCA = "all dimensions", "pca"
 PARTS = ("validation", "test")  # those that choose, and those that are scored
 LEARNT = 0.1  # a decision that beats the majority by less has nothing that a picture could miss
 NOTICED = 0.02  # accuracy below which nobody would call a difference missing what is there
+NOTHING_WIDE = 1e-9  # of an interval
 ViewReadings = Mapping[str, Mapping[str, ReaderAnswers]]  # view -> reader -> what it makes of it
 YES, NO, OPEN, NOTHING = "yes", "no", "cannot be told", "nothing to miss"
 
@@ -140,7 +141,9 @@ HOW = (
 def _outputs(folder: Path, name: str, recipe: ReportRecipe, verify: bool, progress: Progress) -> RunOutputs:
     """Outputs of the validation and test rows of a run, at most so many of each."""
     if kind_of(folder) != "run" or not has_result(folder):
-        raise StoreError(f"{folder} holds no finished run", hint="give folders that train wrote")
+        is_sweep = kind_of(folder) == "sweep"
+        hint = f"give some of its runs: {folder / 'runs'}/*" if is_sweep else "give folders that train wrote"
+        raise StoreError(f"{folder} holds no finished run", hint=hint)
     open_artifact(folder, "run", verify=verify, only=SHOWN)
     result = read_run_files(folder)[1]
     names = tuple(map(str, result.get("classes") or ()))
@@ -251,10 +254,12 @@ def _holds(figures: Mapping[str, Any], gap: PairedDifference) -> str:
 def judged(mean: float, low: float | None, high: float | None) -> str:
     """What a difference with its interval says of a loss that would be noticed.
 
+    An interval of no width comes of figures that happen to be equal, as those of two runs on few rows: it says nothing.
+
     >>> judged(0.1, 0.05, 0.15), judged(0.0, -0.01, 0.01), judged(0.05, -0.02, 0.12), judged(0.05, None, None)
     ('yes', 'no', 'cannot be told', 'cannot be told')
     """
-    if low is None or high is None:
+    if low is None or high is None or (mean and high - low < NOTHING_WIDE):
         return OPEN
     if low > 0 and mean >= NOTICED:
         return YES

@@ -142,6 +142,13 @@ def layer_count(config: Any) -> int:
     return int(text_config(config).num_hidden_layers)
 
 
+def check_entry(config: Any, first: int) -> None:
+    """Raise an `OptionError` where a model has no layer of this number for a prompt to enter at."""
+    count = layer_count(config)
+    if first >= count:
+        raise OptionError("--layer names a layer that the model does not have", got=first, expected=f"0 to {count - 1}")
+
+
 def is_causal(config: Any) -> bool:
     """True for a left-to-right language model, False for an encoder and what holds one."""
     from transformers.models.auto.modeling_auto import (

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from separatrix.errors import OptionError
 from separatrix.models.attention import Suffix, running_pass
 from separatrix.models.backbone import Backbone
-from separatrix.models.config import layer_count
+from separatrix.models.config import check_entry, layer_count
 
 
 class EntryForward:
@@ -48,9 +48,7 @@ def open_layers(backbone: Backbone, first: int) -> None:
     Raises:
         OptionError: no such layer, or layers that are not found one by one.
     """
-    count = layer_count(backbone.model.config)
-    if first >= count:
-        raise OptionError("--layer names a layer that the model does not have", got=first, expected=f"0 to {count - 1}")
+    check_entry(backbone.model.config, first)
     for index, layer in enumerate(_layers(backbone, first)):
         if not isinstance(layer.forward, EntryForward):
             layer.forward = EntryForward(layer.forward, index)

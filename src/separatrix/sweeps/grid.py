@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_field
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
@@ -15,7 +16,8 @@ from separatrix.errors import MissingExtra, OptionError, SeparatrixError, choose
 from separatrix.recipe import checked, option_names, replace
 from separatrix.recipe.core import PERMISSION, shown
 from separatrix.recipe.peft import INSTALL as INSTALL_PEFT
-from separatrix.sweeps.search import MOST, Distribution, Search
+from separatrix.sweeps.ask import check_installed
+from separatrix.sweeps.search import MOST, RANDOM, Distribution, Search
 from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
@@ -89,7 +91,8 @@ class Mistakes:
         """One more mistake, at a key of a table ("" stands for the top of the file)."""
         number = self.lines.get((table, key), self.lines.get((table, "")))
         key_path = " ".join(part for part in (f"[{table}]" if table else "", key) if part)
-        line = f"{f'line {number}, ' if number else ''}{key_path}: {error}"
+        where = ", ".join(part for part in (f"line {number}" if number else "", key_path) if part)
+        line = f"{where}: {error}" if where else str(error)
         if line not in self.sentences:
             self.sentences.append(line)
 
@@ -179,8 +182,8 @@ class _GridReader:
                 del axes[name]
         rows = self._rows(axes)
         seeds = self._list("seeds", int, [0])
-        if len({*seeds}) < len(seeds) or any(seed < 0 for seed in seeds):
-            self.mistakes.add("", "seeds", f"each seed stands once, and is 0 or more: got {shown(list(seeds))}")
+        if len({*seeds}) < len(seeds):
+            self.mistakes.add("", "seeds", f"each seed stands once: got {shown(list(seeds))}")
         tune = self._list("tune", str, [])
         for name in tune:
             self._chosen("", "tune", name, axes, "axis")
@@ -215,7 +218,7 @@ class _GridReader:
                 raise OptionError("a list is expected", got=shown(value), hint=f"write {key} = [{shown(value)}]")
             if len(value) > MOST:
                 raise OptionError("the list is too long", got=len(value), expected=f"at most {MOST}")
-            values: tuple[Any, ...] = checked(key, list(value), tuple[kind, ...])
+            values: tuple[Any, ...] = checked(key, list(value), tuple[kind, ...], low=0 if kind is int else None)
             if not values and key == "seeds":
                 raise OptionError("the list is empty", hint="write seeds = [0, 1, 2, 3, 4]")
         except OptionError as error:
@@ -278,14 +281,20 @@ class _GridReader:
                 )
             elif self._is_option("grid", name, values):
                 axes[name] = tuple(values)
+                if len({repr(value) for value in values}) < len(values):
+                    self.mistakes.add("grid", name, f"each value stands once: got {shown(list(values))}")
         return axes
 
     def _search(self) -> Search:
+        search = Search()
         try:
-            return Search.of(self._table("search"))
-        except OptionError as error:
+            search = Search.of(self._table("search"))
+            if search.is_guided:
+                check_installed()
+        except SeparatrixError as error:
             self.mistakes.add("search", "", error)
-            return Search()
+            return replace_field(search, sampler=RANDOM)
+        return search
 
     def _rows(self, axes: Mapping[str, Any]) -> list[Row]:
         given, rows = self.plain.get("rows", []), list[Row]()

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from separatrix import recipe as recipes
-from separatrix.errors import ModelError, SeparatrixError
-from separatrix.models.source import resolve
+from separatrix.errors import ModelError, SeparatrixError, public_name
+from separatrix.models.config import check_entry, read_config
+from separatrix.models.source import Source, resolve
 from separatrix.progress import Progress
+from separatrix.recipe import flag
 from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
@@ -49,6 +51,13 @@ class Run:
     def seed(self) -> int:
         """Of every random choice."""
         return self.recipe.loop.seed
+
+    def without_paths(self, text: str) -> str:
+        """A message as tables keep it: model and texts by their names."""
+        for path in (self.recipe.backbone.model, self.source):
+            if isinstance(path, str | Path) and Path(path).exists():
+                text = text.replace(str(path), public_name(str(path)))
+        return text
 
     def request(self, folder: Path, progress: Progress, texts: Path | None = None) -> TrainingRequest:
         """The training in its folder; `texts` is where the text caches are that it shares with others.
@@ -95,6 +104,21 @@ class SweepPlan:
 def run_key(identity: Mapping[str, Any]) -> str:
     """The hash of what makes two runs the same; `identity` as `describe_training` gives it, or gave it earlier."""
     return recipes.digest(recipes.decisive(METHODS[identity["method"]].recipe, identity))
+
+
+def entry_of(recipe: Recipe) -> int:
+    """The layer that a prompt enters at."""
+    return recipe.prompt.layer if isinstance(recipe, recipes.TrainRecipe) else 0
+
+
+def check_layers(source: Source, recipe: Recipe) -> None:
+    """Refuse layers that a model does not have; its config is read only where some are named.
+
+    Raises:
+        OptionError: `depth` or `layer` is out of range.
+    """
+    if recipe.backbone.depth is not None or entry_of(recipe):
+        check_entry(read_config(source, recipe.backbone), entry_of(recipe))
 
 
 _SPLITS = dict[str, Splits]()
@@ -160,16 +184,18 @@ class Planner:
         return describe_training(setting.method, recipe, weights, texts)
 
     def _weights(self, setting: Setting, recipe: Recipe) -> str | None:
-        key = recipes.canonical(recipe.backbone)
+        key = recipes.canonical([recipes.to_dict(recipe.backbone), entry_of(recipe)])
         if key not in self.weights:
             self.weights[key] = None
             try:
-                self.weights[key] = resolve(recipe.backbone).weights
+                source = resolve(recipe.backbone)
+                check_layers(source, recipe)
+                self.weights[key] = source.weights
             except SeparatrixError as error:
                 if self.grid.skip_absent and isinstance(error, ModelError):
                     return None
-                axis = MODEL in setting.coordinates
-                self.mistakes.add("grid" if axis else "train", MODEL, error)
+                option = next((name for name in ("depth", "layer") if str(error).startswith(flag(name))), MODEL)
+                self.mistakes.add("grid" if option in setting.coordinates else "train", option, error)
         return self.weights[key]
 
     def _texts(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Ways through a grid: every combination, some that are drawn, and successive halving."""
+"""Ways through a grid: every combination, some that are drawn or asked for, and successive halving."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from separatrix.recipe.core import shown
 MOST = 100_000  # rows of a grid, with all of their seeds
 SEEDS = "seeds"
 HALVED = ("epochs", "per_class", SEEDS)
+RANDOM, TPE = "random", "tpe"
+DRAWN = 10  # combinations at most that are drawn at random before `tpe` learns from them
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,16 @@ class Distribution:
         """One value, of three significant digits."""
         ends = (math.log(self.low), math.log(self.high)) if self.log else (self.low, self.high)
         value = float(generator.uniform(*ends))
-        value = math.exp(value) if self.log else value
-        if isinstance(self.low, int) and isinstance(self.high, int):
-            return min(max(round(value), self.low), self.high)
-        return min(max(float(f"{value:.3g}"), self.low), self.high)
+        return self.rounded(math.exp(value) if self.log else value)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its values are whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def rounded(self, value: float) -> float:
+        """A value as runs have it: whole, or of three significant digits, between the ends."""
+        return min(max(round(value) if self.is_whole else float(f"{value:.3g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,8 @@ class Search:
     """How the combinations are gone through.
 
     Attributes:
-        samples: combinations that are drawn; None: all of them.
+        samples: combinations that are tried; None: all of them.
+        sampler: who chooses these: `random`, or `tpe`, Optuna, which learns from those that are done.
         seed: of the draw.
         halving: what grows from round to round while combinations are dropped, an option or the seeds; None: no rounds.
         factor: of each round the best of so many stay.
@@ -69,6 +78,7 @@ class Search:
     """
 
     samples: int | None = None
+    sampler: str = RANDOM
     seed: int = 0
     halving: str | None = None
     factor: int = 3
@@ -90,7 +100,23 @@ class Search:
             choose(halving, HALVED, "option to halve by")
         elif {"factor", "least"} & {*whole}:
             raise OptionError("factor and least belong to halving", hint='add halving = "epochs"')
-        return cls(**whole, halving=halving)
+        sampler = plain.get("sampler", RANDOM)
+        choose(sampler, (RANDOM, TPE), "sampler")
+        if "sampler" in plain and "samples" not in plain:
+            raise OptionError("a sampler needs to know how many it may try", hint="add samples = 20")
+        if sampler == TPE and halving is not None:
+            raise OptionError("tpe learns from whole trainings", hint=f"leave halving away, or sampler = {TPE!r}")
+        return cls(**whole, sampler=sampler, halving=halving)
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether combinations are chosen by what earlier ones reached."""
+        return self.sampler == TPE
+
+    @property
+    def drawn(self) -> int:
+        """Combinations that are drawn at random before a guided search learns from them."""
+        return min(DRAWN, math.ceil((self.samples or 0) / 2))
 
     def rounds(self, most: int) -> list[int]:
         """Values of `halving`, round by round, up to that of the grid.

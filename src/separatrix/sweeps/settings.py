@@ -11,6 +11,7 @@ from typing import Any
 
 from separatrix.errors import OptionError, public_name
 from separatrix.recipe import ModelRecipe, canonical, option_names
+from separatrix.sweeps.ask import GuidedSearch
 from separatrix.sweeps.grid import OWN, DataSource, Grid, Mistakes, Row
 from separatrix.sweeps.search import MOST, Distribution, drawn_settings
 from separatrix.training.methods import build_recipe
@@ -95,28 +96,39 @@ def spell_out(grid: Grid, mistakes: Mistakes) -> list[Setting]:
     everywhere = [axes, grid.train, *(row.options for row in grid.rows)]
     if len(grid.data) > 1 and not any(DATA in options for options in everywhere):
         axes = {DATA: tuple(grid.data), **axes}
+    if DATA in axes and grid.search.is_guided:
+        what = "tpe compares combinations on one data set; write [[rows]], each with its data"
+        mistakes.add("search", "sampler", what)
     settings = [one for row in rows for one in _of_row(row, axes, grid, mistakes)]
     return [*settings, *_baselines(settings, grid, mistakes)]
 
 
 def _of_row(row: Row | None, axes: Mapping[str, Any], grid: Grid, mistakes: Mistakes) -> Iterator[Setting]:
     for values in _combinations(axes, grid):
-        own = {} if row is None else row.options
-        options = {**grid.train, **own, **values}
-        columns = {name: shown(name, value) for name, value in values.items()}
-        coordinates = columns if row is None else {ROW: row.name, **columns}
-        data = _data(options, own, values, grid, mistakes)
-        if data is None:
-            continue
-        method = options.get("method", "prompt")
-        kept = {name: value for name, value in options.items() if name not in OWN}
-        setting = Setting(coordinates, method, kept, data)
-        table = "" if row is None else f"rows {list(grid.rows).index(row) + 1}"
-        if _fits(setting, [(table, own), ("grid", values), ("train", grid.train)], mistakes):
+        if (setting := setting_of(row, values, grid, mistakes)) is not None:
             yield setting
 
 
+def setting_of(row: Row | None, values: Mapping[str, Any], grid: Grid, mistakes: Mistakes) -> Setting | None:
+    """One combination of the axes in a row; None, with a mistake, where there is no such training."""
+    own = {} if row is None else row.options
+    options = {**grid.train, **own, **values}
+    columns = {name: shown(name, value) for name, value in values.items()}
+    coordinates = columns if row is None else {ROW: row.name, **columns}
+    data = _data(options, own, values, grid, mistakes)
+    if data is None:
+        return None
+    method = options.get("method", "prompt")
+    kept = {name: value for name, value in options.items() if name not in OWN}
+    setting = Setting(coordinates, method, kept, data)
+    table = "" if row is None else f"rows {list(grid.rows).index(row) + 1}"
+    fits = _fits(setting, [(table, own), ("grid", values), ("train", grid.train)], mistakes)
+    return setting if fits else None
+
+
 def _combinations(axes: Mapping[str, Any], grid: Grid) -> list[dict[str, Any]]:
+    if grid.search.is_guided:
+        return GuidedSearch(axes, grid.search, maximize=True).ask(grid.search.drawn)
     if grid.search.samples is not None:
         return drawn_settings(axes, grid.search.samples, grid.search.seed)
     lists = {name: values for name, values in axes.items() if not isinstance(values, Distribution)}

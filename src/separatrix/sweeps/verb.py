@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -22,6 +22,7 @@ from separatrix.reports.sweep import setting_columns
 from separatrix.scale.executors import load_ahead
 from separatrix.store.files import read_lines
 from separatrix.sweeps.grid import Grid, Mistakes, read_grid
+from separatrix.sweeps.guided import GuidedRounds
 from separatrix.sweeps.plan import Planner, SweepLine, SweepPlan
 from separatrix.sweeps.result import SweepResult
 from separatrix.sweeps.search import SEEDS
@@ -100,6 +101,7 @@ class SweepJob:
     executor: str
     limits: Limits
     progress: Progress
+    guided: GuidedRounds | None = None  # where combinations are chosen by what others reached
 
     @classmethod
     def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any, replaced: bool = False) -> SweepJob:
@@ -122,7 +124,8 @@ class SweepJob:
         first = _at_round(grid, settings, 0) if not mistakes.sentences else settings
         plan = planner.plan(first, _round_seeds(grid, 0))
         _check_lines(plan.lines, recipe.reference or grid.reference, recipe.only or (), mistakes)
-        return cls(grid, planner, settings, plan, study, recipe, *how)
+        guided = GuidedRounds.of(grid, plan.lines) if grid.search.is_guided else None
+        return cls(grid, planner, settings, plan, study, recipe, *how, guided)
 
     @property
     def reference(self) -> str | None:
@@ -151,12 +154,12 @@ class SweepJob:
         while True:
             wanted, number = self._wanted(plans[-1]), len(plans)
             self._work(wanted)
-            if number == len(_round_values(self.grid)):
+            if self.guided is None and number == len(_round_values(self.grid)):
                 return plans
             wait_for_others(wanted, self.study)
-            if not (survivors := self._survivors(plans[-1], number)):
+            if not (settings := self._settings_of(plans[-1], number)):
                 return plans
-            plans.append(self.planner.plan(survivors, _round_seeds(self.grid, number)))
+            plans.append(self.planner.plan(settings, _round_seeds(self.grid, number)))
 
     def _wanted(self, plan: SweepPlan) -> SweepPlan:
         """The lines that are trained now."""
@@ -176,13 +179,18 @@ class SweepJob:
         if self.limits.runs is not None:
             self.limits = replace(self.limits, runs=self.limits.runs - begun)
 
-    def _survivors(self, plan: SweepPlan, number: int) -> list[Setting]:
-        """The settings of the next round: of each group that is done, those that are best on validation."""
+    def _settings_of(self, plan: SweepPlan, number: int) -> list[Setting]:
+        """The settings of the next round: those that a search asks for, or the best of each group that is done."""
         open_runs = {run for run, state in self.study.states(plan).items() if state not in ("done", "failed")}
         figures = [one for one in read_figures(plan.lines, self.study) if one.line.setting.baseline is None]
+        if self.guided is not None:
+            return self.guided.next(figures, open_runs)
+        return self._survivors(figures, open_runs, number)
+
+    def _survivors(self, figures: Sequence[LineFigures], open_runs: Collection[str], number: int) -> list[Setting]:
         names = set[str]()
         for group in groups(figures, self._free(figures)):
-            if any({*one.line.runs.values()} & open_runs or not one.line.runs for one in group):
+            if any({*one.line.runs.values()} & {*open_runs} or not one.line.runs for one in group):
                 continue
             stay = self.grid.search.stay(len(group))
             names |= {one.line.setting.name for one in ranked(group)[:stay]}
@@ -208,7 +216,9 @@ class SweepJob:
             best=_best_lines(figures), reference=reference, tune=list(self.grid.tune),
             cache=cache_saving(self.study.folder / CACHE),
             failures=[f"{one['label']}, seed {one['seed']}: {one['why']}" for one in failures if one is not None],
-            warnings=list(suspicious(figures)), notes=_notes(figures, lines), recipe=recipes.to_dict(self.recipe),
+            warnings=list(suspicious(figures)),
+            notes=[*_notes(figures, lines), *(self.guided.notes() if self.guided else [])],
+            recipe=recipes.to_dict(self.recipe),
         )  # fmt: skip
 
 
@@ -274,9 +284,8 @@ def _at_round(grid: Grid, settings: Sequence[Setting], number: int) -> list[Sett
 
 
 def _latest(rounds: Sequence[SweepPlan]) -> list[SweepLine]:
-    """Each setting as it was trained in the last round that it reached, in the order of the first."""
-    last = {line.setting.name: line for plan in rounds for line in plan.lines}
-    return [last[line.setting.name] for line in rounds[0].lines]
+    """Each setting as it was trained in the last round that it reached, in the order in which they came."""
+    return [*{line.setting.name: line for plan in rounds for line in plan.lines}.values()]
 
 
 def cache_saving(folder: Path) -> dict[str, Any]:
@@ -328,7 +337,7 @@ def _notes(figures: Sequence[LineFigures], lines: Sequence[SweepLine]) -> list[s
     missing = [one.line.setting.label for one in figures if not one.is_whole and one.line.runs]
     if missing:
         more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-        notes.append(f"not all seeds are done of {', '.join(missing[:5])}{more}: they are not chosen from")
+        notes.append(f"not all seeds are done of {'; '.join(missing[:5])}{more}: they are not chosen from")
     same = dict[tuple[str, ...], list[str]]()
     for line in lines:
         if line.setting.baseline is None and line.runs:

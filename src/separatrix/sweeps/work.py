@@ -42,9 +42,9 @@ def do_run(run: Run, study: Study, progress: Progress = silent) -> str:
     except LockedError:
         return "running"
     except SeparatrixError as error:
-        study.fail(run.id, run.label, run.seed, str(error))
+        study.fail(run.id, run.label, run.seed, run.without_paths(str(error)))
     except Exception as error:  # a library's own: one run of many
-        study.fail(run.id, run.label, run.seed, f"{type(error).__name__}: {error}")
+        study.fail(run.id, run.label, run.seed, run.without_paths(f"{type(error).__name__}: {error}"))
     return study.state(run.id)
 
 
