@@ -34,10 +34,10 @@ class GuidedRounds:
     def of(cls, grid: Grid, lines: Sequence[SweepLine]) -> GuidedRounds:
         """Searches that have asked for the combinations of the first round, `lines`."""
         maximize = metric_of(lines[0]) not in LOWER
-        rows = [RowSearch(row, GuidedSearch(grid.axes, grid.search, maximize)) for row in grid.rows or [None]]
-        rounds = cls(grid, rows)
-        for row in rows:
-            rounds._ask(row, grid.search.drawn)
+        rows: Sequence[Row | None] = grid.rows or [None]
+        rounds = cls(grid, [RowSearch(row, GuidedSearch(grid.axes, grid.search, maximize)) for row in rows])
+        for search in rounds.rows:
+            rounds._ask(search, grid.search.drawn)
         return rounds
 
     def next(self, figures: Sequence[LineFigures], open_runs: Collection[str]) -> list[Setting]:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -101,7 +101,9 @@ class SweepJob:
     executor: str
     limits: Limits
     progress: Progress
-    guided: GuidedRounds | None = None  # where combinations are chosen by what others reached
+    guided: GuidedRounds | None = field(
+        init=False, default=None
+    )  # where combinations are chosen by what others reached
 
     @classmethod
     def of(cls, given: Any, study: Study, recipe: SweepRecipe, *how: Any, replaced: bool = False) -> SweepJob:
@@ -124,8 +126,9 @@ class SweepJob:
         first = _at_round(grid, settings, 0) if not mistakes.sentences else settings
         plan = planner.plan(first, _round_seeds(grid, 0))
         _check_lines(plan.lines, recipe.reference or grid.reference, recipe.only or (), mistakes)
-        guided = GuidedRounds.of(grid, plan.lines) if grid.search.is_guided else None
-        return cls(grid, planner, settings, plan, study, recipe, *how, guided)
+        job = cls(grid, planner, settings, plan, study, recipe, *how)
+        job.guided = GuidedRounds.of(grid, plan.lines) if grid.search.is_guided else None
+        return job
 
     @property
     def reference(self) -> str | None:
