@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import image
 
 from separatrix.analysis.cluster import cluster
 from separatrix.analysis.compare import compare
@@ -13,7 +14,7 @@ from separatrix.analysis.together import show_together
 from separatrix.errors import StoreError
 from separatrix.points import Points
 from separatrix.reports.columns import section_data, unpack
-from separatrix.store.files import write_json
+from separatrix.store.files import write_json, write_lines
 from separatrix.store.table import write_table
 
 ROWS = 60
@@ -76,8 +77,14 @@ def test_the_page_opens_on_the_leader_and_has_the_classes_of_each_run(tmp_path):
     ]
     more = {"confusion": [[20, 10], [1, 29]], "per_class": classes}
     a, b = save_run(tmp_path / "a", 0.6, **more), save_run(tmp_path / "b", 0.9, seed=1, **more)
+    (a / "pictures").mkdir()
+    for stem in ("confusion", "curves"):
+        image.imsave(a / "pictures" / f"{stem}.png", np.zeros((4, 4, 3)))
+    write_lines(a / "metrics.jsonl", [{"epoch": 1, "step": 3, "loss": 0.5, "validation": {"accuracy": 0.6}}])
     page = show_together([a, b], tmp_path / "page.html").path.read_text()
+    assert page.count('class="chart"') == 2  # loss and score of a
     assert section_data(page, "rows")["first"] == 1
+    assert "<img" not in page  # of what is alive
     for name in "ab":
         assert f"<code>separatrix train q.csv --out {name}</code>" in page
     for section in ("confusion", "classes"):

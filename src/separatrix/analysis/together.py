@@ -20,7 +20,7 @@ from separatrix.analysis.suspects import Suspects
 from separatrix.recipe.project import CompareRecipe
 from separatrix.reports.by_run import by_run
 from separatrix.reports.cluster_sizes import cluster_sizes
-from separatrix.reports.collect import read_sheet, sheet_section
+from separatrix.reports.collect import Sheet, read_sheet, sheet_section
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
@@ -34,6 +34,9 @@ from separatrix.store.kinds import kind_of
 from separatrix.store.result import RUN_RESULT, read_result
 from separatrix.view.maps import Drawing
 
+# Pictures in the folder of a result that a page with joined rows shows alive.
+ALIVE = {"run": ("confusion", "scatter", "scatter-train"), "map": ("map",), "clusters": ("sizes",)}
+
 
 def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
     """One page over folders that verbs wrote: what of them can be compared, then a part for each, in their order.
@@ -42,11 +45,14 @@ def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) ->
         StoreError: a folder holds no result, or the place cannot be written.
     """
     names, parts = short_names(folders), list[Section]()
+    joined = sum(kind_of(folder) in {*READERS, *SELECTING} for folder in folders) > 1
     for number, (folder, name) in enumerate(zip(folders, names, strict=True), start=1):
         with reading(folder):
-            parts.append(_part(folder, name, number, out.absolute().parent, verify))
+            sheet = read_sheet(folder, verify=verify)
+            sheet = sheet.without_pictures(ALIVE.get(sheet.kind, ())) if joined else sheet
+            parts.append(_part(sheet, folder, name, number, out.absolute().parent))
     recipe, sources, more, apart = CompareRecipe(), list[ComparedFolder](), list[SourceRows](), list[str]()
-    if sum(kind_of(folder) in {*READERS, *SELECTING} for folder in folders) > 1:
+    if joined:
         for folder, name in zip(folders, names, strict=True):
             with reading(folder):
                 if (kind := str(kind_of(folder))) == "run" and _has_label_sets(folder):
@@ -73,9 +79,8 @@ def _has_label_sets(folder: Path) -> bool:
     return any("per_label" in figures for figures in read_result(folder, RUN_RESULT)["scores"].values())
 
 
-def _part(folder: Path, name: str, number: int, beside: Path, verify: bool) -> Section:
+def _part(sheet: Sheet, folder: Path, name: str, number: int, beside: Path) -> Section:
     """What a folder says of itself, under its name among the others; a sweep is alive."""
-    sheet = read_sheet(folder, verify=verify)
     if sheet.kind == "sweep":
         return sweep_section(name, number, folder.absolute(), read_result(folder), beside)
     return sheet_section(replace(sheet, title=name), number)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ from separatrix.errors import public_name
 from separatrix.reports.pack import data_uri
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import PictureFile, RunReport
-from separatrix.reports.sections import Section
+from separatrix.reports.sections import Section, curve_panels
 from separatrix.reports.tables import score_rows, tabulate
 from separatrix.store.contents import open_artifact
+from separatrix.store.files import read_lines
+from separatrix.store.folder import METRICS
 from separatrix.store.kinds import kind_of
 from separatrix.store.manifest import Manifest, read_manifest
 from separatrix.store.result import Listing, read_result, read_run_files
@@ -37,6 +39,11 @@ class Sheet:
     notes: tuple[str, ...] = ()  # what else is true
     pictures: tuple[PictureFile, ...] = ()  # files put into the page
     command: str = ""  # that makes it again
+    metrics: Sequence[Mapping[str, Any]] = ()  # of a training, a line an epoch
+
+    def without_pictures(self, stems: Collection[str]) -> Sheet:
+        """The same without pictures of what the page shows alive, by the names of their files."""
+        return replace(self, pictures=tuple(one for one in self.pictures if one.path.stem not in stems))
 
 
 def write_collection(path: str | Path, title: str, sheets: Sequence[Sheet]) -> ReportFile:
@@ -56,7 +63,7 @@ def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
 def sheet_section(sheet: Sheet, number: int) -> Section:
     """The part of a page for one result."""
     pictures = [(picture.title, data_uri(picture.path)) for picture in sheet.pictures]
-    view = {"sheet": sheet, "table": _table(sheet), "pictures": pictures}
+    view = {"sheet": sheet, "table": _table(sheet), "pictures": pictures, "panels": curve_panels(sheet.metrics)}
     return Section(f"part-{number}", sheet.title, "sheet.html", view)
 
 
@@ -86,7 +93,9 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     figures = (("model", result["model"]["name"]), *((key, result[key]) for key in ("method", "loss", "seconds")))
     strong = tuple(row["method"] == result["method"] for row in rows)
     rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
-    return Sheet(name, "run", figures, rows, strong, *rest, command=result.get("command") or "")
+    lines = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
+    more = {"command": result.get("command") or "", "metrics": [line for line in lines if "loss" in line]}
+    return Sheet(name, "run", figures, rows, strong, *rest, **more).without_pictures({"curves"})
 
 
 def _atlas_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:

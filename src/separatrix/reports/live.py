@@ -8,10 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from separatrix.reports import charts
 from separatrix.reports.page import fill, part
+from separatrix.reports.sections import curve_panels
 from separatrix.reports.tables import HEADINGS, tabulate
-from separatrix.view import panels
 
 TRAINING, STOPPED, FINISHED = "training", "stopped", "finished"
 NAMES = {"loss": "loss (validation)", **HEADINGS}
@@ -64,7 +63,7 @@ class LiveTraining:
 
 def live_part(training: LiveTraining) -> str:
     """What changes while a training goes on, as HTML."""
-    drawn = [{"panel": panel, "chart": charts.line_chart(panel)} for panel in panels(training.metrics)]
+    drawn = curve_panels(training.metrics)
     lines = [
         {"epoch": line.get("epoch"), "loss (train)": line.get("loss")}
         | {NAMES.get(name, name): value for name, value in line.get("validation", {}).items() if name != "majority"}

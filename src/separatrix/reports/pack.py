@@ -93,8 +93,8 @@ def setting(value: Any) -> str:
 def show(value: Any) -> str:
     """A value as the page shows it: scores as fractions with three digits, intervals as "low to high".
 
-    >>> show(0.95432), show((0.9, 0.97)), show(171), show(None), show(12345.678), show(True)
-    ('0.954', '0.900 to 0.970', '171', '-', '12346', 'yes')
+    >>> show(0.95432), show((0.9, 0.97)), show(171), show(None), show(12345.678), show(True), show(-0.0001)
+    ('0.954', '0.900 to 0.970', '171', '-', '12346', 'yes', '0.000')
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -103,7 +103,7 @@ def show(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
+        return f"{value:z.3f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, (list, tuple)):
         numbers = len(value) == 2 and all(isinstance(part, (int, float)) for part in value)
         return (" to " if numbers else ", ").join(show(part) for part in value)

@@ -186,8 +186,13 @@ def certainty(report: RunReport) -> Section | None:
 
 def curves(report: RunReport) -> Section | None:
     """Loss, score with its baseline, centroid distance."""
-    drawn = [{"panel": panel, "chart": charts.line_chart(panel)} for panel in panels(report.metrics)]
+    drawn = curve_panels(report.metrics)
     return Section("curves", "Course of the training", "curves.html", {"panels": drawn}) if drawn else None
+
+
+def curve_panels(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The curves of a training, of its lines an epoch, as its template takes them."""
+    return [{"panel": panel, "chart": charts.line_chart(panel)} for panel in panels(metrics)]
 
 
 def confusion(report: RunReport) -> Section | None:
