@@ -20,7 +20,7 @@ class ClusterSize:
     number: int
     name: str
     rows: int
-    wide: float  # of its bar, in percent of the largest
+    wide: float  # of its bar, in percent of the largest cluster's
     label: str  # that most of its rows have
     share: float  # of these rows
 
@@ -43,10 +43,11 @@ def sizes_of(clusters: RowClusters, labels: np.ndarray, names: Sequence[str]) ->
     counts = np.zeros((len(clusters.names) + 1, len(names)), np.int64)
     np.add.at(counts, (clusters.numbers, labels), 1)
     totals, titles = counts.sum(axis=1), [*clusters.names, NO_CLUSTER]
+    largest = max(int(totals[:-1].max(initial=0)), 1)
     order = sorted(np.flatnonzero(totals).tolist(), key=lambda k: (k == len(clusters.names), -totals[k], k))
     return [
         ClusterSize(
-            k, titles[k], int(totals[k]), round(100 * float(totals[k] / totals.max()), 2),
+            k, titles[k], int(totals[k]), round(min(100 * float(totals[k]) / largest, 100), 2),
             names[int(counts[k].argmax())], float(counts[k].max() / totals[k]),
         )
         for k in order
