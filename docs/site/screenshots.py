@@ -43,9 +43,10 @@ class Shot:
 
 
 CLASS = "document.querySelectorAll('.legend button')[2].click()"
+# A wrong row that the map shows
 ROW = (
-    "separatrix.table().then((table) => "
-    "table.choose([...table.selection.numbers()].find((row) => table.wrong(row)) ?? 0))"
+    "separatrix.table().then((table) => table.choose([...table.selection.numbers()]"
+    ".find((row) => table.wrong(row) && separatrix.maps[0].to.present[row] >= 0) ?? 0))"
 )
 SHOTS = {
     "page_verdict": Shot("run", "header", 1420),
