@@ -151,6 +151,13 @@ def test_rows_glide_to_another_map_and_those_without_a_place_are_hidden(open_pag
     assert not browser.run("document.querySelector('.training').checkVisibility()")
     browser.run("separatrix.table().then((table) => table.choose(1))")
     browser.wait("document.querySelector('.facts')?.textContent.includes('not on this map')")
+    assert browser.run("document.querySelector('.elsewhere').textContent") == "Show it on the map: outputs"
+    browser.run("document.querySelector('.elsewhere').click()")
+    browser.wait(
+        "document.getElementById('map').dataset.map === '0' && document.querySelectorAll('.near li').length === 8"
+    )
+    assert map_data(browser, "row") == "1"
+    assert not browser.run("document.querySelector('.elsewhere')")
 
 
 def test_many_classes_are_named_by_their_groups_until_one_looks_closer(browser, make_report, make_frames, tmp_path):

@@ -9,8 +9,9 @@ import pytest
 
 from separatrix.errors import ShapeError, StoreError
 from separatrix.geometry.reliability import reliability
-from separatrix.reports import PictureFile, RunReport, render, sections, write_report
+from separatrix.reports import PictureFile, RunReport, charts, render, sections, write_report
 from separatrix.reports.columns import section_data, unpack
+from separatrix.reports.page import ASSETS
 
 
 class Page(HTMLParser):
@@ -221,3 +222,13 @@ def test_place_that_cannot_be_written(make_report, tmp_path):
     with pytest.raises(StoreError, match=r"a.html cannot be written"):
         write_report(tmp_path / "a.html", RunReport("x"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_every_line_of_a_chart_has_a_colour_of_its_own():
+    """Regression: the fifth curve of an encoder's vectors looked like the first."""
+    style = (ASSETS / "page.css").read_text()
+    colours = re.findall(r"\.line-(\d) { --line: ([^;]+);", style)
+    assert [int(number) for number, _ in colours] == list(range(charts.COLOURS))
+    assert len({colour for _, colour in colours}) == charts.COLOURS
+    assert f"loop.index0 % {charts.COLOURS}" in (ASSETS / "curves.html").read_text()
+    assert f"COLOURS = {charts.COLOURS};" in (ASSETS / "sweep.js").read_text()

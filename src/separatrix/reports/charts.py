@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 420, 230  # of a chart of lines, in its own units
 LEFT, RIGHT, TOP, LOW = 46, 12, 10, 38  # margins
 NAME = 24  # signs of a name at a matrix
 NUMBERED = 40  # classes up to which counts are written into a matrix
+COLOURS = 6  # of lines, `line-0` and so on in the style sheet
 
 
 def element(tag: str, content: str = "", **attributes: object) -> Markup:
@@ -82,12 +83,12 @@ def line_chart(panel: Panel) -> Markup:
 
 def _line(line: Line, number: int, across: object, down: object) -> Markup:
     known = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
-    style = "even" if line.baseline else f"curve line-{number % 4}"
+    style = "even" if line.baseline else f"curve line-{number % COLOURS}"
     points = " ".join(f"{across(x):g},{down(y):g}" for x, y in known)  # type: ignore[operator]
     parts = [element("polyline", class_=style, points=points)]
     for x, y in known if not line.baseline else known[-1:]:
         title = element("title", f"{line.name}, {x:g}: {y:.4g}")
-        dot = "even-dot" if line.baseline else f"dot line-{number % 4}"
+        dot = "even-dot" if line.baseline else f"dot line-{number % COLOURS}"
         parts.append(element("circle", title, class_=dot, cx=across(x), cy=down(y), r=3))  # type: ignore[operator]
     return Markup("").join(parts)
 

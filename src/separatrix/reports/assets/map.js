@@ -142,10 +142,21 @@ separatrix.draw.map = async (section, data) => {
     }
     return list;
   };
+  // A button to a map that has the row, of the same answers if there is one.
+  const elsewhere = async (row) => {
+    const has = await Promise.all(data.maps.map(async (map) => !map.rows || (await columns.numbers(map.rows)).includes(row)));
+    const others = [...has.keys()].filter((number) => has[number] && number !== state.map);
+    const number = others.find((one) => data.maps[one].answers === loaded.answers) ?? others[0];
+    if (number === undefined) return [];
+    const button = separatrix.element("button", "Show it on the map: " + data.maps[number].title, { type: "button", class: "elsewhere", dir: "auto" });
+    button.addEventListener("click", () => turnTo(number).then(() => table.choose(row)));
+    return [button];
+  };
   const detail = async (row) => {
     const near = connect(row), off = wrong(row);
     section.dataset.row = row;
-    const [text, id, list, ...others] = await Promise.all([table.text(row), table.id(row), answers(row), ...near.map((one) => table.text(one))]);
+    const [text, id, list, other, ...others] = await Promise.all([table.text(row), table.id(row), answers(row),
+      loaded.present[row] < 0 ? elsewhere(row) : [], ...near.map((one) => table.text(one))]);
     if (table.row !== row) return;
     const neighbors = listed(near, others, "Nearest rows on this map"), signs = table.cut(row);
     const where = [table.splitOf(row), "row " + row, id === String(row) ? "" : "id " + separatrix.short(id), loaded.present[row] < 0 ? "not on this map" : ""].filter((part) => part).join(", ");
@@ -153,7 +164,7 @@ separatrix.draw.map = async (section, data) => {
       table.unknown !== null && table.unknown[row] ? table.unknown[row] + " tokens that the tokenizer does not know" : ""].filter((part) => part);
     find("detail").replaceChildren(separatrix.element("p", text, { class: "words", dir: "auto" }),
       ...(signs ? [separatrix.element("p", "Cut: the text has " + signs.toLocaleString("en") + " signs, this page holds the first " + text.length.toLocaleString("en") + ". separatrix explore shows the whole.", { class: "quiet cut" })] : []),
-      separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : "") + odd.map((part) => "; " + part).join(""), { class: off ? "facts off" : "facts" }), list, neighbors);
+      separatrix.element("p", where + " - " + facts(row) + (off ? ", wrong" : "") + odd.map((part) => "; " + part).join(""), { class: off ? "facts off" : "facts" }), ...other, list, neighbors);
     const words = find("words");  // keys scroll a long text
     if (words.scrollHeight > words.clientHeight) separatrix.fill(words, "", { tabindex: "0", role: "region", "aria-label": "Text of the row" });
     if (table.vectors) await vectors(row, neighbors);

@@ -1,7 +1,7 @@
 // A sweep: table, curve against an axis, heat map of two axes. One setting, or those of a cell, are marked in all three.
 separatrix.draw.sweep = (section, data) => {
   const find = (name) => section.querySelector("." + name), { axes: columns, lines, runs } = data, table = section.querySelector("table"), rows = [...table.tBodies[0].rows];
-  const WIDTH = 460, HIGH = 230, LEFT = 48, LOW = 40, COLOURS = 4;
+  const WIDTH = 460, HIGH = 230, LEFT = 48, LOW = 40, COLOURS = 6;
   const state = { part: "validation", marked: new Set(), only: Boolean(find("chosen")) };
   const several = columns.map((column, at) => ({ ...column, at })).filter((column) => column.values.length > 1);
   const runsOf = lines.map((_, at) => runs.filter((run) => run.line === at));
