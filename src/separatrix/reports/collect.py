@@ -94,8 +94,9 @@ def _run_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
     strong = tuple(row["method"] == result["method"] for row in rows)
     rest = (tuple(result["warnings"]), tuple(result["notes"]), _pictures(folder / "pictures"))
     lines = read_lines(folder / METRICS) if (folder / METRICS).is_file() else []
-    more = {"command": result.get("command") or "", "metrics": [line for line in lines if "loss" in line]}
-    return Sheet(name, "run", figures, rows, strong, *rest, **more).without_pictures({"curves"})
+    metrics, command = [line for line in lines if "loss" in line], result.get("command") or ""
+    sheet = Sheet(name, "run", figures, rows, strong, *rest, command=command, metrics=metrics)
+    return sheet.without_pictures({"curves"})
 
 
 def _atlas_sheet(name: str, folder: Path, result: Mapping[str, Any]) -> Sheet:
