@@ -9,6 +9,7 @@ from matplotlib import image
 
 from separatrix.analysis.cluster import cluster
 from separatrix.analysis.compare import compare
+from separatrix.analysis.seeds import SeedRun, over_seeds
 from separatrix.analysis.suspects import suspects
 from separatrix.analysis.together import show_together
 from separatrix.errors import StoreError
@@ -136,3 +137,18 @@ def test_nothing_is_written_where_a_folder_holds_no_result(points, tmp_path):
     with pytest.raises(StoreError, match="empty holds no result"):
         show_together([points, tmp_path / "empty"], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
+
+
+def test_seeds_of_one_recipe_are_found_whatever_version_wrote_them():
+    """Regression: options that came later, at their defaults, made another recipe of a run."""
+    before = {"method": "prompt", "backbone": {"model": "m"}, "loop": {"lr": 0.1, "seed": 0}}
+    since = {
+        **before,
+        "backbone": {"model": "m", "depth": None},
+        "loop": {"lr": 0.1, "seed": 1, "class_weight": None},
+        "evaluation": {"order": None},
+    }
+    recipes, _ = over_seeds([SeedRun("a", before, "test", 0.8), SeedRun("b", since, "test", 0.9)])
+    assert [(one["recipe"], one["runs"]) for one in recipes] == [("a", 2)]
+    deeper = since | {"backbone": {"model": "m", "depth": 2}}
+    assert over_seeds([SeedRun("a", before, "test", 0.8), SeedRun("b", deeper, "test", 0.9)]) == ([], [])

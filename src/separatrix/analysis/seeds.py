@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from separatrix import recipe as recipes
 from separatrix.geometry.resample import holm, mean_interval, paired_difference, paired_p_value
+
+RECIPES = (recipes.TrainRecipe, recipes.AlignRecipe)
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,11 @@ class SeedRun:
 
     @property
     def without_seed(self) -> str:
-        """Recipe and names of the texts; a seed may have drawn other rows of them."""
+        """Recipe, as every version writes it, and names of the texts; a seed may have drawn other rows of them."""
         loop = {name: value for name, value in self.recipe["loop"].items() if name != "seed"}
         data = {part: {"source": one.get("source")} for part, one in self.recipe.get("data", {}).items()}
-        return json.dumps({**self.recipe, "loop": loop, "data": data}, sort_keys=True, default=str)
+        whole = recipes.without_later({**self.recipe, "loop": loop, "data": data}, *RECIPES)
+        return json.dumps(whole, sort_keys=True, default=str)
 
 
 def over_seeds(runs: Sequence[SeedRun]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

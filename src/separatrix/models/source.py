@@ -20,6 +20,7 @@ from separatrix.models.gguf_header import ENDING
 from separatrix.recipe import DEFAULT_MODEL, ModelRecipe
 from separatrix.store.contents import check_unaltered
 from separatrix.store.files import hash_file
+from separatrix.store.kinds import kind_of
 
 SMOLLM = "HuggingFaceTB/SmolLM2-135M-Instruct"
 FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
@@ -115,7 +116,9 @@ def _source(recipe: ModelRecipe, folder: Path, origin: str) -> Source:
             raise ModelError(f"model {recipe.model!r} holds several GGUF files", got=names, hint="give one of them")
         return _gguf_source(recipe, packed[0], origin)
     if not (folder / "config.json").is_file():
-        raise ModelError(f"{folder} is not a model", expected="a folder with config.json and safetensors weights")
+        hint = "it is a run: extract --run reads its vectors" if kind_of(folder) == "run" else None
+        expected = "a folder with config.json and safetensors weights"
+        raise ModelError(f"{folder} is not a model", expected=expected, hint=hint)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
         raise ModelError(

@@ -135,7 +135,7 @@ def probe_between(
     Args:
         known: vectors (rows, width) and group names (rows,) to learn from.
         tested: the same of other rows; those of groups that are not known are left out.
-        label: class numbers (rows,) of `asked`. Where groups have classes of their own, whoever knows the class
+        label: class numbers of the rows of `tested`. Where groups have classes of their own, whoever knows the class
             knows something of the group: `chance_by_class` is how often the largest group of each class is right.
     """
     y, names = encode(known[1].astype(str))
