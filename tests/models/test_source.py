@@ -391,5 +391,5 @@ def test_a_name_that_no_path_can_have_is_one_sentence():
 
 def test_a_run_given_as_a_model_says_who_reads_it(tmp_path):
     (tmp_path / "manifest.json").write_text('{"kind": "run", "format": 1}')
-    with pytest.raises(ModelError, match="is not a model: .*; it is a run: extract --run reads its vectors"):
+    with pytest.raises(ModelError, match=r"is not a model: .*; it is a run: extract --run reads its vectors"):
         resolve(ModelRecipe(model=str(tmp_path)))
