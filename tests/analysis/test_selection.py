@@ -47,6 +47,20 @@ def test_what_is_not_there_or_of_another_part_is_refused(tmp_path):
         sx.select(texts, tmp_path / "other.csv")
 
 
+def test_an_id_with_another_text_is_refused(tmp_path):
+    """Regression: parts count their rows alike, and a row of validation came back as one of training."""
+    path = saved(tmp_path, ['1,validation,a,b,0.5,"Who? \u2028 \u202e ""I"""'])
+    texts = Texts.of(["x", 'Who?\n "I"'])
+    assert sx.select(texts, path).id.tolist() == [1]
+    points = Points.of(np.eye(2), {"text": ["x", "Who is it?"]})
+    with pytest.raises(
+        DataError, match=r"id 1 of the selection has another text in the data: got Who is it\?, expected Who"
+    ):
+        sx.select(points, path)
+    long = Texts.of(["x", "a b " * 2_000])
+    assert len(sx.select(long, saved(tmp_path, [f"1,test,,,,{'a b ' * 500}"]))) == 1  # cut on the page
+
+
 def test_ids_that_several_rows_have_are_refused():
     heads = Points.of(np.eye(2), {"id": ["a", "a"], "layer": [0, 1], "head": [0, 0]})
     with pytest.raises(DataError, match=r"an id of the selection stands twice in the data: got a"):

@@ -1,5 +1,6 @@
 """Folders of several kinds on one page: which can be compared, what each brings, and odd ones."""
 
+import json
 import re
 
 import numpy as np
@@ -92,6 +93,18 @@ def test_the_page_opens_on_the_leader_and_has_the_classes_of_each_run(tmp_path):
         assert section_data(page, section)["draw"] == section
         assert [part["names"] for part in section_data(page, section)["parts"]] == [["no", "yes"]] * 2
     assert [part["split"] for part in section_data(page, "confusion")["parts"]] == ["test"] * 2
+
+
+def test_what_guards_said_of_a_run_stands_above_the_verdict_with_its_name(tmp_path):
+    """Regression: the verdict over several runs came first, and the warnings pages below it."""
+    a, b = save_run(tmp_path / "a", 0.6), save_run(tmp_path / "b", 0.9, seed=1)
+    for folder, lines in ((a, ["2 rows <overlap>"]), (b, ["2 rows <overlap>", "only 12 steps"])):
+        result = json.loads((folder / "result.json").read_text())
+        write_json(folder / "result.json", result | {"warnings": lines})
+    page = show_together([a, b], tmp_path / "page.html").path.read_text()
+    first = page[: page.index('id="verdict"')]
+    assert "a, b: 2 rows &lt;overlap&gt;" in first
+    assert "b: only 12 steps" in first
 
 
 def test_seeds_of_one_recipe_are_one_line(tmp_path):

@@ -25,7 +25,7 @@ def test_a_link_opens_a_moment_and_a_row_and_foreign_text_is_text(open_page, pag
     assert "<b>bold</b> &lt; & %{x}" in shown
     assert "<i>tilted</i>" in shown
     assert browser.run("document.querySelectorAll('.answers li').length") == 3
-    assert browser.run("document.querySelectorAll('.near li').length") == 8
+    assert browser.run("document.querySelectorAll('.near button').length") == 8
     assert browser.run("document.body.dataset.evil") is None
     assert browser.run("document.querySelectorAll('main i:not(.answers i), main img').length") == 0
 

@@ -199,3 +199,26 @@ def test_a_long_name_of_a_class_is_cut_and_its_number_is_seen(browser, tmp_path,
     assert max(browser.run(ends)) < width
     assert browser.run("document.querySelector('.legend').scrollWidth <= document.querySelector('.legend').clientWidth")
     assert browser.run("document.querySelector('.legend button').title") == "y" * 200
+
+
+def test_escape_on_the_map_takes_the_area_back_and_then_all(open_page):
+    """Regression: with the focus on the map it did nothing where no area was selected."""
+    browser = open_page()
+    browser.run("document.querySelector('.legend button').click(); document.querySelector('.plane').focus()")
+    left, top, wide, high = box_of(browser, ".plane")
+    browser.drag(
+        [
+            (left + 5, top + 5),
+            (left + wide - 80, top + 5),
+            (left + wide - 80, top + high - 5),
+            (left + 5, top + high - 5),
+        ],
+        8,
+    )
+    browser.run("document.querySelector('.plane').focus()")
+    chips = "[...document.querySelectorAll('.chips button')].length"
+    assert browser.run(chips) == 2
+    browser.key("Escape")
+    assert browser.run(chips) == 1
+    browser.key("Escape")
+    assert browser.run(chips) == 0

@@ -33,6 +33,7 @@ def test_what_the_rows_cannot_tell_is_said():
     )
     alone = judge_several(Comparisons(lines[:2]))
     assert "did not answer the same rows" in alone.detail
+    assert "a has the highest figure, each on validation rows of its own" in alone.detail
 
 
 def test_runs_that_learnt_nothing_are_named():

@@ -18,7 +18,8 @@ from separatrix.recipe.load import LoadRecipe
 from separatrix.texts import Texts
 from separatrix.texts.read import opening, separated_cells
 
-SPLIT = "split"
+SPLIT, TEXT = "split", "text"
+LETTERS = 200  # of two texts that are compared
 D = TypeVar("D", Points, Texts)
 
 
@@ -29,11 +30,12 @@ def select(data: D, selection: str | Path | Sequence[Any]) -> D:
     Args:
         data: points, or texts (one part of `Splits`); what is on disk stays there.
         selection: the file that a page saved, or ids as they were copied. Ids are compared as texts. A file may hold
-            rows of several parts: of points with a column `split`, that column tells them apart.
+            rows of several parts: of points with a column `split`, that column tells them apart. Its texts are
+            compared with those of the data.
 
     Raises:
-        DataError: an id that the data do not have, or have twice; rows of several parts, where only one is given; a
-            file that is not there, or no selection.
+        DataError: an id that the data do not have, have twice, or have with another text; rows of several parts, where
+            only one is given; a file that is not there, or no selection.
         OptionError: other data, or a file of another ending.
 
     >>> points = Points.of([[1.0], [2.0], [3.0]], {"id": ["a", "b", "c"]})
@@ -61,16 +63,36 @@ def select(data: D, selection: str | Path | Sequence[Any]) -> D:
         raise DataError("rows of the selection are not in the data", got=_named(absent[0]), hint="give the same data")
     if len(twice := keys[keys.isin(places.index[places.index.duplicated()])]):
         raise DataError("an id of the selection stands twice in the data", got=_named(twice[0]))
-    return data.take(places.loc[keys].to_numpy())
+    rows = places.loc[keys].to_numpy()
+    if TEXT in wanted and (isinstance(data, Texts) or TEXT in data.columns):
+        _compare_texts(wanted, data, rows)
+    return data.take(rows)
+
+
+def _compare_texts(wanted: pd.DataFrame, data: Points | Texts, rows: NDArray[Any]) -> None:
+    """Equal ids with other texts are other rows: of another part, or of other data."""
+    column = data.column(TEXT) if isinstance(data, Points) else np.asarray(data.text, dtype=object)
+    for name, saved, row in zip(wanted[ID], wanted[TEXT], rows.tolist(), strict=True):
+        own = str(column[row])
+        if _letters(saved) not in ("", _letters(own)):
+            hint = "give the data that the page shows, and of texts the part"
+            raise DataError(
+                f"id {name} of the selection has another text in the data", got=own[:60], expected=saved[:60], hint=hint
+            )
+
+
+def _letters(text: str) -> str:
+    """What a file keeps of a text however it is written and cut: letters and digits, the first of them."""
+    return "".join(filter(str.isalnum, text[: 4 * LETTERS]))[:LETTERS]
 
 
 def _saved(path: Path) -> pd.DataFrame:
-    """Ids and parts in a file that a page saved, as text."""
+    """Ids, parts and texts in a file that a page saved."""
 
     def choose(present: list[str]) -> Sequence[str]:
         if ID not in present:
             raise DataError(f"{path} is no selection of a page", got=", ".join(present), expected=f"a column {ID}")
-        return [name for name in (ID, SPLIT) if name in present]
+        return [name for name in (ID, SPLIT, TEXT) if name in present]
 
     if path.suffix.lower() != ".csv":
         raise OptionError(f"{path} cannot be read as a selection", got=path.suffix or "no ending", expected=".csv")

@@ -93,7 +93,7 @@ def page_sections(
     """Verdict and table of the sources, their maps (some for each) on joined rows, and the list of these rows."""
     if len(sources) + len(more) < 2:
         return []
-    named = [_by_name(line, sources) for line in warnings]
+    named = [*(_by_name(line, sources) for line in warnings), *_guards(sources)]
     recipes, recipe_pairs = over_seeds(_seed_runs(sources))
     lines = [source.figures for source in sources]
     comparisons = Comparisons(lines, pairs, recipes, recipe_pairs, tuple(named))
@@ -131,6 +131,15 @@ def _run_views(source: ComparedFolder, rows: PageRows) -> RunReport:
     return RunReport(
         source.name, confusion=matrix, names=source.classes, confusion_part=part, per_class=lines, rows=rows
     )
+
+
+def _guards(sources: Sequence[ComparedFolder]) -> list[str]:
+    """What the guards of each run said; a sentence of several runs stands once."""
+    runs = dict[str, list[str]]()
+    for source in sources:
+        for line in [] if source.run is None else source.run.figures().get("warnings", ()):
+            runs.setdefault(line, []).append(source.name)
+    return [f"{', '.join(names)}: {line}" for line, names in runs.items()]
 
 
 def _by_name(line: str, sources: Sequence[ComparedFolder]) -> str:

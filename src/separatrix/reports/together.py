@@ -71,9 +71,10 @@ def judge_several(given: Comparisons) -> Verdict | None:
             side = level if pair["p_holm"] >= SURE else ahead if pair["difference"] > 0 else behind
             side.append(_phrase(str(other["source"]), pair))
     tone, headline = _headline(name, len(others), ahead, level, behind)
-    sentences = (
-        [f"{name} is highest on validation rows; differences are those of the same test rows."] if chosen else []
-    )
+    first = f"{name} is highest on validation rows; differences are those of the same test rows."
+    if len(apart) == len(others):  # a figure on other rows says nothing about which is better
+        first = f"{name} has the highest figure, each on validation rows of its own."
+    sentences = [first] if chosen else []
     sentences += [f"Ahead of {'; '.join(ahead)}."] if ahead else []
     sentences += [f"Not to be told from {'; '.join(level)}."] if level else []
     sentences += [f"Behind {'; '.join(behind)}."] if behind else []

@@ -184,7 +184,7 @@ separatrix.draw.map = async (section, data) => {
   // Buttons of rows, each with the beginning of its text
   const listed = (near, texts, title, distances) => {
     const list = separatrix.element("ul", "", { class: "near", "aria-label": title });
-    if (distances) list.append(separatrix.element("li", title, { class: "quiet" }));
+    list.append(separatrix.element("li", title, { class: "quiet" }));
     texts.forEach((text, at) => {
       const button = separatrix.element("button", "", { type: "button" }), item = separatrix.element("li");
       button.append(separatrix.mark(data.looks[table.label === null ? 0 : table.label[near[at]]]), separatrix.element("span", (distances ? distances[at].toFixed(3) + "  " : "") + text.slice(0, 160), { dir: "auto" }));
@@ -230,7 +230,7 @@ separatrix.draw.map = async (section, data) => {
     const { key } = event;
     const act = { ArrowRight: () => walk(1, any), ArrowLeft: () => walk(-1, any), w: () => walk(1, wrong), W: () => walk(1, wrong),
       "+": () => scatter.zoom(1.6), "=": () => scatter.zoom(1.6), "-": () => scatter.zoom(1 / 1.6), 0: () => scatter.reset(),
-      Escape: () => selection.clear("area") }[key];
+      Escape: selection.has("area") && (() => selection.clear("area")) }[key];
     if (act && !event.ctrlKey && !event.metaKey && !event.altKey) { event.preventDefault(); act(); }
   });
 
