@@ -160,3 +160,9 @@ def test_a_failure_names_no_path_of_this_machine(small, tmp_path, untrained, mon
     monkeypatch.setattr("separatrix.sweeps.work.carry_out", fail)
     result = sx.sweep(grid, out=tmp_path / "s")
     assert result.failures == ["tokens=1, seed 0: RuntimeError: bert and planted.csv are gone"]
+
+
+def test_a_model_that_is_here_and_does_not_fit_is_not_called_absent(small, tmp_path):
+    grid = small(grid={"depth": [77]}, skip_absent=True)
+    with pytest.raises(OptionError, match=r"\[grid\] depth: --depth is out of range: got 77"):
+        sx.sweep(grid, out=tmp_path / "s")

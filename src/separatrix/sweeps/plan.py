@@ -23,6 +23,7 @@ from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.verb import read_splits
 
+LAYERS = ("depth", "layer")  # options that count the layers of a model
 KEPT = 4  # data sets, each with its rows drawn by one seed, that are held at a time
 
 
@@ -189,14 +190,22 @@ class Planner:
             self.weights[key] = None
             try:
                 source = resolve(recipe.backbone)
-                check_layers(source, recipe)
-                self.weights[key] = source.weights
             except SeparatrixError as error:
-                if self.grid.skip_absent and isinstance(error, ModelError):
-                    return None
-                option = next((name for name in ("depth", "layer") if str(error).startswith(flag(name))), MODEL)
-                self.mistakes.add("grid" if option in setting.coordinates else "train", option, error)
+                if not (self.grid.skip_absent and isinstance(error, ModelError)):
+                    self._refuse(setting, MODEL, error)
+                return None
+            try:
+                check_layers(source, recipe)
+            except SeparatrixError as error:
+                self._refuse(
+                    setting, next((name for name in LAYERS if str(error).startswith(flag(name))), MODEL), error
+                )
+                return None
+            self.weights[key] = source.weights
         return self.weights[key]
+
+    def _refuse(self, setting: Setting, option: str, error: SeparatrixError) -> None:
+        self.mistakes.add("grid" if option in setting.coordinates else "train", option, error)
 
     def _texts(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
         reading, data = setting.reading, setting.data
