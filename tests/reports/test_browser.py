@@ -53,3 +53,19 @@ def test_a_page_that_asks_for_something_is_caught(tmp_path):
         browser.open((tmp_path / "asking.html").as_uri(), "document.images[0]?.complete")
         browser.close()
         assert set(browser.requests) == {"http://example.invalid/pixel.png"}
+
+
+def test_without_scripts_there_are_no_controls_and_no_empty_map(browser, page):
+    """Regression: buttons without effect, and a frame with nothing in it."""
+    browser.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.send("Page.navigate", url=page[1].as_uri())
+        browser.wait("document.readyState === 'complete'")
+        controls = (
+            "[...document.querySelectorAll('main :is(button, input, select, .plane):not(.pairs *)')]"  # pairs are read
+        )
+        assert browser.run(f"{controls}.filter((one) => one.checkVisibility()).map((one) => one.outerHTML)") == []
+        assert browser.run("document.querySelector('#classes table').checkVisibility()")
+        assert browser.run("document.querySelector('#map').innerText").endswith("is missing.")
+    finally:
+        browser.send("Emulation.setScriptExecutionDisabled", value=False)
