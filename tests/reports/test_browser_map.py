@@ -199,6 +199,10 @@ def test_a_long_name_of_a_class_is_cut_and_its_number_is_seen(browser, tmp_path,
     assert max(browser.run(ends)) < width
     assert browser.run("document.querySelector('.legend').scrollWidth <= document.querySelector('.legend').clientWidth")
     assert browser.run("document.querySelector('.legend button').title") == "y" * 200
+    browser.run("document.querySelector('.legend button').click()")
+    chip = "document.querySelector('.chips button').getBoundingClientRect()"
+    assert browser.run(f"{chip}.right") < width
+    assert browser.run(f"{chip}.height") < 40  # one line
 
 
 def test_escape_on_the_map_takes_the_area_back_and_then_all(open_page):
