@@ -316,3 +316,16 @@ def test_labels_that_look_joined_are_told_of(tiny):
     table = Texts.of([f"text {n}" for n in range(40)], ["a", "b", "a,b", "b,a"] * 10)
     lines = suspects(table, model=str(tiny("bert")), device="cpu", pool="mean").warnings
     assert any("joined by ','" in line and "suspects judges one label a row" in line for line in lines), lines
+
+
+def test_of_many_rows_some_judge_all(planted):
+    """A third of the rows judges; the flips are found still, and which rows judge is said."""
+    points, flipped, _ = planted
+    few = suspects(points, near=0.9999, most_rows=120)  # three classes
+    assert few.judged.endswith("by 150 of 360 rows: 50 of each class, and its share (--most-rows 0: by all)")
+    assert len(few.rows) == 360
+    named = few.table["id"].to_numpy() - 1000
+    assert flipped[named].mean() > 0.7
+    assert np.isin(np.flatnonzero(flipped), named).mean() > 0.7
+    whole = suspects(points, near=0.9999, most_rows=0)
+    assert whole.judged == "out-of-fold rows of the points"

@@ -48,3 +48,11 @@ def test_the_page_has_the_section_without_any_script():
     assert section.count("<polyline") == 2
     assert "<script" not in section
     assert '<section id="race"' not in render(RunReport(title="run"))
+
+
+def test_of_several_labels_a_row_whole_sets_are_counted():
+    assert race_listing(CANDIDATES).headings[2] == "accuracy (95 % interval)"
+    assert (
+        race_listing(CANDIDATES, [{"micro_f1": 0.7, "subset_accuracy": 0.4}]).headings[2]
+        == "whole set right (95 % interval)"
+    )

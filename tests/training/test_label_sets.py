@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import separatrix as sx
-from separatrix.errors import DataError, ModelError, OptionError
+from separatrix.errors import DataError, OptionError
 from separatrix.texts import Splits, Texts
 from separatrix.training.export import export_classifier
 
@@ -88,9 +88,37 @@ def test_rows_with_several_labels_are_not_withheld(probe_run: Path, limit: str) 
         sx.predict(probe_run, Texts.of(["the red cat"]), **{limit: 0.5})
 
 
-def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, tiny: Any, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="an export to ONNX takes models with one label a row"):
-        export_classifier(probe_run, out=tmp_path / "onnx")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "probe"},
+        {"method": "finetune"},
+        *({"method": "align", "k": 5, "vote": vote} for vote in ("uniform", "distance", "softmax")),
+    ],
+    ids=str,
+)
+def test_exported_to_onnx_labels_are_given_as_by_the_run(
+    several: Splits, tiny: Any, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """The graph's logits through a sigmoid are the run's probabilities; thresholds stand beside them."""
+    pytest.importorskip("onnxruntime", reason='needs pip install "separatrix[onnx]"')
+    more = {} if options["method"] == "probe" else {"epochs": 1, "snapshots": 0}
+    result = sx.train(several, model=str(tiny("bert")), out=tmp_path / "run", device="cpu", **options, **more)
+    exported = export_classifier(result, out=tmp_path / "onnx")
+    assert exported.table["same_answer"].tolist() == [1.0]
+    texts = [*several.test.text[:9], " "]  # type: ignore[union-attr]
+    frame = result.predict(list(several.test.text[:9]))  # type: ignore[union-attr]
+    chances = frame[[f"probability_{name}" for name in result.classes]].to_numpy()
+    again = sx.load(tmp_path / "onnx")
+    np.testing.assert_allclose(again.predict_proba(texts)[:9], chances, atol=1e-5)
+    marks = again.predict(texts)
+    assert [tuple(again.classes_[row == 1]) for row in marks[:9]] == frame["predicted"].tolist()
+    assert (marks[9] == -1).all()
+    config = json.loads((tmp_path / "onnx" / "config.json").read_text())
+    assert config["problem_type"] == "multi_label_classification"
+
+
+def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, tiny: Any) -> None:
     with pytest.raises(DataError, match="gives several labels a row"):
         sx.suspects(probe_run)
     with pytest.raises(DataError, match="gives several labels a row"):
@@ -101,7 +129,6 @@ def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, ti
         sx.extract(several, model=str(tiny("bert")), device="cpu")
     with pytest.raises(DataError, match="the loss mse needs numbers as labels"):
         sx.train(several, model=str(tiny("bert")), method="probe", loss="mse", device="cpu")
-    assert not (tmp_path / "onnx").exists()
 
 
 def test_groups_are_refused(tiny: Any) -> None:

@@ -138,3 +138,18 @@ def test_an_entry_is_a_method_at_once(splits, tiny):
         del METHODS["mean_probe"]
     assert result.method == "mean_probe"
     assert result.chosen["mean_probe"]["pool"] == "mean"
+
+
+@pytest.mark.parametrize("pool", ["best", "mean"])
+def test_of_many_rows_one_pooling_is_held(pool, splits, tiny, monkeypatch):
+    """It is chosen on a sample; the same probe as where that pooling is named."""
+    monkeypatch.setattr(probe, "LARGE", 60)
+    monkeypatch.setattr(probe, "SAMPLED", 50)
+    large = sx.train(splits, model=str(tiny("bert")), pool=pool, **PROBE)
+    assert large.chosen["probe"]["pool_candidates"] == (1 if pool == "mean" else 5)
+    assert {one["pool"] for one in large.chosen.values()} == {large.chosen["probe"]["pool"]}
+    rule = "the pooling is the best on 50 of them, and " if pool == "best" else ""
+    assert f"train: more than 60 rows: {rule}baselines have the probe's pooling" in large.notes
+    monkeypatch.undo()
+    named = sx.train(splits, model=str(tiny("bert")), pool=large.chosen["probe"]["pool"], **PROBE)
+    assert named.scores["test"] == large.scores["test"]

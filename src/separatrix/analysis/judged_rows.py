@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -10,11 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from separatrix.codes import ranks_in_class
+from separatrix.geometry.classes import spread_order
 from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import ConfidentJoint
+from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.rowtable import RowTable
 from separatrix.texts.audit import normalise
 
+FEWEST = 50  # rows of each class that judge, where not all do
+LIKELY = 0.5  # probability from which a label is taken for wrong
 _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
 
@@ -41,6 +47,33 @@ class JudgedRows:
             for text in one["text"]
         ]
         return np.unique(np.array(forms), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def judging_rows(labels: NDArray[np.int64], recipe: SuspectsRecipe) -> NDArray[np.int64]:
+    """Numbers of the rows that judge, rising: all, or of many rows some of each class, then its share.
+
+    A class with hardly any row that judges would be doubted in all of its rows.
+
+    >>> judging_rows(np.array([0] * 80 + [1] * 60), SuspectsRecipe(most_rows=90)).size
+    101
+    """
+    if not 0 < recipe.most_rows < len(labels):
+        return np.arange(len(labels))
+    order = spread_order(labels, [recipe.seed, 13])
+    by_class = order[np.argsort(labels[order], kind="stable")]
+    first = by_class[ranks_in_class(np.bincount(labels)) < FEWEST]
+    return np.union1d(order[: recipe.most_rows], first)
+
+
+def which_rows(source: str, judging: int, rows: int) -> str:
+    """Which rows are judged, and by which.
+
+    >>> which_rows("texts", 20, 30)
+    'out-of-fold rows of the texts, by 20 of 30 rows: 50 of each class, and its share (--most-rows 0: by all)'
+    """
+    words = f"out-of-fold rows of the {source}"
+    rule = f"{FEWEST} of each class, and its share (--most-rows 0: by all)"
+    return words if judging == rows else f"{words}, by {judging} of {rows} rows: {rule}"
 
 
 def quality(case: JudgedRows, chances: NDArray[np.float64]) -> dict[str, Any]:
@@ -93,3 +126,20 @@ def reasons(case: JudgedRows, joints: dict[str, ConfidentJoint], columns: dict[s
         if words[row] and chance < _UNLIKE:
             words[row].append(f"training confidence {chance:.2f}")
     return ["; ".join(parts) for parts in words]
+
+
+def doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int, rows: int) -> list[str]:
+    """Warnings about judges that are no better than the majority, or too weak for what they doubt."""
+    lines = [
+        f"the {name} is not above the majority baseline, so what it doubts means nothing"
+        for name, figures in judges.items()
+        if figures["interval"][0] <= figures["majority"]
+    ]
+    first, best = next(iter(expected), None), max(figures["accuracy"] for figures in judges.values())
+    misread = round((1 - best) * rows)  # of fewer than the first rows, most of those are not in doubt
+    if suspects and first is not None and expected[first] < LIKELY and misread >= int(first):
+        lines.append(
+            f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
+            "expected to be wrong; hard rows stand among them"
+        )
+    return lines

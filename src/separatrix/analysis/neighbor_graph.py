@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from separatrix.analysis.project import MAP, NEIGHBORS
 from separatrix.errors import DataError, StoreError
-from separatrix.geometry.neighbors import Neighbors, neighbors, unit_rows
+from separatrix.geometry.neighbors import Neighbors, unit_rows
+from separatrix.geometry.suspects import sampled_neighbors
 from separatrix.points import Points
 from separatrix.store.contents import open_artifact
 from separatrix.store.kinds import kind_of
@@ -19,13 +20,16 @@ _DRAWN = 50  # rows whose listed distances are measured again
 _OFF = 0.01  # by which a distance may differ: vectors may be stored in fewer bits
 
 
-def neighbor_graph(points: Points, k: int, known: str | None, fewest: int, *, verify: bool = True) -> Neighbors:
-    """Neighbors of all rows among themselves, by cosine.
+def neighbor_graph(
+    points: Points, sample: NDArray[np.int64], k: int, known: str | None, fewest: int, *, verify: bool = True
+) -> Neighbors:
+    """Neighbors of all rows among those of a sample, by cosine.
 
     Args:
         points: the rows.
+        sample: numbers of the rows that are neighbors.
         k: neighbors to seek.
-        known: folder of a map of the same rows whose neighbors are taken instead, however many it lists.
+        known: folder of a map of the same rows, whose neighbors among all rows are taken instead, however many.
         fewest: neighbors that it must list.
         verify: compare the files of the map with their hashes.
 
@@ -35,7 +39,7 @@ def neighbor_graph(points: Points, k: int, known: str | None, fewest: int, *, ve
     """
     vectors = points.values
     if known is None:
-        return neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
+        return sampled_neighbors(vectors, sample, k)
     folder = Path(known)
     if not folder.is_dir() or kind_of(folder) != "map":
         raise StoreError(f"{known} holds no map", expected="what project wrote with --nearest")

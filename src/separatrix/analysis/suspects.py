@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 from separatrix import recipe as recipes
 from separatrix.analysis.flat import flat_map
 from separatrix.analysis.inputs import FinishedRun
-from separatrix.analysis.judged_rows import JudgedRows, near_columns, quality, reasons, text_columns
+from separatrix.analysis.judged_rows import (
+    LIKELY,
+    JudgedRows,
+    doubts,
+    judging_rows,
+    near_columns,
+    quality,
+    reasons,
+    text_columns,
+    which_rows,
+)
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
 from separatrix.analysis.neighbor_graph import neighbor_graph
 from separatrix.analysis.project import LABEL
@@ -67,11 +77,10 @@ MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
-_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near", "neighbors")
+_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near", "most_rows", "neighbors")
 _NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
 _TINY = 1e-12  # probability below which a judge says no more
-_LIKELY = 0.5  # probability from which a label is taken for wrong
 _FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 
 
@@ -234,7 +243,8 @@ def _of_source(
     kind = source.kind if isinstance(source, Result) else kind
     if not isinstance(source, Points | Result) and kind is None:
         of_texts = _of_points(*read_texts(source, recipe, progress), recipe, verify)
-        return replace(of_texts, judged="out-of-fold rows of the texts", issues=label_issues(of_texts.rows, source))
+        judged = of_texts.judged.replace("the points", "the texts", 1)
+        return replace(of_texts, judged=judged, issues=label_issues(of_texts.rows, source))
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
         for name in names:
             if name in given or getattr(recipe, name) != getattr(SuspectsRecipe, name):
@@ -257,8 +267,9 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
     vectors = labelled.values
     warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
-    size = graph_size(len(labels), recipe.k, recipe.folds)
-    around = neighbor_graph(labelled, max(size, _NEIGHBORHOOD), recipe.neighbors, _NEIGHBORHOOD, verify=verify)
+    sample = judging_rows(labels, recipe)
+    size = max(graph_size(len(sample), recipe.k, recipe.folds), _NEIGHBORHOOD)
+    around = neighbor_graph(labelled, sample, size, recipe.neighbors, _NEIGHBORHOOD, verify=verify)
     index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD, around=around)
     crowd = np.bincount(heaps).max() / len(heaps)
     if crowd > _CROWD:
@@ -272,12 +283,12 @@ def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, veri
     # Equal rows share a fold: a copy with the same wrong label would vouch for it. Nearly equal ones judge each other.
     equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD, around=around)[2]
     fold = deal_folds(labels, recipe.folds, groups=equal, seed=recipe.seed)
-    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=around)
+    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=around, sample=sample)
     case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
     columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
-    judged = _judge(case, columns, recipe, "out-of-fold rows of the points")
+    judged = _judge(case, columns, recipe, which_rows("points", len(sample), len(labels)))
     return replace(judged, flat=flat_map(vectors, recipe.seed))
 
 
@@ -333,9 +344,9 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
     names, given = np.array(case.names, dtype=object), case.rows
     first = first_row_order(case.labels, len(names))  # of equal probabilities the class that comes first
     guess = first[noise.chances[:, first].argmax(axis=1)]
-    issue = (error > _LIKELY) & (guess != case.labels)
+    issue = (error > LIKELY) & (guess != case.labels)
     if case.copies is not None:
-        issue |= error > np.maximum(noise.error, _LIKELY)  # of two copies the one that is likelier to be wrong
+        issue |= error > np.maximum(noise.error, LIKELY)  # of two copies the one that is likelier to be wrong
     added = _label_columns(case, recipe.label, joints)
     added |= {"suggested": names[guess], "score": 1 - error, "is_label_issue": issue}
     added["self_confidence"] = mean.self_confidence
@@ -362,7 +373,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
         classes=case.names,
         joint=mean.joint.tolist(),
         recipe=recipe,
-        warnings=case.warnings + _doubts(judges, expected, len(suspect), len(order)),
+        warnings=case.warnings + doubts(judges, expected, len(suspect), len(order)),
     )
 
 
@@ -376,23 +387,6 @@ def _label_columns(case: JudgedRows, name: str, joints: Mapping[str, ConfidentJo
         added[f"{judge}_suggested"] = names[joint.suggested]
         added[f"{judge}_self_confidence"], added[f"{judge}_flagged"] = joint.self_confidence, joint.flagged
     return added
-
-
-def _doubts(judges: Mapping[str, Any], expected: Mapping[str, float], suspects: int, rows: int) -> list[str]:
-    """Warnings about judges that are no better than the majority, or too weak for what they doubt."""
-    lines = [
-        f"the {name} is not above the majority baseline, so what it doubts means nothing"
-        for name, figures in judges.items()
-        if figures["interval"][0] <= figures["majority"]
-    ]
-    first, best = next(iter(expected), None), max(figures["accuracy"] for figures in judges.values())
-    misread = round((1 - best) * rows)  # of fewer than the first rows, most of those are not in doubt
-    if suspects and first is not None and expected[first] < _LIKELY and misread >= int(first):
-        lines.append(
-            f"the judges are weak (accuracy {best:.2f}): of the first {first} rows only {expected[first]:.0%} are "
-            "expected to be wrong; hard rows stand among them"
-        )
-    return lines
 
 
 def _dynamics_columns(case: JudgedRows, run: Path, column: str, verify: bool) -> dict[str, Any]:

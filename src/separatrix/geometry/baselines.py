@@ -194,7 +194,7 @@ def _choose_baselines(
     pool = max(fitted, key=lambda name: fitted[name][1])
     nearest = Baseline(fitted[pool][0], pool, len(fitted))
     baselines = {f"k-NN (k = {fitted[pool][0].k})": nearest}
-    if own is not None and own.pools == len(train.vectors):
+    if own is not None and own.pools >= len(train.vectors) and own.pool in train.vectors:
         return baselines
     linear = fit_linear(train, validation, classes, seed)
     return baselines if own is not None and own.pool == linear.pool else {LINEAR[classes > 0]: linear, **baselines}

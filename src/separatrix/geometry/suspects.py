@@ -128,16 +128,40 @@ def near_groups(
     return index, cosine, connected_components(graph, directed=False)[1].astype(np.int64)
 
 
-def of_other_folds(x: NDArray, fold: Ids, k: int, around: Neighbors) -> Neighbors:
+def sampled_neighbors(x: ArrayLike, sample: Ids, k: int) -> Neighbors:
+    """The k rows of a sample that are nearest to each row by cosine; a row is no neighbor of its own.
+
+    >>> sampled_neighbors([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]], np.array([0, 2]), 1).index.tolist()
+    [[2], [0], [0]]
+    """
+    vectors = check_matrix(x, "vectors")
+    if len(sample) == len(vectors):
+        return neighbors(vectors, vectors, min(k, len(vectors) - 1), exclude_self=True)
+    near = neighbors(vectors, vectors[sample], min(k + 1, len(sample)))
+    index = sample[near.index]
+    own = index == np.arange(len(vectors))[:, None]
+    first = np.argsort(own, axis=1, kind="stable")[:, : min(k, len(sample) - 1)]  # itself stands last
+    return Neighbors(np.take_along_axis(index, first, axis=1), np.take_along_axis(near.distance, first, axis=1))
+
+
+def of_other_folds(x: NDArray, fold: Ids, k: int, around: Neighbors, voting: NDArray[np.bool_]) -> Neighbors:
     """The k rows nearest to each row among those of other folds: taken from its neighbors, sought where these are few.
 
+    Args:
+        x: vectors, (rows, width).
+        fold: (rows,) fold of each row.
+        k: neighbors of each row.
+        around: neighbors of the rows among those that vote.
+        voting: (rows,) whether a row is a neighbor of others.
+
     >>> x = np.array([[1.0, 0.0], [1.0, 0.1], [1.0, 0.3], [0.0, 1.0]])
-    >>> of_other_folds(x, np.array([0, 0, 1, 1]), 1, neighbors(x, x, 2, exclude_self=True)).index.tolist()
+    >>> around, every = neighbors(x, x, 2, exclude_self=True), np.ones(4, bool)
+    >>> of_other_folds(x, np.array([0, 0, 1, 1]), 1, around, every).index.tolist()
     [[2], [2], [1], [1]]
     """
     index, distance = np.empty((len(fold), k), np.int64), np.empty((len(fold), k), np.float32)
     for number in np.unique(fold).tolist():
-        own, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
+        own, others = np.flatnonzero(fold == number), np.flatnonzero((fold != number) & voting)
         within = fold[around.index[own]] == number  # (rows, neighbors)
         enough = (~within).sum(axis=1) >= k
         if enough.any():
@@ -151,8 +175,9 @@ def of_other_folds(x: NDArray, fold: Ids, k: int, around: Neighbors) -> Neighbor
 
 
 def out_of_fold(
-    x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 50, around: Neighbors | None = None
-) -> dict[str, NDArray]:
+    x: ArrayLike, labels: ArrayLike, fold: Ids, *, classes: int, k: int = 50, around: Neighbors | None = None,
+    sample: Ids | None = None,
+) -> dict[str, NDArray]:  # fmt: skip
     """Probabilities (rows, classes) of a k-NN and of two linear probes that never saw the row.
 
     The penalty of the probes is chosen on one fold, one temperature for each judge on all; one probe sees directions
@@ -161,21 +186,25 @@ def out_of_fold(
     Args:
         fold: (rows,) fold of each row, three or more.
         around: neighbors of the rows among themselves, where they are known: those of other folds among them vote.
+        sample: rows that judge the others; all of them if absent.
 
     Raises:
         DataError: one class only, in all or in the rows of a training part.
     """
     vectors, gold = check_labelled(x, labels, classes)
     scores = {name: np.empty((len(gold), classes)) for name in MODELS}
-    k = min(k, len(gold) - int(np.bincount(fold).max()))
+    every = np.arange(len(gold)) if sample is None else sample
+    voting = np.isin(np.arange(len(gold)), every)
+    k = min(k, len(every) - int(np.bincount(fold[every]).max()))
     if around is None:
-        around = neighbors(vectors, vectors, graph_size(len(gold), k, int(fold.max()) + 1), exclude_self=True)
-    near, penalty = of_other_folds(vectors, fold, k, around), _choose_penalty(vectors, gold, fold == 0, classes)
+        around = sampled_neighbors(vectors, every, graph_size(len(every), k, int(fold.max()) + 1))
+    near = of_other_folds(vectors, fold, k, around, voting)
+    penalty = _choose_penalty(vectors[every], gold[every], fold[every] == 0, classes)
     for number in range(int(fold.max()) + 1):
-        out = fold == number
+        out, known = fold == number, (fold != number) & voting
         scores["knn"][out] = _votes(Neighbors(near.index[out], near.distance[out]), gold, classes)
         for name, model in PROBES.items():
-            scores[name][out] = model(vectors[~out], gold[~out], vectors[out], classes, penalty)
+            scores[name][out] = model(vectors[known], gold[known], vectors[out], classes, penalty)
     return {name: probabilities(one, fit_temperature(one, gold)) for name, one in scores.items()}
 
 

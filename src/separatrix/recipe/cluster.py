@@ -100,6 +100,9 @@ class SuspectsRecipe:
     folds: int = option(5, "parts of the cross-validation", low=3, high=50)
     k: int = option(50, "neighbors that vote, nearer ones with more weight", low=1)
     near: float = option(0.95, "cosine from which two rows are near duplicates", low=0, high=1)
+    most_rows: int = option(
+        20_000, "rows that judge all others at most: 50 of each class, and its share, drawn by --seed (0: all)", low=0
+    )
     run: str | None = option(None, "folder of a run on these rows: its training dynamics stand beside")
     neighbors: str | None = option(
         None, "folder of a map of these rows by project --nearest 100: its neighbors are taken, not sought anew"

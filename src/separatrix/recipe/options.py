@@ -282,6 +282,7 @@ class SuspectsOptions(TypedDict, total=False):
     folds: int
     k: int
     near: float
+    most_rows: int
     run: str | None
     neighbors: str | None
     seed: int

@@ -13,9 +13,15 @@ from separatrix.view.palette import look
 WIDTH, HEIGHT, MARGIN = 640, 260, 44  # of the curve, in units of its picture
 
 
-def race_listing(candidates: Sequence[Mapping[str, Any]]) -> Listing:
-    """The candidates as they are printed."""
-    headings = ["raced", "rows", "accuracy (95 % interval)", "the chosen one's lead", "seconds", "outcome"]
+def race_listing(candidates: Sequence[Mapping[str, Any]], scores: Sequence[Mapping[str, Any]] = ()) -> Listing:
+    """The candidates as they are printed.
+
+    Args:
+        candidates: as a race tells them.
+        scores: of the model that was trained; of several labels a row, a row counts where its whole set is right.
+    """
+    counted = "whole set right" if any("subset_accuracy" in row for row in scores) else "accuracy"
+    headings = ["raced", "rows", f"{counted} (95 % interval)", "the chosen one's lead", "seconds", "outcome"]
     rows = []
     for line in candidates:
         lead = "-"

@@ -82,7 +82,7 @@ def race(report: RunReport) -> Section | None:
     """How the method was chosen: what was tried, and accuracy against rows."""
     if report.race is None:
         return None
-    table, curve = race_listing(report.race["candidates"]), race_curve(report.race["curve"])
+    table, curve = race_listing(report.race["candidates"], report.scores), race_curve(report.race["curve"])
     view = {"why": report.race["why"], "table": table, "curve": curve}
     return Section("race", "Why this method", "race.html", view)
 

@@ -11,7 +11,6 @@ from separatrix import recipe as recipes
 from separatrix.errors import OptionError
 from separatrix.learn.trained.exported import OnnxClassifier, compare_answers, exported_notes, write_classifier
 from separatrix.learn.trained.loading import load_model
-from separatrix.learn.trained.saved import one_label_each
 from separatrix.models.graph import check_installed
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -69,7 +68,6 @@ def export_classifier(
     artifact = open_artifact(folder, verify=False)  # the model's files are compared where they are read
     progress("ONNX", 0, STEPS, "")
     model = load_model(folder, device="cpu", verify=verify)
-    one_label_each(model, "an export to ONNX")
     with write_artifact(out, OnnxClassifier.kind, wanted, overwrite=overwrite, inputs=(folder,)) as part:
         assert part is not None
         rows = _known_texts(folder) if artifact.kind == "run" else None

@@ -239,7 +239,7 @@ class TrainingResult(Result):
         lines += [("warning", line.replace("\n", "\n" + " " * 9)) for line in self.warnings]
         lines += [("note", line) for line in self.notes]
         lines += [(name, path) for name, path in (("run", self.folder), ("report", self.report)) if path is not None]
-        raced = [] if self.race is None else [race_listing(self.race["candidates"])]
+        raced = [] if self.race is None else [race_listing(self.race["candidates"], self.score_rows)]
         ordered = ordinal_listing(self.score_rows, self.method)
         return [_score_table(self.score_rows, self.method), *([ordered] if ordered else []), *raced, lines]
 

@@ -114,14 +114,16 @@ def _plan_suspects(recipe: SuspectsRecipe, size: LabelledSize, machine: Machine 
     sampled = recipe.pool == BEST and rows > POOL_ROWS
     options = {"model": recipe.model, "device": recipe.device, "pool": ("mean",)}
     outline, shape = _read(options, size, rows + (POOL_ROWS if sampled else 0), machine)
-    listed = graph_size(rows, recipe.k, recipe.folds)
-    near = Stage("neighbors", "neighbors", 2.0 * float(rows) ** 2 * shape.width, shape.width)
+    judging = min(rows, recipe.most_rows or rows)
+    listed = graph_size(judging, recipe.k, recipe.folds)
+    near = Stage("neighbors", "neighbors", 2.0 * rows * judging * shape.width, shape.width)
     judges = Stage("judges, out of fold", "suspects", 0.0, shape.width, rows=rows)
     measures = Measures(
         {"neighbors": partial(_near_rate, shape.width, listed)},
         {"suspects": partial(_suspects_line, recipe, shape.width, size.classes)},
     )
-    notes = ["judges as on made-up rows of the same width and number of classes"]
+    notes = [f"{judging} of {rows} rows judge"] if judging < rows else []
+    notes += ["judges as on made-up rows of the same width and number of classes"]
     if sampled:
         notes.append(f"the pooling is chosen on {POOL_ROWS} rows; all rows are then read by it alone")
     held = rows * (_COPIES * 4 * shape.width + listed * 12 + size.classes * 8 * (len(MODELS) + 2))

@@ -21,9 +21,10 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 
 from separatrix.errors import ModelError, OptionError
-from separatrix.geometry.calibrate import probabilities
+from separatrix.geometry.calibrate import ScoreCalibration, probabilities
 from separatrix.learn.trained.graph import INPUTS, OUTPUT, classifier_graph
 from separatrix.learn.trained.saved import CLASSES, Predictor
 from separatrix.learn.unanswered import run_answerable
@@ -35,8 +36,9 @@ from separatrix.paths import text_path
 from separatrix.store.files import Schema
 from separatrix.store.folder import RESULT
 from separatrix.store.manifest import MANIFEST
-from separatrix.store.result import Lines, Listing, Result, apart, out_line
+from separatrix.store.result import Lines, Listing, Result, apart, optional, out_line
 from separatrix.texts import Classes
+from separatrix.texts.label_sets import sets_of
 
 WHOLE, SMALL = "onnx/model.onnx", "onnx/model_quantized.onnx"  # where transformers.js looks for them
 CHECKED = (3, 9)  # rows and tokens of the drawn batch that is compared
@@ -58,6 +60,7 @@ class OnnxClassifier(Result):
     pad: int  # id of what fills rows up; it is masked
     transformer: Mapping[str, Any]  # identity of the model under it
     graphs: Mapping[str, Mapping[str, Any]]  # file -> bytes, and how it compares with the trained model
+    thresholds: Sequence[float] | None = optional()  # of several labels a row: the probability from which each is given
     warnings: Sequence[str] = ()
     used: str = apart(WHOLE)  # the graph that predicts
 
@@ -81,12 +84,19 @@ class OnnxClassifier(Result):
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Calibrated probabilities (rows, classes); NaN for texts with nothing in them."""
         self.classes_  # noqa: B018  # refuses a regression
-        return run_answerable(lambda some: probabilities(self._logits(some)), list(texts))[0]
+        chances = probabilities if self.thresholds is None else expit
+        return run_answerable(lambda some: np.asarray(chances(self._logits(some)), np.float64), list(texts))[0]
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Labels (rows,), None for texts with nothing in them; of a regression numbers, or NaN."""
+        """Labels (rows,), None for texts with nothing in them; of a regression numbers, or NaN.
+
+        Of several labels a row (rows, labels) of 0 and 1, by their thresholds; -1 for texts with nothing in them.
+        """
         if self.classes is None:
             return run_answerable(lambda some: self._logits(some)[:, 0].astype(np.float64), list(texts))[0]
+        if self.thresholds is not None:
+            cuts = np.array(self.thresholds)
+            return run_answerable(lambda some: (expit(self._logits(some)) >= cuts).astype(np.int64), list(texts))[0]
         classes = Classes.from_dict(dict(self.classes))
         return run_answerable(lambda some: classes.decode(self._logits(some).argmax(axis=1)), list(texts))[0]
 
@@ -158,7 +168,7 @@ def write_classifier(model: Predictor, folder: Path, *, int8: bool = False) -> d
     _write_config(model, folder)
     example = _batch(backbone, TRACED)
     export_graph(graph, example, (OUTPUT,), folder / WHOLE)
-    _check(graph, folder / WHOLE, _batch(backbone, CHECKED), backbone.source.name)
+    _check(graph, folder / WHOLE, _batch(backbone, CHECKED), model)
     if int8:
         quantise_graph(folder / WHOLE, folder / SMALL)
     return {name: folder / name for name in (WHOLE, SMALL)[: 1 + int8]}
@@ -172,25 +182,37 @@ def exported_notes(model: Predictor) -> dict[str, Any]:
         warnings.append("control tokens in texts act as such in the exported files, other than in the run")
     return {
         "classes": None if model.classes is None else model.classes.to_dict(), "max_length": backbone.room(0),
-        "pad": backbone.pad, "transformer": backbone.identity, "warnings": warnings,
+        "pad": backbone.pad, "transformer": backbone.identity, "warnings": warnings, "thresholds": thresholds_of(model),
     }  # fmt: skip
+
+
+def thresholds_of(model: Predictor) -> tuple[float, ...] | None:
+    """The probabilities from which labels are given, where a row has several."""
+    calibration = getattr(model, "calibration", None)
+    return calibration.thresholds if isinstance(calibration, ScoreCalibration) and calibration.sets else None
 
 
 def compare_answers(
     model: OnnxClassifier, answer: Any, texts: Sequence[str], labels: Sequence[Any] | None
 ) -> dict[str, Any]:
     """How the exported answers to some texts compare with those of the trained model, which are given."""
-    own = answer.labels
-    got = model.predict(texts)
+    own, got = answer.labels, model.predict(texts)
+    if model.thresholds is not None:
+        got = sets_of(got, Classes.from_dict(dict(model.classes or {})).names)
     figures: dict[str, Any] = {"rows": len(texts)}
     if model.classes is None:
         return figures | {"largest_difference": float(np.nanmax(np.abs(got - own)))}
     apart = np.abs(model.predict_proba(texts) - answer.probabilities)
-    figures |= {"largest_difference": float(np.nanmax(apart)), "same_answer": float(np.mean(got == own))}
+    figures |= {"largest_difference": float(np.nanmax(apart)), "same_answer": _share(got, own)}
     if labels is not None:
-        right = np.asarray(labels, dtype=object)
-        figures |= {"accuracy": float(np.mean(got == right)), "accuracy_of_the_run": float(np.mean(own == right))}
+        figures |= {"accuracy": _share(got, labels), "accuracy_of_the_run": _share(own, labels)}
     return figures
+
+
+def _share(answers: Sequence[Any] | np.ndarray, labels: Sequence[Any] | np.ndarray) -> float:
+    """Of the rows whose answer is the label; of several labels, the whole set of them."""
+    plain = (tuple(one) if isinstance(one, np.ndarray | list) else one for one in labels)
+    return float(np.mean([one == other for one, other in zip(answers, plain, strict=True)]))
 
 
 def _write_config(model: Predictor, folder: Path) -> None:
@@ -199,7 +221,8 @@ def _write_config(model: Predictor, folder: Path) -> None:
     names = ["number"] if model.classes is None else list(model.classes.names)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
-    config.problem_type = "regression" if model.classes is None else "single_label_classification"
+    several = "multi" if thresholds_of(model) is not None else "single"
+    config.problem_type = "regression" if model.classes is None else f"{several}_label_classification"
     kind = (config.architectures or [type(backbone.body).__name__])[0]
     config.architectures = [kind.removesuffix("Model").removesuffix("ForMaskedLM") + "ForSequenceClassification"]
     tokenizer = copy.deepcopy(backbone.tokenizer)
@@ -217,13 +240,17 @@ def _batch(backbone: Backbone, shape: tuple[int, int]) -> dict[str, torch.Tensor
     return dict(zip(INPUTS, (drawn["ids"], drawn["mask"]), strict=True))
 
 
-def _check(graph: torch.nn.Module, path: Path, batch: dict[str, torch.Tensor], name: str) -> None:
+def _check(graph: torch.nn.Module, path: Path, batch: dict[str, torch.Tensor], model: Predictor) -> None:
     """Compare with the module on a batch of another shape: an export may have a length or a mask cast into it."""
     with torch.inference_mode():
         wanted, exported = graph(**batch), run_session(open_session(path), batch)[0]
-    several = wanted.shape[1] > 1
-    one, two = (wanted.softmax(1), exported.softmax(1)) if several else (wanted, exported)
+    one, two = wanted, exported
+    if thresholds_of(model) is not None:
+        one, two = wanted.sigmoid(), exported.sigmoid()
+    elif wanted.shape[1] > 1:
+        one, two = wanted.softmax(1), exported.softmax(1)
     if not (apart := float((one - two).abs().max())) <= NEAR * max(1.0, float(one.abs().max())):
+        name = model.backbone.source.name
         raise ModelError(f"the export of model {name!r} answers otherwise than the model", got=f"{apart:.2g} apart")
 
 

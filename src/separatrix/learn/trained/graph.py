@@ -84,14 +84,16 @@ class NeighborHead(nn.Module):
     """The vote of the nearest training rows, and how sure it is, as `AlignModel.scores` has them."""
 
     rows: Tensor  # (rows, width) of length 1
-    own: Tensor  # (rows, classes): 1 at the class of each
+    own: Tensor  # (rows, classes): 1 at the class, or the labels, of each
 
     def __init__(
         self, rows: np.ndarray, labels: np.ndarray, means: np.ndarray, vote: Vote, evidence: VoteEvidence | None
     ) -> None:
         super().__init__()
         self.register_buffer("rows", _tensor(rows))
-        self.register_buffer("own", nn.functional.one_hot(torch.from_numpy(labels.copy()), len(means)).double())
+        marks = torch.from_numpy(labels.copy())
+        self.several = marks.ndim == 2  # labels a row
+        self.register_buffer("own", (marks if self.several else nn.functional.one_hot(marks, len(means))).double())
         self.means = MeanHead(means)
         self.vote, self.evidence = vote, evidence
         self.most = min(max(vote.k, 0 if evidence is None else evidence.k), len(rows))
@@ -100,6 +102,11 @@ class NeighborHead(nn.Module):
         """Scores of vectors (rows, width)."""
         voters, distance = self._nearest(vectors)
         k, classes = self.vote.k, self.own.shape[1]
+        if self.several:
+            weights = self._weights(distance[:, :k])
+            part = (voters[:, :k] * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+            part = (part * k + 0.5) / (k + 1)  # as `share_scores`
+            return torch.log(part) - torch.log(1 - part)
         shares = self._shares(voters[:, :k], self._weights(distance[:, :k]))
         if self.evidence is None:
             return torch.log((k * shares + 1 / classes) / (k + 1))
@@ -159,15 +166,17 @@ class VotedHead(nn.Module):
 
 
 class Calibrated(nn.Module):
-    """Scores to logits whose softmax are the probabilities of a `ScoreCalibration`."""
+    """Scores to logits; their softmax, or of several labels a row sigmoid, is what a `ScoreCalibration` gives."""
 
     def __init__(self, head: nn.Module, calibration: ScoreCalibration) -> None:
         super().__init__()
         self.head, self.calibration = head, calibration
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Logits (rows, classes) of vectors (rows, width), the largest 0."""
+        """Logits (rows, classes) of vectors (rows, width), the largest 0; of several labels each by itself."""
         scores, how = self.head(vectors).double(), self.calibration
+        if how.sets:
+            return (scores / how.temperature).float()
         if how.method == "vector":
             centred = scores - scores.mean(dim=1, keepdim=True)
             weight, bias = (torch.tensor(part, dtype=torch.float64) for part in (how.weight, how.bias))
