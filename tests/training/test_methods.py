@@ -142,7 +142,7 @@ def test_an_entry_is_a_method_at_once(splits, tiny):
 
 @pytest.mark.parametrize("pool", ["best", "mean"])
 def test_of_many_rows_one_pooling_is_held(pool, splits, tiny, monkeypatch):
-    """It is chosen on a sample; the same probe as where that pooling is named."""
+    """It is chosen on a sample; where it is named, the probe is that of few rows."""
     monkeypatch.setattr(probe, "LARGE", 60)
     monkeypatch.setattr(probe, "SAMPLED", 50)
     large = sx.train(splits, model=str(tiny("bert")), pool=pool, **PROBE)
@@ -151,5 +151,5 @@ def test_of_many_rows_one_pooling_is_held(pool, splits, tiny, monkeypatch):
     rule = "the pooling is the best on 50 of them, and " if pool == "best" else ""
     assert f"train: more than 60 rows: {rule}baselines have the probe's pooling" in large.notes
     monkeypatch.undo()
-    named = sx.train(splits, model=str(tiny("bert")), pool=large.chosen["probe"]["pool"], **PROBE)
-    assert named.scores["test"] == large.scores["test"]
+    if pool == "mean":
+        assert sx.train(splits, model=str(tiny("bert")), pool=pool, **PROBE).scores["test"] == large.scores["test"]
