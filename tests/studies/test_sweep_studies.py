@@ -32,7 +32,7 @@ pytestmark = [
         ("language_model/GRID", 2, 2),
         ("language_model/FLOAT32", 1, 1),
         ("language_model/SECONDS", 2, 2),
-        ("language_model/LATE", 5, 5),
+        ("language_model/LATE", 4, 4),
     ],
 )
 def test_a_grid_is_whole(grid, rows, settings):
@@ -135,7 +135,7 @@ def test_a_study_that_is_done_piece_by_piece_keeps_what_it_had(tmp_path):
 
 
 def test_a_late_prompt_is_compared_over_the_seeds_that_both_rows_have(tmp_path):
-    study, runs = tmp_path / "study", {"layer 0": (0.80, 0.82), "layer 15": (0.79, 0.80), "layer 15, float32": (0.80,)}
+    study, runs = tmp_path / "study", {"layer 0": (0.80, 0.82), "layer 15": (0.79, 0.80), "layer 18": (0.79,)}
     study.mkdir()
     lines = [f'"{name}",{seed},{test},{test}' for name, tests in runs.items() for seed, test in enumerate(tests)]
     (study / "runs.csv").write_text("\n".join(["label,seed,test,validation", *lines]) + "\n")
@@ -144,5 +144,5 @@ def test_a_late_prompt_is_compared_over_the_seeds_that_both_rows_have(tmp_path):
     late.main(["--study", str(study), "--out", str(tmp_path)])
     text = (tmp_path / "LATE.md").read_text()
     assert re.search(r"\| layer 15 less layer 0 +\| 2 +\| -0\.0150 \[", text)
-    assert re.search(r"\| layer 15 less layer 15, float32 +\| 1 +\| -0\.0100 ", text)
+    assert re.search(r"\| layer 18 less layer 0 +\| 1 +\| -0\.0100 ", text)
     assert re.search(r"\| layer 20 less layer 0 +\| 0 +\| - ", text)
