@@ -48,8 +48,7 @@ class GuidedSearch:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.TPESampler(seed=self.search.seed, n_startup_trials=self.search.drawn)
-        direction = "maximize" if self.maximize else "minimize"
-        self.study = optuna.create_study(direction=direction, sampler=sampler)
+        self.study = optuna.create_study(direction="maximize" if self.maximize else "minimize", sampler=sampler)
         self.distributions = {name: _distribution(values) for name, values in self.axes.items()}
 
     def ask(self, count: int) -> list[dict[str, Any]]:
@@ -91,8 +90,9 @@ def _distribution(values: Sequence[Any] | Distribution) -> Any:
 
     if not isinstance(values, Distribution):
         return CategoricalDistribution(range(len(values)))
-    kind = IntDistribution if values.is_whole else FloatDistribution
-    return kind(values.low, values.high, log=values.log)
+    if values.is_whole:
+        return IntDistribution(int(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
 
 
 def _value(values: Sequence[Any] | Distribution, drawn: Any) -> Any:
