@@ -12,6 +12,7 @@ from separatrix.geometry.reliability import reliability
 from separatrix.reports import PictureFile, RunReport, charts, render, sections, write_report
 from separatrix.reports.columns import section_data, unpack
 from separatrix.reports.page import ASSETS
+from separatrix.view.curves import Line, Panel
 
 
 class Page(HTMLParser):
@@ -232,3 +233,11 @@ def test_every_line_of_a_chart_has_a_colour_of_its_own():
     assert len({colour for _, colour in colours}) == charts.COLOURS
     assert f"loop.index0 % {charts.COLOURS}" in (ASSETS / "curves.html").read_text()
     assert f"COLOURS = {charts.COLOURS};" in (ASSETS / "sweep.js").read_text()
+
+
+def test_the_baseline_of_one_epoch_is_a_line():
+    """Regression: a line of one point is not drawn, so that a chart of one epoch had no majority."""
+    drawn = str(charts.line_chart(Panel("Score", "epoch", "score", (Line("majority", (1.0,), (0.3,), baseline=True),))))
+    ends = re.search(r'class="even" points="([^"]+)"', drawn)[1].split()
+    assert len(ends) == 2
+    assert ends[0].split(",")[1] == ends[1].split(",")[1]

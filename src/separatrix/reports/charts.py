@@ -85,6 +85,8 @@ def _line(line: Line, number: int, across: object, down: object) -> Markup:
     known = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
     style = "even" if line.baseline else f"curve line-{number % COLOURS}"
     points = " ".join(f"{across(x):g},{down(y):g}" for x, y in known)  # type: ignore[operator]
+    if line.baseline and len(known) == 1:  # of one epoch: a point has no dashes
+        points += f" {WIDTH - RIGHT:g},{down(known[0][1]):g}"  # type: ignore[operator]
     parts = [element("polyline", class_=style, points=points)]
     for x, y in known if not line.baseline else known[-1:]:
         title = element("title", f"{line.name}, {x:g}: {y:.4g}")
