@@ -89,10 +89,17 @@ def _usage(text: str, argv: list[str]) -> str:
     'parameter --lr specified multiple times; see separatrix train --help'
     >>> _usage('Command "train" parameter DATA requires an argument.', ["train", "--text", "a", "b", "q.csv"])
     'command "train" parameter DATA requires an argument: --text took a b q.csv; write DATA before the options'
+    >>> _usage('Invalid value for --test: unable to convert "test.csv" into float.', ["train"])
+    '--test takes a share of the rows, not "test.csv": name a folder with train.csv and test.csv as DATA'
     """
-    message, near, guess = text.strip().partition(" Did you mean ")
+    message, near, guess = " ".join(text.split()).partition(" Did you mean ")
     message, _, known = message.partition(" Available commands: ")
     message = message[:1].lower() + message[1:].rstrip(".")
+    if part := re.match(r'invalid value for --(test|validation): unable to convert (".*(\.\w+)") into float$', message):
+        name, file, kind = part.groups()
+        return (
+            f"--{name} takes a share of the rows, not {file}: name a folder with train{kind} and {name}{kind} as DATA"
+        )
     if near:
         return f"{message}; did you mean {guess.partition('?')[0]}?"
     if known:

@@ -25,6 +25,15 @@ HIDDEN = ("kind", "out", "recipe", "warnings", "notes", "command")
 ATLAS_PICTURES = ("clusters", "descriptors", "cluster_maps")
 MOST_ROWS = 40  # lines of a table that a sheet shows
 
+# Of files whose name alone says too little.
+CAPTIONS = {
+    "map": "Map of the rows", "maps": "Maps side by side", "variance": "Variance in the first principal directions",
+    "sizes": "Rows of each cluster", "choice": "What each choice of the clustering scored",
+    "grid": "Radius and least neighbors of DBSCAN", "tree": "How clusters part", "confusion": "Confusion",
+    "scatter": "Outputs of validation rows", "scatter-train": "Outputs of training rows",
+    "heatmap": "Encoders by figures", "cost": "Quality beside seconds",
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -148,4 +157,4 @@ def _is_table(value: Any) -> bool:
 
 def _pictures(folder: Path) -> tuple[PictureFile, ...]:
     paths = sorted(folder.glob("*.png")) if folder.is_dir() else []
-    return tuple(PictureFile(path.stem.replace("_", " "), path) for path in paths)
+    return tuple(PictureFile(CAPTIONS.get(path.stem, path.stem.replace("_", " ")), path) for path in paths)
