@@ -154,7 +154,7 @@ def test_rows_glide_to_another_map_and_those_without_a_place_are_hidden(open_pag
     assert browser.run("document.querySelector('.elsewhere').textContent") == "Show it on the map: outputs"
     browser.run("document.querySelector('.elsewhere').click()")
     browser.wait(
-        "document.getElementById('map').dataset.map === '0' && document.querySelectorAll('.near li').length === 8"
+        "document.getElementById('map').dataset.map === '0' && document.querySelectorAll('.near button').length === 8"
     )
     assert map_data(browser, "row") == "1"
     assert not browser.run("document.querySelector('.elsewhere')")

@@ -174,7 +174,7 @@ class LoopRecipe:
     snapshots: int = option(3, "pictures of the outputs per epoch kept for the animation", low=0, high=100)
     frame_rows: int = option(
         300, "validation rows (and training rows of an encoder) that the animation shows", low=10, high=20_000,
-        affects_result=False,
+        affects_result=False, later=True,
     )  # fmt: skip
     checkpoint_seconds: float = option(
         60.0, "seconds between two saved states within an epoch", low=0, affects_result=False

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from separatrix.codes import draw_rows
 from separatrix.progress import Counter
 from separatrix.recipe import ProbingRecipe, TrainRecipe, option_names
 from separatrix.recipe.auto import AutoRecipe
@@ -90,6 +89,7 @@ def _chosen_on_a_sample(
     request: TrainingRequest, targets: Targets, backbone: Backbone, plans: tuple[Pooling, ...]
 ) -> tuple[Pooling, ...]:
     """The pooling whose probe is best on validation, both of a sample of the rows."""
+    from separatrix.codes import draw_rows
     from separatrix.geometry.baselines import LabelledBlocks, fit_linear
     from separatrix.models.extract import extract_blocks
 
