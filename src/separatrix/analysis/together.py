@@ -20,7 +20,7 @@ from separatrix.analysis.suspects import Suspects
 from separatrix.recipe.project import CompareRecipe
 from separatrix.reports.by_run import by_run
 from separatrix.reports.cluster_sizes import cluster_sizes
-from separatrix.reports.collect import Sheet, read_sheet, sheet_section
+from separatrix.reports.collect import Sheet, atlas_section, read_sheet, sheet_section
 from separatrix.reports.joined import SourceRows, join_rows
 from separatrix.reports.page import ReportFile, render, write_page
 from separatrix.reports.result import RunReport
@@ -39,18 +39,25 @@ ALIVE = {"run": ("confusion", "scatter", "scatter-train"), "map": ("map",), "clu
 
 
 def show_together(folders: Sequence[Path], out: Path, *, verify: bool = True) -> ReportFile:
-    """One page over folders that verbs wrote: what of them can be compared, then a part for each, in their order.
+    """One page over folders that verbs wrote: what of them can be compared, then a part for each, in their order;
+    atlases of heads stand side by side behind them.
 
     Raises:
         StoreError: a folder holds no result, or the place cannot be written.
     """
-    names, parts = short_names(folders), list[Section]()
+    names, parts, atlases = short_names(folders), list[Section](), list[Sheet]()
     joined = sum(kind_of(folder) in {*READERS, *SELECTING} for folder in folders) > 1
     for number, (folder, name) in enumerate(zip(folders, names, strict=True), start=1):
         with reading(folder):
             sheet = read_sheet(folder, verify=verify)
             sheet = sheet.without_pictures(ALIVE.get(sheet.kind, ())) if joined else sheet
-            parts.append(_part(sheet, folder, name, number, out.absolute().parent))
+            if sheet.kind == "atlas":
+                atlases.append(replace(sheet, title=name))
+            else:
+                parts.append(_part(sheet, folder, name, number, out.absolute().parent))
+    if atlases:  # models beside each other
+        number = len(folders) + 1
+        parts.append(atlas_section(atlases, number) if len(atlases) > 1 else sheet_section(atlases[0], number))
     recipe, sources, more, apart = CompareRecipe(), list[ComparedFolder](), list[SourceRows](), list[str]()
     if joined:
         for folder, name in zip(folders, names, strict=True):

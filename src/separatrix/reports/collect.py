@@ -31,7 +31,8 @@ CAPTIONS = {
     "sizes": "Rows of each cluster", "choice": "What each choice of the clustering scored",
     "grid": "Radius and least neighbors of DBSCAN", "tree": "How clusters part", "confusion": "Confusion",
     "scatter": "Outputs of validation rows", "scatter-train": "Outputs of training rows",
-    "heatmap": "Encoders by figures", "cost": "Quality beside seconds",
+    "heatmap": "Encoders by figures", "cost": "Quality beside seconds", "clusters": "Cluster of each head",
+    "descriptors": "Descriptors of each head", "cluster_maps": "Mean map of each cluster, and the rows nearest to it",
 }  # fmt: skip
 
 
@@ -71,9 +72,18 @@ def render_collection(title: str, sheets: Sequence[Sheet]) -> str:
 
 def sheet_section(sheet: Sheet, number: int) -> Section:
     """The part of a page for one result."""
+    return Section(f"part-{number}", sheet.title, "sheet.html", _view(sheet))
+
+
+def atlas_section(sheets: Sequence[Sheet], number: int) -> Section:
+    """One part of a page for several atlases, a model beside the other; under one another where there is no room."""
+    title, parts = "Attention heads, side by side", [_view(sheet) for sheet in sheets]
+    return Section(f"part-{number}", title, "atlases.html", {"parts": parts})
+
+
+def _view(sheet: Sheet) -> dict[str, Any]:
     pictures = [(picture.title, data_uri(picture.path)) for picture in sheet.pictures]
-    view = {"sheet": sheet, "table": _table(sheet), "pictures": pictures, "panels": curve_panels(sheet.metrics)}
-    return Section(f"part-{number}", sheet.title, "sheet.html", view)
+    return {"sheet": sheet, "table": _table(sheet), "pictures": pictures, "panels": curve_panels(sheet.metrics)}
 
 
 def _table(sheet: Sheet) -> Listing | None:

@@ -83,7 +83,8 @@ def test_atlases_stand_on_one_page_with_their_clusters_in_words(made, tmp_path):
     for line in made.cluster_sentences:
         assert text.count(f"{line['sentence']}<") == 2
     assert text.count(f"<dd>{made.layers} x {made.heads}</dd>") == 2
-    assert text.count('alt="clusters"') == 2
+    assert text.count('alt="Cluster of each head"') == 2
+    assert text.count('<div class="models">') == 1  # side by side
     assert f">{made.folder.name}<" in text
     assert ">other<" in text
 
