@@ -20,6 +20,7 @@ def typed_again(command):
     """Method, recipe and options of reading of a command, as the parser takes them."""
     program, *words = shlex.split(command)
     assert program == "separatrix"
+    _, words = plugins.plugin_words(words)  # of whatever modules other tests have loaded
     _, bound, _ = build(words).parse_args(words, exit_on_error=False, print_error=False)
     options = dict(bound.kwargs)
     method = options.pop("method")
