@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[2] / "studies"
         ("calibration.run", ("RESULTS.md",)),
         ("multilabel.run", ("RESULTS.md",)),
         ("language_model.run", ("RESULTS.md",)),
+        ("language_model.late", ("LATE.md",)),
         ("frozen_encoders.run", ("RESULTS.md", "results.csv")),
         ("frozen_encoders.concat", ("CONCAT.md",)),
         ("head_atlas.run", ("RESULTS.md",)),
