@@ -43,7 +43,9 @@ def joined(earlier: Sequence[Row], later: Sequence[Row], brought: Collection[str
     >>> joined([{"label": "a", "runs": "3"}], [{"label": "a", "runs": "0"}, {"label": "b", "runs": "1"}], {"b"})
     [{'label': 'a', 'runs': '3'}, {'label': 'b', 'runs': '1'}]
     """
+    planned = {row["label"] for row in later}
     kept = [row for row in earlier if row["label"] not in brought]
+    kept = [row for row in kept if row.get("runs") != "0" or row["label"] in planned]  # no longer asked, never run
     have = {row["label"] for row in kept}
     order = list(dict.fromkeys(row["label"] for row in (*later, *kept)))
     lines = [*kept, *(row for row in later if row["label"] not in have)]

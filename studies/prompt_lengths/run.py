@@ -152,19 +152,18 @@ def seed_table(lengths: Figures) -> list[dict[str, str]]:
 
 def draw_curve(lengths: Figures, path: Path) -> None:
     """The seed's picture: test accuracy against the number of tokens, a line for each model, levels of baselines."""
-    series, levels = dict[str, list[MeanPoint]](), dict[str, float]()
-    for row in lengths.table:
-        mean = lengths.mean(row)
-        if mean is None or row.get("chosen") == "False":
-            continue
-        if row.get("baseline"):
-            levels[row["label"]] = mean.mean
-        else:
-            point = MeanPoint(float(row["tokens"]), mean.mean, mean.low, mean.high)
-            series.setdefault(row["row"], []).append(point)
-    ordered = {name: sorted(points, key=lambda point: point.x) for name, points in series.items()}
-    if ordered:
-        save(axis_curves(ordered, levels, ("tokens", "test accuracy")), path)
+    means = {row["label"]: mean for row in lengths.table if (mean := lengths.mean(row)) is not None}
+    levels = {
+        row["label"]: means[row["label"]].mean for row in lengths.table if row.get("baseline") and row["label"] in means
+    }
+    series = dict[str, list[MeanPoint]]()
+    for name in dict.fromkeys(row["row"] for row in lengths.table if not row.get("baseline")):
+        for tokens in TOKENS:
+            row = lengths.chosen(row=name, tokens=tokens)
+            if row is not None and (mean := means.get(row["label"])) is not None:
+                series.setdefault(name, []).append(MeanPoint(float(tokens), mean.mean, mean.low, mean.high))
+    if series:
+        save(axis_curves(series, levels, ("tokens", "test accuracy")), path)
 
 
 def write_tables(out: Path) -> None:
