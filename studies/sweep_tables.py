@@ -33,8 +33,10 @@ def bring(study: Path, out: Path, name: str) -> None:
             raise StoreError(f"{study} holds no sweep", expected=table, hint="type separatrix sweep first")
     brought = {row["label"] for row in read_csv(study / "table.csv") if int(row["runs"])}
     for table in (*TABLES, COSTS):
-        path = out / f"{name}_{table}"
-        _write(path, joined(read_csv(path), read_csv(study / table), brought))
+        path, lines = out / f"{name}_{table}", read_csv(study / table)
+        if table == COSTS:
+            lines = [line for line in lines if line["label"] in brought]  # of the others there is nothing
+        _write(path, joined(read_csv(path), lines, brought))
 
 
 def joined(earlier: Sequence[Row], later: Sequence[Row], brought: Collection[str]) -> list[Row]:

@@ -178,9 +178,9 @@ def test_a_killed_training_goes_on_to_the_same_answers(
 
     def kill(stage: str, done: int, total: int, _note: str) -> None:
         if stage == "training" and total and done > total / 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("half-way")
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="half-way"):
         sx.train(data[kind], out=tmp_path / "killed", progress=kill, **more)
     sx.train(data[kind], out=tmp_path / "killed", resume=True, **more)
     sx.train(data[kind], out=tmp_path / "whole", **more)

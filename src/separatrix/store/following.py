@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from separatrix.errors import SeparatrixError
 from separatrix.progress import Pace, Progress
 from separatrix.store.files import part_path, read_json
 
@@ -50,7 +51,7 @@ class FollowedProgress:
 
 def read_progress(path: Path) -> tuple[str, int, int]:
     """The line that was written last, what is done, and of how many (0: not known); "" where there is none."""
-    with suppress(Exception):
+    with suppress(SeparatrixError, OSError):  # not there, or of another version
         plain = read_json(path, SCHEMA)
         return str(plain["line"]), int(plain["done"]), int(plain["total"])
     return "", 0, 0

@@ -197,9 +197,8 @@ class Planner:
             try:
                 check_layers(source, recipe)
             except SeparatrixError as error:
-                self._refuse(
-                    setting, next((name for name in LAYERS if str(error).startswith(flag(name))), MODEL), error
-                )
+                option = next((name for name in LAYERS if str(error).startswith(flag(name))), MODEL)
+                self._refuse(setting, option, error)
                 return None
             self.weights[key] = source.weights
         return self.weights[key]
