@@ -214,11 +214,9 @@ def fit(idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.
         group["top"] *= idea.layer_decay ** _below(group, trainable)
     result = running.run()
     best = average.sums or result.tensors
-    with torch.no_grad():
-        for name, tensor in encoder.named().items():
-            tensor.copy_(best[name])
+    trainable.encoder.take(best)
     head = (best["weight"].numpy(), best["bias"].numpy()) if recipe.has_head else None
-    vectors = {part: encoder.encode(rows) for part, rows in tokens.items()}
+    vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
     return TrainedParts(vectors, head, [line["loss"] for line in result.metrics])
 
 

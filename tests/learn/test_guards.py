@@ -52,14 +52,17 @@ def test_a_gradient_of_zero_stops_at_the_first_step(train, few):
 def test_a_zero_gradient_later_is_no_error_but_nan_is():
     tensor = torch.zeros(2)
     tensor.grad = torch.zeros(2)
-    assert check_gradients({"prompt": {"tokens": tensor}}, 1) == {"prompt": 0.0}
+    assert check_gradients({"prompt": {"tokens": tensor}}, 1) == ({"prompt": 0.0}, 0.0)
     with pytest.raises(SeparatrixError, match="the gradient is zero for prompt at the first step"):
         check_gradients({"prompt": {"tokens": tensor}}, 0)
     tensor.grad = torch.tensor([1.0, float("nan")])
     with pytest.raises(SeparatrixError, match="the gradient of prompt is not a number at step 5; lower --lr"):
         check_gradients({"prompt": {"tokens": tensor}}, 5)
     tensor.grad = torch.tensor([3.0, 4.0])
-    assert check_gradients({"prompt": {"tokens": tensor}}, 0) == {"prompt": 5.0}
+    head, frozen = torch.zeros(1), torch.zeros(1)
+    head.grad = torch.tensor([12.0])
+    groups = {"prompt": {"tokens": tensor}, "head": {"weight": head, "bias": frozen}}
+    assert check_gradients(groups, 0) == ({"prompt": 5.0, "head": 12.0}, 13.0)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])

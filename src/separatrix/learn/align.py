@@ -61,11 +61,7 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     training, more = start_training(job, trainable, targets)
     fitted = job.loop(training, backbone.source.weights, train_map=True).run()
     best = fitted.tensors
-    with torch.no_grad():
-        for name, tensor in trainable.encoder.named().items():
-            tensor.copy_(best[name])
-        if trainable.encoder.mix is not None:
-            trainable.encoder.mix.copy_(best["pooling.mix"])
+    trainable.encoder.take(best)
     vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
     head = (best["weight"], best["bias"]) if recipe.has_head else None
     model = finish_model(trainable.encoder, recipe, targets, vectors, job.train, head, job.score)

@@ -37,12 +37,13 @@ def check_loss(loss: float, step: int, lr: float) -> None:
         raise SeparatrixError(f"the loss is {loss} at step {step}", hint=f"lower --lr (now {lr:g})")
 
 
-def check_gradients(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> dict[str, float]:
-    """The gradient norm of each group; stop at the first step if nothing at all is being learnt, or at NaN."""
-    norms = {}
-    for group, tensors in groups.items():
-        parts = [tensor.grad.norm() for tensor in tensors.values() if tensor.grad is not None]
-        norms[group] = float(torch.stack(parts).norm()) if parts else 0.0
+def check_gradients(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> tuple[dict[str, float], Tensor]:
+    """The gradient norm of each group and of all; stops if nothing is learnt at the first step, or at NaN."""
+    parts = {
+        group: [tensor.grad.norm() for tensor in tensors.values() if tensor.grad is not None]
+        for group, tensors in groups.items()
+    }
+    norms = {group: float(torch.stack(own).norm()) if own else 0.0 for group, own in parts.items()}
     if step == 0 and not any(norms.values()):
         raise SeparatrixError(
             "the gradient is zero for " + ", ".join(norms) + " at the first step: nothing would be learnt",
@@ -51,7 +52,8 @@ def check_gradients(groups: Mapping[str, Mapping[str, Tensor]], step: int) -> di
     bad = [group for group, norm in norms.items() if not np.isfinite(norm)]
     if bad:
         raise SeparatrixError(f"the gradient of {bad[0]} is not a number at step {step}", hint="lower --lr")
-    return norms
+    flat = [norm for own in parts.values() for norm in own]
+    return norms, torch.stack(flat).norm() if flat else torch.zeros(())
 
 
 def check_cache(cache: TextCache, prompt: SoftPrompt, backbone: Backbone) -> float:

@@ -138,10 +138,10 @@ class Loop:
         z, value = self.trainable.backward(batch, lambda outputs: self.objective.loss(outputs, batch))
         loss = value.total.item()
         check_loss(loss, progress.step, self.recipe.lr)
-        norms = check_gradients(self.groups, progress.step)
-        if self.recipe.clip:
+        norms, norm = check_gradients(self.groups, progress.step)
+        if 0 < self.recipe.clip < float(norm):
             tensors = [tensor for group in self.groups.values() for tensor in group.values()]
-            torch.nn.utils.clip_grad_norm_(tensors, self.recipe.clip)
+            torch.nn.utils.clip_grads_with_norm_(tensors, self.recipe.clip, norm)
         optimizer.step()
         progress.step += 1
         z, batch = z[: len(rows)], self._batch(rows, len(rows), batch.step)

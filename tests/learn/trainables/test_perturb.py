@@ -50,7 +50,7 @@ def test_gradient_is_that_of_both_places(options, order):
     weight = torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
     head = {"weight": weight, "bias": torch.zeros(3)}
     plain = steps_of(order(**options), **head)
-    table = plain.trainable.encoder.backbone.embedding
+    table = plain.trainable.encoder.token_table
     plain.backward(ROWS, 0)
     slope = table.grad.clone()
     wanted = gradients(plain)

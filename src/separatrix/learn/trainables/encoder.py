@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from separatrix.errors import ModelError, OptionError
 from separatrix.learn.objectives.base import LossBatch, LossValue
 from separatrix.learn.trainables import Trainable, gradcache, step_randomness
 from separatrix.learn.trainables.perturb import and_uphill
+from separatrix.learn.trainables.token_rows import TokenRows, used_rows
 from separatrix.models.backbone import Backbone, Tokens
 from separatrix.models.batches import each_core, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
@@ -30,11 +31,32 @@ class Encoder:
     backbone: Backbone
     recipe: EncoderRecipe
     mix: Tensor | None = None  # (layers,): logits of the layers' shares, for `layer_mix`
+    words: TokenRows | None = None  # of the token table, what is trained of it in its stead
 
     def named(self) -> dict[str, Tensor]:
-        """The transformer's tensors that are trained, by name."""
-        parameters = self.backbone.body.named_parameters()
-        return {f"encoder.{name}": tensor for name, tensor in parameters if tensor.requires_grad}
+        """The transformer's tensors that are trained, by name; of the token table the rows in use."""
+        named = {}
+        for name, tensor in self.backbone.body.named_parameters():
+            if self.words is not None and tensor is self.words.table:
+                tensor = self.words.rows
+            if tensor.requires_grad:
+                named[f"encoder.{name}"] = tensor
+        return named
+
+    @property
+    def token_table(self) -> Tensor:
+        """What training steps look tokens up in: (vocabulary, width), or the rows of it that are in use."""
+        return self.backbone.embedding if self.words is None else self.words.rows
+
+    @torch.no_grad()
+    def take(self, tensors: Mapping[str, Tensor]) -> None:
+        """Put trained tensors in place: those of `named`, and the shares of the layers as `pooling.mix`."""
+        for name, tensor in self.named().items():
+            tensor.copy_(tensors[name])
+        if self.words is not None:
+            self.words.write_back()
+        if self.mix is not None:
+            self.mix.copy_(tensors["pooling.mix"])
 
     def forward(self, ids: Sequence[tuple[int, ...]], seed: Sequence[int] | None = None) -> Tensor:
         """Vectors (rows, width) float32 of token ids.
@@ -43,7 +65,9 @@ class Encoder:
         number format: vectors that are kept or compared are float32 on every machine.
         """
         table, mask = pad_tokens(list(ids), self.backbone)
-        with self._precision(training=seed is not None), _dropping(self.backbone.body, self.recipe.dropout, seed):
+        learning = seed is not None
+        dropping = _dropping(self.backbone.body, self.recipe.dropout, seed)
+        with self._precision(training=learning), self._words(training=learning), dropping:
             states = self.backbone.run(ids=table, mask=mask)
         return self.pooled(states, mask).float()
 
@@ -71,6 +95,14 @@ class Encoder:
             if progress is not None:
                 progress(len(rows))
         return values
+
+    def _words(self, *, training: bool) -> Any:
+        """Training steps look tokens up in the rows that learn; all else in the table, which is brought up to date."""
+        if self.words is not None and training:
+            return self.words.standing_in()
+        if self.words is not None:
+            self.words.write_back()
+        return nullcontext()
 
     def _precision(self, *, training: bool) -> Any:
         wanted, device = self.recipe.precision, self.backbone.device.type
@@ -172,6 +204,8 @@ class EncoderTrainable(Trainable):
     seed: int
 
     def __post_init__(self) -> None:
+        words = used_rows(self.encoder.backbone, self.tokens["train"].ids)
+        self.encoder = replace(self.encoder, words=words)
         self._lengths = {part: np.array([len(ids) for ids in tokens.ids]) for part, tokens in self.tokens.items()}
 
     def groups(self) -> dict[str, dict[str, Tensor]]:
@@ -199,7 +233,7 @@ class EncoderTrainable(Trainable):
             return self.outputs("train", rows[index], batch.step, chunk)
 
         run = partial(gradcache.backward, forward, chunks, loss)
-        return and_uphill(run, self.encoder.backbone.embedding, self.encoder.recipe.perturbation)
+        return and_uphill(run, self.encoder.token_table, self.encoder.recipe.perturbation)
 
     def lengths(self, part: str) -> np.ndarray:
         """Tokens of each text of a part."""
