@@ -145,6 +145,7 @@ IDEAS = {
     "longer": Idea("eight epochs for five", HEAD | {"epochs": 8}),
     "joint_longer": Idea("soft k-NN and half a head, eight epochs for five", JOINT | {"epochs": 8}),
     "rdrop": Idea("two passes with dropout that are to agree", HEAD | {"dropout": 0.1}, objective=TwoPasses),
+    "dropout": Idea("dropout alone, as the two passes have it", HEAD | {"dropout": 0.1}),
     "perturbed": Idea("each batch again with its tokens moved up the loss", HEAD | {"perturbation": 0.12}),
     "joint_perturbed": Idea("soft k-NN and half a head, moved up the loss", JOINT | {"perturbation": 0.12}),
     "prior_loss": Idea("the head is trained with the class shares taken out", HEAD, objective=PriorLoss),

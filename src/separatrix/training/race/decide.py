@@ -142,9 +142,8 @@ class Standing:
             dearest = max(self.alive, key=self.final_seconds)
             self.out[dearest] = (
                 "left out",
-                f"its trials and training would take about "
-                f"{self.training_seconds(dearest, rung.rows) * len(rung.folds) + self.final_seconds(dearest):.0f} s, "
-                f"{self.left:.0f} s are left",
+                f"the trials of {len(self.alive)} candidates and a training on all {self.rows} rows would take about "
+                f"{needs:.0f} s, {self.left:.0f} s are left; this one needs most of them",
             )
 
     def too_dear(self, name: str, rung: Rung) -> bool:
