@@ -5,7 +5,7 @@ What pays becomes an option of the library; the others stay here, so that their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from separatrix.learn.callbacks import Callback
 from separatrix.learn.job import training_rows
 from separatrix.learn.loop import Loop, Training
 from separatrix.learn.objectives.alignment import AlignObjective
-from separatrix.learn.objectives.base import LossBatch, LossValue, TrainingRows, linear_scores
+from separatrix.learn.objectives.base import LossBatch, LossValue, TrainingRows, linear_scores, random_head
 from separatrix.learn.objectives.contrast import unit
 from separatrix.learn.trainables.encoder import Encoder, EncoderTrainable, start_encoder
 from separatrix.models.load import load_backbone
@@ -30,6 +30,8 @@ LAST = 3  # epochs whose weights are averaged
 LAYER_DECAY = 0.8  # each layer below learns so much slower than the one above it
 RDROP = 1.0  # weight of the divergence between two passes
 FOCUS = 1.0  # exponent of (1 - probability) by which hard rows count more
+COARSE = 0.5  # weight of the second task
+FOLLOWS = 0.05  # how far the slow encoder goes towards the trained one with each step
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,53 @@ class Smooth(AlignObjective):
         return LossValue.of({"head": functional.cross_entropy(logits, batch.labels, label_smoothing=0.1)})
 
 
+@dataclass(eq=False)
+class Coarse(AlignObjective):
+    """A second head learns what stands before the colon of a class name; classes without one are their own."""
+
+    names: Sequence[str] = ()
+    second: dict[str, Tensor] = field(default_factory=dict)
+
+    def start(self, rows: TrainingRows) -> None:
+        """A random head for the coarse classes too."""
+        super().start(rows)
+        assert self.weight is not None
+        kinds = [name.split(":")[0] for name in self.names]
+        self._kind = torch.tensor([sorted(set(kinds)).index(kind) for kind in kinds])  # (classes,)
+        weight, bias = random_head(len(set(kinds)), self.weight.shape[1], self.recipe.loop.seed + 1, self.weight.device)
+        self.second = {"second.weight": weight, "second.bias": bias}
+
+    def parameters(self) -> dict[str, dict[str, Tensor]]:
+        """Both heads learn at one rate."""
+        groups = super().parameters()
+        return groups | {"head": groups["head"] | self.second}
+
+    def loss(self, outputs: Tensor, batch: LossBatch) -> LossValue:
+        """The loss as it is, and the cross-entropy of the coarse classes."""
+        value = super().loss(outputs, batch)
+        if batch.rows is None:
+            return value
+        logits = linear_scores(outputs, *self.second.values())
+        term = COARSE * functional.cross_entropy(logits, self._kind[batch.labels])
+        return LossValue(value.total + term, value.parts | {"coarse": term.detach()})
+
+
+@dataclass(eq=False)
+class SlowBank(AlignObjective):
+    """He et al. (2020): the bank holds vectors of an encoder whose weights follow those of the trained one slowly."""
+
+    trained: EncoderTrainable | None = None
+    slow: EncoderTrainable | None = None
+
+    @torch.no_grad()
+    def after_step(self, _outputs: Tensor, batch: LossBatch) -> None:
+        """Follow, and store what the slow encoder makes of the batch."""
+        assert batch.rows is not None
+        mine, theirs = (one.encoder.named().values() for one in (self.slow, self.trained) if one is not None)
+        torch._foreach_lerp_(list(mine), list(theirs), FOLLOWS)
+        super().after_step(self.slow.outputs("train", batch.rows.numpy(), batch.step), batch)
+
+
 HEAD = {"loss": "linear", "decision": "head"}
 JOINT = {"loss": "nca", "head_weight": 0.5}
 IDEAS = {
@@ -148,6 +197,8 @@ IDEAS = {
     "dropout": Idea("dropout alone, as the two passes have it", HEAD | {"dropout": 0.1}),
     "perturbed": Idea("each batch again with its tokens moved up the loss", HEAD | {"perturbation": 0.12}),
     "joint_perturbed": Idea("soft k-NN and half a head, moved up the loss", JOINT | {"perturbation": 0.12}),
+    "coarse": Idea("a second head learns the coarse classes", HEAD, objective=Coarse),
+    "slow_bank": Idea("soft k-NN and half a head, the bank by an encoder that follows slowly", JOINT, SlowBank),
     "prior_loss": Idea("the head is trained with the class shares taken out", HEAD, objective=PriorLoss),
     "smooth": Idea("the head's targets are smoothed by a tenth", HEAD, objective=Smooth),
 }  # fmt: skip
@@ -189,8 +240,11 @@ class SlowerBelow(EncoderTrainable):
         return groups
 
 
-def fit(idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.ndarray, classes: int) -> TrainedParts:
+def fit(
+    idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.ndarray, names: Sequence[str]
+) -> TrainedParts:
     """Train on `train` to the last epoch and encode all parts; validation chooses no epoch."""
+    classes = len(names)
     backbone = load_backbone(recipe.backbone)
     tokens = {part: backbone.tokenize(texts.text) for part, texts in parts.items()}
     encoder = start_encoder(backbone, recipe.encoder)
@@ -199,6 +253,11 @@ def fit(idea: Idea, recipe: AlignRecipe, parts: Mapping[str, Texts], labels: np.
     trainable = kind(encoder, tokens, recipe.loop.seed)
     y = torch.from_numpy(labels)
     objective = idea.objective(recipe, classes)
+    if isinstance(objective, Coarse):
+        objective.names = names
+    if isinstance(objective, SlowBank):
+        again = start_encoder(load_backbone(recipe.backbone), recipe.encoder)
+        objective.trained, objective.slow = trainable, EncoderTrainable(again, tokens, recipe.loop.seed)
     loop = recipe.loop
 
     def order(epoch: int) -> list[np.ndarray]:

@@ -103,7 +103,7 @@ def do_run(plan: ManyPlan, data: Path) -> dict[str, Any]:
         predicted, losses = {"head": _logistic(parts, labels)}, list[float]()
     else:
         idea = IDEAS[plan.row]
-        trained = fit(idea, plan.recipe, parts, labels["train"], len(classes))
+        trained = fit(idea, plan.recipe, parts, labels["train"], classes.names)
         predicted, losses = decisions(trained, labels, len(classes)), trained.losses
     right = {
         way: {part: float(np.mean(values == labels[part])) for part, values in by.items()}

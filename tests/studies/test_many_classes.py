@@ -74,6 +74,35 @@ def test_a_head_starts_at_the_class_means():
     torch.testing.assert_close(cosines, torch.ones(3))
 
 
+def test_a_second_head_learns_the_coarse_classes():
+    objective = started(lambda recipe, classes: ideas.Coarse(recipe, classes, names=["A:x", "B:y", "A:z"]))
+    weight, bias = objective.second.values()
+    logits = (OUTPUTS @ weight.T + bias).log_softmax(1)
+    coarse = -np.mean([float(logits[row, [0, 1, 0][label]]) for row, label in enumerate(LABELS.tolist())])
+    head = -np.mean([float(logs(objective)[row, label]) for row, label in enumerate(LABELS.tolist())])
+    assert float(objective.loss(OUTPUTS, batch()).total) == pytest.approx(head + ideas.COARSE * coarse, abs=1e-5)
+    assert set(objective.parameters()["head"]) == {"weight", "bias", "second.weight", "second.bias"}
+
+
+def test_a_slow_encoder_follows_and_fills_the_bank():
+    class Stub:
+        def __init__(self, value):
+            self.encoder, self.tensor = self, torch.full((2,), value)
+
+        def named(self):
+            return {"weight": self.tensor}
+
+        def outputs(self, _part, rows, _step):
+            return OUTPUTS[rows] * self.tensor[0]
+
+    objective = started(ideas.SlowBank, **ideas.JOINT)
+    objective.trained, objective.slow = Stub(1.0), Stub(-1.0)
+    objective.after_step(OUTPUTS, batch())
+    assert objective.slow.tensor.tolist() == pytest.approx([-1 + 2 * ideas.FOLLOWS] * 2)
+    stored = objective.bank.stored_rows(LABELS).vectors
+    torch.testing.assert_close(stored, -torch.nn.functional.normalize(OUTPUTS), atol=1e-2, rtol=0)
+
+
 def test_class_names_are_rows_in_words():
     train = Texts.of(["a", "b", "c"], ["card_lost", "pin", "card_lost"])
     rows = ideas.name_rows(train)
