@@ -31,6 +31,7 @@ pytestmark = [
         ("centroids/GRID", 12, 12 * 15),
         ("language_model/GRID", 2, 2),
         ("language_model/FLOAT32", 1, 1),
+        ("language_model/SCREEN", 4, 4),
         ("language_model/SECONDS", 2, 2),
         ("language_model/LATE", 4, 4),
     ],
