@@ -274,9 +274,9 @@ def fit(
         group["top"] *= idea.layer_decay ** _below(group, trainable)
     result = running.run()
     best = average.sums or result.tensors
-    trainable.encoder.take(best)
+    encoder = trainable.encoder.finished(best)
     head = (best["weight"].numpy(), best["bias"].numpy()) if recipe.has_head else None
-    vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
+    vectors = {part: encoder.encode(rows) for part, rows in tokens.items()}
     return TrainedParts(vectors, head, [line["loss"] for line in result.metrics])
 
 

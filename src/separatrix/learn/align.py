@@ -61,10 +61,10 @@ def _train(job: Job[AlignRecipe]) -> TrainedModel[AlignModel]:
     training, more = start_training(job, trainable, targets)
     fitted = job.loop(training, backbone.source.weights, train_map=True).run()
     best = fitted.tensors
-    trainable.encoder.take(best)
-    vectors = {part: trainable.encoder.encode(rows) for part, rows in tokens.items()}
+    encoder = trainable.encoder.finished(best)
+    vectors = {part: encoder.encode(rows) for part, rows in tokens.items()}
     head = (best["weight"], best["bias"]) if recipe.has_head else None
-    model = finish_model(trainable.encoder, recipe, targets, vectors, job.train, head, job.score)
+    model = finish_model(encoder, recipe, targets, vectors, job.train, head, job.score)
     return TrainedModel(model, (*notes, *more, *_alone(fitted), model.note), fitted)
 
 

@@ -49,14 +49,17 @@ class Encoder:
         return self.backbone.embedding if self.words is None else self.words.rows
 
     @torch.no_grad()
-    def take(self, tensors: Mapping[str, Tensor]) -> None:
-        """Put trained tensors in place: those of `named`, and the shares of the layers as `pooling.mix`."""
+    def finished(self, tensors: Mapping[str, Tensor]) -> Encoder:
+        """The encoder with trained tensors in place (those of `named`, and `pooling.mix`); its token table is whole."""
         for name, tensor in self.named().items():
             tensor.copy_(tensors[name])
-        if self.words is not None:
-            self.words.write_back()
         if self.mix is not None:
             self.mix.copy_(tensors["pooling.mix"])
+        if self.words is None:
+            return self
+        self.words.write_back()
+        self.words.table.requires_grad_()
+        return replace(self, words=None)
 
     def forward(self, ids: Sequence[tuple[int, ...]], seed: Sequence[int] | None = None) -> Tensor:
         """Vectors (rows, width) float32 of token ids.
