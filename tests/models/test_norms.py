@@ -51,6 +51,18 @@ def test_a_norm_with_a_gate_keeps_its_own_forward_where_it_has_one():
     torch.testing.assert_close(module(states), own(states))
 
 
+class MustBeGated(Written):
+    """A norm that fails without its gate, though it may be left out."""
+
+    def forward(self, hidden_states, gate=None):
+        return super().forward(hidden_states * torch.sigmoid(gate.to(hidden_states)))
+
+
+def test_a_norm_that_cannot_do_without_its_gate_is_left_alone():
+    """Regression: a family whose norm was tried alone could not be loaded."""
+    assert fuse_norms(nn.ModuleList([MustBeGated(8)])) == 0
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_norm_is_taken_over_and_one_that_adds_to_its_weight_is_not(dtype):
     model = nn.ModuleList([Written(16), Written(16, shift=1.0), nn.LayerNorm(16)]).to(dtype)
