@@ -143,7 +143,7 @@ class Standing:
             self.out[dearest] = (
                 "left out",
                 f"the trials of {len(self.alive)} candidates and a training on all {self.rows} rows would take about "
-                f"{needs:.0f} s, {self.left:.0f} s are left; this one needs most of them",
+                f"{needs:.0f} s, {self.left:.0f} s are left; this one takes longest",
             )
 
     def too_dear(self, name: str, rung: Rung) -> bool:
