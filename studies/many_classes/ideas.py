@@ -105,6 +105,10 @@ class TwoPasses(AlignObjective):
         return LossValue.of({"head": functional.cross_entropy(logits, batch.labels), "apart": RDROP * apart})
 
 
+class TwoPassesFromMeans(TwoPasses, MeanStart):
+    """Two passes that agree, by a head that starts at the class means."""
+
+
 class PriorLoss(AlignObjective):
     """Logit adjustment (Menon et al., 2021): the head is trained with the log of the class shares added."""
 
@@ -175,6 +179,10 @@ class SlowBank(AlignObjective):
         super().after_step(self.slow.outputs("train", batch.rows.numpy(), batch.step), batch)
 
 
+class SlowBankFromMeans(SlowBank, MeanStart):
+    """The slow encoder's bank, and a head that starts at the class means."""
+
+
 HEAD = {"loss": "linear", "decision": "head"}
 JOINT = {"loss": "nca", "head_weight": 0.5}
 IDEAS = {
@@ -199,9 +207,24 @@ IDEAS = {
     "joint_perturbed": Idea("soft k-NN and half a head, moved up the loss", JOINT | {"perturbation": 0.12}),
     "coarse": Idea("a second head learns the coarse classes", HEAD, objective=Coarse),
     "slow_bank": Idea("soft k-NN and half a head, the bank by an encoder that follows slowly", JOINT, SlowBank),
+    "mean_dropout": Idea("the head starts at the class means; dropout", HEAD | {"dropout": 0.1}, objective=MeanStart),
+    "mean_rdrop": Idea(
+        "the head starts at the class means; two passes that agree",
+        HEAD | {"dropout": 0.1},
+        objective=TwoPassesFromMeans,
+    ),
+    "mean_slow_bank": Idea(
+        "soft k-NN and half a head that starts at the class means; dropout, slow bank",
+        JOINT | {"dropout": 0.1},
+        SlowBankFromMeans,
+    ),
     "prior_loss": Idea("the head is trained with the class shares taken out", HEAD, objective=PriorLoss),
     "smooth": Idea("the head's targets are smoothed by a tenth", HEAD, objective=Smooth),
 }  # fmt: skip
+
+
+class SlowBankFromMeans(SlowBank, MeanStart):
+    """The slow encoder's bank, and a head that starts at the class means."""
 
 
 @dataclass

@@ -1,6 +1,8 @@
 """Beyond fine-tuning with many classes: ideas on validation, then contenders on the test part.
 
-    python studies/many_classes/run.py --data FOLDER --screen                       every idea once, 20 rows of a class
+    python studies/many_classes/run.py --data FOLDER --screen                       every idea once, 10 rows of a class
+    python studies/many_classes/run.py --data FOLDER --screen --undrawn 5000 --seeds 3 --rows finetune rdrop
+                                                                                    the better ones, told more exactly
     python studies/many_classes/run.py --data FOLDER --rows finetune joint --seeds 5        contenders, all rows
     python studies/many_classes/run.py --data FOLDER --folds 10 --rows finetune joint      trec's fine kinds, ten-fold
     python studies/many_classes/run.py --table                                      RESULTS.md from the lines
@@ -55,6 +57,7 @@ class ManyPlan:
     fold: int | None = None
     folds: int | None = None
     screen: bool = False
+    undrawn: int = UNDRAWN  # training rows that a screen is judged on
 
     @property
     def recipe(self) -> AlignRecipe:
@@ -65,7 +68,8 @@ class ManyPlan:
     def key(self) -> str:
         """Hash of what makes two runs the same."""
         changes = {} if self.row == LOGISTIC else IDEAS[self.row].changes
-        return recipe_key(asdict(self), SHARED | (FEW_STEPS if self.per_class else {}) | dict(changes))
+        own = {name: value for name, value in asdict(self).items() if (name, value) != ("undrawn", UNDRAWN)}
+        return recipe_key(own, SHARED | (FEW_STEPS if self.per_class else {}) | dict(changes))
 
 
 def load(data: Path, plan: ManyPlan) -> Splits:
@@ -85,7 +89,7 @@ def load(data: Path, plan: ManyPlan) -> Splits:
         train = few(read.train, plan.per_class, plan.seed)
     if plan.screen:
         rest = read.train.where(~np.isin(read.train.id, train.id))
-        test = rest.split(UNDRAWN / len(rest), plan.seed)[1]
+        test = rest.split(plan.undrawn / len(rest), plan.seed)[1]
         return Splits(train, read.validation.split(UNDRAWN / len(read.validation), plan.seed)[1], test, ())
     return Splits(train, read.validation, test, ())
 
@@ -153,7 +157,7 @@ def plans(options: argparse.Namespace) -> list[ManyPlan]:
         ]
     per_class = options.per_class or (SCREEN_ROWS if options.screen else None)
     return [
-        ManyPlan(row, name, seed, per_class, screen=options.screen)
+        ManyPlan(row, name, seed, per_class, screen=options.screen, undrawn=options.undrawn)
         for seed in seeds
         for name in options.sets
         for row in rows
@@ -172,6 +176,9 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--folds", type=int, help="folds over trec's training part, its fine kinds")
     parser.add_argument("--first-fold", type=int, default=0, help="the first fold (default 0)")
     parser.add_argument("--screen", action="store_true", help=f"{SCREEN_ROWS} rows of a class, no test part")
+    parser.add_argument(
+        "--undrawn", type=int, default=UNDRAWN, help=f"rows that a screen is judged on (default {UNDRAWN})"
+    )
     return study_options(parser, HERE, arguments)
 
 

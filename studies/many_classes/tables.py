@@ -21,14 +21,14 @@ are several. "Chosen" is the way to decide that has most validation rows right i
 differences from fine-tuning's head in the same seeds (or folds).
 """
 Run = Mapping[str, Any]
-Destination = tuple[str, int | None, int | None, bool]
+Destination = tuple[str, int | None, int | None, bool, int]
 
 
 def write_tables(out: Path, runs: Sequence[Run], ideas: Mapping[str, Any]) -> None:
     """One table for each set, number of rows and kind of run."""
     lines = [HEAD]
     sections = sorted(
-        {destination(run) for run in runs}, key=lambda one: (not one[3], one[0], one[1] or 10**6, one[2] or 0)
+        {destination(run) for run in runs}, key=lambda one: (not one[3], one[0], one[1] or 10**6, one[2] or 0, one[4])
     )
     for one in sections:
         here = [run for run in runs if destination(run) == one]
@@ -38,14 +38,15 @@ def write_tables(out: Path, runs: Sequence[Run], ideas: Mapping[str, Any]) -> No
 
 def destination(run: Run) -> Destination:
     """The table of a run."""
-    return run["set"], run["per_class"], run["folds"], run["screen"]
+    undrawn = run["rows"]["test"] if run["screen"] else 0
+    return run["set"], run["per_class"], run["folds"], run["screen"], undrawn
 
 
 def _title(one: Destination) -> str:
-    name, per_class, folds, screen = one
+    name, per_class, folds, screen, undrawn = one
     rows = "all rows" if per_class is None else f"{per_class} rows of a class"
     judged = f"{folds} folds of its training part" if folds else "test part"
-    return f"Screen: {name}, {rows}" if screen else f"{name}, {rows}, {judged}"
+    return f"Screen: {name}, {rows}, judged on {undrawn}" if screen else f"{name}, {rows}, {judged}"
 
 
 def _facts(here: Sequence[Run]) -> str:
