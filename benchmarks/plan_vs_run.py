@@ -1,9 +1,10 @@
 """Plans beside the work itself: seconds planned over seconds taken, both sides in one run.
 
-    python benchmarks/plan_vs_run.py --data FOLDER [--cases kmeans pca dbscan extract] [--json]
+    python benchmarks/plan_vs_run.py --data FOLDER [--cases kmeans pca dbscan extract probe align prompt] [--json]
 
 Each case is planned first, in a process that has its libraries loaded, and then done. Points are on disk, float16, and
-read in blocks under 1 GiB; DBSCAN holds its rows. Texts are the first 2,000 of sst2, read by all-MiniLM-L6-v2.
+read in blocks under 1 GiB; DBSCAN holds its rows. Texts are the first 2,000 of sst2, read by all-MiniLM-L6-v2; of
+them a training learns from four fifths, for two epochs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import numpy as np
 from benchmarks.dbscan import heaps, radius
 from benchmarks.out_of_core import Heaps
 from studies.common import machine, markdown
@@ -26,9 +28,13 @@ from studies.common import machine, markdown
 import separatrix as sx
 from separatrix.points import Points
 from separatrix.store.points import write_points
+from separatrix.texts import Splits, Texts
 from separatrix.threads import set_threads
 
-CASES = ("extract", "kmeans", "pca", "dbscan")
+METHODS = ("probe", "align", "prompt")
+CASES = ("extract", "kmeans", "pca", "dbscan", *METHODS)
+OF_TEXTS = ("extract", *METHODS)
+EPOCHS = 2
 WIDE_ROWS, DENSE_ROWS, WIDTH, TEXTS, MEMORY = 500_000, 60_000, 64, 2000, "1GiB"
 TARGET = 0.3  # a plan is off by less
 
@@ -68,6 +74,18 @@ def on_texts(texts: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]
     return compared(lambda: sx.plan("extract", texts, **options), work)
 
 
+def on_training(method: str, texts: Texts, folder: Path, model: str) -> dict[str, Any]:
+    """`train` by one method, planned and done."""
+    train, held = texts.split(0.2, 0)
+    splits = Splits(train, held, None, ())
+    options = {"method": method, "model": model} | ({} if method == "probe" else {"epochs": EPOCHS})
+
+    def work(clock: StageClock) -> None:
+        sx.train(splits, out=folder / method, progress=clock, **options)
+
+    return compared(lambda: sx.plan("train", splits, **options), work)
+
+
 def on_points(folder: Path, verb: str, points: Path | Points, **options: Any) -> dict[str, Any]:
     """A verb over points, planned and done."""
     out = folder / verb  # a verb replaces only what is its own
@@ -80,8 +98,13 @@ def on_points(folder: Path, verb: str, points: Path | Points, **options: Any) ->
 
 def case(name: str, folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """One of the cases."""
+    if name in OF_TEXTS:
+        rows = sx.load_texts(given.data / "sst2" / "train.parquet")
+        rows = rows.take(np.arange(min(given.texts, len(rows))))
+    if name in METHODS:
+        return on_training(name, rows, folder, given.model)
     if name == "extract":
-        texts = sx.load_texts(given.data / "sst2" / "train.parquet").text[: given.texts]
+        texts = rows.text
         options = {"model": given.model, "out": folder / "vectors"}
         return on_texts(texts, options)
     if name == "dbscan":
@@ -112,7 +135,9 @@ def show(found: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--data", type=Path, help="folder with sst2/train.parquet (extract is left out without it)")
+    parser.add_argument(
+        "--data", type=Path, help="folder with sst2/train.parquet (without it cases of texts are left out)"
+    )
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--model", default="sentence-transformers/all-MiniLM-L6-v2")
     parser.add_argument("--rows", type=int, default=WIDE_ROWS, help="of k-means and PCA")
@@ -127,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     lines = {}
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
         for name in given.cases:
-            if name != "extract" or given.data is not None:
+            if name not in OF_TEXTS or given.data is not None:
                 print(name, file=sys.stderr, flush=True)
                 lines[name] = case(name, Path(folder), given)
     ratios = {name: line["planned"] / line["taken"] for name, line in lines.items()}

@@ -258,3 +258,84 @@ def test_a_plan_of_labelled_texts_measures_its_rates(tiny, monkeypatch):
 def test_what_cannot_be_planned_of_labelled_texts_is_refused(verb, options, message):
     with pytest.raises(OptionError, match=message):
         sx.plan(verb, machine=RATES, **{"texts": 100, "tokens_per_text": 9} | options)
+
+
+def training_plan(tiny, method, **options):
+    return sx.plan("train", method=method, model=str(tiny(options.pop("kind", "bert"))), device="cpu", **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "forwards", "stages"),
+    [
+        # of 720, 80 and 200 texts: learnt from, of validation, of test
+        ("probe", 720 + 80 + 280, ["k-NN, a baseline", "pooling of the probe", "linear probe"]),
+        ("prompt", 720 + 80 + 280, ["training, 230 steps", "k-NN, a baseline"]),
+        # baselines, bank, validation of six epochs, nineteen pictures, index, answers
+        ("finetune", 1000 + 720 + 6 * 80 + 19 * 380 + 800 + 280, ["training, 138 steps", "k-NN, a baseline"]),
+        ("align", 1000 + 720 + 6 * 80 + 19 * 380 + 800 + 280, ["training, 138 steps", "k-NN, a baseline"]),
+    ],
+)
+def test_a_training_is_planned_by_its_method(method, forwards, stages, tiny):
+    plan = training_plan(tiny, method, texts=1000, tokens_per_text=9, machine=RATES)
+    assert [stage["name"] for stage in plan.stages][2 : 2 + len(stages)] == stages
+    one = sx.plan("suspects", texts=1, tokens_per_text=9, model=str(tiny("bert")), device="cpu", machine=RATES)
+    each = one.stages[1]["flop"]
+    assert plan.stages[1]["flop"] == pytest.approx(forwards * each)
+    if method in ("finetune", "align"):
+        assert plan.stages[2]["flop"] == pytest.approx(3 * 32 * 138 * each)  # forward, backward twice
+    if method == "prompt":
+        forward = 720 + 80 * 10 + 31 * 80  # the start, ten epochs, their pictures
+        assert plan.stages[2]["flop"] == pytest.approx((2 * 32 * 230 + forward) * each * 8 / 9)  # eight behind nine
+    assert plan.rows == 1000
+
+
+def test_a_second_training_and_more_epochs_are_counted(tiny):
+    sizes = {"texts": 1000, "tokens_per_text": 9, "machine": RATES}
+    plain, longer, twice = (
+        training_plan(tiny, "finetune", **sizes, **options).stages[2]["flop"]
+        for options in ({}, {"epochs": 12}, {"refit": True})
+    )
+    assert longer == 2 * plain
+    assert twice == pytest.approx(plain * (23 + 25) / 23)  # steps of 720 rows, and of 800
+
+
+def test_a_probe_of_many_texts_chooses_its_pooling_on_a_sample(tiny):
+    few, many = (training_plan(tiny, "probe", texts=n, tokens_per_text=9, machine=RATES) for n in (20_000, 100_000))
+    assert any("the pooling is chosen on 3000 rows" in line for line in many.assumptions)
+    assert not any("the pooling is chosen" in line for line in few.assumptions)
+    choice = {plan.rows: plan.stages[3]["rows"] for plan in (few, many)}
+    assert len(set(choice.values())) == 1  # no more rows are compared than 2,000 of each pooling
+
+
+@pytest.mark.parametrize(("method", "kind"), [("align", "bert"), ("finetune", "bert"), ("prompt", "gpt2")])
+@pytest.mark.parametrize("there", [True, False], ids=["texts", "made-up texts"])
+def test_the_steps_of_a_training_are_measured(method, kind, there, tiny, planted, monkeypatch):
+    monkeypatch.setattr("separatrix.analysis.plan.labelled._SIZES", (30, 60))
+    monkeypatch.setattr("separatrix.analysis.plan.labelled._NEAR_ROWS", 100)
+    monkeypatch.setattr("separatrix.analysis.plan.models._SECONDS", 0.01)
+    data = {"data": Texts.of(planted[0][:90], planted[1][:90])} if there else {"texts": 90, "tokens_per_text": 9}
+    plan = training_plan(tiny, method, kind=kind, batch_size=8, **data)
+    assert plan.measured
+    assert plan.stages[2]["name"].startswith("training, ")
+    assert plan.stages[2]["seconds"] > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "a plan of train is of one method: got auto, expected probe, align, finetune, prompt; a race"),
+        ({"method": "peft"}, "a plan of train is of one method: got peft"),
+        ({"method": "align", "tokens": 3}, "unknown option: got 'tokens'"),
+        ({"method": "align", "memory": "1GiB"}, "--memory has no effect: train has no such option"),
+        ({"method": "align", "recipe": 3}, "this recipe is of no training that is planned: got int"),
+    ],
+)
+def test_a_training_that_cannot_be_planned_is_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        sx.plan("train", texts=100, tokens_per_text=9, machine=RATES, **options)
+
+
+def test_rows_with_several_labels_are_not_planned(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\n" + "a cat,b;c\na dog,b\n" * 9)
+    with pytest.raises(SeparatrixError, match="a plan of train is of rows with one label each"):
+        sx.plan("train", tmp_path / "rows.csv", method="align", label_separator=";", machine=RATES)

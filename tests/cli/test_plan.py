@@ -34,6 +34,8 @@ def test_a_command_is_planned_with_its_own_options(cli, rates, tmp_path):
         (("cluster", "nowhere", "--k", "3"), "nowhere is no folder"),
         (("cluster", "--kk", "3"), "unknown option"),
         (("extract", "--texts", "5"), "a plan needs data, or texts and tokens_per_text"),
+        (("train", "nowhere.csv", "--method", "align", "--tokens", "4"), "--tokens has no effect with --method align"),
+        (("train", "nowhere.csv"), "a plan of train is of one method: got auto"),
     ],
 )
 def test_what_cannot_be_planned_is_one_sentence(cli, words, message):

@@ -16,6 +16,7 @@ from separatrix.points import Points
 from separatrix.progress import Counter, Progress
 from separatrix.recipe import ModelRecipe
 from separatrix.recipe.cluster import SuspectsRecipe
+from separatrix.recipe.train import POOL_TEXTS
 from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
 from separatrix.texts.pairs import SECOND, shown
@@ -25,7 +26,6 @@ from separatrix.texts.set_checks import joined_labels, one_label_each
 if TYPE_CHECKING:
     import pandas as pd
 
-POOL_ROWS = 3000  # at most, that a pooling is chosen on
 _POOL_FOLDS, _FEWEST = 4, 20
 
 
@@ -43,8 +43,8 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
 
     backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
     plans = chosen_candidates(backbone, recipe.pool)
-    if len(plans) > 1 and len(texts) > POOL_ROWS:  # of many texts, one block is held, not one of each pooling
-        some = texts.take(draw_rows(len(texts), POOL_ROWS, recipe.seed))
+    if len(plans) > 1 and len(texts) > POOL_TEXTS:  # of many texts, one block is held, not one of each pooling
+        some = texts.take(draw_rows(len(texts), POOL_TEXTS, recipe.seed))
         tried, _ = extract_blocks(backbone, some.text, plans, Counter(progress, "vectors of a sample", len(some)))
         pool = best_pool(tried, some, recipe.seed)
         plans = tuple(plan for plan in plans if plan.name == pool)
@@ -65,7 +65,7 @@ def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> st
     labels, names = encode(texts.label, by_row=True)
     if len(names) < 2 or len(labels) < _FEWEST:
         return next(iter(blocks))
-    rows = draw_rows(len(labels), POOL_ROWS, seed)
+    rows = draw_rows(len(labels), POOL_TEXTS, seed)
     held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
     if len(np.unique(labels[rows[~held]])) < 2:
         return next(iter(blocks))

@@ -14,17 +14,20 @@ from separatrix.cli.heads import heads
 from separatrix.cli.points import cluster, extract, open_given, project, rank, score, suspects
 from separatrix.cli.progress import TerminalProgress
 from separatrix.cli.results import Printout
+from separatrix.cli.runs import train
 from separatrix.errors import OptionError
 from separatrix.recipe import LoadRecipe
 from separatrix.recipe.core import to_dict
 from separatrix.scale.machine import is_rates
 from separatrix.store.artifacts import write_file
 from separatrix.store.result import Result
+from separatrix.training.methods import build_recipe, method_of
 
 DataArgument = Annotated[
     str | None, Parameter(name="DATA", help="what the verb would read; without it, its size is typed")
 ]
-_TEXTS = ("extract", "heads", "rank", "suspects")
+_METHODS = ("probe", "align", "finetune", "prompt")  # of trainings that are planned
+_TEXTS = ("extract", "heads", "rank", "suspects", "train")
 
 
 @verb(opts.Calibration)
@@ -36,6 +39,7 @@ def plan(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
         separatrix plan cluster points/large --k 35 --memory 2GiB
         separatrix plan extract data/trec --model gpt2
         separatrix plan suspects reviews.csv --text body --label stars
+        separatrix plan train reviews.csv --text body --label stars --method align
         separatrix plan cluster --rows 18720000 --width 2048 --k 35 --machine rates.json
         separatrix plan --calibrate --out rates.json
     """
@@ -65,6 +69,8 @@ def _planned(name: str, command: Any) -> Callable[..., None]:
         if data is not None and name not in _TEXTS:
             source = open_given(Path(data), parsed)
         options = parsed.keywords("machine")
+        if name == "train":
+            build_recipe(options.get("method") or method_of(options), options)  # refuses what train refuses
         if name == "extract" and data is None:
             options = {one: value for one, value in options.items() if one not in to_dict(LoadRecipe())}
         return run(name, source, machine=parsed.options.get("machine"), progress=progress, **options)
@@ -72,7 +78,8 @@ def _planned(name: str, command: Any) -> Callable[..., None]:
     text = f"Nothing is done and nothing is written.\n\nFor example:\n    separatrix plan {name} {_EXAMPLES[name]}"
     planned.__doc__, planned.__name__ = text, name
     shown = " ".join((*main, *size.__dataclass_fields__, "machine", "json"))
-    return verb(opts.Planned, *own, size, opts.Rates, main=shown)(planned)
+    methods = {one: recipe for one, recipe in command.flags.methods.items() if one in _METHODS}
+    return verb(opts.Planned, *own, size, opts.Rates, main=shown, methods=methods)(planned)
 
 
 _EXAMPLES = {
@@ -83,12 +90,13 @@ _EXAMPLES = {
     "score": "points/trec --memory 4GiB",
     "rank": "reviews.csv --text body --label stars",
     "suspects": "reviews.csv --text body --label stars",
+    "train": "reviews.csv --text body --label stars --method align",
 }
 PLANS = {
     name: _planned(name, command)
     for name, command in (
         ("extract", extract), ("cluster", cluster), ("project", project), ("heads", heads), ("score", score),
-        ("rank", rank), ("suspects", suspects),
+        ("rank", rank), ("suspects", suspects), ("train", train),
     )
 }  # fmt: skip
 plan.parts = PLANS  # type: ignore[attr-defined]

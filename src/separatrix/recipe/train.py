@@ -193,6 +193,8 @@ class EvaluationRecipe:
     )
 
 
+# Of so many training texts and more, a probe chooses its pooling on some of them and is then fitted on all.
+MANY_TEXTS, POOL_TEXTS = 20_000, 3_000
 BEST, OWN = "best", "own"
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import HERE
-from separatrix.analysis.labelled_files import POOL_ROWS
 from separatrix.analysis.plan.job import Measures, Outline, seconds_of, workers_here
 from separatrix.analysis.plan.models import PlannedReading, plan_reading
 from separatrix.analysis.rank import figures_of, sampled_parts
@@ -23,7 +22,7 @@ from separatrix.geometry.suspects import MODELS, graph_size
 from separatrix.points import Points
 from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.score import RankRecipe
-from separatrix.recipe.train import BEST
+from separatrix.recipe.train import BEST, POOL_TEXTS
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale.costs import Shape, Stage
 from separatrix.scale.machine import Machine
@@ -35,7 +34,7 @@ _ASSUMED_CLASSES = 10  # where there are no labels to count
 _SIZES = (400, 1_200)  # rows that are judged to measure
 _NEAR_ROWS = 8_000  # whose neighbors are sought to measure
 _COPIES = 4  # of the rows: as they are, of length 1, those of the other folds, for a map
-_PARTS = {"train": 0.72, "validation": 0.08, "test": 0.2}  # of texts that are not there
+PARTS = {"train": 0.72, "validation": 0.08, "test": 0.2}  # of texts that are not there
 READING = {"rank": tuple(sorted(SPLITTING - {"seed"})), "suspects": ("drop",)}
 
 
@@ -66,7 +65,7 @@ def labelled_size(verb: str, data: Any, recipe: Any, more: Mapping[str, Any], ma
         if verb == "suspects":
             return LabelledSize({"all": rows}, tokens=tokens)
         most = recipe.most_rows or rows
-        return LabelledSize({part: min(round(rows * share), most) for part, share in _PARTS.items()}, tokens=tokens)
+        return LabelledSize({part: min(round(rows * share), most) for part, share in PARTS.items()}, tokens=tokens)
     if verb == "suspects":
         texts = one_label_each(load_texts(data, text=recipe.text, label=recipe.label), verb)
         return LabelledSize({"all": len(texts)}, texts.text, _count(texts))
@@ -97,49 +96,49 @@ def _plan_rank(recipe: RankRecipe, size: LabelledSize, machine: Machine | None) 
         hint = "plan each of them, and add their seconds"
         raise OptionError("a plan of rank is of one model", got=f"{len(recipe.model)} models", hint=hint)
     options = recipes.to_dict(recipe.backbone(recipe.model[0])) | {"pool": recipe.pool, "layers": recipe.layers}
-    outline, shape = _read(options, size, size.rows, machine)
+    outline, shape = plan_reading(reading_of(options, size, size.rows, machine))
     width, train = outline.stages[0].width, size.parts["train"]
     blocks = shape.width // width
     near = Stage("neighbors", "neighbors", 2.0 * train * size.rows * shape.width, width)
     rest = Stage(f"figures of {blocks} poolings", "rank", 0.0, width, rows=train)
     measures = Measures(
-        {"neighbors": partial(_near_rate, width, recipe.k)}, {"rank": partial(_rank_line, recipe, width, size, blocks)}
+        {"neighbors": partial(near_rate, width, recipe.k)}, {"rank": partial(_rank_line, recipe, width, size, blocks)}
     )
     notes = [*size.notes, "figures as on made-up rows of the same width and number of classes"]
-    return _joined(outline, [near, rest], measures, notes), shape
+    return joined(outline, [near, rest], measures, notes), shape
 
 
 def _plan_suspects(recipe: SuspectsRecipe, size: LabelledSize, machine: Machine | None) -> tuple[Outline, Shape]:
     rows = size.rows
-    sampled = recipe.pool == BEST and rows > POOL_ROWS
+    sampled = recipe.pool == BEST and rows > POOL_TEXTS
     options = {"model": recipe.model, "device": recipe.device, "pool": ("mean",)}
-    outline, shape = _read(options, size, rows + (POOL_ROWS if sampled else 0), machine)
+    outline, shape = plan_reading(reading_of(options, size, rows + (POOL_TEXTS if sampled else 0), machine))
     judging = min(rows, recipe.most_rows or rows)
     listed = graph_size(judging, recipe.k, recipe.folds)
     near = Stage("neighbors", "neighbors", 2.0 * rows * judging * shape.width, shape.width)
     judges = Stage("judges, out of fold", "suspects", 0.0, shape.width, rows=rows)
     measures = Measures(
-        {"neighbors": partial(_near_rate, shape.width, listed)},
+        {"neighbors": partial(near_rate, shape.width, listed)},
         {"suspects": partial(_suspects_line, recipe, shape.width, size.classes)},
     )
     notes = [f"{judging} of {rows} rows judge"] if judging < rows else []
     notes += ["judges as on made-up rows of the same width and number of classes"]
     if sampled:
-        notes.append(f"the pooling is chosen on {POOL_ROWS} rows; all rows are then read by it alone")
+        notes.append(f"the pooling is chosen on {POOL_TEXTS} rows; all rows are then read by it alone")
     held = rows * (_COPIES * 4 * shape.width + listed * 12 + size.classes * 8 * (len(MODELS) + 2))
-    whole = _joined(replace(outline, memory=outline.memory + held), [near, judges], measures, notes)
+    whole = joined(replace(outline, memory=outline.memory + held), [near, judges], measures, notes)
     return whole, Shape(rows, shape.width, 4)
 
 
-def _read(options: dict[str, Any], size: LabelledSize, rows: int, machine: Machine | None) -> tuple[Outline, Shape]:
-    """The plan of the vectors."""
+def reading_of(options: Mapping[str, Any], size: LabelledSize, rows: int, machine: Machine | None) -> PlannedReading:
+    """So many forwards of these texts, by a model and poolings."""
     known = {name: value for name, value in options.items() if name in recipes.option_names(ExtractRecipe())}
     recipe = recipes.replace(ExtractRecipe(), **known)
     texts = [" ".join(one) if isinstance(one, tuple) else one for one in size.texts]
-    return plan_reading(PlannedReading(recipe, texts, rows, size.tokens, machine))
+    return PlannedReading(recipe, texts, rows, size.tokens, machine)
 
 
-def _joined(outline: Outline, stages: Sequence[Stage], measures: Measures, notes: Sequence[str]) -> Outline:
+def joined(outline: Outline, stages: Sequence[Stage], measures: Measures, notes: Sequence[str]) -> Outline:
     """An outline with further stages, how these are measured, and assumptions."""
     known = outline.measures
     both = Measures({**known.flops, **measures.flops}, {**known.tables, **measures.tables})
@@ -150,7 +149,7 @@ def _joined(outline: Outline, stages: Sequence[Stage], measures: Measures, notes
 # What is measured.
 
 
-def _made_up(rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+def made_up(rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Vectors whose classes overlap, and class numbers."""
     rng = np.random.default_rng(0)
     y = np.arange(rows) % classes
@@ -158,9 +157,9 @@ def _made_up(rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarra
     return centres[y] + 2 * rng.standard_normal((rows, width), dtype=np.float32), y
 
 
-def _near_rate(width: int, k: int) -> float:
+def near_rate(width: int, k: int) -> float:
     """FLOP of a worker a second."""
-    x, _ = _made_up(_NEAR_ROWS, width, 2)
+    x, _ = made_up(_NEAR_ROWS, width, 2)
     seconds = seconds_of(partial(neighbors, x, x, min(k, len(x) - 1), exclude_self=True))
     return 2.0 * len(x) ** 2 * width / seconds / workers_here(HERE)
 
@@ -169,12 +168,12 @@ def _suspects_line(recipe: SuspectsRecipe, width: int, classes: int) -> tuple[fl
     """Seconds, and seconds a row, of judging rows."""
 
     def run(rows: int) -> float:
-        x, y = _made_up(rows, width, classes)
+        x, y = made_up(rows, width, classes)
         points = Points.of(x, {"label": [f"class {one}" for one in y]})
         own = SuspectsRecipe(folds=recipe.folds, k=recipe.k, near=recipe.near, seed=recipe.seed)
         return seconds_of(lambda: suspects(points, recipe=own))
 
-    return _line(run, classes)
+    return line(run, classes)
 
 
 def _rank_line(recipe: RankRecipe, width: int, size: LabelledSize, blocks: int) -> tuple[float, float]:
@@ -183,15 +182,15 @@ def _rank_line(recipe: RankRecipe, width: int, size: LabelledSize, blocks: int) 
 
     def run(rows: int) -> float:
         parts = {
-            part: Part(*_made_up(max(size.classes, round(rows * each)), width, size.classes))
+            part: Part(*made_up(max(size.classes, round(rows * each)), width, size.classes))
             for part, each in share.items()
         }
         return seconds_of(partial(figures_of, parts, size.classes, recipe)) * blocks
 
-    return _line(run, size.classes)
+    return line(run, size.classes)
 
 
-def _line(run: Callable[[int], float], classes: int) -> tuple[float, float]:
+def line(run: Callable[[int], float], classes: int) -> tuple[float, float]:
     """A straight line through two measurements."""
     low, high = (max(one, 4 * classes) for one in _SIZES)
     high = max(high, 3 * low)

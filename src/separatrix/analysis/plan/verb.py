@@ -13,10 +13,12 @@ from separatrix.analysis.cluster import Clusters
 from separatrix.analysis.identity import members
 from separatrix.analysis.inputs import opened
 from separatrix.analysis.plan.job import Outline, PlannedJob
-from separatrix.analysis.plan.labelled import READING, LabelledSize, labelled_size, plan_labelled
+from separatrix.analysis.plan.labelled import READING, labelled_size, plan_labelled
 from separatrix.analysis.plan.models import NUMBER_BYTES, PlannedReading, plan_heads, plan_reading, read_texts
 from separatrix.analysis.plan.points import plan_cluster, plan_project, plan_score
 from separatrix.analysis.plan.rates import measured
+from separatrix.analysis.plan.training import READING as OF_TRAINING
+from separatrix.analysis.plan.training import plan_training, planned_recipe, training_size
 from separatrix.errors import OptionError, choose
 from separatrix.points import Points
 from separatrix.progress import Progress, silent
@@ -43,13 +45,13 @@ POINTS = {"cluster": (plan_cluster, ClusterRecipe), "project": (plan_project, Pr
           "score": (plan_score, ScoreRecipe)}  # fmt: skip
 TEXTS = {"extract": ExtractRecipe, "heads": HeadsRecipe}
 LABELLED = {"rank": RankRecipe, "suspects": SuspectsRecipe}
-VERBS = ("extract", "cluster", "project", "heads", "score", "rank", "suspects")
+VERBS = ("extract", "cluster", "project", "heads", "score", "rank", "suspects", "train")
 # Options of the verbs that no recipe has.
 _WRITING = ("out", "overwrite", "resume")
 _READING = (*recipes.option_names(LoadRecipe()), "text", "label", "group")
 _MORE = {
     "cluster": ("within", "of"), "project": ("label", "page", "block"), "score": ("clusters",),
-    "extract": (*_READING, "run"), "heads": ("steps",), **READING,
+    "extract": (*_READING, "run"), "heads": ("steps",), "train": ("method", *OF_TRAINING), **READING,
 }  # fmt: skip
 
 
@@ -138,7 +140,8 @@ def plan(
     A few seconds of the verb's own work are measured here on a sample, or on made-up rows of the same width.
 
     Args:
-        verb: `extract`, `cluster`, `project`, `heads`, `score`, or of labelled texts `rank` or `suspects`.
+        verb: `extract`, `cluster`, `project`, `heads`, `score`, or of labelled texts `rank`, `suspects` or `train`
+            (with its `method`: `probe`, `align`, `finetune` or `prompt`).
         data: points or their folder; texts, as the verb takes them. None: `rows` and `width`, or `texts` and
             `tokens_per_text`, say how large the data would be.
         rows, width: of points that are not there.
@@ -172,10 +175,15 @@ def plan(
         scale.progress("plan", 0, 1, "calibration")
         outline, shape = POINTS[verb][0](job), job.shape
         speeds = rates or measured(outline, job)
-    elif verb in LABELLED:
-        size = _labelled(verb, wanted, more, (data, texts, tokens_per_text, executor, memory))
+    elif verb in LABELLED or verb == "train":
+        _check_labelled(verb, data, texts, tokens_per_text, executor, memory)
+        made_up = (texts or 0, tokens_per_text or 0)
         scale.progress("plan", 0, 1, "calibration")
-        outline, shape = plan_labelled(verb, wanted, size, rates)
+        if verb == "train":
+            outline, shape = plan_training(wanted, *training_size(data, wanted, more, made_up), rates)
+        else:
+            size = labelled_size(verb, data, wanted, more, made_up)
+            outline, shape = plan_labelled(verb, wanted, size, rates)
         speeds = rates or measured(outline)
     else:
         reading = replace(_reading(verb, wanted, more, (data, texts, tokens_per_text, rates)), executor=executor)
@@ -188,10 +196,14 @@ def plan(
 
 def _options(verb: str, recipe: Any, options: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The recipe of the verb, and options that it has beside it."""
-    cls: Any = POINTS[verb][1] if verb in POINTS else {**TEXTS, **LABELLED}[verb]
-    if recipe is not None and not isinstance(recipe, cls):
-        raise OptionError("the recipe is of another verb", got=type(recipe).__name__, expected=cls.__name__)
-    start, names = recipe or cls(), (*_MORE[verb], *_WRITING)
+    if verb == "train":
+        start: Any = planned_recipe(options.get("method"), recipe)
+    else:
+        cls: Any = POINTS[verb][1] if verb in POINTS else {**TEXTS, **LABELLED}[verb]
+        if recipe is not None and not isinstance(recipe, cls):
+            raise OptionError("the recipe is of another verb", got=type(recipe).__name__, expected=cls.__name__)
+        start = recipe or cls()
+    names = (*_MORE[verb], *_WRITING)
     own = recipes.option_names(start)
     for name in options:
         choose(name, (*own, *names), "option")
@@ -222,13 +234,11 @@ def _points_job(
     return PlannedJob(recipe, shape, scale, machine, points, more)
 
 
-def _labelled(verb: str, recipe: Any, more: Mapping[str, Any], size: tuple[Any, ...]) -> LabelledSize:
-    data, texts, tokens, executor, memory = size
+def _check_labelled(verb: str, data: Any, texts: Any, tokens: Any, executor: str, memory: str | None) -> None:
     for name, value, default in (("executor", executor, "here"), ("memory", memory, None)):
         if value != default:
             raise OptionError(f"--{name} has no effect: {verb} has no such option", hint=f"leave --{name} away")
     _check_texts(data, texts, tokens)
-    return labelled_size(verb, data, recipe, more, (texts, tokens))
 
 
 def _check_texts(data: Any, texts: int | None, tokens: int | None) -> None:

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 from separatrix.progress import Counter
 from separatrix.recipe import ProbingRecipe, TrainRecipe, option_names
 from separatrix.recipe.auto import AutoRecipe
-from separatrix.recipe.train import BEST
+from separatrix.recipe.train import BEST, MANY_TEXTS, POOL_TEXTS
 from separatrix.training.methods.base import TrainingMethod
 from separatrix.training.request import TrainingRequest
-
-LARGE, SAMPLED = 20_000, 3_000  # training rows from which a pooling is chosen on so many of them
 
 if TYPE_CHECKING:
     from separatrix.learn.job import TrainedModel
@@ -77,12 +75,12 @@ def _poolings(
     from separatrix.models.candidates import candidates, chosen_candidates
 
     chosen = chosen_candidates(backbone, pool)
-    if len(request.splits.train) <= LARGE:
+    if len(request.splits.train) <= MANY_TEXTS:
         return chosen, tuple({plan.name: plan for plan in (*chosen, *candidates(backbone))}.values()), ()
     several = len(chosen) > 1
     chosen = _chosen_on_a_sample(request, targets, backbone, chosen) if several else chosen
-    how = f"the pooling is the best on {SAMPLED} of them, and " if several else ""
-    return chosen, chosen, (f"train: more than {LARGE} rows: {how}baselines have the probe's pooling",)
+    how = f"the pooling is the best on {POOL_TEXTS} of them, and " if several else ""
+    return chosen, chosen, (f"train: more than {MANY_TEXTS} rows: {how}baselines have the probe's pooling",)
 
 
 def _chosen_on_a_sample(
@@ -97,7 +95,7 @@ def _chosen_on_a_sample(
     seed, parts = request.recipe.loop.seed, []
     for part in ("train", "validation"):
         texts = request.splits.parts[part]
-        rows = draw_rows(len(texts), SAMPLED, seed)
+        rows = draw_rows(len(texts), POOL_TEXTS, seed)
         some = texts.take(rows)
         blocks, _ = extract_blocks(backbone, some.text, plans, Counter(request.progress, f"sample ({part})", len(some)))
         parts.append(LabelledBlocks(blocks, targets.values[part][rows], some.weight))
