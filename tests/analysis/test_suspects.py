@@ -289,6 +289,30 @@ def test_few_misread_rows_are_no_sign_of_weak_judges():
     assert not [line for line in result.warnings if "weak" in line]
 
 
+def test_texts_may_be_read_in_another_number_format(tiny, tmp_path, monkeypatch):
+    """`auto` asks what the texts allow and says why; points have no number format to choose."""
+    texts = load_texts(write_few(tmp_path / "few.csv"))
+    own = {"model": str(tiny("bert")), "pool": "mean", "device": "cpu"}
+    monkeypatch.setattr("separatrix.models.precision.computes_bfloat16", lambda _device: False)
+    result = suspects(texts, dtype="auto", **own)
+    assert any("number format float32: the processor has no instructions" in line for line in result.warnings)
+    assert any("so that float32 is faster" in line for line in suspects(texts, dtype="bfloat16", **own).warnings)
+    assert not any("number format" in line for line in suspects(texts, **own).warnings)
+    with pytest.raises(OptionError, match="--dtype has no effect: it belongs to texts"):
+        suspects(extract(texts, pool="mean", model=own["model"]), dtype="bfloat16")
+
+
+def write_few(path):
+    """Thirty texts of three kinds."""
+    words = ("cat", "dog", "bird")
+    rows = [
+        {"text": f"{words[row % 3]} the house is red {'old ' * (row % 5)}", "label": words[row % 3]}
+        for row in range(30)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
 @pytest.mark.filterwarnings("ignore::separatrix.errors.SeparatrixWarning")  # words that a tiny model does not know
 def test_of_many_texts_the_pooling_is_chosen_on_a_sample(tiny, monkeypatch):
     """All poolings of a sample, one of all rows: memory holds one block."""

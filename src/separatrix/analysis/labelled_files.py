@@ -40,8 +40,11 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
     from separatrix.models.candidates import chosen_candidates
     from separatrix.models.extract import extract_blocks  # after the texts: torch is slow to load
     from separatrix.models.load import load_backbone
+    from separatrix.models.precision import settled
 
-    backbone = load_backbone(ModelRecipe(model=recipe.model, device=recipe.device))
+    wanted = ModelRecipe(model=recipe.model, dtype=recipe.dtype, device=recipe.device)
+    wanted, why = settled(wanted, texts.text, lambda one: chosen_candidates(one, recipe.pool))
+    backbone = load_backbone(wanted)
     plans = chosen_candidates(backbone, recipe.pool)
     if len(plans) > 1 and len(texts) > POOL_TEXTS:  # of many texts, one block is held, not one of each pooling
         some = texts.take(draw_rows(len(texts), POOL_TEXTS, recipe.seed))
@@ -53,7 +56,7 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
     table = texts.to_frame().drop(columns=SECOND, errors="ignore").rename(columns={"label": recipe.label})
     table["text"] = list(map(shown, texts.text))
     alone = "suspects judges one label a row; of joined ones, give it a column for each label"
-    warnings = [*texts.warnings, *joined_labels(texts, alone), *backbone.source.warnings, *tokens.unread.warn()]
+    warnings = [*texts.warnings, *why, *joined_labels(texts, alone), *backbone.source.warnings, *tokens.unread.warn()]
     warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
     return Points.of({pool: blocks[pool]}, table), warnings
 

@@ -77,7 +77,8 @@ MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
 _CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
-_OF_TEXTS, _OF_POINTS = ("text", "model", "pool", "device"), ("label", "folds", "k", "near", "most_rows", "neighbors")
+_OF_TEXTS = ("text", "model", "pool", "dtype", "device")
+_OF_POINTS = ("label", "folds", "k", "near", "most_rows", "neighbors")
 _NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
 _EQUAL = 1 - 1e-6  # cosine of equal vectors
 _TINY = 1e-12  # probability below which a judge says no more

@@ -6,7 +6,7 @@ from separatrix.errors import OptionError
 from separatrix.recipe.core import MOST_SHUFFLES, flag, option, recipe_class
 from separatrix.recipe.project import PREPARES
 from separatrix.recipe.registry import Choices
-from separatrix.recipe.train import BEST, DEFAULT_MODEL, DEVICES, ProbeRecipe
+from separatrix.recipe.train import BEST, DEFAULT_MODEL, DEVICES, ProbeRecipe, as_in_model
 
 METHODS = Choices("kmeans", "dbscan", "hdbscan")
 CRITERIA = ("silhouette", "distortion", "inertia", "stability")
@@ -115,4 +115,5 @@ class SuspectsRecipe:
         "texts: pooling of the model's hidden states; best: by a probe on held-out rows; own: as modules.json says",
         choices=ProbeRecipe.__dataclass_fields__["pool"].metadata["choices"],
     )
+    dtype: str = as_in_model("dtype", later=True)
     device: str = option("auto", "texts: where to compute", choices=DEVICES)

@@ -289,6 +289,7 @@ class SuspectsOptions(TypedDict, total=False):
     text: str | Sequence[str]
     model: str
     pool: str
+    dtype: str
     device: str
 
 

@@ -61,10 +61,10 @@ class ModelRecipe:
         return here if model is None else replace(here, model=model, revision=None)
 
 
-def as_in_model(name: str, recipe: Any = ModelRecipe) -> Any:
-    """A field with the default and the text that it has in `ModelRecipe`, or in another recipe."""
+def as_in_model(name: str, recipe: Any = ModelRecipe, *, later: bool = False) -> Any:
+    """A field with the default and the text that it has in `ModelRecipe`, or another recipe; `later` as in `option`."""
     spec = recipe.__dataclass_fields__[name]
-    return field(default=spec.default, metadata=spec.metadata)
+    return field(default=spec.default, metadata={**spec.metadata, "later": later or spec.metadata["later"]})
 
 
 @recipe_class

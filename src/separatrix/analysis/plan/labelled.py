@@ -111,7 +111,7 @@ def _plan_rank(recipe: RankRecipe, size: LabelledSize, machine: Machine | None) 
 def _plan_suspects(recipe: SuspectsRecipe, size: LabelledSize, machine: Machine | None) -> tuple[Outline, Shape]:
     rows = size.rows
     sampled = recipe.pool == BEST and rows > POOL_TEXTS
-    options = {"model": recipe.model, "device": recipe.device, "pool": ("mean",)}
+    options = {"model": recipe.model, "dtype": recipe.dtype, "device": recipe.device, "pool": ("mean",)}
     outline, shape = plan_reading(reading_of(options, size, rows + (POOL_TEXTS if sampled else 0), machine))
     judging = min(rows, recipe.most_rows or rows)
     listed = graph_size(judging, recipe.k, recipe.folds)
