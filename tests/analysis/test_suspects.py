@@ -328,7 +328,7 @@ def test_of_many_texts_the_pooling_is_chosen_on_a_sample(tiny, monkeypatch):
 
     monkeypatch.setattr(reading, "extract_blocks", counted)
     whole = suspects(table, model=str(tiny("bert")), device="cpu")
-    monkeypatch.setattr(labelled_files, "POOL_ROWS", 40)
+    monkeypatch.setattr(labelled_files, "POOL_TEXTS", 40)
     sampled = suspects(table, model=str(tiny("bert")), device="cpu")
     assert [rows for rows, _ in blocks] == [60, 40, 60]
     assert [pools > 1 for _, pools in blocks] == [True, True, False]

@@ -143,8 +143,8 @@ def test_an_entry_is_a_method_at_once(splits, tiny):
 @pytest.mark.parametrize("pool", ["best", "mean"])
 def test_of_many_rows_one_pooling_is_held(pool, splits, tiny, monkeypatch):
     """It is chosen on a sample; where it is named, the probe is that of few rows."""
-    monkeypatch.setattr(probe, "LARGE", 60)
-    monkeypatch.setattr(probe, "SAMPLED", 50)
+    monkeypatch.setattr(probe, "MANY_TEXTS", 60)
+    monkeypatch.setattr(probe, "POOL_TEXTS", 50)
     large = sx.train(splits, model=str(tiny("bert")), pool=pool, **PROBE)
     assert large.chosen["probe"]["pool_candidates"] == (1 if pool == "mean" else 5)
     assert {one["pool"] for one in large.chosen.values()} == {large.chosen["probe"]["pool"]}
