@@ -33,6 +33,7 @@ pytestmark = [
         ("language_model/FLOAT32", 1, 1),
         ("language_model/SCREEN", 4, 4),
         ("language_model/SECONDS", 2, 2),
+        ("language_model/IMDB", 1, 1),
         ("language_model/LATE", 4, 4),
     ],
 )
