@@ -207,6 +207,7 @@ IDEAS = {
     "joint_perturbed": Idea("soft k-NN and half a head, moved up the loss", JOINT | {"perturbation": 0.12}),
     "coarse": Idea("a second head learns the coarse classes", HEAD, objective=Coarse),
     "slow_bank": Idea("soft k-NN and half a head, the bank by an encoder that follows slowly", JOINT, SlowBank),
+    "joint_mean": Idea("soft k-NN and half a head that starts at the class means", JOINT, objective=MeanStart),
     "mean_dropout": Idea("the head starts at the class means; dropout", HEAD | {"dropout": 0.1}, objective=MeanStart),
     "mean_rdrop": Idea(
         "the head starts at the class means; two passes that agree",

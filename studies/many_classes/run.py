@@ -37,7 +37,12 @@ from separatrix.texts import Classes, Splits, Texts, load_splits
 from separatrix.texts.table import few
 
 HERE = Path(__file__).resolve().parent
-SETS = {"banking77": ("banking77", "label"), "trec50": ("trec", "fine")}
+SETS = {
+    "banking77": ("banking77", "label"),
+    "trec50": ("trec", "fine"),
+    "trec6": ("trec", "coarse"),
+    "sst5": ("sst5", "label"),
+}
 LOGISTIC = "logistic regression"
 PENALTIES = (1.0, 10.0, 100.0)  # inverse, of the logistic regression; chosen on validation
 # What all ideas share. The rate falls to zero and the last epoch stands: validation chooses k, weights and ideas only.

@@ -137,8 +137,9 @@ def _recipe(named: Mapping[str, Any], rest: AlignRecipe | None) -> tuple[AlignRe
     """The whole recipe, and where arguments and `recipe` disagree; `loss="linear"` by itself makes the head predict."""
     recipe, warnings = training.whole_recipe(named, rest, AlignRecipe)
     base = AlignRecipe() if rest is None else rest
-    # A head's weight does not say what predicts; every other option of the decision does.
-    undecided = recipes.replace(base.answers, head_weight=DecisionRecipe.head_weight) == DecisionRecipe()
+    # A head's weight and start do not say what predicts; every other option of the decision does.
+    plain = DecisionRecipe()
+    undecided = recipes.replace(base.answers, head_weight=plain.head_weight, head_start=plain.head_start) == plain
     if recipe.objective.loss == "linear" != base.objective.loss and undecided:
         recipe = recipes.replace(recipe, decision="head")
     return recipe, warnings

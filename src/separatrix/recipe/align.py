@@ -92,6 +92,12 @@ class DecisionRecipe:
         choices=DECISIONS,
     )
     head_weight: float = option(0.0, "weight of a linear head's cross-entropy beside the objective", low=0)
+    head_start: str = option(
+        "random",
+        "start of the linear head: random, or the class means of the vectors before the training",
+        choices=("random", "means"),
+        later=True,
+    )
     k: int | None = option(None, "neighbors that vote (chosen on validation if absent)", low=1)
     vote: str | None = option(
         None,
@@ -149,6 +155,11 @@ class AlignRecipe:
         return self.answers.decision in ("head", "both")
 
     @property
+    def head_at_means(self) -> bool:
+        """Whether there is a head, which starts at the class means."""
+        return self.has_head and self.answers.head_start == "means"
+
+    @property
     def has_head(self) -> bool:
         """Whether a linear head is trained."""
         return self.objective.loss == "linear" or self.answers.head_weight > 0
@@ -166,6 +177,7 @@ ALIGN_RULES = (
         "an objective with cosines, or --decision knn|mean",
     ),
     Rule(("head_weight",), lambda r: r.objective.loss != "linear", "another loss than linear"),
+    Rule(("head_start",), lambda r: r.has_head, "a head: --head-weight 1, or --loss linear"),
     Rule(("head_lr",), lambda r: r.has_head or r.encoder.pool == LAYER_MIX, f"a head, or --pool {LAYER_MIX}"),
     Rule(("perturbation",), lambda r: not r.encoder.freeze_embeddings, "embeddings that are trained"),
     Rule(("class_rows",), lambda r: r.pairing.sampler != "shuffled", "--sampler balanced|cells"),

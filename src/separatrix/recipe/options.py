@@ -118,6 +118,7 @@ class TrainOptions(ModelOptions, SplitOptions, total=False):
     class_rows: int
     decision: str
     head_weight: float
+    head_start: str
     k: int | None
     vote: str | None
     approximate: bool

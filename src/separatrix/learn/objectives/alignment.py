@@ -26,6 +26,7 @@ from separatrix.learn.objectives.base import (
     TrainingRows,
     cross_entropy,
     linear_scores,
+    mean_head,
     random_head,
 )
 from separatrix.learn.objectives.contrast import ALIGNED, unit
@@ -59,7 +60,7 @@ class AlignObjective(Objective):
         return self._voters is None
 
     def start(self, rows: TrainingRows) -> None:
-        """Empty memories, a random head; the bank is filled where the loss reads it from the first step."""
+        """Empty memories, the head at its start; the bank is filled where the loss reads it from the first step."""
         recipe, self._y, self._steps, self._weight = self.recipe, rows.labels, rows.steps, rows.weight
         z = rows.outputs(rows.start[:1])
         device, width, count = z.device, z.shape[1], len(rows.labels)
@@ -68,14 +69,17 @@ class AlignObjective(Objective):
         reads_bank = reads_bank or recipe.grouping.invariance == "ridge"
         if reads_bank or not recipe.head_decides:
             self.bank = Bank.empty(count, width, device)
-        if reads_bank and self.bank is not None:
-            self.bank.write(torch.arange(count, device=device), rows.outputs(None), 0)
+        begun = rows.outputs(None) if reads_bank or recipe.head_at_means else None
+        if reads_bank and self.bank is not None and begun is not None:
+            self.bank.write(torch.arange(count, device=device), begun, 0)
         if loss in ALIGNED and scheme in ("memory", "mixed", "datapoint"):
             self.memory = ClassMemory.empty(self.classes, width, device)
         if recipe.grouping.invariance == "reversal" and self.group is not None:
             self.adversary = Adversary.start(int(self.group.max()) + 1, width, device)
         if recipe.has_head:
             self.weight, self.bias = random_head(self.classes, width, recipe.loop.seed, device)
+            if recipe.head_at_means and begun is not None:
+                self.weight = mean_head(begun, self._y, self.weight)
 
     @property
     def takes_weights(self) -> bool:

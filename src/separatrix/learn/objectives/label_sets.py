@@ -23,6 +23,7 @@ from separatrix.learn.objectives.base import (
     Terms,
     TrainingRows,
     linear_scores,
+    mean_head,
     random_head,
 )
 from separatrix.learn.objectives.contrast import LOWEST, unit
@@ -67,14 +68,17 @@ class LabelSetObjective(Objective):
     live: bool = False
 
     def start(self, rows: TrainingRows) -> None:
-        """Fill the bank where votes teach or answer; a random head."""
-        z = rows.outputs(rows.start[:1])
+        """Fill the bank where votes teach or answer; the head at its start."""
         self._y = rows.labels
-        if self.recipe.objective.loss != "linear" or self.recipe.answers.decision == "knn":
+        votes = self.recipe.objective.loss != "linear" or self.recipe.answers.decision == "knn"
+        z = rows.outputs(None if votes or self.recipe.head_at_means else rows.start[:1])
+        if votes:
             self.bank = Bank.empty(len(rows.labels), z.shape[1], z.device)
-            self.bank.write(torch.arange(len(rows.labels), device=z.device), rows.outputs(None), 0)
+            self.bank.write(torch.arange(len(rows.labels), device=z.device), z, 0)
         if self.recipe.has_head:
             self.weight, self.bias = random_head(self.labels, z.shape[1], self.recipe.loop.seed, z.device)
+            if self.recipe.head_at_means:
+                self.weight = mean_head(z, self._y, self.weight)
 
     def parameters(self) -> dict[str, dict[str, Tensor]]:
         """The linear head."""
