@@ -18,12 +18,12 @@ from separatrix.recipe.core import PERMISSION, shown
 from separatrix.recipe.peft import INSTALL as INSTALL_PEFT
 from separatrix.sweeps.ask import check_installed
 from separatrix.sweeps.search import MOST, RANDOM, Distribution, Search
-from separatrix.texts.load import SPLITTING
 from separatrix.training.methods import METHODS
 from separatrix.training.verb import READING
 
 KEYS = ("data", "train", "grid", "rows", "seeds", "reference", "tune", "baselines", "search", "skip_absent")
 BASELINES = ("majority", "probe", "knn", "finetune", "peft")
+OF_RUNS = {"per_class", "rare"}  # options of reading that stand beside those of trainings
 TRAINED = ("finetune", "peft")  # baselines with options of their own
 OWN = ("method", "data")  # options of a row that are no option of a recipe
 NAME = "name"
@@ -352,7 +352,7 @@ class _GridReader:
             return None
         reading = {key: value for key, value in given.items() if key != "path"}
         for key in reading:
-            self._chosen(table, key, key, ("path", *sorted(SPLITTING | {"weight"})), "option of the data")
+            self._chosen(table, key, key, ("path", *sorted(READING - OF_RUNS)), "option of the data")
         return DataSource(name, given["path"], reading)
 
 

@@ -33,7 +33,7 @@ def draw(
         runs: its figures by seed.
         columns: those that say which setting a line is.
         tuned: columns whose value is chosen.
-        metric: accuracy or rmse.
+        metric: accuracy, macro_f1 or rmse.
         folder: of the study.
     """
     part = "test" if any("test" in line for line in lines) else "validation"

@@ -16,9 +16,9 @@ from separatrix.recipe import flag
 from separatrix.sweeps.grid import Grid, Mistakes
 from separatrix.sweeps.settings import MODEL, Setting
 from separatrix.texts import Splits
-from separatrix.texts.set_checks import one_label_each
 from separatrix.training.command import typed_command
 from separatrix.training.folder import describe_texts, describe_training
+from separatrix.training.label_sets import for_labels
 from separatrix.training.methods import METHODS
 from separatrix.training.request import Recipe, TrainingRequest, predicts_numbers
 from separatrix.training.verb import read_splits
@@ -85,6 +85,7 @@ class SweepLine:
 
     setting: Setting
     runs: Mapping[int, str]  # seed -> id
+    sets: bool = False  # whether rows have several labels
 
 
 @dataclass(frozen=True)
@@ -132,9 +133,7 @@ def read(source: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
     if key not in _SPLITS:
         while len(_SPLITS) >= KEPT:
             del _SPLITS[next(iter(_SPLITS))]
-        splits = read_splits(source, recipe, reading)
-        one_label_each(splits.train, "a sweep")
-        _SPLITS[key] = splits
+        _SPLITS[key] = read_splits(source, recipe, reading)
     return _SPLITS[key]
 
 
@@ -160,6 +159,7 @@ class Planner:
         """
         runs, identities = dict[str, Run](), dict[str, Mapping[str, Any]]()
         ids: list[dict[int, str]] = [{} for _ in settings]
+        sets = [self._has_sets(setting) for setting in settings]
         for seed in self.grid.seeds:
             for setting, of_seed in zip(settings, ids, strict=True):
                 if seed not in seeds and setting.baseline is None:
@@ -175,7 +175,18 @@ class Planner:
                 runs.setdefault(key, one)
                 identities[key], of_seed[seed] = identity, key
         self.mistakes.check()
-        return SweepPlan([SweepLine(*pair) for pair in zip(settings, ids, strict=True)], runs, identities)
+        return SweepPlan([SweepLine(*line) for line in zip(settings, ids, sets, strict=True)], runs, identities)
+
+    def _has_sets(self, setting: Setting) -> bool:
+        """Whether the rows of a setting have several labels; what takes one label a row is a mistake then."""
+        if self._texts(setting, setting.recipe) is None:
+            return False
+        splits = read(setting.data.source, setting.recipe, setting.reading)
+        try:
+            for_labels(TrainingRequest(splits, setting.recipe, setting.method))
+        except SeparatrixError as error:
+            self._refuse(setting, "loss", error)
+        return splits.train.kind == "sets"
 
     def _identity(self, setting: Setting, recipe: Recipe) -> Mapping[str, Any] | None:
         """What the hash of a run is made of; None where its texts or its model cannot be used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from separatrix.training.request import predicts_numbers
 VALIDATION, TEST = "validation", "test"
 NEIGHBORS = "k-NN"  # as runs name the baseline
 LOWER = ("rmse",)  # figures of which less is better
+MAJORITY = {"accuracy": "majority", "macro_f1": "majority_macro_f1", "rmse": "baseline_rmse"}  # of always one answer
 UNTRAINED = (
     "recipe",
     "trajectory",
@@ -43,7 +44,7 @@ class LineFigures:
     Attributes:
         line: setting and runs.
         results: seed -> `result.json`, of the runs that are done.
-        metric: accuracy, or rmse where numbers are predicted.
+        metric: accuracy; where numbers are predicted rmse, where rows have several labels macro_f1.
     """
 
     line: SweepLine
@@ -73,14 +74,20 @@ class LineFigures:
         return {seed: value for seed, value in sorted(figures.items()) if value is not None}
 
     def mean(self, part: str) -> MeanInterval | None:
-        """Mean over seeds with its interval."""
+        """Mean over seeds with its interval, cut where the figure ends."""
         values = [*self.of(part).values()]
-        return mean_interval(values) if values else None
+        if not values:
+            return None
+        mean = mean_interval(values)
+        if mean.low is None or mean.high is None:
+            return mean
+        most = np.inf if self.metric in LOWER else 1.0
+        return replace(mean, low=max(mean.low, 0.0), high=min(mean.high, most))
 
     def _figure(self, result: Mapping[str, Any], part: str) -> float | None:
         baseline, scores = self.line.setting.baseline, result["scores"].get(part, {})
         if baseline == "majority":
-            return scores.get("majority" if self.metric == "accuracy" else "baseline_rmse")
+            return scores.get(MAJORITY[self.metric])
         if baseline == "knn":
             named = (one for name, one in result.get("baselines", {}).items() if name.startswith(NEIGHBORS))
             of_parts: Mapping[str, Any] = next(named, {})
@@ -126,8 +133,10 @@ def read_lines(lines: Sequence[SweepLine], study: Study) -> list[LineFigures]:
 
 
 def metric_of(line: SweepLine) -> str:
-    """Accuracy, or rmse where numbers are predicted."""
-    return "rmse" if predicts_numbers(line.setting.recipe) else "accuracy"
+    """Accuracy, rmse where numbers are predicted, macro_f1 where rows have several labels."""
+    if predicts_numbers(line.setting.recipe):
+        return "rmse"
+    return "macro_f1" if line.sets else "accuracy"
 
 
 def trained_size(folder: Path) -> tuple[int, int]:
@@ -252,7 +261,7 @@ def table_rows(figures: Sequence[LineFigures], tuned: Collection[str], reference
         row: dict[str, Any] = {"label": setting.label, **one.coordinates, **counts}
         row |= {} if setting.baseline is None else {"baseline": setting.baseline}
         for part in (VALIDATION, TEST):
-            row |= _interval(part, one.mean(part), 1.0 if one.metric == "accuracy" else np.inf)
+            row |= _interval(part, one.mean(part))
         if tuned:
             row |= {"chosen": id(one) in chosen, "tries": sum(other.is_whole for other in group)}
         rows.append(row | compared.get(id(one), {}))
@@ -289,15 +298,14 @@ def _compared(
     return rows
 
 
-def _interval(name: str, mean: MeanInterval | None, most: float | None = None) -> dict[str, Any]:
-    """Mean and ends of its interval; of a figure that lies between 0 and `most` cut there."""
+def _interval(name: str, mean: MeanInterval | None) -> dict[str, Any]:
+    """Mean and ends of its interval."""
     if mean is None:
         return {}
     whole = {name: round(mean.mean, 6)}
     if mean.low is None or mean.high is None:
         return whole
-    low, high = (mean.low, mean.high) if most is None else (max(mean.low, 0.0), min(mean.high, most))
-    return whole | {f"{name}_low": round(low, 6), f"{name}_high": round(high, 6)}
+    return whole | {f"{name}_low": round(mean.low, 6), f"{name}_high": round(mean.high, 6)}
 
 
 def suspicious(figures: Sequence[LineFigures]) -> Iterator[str]:

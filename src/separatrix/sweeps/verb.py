@@ -234,8 +234,8 @@ def _check_lines(lines: Sequence[SweepLine], reference: str | None, only: Sequen
     """What lines must have in common, and that the reference and what is trained now are of them."""
     if not lines:
         mistakes.add("", "", "it has no rows")
-    if len({metric_of(line) for line in lines}) > 1:
-        mistakes.add("", "", "some rows predict classes and some numbers (loss mse); give each its own sweep")
+    if len(metrics := sorted({metric_of(line) for line in lines})) > 1:
+        mistakes.add("", "", f"some rows are judged by {' and some by '.join(metrics)}; give each its own sweep")
     named = [("reference", "the reference", reference)] if reference is not None else []
     for key, what, text in [*named, *(("only", ONLY, text) for text in only)]:
         try:
