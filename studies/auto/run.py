@@ -48,7 +48,8 @@ SETS: dict[str, tuple[str, str, int | None]] = {
     "sst5": ("sst5", "label", None),
     "banking77": ("banking77", "label", None),
 }
-SINGLE = ("probe", "align", "align_few", "finetune", "prompt")
+SINGLE = ("probe", "align", "align_few", "align_many", "finetune", "prompt")
+MANY_CLASSES = ("trec50", "banking77")
 LOGISTIC, SETFIT = "logistic regression", "setfit"
 ROWS = ("auto", *SINGLE, LOGISTIC, SETFIT)
 FEW = (8, 16, 64)
@@ -194,6 +195,8 @@ def plans(options: argparse.Namespace) -> Iterator[AutoPlan]:
         for name in options.sets:
             for count in options.per_class or [None]:
                 for row in here:
+                    if row == "align_many" and name not in MANY_CLASSES:
+                        continue
                     yield AutoPlan(row, name, count, seed, options.budget)
 
 

@@ -8,7 +8,7 @@ from separatrix.recipe.core import option, recipe_class
 from separatrix.recipe.registry import Choices
 from separatrix.recipe.train import EvaluationRecipe, LoopRecipe, ModelRecipe, as_in_model
 
-CANDIDATES = Choices("probe", "align", "align_few", "finetune", "prompt")
+CANDIDATES = Choices("probe", "align", "align_few", "align_many", "finetune", "prompt")
 
 
 @recipe_class
@@ -17,8 +17,9 @@ class RaceRecipe:
 
     budget: str = option("10min", "time for race and training together: 10min, 1h, 90s")
     candidates: tuple[str, ...] = option(
-        ("probe", "align", "align_few", "finetune", "prompt"),
-        "methods that are raced; align_few is align as it suits few rows of each class",
+        ("probe", "align", "align_few", "align_many", "finetune", "prompt"),
+        "methods that are raced; align_few is align as it suits few rows of each class, align_many as it suits many "
+        "classes",
         choices=CANDIDATES,
     )
 

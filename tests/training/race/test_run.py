@@ -156,6 +156,13 @@ def test_one_candidate_is_trained_without_a_race(request_of, judged):
     assert race["why"][0] == "prompt is trained without a race: it is the only method that is left."
 
 
+def test_a_method_that_is_asked_for_is_trained_where_it_does_not_suit_the_rows(request_of, judged):
+    """Regression: where none suited, a probe was trained and nothing said so."""
+    request, race = choose_method(request_of(candidates=("align_many",)))
+    assert judged[0] == []
+    assert (request.method, request.recipe.head_at_means, race["winner"]) == ("align", True, "align_many")
+
+
 def test_what_fails_is_out_with_its_error(request_of, judged, monkeypatch):
     usual = Race.judge
 

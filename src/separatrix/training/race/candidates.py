@@ -27,6 +27,7 @@ class RacedMethod:
         options: what it changes in the method's recipe.
         passes: passes forward of a row in an epoch.
         few: rows of each class (on average) up to which it is raced; None: always.
+        many: classes from which it is raced; None: always.
         longer: with few rows it takes more epochs.
     """
 
@@ -34,7 +35,14 @@ class RacedMethod:
     options: Mapping[str, Any] = field(default_factory=dict)
     passes: float = STEP_PASSES
     few: float | None = None
+    many: int | None = None
     longer: bool = False
+
+    def suits(self, rows: float, classes: int, *, sets: bool) -> bool:
+        """Whether it is raced over so many rows and classes; rows with several labels take their method's decision."""
+        if (self.few is not None and rows / classes > self.few) or (self.many is not None and classes < self.many):
+            return False
+        return not (sets and "decision" in self.options)
 
     def recipe(self, auto: AutoRecipe, rows: int) -> MethodRecipe:
         """The recipe of a training with so many rows."""
@@ -60,6 +68,8 @@ ENTRIES: Registry[RacedMethod] = Registry(
         "align": RacedMethod("align"),
         # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
         "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=64),
+        # `studies/many_classes`: a head that starts at the class means, and the votes beside it.
+        "align_many": RacedMethod("align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=20),
         "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
         "finetune": RacedMethod("finetune", longer=True),  # the dearest, for which time may be short
     },

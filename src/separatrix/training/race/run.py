@@ -117,18 +117,15 @@ class Race:
 
     def start(self) -> Standing:
         """The state before the first trial: the pilot is done."""
-        splits, per_class = self.request.splits, self.rows.most / self.rows.classes
-        names = [
-            name for name, entry in ENTRIES.items()
-            if name in self.auto.race.candidates and (entry.few is None or per_class <= entry.few)
-            and not (self.rows.texts.kind == "sets" and entry.options.get("decision") == "mean")
-        ]  # fmt: skip
+        splits, rows, sets = self.request.splits, self.rows, self.rows.texts.kind == "sets"
+        asked = [name for name in ENTRIES if name in self.auto.race.candidates]
+        names = [name for name in asked if ENTRIES[name].suits(rows.most, rows.classes, sets=sets)]
         pilot = self.journal.pilot or self.journal.begin(self.measure())
         every = sum(map(len, splits.parts.values()))
         learnt = len(splits.train) + len(splits.validation)
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
-        return Standing(names or ["probe"], self.cost, pilot, budget, learnt, answered, seed)
+        return Standing(names or asked, self.cost, pilot, budget, learnt, answered, seed)
 
     def measure(self) -> Pilot:
         """Load the model and run a few texts."""

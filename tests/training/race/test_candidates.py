@@ -1,0 +1,28 @@
+"""Which methods are raced over which rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from separatrix.recipe.auto import CANDIDATES, AutoRecipe
+from separatrix.training.race.candidates import ENTRIES
+
+
+@pytest.mark.parametrize(
+    ("rows", "classes", "sets", "out"),
+    [
+        (6 * 16, 6, False, {"align_many"}),
+        (6 * 500, 6, False, {"align_few", "align_many"}),
+        (77 * 10, 77, False, set()),
+        (77 * 100, 77, False, {"align_few"}),
+        (77 * 10, 77, True, {"align_few", "align_many"}),  # both decide otherwise than the votes for a single label
+    ],
+)
+def test_a_method_is_raced_where_it_suits_the_rows(rows, classes, sets, out):
+    raced = {name for name, entry in ENTRIES.items() if entry.suits(rows, classes, sets=sets)}
+    assert raced == {*CANDIDATES} - out
+
+
+def test_many_classes_are_aligned_with_a_head_beside_the_votes():
+    recipe = ENTRIES["align_many"].recipe(AutoRecipe(), 770)
+    assert (recipe.head_at_means, recipe.answers.decision, recipe.objective.loss) == (True, "both", "nca")
