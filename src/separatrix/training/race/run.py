@@ -118,14 +118,14 @@ class Race:
     def start(self) -> Standing:
         """The state before the first trial: the pilot is done."""
         splits, rows, sets = self.request.splits, self.rows, self.rows.texts.kind == "sets"
-        asked = [name for name in ENTRIES if name in self.auto.race.candidates]
-        names = [name for name in asked if ENTRIES[name].suits(rows.most, rows.classes, sets=sets)]
+        entries = [name for name in ENTRIES if name in self.auto.race.candidates]
+        names = [name for name in entries if ENTRIES[name].suits(rows.most, rows.classes, sets=sets)]
         pilot = self.journal.pilot or self.journal.begin(self.measure())
         every = sum(map(len, splits.parts.values()))
         learnt = len(splits.train) + len(splits.validation)
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
-        return Standing(names or asked, self.cost, pilot, budget, learnt, answered, seed)
+        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed)
 
     def measure(self) -> Pilot:
         """Load the model and run a few texts."""
