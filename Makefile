@@ -54,6 +54,7 @@ check-models: install
 bench: install
 	$(BIN)/python benchmarks/prompt_vs_peft.py --extrapolate
 	$(BIN)/python benchmarks/memory_disk_cache.py
+	$(BIN)/python benchmarks/large_files.py
 	$(BIN)/python benchmarks/all_pairs.py
 	$(BIN)/python benchmarks/all_pairs.py --memory
 	$(BIN)/python benchmarks/exact_knn.py

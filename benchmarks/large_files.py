@@ -53,8 +53,8 @@ def run(*words: str) -> tuple[dict[str, Any], float, float]:
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen([sys.executable, "-m", "separatrix", *words, "--json", "--quiet"], stdout=printed)
         _, status, used = os.wait4(process.pid, 0)
-        seconds = perf_counter() - begun
-        if status:
+        seconds, process.returncode = perf_counter() - begun, os.waitstatus_to_exitcode(status)
+        if process.returncode:
             raise SystemExit(f"separatrix {' '.join(words)} failed")
         printed.seek(0)
         return json.loads(printed.read()), seconds, used.ru_maxrss / 1024

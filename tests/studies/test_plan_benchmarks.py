@@ -4,7 +4,7 @@ import doctest
 import json
 
 import pytest
-from benchmarks import atlas_scaled, paper_plan, plan_vs_run
+from benchmarks import atlas_scaled, large_files, paper_plan, plan_vs_run
 
 from separatrix.scale.machine import Machine
 
@@ -42,3 +42,15 @@ def test_the_scaled_atlas_has_the_shape_of_the_large_one():
     assert paper_plan.SHAPE.rows == 100 * atlas_scaled.ROWS
     assert paper_plan.SHAPE.width == atlas_scaled.WIDTH
     assert doctest.testmod(paper_plan).failed == 0
+
+
+def test_large_files_are_planned_and_done_in_processes_of_their_own(capsys):
+    assert large_files.main(["--rows", "240", "--verbs", "suspects", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (line,) = found["lines"]
+    assert (line["verb"], line["rows"]) == ("suspects", 240)
+    assert 0 < line["planned_mib"] < line["peak_mib"]
+    assert set(found["ratios"]) == {"suspects, 240 rows, planned over taken"}
+    table = large_files.texts(500)
+    assert table["label"].nunique() == 6
+    assert table.equals(large_files.texts(500))
