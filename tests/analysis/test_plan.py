@@ -327,6 +327,8 @@ def test_the_steps_of_a_training_are_measured(method, kind, there, tiny, planted
         ({"method": "peft"}, "a plan of train is of one method: got peft"),
         ({"method": "align", "tokens": 3}, "unknown option: got 'tokens'"),
         ({"method": "align", "memory": "1GiB"}, "--memory has no effect: train has no such option"),
+        ({"method": "prompt", "loss": "mse"}, "a plan of train is of classes: got --loss mse, of numbers"),
+        ({"method": "align", "rare": "keep"}, "rare.*got 'keep'"),
         ({"method": "align", "recipe": 3}, "this recipe is of no training that is planned: got int"),
     ],
 )
@@ -339,3 +341,24 @@ def test_rows_with_several_labels_are_not_planned(tmp_path):
     (tmp_path / "rows.csv").write_text("text,label\n" + "a cat,b;c\na dog,b\n" * 9)
     with pytest.raises(SeparatrixError, match="a plan of train is of rows with one label each"):
         sx.plan("train", tmp_path / "rows.csv", method="align", label_separator=";", machine=RATES)
+
+
+def test_a_plan_reads_the_rows_that_the_training_would(tiny, tmp_path):
+    """A class with one row is left out of it, and a pooling that is named is not searched for."""
+    rows = [("the cat", "a"), ("the dog", "b")] * 20 + [("a bird", "once")]
+    (tmp_path / "rows.csv").write_text(
+        "text,label\n" + "".join(f"{text} {n},{label}\n" for n, (text, label) in enumerate(rows))
+    )
+    options = {"method": "probe", "model": str(tiny("bert")), "device": "cpu", "machine": RATES}
+    best = sx.plan("train", tmp_path / "rows.csv", **options)
+    kept = sx.plan("train", tmp_path / "rows.csv", rare="refuse", pool="mean", **options)
+    assert (best.rows, kept.rows) == (40, 41)
+    choice = [next(one for one in plan.stages if one["kernel"] == "pooling")["rows"] for plan in (best, kept)]
+    assert choice[0] > 0 == choice[1]
+
+
+def test_the_command_and_the_verb_plan_the_same_methods():
+    from separatrix.analysis.plan.training import PLANNED
+    from separatrix.cli.plan import _METHODS
+
+    assert {*_METHODS} == {*PLANNED}

@@ -179,11 +179,12 @@ class Planner:
 
     def _has_sets(self, setting: Setting) -> bool:
         """Whether the rows of a setting have several labels; what takes one label a row is a mistake then."""
-        if self._texts(setting, setting.recipe) is None:
+        recipe = recipes.replace(setting.recipe, seed=self.grid.seeds[0])  # whose texts are read anyway
+        if self._texts(setting, recipe) is None:
             return False
-        splits = read(setting.data.source, setting.recipe, setting.reading)
+        splits = read(setting.data.source, recipe, setting.reading)
         try:
-            for_labels(TrainingRequest(splits, setting.recipe, setting.method))
+            for_labels(TrainingRequest(splits, recipe, setting.method))
         except SeparatrixError as error:
             self._refuse(setting, "loss", error)
         return splits.train.kind == "sets"

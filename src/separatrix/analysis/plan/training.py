@@ -26,11 +26,14 @@ from separatrix.models.cache import attention_shape, cache_bytes
 from separatrix.models.load import load_backbone
 from separatrix.recipe import ProbingRecipe, TrainRecipe
 from separatrix.recipe.align import FINETUNE, AlignRecipe
+from separatrix.recipe.core import checked
+from separatrix.recipe.load import RARE
 from separatrix.recipe.train import BEST, MANY_TEXTS, POOL_TEXTS
 from separatrix.scale.costs import Shape, Stage
 from separatrix.scale.machine import Machine
 from separatrix.texts import Splits, Texts
 from separatrix.texts.load import SPLITTING, given_splits
+from separatrix.texts.rare import settle_rare
 from separatrix.texts.table import few
 
 TrainingRecipe = ProbingRecipe | TrainRecipe | AlignRecipe
@@ -159,6 +162,10 @@ def training_size(
     Raises:
         DataError: several labels a row, or none.
     """
+    if recipe.objective.loss == "mse":
+        hint = "plan the same options with labels that are classes: the steps are as long"
+        raise OptionError("a plan of train is of classes", got="--loss mse, of numbers", hint=hint)
+    rare = checked("rare", more.get("rare", RARE[0]), str, choices=RARE)
     if data is None:
         rows, tokens = made_up_texts
         return LabelledSize({part: round(rows * share) for part, share in PARTS.items()}, tokens=tokens), None
@@ -167,6 +174,7 @@ def training_size(
     labels, what = splits.train.label, "a plan of train is of rows with one label each"
     if labels is None or splits.train.kind == "sets":
         raise DataError(what, got="no labels" if labels is None else "several labels a row")
+    splits = settle_rare(splits, rare)  # as `train` does
     if (per_class := more.get("per_class")) is not None:
         splits = replace(splits, train=few(splits.train, per_class, recipe.loop.seed))
     texts = [text for part in splits.parts.values() for text in part.text]
@@ -186,11 +194,14 @@ def plan_training(
     answered = job.rows("validation", "test")
     near = Stage("k-NN, a baseline", "neighbors", 2.0 * train * answered * width, width)
     fits = Stage("linear probe", "probe", 0.0, width, rows=train)
-    choice = Stage("pooling of the probe", "pooling", 0.0, width, rows=min(train, COMPARED_ROWS) * POOLINGS)
+    named = isinstance(recipe, ProbingRecipe) and recipe.probe.pool != BEST
+    poolings = 1 if named or train > MANY_TEXTS else POOLINGS  # that are held
+    compared = 0 if named else POOLINGS
+    choice = Stage("pooling of the probe", "pooling", 0.0, width, rows=min(train, COMPARED_ROWS) * compared)
     stages = [near, choice, fits]
     probe = cache(partial(_probe_line, width, size.classes))
     measures = Measures({"neighbors": partial(near_rate, width, 20)}, {"probe": probe, "pooling": probe})
-    held, notes = _NUMBERS * train * width * (1 if train > MANY_TEXTS else POOLINGS), list(size.notes)
+    held, notes = _NUMBERS * train * width * poolings, list(size.notes)
     if isinstance(recipe, ProbingRecipe):
         notes += (
             [f"the pooling is chosen on {POOL_TEXTS} rows; all rows are then read by it alone"] if job.samples else []
