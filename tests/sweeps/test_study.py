@@ -5,6 +5,7 @@ import json
 import pytest
 
 import separatrix as sx
+from command_line import write_csv
 from separatrix.errors import OptionError, StoreError
 from served import start_served, wait_until
 
@@ -33,9 +34,25 @@ def test_a_line_for_each_row_with_its_interval_and_difference(study):
 
 
 def test_the_texts_of_a_split_run_once_for_all_rows(study):
-    """Two seeds, each with three parts; two rows use them, the validation texts once more for their answers."""
-    assert (study.cache["built"], study.cache["used"]) == (6, 16)
+    """Two seeds, each with three parts; two rows use them, the validation texts once more for their answers. A probe
+    reads other vectors of the same parts, its validation texts once more too."""
+    assert (study.cache["built"], study.cache["used"]) == (6 + 6, 16 + 8)
     assert not (study.folder / "cache").exists()
+
+
+def test_a_probe_of_many_seeds_reads_the_same_texts_once(small, planted, tmp_path):
+    """Regression: each seed read them anew, though no row differed."""
+    rows, data = list(zip(*planted, strict=True)), tmp_path / "data"
+    data.mkdir()
+    for part, some in {"train": rows[:60], "validation": rows[60:75], "test": rows[75:90]}.items():
+        write_csv(data / f"{part}.csv", some)
+    seeds = [0, 1, 2]
+    study = sx.sweep(small(data=str(data), grid={"tokens": [1]}, seeds=seeds, baselines=["probe"]), out=tmp_path / "s")
+    assert study.cache["built"] == 3 + 3  # parts that a prompt reads, and a probe
+    assert study.cache["used"] == len(seeds) * (4 + 4)
+    for run in (study.folder / "runs").glob("[!.]*"):
+        answer = sx.load(run).predictions["test"]
+        assert sx.predict(run, data=data / "test.csv")["predicted"].tolist() == answer["predicted"].tolist()
 
 
 def test_it_is_read_again_and_shown(study, tmp_path):

@@ -10,18 +10,15 @@ Bytes of a row: tokens x layers x 2 x key heads x head width x 2; for GPT-2 smal
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
-from time import monotonic
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from separatrix.errors import ModelError, StoreError
+from separatrix.errors import ModelError
 from separatrix.models.attention import Capture, Suffix, TextKeys, running
 from separatrix.models.backbone import DTYPES, Backbone, Tokens, token_positions
 from separatrix.models.batches import each_core, on_cores, pad_tokens, token_batches, token_budget
@@ -31,9 +28,8 @@ from separatrix.models.config import layer_count
 from separatrix.models.extract import RowBlocks
 from separatrix.models.late import no_entry, open_layers
 from separatrix.models.pool import Pooling, pooled
-from separatrix.recipe import CacheRecipe, digest
-from separatrix.store.files import append_line, hash_file, read_tensors, write_tensors
-from separatrix.store.lock import waiting
+from separatrix.models.shared import shared_folder, shared_vectors
+from separatrix.recipe import CacheRecipe
 from separatrix.store.ragged import RaggedRows
 
 # NumPy has no bfloat16; its bits travel as integers.
@@ -41,7 +37,6 @@ STORED = {"float16": np.float16, "bfloat16": np.uint16, "float32": np.float32}
 TOKENS = 3  # their place among the axes of a row: (layers, 2, key heads, tokens, head width)
 GIB = float(1 << 30)
 ROWS = "text.cache"  # a file
-VECTORS, USES = "vectors.safetensors", "uses.jsonl"  # beside rows that are shared
 LAYER_MEAN = "layer_mean"  # the pooling that moves an instance-wise prompt
 PROBED = 4  # tokens that `attention_shape` runs: within any local window
 
@@ -321,42 +316,18 @@ def build_cache(
 
 
 def share_cache(cache: TextCache, folder: Path, progress: Callable[[int], None] | None = None) -> None:
-    """Give a cache the rows that another training left in a folder, or run the texts and leave them there.
+    """Give a cache the rows that another training left in a folder, or run the texts and leave them there."""
+    recipe, shape = cache.recipe, cache.shape
+    formats = [recipe.cache_dtype, *shape.item]  # layers among them
+    own = shared_folder(folder, cache.backbone, cache.tokens, [*formats, *([shape.first] if shape.first else [])])
 
-    The same rows are the same token ids in the same model, read in the same number formats on the same kind of device.
-    Who comes while they are written waits. Each use adds its seconds to `uses.jsonl`.
-    """
-    backbone, recipe, begun = cache.backbone, cache.recipe, monotonic()
-    ids = np.concatenate([cache.lengths, np.fromiter(chain(*cache.tokens.ids), np.int64)])
-    formats = [str(backbone.dtype), recipe.cache_dtype, backbone.device.type, *cache.shape.item]  # layers among them
-    formats += [cache.shape.first] if cache.shape.first else []
-    own = folder / digest(backbone.source.weights, hashlib.sha256(ids.tobytes()).hexdigest(), formats)
-    vectors, stored = own / VECTORS, np.dtype(STORED[recipe.cache_dtype])
-    own.parent.mkdir(parents=True, exist_ok=True)
-    with waiting(own):
-        if built := not _is_whole(own / ROWS, vectors):
-            cache.build(own / ROWS, progress)
-            note = {"sha256": _hash(own / ROWS, cache.vectors or {})}
-            write_tensors(vectors, cache.vectors or {}, note)  # the last file that is written
-        cache.rows = RaggedRows.mapped(cache.lengths, cache.shape.item, stored, own / ROWS, axis=TOKENS)
-        cache.vectors, _ = read_tensors(vectors)
-        append_line(own / USES, {"built": built, "seconds": monotonic() - begun, "bytes": cache.nbytes})
+    def make() -> dict[str, np.ndarray]:
+        cache.build(own / ROWS, progress)
+        return cache.vectors or {}
 
-
-def _is_whole(path: Path, vectors: Path) -> bool:
-    """Whether the rows of a shared cache are those that were written."""
-    try:
-        tensors, note = read_tensors(vectors, note={"sha256": str})
-        return bool(note["sha256"] == _hash(path, tensors))
-    except (StoreError, OSError):  # also of an earlier version
-        return False
-
-
-def _hash(path: Path, vectors: Mapping[str, np.ndarray]) -> str:
-    total = hashlib.sha256(hash_file(path).encode())
-    for name, values in sorted(vectors.items()):
-        total.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return total.hexdigest()
+    cache.vectors = shared_vectors(own, make, [ROWS], cache.nbytes)
+    stored = np.dtype(STORED[recipe.cache_dtype])
+    cache.rows = RaggedRows.mapped(cache.lengths, shape.item, stored, own / ROWS, axis=TOKENS)
 
 
 def _location(nbytes: int, recipe: CacheRecipe, folder: Path | None, beside: list[TextCache]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
@@ -18,6 +19,7 @@ from separatrix.models.backbone import Backbone
 from separatrix.models.batches import each_core, groups, pad_tokens, token_batches, token_budget
 from separatrix.models.config import layer_count
 from separatrix.models.pool import Pooling, plan_poolings, pooled
+from separatrix.models.shared import shared_folder, shared_vectors
 from separatrix.models.tokens import TokenPart, Tokens, UnreadCounts
 from separatrix.recipe.vectors import VectorsRecipe
 
@@ -200,11 +202,25 @@ def extract(
 
 
 def extract_blocks(
-    backbone: Backbone, texts: Sequence[str], plans: tuple[Pooling, ...], progress: RowsDone | None = None
+    backbone: Backbone,
+    texts: Sequence[str],
+    plans: tuple[Pooling, ...],
+    progress: RowsDone | None = None,
+    shared: Path | None = None,
 ) -> tuple[dict[str, np.ndarray], Tokens]:
-    """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and their tokens."""
+    """Vectors of texts by several poolings, each (rows, width) float32, from one pass; and their tokens.
+
+    Args:
+        shared: folder of what several trainings read of their texts: vectors that are there are not made again, if
+            the model is one whose weights stand as its source has them.
+    """
     reader = hidden_reader(Engine(backbone), plans)
     tokens = reader.tokenize(texts)
     if not len(tokens):
         return {name: np.empty((0, backbone.width), np.float32) for name in reader.names}, tokens
-    return reader.read(tokens, reader.names, progress), tokens
+    if shared is None:
+        return reader.read(tokens, reader.names, progress), tokens
+    formats = ["pooled", layer_count(backbone.model.config), sorted(map(repr, plans))]
+    own = shared_folder(shared, backbone, tokens, formats)
+    blocks = shared_vectors(own, lambda: reader.read(tokens, reader.names, progress))
+    return {name: blocks[name] for name in reader.names}, tokens

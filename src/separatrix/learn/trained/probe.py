@@ -34,13 +34,16 @@ class ProbeModel(PrintedModel):
     classes: Classes | None  # None: numbers are predicted
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     pool: str = "layer_mean"
+    shared_texts: Path | None = None  # folder of vectors, as long as there are trainings that share it
     pairs: bool = False
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
         plans = {plan.name: plan for plan in candidates(self.backbone)}
         plans[self.pool] = named_pooling(self.pool, layer_count(self.backbone.model.config))
-        blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), rows_done(progress, len(texts)))
+        shared = self.shared_texts if self.shared_texts is not None and self.shared_texts.is_dir() else None
+        done = rows_done(progress, len(texts))
+        blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), done, shared)
         vectors = blocks[self.pool]
         scores = self.probe.scores(vectors)
         if self.classes is None:

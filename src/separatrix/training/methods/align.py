@@ -49,7 +49,7 @@ def frozen_vectors(request: TrainingRequest) -> dict[str, dict[str, np.ndarray]]
     backbone, frozen = load_backbone(request.recipe.backbone), {}
     for part, texts in request.splits.parts.items():
         progress = Counter(request.progress, f"texts ({part})", len(texts))
-        frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), progress)
+        frozen[part], _ = extract_blocks(backbone, texts.text, candidates(backbone), progress, request.shared_texts)
     return frozen
 
 

@@ -45,7 +45,7 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
     for part in ("train", "validation"):
         texts = request.splits.parts[part]
         progress = Counter(request.progress, f"texts ({part})", len(texts))
-        frozen[part], _ = extract_blocks(backbone, texts.text, plans, progress)
+        frozen[part], _ = extract_blocks(backbone, texts.text, plans, progress, request.shared_texts)
         vectors = {plan.name: frozen[part][plan.name] for plan in chosen}
         parts[part] = LabelledBlocks(vectors, targets.values[part], texts.weight)
     fitted = fit_linear(parts["train"], parts["validation"], len(targets.names), recipe.loop.seed)
@@ -55,7 +55,9 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
     if targets.classes is not None:
         scores = fitted.scores(parts["validation"])
         calibration = fit_calibration(scores, targets.values["validation"], seed=recipe.loop.seed)
-    model = ProbeModel(backbone, fitted.model, targets.classes, calibration, fitted.pool)
+    model = ProbeModel(
+        backbone, fitted.model, targets.classes, calibration, fitted.pool, shared_texts=request.shared_texts
+    )
     trained = TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted, notes=notes)
     if not recipe.loop.refit:
         return trained
