@@ -15,7 +15,7 @@ from separatrix.geometry.plane import principal
 from separatrix.geometry.project import PREPARES, make_map
 from separatrix.recipe.project import ProjectRecipe
 
-SPACES = {"minilm": ("hidden",), "lm": ("hidden", "logits")}
+SPACES = {"minilm": ("hidden",), "lm": ("hidden", "logits"), "smollm2": ("hidden", "logits")}
 MAPS = ("pca", "tsne", "umap")
 CLUSTERS = (2, 8)
 GLANCES = ("all dimensions", *MAPS, *(f"k-means {k}" for k in CLUSTERS))

@@ -1,6 +1,7 @@
 """Seed 000 once more: what PCA, t-SNE, UMAP and k-means see in the outputs of trained prompts.
 
     python studies/prompt_outputs/run.py --data FOLDER --lm FOLDER      every run that is missing, seed after seed
+    python studies/prompt_outputs/run.py --data FOLDER --smollm2        prompts near the seed's quality
     python studies/prompt_outputs/run.py --table                        RESULTS.md, results.csv and the pictures
 
 A run is one prompt: a data set, a model, a loss, a seed. Its line holds the prompt's own decision and what is left of
@@ -40,9 +41,15 @@ from separatrix.recipe import TrainRecipe
 from separatrix.texts import Splits, Texts
 
 HERE = Path(__file__).resolve().parent
-LOSSES = {"minilm": ("cosine", "distance", "centroid_ce"), "lm": ("token", "cosine", "distance", "centroid_ce")}
+LOSSES = {
+    "minilm": ("cosine", "distance", "centroid_ce"),
+    "lm": ("token", "cosine", "distance", "centroid_ce"),
+    "smollm2": ("token", "cosine", "distance", "centroid_ce"),
+}
+SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 # Read at the last prompt position, as in the seed. Nothing here was chosen by looking at a test row.
 CHANGES = {"tokens": 8, "positions": "last", "lr": 2e-2, "batch_size": 16, "device": "cpu", "checkpoint_seconds": 1e6}
+MORE = {"smollm2": {"dtype": "bfloat16", "cache_dtype": "bfloat16", "batch_size": 32}}
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class OutputPlan:
     def recipe(self) -> TrainRecipe:
         """Every option of the training."""
         changes = CHANGES | {"loss": self.loss, "epochs": self.sizes.epochs, "max_length": self.sizes.max_length}
+        changes |= MORE.get(self.model, {})
         if self.place is not None:
             changes["model"] = self.place
         return recipes.replace(TrainRecipe(), **changes, seed=self.seed)
@@ -176,6 +184,7 @@ def plans(options: argparse.Namespace) -> list[OutputPlan]:
         options.max_length,
     )
     places = {"minilm": None} | ({"lm": str(options.lm)} if options.lm else {})
+    places = {"smollm2": SMOLLM2} if options.smollm2 else places
     return [
         OutputPlan(name, model, loss, seed, place, sizes)
         for seed in range(options.first_seed, options.first_seed + options.seeds)
@@ -192,6 +201,7 @@ def read_options(arguments: list[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--data", type=Path, help="folder with sst2 and imdb, each with train/test.parquet")
     add("--lm", type=Path, help="folder of a causal language model; without it its prompts are left out")
+    add("--smollm2", action="store_true", help="prompts of SmolLM2 alone, in bfloat16")
     add("--seeds", type=int, default=3, help="how many seeds (default 3)")
     add("--first-seed", type=int, default=0, help="the first of them (default 0)")
     add("--sets", nargs="+", choices=["sst2", "imdb"], default=["sst2", "imdb"])

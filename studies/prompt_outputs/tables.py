@@ -18,6 +18,8 @@ from separatrix.view.maps import Drawing, draw_grid
 
 Run = dict[str, Any]
 LEARNT = 0.1  # a prompt that beats the majority by less has nothing to show
+NEAR = 0.8  # the seed's prompts had 0.87 to 0.92
+SEVERAL = ("minilm", "lm")  # models whose maps share a picture
 NOTICED = 0.01  # accuracy below which nobody would call a difference missing what is there
 HEAD = """# What PCA, t-SNE, UMAP and k-means leave of a trained prompt's decision: results
 
@@ -36,15 +38,21 @@ def write_tables(out: Path, runs: Sequence[Run]) -> None:
         runs: the lines; of two with one key the later counts.
     """
     kept = sorted({run["key"]: run for run in runs}.values(), key=lambda run: (run["set"], run["model"], run["loss"]))
-    parts = [HEAD, "## Answer", answer(kept), "## Accuracy lost against the prompt's own decision"]
+    parts = [HEAD, "## Answer", answer(kept)]
+    if near := [run for run in kept if run["own"] >= NEAR]:
+        parts += [f"### Of prompts that are right in {NEAR} of the rows or more", answer(near)]
+    parts += ["## Accuracy lost against the prompt's own decision"]
     parts += [markdown(lost_rows(kept)), "## Where the classes lie in the outputs", markdown(shape_rows(kept))]
     parts += ["## Rows and time", markdown(size_rows(kept)), "## Versions", _versions(kept)]
     (out / "RESULTS.md").write_text("\n\n".join(part.strip() for part in parts) + "\n", encoding="utf-8")
     write_csv(out / "results.csv", plain_rows(kept))
     for name in dict.fromkeys(run["set"] for run in kept):
         files = sorted((out / "maps").glob(f"{name}-*.parquet"))
-        if files:
-            save(draw_grid(panels(files)), out / f"maps-{name}.png")
+        together = [path for path in files if path.stem.split("-")[1] in SEVERAL]
+        alone = [path for path in files if path not in together]
+        for some, ending in ((together, ""), (alone, "-smollm2")):
+            if some:
+                save(draw_grid(panels(some)), out / f"maps-{name}{ending}.png")
 
 
 def answer(runs: Sequence[Run]) -> str:
