@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn.metrics
 
 from separatrix.analysis.rank import Candidate, _order, cells_of, rank
 from separatrix.analysis.score import ScoreRecipe, score
 from separatrix.errors import DataError, OptionError
+from separatrix.geometry.label_sets import most_frequent_set
 from separatrix.geometry.neighbors import knn_predict
 from separatrix.models.extract import extract
 from separatrix.models.frozen_blocks import frozen_blocks, told_apart
@@ -217,3 +219,52 @@ def test_large_parts_are_sampled_by_a_stated_rule(tiny, splits, planted):
     assert again.options[0]["knn_loo"] == few.options[0]["knn_loo"]
     whole = rank(splits, model=str(tiny("bert")), pool="mean", most_rows=0, resamples=20)
     assert whole.rows["train"] == 90
+
+
+@pytest.fixture(scope="module")
+def sets(planted):
+    """The planted texts, each with its class and whether its row is odd, which no vector can know; some have none."""
+    texts, labels = planted
+    cells = [[] if row % 10 == 0 else [label, *(["odd"] if row % 2 else [])] for row, label in enumerate(labels)]
+    table = Texts.of(texts, cells)
+    return Splits(table.take(range(90)), table.take(range(90, 130)), table.take(range(130, 180)), ())
+
+
+def test_several_labels_a_row_are_ranked_by_the_f1_of_the_rows(tiny, sets):
+    found = rank(sets, model=(str(tiny("bert")),), pool=("cls", "mean"), layers=(0,), resamples=200, curve=True)
+    assert (found.unit, found.best["pool"]) == ("F1", "mean")
+    assert any("several labels a row: figures are the F1" in note for note in found.notes)
+    row = next(row for row in found.options if row["pool"] == "mean")
+    vectors = [extract(load_backbone(ModelRecipe(model=str(tiny("bert")))), part.text, pool="mean", layer=0).values
+               for part in (sets.train, sets.test)]  # fmt: skip
+    names = sorted({name for labels in sets.train.label for name in labels})
+    own, other = (
+        np.array([[name in labels for name in names] for labels in part.label]) for part in (sets.train, sets.test)
+    )
+    near = np.argsort(-_cosines(vectors[1], vectors[0]), axis=1, kind="stable")[:, :5]
+    given = own[near].mean(axis=1) >= 0.5
+    expected = sklearn.metrics.f1_score(other, given, average="samples", zero_division=1)
+    assert row["knn_test"] == pytest.approx(expected)
+    always = np.broadcast_to(most_frequent_set(other.astype(int)), other.shape)
+    assert found.majority == pytest.approx(sklearn.metrics.f1_score(other, always, average="samples", zero_division=1))
+    assert row["h_score"] is None
+    assert "always the most frequent set of labels" in str(found)
+    assert [point["rows"] for point in found.curve[0]["points"]][-1] == len(sets.train)
+
+
+def _cosines(a, b):
+    return (a / np.linalg.norm(a, axis=1, keepdims=True)) @ (b / np.linalg.norm(b, axis=1, keepdims=True)).T
+
+
+def test_rows_of_sets_are_drawn_where_there_are_many(tiny, sets):
+    found = rank(sets, model=(str(tiny("bert")),), pool=("mean",), layers=(0,), resamples=100, most_rows=60)
+    assert found.rows["train"] == 60
+    assert any(note.startswith("train: 60 of 90 rows, drawn") for note in found.notes)
+
+
+def test_joined_labels_are_split_by_the_sign_that_is_named(tiny, sets, tmp_path):
+    path = tmp_path / "sets.csv"
+    joined = ["; ".join(labels) or "none" for labels in sets.train.label]
+    pd.DataFrame({"text": sets.train.text, "label": joined}).to_csv(path, index=False)
+    found = rank(path, model=(str(tiny("bert")),), pool=("mean",), layers=(0,), resamples=100, label_separator=";")
+    assert found.unit == "F1"

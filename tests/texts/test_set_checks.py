@@ -57,5 +57,5 @@ def test_names_with_a_sign_are_left_alone(labels: list[str]) -> None:
 
 
 def test_verbs_with_one_label_a_row_say_so() -> None:
-    with pytest.raises(DataError, match=r"q.csv: rank takes one label a row"):
-        one_label_each(_texts([["a"], ["b"]]), "rank")
+    with pytest.raises(DataError, match=r"q.csv: extract takes one label a row"):
+        one_label_each(_texts([["a"], ["b"]]), "extract")

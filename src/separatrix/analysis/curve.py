@@ -8,19 +8,19 @@ import numpy as np
 
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.classes import KEPT, spread_order
-from separatrix.geometry.measures import Task
+from separatrix.geometry.measures import ACCURACY, RankedTask
 from separatrix.geometry.resample import compare_answers
 
 FEWEST = 32  # rows of the first point
 
 
-def probe_curve(train: Part, judged: Part, task: Task, seed: int) -> dict[str, Any]:
+def probe_curve(train: Part, judged: Part, task: RankedTask, seed: int) -> dict[str, Any]:
     """Figure of a probe against rows, and for classes what the last doubling gained on the same judged rows.
 
     Rows are halved from all of them on; each number of rows holds the smaller ones, and the classes keep their shares.
     The probe has a penalty of 1, so that nothing is chosen on the rows that judge.
     """
-    classes = task.unit == "accuracy"
+    classes = task.unit == ACCURACY
     labels = train.targets if classes else np.zeros(len(train.targets), np.int64)
     order = spread_order(labels, [seed, 11])
     sizes = [len(order)]

@@ -18,11 +18,19 @@ from separatrix import recipe as recipes
 from separatrix.analysis.compared import short_names
 from separatrix.analysis.curve import probe_curve
 from separatrix.analysis.rows import classes_by_row, make_task, read_labels
-from separatrix.codes import encode, majority_share
+from separatrix.codes import encode
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.classes import spread_order
-from separatrix.geometry.measures import Task, find_neighbors, rounded
+from separatrix.geometry.measures import (
+    ACCURACY,
+    SET_F1,
+    LabelSetTask,
+    NumberTask,
+    RankedTask,
+    find_neighbors,
+    rounded,
+)
 from separatrix.geometry.ranking import Evidence, HScore
 from separatrix.geometry.resample import certainty
 from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, plan_options, same_weights, told_apart
@@ -38,8 +46,9 @@ from separatrix.store.files import Schema
 from separatrix.store.result import NUMBER, Lines, Listing, Result, optional, out_line
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
+from separatrix.texts.label_sets import indicator, set_names
 from separatrix.texts.load import SPLITTING, given_splits
-from separatrix.texts.set_checks import joined_labels, one_label_each
+from separatrix.texts.set_checks import joined_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +59,7 @@ TITLES = {
     "knn_validation": "{unit} of k-NN on the validation rows",
     "probe_validation": "{unit} of a linear probe on the validation rows",
 }
+OF_SETS = "several labels a row: figures are the F1 of a row's labels, in the mean over the rows"
 TABLE, PICTURE, DATA = "table.parquet", "heatmap.png", "heatmap.csv"
 # Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
 COLUMNS = {
@@ -76,9 +86,9 @@ class Ranking(Result):
     options: Sequence[Mapping[str, Any]]
     best: Mapping[str, Any]
     criterion: str
-    unit: str  # accuracy or R2
+    unit: str  # accuracy; F1 of several labels a row; R2 of numbers
     rows: Mapping[str, int]
-    majority: float | None  # share of the most frequent class in the last part; None for numbers
+    majority: float | None  # figure of always the most frequent class (or set) in the last part; None for numbers
     warnings: Sequence[str] = ()
     notes: Sequence[str] = ()
     seconds: float = 0.0
@@ -128,8 +138,9 @@ class Ranking(Result):
         )
         lines: list[tuple[str, object]] = [("best", f"{best['model']}, {best['pool']}, {_layer(best)}: {figure}")]
         lines.append(("sure", sure))
+        one = "set of labels" if self.unit == SET_F1 else "class"
         majority = (
-            [] if self.majority is None else [("majority", f"{self.majority:.3f} (always the most frequent class)")]
+            [] if self.majority is None else [("majority", f"{self.majority:.3f} (always the most frequent {one})")]
         )
         return lines + majority
 
@@ -224,7 +235,7 @@ def rank(
 
     Raises:
         OptionError: an unknown pooling, a layer that a model does not have.
-        DataError: no labels, one class only, fewer training rows than neighbors.
+        DataError: no labels, one class (or label) only, fewer training rows than neighbors.
         ModelError: a model cannot be found or loaded.
         StoreError: `out` is taken.
     """
@@ -232,7 +243,6 @@ def rank(
     reading = {name: options.pop(name) for name in sorted(SPLITTING & {*options})}  # type: ignore[misc]
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
-    one_label_each(splits.train, "rank")
     splits = sampled_parts(splits, wanted)
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
@@ -255,11 +265,12 @@ def sampled_parts(splits: Splits, wanted: RankRecipe) -> Splits:
     for name, texts in parts.items():
         if not 0 < wanted.most_rows < len(texts) or texts.label is None:
             continue
-        order = spread_order(encode(texts.label, by_row=True)[0], [wanted.seed, 13])
-        if texts.kind == "floats":
+        if drawn := texts.kind in ("floats", "sets"):
             order = np.random.default_rng([wanted.seed, 13]).permutation(len(texts))
+        else:
+            order = spread_order(encode(texts.label, by_row=True)[0], [wanted.seed, 13])
         parts[name] = texts.take(np.sort(order[: wanted.most_rows]))
-        share = "drawn" if texts.kind == "floats" else "two of each class, then its share"
+        share = "drawn" if drawn else "two of each class, then its share"
         notes.append(f"{name}: {wanted.most_rows} of {len(texts)} rows, {share} (--most-rows 0 reads all)")
     changed: dict[str, Any] = {**parts, "notes": tuple(notes)}
     return replace(splits, **changed)
@@ -271,14 +282,13 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     if len(targets["train"]) <= wanted.k:
         rows = len(targets["train"])
         raise DataError("fewer rows than neighbors", got=f"{rows} training rows, k = {wanted.k}")
-    task = make_task(targets["train"], names, wanted.seed, wanted.resamples)
+    task = _task_of(targets["train"], names, wanted)
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[Candidate] = []
     curve: list[dict[str, Any]] = []
     warnings, notes, weights = [*splits.warnings, *_audit(splits)], [*splits.notes], dict[str, str]()
-    warnings += joined_labels(
-        splits.train, "rank takes one label a row; of joined ones, give it a column for each label"
-    )
+    warnings += joined_labels(splits.train)
+    notes += [OF_SETS] if task.unit == SET_F1 else []
     shown = replace(wanted, model=tuple(_names(wanted.model)))  # results carry names, not paths
     for model, name in zip(wanted.model, shown.model, strict=True):
         chosen, why = settled(wanted.backbone(model), texts, lambda one: plan_options(one, wanted.pool, wanted.layers))
@@ -299,8 +309,8 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
         if wanted.curve:
             curve.append(_curve(passed, own, targets, task, wanted))
     table, best = _order(options, shown)
-    last = list(targets)[-1]
-    majority = majority_share(targets[last]) if names else None
+    last = targets[list(targets)[-1]]
+    majority = None if isinstance(task, NumberTask) else task.majority(last)
     counts = {part: len(values) for part, values in targets.items()}
     done = (tuple(warnings), tuple(notes), round(monotonic() - begun, 2))
     return Ranking(
@@ -310,7 +320,11 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
 
 
 def _curve(
-    passed: FrozenPass, own: Sequence[Candidate], targets: Mapping[str, np.ndarray], task: Task, wanted: RankRecipe
+    passed: FrozenPass,
+    own: Sequence[Candidate],
+    targets: Mapping[str, np.ndarray],
+    task: RankedTask,
+    wanted: RankRecipe,
 ) -> dict[str, Any]:
     """The learning curve of the pooling that is best by the criterion."""
     number = max(range(len(own)), key=lambda option: own[option].row[wanted.criterion])
@@ -333,6 +347,10 @@ def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     labels = {name: part.label for name, part in splits.parts.items()}
     if labels["train"] is None:
         raise DataError(f"{splits.train.source} was read without labels", hint="name their column with --label")
+    if splits.train.kind == "sets":
+        sets = set_names(labels["train"], splits.train.source)
+        marks = {name: indicator(values, sets) for name, values in labels.items() if values is not None}
+        return sets, marks
     names, train = read_labels(labels["train"])
     if names:
         classes = classes_by_row(labels["train"])
@@ -342,13 +360,19 @@ def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     return names, {"train": train} | targets
 
 
+def _task_of(targets: np.ndarray, names: tuple[str, ...], wanted: RankRecipe) -> RankedTask:
+    if targets.ndim == 2:
+        return LabelSetTask(len(names), wanted.seed, wanted.resamples)
+    return make_task(targets, names, wanted.seed, wanted.resamples)
+
+
 def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]:
     ends = np.cumsum([len(values) for values in targets.values()])
     vectors = np.split(points.values, ends[:-1])
     return {name: Part(part, targets[name]) for name, part in zip(targets, vectors, strict=True)}
 
 
-def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict[str, Any]) -> Candidate:
+def _measure(parts: Mapping[str, Part], task: RankedTask, grid: RankRecipe, head: dict[str, Any]) -> Candidate:
     """All figures of one option."""
     train, k = parts["train"], grid.k
     around = find_neighbors(train, parts, k, grid.metric)
@@ -364,7 +388,7 @@ def _measure(parts: Mapping[str, Part], task: Task, grid: RankRecipe, head: dict
         figure = task.figure(part.targets, given)
         row |= {name: figure.value, f"{name}_interval": list(figure.interval or ())}
     row["logme"] = task.logme(Evidence.of(train.vectors), train.targets)
-    if task.unit == "accuracy":
+    if task.unit == ACCURACY:
         row["h_score"] = HScore.of(train.vectors).of_classes(train.targets, int(train.targets.max()) + 1)
     part, given = answers[grid.criterion]
     return Candidate(row, task.per_row(part.targets, given))

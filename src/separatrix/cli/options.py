@@ -76,6 +76,12 @@ DataColumns = panel(
     label=_option(str, LABEL, "column of the labels"),
     group=_option(str | None, None, "column of the groups"),
 )
+LabelCells = panel(
+    "Several labels a row",
+    label_separator=_option(
+        str | None, None, "what joins several labels in one cell, such as , (a column of lists needs none)"
+    ),
+)
 Splitting = panel(
     "Held-out rows, where the data have no validation or test part",
     validation=_option(float, VALIDATION, "share of the training rows to hold out"),
@@ -85,9 +91,6 @@ Splitting = panel(
 TrainingMethodOptions = panel(
     "Method",
     method=_option(str | None, None, _METHOD, choices=METHOD_NAMES),
-    label_separator=_option(
-        str | None, None, "what joins several labels in one cell, such as , (a column of lists needs none)"
-    ),
     rare=_option(
         str,
         RARE[0],

@@ -105,6 +105,7 @@ def extract(parsed: ParsedOptions, progress: TerminalProgress, data: DataArgumen
     opts.OptionalFolder,
     RankRecipe,
     opts.DataColumns,
+    opts.LabelCells,
     LoadRecipe,
     opts.Splitting,
     opts.Figures,

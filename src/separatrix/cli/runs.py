@@ -82,6 +82,7 @@ def demo(parsed: ParsedOptions, progress: TerminalProgress) -> Printout:
     opts.ResumableFolder,
     opts.TrainingMethodOptions,
     opts.DataColumns,
+    opts.LabelCells,
     recipes.LoadRecipe,
     opts.Splitting,
     TrainRecipe,

@@ -47,6 +47,7 @@ class SplitOptions(LoadOptions, total=False):
 
     text: str | Sequence[str]
     label: str | None
+    label_separator: str | None
     group: str | None
     validation: float
     test: float
@@ -56,7 +57,6 @@ class SplitOptions(LoadOptions, total=False):
 class TrainOptions(ModelOptions, SplitOptions, total=False):
     """Of the recipes of all methods, and of `load_splits`."""
 
-    label_separator: str | None
     per_class: int | None
     rare: str
     weight: str | None

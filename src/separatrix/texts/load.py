@@ -203,7 +203,7 @@ def load_splits(
 
 SPLITTING = frozenset(
     {*inspect.signature(load_splits).parameters, *option_names(LoadRecipe())}
-    - {"source", "reading", "seed", "weight", "label_separator"}  # which few verbs have
+    - {"source", "reading", "seed", "weight"}  # which few verbs have
 )
 
 

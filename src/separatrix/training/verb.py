@@ -32,7 +32,7 @@ from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
 WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
-READING = SPLITTING | {"label_separator", "per_class", "rare", "weight"}
+READING = SPLITTING | {"per_class", "rare", "weight"}
 
 
 @checks_arguments

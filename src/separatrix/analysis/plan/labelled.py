@@ -67,11 +67,11 @@ def labelled_size(verb: str, data: Any, recipe: Any, more: Mapping[str, Any], ma
         most = recipe.most_rows or rows
         return LabelledSize({part: min(round(rows * share), most) for part, share in PARTS.items()}, tokens=tokens)
     if verb == "suspects":
-        texts = one_label_each(load_texts(data, text=recipe.text, label=recipe.label), verb)
+        texts = one_label_each(load_texts(data, text=recipe.text, label=recipe.label), f"a plan of {verb}")
         return LabelledSize({"all": len(texts)}, texts.text, _count(texts))
     reading = {name: more[name] for name in READING["rank"] if name in more}
     splits = given_splits(data, reading, recipes.option_names(recipe), seed=recipe.seed)
-    one_label_each(splits.train, verb)
+    one_label_each(splits.train, f"a plan of {verb}")
     kept = sampled_parts(splits, recipe)
     read = [text for part in kept.parts.values() for text in part.text]
     notes = kept.notes[len(splits.notes) :]

@@ -43,7 +43,7 @@ PLANNED: Mapping[str, TrainingRecipe] = {
     "finetune": FINETUNE,
     "prompt": TrainRecipe(),
 }
-SPLIT = {*SPLITTING, "label_separator", "weight"}
+SPLIT = {*SPLITTING, "weight"}
 READING = (*sorted(SPLIT), "per_class", "rare")
 ENCODER_PASSES, PROMPT_PASSES = 3, 2  # forward, backward to the states, and to the weights where these learn
 COPIES = 5  # of an encoder's weights: as they are, their gradients, two of the optimiser's, the best so far
