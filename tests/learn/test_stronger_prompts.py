@@ -53,9 +53,17 @@ def test_cached_texts_give_what_texts_run_afresh_give(train, few, kind):
 def test_it_reads_texts_that_another_training_left(train, few, tmp_path):
     model = train(few, epochs=1, layer=1, instance=2).model
     alone, texts = model.answer(few[1].text), list(few[1].text)
-    for _ in range(2):  # written, then read
-        shared = replace(model, shared_texts=tmp_path).answer(texts)
+    counted: list[int] = []
+
+    def count(_stage, done, _total, _note):
+        counted.append(done)
+
+    for _ in range(2):  # written, then read; each text is counted once
+        shared = replace(model, shared_texts=tmp_path).answer(texts, count)
         np.testing.assert_allclose(shared.scores, alone.scores, rtol=1e-3, atol=1e-4)
+        assert counted[-1] == len(texts)
+        assert counted == sorted(counted)
+        counted.clear()
 
 
 def test_a_late_prompt_keeps_the_upper_layers_alone(train, few):

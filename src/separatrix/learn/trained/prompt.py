@@ -89,21 +89,31 @@ class PromptModel(PrintedModel):
         self, tokens: Tokens, limit: int, most: int | None, progress: Callable[[int], None] | None
     ) -> Iterator[tuple[np.ndarray, TextBatch, Tensor]]:
         """Rows, texts and states at the prompt (rows, tokens, width), batch by batch; nothing is kept of the texts."""
-        cache = self._texts(tokens)
+        ran = 0  # texts that were run and kept, which takes longer than all that follows
+
+        def keeping(rows: int) -> None:
+            nonlocal ran
+            ran += rows
+            if progress is not None:
+                progress(rows)
+
+        cache = self._texts(tokens, keeping)
         for rows in token_batches(cache.lengths, limit, most):
             batch = cache.batch(rows)
             if cache.vectors is not None:
                 batch.vectors = {name: torch.from_numpy(block[rows]) for name, block in cache.vectors.items()}
             yield rows, batch, run_prompt(self.prompt, batch, self.backbone)
-            if progress is not None:
+            if progress is not None and not ran:
                 progress(len(rows))
 
-    def _texts(self, tokens: Tokens) -> TextCache:
+    def _texts(self, tokens: Tokens, progress: Callable[[int], None] | None = None) -> TextCache:
         """The texts as they are run, batch by batch, or as another training has left them."""
         recipe = self.recipe.text_cache
         if self.shared_texts is not None and self.shared_texts.is_dir() and recipe.cache != "off":
             first, folder = self.shape.first, self.shared_texts
-            return build_cache(self.backbone, tokens, recipe, first=first, folder=folder, shared=folder)
+            return build_cache(
+                self.backbone, tokens, recipe, first=first, folder=folder, progress=progress, shared=folder
+            )
         return TextCache(self.backbone, tokens, self.shape, CacheRecipe(cache_dtype=self.cache_dtype), "off")
 
     @torch.no_grad()
