@@ -77,7 +77,8 @@ def load(data: Path, plan: FewPlan) -> dict[str, Texts]:
 def run_ours(plan: FewPlan, parts: Mapping[str, Texts], labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Train the encoder, and decide by several heads: way -> predicted class numbers."""
     recipe = recipes.replace(AlignRecipe(), **(SHARED | ROWS[plan.row]), seed=plan.split)
-    trained = fit(Idea(plan.row), recipe, parts, labels["train"], int(labels["train"].max()) + 1)
+    names = [str(number) for number in range(int(labels["train"].max()) + 1)]  # no idea of these rows reads them
+    trained = fit(Idea(plan.row), recipe, parts, labels["train"], names)
     return heads(trained, labels["train"])
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from studies.common import rounded
 
-from separatrix import recipe as recipes
 from separatrix.geometry.neighbors import knn_predict
 from separatrix.geometry.plane import principal
 from separatrix.geometry.project import PREPARES, make_map
@@ -28,11 +27,11 @@ def read_spaces(model: Any, texts: Sequence[str], spaces: Sequence[str]) -> dict
 
     found = {}
     for space in spaces:
-        wanted = recipes.replace(model.recipe, readout=space, positions="last")
-        backbone = model.backbone
-        if space == "logits":
-            backbone = load_backbone(model.recipe.backbone, logits=True)
-        found[space] = replace(model, recipe=wanted, backbone=backbone).run(texts).outputs
+        wanted = dataclasses.replace(model.recipe.prompt, readout=space, positions="last")
+        backbone = load_backbone(model.recipe.backbone, logits=True) if space == "logits" else model.backbone
+        reader = dataclasses.replace(model, backbone=backbone)
+        tokens = backbone.tokenize(texts, reserve=wanted.tokens)
+        found[space] = reader.read(tokens, {space: wanted}, None)[space]
     return found
 
 

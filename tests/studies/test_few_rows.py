@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 from studies.few_rows import run as study
 from studies.few_rows import tables
 from studies.many_classes.ideas import TrainedParts
@@ -18,6 +19,21 @@ def test_heads_decide_by_vectors_of_length_one():
     assert {way: values.tolist() for way, values in got.items()} == {
         "head": [2, 0, 1], "mean": [0, 1, 2], "logistic": [0, 1, 2], "shrunk LDA": [0, 1, 2]
     }  # fmt: skip
+
+
+def test_a_run_trains_and_answers(planted, tiny, tmp_path, monkeypatch):
+    """Regression: what trains had another signature than its study took."""
+    rows = list(zip(*planted, strict=True))
+    folder = tmp_path / "sst2"
+    folder.mkdir()
+    for part, some in {"train": rows[:60], "validation": rows[60:90], "test": rows[90:120]}.items():
+        pd.DataFrame(some, columns=["text", "label"]).to_parquet(folder / f"{part}.parquet")
+    monkeypatch.setitem(study.SHARED, "model", str(tiny("bert")))
+    monkeypatch.setitem(study.SHARED, "epochs", 1)
+    for row in study.ROWS:
+        line = study.do_run(study.FewPlan(row, "sst2", 8, 0), tmp_path)
+        assert line["rows"] == {"train": 24, "test": 30}
+        assert {"mean", "logistic", "shrunk LDA"} <= {*line["accuracy"]}
 
 
 def test_every_run_has_a_key_and_a_recipe():

@@ -7,7 +7,12 @@ from studies.common import spell
 from studies.prompt_outputs import look, tables
 from studies.prompt_outputs.run import plans, read_options
 
+from separatrix import recipe as recipes
 from separatrix.geometry.resample import mean_interval
+from separatrix.learn.job import Job
+from separatrix.learn.prompt import train_prompt
+from separatrix.recipe import TrainRecipe
+from separatrix.texts import Texts
 
 
 def across(rows=400, width=20, seed=0):
@@ -27,6 +32,21 @@ def test_the_shape_names_the_direction_that_tells_the_classes():
     x[:, -1] *= 30
     assert look.shape_of(x, gold)["direction"] == 1
     assert look.shape_of(x, gold)["between"] > 0.3 > found["between"]
+
+
+@pytest.mark.parametrize("loss", ["token", "centroid_ce"])
+def test_outputs_are_read_as_states_and_as_logits_whatever_decided(planted, tiny, loss):
+    """Regression: of a prompt that label words decide, the states were read as if they were logits of words."""
+    texts = Texts.of(*(part[:40] for part in planted))
+    recipe = recipes.replace(TrainRecipe(), model=str(tiny("gpt2")), loss=loss, tokens=2, epochs=1, device="cpu")
+    recipe = recipes.replace(recipe, positions="last")
+    model = train_prompt(Job(texts, texts.take(range(8)), recipe, lambda _scores, _targets: {"accuracy": 0.0})).model
+    found = look.read_spaces(model, texts.text[:5], ("hidden", "logits"))
+    assert found["hidden"].shape == (5, model.backbone.width)
+    assert found["logits"].shape == (5, len(model.backbone.embedding))
+    if loss == "token":
+        own = found["logits"][:, model.words.numpy()]
+        np.testing.assert_allclose(own, model.run(texts.text[:5]).outputs, rtol=1e-3, atol=1e-3)
 
 
 def test_clusters_of_planted_classes_are_right_and_those_of_noise_are_chance():
