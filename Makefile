@@ -41,6 +41,7 @@ check: install
 	$(BIN)/ruff format --check src tests benchmarks studies examples
 	$(BIN)/ruff check src tests benchmarks studies examples
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file mypy-scripts.ini studies benchmarks examples
 	$(BIN)/lint-imports
 	$(MAKE) site
 	$(MAKE) test

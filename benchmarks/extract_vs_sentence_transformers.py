@@ -168,8 +168,8 @@ def race(name: str, texts: list[str], sides: tuple[Side, Side], backbone: Backbo
     turns = {"ours": sides[0], "product": product, "theirs": sides[1]}
     if recipe.dtype != backbone.recipe.dtype:
         turns["auto"] = our_side(load_backbone(recipe))
-    for side in turns.values():
-        side(texts[:32])
+    for encode in turns.values():
+        encode(texts[:32])
     wall: dict[str, list[float]] = {name: [] for name in turns}
     cpu: dict[str, list[float]] = {name: [] for name in turns}
     cosine = dict.fromkeys(turns, 1.0)
@@ -184,12 +184,12 @@ def race(name: str, texts: list[str], sides: tuple[Side, Side], backbone: Backbo
         for side in {"ours", "auto"} & {*turns}:
             cosine[side] = min(cosine[side], float((vectors[side] * vectors["theirs"]).sum(axis=1).min()))
     tokens = float(np.mean([len(ids) for ids in backbone.tokenize(texts).ids]))
-    used = {side: median(seconds) for side, seconds in cpu.items()}
-    share = products_of(backbone, texts) / used["ours"] / (flop / used["product"])
+    taken = {side: median(seconds) for side, seconds in cpu.items()}
+    share = products_of(backbone, texts) / taken["ours"] / (flop / taken["product"])
     auto = "auto" if "auto" in turns else "ours"
     return Race(
         name, len(texts), tokens, median(wall["theirs"]), median(wall["ours"]), cosine["ours"], SETS[name][0],
-        used["theirs"] / used["ours"], share, recipe.dtype, why, median(wall[auto]), cosine[auto],
+        taken["theirs"] / taken["ours"], share, recipe.dtype, why, median(wall[auto]), cosine[auto],
     )  # fmt: skip
 
 

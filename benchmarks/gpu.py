@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -83,13 +84,19 @@ def timed(run: Callable[[], Any], on: torch.device) -> tuple[Any, float]:
     return result, monotonic() - begun
 
 
+def four_products(a: torch.Tensor) -> None:
+    """A matrix times itself, four times."""
+    for _ in range(4):
+        a @ a
+
+
 def peaks(setting: Setting) -> Iterator[Line]:
     """Rates of plain products in both number formats, and of a copy."""
     size, on = 256 if setting.tiny else 8192, setting.on
     for dtype in (torch.float32, torch.bfloat16):
         a = torch.randn((size, size), device=on).to(dtype)
         a @ a
-        _, seconds = timed(lambda a=a: [a @ a for _ in range(4)], on)
+        _, seconds = timed(partial(four_products, a), on)
         yield {"part": "product", "case": str(dtype).removeprefix("torch."), "flop": 8.0 * size**3, "seconds": seconds}
     a = torch.zeros(1 << (20 if setting.tiny else 28), device=on)
     _, seconds = timed(lambda: [a.clone() for _ in range(4)], on)
@@ -139,8 +146,8 @@ def nearest_rows(setting: Setting, x: np.ndarray) -> Iterator[Line]:
     """Exact neighbors of some rows among many; the neighbors of fifty of them beside those of NumPy."""
     rows, queries = x[:2_000_000], x[: 2048 if setting.tiny else 16_384]
     job = BlockJob(device=setting.device)
-    made, seconds = timed(lambda: neighbors(*map(BlockSource.of, (queries, rows)), NEAR, job, metric="euclidean"),
-                          setting.on)  # fmt: skip
+    asked, known = map(BlockSource.of, (queries, rows))
+    made, seconds = timed(lambda: neighbors(asked, known, NEAR, job, metric="euclidean"), setting.on)
     expected = near_on_cpu(queries[:50], rows, NEAR, metric="euclidean")
     yield {
         "part": "k-NN", "case": f"{len(queries)} x {len(rows)}, k = {NEAR}", "rows": len(rows), "seconds": seconds,

@@ -126,7 +126,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     typed = not backbone.causal and "token_type_ids" in backbone.tokenizer.model_input_names
     plain_way(model, windows[:1], backbone.causal, typed)
     our_way(backbone, windows[:1], ("descriptors", "grid"), FeatureSetup(cells=CELLS), Counter())
-    clock, seconds = Counter(), {}
+    clock, seconds = Counter[str](), dict[str, Any]()
     begun = perf_counter()
     ours = our_way(backbone, windows, ("descriptors", "grid"), FeatureSetup(cells=CELLS), clock)
     seconds["ours"] = perf_counter() - begun
@@ -156,7 +156,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def _network(backbone: Backbone, windows: list[Window], options: argparse.Namespace) -> tuple[float, dict[str, float]]:
     """Seconds a map of the ResNet-50, and how well either feature tells heads apart on the same windows."""
     setup = FeatureSetup(weights=options.weights, pixels=max(options.pixels, max(map(len, windows))))
-    clock = Counter()
+    clock = Counter[str]()
     found = our_way(backbone, windows, ("descriptors", "resnet"), setup, clock)
     scores = {}
     for name, values in found.items():

@@ -45,7 +45,7 @@ def measure() -> dict[str, float]:
         dtype = getattr(torch, name)
         x = torch.randn(ROWS, WIDTH, dtype=dtype)
         weights = [torch.randn(INNER, WIDTH, dtype=dtype) for _ in range(WEIGHTS)]
-        passes = []
+        passes: list[float] = []
         while sum(passes) < SECONDS:
             begun = perf_counter()
             for weight in weights:

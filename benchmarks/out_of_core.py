@@ -19,6 +19,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -105,8 +106,8 @@ def _faiss(task: str, x: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 RUN: dict[str, Callable[[str, np.ndarray, np.ndarray], np.ndarray]] = {
-    "scikit-learn": lambda *given: _sklearn(*given, "sklearn"),
-    "scikit-learn-intelex": lambda *given: _sklearn(*given, "sklearnex"),
+    "scikit-learn": partial(_sklearn, package="sklearn"),
+    "scikit-learn-intelex": partial(_sklearn, package="sklearnex"),
     "faiss": _faiss,
 }
 MODULES = {"scikit-learn": "sklearn", "scikit-learn-intelex": "sklearnex", "faiss": "faiss"}
@@ -179,7 +180,8 @@ def judge(lines: list[dict[str, Any]]) -> tuple[dict[str, float], dict[str, floa
         whole = own[-1]
         others = [line for line in lines if line["task"] == task and line["side"] != "ours"]
         best = min(others, key=lambda line: line["seconds"])
-        exponent = np.polyfit(*(np.log([line[name] for line in own]) for name in ("rows", "seconds")), 1)[0]
+        logs = {name: np.log([line[name] for line in own]) for name in ("rows", "seconds")}
+        exponent = np.polyfit(logs["rows"], logs["seconds"], 1)[0]
         cases = {
             f"{best['side']} / ours, seconds, {task}": (best["seconds"] / whole["seconds"], 1 / SLOWER),
             f"{LIMIT:g} GiB / peak memory, {task}": (LIMIT / whole["peak_gib"], 1.0),

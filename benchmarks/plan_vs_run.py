@@ -78,7 +78,7 @@ def on_training(method: str, texts: Texts, folder: Path, model: str) -> dict[str
     """`train` by one method, planned and done."""
     train, held = texts.split(0.2, 0)
     splits = Splits(train, held, None, ())
-    options = {"method": method, "model": model} | ({} if method == "probe" else {"epochs": EPOCHS})
+    options: dict[str, Any] = {"method": method, "model": model} | ({} if method == "probe" else {"epochs": EPOCHS})
 
     def work(clock: StageClock) -> None:
         sx.train(splits, out=folder / method, progress=clock, **options)

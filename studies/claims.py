@@ -295,7 +295,7 @@ def main(arguments: list[str]) -> int:
     for page in PAGES:
         text = (ROOT / page).read_text(encoding="utf-8")
         table = f"{BEGIN}\n{claims(page)}\n{END}"
-        new = pattern.sub(lambda _, table=table: table, text)
+        new = pattern.sub(table.replace("\\", r"\\"), text)
         if new == text:
             continue
         outdated.append(page)

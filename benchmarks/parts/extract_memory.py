@@ -10,6 +10,7 @@ import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,12 @@ def save_words(folder: Path, **changes: int) -> Path:
 
     torch.manual_seed(0)
     logging.disable_progress_bar()
-    sizes = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128} | changes
+    sizes: dict[str, Any] = {
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 128,
+    } | changes
     BertModel(BertConfig(vocab_size=WORDS + 2, pad_token_id=0, **sizes)).save_pretrained(folder)
     names = {"<pad>": 0, "<unk>": 1} | {f"w{place}": place + 2 for place in range(WORDS)}
     words = Tokenizer(models.WordLevel(names, unk_token="<unk>"))

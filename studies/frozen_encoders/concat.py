@@ -82,7 +82,8 @@ def measure(name: str, seed: int, splits: Splits, models: list[Backbone]) -> lis
     classes = Classes.of(labels["train"])
     gold = {part: classes.encode(values) for part, values in labels.items()}
     parts = {part: blocks_of(texts, models) for part, texts in splits.parts.items()}
-    plain = accuracy(*(np.hstack(list(parts[part].values())) for part in ("train", "test")), gold)
+    known, asked = (np.hstack(list(parts[part].values())) for part in ("train", "test"))
+    plain = accuracy(known, asked, gold)
     lines = []
     for prepare in PREPARES:
         recipe = BlendRecipe(prepare=prepare, k=K, rows=MOST["train"], seed=seed)

@@ -64,7 +64,7 @@ def move_rows(runs: Sequence[Run]) -> list[dict[str, str]]:
     for name in CONDITIONS:
         seeds = sorted(seed for condition, seed in again if condition == name and (name, seed) in first)
         for claim in dict.fromkeys(each["claim"] for seed in seeds for each in again[name, seed].get("claims", [])):
-            found = [
+            found: list[list[dict[str, Any]]] = [
                 [next((each for each in run[name, seed]["claims"] if each["claim"] == claim), {}) for seed in seeds]
                 for run in (first, again)
             ]

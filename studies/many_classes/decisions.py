@@ -32,7 +32,7 @@ def decisions(
     shares = np.bincount(y, minlength=classes) / len(y)
     gold = labels["validation"]
     near = {part: neighbors(vectors[part], vectors["train"], min(max(KS), len(y))) for part in parts}
-    votes = [
+    votes: list[Scores] = [
         {part: soft_votes(near[part], y, classes, k, temperature) for part in parts}
         for k, temperature in product(KS, TEMPERATURES)
     ]

@@ -224,10 +224,6 @@ IDEAS = {
 }  # fmt: skip
 
 
-class SlowBankFromMeans(SlowBank, MeanStart):
-    """The slow encoder's bank, and a head that starts at the class means."""
-
-
 @dataclass
 class LastEpochs(Callback):
     """Sums of the trained tensors after each of the last epochs."""

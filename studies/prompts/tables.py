@@ -62,7 +62,7 @@ def rows_of(runs: Sequence[Run], base: str) -> list[dict[str, str]]:
 def corrected(runs: Sequence[Run], base: str) -> dict[str, str]:
     """p-values of the differences to one variant, by variant; of one seed there are none."""
     groups = by_variant(runs)
-    values = {}
+    values: dict[str, Any] = {}
     for name, own in groups.items():
         other = {run["seed"]: run["accuracy"] for run in groups.get(base, ())}
         pairs = [(run["accuracy"], other[run["seed"]]) for run in own if run["seed"] in other]
