@@ -339,7 +339,7 @@ def test_a_training_that_cannot_be_planned_is_refused(options, message):
 
 def test_rows_with_several_labels_are_not_planned(tmp_path):
     (tmp_path / "rows.csv").write_text("text,label\n" + "a cat,b;c\na dog,b\n" * 9)
-    with pytest.raises(SeparatrixError, match="a plan of train is of rows with one label each"):
+    with pytest.raises(SeparatrixError, match=r"rows.csv: a plan of train takes one label a row: got sets"):
         sx.plan("train", tmp_path / "rows.csv", method="align", label_separator=";", machine=RATES)
 
 
@@ -351,10 +351,44 @@ def test_a_plan_reads_the_rows_that_the_training_would(tiny, tmp_path):
     )
     options = {"method": "probe", "model": str(tiny("bert")), "device": "cpu", "machine": RATES}
     best = sx.plan("train", tmp_path / "rows.csv", **options)
-    kept = sx.plan("train", tmp_path / "rows.csv", rare="refuse", pool="mean", **options)
-    assert (best.rows, kept.rows) == (40, 41)
+    kept = sx.plan("train", tmp_path / "rows.csv", pool="mean", **options)
+    merged = sx.plan("train", tmp_path / "rows.csv", per_class=4, **options)
+    assert (best.rows, kept.rows) == (40, 40)
+    assert merged.rows < 40
     choice = [next(one for one in plan.stages if one["kernel"] == "pooling")["rows"] for plan in (best, kept)]
     assert choice[0] > 0 == choice[1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "message"),
+    [
+        (
+            ["the cat,a", "the dog,b"] * 20 + ["a bird,once"],
+            {"rare": "refuse"},
+            "has one row to learn from",
+        ),
+        (["the cat,a", "the dog,a"] * 20, {}, "a classifier needs two classes or more"),
+        (["the cat,0.5", "the dog,1.5"] * 20, {}, "labels are numbers to predict, not classes"),
+    ],
+)
+def test_a_plan_refuses_the_labels_that_the_training_refuses(lines, options, message, tiny, tmp_path):
+    """Regression: a probe of them was planned."""
+    rows = "".join(line.replace(",", f" {number},", 1) + "\n" for number, line in enumerate(lines))
+    (tmp_path / "rows.csv").write_text("text,label\n" + rows)
+    given = {"method": "probe", "model": str(tiny("bert")), "device": "cpu", **options}
+    with pytest.raises(SeparatrixError, match=message):
+        sx.plan("train", tmp_path / "rows.csv", machine=RATES, **given)
+    with pytest.raises(SeparatrixError, match=message):
+        sx.train(tmp_path / "rows.csv", **given)
+
+
+def test_a_plan_by_groups_holds_out_seen_rows_as_the_training_does(tiny, planted, tmp_path):
+    rows = "".join(f"{text},{label},{n // 10}\n" for n, (text, label) in enumerate(zip(*planted, strict=True)))
+    (tmp_path / "rows.csv").write_text("text,label,group\n" + rows)
+    given = {"method": "probe", "model": str(tiny("bert")), "device": "cpu", "group": "group", "by": "group"}
+    plan = sx.plan("train", tmp_path / "rows.csv", machine=RATES, **given)
+    run = sx.train(tmp_path / "rows.csv", **given)
+    assert next(one for one in plan.stages if one["kernel"] == "probe")["rows"] == run.rows["train"]
 
 
 def test_the_command_and_the_verb_plan_the_same_methods():

@@ -245,7 +245,7 @@ def test_several_labels_a_row_are_ranked_by_the_f1_of_the_rows(tiny, sets):
     given = own[near].mean(axis=1) >= 0.5
     expected = sklearn.metrics.f1_score(other, given, average="samples", zero_division=1)
     assert row["knn_test"] == pytest.approx(expected)
-    always = np.broadcast_to(most_frequent_set(other.astype(int)), other.shape)
+    always = np.broadcast_to(most_frequent_set(other.astype(int), empty=True), other.shape)
     assert found.majority == pytest.approx(sklearn.metrics.f1_score(other, always, average="samples", zero_division=1))
     assert row["h_score"] is None
     assert "always the most frequent set of labels" in str(found)
@@ -259,7 +259,29 @@ def _cosines(a, b):
 def test_rows_of_sets_are_drawn_where_there_are_many(tiny, sets):
     found = rank(sets, model=(str(tiny("bert")),), pool=("mean",), layers=(0,), resamples=100, most_rows=60)
     assert found.rows["train"] == 60
-    assert any(note.startswith("train: 60 of 90 rows, drawn") for note in found.notes)
+    assert any(note.startswith("train: 60 of 90 rows, two of each label, the others drawn") for note in found.notes)
+
+
+def test_the_most_frequent_set_may_be_empty(tiny, planted):
+    """Regression: it was passed over, so that a model that learnt nothing seemed better than it."""
+    texts, labels = planted
+    cells = [[label] if row % 5 == 0 else [] for row, label in enumerate(labels)]
+    table = Texts.of(texts, cells)
+    splits = Splits(table.take(range(90)), table.take(range(90, 130)), None, ())
+    found = rank(splits, model=(str(tiny("bert")),), pool=("mean",), layers=(0,), resamples=100)
+    assert found.majority == pytest.approx(0.8)
+
+
+def test_rare_labels_stay_in_a_sample_and_unknown_ones_are_left_out(tiny, planted):
+    """Regression: a label that the sample had lost, or that training rows never had, was refused."""
+    texts, labels = planted
+    cells = [[label, *(["rare"] if row in (7, 80, 135) else []), *(["once"] if row == 140 else [])]
+             for row, label in enumerate(labels)]  # fmt: skip
+    table = Texts.of(texts, cells, source="rows.csv")
+    splits = Splits(table.take(range(90)), table.take(range(90, 130)), table.take(range(130, 180)), ())
+    for most in (12, 0):
+        found = rank(splits, model=(str(tiny("bert")),), pool=("mean",), layers=(0,), resamples=100, most_rows=most)
+        assert any("1 label with fewer than 2 training rows is left out" in warning for warning in found.warnings)
 
 
 def test_joined_labels_are_split_by_the_sign_that_is_named(tiny, sets, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from align_steps import gradients, steps_of
 from separatrix import recipe as recipes
 from separatrix.errors import DataError, ModelError, OptionError, StoreError
+from separatrix.geometry.evidence import VoteEvidence
 from separatrix.geometry.neighbors import WEIGHTS
 from separatrix.learn.align import train_encoder
 from separatrix.learn.objectives.bank import neighbor_scores
@@ -300,6 +301,10 @@ def test_head_that_decides_takes_no_new_rows(trained):
     head = replace(trained.model, recipe=recipes.replace(trained.model.recipe, decision="head", head_weight=1.0))
     with pytest.raises(DataError, match="the head decides"):
         head.add(["a"], ["cat"])
+    evidence = VoteEvidence(k=3, temperature=0.1, votes=0.0, means=0.0)
+    unheard = replace(head, recipe=recipes.replace(head.recipe, decision="both"), evidence=evidence)
+    with pytest.raises(DataError, match="the head decides"):
+        unheard.add(["a"], ["cat"])
 
 
 def test_head_and_votes_decide_together_and_come_back_from_disk(order, few_animals, tmp_path):

@@ -24,9 +24,9 @@ from separatrix.recipe.sweep import SweepRecipe
 from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.sweeps.verb import sweep
 from separatrix.texts.load import SPLITTING
+from separatrix.texts.training_parts import READING
 from separatrix.training.export import export_classifier
 from separatrix.training.methods import METHODS
-from separatrix.training.verb import READING
 
 # Verb, its options, the recipe, and what the verb takes as an argument of its own.
 VERBS = {

@@ -335,6 +335,23 @@ def test_a_lock_of_another_host_is_not_taken_over(tmp_path, monkeypatch):
     assert names(tmp_path) == ["map"]
 
 
+def test_a_lock_of_another_host_is_waited_for_an_hour(tmp_path, monkeypatch):
+    """Regression: for ever, and in silence."""
+    path = lock.lock_path(tmp_path / "map")
+    path.write_text(json.dumps({"host": "elsewhere", "process": 1, "since": "then"}))
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        os.utime(path, (0, path.stat().st_mtime - 1200))
+
+    monkeypatch.setattr(lock.time, "sleep", sleep)
+    refused = pytest.raises(StoreError, match="on elsewhere since then; if that process has ended, delete")
+    with refused, lock.waiting(tmp_path / "map"):
+        pass
+    assert 2 <= len(waits) <= 4
+
+
 def test_where_the_file_system_has_no_locks_a_living_process_counts(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EOPNOTSUPP, "not supported")

@@ -124,6 +124,15 @@ def test_altered_rows_of_a_shared_cache_are_run_again(small, tmp_path):
     assert again.table["test"].tolist() == alone.table["test"].tolist()
 
 
+def test_a_damaged_line_of_the_caches_own_log_stops_nothing(small, tmp_path):
+    """Regression: a process killed as it wrote one left a study without its table."""
+    grid = small(grid={"tokens": [1]}, seeds=[0])
+    sx.sweep(grid, out=tmp_path / "s", keep_cache=True)
+    for log in (tmp_path / "s" / "cache").glob("*/uses.jsonl"):
+        log.write_text(log.read_text() + '{"built": tr')
+    assert sx.sweep(grid, out=tmp_path / "s", keep_cache=True).done == 1
+
+
 SWEEP = """
 import json, sys, warnings
 import separatrix as sx

@@ -21,7 +21,7 @@ from separatrix.analysis.rows import classes_by_row, make_task, read_labels
 from separatrix.codes import encode
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.classes import spread_order
+from separatrix.geometry.classes import spread_order, spread_sets
 from separatrix.geometry.measures import (
     ACCURACY,
     SET_F1,
@@ -48,6 +48,7 @@ from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
 from separatrix.texts.label_sets import indicator, set_names
 from separatrix.texts.load import SPLITTING, given_splits
+from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ TITLES = {
     "probe_validation": "{unit} of a linear probe on the validation rows",
 }
 OF_SETS = "several labels a row: figures are the F1 of a row's labels, in the mean over the rows"
+DRAWN = {"floats": "drawn", "sets": "two of each label, the others drawn"}
 TABLE, PICTURE, DATA = "table.parquet", "heatmap.png", "heatmap.csv"
 # Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
 COLUMNS = {
@@ -243,7 +245,7 @@ def rank(
     reading = {name: options.pop(name) for name in sorted(SPLITTING & {*options})}  # type: ignore[misc]
     wanted = recipes.replace(recipe or RankRecipe(), **options)
     splits = given_splits(data, reading, option_names(wanted), seed=wanted.seed)
-    splits = sampled_parts(splits, wanted)
+    splits = sampled_parts(settle_rare(splits) if splits.train.kind == "sets" else splits, wanted)
     return Ranking.produce(
         lambda: _rank(splits, wanted, progress), wanted, out, overwrite=overwrite,
         inputs=(*(part.source for part in splits.parts.values()), *wanted.model),
@@ -265,12 +267,15 @@ def sampled_parts(splits: Splits, wanted: RankRecipe) -> Splits:
     for name, texts in parts.items():
         if not 0 < wanted.most_rows < len(texts) or texts.label is None:
             continue
-        if drawn := texts.kind in ("floats", "sets"):
+        if texts.kind == "floats":
             order = np.random.default_rng([wanted.seed, 13]).permutation(len(texts))
+        elif texts.kind == "sets":
+            own = sorted({label for labels in texts.label for label in labels})
+            order = spread_sets(indicator(texts.label, own), [wanted.seed, 13])
         else:
             order = spread_order(encode(texts.label, by_row=True)[0], [wanted.seed, 13])
         parts[name] = texts.take(np.sort(order[: wanted.most_rows]))
-        share = "drawn" if drawn else "two of each class, then its share"
+        share = DRAWN.get(str(texts.kind), "two of each class, then its share")
         notes.append(f"{name}: {wanted.most_rows} of {len(texts)} rows, {share} (--most-rows 0 reads all)")
     changed: dict[str, Any] = {**parts, "notes": tuple(notes)}
     return replace(splits, **changed)
@@ -349,7 +354,11 @@ def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
         raise DataError(f"{splits.train.source} was read without labels", hint="name their column with --label")
     if splits.train.kind == "sets":
         sets = set_names(labels["train"], splits.train.source)
-        marks = {name: indicator(values, sets) for name, values in labels.items() if values is not None}
+        marks = {
+            name: indicator(values, sets, source=splits.parts[name].source)
+            for name, values in labels.items()
+            if values is not None
+        }
         return sets, marks
     names, train = read_labels(labels["train"])
     if names:

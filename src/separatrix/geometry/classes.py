@@ -72,3 +72,20 @@ def spread_order(y: Ids, seed: Sequence[int]) -> Ids:
     rank = ranks_in_class(sizes)
     share = (rank + 0.5) / np.repeat(sizes, sizes)
     return by_class[np.lexsort((np.arange(len(share)), np.where(rank < KEPT, -1.0, share)))]
+
+
+def spread_sets(marks: NDArray[np.int64], seed: Sequence[int]) -> Ids:
+    """An order of rows with several labels, (rows,), that begins with two rows of each label; the others are drawn.
+
+    Args:
+        marks: (rows, labels) of 0 and 1.
+        seed: of the draw.
+
+    >>> order = spread_sets(np.array([[1, 0]] * 8 + [[1, 1]] * 2), [0])
+    >>> sorted(order[:4].tolist())[-2:]
+    [8, 9]
+    """
+    drawn = np.random.default_rng(seed).permutation(len(marks))
+    first = [drawn[np.flatnonzero(column)[:KEPT]] for column in marks[drawn].T]
+    early = np.isin(drawn, np.concatenate([np.empty(0, np.int64), *first]))
+    return drawn[np.argsort(~early, kind="stable")]

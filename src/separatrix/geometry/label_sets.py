@@ -147,13 +147,17 @@ def label_scores(
     )
 
 
-def most_frequent_set(gold: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The set that most rows have, (labels,), the first one on a tie; the empty one only where there is no other.
+def most_frequent_set(gold: NDArray[np.int64], *, empty: bool = False) -> NDArray[np.int64]:
+    """The set that most rows have, (labels,), the first one on a tie.
+
+    Args:
+        gold: (rows, labels) of 0 and 1.
+        empty: whether the empty set may be it; else it is that only where there is no other.
 
     >>> most_frequent_set(np.array([[1, 0], [1, 1], [1, 1], [0, 0], [0, 0], [0, 0]])).tolist()
     [1, 1]
     """
-    some = gold[gold.any(axis=1)] if gold.any() else gold
+    some = gold if empty or not gold.any() else gold[gold.any(axis=1)]
     patterns, first, counts = np.unique(some, axis=0, return_index=True, return_counts=True)
     return np.asarray(patterns[np.lexsort((first, -counts))[0]])
 

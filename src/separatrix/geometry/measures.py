@@ -129,8 +129,8 @@ class LabelSetTask:
         return Figure(float(right.mean()), len(gold), interval, self.majority(gold), MAJORITY)
 
     def majority(self, gold: np.ndarray) -> float:
-        """The figure of one answer for all of these rows."""
-        return self.value(gold, np.broadcast_to(most_frequent_set(gold), gold.shape))
+        """The figure of one answer for all of these rows, which may be the empty set."""
+        return self.value(gold, np.broadcast_to(most_frequent_set(gold, empty=True), gold.shape))
 
     def logme(self, evidence: Evidence, targets: np.ndarray) -> float:
         """Mean over the labels."""

@@ -22,6 +22,7 @@ from separatrix.errors import LockedError, StoreError, system_refusal
 
 LOCK = ".lock"  # the ending of a lock file; its whole name where it cannot lie beside the folder
 PAUSE = 0.2  # seconds between two looks at a lock
+FORGOTTEN = 3600.0  # seconds after which a file of another host is no longer waited for
 
 
 def lock_path(target: Path) -> Path:
@@ -48,12 +49,18 @@ def is_held(target: Path) -> bool:
 
 @contextmanager
 def waiting(target: Path) -> Iterator[Path]:
-    """Hold the lock of a path as `locked`, once nobody else does."""
+    """Hold the lock of a path as `locked`, once nobody else does.
+
+    Raises:
+        LockedError: another host has held it for an hour; its process may be dead, which cannot be seen from here.
+    """
     while True:
         with ExitStack() as stack:
             try:
                 path = stack.enter_context(locked(target))
             except LockedError:
+                if not is_held(target) and _age(lock_path(target)) > FORGOTTEN:
+                    raise
                 time.sleep(PAUSE)
                 continue
             yield path
@@ -93,6 +100,14 @@ def _acquire(path: Path, target: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)  # the holder before us removed the file between our two calls
+
+
+def _age(path: Path) -> float:
+    """Seconds since a lock file was signed."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _lock(descriptor: int) -> bool:

@@ -18,8 +18,8 @@ from separatrix.recipe.core import PERMISSION, shown
 from separatrix.recipe.peft import INSTALL as INSTALL_PEFT
 from separatrix.sweeps.ask import check_installed
 from separatrix.sweeps.search import MOST, RANDOM, Distribution, Search
+from separatrix.texts.training_parts import READING
 from separatrix.training.methods import METHODS
-from separatrix.training.verb import READING
 
 KEYS = ("data", "train", "grid", "rows", "seeds", "reference", "tune", "baselines", "search", "skip_absent")
 BASELINES = ("majority", "probe", "knn", "finetune", "peft")

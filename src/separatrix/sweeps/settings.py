@@ -14,9 +14,9 @@ from separatrix.recipe import ModelRecipe, canonical, option_names
 from separatrix.sweeps.ask import GuidedSearch
 from separatrix.sweeps.grid import OWN, DataSource, Grid, Mistakes, Row
 from separatrix.sweeps.search import MOST, Distribution, drawn_settings
+from separatrix.texts.training_parts import READING
 from separatrix.training.methods import build_recipe
 from separatrix.training.request import Recipe
-from separatrix.training.verb import READING
 
 ROW, DATA, MODEL = "row", "data", "model"
 # What baselines take over from the rows that they stand beside: the data, the model, how texts are read.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from separatrix import recipe as recipes
-from separatrix.errors import OptionError, choose, public_name
+from separatrix.errors import OptionError, StoreError, choose, public_name
 from separatrix.geometry.resample import MeanInterval
 from separatrix.progress import Progress, silent
 from separatrix.recipe.arguments import checks_arguments
@@ -295,7 +295,10 @@ def cache_saving(folder: Path) -> dict[str, Any]:
     """What the shared text caches cost and saved: each use beyond the first would have run the texts again."""
     built, used, spent, alone = 0, 0, 0.0, 0.0
     for path in sorted(folder.glob("*/uses.jsonl")):
-        uses = read_lines(path, {"built": bool, "seconds": float})
+        try:
+            uses = read_lines(path, {"built": bool, "seconds": float})
+        except StoreError:  # a process was killed as it wrote, or another one has removed the cache
+            continue
         first = [use["seconds"] for use in uses if use["built"]]
         built, used = built + len(first), used + len(uses)
         spent += sum(use["seconds"] for use in uses)

@@ -236,7 +236,7 @@ def label_column(values: Sequence[Any] | np.ndarray, source: str) -> np.ndarray:
     if kinds <= {int, float}:
         return _floats(labels, source)
     if tuple in kinds:
-        hint = "give a column with one label a row; several are for train, predict, rank and the estimators"
+        hint = "give a column with one label a row; several are for train, predict, sweep, rank and the estimators"
         raise DataError(f"{source}: rows have sets of labels", expected="one label a row", hint=hint)
     raise _mixed(labels, source)
 

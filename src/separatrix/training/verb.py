@@ -10,18 +10,14 @@ from typing import Any, Unpack
 from separatrix.errors import OptionError, choose, warn
 from separatrix.models.tokens import is_unread
 from separatrix.progress import Progress, silent
-from separatrix.recipe import LossRecipe, TrainRecipe, checked, option_names
+from separatrix.recipe import LossRecipe, TrainRecipe, option_names
 from separatrix.recipe.arguments import checks_arguments
 from separatrix.recipe.core import shown
-from separatrix.recipe.load import RARE, VALIDATION
 from separatrix.recipe.options import TrainOptions
 from separatrix.store.folder import PROGRESS
 from separatrix.store.following import FollowedProgress
 from separatrix.texts import Splits
-from separatrix.texts.load import SPLITTING, given_splits
-from separatrix.texts.rare import settle_rare
-from separatrix.texts.set_checks import joined_labels
-from separatrix.texts.table import few
+from separatrix.texts.training_parts import READING, training_splits
 from separatrix.training.command import typed_command
 from separatrix.training.folder import run_artifact
 from separatrix.training.label_sets import for_labels
@@ -32,7 +28,6 @@ from separatrix.training.result import TrainingResult
 from separatrix.training.run import run_training
 
 WITHOUT_EPOCHS = ("probe", "answers", "auto")  # or without the callbacks of others
-READING = SPLITTING | {"per_class", "rare", "weight"}
 
 
 @checks_arguments
@@ -146,27 +141,7 @@ def _warned(result: TrainingResult) -> TrainingResult:
     return result
 
 
-def with_warning(splits: Splits) -> Splits:
-    """The same splits, with a warning where several labels a row seem to be written as one."""
-    train = splits.train
-    return replace(splits, train=replace(train, warnings=(*train.warnings, *joined_labels(train))))
-
-
 def read_splits(data: Any, recipe: Recipe, reading: Mapping[str, Any]) -> Splits:
-    """The parts to train on and to evaluate, read if they are not yet; an option without effect is refused."""
-    if isinstance(data, Splits):
-        return given_splits(data, reading, option_names(recipe))
-    reading = dict(reading)
-    seed, per_class = recipe.loop.seed, reading.pop("per_class", None)
-    rare = checked("rare", reading.pop("rare", RARE[0]), str, choices=RARE)
-    numbers = predicts_numbers(recipe)  # which are no classes
-    by = reading.pop("by", None) or ("rows" if numbers else "label")
-    splits = given_splits(data, reading | {"by": by}, seed=seed)
-    splits = splits if numbers else settle_rare(with_warning(splits), rare)
-    if by == "group":
-        splits = splits.with_seen(reading.get("validation", VALIDATION), seed)
-    if per_class is None:
-        return splits
-    train = few(splits.train, checked("per_class", per_class, int, low=1), seed)
-    note = f"train: {len(train)} of {len(splits.train)} rows, at most {per_class} of each class"
-    return replace(splits, train=train, notes=(*splits.notes, note))
+    """The parts to train on and to evaluate, as `training_splits` reads them for a recipe."""
+    numbers = predicts_numbers(recipe)
+    return training_splits(data, reading, option_names(recipe), seed=recipe.loop.seed, numbers=numbers)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,17 @@ def test_the_head_starts_at_the_class_means(recipe, z):
     assert not objective.bias.any()
     right = (torch.nn.functional.normalize(z, dim=1) @ objective.weight.T).argmax(dim=1) == y
     assert right.float().mean() > 1 / CLASSES
+
+
+def test_a_row_of_weight_two_is_the_row_twice(z):
+    y = torch.arange(20) % CLASSES
+    weight = torch.tensor([0.0, 2.0, 1.0, 1.0] * 5)
+    weighed = AlignObjective(recipes.replace(FINETUNE, head_start="means"), CLASSES)
+    weighed.start(replace(rows_of(z, y), weight=weight))
+    written = torch.repeat_interleave(torch.arange(20), weight.long())
+    plain = AlignObjective(recipes.replace(FINETUNE, head_start="means"), CLASSES)
+    plain.start(rows_of(z[written], y[written]))
+    torch.testing.assert_close(weighed.weight, plain.weight)
 
 
 def test_so_does_the_head_of_rows_with_several_labels(z):

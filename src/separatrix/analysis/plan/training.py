@@ -16,7 +16,7 @@ from separatrix.analysis.plan.job import Measures, Outline, seconds_of, workers_
 from separatrix.analysis.plan.labelled import PARTS, LabelledSize, joined, line, made_up, near_rate, reading_of
 from separatrix.analysis.plan.models import PlannedReading, plan_reading
 from separatrix.codes import draw_rows
-from separatrix.errors import DataError, OptionError
+from separatrix.errors import OptionError
 from separatrix.geometry.baselines import COMPARED_ROWS, LabelledBlocks, fit_linear
 from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
@@ -31,10 +31,9 @@ from separatrix.recipe.load import RARE
 from separatrix.recipe.train import BEST, MANY_TEXTS, POOL_TEXTS
 from separatrix.scale.costs import Shape, Stage
 from separatrix.scale.machine import Machine
-from separatrix.texts import Splits, Texts
-from separatrix.texts.load import SPLITTING, given_splits
-from separatrix.texts.rare import settle_rare
-from separatrix.texts.table import few
+from separatrix.texts import Classes, Splits, Texts, check_labels
+from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.training_parts import READING, training_splits
 
 TrainingRecipe = ProbingRecipe | TrainRecipe | AlignRecipe
 PLANNED: Mapping[str, TrainingRecipe] = {
@@ -43,8 +42,6 @@ PLANNED: Mapping[str, TrainingRecipe] = {
     "finetune": FINETUNE,
     "prompt": TrainRecipe(),
 }
-SPLIT = {*SPLITTING, "weight"}
-READING = (*sorted(SPLIT), "per_class", "rare")
 ENCODER_PASSES, PROMPT_PASSES = 3, 2  # forward, backward to the states, and to the weights where these learn
 COPIES = 5  # of an encoder's weights: as they are, their gradients, two of the optimiser's, the best so far
 POOLINGS = 6  # that a probe chooses among
@@ -160,25 +157,22 @@ def training_size(
     """The rows that a training would read: of data, or of so many texts of so many tokens.
 
     Raises:
-        DataError: several labels a row, or none.
+        DataError: several labels a row, none, or such as a training refuses.
     """
     if recipe.objective.loss == "mse":
         hint = "plan the same options with labels that are classes: the steps are as long"
         raise OptionError("a plan of train is of classes", got="--loss mse, of numbers", hint=hint)
-    rare = checked("rare", more.get("rare", RARE[0]), str, choices=RARE)
+    checked("rare", more.get("rare", RARE[0]), str, choices=RARE)
     if data is None:
         rows, tokens = made_up_texts
         return LabelledSize({part: round(rows * share) for part, share in PARTS.items()}, tokens=tokens), None
-    given = {name: value for name, value in more.items() if name in SPLIT}
-    splits = given_splits(data, given, recipes.option_names(recipe), seed=recipe.loop.seed)
-    labels, what = splits.train.label, "a plan of train is of rows with one label each"
-    if labels is None or splits.train.kind == "sets":
-        raise DataError(what, got="no labels" if labels is None else "several labels a row")
-    splits = settle_rare(splits, rare)  # as `train` does
-    if (per_class := more.get("per_class")) is not None:
-        splits = replace(splits, train=few(splits.train, per_class, recipe.loop.seed))
+    given = {name: value for name, value in more.items() if name in READING}
+    splits = training_splits(data, given, recipes.option_names(recipe), seed=recipe.loop.seed)
+    one_label_each(splits.train, "a plan of train")
+    check_labels(splits.train)
     texts = [text for part in splits.parts.values() for text in part.text]
-    classes = max(2, len(set(labels.tolist())))
+    assert splits.train.label is not None
+    classes = len(Classes.of(splits.train.label, source=splits.train.source))
     return LabelledSize({part: len(rows) for part, rows in splits.parts.items()}, texts, classes), splits
 
 

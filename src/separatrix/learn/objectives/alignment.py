@@ -79,7 +79,7 @@ class AlignObjective(Objective):
         if recipe.has_head:
             self.weight, self.bias = random_head(self.classes, width, recipe.loop.seed, device)
             if recipe.head_at_means and begun is not None:
-                self.weight = mean_head(begun, self._y, self.weight)
+                self.weight = mean_head(begun, self._y, self.weight, self._weight)
 
     @property
     def takes_weights(self) -> bool:

@@ -226,13 +226,14 @@ def random_head(columns: int, width: int, seed: int, device: torch.device) -> tu
     return weight.to(device), torch.zeros(columns, device=device)
 
 
-def mean_head(outputs: Tensor, labels: Tensor, like: Tensor) -> Tensor:
+def mean_head(outputs: Tensor, labels: Tensor, like: Tensor, weight: Tensor | None = None) -> Tensor:
     """The weight of a head that starts at the class means, (classes, width): from the mean of all towards each of them.
 
     Args:
         outputs: of all training rows, (rows, width).
         labels: class numbers (rows,), or 0 and 1 for each label (rows, labels).
         like: a random weight, (classes, width), whose rows are as long.
+        weight: of the rows, (rows,); a row of weight 2 counts twice.
 
     >>> outputs = torch.tensor([[2.0, 0.0], [0.0, 3.0], [0.0, 1.0]])
     >>> mean_head(outputs, torch.tensor([0, 1, 1]), torch.eye(2)).round(decimals=2)
@@ -241,5 +242,6 @@ def mean_head(outputs: Tensor, labels: Tensor, like: Tensor) -> Tensor:
     """
     marks = functional.one_hot(labels, len(like)) if labels.ndim == 1 else labels
     directions = functional.normalize(outputs.float(), dim=1)
+    directions = directions if weight is None else directions * weight[:, None].to(directions)
     means = functional.normalize(marks.T.to(directions) @ directions, dim=1)
     return functional.normalize(means - means.mean(dim=0), dim=1) * like.norm(dim=1).mean()

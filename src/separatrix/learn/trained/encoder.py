@@ -154,7 +154,8 @@ class AlignModel(PrintedModel):
             DataError: a label that is no class of the model, an id that the index has already, or a head that decides
                 (it does not read the index).
         """
-        if self.decision == "head":
+        unheard = self.decision == "both" and self.evidence is not None and not self.evidence.votes
+        if self.decision == "head" or unheard:
             raise DataError("the head decides, so new rows would change nothing", hint="train with --decision knn")
         if self.calibration.sets:
             numbers = indicator(set_column(list(labels), "new rows"), self.classes.names, source="new rows")
@@ -244,6 +245,7 @@ def _with_evidence(model: AlignModel, nearest: Neighbors, vectors: np.ndarray, g
         return model
     evidence = fit_beside(log_softmax(model.head_scores(vectors), axis=1), nearest, labels, gold)
     note = f"the linear head and {evidence.k} neighbors decide; votes weigh {evidence.votes:g}, chosen on validation"
+    note = note if evidence.votes else "the linear head decides: votes beside it gained nothing on validation"
     return replace(model, evidence=evidence, note=note)
 
 
