@@ -26,6 +26,7 @@ SPARE = 8  # candidates kept beyond k, measured again at the end
 _CROWD = 4  # a query with more than _CROWD * kept newcomers in a tile is thinned out before it is sorted
 _FIRST = 256  # columns of the first tile; each next one is twice as wide, so that few newcomers appear in any of them
 _CROWDED = 0.25  # squared length of the middle direction from which directions are said to crowd
+TILE_ROWS = 4096  # queries, and rows, that are multiplied at a time
 _PIECE = 4096  # rows made ready at a time
 TIE = 1e-6  # share that a tie is decided by; also how near two shares must be to be one
 _MEASURED = 16_000_000  # numbers gathered at a time when candidates are measured again
@@ -63,7 +64,7 @@ def neighbors(
     *,
     metric: str = "cosine",
     exclude_self: bool = False,
-    block: int = 4096,
+    block: int = TILE_ROWS,
 ) -> Neighbors:
     """The k rows nearest to each query, exactly.
 

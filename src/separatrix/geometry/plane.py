@@ -41,11 +41,11 @@ def fit_plane(points: ArrayLike, *, dimensions: int = 2, seed: int = 0) -> Plane
     >>> plane.axes[0], plane.explained.round(3), plane.place([[4.0, 1.0]])
     (array([1., 0.]), array([1., 0.]), array([[2., 0.]]))
     """
-    x = check_matrix(points, "points").astype(np.float64)
-    mean = x.mean(axis=0)
-    centred = x - mean
-    axes, explained = np.zeros((check_count(dimensions, "dimensions"), x.shape[1])), np.zeros(dimensions)
-    total, floor = float((centred**2).sum()), rounding(x)
+    centred = check_matrix(points, "points").astype(np.float64)
+    mean, floor = centred.mean(axis=0), rounding(centred)
+    centred -= mean  # in place: many rows are held once
+    axes, explained = np.zeros((check_count(dimensions, "dimensions"), len(mean))), np.zeros(dimensions)
+    total = float(np.vdot(centred, centred))
     if total > floor:
         for axis, (direction, power) in enumerate(zip(*principal(centred, dimensions, seed), strict=True)):
             if power > floor:
@@ -73,7 +73,8 @@ def variance_shares(points: ArrayLike, *, seed: int = 0) -> NDArray[np.float64]:
 
 def rounding(x: NDArray[np.float64]) -> float:
     """Sum of squares that subtracting the mean of x (rows, width) leaves by rounding; below it nothing is found."""
-    return (np.finfo(np.float64).eps * float(np.abs(x).max())) ** 2 * x.size
+    largest = max(float(x.max()), -float(x.min()))
+    return (np.finfo(np.float64).eps * largest) ** 2 * x.size
 
 
 def principal(centred: NDArray[np.float64], count: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -28,6 +28,7 @@ from separatrix.geometry.rowspace import RowSpace
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # tried on validation rows, strong to weak
 _ITERATIONS = 2000
 _TOLERANCE = 1e-4  # largest entry of the gradient at which the solver stops
+_PIECE = 16_384  # rows that are scored at a time, where they are many
 _FEWEST = 20  # rows of which some can be held out
 _FOLDS, _FOLDED_ROWS = 5, 1000  # of the cross-validation of a penalty
 _NEVER = -1e4  # bias of a class without training rows
@@ -53,7 +54,11 @@ class Probe:
             ShapeError: vectors of another width than those of the training.
         """
         vectors = check_matrix(x, "vectors", width=len(self.mean))
-        return (vectors - self.mean) / self.scale @ self.weight.T + self.bias
+        scores = np.empty((len(vectors), len(self.bias)))
+        for start in range(0, len(vectors), _PIECE):
+            part = slice(start, start + _PIECE)
+            scores[part] = (vectors[part] - self.mean) / self.scale @ self.weight.T + self.bias
+        return scores
 
 
 def fit_probe(
@@ -197,7 +202,8 @@ class _Design:
     @classmethod
     def of(cls, x: NDArray[np.floating], weight: NDArray[np.float64] | None = None) -> _Design:
         scaler = standard_scaler(x, weight)
-        return cls(RowSpace.of(scaler.transform(x.astype(np.float64))), scaler.mean_, scaler.scale_, weight)
+        rows = scaler.transform(x.astype(np.float64), copy=False)  # the one copy of many rows
+        return cls(RowSpace.of(rows), scaler.mean_, scaler.scale_, weight)
 
 
 def _logistic(design: _Design, y: NDArray[np.int64], classes: int, penalty: float, seed: int) -> Probe:
@@ -227,7 +233,8 @@ def _ridge(
     from sklearn.linear_model import Ridge
 
     scaler = standard_scaler(x, weight)
-    model = Ridge(alpha=penalty).fit(scaler.transform(x.astype(np.float64)), y, sample_weight=weight)
+    rows = scaler.transform(x.astype(np.float64), copy=False)
+    model = Ridge(alpha=penalty).fit(rows, y, sample_weight=weight)
     return Probe(model.coef_[None], np.array([model.intercept_]), scaler.mean_, scaler.scale_, penalty, converged=True)
 
 

@@ -18,6 +18,7 @@ from separatrix.analysis.plan.models import PlannedReading, plan_reading
 from separatrix.codes import draw_rows
 from separatrix.errors import OptionError
 from separatrix.geometry.baselines import COMPARED_ROWS, LabelledBlocks, fit_linear
+from separatrix.geometry.neighbors import TILE_ROWS
 from separatrix.learn.align import train_encoder
 from separatrix.learn.job import Job
 from separatrix.learn.loop import MOST_FRAMES
@@ -48,6 +49,7 @@ POOLINGS = 6  # that a probe chooses among
 _STEPS = 8  # that are taken to measure, once more than they count: batches of a new shape are slow
 _HELD = 8  # texts that stand for the validation rows meanwhile
 _NUMBERS = 4  # bytes of one in float32
+_TILE = 5  # bytes of an entry of the tiles that `neighbors` multiplies
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ def plan_training(
     stages = [near, choice, fits]
     probe = cache(partial(_probe_line, width, size.classes))
     measures = Measures({"neighbors": partial(near_rate, width, 20)}, {"probe": probe, "pooling": probe})
-    held, notes = _NUMBERS * train * width * poolings, list(size.notes)
+    held, notes = frozen_bytes(width, train, answered, poolings), list(size.notes)
     if isinstance(recipe, ProbingRecipe):
         notes += (
             [f"the pooling is chosen on {POOL_TEXTS} rows; all rows are then read by it alone"] if job.samples else []
@@ -212,6 +214,16 @@ def plan_training(
         held += _cache_bytes(recipe, reading, job.rows("train", "validation"))
     whole = joined(replace(outline, memory=outline.memory + held), stages, measures, notes)
     return whole, Shape(size.rows, shape.width, _NUMBERS)
+
+
+def frozen_bytes(width: int, train: int, answered: int, poolings: int) -> int:
+    """Of the vectors of all rows, one probe's training rows in float64, and a tile of the neighbors' products.
+
+    >>> round(frozen_bytes(384, train=72_000, answered=28_000, poolings=1) / 2**20)
+    437
+    """
+    vectors = _NUMBERS * width * poolings * (train + answered)
+    return vectors + 2 * _NUMBERS * width * train + _TILE * min(train, TILE_ROWS) * min(answered, TILE_ROWS)
 
 
 def _cache_bytes(recipe: TrainRecipe, reading: PlannedReading, rows: int) -> int:

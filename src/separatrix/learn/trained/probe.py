@@ -14,7 +14,7 @@ from separatrix.geometry.calibrate import ScoreCalibration
 from separatrix.geometry.probe import Probe
 from separatrix.learn.trained.saved import NOTES, Predictions, PrintedModel, SavedModel
 from separatrix.models.backbone import Backbone
-from separatrix.models.candidates import candidates, named_pooling
+from separatrix.models.candidates import named_pooling
 from separatrix.models.extract import extract_blocks, layer_count
 from separatrix.progress import Progress, rows_done
 from separatrix.recipe import ModelRecipe
@@ -34,13 +34,14 @@ class ProbeModel(PrintedModel):
     classes: Classes | None  # None: numbers are predicted
     calibration: ScoreCalibration = field(default_factory=ScoreCalibration)
     pool: str = "layer_mean"
+    compared: tuple[str, ...] = ()  # poolings that are read beside its own, as long as baselines are chosen
     shared_texts: Path | None = None  # folder of vectors, as long as there are trainings that share it
     pairs: bool = False
 
     def answer(self, texts: Sequence[str], progress: Progress | None = None) -> Predictions:
         """Labels and probabilities of texts."""
-        plans = {plan.name: plan for plan in candidates(self.backbone)}
-        plans[self.pool] = named_pooling(self.pool, layer_count(self.backbone.model.config))
+        layers = layer_count(self.backbone.model.config)
+        plans = {name: named_pooling(name, layers) for name in (*self.compared, self.pool)}
         shared = self.shared_texts if self.shared_texts is not None and self.shared_texts.is_dir() else None
         done = rows_done(progress, len(texts))
         blocks, tokens = extract_blocks(self.backbone, texts, tuple(plans.values()), done, shared)

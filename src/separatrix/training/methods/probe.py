@@ -56,7 +56,13 @@ def train(request: TrainingRequest, targets: Targets, _score: Score) -> TrainedM
         scores = fitted.scores(parts["validation"])
         calibration = fit_calibration(scores, targets.values["validation"], seed=recipe.loop.seed)
     model = ProbeModel(
-        backbone, fitted.model, targets.classes, calibration, fitted.pool, shared_texts=request.shared_texts
+        backbone,
+        fitted.model,
+        targets.classes,
+        calibration,
+        fitted.pool,
+        compared=tuple(plan.name for plan in plans),
+        shared_texts=request.shared_texts,
     )
     trained = TrainedModel(model, vectors={"train": frozen["train"]}, baseline=fitted, notes=notes)
     if not recipe.loop.refit:
