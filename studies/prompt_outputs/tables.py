@@ -68,12 +68,15 @@ def answer(runs: Sequence[Run]) -> str:
     lost = {glance: np.array([_lost(own, glance) for own in samples]) for glance in GLANCES}
     gap = paired_difference(lost["pca"], lost["tsne"])
     holds = gap.low is not None and gap.low > 0 and gap.mean > NOTICED
+    verdict = "holds here" if holds else "does not hold here"
+    verdict = "cannot be told from one sample" if gap.low is None else verdict
     mean = {glance: f"{values.mean():.3f}" for glance, values in lost.items()}
+    one = "" if len(samples) == 1 else "s"
     first = (
-        f"Over {prompts} prompts whose own decision beats the majority by {LEARNT} or more, on {len(samples)} samples "
-        f"of rows, two principal directions of the hidden outputs lose {mean['pca']} of its accuracy, t-SNE "
-        f"{mean['tsne']}, UMAP {mean['umap']} and all dimensions {mean['all dimensions']}; PCA loses {spell(gap, 3)} "
-        f'more than t-SNE, so "PCA misses what is there" {"holds" if holds else "does not hold"} here.'
+        f"Over {prompts} prompts whose own decision beats the majority by {LEARNT} or more, on {len(samples)} "
+        f"sample{one} of rows, two principal directions of the hidden outputs lose {mean['pca']} of its accuracy, "
+        f"t-SNE {mean['tsne']}, UMAP {mean['umap']} and all dimensions {mean['all dimensions']}; "
+        f'PCA loses {spell(gap, 3)} more than t-SNE, so "PCA misses what is there" {verdict}.'
     )
     return f"{first} {reason(samples)}"
 

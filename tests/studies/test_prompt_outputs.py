@@ -84,6 +84,9 @@ def test_the_answer_follows_the_figures():
     turned = [*(line(n, 0.87, 0.88, 9, "cosine") for n in range(3)), *(line(n, 0.6, 0.88, 1) for n in range(3))]
     assert "it is not shown that where the classes lie explains what PCA loses" in tables.answer(turned)
     assert "nothing to compare that with" in tables.answer(seen)
+    alone = tables.answer([line(0, 0.6, 0.88, 9), line(0, 0.6, 0.88, 9, "cosine")])
+    assert "on 1 sample of rows" in alone
+    assert '"PCA misses what is there" cannot be told from one sample.' in alone
     idle = {**line(0, 0.5, 0.5, 1), "own": 0.52}
     assert "nothing that a picture could miss" in tables.answer([idle, idle])
 
