@@ -243,7 +243,7 @@ CLAIMS = (
     ("which objectives and centroid rules work: the 19 experiments of a published notebook repeated", centroids,
      "studies/centroids/RESULTS.md", "python studies/centroids/run.py --data FOLDER --model FOLDER"),
     ("does PCA miss what t-SNE, UMAP and the prompt itself see?", outputs,
-     "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --data FOLDER --lm FOLDER"),
+     "studies/prompt_outputs/RESULTS.md", "python studies/prompt_outputs/run.py --table"),
     ("which cheap score foretells how well a frozen layer suits a task", frozen,
      "studies/frozen_encoders/RESULTS.md", "python studies/frozen_encoders/run.py --data FOLDER"),
     ("several models' vectors side by side: do they beat the best of them", side_by_side,

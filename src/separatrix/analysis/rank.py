@@ -17,15 +17,13 @@ import numpy as np
 from separatrix import recipe as recipes
 from separatrix.analysis.compared import short_names
 from separatrix.analysis.curve import probe_curve
-from separatrix.analysis.rows import classes_by_row, make_task, read_labels
-from separatrix.codes import encode
+from separatrix.analysis.labelled_parts import read_targets, sampled_parts, task_of, vectors_of
+from separatrix.analysis.rows import make_task
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
-from separatrix.geometry.classes import spread_order, spread_sets
 from separatrix.geometry.measures import (
     ACCURACY,
     SET_F1,
-    LabelSetTask,
     NumberTask,
     RankedTask,
     find_neighbors,
@@ -36,7 +34,6 @@ from separatrix.geometry.resample import certainty
 from separatrix.models.frozen_blocks import FrozenPass, about_cls, frozen_blocks, plan_options, same_weights, told_apart
 from separatrix.models.load import load_backbone
 from separatrix.models.precision import settled
-from separatrix.points import Points
 from separatrix.progress import Progress, silent
 from separatrix.recipe import option_names
 from separatrix.recipe.arguments import checks_arguments
@@ -46,7 +43,6 @@ from separatrix.store.files import Schema
 from separatrix.store.result import NUMBER, Lines, Listing, Result, optional, out_line
 from separatrix.store.table import write_table
 from separatrix.texts import Splits, duplicates, overlap
-from separatrix.texts.label_sets import indicator, set_names
 from separatrix.texts.load import SPLITTING, given_splits
 from separatrix.texts.rare import settle_rare
 from separatrix.texts.set_checks import joined_labels
@@ -61,7 +57,6 @@ TITLES = {
     "probe_validation": "{unit} of a linear probe on the validation rows",
 }
 OF_SETS = "several labels a row: figures are the F1 of a row's labels, in the mean over the rows"
-DRAWN = {"floats": "drawn", "sets": "two of each label, the others drawn"}
 TABLE, PICTURE, DATA = "table.parquet", "heatmap.png", "heatmap.csv"
 # Figure -> heading: k-NN by leave-one-out, on validation and on test; a linear probe on test or validation.
 COLUMNS = {
@@ -252,42 +247,13 @@ def rank(
     )  # fmt: skip
 
 
-def sampled_parts(splits: Splits, wanted: RankRecipe) -> Splits:
-    """The splits with at most `most_rows` rows in each part, drawn with the seed, and a note for each that is larger.
-
-    Each class gives two rows, then its share.
-
-    >>> from separatrix.texts import Texts
-    >>> texts = Texts.of([str(row) for row in range(9)], ["a"] * 7 + ["b"] * 2)
-    >>> few = sampled_parts(Splits(texts, texts, None, ()), RankRecipe(most_rows=4))
-    >>> few.train.label.tolist(), few.notes[0]
-    (['a', 'a', 'b', 'b'], 'train: 4 of 9 rows, two of each class, then its share (--most-rows 0 reads all)')
-    """
-    notes, parts = list(splits.notes), dict(splits.parts)
-    for name, texts in parts.items():
-        if not 0 < wanted.most_rows < len(texts) or texts.label is None:
-            continue
-        if texts.kind == "floats":
-            order = np.random.default_rng([wanted.seed, 13]).permutation(len(texts))
-        elif texts.kind == "sets":
-            own = sorted({label for labels in texts.label for label in labels})
-            order = spread_sets(indicator(texts.label, own), [wanted.seed, 13])
-        else:
-            order = spread_order(encode(texts.label, by_row=True)[0], [wanted.seed, 13])
-        parts[name] = texts.take(np.sort(order[: wanted.most_rows]))
-        share = DRAWN.get(str(texts.kind), "two of each class, then its share")
-        notes.append(f"{name}: {wanted.most_rows} of {len(texts)} rows, {share} (--most-rows 0 reads all)")
-    changed: dict[str, Any] = {**parts, "notes": tuple(notes)}
-    return replace(splits, **changed)
-
-
 def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
     begun = monotonic()
-    names, targets = _targets(splits)
+    names, targets = read_targets(splits)
     if len(targets["train"]) <= wanted.k:
         rows = len(targets["train"])
         raise DataError("fewer rows than neighbors", got=f"{rows} training rows, k = {wanted.k}")
-    task = _task_of(targets["train"], names, wanted)
+    task = task_of(targets["train"], names, wanted)
     texts = [text for part in targets for text in splits.parts[part].text]
     options: list[Candidate] = []
     curve: list[dict[str, Any]] = []
@@ -306,7 +272,7 @@ def _rank(splits: Splits, wanted: RankRecipe, progress: Progress) -> Ranking:
         warnings += passed.unread.warn(name)
         own: list[Candidate] = []
         for number, plan in enumerate(passed.plans, 1):
-            parts = _parts(passed.points.pick(plan.name), targets)
+            parts = vectors_of(passed.points.pick(plan.name), targets)
             head = {"model": name, "pool": plan.pool, "layer": plan.layer}
             own.append(_measure(parts, task, wanted, head | _cost(passed, plan.name)))
             progress(f"scores: {name}", number, len(passed.plans), plan.name)
@@ -333,7 +299,7 @@ def _curve(
 ) -> dict[str, Any]:
     """The learning curve of the pooling that is best by the criterion."""
     number = max(range(len(own)), key=lambda option: own[option].row[wanted.criterion])
-    parts = _parts(passed.points.pick(passed.plans[number].name), targets)
+    parts = vectors_of(passed.points.pick(passed.plans[number].name), targets)
     head = {key: own[number].row[key] for key in ("model", "pool", "layer")}
     return head | probe_curve(parts["train"], parts["validation"], task, wanted.seed)
 
@@ -345,40 +311,6 @@ def _cost(passed: FrozenPass, name: str) -> dict[str, Any]:
         "parameters": passed.parameters,
         "megabytes": passed.megabytes,
     }
-
-
-def _targets(splits: Splits) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Class names, and targets of each part; classes are those of the training rows."""
-    labels = {name: part.label for name, part in splits.parts.items()}
-    if labels["train"] is None:
-        raise DataError(f"{splits.train.source} was read without labels", hint="name their column with --label")
-    if splits.train.kind == "sets":
-        sets = set_names(labels["train"], splits.train.source)
-        marks = {
-            name: indicator(values, sets, source=splits.parts[name].source)
-            for name, values in labels.items()
-            if values is not None
-        }
-        return sets, marks
-    names, train = read_labels(labels["train"])
-    if names:
-        classes = classes_by_row(labels["train"])
-        targets = {name: classes.encode(values) for name, values in labels.items() if values is not None}
-    else:
-        targets = {name: np.asarray(values, dtype=np.float64) for name, values in labels.items() if values is not None}
-    return names, {"train": train} | targets
-
-
-def _task_of(targets: np.ndarray, names: tuple[str, ...], wanted: RankRecipe) -> RankedTask:
-    if targets.ndim == 2:
-        return LabelSetTask(len(names), wanted.seed, wanted.resamples)
-    return make_task(targets, names, wanted.seed, wanted.resamples)
-
-
-def _parts(points: Points, targets: Mapping[str, np.ndarray]) -> dict[str, Part]:
-    ends = np.cumsum([len(values) for values in targets.values()])
-    vectors = np.split(points.values, ends[:-1])
-    return {name: Part(part, targets[name]) for name, part in zip(targets, vectors, strict=True)}
 
 
 def _measure(parts: Mapping[str, Part], task: RankedTask, grid: RankRecipe, head: dict[str, Any]) -> Candidate:

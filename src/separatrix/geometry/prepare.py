@@ -25,7 +25,7 @@ Matrix = NDArray[Any]  # (rows, width) float32 or float64
 Change = Callable[[Matrix], NDArray[np.float32]]
 
 _ROUNDING = 1e-7  # share of the entries below which a deviation is rounding
-_PIECE = 16_384  # rows that are held in float64 at a time, where they are many
+PIECE_ROWS = 16_384  # rows that are held in float64 at a time, where they are many
 _WIDE = 4096  # of more rows and columns than this, this many rows tell the covariance
 
 
@@ -45,8 +45,8 @@ def standard_scaler(x: Matrix, weight: NDArray[np.float64] | None = None) -> Sta
     from sklearn.preprocessing import StandardScaler
 
     scaler = StandardScaler()
-    for start in range(0, len(x), _PIECE):
-        part = slice(start, start + _PIECE)
+    for start in range(0, len(x), PIECE_ROWS):
+        part = slice(start, start + PIECE_ROWS)
         scaler.partial_fit(x[part].astype(np.float64), sample_weight=None if weight is None else weight[part])
     scaler.scale_[scaler.scale_ <= _ROUNDING * np.abs(scaler.mean_)] = 1.0
     return scaler

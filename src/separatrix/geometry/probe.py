@@ -22,13 +22,12 @@ from separatrix.geometry.checks import (
 )
 from separatrix.geometry.classes import deal_folds, first_row_order
 from separatrix.geometry.label_sets import check_indicator, fit_one_vs_rest, label_losses
-from separatrix.geometry.prepare import standard_scaler
+from separatrix.geometry.prepare import PIECE_ROWS, standard_scaler
 from separatrix.geometry.rowspace import RowSpace
 
 PENALTIES = (100.0, 10.0, 1.0, 0.1, 0.01)  # tried on validation rows, strong to weak
 _ITERATIONS = 2000
 _TOLERANCE = 1e-4  # largest entry of the gradient at which the solver stops
-_PIECE = 16_384  # rows that are scored at a time, where they are many
 _FEWEST = 20  # rows of which some can be held out
 _FOLDS, _FOLDED_ROWS = 5, 1000  # of the cross-validation of a penalty
 _NEVER = -1e4  # bias of a class without training rows
@@ -55,8 +54,8 @@ class Probe:
         """
         vectors = check_matrix(x, "vectors", width=len(self.mean))
         scores = np.empty((len(vectors), len(self.bias)))
-        for start in range(0, len(vectors), _PIECE):
-            part = slice(start, start + _PIECE)
+        for start in range(0, len(vectors), PIECE_ROWS):
+            part = slice(start, start + PIECE_ROWS)
             scores[part] = (vectors[part] - self.mean) / self.scale @ self.weight.T + self.bias
         return scores
 

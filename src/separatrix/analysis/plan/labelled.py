@@ -11,9 +11,10 @@ import numpy as np
 
 from separatrix import recipe as recipes
 from separatrix.analysis.blocks import HERE
+from separatrix.analysis.labelled_parts import sampled_parts
 from separatrix.analysis.plan.job import Measures, Outline, seconds_of, workers_here
 from separatrix.analysis.plan.models import PlannedReading, plan_reading
-from separatrix.analysis.rank import figures_of, sampled_parts
+from separatrix.analysis.rank import figures_of
 from separatrix.analysis.suspects import suspects
 from separatrix.errors import DataError, OptionError
 from separatrix.geometry.baselines import Part

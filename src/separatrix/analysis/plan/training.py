@@ -164,8 +164,8 @@ def training_size(
     if recipe.objective.loss == "mse":
         hint = "plan the same options with labels that are classes: the steps are as long"
         raise OptionError("a plan of train is of classes", got="--loss mse, of numbers", hint=hint)
-    checked("rare", more.get("rare", RARE[0]), str, choices=RARE)
     if data is None:
+        checked("rare", more.get("rare", RARE[0]), str, choices=RARE)
         rows, tokens = made_up_texts
         return LabelledSize({part: round(rows * share) for part, share in PARTS.items()}, tokens=tokens), None
     given = {name: value for name, value in more.items() if name in READING}
