@@ -49,6 +49,13 @@ def test_order_of_rows_and_mirroring_never_turn_the_picture(seed):
     np.testing.assert_allclose(fit_plane(-x).axes, plane.axes, atol=1e-6)
 
 
+def test_many_points_are_placed_piece_by_piece(monkeypatch):
+    x = stretched(100).astype(np.float32)
+    whole = fit_plane(x).place(x)
+    monkeypatch.setattr(module, "_PLACED", 7)
+    np.testing.assert_allclose(fit_plane(x).place(x), whole, rtol=0, atol=1e-10)
+
+
 def test_points_without_a_plane_are_placed_all_the_same():
     constant = fit_plane(np.full((5, 3), 0.1))
     assert constant.explained.tolist() == [0, 0]

@@ -12,6 +12,7 @@ from separatrix.geometry.checks import check_count, check_matrix
 
 _EXACT = 4096  # rows or columns up to which directions are solved for exactly
 _SHOWN = 50  # directions whose shares are told
+_PLACED = 4096  # rows that are placed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,12 @@ class Plane:
         Raises:
             ShapeError: points of another width than those the plane was fitted to.
         """
-        return (check_matrix(points, "points", width=len(self.mean)) - self.mean) @ self.axes.T
+        given = check_matrix(points, "points", width=len(self.mean))
+        flat = np.empty((len(given), len(self.axes)))
+        for start in range(0, len(given), _PLACED):  # centred in float64, which many rows would not fit into
+            part = slice(start, start + _PLACED)
+            flat[part] = (given[part] - self.mean) @ self.axes.T
+        return flat
 
 
 def fit_plane(points: ArrayLike, *, dimensions: int = 2, seed: int = 0) -> Plane:
