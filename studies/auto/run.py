@@ -2,6 +2,7 @@
 
     python studies/auto/run.py --data FOLDER --sets questions trec6 sst2 --per-class 8 64 --seeds 1 --budget 2min
     python studies/auto/run.py --data FOLDER --sets trec6 --rows auto align --seeds 5 --budget 10min
+    python studies/auto/run.py --data FOLDER --sets trec6 sst2 --per-class 8 --screen    by rows that were not drawn
     python studies/auto/run.py --table                                  RESULTS.md out of runs.jsonl
 
 A run is a line of runs.jsonl; what is there is not done again. Without `--per-class` all rows are learnt from.
@@ -35,6 +36,7 @@ from studies.common import (
 )
 
 from separatrix import recipe as recipes
+from separatrix.codes import draw_some
 from separatrix.geometry.resample import paired_difference
 from separatrix.recipe.auto import AutoRecipe
 from separatrix.texts import Splits, Texts, load_demo, load_splits
@@ -52,10 +54,11 @@ SINGLE = ("probe", "align", "align_few", "align_many", "finetune", "prompt")
 MANY_CLASSES = ("trec50", "banking77")
 LOGISTIC, SETFIT = "logistic regression", "setfit"
 ROWS = ("auto", *SINGLE, LOGISTIC, SETFIT)
-FEW = (8, 16, 64)
+FEW = (8, 16, 32, 64)
 FEW_HELD = 0.25  # share of the few rows that chooses the epoch and the vote before all are learnt from
 INVERSE_PENALTIES = 10.0 ** np.arange(-2, 4)  # C of the logistic regression, chosen by cross-validation
 MOST_TEST = 2000  # test rows that are answered
+MOST_UNDRAWN = 500  # of a screen
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,13 @@ class AutoPlan:
     per_class: int | None
     seed: int
     budget: str
+    judged: str = "test"  # or rows of the training part that were "undrawn": a screen, by which choices are made
 
     @property
     def key(self) -> str:
         """Hash of what makes two runs the same."""
-        return recipe_key(asdict(self))
+        plain = asdict(self)
+        return recipe_key(plain if self.judged != "test" else {name: plain[name] for name in plain if name != "judged"})
 
 
 def load(data: Path | None, plan: AutoPlan) -> Splits:
@@ -84,7 +89,12 @@ def load(data: Path | None, plan: AutoPlan) -> Splits:
     if len(test) > MOST_TEST:
         test = test.split(MOST_TEST / len(test), 0)[1]
     if plan.per_class is not None:
-        train, validation = few(train.join(validation), plan.per_class, plan.seed).split(FEW_HELD, plan.seed)
+        whole = train.join(validation)
+        drawn = few(whole, plan.per_class, plan.seed)
+        if plan.judged == "undrawn":
+            others = np.flatnonzero(~np.isin(whole.id, drawn.id))
+            test = whole.take(others[draw_some(len(others), MOST_UNDRAWN, [plan.seed, 6])])
+        train, validation = drawn.split(FEW_HELD, plan.seed)
     elif most is not None and most < len(train):
         train = train.split(most / len(train), plan.seed)[1]
     return Splits(train, validation, test, ())
@@ -197,7 +207,7 @@ def plans(options: argparse.Namespace) -> Iterator[AutoPlan]:
                 for row in here:
                     if row == "align_many" and name not in MANY_CLASSES:
                         continue
-                    yield AutoPlan(row, name, count, seed, options.budget)
+                    yield AutoPlan(row, name, count, seed, options.budget, "undrawn" if options.screen else "test")
 
 
 def table(runs: Sequence[dict[str, Any]]) -> str:
@@ -208,14 +218,14 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         "read this: [README.md](README.md). Accuracy on the test part; in brackets the 95 % t interval of the mean",
         "over seeds. A row with one run has no interval: it says little.\n",
     ]
-    places = {(run["set"], run["per_class"], run["budget"]) for run in runs}
-    order = sorted(places, key=lambda place: ([*SETS].index(place[0]), place[1] or 10**9, place[2]))
-    for name, count, budget in order:
-        here = [run for run in runs if (run["set"], run["per_class"], run["budget"]) == (name, count, budget)]
+    places = {_place(run) for run in runs}
+    for place in sorted(places, key=lambda one: (one[3] != "test", [*SETS].index(one[0]), one[1] or 10**9, one[2])):
+        here, (name, count, budget, judged) = [run for run in runs if _place(run) == place], place
         rows = "all rows" if count is None else f"{count} rows of each class"
+        kind = "test rows" if judged == "test" else "rows of the training part that were not drawn"
         lines += [
-            f"## {name}, {rows}, {budget}\n",
-            f"{here[0]['training_rows']} labelled rows, {here[0]['test_rows']} test rows.\n",
+            f"## {'' if judged == 'test' else 'Screen: '}{name}, {rows}, {budget}\n",
+            f"{here[0]['training_rows']} labelled rows, judged on {here[0]['test_rows']} {kind}.\n",
             "| row | runs | accuracy | auto less this, same seeds | seconds | CPU seconds | chosen |",
             "|---|---|---|---|---|---|---|",
         ]  # fmt: skip
@@ -223,6 +233,10 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         lines += [_line(row, own, by_row["auto"]) for row, own in by_row.items() if own]
         lines.append("")
     return "\n".join(lines)
+
+
+def _place(run: Mapping[str, Any]) -> tuple[str, int | None, str, str]:
+    return run["set"], run["per_class"], run["budget"], run.get("judged", "test")
 
 
 def _line(row: str, own: dict[int, dict[str, Any]], auto: dict[int, dict[str, Any]]) -> str:
@@ -253,12 +267,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--per-class", type=int, nargs="+", choices=FEW, help="labelled rows of each class in all")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds (default 5)")
     parser.add_argument("--budget", default="10min", help="of each run (default 10min)")
+    parser.add_argument(
+        "--screen", action="store_true", help="judge by training rows that were not drawn (needs --per-class)"
+    )
     options = study_options(parser, HERE, arguments)
     lines = options.out / "runs.jsonl"
     if options.table:
         (options.out / "RESULTS.md").write_text(table(read_runs(lines)), encoding="utf-8")
         print(f"wrote {options.out / 'RESULTS.md'}")
         return 0
+    if options.screen and not options.per_class:
+        parser.error("--screen needs --per-class: else no row is left that was not drawn")
     do_missing(plans(options), lines, options.threads, lambda plan: do_run(plan, options.data), _note)
     return 0
 

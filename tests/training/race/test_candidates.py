@@ -26,3 +26,11 @@ def test_a_method_is_raced_where_it_suits_the_rows(rows, classes, sets, out):
 def test_many_classes_are_aligned_with_a_head_beside_the_votes():
     recipe = ENTRIES["align_many"].recipe(AutoRecipe(), 770)
     assert (recipe.head_at_means, recipe.answers.decision, recipe.objective.loss) == (True, "both", "nca")
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(16 * 6, True), (65 * 6, False)])
+def test_of_few_rows_more_is_expected_of_some_methods(rows, expected):
+    ahead = {name: entry.expected(rows, 6) for name, entry in ENTRIES.items()}
+    assert ahead["probe"] == 0
+    assert (ahead["align_few"] > 0) == expected
+    assert any(ahead.values()) == expected

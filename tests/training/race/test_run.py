@@ -14,6 +14,7 @@ from separatrix.recipe.auto import AutoRecipe
 from separatrix.store.folder import RACE
 from separatrix.texts import Splits
 from separatrix.training import verb
+from separatrix.training.race import decide
 from separatrix.training.race import run as module
 from separatrix.training.race.run import Race, choose_method
 from separatrix.training.request import TrainingRequest
@@ -114,6 +115,18 @@ def test_the_best_is_chosen_and_its_training_learns_from_all_rows(request_of, ju
     assert (gains["align"]["from"], gains["align"]["to"], gains["prompt"]) == (24, 48, None)
     assert race["why"][1].startswith("From 24 to 48 rows it gained 0.000")
     assert race["why"][1].endswith("fine-tuning stayed below it from 24 to 48 rows.")
+
+
+def test_a_method_of_which_more_is_expected_wins_by_few_rows_and_says_so(request_of, judged, monkeypatch):
+    monkeypatch.setattr(decide, "PRIOR_ROWS", 100)
+    judged[1].update(probe=0.7, align_few=0.6, align=0.3)
+    why = choose_method(request_of(budget="10h"), Ticks())[1]["why"][0]
+    assert why.startswith("align_few was chosen of 5 methods")
+    assert "; probe was 0.083 (" in why
+    assert why.endswith(" above it, but with so few rows more is expected of align_few.")
+    judged[1].update(probe=0.6)
+    why = choose_method(request_of(budget="10h"), Ticks())[1]["why"][0]
+    assert why.endswith("with 48 rows, level with probe.")
 
 
 def test_the_same_records_give_the_same_choice_and_a_killed_race_goes_on(request_of, judged, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from separatrix.recipe.registry import Registry
 from separatrix.training.methods import METHODS
 from separatrix.training.request import MethodRecipe
 
+FEW = 64  # rows of each class, on average
 FEW_STEPS, BATCH = 200, 32  # a head that is trained in fewer steps learns little: more epochs for few rows
 MOST_EPOCHS = 20
 STEP_PASSES = 3.0  # passes forward that a training step of an encoder takes: forward, and twice that backward
@@ -29,6 +30,7 @@ class RacedMethod:
         few: rows of each class (on average) up to which it is raced; None: always.
         many: classes from which it is raced; None: always.
         longer: with few rows it takes more epochs.
+        ahead: with at most `FEW` rows of each class, accuracy that it is expected to be above the probe.
     """
 
     method: str
@@ -37,6 +39,11 @@ class RacedMethod:
     few: float | None = None
     many: int | None = None
     longer: bool = False
+    ahead: float = 0.0
+
+    def expected(self, rows: float, classes: int) -> float:
+        """Accuracy above the probe that is expected before any trial; 0 with more rows, where the trials can tell."""
+        return self.ahead if rows / classes <= FEW else 0.0
 
     def suits(self, rows: float, classes: int, *, sets: bool) -> bool:
         """Whether it is raced over so many rows and classes; rows with several labels take their method's decision."""
@@ -65,12 +72,14 @@ ENTRIES: Registry[RacedMethod] = Registry(
     CANDIDATES,
     {
         "probe": RacedMethod("probe", passes=0.0),
-        "align": RacedMethod("align"),
+        "align": RacedMethod("align", ahead=0.1),
         # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
-        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=64),
+        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=FEW, ahead=0.1),
         # `studies/many_classes`: a head that starts at the class means, and the votes beside it.
-        "align_many": RacedMethod("align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=20),
+        "align_many": RacedMethod(
+            "align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=20, ahead=0.1
+        ),
         "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
-        "finetune": RacedMethod("finetune", longer=True),  # the dearest, for which time may be short
+        "finetune": RacedMethod("finetune", longer=True, ahead=0.05),  # the dearest, for which time may be short
     },
 )

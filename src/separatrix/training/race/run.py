@@ -125,7 +125,8 @@ class Race:
         learnt = len(splits.train) + len(splits.validation)
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
-        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed)
+        ahead = {name: ENTRIES[name].expected(rows.most, rows.classes) for name in entries}
+        return Standing(names or entries, self.cost, pilot, budget, learnt, answered, seed, ahead)
 
     def measure(self) -> Pilot:
         """Load the model and run a few texts."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from separatrix.geometry.resample import bootstrap_mean
 from separatrix.training.race.candidates import ENTRIES
-from separatrix.training.race.decide import Standing
+from separatrix.training.race.decide import CHANCE, Standing
 from separatrix.training.race.rows import RaceRows
 
 WAYS = {True: "cross-validation over {judged} rows", False: "{judged} held-out rows"}
@@ -51,7 +51,7 @@ def _candidate(standing: Standing, name: str, chosen: str) -> dict[str, Any]:
     own = [trial for trial in standing.trials if trial.candidate == name and trial.error is None]
     line: dict[str, Any] = {
         "name": name, "method": ENTRIES[name].method, "state": state, "why": why,
-        "seconds": round(sum(trial.seconds for trial in own), 2),
+        "expected": standing.ahead.get(name, 0.0), "seconds": round(sum(trial.seconds for trial in own), 2),
         "rows": None, "judged": 0, "accuracy": None, "interval": None, "difference": None,
     }  # fmt: skip
     if not own:
@@ -107,7 +107,12 @@ def _first_sentence(figures: Mapping[str, Any], nearest: Mapping[str, Any] | Non
     if nearest is None:
         return text + "."
     gap, (low, high) = nearest["difference"]["difference"], nearest["difference"]["interval"]
-    sure = "which is real" if low > 0 or high < 0 else "which may be chance"
+    if gap == 0:
+        return f"{text}, level with {nearest['name']}."
+    if gap < 0:  # what was expected of it weighs more than so few judged rows
+        lead = f"{-gap:.3f} ({-high:.3f} to {-low:.3f})"
+        return f"{text}; {nearest['name']} was {lead} above it, but with so few rows more is expected of {own['name']}."
+    sure = "which is real" if low > 0 and nearest["difference"]["p_value"] < CHANCE else "which may be chance"
     return f"{text}, {gap:.3f} ({low:.3f} to {high:.3f}) above {nearest['name']}, {sure}."
 
 
