@@ -147,7 +147,9 @@ class Standing:
             if not first or len(self.alive) == 1:
                 return False
             expected = {name: self.ahead.get(name, 0.0) for name in self.alive}
-            given_up = max(self.alive, key=lambda name: (-expected[name], self.final_seconds(name)))
+            cheapest = min(self.alive, key=self.final_seconds)  # to leave it out gains nothing while there are others
+            others = [name for name in self.alive if name != cheapest] if len(self.alive) > 2 else self.alive
+            given_up = max(others, key=lambda name: (-expected[name], self.final_seconds(name)))
             level = len(set(expected.values())) == 1
             why = "this one takes longest" if level else "with so few rows least is expected of this one"
             self.out[given_up] = (
