@@ -28,9 +28,10 @@ def test_many_classes_are_aligned_with_a_head_beside_the_votes():
     assert (recipe.head_at_means, recipe.answers.decision, recipe.objective.loss) == (True, "both", "nca")
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(16 * 6, True), (65 * 6, False)])
-def test_of_few_rows_more_is_expected_of_some_methods(rows, expected):
-    ahead = {name: entry.expected(rows, 6) for name, entry in ENTRIES.items()}
+@pytest.mark.parametrize(("rows", "classes", "expected"), [(16 * 6, 6, True), (65 * 6, 6, False), (8 * 77, 77, False)])
+def test_of_few_rows_of_few_classes_more_is_expected_of_some_methods(rows, classes, expected):
+    """With 77 classes eight rows of each are 616 that judge, and a probe is level with encoders there."""
+    ahead = {name: entry.expected(rows, classes) for name, entry in ENTRIES.items()}
     assert ahead["probe"] == 0
     assert (ahead["align_few"] > 0) == expected
     assert any(ahead.values()) == expected

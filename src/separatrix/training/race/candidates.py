@@ -13,6 +13,7 @@ from separatrix.training.methods import METHODS
 from separatrix.training.request import MethodRecipe
 
 FEW = 64  # rows of each class, on average
+MANY = 20  # classes
 FEW_STEPS, BATCH = 200, 32  # a head that is trained in fewer steps learns little: more epochs for few rows
 MOST_EPOCHS = 20
 STEP_PASSES = 3.0  # passes forward that a training step of an encoder takes: forward, and twice that backward
@@ -30,7 +31,7 @@ class RacedMethod:
         few: rows of each class (on average) up to which it is raced; None: always.
         many: classes from which it is raced; None: always.
         longer: with few rows it takes more epochs.
-        ahead: with at most `FEW` rows of each class, accuracy that it is expected to be above the probe.
+        ahead: with few rows of each of few classes, accuracy that it is expected to be above the probe.
     """
 
     method: str
@@ -42,8 +43,8 @@ class RacedMethod:
     ahead: float = 0.0
 
     def expected(self, rows: float, classes: int) -> float:
-        """Accuracy above the probe that is expected before any trial; 0 with more rows, where the trials can tell."""
-        return self.ahead if rows / classes <= FEW else 0.0
+        """Accuracy above the probe that is expected before any trial; 0 where there are rows enough for them to tell."""
+        return self.ahead if rows / classes <= FEW and classes < MANY else 0.0
 
     def suits(self, rows: float, classes: int, *, sets: bool) -> bool:
         """Whether it is raced over so many rows and classes; rows with several labels take their method's decision."""
@@ -76,9 +77,7 @@ ENTRIES: Registry[RacedMethod] = Registry(
         # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
         "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=FEW, ahead=0.1),
         # `studies/many_classes`: a head that starts at the class means, and the votes beside it.
-        "align_many": RacedMethod(
-            "align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=20, ahead=0.1
-        ),
+        "align_many": RacedMethod("align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=MANY),
         "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
         "finetune": RacedMethod("finetune", longer=True, ahead=0.05),  # the dearest, for which time may be short
     },
