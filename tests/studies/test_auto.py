@@ -5,8 +5,10 @@ import math
 
 import pytest
 from studies.auto import run as study
+from studies.common import read_runs
 
 from separatrix.texts import load_demo
+from separatrix.training.race.candidates import ENTRIES
 
 
 def line(row, seed, accuracy, winner=None):
@@ -49,3 +51,21 @@ def test_the_logistic_regression_learns_from_all_labelled_rows():
     assert right.shape == (120,)
     assert right.mean() > 0.4  # a sixth is chance
     assert chosen["C"] == pytest.approx(10 ** round(math.log10(chosen["C"])))
+
+
+def test_a_screen_is_judged_by_rows_that_were_not_drawn():
+    plan = study.AutoPlan("probe", "questions", 8, 0, "60s", "undrawn")
+    splits = study.load(None, plan)
+    assert (len(splits.train), len(splits.validation)) == (36, 12)
+    assert len(splits.test) == min(study.MOST_UNDRAWN, len(load_demo().train) + len(load_demo().validation) - 48)
+    assert not set(splits.test.text) & {*splits.train.text, *splits.validation.text, *load_demo().test.text}
+    assert plan.key != study.AutoPlan("probe", "questions", 8, 0, "60s").key
+
+
+def test_what_the_race_expects_of_a_method_is_what_the_screens_say():
+    """Of an align for many classes nothing is expected, for it is not raced over few."""
+    measured = study.expected(read_runs(study.HERE / "runs.jsonl"))
+    for name, entry in ENTRIES.items():
+        mean, _, sets = measured.get(name, (0.0, 0.0, 4))
+        assert sets >= 4
+        assert entry.ahead == pytest.approx(mean, abs=0.01)

@@ -68,17 +68,17 @@ class RacedMethod:
         return 1.0 + self.passes * recipe.loop.epochs if self.passes else 1.0
 
 
-# In the order in which they run; of equal ones the first is chosen.
+# In the order in which they run; of equal ones the first is chosen. `ahead` is of the screens of `studies/auto`.
 ENTRIES: Registry[RacedMethod] = Registry(
     CANDIDATES,
     {
         "probe": RacedMethod("probe", passes=0.0),
-        "align": RacedMethod("align", ahead=0.1),
+        "align": RacedMethod("align", ahead=0.15),
         # Measured on rows that were not drawn: `studies/alignment`, few rows of each class.
-        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=FEW, ahead=0.1),
+        "align_few": RacedMethod("align", {"temperature": 0.2, "decision": "mean"}, few=FEW, ahead=0.15),
         # `studies/many_classes`: a head that starts at the class means, and the votes beside it.
         "align_many": RacedMethod("align", {"head_weight": 0.5, "head_start": "means", "decision": "both"}, many=MANY),
-        "prompt": RacedMethod("prompt", passes=PROMPT_PASSES),
+        "prompt": RacedMethod("prompt", passes=PROMPT_PASSES, ahead=0.02),
         "finetune": RacedMethod("finetune", longer=True, ahead=0.05),  # the dearest, for which time may be short
     },
 )

@@ -18,9 +18,9 @@ from separatrix.training.race.rows import Rung
 
 CHANCE = 0.05  # p-value from which a lead may be chance
 GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each doubling of the rows
-# What is known beforehand weighs as much as so many judged rows: candidates differ on a row in three of ten, and their
-# accuracies differ between data sets by some 8 points more or less than expected; 0.3 / 0.08 ** 2.
-PRIOR_ROWS = 50
+# What is expected beforehand weighs as much as so many judged rows: two candidates differ on three rows of ten, and how
+# far one is above another differs between data sets by some 0.12 (studies/auto); 0.3 / 0.12 ** 2.
+PRIOR_ROWS = 20
 
 
 @dataclass(frozen=True)
