@@ -286,7 +286,8 @@ RACE: Schema = {
     "recipe": dict,
     "candidates": [
         {
-            "name": str, "state": str, "why": str, "expected?": float, "seconds": float, "rows": (int, None), "accuracy": NUMBER,
+            "name": str, "state": str, "why": str, "expected?": float, "seconds": float, "rows": (int, None),
+            "accuracy": NUMBER,
             "interval": (is_interval, None), "difference": ({"difference": float, "interval": is_interval}, None),
         }
     ],

@@ -91,7 +91,7 @@ def test_a_small_lead_on_few_of_the_rows_stops_nothing():
 
 
 def test_four_rows_of_eight_stop_nothing():
-    """Regression: an interval drawn from so few rows leaves 0 out, though four answers in one direction may be chance."""
+    """Regression: an interval drawn from so few rows leaves 0 out, though four answers to none may be chance."""
     state = standing(rows=12, names=("probe", "align"))
     state.trials += [trial("probe", answers(8, 8), rows=12), trial("align", answers(4, 8), rows=12)]
     assert state.difference(np.array(answers(8, 8), bool), np.array(answers(4, 8), bool)).interval[0] > 0

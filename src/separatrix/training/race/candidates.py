@@ -43,7 +43,7 @@ class RacedMethod:
     ahead: float = 0.0
 
     def expected(self, rows: float, classes: int) -> float:
-        """Accuracy above the probe that is expected before any trial; 0 where there are rows enough for them to tell."""
+        """Accuracy above the probe that is expected before any trial; 0 where rows are enough for them to tell."""
         return self.ahead if rows / classes <= FEW and classes < MANY else 0.0
 
     def suits(self, rows: float, classes: int, *, sets: bool) -> bool:
