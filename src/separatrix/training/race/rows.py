@@ -57,11 +57,14 @@ class RaceRows:
 
     @classmethod
     def of(cls, splits: Splits, seed: int) -> RaceRows:
-        """The rows of a training: in folds where they are few, else a sample of the validation rows judges."""
+        """The rows of a training: in folds where they are few, else a sample of the validation rows judges.
+
+        Where only so many rows are to be learnt from, validation rows judge, however few they are.
+        """
         train, validation = splits.train, splits.validation
         texts = train.join(validation)
         groups = encode(list(texts.text) if texts.group is None else texts.group)[0]  # a text stands on one side
-        if len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
+        if not splits.few and len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
             return cls(texts, deal_folds(encode(texts.label)[0], folds, groups=groups, seed=seed), folds, seed)
         judged = validation
         if len(validation) > MOST_JUDGED:
