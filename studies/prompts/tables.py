@@ -78,6 +78,8 @@ def verdict(runs: Sequence[Run]) -> str:
     told = {name: found for name, found in gains.items() if found is not None and found.low is not None}
     better = [name for name, found in told.items() if (found.low or 0) > 0]
     worse = [name for name, found in told.items() if found.high is not None and found.high < 0]
+    if not gains:
+        return "(no other form of the prompt has run)"
     if not told:
         return "(one seed: nothing can be told)"
     rest = len(told) - len(better) - len(worse)
