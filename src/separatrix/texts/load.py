@@ -66,7 +66,7 @@ class Splits:
         test: rows for the final figure; `None` = the source has none.
         notes: plain sentences that say where each part comes from.
         seen: rows of the groups that are trained on, to compare those of other groups with; see `with_seen`.
-        few: the training rows are some of those that there are (`--per-class`): no rows of other parts join them.
+        limited: the training rows are some of those that there are (`--per-class`); no others join them.
     """
 
     train: Texts
@@ -74,7 +74,7 @@ class Splits:
     test: Texts | None
     notes: tuple[str, ...]
     seen: Texts | None = None
-    few: bool = False
+    limited: bool = False
 
     @property
     def parts(self) -> dict[str, Texts]:

@@ -41,7 +41,7 @@ def training_splits(
         return splits
     train = few(splits.train, checked("per_class", per_class, int, low=1), seed)
     note = f"train: {len(train)} of {len(splits.train)} rows, at most {per_class} of each class"
-    return replace(splits, train=train, notes=(*splits.notes, note), few=True)
+    return replace(splits, train=train, notes=(*splits.notes, note), limited=True)
 
 
 def _with_warning(splits: Splits) -> Splits:

@@ -131,7 +131,7 @@ def test_a_method_of_which_more_is_expected_wins_by_few_rows_and_says_so(request
 
 def test_a_model_of_few_rows_of_each_class_learns_from_no_others(request_of, judged, few):
     """Regression: `--per-class 8` trained on the 545 validation rows too, and its 0.88 was none of 48 rows."""
-    request, race = choose_method(request_of(budget="10h", data=replace(few, few=True)), Ticks())
+    request, race = choose_method(request_of(budget="10h", data=replace(few, limited=True)), Ticks())
     assert not request.recipe.loop.refit
     assert race["held_out"] == {"rows": 12, "folds": 1}
     assert {trial[1:] for trial in judged[0] if trial[0] == "align"} >= {(48, 0)}

@@ -64,7 +64,7 @@ class RaceRows:
         train, validation = splits.train, splits.validation
         texts = train.join(validation)
         groups = encode(list(texts.text) if texts.group is None else texts.group)[0]  # a text stands on one side
-        if not splits.few and len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
+        if not splits.limited and len(texts) < FEW_ROWS and (folds := min(FOLDS, int(groups.max()) + 1)) > 1:
             return cls(texts, deal_folds(encode(texts.label)[0], folds, groups=groups, seed=seed), folds, seed)
         judged = validation
         if len(validation) > MOST_JUDGED:

@@ -122,7 +122,7 @@ class Race:
         names = [name for name in entries if ENTRIES[name].suits(rows.most, rows.classes, sets=sets)]
         pilot = self.journal.pilot or self.journal.begin(self.measure())
         every = sum(map(len, splits.parts.values()))
-        learnt = len(splits.train) + (0 if splits.few else len(splits.validation))
+        learnt = len(splits.train) + (0 if splits.limited else len(splits.validation))
         answered = every * (1 + self.request.compare) - len(splits.train)
         budget, seed = read_budget(self.auto.race.budget), self.auto.loop.seed
         ahead = {name: ENTRIES[name].expected(rows.most, rows.classes) for name in entries}
@@ -278,7 +278,7 @@ def choose_method(request: TrainingRequest, clock: Clock = monotonic) -> tuple[T
     standing, name = race.run()
     race.extend_curve(standing, name)
     refit = len(rows.texts) <= ALL_LEARNT or standing.final_seconds(name, refit=True) <= standing.left
-    refit = refit and not request.splits.few
+    refit = refit and not request.splits.limited
     entry = ENTRIES[name]
     recipe = recipes.replace(entry.recipe(request.recipe, len(request.splits.train)), refit=refit)
     if request.splits.train.kind == "sets":
