@@ -116,7 +116,8 @@ def _ways(result: TrainingResult, splits: Splits) -> dict[str, dict[str, Any]]:
 
 def _figures(chances: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
     figures = reliability(chances, gold).to_dict()
-    surest = next(one for one in figures["coverage"] if one["coverage"] <= 0.8)
+    # Where equal probabilities leave no such share, the smallest that there is.
+    surest = next((one for one in figures["coverage"] if one["coverage"] <= 0.8), figures["coverage"][-1])
     kept = {name: figures[name] for name in ("accuracy", *FIGURES)}
     return kept | {"interval": figures["interval"], "coverage": surest["coverage"], "answered": surest["accuracy"]}
 
