@@ -218,27 +218,13 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         "read this: [README.md](README.md). Accuracy on the test part; in brackets the 95 % t interval of the mean",
         "over seeds. A row with one run has no interval: it says little.\n",
     ]
-    raced = {_place(run) for run in runs if run["row"] == "auto"}
-    without = {_place(run) for run in runs} - raced  # its runs stand where `auto` ran, if it did
-    places = raced | {
-        place for place in without if place[::3] + place[1:2] not in {one[::3] + one[1:2] for one in raced}
-    }
-    for place in sorted(places, key=lambda one: (one[3] != "test", [*SETS].index(one[0]), one[1] or 10**9, one[2])):
-        here, (name, count, budget, judged) = [run for run in runs if _place(run) == place], place
-        rows = "all rows" if count is None else f"{count} rows of each class"
-        kind = "test rows" if judged == "test" else "rows of the training part that were not drawn"
-        lines += [
-            f"## {'' if judged == 'test' else 'Screen: '}{name}, {rows}, {budget}\n",
-            f"{here[0]['training_rows']} labelled rows, judged on {here[0]['test_rows']} {kind}.\n",
-            "| row | runs | accuracy | auto less this, same seeds | seconds | CPU seconds | chosen |",
-            "|---|---|---|---|---|---|---|",
-        ]  # fmt: skip
-        # A single method is trained as it is whatever the budget: one that ran with another stands here too.
-        others = [run for run in runs if _place(run)[::3] == place[::3] and run["per_class"] == count]
-        singles = [run for run in others if run["row"] != "auto"]
-        by_row = {row: {run["seed"]: run for run in [*singles, *here] if run["row"] == row} for row in ROWS}
-        lines += [_line(row, own, by_row["auto"]) for row, own in by_row.items() if own]
-        lines.append("")
+    for place in sorted({_place(run) for run in runs}, key=_in_order):
+        here = [run for run in runs if _place(run) == place]
+        # A single method is trained as it is whatever the budget, so its runs stand beside each that `auto` had.
+        singles = [run for run in here if run["row"] != "auto"]
+        for budget in sorted({run["budget"] for run in here if run["row"] == "auto"}) or [here[0]["budget"]]:
+            autos = [run for run in here if run["row"] == "auto" and run["budget"] == budget]
+            lines += _section(place, budget, [*autos, *singles])
     return "\n".join(lines + _expected_lines(runs))
 
 
@@ -267,8 +253,31 @@ def _expected_lines(runs: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*lines, *(f"| {row} | {sets} | {mean:+.3f} | {spread:.3f} |" for row, (mean, spread, sets) in each), ""]
 
 
-def _place(run: Mapping[str, Any]) -> tuple[str, int | None, str, str]:
-    return run["set"], run["per_class"], run["budget"], run.get("judged", "test")
+def _place(run: Mapping[str, Any]) -> tuple[str, int | None, str]:
+    return run["set"], run["per_class"], run.get("judged", "test")
+
+
+def _in_order(place: tuple[str, int | None, str]) -> tuple[bool, int, int]:
+    name, count, judged = place
+    return judged != "test", [*SETS].index(name), count or 10**9
+
+
+def _section(place: tuple[str, int | None, str], budget: str, runs: Sequence[dict[str, Any]]) -> list[str]:
+    """The lines of a set, so many rows and a budget."""
+    name, count, judged = place
+    rows = "all rows" if count is None else f"{count} rows of each class"
+    title, kind = (
+        ("", "test rows") if judged == "test" else ("Screen: ", "rows of the training part that were not drawn")
+    )
+    by_row = {row: {run["seed"]: run for run in runs if run["row"] == row} for row in ROWS}
+    return [
+        f"## {title}{name}, {rows}, {budget}\n",
+        f"{runs[0]['training_rows']} labelled rows, judged on {runs[0]['test_rows']} {kind}.\n",
+        "| row | runs | accuracy | auto less this, same seeds | seconds | CPU seconds | chosen |",
+        "|---|---|---|---|---|---|---|",
+        *(_line(row, own, by_row["auto"]) for row, own in by_row.items() if own),
+        "",
+    ]
 
 
 def _line(row: str, own: dict[int, dict[str, Any]], auto: dict[int, dict[str, Any]]) -> str:

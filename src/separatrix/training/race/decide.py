@@ -19,8 +19,8 @@ from separatrix.training.race.rows import Rung
 CHANCE = 0.05  # p-value from which a lead may be chance
 GROWTH = 0.01  # accuracy that a candidate may win back on the leader with each doubling of the rows
 # What is expected beforehand weighs as much as so many judged rows. Two candidates differ on three rows of ten, and how
-# far one is above another differs between data sets by some 0.12 (studies/auto): 0.3 / 0.12 ** 2 = 20. Twice that,
-# since a trial says what four fifths of the rows give with one draw, and the training after it is another one.
+# far one is above another differs between data sets by some 0.12 (studies/auto): 0.3 / 0.12 ** 2 = 20. Twice that:
+# a trial says what four fifths of the rows give with one draw, and by 20 two races of 16 rows in three fell to chance.
 PRIOR_ROWS = 40
 
 
