@@ -339,7 +339,9 @@ def test_of_many_texts_the_pooling_is_chosen_on_a_sample(tiny, monkeypatch):
 def test_labels_that_look_joined_are_told_of(tiny):
     table = Texts.of([f"text {n}" for n in range(40)], ["a", "b", "a,b", "b,a"] * 10)
     lines = suspects(table, model=str(tiny("bert")), device="cpu", pool="mean").warnings
-    assert any("joined by ','" in line and "suspects judges one label a row" in line for line in lines), lines
+    assert any(
+        "joined by ','" in line and "type --label-separator , to judge each label by itself" in line for line in lines
+    ), lines
 
 
 def test_of_many_rows_some_judge_all(planted):

@@ -123,8 +123,6 @@ def test_what_takes_one_label_a_row_says_so(several: Splits, probe_run: Path, ti
         sx.suspects(probe_run)
     with pytest.raises(DataError, match="gives several labels a row"):
         sx.compare([probe_run, probe_run])
-    with pytest.raises(DataError, match="a plan of rank takes one label a row"):
-        sx.plan("rank", several, model=(str(tiny("bert")),), device="cpu")
     with pytest.raises(DataError, match="extract takes one label a row"):
         sx.extract(several, model=str(tiny("bert")), device="cpu")
     with pytest.raises(DataError, match="the loss mse needs numbers as labels"):

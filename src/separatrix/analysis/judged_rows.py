@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from separatrix.codes import ranks_in_class
-from separatrix.geometry.classes import spread_order
+from separatrix.geometry.classes import spread_order, spread_sets
 from separatrix.geometry.score import classification
 from separatrix.geometry.suspects import ConfidentJoint
 from separatrix.recipe.cluster import SuspectsRecipe
@@ -21,6 +21,8 @@ from separatrix.texts.audit import normalise
 
 FEWEST = 50  # rows of each class that judge, where not all do
 LIKELY = 0.5  # probability from which a label is taken for wrong
+TINY = 1e-12  # probability below which a judge says no more
+_FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 _UNLIKE = 0.5  # confidence below which the training dynamics doubt a label
 
 
@@ -63,6 +65,28 @@ def judging_rows(labels: NDArray[np.int64], recipe: SuspectsRecipe) -> NDArray[n
     by_class = order[np.argsort(labels[order], kind="stable")]
     first = by_class[ranks_in_class(np.bincount(labels)) < FEWEST]
     return np.union1d(order[: recipe.most_rows], first)
+
+
+def judging_sets(marks: NDArray[np.int64], recipe: SuspectsRecipe) -> NDArray[np.int64]:
+    """Numbers of the rows that judge where rows have several labels, marks (rows, labels): some of each label too.
+
+    >>> judging_sets(np.array([[1, 0]] * 80 + [[0, 1]] * 60), SuspectsRecipe(most_rows=20)).size
+    120
+    """
+    if not 0 < recipe.most_rows < len(marks):
+        return np.arange(len(marks))
+    order = spread_sets(marks, [recipe.seed, 13])
+    first = [order[np.flatnonzero(column)[:FEWEST]] for column in marks[order].T]
+    return np.unique(np.concatenate([order[: recipe.most_rows], *first]))
+
+
+def expected_shares(error: NDArray[np.float64]) -> dict[str, float]:
+    """What share of the first rows is expected to be wrong, of falling probabilities (rows,).
+
+    >>> expected_shares(np.linspace(1, 0, 21))
+    {'20': 0.525}
+    """
+    return {str(count): float(error[:count].mean()) for count in _FIRST if count <= len(error)}
 
 
 def which_rows(source: str, judging: int, rows: int) -> str:

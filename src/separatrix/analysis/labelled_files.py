@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,10 @@ from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.recipe.train import POOL_TEXTS
 from separatrix.store.files import write_bytes
 from separatrix.texts import Texts, load_texts
+from separatrix.texts.label_sets import free_separator, hold_out_sets, indicator, joined, set_names
 from separatrix.texts.pairs import SECOND, shown
 from separatrix.texts.rewrite import check_same_format, read_columns, without_rows
-from separatrix.texts.set_checks import joined_labels, one_label_each
+from separatrix.texts.set_checks import joined_labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,14 +31,23 @@ if TYPE_CHECKING:
 _POOL_FOLDS, _FEWEST = 4, 20
 
 
-def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> tuple[Points, list[str]]:
+@dataclass(frozen=True, eq=False)
+class ReadTexts:
+    """Labelled texts with their vectors."""
+
+    points: Points
+    warnings: list[str]
+    separator: str | None  # between the labels of a row, where it may have several
+
+
+def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Progress) -> ReadTexts:
     """Points of the labelled rows of a source that `load_texts` reads, and warnings about the texts.
 
     Raises:
         DataError: the source cannot be read.
         ModelError: no such model.
     """
-    texts = one_label_each(load_texts(source, text=recipe.text, label=recipe.label), "suspects")
+    texts = load_texts(source, text=recipe.text, label=recipe.label, label_separator=recipe.label_separator)
     from separatrix.models.candidates import chosen_candidates
     from separatrix.models.extract import extract_blocks  # after the texts: torch is slow to load
     from separatrix.models.load import load_backbone
@@ -55,23 +66,37 @@ def read_texts(source: Texts | str | Path, recipe: SuspectsRecipe, progress: Pro
     pool = best_pool(blocks, texts, recipe.seed) if len(blocks) > 1 else next(iter(blocks))
     table = texts.to_frame().drop(columns=SECOND, errors="ignore").rename(columns={"label": recipe.label})
     table["text"] = list(map(shown, texts.text))
-    alone = "suspects judges one label a row; of joined ones, give it a column for each label"
+    separator = None
+    if texts.kind == "sets":
+        assert texts.label is not None
+        separator = recipe.label_separator or free_separator(texts.label.tolist())
+        table[recipe.label] = joined(texts.label.tolist(), separator)
+    alone = "type --label-separator {sign} to judge each label by itself"
     warnings = [*texts.warnings, *why, *joined_labels(texts, alone), *backbone.source.warnings, *tokens.unread.warn()]
     warnings += [f"{tokens.cut} of {len(texts)} texts were cut"] if tokens.cut else []
-    return Points.of({pool: blocks[pool]}, table), warnings
+    return ReadTexts(Points.of({pool: blocks[pool]}, table), warnings, separator)
 
 
 def best_pool(blocks: Mapping[str, NDArray[Any]], texts: Texts, seed: int) -> str:
     """The pooling whose linear probe is best on held-out rows; of many rows a sample is looked at."""
     from separatrix.geometry.baselines import LabelledBlocks, fit_linear
 
-    labels, names = encode(texts.label, by_row=True)
-    if len(names) < 2 or len(labels) < _FEWEST:
+    if len(texts) < _FEWEST:
         return next(iter(blocks))
-    rows = draw_rows(len(labels), POOL_TEXTS, seed)
-    held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
-    if len(np.unique(labels[rows[~held]])) < 2:
-        return next(iter(blocks))
+    assert texts.label is not None
+    rows = draw_rows(len(texts), POOL_TEXTS, seed)
+    if texts.kind == "sets":
+        names: Sequence[Any] = set_names(texts.label, texts.source)
+        labels = indicator(texts.label, names)
+        held = hold_out_sets(labels[rows], 1 / _POOL_FOLDS, seed)
+    else:
+        labels, kinds = encode(texts.label, by_row=True)
+        names = kinds.tolist()
+        if len(names) < 2:
+            return next(iter(blocks))
+        held = deal_folds(labels[rows], _POOL_FOLDS, seed=seed) == 0
+        if len(np.unique(labels[rows[~held]])) < 2:
+            return next(iter(blocks))
     known, judged = (
         LabelledBlocks({name: block[some] for name, block in blocks.items()}, labels[some])
         for some in (rows[~held], rows[held])

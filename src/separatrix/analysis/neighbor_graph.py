@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,48 @@ from numpy.typing import NDArray
 from separatrix.analysis.project import MAP, NEIGHBORS
 from separatrix.errors import DataError, StoreError
 from separatrix.geometry.neighbors import Neighbors, unit_rows
-from separatrix.geometry.suspects import sampled_neighbors
+from separatrix.geometry.suspects import graph_size, near_groups, sampled_neighbors
 from separatrix.points import Points
+from separatrix.recipe.cluster import SuspectsRecipe
 from separatrix.store.contents import open_artifact
 from separatrix.store.kinds import kind_of
 from separatrix.store.rows import ParquetTable
 
+_CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
+_NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
+_EQUAL = 1 - 1e-6  # cosine of equal vectors
 _DRAWN = 50  # rows whose listed distances are measured again
 _OFF = 0.01  # by which a distance may differ: vectors may be stored in fewer bits
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """What stands around each row that is judged."""
+
+    around: Neighbors  # among the rows that judge
+    index: NDArray[np.int64]  # (rows, 10) nearest rows
+    cosine: NDArray[np.float32]  # (rows, 10)
+    equal: NDArray[np.int64]  # (rows,) group number: equal vectors have the same
+    warnings: list[str]
+
+
+def surroundings(
+    points: Points, sample: NDArray[np.int64], recipe: SuspectsRecipe, *, verify: bool = True
+) -> Surroundings:
+    """Neighbors, near duplicates and equal rows; arguments and errors as `neighbor_graph`."""
+    vectors = points.values
+    size = max(graph_size(len(sample), recipe.k, recipe.folds), _NEIGHBORHOOD)
+    around = neighbor_graph(points, sample, size, recipe.neighbors, _NEIGHBORHOOD, verify=verify)
+    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD, around=around)
+    crowd, warnings = np.bincount(heaps).max() / len(heaps), list[str]()
+    if crowd > _CROWD:
+        warnings.append(
+            f"{crowd:.0%} of the rows hang together by a cosine of {recipe.near} or more: these vectors lie close "
+            "together, and near duplicates say little; raise --near"
+        )
+    # Equal rows share a fold: a copy with the same wrong label would vouch for it. Nearly equal ones judge each other.
+    equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD, around=around)[2]
+    return Surroundings(around, index, cosine, equal, warnings)
 
 
 def neighbor_graph(

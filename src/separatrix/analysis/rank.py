@@ -18,7 +18,6 @@ from separatrix import recipe as recipes
 from separatrix.analysis.compared import short_names
 from separatrix.analysis.curve import probe_curve
 from separatrix.analysis.labelled_parts import read_targets, sampled_parts, task_of, vectors_of
-from separatrix.analysis.rows import make_task
 from separatrix.errors import DataError, public_name
 from separatrix.geometry.baselines import Part
 from separatrix.geometry.measures import (
@@ -336,9 +335,9 @@ def _measure(parts: Mapping[str, Part], task: RankedTask, grid: RankRecipe, head
 
 
 def figures_of(parts: Mapping[str, Part], classes: int, grid: RankRecipe) -> None:
-    """The work of one option on rows of so many classes, for whom its seconds matter alone."""
+    """The work of one option on rows of so many classes or labels, for whom its seconds matter alone."""
     names = tuple(f"class {number}" for number in range(classes))
-    _measure(parts, make_task(parts["train"].targets, names, grid.seed, grid.resamples), grid, {})
+    _measure(parts, task_of(parts["train"].targets, names, grid), grid, {})
 
 
 def _order(options: Sequence[Candidate], grid: RankRecipe) -> tuple[list[dict[str, Any]], dict[str, Any]]:

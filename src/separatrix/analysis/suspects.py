@@ -22,8 +22,10 @@ from separatrix.analysis.flat import flat_map
 from separatrix.analysis.inputs import FinishedRun
 from separatrix.analysis.judged_rows import (
     LIKELY,
+    TINY,
     JudgedRows,
     doubts,
+    expected_shares,
     judging_rows,
     near_columns,
     quality,
@@ -31,8 +33,9 @@ from separatrix.analysis.judged_rows import (
     text_columns,
     which_rows,
 )
+from separatrix.analysis.label_set_suspects import judge_label_sets, label_listing
 from separatrix.analysis.labelled_files import check_drop, label_issues, read_texts, write_cleaned
-from separatrix.analysis.neighbor_graph import neighbor_graph
+from separatrix.analysis.neighbor_graph import surroundings
 from separatrix.analysis.project import LABEL
 from separatrix.codes import encode
 from separatrix.errors import DataError, OptionError, StoreError
@@ -44,8 +47,6 @@ from separatrix.geometry.suspects import (
     among_copies,
     confident_joint,
     dynamics,
-    graph_size,
-    near_groups,
     out_of_fold,
     scored_dynamics,
 )
@@ -76,13 +77,8 @@ SUSPECTS, ALL_ROWS, ISSUES, PAGE = "suspects.parquet", "rows.parquet", "label_is
 MOST_LINES = 10  # of the table that are printed
 
 _MOST_CLASSES = 1000
-_CROWD = 0.1  # share of the rows in one heap of near duplicates from which `near` says nothing
 _OF_TEXTS = ("text", "model", "pool", "dtype", "device")
 _OF_POINTS = ("label", "folds", "k", "near", "most_rows", "neighbors")
-_NEIGHBORHOOD = 10  # nearest rows among which near duplicates are looked for
-_EQUAL = 1 - 1e-6  # cosine of equal vectors
-_TINY = 1e-12  # probability below which a judge says no more
-_FIRST = (20, 50, 100)  # rows whose expected share of wrong labels is said
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,7 +100,8 @@ class Suspects(Result):
     flagged_by_all: int = 0
     models: Mapping[str, Any] = field(default_factory=dict)  # how good each judge is
     classes: Sequence[str] = ()
-    joint: Sequence[Sequence[float]] = ()  # (label, true class) estimated shares
+    joint: Sequence[Sequence[float]] = ()  # (label, true class) estimated shares; empty for several labels a row
+    by_label: Sequence[Mapping[str, Any]] | None = optional()  # of several labels a row: what is doubted of each
     recipe: SuspectsRecipe | Mapping[str, Any] = field(default_factory=SuspectsRecipe)
     dropped: Mapping[str, Any] | None = optional()  # file without the suspects, and how many rows are left
     issues: pd.DataFrame | None = apart(None)  # of texts: rows with all columns of their file, and four more
@@ -136,14 +133,16 @@ class Suspects(Result):
         plain = self.figures()
         keys = ("suspects", "rows", "estimated_noise", "estimated_errors", "judged", "accuracy")
         lines: list[tuple[str, object]] = [
-            *((key, plain[key]) for key in keys),
+            *((key, plain[key]) for key in keys if plain[key] is not None),
             *self._expected(),
             *out_line(self.folder),
         ]
         if self.dropped is not None:
             lines += [("left", f"{self.dropped['left']} rows in {self.dropped['file']}")]
         lines += [("warning", line) for line in self.warnings]
-        return [*([Listing(["id", "label", "suggested", "score", "text"], cells)] * bool(cells)), lines]
+        listings = [Listing(["id", "label", "suggested", "score", "text"], cells)] if cells else []
+        listings += [] if self.by_label is None else [label_listing(self.by_label)]
+        return [*listings, lines]
 
     def _expected(self) -> Lines:
         shares = ", ".join(f"{share:.0%} of the first {rows}" for rows, share in self.expected_precision.items())
@@ -243,7 +242,8 @@ def _of_source(
     kind = kind_of(Path(source)) if isinstance(source, str | Path) and Path(source).is_dir() else None
     kind = source.kind if isinstance(source, Result) else kind
     if not isinstance(source, Points | Result) and kind is None:
-        of_texts = _of_points(*read_texts(source, recipe, progress), recipe, verify)
+        read = read_texts(source, recipe, progress)
+        of_texts = _of_points(read.points, read.warnings, recipe, verify, read.separator)
         judged = of_texts.judged.replace("the points", "the texts", 1)
         return replace(of_texts, judged=judged, issues=label_issues(of_texts.rows, source))
     for names, owner in (_OF_TEXTS, "texts"), (_OF_POINTS if kind == "run" else (), "points"):
@@ -261,39 +261,35 @@ def _of_source(
     return _of_points(open_points(source, verify=verify), [], recipe, verify)
 
 
-def _of_points(points: Points, warnings: list[str], recipe: SuspectsRecipe, verify: bool) -> Suspects:
+def _of_points(
+    points: Points, warnings: list[str], recipe: SuspectsRecipe, verify: bool, separator: str | None = None
+) -> Suspects:
     chosen = points.pick(recipe.block) if recipe.block else points
-    codes, names = _classes(chosen.rows, recipe.label)
+    separator = separator or recipe.label_separator
+    codes, names = _classes(chosen.rows, recipe.label, _MOST_CLASSES if separator is None else len(chosen.rows))
     known = codes >= 0
     labelled, labels = (chosen, codes) if known.all() else (chosen.where(known), codes[known])
-    vectors = labelled.values
     warnings = [*warnings, *([] if known.all() else [f"{(~known).sum()} rows have no label and are left out"])]
+    if separator is not None:
+        return Suspects(**judge_label_sets(labelled, separator, recipe, warnings, verify=verify), recipe=recipe)
     sample = judging_rows(labels, recipe)
-    size = max(graph_size(len(sample), recipe.k, recipe.folds), _NEIGHBORHOOD)
-    around = neighbor_graph(labelled, sample, size, recipe.neighbors, _NEIGHBORHOOD, verify=verify)
-    index, cosine, heaps = near_groups(vectors, near=recipe.near, k=_NEIGHBORHOOD, around=around)
-    crowd = np.bincount(heaps).max() / len(heaps)
-    if crowd > _CROWD:
-        warnings.append(
-            f"{crowd:.0%} of the rows hang together by a cosine of {recipe.near} or more: these vectors lie close "
-            "together, and near duplicates say little; raise --near"
-        )
+    near = surroundings(labelled, sample, recipe, verify=verify)
+    warnings += near.warnings
     thin = [name for name, rows in zip(names, np.bincount(labels), strict=True) if rows < recipe.folds]
     if thin:
         warnings.append(f"classes with fewer rows than folds cannot be judged well: {', '.join(thin[:8])}")
-    # Equal rows share a fold: a copy with the same wrong label would vouch for it. Nearly equal ones judge each other.
-    equal = near_groups(vectors, near=_EQUAL, k=_NEIGHBORHOOD, around=around)[2]
-    fold = deal_folds(labels, recipe.folds, groups=equal, seed=recipe.seed)
-    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=around, sample=sample)
+    vectors = labelled.values
+    fold = deal_folds(labels, recipe.folds, groups=near.equal, seed=recipe.seed)
+    chances = out_of_fold(vectors, labels, fold, classes=len(names), k=recipe.k, around=near.around, sample=sample)
     case = JudgedRows(labelled.rows, labels, names, chances, recipe.seed, warnings)
-    columns = near_columns(case, index, cosine, recipe.near) | text_columns(case)
+    columns = near_columns(case, near.index, near.cosine, recipe.near) | text_columns(case)
     if recipe.run is not None:
         columns |= _dynamics_columns(case, Path(recipe.run), recipe.label, verify)
     judged = _judge(case, columns, recipe, which_rows("points", len(sample), len(labels)))
     return replace(judged, flat=flat_map(vectors, recipe.seed))
 
 
-def _classes(table: RowTable, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _classes(table: RowTable, name: str, most: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Class number of each row (-1: no label) and the names."""
     if name not in table:
         got = ", ".join(map(str, table.columns))
@@ -301,9 +297,9 @@ def _classes(table: RowTable, name: str) -> tuple[NDArray[np.int64], tuple[str, 
     codes, classes = encode(
         table.series(name), by_row=True
     )  # numbered by their first rows: no figure depends on a name
-    if not 2 <= len(classes) <= _MOST_CLASSES:
+    if not 2 <= len(classes) <= most:
         got = f"{len(classes)} different values"
-        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {_MOST_CLASSES}")
+        raise DataError(f"the column {name!r} holds no classes", got=got, expected=f"2 to {most}")
     return codes, tuple(map(str, classes))
 
 
@@ -338,7 +334,7 @@ def _judge_run(run: FinishedRun, recipe: SuspectsRecipe) -> Suspects:
 
 
 def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, which: str) -> Suspects:
-    noise = fit_noise({name: np.log(np.maximum(one, _TINY)) for name, one in case.chances.items()}, case.labels)
+    noise = fit_noise({name: np.log(np.maximum(one, TINY)) for name, one in case.chances.items()}, case.labels)
     error = noise.error if case.copies is None else among_copies(noise.error, case.copies, case.labels)
     joints = {name: confident_joint(chances, case.labels) for name, chances in case.chances.items()}
     mean = confident_joint(noise.chances, case.labels)
@@ -358,7 +354,7 @@ def _judge(case: JudgedRows, columns: dict[str, Any], recipe: SuspectsRecipe, wh
     order = np.argsort(-error, kind="stable")
     suspect = order[issue[order]]
     judges = {name: quality(case, chances) for name, chances in case.chances.items()}
-    expected = {str(count): float(error[order[:count]].mean()) for count in _FIRST if count <= len(order)}
+    expected = expected_shares(error[order])
     return Suspects(
         table=rows.take(suspect).to_pandas(),
         row_table=rows,

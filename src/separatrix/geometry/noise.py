@@ -37,12 +37,13 @@ class LabelNoise:
     error: NDArray[np.float64]  # (rows,) probability that the label is wrong
 
 
-def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike) -> LabelNoise:
+def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike, *, least: float = _LEAST) -> LabelNoise:
     """Weights and noise of the highest likelihood.
 
     Args:
         scores: judge -> log scores (rows, classes) of models that did not see the row; their scale does not matter.
         labels: given class numbers, (rows,).
+        least: noise that is assumed at least.
 
     Raises:
         DataError: no judge, scores that are not finite, a label outside the classes.
@@ -73,7 +74,7 @@ def fit_noise(scores: Mapping[str, ArrayLike], labels: ArrayLike) -> LabelNoise:
         slope_noise = ((1 - own) / (classes - 1) - own) / given * noise * (1 - noise) / len(gold)
         return -float(np.log(given).mean()), -np.append(slopes, slope_noise.sum())
 
-    bounds = [(0.0, _MOST)] * len(kinds) + [(_logit(_LEAST), _logit(_HALF * (classes - 1) / classes))]
+    bounds = [(0.0, _MOST)] * len(kinds) + [(_logit(least), _logit(_HALF * (classes - 1) / classes))]
     starts = [np.append(np.full(len(kinds), total / len(kinds)), _logit(noise)) for total in _SUMS for noise in _STARTS]
     fits = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
     # Where margins are all alike, soft weights explain a wrong label as well as noise does: then it is noise.

@@ -108,6 +108,9 @@ class SuspectsRecipe:
         None, "folder of a map of these rows by project --nearest 100: its neighbors are taken, not sought anew"
     )
     seed: int = option(0, "seed of the folds", low=0)
+    label_separator: str | None = option(
+        None, "what joins several labels in one cell, such as , (texts: a column of lists needs none)", later=True
+    )
     text: tuple[str, ...] = option(("text",), "texts: their column, or the two columns of pairs")
     model: str = option(DEFAULT_MODEL, "texts: the frozen model that reads them")
     pool: str = option(

@@ -287,6 +287,7 @@ class SuspectsOptions(TypedDict, total=False):
     run: str | None
     neighbors: str | None
     seed: int
+    label_separator: str | None
     text: str | Sequence[str]
     model: str
     pool: str

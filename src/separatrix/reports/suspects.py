@@ -66,6 +66,7 @@ def write_suspects(
     Raises:
         StoreError: the place cannot be written.
     """
+    labels = result.get("by_label")
     judges = [{"judge": name, **figures} for name, figures in result["models"].items()]
     summary = (
         ("rows", result["rows"]),
@@ -76,10 +77,15 @@ def write_suspects(
     sections = [
         Section("verdict", "Warnings", "warnings.html", {"warnings": result["warnings"]}),
         Section("judges", "The judges, against the labels given", "table.html", {"table": tabulate(judges)}),
-        Section("notes", "How to read it", "notes.html", {"notes": _NOTES}),
+        Section("notes", "How to read it", "notes.html", {"notes": _NOTES if labels is None else _OF_SETS}),
     ]
-    table = _suspects_section(rows, result, listed)
-    parts = [sections[0], *([] if table is None else [table]), *sections[1:]]
+    if labels is not None:
+        doubted = [{name: value for name, value in line.items() if value is not None} for line in labels]
+        sections.insert(
+            1, Section("labels", "What is doubted of each label", "table.html", {"table": tabulate(doubted)})
+        )
+    listing = _suspects_section(rows, result, listed)
+    parts = [sections[0], *([] if listing is None else [listing]), *sections[1:]]
     if listed is not None and flat is not None:
         parts[-2:-2] = [map_section([flat], listed), row_section(listed)]
     return write_page(path, render(RunReport(title="Suspect labels", summary=summary), parts))
@@ -90,4 +96,12 @@ _NOTES = (
     "right; 0 is the most suspect.",
     "On the map a ring marks a row that the judges together take for another class; not every one is a suspect.",
     "The estimated noise is fitted together with the weights of the judges. Rows that all of them misread count too.",
+)
+_OF_SETS = (
+    "A suspect is a reason to look, not a correction. Rows stand by the score: the probability that none of a row's "
+    "labels is missing or mistaken; 0 is the most suspect.",
+    "Each label is judged by itself, whether a row has it or not. A row is suspect where it is more likely that any of "
+    "its labels is wrong than that all are right; the reason names labels that it lacks or should not have.",
+    "A label without an estimated noise was not judged: too few rows have it, or no judge knows more of it than how "
+    "often it is given.",
 )

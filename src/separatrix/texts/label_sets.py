@@ -17,6 +17,7 @@ from separatrix.texts.characters import is_missing, plain_name
 from separatrix.texts.columns import listing
 
 KEPT = 2  # training rows of each label, as of each class
+_SIGNS = ",;|/"
 
 
 def is_set_column(labels: Any) -> bool:
@@ -155,6 +156,16 @@ def joined(sets: Sequence[Any], separator: str) -> list[Any]:
             hint = "write .parquet or .jsonl, or name another --label-separator"
             raise DataError(f"the label {name!r} holds the separator {separator!r}", hint=hint)
     return [None if labels is None else separator.join(labels) for labels in sets]
+
+
+def free_separator(sets: Sequence[Any]) -> str:
+    """A sign that no label holds, so that joined labels can be parted again: a comma, if it can be.
+
+    >>> free_separator([("a", "b"), ()]), free_separator([("red, green", "blue")])
+    (', ', '; ')
+    """
+    held = "".join({name for labels in sets for name in labels})
+    return next((f"{sign} " for sign in _SIGNS if sign not in held), "\n")
 
 
 def hold_out_sets(matrix: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -28,8 +28,9 @@ from separatrix.recipe.vectors import ExtractRecipe
 from separatrix.scale.costs import Shape, Stage
 from separatrix.scale.machine import Machine
 from separatrix.texts import load_texts
+from separatrix.texts.label_sets import set_names
 from separatrix.texts.load import SPLITTING, given_splits
-from separatrix.texts.set_checks import one_label_each
+from separatrix.texts.rare import settle_rare
 
 _ASSUMED_CLASSES = 10  # where there are no labels to count
 _SIZES = (400, 1_200)  # rows that are judged to measure
@@ -48,6 +49,7 @@ class LabelledSize:
     classes: int = _ASSUMED_CLASSES
     tokens: int | None = None  # of each, where there are none
     notes: Sequence[str] = ()
+    sets: bool = False  # several labels a row
 
     @property
     def rows(self) -> int:
@@ -59,7 +61,7 @@ def labelled_size(verb: str, data: Any, recipe: Any, more: Mapping[str, Any], ma
     """The rows that the verb would read: of data, or of so many texts of so many tokens.
 
     Raises:
-        DataError: several labels a row, or none.
+        DataError: no labels.
     """
     if data is None:
         rows, tokens = made_up
@@ -68,21 +70,22 @@ def labelled_size(verb: str, data: Any, recipe: Any, more: Mapping[str, Any], ma
         most = recipe.most_rows or rows
         return LabelledSize({part: min(round(rows * share), most) for part, share in PARTS.items()}, tokens=tokens)
     if verb == "suspects":
-        texts = one_label_each(load_texts(data, text=recipe.text, label=recipe.label), f"a plan of {verb}")
-        return LabelledSize({"all": len(texts)}, texts.text, _count(texts))
+        texts = load_texts(data, text=recipe.text, label=recipe.label, label_separator=recipe.label_separator)
+        return LabelledSize({"all": len(texts)}, texts.text, _count(texts), sets=texts.kind == "sets")
     reading = {name: more[name] for name in READING["rank"] if name in more}
     splits = given_splits(data, reading, recipes.option_names(recipe), seed=recipe.seed)
-    one_label_each(splits.train, f"a plan of {verb}")
-    kept = sampled_parts(splits, recipe)
+    kept = sampled_parts(settle_rare(splits) if splits.train.kind == "sets" else splits, recipe)
     read = [text for part in kept.parts.values() for text in part.text]
-    notes = kept.notes[len(splits.notes) :]
-    return LabelledSize({name: len(part) for name, part in kept.parts.items()}, read, _count(kept.train), None, notes)
+    counts, notes = {name: len(part) for name, part in kept.parts.items()}, kept.notes[len(splits.notes) :]
+    return LabelledSize(counts, read, _count(kept.train), None, notes, kept.train.kind == "sets")
 
 
 def _count(texts: Any) -> int:
-    """Classes of texts."""
+    """Classes of texts, or labels where rows have several."""
     if texts.label is None:
         raise DataError(f"{texts.source} was read without labels", hint="name their column with --label")
+    if texts.kind == "sets":
+        return len(set_names(texts.label, texts.source))
     return max(2, len(set(texts.label.tolist())))
 
 
@@ -120,13 +123,14 @@ def _plan_suspects(recipe: SuspectsRecipe, size: LabelledSize, machine: Machine 
     judges = Stage("judges, out of fold", "suspects", 0.0, shape.width, rows=rows)
     measures = Measures(
         {"neighbors": partial(near_rate, shape.width, listed)},
-        {"suspects": partial(_suspects_line, recipe, shape.width, size.classes)},
+        {"suspects": partial(_suspects_line, recipe, shape.width, size)},
     )
     notes = [f"{judging} of {rows} rows judge"] if judging < rows else []
     notes += ["judges as on made-up rows of the same width and number of classes"]
     if sampled:
         notes.append(f"the pooling is chosen on {POOL_TEXTS} rows; all rows are then read by it alone")
-    held = rows * (_COPIES * 4 * shape.width + listed * 12 + size.classes * 8 * (len(MODELS) + 2))
+    each = 2 * size.classes if size.sets else size.classes  # has the label, has it not
+    held = rows * (_COPIES * 4 * shape.width + listed * 12 + each * 8 * (len(MODELS) + 2))
     whole = joined(replace(outline, memory=outline.memory + held), [near, judges], measures, notes)
     return whole, Shape(rows, shape.width, 4)
 
@@ -158,6 +162,13 @@ def made_up(rows: int, width: int, classes: int) -> tuple[np.ndarray, np.ndarray
     return centres[y] + 2 * rng.standard_normal((rows, width), dtype=np.float32), y
 
 
+def _two_labels(y: np.ndarray, labels: int) -> np.ndarray:
+    """Rows with two labels each, (rows, labels) of 0 and 1."""
+    marks = np.zeros((len(y), labels), np.int64)
+    marks[np.arange(len(y)), y] = marks[np.arange(len(y)), (y + 1) % labels] = 1
+    return marks
+
+
 def near_rate(width: int, k: int) -> float:
     """FLOP of a worker a second."""
     x, _ = made_up(_NEAR_ROWS, width, 2)
@@ -165,16 +176,18 @@ def near_rate(width: int, k: int) -> float:
     return 2.0 * len(x) ** 2 * width / seconds / workers_here(HERE)
 
 
-def _suspects_line(recipe: SuspectsRecipe, width: int, classes: int) -> tuple[float, float]:
+def _suspects_line(recipe: SuspectsRecipe, width: int, size: LabelledSize) -> tuple[float, float]:
     """Seconds, and seconds a row, of judging rows."""
+    sign = "," if size.sets else None
 
     def run(rows: int) -> float:
-        x, y = made_up(rows, width, classes)
-        points = Points.of(x, {"label": [f"class {one}" for one in y]})
-        own = SuspectsRecipe(folds=recipe.folds, k=recipe.k, near=recipe.near, seed=recipe.seed)
+        x, y = made_up(rows, width, size.classes)
+        second = [f",class {(one + 1) % size.classes}" if size.sets else "" for one in y]
+        points = Points.of(x, {"label": [f"class {one}{more}" for one, more in zip(y, second, strict=True)]})
+        own = SuspectsRecipe(folds=recipe.folds, k=recipe.k, near=recipe.near, seed=recipe.seed, label_separator=sign)
         return seconds_of(lambda: suspects(points, recipe=own))
 
-    return line(run, classes)
+    return line(run, size.classes)
 
 
 def _rank_line(recipe: RankRecipe, width: int, size: LabelledSize, blocks: int) -> tuple[float, float]:
@@ -182,10 +195,10 @@ def _rank_line(recipe: RankRecipe, width: int, size: LabelledSize, blocks: int) 
     share = {part: rows / size.parts["train"] for part, rows in size.parts.items()}
 
     def run(rows: int) -> float:
-        parts = {
-            part: Part(*made_up(max(size.classes, round(rows * each)), width, size.classes))
-            for part, each in share.items()
-        }
+        parts = {}
+        for part, each in share.items():
+            x, y = made_up(max(size.classes, round(rows * each)), width, size.classes)
+            parts[part] = Part(x, _two_labels(y, size.classes) if size.sets else y)
         return seconds_of(partial(figures_of, parts, size.classes, recipe)) * blocks
 
     return line(run, size.classes)
